@@ -1,1 +1,1 @@
-"""Workers and the loop that drives them."""
+"""The main loop of a study, and the engines that run its workers."""

@@ -1,7 +1,7 @@
-"""Count the time in which this process ran.
+"""Count the time in which this process ran and was not suspended.
 
-A suspended driver (Ctrl-Z, a batch system, a closed laptop) gets no messages. The workers of a suspended driver must
-not count as silent.
+A suspended driver (by Ctrl-Z, by a batch system, in a closed laptop) receives no messages. Workers must not count as
+silent (lost) only because their driver was suspended.
 """
 
 import math
@@ -10,7 +10,7 @@ LONGEST_TURN = 1.0
 
 
 class AwakeClock:
-    """Counts the seconds in which this process ran. Call :meth:`look` at least once a second."""
+    """Counts the seconds in which this process ran; :meth:`look` must be called at least once a second."""
 
     def __init__(self, now: float, limit: float = math.inf) -> None:
         self._now = now
@@ -18,16 +18,16 @@ class AwakeClock:
         self.seconds = 0.0
 
     def look(self, now: float, *, slept: float = 0.0) -> float:
-        """Return the seconds so far.
+        """Return the seconds that this clock has counted so far.
 
-        ``slept``: the caller slept on purpose for at most this time since the last call.
+        ``slept`` is the longest time that the caller may have slept on purpose since the last call.
         """
         self.seconds += min(max(0.0, now - self._now), LONGEST_TURN + slept)
         self._now = now
         return self.seconds
 
     def is_over(self, now: float) -> bool:
-        """Look, and return whether ``limit`` is exceeded."""
+        """Count up to the time ``now``, and return whether the counted seconds exceed ``limit``."""
         return self.look(now) > self.limit
 
     def restart(self) -> None:

@@ -1,9 +1,9 @@
-"""Store a study's checkpoints between the worker that saved one and the next worker that loads it.
+"""Store the checkpoints of a study, so that one worker can load a checkpoint that another worker has saved.
 
-There are two stores: the study's directory, which all workers see, and messages (``engines/mpi/files.py``).
+Checkpoints are stored in a study's directory that all workers see, or sent in messages (``engines/mpi/files.py``).
 
-A checkpoint is deleted when no peer waits for the driver and the journal is synced. Without the sync, a power loss
-could leave a journal that names a deleted checkpoint.
+The driver deletes a checkpoint after the journal is synced, while no worker waits for the driver. If the journal were
+not synced first, a power loss could leave a journal that names a deleted checkpoint.
 """
 
 from collections import Counter, deque
@@ -18,31 +18,31 @@ from ashtune._src.study.journal_writer import SYNC_SECONDS
 
 
 class CheckpointStore(Protocol):
-    """A store of checkpoints; no call waits for a peer. ``ashtune.testing.checkpoints`` checks implementations."""
+    """Stores checkpoints without waiting for a worker. ``ashtune.testing.checkpoints`` checks implementations."""
 
     def put(self, peer: int, trial: TrialId, resource: int) -> str:
-        """Keep a checkpoint that a peer has saved; return why this failed, or an empty string."""
+        """Store a checkpoint that a peer has saved; return an error message, or an empty string after success."""
 
     def get(self, peer: int, trial: TrialId, resource: int) -> None:
-        """Give a peer a checkpoint, before the peer reads the next message."""
+        """Make a checkpoint readable for a peer before the peer reads its next message from the driver."""
 
     def discard(self, trial: TrialId, resource: int, peers: Iterable[int]) -> None:
-        """Delete a checkpoint, and these peers' copies of it."""
+        """Delete a checkpoint from the store, and the copies of the checkpoint on ``peers``."""
 
 
 class SharedDirectory:
-    """The study's directory, which all workers see."""
+    """The store of checkpoints in a study's directory that all workers can read and write."""
 
     def __init__(self, study: Path) -> None:
         self._checkpoints = Checkpoints(study)
 
     def put(self, peer: int, trial: TrialId, resource: int) -> str:
-        """Return an empty string: the worker has already written the checkpoint to the directory."""
+        """Return an empty string, as the worker itself has written the checkpoint to the study's directory."""
         del peer, trial, resource
         return ""
 
     def get(self, peer: int, trial: TrialId, resource: int) -> None:
-        """Do nothing: every peer can read the directory."""
+        """Do nothing, as every peer can read the checkpoint in the study's directory."""
 
     def discard(self, trial: TrialId, resource: int, peers: Iterable[int] = ()) -> None:
         """Delete a checkpoint."""
@@ -55,7 +55,7 @@ WAIT_SECONDS = 2 * SYNC_SECONDS
 
 
 class DeferredDeletions:
-    """A queue of deletions that wait until the journal is synced."""
+    """A queue of checkpoints that are deleted after the journal is synced."""
 
     def __init__(self, delete: Callable[[Discard], None], now: Callable[[], float]) -> None:
         self._delete = delete
@@ -65,7 +65,7 @@ class DeferredDeletions:
 
     @property
     def is_due(self) -> bool:
-        """Whether the oldest deletion has waited long enough."""
+        """Whether the oldest deletion in the queue has waited long enough for the journal to be synced."""
         return bool(self._waiting) and self._waiting[0][0] <= self._now()
 
     def add(self, order: Discard) -> None:
@@ -74,7 +74,7 @@ class DeferredDeletions:
         self._trials[order.trial] += 1
 
     def carry_out_one(self) -> None:
-        """Carry out the oldest deletion."""
+        """Delete the checkpoint that has waited longest in the queue."""
         _, order = self._waiting.popleft()
         self._trials[order.trial] -= 1
         if not self._trials[order.trial]:
@@ -82,7 +82,7 @@ class DeferredDeletions:
         self._delete(order)
 
     def carry_out_of(self, trial: TrialId) -> None:
-        """Carry out the deletions of a trial that starts again, before it writes the same files."""
+        """Delete the queued checkpoints of a trial that starts again, before the trial writes the same files again."""
         if trial not in self._trials:
             return
         del self._trials[trial]

@@ -1,13 +1,12 @@
-"""The driver's side of workers that are reached by messages, over any transport.
+"""The driver's part of an engine whose workers exchange messages with the driver, over any transport.
 
-A *peer* hosts one worker at a time: a rank of an MPI job, a thread, or a process of a cluster. A :class:`Link` carries
-messages to and from peers; an engine with another transport implements only a link.
+A *peer* is a rank of an MPI job, a thread, or a process of a cluster; each peer runs one worker at a time. A
+:class:`Link` carries messages between the driver and its peers. An engine for another transport implements only a link.
 
-Rule 1: the driver never waits for one peer: the driver sends orders without waiting, and takes all messages that have
-come.
-Rule 2: if a peer dies, its job is given to another peer. The trial of the job is to blame only if it was trained in the
-peer itself, not in a process beside the peer.
-Rule 3: all further messages of a peer that was given up are ignored.
+Rule 1: the driver never waits for one peer: it sends orders without waiting, and receives messages from all peers.
+Rule 2: the job of a peer that dies is given to another peer. The trial of a lost job counts as the cause of the peer's
+death only if the trial was trained in the peer itself, not in a separate process.
+Rule 3: after the driver has given up a peer, the driver ignores all messages from this peer.
 """
 
 import sys
@@ -36,17 +35,17 @@ NOBODY_LEFT = "no worker is left to train; what was found is kept: start again t
 
 
 class Closed(msgspec.Struct, frozen=True, tag_field="event", tag="closed"):
-    """The peer has left the study; none of its code runs there any more."""
+    """The last message of a peer in a study: the peer runs none of the study's code any more."""
 
 
 class Unable(msgspec.Struct, frozen=True, tag_field="event", tag="unable"):
-    """The peer cannot train in this study any more, because no worker can be started there or none survives."""
+    """A peer's message that it cannot train in this study any more, because its workers cannot start or always die."""
 
     reason: str
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """A message that cannot be read; the peer that sent it is lost."""
+    """A placeholder for a message that the driver cannot read; the driver gives up the peer that sent the message."""
 
     reason: str
 
@@ -56,42 +55,42 @@ Content = WorkerMessage | Unable | Closed | Malformed | None
 
 
 class Link(Protocol):
-    """Connects the driver to its peers. No call waits for a peer."""
+    """The connection between the driver and its peers. No method of a link waits for a peer."""
 
     transport: str
-    """The transport's name in messages, such as "MPI"."""
+    """The transport's name in messages to the user, such as "MPI"."""
 
     @property
     def failed(self) -> set[int]:
         """The peers that are dead according to the transport."""
 
     def name(self, peer: int) -> str:
-        """Return a peer's name in messages, such as "rank 3"."""
+        """Return the name of a peer for messages to the user, such as "rank 3"."""
 
     def receive(self) -> Sequence[tuple[int, Content]]:
-        """Return the new messages, each with its peer; the messages of one peer are in the order sent."""
+        """Return the new messages as pairs (peer, content), with the messages of each peer in the order sent."""
 
     def may_join(self, peer: int, worker: WorkerId) -> bool:
-        """Return whether a worker of this number can belong to this peer."""
+        """Return whether a worker with this number can belong to this peer."""
 
     def send(self, peer: int, message: Assignment | Release | Pause) -> None:
-        """Queue a message for the next :meth:`flush`."""
+        """Queue a message to a peer until the next call of :meth:`flush`."""
 
     def flush(self) -> None:
         """Send the queued messages."""
 
     def rest(self, seconds: float, *, after_events: bool = False) -> None:
-        """Wait until a message may have come, for some seconds at most."""
+        """Wait until a message from a peer may have arrived, but at most ``seconds``."""
 
     def close(self, peer: int) -> None:
         """Ask a peer to leave the study; the peer answers with :class:`Closed`."""
 
     def give_up(self, peer: int) -> None:
-        """Expect no more messages of a peer; a peer that is still alive has to leave."""
+        """Ignore all messages of a peer from now on; if the peer is still alive, tell the peer to leave the study."""
 
 
 class Peer:
-    """The driver's record of a peer: when it was last heard, its worker, and the worker's jobs."""
+    """The driver's record of a peer: the time of its last message, its worker, and the worker's jobs."""
 
     def __init__(self, heard: float, workload: Workload) -> None:
         self.heard = heard
@@ -101,14 +100,14 @@ class Peer:
 
 
 class DistributedWorkers:
-    """The workers of some peers.
+    """The workers of a session, which run on the peers of a :class:`Link`.
 
     Args:
-        peers: The peers that are asked to take part; others may be added later.
+        peers: The first peers of the session; other peers may be added later.
         silence_allowed: Seconds without a message after which a peer is given up; None for peers that cannot die.
-        is_isolated: Whether each peer trains in a separate process beside it.
+        is_isolated: Whether each peer trains in a separate process.
         began: The time at the start of this session, in seconds since the study began.
-        store: Where the checkpoints are; by default in the study's directory, which all peers see.
+        store: The store of the checkpoints; by default, the study's directory, which all peers see.
 
     Raises:
         StudyError: If there is no peer. :meth:`wait` also raises this error if the last peer that can train is lost.
@@ -152,16 +151,16 @@ class DistributedWorkers:
         return round(time.monotonic() + self._clock_offset, 6)
 
     def add(self, peer: int) -> None:
-        """Add a peer, whose worker may join."""
+        """Add a peer to the study; the peer's worker may join later."""
         self._peers[peer] = Peer(self._awake.seconds, Workload(self._suspects))
 
     def remove(self, peer: int, reason: str) -> None:
-        """Remove a peer: its worker is lost, and its job goes to another worker."""
+        """Remove a peer from the study; the jobs of the peer's worker are given to other workers."""
         self._moment = self.now()
         self._lose(peer, reason, self._early, is_asked=True)
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Return the peers' new events; an empty sequence at the time ``until``."""
+        """Wait until the peers have new events, or until the time ``until``; return the new events."""
         if self._collector.fatal_error is not None:
             raise self._collector.fatal_error
         link = self._link
@@ -187,7 +186,7 @@ class DistributedWorkers:
             link.flush()
 
     def carry_out(self, order: Order) -> None:
-        """Queue an order for the next flush, or delete checkpoints."""
+        """Queue an order to a worker, or the deletion of a checkpoint, to be carried out later."""
         if isinstance(order, Discard):
             self._deletions.add(order)
             return
@@ -207,11 +206,11 @@ class DistributedWorkers:
             self._link.send(peer, order)
 
     def progress(self) -> Sequence[Progress]:
-        """Return the reports between rungs since the last call."""
+        """Return the trials' reports between rungs that have arrived since the last call."""
         return self._collector.progress()
 
     def close(self, *, deletes: bool = True) -> None:
-        """Ask all peers to leave the study; give up those that have not left after some seconds."""
+        """Ask all peers to leave the study; give up peers that have not left after ``CLOSING_SECONDS``."""
         link = self._link
         if deletes:
             self._deletions.carry_out_all()
@@ -234,7 +233,7 @@ class DistributedWorkers:
     def _take(self, number: int, content: Content, events: list[Event]) -> None:
         peer = self._peers.get(number)
         if peer is None:
-            return  # given up before
+            return  # the peer was given up before
         peer.heard = self._awake.seconds
         match content:
             case None:
@@ -256,7 +255,7 @@ class DistributedWorkers:
                 events += self._collector.collect([message], self._moment)
 
     def _complaint(self, number: int, peer: Peer, message: WorkerMessage) -> str:
-        """Return why a message cannot come from this peer's worker, or an empty string."""
+        """Return an error message if this peer's worker cannot have sent ``message``, otherwise an empty string."""
         if isinstance(message, WorkerJoined) and peer.worker is None:
             is_its_own = message.worker not in self._joined and self._link.may_join(number, message.worker)
             return "" if is_its_own else f"worker {message.worker} joins"
@@ -266,7 +265,7 @@ class DistributedWorkers:
         return peer.workload.complaint(message)
 
     def _as_kept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
-        """Return a message; if its checkpoint could not be kept, replace the checkpoint by the reason."""
+        """Return the message; if its checkpoint cannot be stored, replace the checkpoint by an error message."""
         match message:
             case JobFinished(checkpoint=int()) | JobPaused(checkpoint=int()) | TrialReleased(checkpoint=int()):
                 if why := self._store.put(peer, message.trial, message.resource):
@@ -296,7 +295,7 @@ class DistributedWorkers:
         self._store.discard(order.trial, order.resource, self._peers)
 
     def _check_liveness(self, events: list[Event]) -> None:
-        """Give up the peers that are dead according to the transport, or silent for too long."""
+        """Give up each peer that is dead according to the transport, or that has been silent for too long."""
         if (allowed := self._silence_allowed) is not None:
             now = self._awake.look(time.monotonic())
             for number in [number for number, peer in self._peers.items() if now - peer.heard > allowed]:
@@ -308,7 +307,7 @@ class DistributedWorkers:
             raise self._collector.fatal_error or StudyError(f"{why}{NOBODY_LEFT}")
 
     def _go_on_without(self, peer: Peer, reason: str) -> None:
-        """Note that a peer cannot train any more; the other peers go on."""
+        """Record that a peer cannot train any more; the study continues if another peer can train."""
         peer.is_unable = True
         self._why_unable = reason
         if all(each.is_unable for each in self._peers.values()):
@@ -317,13 +316,13 @@ class DistributedWorkers:
             _write(f"{reason}; the others go on")
 
     def _lose(self, number: int, why: str, events: list[Event], *, is_asked: bool = False) -> None:
-        """Give up a peer. ``is_asked`` means that the loss was wanted, so no trial is to blame."""
+        """Give up a peer. If ``is_asked``, the peer leaves on request, and no trial is to blame."""
         self._link.give_up(number)
         if (peer := self._peers.pop(number, None)) is not None:
             self._lose_worker(peer, f"{self._link.name(number)} is lost: {why}", events, is_asked=is_asked)
 
     def _lose_worker(self, peer: Peer, reason: str, events: list[Event], *, is_asked: bool = False) -> None:
-        """Report the peer's worker as lost, if there is one."""
+        """If the peer has a worker, append the event that the worker is lost."""
         if (worker := peer.worker) is None:
             return
         job = None if self._is_isolated or is_asked else peer.workload.to_blame

@@ -1,4 +1,4 @@
-"""The main loop: journal events, pass them to the controller, tell observers its verdicts, and send its orders."""
+"""The driver's main loop: pass events to the controller and the journal, and send the controller's orders."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -17,29 +17,29 @@ TICK_SECONDS = 0.2
 
 
 class Ledger(Protocol):
-    """The place where events are written before they are acted on; implemented by ``Journal``."""
+    """The interface of a journal, which stores events before the driver acts on them; implemented by ``Journal``."""
 
     def add(self, event: Event) -> None:
         """Add an event."""
 
     def flush(self) -> None:
-        """Write the added events where they survive a kill of this process."""
+        """Write the added events to a file, so that the events survive if this process is killed."""
 
 
 class Requests(Protocol):
-    """The user's requests to a running study; implemented by ``Control``."""
+    """The interface for the user's requests to a running study; implemented by ``Control``."""
 
     def take(self, now: float) -> Iterator[tuple[str, Event]]:
-        """Yield the name and event of each new request that fits the study.
+        """Yield each new request that is possible in this study, as the name and the event of the request.
 
-        The caller accepts or refuses each request before taking the next one.
+        The caller must accept or refuse a request before it takes the next request.
         """
 
     def accept(self, name: str, event: Event) -> None:
-        """Mark a request as done: its event is in the journal, and the resulting orders are given."""
+        """Mark a request as done, after its event was written to the journal and the resulting orders were sent."""
 
     def refuse(self, name: str, why: str) -> None:
-        """Mark a request as refused by the scheduler; nothing has changed."""
+        """Mark a request as refused for the reason ``why``; the request has changed nothing in the study."""
 
 
 class Drive:
@@ -63,7 +63,7 @@ class Drive:
         tick_seconds: float = TICK_SECONDS,
     ) -> None:
         self.controller = controller
-        """The controller, which makes the decisions; the caller of :meth:`turn` asks it whether there is more to do."""
+        """The controller makes the decisions; callers of :meth:`turn` ask the controller whether the study is open."""
         self._workers = workers
         self._journal = journal
         self._configurations = configurations
@@ -74,7 +74,7 @@ class Drive:
         self._next_tick = 0.0
 
     def run(self, session: SessionStarted, followed: Sequence[Followed] = ()) -> None:
-        """Run until the study is complete or stopped.
+        """Run the main loop until the study is complete or stopped.
 
         Args:
             session: The first event of this session, already accepted by the controller.
@@ -89,16 +89,16 @@ class Drive:
             pass
 
     def begin(self, session: SessionStarted, followed: Sequence[Followed] = ()) -> None:
-        """Write the first event of a session; :meth:`run` calls this method."""
+        """Write the first event of a session to the journal; :meth:`run` calls this method."""
         self._journal.add(session)
         self._journal.flush()
         self._observers.tell(session, followed)
 
     def turn(self) -> bool:
-        """Take one turn of the loop: handle new events, and give the resulting orders.
+        """Run one turn of the main loop: handle the new events, and send the resulting orders to workers.
 
         Returns:
-            Whether to go on; False if the study is stopping and the grace period of its running trials is over.
+            Whether to continue; False if the study is stopping and the grace period of its running trials is over.
         """
         workers = self._workers
         events = workers.wait(self._next_tick)
@@ -156,11 +156,11 @@ class Drive:
                 carry_out(what)
 
     def _start(self, order: Train, time: float) -> None:
-        """Choose and journal a new trial's configuration.
+        """Choose the configuration of a new trial, and write it to the journal.
 
-        A drawn configuration is not flushed at once: if the driver is killed before the next event or tick, the next
-        driver draws the same configuration. A configuration proposed by a model cannot be drawn again, so this
-        configuration is flushed at once.
+        A random configuration is not flushed at once: if the driver is killed before the next flush, a restarted driver
+        draws the same configuration again. A configuration that a model or a mutation has proposed is flushed at once,
+        because it cannot be drawn again.
         """
         trial, confirms = order.trial, order.confirms
         configurations = self._configurations

@@ -1,6 +1,6 @@
-"""The options of a session that its engine uses, already checked: :class:`RunOptions`.
+"""The options of a session for its engine: :class:`RunOptions` contains their checked values.
 
-Functions take them as ``engine=``, in one of :class:`Local`, :class:`MPI` and :class:`Auto`.
+Users give these options to a function as ``engine=``, in an object of :class:`Local`, :class:`MPI` or :class:`Auto`.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ CHECKPOINTS = ("files", "messages")
 
 
 def check_profile(name: str, value: bool) -> bool:
-    """Return whether training is profiled, or refuse the value.
+    """Check the option ``profile``, and return its value.
 
     Raises:
         SettingsError: If the value is not a bool, or if the value is True and pyinstrument is not installed.
@@ -31,14 +31,14 @@ def check_profile(name: str, value: bool) -> bool:
 
 
 def check_checkpoints(name: str, value: str) -> str:
-    """Return how workers exchange checkpoints, or refuse the value."""
+    """Check the option ``checkpoints``, and return its value; raise SettingsError if the value is unknown."""
     if check_name(name, value) not in CHECKPOINTS:
         raise SettingsError(f"{name}={shown(value)} is unknown; give one of {', '.join(CHECKPOINTS)}")
     return value
 
 
 class RunOptions(TypedDict, total=False):
-    """The options of a session; :func:`~ashtune.tune` describes the arguments of the same names."""
+    """The options of a session; :func:`~ashtune.tune` describes the arguments with the same names."""
 
     trial_timeout: Annotated[float | str | None, Option(**TIME)]
     workers: Annotated[int | None, Option(check=partial(check_whole, at_most=MOST_WORKERS), parse=int, metavar="N")]
@@ -60,7 +60,7 @@ class RunOptions(TypedDict, total=False):
 
 
 class Local(msgspec.Struct, frozen=True, kw_only=True):
-    """Processes on this machine.
+    """Run each worker as a process on this machine.
 
     Args:
         workers: The same as in :func:`~ashtune.tune`.
@@ -91,7 +91,7 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MPI(Local, frozen=True, kw_only=True):
-    """The ranks of an MPI launch, with the options of :class:`Local` and two more.
+    """Run a worker on each rank of an MPI launch, with the options of :class:`Local` and two more options.
 
     Args:
         isolate: Whether to train in a separate process beside each rank, so that a crash or a hang costs one job only.
@@ -109,7 +109,7 @@ class MPI(Local, frozen=True, kw_only=True):
 
 
 class Auto(MPI, frozen=True, kw_only=True):
-    """The ranks of an MPI launch or, without MPI, processes on this machine; the options are those of :class:`MPI`.
+    """Choose :class:`MPI` in an MPI launch and :class:`Local` otherwise, with the options of :class:`MPI`.
 
     Example:
         >>> engine = Auto(gpus_per_worker=1)  # tune(..., engine=engine)

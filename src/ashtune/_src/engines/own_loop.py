@@ -1,11 +1,11 @@
 """The engine for a user's own loop, which asks for jobs and reports their results.
 
-This engine starts no process. Each job that the user's loop has taken counts as one worker. A worker whose job is over
-takes the next job. The caller passes a result to :meth:`AskedWorkers.put`, then takes a turn of the main loop, which
-puts the answer into the job's inbox.
+The engine starts no process, because the user's loop trains the trials. The study counts each job that the user's loop
+has taken as one worker. A worker whose job has ended takes the next job. The caller passes a result to
+:meth:`AskedWorkers.put`, then takes a turn of the main loop, which puts the answer into the job's inbox.
 
-Rule 1: nothing waits in this module: the driver runs inside the caller's own calls.
-Rule 2: an order to train waits until a job is asked for. Jobs that were given back come first, then the oldest orders.
+Rule 1: no function in this module waits, because the driver runs inside the calls of the user's loop.
+Rule 2: orders to train wait until the user's loop asks for jobs. Jobs that were given back are handed out first.
 Rule 3: options that need an engine with its own workers, such as a time limit on a job, are not available.
 """
 
@@ -44,7 +44,7 @@ from ashtune._src.training.runner import PreparedTrial, prepare_trial
 
 
 def hand_back(job: Train | Assignment | RunningJob) -> JobPaused:
-    """Return the event of a job that is given back; the job will be given out again, from the same start."""
+    """Return the event that a job was given back; the job will be handed out again from the same start."""
     return JobPaused(
         0, worker=job.worker, trial=job.trial, rung=job.rung, resource=job.start, start=job.start, seconds=0.0
     )
@@ -64,32 +64,32 @@ class AskedWorkers:
         self._progress: list[Progress] = []
         self._to_ask: deque[Train] = deque()
         self._given_back: set[TrialId] = set()
-        self._inboxes: dict[TrialId, deque[ToWorker]] = {}  # of trials that are out
-        self._workers = 0  # the number that have joined
-        self._at_work = 0  # the number with a job that is out and has no result yet
+        self._inboxes: dict[TrialId, deque[ToWorker]] = {}  # of trials whose jobs were handed out
+        self._workers = 0  # the number of workers that have joined
+        self._at_work = 0  # the number of workers whose job has no result yet
 
     @property
     def idle(self) -> int:
-        """The number of workers for which the study had no job."""
+        """The number of workers without a job, because the study had no job for them."""
         return self._workers - self._at_work - len(self._to_ask)
 
     @property
     def has_news(self) -> bool:
-        """Whether the loop has new events to handle."""
+        """Whether there are new events for the next turn of the main loop."""
         return bool(self._arrived)
 
     @property
     def has_jobs(self) -> bool:
-        """Whether there is a job to ask for."""
+        """Whether the user's loop can take a job now."""
         return bool(self._to_ask)
 
     def join(self) -> None:
-        """Add a worker, because one more job is wanted."""
+        """Add a worker, because the user's loop wants one more job."""
         self._workers += 1
         self.put(WorkerJoined(0, WorkerId(next(self._numbers)), os.getpid(), socket.gethostname()))
 
     def put(self, event: Event) -> None:
-        """Stamp an event with the current time; the next turn of the loop handles it."""
+        """Queue an event, with the current time, for the next turn of the main loop."""
         match event:
             case JobFinished(held=True):
                 pass
@@ -105,23 +105,23 @@ class AskedWorkers:
         self._arrived.append(with_time(event, self.now()))
 
     def put_progress(self, progress: Progress) -> None:
-        """Add a report between rungs, to be shown at the next tick."""
+        """Queue a trial's report between rungs, to be shown at the next tick of the main loop."""
         self._progress.append(progress)
 
     def take(self) -> tuple[Assignment, deque[ToWorker]]:
-        """Hand out the first waiting job: its assignment, and the inbox for its answers."""
+        """Return the assignment of the first queued job, and the inbox for the driver's answers to this job."""
         order = self._to_ask.popleft()
         self._at_work += 1
         inbox = self._inboxes[order.trial] = deque()
         return assignment_of(order, self._configurations), inbox
 
     def prepare(self, assignment: Assignment, mailbox: Mailbox) -> PreparedTrial:
-        """Return the trial of a job that was handed out. The trial's checkpoint is read, which takes O(bytes)."""
+        """Return the trial of a job that was handed out. Reading the trial's checkpoint takes O(bytes) time."""
         setup = msgspec.structs.replace(self._setup, worker=assignment.worker)
         return prepare_trial(assignment, setup, mailbox, self._checkpoints)
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Return the events so far, without waiting: the caller of the loop has put them here before."""
+        """Return the queued events at once; the user's loop has queued them before this turn of the main loop."""
         del until
         if self._deletions.is_due:
             self._deletions.carry_out_one()
@@ -129,7 +129,7 @@ class AskedWorkers:
         return arrived
 
     def carry_out(self, order: Order) -> None:
-        """Queue a job, or put an answer into the inbox of its trial."""
+        """Queue a job for the user's loop, queue the deletion of a checkpoint, or put an answer into an inbox."""
         match order:
             case Discard():
                 self._deletions.add(order)
@@ -150,7 +150,7 @@ class AskedWorkers:
                 self._break_off(order)
 
     def _break_off(self, order: Pause) -> None:
-        """Tell a trial in training to pause; hand back a job that is still queued."""
+        """Tell a trial to pause if it is in training; if its job is still queued, give the job back."""
         if order.trial in self._inboxes:
             self._inboxes[order.trial].append(order)
             return
@@ -163,12 +163,12 @@ class AskedWorkers:
         return round(time.monotonic() + self._clock_offset, 6)
 
     def progress(self) -> Sequence[Progress]:
-        """Return the reports between rungs since the last call."""
+        """Return the trials' reports between rungs that have arrived since the last call."""
         progress, self._progress = self._progress, []
         return progress
 
     def close(self, *, deletes: bool = True) -> None:
-        """Carry out waiting deletions. Jobs without an end are handed out again when the study is opened again."""
+        """Carry out queued deletions. Jobs that have not ended are handed out again when the study is opened again."""
         if deletes:
             self._deletions.carry_out_all()
 
@@ -177,10 +177,10 @@ class AskedWorkers:
 
 
 class OwnLoopEngine:
-    """The engine of :class:`AskedWorkers`; see :class:`~ashtune.engines.Engine`. This engine cannot be chosen by name.
+    """The engine for a user's own loop, which users cannot choose by name; see :class:`~ashtune.engines.Engine`.
 
     Attributes:
-        workers: The workers of the open session; None before the first one.
+        workers: The workers of the open session; None before the first session.
     """
 
     name = "own loop"
@@ -190,27 +190,27 @@ class OwnLoopEngine:
         self.workers: AskedWorkers | None = None
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the number of jobs that the user expects to take at a time; the user may take more."""
+        """Return the number of jobs that the user expects to take at the same time, by default 1."""
         return wanted or 1
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Accept all options, because unsuitable options cannot be given to this engine."""
+        """Accept all options, because users cannot give unsuitable options to this engine."""
 
     def open(self, brief: Brief) -> AskedWorkers:
-        """Return the workers; none has joined yet."""
+        """Return the workers of a session; no worker has joined yet."""
         self.workers = AskedWorkers(brief)
         return self.workers
 
     def leave(self, status: int) -> None:
-        """Do nothing: nothing outlives a session."""
+        """Do nothing, because this engine has started no process."""
 
 
 class DirectChannel:
-    """The channel of one job, in the driver's own thread: ``send`` returns after the message is handled.
+    """Connects one job to a driver in the same thread: ``send`` returns after the driver has handled the message.
 
     Attributes:
-        busy_seconds: The job's duration, if the user gave it; without it, the time since the job was taken counts.
-        last: The last event that was sent.
+        busy_seconds: The job's duration, if the user gave it; None to use the time since the job was taken.
+        last: The last event that the job has sent.
     """
 
     def __init__(self, handle: Callable[[JobEvent | Progress], None], inbox: deque[ToWorker]) -> None:
@@ -220,7 +220,7 @@ class DirectChannel:
         self.last: JobEvent | None = None
 
     def send(self, message: FromWorker) -> None:
-        """Pass a message to the driver. ``Broken`` fails one trial only: the user's loop judges whether to stop."""
+        """Pass a message to the driver. ``Broken`` only fails a trial, because the user decides whether to stop."""
         if isinstance(message, Broken):
             assert message.failure is not None, "a loop of the user's own cannot tell that the study is to stop"
             message = message.failure
@@ -232,10 +232,10 @@ class DirectChannel:
         self._handle(message)
 
     def wait(self) -> None:
-        """Return at once if the answer is there. Otherwise raise StudyError, because the driver was interrupted."""
+        """Return at once; raise StudyError if the driver's answer is missing because the driver was interrupted."""
         if not self._inbox:
             raise StudyError("the study was interrupted in the middle of a result; close it, and open it again")
 
     def poll(self) -> ToWorker | None:
-        """Return the next answer, or None."""
+        """Return the driver's next answer, or None if there is no answer."""
         return self._inbox.popleft() if self._inbox else None

@@ -1,6 +1,6 @@
-"""The interface of an engine: its workers report events and carry out orders.
+"""The interface of an engine, whose workers report events and carry out orders.
 
-An engine with its own message transport only needs a :class:`~ashtune.engines.Link`.
+An engine that differs only in its message transport has to implement only a :class:`~ashtune.engines.Link`.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,20 +15,20 @@ from ashtune._src.study.configurations import Configurations
 from ashtune._src.training.messages import Setup
 
 AUTO = "auto"
-"""The engine name with which the engine is chosen by how this process was started."""
+"""The engine name for a choice that depends on how this process was started."""
 
 
 class Brief(msgspec.Struct, frozen=True, kw_only=True):
     """The information that an engine needs to open the workers of a session.
 
     Args:
-        setup: What every worker is told. ``setup.worker`` is the first worker's number; later workers must not have
-            lower numbers.
-        created: When the study was created, in seconds since 1970; it identifies the study's directory.
+        setup: The first message to every worker. ``setup.worker`` is the first worker's number; later workers must not
+            have lower numbers.
+        created: The creation time of the study in seconds since 1970, which identifies the study's directory.
         options: The checked options of the session, with defaults filled in.
         workers: How many workers to open, at least 1. Workers may join or leave later.
         began: The time at the start of the session, in seconds since the study began.
-        objective: The training function, if this process was given it; otherwise load it from ``setup.objective``.
+        objective: The training function, if this process has it; None if it must be loaded from ``setup.objective``.
     """
 
     setup: Setup
@@ -41,29 +41,29 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Workers(Protocol):
-    """The workers of a session. The test suite ``ashtune.testing.workers`` checks implementations."""
+    """The workers of a session. The test suite ``ashtune.testing.workers`` checks an implementation."""
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Block until something has happened; return the events, oldest first.
+        """Wait until at least one event has happened; return the new events, oldest first.
 
         Args:
             until: The time at which to return even without events, in seconds since the study began.
         """
 
     def carry_out(self, order: Order) -> None:
-        """Begin to carry out an order; :meth:`wait` returns the outcome later."""
+        """Begin to carry out an order; :meth:`wait` returns the resulting event later."""
 
     def now(self) -> float:
-        """Return the time in seconds since the study began; events use the same clock."""
+        """Return the time in seconds since the study began, by the clock that gives events their times."""
 
     def progress(self) -> Sequence[Progress]:
-        """Return the reports between rungs that came since the last call."""
+        """Return the trials' reports between rungs that have arrived since the last call."""
 
     def close(self, *, deletes: bool = True) -> None:
-        """Shut all workers down and leave no process behind.
+        """End all workers and all their processes.
 
         Args:
-            deletes: Whether to carry out waiting deletions of checkpoints. Pass False if the journal is not on disk,
+            deletes: Whether to carry out queued deletions of checkpoints. Pass False if the journal is not on disk,
                 because a power loss could undo the events that led to the deletions. The next session then carries out
                 the deletions.
         """
@@ -74,10 +74,10 @@ class Resizable(Protocol):
     """Workers whose number can change while a study runs."""
 
     def check_size(self, workers: int) -> None:
-        """Refuse a number of workers that is not possible."""
+        """Raise SettingsError if this number of workers is not possible."""
 
     def resize(self, workers: int) -> None:
-        """Change the number of workers. A surplus worker ends its job first, then is dismissed.
+        """Change the number of workers. A surplus worker may end its job before it is dismissed.
 
         Raises:
             StudyError: If no more workers can be started.
@@ -88,27 +88,27 @@ class Resizable(Protocol):
 class Engine(Protocol):
     """Opens the workers of a session.
 
-    An engine from the entry point group ``ashtune.engines`` is made anew for each session, without arguments. An engine
-    with arguments is made by the user.
+    An engine from the entry point group ``ashtune.engines`` is created without arguments, anew for each session. If an
+    engine needs arguments, the user creates the engine.
     """
 
     name: str
     """The name of the engine, as in ``engine="local"``."""
     must_exit: bool
-    """Whether the driver must end with an exit status, because a launcher treats an end by a signal as a crash."""
+    """Whether the driver must exit with a status, because a launcher treats an end by a signal as a crash."""
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the number of workers to open: ``wanted`` if given and possible."""
+        """Return the number of workers to open, which is ``wanted`` if this number is given and possible."""
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Refuse options that are not possible, before a study is created.
+        """Before a study is created, raise SettingsError if its options are not possible with this engine.
 
         Raises:
             SettingsError: With a message of one line that names the option.
         """
 
     def open(self, brief: Brief) -> Workers:
-        """Return the workers of a session. Each worker reports by an event that it has joined.
+        """Return the workers of a session. A worker sends an event when it joins.
 
         Raises:
             StudyError: If no worker can be started.
@@ -116,4 +116,4 @@ class Engine(Protocol):
         """
 
     def leave(self, status: int) -> None:
-        """End everything that outlives a session; the program is about to end with this exit status."""
+        """End all processes that outlive a session, before this program ends with the exit status ``status``."""

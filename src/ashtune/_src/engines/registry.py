@@ -1,7 +1,7 @@
-"""Choose the engine of a study, and the number of its workers.
+"""Choose the engine of a study and the number of the study's workers.
 
-An installed package adds an engine by an entry point of the group ``ashtune.engines``. The entry point has the engine's
-name and a class without arguments that implements :class:`~ashtune.engines.Engine`.
+An installed package adds an engine by an entry point of the group ``ashtune.engines``. The entry point gives the
+engine's name, and a class without arguments that implements :class:`~ashtune.engines.Engine`.
 """
 
 from ashtune._src.core.errors import SettingsError
@@ -22,7 +22,7 @@ ENGINES: Names[Engine] = Names(
 
 
 def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -> Engine:
-    """Return the engine to run on. Under MPI, only rank 0 returns; the other ranks serve until rank 0 ends.
+    """Return the engine of a study. Under MPI, only rank 0 returns; all other ranks work for rank 0 until it ends.
 
     Args:
         engine: A name or an engine. "auto" means the ranks of an MPI launch or, without MPI, processes on this machine.
@@ -51,13 +51,13 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
 
 
 def worker_count(engine: Engine, wanted: int | None, trials: int | None) -> int:
-    """Return the number of workers of a session: at most the session's number of trials."""
+    """Return the number of workers of a session, which is at most the number of the session's trials."""
     count = engine.worker_count(wanted)
     return count if trials is None else max(1, min(count, trials))
 
 
 def check_engine(engine: Engine, options: RunOptions, trials: int | None) -> None:
-    """Refuse workers that the engine cannot provide, before a study is created.
+    """Raise SettingsError, before a study is created, if the engine cannot provide the wanted workers.
 
     Raises:
         SettingsError: If the engine cannot provide these workers, or if two options contradict each other.

@@ -1,15 +1,15 @@
-"""Share the cores and GPUs of one node among its training workers.
+"""Divide the cores and GPUs of one node among the training workers of this node.
 
 Source: CUDA C++ Programming Guide, ``CUDA_VISIBLE_DEVICES``; *GPU isolation techniques* of ROCm; the code that reads
 these variables in PyTorch (``_parse_visible_devices``), ROCm's CLR and ROCr; Slurm's ``gres_common.c``.
 
-Rule 1: every worker computes its own share from what all workers inherited; no process assigns shares.
+Rule 1: every worker computes its share from the cores and GPUs that all workers inherited; no process assigns shares.
 Rule 2: workers that inherited the same cores or GPUs share them; cores or GPUs that only one worker inherited are not
 shared.
-Rule 3: a device keeps the name that was inherited: a number, ``GPU-...`` or ``MIG-...``.
-Rule 4: only one layer of variables is set. HIP counts only the devices that ROCR_VISIBLE_DEVICES leaves visible: if
-both variables are 1, no device is visible (Parsl issue 3858). CUDA_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES are one
-layer; both must agree.
+Rule 3: a worker names a device as in the variable that it inherited: by a number, ``GPU-...`` or ``MIG-...``.
+Rule 4: the variables of only one layer are set: CUDA_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES, or ROCR_VISIBLE_DEVICES.
+HIP counts only the devices that ROCR_VISIBLE_DEVICES leaves visible: if both variables (HIP and ROCR) are 1, no device
+is visible (Parsl issue 3858). CUDA_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES must be equal.
 """
 
 import math
@@ -36,7 +36,7 @@ _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def available_cores() -> int:
-    """Return the number of cores this process may use, from its affinity mask and the container's quota."""
+    """Return the number of cores that this process may use, from its affinity mask and its container's CPU quota."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     quota = quota_cores()
@@ -44,7 +44,7 @@ def available_cores() -> int:
 
 
 def quota_cores() -> int | None:
-    """Return the container's CPU quota in cores, at least 1; None if there is no quota."""
+    """Return the CPU quota of this process's container as a number of cores, at least 1; None if there is no quota."""
     try:
         quota, period = _CGROUP_QUOTA.read_text().split()
         return max(1, int(quota) // int(period))
@@ -53,9 +53,9 @@ def quota_cores() -> int | None:
 
 
 def thread_variables(threads: int | None, share: int, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that set a worker's number of threads: ``threads``, or the worker's share of the cores.
+    """Return the variables that set a worker's number of threads to ``threads``, or to the worker's share of the cores.
 
-    Without ``threads``, variables that are already in the inherited environment are left as they are.
+    If ``threads`` is None, variables that the worker has inherited keep their values.
     """
     if threads is not None:
         return dict.fromkeys(THREAD_VARIABLES, str(threads))
@@ -66,7 +66,7 @@ CUDA, HIP, ROCR = "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_D
 
 _DEVICE = re.compile(r"[0-9]+|(GPU|MIG)-.+")
 _WHOLE = 1e-9  # the rounding error allowed in a fraction such as 1/3
-_SENSIBLE = 1e6  # no node has more GPUs, no GPU more workers
+_SENSIBLE = 1e6  # no node has more GPUs, and no GPU has more workers
 _ROOT = Path("/")
 _FILES = ("dev/nvidia[0-9]*", "dev/nvidia-caps/nvidia-cap[0-9]*", "dev/dri/renderD[0-9]*")
 
@@ -75,9 +75,9 @@ class Claim(msgspec.Struct, frozen=True):
     """The cores and GPUs that one worker process, a rank or a local worker, inherited from its launcher.
 
     Args:
-        cores: Its affinity mask.
+        cores: The affinity mask of the process.
         gpus: The mask of visible GPUs, as ``"0,1"`` or ``"GPU-uuid,..."``; None if there is no mask.
-        files: The GPUs' device files that the process may open. If SLURM constrains devices, all tasks of
+        files: The device files of GPUs that the process may open. If SLURM constrains devices, all tasks of
             ``--gpus-per-task`` have the mask ``"0"`` for different GPUs; only the files differ.
     """
 
@@ -87,7 +87,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 def claim(environment: Mapping[str, str]) -> Claim:
-    """Return the claim of this process; ``environment`` is its environment."""
+    """Return the cores and GPUs that this process inherited; ``environment`` has its environment variables."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = sorted(affinity(0)) if affinity else range(os.cpu_count() or 1)
     mask = mask_of(environment)
@@ -103,15 +103,15 @@ def environment_of(
     inherited: Mapping[str, str],
     gpus_present: int | None,
 ) -> dict[str, str]:
-    """Return the variables to add to the environment of one worker.
+    """Return the environment variables that must be added for one worker.
 
     Args:
         index: The index of this worker in ``claims``.
         claims: The claims of all training workers of the node, in the same order in every worker.
-        threads: The worker's BLAS threads. None to share the cores, and to keep variables that the user has set.
-        gpus_per_worker: The value that :func:`check_gpus_per_worker` returned. None: leave the GPUs as inherited.
+        threads: The worker's BLAS threads. If None, workers share the cores, and variables that the user has set stay.
+        gpus_per_worker: The value that :func:`check_gpus_per_worker` returned. If None, the inherited GPUs stay.
         inherited: This worker's environment.
-        gpus_present: How many GPUs this worker could use if none were hidden; None if unknown.
+        gpus_present: How many GPUs this worker could use if no GPU were hidden; None if unknown.
     """
     environment = thread_variables(threads, _share_of_cores(claims[index], claims), inherited)
     if gpus_per_worker is None:
@@ -134,14 +134,14 @@ def environment_of(
 
 
 def _share_of_cores(mine: Claim, claims: Sequence[Claim]) -> int:
-    """Return this worker's share of its cores and of the container's quota; 0 if there are fewer cores than workers."""
+    """Return the number of cores for the worker with the claim ``mine``; 0 if there are fewer cores than workers."""
     share = len(mine.cores) // sum(other.cores == mine.cores for other in claims)
     quota = quota_cores()
     return share if quota is None else min(share, quota // len(claims))
 
 
 def check_gpus_per_worker(value: float) -> float:
-    """Return the GPUs per worker if the value is a whole number or 1 divided by one; otherwise refuse it."""
+    """Return the number of GPUs per worker; raise SettingsError if it is neither a whole number nor a fraction 1/n."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and 1 / _SENSIBLE <= value <= _SENSIBLE:
         whole = value if value >= 1 else 1 / value
@@ -154,15 +154,15 @@ def check_gpus_per_worker(value: float) -> float:
 
 
 def mask_of(environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return the name and value of the variable that sets the visible GPUs; None if no such variable is set."""
+    """Return name and value of the environment variable that sets the visible GPUs; None if no such variable is set."""
     return next(((name, environment[name]) for name in (CUDA, HIP, ROCR) if name in environment), None)
 
 
 def devices_in(mask: str) -> tuple[str, ...]:
-    """Return the devices that a mask leaves visible.
+    """Return the GPUs that a mask such as ``"0,1"`` leaves visible.
 
-    As in CUDA, an invalid entry (``-1``, Slurm's ``NoDevFiles``, an empty one) hides itself and all later entries, and
-    a device named twice hides all devices.
+    As in CUDA, an invalid entry (``-1``, Slurm's ``NoDevFiles``, or an empty entry) hides itself and all later entries.
+    If the mask names a device twice, all devices are hidden.
     """
     devices: list[str] = []
     for entry in mask.split(","):
@@ -176,7 +176,7 @@ def devices_in(mask: str) -> tuple[str, ...]:
 
 
 def variables_to_set(inherited: Mapping[str, str], *, is_amd: bool) -> tuple[str, ...]:
-    """Return the variables in which to name a worker's devices: the inherited variables of one layer (rule 4)."""
+    """Return the names of the environment variables that must name a worker's GPUs; see rule 4 of this module."""
     compatible = tuple(name for name in (CUDA, HIP) if name in inherited)
     if compatible:
         return compatible
@@ -188,12 +188,12 @@ def variables_to_set(inherited: Mapping[str, str], *, is_amd: bool) -> tuple[str
 def devices_of(
     place: int, sharers: int, devices: Sequence[str] | None, gpus_per_worker: float, *, mask: str = ""
 ) -> tuple[str, ...]:
-    """Return the devices of one of the workers that share them; numbers from 0 if the devices are unknown.
+    """Return the GPUs of one worker among workers that share ``devices``; numbers from 0 if ``devices`` is None.
 
     Args:
         place: The index of this worker among the sharing workers, from 0.
         sharers: The number of sharing workers.
-        devices: The devices that they share; None if unknown.
+        devices: The devices that the workers share; None if unknown.
         gpus_per_worker: The value that :func:`check_gpus_per_worker` returned.
         mask: How the devices were given, as in ``"CUDA_VISIBLE_DEVICES='0,1'"``, for the error message.
     """
@@ -218,19 +218,19 @@ def _too_few(sharers: int, devices: int, gpus_per_worker: float, mask: str) -> s
 
 
 def device_files(root: Path = _ROOT) -> tuple[str, ...]:
-    """Return the GPUs' device files that this process may open. ``os.access`` also reports a cgroup's ban."""
+    """Return the device files of GPUs that this process may open. ``os.access`` also respects the rules of a cgroup."""
     files = [file for pattern in _FILES for file in root.glob(pattern)]
     return tuple(sorted(str(file) for file in files if os.access(file, os.R_OK)))
 
 
 def gpus_present(root: Path = _ROOT) -> int | None:
-    """Return how many GPUs this process could use if no variable hid any; None if unknown."""
+    """Return how many GPUs this process could use if no environment variable hid GPUs; None if unknown."""
     counts = [count for count in (_nvidia_gpus(root), _amd_gpus(root)) if count is not None]
     return next((count for count in counts if count), 0) if counts else None
 
 
 def is_amd(root: Path = _ROOT) -> bool:
-    """Return whether AMD's compute driver is loaded."""
+    """Return whether the compute driver for AMD's GPUs is loaded."""
     return (root / "dev/kfd").exists()
 
 
@@ -253,7 +253,7 @@ def _amd_gpus(root: Path) -> int | None:
 
 
 def _computes(properties: Path) -> bool:
-    """Return whether a node of AMD's topology is a GPU, not a CPU."""
+    """Return whether a node in the topology of AMD's driver is a GPU and not a CPU."""
     try:
         count = re.search(r"^simd_count (\d+)$", properties.read_text(), re.MULTILINE)
     except OSError:  # the kernel hides GPUs of other cgroups

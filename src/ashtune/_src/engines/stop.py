@@ -1,4 +1,4 @@
-"""Decide when a study stops (Ctrl-C, a signal, or the end of its SLURM job) and when its search ends.
+"""Decide when a study stops (by Ctrl-C, a signal, or the end of its SLURM job) and when its search ends.
 
 Source: sbatch(1), *output environment variables* and ``--signal``; sysexits.h.
 """
@@ -18,19 +18,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopSwitch:
-    """Collects the reasons to stop. As a context manager, the switch handles Ctrl-C, SIGTERM and SIGUSR1.
+    """Collects the reasons to stop a study. As a context manager, ``StopSwitch`` handles Ctrl-C, SIGTERM and SIGUSR1.
 
-    After the first signal, every running trial continues to its next epoch. After a second Ctrl-C, or after ``grace``
-    seconds, the study stops without waiting for the trials. Repeated SIGUSR1 and SIGTERM do not hurry the stop: a batch
-    system sends each of these signals more than once.
+    After the first signal, the study stops when every running trial has reached its next epoch. After a second Ctrl-C,
+    or after ``grace`` seconds, the study stops without waiting for its running trials. A repeated SIGUSR1 or SIGTERM
+    does not make the stop faster, because a batch system sends these signals repeatedly.
 
-    If Ctrl-C or SIGTERM was ignored before, as Ctrl-C is in a shell's background processes, the signal stays ignored.
-    SIGUSR1 is always handled, even if it was ignored before, as a process may inherit this from a batch script or an
-    earlier study. If SIGUSR1 had its default action before, SIGUSR1 is ignored after a stop. Otherwise another SIGUSR1
-    would kill the script before its exit status says that the study can be resumed. Only Python's main thread receives
-    signals.
+    If this process ignored Ctrl-C or SIGTERM before (a shell's background process ignores Ctrl-C), the signal stays
+    ignored. SIGUSR1 is handled even if it was ignored before, because a batch script may make its processes ignore
+    SIGUSR1. If SIGUSR1 had its default action before, SIGUSR1 is ignored after a stop: another SIGUSR1 would kill the
+    script before its exit status says that the study can be resumed. Signals are handled only in Python's main thread.
 
-    ``signals`` holds the signals received, oldest first, including repeated ones.
+    ``signals`` lists the received signals, oldest first, including repeated signals.
 
     Args:
         deadline: Time at which to stop, in seconds since the study began.
@@ -60,7 +59,7 @@ class StopSwitch:
         self._before: dict[int, Any] = {}
 
     def reason(self, now: float) -> str:
-        """Return why the study should stop, or an empty string."""
+        """Return the reason to stop the study, or an empty string if there is no reason."""
         reason = ""
         if self.signals:
             reason = f"{_name(self.signals[0])} received"
@@ -70,23 +69,23 @@ class StopSwitch:
         return reason
 
     def reason_to_end_the_search(self, now: float) -> str:
-        """Return why the search should end, or an empty string."""
+        """Return the reason to end the search, or an empty string if there is no reason."""
         reason = TIME_LIMIT if now >= self._search_until else self._enough() if self._enough is not None else ""
         self._has_stopped = self._has_stopped or bool(reason)
         return reason
 
     def is_impatient(self, now: float) -> bool:
-        """Return whether the grace period of the running trials is over.
+        """Return whether the study must stop without waiting for its running trials.
 
-        The first call of this method starts a clock, which counts only time in which this process runs. Call this
-        several times a second.
+        The first call of ``is_impatient`` starts the clock of the grace period, which counts only time in which this
+        process runs. Call ``is_impatient`` several times a second.
         """
         self._awake = self._awake or AwakeClock(now, self._grace)
         return self.signals.count(signal.SIGINT) > 1 or self._awake.is_over(now)
 
     @property
     def ends_at(self) -> float:
-        """The time at which the search or the whole study ends, in seconds since the study began."""
+        """The earlier of two times in seconds since the study began: the end of the search and the study's deadline."""
         return min(self.deadline, self._search_until)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -112,14 +111,14 @@ def _name(number: int) -> str:
 
 
 TRY_AGAIN = 75
-"""Exit status (EX_TEMPFAIL) of a run stopped by the batch system's signal or time limit; the run can be resumed."""
+"""The exit status (EX_TEMPFAIL) of a run that a batch system's signal or time limit has stopped; it can be resumed."""
 
 SLURM_ENDS = "the SLURM job is about to end"
 SLURM_END_TIME = "SLURM_JOB_END_TIME"
 UNLIMITED_SECONDS = 183 * 24 * 3600.0
 """SLURM sets the end of a job without a time limit to 365 days after the job's start.
 
-Real limits are less than half as long.
+Real time limits are less than half as long.
 """
 
 LEAST_PAUSE_SECONDS = 10.0
@@ -128,13 +127,14 @@ LEAST_LIMIT_SECONDS = 0.001
 
 
 def time_in_slurm(environment: Mapping[str, str], unix_now: float) -> tuple[float, float] | None:
-    """Return how long a study may run inside this SLURM job, and how long its trials have for saving after that.
+    """Return how many seconds a study may run in this SLURM job, and how many seconds its trials then have for saving.
 
-    The time for saving is a tenth of the time left, at least 10 s, at most 120 s, and never more than the time left.
+    The time for saving is a tenth of the job's remaining time, at least 10 s, at most 120 s, and never more than the
+    remaining time.
 
     Returns:
         Both times in seconds. None if there is no SLURM job, if its time is unlimited, or if its end cannot be read.
-        Also None if the end has passed, since SLURM does not update the variable when a job gets more time.
+        None also if the end has passed, since SLURM does not update the variable when a job gets more time.
 
     Example:
         >>> time_in_slurm({"SLURM_JOB_END_TIME": "1700003600"}, 1_700_000_000)

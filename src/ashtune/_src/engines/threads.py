@@ -1,11 +1,12 @@
-"""Workers that are threads of this process.
+"""The engine whose workers are threads of this process.
 
-Threads suit functions that release the interpreter lock or wait, for instance for a remote training service. All
-threads share the script's function and the objects it refers to. Each thread's output goes to its worker's log. Only
-Python's own output is caught, as threads of one process share the file descriptors.
+Threads suit training functions that release the interpreter lock or wait, for example for a remote training service.
+All threads share the training function of the script, and the objects that it refers to. The output of each thread is
+written to the log of its worker. A log contains only output through ``sys.stdout`` and ``sys.stderr``, as the threads
+of a process share its file descriptors.
 
 Rule: options that need separate processes are refused: a time limit on a job, cores or GPUs per worker, a profile. A
-crash of the function ends this process. After a crash, the study can be resumed from its journal.
+crash of the training function ends this process. After a crash, the study can be resumed from its journal.
 """
 
 import os
@@ -46,7 +47,7 @@ NEEDS_PROCESSES = {
     "profile": "the profiler watches the thread in which it begins",
     "checkpoints": "all threads see the same directory",
 }
-"""Options that this engine refuses, and why."""
+"""The options that the thread engine refuses, each with the reason."""
 THREADS_BY_DEFAULT = 8
 MOST_AT_ONCE = 512
 NAME = "ashtune-worker"
@@ -54,7 +55,7 @@ STREAMS = ("stdout", "stderr")
 
 
 class ThreadLogs:
-    """The logs of all workers of a study. While open, this object replaces ``sys.stdout`` and ``sys.stderr``."""
+    """Replaces ``sys.stdout`` and ``sys.stderr``, and writes the output of each worker thread to the worker's log."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -64,17 +65,17 @@ class ThreadLogs:
             setattr(sys, name, stream)
 
     def begin(self, worker: WorkerId) -> None:
-        """Make this thread a worker. The worker's log file is created when the thread prints something."""
+        """Write the later output of this thread to a worker's log, which is created with the first output."""
         self._here.log = self._folder / f"worker-{worker}.log"
         self._here.has_printed = False
 
     @property
     def are_here(self) -> bool:
-        """Whether this thread has a log."""
+        """Whether the output of this thread is written to the log of a worker."""
         return hasattr(self._here, "log")
 
     def write(self, text: str) -> int:
-        """Append to the log of this thread. A disk error is ignored, so that it does not fail a trial."""
+        """Append ``text`` to the log of this thread. A disk error is ignored, and does not make a trial fail."""
         self._here.has_printed = self._here.has_printed or bool(text)
         with suppress(OSError):
             folder_of_a_study(self._folder)
@@ -83,31 +84,30 @@ class ThreadLogs:
         return len(text)
 
     def mark(self, trial: TrialId, start: int) -> None:
-        """If anything was printed since the last mark, write the trial that printed it and the ``start`` of its job."""
+        """If this thread has printed since the last mark, write the trial and the ``start`` of its job to the log."""
         if self._here.has_printed:
             self.write(mark_of(trial, start))
             self._here.has_printed = False
 
     def close(self) -> None:
-        """Restore the earlier streams; leave a stream that other code has replaced meanwhile."""
+        """Restore ``sys.stdout`` and ``sys.stderr``; do not change a stream that other code has replaced meanwhile."""
         for name, stream in self._streams.items():
             if getattr(sys, name) is stream:
                 setattr(sys, name, stream.before)
 
 
 class _LoggedStream:
-    """A stream that writes a worker thread's output to its log, and other output to the earlier stream."""
+    """A stream that writes the output of a worker thread to its log, and all other output to the original stream."""
 
     def __init__(self, before: Any, logs: ThreadLogs) -> None:
         self.before = before
         self._logs = logs
 
     def write(self, text: str) -> int:
-        """Write to the thread's log or to the earlier stream."""
         return int((self._logs if self._logs.are_here else self.before).write(text))
 
     def flush(self) -> None:
-        """Flush the earlier stream; logs are written at once."""
+        """Flush the original stream; the log of a thread never needs a flush."""
         if not self._logs.are_here:
             self.before.flush()
 
@@ -116,7 +116,7 @@ class _LoggedStream:
 
 
 class QueueChannel:
-    """A worker's connection to the driver, which runs in another thread and identifies the worker by a number."""
+    """The connection of a worker thread to the driver, which runs in another thread."""
 
     def __init__(self, peer: int, outbox: "queue.SimpleQueue[tuple[int, Content]]") -> None:
         self._peer = peer
@@ -126,12 +126,12 @@ class QueueChannel:
         self._is_closed = False
 
     def put(self, message: ToWorker) -> None:
-        """Add a message to the inbox."""
+        """Add a message to the inbox of the worker."""
         self._inbox.append(message)
         self._news.set()
 
     def close(self) -> None:
-        """Tell the worker that the driver has no more work; messages still in the inbox are dropped."""
+        """Tell the worker that the driver has no more jobs; messages that are still in the inbox are dropped."""
         self._is_closed = True
         self._news.set()
 
@@ -142,20 +142,20 @@ class QueueChannel:
         self._outbox.put((self._peer, message))
 
     def wait(self) -> None:
-        """Wait until a message has come or the channel is closed."""
+        """Wait until a message from the driver has arrived or the channel is closed."""
         while not (self._inbox or self._is_closed):
             self._news.wait()
             self._news.clear()
 
     def poll(self) -> ToWorker | None:
-        """Return the next message, or None if there is none yet."""
+        """Return the driver's next message, or None if no message has arrived."""
         if self._is_closed:
             raise Shutdown
         return self._inbox.popleft() if self._inbox else None
 
 
 class ThreadLink:
-    """Starts threads and exchanges messages with them. The number in ``setup`` is that of the first worker."""
+    """Starts worker threads, and exchanges messages with them. ``setup`` has the number of the first worker."""
 
     transport = "this process"
 
@@ -169,10 +169,10 @@ class ThreadLink:
         self._channels: dict[int, QueueChannel] = {}
         self._held_back: list[tuple[int, Content]] = []
         self.failed: set[int] = set()
-        """Always empty: a thread reports its own end."""
+        """This set is always empty, because a thread reports its own end."""
 
     def start(self) -> int:
-        """Start a thread; return its number, which is also the number of its first worker."""
+        """Start a worker thread; return its number, which is also the number of its first worker."""
         peer = next(self._numbers)
         channel = QueueChannel(peer, self._arrived)
         thread = threading.Thread(target=self._serve, args=(peer, channel), name=f"{NAME}-{peer}", daemon=True)
@@ -188,14 +188,14 @@ class ThreadLink:
         return peer
 
     def close_all(self) -> None:
-        """Ask all threads to leave."""
+        """Ask all worker threads to end."""
         for channel in self._channels.values():
             channel.close()
 
     def _serve(self, peer: int, channel: QueueChannel) -> None:
-        """Run a worker until there is no more work.
+        """Run a worker in this thread until the study is over.
 
-        If the thread ends for another reason, report this to the driver.
+        If the thread ends for another reason, send ``Unable`` to the driver.
         """
         try:
             self._work(peer, channel)
@@ -207,7 +207,7 @@ class ThreadLink:
         self._arrived.put((peer, Closed()))
 
     def _work(self, peer: int, channel: QueueChannel) -> None:
-        """Run a worker. If it is unclear which messages of the worker reached the driver, start a new worker."""
+        """Run a worker. If it is unknown which messages the driver has received, start a new worker."""
         worker = WorkerId(peer)
         while True:
             self._logs.begin(worker)
@@ -232,16 +232,16 @@ class ThreadLink:
             worker = WorkerId(next(self._numbers))
 
     def name(self, peer: int) -> str:
-        """Return the name of a thread for messages."""
+        """Return the name of a thread for messages to the user."""
         return f"thread {NAME}-{peer}"
 
     def may_join(self, peer: int, worker: WorkerId) -> bool:
-        """Return whether a worker of this number can exist; all threads are trusted."""
+        """Return whether a worker with this number can exist; any thread may use any number."""
         del peer
         return worker >= self._setup.worker
 
     def receive(self) -> Sequence[tuple[int, Content]]:
-        """Return the messages that have come."""
+        """Return the messages that have arrived from worker threads."""
         arrived, self._held_back = self._held_back, []
         with suppress(queue.Empty):
             while len(arrived) < MOST_AT_ONCE:
@@ -249,29 +249,29 @@ class ThreadLink:
         return arrived
 
     def send(self, peer: int, message: Assignment | Release | Pause) -> None:
-        """Put a message into a thread's inbox."""
+        """Put a message into the inbox of a worker thread."""
         self._channels[peer].put(message)
 
     def flush(self) -> None:
-        """Do nothing: :meth:`send` sends at once."""
+        """Do nothing, as :meth:`send` delivers every message at once."""
 
     def rest(self, seconds: float, *, after_events: bool = False) -> None:
-        """Wait until a message has come, for some seconds at most."""
+        """Wait until a message from a thread has arrived, but at most ``seconds``."""
         if not after_events and not self._held_back:
             with suppress(queue.Empty):
                 self._held_back.append(self._arrived.get(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))))
 
     def close(self, peer: int) -> None:
-        """Ask a thread to end; a thread that trains ends at its next epoch."""
+        """Ask a worker thread to end; a thread that trains a trial ends at its next epoch."""
         self._channels[peer].close()
 
     def give_up(self, peer: int) -> None:
-        """Stop using a thread; it ends at its next epoch, or with the process."""
+        """Stop using a worker thread; the thread ends at its next epoch, or together with this process."""
         self._channels[peer].close()
 
 
 class ThreadWorkers(DistributedWorkers):
-    """Threads of this process as workers; their number can change."""
+    """The workers of a session, which are threads of this process; the number of workers can change."""
 
     def __init__(self, brief: Brief) -> None:
         objective, file = brief.objective, ""
@@ -292,7 +292,7 @@ class ThreadWorkers(DistributedWorkers):
         self._there = peers
 
     def resize(self, workers: int) -> None:
-        """Change the number of workers. The jobs of workers that leave go to other workers."""
+        """Change the number of workers. The jobs of removed workers are given to other workers."""
         while len(self._there) < workers:
             peer = self._threads.start()
             self.add(peer)
@@ -301,23 +301,23 @@ class ThreadWorkers(DistributedWorkers):
             self.remove(self._there.pop(), "fewer workers are wanted")
 
     def close(self, *, deletes: bool = True) -> None:
-        """Ask all threads to end; threads that still train after some seconds end with this process."""
+        """Ask all worker threads to end; threads that train longer than ``CLOSING_SECONDS`` end with this process."""
         super().close(deletes=deletes)
         self._logs.close()
 
 
 class ThreadEngine:
-    """Threads of this process; see :class:`~ashtune.engines.Engine`."""
+    """The engine whose workers are threads of this process; see :class:`~ashtune.engines.Engine`."""
 
     name = "threads"
     must_exit = False
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the wanted number of workers, or the default."""
+        """Return the wanted number of workers; if it is None, return ``THREADS_BY_DEFAULT``."""
         return wanted or THREADS_BY_DEFAULT
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Refuse options that need processes."""
+        """Raise SettingsError if an option needs workers in separate processes."""
         asked, without = dict(options), dict(checked(RunOptions, {}))
         for name, why in NEEDS_PROCESSES.items():
             if asked[name] != without[name]:
@@ -331,4 +331,4 @@ class ThreadEngine:
         return ThreadWorkers(brief)
 
     def leave(self, status: int) -> None:
-        """Do nothing: the threads end with the process."""
+        """Do nothing, as worker threads end together with this process."""

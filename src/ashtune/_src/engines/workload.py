@@ -1,9 +1,9 @@
-"""Track each worker's jobs, check its messages, and find the trial to blame if it dies.
+"""Track the jobs of each worker, check the worker's messages, and find the trial to blame if the worker dies.
 
-Rule 1: a worker does its jobs in order of arrival, but a job that continues in place comes first. So the first job in
-this order has begun, and is to blame if the worker dies.
-Rule 2: of several jobs trained together, none is to blame, except a job that the worker said it trains alone.
-Rule 3: every message is compared with what the worker was given; only checked messages reach the journal.
+Rule 1: a worker trains its jobs in the order of arrival, but a job that continues a trial in place comes first. If a
+worker dies, the first job in its job order was running, and is to blame.
+Rule 2: of several jobs trained together, no job is to blame, except a job that the worker has reported to train alone.
+Rule 3: every message is compared with the orders to its worker; only valid messages are written to the journal.
 """
 
 from collections.abc import Sequence
@@ -41,11 +41,11 @@ AssignedJob = Train | Assignment
 
 
 class Workload:
-    """The jobs that a worker has, and the trials that it holds or releases.
+    """The jobs of a worker, and the trials that the worker holds in memory or is releasing.
 
     Args:
-        suspects: Trials that were trained together by a worker that died; each is trained alone until it ends. The
-            workloads of all workers share this set.
+        suspects: Trials that were trained together by a worker that died; each of them is trained alone until its job
+            ends. The workloads of all workers share this set.
     """
 
     def __init__(self, suspects: set[TrialId]) -> None:
@@ -62,7 +62,7 @@ class Workload:
         return len(self._jobs)
 
     def take(self, job: AssignedJob) -> bool:
-        """Add a job that the worker is given; return whether the worker must train it alone."""
+        """Add a job that was given to the worker; return whether the worker must train this job alone."""
         self._held.pop(job.trial, None)
         if job.in_place and self._jobs:
             self._jobs = {job.trial: job, **self._jobs}
@@ -71,7 +71,7 @@ class Workload:
         return job.trial in self._suspects
 
     def obey(self, order: Release | Pause) -> None:
-        """Note that the worker is told to release a trial that it holds, or to pause a job."""
+        """Record an order to the worker to release a trial that it holds, or to pause a job."""
         if isinstance(order, Pause):
             self._pausing.add(order.trial)
         elif (job := self._held.pop(order.trial, None)) is not None:
@@ -96,7 +96,7 @@ class Workload:
                 pass
 
     def _end(self, trial: TrialId, *, held: bool = False) -> None:
-        """Remove a job that has ended; ``held`` if the worker still holds its trial."""
+        """Remove a job that has ended; ``held`` says whether the worker still holds the job's trial."""
         if trial == self._alone:
             self._alone = None
         if (job := self._jobs.pop(trial, None)) is not None:
@@ -106,7 +106,7 @@ class Workload:
                 self._held[trial] = job
 
     def lose(self) -> None:
-        """Note that the worker is lost: trials that it trained together become suspects."""
+        """Record that the worker is lost; the trials that it trained together become suspects."""
         self._suspects.update(self.suspects)
 
     @property
@@ -116,18 +116,18 @@ class Workload:
 
     @property
     def suspects(self) -> tuple[TrialId, ...]:
-        """The trials that may be to blame if the worker dies now; empty unless several trials are trained together."""
+        """The trials that would become suspects if the worker died now; empty unless it trains several together."""
         return tuple(self._jobs) if self.trains_together and len(self._jobs) > 1 else ()
 
     @property
     def to_blame(self) -> AssignedJob | None:
-        """The job to blame if the worker dies now; None if unknown."""
+        """The job that would be to blame if the worker died now; None if no job or several jobs may be to blame."""
         if self.suspects:
             return None if self._alone is None else self._jobs.get(self._alone)
         return next(iter(self._jobs.values()), None)
 
     def complaint(self, message: WorkerMessage) -> str:
-        """Return why a message does not fit what the worker was given, or an empty string."""
+        """Return an error message if a message does not fit the worker's orders, otherwise an empty string."""
         match message:
             case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn():
                 return self._of_an_end(message)
@@ -187,7 +187,7 @@ def _kind(event: FromWorker) -> str:
 
 
 def assignment_of(order: Train, configurations: Configurations, *, alone: bool = False) -> Assignment:
-    """Return the message for an order to train. A worker that continues in place already knows the configuration."""
+    """Return the message for an order to train, without the configuration if the trial continues in place."""
     configuration = NO_CONFIGURATION if order.in_place else msgspec.Raw(configurations.encoded(order.trial))
     return Assignment(
         order.worker, order.trial, order.rung, order.start, order.target, order.in_place, configuration,
@@ -196,17 +196,17 @@ def assignment_of(order: Train, configurations: Configurations, *, alone: bool =
 
 
 class Collector:
-    """Sorts the workers' messages into events for the loop, progress for the display, and errors that end the study."""
+    """Sorts workers' messages into events for the main loop, progress for the display, and errors that end a study."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._progress: list[Progress] = []
         self._has_a_result = False
         self.fatal_error: AshtuneError | None = None
-        """Why the study cannot go on; the engine raises it after the earlier events are handled."""
+        """The error that ends the study; the engine raises it after the earlier events are handled."""
 
     def collect(self, messages: Sequence[WorkerMessage], moment: float) -> list[Event]:
-        """Return messages as events with the time ``moment``."""
+        """Return the events among the workers' messages, with the time ``moment``."""
         return [event for message in messages if (event := self._take(message, moment)) is not None]
 
     def _take(self, message: WorkerMessage, moment: float) -> Event | None:
@@ -226,7 +226,7 @@ class Collector:
         return with_time(message, moment)  # type: ignore[arg-type] # only events are left here
 
     def progress(self) -> Sequence[Progress]:
-        """Return the reports between rungs since the last call."""
+        """Return the trials' reports between rungs that have arrived since the last call."""
         progress, self._progress = self._progress, []
         return progress
 

@@ -1,7 +1,7 @@
 """Loads functions and classes of a user's script in another process, without running the script.
 
-Pickle looks for a class of a script under its name, such as ``__main__.Net``. A worker therefore gets a new
-``__main__`` module for each study, with those names of the script that the training function needs.
+Pickle looks up a class of a script by its module and name, such as ``__main__.Net``. For each study, a worker gets a
+new ``__main__`` module with the names of the script that the training function needs.
 """
 
 import functools
@@ -31,7 +31,7 @@ def is_of_a_script(module: str | None) -> bool:
 def install(path: Path) -> tuple[Any, str]:
     """Return a study's training function and the name of its script; put the module of the script into ``sys.modules``.
 
-    ``path`` is a pickle, so loading can execute any code. The folder of the script is appended to ``sys.path``.
+    Loading the pickle ``path`` can execute any code. The folder of the script is appended to ``sys.path``.
     """
     file, pickled = pickle.loads(path.read_bytes())
     _find_beside(file)
@@ -44,7 +44,7 @@ def install(path: Path) -> tuple[Any, str]:
 def look_at(path: Path) -> tuple[Any, dict[str, ModuleType], str]:
     """Return a study's training function, the modules of its script and the name of the script.
 
-    ``sys.modules`` stays unchanged, for a process with its own script, such as the driver.
+    ``sys.modules`` stays unchanged, because the calling process, such as the driver, may have its own script.
     """
     file, pickled = pickle.loads(path.read_bytes())
     _find_beside(file)
@@ -54,9 +54,9 @@ def look_at(path: Path) -> tuple[Any, dict[str, ModuleType], str]:
 
 
 def load(file: BinaryIO, function: Path) -> Any:
-    """Return a saved object of a training function; names that are missing in this process come from ``function``.
+    """Load an object that a training function has saved; names that are missing in this process come from ``function``.
 
-    Both files are pickles, so loading can execute any code.
+    The files ``file`` and ``function`` are pickles, so loading can execute any code.
     """
     return _Unpickler(file, function).load()
 
@@ -68,7 +68,7 @@ class _Unpickler(pickle.Unpickler):
         self._modules: dict[str, ModuleType] | None = None
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return a class or function by its name; search also the script of the training function."""
+        """Return a class or function by its name; if this process lacks it, search the training function's script."""
         try:
             return super().find_class(module, name)
         except (AttributeError, ModuleNotFoundError):
@@ -80,7 +80,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _find_beside(file: str) -> None:
-    """Append the folder of a file to ``sys.path``."""
+    """Append the folder of a file to ``sys.path``, so that modules beside the file can be imported."""
     folder = str(Path(file).parent) if file else ""
     if folder and folder not in sys.path:
         sys.path.append(folder)
@@ -105,7 +105,7 @@ def _module(attributes: Mapping[str, Any]) -> ModuleType:
 
 
 def names_of(module: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the namespace of a script's module; set attributes, such as ``__file__``, that it does not have yet."""
+    """Return the namespace of a script's module; set attributes that the module lacks, such as ``__file__``."""
     modules = _arriving[-1] if _arriving else sys.modules
     if module not in modules:
         modules[module] = modules.get(MAIN) or _module(attributes)
@@ -130,7 +130,7 @@ def make_cached(make: Callable[..., Any], arguments: Sequence[Any], maxsize: int
 
 
 def cached_property_of(function: Callable[..., Any], name: str | None) -> Any:
-    """Return a ``cached_property``, which cannot be pickled directly in Python 3.11, as it has a lock."""
+    """Return a new ``cached_property``; pickle cannot copy it directly, as it has a lock in Python 3.11."""
     made: functools.cached_property[Any] = functools.cached_property(function)
     made.attrname = name
     return made

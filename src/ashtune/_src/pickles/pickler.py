@@ -1,8 +1,8 @@
-"""Pickles training functions and the objects that they save. Definitions of a script are pickled by value.
+"""Pickles training functions and the objects that they save. Functions and classes of a script are pickled by value.
 
-Another process puts these definitions into a module with the name of the script (``pickles/arrival.py``), whose
-namespace all functions of the script share. A worker already has this module, so saved objects refer to its names.
-Caches are pickled empty. Side effects of a metaclass or a class decorator, such as an entry in a registry, are lost.
+Another process puts the script's functions and classes into a module with the script's name (``pickles/arrival.py``),
+whose namespace all functions of the script share. A worker already has the script's module, so saved objects refer to
+its names. Caches are pickled empty. Side effects of a metaclass or class decorator are lost.
 """
 
 import dataclasses
@@ -63,14 +63,14 @@ class _Namespace:
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types are not followed, see pyproject.toml
-    """Pickles definitions of a script; ``has_names``: the reading process already has the names of the script."""
+    """Pickles functions and classes of a script; ``has_names``: the loading process already has the script's names."""
 
     def __init__(self, file: Writable, *, has_names: bool) -> None:
         super().__init__(file)
         self._has_names = has_names
 
     def reducer_override(self, value: Any) -> Any:
-        """Return how to create a copy of an object; NotImplemented for the default of pickle."""
+        """Return how to pickle an object; return NotImplemented to use pickle's default."""
         if (reducer := _REDUCERS.get(type(value))) is not None:
             return reducer(self, value)
         reduced = super().reducer_override(value)
@@ -91,7 +91,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         return NotImplemented if self._has_names else self._place(value, names, *self._by_value(value))
 
     def _by_value(self, value: FunctionType) -> Any:
-        """Return how to create a copy of a function, with the namespace of its script's module."""
+        """Return how to pickle a function by value, together with the namespace of its script's module."""
         self._namespace(value.__globals__)
         make, arguments, (attributes, slots), *rest = self._dynamic_function_reduce(value)
         if self._has_names:
@@ -117,7 +117,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         return getattr, (dataclasses, _SENTINELS[type(value)])
 
     def _place(self, value: Any, names: dict[str, Any] | None, make: Any, arguments: Any, *more: Any) -> Any:
-        """Return how to create a copy of an object and, with ``names``, how to store it in the script's namespace."""
+        """Return how to pickle an object by value and, with ``names``, how to store its copy in ``names``."""
         if names is None:
             return make, arguments, *more
         return arrival.place, (self._namespace(names), value.__qualname__, make, arguments), *more
@@ -127,7 +127,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         return namespace
 
     def _names_with(self, value: Any) -> dict[str, Any] | None:
-        """Return the script namespace that has the object ``value`` under its qualified name; None if there is none."""
+        """Return the script namespace that contains ``value`` under its qualified name; None if no namespace does."""
         if not is_of_a_script(getattr(value, "__module__", None)):
             return None
         # Under a profiler, the namespace of a script is not that of the module __main__.
@@ -146,14 +146,14 @@ _REDUCERS: dict[type, Callable[[Pickler, Any], Any]] = {
 
 
 def _complete(wrapper: Any, state: tuple[Any, Any]) -> None:
-    """Set the state of a function with a cache, and copy its name and docstring to the cache's wrapper."""
+    """Set the state of a function that has a cache, and copy its name and docstring to the wrapper of the cache."""
     set_state, inner = state
     set_state(wrapper.__wrapped__, inner)
     functools.update_wrapper(wrapper, wrapper.__wrapped__)
 
 
 def _has(names: dict[str, Any], value: Any) -> bool:
-    """Return whether a script has an object under the object's qualified name."""
+    """Return whether a script's namespace has an object under the object's qualified name."""
     if not is_of_a_script(names.get("__name__")):
         return False
     first, *more = value.__qualname__.split(".")
@@ -164,6 +164,6 @@ def _has(names: dict[str, Any], value: Any) -> bool:
 
 
 def _is_here(names: dict[str, Any]) -> bool:
-    """Return whether these names are the namespace of a module in ``sys.modules``."""
+    """Return whether ``names`` is the namespace of a module in ``sys.modules``."""
     module = sys.modules.get(names["__name__"])
     return module is not None and vars(module) is names

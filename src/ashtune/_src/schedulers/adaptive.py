@@ -1,12 +1,12 @@
-"""Asynchronous halving that chooses from its results the rung where trials are first judged: ``min_resource="auto"``.
+"""Asynchronous halving for ``min_resource="auto"``: the results decide at which rung trials are first judged.
 
-Source: the rule and its constants are measured in ``docs/decisions/0028-where-trials-enter.md``.
+Source: ``docs/decisions/0028-where-trials-enter.md`` has the measurements behind the rule and its constants.
 
-Rule 1: a trial has a free pass up to a rung, which is fixed when the trial starts. Below that rung it goes on whatever
-its rank. From that rung on it is promoted as by ``Ash``.
-Rule 2: earlier trials that passed a lower rung freely and were good at a higher rung show how many good trials the
-lower rung would have promoted. A low rung is chosen if it saves more than its wrong decisions cost.
-Rule 3: the choice uses no clock, random number, number of workers or float: scores are compared as fractions.
+Rule 1: a trial has a free pass up to a rung, chosen when the trial starts. Below the rung of its free pass, a trial is
+promoted independently of its rank. At the rung of its free pass and above, a trial is promoted by the rule of ``Ash``.
+Rule 2: earlier trials that passed a low rung freely and were good at a higher rung show how many good trials the low
+rung would have promoted. A low rung is chosen if it saves more resource than its wrong decisions cost.
+Rule 3: the choice of a rung depends on no clock, random number, number of workers or float: its scores are fractions.
 """
 
 from collections import deque
@@ -19,20 +19,20 @@ from ashtune._src.schedulers.ash import AHEAD, EXPONENT, LEAST_SHARE, MOST_DENOM
 from ashtune._src.schedulers.protocol import Rule, Scheduler
 
 LOWEST_SHARE = 256
-"""The lowest rung has at least this part of the top rung's resource."""
+"""The lowest rung has at least 1/256 of the top rung's resource."""
 CONTROLS = Fraction(1, 20)
-"""The fraction of the cost for control trials, which pass freely up to the safe rung although other trials do not."""
+"""The fraction of the resource for control trials, which pass freely up to the safe rung."""
 GROWTH = 20
-"""The choice is repeated when the number of trials has grown by a twentieth."""
+"""The rung is chosen again when the number of trials has grown by 1/20."""
 PRIOR_WEIGHT = 2
 TRUSTED = Fraction(4, 5)
-"""The fraction of good trials that the safe rung, or a higher one, is assumed to promote before there are data."""
+"""The fraction of good trials that a rung from the safe rung on is assumed to promote before there are data."""
 ELITE = 5
-"""One in ``ELITE`` of the trials that reached a rung counts as good."""
+"""Of the trials that reached a rung, the best 1/5 count as good."""
 
 
 class AdaptiveAsh(Scheduler, frozen=True, tag="adaptive"):
-    """Promote as ``Ash`` does, and choose from the results at which rung trials are first judged."""
+    """Promote trials as ``Ash`` does, but let earlier results decide at which rung new trials are first judged."""
 
     rule = Rule.UNKNOWN  # the rule depends on all results before a trial started
     takes_trials_for_alike = True
@@ -45,7 +45,7 @@ class AdaptiveAsh(Scheduler, frozen=True, tag="adaptive"):
 
 
 class AdaptiveMachine(AshMachine):
-    """Give the jobs of ``Ash`` to trials that have a free pass up to a rung."""
+    """The machine of ``AdaptiveAsh``: a trial has a free pass up to a rung, and is then promoted as by ``Ash``."""
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
         super().__init__(ladder, trials, ahead=AHEAD, exponent=Fraction(EXPONENT).limit_denominator(MOST_DENOMINATOR))
@@ -57,7 +57,7 @@ class AdaptiveMachine(AshMachine):
         self._why = ""
 
     def next_job(self) -> Job | None:
-        """Return a trial on its free pass, else a promotion, else a new trial. Amortised O(log n)."""
+        """Return a job: first for trials with a free pass, then for promoted trials, then for new trials."""
         if self._going_on:
             return self._going_on.popleft()
         job = super().next_job()
@@ -79,16 +79,16 @@ class AdaptiveMachine(AshMachine):
             losses.pop(job.trial, None)
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Continue with a ladder that has more rungs above, and repeat the choice."""
+        """Continue with a longer ladder, and choose again the rung at which new trials are first judged."""
         self._losses_at += [{} for _ in range(len(ladder.rungs) - len(self._losses_at))]
         self._chosen = (-1, 0)
         super().lengthen(ladder)
 
     def expected(self, trials: int) -> None:
-        """Return None: where trials will be judged is not known in advance."""
+        """Return None, because the rungs at which trials are first judged are not known in advance."""
 
     def notes(self) -> str:
-        """Return where new trials are first judged, and why."""
+        """Return a text that says at which rung new trials are first judged, and why."""
         return self._why
 
     def _next_pass(self, started: int) -> int:
@@ -106,7 +106,7 @@ class AdaptiveMachine(AshMachine):
         return safe if is_control else chosen
 
     def _choose(self, safe: int) -> int:
-        """Return the rung with the best score: the number of good trials that reach the top per unit of resource."""
+        """Return the rung with the best score: the more good trials reach the top per unit of resource, the better."""
         keeps = [self._part_kept(rung, safe) for rung in range(self.ladder.top)]
         costs = [cost_of_entry(self.ladder, rung) for rung in range(len(self.ladder.rungs))]
         scores = [
@@ -124,7 +124,7 @@ class AdaptiveMachine(AshMachine):
         return chosen
 
     def _part_kept(self, rung: int, safe: int) -> Fraction:
-        """Return the fraction of good trials that a rung would promote, estimated from trials that it did not judge."""
+        """Estimate which fraction of good trials a rung would promote, from trials that passed this rung freely."""
         kept = self.ladder.kept[rung]
         believed = TRUSTED if rung >= safe else kept
         here = self._losses_at[rung]
@@ -148,13 +148,13 @@ class AdaptiveMachine(AshMachine):
 
 
 def safe_rung(ladder: Ladder) -> int:
-    """Return the lowest rung with at least a ninth (rounded) of the top resource; its ranks are reliable enough."""
+    """Return the lowest rung with reliable ranks, which has at least a ninth (rounded) of the top rung's resource."""
     top = ladder.rungs[-1]
     return next(rung for rung, low in enumerate(ladder.rungs) if (2 * low + 1) * LEAST_SHARE >= 2 * top)
 
 
 def cost_of_entry(ladder: Ladder, entry: int) -> Fraction:
-    """Return the expected resource of a trial that is first judged at a rung, later promotions included."""
+    """Return the expected resource of a trial that is first judged at the rung ``entry``, promotions included."""
     cost, part = Fraction(ladder.rungs[entry]), Fraction(1)
     for rung in range(entry, ladder.top):
         part *= ladder.kept[rung]

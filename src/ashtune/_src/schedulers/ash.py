@@ -1,10 +1,10 @@
-"""Asynchronous Successive Halving in its promoting form, and the paused trials that can never be promoted.
+"""Asynchronous Successive Halving that promotes paused trials, and finds paused trials that can never be promoted.
 
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
 https://arxiv.org/abs/1810.05934, Algorithm 2, function ``get_job``.
 
-Rule 1: promotions are decided in ``ranking.py``.
-Rule 2: this file knows trials, rungs and losses, but no worker, clock, file or random number.
+Rule 1: ``ranking.py`` decides which trials are promoted.
+Rule 2: promotions depend on trials, rungs and losses, but on no worker, clock, file or random number.
 """
 
 import math
@@ -21,14 +21,14 @@ from ashtune._src.schedulers.protocol import Budget, Machine, Scheduler
 from ashtune._src.schedulers.ranking import OneLoss, QuotaRule, Ranking, entry_of, ranking_by
 
 AHEAD, EXPONENT, LEAST_SHARE = 1, 0.8, 9
-"""The values if the user names no lowest rung; see ``docs/decisions/0028-where-trials-enter.md``."""
+"""The options that apply if the user names no lowest rung; see ``docs/decisions/0028-where-trials-enter.md``."""
 LEAST_EXPONENT = 0.5
 MOST_DENOMINATOR = 20
 """The largest denominator of an exponent as a fraction: 0.8 is 4/5."""
 
 
 class Ash(Scheduler, frozen=True):
-    """Promote a trial as soon as it is among the best of its rung.
+    """Promote a trial as soon as it is among the best trials of its rung.
 
     Args:
         ahead: How many future results of a rung are counted in advance: 0 as in the paper, or 1, so that the best trial
@@ -64,12 +64,12 @@ class Ash(Scheduler, frozen=True):
 
     @property
     def exact_exponent(self) -> Fraction:
-        """The exponent as the nearest simple fraction: 0.8 is 4/5."""
+        """The exponent as the nearest fraction with a small denominator: 4/5 for 0.8."""
         return Fraction(1 if self.exponent is None else self.exponent).limit_denominator(MOST_DENOMINATOR)
 
 
 class AshMachine(Machine):
-    """Give the jobs of the paper's ``get_job``."""
+    """The machine of ``Ash``, which gives the jobs of the function ``get_job`` in the paper."""
 
     def __init__(
         self, ladder: Ladder, trials: int | None = None, *, ahead: int = 0, exponent: Fraction = Fraction(1)
@@ -86,19 +86,18 @@ class AshMachine(Machine):
         self._prospects = Prospects(self._rungs, self._entered)
 
     def quota_rule(self, rung: int) -> QuotaRule:
-        """Return how the quota of a rung follows from its results."""
+        """Return the rule that computes the quota of a rung from its number of results."""
         return QuotaRule(self.ladder.kept[rung], self._ahead, self._exponent)
 
     def _ranking(self, rung: int) -> Ranking:
-        """Return an empty ranking for a rung."""
         return ranking_by(self._losses)(self.quota_rule(rung))
 
     def promotes_at_once(self, rung: int) -> bool:
-        """Return whether the quota of a rung is a fixed fraction of its results."""
+        """Return whether the quota of a rung is a fixed fraction of its number of results."""
         return self._exponent == 1
 
     def next_job(self) -> Job | None:
-        """Return the job for a free worker. O(log n)."""
+        """Return the next job for a free worker; None if there is no job now. O(log n)."""
         while self._highest >= 0:
             rung = self._rungs[self._highest]
             if rung.candidates and (trial := self._promoted(rung)) is not None:
@@ -110,11 +109,11 @@ class AshMachine(Machine):
         return Job(newborn, self.entry(newborn) if self._enters_above else 0)
 
     def _promoted(self, rung: Ranking) -> TrialId | None:
-        """Promote and return the next trial of a rung."""
+        """Promote and return the best trial of a rung that may be promoted; None if there is no such trial."""
         return rung.promote()
 
     def record(self, result: Result) -> None:
-        """Note a result. O(log n) with one loss, else O(1)."""
+        """Note a result, in O(log n) time with one loss and in O(1) time with several losses."""
         number, losses = result.rung, result.losses
         count = len(losses)
         if count != self._losses:
@@ -134,13 +133,13 @@ class AshMachine(Machine):
             self._finished.append(entry)
 
     def _rank_by(self, losses: int) -> None:
-        """Start empty rankings for this number of losses, which the study's first result shows."""
+        """Start empty rankings for the number of losses that the study's first result has."""
         self._losses = losses
         self._rungs = [self._ranking(rung) for rung in range(self.ladder.top)]
         self._prospects = Prospects(self._rungs, self._entered)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Remove the trial from the rungs that it reached; a new trial may replace it. O(n log n) if it reached any."""
+        """Remove a trial from the rungs that it reached; with ``replace``, a new trial may start. O(n log n)."""
         self._budget.withdraw(replace=replace)
         self._prospects.look_at_all()
         if job.rung > (entry := self.entry(job.trial)):
@@ -152,14 +151,14 @@ class AshMachine(Machine):
             self._prospects.reset()
 
     def pass_over(self, job: Job) -> None:
-        """Change nothing: the trial counts as promoted, but never arrives at the next rung."""
+        """Do nothing: the trial still counts as promoted, but never arrives at the next rung."""
 
     def extend(self, trials: int | None) -> None:
         self._budget.extend(trials)
         self._prospects.reset()
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Continue with a ladder that has more rungs above."""
+        """Continue with a longer ladder, which has new rungs above the old top rung."""
         if ladder == self.ladder:
             return
         old_top, self.ladder = self.ladder.top, ladder
@@ -172,15 +171,15 @@ class AshMachine(Machine):
         self._prospects = Prospects(self._rungs, self._entered)
 
     def hopeless(self) -> list[TrialId]:
-        """Return the paused trials whose rank is beyond the quota even after all future results.
+        """Return the paused trials that can never be promoted, because their rank stays beyond the quota.
 
-        Amortised O(log n) per result. More trials, more rungs, or the withdrawal of a trial with results may give such
-        a trial a chance again; then all trials that are still hopeless are named again.
+        The amortised time is O(log n) per result. If trials or rungs are added, or a trial with results is withdrawn,
+        hopeless trials may have a chance again; all trials that are still hopeless are returned again.
         """
         return self._prospects.sweep(self._budget.most_results)
 
     def expected(self, trials: int) -> list[int] | None:
-        """Return the quota of each rung, without about sqrt(n) false promotions."""
+        """Return the expected number of trials at each rung, without about sqrt(n) promotions that prove wrong."""
         counts = [trials]
         for rung in range(self.ladder.top):
             counts.append(self.quota_rule(rung).of(counts[-1]))
@@ -188,7 +187,7 @@ class AshMachine(Machine):
 
 
 class _Level:
-    """One rung: ``reachable`` has those of its first ``seen`` results, negated, that the quota may still reach."""
+    """One rung: ``reachable`` is a heap of the results, among its first ``seen``, that the quota may still reach."""
 
     __slots__ = ("arrivals_above", "beyond", "reachable", "rung", "seen")
 
@@ -201,26 +200,25 @@ class _Level:
 
 
 class Prospects:
-    """The trials of each rung that can still be promoted; the checkpoints of the others can be deleted.
+    """Finds the trials of each rung that can never be promoted, so that their checkpoints can be deleted.
 
-    If at most ``A`` of the study's ``N`` trials can ever arrive in a rung, a trial ranked beyond the quota of ``A``
-    results is never promoted. For the lowest rung ``A = N - E``, where ``E`` trials have arrived that entered at a
-    higher rung. For the next rung, at which ``e`` of these ``E`` trials entered,
+    If at most ``A`` of the study's ``N`` trials can ever arrive in a rung, a trial that ranks beyond the quota for
+    ``A`` results is never promoted. For the lowest rung ``A = N - E``, where ``E`` is the number of arrived trials that
+    entered at a higher rung. If ``e`` trials entered at the next rung, the bound of the next rung is
+    ``A' = promoted + (unpromoted that can still be promoted) + (A - arrived) + e``.
 
-        A' = promoted + (unpromoted that can still be promoted) + (A - arrived) + e
+    The bound ``A'`` never grows when a result arrives, because ``A - arrived`` counts all trials without a result. The
+    bounds are exact: no order of future results promotes a trial that :meth:`sweep` returns. Failed trials are returned
+    by the next sweep. Results are examined only on demand, since a study without checkpoints has nothing to delete.
 
-    ``A'`` falls as results arrive: a trial without a result counts in ``A - arrived``, at whatever rung it enters. This
-    is exact: no order of future results promotes a trial that is named here. Failures are named at once. The results
-    are examined only on demand, since a study without checkpoints has nothing to delete.
+    With several losses only failed trials are returned, because a new result may improve another trial's rank.
 
-    With several losses only failures are named: a new result may dominate others and so improve a trial's rank.
-
-    Rule: if the number of trials grows, or a trial with results is withdrawn, trials that were named may have a chance
-    again; then everything is counted again.
+    Rule: if the number of trials grows, or a trial with results is withdrawn, all rungs are counted again, because
+    trials that were returned may have a chance again.
 
     Args:
-        rungs: The rankings of all rungs except the top one.
-        entered: How many trials entered at each rung above the lowest, the top rung included; the caller counts.
+        rungs: The rankings of all rungs except the top rung.
+        entered: For each rung, how many trials entered there, without the lowest rung; the caller updates the numbers.
     """
 
     def __init__(self, rungs: list[Ranking], entered: list[int]) -> None:
@@ -230,7 +228,7 @@ class Prospects:
         self.reset()
 
     def reset(self) -> None:
-        """Count everything again; trials that are still hopeless will be named again."""
+        """Forget all counts, so that the next sweep examines all rungs and returns all hopeless trials again."""
         self._levels = [_Level(rung) for rung in self._rungs]
         self.look_at_all()
 
@@ -239,14 +237,14 @@ class Prospects:
         self._lowest, self._highest = 0, len(self._levels) - 1
 
     def arrived_in(self, number: int) -> None:
-        """Let the next sweep examine a rung where a result arrived, and the rungs above until one is unchanged."""
+        """Let the next sweep examine a rung at which a result arrived, and all rungs above whose count changes."""
         self._lowest = min(self._lowest, number)
         self._highest = max(self._highest, number)
 
     def sweep(self, most_results: float) -> list[TrialId]:
-        """Return the trials that became hopeless since the last sweep.
+        """Return the trials that have become hopeless (can never be promoted) since the last sweep.
 
-        Call :meth:`look_at_all` after a change of ``entered`` or of ``most_results``, the most trials with a result.
+        Call :meth:`look_at_all` after a change of ``entered`` or of ``most_results``, the largest number of results.
         """
         hopeless: list[TrialId] = []
         number, highest, levels, entered = self._lowest, self._highest, self._levels, self._entered
@@ -283,7 +281,7 @@ class Prospects:
         return hopeless
 
     def _failed(self, levels: list[_Level]) -> list[TrialId]:
-        """Return the trials that failed since the last sweep, with several losses."""
+        """Return the trials of a study with several losses that have failed since the last sweep."""
         failed: list[TrialId] = []
         for level in levels:
             failed += [trial for key, trial in level.rung.arrived[level.seen :] if max(key) == math.inf]

@@ -1,17 +1,18 @@
-"""Synchronous halving: in one bracket, as a sequential baseline, or in several brackets, as in Hyperband.
+"""Synchronous halving, either in one bracket as a sequential baseline, or in several brackets as in Hyperband.
 
 Source: Jamieson and Talwalkar, AISTATS 2016, https://arxiv.org/abs/1502.07943; Algorithm 1 of Li et al., arXiv
-1810.05934: all models of a rung are trained, the best ``1/reduction_factor`` are trained to the next rung, and so on.
-With several workers a rung is a barrier. While one bracket waits for the last models of a rung, another bracket opens:
-Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.2.
+1810.05934: all trials of a rung are trained, then the best ``1/reduction_factor`` of these trials are trained to the
+next rung. With several workers, a rung is a barrier for all its trials. While one bracket waits for the last trials of
+a rung, another bracket opens, as in Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774,
+section 4.2.
 
 Rule 1: a trial's number decides its bracket: the first trials belong to the first bracket, and so on. A trial is
-compared only with trials of its bracket.
-Rule 2: the promoted trial of the oldest bracket trains next; if no promoted trial waits, a new trial starts.
-Rule 3: a rung closes when all its results have arrived and no more trials can reach it. For a higher rung this means
-that the rung below is closed, for the lowest rung that no more trials of the bracket may start. The best ``floor(n /
-reduction_factor)`` of its ``n`` trials are promoted. Failures count in ``n`` and are never promoted; withdrawn trials
-do not count. If trials are added or withdrawn later, the rung is counted again; earlier promotions stay.
+compared only with trials of the same bracket.
+Rule 2: a free worker trains the promoted trial of the oldest bracket; if no promoted trial waits, a new trial starts.
+Rule 3: a rung closes when all its results have arrived and no more trials can reach it. No more trials can reach a rung
+if the rung below is closed, or the lowest rung if no trials of the bracket may start. When a rung with ``n`` trials
+closes, the best ``floor(n / reduction_factor)`` are promoted. Failed trials count in ``n`` but are never promoted;
+withdrawn trials do not count. If trials are added or withdrawn later, the rung is counted again; promotions stay.
 """
 
 import math
@@ -41,19 +42,19 @@ class SuccessiveHalving(Scheduler, frozen=True, tag="sh"):
 
 
 class Bracket(msgspec.Struct, frozen=True):
-    """How many trials a bracket has, and the rung at which they enter."""
+    """The number of trials of a bracket, and the rung at which these trials enter."""
 
     entry: int
     trials: int
 
 
 class BracketsMachine(Machine):
-    """Fill one bracket after another.
+    """The machine of synchronous halving, which fills one bracket after another with trials.
 
     Args:
         ladder: The rungs.
         brackets: The brackets of one round, in order; rounds repeat while trials may start.
-        trials: How many trials may be started in all; None for no end. The last bracket may be smaller.
+        trials: How many trials may be started in all; None for no limit. The last bracket may be smaller.
     """
 
     def __init__(self, ladder: Ladder, brackets: Sequence[Bracket], trials: int | None = None) -> None:
@@ -69,7 +70,7 @@ class BracketsMachine(Machine):
         self._to_look_at: set[int] = set()  # brackets that may have hopeless trials
 
     def next_job(self) -> Job | None:
-        """Return the next job of the oldest bracket that has one, else a new trial. O(log n)."""
+        """Return the job of a promoted trial from the oldest bracket; if no such job waits, a new trial. O(log n)."""
         if self._waiting:
             return heappop(self._waiting)[2]
         newborn = self._budget.start()
@@ -85,7 +86,7 @@ class BracketsMachine(Machine):
         return Job(newborn, bracket.entry)
 
     def record(self, result: Result) -> None:
-        """Note a result; the last result closes its rung. O(1), and O(n log n) to close a rung of n with one loss."""
+        """Note a result, in O(1) time; the last result also closes its rung, in O(n log n) time with one loss."""
         bracket = self._brackets[self.bracket(result.trial)]
         self._newborn -= result.rung == bracket.entry
         rung = bracket.rung(result.rung)
@@ -94,7 +95,7 @@ class BracketsMachine(Machine):
         self._settle(result.job)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Remove the trial from its bracket; a replacement gets the next number. O(n log n)."""
+        """Remove a trial from its bracket; a replacement gets the next trial number. O(n log n)."""
         self._budget.withdraw(replace=replace)
         bracket = self._brackets[self.bracket(job.trial)]
         self._newborn -= job.rung == bracket.entry
@@ -109,18 +110,18 @@ class BracketsMachine(Machine):
         self._close(len(self._brackets) - 1)
 
     def pass_over(self, job: Job) -> None:
-        """Make the trial's rung stop waiting for the trial."""
+        """Stop waiting for a result of this trial at the rung of ``job``."""
         self._settle(job)
 
     def extend(self, trials: int | None) -> None:
-        """Set the number of trials: the last bracket may get more trials, or close with its present ones."""
+        """Set the number of trials; the last bracket may then get more trials, or close with its present trials."""
         self._budget.extend(trials)
         if self._brackets:
             self._forget_names(self._brackets[-1])
             self._close(len(self._brackets) - 1)
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Continue with a ladder that has more rungs above; the sizes and entry rungs of all brackets stay."""
+        """Continue with a longer ladder with new rungs at its top; brackets keep their sizes and entry rungs."""
         if ladder == self.ladder:
             return
         self.ladder = ladder
@@ -130,7 +131,7 @@ class BracketsMachine(Machine):
             self._close(number)
 
     def hopeless(self) -> list[TrialId]:
-        """Return the unpromoted trials of closed rungs, for brackets that get no new trials."""
+        """Return the trials that were not promoted from a closed rung, in brackets that get no new trials."""
         named: list[TrialId] = []
         is_settled = not self._newborn and not self._budget.is_open
         for number in sorted(self._to_look_at):
@@ -150,19 +151,19 @@ class BracketsMachine(Machine):
         return self._round[self.bracket(trial) % len(self._round)].entry
 
     def bracket(self, trial: TrialId) -> int:
-        """Return the bracket of a trial. O(log brackets in a round)."""
+        """Return the number of a trial's bracket, in O(log b) time for b brackets in a round."""
         rounds, place = divmod(trial, self._ends[-1])
         return rounds * len(self._round) + bisect_right(self._ends, place)
 
     def entering(self, trials: int) -> list[int]:
-        """Return how many of the first ``trials`` trials enter at each rung. O(brackets in a round)."""
+        """Return how many of the first ``trials`` trials enter at each rung, in O(b) time for b brackets in a round."""
         counts = [0] * len(self.ladder.rungs)
         for bracket, size, times in self._sizes(trials):
             counts[bracket.entry] += size * times
         return counts
 
     def expected(self, trials: int) -> list[int]:
-        """Return the number of trials of each rung, all brackets together. O(brackets in a round times rungs)."""
+        """Return, for each rung, the number of trials in all brackets, in O(brackets in a round * rungs) time."""
         counts = [0] * len(self.ladder.rungs)
         for bracket, size, times in self._sizes(trials):
             arrived = size
@@ -172,7 +173,7 @@ class BracketsMachine(Machine):
         return counts
 
     def _sizes(self, trials: int) -> list[tuple[Bracket, int, int]]:
-        """Return (bracket, its number of trials, the number of such brackets) for ``trials`` trials."""
+        """Return tuples (bracket, number of its trials, number of such brackets) for ``trials`` trials in total."""
         rounds, rest = divmod(trials, self._ends[-1])
         sizes = [(bracket, bracket.trials, rounds) for bracket in self._round]
         for bracket in self._round:
@@ -181,13 +182,13 @@ class BracketsMachine(Machine):
         return sizes
 
     def _settle(self, job: Job) -> None:
-        """Note that a job is over, with or without a result."""
+        """Note that a job has ended, with or without a result, and close its rung if possible."""
         number = self.bracket(job.trial)
         self._brackets[number].rung(job.rung).awaited -= 1
         self._close(number)
 
     def _close(self, number: int) -> None:
-        """Close each rung of a bracket that can get no more trials, from the lowest up, and promote its best trials."""
+        """Close the rungs of a bracket that can get no more trials, and promote the best trials of each rung."""
         bracket = self._brackets[number]
         if not bracket.is_full and self._budget.is_open:
             return
@@ -212,14 +213,14 @@ class BracketsMachine(Machine):
         heappush(self._waiting, (number, self._count, job))
 
     def _forget_names(self, bracket: "_OpenBracket") -> None:
-        """Forget which trials of a bracket were hopeless, and count its rungs again."""
+        """Forget which trials of a bracket were returned as hopeless, and let its rungs be counted again."""
         for rung in bracket.rungs:
             self._named.difference_update(rung.results)
             rung.is_changed = True
 
 
 class _OpenBracket:
-    """The rungs of a bracket, from the rung at which its trials enter."""
+    """The rungs of a bracket, starting with the rung at which the bracket's trials enter."""
 
     __slots__ = ("_trials", "entry", "rungs", "started")
 
@@ -235,16 +236,15 @@ class _OpenBracket:
         return self.started == self._trials
 
     def rung(self, number: int) -> "_BracketRung":
-        """Return a rung by its number on the ladder."""
+        """Return the rung of the bracket with this number on the ladder."""
         return self.rungs[number - self.entry]
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Add rungs above."""
         self.rungs += [_BracketRung() for _ in ladder.rungs[self.entry + len(self.rungs) :]]
 
 
 class _BracketRung:
-    """The results of a bracket at a rung; ``awaited`` is the number of its running or waiting jobs."""
+    """The results of a bracket at a rung; ``awaited`` is the number of jobs to this rung that run or wait."""
 
     __slots__ = ("awaited", "is_changed", "left_behind", "promoted", "results")
 

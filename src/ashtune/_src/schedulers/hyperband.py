@@ -1,11 +1,11 @@
-"""Hyperband: brackets that stop trials at different rungs, because early results may say little.
+"""Hyperband: brackets whose trials enter at different rungs, because early results may be unreliable.
 
 Source: Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar, *Hyperband*, JMLR 18, 2018, https://arxiv.org/abs/1603.06560,
-Algorithm 1: bracket ``s`` starts ``ceil((s_max + 1) / (s + 1) * eta ** s)`` trials, ``s`` rungs below the top one. The
-asynchronous form draws each trial's bracket in these proportions, as Syne Tune does, and its brackets share their rungs
-(Li et al., https://arxiv.org/abs/1810.05934, section 3.2, run the brackets of ASHA one after another).
+Algorithm 1: bracket ``s`` starts ``ceil((s_max + 1) / (s + 1) * eta ** s)`` trials, ``s`` rungs below the top rung. The
+asynchronous form draws a trial's bracket in proportion to the bracket's size, as in Syne Tune; its brackets share their
+rungs (Li et al., https://arxiv.org/abs/1810.05934, section 3.2, run ASHA's brackets one after another).
 
-Rule: the brackets are those of the ladder at the study's beginning; more rungs above make each bracket longer.
+Rule: the brackets depend on the ladder at the beginning of the study; new rungs at the top make each bracket longer.
 """
 
 import math
@@ -26,7 +26,7 @@ from ashtune._src.schedulers.protocol import Rule, Scheduler
 
 
 def hyperband_brackets(ladder: Ladder, brackets: int | None = None) -> list[Bracket]:
-    """Return the brackets of one round, from the lowest entry rung up.
+    """Return the brackets of one round of Hyperband, from the lowest entry rung to the highest.
 
     Args:
         ladder: The rungs.
@@ -48,7 +48,7 @@ MOST_COUNTED = 100_000
 
 
 class Hyperband(Scheduler, frozen=True):
-    """Fill synchronous brackets in order; the next one opens when the others have no job.
+    """Fill synchronous brackets in order; the next bracket opens when the open brackets have no job for a worker.
 
     Args:
         brackets: The number of brackets in a round, with the lowest entry rungs; by default one for each rung.
@@ -107,7 +107,7 @@ class AsyncHyperband(Scheduler, frozen=True, tag="async_hyperband"):
 
 
 class AsyncHyperbandMachine(AshMachine):
-    """Give the jobs of ``Ash`` to trials whose entry rungs are drawn."""
+    """The machine of ``AsyncHyperband``: it promotes trials as ``Ash`` does, and draws the entry rung of each trial."""
 
     def __init__(self, ladder: Ladder, brackets: list[Bracket], trials: int | None, seed: int) -> None:
         super().__init__(ladder, trials)
@@ -120,9 +120,9 @@ class AsyncHyperbandMachine(AshMachine):
         return bisect_right(self._ends, mix(self._seed, trial) * self._ends[-1] >> 64)
 
     def entering(self, trials: int) -> list[int]:
-        """Return how many of the first ``trials`` trials enter at each rung. O(trials) if ``trials`` has changed.
+        """Return how many of the first ``trials`` trials enter at each rung; a new ``trials`` takes O(trials) time.
 
-        Above ``MOST_COUNTED`` trials the expected number is returned.
+        If ``trials`` is above ``MOST_COUNTED``, the expected numbers are returned.
         """
         if self._counted[0] != trials:
             counts = [0] * len(self._ends)
@@ -136,7 +136,7 @@ class AsyncHyperbandMachine(AshMachine):
         return counts + [0] * (len(self.ladder.rungs) - len(counts))
 
     def expected(self, trials: int) -> list[int]:
-        """Return, for each rung, its entering trials plus the quota of the rung below, without false promotions."""
+        """Return, for each rung, the number of entering trials plus the quota of the rung below."""
         counts, from_below = [], 0
         for rung, entering in enumerate(self.entering(trials)):
             counts.append(from_below + entering)

@@ -1,19 +1,19 @@
 """Progressive asynchronous halving: the top rung rises only while the order of the best trials still changes.
 
 Source: Bohdal, Balles, Wistuba, Ermis, Archambeau, Zappella, *PASHA: Efficient HPO and NAS with Progressive Resource
-Allocation*, ICLR 2023, https://arxiv.org/abs/2207.06940. PASHA begins with two rungs. The trials at the open rung, the
-highest one in use, are ranked there and at the rung below. Two trials whose losses at the rung below differ by at most
-``epsilon`` count as equal (soft ranking). If the two trials with the same rank at both rungs are not equal, the next
-rung opens.
+Allocation*, ICLR 2023, https://arxiv.org/abs/2207.06940. PASHA begins with two rungs. The open rung is the highest rung
+in use; its trials are ranked by their losses there, and by their losses at the rung below. Two trials whose losses at
+the rung below differ by at most ``epsilon`` count as equal (soft ranking). If the two trials with the same rank in both
+rankings are not equal, the next rung opens.
 
 ``epsilon`` estimates the noise of the curves: it is the 90th percentile of the loss differences, at the open rung, of
-all pairs of trials whose order changed and changed back. Without such pairs ``epsilon`` does not change.
+all pairs of trials whose order has changed and changed back. If no order has changed back, ``epsilon`` is not changed.
 
-Rule 1: a curve consists of the losses that a trial has reported. If its training function reports only at the rungs, no
-order can have changed back before there are three rungs. The paper has a loss for each epoch.
-Rule 2: the orders are compared when a result arrives at the open rung, since between these results only a withdrawn
-trial can change them. The noise is estimated from the first 256 trials at the rung, as many as in the paper's studies,
-since the number of pairs is large. The percentile is one of the differences (the nearest rank), so nothing is rounded.
+Rule 1: the curve of a trial consists of all losses that the trial has reported. If a trial reports only at the rungs,
+its order with other trials cannot change back before there are three rungs. In the paper, trials report every epoch.
+Rule 2: the orders of the trials are compared when a result arrives at the open rung, since otherwise only a withdrawn
+trial can change an order. The noise is estimated from only 256 trials of a rung, as many as in the paper, to limit the
+number of pairs. The percentile is one of the loss differences (nearest rank).
 Rule 3: failures are ignored, as they are never promoted. Trials with equal losses at the open rung may have any order.
 """
 
@@ -35,12 +35,12 @@ MOST_PAIRED = 256
 
 
 class Pasha(Scheduler, frozen=True):
-    """Promote as ``Ash`` does, up to a rung that rises while the order of the trials still changes there.
+    """Promote trials as ``Ash`` does, but only up to the open rung, which rises while the order of its trials changes.
 
-    A study trains its trials only until their order is clear. Afterwards train the best trial further.
+    A ``Pasha`` study trains its trials until their order is clear. Train the best trial further after the study.
 
     Args:
-        epsilon: The largest difference of losses at which two trials count as equal; by default found from the curves.
+        epsilon: The largest difference of losses at which two trials count as equal; estimated by default.
 
     Raises:
         SettingsError: If ``epsilon`` is negative or not finite.
@@ -67,7 +67,7 @@ class Pasha(Scheduler, frozen=True):
 
 
 class PashaMachine(AshMachine):
-    """Give the jobs of ``Ash`` up to the open rung."""
+    """The machine of ``Pasha``: it promotes trials as ``Ash`` does, but only up to the open rung."""
 
     reads_curves = True
 
@@ -82,7 +82,7 @@ class PashaMachine(AshMachine):
         self._why = "no order of trials has changed yet"
 
     def record(self, result: Result) -> None:
-        """Note a result. O(log n), and at the open rung O(m log m) with ``m`` trials there."""
+        """Note a result, in O(log n) time, or in O(m log m) time at the open rung, which has ``m`` trials."""
         super().record(result)
         trial, rung, loss = result.trial, result.rung, result.losses[0]
         reports = [*result.curve, (self.ladder.rungs[rung], loss)]
@@ -94,7 +94,7 @@ class PashaMachine(AshMachine):
             self._look_at_the_orders(trial)
 
     def _promoted(self, rung: Ranking) -> TrialId | None:
-        """Promote and return the next trial of a rung, but none above the open rung."""
+        """Promote and return the next trial of a rung; return None if the next rung is not open."""
         is_closed_above = self._open < self.ladder.top and rung is self._rungs[self._open]
         return None if is_closed_above else rung.promote()
 
@@ -106,21 +106,21 @@ class PashaMachine(AshMachine):
         self._differences = None
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Continue with a ladder that has more rungs above, which open by the same rule."""
+        """Continue with a longer ladder; its new rungs open by the same rule as the old rungs."""
         super().lengthen(ladder)
         self._losses_at += [{} for _ in range(len(ladder.rungs) - len(self._losses_at))]
         self._open = max(self._open, min(1, ladder.top))
         self._differences = None
 
     def promotes_at_once(self, rung: int) -> bool:
-        """Return whether a rung promotes its trials from the beginning: only the lowest rung does."""
+        """Return whether a rung promotes trials from the beginning of the study, as only the lowest rung does."""
         return rung == 0
 
     def expected(self, trials: int) -> None:
-        """Return None: the number of rungs that will open is not known in advance."""
+        """Return None, because the number of rungs that will open is not known in advance."""
 
     def notes(self) -> str:
-        """Return how far trials are trained, and why."""
+        """Return a text that says up to which resource trials are trained, and why."""
         rungs = self.ladder.rungs
         noise = f"; differences up to {self._epsilon:.3g} count as none" if self._epsilon else ""
         return f"trials are trained up to {rungs[self._open]:,} of {rungs[-1]:,}: {self._why}{noise}"
@@ -138,14 +138,14 @@ class PashaMachine(AshMachine):
         self._differences = None
 
     def _is_settled(self) -> bool:
-        """Return whether, for each rank, the trials with this rank at the open rung and at the rung below are equal."""
+        """Return whether the open rung and the rung below order the trials in the same way, up to ``epsilon``."""
         here, below = self._losses_at[self._open], self._losses_at[self._open - 1]
         order = sorted((loss, below[trial], trial) for trial, loss in here.items())
         before = sorted(below[trial] for trial in here)
         return all(abs(was - there) <= self._epsilon for (_, was, _), there in zip(order, before, strict=True))
 
     def _estimate(self, arrived: TrialId) -> None:
-        """Estimate the noise again, if any order has changed back."""
+        """Estimate ``epsilon`` again, if the order of any pair of trials has changed back."""
         here = self._losses_at[self._open]
         if self._differences is None:
             self._differences, pairs = [], list(combinations(islice(here, MOST_PAIRED), 2))
@@ -162,7 +162,7 @@ class PashaMachine(AshMachine):
 
 
 def _changed_back(one: dict[int, float], other: dict[int, float], last: int) -> bool:
-    """Return whether the better curve at ``last`` was worse at a lower resource, and better at a still lower one."""
+    """Return whether two curves have the same order at ``last`` as at an earlier resource, but not in between."""
     if one[last] == other[last]:
         return False
     is_better, was_worse = one[last] < other[last], False

@@ -1,9 +1,9 @@
-"""The interface of a scheduler, and of the machine that it builds, which decides which trial trains next.
+"""The interfaces of a scheduler and of the scheduler's machine, which decides which trial is trained next.
 
 A scheduler (:class:`Scheduler`) holds the user's options and is stored in a study's settings. The scheduler builds a
-machine (:class:`Machine`), which receives results and gives jobs. Reports ask both to explain the rule.
+machine (:class:`Machine`), which receives results and returns jobs.
 
-Rule: both are pure: no clock, no random number, no file. The same calls give the same answers.
+Rule: a scheduler and its machine use no clock, no random number and no file. The same calls give the same answers.
 """
 
 import math
@@ -20,10 +20,10 @@ from ashtune._src.schedulers.ranking import QuotaRule
 
 
 class Rule(StrEnum):
-    """The time at which a trial must be within the quota of its rung to be promoted."""
+    """The moment at which a trial must be within the quota of its rung to be promoted."""
 
     SINCE_ITS_RESULT = "since its result"
-    """At any time after its result: asynchronous promotion."""
+    """At any time after its result, as in asynchronous promotion."""
     AT_ITS_RESULT = "at its result"
     """When its result arrived, unless the quota was 0. The trial is promoted at once or never."""
     WHEN_PROMOTED = "when promoted"
@@ -31,13 +31,13 @@ class Rule(StrEnum):
     ALWAYS = "always"
     """Every trial is promoted: no trials are compared, and the ladder does not matter."""
     UNKNOWN = "unknown"
-    """A report cannot check the rule."""
+    """Reports cannot check the rule of the scheduler."""
 
 
 class Machine(Protocol):
-    """Decides which trial trains next. A correct machine passes the suite in ``ashtune.testing.schedulers``.
+    """Decides which trial is trained next. A correct machine passes the test suite ``ashtune.testing.schedulers``.
 
-    Trials are numbered 0, 1, 2 ... in the order in which they start. Methods with a default need not be overridden.
+    Trials are numbered 0, 1, 2 ... in the order in which they start. Methods that have a default are optional.
     """
 
     ladder: Ladder
@@ -51,75 +51,75 @@ class Machine(Protocol):
         """Note the result of a job. All results of a study have the same number of losses."""
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Remove the job's trial from every rung; with ``replace`` a new trial may start."""
+        """Remove the trial of a job from every rung; with ``replace``, a new trial may start."""
 
     def pass_over(self, job: Job) -> None:
-        """Note that a promotion will not be trained, as the user ended its trial; the trial's results stay."""
+        """Note that a promoted trial is not trained further, as the user has ended it; the trial's results stay."""
 
     def extend(self, trials: int | None) -> None:
-        """Set the number of trials that may be started (None: without end).
+        """Set the number of trials that may be started (None for no limit).
 
         Raises:
             SettingsError: If it is too late to change the number, which then stays the same.
         """
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Continue with a ladder that has more rungs above.
+        """Continue with a longer ladder, which has new rungs above the old top rung.
 
-        A trial with a result at the old top rung may be promoted from there, as if there had always been a rung above.
+        Trials with a result at the old top rung may be promoted, as if the new rungs had existed from the beginning.
         """
 
     def hopeless(self) -> list[TrialId]:
-        """Return the trials that can never be given out again, each trial once; no trials by default.
+        """Return the trials that can never be trained further, each trial once; by default no trials.
 
-        If the number of trials changes, rungs are added, or a trial with results is withdrawn, a named trial may be
-        given out again. The trial is named again if it becomes hopeless again.
+        If the number of trials changes, rungs are added, or a trial with results is withdrawn, a returned trial may get
+        a job again. A trial that becomes hopeless again is returned again.
         """
         return []
 
     def replaces(self, job: Job) -> bool:
-        """Return whether a new trial may start if this running job's trial is withdrawn; True by default."""
+        """Return whether a new trial may start if the trial of this running job is withdrawn; True by default."""
         return True
 
     def entry(self, trial: TrialId) -> int:
-        """Return the rung at which a trial enters, known before the trial starts; the lowest by default."""
+        """Return the rung at which a trial enters, even before the trial starts; by default the lowest rung."""
         return 0
 
     def bracket(self, trial: TrialId) -> int:
-        """Return the bracket of a trial, which is compared only with trials of the same bracket; 0 by default."""
+        """Return the number of a trial's bracket, by default 0; trials are compared only within their bracket."""
         return 0
 
     def entering(self, trials: int) -> list[int]:
-        """Return how many of the first ``trials`` trials enter at each rung; by default all at the lowest."""
+        """Return how many of the first ``trials`` trials enter at each rung; by default all at the lowest rung."""
         return [trials] + [0] * self.ladder.top
 
     def expected(self, trials: int) -> list[int] | None:
-        """Return how many of ``trials`` trials should be trained to each rung, without failures; None if not known."""
+        """Return how many of ``trials`` trials will be trained to each rung if no trial fails; None if not known."""
         return None
 
     def quota_rule(self, rung: int) -> QuotaRule:
-        """Return how many trials of a rung may be promoted; by default the fraction that the ladder keeps."""
+        """Return the rule for the quota of a rung; by default, the quota is the fraction that the ladder keeps."""
         return QuotaRule(self.ladder.kept[rung])
 
     def promotes_at_once(self, rung: int) -> bool:
-        """Return whether a trial is promoted as soon as it is within the paper's quota; False by default.
+        """Return whether a trial is promoted as soon as it is within the ASHA paper's quota; False by default.
 
-        For such a rung the audit tells how many promotions prove wrong on average.
+        If the answer for a rung is True, the audit tells how many of its promotions prove wrong on average.
         """
         return False
 
     def notes(self) -> str:
-        """Return one line that explains the present decisions, for the display and the report; empty by default."""
+        """Return one line for the display and the report that explains present decisions; empty by default."""
         return ""
 
 
 class Scheduler(Part, frozen=True, kw_only=True):
-    """A scheduler with its options, as a value. Each kind is a subclass with fields for its options.
+    """A scheduler and the values of its options. Each kind of scheduler is a subclass with fields for its options.
 
-    An option is a number, a text, a list or None, so that JSON can hold it. Each option has a default.
+    An option is a number, a text, a list or None, so that JSON can store it. Every option has a default value.
 
     Args:
-        max_resource: As in :func:`~ashtune.tune`, like the next two.
+        max_resource: The same as in :func:`~ashtune.tune`, like ``min_resource`` and ``reduction_factor``.
         min_resource: A number, or "auto".
         reduction_factor: A number.
         rungs: The rungs themselves, instead of the three arguments above.
@@ -128,17 +128,17 @@ class Scheduler(Part, frozen=True, kw_only=True):
     rule: ClassVar[Rule] = Rule.SINCE_ITS_RESULT
     """The rule that explains a promotion."""
     takes_trials_for_alike: ClassVar[bool] = False
-    """Whether the scheduler assumes that late trials are like early ones, as random draws are and proposals are not."""
+    """Whether the scheduler assumes that late trials are like early trials: true of random draws, not of proposals."""
     needs_trials: ClassVar[bool] = False
     """Whether the number of trials must be known before the study starts."""
     default_reduction_factor: ClassVar[int] = 2
-    """The reduction factor if the user gives none."""
+    """The reduction factor if the user gives no reduction factor."""
     default_search: ClassVar[str] = "gp"
-    """The search if the user names none."""
+    """The search algorithm if the user names no search."""
     ranks_one_loss: ClassVar[bool] = False
     """Whether the scheduler needs a single metric without constraints."""
     least_share: ClassVar[int | None] = None
-    """By default the lowest rung has at least 1/``least_share`` of the top resource; if None, it has resource 1."""
+    """By default the lowest rung has at least 1/``least_share`` of the top resource; if None, resource 1."""
 
     max_resource: int | None = None
     min_resource: int | str | None = None
@@ -146,11 +146,11 @@ class Scheduler(Part, frozen=True, kw_only=True):
     rungs: Sequence[int] | None = None
 
     def without_rungs(self) -> "Scheduler":
-        """Return the scheduler as the journal stores it: without rungs, which are stored separately."""
+        """Return the scheduler without its rungs, because the journal stores the rungs separately."""
         return msgspec.structs.replace(self, **dict.fromkeys(Scheduler.__struct_fields__))
 
     def where_rungs_are_chosen(self) -> "Scheduler":
-        """Return the scheduler to use if the user names no lowest rung; by default the same."""
+        """Return the scheduler that is used if the user names no lowest rung; by default this scheduler itself."""
         return self
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> Machine:
@@ -158,7 +158,7 @@ class Scheduler(Part, frozen=True, kw_only=True):
 
         Args:
             ladder: The rungs.
-            trials: How many trials may be started; None for no end.
+            trials: How many trials may be started; None for no limit.
             seed: The seed of the study.
 
         Raises:
@@ -168,7 +168,7 @@ class Scheduler(Part, frozen=True, kw_only=True):
 
 
 class Budget:
-    """Numbers new trials 0, 1, 2 ... up to ``limit``, not counting replaced trials; None: no end."""
+    """Numbers new trials 0, 1, 2 ... and allows ``limit`` trials, not counting replaced trials; None for no limit."""
 
     __slots__ = ("_end", "_not_replaced", "_replaced", "limit", "started")
 
@@ -197,7 +197,7 @@ class Budget:
         return TrialId(number)
 
     def withdraw(self, *, replace: bool) -> None:
-        """Note that a started trial was withdrawn; with ``replace`` another may start instead."""
+        """Note that a started trial was withdrawn; with ``replace``, another trial may start instead."""
         if replace:
             self._replaced += 1
             self._end += 1
@@ -205,6 +205,6 @@ class Budget:
             self._not_replaced += 1
 
     def extend(self, limit: int | None) -> None:
-        """Set another limit; a limit below the number of started trials only prevents new trials."""
+        """Set a new limit; a limit below the number of started trials only prevents new trials."""
         self.limit = limit
         self._end = math.inf if limit is None else limit + self._replaced

@@ -1,18 +1,18 @@
-"""The ranking of one rung, and its quota, which is the number of its trials that may be promoted.
+"""The ranking of the trials of one rung, and the rung's quota: how many of these trials may be promoted.
 
 Source: Li et al., MLSys 2020, https://arxiv.org/abs/1810.05934, Algorithm 2: of the ``n`` trials that arrived in a
-rung, promoted ones included, the best ``floor(n / reduction_factor)`` may be promoted. The two changes of the quota
-(one result counted in advance, and a slower growth) are measured in ``docs/decisions/0028-where-trials-enter.md``.
-Several losses and constraints are ranked by ``core/order.py``, as in Schmucker, Donini, Zafar, Salinas, Archambeau,
-*Multi-objective Asynchronous Successive Halving*, 2021, https://arxiv.org/abs/2106.12639.
+rung, including promoted trials, the best ``floor(n / reduction_factor)`` may be promoted.
+``docs/decisions/0028-where-trials-enter.md`` has the measurements for two changes of the paper's quota: one result
+counted in advance, and slower growth. ``core/order.py`` ranks several losses and constraints, as in Schmucker, Donini,
+Zafar, Salinas, Archambeau, *Multi-objective Asynchronous Successive Halving*, 2021, https://arxiv.org/abs/2106.12639.
 
-Rule 1: ranks compare (loss, trial), so the earlier trial wins a tie, also in one front with equal crowding distances.
-Rule 2: failures (a loss of inf) count in ``n``, rank last and are never promoted.
-Rule 3: results with equal violations of the constraints are ranked among themselves as feasible results are.
+Rule 1: ranks compare (loss, trial), so the earlier trial wins a tie, also a tie of crowding distances in one front.
+Rule 2: failed trials (with a loss of inf) count in ``n``, rank last and are never promoted.
+Rule 3: results that violate the constraints equally are ranked by their losses, as feasible results are.
 Rule 4: a quota is computed without logarithm or float, so that a replayed study has the same quotas on any machine.
-Cost: with one loss (:class:`OneLoss`), also with constraints, O(log n) for an arrival or a promotion, and O(n log n)
-for a withdrawal, which is rare. With several losses (:class:`ManyLosses`) a promotion after an arrival costs O(n log n)
-for two losses, and O(m n^2) at worst for ``m`` losses.
+Cost: with one loss (:class:`OneLoss`), an arrival or a promotion takes O(log n) time, and a withdrawal, which is rare,
+takes O(n log n) time. With several losses (:class:`ManyLosses`), a promotion after an arrival takes O(n log n) time for
+two losses, and at most O(m n^2) time for ``m`` losses.
 """
 
 import math
@@ -38,8 +38,8 @@ class QuotaRule:
     """Computes a rung's quota from its number of results ``n``.
 
     With ``N = n + ahead`` and the reduction factor ``f = 1 / kept``, the quota is the largest whole number that is at
-    most ``N / f`` and at most ``f (N / f^2)^exponent``. Both bounds are equal if the exponent is 1; if the exponent is
-    smaller, the second bound is lower above ``N = f^2``.
+    most ``N / f`` and at most ``f (N / f^2)^exponent``. If the exponent is 1, the two bounds of the quota are equal; if
+    the exponent is smaller, the second bound is lower above ``N = f^2``.
 
     Args:
         kept: The fraction that is promoted, between 0 and 1.
@@ -56,7 +56,7 @@ class QuotaRule:
         self._power, self._root = exponent.numerator, exponent.denominator
 
     def of(self, arrived: int) -> int:
-        """Return the quota for a number of results."""
+        """Return the quota of a rung with ``arrived`` results."""
         counted, power, root = arrived + self.ahead, self._power, self._root
         quota = counted * self._part // self._whole
         if power == root:
@@ -65,7 +65,7 @@ class QuotaRule:
         return min(quota, _root(counted**power * self._part**weight // self._whole**weight, root))
 
     def grows_at(self, quota: int) -> int:
-        """Return the smallest number of results whose quota is larger than ``quota``."""
+        """Return the smallest number of results for which the quota is larger than ``quota``."""
         part, whole, power, root = self._part, self._whole, self._power, self._root
         counted = -(-(quota + 1) * whole // part)
         if power != root:
@@ -75,7 +75,7 @@ class QuotaRule:
 
 
 def _root(number: int, degree: int) -> int:
-    """Return the integer part of a root, by Newton's steps in whole numbers, from above."""
+    """Return the integer part of the ``degree``-th root of a number, by Newton's method in whole numbers."""
     if number < 2:
         return number
     root = 1 << -(-number.bit_length() // degree)
@@ -85,12 +85,13 @@ def _root(number: int, degree: int) -> int:
 
 
 class OneLoss:
-    """The trials that arrived in a rung: the best ``quota`` of them, and the rest.
+    """The ranking of the trials of a rung by one loss.
 
-    Only the ranks near the quota matter. These ranks are in a short sorted list, the window. Better and worse trials
-    are in two heaps, from which the window is filled when the quota comes near its end. Most arrivals are far from the
-    quota and cost O(1). Two sentinels, before and after all other entries, are ranked too. Ranks count from 1, and rank
-    0 is the first sentinel, so the entry of rank ``quota`` always exists.
+    Only ranks near the quota decide about promotions. The trials near the quota are in a short sorted list, the window.
+    Better and worse trials are in two heaps, from which the window is filled again when the quota comes near the
+    window's end. Most new results are far from the quota and cost O(1) time. The ranking has a sentinel before and a
+    sentinel after all other entries. Rank 0 is the first sentinel, and rank 1 is the best trial, so an entry of rank
+    ``quota`` always exists.
     """
 
     __slots__ = (
@@ -112,11 +113,10 @@ class OneLoss:
         self.arrived: list[Any] = []
         self.promoted: set[TrialId] = set()
         self.candidates: list[Any] = []
-        """A heap of the entries that came within the quota. Some may be promoted, or outside the quota by now."""
+        """A heap of entries that were within the quota once; an entry may be promoted or outside of the quota now."""
         self._rank()
 
     def _rank(self) -> None:
-        """Rank all arrived entries again."""
         ranked = sorted(self.arrived)
         self.quota = self.rule.of(len(ranked))
         self._grows_at = self._next_growth(self.quota)
@@ -127,7 +127,7 @@ class OneLoss:
         self._centre()
 
     def _centre(self) -> None:
-        """Let the window reach ``_NEAR`` ranks before and after the quota, or fewer if there are no more ranks."""
+        """Let the window contain ``_NEAR`` ranks before and after the quota, or fewer if no more ranks exist."""
         window, better, worse = self._window, self._better, self._worse
         missing = _NEAR - (self.quota - len(better))
         drawn = [heappop(better) for _ in range(min(missing, len(better)))]
@@ -143,7 +143,7 @@ class OneLoss:
         del window[: max(cut - _NEAR, 0)]
 
     def add(self, entry: Entry) -> None:
-        """Add the entry of a trial that was trained to this rung."""
+        """Add the result of a trial that was trained to this rung."""
         arrived, window = self.arrived, self._window
         arrived.append(entry)
         if entry > window[-1]:
@@ -169,7 +169,7 @@ class OneLoss:
             heappush(self.candidates, entry)
 
     def promote(self) -> TrialId | None:
-        """Promote and return the best trial within the quota that is not promoted yet; None if there is none."""
+        """Promote and return the best unpromoted trial within the quota; None if there is no such trial."""
         while self.candidates:
             entry = heappop(self.candidates)
             trial: TrialId = entry[1]
@@ -179,12 +179,12 @@ class OneLoss:
         return None
 
     def is_within_quota(self, entry: Entry) -> bool:
-        """Return whether an entry of this rung is among its best ``quota``."""
+        """Return whether an entry is among the best ``quota`` entries of this rung."""
         is_within: bool = entry <= self._window[self.quota - len(self._better)]
         return is_within
 
     def remove(self, trial: TrialId) -> None:
-        """Forget a withdrawn trial, as if it had never arrived."""
+        """Remove a withdrawn trial from the rung, as if the trial had never arrived."""
         self.arrived = [entry for entry in self.arrived if entry[1] != trial]
         self.promoted.discard(trial)
         self._rank()
@@ -198,23 +198,23 @@ class ManyLosses:
         self.arrived: list[Any] = []
         self.promoted: set[TrialId] = set()
         self.candidates: list[Any] = []
-        """Not empty while a trial may be promotable."""
+        """Not empty if a trial may be promotable."""
         self._best: set[TrialId] | None = None
         self._in_order: list[TrialId] = []
 
     @property
     def quota(self) -> int:
-        """How many of the arrived trials may be promoted."""
+        """The number of trials of this rung that may be promoted."""
         return self.rule.of(len(self.arrived))
 
     def add(self, entry: tuple[Key, TrialId]) -> None:
-        """Add the entry of a trial that was trained to this rung. O(1)."""
+        """Add the result of a trial that was trained to this rung. O(1)."""
         self.arrived.append(entry)
         self.candidates = [entry]
         self._best = None
 
     def promote(self) -> TrialId | None:
-        """Promote and return the best trial within the quota that is not promoted yet; None if there is none."""
+        """Promote and return the best unpromoted trial within the quota; None if there is no such trial."""
         self._rank()
         for trial in self._in_order:
             if trial not in self.promoted:
@@ -224,11 +224,11 @@ class ManyLosses:
         return None
 
     def is_within_quota(self, entry: tuple[Key, TrialId]) -> bool:
-        """Return whether an entry of this rung is among its best ``quota``."""
+        """Return whether an entry is among the best ``quota`` entries of this rung."""
         return entry[1] in self._rank()
 
     def remove(self, trial: TrialId) -> None:
-        """Forget a withdrawn trial, as if it had never arrived."""
+        """Remove a withdrawn trial from the rung, as if the trial had never arrived."""
         self.arrived = [entry for entry in self.arrived if entry[1] != trial]
         self.promoted.discard(trial)
         self.candidates = self.arrived[:1]
@@ -254,5 +254,5 @@ Ranking: TypeAlias = OneLoss | ManyLosses
 
 
 def ranking_by(losses: int) -> type[Ranking]:
-    """Return the class of rankings for this number of losses."""
+    """Return the class of rankings for results with this number of losses."""
     return OneLoss if losses == 1 else ManyLosses

@@ -1,4 +1,4 @@
-"""The schedulers that can be named, and a view of a study's scheduler for reports, even if it is not installed."""
+"""The schedulers that users can name, and a view of a study's scheduler for reports, even if it is not installed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ SCHEDULERS: Registry[Scheduler] = Registry(
 
 
 class SchedulerView(msgspec.Struct, frozen=True):
-    """A scheduler's name, rule and machine; ``missing`` says in one line why there is no machine."""
+    """The name, rule and machine of a scheduler; if there is no machine, ``missing`` says why in one line."""
 
     name: str
     rule: Rule = Rule.UNKNOWN
@@ -37,22 +37,22 @@ class SchedulerView(msgspec.Struct, frozen=True):
     missing: str = ""
 
     def quota_rule(self, ladder: Ladder, rung: int) -> QuotaRule:
-        """Return how many trials of a rung may be promoted; without a machine, the fraction that the ladder keeps."""
+        """Return the rule for the quota of a rung; without a machine, the quota is the ladder's fixed fraction."""
         return QuotaRule(ladder.kept[rung]) if self.machine is None else self.machine.quota_rule(rung)
 
     def promotes_at_once(self, rung: int) -> bool:
-        """Return whether a trial of a rung is promoted as soon as it is within the quota; False without a machine."""
+        """Return whether a rung promotes a trial as soon as it is within the quota; False without a machine."""
         return self.machine is not None and self.machine.promotes_at_once(rung)
 
     def entry(self, trial: TrialId) -> int:
-        """Return the rung at which a trial enters; the lowest without a machine."""
+        """Return the rung at which a trial enters; without a machine, return the lowest rung."""
         return 0 if self.machine is None else self.machine.entry(trial)
 
     def bracket(self, trial: TrialId) -> int:
         return 0 if self.machine is None else self.machine.bracket(trial)
 
     def expected(self, trials: int) -> Sequence[int] | None:
-        """Return how many of ``trials`` trials should be trained to each rung; None if not known."""
+        """Return how many of ``trials`` trials will be trained to each rung if no trial fails; None if not known."""
         return None if self.machine is None else self.machine.expected(trials)
 
     def entering(self, trials: int) -> Sequence[int] | None:

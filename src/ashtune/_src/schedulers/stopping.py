@@ -1,11 +1,11 @@
-"""Asynchronous Successive Halving in its stopping form.
+"""Asynchronous Successive Halving that stops a trial for good if the trial is not promoted at once.
 
-Source: the variant that Li et al. (arXiv 1810.05934) describe as an alternative to pausing, and that most libraries
-call "ASHA": when a trial reaches its rung, it is either promoted at once or stopped for good.
+Source: Li et al. (arXiv 1810.05934) describe the stopping form as an alternative to pausing, and most libraries call it
+"ASHA". A trial that reaches its rung is either promoted at once or stopped for good.
 
-Rule 1: a trial is promoted if it is among the best ``floor(n / reduction_factor)`` of the ``n`` results that its rung
-has at that time, its own included; the ranking is that of ``ranking.py``.
-Rule 2: while the quota of rule 1 is 0, every trial is promoted, except failures.
+Rule 1: if a rung has ``n`` results including the new result of a trial, this trial is promoted if its result is among
+the best ``floor(n / reduction_factor)``; ``ranking.py`` ranks the results.
+Rule 2: while the quota ``floor(n / reduction_factor)`` is 0, every trial is promoted unless it has failed.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ from ashtune._src.schedulers.ranking import OneLoss, QuotaRule, Ranking, entry_o
 
 
 class StoppingAsh(Scheduler, frozen=True, tag="stopping"):
-    """Promote a trial as soon as it reaches its rung, or stop it there for good."""
+    """When a trial reaches a rung, either promote it at once or stop it for good."""
 
     rule = Rule.AT_ITS_RESULT
     default_reduction_factor = 3
@@ -29,7 +29,7 @@ class StoppingAsh(Scheduler, frozen=True, tag="stopping"):
 
 
 class StoppingMachine(Machine):
-    """Decide once for each result."""
+    """The machine of ``StoppingAsh``, which decides about each result once."""
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
         self.ladder = ladder
@@ -41,14 +41,14 @@ class StoppingMachine(Machine):
         self._budget = Budget(trials)
 
     def next_job(self) -> Job | None:
-        """Return a trial that goes on, else a new trial. O(1)."""
+        """Return the job of a promoted trial; if no promoted trial waits, the job of a new trial. O(1)."""
         if self._going_on:
             return self._going_on.popleft()
         newborn = self._budget.start()
         return None if newborn is None else Job(newborn, 0)
 
     def record(self, result: Result) -> None:
-        """Note a result and decide at once. O(log n) with one loss."""
+        """Note a result, and promote or stop its trial at once, in O(log n) time with one loss."""
         if len(result.losses) != self._losses:  # the first result of a study
             self._losses = len(result.losses)
             self._rungs = [ranking_by(self._losses)(QuotaRule(kept)) for kept in self.ladder.kept]
@@ -64,21 +64,21 @@ class StoppingMachine(Machine):
             self._stopped.append(result.trial)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Remove the trial from the rungs that it reached; a new trial may replace it."""
+        """Remove a trial from the rungs that it reached; with ``replace``, a new trial may start."""
         for rung in self._rungs[: job.rung]:
             rung.remove(job.trial)
         self._budget.withdraw(replace=replace)
 
     def pass_over(self, job: Job) -> None:
-        """Do nothing: the trial never arrives at the next rung."""
+        """Do nothing, because the ended trial never arrives at the next rung."""
 
     def extend(self, trials: int | None) -> None:
         self._budget.extend(trials)
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Continue with a ladder that has more rungs above, and judge the results at the old top rung.
+        """Continue with a longer ladder, and promote or stop the trials at the old top rung.
 
-        Each result, in order of arrival, is compared with the results that had arrived by then.
+        Each result at the old top rung is compared only with the results that arrived before it.
         """
         if ladder == self.ladder:
             return
@@ -93,5 +93,5 @@ class StoppingMachine(Machine):
         return stopped
 
     def expected(self, trials: int) -> list[int]:
-        """Return the quota of each rung, without the early trials that are promoted while the quota is 0."""
+        """Return the expected number of trials at each rung, without trials that are promoted while the quota is 0."""
         return self.ladder.expected(trials)

@@ -1,1 +1,1 @@
-"""The engine that runs one process per worker on this machine."""
+"""The engine that runs each worker as a process on this machine."""

@@ -1,6 +1,6 @@
-"""Worker processes on this machine: their jobs, their messages and their ends. A worker that dies is replaced.
+"""Start worker processes on this machine, exchange messages with the workers, and replace workers that die.
 
-A pool belongs to the driver (``local/workers.py``), or to a rank of an MPI job for its one worker (``mpi/rank.py``).
+A pool of workers belongs to the driver (``local/workers.py``), or to an MPI rank for its one worker (``mpi/rank.py``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,11 +31,11 @@ LIVENESS_CHECK_SECONDS = 0.2
 MESSAGE_SECONDS = 10.0
 """The longest time from the first byte of a message to its last byte."""
 START_SECONDS = 600.0
-"""The longest time a worker may take to load the training function. Ranks have the same time to find each other."""
+"""The longest time that a worker may take to load the training function."""
 
 
 class Worker:
-    """One worker: its process, its unread messages, and the start times of its activities by the awake clock."""
+    """The pool's record of one worker: its process, its jobs, and the start times of its activities."""
 
     def __init__(
         self, process: WorkerProcess, environment: Mapping[str, str], place: int, workload: Workload, now: float
@@ -51,17 +51,17 @@ class Worker:
         self.training_since: float | None = None
         self.saving_since: float | None = None
         self.is_leaving = False
-        """Whether the worker is dismissed after its job, because fewer workers are wanted."""
+        """Whether the worker will be dismissed after its job, because fewer workers are wanted."""
         self.message_since: float | None = None
 
 
 class ProcessPool:
-    """A number of places, each with one worker process. There is one environment for each place; see :meth:`resize`.
+    """A pool of worker processes. Each worker process fills one place, which has its own environment variables.
 
     Args:
-        setup: What every worker is told first, with the worker's own number filled in.
-        numbers: The workers' numbers, each different.
-        environments: For each place, the environment variables that its worker has besides the driver's.
+        setup: The first message to every worker, in which the pool sets the worker's own number.
+        numbers: Yields the number of each new worker; all numbers are different.
+        environments: For each place, the environment variables that its worker gets in addition.
         trial_timeout: Seconds that one job may take; after this time, the job's worker is killed and the job's trial
             fails.
 
@@ -92,7 +92,7 @@ class ProcessPool:
         self._in_vain = 0  # workers that died with several jobs since the last end of a job
         self._places = len(environments)
         self.fatal_error: ObjectiveError | None = None
-        """Why no more workers are started; set after several workers have died before their first job."""
+        """The reason to start no more workers; set after several workers have died before their first job."""
         self._awake = AwakeClock(self._host.now())
         self._has_leavers = False
         self._dismissed: list[tuple[WorkerProcess, float]] = []  # each with the time until which it may end by itself
@@ -106,12 +106,12 @@ class ProcessPool:
 
     @property
     def are_busy(self) -> bool:
-        """Whether any worker has a job or is saving."""
+        """Whether any worker has a job or is saving a trial."""
         return any(w.training_since is not None or w.saving_since is not None for w in self._workers.values())
 
     @property
     def have_news(self) -> bool:
-        """Whether any worker has sent something that is still unread."""
+        """Whether any worker has sent data that the pool has not read yet."""
         return bool(self._host.ready(0))
 
     @property
@@ -120,7 +120,7 @@ class ProcessPool:
         return [worker.process.pid for worker in self._workers.values()]
 
     def send(self, number: WorkerId, message: Assignment | Release | Pause) -> None:
-        """Send a message to a worker. If the worker has just died, nothing is sent, and the loss is reported later."""
+        """Send a message to a worker. If the worker has died, drop the message; :meth:`wait` reports the loss."""
         worker = self._workers.get(number)
         if worker is None:
             return
@@ -136,7 +136,7 @@ class ProcessPool:
         self._host.send(worker.process, self._writer.frame(message))
 
     def wait(self, seconds: float) -> list[WorkerMessage]:
-        """Wait until a worker has sent something, for some seconds at most; return the messages, oldest first."""
+        """Wait at most ``seconds`` for messages from workers; return the messages, oldest first."""
         ready = self._host.ready(seconds)
         self._awake.look(self._host.now(), slept=seconds)
         messages: list[WorkerMessage] = []
@@ -152,17 +152,17 @@ class ProcessPool:
 
     @property
     def train_together(self) -> bool:
-        """Whether any worker trains several jobs together."""
+        """Whether any worker trains several jobs at the same time."""
         return any(worker.workload.trains_together for worker in self._workers.values())
 
     def resize(self, environments: Sequence[Mapping[str, str]]) -> None:
-        """Change the number of places to that of ``environments``.
+        """Change the number of worker processes to the number of ``environments``.
 
-        Surplus workers are dismissed: idle workers at once, and busy workers after their jobs. Among idle workers, and
-        among busy workers, the youngest are dismissed first.
+        A surplus worker is dismissed at once if it is idle, and at the end of its job if it is busy. Idle workers are
+        dismissed before busy workers, and young workers before old workers.
 
         Raises:
-            OSError: If no more processes can be started. Processes that were already started stay.
+            OSError: If no more processes can be started. Processes that have already started continue to run.
         """
         self._places = len(environments)
         workers = sorted(self._workers.values(), key=lambda each: (each.workload.is_free, each.number))
@@ -175,7 +175,7 @@ class ProcessPool:
             self._start_worker(environments[place], place)
 
     def close(self) -> None:
-        """End idle workers, kill busy ones, and leave no process behind."""
+        """End all worker processes: let idle workers end by themselves, and kill busy workers."""
         for worker in self._workers.values():
             worker.process.hang_up()
             if worker.training_since is not None or not worker.has_joined:
@@ -193,7 +193,7 @@ class ProcessPool:
         self._host.send(process, self._writer.frame(msgspec.structs.replace(self._setup, worker=number)))
 
     def _listen(self, worker: Worker) -> list[WorkerMessage]:
-        """Read a worker's messages; if a message is invalid, the worker is lost."""
+        """Read and return a worker's messages; kill and replace the worker if a message is invalid."""
         messages: list[WorkerMessage] = []
         try:
             for body in (bodies := worker.reader.take(worker.process.read())):
@@ -216,7 +216,7 @@ class ProcessPool:
         return messages
 
     def _complaint(self, worker: Worker, message: FromWorker) -> str:
-        """Return why a message cannot come from this worker, or an empty string."""
+        """Return an error message if this worker cannot have sent ``message``, otherwise an empty string."""
         if message.worker != worker.number:
             return f"it speaks as worker {message.worker}"
         if isinstance(message, WorkerJoined) and not worker.has_joined:
@@ -241,11 +241,11 @@ class ProcessPool:
                 pass
 
     def _begin_next(self, worker: Worker) -> None:
-        """Restart the job clock if the worker has another job."""
+        """Set the start time of the worker's next job; None if the worker has no further job."""
         worker.training_since = self._awake.seconds if worker.workload else None
 
     def _check_liveness(self) -> list[WorkerMessage]:
-        """Find workers that have died, or take too long by the awake clock."""
+        """Replace workers that have died or exceeded a time limit; return the last messages of these workers."""
         messages: list[WorkerMessage] = []
         self._see_off_the_dismissed()
         for worker in list(self._workers.values()):
@@ -256,7 +256,7 @@ class ProcessPool:
         return messages
 
     def _read_to_the_end(self, worker: Worker) -> list[WorkerMessage]:
-        """Report the loss of a worker, after reading its last messages: a child process keeps its connection open."""
+        """Read the last messages of a dead worker, then report its loss; its children may keep the connection open."""
         messages: list[WorkerMessage] = []
         while worker.number in self._workers and worker.process.has_more:
             messages += self._listen(worker)
@@ -265,7 +265,7 @@ class ProcessPool:
         return messages
 
     def _overdue(self, worker: Worker) -> list[WorkerMessage]:
-        """Kill a worker that takes too long for its start, its job, the release of a trial, or a message."""
+        """Kill a worker that exceeds the time limit for its start, its job, the release of a trial, or one message."""
         now = self._awake.seconds
         if worker.message_since is not None:
             if now <= worker.message_since + MESSAGE_SECONDS:
@@ -296,7 +296,7 @@ class ProcessPool:
         return [self._dismiss(worker) for worker in leavers if worker.workload.is_free]
 
     def _dismiss(self, worker: Worker) -> WorkerMessage:
-        """Dismiss a worker. Jobs that the worker was given a moment ago go to other workers."""
+        """Dismiss a worker. Jobs that were sent to the worker just before its dismissal are given to other workers."""
         self._host.forget(worker.process)
         del self._workers[worker.number]
         worker.process.hang_up()
@@ -305,7 +305,7 @@ class ProcessPool:
         return WorkerLost(time=0, worker=worker.number, reason="dismissed, as fewer were wanted", is_dismissed=True)
 
     def _see_off_the_dismissed(self) -> None:
-        """Remove dismissed workers that have ended, and end dismissed workers that are too slow."""
+        """Forget dismissed workers whose processes have ended; end processes that run after ``SHUTDOWN_SECONDS``."""
         staying = []
         for process, until in self._dismissed:
             if process.is_dead or self._awake.seconds > until:
@@ -315,7 +315,7 @@ class ProcessPool:
         self._dismissed = staying
 
     def _lose(self, worker: Worker, reason: str = "", *, is_fatal: bool = False) -> list[WorkerMessage]:
-        """Remove and replace a lost worker. Jobs that the worker trained together are trained alone from now on."""
+        """Replace a lost worker. Trials that the worker trained together are trained one at a time from now on."""
         self._host.forget(worker.process)
         del self._workers[worker.number]
         how = worker.process.end()
@@ -345,7 +345,7 @@ class ProcessPool:
 
 
 def _ends_a_job(message: FromWorker) -> bool:
-    """Return whether the worker may be dismissed after this message."""
+    """Return whether a worker may be dismissed after it has sent ``message``."""
     if isinstance(message, JobFinished):
         return not message.held
     return isinstance(message, JobPaused | JobFailed | TrialWithdrawn | TrialReleased)

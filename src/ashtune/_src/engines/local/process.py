@@ -1,4 +1,4 @@
-"""The driver's handle of one local worker process and its guardian."""
+"""Start a worker process and its guardian on this machine, and exchange data with the worker process."""
 
 import os
 import select
@@ -23,9 +23,9 @@ SEND_AGAIN_SECONDS = 0.05
 
 
 class WorkerProcess(ChildProcess):
-    """A child process in a separate session, so that Ctrl-C reaches only the driver.
+    """A local worker as a child process in its own session, so that Ctrl-C reaches only the driver.
 
-    On Linux the child is the guardian and the worker is the guardian's child; on other systems the child is the worker.
+    On Linux the child is the guardian, whose own child is the worker; on other systems the child is the worker itself.
     """
 
     def __init__(self, worker: WorkerId, log: Path, environment: Mapping[str, str]) -> None:
@@ -46,15 +46,15 @@ class WorkerProcess(ChildProcess):
 
     @property
     def has_more(self) -> bool:
-        """Whether data can be read from the worker."""
+        """Whether the worker has sent data that this process has not read yet."""
         poll = select.poll()  # select() itself refuses file descriptors above 1,023
         poll.register(self.file, select.POLLIN)
         return bool(poll.poll(0))
 
     def send(self, frame: bytes) -> bool:
-        """Send a frame after all unsent data; return whether everything was sent.
+        """Send all unsent data, then a frame, to the worker; return False if a part is still unsent.
 
-        A suspended worker stops taking data after a while. A worker that has ended is noticed by :meth:`read`.
+        If the worker is suspended, data may stay unsent. If the worker has ended, only :meth:`read` detects this.
         """
         sent = 0
         try:
@@ -82,7 +82,7 @@ class WorkerProcess(ChildProcess):
             return b""
 
     def kill(self) -> None:
-        """Kill the worker and everything it started, at once."""
+        """Kill the worker and all processes that the worker has started."""
         if guardian.is_available():
             self._process.send_signal(guardian.end_signal())
             self._process.send_signal(signal.SIGCONT)  # it may have been stopped with its session
@@ -90,11 +90,11 @@ class WorkerProcess(ChildProcess):
             super().kill()
 
     def hang_up(self) -> None:
-        """Close the connection; an idle worker then ends by itself."""
+        """Close the connection to the worker, which makes an idle worker end by itself."""
         self._socket.close()
 
     def end(self, seconds: float = SHUTDOWN_SECONDS) -> str:
-        """Wait some seconds for the worker's end, then kill the worker; return in words how the worker ended."""
+        """Wait at most ``seconds`` until the worker ends, then kill it; return a text about how the worker ended."""
         return super().end(seconds)
 
     def last_words(self, lines: int = 40) -> str:
@@ -108,7 +108,7 @@ class WorkerProcess(ChildProcess):
 
 
 class Host:
-    """Starts worker processes on this machine, waits for their messages, and has a clock."""
+    """Starts worker processes on this machine, waits for their messages, and measures time."""
 
     def __init__(self) -> None:
         self._poll = select.poll()
@@ -116,11 +116,11 @@ class Host:
         self._slow: set[WorkerProcess] = set()  # workers with unsent data
 
     def now(self) -> float:
-        """Return the seconds of a monotonic clock."""
+        """Return the time of a monotonic clock, in seconds."""
         return time.monotonic()
 
     def start(self, worker: WorkerId, logs: Path, environment: Mapping[str, str]) -> WorkerProcess:
-        """Start a worker; its output goes to its own log file."""
+        """Start a worker process, which writes its output to its own log file."""
         folder_of_a_study(logs)
         process = WorkerProcess(worker, logs / f"worker-{worker}.log", environment)
         self._by_file[process.file] = process
@@ -128,18 +128,18 @@ class Host:
         return process
 
     def forget(self, process: WorkerProcess) -> None:
-        """Stop waiting for a worker."""
+        """Stop waiting for data from a worker process."""
         self._poll.unregister(process.file)
         del self._by_file[process.file]
         self._slow.discard(process)
 
     def send(self, process: WorkerProcess, frame: bytes) -> None:
-        """Send as much of a frame as a worker takes now; :meth:`ready` sends the rest."""
+        """Send as many bytes of a frame as the worker's socket accepts; :meth:`ready` sends the other bytes later."""
         if not process.send(frame):
             self._slow.add(process)
 
     def ready(self, seconds: float) -> list[WorkerProcess]:
-        """Wait for some seconds at most; return the workers that have sent something or have ended."""
+        """Wait at most ``seconds`` for data; return the workers that have sent data or have ended."""
         if self._slow:
             self._slow = {process for process in self._slow if not process.send(b"")}
             seconds = min(seconds, SEND_AGAIN_SECONDS)
@@ -148,7 +148,7 @@ class Host:
 
 @contextmanager
 def _hold_back_signals() -> Iterator[None]:
-    """Block a batch system's signals, since a process that is started in the block has no handlers for them yet."""
+    """Block the signals of a batch system while a process starts, as the new process has no signal handlers yet."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Local workers: one process per core, each connected by a socket."""
+"""The engine of local workers, which are processes on this machine, by default one per core."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -26,14 +26,14 @@ PROCESSES_A_CORE = 16
 
 
 class LocalWorkers:
-    """Worker processes on this machine.
+    """The workers of a session, which are processes on this machine.
 
     Args:
-        setup: What the workers are told of the study; ``setup.worker`` is the number of the first worker.
-        environments: For each worker, the environment variables that it has besides the driver's.
+        setup: The first message to every worker; ``setup.worker`` is the number of the first worker.
+        environments: For each worker, the environment variables that it gets in addition.
         trial_timeout: Seconds that one job may take; after this time, the job's worker is killed and the job's trial
             fails.
-        environments_of: Returns the environments for another number of workers, or refuses that number. None if the
+        environments_of: Returns the environments for another number of workers, or raises SettingsError. None if the
             number of workers is fixed.
         began: The time at the start of this session, in seconds since the study began.
 
@@ -84,7 +84,7 @@ class LocalWorkers:
         return round(self._host.now() + self._clock_offset, 6)
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Block until a worker has sent something, or until the given time."""
+        """Wait until a worker has sent a message, or until the time ``until``; return the new events."""
         if self._collector.fatal_error is not None:
             raise self._collector.fatal_error
         seconds = until - self.now()
@@ -99,7 +99,7 @@ class LocalWorkers:
         return self._collector.collect(messages, self.now())
 
     def carry_out(self, order: Order) -> None:
-        """Send an order to its worker, or delete checkpoints."""
+        """Send an order to its worker, or queue the deletion of a checkpoint."""
         if isinstance(order, Discard):
             self._deletions.add(order)
         elif isinstance(order, Train):
@@ -110,7 +110,7 @@ class LocalWorkers:
             self._pool.send(order.worker, order)
 
     def check_size(self, workers: int) -> None:
-        """Refuse more workers than this machine allows, or any change if the number is fixed."""
+        """Raise SettingsError if this number of workers is too large for this machine, or if the number is fixed."""
         self._environments_for(workers)
 
     def resize(self, workers: int) -> None:
@@ -121,11 +121,11 @@ class LocalWorkers:
             raise self._refusal(error) from None
 
     def progress(self) -> Sequence[Progress]:
-        """Return the reports between rungs since the last call."""
+        """Return the trials' reports between rungs that have arrived since the last call."""
         return self._collector.progress()
 
     def close(self, *, deletes: bool = True) -> None:
-        """End idle workers, kill busy ones, and leave no process behind."""
+        """End all worker processes: let idle workers end by themselves, and kill busy workers."""
         self._pool.close()
         if deletes:
             self._deletions.carry_out_all()
@@ -143,17 +143,17 @@ class LocalWorkers:
 
 
 class LocalEngine:
-    """Worker processes on this machine; see :class:`~ashtune.engines.Engine`."""
+    """The engine that runs workers as processes on this machine; see :class:`~ashtune.engines.Engine`."""
 
     name = "local"
     must_exit = False
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the wanted number of workers, by default one per core."""
+        """Return the wanted number of workers; if it is None, return the number of available cores."""
         return wanted or available_cores()
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Refuse more processes or GPUs than this machine has."""
+        """Raise SettingsError if the workers are too many for this machine, or need more GPUs than this machine has."""
         most = max(MOST_PROCESSES, PROCESSES_A_CORE * available_cores())
         if workers > most:
             raise SettingsError(f"workers={workers:,} are too many processes for this machine; give at most {most:,}")
@@ -178,7 +178,7 @@ class LocalEngine:
         )
 
     def leave(self, status: int) -> None:
-        """Do nothing: no process outlives its session."""
+        """Do nothing, as no worker process runs longer than its session."""
 
 
 def _environments(options: RunOptions, workers: int) -> list[Mapping[str, str]]:

@@ -1,1 +1,1 @@
-"""The engine of MPI: every rank except 0 is a worker."""
+"""The MPI engine, in which rank 0 is the driver and every other rank is a worker."""

@@ -1,6 +1,6 @@
-"""The driver's side of an MPI job: each rank is a peer with one worker, in the rank or beside it.
+"""The driver's part of the MPI engine: each rank is a peer with one worker, in its own or in a separate process.
 
-``engines/distributed.py`` has the code for any transport.
+``engines/distributed.py`` contains the driver's code that does not depend on MPI.
 """
 
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ PROGRESS_A_SECOND = 200
 
 
 class RankLink:
-    """Connects the driver to the ranks of a study. The worker's number in ``opening`` is that of the first rank."""
+    """Connects the driver to the ranks of a study. ``opening`` has the worker number of the first rank."""
 
     transport = "MPI"
 
@@ -64,16 +64,16 @@ class RankLink:
         return self._transport.failed
 
     def name(self, peer: int) -> str:
-        """Return a rank's name in messages."""
+        """Return the name of a rank for messages to the user."""
         return f"rank {peer}"
 
     def may_join(self, peer: int, worker: WorkerId) -> bool:
-        """Return whether this worker number belongs to this rank. With n ranks, each rank has every n-th number."""
+        """Return whether a worker number belongs to a rank. With n ranks, each rank has every n-th worker number."""
         beyond = worker - self._first_worker
         return beyond >= 0 and beyond % len(self._place_of) == self._place_of[peer]
 
     def receive(self) -> list[tuple[int, Content]]:
-        """Return the new messages. Files sent before a message are in place before the message is returned."""
+        """Return the new messages. Files that a rank sent before a message are written before this call returns."""
         contents: list[tuple[int, Content]] = []
         for arrived in self._transport.collect():
             contents += [(arrived.source, content) for content in self._read(arrived)]
@@ -92,7 +92,7 @@ class RankLink:
         return envelope.messages if envelope.edition == self._world.edition else (None,)
 
     def send(self, peer: int, message: Assignment | Release | Pause) -> None:
-        """Queue a message for the next flush."""
+        """Queue a message to a rank until the next call of :meth:`flush`."""
         self._transport.put(peer, message)
 
     def flush(self) -> None:
@@ -100,7 +100,7 @@ class RankLink:
         self._transport.flush()
 
     def rest(self, seconds: float, *, after_events: bool = False) -> None:
-        """Sleep for a time that depends on the traffic."""
+        """Sleep for a time that depends on how often messages arrive."""
         if after_events:
             self._polling.heard()
         else:
@@ -112,7 +112,7 @@ class RankLink:
         self._transport.put(peer, Closing())
 
     def give_up(self, peer: int) -> None:
-        """Expect no more messages of a rank; tell a rank that is still alive to leave."""
+        """Ignore all messages of a rank from now on; if the rank is still alive, tell the rank to leave."""
         self._world.lost.add(peer)
         self._transport.forget(peer)
         if peer not in self._transport.failed:
@@ -123,12 +123,12 @@ class RankLink:
 def open_ranks(
     world: World, opening: Opening, configurations: Configurations, *, workers: int, began: float = 0.0
 ) -> DistributedWorkers:
-    """Return at most ``workers`` of the other ranks of an MPI launch as workers.
+    """Open the workers of a session on at most ``workers`` ranks of an MPI launch.
 
-    The worker's number in ``opening`` is for the first rank; ``began`` is the time at the start of this session.
+    ``opening`` has the worker number of the first rank; ``began`` is the start time of this session.
 
     Raises:
-        StudyError: If no rank is left, now or later.
+        StudyError: If no rank is left; the method ``wait`` of the result also raises this error.
     """
     ranks = world.ranks[:workers]
     link = RankLink(world, opening, ranks)
@@ -145,7 +145,7 @@ def open_ranks(
 
 
 class MpiEngine:
-    """The ranks of an MPI launch; see :class:`~ashtune.engines.Engine`."""
+    """The engine whose workers are the ranks of an MPI launch; see :class:`~ashtune.engines.Engine`."""
 
     name = "mpi"
     must_exit = True
@@ -154,15 +154,15 @@ class MpiEngine:
         self._world = world
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the number of ranks that serve, at most ``wanted``."""
+        """Return the number of ranks that can be workers, but at most ``wanted``."""
         there_are = len(self._world.ranks)
         return min(wanted or there_are, there_are)
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Accept all options: only each node knows its cores and GPUs."""
+        """Accept all options, because the driver does not know the cores and GPUs of other nodes."""
 
     def open(self, brief: Brief) -> Workers:
-        """Send the ranks the opening of the study."""
+        """Tell the ranks that a study begins, and return the workers of the ranks."""
         options = brief.options
         opening = Opening(
             setup=brief.setup,
@@ -176,5 +176,5 @@ class MpiEngine:
         return open_ranks(self._world, opening, brief.configurations, workers=brief.workers, began=brief.began)
 
     def leave(self, status: int) -> None:
-        """End the other ranks; the program is about to end with this exit status."""
+        """End all other ranks before this program ends with the exit status ``status``."""
         self._world.leave(status)

@@ -1,8 +1,7 @@
-"""Send a study's files in chunks between two directories, where the ranks share no directory.
+"""Send the files of a study in chunks between the driver and the ranks, if they share no directory.
 
-Rule 1: only file names that belong to a study are accepted, and nothing is written outside the directory.
-Rule 2: a checkpoint that cannot be written, for example because the disk is full, is given up, and its trial starts
-again.
+Rule 1: a receiver accepts only the file names of a study, and writes nothing outside of its directory.
+Rule 2: if a checkpoint cannot be written, for example to a full disk, its trial starts again from the beginning.
 """
 
 import errno
@@ -37,14 +36,14 @@ class ChunkError(StudyError):
 
 
 class FileSender:
-    """Makes chunks of the files in a directory: the study's directory, or the one that a rank uses instead."""
+    """Reads the files of a study as chunks, from the study's directory or from a rank's scratch directory."""
 
     def __init__(self, directory: Path, disk: Disk = DISK) -> None:
         self._directory = str(directory)
         self._disk = disk
 
     def chunks(self, path: str) -> Iterator[Chunk]:
-        """Yield the chunks of a file or folder, each read when it is asked for; nothing if the path does not exist."""
+        """Yield the chunks of a file or folder, each read on demand; yield no chunk if the path does not exist."""
         held: Chunk | None = None
         for inside, data, is_link in self._pieces(path):
             if held is not None:
@@ -54,13 +53,13 @@ class FileSender:
             yield Chunk(path, held.data, held.inside, held.is_first, is_last=True, is_link=held.is_link)
 
     def growth(self, path: str, seen: int) -> bytes:
-        """Return the next piece of a file after its first ``seen`` bytes; empty if there is no more, or no file."""
+        """Return the next bytes after the first ``seen`` bytes of a file; empty at its end, or without a file."""
         with suppress(OSError), OpenFile(self._disk, f"{self._directory}/{path}", os.O_RDONLY) as file:
             return self._disk.read_at(file.descriptor, PIECE_BYTES, seen)
         return b""
 
     def _pieces(self, path: str) -> Iterator[tuple[str, bytes, bool]]:
-        """Yield (path inside, piece, whether it is a link's target) for a folder, or ("", piece, False) for a file."""
+        """Yield (path inside the folder, bytes, whether the bytes are a link's target); a file's path inside is ""."""
         top, disk = f"{self._directory}/{path}", self._disk
         with suppress(OSError):  # a truncated file is not used: its size differs from the journal's
             if not disk.status(top).is_folder:
@@ -81,7 +80,7 @@ class FileSender:
 
 
 class FileReceiver:
-    """Writes chunks to the files of a directory: the study's directory, or the one that a rank uses instead."""
+    """Writes chunks to the files of a study, in the study's directory or in a rank's scratch directory."""
 
     def __init__(self, directory: Path, takes: re.Pattern[str] = FROM_A_RANK, disk: Disk = DISK) -> None:
         self._directory = str(directory)
@@ -91,7 +90,7 @@ class FileReceiver:
         self._given_up: dict[str, str] = {}
 
     def take(self, chunk: Chunk) -> None:
-        """Write a chunk to its file. If the disk refuses, the file is given up: see :meth:`why_given_up`.
+        """Write a chunk to its file. If the disk refuses a chunk, the file is given up; see :meth:`why_given_up`.
 
         Raises:
             ChunkError: If the chunk is invalid.
@@ -120,7 +119,7 @@ class FileReceiver:
                 self._given_up[path] = str(error.strerror)
 
     def why_given_up(self, path: str) -> str:
-        """Return why the last file of this name could not be written, or an empty string."""
+        """Return the disk's error if the last file of this name could not be written, otherwise an empty string."""
         return self._given_up.get(path, "")
 
     def _refuse_nonsense(self, chunk: Chunk) -> None:
@@ -138,7 +137,7 @@ class FileReceiver:
             raise ChunkError(f"a piece of {path[:200]!r}, {inside[:200]!r} arrived, which is none of those sent")
 
     def _put(self, chunk: Chunk, whole: str) -> None:
-        """Write a chunk to its file, without following a link that arrived earlier."""
+        """Append a chunk to its file, but do not follow a symbolic link that an earlier chunk has created."""
         disk = self._disk
         self._have_folder(whole.rpartition("/")[0])
         place = whole
@@ -159,7 +158,7 @@ class FileReceiver:
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), place) from None
 
     def _have(self, whole: str, final: str) -> None:
-        """Give a complete file or folder its name. A folder is synced, as its files cannot be checked later."""
+        """Rename a complete file or folder to its final name. A folder is synced, as it is not checked later."""
         if self._disk.status(whole).is_folder:
             sync_tree(self._disk, whole)
         delete(self._disk, final)
@@ -167,10 +166,10 @@ class FileReceiver:
 
 
 class CheckpointLocations:
-    """The store of checkpoints that travel in messages: see :class:`~ashtune.stores.CheckpointStore`.
+    """The store of checkpoints that are sent in messages; see :class:`~ashtune.stores.CheckpointStore`.
 
     The driver keeps all checkpoints in the study's directory. The driver knows which ranks have a copy of a checkpoint.
-    A checkpoint is sent to a rank at most once. When a checkpoint is deleted, its copies are deleted too.
+    A checkpoint is sent to a rank at most once. The ranks' copies of a deleted checkpoint are deleted too.
     """
 
     def __init__(self, transport: Transport, study: Path, receiver: FileReceiver) -> None:
@@ -181,21 +180,21 @@ class CheckpointLocations:
         self._ranks: dict[tuple[TrialId, int], set[int]] = {}
 
     def put(self, peer: int, trial: TrialId, resource: int) -> str:
-        """Note a checkpoint that a rank has saved; its chunks came before this call."""
+        """Record that a rank has saved a checkpoint; all chunks of the checkpoint arrived before this call."""
         if why := self._receiver.why_given_up(f"{FOLDER}/{trial}.{resource}"):
             return why
         self._ranks[trial, resource] = {peer}
         return ""
 
     def get(self, peer: int, trial: TrialId, resource: int) -> None:
-        """Send a rank the checkpoint from which it continues, unless the rank has a copy."""
+        """Send a checkpoint to a rank, unless the rank already has a copy of the checkpoint."""
         ranks = self._ranks.setdefault((trial, resource), set())
         if peer not in ranks:
             ranks.add(peer)
             self._transport.put(peer, self._sender.chunks(f"{FOLDER}/{trial}.{resource}"))
 
     def discard(self, trial: TrialId, resource: int, peers: Iterable[int]) -> None:
-        """Delete a checkpoint here, and the copies of ranks among ``peers``."""
+        """Delete a checkpoint from the study's directory, and its copies on the ranks in ``peers``."""
         self._checkpoints.discard(trial, resource)
         if ranks := self._ranks.pop((trial, resource), None):
             for rank in sorted(ranks & set(peers)):
@@ -203,7 +202,7 @@ class CheckpointLocations:
 
 
 class RankFiles:
-    """Sends the files of a rank to the driver: logs, profiles, and each checkpoint before the event that names it."""
+    """Sends a rank's logs, profiles and checkpoints to the driver; a checkpoint is sent before the event about it."""
 
     def __init__(self, transport: Transport, directory: Path) -> None:
         self._transport = transport
@@ -213,7 +212,7 @@ class RankFiles:
         self._profile = ""
 
     def before(self, message: WorkerMessage) -> None:
-        """Send the files that must arrive before a message."""
+        """Send the files that must arrive at the driver before ``message``."""
         match message:
             case WorkerJoined(worker=worker):
                 self.log()
@@ -227,13 +226,13 @@ class RankFiles:
                 pass
 
     def send_the_rest(self) -> None:
-        """Send the end of the log and the profile; drop queued checkpoints, as the study is over."""
+        """After a study, send the end of the log and the profile; drop all messages that are still queued."""
         self._transport.forget(DRIVER)
         self.log()
         self._send_profile()
 
     def log(self) -> None:
-        """Send the new part of the worker's log."""
+        """Send the part of the worker's log that has not been sent yet."""
         while self._log and (data := self._sender.growth(self._log, self._sent)):
             self._sent += len(data)
             self._transport.put(DRIVER, iter([Chunk(self._log, data, appended=True)]))

@@ -1,4 +1,4 @@
-"""A rank's side of its connection to the driver: messages, files and heartbeats."""
+"""Receive the driver's messages and files on a rank, and exchange heartbeats with the driver."""
 
 import os
 import sys
@@ -20,10 +20,10 @@ SILENCE_AT_REST = 3600.0
 
 
 class RankInbox:
-    """Returns messages in the order sent, and writes files that come between them.
+    """Receives the driver's messages in the order sent, and writes the files that arrive between the messages.
 
-    The inbox also sends heartbeats to the driver, and ends this process when the driver is gone. Between two studies
-    the driver runs the user's script, and may be silent for a long time.
+    The inbox also sends heartbeats to the driver, and ends this process if the driver is dead or silent for too long.
+    Between two studies the driver runs the user's script, and may be silent for a long time.
     """
 
     def __init__(self, world: World, scratch: ScratchDirectory) -> None:
@@ -39,12 +39,12 @@ class RankInbox:
         self.end_study()
 
     def begin_study(self) -> None:
-        """Start heartbeats; expect heartbeats from the driver."""
+        """Start to send heartbeats to the driver, and to expect heartbeats from the driver."""
         self._is_at_work = True
         self._silence = AwakeClock(time.monotonic(), self._world.silence_allowed)
 
     def end_study(self) -> None:
-        """Stop heartbeats, and allow the driver a long silence."""
+        """Stop sending heartbeats, and allow the driver to be silent for ``SILENCE_AT_REST`` seconds."""
         self._is_at_work = False
         self._silence = AwakeClock(time.monotonic(), SILENCE_AT_REST)
 
@@ -65,7 +65,7 @@ class RankInbox:
         return messages
 
     def _check_liveness(self) -> None:
-        """Send a heartbeat; end this process if the driver is silent, instead of waiting for the batch system."""
+        """Send a heartbeat if it is due; end this process if the driver is dead or has been silent for too long."""
         world, now = self._world, time.monotonic()
         if self._is_at_work and now >= self._next_heartbeat:
             self._next_heartbeat = now + world.heartbeat_seconds
@@ -85,7 +85,7 @@ class RankInbox:
     def look_within_study(self) -> tuple[list[WithinStudy], bool]:
         """Return the new messages of this study, and whether the study is over.
 
-        The message that ends it is put back.
+        The message that ends the study is put back, so that :meth:`look` returns the message again.
         """
         within: list[WithinStudy] = []
         for at, message in enumerate(messages := self.look()):
@@ -102,18 +102,18 @@ class RankInbox:
         return self._receiver[1]
 
     def wait(self) -> list[ToRank]:
-        """Wait for messages; meanwhile, send the messages that a slow driver could not take at once."""
+        """Wait for messages, and return them; meanwhile, send messages that the driver could not receive at once."""
         while not (messages := self.look()):
             self._transport.flush()
             self.rest()
         return messages
 
     def rest(self, at_most: float = LONGEST_SLEEP) -> None:
-        """Sleep for a time that depends on the traffic."""
+        """Sleep for a time that depends on how often messages arrive."""
         self._polling.rest(at_most)
 
     def expect_an_answer(self) -> None:
-        """Start to wait for the answer to a message that was just sent to the driver."""
+        """Note that a message was just sent to the driver, so that this rank checks often for the answer."""
         self._polling.heard()
 
     def wait_for_the_end(self) -> None:
@@ -123,5 +123,5 @@ class RankInbox:
             self.rest()
 
     def put_back(self, messages: list[ToRank]) -> None:
-        """Return these messages again at the next call."""
+        """Put messages back, so that the next call of :meth:`look` returns these messages first."""
         self._messages = messages + self._messages

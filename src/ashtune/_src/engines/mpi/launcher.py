@@ -1,10 +1,10 @@
-"""Read a launcher's variables about an MPI launch, and write the error messages for launches that cannot work.
+"""Read from environment variables how MPI was launched, and write error messages for launches that cannot work.
 
-Source: the variables as seen under Slurm 24.11, MPICH 4.2 to 5.0 and Open MPI 5.0.
+Source: the environment variables that Slurm 24.11, MPICH 4.2 to 5.0 and Open MPI 5.0 set.
 
-Rule 1: nothing in this module reads a file, a clock or ``os.environ``, or loads MPI: functions map text to text.
-Rule 2: before MPI is initialised, only launches that certainly cannot work are refused, as a user cannot override a
-refusal. :func:`alone` checks doubtful launches later, when MPI reports its size.
+Rule 1: no function in this module reads a file, a clock or ``os.environ``, or loads MPI.
+Rule 2: before MPI is initialised, a launch is refused only if it certainly cannot work, because users cannot override a
+refusal. The function :func:`alone` checks doubtful launches after MPI is initialised.
 """
 
 import re
@@ -24,14 +24,14 @@ _SRUN = "srun --mpi="
 
 
 class Launch(msgspec.Struct, frozen=True):
-    """What a launcher's variables say.
+    """An MPI launch, as described by the environment variables that the launcher has set.
 
     Args:
         rank: This process's number among the processes, from 0.
         size: The number of processes that were started, or that the launcher would start.
-        launcher: The launcher's name in messages, as in ``"srun --mpi=pmi2"``.
+        launcher: The launcher's name in messages to the user, as in ``"srun --mpi=pmi2"``.
         family: The only MPI that the launcher can start: ``"openmpi"`` or ``"mpich"``; ``""`` if unknown.
-        is_started_by_it: False for a process in a batch script or salloc's shell, which srun did not start.
+        is_started_by_it: False if srun did not start this process, as in a batch script or in salloc's shell.
     """
 
     rank: int
@@ -42,16 +42,16 @@ class Launch(msgspec.Struct, frozen=True):
 
 
 def launch_of(environment: Mapping[str, str]) -> Launch | None:
-    """Return the launch; None if there is no launcher, or if there is only one process.
+    """Return the launch that the environment variables describe; None if they describe no launch of several processes.
 
-    An mpiexec inside SLURM counts as the launcher.
+    If mpiexec runs inside a SLURM job, mpiexec counts as the launcher.
     """
     launch = _by_openmpi(environment) or _by_pmi(environment) or _by_slurm(environment)
     return launch if launch is not None and launch.size > 1 else None
 
 
 def family_of(library_version: str) -> str:
-    """Return the family of ``MPI.Get_library_version()``: ``"openmpi"``, ``"mpich"``, or ``""`` if unknown."""
+    """Return the kind of an MPI library from its version text: ``"openmpi"``, ``"mpich"``, or ``""`` if unknown."""
     text = library_version.lower()
     if text.startswith("open mpi"):  # the rest may name the build host
         return _OPENMPI
@@ -59,7 +59,7 @@ def family_of(library_version: str) -> str:
 
 
 def mpi4py_missing(launch: Launch, error: ImportError | RuntimeError) -> str:
-    """Return the error message if mpi4py is not installed, or finds no MPI library."""
+    """Return the error message for a launch in which mpi4py is not installed or finds no MPI library."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     if isinstance(error, ModuleNotFoundError):
         return (
@@ -74,9 +74,9 @@ def mpi4py_missing(launch: Launch, error: ImportError | RuntimeError) -> str:
 
 
 def mismatch(launch: Launch, library_version: str) -> str:
-    """Return the error message if this launcher cannot start this library, otherwise ``""``.
+    """Return an error message if this launcher cannot start processes of this MPI library, otherwise ``""``.
 
-    Call this before MPI_Init, in which MPICH would abort with 10 lines per process.
+    Call this function before MPI_Init, because MPICH would abort in MPI_Init with 10 lines of output per process.
     """
     family, library = family_of(library_version), _called(library_version)
     if launch.family and family and launch.family != family:
@@ -99,7 +99,7 @@ def mismatch(launch: Launch, library_version: str) -> str:
 
 
 def alone(launch: Launch, library_version: str, size: int) -> str:
-    """Return the error message if MPI sees one process but the launcher started several, otherwise ``""``."""
+    """Return an error message if MPI reports one process although the launcher started several, otherwise ``""``."""
     if size != 1 or launch.size == 1 or not launch.is_started_by_it:
         return ""
     library = _called(library_version)
@@ -112,7 +112,7 @@ def alone(launch: Launch, library_version: str, size: int) -> str:
 
 
 def without_world(launch: Launch, *, workers_given: bool) -> str:
-    """Return the error message if other SLURM tasks would be idle; ``""`` if the user gave a number of workers."""
+    """Return an error message if other SLURM tasks would be idle and the user gave no number of workers."""
     if launch.is_started_by_it or workers_given:
         return ""
     return (
@@ -122,12 +122,12 @@ def without_world(launch: Launch, *, workers_given: bool) -> str:
 
 
 def several(launch: Launch, what: str) -> str:
-    """Return the error message for an option with which each process would run the whole study."""
+    """Return the error message for an option that would make each process run the whole study."""
     return f"{_started(launch)}, and with {what} each would run the whole study; leave it out, or start one process"
 
 
 def idle(launch: Launch, what: str) -> str:
-    """Return the error message for an option with which one process would train while the others wait for it."""
+    """Return the error message for an option that would make one process train while all others wait."""
     return (
         f"{_started(launch)}, and with {what} one would train while the others wait; leave it out, or start one process"
     )
@@ -173,11 +173,11 @@ def _has_step(environment: Mapping[str, str]) -> bool:
 
 
 def _is_step(environment: Mapping[str, str]) -> bool:
-    """Return whether srun started this process as one of the step's tasks.
+    """Return whether srun started this process as a task of a SLURM step.
 
-    A batch script may inherit the variables of the step that submitted it, and salloc's shell is a step of one task. In
-    a batch script and in salloc's shell, SLURM_NTASKS is the job's number of tasks. In srun's tasks, SLURM_NTASKS
-    equals SLURM_STEP_NUM_TASKS.
+    A batch script may inherit the variables of the SLURM step that submitted it, and salloc's shell is a step of one
+    task. In a batch script and in salloc's shell, SLURM_NTASKS is the job's number of tasks. In each task of srun,
+    SLURM_NTASKS equals SLURM_STEP_NUM_TASKS.
     """
     if not _has_step(environment):
         return False
@@ -186,7 +186,7 @@ def _is_step(environment: Mapping[str, str]) -> bool:
 
 
 def _number(environment: Mapping[str, str], name: str) -> int | None:
-    """Return the variable as a count; None if it is not set or not a count."""
+    """Return the value of an environment variable as an integer; None if it is not set or not a number."""
     text = environment.get(name, "")
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
@@ -196,25 +196,25 @@ def _started(launch: Launch) -> str:
 
 
 def _called(library_version: str) -> str:
-    """Return the library's name and version: ``"MPICH 5.0.2"``, ``"Open MPI v5.0.11"``."""
+    """Return the name and version of the MPI library: ``"MPICH 5.0.2"``, ``"Open MPI v5.0.11"``."""
     first = library_version.partition("\n")[0].partition(",")[0]
     return " ".join(first.replace("Version:", "").split()) or "this MPI"
 
 
 def _is_without_pmix(library_version: str) -> bool:
-    """Return whether the library was configured without PMIx; False if unknown, as with Intel's and Cray's."""
+    """Return whether the MPI library was built without PMIx; False if unknown, as for Intel's and Cray's libraries."""
     text = library_version.lower()
     return "configure:" in text and "pmix" not in text
 
 
 def _is_confused_by_two(library_version: str) -> bool:
-    """Return whether MPICH guesses the PMI version (since 5.0, https://github.com/pmodels/mpich/pull/7525)."""
+    """Return whether MPICH guesses the version of PMI (since 5.0, https://github.com/pmodels/mpich/pull/7525)."""
     major = re.match(r"MPICH Version:\s*(\d+)", library_version)
     return major is not None and int(major[1]) >= 5
 
 
 def _plugins(library_version: str) -> tuple[str, ...]:
-    """Return the values of ``srun --mpi=`` that work with this library."""
+    """Return the values of ``srun --mpi=`` that work with this MPI library."""
     family = family_of(library_version)
     if not family:
         return ("pmix", "pmi2")

@@ -1,4 +1,4 @@
-"""The messages that only a driver and a rank exchange; ``training/messages.py`` has those of a driver and a worker."""
+"""The messages between driver and rank; ``training/messages.py`` has the messages between driver and worker."""
 
 from typing import Generic, TypeVar
 
@@ -14,11 +14,11 @@ DRIVER = 0
 
 
 class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """The start of a study, the ``edition``-th of this launch.
+    """The message that a study starts; ``edition`` is the number of this study within the MPI launch.
 
-    ``setup`` is for the rank's first worker; the number of each later worker is higher by ``step``. ``created`` is when
-    the study was created, by which a rank checks that it sees the same directory. ``carries_checkpoints`` means that
-    checkpoints travel in messages, as there is no shared directory.
+    ``setup`` has the number of the rank's first worker; the number of each later worker is higher by ``step``.
+    ``created`` is the creation time of the study, by which a rank checks that it sees the driver's directory. If
+    ``carries_checkpoints``, checkpoints are sent in messages, as the ranks share no directory.
     """
 
     edition: int = 0
@@ -33,11 +33,11 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Closing(msgspec.Struct, frozen=True, tag=True):
-    """The end of a study: end all jobs and wait for the next study."""
+    """The message that a study is over: a rank ends all its jobs and waits for the next study."""
 
 
 class EndOfLaunch(msgspec.Struct, frozen=True, tag=True):
-    """The end of the driver's script. ``is_whole`` means that no rank was lost, so MPI can be finalised."""
+    """The message that the driver's script has ended. If ``is_whole``, MPI can be finalised."""
 
     is_whole: bool
 
@@ -49,9 +49,9 @@ Message = TypeVar("Message")
 
 
 class Envelope(msgspec.Struct, Generic[Message], frozen=True, array_like=True):
-    """Several messages sent as one, oldest first.
+    """Several messages that are sent as one message, oldest first.
 
-    ``edition`` counts the studies of this launch; the driver ignores messages of an earlier study.
+    ``edition`` is the number of the study within the MPI launch; the driver ignores messages of an earlier study.
     """
 
     edition: int
@@ -59,11 +59,10 @@ class Envelope(msgspec.Struct, Generic[Message], frozen=True, array_like=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
-    """A piece of a file or folder of the study: ``path`` in the study's directory, ``inside`` for a file in a folder.
+    """A piece of a file or folder at ``path`` in the study's directory; ``inside`` is the path inside a folder.
 
-    Pieces come in order: the first piece creates the file or folder anew, and the last piece completes it. If
-    ``appended``, the piece is added to the end of a growing file such as a log. If ``is_link``, the data are the link's
-    target.
+    The first piece creates the file or folder, and the last piece completes it. If ``appended``, the piece is added to
+    the end of a growing file such as a log. If ``is_link``, ``data`` is the target of a symbolic link.
     """
 
     path: str

@@ -1,7 +1,7 @@
-"""A rank that serves one study after another, until the driver's script has ended.
+"""Let a rank take part in one study after another as a worker, until the driver's script has ended.
 
-A rank trains in a worker process beside it or, for very short functions, in the rank itself. In the rank itself, a
-crash of the training function ends the rank, and a hang cannot be ended.
+A rank trains in a separate worker process or, for very short training functions, in its own process. If a rank trains
+in its own process, a crash of the training function ends the rank, and nobody can end a training function that hangs.
 """
 
 import os
@@ -41,11 +41,11 @@ DIRECTORY_SECONDS = 3.0
 
 
 def serve_rank(world: World) -> bool:
-    """Serve until the driver's script has ended; return whether MPI can be finalised.
+    """Take part in studies until the driver's script has ended; return whether MPI can be finalised.
 
-    If a rank was lost, MPI cannot be finalised. This rank then waits until rank 0 ends all ranks, because a rank that
-    left by itself would look like a dead rank. If the launcher keeps ranks alive after a death, rank 0 cannot end the
-    others; only in this case, the function returns False.
+    Usually, MPI cannot be finalised after the loss of a rank. If MPI cannot be finalised, this rank waits until rank 0
+    ends all ranks, because a rank that exits by itself looks like a dead rank. If the launcher keeps ranks alive after
+    a death, rank 0 cannot end the other ranks, and this function returns False instead of waiting.
     """
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
@@ -104,14 +104,14 @@ def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: O
 
 
 def _with_its_paths(directory: Path, opening: Opening) -> Opening:
-    """Return the opening with the paths of this machine."""
+    """Return ``opening`` with the study's paths on this machine."""
     objective = directory / Path(opening.setup.objective).name
     setup = msgspec.structs.replace(opening.setup, study=str(directory), objective=str(objective))
     return msgspec.structs.replace(opening, setup=setup)
 
 
 def _shared_directory(opening: Opening) -> Path:
-    """Return the study's directory, if this rank sees the same directory as the driver."""
+    """Return the study's directory; raise AshtuneError if this rank does not see the driver's directory."""
     directory = Path(opening.setup.study)
     deadline = time.monotonic() + DIRECTORY_SECONDS  # a network file system may be a moment behind
     while True:
@@ -153,7 +153,7 @@ class WorkerRelay:
         )
 
     def run(self) -> None:
-        """Relay until the study is over.
+        """Relay messages until the study is over.
 
         Raises:
             OSError: If no worker can be started.
@@ -204,7 +204,7 @@ class WorkerRelay:
 
 
 class RankChannel:
-    """The channel of a worker in the rank itself."""
+    """The connection between the driver and a worker that runs in the rank's own process."""
 
     def __init__(self, world: World, inbox: RankInbox, opening: Opening, directory: Path) -> None:
         self._transport = world.transport
@@ -224,12 +224,12 @@ class RankChannel:
         self._inbox.expect_an_answer()
 
     def close(self) -> None:
-        """Send the end of the log."""
+        """Send the end of the worker's log to the driver."""
         if self._files is not None:
             self._files.send_the_rest()
 
     def wait(self) -> None:
-        """Block until a message has come.
+        """Wait until a message from the driver has arrived.
 
         Raises:
             Shutdown: When the study is over.
@@ -249,7 +249,7 @@ class RankChannel:
             raise Unsure from error
 
     def poll(self) -> ToWorker | None:
-        """Return the next message, or None if there is none yet."""
+        """Return the driver's next message, or None if no message has arrived."""
         if not self._waiting:
             self._take()
         return self._waiting.popleft() if self._waiting else None
@@ -269,7 +269,7 @@ class RankChannel:
 def train_in_rank(
     world: World, inbox: RankInbox, opening: Opening, directory: Path, environment: dict[str, str]
 ) -> None:
-    """Take part in one study as a worker."""
+    """Run the worker of one study in the rank's own process."""
     logs = folder_of_a_study(directory / "logs")
     before = environment_now()
     os.environ.update(environment)

@@ -1,7 +1,7 @@
-"""Find out whether this process is one rank of many, and start MPI.
+"""Find out whether this process is one of several MPI ranks; if so, start MPI.
 
-Rank 0 continues the user's script; every other rank serves in this module until that script has ended. MPI is loaded
-only if a launcher's variables say that there are several ranks.
+Rank 0 continues the user's script as the driver; every other rank works for the driver until that script has ended. MPI
+is loaded only if the environment variables of a launcher say that there are several ranks.
 """
 
 import atexit
@@ -33,9 +33,9 @@ _world: World | None = None
 
 
 def start_mpi(*, workers_given: bool = False) -> World | None:
-    """Return the ranks to drive; None if this process is alone. On ranks other than 0, this function does not return.
+    """Start MPI and return all ranks, or return None if this process is alone. Only rank 0 returns from ``start_mpi``.
 
-    All other ranks serve until rank 0's script has ended, then exit with status 0.
+    Every other rank works for rank 0 until the script of rank 0 has ended, then exits with status 0.
 
     Args:
         workers_given: Whether the user gave a number of workers. If so, in a SLURM allocation, only this node is used.
@@ -72,9 +72,9 @@ def start_mpi(*, workers_given: bool = False) -> World | None:
 
 @contextmanager
 def all_ranks_start_within(seconds: float) -> Iterator[None]:
-    """End this process, with a traceback on stderr, if the block takes longer.
+    """End this process, with a traceback on stderr, if the code in the block takes longer than ``seconds``.
 
-    The initialisation of MPI waits for every rank and holds the interpreter lock, so only a thread outside Python can
+    MPI's initialisation waits for every rank and holds Python's interpreter lock, so only a thread outside Python can
     end this process.
     """
     faulthandler.dump_traceback_later(seconds, exit=True, file=2)
@@ -88,8 +88,8 @@ def all_ranks_start_within(seconds: float) -> Iterator[None]:
 def waiting_asleep(environment: MutableMapping[str, str]) -> Iterator[None]:
     """Let MPI sleep between its checks for other ranks, so that waiting does not use a whole core.
 
-    MPICH with heavy yield sleeps for 0 s. Linux lengthens each of these sleeps by the thread's timer slack, see
-    prctl(2).
+    In the mode "heavy yield", MPICH sleeps for 0 s between two checks. Linux makes each sleep longer by the timer slack
+    of the thread, see prctl(2).
     """
     is_asked = HEAVY_YIELD not in environment
     if is_asked:
@@ -111,14 +111,14 @@ def _set_timer_slack(nanoseconds: int) -> None:
 
 
 def _await_all(mpi: Any) -> None:
-    """Wait for all ranks with sleeps; the MPI calls that follow would wait without sleeping."""
+    """Wait for all ranks, and sleep between checks, because later MPI calls would wait without sleeping."""
     request = mpi.COMM_WORLD.Ibarrier()
     while not request.Test():
         time.sleep(AWAIT_SECONDS)
 
 
 def start_seconds(environment: Mapping[str, str]) -> float:
-    """Return how long the ranks may take to find each other.
+    """Return the number of seconds that the ranks may take to find each other.
 
     Raises:
         StudyError: If the environment variable is not a number above 0.
@@ -136,7 +136,7 @@ def start_seconds(environment: Mapping[str, str]) -> float:
 
 
 def _remember_status(world: World) -> None:
-    """Record the exit status in ``world`` when the script calls ``sys.exit``; it cannot be read later."""
+    """Make ``sys.exit`` record the exit status in ``world``, because later code cannot read the status."""
     exit_as_usual = sys.exit
 
     def exit_and_remember(status: Any = None) -> NoReturn:
@@ -147,7 +147,7 @@ def _remember_status(world: World) -> None:
 
 
 def refuse_several(what: str) -> None:
-    """Refuse to run a whole study in each of several processes, or in one process while the other ranks wait.
+    """Refuse an option that would run the whole study in each process, or make one process train while others wait.
 
     Raises:
         StudyError: On rank 0; the other ranks exit with status 2.
@@ -158,7 +158,7 @@ def refuse_several(what: str) -> None:
 
 
 def leave(status: int) -> None:
-    """End the other ranks, if there are any; the program is about to end with this exit status."""
+    """If there are other ranks, end them before this program ends with the exit status ``status``."""
     if _world is not None:
         _world.leave(status)
 
@@ -192,7 +192,7 @@ def _load(launch: launcher.Launch) -> Any:
 
 
 def _refuse(launch: launcher.Launch, why: str) -> None:
-    """Refuse a launch with one line in total, not one line per process."""
+    """Raise StudyError on rank 0, and exit silently on other ranks, so that the user sees the message ``why`` once."""
     if not why:
         return
     if launch.rank != 0:
@@ -202,11 +202,11 @@ def _refuse(launch: launcher.Launch, why: str) -> None:
 
 
 def delete_stale_memory(environment: Mapping[str, str], folder: Path = SHARED_MEMORY) -> None:
-    """Delete the shared memory that a killed SLURM step of this name has left. Every rank does this before MPI_Init.
+    """Delete shared memory that a killed SLURM step has left. Every rank calls this function before MPI_Init.
 
-    In MPICH 5.0, the ranks of a node share a file named after their job and step. A requeued job has the same number,
-    so its ranks find the old file, and hang in MPI_Init or crash. Seen with ``srun --mpi=pmi2`` of Slurm 24.11 under
-    MPICH 5.0.2.
+    In MPICH 5.0, the ranks of a node share a file that is named after the SLURM job and step. A requeued SLURM job
+    keeps its number, so its ranks find the old file, and hang in MPI_Init or crash. The crash was seen with
+    ``srun --mpi=pmi2`` of Slurm 24.11 and MPICH 5.0.2.
     """
     step = environment.get("PMI_JOBID")
     if not step or not folder.is_dir():
@@ -218,13 +218,13 @@ def delete_stale_memory(environment: Mapping[str, str], folder: Path = SHARED_ME
 
 
 def _own_start() -> float:
-    """Return when this process was started, in seconds since the epoch."""
+    """Return the start time of this process, in seconds since 1970."""
     ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _hash(text: str) -> int:
-    """Return the 32-bit FNV-1a hash, http://www.isthe.com/chongo/tech/comp/fnv/."""
+    """Return the 32-bit FNV-1a hash of a text (http://www.isthe.com/chongo/tech/comp/fnv/)."""
     value = 2166136261
     for byte in text.encode():
         value = (value ^ byte) * 16777619 & 0xFFFFFFFF

@@ -1,13 +1,12 @@
-"""Messages between ranks, sent and received without waiting; and how long to sleep between two checks for messages.
+"""Exchange messages between ranks without waiting, and compute how long to sleep between two checks for messages.
 
-Rule 1: no call of :class:`Transport` waits for another rank. A blocking receive, send or collective spins until the
-other rank acts. A receive may spin even after a message was found: MPI may have received only the header of a large
+Rule 1: no call of :class:`Transport` waits for another rank. A blocking MPI call (receive, send or collective) uses a
+whole core until the other rank acts. A blocking receive may use a core even after a message was found, because MPI may
+have only the header of a large message.
+Rule 2: each check for messages makes two probes, because the first probe may miss an old message in MPICH and Open MPI.
+Rule 3: a rank receives messages in the order of :meth:`Transport.put`; one flush sends all messages to a rank as one
 message.
-Rule 2: each check for messages makes two probes: in both MPIs, the first probe may miss a message that arrived long
-ago.
-Rule 3: messages to a rank arrive in the order of :meth:`Transport.put`; the messages of one flush are sent as one
-message.
-Rule 4: waiting must not use a core, which training needs. See :class:`Polling`.
+Rule 4: waiting for messages must not use a core, because training needs all cores. See :class:`Polling`.
 """
 
 import math
@@ -29,7 +28,7 @@ NOTHING = b""
 
 
 class Arrived(NamedTuple):
-    """A message that came: its sender, its kind (``ENVELOPE``, ``CHUNK`` or ``HEARTBEAT``), and its bytes."""
+    """A message that has arrived: its sender, its kind (``ENVELOPE``, ``CHUNK`` or ``HEARTBEAT``), and its bytes."""
 
     source: int
     kind: int
@@ -37,12 +36,12 @@ class Arrived(NamedTuple):
 
 
 class Transport:
-    """This rank's connections to other ranks.
+    """The connections of this rank to other ranks.
 
     Args:
-        comm: A separate communicator, so that a user's messages do not mix with ours.
+        comm: A communicator only for ashtune, so that a user's messages do not mix with ashtune's.
         source: The rank to receive from, or ``ANY_SOURCE``.
-        enclose: Combines several messages to the same rank into one.
+        enclose: Combines several messages to the same rank into one message.
     """
 
     def __init__(self, mpi: Any, comm: Any, *, source: int, enclose: Callable[[list[Any]], Any]) -> None:
@@ -55,7 +54,7 @@ class Transport:
         self._outboxes: dict[int, deque[Any]] = {}
         self._under_way: list[tuple[Any, int, bytes]] = []
         self._bytes_under_way: dict[int, int] = {}
-        self._arriving: dict[int, deque[tuple[Any, Arrived]]] = {}  # large messages, and those that came after them
+        self._arriving: dict[int, deque[tuple[Any, Arrived]]] = {}  # large messages, and messages that came after them
         self._deaths = {
             getattr(mpi, name) for name in ("ERR_PROC_FAILED", "ERR_PROC_FAILED_PENDING") if hasattr(mpi, name)
         }
@@ -63,18 +62,18 @@ class Transport:
         """Ranks that are dead according to MPI."""
 
     def put(self, rank: int, item: Any) -> None:
-        """Queue a message, or an iterator of chunks, for the next :meth:`flush`."""
+        """Queue a message or an iterator of chunks for a rank until the next call of :meth:`flush`."""
         outbox = self._outboxes.get(rank)
         if outbox is None:
             outbox = self._outboxes[rank] = deque()
         outbox.append(item)
 
     def forget(self, rank: int) -> None:
-        """Drop the messages queued for a rank."""
+        """Drop all messages that are queued for a rank."""
         self._outboxes.pop(rank, None)
 
     def flush(self) -> None:
-        """Send the queued messages; messages that a slow receiver cannot take yet wait for the next flush."""
+        """Send the queued messages; messages to a rank that receives slowly stay queued until the next flush."""
         if self._under_way:
             self._reap()
         if self._outboxes:
@@ -83,18 +82,18 @@ class Transport:
 
     @property
     def is_empty(self) -> bool:
-        """Whether every message has been sent and received."""
+        """Whether every queued message has been sent."""
         return not self._outboxes and not self._under_way
 
     def heartbeat(self, rank: int) -> None:
-        """Tell a rank that this rank is alive. This method may be called from another thread."""
+        """Tell a rank that this rank is alive. Any thread may call ``heartbeat``."""
         try:
             self._comm.Isend((NOTHING, 0, self._mpi.BYTE), rank, HEARTBEAT).Free()
         except self._mpi.Exception:
             self.failed.add(rank)
 
     def collect(self) -> list[Arrived]:
-        """Return the messages that have come; the messages of one rank are in the order sent."""
+        """Return the messages that have arrived; messages of the same rank are in the order in which they were sent."""
         comm, status, source, tag = self._comm, self._status, self._source, self._mpi.ANY_TAG
         arrived: list[Arrived] = []
         if self._arriving:
@@ -111,7 +110,7 @@ class Transport:
             return arrived
 
     def _receive(self, sender: int, kind: int, size: int, arrived: list[Arrived]) -> None:
-        """Receive a message that a probe has found: a small message at once, a large message when it is complete."""
+        """Receive a message that a probe has found; put a large message into ``arrived`` only when it is complete."""
         message = Arrived(sender, kind, bytearray(size))
         waiting = self._arriving.get(sender) if self._arriving else None
         try:
@@ -133,7 +132,7 @@ class Transport:
             arrived.append(message)
 
     def _take_arrived(self, arrived: list[Arrived]) -> None:
-        """Take large messages that are now complete, and the messages behind them, in the order sent."""
+        """Move complete large messages, and later messages of the same sender, to ``arrived`` in the order sent."""
         for sender in list(self._arriving):
             waiting = self._arriving[sender]
             try:
@@ -200,7 +199,7 @@ class Transport:
 
 
 def chunk_decoder() -> Callable[[bytearray], Chunk]:
-    """Return a function that decodes a chunk."""
+    """Return a function that decodes the bytes of a chunk."""
     return msgspec.msgpack.Decoder(Chunk).decode
 
 
@@ -209,19 +208,19 @@ SPIN_SECONDS = 0.0002
 SHORTEST_SLEEP = 0.00005
 SHARE = 0.02
 WAKE_SECONDS = 0.00005
-"""Processor time to wake up and check once. It was 40 to 70 us on a virtual machine."""
+"""The processor time to wake up and check once for messages. This time was 40 to 70 us on a virtual machine."""
 MEMORY = 1 / 16
 
 
 class Polling:
     """Computes how long to sleep before the next check for messages, at most ``longest`` seconds.
 
-    A rank that waits for an answer sleeps a fixed share of the time it has already waited.
+    A rank that waits for an answer sleeps for a fixed fraction of the time for which it has already waited.
 
-    A driver waits for the next message. Let a message come every ``gap`` seconds. With sleeps of ``s`` seconds, waking
-    up uses ``WAKE_SECONDS / s`` of a core. A worker waits ``s / 2`` per message, which costs ``s / (2 gap)`` of a core.
-    The sum of both costs is minimal at ``s = sqrt(2 gap WAKE_SECONDS)``: 50 us with 25,000 messages per second, 3 ms
-    with 11.
+    For a driver, let a message arrive every ``gap`` seconds. If the driver sleeps for ``s`` seconds between checks, its
+    wake-ups use ``WAKE_SECONDS / s`` of a core. During the driver's sleeps, a worker waits for ``s / 2`` seconds per
+    message, which costs ``s / (2 gap)`` of a core. The sum of the driver's and the worker's costs is minimal at
+    ``s = sqrt(2 gap WAKE_SECONDS)``: 50 us for 25,000 messages per second, 3 ms for 11 messages per second.
     """
 
     def __init__(self, longest: float, *, is_for_an_answer: bool = False) -> None:
@@ -232,14 +231,14 @@ class Polling:
         self._gap = 0.0  # at the start, the gap is unknown: check often
 
     def heard(self) -> None:
-        """Note that a message has come."""
+        """Note that a message has arrived just now."""
         now = time.monotonic()
         memory = 1.0 if self._is_for_an_answer else MEMORY
         self._gap += memory * (min(now - self._heard_at, self._longest_gap) - self._gap)
         self._heard_at = now
 
     def pause(self) -> float:
-        """Return the seconds to sleep now; 0 to check again at once."""
+        """Return how many seconds to sleep before the next check for messages; 0 to check at once."""
         waited = time.monotonic() - self._heard_at
         if self._gap < DENSE_SECONDS and waited < SPIN_SECONDS:
             return 0.0
@@ -250,7 +249,7 @@ class Polling:
         return min(self._longest, max(SHORTEST_SLEEP, seconds))
 
     def rest(self, at_most: float) -> None:
-        """Sleep for the pause, at most ``at_most`` seconds, or yield the core for a moment."""
+        """Sleep for the seconds of :meth:`pause`, but at most ``at_most``; if they are 0, only yield the core."""
         if (seconds := min(self.pause(), at_most)) > 0:
             time.sleep(seconds)
         else:

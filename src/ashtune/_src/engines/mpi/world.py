@@ -1,4 +1,4 @@
-"""The ranks of an MPI launch: which ranks are alive or lost, and how all ranks end."""
+"""Record which ranks of an MPI launch are lost, send heartbeats between ranks, and end all ranks."""
 
 import faulthandler
 import os
@@ -24,7 +24,7 @@ FINALIZE_SECONDS = 60
 
 
 class Heartbeat:
-    """A thread that regularly tells other ranks that this process is alive, if this MPI allows calls from threads."""
+    """A thread that regularly tells other ranks that this rank is alive, if MPI calls are possible in threads."""
 
     def __init__(self, transport: Transport, ranks: Sequence[int], seconds: float, *, is_possible: bool) -> None:
         self._transport = transport
@@ -35,7 +35,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, name="ashtune-heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Start the thread, if threads are possible."""
+        """Start the heartbeat thread, if MPI calls are possible in threads."""
         if self.is_possible and not self._thread.is_alive():
             self._thread.start()
 
@@ -53,7 +53,7 @@ class Heartbeat:
 
 
 class World:
-    """One rank's view of all ranks. Creating this object is a collective operation: every rank must do so."""
+    """The view that one rank has of all ranks. All ranks must create a ``World`` together (a collective operation)."""
 
     def __init__(self, mpi: Any) -> None:
         self.mpi = mpi
@@ -73,35 +73,35 @@ class World:
         self.heartbeat = self.heartbeat_to(range(1, self.size) if self.rank == DRIVER else [DRIVER])
         self.has_left = False
         self.status: int | None = None
-        """The exit status that the script has given; None before."""
+        """The exit status that the script has given; None if the script has not called ``sys.exit``."""
         self._process = os.getpid()
 
     def heartbeat_to(self, ranks: Sequence[int]) -> Heartbeat:
-        """Return a heartbeat thread for some ranks, not started yet."""
+        """Return a thread that sends heartbeats to ``ranks``; the thread is not started yet."""
         is_possible = bool(self.mpi.Query_thread() == self.mpi.THREAD_MULTIPLE)
         return Heartbeat(self.transport, ranks, self.heartbeat_seconds, is_possible=is_possible)
 
     @property
     def heartbeat_seconds(self) -> float:
-        """The seconds between two heartbeats of a rank; more with more ranks, as one driver receives all heartbeats."""
+        """The seconds between two heartbeats of a rank: more for many ranks, as the driver receives all heartbeats."""
         return max(HEARTBEAT_SECONDS, self.size / RANKS_A_HEARTBEAT_SECOND)
 
     @property
     def silence_allowed(self) -> float:
-        """Seconds of silence after which a rank, or the driver, counts as lost."""
+        """The number of seconds without a message after which a rank, or the driver, counts as lost."""
         return HEARTBEATS_MISSED * self.heartbeat_seconds
 
     @property
     def ranks(self) -> list[int]:
-        """The ranks that serve; lost ranks are not among them."""
+        """All ranks except rank 0 and the lost ranks."""
         return [rank for rank in range(1, self.size) if rank not in self.lost]
 
     def leave(self, status: int | None = None) -> None:
-        """End the other ranks and finalise MPI; rank 0 calls this when the script has ended.
+        """End the other ranks and finalise MPI; rank 0 calls this method when its script has ended.
 
         Args:
-            status: The exit status, if known. If a rank was lost, so that MPI cannot be finalised, this process ends
-                here.
+            status: The exit status, if known. If a rank was lost, so that MPI cannot be finalised, this method ends
+                this process.
         """
         if self.has_left or os.getpid() != self._process:  # in a forked process, do nothing
             return
@@ -121,7 +121,7 @@ class World:
         self.finalize(is_whole=is_whole and self.transport.is_empty, status=status)
 
     def finalize(self, *, is_whole: bool, status: int | None = None) -> None:
-        """Finalise MPI. If MPI cannot be finalised, end this process; on rank 0, end all ranks."""
+        """Finalise MPI if ``is_whole``; if not, rank 0 ends all ranks, and every other rank ends its own process."""
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):  # the reader is gone, or the script has closed the stream
                 stream.flush()
@@ -142,7 +142,7 @@ class World:
         return Envelope(self.edition, messages)
 
     def _neighbours(self) -> tuple[int, Sequence[Claim]]:
-        """Return this rank's index among the training ranks of its node, and the claims of those ranks."""
+        """Return this rank's index among the training ranks of its node, and the cores and GPUs of these ranks."""
         node = self.comm.Split_type(self.mpi.COMM_TYPE_SHARED)
         theirs = node.allgather((self.rank, claim(os.environ)))
         node.Free()

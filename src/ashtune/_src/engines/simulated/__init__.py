@@ -1,1 +1,1 @@
-"""Simulated workers in virtual time."""
+"""The engine whose workers are simulated in virtual time."""

@@ -1,6 +1,6 @@
-"""The model of simulated workers: their training, and when they join, leave and die.
+"""The model of simulated workers: how long they train, and when they join, leave and die.
 
-Rule: results depend only on the arguments and on the given random numbers, never on the clock of this machine.
+Rule: the results of a simulation depend only on arguments and random numbers, never on the clock of this machine.
 """
 
 import math
@@ -21,18 +21,18 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     """A model of training.
 
     Args:
-        metrics: (trial, resource) -> the metrics that the trial reports there.
-        fails: (trial, resource) -> why the job that ends there fails at its end, or an empty string.
-        seconds: (trial, start, target) -> seconds to train the trial from one resource to the other, undisturbed.
+        metrics: (trial, resource) -> the metrics that the trial reports at this resource.
+        fails: (trial, resource) -> the reason if the job that ends at this resource fails, or an empty string.
+        seconds: (trial, start, target) -> seconds to train the trial from ``start`` to ``target``, without delays.
         stretch: A random number generator -> the factor by which a job is slower, drawn for each job.
         drop: The probability, in each unit of time, that a job is dropped. A dropped job is given out again from its
             start. A drop happens at the end of a unit of time; a job that ends exactly at that moment is dropped too.
-        resumes: Whether trials continue from where they stopped; otherwise each job trains from the beginning.
+        resumes: Whether a promoted trial continues its training; if False, each job trains from the beginning.
         save_seconds: The time to release a trial and save it.
         release_seconds: Replaces ``save_seconds``: (trial, resource, is kept) -> seconds to release the trial.
-        wait_seconds: (trial, start, target) -> seconds between the order and the start of a job, for messages and the
-            like.
-        saves: Whether a released trial is saved; otherwise it starts again if it is promoted later.
+        wait_seconds: (trial, start, target) -> seconds between the order and the start of a job, for example for
+            messages.
+        saves: Whether a released trial is saved; if False, the trial starts again if it is promoted later.
         load_seconds: The time to load a saved trial.
         warmup_seconds: The extra time of a worker's first job: imports, data, compilation.
         has_curves: Whether results contain the reports between rungs, as with real workers.
@@ -54,16 +54,16 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stay(msgspec.Struct, frozen=True):
-    """When a worker joins and leaves, in seconds since the study began. If it leaves during a job, the job is lost."""
+    """When a worker joins and leaves, in seconds since the study began. A worker that leaves loses its job."""
 
     joins: float = 0.0
     leaves: float = math.inf
 
 
 class Mortality(msgspec.Struct, frozen=True):
-    """How workers die: their lifetimes are exponentially distributed with mean ``mean_seconds``.
+    """How often workers die: the lifetime of a worker is exponentially distributed with mean ``mean_seconds``.
 
-    ``replaced_after`` is the number of seconds until a new worker takes the place of a dead worker. None: never.
+    ``replaced_after`` is the number of seconds until a new worker replaces a dead worker; None for no replacement.
     """
 
     mean_seconds: float
@@ -71,17 +71,17 @@ class Mortality(msgspec.Struct, frozen=True):
 
 
 class DriverCost(msgspec.Struct, frozen=True):
-    """The time that the driver itself takes.
+    """The time that the driver takes for its own decisions.
 
-    The driver is one server with a queue: events that come while it is busy wait. The driver takes all waiting events
-    at once, spends ``decision_seconds`` on each event, then sends its orders.
+    The driver is like one server with a queue: events that arrive while the driver is busy wait in the queue. The
+    driver takes all waiting events at once, spends ``decision_seconds`` on each event, then sends its orders.
     """
 
     decision_seconds: float = 0.0
 
 
 def check_that_jobs_end(seconds: float, hazard: float) -> None:
-    """Refuse a job that would hardly ever end; ``hazard`` is the rate of drops and deaths per second."""
+    """Raise SettingsError if a job would hardly ever end; ``hazard`` is the rate of drops and deaths per second."""
     if hazard * seconds > LEAST_SURVIVAL:
         raise SettingsError(
             f"a job of {seconds:,.3g} s hardly ever ends where jobs are dropped and workers die on average after "
@@ -90,7 +90,7 @@ def check_that_jobs_end(seconds: float, hazard: float) -> None:
 
 
 def half_normal(deviation: float) -> Callable[[random.Random], float]:
-    """Return the distribution of slow jobs: ``1 + |z|``, with ``z`` normal with this standard deviation.
+    """Return a function that draws by which factor a job is slower: ``1 + |z|``, where ``z`` is normally distributed.
 
     Source: Li et al., arXiv 1810.05934, appendix A.1.
     """
@@ -112,7 +112,7 @@ class Departure(msgspec.Struct, frozen=True):
 
 
 class Lifetimes:
-    """Decides when workers join, leave and die.
+    """Decides when simulated workers join, leave and die.
 
     Args:
         push: (time, what) -> schedules an arrival or a departure.
@@ -143,7 +143,7 @@ class Lifetimes:
         return bool(self._leaves) and self._leaves.get(worker, math.inf) <= now
 
     def has_left(self, worker: WorkerId) -> bool:
-        """Return whether the driver has heard that a worker has left."""
+        """Return whether the driver was told that a worker has left."""
         return worker in self._gone
 
     def join(self, joining: Arrival, now: float) -> WorkerJoined:
@@ -158,7 +158,7 @@ class Lifetimes:
         return WorkerJoined(now, joining.worker)
 
     def leave(self, departure: Departure, now: float, order: Train | None) -> WorkerLost:
-        """Remove a worker, whose job is lost. The event names the trial only if the worker died."""
+        """Remove a worker, and return the event of its loss. The event contains the trial only if the worker died."""
         worker, is_dead = departure.worker, departure.is_dead
         self._gone.add(worker)
         if is_dead and self._deaths is not None and self._deaths.replaced_after is not None:

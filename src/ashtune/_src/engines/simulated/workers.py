@@ -1,12 +1,11 @@
-"""Simulated workers in virtual time, with the real loop, controller and schedulers.
+"""Simulated workers in virtual time, which run with the real main loop, controller and schedulers.
 
-Nothing is trained: functions give a trial's metrics and durations. Time jumps from one event to the next, so ten
-thousand workers and a week of training take seconds.
+The simulation trains no model: functions return a trial's metrics and durations. Virtual time jumps from one event to
+the next, so that simulating ten thousand workers for a week takes seconds.
 
 Rule 1: time is virtual; the clock of this machine is never read.
-Rule 2: the seed and the orders determine everything: the same study runs in the same way again.
-Rule 3: the time of an event is when the driver took the event from its queue; the driver does not know what is still
-queued.
+Rule 2: the seed and the driver's orders determine all events, so that the same study always runs in the same way.
+Rule 3: an event has the time at which the driver took the event from its queue; the driver does not know queued events.
 """
 
 import math
@@ -41,7 +40,7 @@ LONGEST_LIFE = 1e18
 class _Running(msgspec.Struct, eq=False, gc=False):
     """A running job. ``resource`` is the resource that the job will reach: the target, or less if the job is paused.
 
-    ``whole`` is its undisturbed duration, including the stretch factor.
+    ``whole`` is the duration of the job without a drop or a pause, including the stretch factor.
     """
 
     order: Train
@@ -68,7 +67,7 @@ class SimulatedWorkers:
     """Workers in virtual time.
 
     Args:
-        training: The model of training. A job whose chance to end is below 1 in 10,000 is refused.
+        training: The model of training. A job is refused if its probability to end is below 1 in 10,000.
         workers: The number of workers, which are all present from the beginning; or the stay of each worker.
         driver: The cost of the driver's decisions; by default, decisions take no time.
         deaths: How workers die; by default, no worker dies.
@@ -93,7 +92,7 @@ class SimulatedWorkers:
         self._random = random.Random(seed)
         self._now = began
         self.driver_seconds = 0.0
-        """The time for which the driver was busy so far."""
+        """The number of seconds for which the driver was busy so far."""
         self._serial = 0
         self._due: list[tuple[float, int, _Due]] = []
         self._at_once: list[_Saving] = []  # releases that take no time
@@ -109,7 +108,7 @@ class SimulatedWorkers:
         return self._now
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Return the next events; an empty sequence if they are later than ``until``.
+        """Return the next events; return an empty sequence if the next event is later than ``until``.
 
         Raises:
             StudyError: If no event is left, and ``until`` is infinite.
@@ -143,7 +142,7 @@ class SimulatedWorkers:
         return events
 
     def carry_out(self, order: Order) -> None:
-        """Begin to carry out an order, and schedule its outcome."""
+        """Begin to carry out an order, and schedule the event that results from the order."""
         if isinstance(order, Discard):
             return  # there are no files
         if self._lifetimes.is_gone(order.worker, self._now):
@@ -159,14 +158,14 @@ class SimulatedWorkers:
                 assert_never(order)
 
     def progress(self) -> Sequence[Progress]:
-        """Return nothing: each result contains its whole curve."""
+        """Return an empty sequence, because reports between rungs arrive together with the result of a job."""
         return ()
 
     def close(self, *, deletes: bool = True) -> None:
-        """Do nothing: there are no processes."""
+        """Do nothing, because simulated workers have no processes."""
 
     def _happen(self, due: _Saving | Arrival | Departure, now: float, events: list[Event]) -> None:
-        """Append the event of something that is due at ``now``, if it still applies."""
+        """Append the event that is due at ``now``; skip the release of a trial if its worker has left."""
         match due:
             case _Saving():
                 if not self._lifetimes.has_left(due.worker):
@@ -266,7 +265,7 @@ class SimulatedWorkers:
             self._at_once.append(saving)
 
     def _pause(self, worker: WorkerId, trial: TrialId) -> None:
-        """Pause a job at its next epoch, unless the job ends before."""
+        """Pause a job at the end of its next epoch, unless the job ends earlier."""
         job = self._running.get(worker)
         if job is None or job.order.trial != trial:
             return
@@ -279,7 +278,7 @@ class SimulatedWorkers:
             self._push(at, stop)
 
     def _next_epoch(self, job: _Running) -> tuple[float, int]:
-        """Return the time (stretch included) at which a running job ends its next epoch, and that epoch's number."""
+        """Return the time at which a running job ends its next epoch, and the number of this epoch."""
         order, seconds = job.order, self._training.seconds
         undisturbed = seconds(order.trial, order.start, order.target)
         stretch = job.whole / undisturbed if undisturbed > 0 else 1.0
@@ -293,7 +292,7 @@ class SimulatedWorkers:
         return job.began + stretch * seconds(order.trial, order.start, low), low
 
     def _life(self) -> int:
-        """Return the unit of time in which a job would be dropped, at least 1; its distribution is geometric."""
+        """Draw the unit of time, counted from 1, at whose end a job would be dropped; its distribution is geometric."""
         drop = self._training.drop
         return 1 + int(min(LONGEST_LIFE, math.log(1.0 - self._random.random()) / math.log1p(-drop)))
 
@@ -303,9 +302,9 @@ class SimulatedWorkers:
 
 
 class SimulatedEngine:
-    """Workers in virtual time; see :class:`~ashtune.engines.Engine` and :class:`SimulatedWorkers`.
+    """The engine of :class:`SimulatedWorkers`, which work in virtual time; see :class:`~ashtune.engines.Engine`.
 
-    This engine cannot be chosen by name: it needs a model of training.
+    Users cannot choose the simulated engine by name, because it needs a model of training.
 
     Args:
         workers: The default number of workers; or the stay of each worker.
@@ -334,17 +333,17 @@ class SimulatedEngine:
 
     @property
     def driver_seconds(self) -> float:
-        """How long the driver of the last session was busy."""
+        """The number of seconds for which the driver of the last session was busy."""
         return 0.0 if self._opened is None else self._opened.driver_seconds
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the wanted number of workers, or the number given to this engine."""
+        """Return the wanted number of workers; if it is None, return the number that was given to this engine."""
         if isinstance(self._workers, int):
             return wanted or self._workers
         return min(wanted or len(self._workers), len(self._workers))
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Accept all options: options concern processes, and this engine starts no process."""
+        """Accept all options, because options concern processes and this engine starts no process."""
 
     def open(self, brief: Brief) -> Workers:
         """Return workers that join in virtual time."""
@@ -361,4 +360,4 @@ class SimulatedEngine:
         return self._opened
 
     def leave(self, status: int) -> None:
-        """Do nothing: there is no process."""
+        """Do nothing, because simulated workers have no processes."""

@@ -1,1 +1,1 @@
-"""The worker process and its guardian."""
+"""The programs of a worker process and of its guardian process."""

@@ -1,14 +1,14 @@
-"""The guardian: a process between the driver and one worker, which ends all processes that the worker has started.
+"""The guardian of one worker: when the worker ends, the guardian ends all processes that the worker has started.
 
-The guardian is started as ``python -m`` with this module, FILE_DESCRIPTOR and DRIVER. On Linux the guardian forks the
-worker and remains the worker's parent. A process whose parent ends becomes the guardian's child
-(``PR_SET_CHILD_SUBREAPER`` in prctl(2)), so all processes that training has started descend from the guardian. When the
-worker or the driver ends, in any way, the guardian kills all descendants, and ends with the worker's status. Elsewhere,
-this process becomes the worker.
+The driver starts the guardian as ``python -m ashtune._src.engines.worker.guardian FILE_DESCRIPTOR DRIVER``. On Linux
+the guardian forks the worker and remains the worker's parent. A process whose parent ends becomes a child of the
+guardian (``PR_SET_CHILD_SUBREAPER`` in prctl(2)), so all processes that the worker starts stay descendants of the
+guardian. When the worker or the driver ends, the guardian kills all its descendants, and ends with the worker's exit
+status. On systems other than Linux, the started process is the worker itself.
 
-Rule 1: the guardian forks before anything large is imported; after the fork, the guardian only waits.
-Rule 2: the guardian handles only its children's ends and :func:`end_signal`, which the kernel sends when the driver
-dies. All other signals stay blocked: Ctrl-C and a batch system's signals are for the driver.
+Rule 1: the guardian forks before it imports a large module; after the fork, the guardian only waits.
+Rule 2: the guardian handles only SIGCHLD, when a child ends, and :func:`end_signal`, which the kernel sends when the
+driver dies. The guardian blocks all other signals, because Ctrl-C and a batch system's signals are for the driver.
 """
 
 import os
@@ -20,16 +20,16 @@ from contextlib import suppress
 from typing import NoReturn
 
 END_SECONDS = 5.0
-"""How long to wait for killed processes to end: a process that waits for a lost disk may never end."""
+"""The longest wait for killed processes to end, as a process that waits for a lost disk may never end."""
 
 MODULE = "ashtune._src.engines.worker.guardian"
-"""The name of the module to start: when it runs as the program, ``__name__`` is "__main__"."""
+"""The name of this module for ``python -m``, because ``__name__`` is "__main__" in the program."""
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
 
 
 def is_available() -> bool:
-    """Return whether workers have guardians on this system."""
+    """Return whether workers have guardian processes on this operating system."""
     return sys.platform == "linux"
 
 
@@ -39,7 +39,7 @@ def end_signal() -> int:
 
 
 def main() -> None:
-    """Guard a worker, or become it. The arguments are a file descriptor and the process number of the driver."""
+    """Run a worker, on Linux under a guardian; ``sys.argv`` has a file descriptor and the driver's process number."""
     file, parent = int(sys.argv[1]), int(sys.argv[2])
     if is_available():
         parent = _fork_the_worker(file, driver=parent)
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def _fork_the_worker(file: int, *, driver: int) -> int:
-    """Return the guardian's process number, in the worker; the guardian does not return."""
+    """Fork the worker, and return the guardian's process number in the worker; the guardian never returns."""
     import ctypes
 
     prctl = ctypes.CDLL(None).prctl
@@ -73,7 +73,7 @@ def _fork_the_worker(file: int, *, driver: int) -> int:
 
 
 def _wait_for_the_end(worker: int) -> int:
-    """Wait until the worker has ended or has to end; return its status as in waitpid(2)."""
+    """Wait until the worker has ended or must be killed; return its status in the format of waitpid(2)."""
     while signal.sigwait({signal.SIGCHLD, end_signal()}) == signal.SIGCHLD:
         for child, status in _ended_children():
             if child == worker:
@@ -82,7 +82,7 @@ def _wait_for_the_end(worker: int) -> int:
 
 
 def _ended_children() -> list[tuple[int, int]]:
-    """Return the process numbers and statuses of the children that have ended since the last call."""
+    """Return the process number and status of each child process that has ended since the last call."""
     ended = []
     with suppress(ChildProcessError):
         while (child := os.waitpid(-1, os.WNOHANG))[0]:
@@ -94,12 +94,12 @@ def _ended_children() -> list[tuple[int, int]]:
 
 
 def _end_all_descendants() -> None:
-    """Kill all descendants, including new ones, until none is left or ``END_SECONDS`` have passed.
+    """Kill all descendants, including new descendants, until none is left or ``END_SECONDS`` have passed.
 
-    At least one full pass over the descendants is made, even if the time has passed.
+    Each descendant is killed at least once, even if this takes more than ``END_SECONDS``.
     """
     give_up = time.monotonic() + END_SECONDS
-    with suppress(ChildProcessError):  # raised when no children are left, so no descendants
+    with suppress(ChildProcessError):  # raised when no child is left, and so no descendant
         while True:
             if not _ended_children():
                 for pid in _descendants(os.getpid()):
@@ -123,7 +123,7 @@ def _descendants(ancestor: int) -> list[int]:
 
 
 def _end_like(status: int) -> NoReturn:
-    """End with the worker's status, as the driver would see it without a guardian."""
+    """End this process with the worker's status, so that the driver sees the same status as without a guardian."""
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         if number != signal.SIGKILL:

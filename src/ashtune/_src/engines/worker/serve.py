@@ -1,7 +1,7 @@
-"""The worker: one process with one loop, over any transport.
+"""The worker: a process with one loop, which receives jobs over any transport and trains trials.
 
 The worker is started as a separate program (see ``guardian.py``), so that the user's script is not imported again. The
-training function is sent by cloudpickle. The worker ends when its driver ends.
+worker loads the training function from a file that cloudpickle has written. The worker ends when its driver ends.
 """
 
 import faulthandler
@@ -45,7 +45,7 @@ _POLL_SECONDS = 0.5
 
 
 def die_with_parent(parent: int) -> None:
-    """Kill this process when its parent, which has this process number, ends; on Linux, the kernel does so at once."""
+    """Kill this process when its parent, the process ``parent``, ends; on Linux, the kernel does so at once."""
     if sys.platform == "linux":
         import ctypes
 
@@ -63,7 +63,7 @@ def _end_with_parent(parent: int) -> None:
 
 
 class StreamChannel:
-    """A channel over a socket."""
+    """The connection of a worker to the driver over a socket."""
 
     def __init__(self, file: int) -> None:
         self._file = file
@@ -80,15 +80,15 @@ class StreamChannel:
         write_all(self._file, self._writer.frame(message))
 
     def wait(self) -> None:
-        """Block until a message, or a part of one, can be read from the socket."""
+        """Wait until a message, or a part of a message, can be read from the socket."""
         if not self._inbox:
             self._poll.poll()
             self._is_readable = True
 
     def poll(self) -> ToWorker | None:
-        """Return the next message if all of it has come, otherwise None."""
+        """Return the driver's next message; None if the whole message has not arrived yet."""
         if not self._inbox:
-            if self._is_drained:  # it was just read to its end; newer data is read at the next call
+            if self._is_drained:  # the socket was just read to its end; the next call reads newer data
                 self._is_drained = False
             elif self._is_readable or self._poll.poll(0):
                 self._fill()
@@ -105,10 +105,10 @@ class StreamChannel:
 
 
 def serve(channel: Channel) -> None:
-    """Carry out assignments until the driver has no more.
+    """Carry out the driver's assignments until the driver ends the connection.
 
     Raises:
-        Shutdown: When the connection ends; a driver ends its workers this way.
+        Shutdown: When the connection ends, because a driver ends its workers by closing the connection.
         Unsure: When an exception interrupted the sending of a message to the driver.
     """
     setup = Mailbox(channel).next()
@@ -129,7 +129,7 @@ def serve(channel: Channel) -> None:
         profiler = Profiler(setup, file)
         mailbox = ProfiledMailbox(channel, profiler)
     runner = runner_of(objective, setup, mailbox, file=file, profiler=profiler)
-    marks = Marks() if isinstance(runner, TrialRunner) else None  # with several at a time, output has no single trial
+    marks = Marks() if isinstance(runner, TrialRunner) else None  # with several trials at once, output has no trial
     channel.send(WorkerJoined(0, setup.worker, os.getpid(), os.uname().nodename))
     while True:
         try:
@@ -155,18 +155,18 @@ def serve(channel: Channel) -> None:
 
 
 def _stop_as_usual() -> None:
-    """Restore default signal handling in a process that training forks; the worker itself ignores these signals."""
+    """Restore the default signal handlers in a process that training forks; the worker itself ignores these signals."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
 
 def main(file: int, parent: int) -> None:
-    """Serve the driver over a socket; end with the parent process, whose number is ``parent``."""
+    """Run a worker that is connected to the driver by a socket; end when the process ``parent`` ends."""
     die_with_parent(parent)
     os.set_inheritable(file, False)
     for number in SIGNALS:
-        signal.signal(number, lambda *_: None)  # a batch system sends them to every process; only the driver acts
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # they were blocked while this process started
+        signal.signal(number, lambda *_: None)  # a batch system signals every process; only the driver acts
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # the signals were blocked while this process started
     os.register_at_fork(after_in_child=_stop_as_usual)
     restore_variables()
     faulthandler.enable()
