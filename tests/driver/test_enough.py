@@ -30,9 +30,7 @@ def result(
 
 def told(wanted: NotWorthIt | None, *events: object) -> Enough:
     enough = Enough(Goal("loss", "min"), TOP, wanted)
-    observers = Observers([enough])
-    for event in (SessionStarted(0, 0, "", "", 0), *events):
-        observers.tell(event, ())  # type: ignore[arg-type]  # events all
+    Observers([enough]).tell([(event, ()) for event in (SessionStarted(0, 0, "", "", 0), *events)])  # type: ignore[misc]
     return enough
 
 

@@ -17,7 +17,7 @@ from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.observer import ObservedStudy, Observer, Observers
+from ashtune._src.core.observer import ObservedStudy, Observer, Observers, Told
 from ashtune._src.core.orders import Order, Train
 from ashtune._src.driver import observing, session
 from ashtune._src.driver.observing import ObserverThread
@@ -196,7 +196,7 @@ def test_a_late_observer_is_dropped(capfd: pytest.CaptureFixture[str], monkeypat
     thread = ObserverThread(slow, no_history)
     thread.begin(STUDY, 0)
     for number in range(11):
-        thread.event(StopRequested(float(number), "enough"))
+        thread.batch([(StopRequested(float(number), "enough"), ())])
     thread.tick(1.0)
     slow.go.set()
     thread.end()
@@ -222,10 +222,10 @@ class Steps:
             assert self.is_told.acquire(timeout=SECONDS)
         return self.now
 
-    def history(self, begin: int, end: int) -> Iterator[list[tuple[str, Event]]]:
+    def history(self, begin: int, end: int) -> Iterator[Told]:
         for event in EVENTS:
             assert self.goes_on.acquire(timeout=SECONDS)
-            yield [("event", event)]
+            yield event, ()
             self.is_told.release()
 
 
@@ -269,9 +269,7 @@ def test_time_in_which_the_process_was_suspended_counts_against_no_observer(
         methods["end"] = lambda _: (hang(), ended.set())
     else:
         methods[where] = hang
-    [thread] = observing.start_all(
-        [type("Hangs", (Observer,), methods)()], STUDY, 1, lambda *_: [[("event", EVENTS[0])]]
-    )
+    [thread] = observing.start_all([type("Hangs", (Observer,), methods)()], STUDY, 1, lambda *_: [(EVENTS[0], ())])
     thread.end()
     assert hangs.wait(SECONDS)
     monkeypatch.setattr(observing, "time", Suspended(goes_on))
@@ -284,9 +282,9 @@ def test_hurry_skips_a_long_past(capfd: pytest.CaptureFixture[str], monkeypatch:
     monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
     goes_on = threading.Event()
 
-    def long_history(begin: int, end: int) -> Iterator[list[tuple[str, Event]]]:
+    def long_history(begin: int, end: int) -> Iterator[Told]:
         for event in EVENTS:
-            yield [("event", event)]
+            yield event, ()
             assert goes_on.wait(SECONDS)
 
     whole = Everything(0)
@@ -303,7 +301,7 @@ def test_hurry_skips_a_long_past(capfd: pytest.CaptureFixture[str], monkeypatch:
 def test_a_hanging_observer_is_dropped(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
     slow = Slow(0)
-    [thread] = observing.start_all([slow], STUDY, 1, lambda begin, end: [[("event", event)] for event in EVENTS])
+    [thread] = observing.start_all([slow], STUDY, 1, lambda begin, end: [(event, ()) for event in EVENTS])
     assert slow.is_waiting.wait(SECONDS)
     observing.finish_all([thread], lambda: False)
     assert capfd.readouterr().err == (
@@ -347,7 +345,7 @@ def test_a_hanging_instance_is_never_called_from_two_threads(
     monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
     slow = Slow()
     [first] = observing.start_all([slow], STUDY, 1, no_history)
-    first.event(EVENTS[0])
+    first.batch([(EVENTS[0], ())])
     first.tick(0.0)
     assert slow.is_waiting.wait(SECONDS)
     observing.finish_all([first], lambda: False)
@@ -355,7 +353,7 @@ def test_a_hanging_instance_is_never_called_from_two_threads(
     [second] = observing.start_all([slow], STUDY, 2, no_history)
     second._thread.join(0.3)
     assert slow.positions == [1]
-    second.event(EVENTS[1])
+    second.batch([(EVENTS[1], ())])
     slow.go.set()
     observing.finish_all([second], limit=SECONDS)
     assert (slow.positions, slow.events, slow.ended) == ([1, 2], EVENTS[:2], 1)
@@ -407,7 +405,7 @@ def test_of_several_observers_each_is_told_in_turn_and_one_that_overrides_nothin
 
     both = Observers([named("a"), Observer(), named("b")])
     both.tick(1.0)
-    both.tell(StopRequested(0.0, "enough"), [])
+    both.tell([(StopRequested(0.0, "enough"), [])])
     assert calls == ["a 1.0", "b 1.0"]
 
 

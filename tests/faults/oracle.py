@@ -15,7 +15,7 @@ import msgspec
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import JobFinished, TrialStarted
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.observer import Observer
+from ashtune._src.core.observer import Observer, Observers
 from ashtune._src.search.protocol import Proposer, Search
 from ashtune._src.space.space import Space
 from ashtune._src.study.factory import build_configurations, build_controller
@@ -393,6 +393,7 @@ class _Proposed(Observer):
     def __init__(self, settings: Any) -> None:
         self.configurations = build_configurations(settings)
         self.proposals = self.configurations.proposals
+        self.search = Observers([] if self.proposals is None else [self.proposals])
         if self.proposals is not None:
             self.proposals.start(
                 self.configurations,
@@ -406,6 +407,11 @@ class _Proposed(Observer):
     def _complain(self, line: str) -> None:
         raise AssertionError(line)
 
+    def batch(self, told: Any) -> None:
+        for event, followed in told:
+            self.event(event)
+            self.search.tell([(event, followed)])
+
     def event(self, event: Any) -> None:
         if isinstance(event, TrialStarted) and event.confirms is not None:
             self.configurations.put(event.trial, event.configuration, event.confirms)
@@ -418,9 +424,8 @@ class _Proposed(Observer):
 def _proposals_follow_from_the_file(world: Any, record: Record) -> None:
     """Whatever sessions a study had, each trial is the one that its search proposes after all that stands before it."""
     proposed = _Proposed(record.settings)
-    proposals = [] if proposed.proposals is None else [proposed.proposals]
     try:
-        replay(Path(JOURNAL), build_controller(record.settings), [proposed, *proposals], world.disk)
+        replay(Path(JOURNAL), build_controller(record.settings), [proposed], world.disk)
     finally:
-        for each in proposals:
-            each.close()
+        if proposed.proposals is not None:
+            proposed.proposals.close()

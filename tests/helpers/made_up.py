@@ -2,6 +2,8 @@
 
 import heapq
 import random
+from array import array
+from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
@@ -26,7 +28,7 @@ from ashtune._src.core.events import (
 )
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.observer import Observer
+from ashtune._src.core.observer import Observer, Told
 from ashtune._src.core.orders import Followed, Order, Pause, Release, Train, Verdict
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.schedulers.registry import view_of
@@ -212,6 +214,29 @@ class MadeUpStudy:
                 self._due[index] = (self.now, number, paused)
                 heapq.heapify(self._due)
                 return
+
+
+def batches(study: MadeUpStudy, size: int) -> list[list[Told]]:
+    """Run a made-up study; return its events with what followed from each, in batches."""
+    told: list[tuple[Event, list[Followed]]] = []
+    for kind, what in study:
+        if kind == "event":
+            told.append((what, []))  # type: ignore[arg-type]  # the kind says that it is an event
+        else:
+            told[-1][1].append(what)  # type: ignore[arg-type]
+    return [list(told[place : place + size]) for place in range(0, len(told), size)]
+
+
+def state_of(what: Any) -> Any:
+    """Return all that an object holds, as text and numbers, to compare two objects."""
+    if isinstance(what, dict):
+        return {key: state_of(value) for key, value in what.items()}
+    if isinstance(what, list | tuple | deque | array):
+        return [state_of(value) for value in what]
+    names = [*getattr(what, "__dict__", ()), *getattr(type(what), "__slots__", ())]
+    if names and not isinstance(what, msgspec.Struct):
+        return {name: state_of(getattr(what, name)) for name in names}
+    return repr(what)
 
 
 def write_journal(directory: Path, study: MadeUpStudy, **changes: Any) -> Path:

@@ -133,13 +133,13 @@ def test_a_journal_on_disk_gives_the_report_of_the_study_that_wrote_it(tmp_path:
 def test_a_report_reads_the_journal_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     journal_of(tmp_path, MadeUpStudy(LADDER, 12, 3))
     reads: list[Path] = []
-    read_events = replay.read_events
+    reader = replay.JournalReader
 
     def counted(path: Path, *args: Any, **more: Any) -> Any:
         reads.append(path)
-        return read_events(path, *args, **more)
+        return reader(path, *args, **more)
 
-    monkeypatch.setattr(replay, "read_events", counted)
+    monkeypatch.setattr(replay, "JournalReader", counted)
     for show in (Study.report, Study.report_data, lambda study: study.report_html(tmp_path / "page.html")):
         show(Study.load(tmp_path))
         assert reads.pop() and not reads

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from random import Random
 from typing import Any
 
 import pytest
@@ -24,8 +25,10 @@ from ashtune._src.core.events import (
 )
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Release, Train, TrialPromoted
-from tests.helpers.made_up import ACCURACY, MadeUpStudy, Notice, tell
+from ashtune._src.driver.enough import Enough
+from tests.helpers.made_up import ACCURACY, MadeUpStudy, Notice, batches, state_of, tell
 
 LADDER = Ladder(1, 8, 2)
 W, T = WorkerId(0), TrialId(0)
@@ -150,6 +153,32 @@ def test_a_journal_read_back_gives_the_same_as_having_been_there(study: MadeUpSt
     assert there.utilisation == pytest.approx(read.utilisation)
     assert not there.running
     assert not any(rung.running for rung in there.rungs)
+
+
+@settings(max_examples=60, deadline=None)
+@given(study=studies(), size=st.integers(2, 300))
+def test_a_batch_counts_what_event_after_event_counts(study: MadeUpStudy, size: int) -> None:
+    told = batches(study, size)
+    for make in (lambda: Tally(study.ladder, ACCURACY), lambda: Enough(ACCURACY, study.ladder.top)):
+        by_batch, one_by_one = make(), make()
+        for batch in told:
+            by_batch.batch(batch)
+            Observer.batch(one_by_one, batch)
+        assert state_of(by_batch) == state_of(one_by_one)
+
+
+def test_of_many_results_the_best_thousand_are_kept_and_after_a_withdrawal_others_again() -> None:
+    """Of equal results, the rung keeps the result of the earlier trial."""
+    losses = [round(Random(trial).random(), 2) for trial in range(3000)]
+    tally = after(*(finished(0, loss, trial=trial) for trial, loss in enumerate(losses)), goal=Goal("accuracy", "min"))
+    rung, order = tally.rungs[0], sorted(range(3000), key=lambda trial: (losses[trial], trial))
+    assert [trial for trial in range(3000) if rung.result_of(TrialId(trial))] == sorted(order[:1000])
+    tally.event(withdrawn(order[0], 1))
+    tally.event(finished(0, 0.999, trial=3000))
+    assert (rung.best and rung.best.trial, rung.finite) == (order[1], 1000)
+    tally.event(finished(0, 0.9995, trial=3001))
+    assert rung.result_of(TrialId(3000)) is not None
+    assert rung.result_of(TrialId(3001)) is None
 
 
 def finished(rung: int, accuracy: float | None, *, trial: int = 0, time: float = 1, **more: Any) -> JobFinished:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -50,10 +51,17 @@ def test_of_a_journal_that_is_whole_it_gives_all_events_and_then_nothing(journal
     assert follower.settings == read_settings(journal)
 
 
-def test_it_may_begin_at_any_line(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    events = events_of(journal)
-    for number, (_, position) in enumerate(records(journal)):
-        assert new(JournalReader(journal, position)) == events[number:]
+def turns_of(journal: Path) -> list[bytes]:
+    """Return the first line of a journal, and each turn."""
+    return re.findall(rb'(?s:.*?),"crc":"[0-9a-f]{8}"}\n', journal.read_bytes())
+
+
+def test_it_may_begin_at_any_turn(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events, position = events_of(journal), 0
+    begins = {begin: number for number, (_, begin) in enumerate(records(journal))}
+    for turn in turns_of(journal)[:-1]:
+        position += len(turn)
+        assert new(JournalReader(journal, position)) == events[begins[position] :]
     monkeypatch.setattr(journals, "BLOCK", 2000)
     first = JournalReader(journal)
     some = next(first.read()).events
@@ -62,7 +70,7 @@ def test_it_may_begin_at_any_line(journal: Path, monkeypatch: pytest.MonkeyPatch
     assert some + new(first) == events
 
 
-def test_where_no_line_begins_it_does_not_begin(journal: Path) -> None:
+def test_where_no_turn_begins_it_does_not_begin(journal: Path) -> None:
     starts = {position for _, position in records(journal)}
     for position in range(min(starts) + 1, min(starts) + 400):
         if position not in starts:
@@ -72,11 +80,11 @@ def test_where_no_line_begins_it_does_not_begin(journal: Path) -> None:
         JournalReader(journal, journal.stat().st_size + 1)
 
 
-def test_a_torn_last_line_waits_until_it_is_whole(journal: Path, tmp_path: Path) -> None:
-    whole = journal.read_bytes()
+def test_a_torn_last_turn_waits_until_it_is_whole(journal: Path, tmp_path: Path) -> None:
+    whole, turns = journal.read_bytes(), turns_of(journal)
     copy = tmp_path / "copy.jsonl"
-    start = whole.rindex(b"\n", 0, len(whole) - 1) + 1
-    before = whole.rindex(b"\n", 0, start - 1) + 1
+    start = len(whole) - len(turns[-1])
+    before = start - len(turns[-2])
     copy.write_bytes(whole[:before])
     follower = JournalReader(copy)
     events = new(follower)
@@ -87,14 +95,14 @@ def test_a_torn_last_line_waits_until_it_is_whole(journal: Path, tmp_path: Path)
     assert events == events_of(journal)
 
 
-def test_an_altered_line_is_named_also_when_it_comes_while_following(journal: Path, tmp_path: Path) -> None:
-    lines = journal.read_bytes().splitlines(keepends=True)
+def test_a_lost_turn_is_named_also_when_it_is_lost_while_following(journal: Path, tmp_path: Path) -> None:
+    turns = turns_of(journal)
     copy = tmp_path / "copy.jsonl"
-    copy.write_bytes(b"".join(lines[:5]))
-    late = JournalReader(copy, len(b"".join(lines[:3])))
+    copy.write_bytes(b"".join(turns[:5]))
+    late = JournalReader(copy, len(b"".join(turns[:3])))
     follower = JournalReader(copy)
-    assert len(new(follower)) == 4
-    copy.write_bytes(b"".join([*lines[:5], lines[6]]))
+    assert new(follower)
+    copy.write_bytes(b"".join([*turns[:5], turns[6]]))
     for each in (late, follower):
         with pytest.raises(JournalError):
             new(each)

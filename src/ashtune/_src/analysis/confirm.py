@@ -80,19 +80,14 @@ class Confirmations:
     def __init__(self, goal: Goal) -> None:
         self._goal = goal
         self._first: dict[TrialId, BestResult] = {}
-        self._of: dict[TrialId, BestResult] = {}
+        self.of: dict[TrialId, BestResult] = {}
+        """The confirmed result of each confirming trial."""
         self._ended: set[TrialId] = set()
         self._losses: dict[TrialId, dict[TrialId, float]] = {}
         self.seconds = 0.0
         """Seconds spent training."""
         self.epochs = 0
         """Units of resource trained."""
-
-    def __contains__(self, trial: TrialId) -> bool:
-        return trial in self._of
-
-    def __len__(self) -> int:
-        return len(self._of)
 
     @property
     def ended(self) -> int:
@@ -104,10 +99,12 @@ class Confirmations:
         before = self._first.get(confirmed.trial)
         if before is None or before.rung != confirmed.rung:
             self._losses[confirmed.trial] = {}
-        self._of[trial] = self._first[confirmed.trial] = confirmed
+        self.of[trial] = self._first[confirmed.trial] = confirmed
 
     def finish(self, event: JobFinished) -> None:
         """Store the result of a confirming trial."""
+        self.seconds += event.seconds
+        self.epochs += event.resource - event.start
         self._end(event.trial, self._goal.loss(event.metrics))
 
     def fail(self, trial: TrialId) -> None:
@@ -116,7 +113,7 @@ class Confirmations:
 
     def _end(self, trial: TrialId, loss: float) -> None:
         self._ended.add(trial)
-        confirmed = self._of[trial]
+        confirmed = self.of[trial]
         if self._first[confirmed.trial].rung == confirmed.rung:
             self._losses[confirmed.trial][trial] = loss
 

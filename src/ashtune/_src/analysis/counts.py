@@ -2,7 +2,8 @@
 
 import math
 import re
-from bisect import insort
+import sys
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import msgspec
@@ -89,10 +90,6 @@ class BestResult(msgspec.Struct, frozen=True):
         return (self.violation, *(self.losses or (self.loss,))), self.trial
 
 
-def _rank(result: BestResult) -> tuple[float, TrialId]:
-    return result.loss, result.trial
-
-
 class RungTally:
     """Counts the trials and results of one rung.
 
@@ -102,8 +99,8 @@ class RungTally:
     """
 
     __slots__ = (
-        "_best", "_front", "_goal", "arrived", "epochs", "failed", "promoted", "resource", "running", "seconds",
-        "withdrawn",
+        "_best", "_front", "_goal", "_ranks", "_worst", "arrived", "epochs", "failed", "promoted", "resource",
+        "running", "seconds", "withdrawn",
     )  # fmt: skip
 
     def __init__(self, resource: int, goal: Goal) -> None:
@@ -118,6 +115,8 @@ class RungTally:
         self.epochs = 0
         self.seconds = 0.0
         self._best: list[BestResult] = []
+        self._ranks: list[tuple[float, TrialId]] = []  # of the best, with one objective
+        self._worst = sys.float_info.max  # the largest loss to keep
 
     @property
     def best(self) -> BestResult | None:
@@ -149,19 +148,28 @@ class RungTally:
         return next((best for best in self._best if best.trial == trial), None)
 
     def add(self, event: JobFinished) -> None:
-        """Store a finite result. O(log n). A rung keeps many results, because trials may be withdrawn."""
-        best, goal = self._best, self._goal
+        """Count a result, and store a finite one. O(log n). A rung keeps many, because trials may be withdrawn."""
+        self.arrived += 1
+        self.seconds += event.seconds
+        self.epochs += event.resource - event.start
+        goal, violation = self._goal, 0.0
         if goal.others:
             self._add_to_the_front(event)
             return
-        loss, violation = goal.loss(event.metrics), 0.0
         if goal.constraints:
             losses, amount = goal.judged(event.metrics)
             loss, violation = as_one(amount, losses[0]), amount or 0.0
-        if loss == math.inf or (len(best) == BEST_KEPT and loss > best[-1].loss):
+        else:
+            loss = goal.loss(event.metrics)
+        if loss > self._worst:
             return
-        insort(best, BestResult(event.trial, event.rung, event.resource, loss, event.metrics, violation), key=_rank)
-        del best[BEST_KEPT:]
+        best, ranks, rank = self._best, self._ranks, (loss, event.trial)
+        place = bisect_right(ranks, rank)
+        ranks.insert(place, rank)
+        best.insert(place, BestResult(event.trial, event.rung, event.resource, loss, event.metrics, violation))
+        if len(best) >= BEST_KEPT:
+            del best[BEST_KEPT:], ranks[BEST_KEPT:]
+            self._worst = best[-1].loss
 
     def _add_to_the_front(self, event: JobFinished) -> None:
         """Store a result with several objectives. With two objectives, the amortised cost is O(log n)."""
@@ -180,6 +188,9 @@ class RungTally:
         """Remove the result of a withdrawn trial from this rung."""
         self._front = None
         self._best = [best for best in self._best if best.trial != trial]
+        self._ranks = [rank for rank in self._ranks if rank[1] != trial]
+        if len(self._best) < BEST_KEPT:
+            self._worst = sys.float_info.max
 
     @property
     def paused(self) -> int:

@@ -146,7 +146,7 @@ def estimate(
     if trials:
         known.append(_towards(tally, scheduler, trials, learns=learns))
         done = f"{tally.tried:,} of {plural(trials, 'trial')}"
-    if count := len(tally.confirmations):
+    if count := len(tally.confirmations.of):
         done += f", {tally.confirmations.ended:,} of {plural(count, 'training')} to confirm"
     if deadline:
         left = max(0.0, deadline - tally.now)

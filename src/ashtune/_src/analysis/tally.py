@@ -6,7 +6,7 @@ counts of running jobs need the orders.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -37,7 +37,7 @@ from ashtune._src.core.events import (
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.numbers import plural, share_text
-from ashtune._src.core.observer import Observer
+from ashtune._src.core.observer import Observer, Told
 from ashtune._src.core.order import front_of, preferred
 from ashtune._src.core.orders import Followed, Train, TrialFailed, TrialPromoted
 from ashtune._src.search.origins import PROPOSED, Sort, sort_of
@@ -64,7 +64,7 @@ class Tally(Observer):
         self.session_began = 0.0
         self.started = 0
         """The number of trials that have started, including trials that were withdrawn later."""
-        self.sorts: Counter[Sort] = Counter()
+        self.sorts = [0] * len(Sort)
         """The number of started trials for each sort of configuration."""
         self.tried = 0
         """The number of trials with a result or a failure, without withdrawn trials."""
@@ -96,14 +96,31 @@ class Tally(Observer):
         self.version: dict[str, str] = {}
         """The last known version of the training function."""
 
-    def event(self, event: Event) -> None:  # noqa: PLR0912 - one for each kind of event
+    def event(self, event: Event) -> None:
         """Process one event. O(1)."""
-        before = self.now
-        if event.time > before:
-            self.now = event.time
-        match event:
-            case JobFinished():
+        self.batch(((event, ()),))
+
+    def batch(self, told: Sequence[Told]) -> None:
+        """Process some events with their verdicts and orders. O(1) for each."""
+        rungs, present, now = self.rungs, self._workers.present, self.now
+        for event, followed in told:
+            before = now
+            if event.time > before:
+                self.now = now = event.time
+            if type(event) is JobFinished:
                 self._finished(event)
+            else:
+                self._process(event, before)
+            for what in followed:
+                if type(what) is not Train:
+                    self.followed(what)
+                elif (worker := present.get(what.worker)) is not None:
+                    worker.train(what, now)
+                    rungs[what.rung].running += 1
+
+    def _process(self, event: Event, before: float) -> None:  # noqa: PLR0912 - one for each kind of event
+        """Process an event that is no result; ``before`` is the time of the event before."""
+        match event:
             case TrialStarted():
                 self._start(event)
             case TrialReleased():
@@ -244,7 +261,7 @@ class Tally(Observer):
         weights of the study choose the best result from the Pareto front; without weights, the best result is the knee
         of the front. After confirmation, the best result is the first result of the named winner.
         """
-        if len(self.confirmations) and (winner := self.confirmations.winner(*self._to_confirm)) is not None:
+        if self.confirmations.of and (winner := self.confirmations.winner(*self._to_confirm)) is not None:
             return winner
         front = self.front
         return front[0] if front else None
@@ -327,31 +344,28 @@ class Tally(Observer):
 
     def _free(self, event: JobFinished | JobFailed | JobPaused | TrialWithdrawn) -> None:
         """Remove an ended job from the jobs of its worker."""
-        if (worker := self.workers.get(event.worker)) is not None:
+        if (worker := self._workers.present.get(event.worker)) is not None:
             worker.free = self.now
             if (rung := worker.jobs.pop(event.trial, None)) is not None:
                 self.rungs[rung].running -= 1
 
     def _finished(self, event: JobFinished) -> None:
-        trial, number, seconds = event.trial, event.rung, event.seconds
+        trial, has_result = event.trial, self._has_result
         self._free(event)
-        if trial in self.confirmations:
-            self.confirmations.seconds += seconds
-            self.confirmations.epochs += event.resource - event.start
+        if trial in self.confirmations.of:
             self.confirmations.finish(event)
             return
-        rung = self.rungs[number]
-        rung.arrived += 1
-        rung.seconds += seconds
-        rung.epochs += event.resource - event.start
-        if not self._had_result(trial):
-            self._has_result[trial] = True
+        if trial >= len(has_result) or not has_result[trial]:
+            self._had_result(trial)
+            has_result[trial] = True
             self.tried += 1
         elif not event.start:
             self.retrained += 1
-        self._saved(event, number)
-        self.ended_early += event.stopped
-        rung.add(event)
+        if event.checkpoint is not None or event.problem:
+            self._saved(event, event.rung)
+        if event.stopped:
+            self.ended_early += 1
+        self.rungs[event.rung].add(event)
 
     def _released(self, event: TrialReleased) -> None:
         self.saving_seconds += event.seconds
@@ -363,7 +377,7 @@ class Tally(Observer):
     def _ended(self, event: JobFailed | JobPaused | TrialWithdrawn) -> None:
         """Count a job that ended without a result."""
         self._free(event)
-        if event.trial in self.confirmations:
+        if event.trial in self.confirmations.of:
             self._end_confirmation(event)
             return
         self.rungs[event.rung].seconds += event.seconds
@@ -396,7 +410,7 @@ class Tally(Observer):
             self.saving_problems.add(event.problem, event.trial, rung)
 
     def _fail(self, verdict: TrialFailed) -> None:
-        if verdict.trial in self.confirmations:
+        if verdict.trial in self.confirmations.of:
             self.confirmations.fail(verdict.trial)
         else:
             self.rungs[verdict.rung].failed += 1

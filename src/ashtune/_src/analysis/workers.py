@@ -39,10 +39,17 @@ class PresentWorker:
 
     def order(self, trial: TrialId, rung: int, time: float) -> None:
         """Note that the worker got a job."""
-        if not self.jobs:
+        jobs = self.jobs
+        if not jobs:
             self.ordered = time
-        self.jobs.pop(trial, None)
-        self.jobs[trial] = rung
+        elif trial in jobs:
+            del jobs[trial]
+        jobs[trial] = rung
+
+    def train(self, order: Train, time: float) -> None:
+        """Note an order to train."""
+        self.order(order.trial, order.rung, time)
+        self.job, self.resource = order, order.start
 
     @property
     def since(self) -> float:
@@ -115,8 +122,7 @@ class PresentWorkers:
         """Note an order to a worker. An order to a lost worker is ignored, because another worker gets the job."""
         if type(order) is Train:
             if (worker := self.present.get(order.worker)) is not None:
-                worker.order(order.trial, order.rung, time)
-                worker.job, worker.resource = order, order.start
+                worker.train(order, time)
         elif type(order) is Release and (worker := self.present.get(order.worker)) is not None:
             worker.releasing = order.trial
 

@@ -68,7 +68,7 @@ class Numbering:
 
     def place(self, trial: TrialId) -> TrialId:
         """Return the place of a trial of the search."""
-        return TrialId(trial - bisect_left(self._confirming, trial))
+        return TrialId(trial - bisect_left(self._confirming, trial)) if self._confirming else trial
 
     def trial(self, place: TrialId) -> TrialId:
         """Return the trial at a place in the search."""

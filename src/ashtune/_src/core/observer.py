@@ -7,9 +7,9 @@ Rule 2: a method that an observer does not override takes no time.
 Rule 3: an observer with ``sees_confirmations = False`` receives no calls about confirming trials.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from os import PathLike, fspath
-from typing import Any, ClassVar, TypeVar
+from typing import ClassVar, TypeAlias, TypeVar
 
 import msgspec
 
@@ -77,6 +77,17 @@ class Observer:
     def followed(self, what: Followed) -> None:
         """Called for each verdict on a trial and each order to a worker that followed from the last event."""
 
+    def batch(self, told: "Sequence[Told]") -> None:
+        """Several events happened. By default, ``event`` and ``followed`` are called for each in order.
+
+        An observer may override this method if it can take many events faster than one at a time. The effect must be
+        the same.
+        """
+        for event, followed in told:
+            self.event(event)
+            for what in followed:
+                self.followed(what)
+
     def progress(self, progress: Progress) -> None:
         """Called for some of a worker's reports between two rungs. The journal has no reports between rungs."""
 
@@ -112,6 +123,18 @@ class SearchFilter:
     def __init__(self) -> None:
         self._confirming: set[TrialId] = set()
 
+    def concerns(self, told: "Sequence[Told]") -> bool:
+        """Return whether a confirming trial may be among some events. Before the first such trial, this is fast."""
+        if self._confirming:
+            return True
+        for event, followed in told:
+            if type(event) is TrialStarted and event.confirms is not None:
+                return True
+            for what in followed:
+                if type(what) is Train and what.confirms is not None:
+                    return True
+        return False
+
     def __call__(self, what: T) -> T | None:
         """Return ``what`` without a confirming trial; None if only a confirming trial is concerned. O(1)."""
         if isinstance(what, TrialStarted | Train) and what.confirms is not None:
@@ -126,44 +149,57 @@ class Observers:
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._filter = None if all(each.sees_confirmations for each in observers) else SearchFilter()
-        self._events = _methods(observers, "event")
-        self._followed = _methods(observers, "followed")
-        self._progress = _methods(observers, "progress")
-        self._ticks = _methods(observers, "tick")
+        self._observers = [each for each in observers if _overrides(each, "event", "followed", "batch")]
+        self._progress = [each for each in observers if _overrides(each, "progress")]
+        self._ticks = [each for each in observers if _overrides(each, "tick")]
 
-    def tell(self, event: Event, followed: Iterable[Followed]) -> None:
-        """Send all observers an event, and then the verdicts and orders that followed from it."""
-        self._tell(self._events, event)
-        for what in followed if self._followed else ():
-            self._tell(self._followed, what)
+    def tell(self, told: "Sequence[Told]") -> None:
+        """Send all observers some events, each with the verdicts and orders that followed from it.
+
+        Observers without confirmations receive only what belongs to the search.
+        """
+        filtered = self._filter
+        of_the_search = told if filtered is None or not filtered.concerns(told) else self._of_the_search(told, filtered)
+        for observer in self._observers:
+            if of_the_search is told or observer.sees_confirmations:
+                observer.batch(told)
+            else:
+                for event, followed in of_the_search:
+                    if event is not None:
+                        observer.event(event)
+                    for what in followed:
+                        observer.followed(what)
 
     def progress(self, progress: Progress) -> None:
         """Send all observers a report between two rungs."""
-        self._tell(self._progress, progress)
+        is_of_the_search = self._filter is None or self._filter(progress) is not None
+        for observer in self._progress:
+            if is_of_the_search or observer.sees_confirmations:
+                observer.progress(progress)
 
     def tick(self, now: float) -> None:
         """Call ``tick`` of all observers."""
-        for method, _ in self._ticks:
-            method(now)
+        for observer in self._ticks:
+            observer.tick(now)
 
-    def _tell(self, methods: "Sequence[_Method]", what: Any) -> None:
-        """Call each method; observers that do not see confirmations receive only calls about the search."""
-        of_the_search = what if self._filter is None else self._filter(what)
-        for method, sees_confirmations in methods:
-            if sees_confirmations:
-                method(what)
-            elif of_the_search is not None:
-                method(of_the_search)
+    def _of_the_search(
+        self, told: "Sequence[Told]", of_the_search: SearchFilter
+    ) -> "Sequence[tuple[Event | None, Sequence[Followed]]]":
+        """Return ``told`` without confirming trials; ``told`` itself if there is no confirming trial."""
+        kept: list[tuple[Event | None, list[Followed]]] = []
+        is_all = True
+        for event, followed in told:
+            kept_event = of_the_search(event)
+            kept_followed = [what for what in followed if of_the_search(what) is not None]
+            is_all = is_all and kept_event is event and len(kept_followed) == len(followed)
+            kept.append((kept_event, kept_followed))
+        return told if is_all else kept
 
 
-_Method = tuple[Callable[[Any], None], bool]
-"""A method of an observer, and the observer's ``sees_confirmations``."""
+Told: TypeAlias = tuple[Event, Sequence[Followed]]
+"""An event, and the verdicts and orders that followed from it."""
 
 
-def _methods(observers: Sequence[Observer], name: str) -> list[_Method]:
-    """Return the method ``name`` of all observers that override this method."""
-    return [
-        (getattr(each, name), each.sees_confirmations)
-        for each in observers
-        if getattr(type(each), name) is not getattr(Observer, name)
-    ]
+def _overrides(observer: Observer, *names: str) -> bool:
+    """Return whether an observer overrides any of these methods."""
+    return any(getattr(type(observer), name) is not getattr(Observer, name) for name in names)

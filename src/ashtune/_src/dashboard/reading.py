@@ -10,7 +10,7 @@ from time import perf_counter
 from ashtune._src.core.errors import AshtuneError, JournalError
 from ashtune._src.core.events import SessionStarted
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.observer import Observer, Observers
+from ashtune._src.core.observer import Observer, Observers, Told
 from ashtune._src.study.journal import Batch, JournalReader
 from ashtune._src.study.replay import Replay
 from ashtune._src.study.settings import next_ladder
@@ -77,12 +77,14 @@ class Reading:
         return True
 
     def _tell(self, batch: Batch) -> None:
-        feed, tell = self._replay.feed, self._observers.tell
-        for event in batch.events:
-            if type(event) is SessionStarted and len(event.rungs) > len(self._ladder.rungs):
-                raise LadderGrew(next_ladder(self._ladder, event))
-            try:
-                followed = feed(event)
-            except JournalError as error:
-                raise JournalError(f"{self._path}: {error}") from None
-            tell(event, followed)
+        feed, told = self._replay.feed, list[Told]()
+        try:
+            for event in batch.events:
+                if type(event) is SessionStarted and len(event.rungs) > len(self._ladder.rungs):
+                    raise LadderGrew(next_ladder(self._ladder, event))
+                try:
+                    told.append((event, feed(event)))
+                except JournalError as error:
+                    raise JournalError(f"{self._path}: {error}") from None
+        finally:
+            self._observers.tell(told)

@@ -26,7 +26,7 @@ from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import Event, JobFinished, SessionStarted
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.numbers import number_text, plural, seconds_text
-from ashtune._src.core.observer import Observer
+from ashtune._src.core.observer import Observer, Told
 from ashtune._src.core.plaintext import shown
 
 NAME = "not_worth_it"
@@ -59,15 +59,23 @@ class Enough(Observer):
 
     def event(self, event: Event) -> None:
         """Record one event. O(1)."""
-        if type(event) is SessionStarted:
-            self._away += max(0.0, event.time - self._now)
-        self._now = max(self._now, event.time)
-        if isinstance(event, JobFinished) and event.rung == self._top:
-            loss = self._goal.loss(event.metrics)
-            if loss < math.inf:
-                self._losses.append(loss)
-                self._times.append(self._now - self._away)
-                self._look_at(event, loss)
+        self.batch(((event, ()),))
+
+    def batch(self, told: Sequence[Told]) -> None:
+        """Record some events. O(1) for each."""
+        now, top = self._now, self._top
+        for event, _ in told:
+            if type(event) is SessionStarted:
+                self._away += max(0.0, event.time - now)
+            if event.time > now:  # noqa: PLR1730 - max() would double the time of an event
+                now = event.time
+            if type(event) is JobFinished and event.rung == top:
+                loss = self._goal.loss(event.metrics)
+                if loss < math.inf:
+                    self._losses.append(loss)
+                    self._times.append(now - self._away)
+                    self._look_at(event, loss)
+        self._now = now
 
     def reason(self) -> str:
         """Return why the search should end, or "" if it should go on. O(n log n) after each result at the top rung."""

@@ -19,9 +19,8 @@ from queue import SimpleQueue
 from typing import Any
 
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.core.events import Event, Progress
-from ashtune._src.core.observer import Exporter, ObservedStudy, Observer, SearchFilter
-from ashtune._src.core.orders import Followed
+from ashtune._src.core.events import Progress
+from ashtune._src.core.observer import Exporter, ObservedStudy, Observer, Observers, Told
 from ashtune._src.core.parts import Names
 from ashtune._src.core.plaintext import error_line, shown
 from ashtune._src.engines.awake import AwakeClock
@@ -55,8 +54,9 @@ OBSERVERS: Names[Observer] = Names(
 )
 """The names of all observers. The class of an observer for another library is imported on first use."""
 
-_Call = tuple[str, Any]
-_History = Callable[[int, int], Iterable[Sequence[_Call]]]
+_Step = tuple[Callable[[Any], None], Any]
+"""A method of ``Observers``, and its argument."""
+_History = Callable[[int, int], Iterable[Told | None]]
 
 _in_use: list["ObserverThread"] = []
 _in_use_lock = threading.Lock()
@@ -69,17 +69,18 @@ class ObserverThread(Observer):
     would slow down the study.
 
     Args:
-        history: A function of two positions in the journal. The function yields a list of the observer's calls for each
-            event between the positions, and an empty list for each earlier event.
+        history: A function of two positions in the journal. The function yields each event between the positions with
+            what followed from it, and None for each earlier event.
     """
 
     def __init__(self, observer: Observer, history: _History) -> None:
         self._observer = observer
         self._history = history
-        self._filter = SearchFilter()
+        self._observers = Observers([observer])
+        self._takes_batches = type(observer).batch is not Observer.batch
         self._name = type(observer).__name__
-        self._batch: list[_Call] = []
-        self._queue: SimpleQueue[list[_Call] | None] = SimpleQueue()
+        self._steps: list[_Step] = []
+        self._queue: SimpleQueue[list[_Step] | None] = SimpleQueue()
         self._waiting = 0
         self._done = 0
         self._is_dropped = False
@@ -107,36 +108,33 @@ class ObserverThread(Observer):
         is_told = self._thread.is_alive() and not (self._is_over or self._is_dropped)
         return is_told and observer is self._observer
 
-    def event(self, event: Event) -> None:
-        """Collect an event for the next :meth:`tick`."""
-        self._batch.append(("event", event))
-
-    def followed(self, what: Followed) -> None:
-        """Collect an order or a verdict for the next :meth:`tick`."""
-        self._batch.append(("followed", what))
+    def batch(self, told: Sequence[Told]) -> None:
+        """Collect events; an observer that takes no batches may be dropped between two of them."""
+        tell = self._observers.tell
+        self._steps += [(tell, told)] if self._takes_batches else [(tell, (each,)) for each in told]
 
     def progress(self, progress: Progress) -> None:
-        """Collect a report for the next :meth:`tick`."""
-        self._batch.append(("progress", progress))
+        """Collect a report."""
+        self._steps.append((self._observers.progress, progress))
 
     def tick(self, now: float) -> None:
-        """Pass all collected events, orders, verdicts and reports to the observer's thread."""
-        batch, self._batch = self._batch, []
+        """Hand all that was collected to the thread."""
+        steps, self._steps = self._steps, []
         if self._is_dropped:
             return
-        self._waiting += len(batch)
+        self._waiting += len(steps)
         if self._waiting - self._done > MOST_WAITING:
             self._drop(f"it is {self._waiting - self._done:,} events behind")
             return
-        batch.append(("tick", now))
+        steps.append((self._observers.tick, now))
         self._waiting += 1
-        self._queue.put(batch)
+        self._queue.put(steps)
 
     def end(self) -> None:
         """Pass the last collected events to the observer's thread, which ends after these events."""
         self._is_over = True
         if not self._is_dropped:
-            self._queue.put(self._batch)
+            self._queue.put(self._steps)
         self._queue.put(None)
 
     def catch_up(self, is_hurried: Callable[[], bool], limit: float) -> None:
@@ -172,9 +170,12 @@ class ObserverThread(Observer):
             self._before.clear()
             self._tell_history()
             self._is_past_over.set()
-            while not self._is_dropped and (batch := self._queue.get()) is not None:
-                self._tell(batch)
-                self._done += len(batch)
+            while not self._is_dropped and (steps := self._queue.get()) is not None:
+                for method, what in steps:
+                    if self._is_dropped:
+                        break
+                    method(what)
+                self._done += len(steps)
             if not self._is_dropped:
                 self._observer.end()
         except BaseException as error:  # noqa: BLE001 - a user's observer may raise anything, the study continues
@@ -182,13 +183,6 @@ class ObserverThread(Observer):
                 self._drop(error_line(error))
         finally:
             self._leave()
-
-    def _tell(self, batch: Sequence[_Call]) -> None:
-        for name, what in batch:
-            if self._is_dropped:
-                return
-            if self._observer.sees_confirmations or (what := self._filter(what)) is not None:
-                getattr(self._observer, name)(what)
 
     def _tell_history(self) -> None:
         assert self._start is not None, "the thread runs from begin on"
@@ -199,10 +193,11 @@ class ObserverThread(Observer):
         self._past_steps += 1
         if wanted is None or wanted >= position:
             return
-        for batch in self._history(wanted, position):
+        for told in self._history(wanted, position):
             if self._is_dropped:
                 return
-            self._tell(batch)
+            if told is not None:
+                self._observers.tell((told,))
             self._past_steps += 1
 
     def _leave(self) -> None:
@@ -223,14 +218,14 @@ def history_of(journal: Path, disk: Disk, new_controller: Callable[[], Controlle
     events.
     """
 
-    def past(begin: int, end: int) -> Iterator[Sequence[_Call]]:
+    def past(begin: int, end: int) -> Iterator[Told | None]:
         replay = Replay(new_controller())
         for batch in JournalReader(journal, disk=disk).read():
             for event, position in zip(*batch, strict=True):
                 if position >= end:
                     return
                 followed = replay.feed(event)
-                yield [] if position < begin else [("event", event), *(("followed", what) for what in followed)]
+                yield None if position < begin else (event, followed)
 
     return past
 

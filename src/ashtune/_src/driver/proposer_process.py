@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from ashtune._src.core.errors import StudyError
-from ashtune._src.core.jobs import Job, Result
+from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.plaintext import error_line
 from ashtune._src.engines.resources import THREAD_VARIABLES
 from ashtune._src.engines.worker.serve import die_with_parent
@@ -41,17 +41,20 @@ class ProposerSetup(msgspec.Struct, frozen=True, tag=True):
 
 
 class JobBegan(msgspec.Struct, frozen=True, tag=True):
-    """A message to the proposer that a job began."""
+    """A message to the proposer that a job began; the first message about a trial has its configuration."""
 
     job: Job
-    configuration: dict[str, Any]
+    configuration: dict[str, Any] | None
 
 
 class ResultCame(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
-    """A message to the proposer with the result of a job, or with a result from before the study."""
+    """A message to the proposer with the result of a job, or with a result from before the study.
+
+    The first message about a trial has its configuration.
+    """
 
     result: Result
-    configuration: dict[str, Any]
+    configuration: dict[str, Any] | None
     is_from_before: bool = False
 
 
@@ -80,17 +83,25 @@ class ProposerProcess(Proposer):
             valid = dumps(space.rules.valid)
         setup = ProposerSetup(SEARCHES.record(search), space.to_record(), seed, max_resource, path, os.getpid(), valid)
         self._write = FrameWriter()
+        self._told: set[TrialId] = set()  # trials whose configurations are in the history
         self._history = bytearray(self._write.frame(setup))
         self._sent = 0  # bytes of the history that the current process has received
         self._process = AnsweringChild(MODULE, dict.fromkeys(THREAD_VARIABLES, "1"))
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
         """Store the start of a job; the next :meth:`propose` sends all stored messages."""
-        self._history += self._write.frame(JobBegan(job, dict(configuration)))
+        self._history += self._write.frame(JobBegan(job, self._if_new(job.trial, configuration)))
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
         """Store the result of a job; the next :meth:`propose` sends all stored messages."""
-        self._history += self._write.frame(ResultCame(result, dict(configuration)))
+        self._history += self._write.frame(ResultCame(result, self._if_new(result.trial, configuration)))
+
+    def _if_new(self, trial: TrialId, configuration: Mapping[str, object]) -> dict[str, Any] | None:
+        """Return the configuration of a trial, or None if the history has this configuration already."""
+        if trial in self._told:
+            return None
+        self._told.add(trial)
+        return dict(configuration)
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
         """Store a result from before the study; the next :meth:`propose` sends all stored messages."""
@@ -136,6 +147,7 @@ class _ProposerServer:
 
     def __init__(self) -> None:
         self._write = FrameWriter()
+        self._configurations: dict[TrialId, dict[str, Any]] = {}
         self._error = ""
 
     def _set_up(self, setup: ProposerSetup) -> None:
@@ -160,10 +172,11 @@ class _ProposerServer:
             case ProposerSetup():
                 self._set_up(message)
             case JobBegan(job, configuration):
-                self._proposer.started(job, configuration)
-            case ResultCame(result, configuration, is_from_before):
-                hear = self._proposer.know if is_from_before else self._proposer.observe
-                hear(result, configuration)
+                self._proposer.started(job, self._configurations.setdefault(job.trial, configuration or {}))
+            case ResultCame(result, configuration, is_from_before=True):
+                self._proposer.know(result, configuration or {})
+            case ResultCame(result, configuration):
+                self._proposer.observe(result, self._configurations.setdefault(result.trial, configuration or {}))
             case ProposalRequest(trial):
                 proposal = self._proposer.propose(trial)
                 if proposal is not None:  # in plain values, since NumPy numbers cannot be sent

@@ -324,7 +324,10 @@ class Session:
         quiet = self._options["quiet"] or not in_a_notebook()
         with self._at_work(session, self._stop_switch(session.time), quiet=quiet) as drive:
             drive.begin(session, followed)
-            yield drive
+            try:
+                yield drive
+            finally:
+                drive.tell()
         self._after_work()
 
     @contextmanager
@@ -347,7 +350,7 @@ class Session:
                 journal,
                 self._configurations,
                 stop=stop,
-                observers=[self._tally, self._enough, *self._proposals, display, *threads],
+                observers=[self._tally, self._enough, display, *threads],
                 requests=None if inbox is None else self._control(inbox, workers, count),
             )
             try:

@@ -247,11 +247,14 @@ class DistributedWorkers:
             case Malformed(reason=reason):
                 self._lose(number, f"it sent what does not fit: {reason}", events)
             case _:
-                if complaint := self._complaint(number, peer, content):
+                if type(content) is JobFinished and content.worker == peer.worker and peer.workload.finish(content):
+                    message = self._as_kept(number, content)
+                elif complaint := self._complaint(number, peer, content):
                     self._lose(number, f"it sent what does not fit: {complaint}", events)
                     return
-                message = self._as_kept(number, content)
-                self._note(number, peer, message)
+                else:
+                    message = self._as_kept(number, content)
+                    self._note(number, peer, message)
                 events += self._collector.collect([message], self._moment)
 
     def _complaint(self, number: int, peer: Peer, message: WorkerMessage) -> str:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from ashtune._src.core.errors import EngineError, JournalError, SettingsError
 from ashtune._src.core.events import Event, SessionStarted, StopRequested, TrialStarted
-from ashtune._src.core.observer import Observer, Observers
+from ashtune._src.core.observer import Observer, Observers, Told
 from ashtune._src.core.orders import Followed, Train, Verdict
 from ashtune._src.engines.protocol import Workers
 from ashtune._src.engines.stop import StopSwitch
@@ -14,13 +14,17 @@ from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.controller import Controller
 
 TICK_SECONDS = 0.2
+MOST_AT_ONCE = 100
+"""How many events are handled before their orders are given: with more, the first worker would wait for the last."""
+MOST_UNTOLD = 1_000
+"""Observers are told at each tick, or when this many events have happened."""
 
 
 class Ledger(Protocol):
     """The interface of a journal, which stores events before the driver acts on them; implemented by ``Journal``."""
 
-    def add(self, event: Event) -> None:
-        """Add an event."""
+    def add(self, *events: Event) -> None:
+        """Add events, in order."""
 
     def flush(self) -> None:
         """Write the added events to a file, so that the events survive if this process is killed."""
@@ -69,6 +73,9 @@ class Drive:
         self._configurations = configurations
         self._stop = stop
         self._observers = Observers(observers)
+        self._search = None if configurations.proposals is None else Observers([configurations.proposals])
+        self._told: list[Told] = []  # that the observers are not told yet
+        self._told_search = 0  # how many of them the search was told
         self._requests = requests
         self._tick_seconds = tick_seconds
         self._next_tick = 0.0
@@ -85,14 +92,17 @@ class Drive:
             ObjectiveError: If no trial can succeed.
         """
         self.begin(session, followed)
-        while self.controller.is_open and self.turn():
-            pass
+        try:
+            while self.controller.is_open and self.turn():
+                pass
+        finally:
+            self.tell()
 
     def begin(self, session: SessionStarted, followed: Sequence[Followed] = ()) -> None:
         """Write the first event of a session to the journal; :meth:`run` calls this method."""
         self._journal.add(session)
         self._journal.flush()
-        self._observers.tell(session, followed)
+        self._told.append((session, followed))
 
     def turn(self) -> bool:
         """Run one turn of the main loop: handle the new events, and send the resulting orders to workers.
@@ -102,7 +112,8 @@ class Drive:
         """
         workers = self._workers
         events = workers.wait(self._next_tick)
-        self._take(events)
+        for begin in range(0, len(events), MOST_AT_ONCE):
+            self._take(events[begin : begin + MOST_AT_ONCE])
         now = events[-1].time if events else workers.now()
         if now < self._next_tick:
             return True
@@ -110,14 +121,28 @@ class Drive:
         self._tick(now)
         return not (self.controller.is_over and self._stop.is_impatient(now))
 
+    def tell(self) -> None:
+        """Tell the observers all events since the last call; each tick calls this method."""
+        self._tell_search()
+        told, self._told, self._told_search = self._told, [], 0
+        self._observers.tell(told)
+
+    def _tell_search(self) -> None:
+        """Tell the search all events since the last call."""
+        if self._search is not None and (told := self._told[self._told_search :]):
+            self._told_search = len(self._told)
+            self._search.tell(told)
+
     def _tick(self, now: float) -> None:
         controller, stop = self.controller, self._stop
+        self.tell()
         if not controller.is_over and (reason := stop.reason(now)):
             self._take([StopRequested(now, reason)])
         elif controller.is_searching and (reason := stop.reason_to_end_the_search(now)):
             self._take([StopRequested(now, reason, ends_search=True)])
         if self._requests is not None and controller.is_open:  # a study that has just ended is not reopened
             self._hear(self._requests, now)
+        self.tell()
         for progress in self._workers.progress():
             self._observers.progress(progress)
         self._journal.flush()
@@ -130,43 +155,51 @@ class Drive:
             except SettingsError as error:  # the event is not written
                 requests.refuse(name, str(error))
             else:
+                self.tell()  # the next request is checked against what this one has changed
                 requests.accept(name, event)
 
     def _take(self, events: Sequence[Event]) -> None:
-        journal, handle = self._journal, self.controller.handle
-        taken: list[tuple[Event, list[Followed]]] = []
+        """Handle some events, write them, and give the orders that follow."""
+        handle, told = self.controller.handle, self._told
+        first, orders = len(told), list[Followed]()
         try:
             for event in events:
-                taken.append((event, handle(event)))
-                journal.add(event)  # after handle(): an event that the controller refuses would break every replay
+                told.append((event, followed := handle(event)))
+                orders += followed
         except JournalError as error:
             raise EngineError(f"{error}; nothing of it is written: go on with `ashtune resume`") from None
         finally:
-            journal.flush()  # the events are in the file before anything follows from them
-        for event, followed in taken:
-            self._observers.tell(event, followed)
-        carry_out, configurations = self._workers.carry_out, self._configurations
-        for _, followed in taken:
-            for what in followed:
-                if type(what) is Train:
-                    if not what.start and what.trial not in configurations:
-                        self._start(what, events[-1].time)
-                elif isinstance(what, Verdict):
-                    continue
-                carry_out(what)
+            self._journal.add(*[event for event, _ in told[first:]])  # no event that the controller refused
+            self._journal.flush()  # the events are in the file before anything follows from them
+        carry_out = self._workers.carry_out
+        new = [order for order in orders if type(order) is Train and self._is_new(order)]
+        if new:
+            self._start(new, events[-1].time)
+        for order in orders:
+            if not isinstance(order, Verdict):
+                carry_out(order)
+        if len(told) >= MOST_UNTOLD:
+            self.tell()
 
-    def _start(self, order: Train, time: float) -> None:
-        """Choose the configuration of a new trial, and write it to the journal.
+    def _is_new(self, order: Train) -> bool:
+        return not order.start and order.trial not in self._configurations
 
-        A random configuration is not flushed at once: if the driver is killed before the next flush, a restarted driver
-        draws the same configuration again. A configuration that a model or a mutation has proposed is flushed at once,
+    def _start(self, orders: Sequence[Train], time: float) -> None:
+        """Choose the configurations of new trials, and write them to the journal.
+
+        Random configurations are not flushed at once: if the driver is killed before the next flush, a restarted driver
+        draws the same configurations again. A configuration that a model or a mutation has proposed is flushed at once,
         because it cannot be drawn again.
         """
-        trial, confirms = order.trial, order.confirms
-        configurations = self._configurations
-        proposal = configurations.draw(trial) if confirms is None else configurations.repeat(confirms, trial)
-        started = TrialStarted(time, trial, proposal.configuration, proposal.origin, confirms)
-        self._journal.add(started)
-        if sort_of(proposal.origin) in (Sort.MODEL, Sort.MUTATION):
+        configurations, told = self._configurations, self._told
+        is_drawn = True
+        for order in orders:
+            self._tell_search()  # a proposal depends on all earlier trials
+            trial, confirms = order.trial, order.confirms
+            proposal = configurations.draw(trial) if confirms is None else configurations.repeat(confirms, trial)
+            started = TrialStarted(time, trial, proposal.configuration, proposal.origin, confirms)
+            is_drawn = is_drawn and sort_of(proposal.origin) not in (Sort.MODEL, Sort.MUTATION)
+            self._journal.add(started)
+            told.append((started, ()))
+        if not is_drawn:
             self._journal.flush()
-        self._observers.tell(started, ())

@@ -193,7 +193,7 @@ class ConfirmedSection(Section):
 
     def _left(self) -> str:
         """Return the sentence for a confirmation that has no winner yet; "" if confirmation has not begun."""
-        count = len(self.study.tally.confirmations)
+        count = len(self.study.tally.confirmations.of)
         return f"{plural(count, 'training')} to confirm the best, no winner is named yet" if count else ""
 
     def _sentences(self, confirmed: Confirmed) -> Iterator[str]:

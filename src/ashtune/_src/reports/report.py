@@ -16,7 +16,7 @@ from ashtune._src.analysis.timeline_times import rung_times, time_shares
 from ashtune._src.core.errors import AshtuneError
 from ashtune._src.core.events import Event
 from ashtune._src.core.numbers import number_text, plural, seconds_text, share_text
-from ashtune._src.core.observer import ObservedStudy, Observer
+from ashtune._src.core.observer import ObservedStudy, Observer, Told
 from ashtune._src.core.orders import Followed
 from ashtune._src.core.parts import entry_points
 from ashtune._src.core.plaintext import error_line, one_line, shown
@@ -309,6 +309,9 @@ class _ObserverOfSection(Observer):
 
     def followed(self, what: Followed) -> None:
         self._entry.attempt(self._observer.followed, what)
+
+    def batch(self, told: Sequence[Told]) -> None:
+        self._entry.attempt(self._observer.batch, told)
 
     def end(self) -> None:
         self._entry.attempt(self._observer.end)

@@ -53,7 +53,7 @@ class StartedConfigurations(Protocol):
     def __contains__(self, trial: TrialId) -> bool:
         """Return whether a trial has started."""
 
-    def __getitem__(self, trial: TrialId) -> Mapping[str, object]:
+    def view(self, trial: TrialId) -> Mapping[str, object]:
         """Return a trial's configuration."""
 
 
@@ -113,6 +113,7 @@ class Proposals(Observer):
         self._begun: set[TrialId] = set()
         self._has_end = design.size is not None
         self._tried: set[object] = set()  # configurations; in an endless design their hashes, to save memory
+        self._last_key: tuple[object, object] = (None, None)
         self._number = 0  # the design's configurations before this number were tried
         self._run: tuple[object, int] = (None, 0)
         self._changed = threading.Condition()
@@ -260,7 +261,12 @@ class Proposals(Observer):
         return proposal
 
     def _key(self, configuration: Mapping[str, object]) -> object:
-        return identity(configuration) if self._has_end else hash(rounded_identity(configuration))
+        """Return a key that is equal for equal configurations. A configuration is often asked for several times."""
+        last, key = self._last_key
+        if configuration is not last:
+            key = identity(configuration) if self._has_end else hash(rounded_identity(configuration))
+            self._last_key = configuration, key
+        return key
 
     def _leave_to_design(self, trial: int) -> None:
         """Note that a trial needs no proposal, and notify the thread, because the first proposal may be due."""
@@ -338,7 +344,7 @@ class Proposals(Observer):
             while self._standing_news:
                 result = self._standing_news.popleft()
                 if result.trial in self._options.known:
-                    self._stand_in.observe(result, self._options.known[result.trial])
+                    self._stand_in.observe(result, self._options.known.view(result.trial))
             proposal = self._propose_new(self._stand_in.propose, trial)
         except Exception as error:  # noqa: BLE001 - the study goes on after any exception of a stand-in
             self._drop_the_stand_in(error)
@@ -429,9 +435,9 @@ class Proposals(Observer):
             if news.trial not in known:
                 continue  # a driver was killed before it wrote the trial's start
             if isinstance(news, Job):
-                proposer.started(news, known[news.trial])
+                proposer.started(news, known.view(news.trial))
             else:
-                proposer.observe(news, known[news.trial])
+                proposer.observe(news, known.view(news.trial))
 
     def _propose_new(self, propose: Callable[[int], Proposal | None], trial: int) -> Proposal | None:
         """Ask for a proposal for a trial; ask again if an earlier trial has the proposed configuration."""

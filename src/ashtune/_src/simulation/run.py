@@ -151,8 +151,8 @@ class _Numbered:
 
 
 class _NoJournal:
-    def add(self, event: Event) -> None:
-        """Ignore the event."""
+    def add(self, *events: Event) -> None:
+        """Ignore the events."""
 
     def flush(self) -> None:
         """Do nothing."""

@@ -5,7 +5,8 @@ space, the enqueued and the planned configuration swap places, so that no config
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -19,6 +20,27 @@ from ashtune._src.search.proposals import Proposals
 from ashtune._src.search.protocol import Design, Proposal
 from ashtune._src.space.plain import identity
 from ashtune._src.space.space import Space
+
+
+class EncodedConfiguration(Mapping[str, Any]):
+    """A configuration that is decoded at its first use."""
+
+    def __init__(self, encoded: bytes) -> None:
+        self._encoded = encoded
+
+    @cached_property
+    def _decoded(self) -> dict[str, Any]:
+        decoded: dict[str, Any] = msgspec.msgpack.decode(self._encoded)
+        return decoded
+
+    def __getitem__(self, name: str) -> Any:
+        return self._decoded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._decoded)
+
+    def __len__(self) -> int:
+        return len(self._decoded)
 
 
 class Configurations:
@@ -119,6 +141,10 @@ class Configurations:
     def encoded(self, trial: TrialId) -> bytes:
         """Return the configuration of a started trial as msgpack."""
         return self._encoded[trial]
+
+    def view(self, trial: TrialId) -> Mapping[str, Any]:
+        """Return the configuration of a started trial; it is decoded only if it is used."""
+        return EncodedConfiguration(self._encoded[trial])
 
     def __getitem__(self, trial: TrialId) -> dict[str, Any]:
         configuration: dict[str, Any] = msgspec.msgpack.decode(self._encoded[trial])

@@ -207,7 +207,8 @@ class Controller:
         return orders + self._employ_the_idle(None)
 
     def _finish(self, event: JobFinished) -> list[Followed]:
-        assigned = self._take_off(event.worker, event.trial, event.rung)
+        worker, trial, assignments = event.worker, event.trial, self._assignments
+        assigned = self._take_off(worker, trial, event.rung)
         violation = None
         if self._is_plain:
             loss = self._goal.loss(event.metrics)
@@ -216,8 +217,8 @@ class Controller:
             losses, violation = self._goal.judged(event.metrics)
             loss = as_one(violation, losses[0])
         orders: list[Followed] = []
-        if event.trial in self._confirmations.of:
-            orders += self.checkpoints.remove(event.trial)
+        if trial in self._confirmations.of:
+            orders += self.checkpoints.remove(trial)
         else:
             orders += self._arrive(event, losses, violation)
         if loss < math.inf:
@@ -225,48 +226,49 @@ class Controller:
         else:
             self._count_failure()
         self._stop_at_limits()
-        holding = Holding(event.worker, event.trial, event.rung, loss)
-        if event.held and assigned.is_to_pause:
-            return orders + self._release(holding) + self._employ_the_idle(None)
+        holding: Holding | None = None
         if event.held:
-            return orders + self._employ_the_idle(holding)
-        self._assignments.end_job(event.worker)
-        if event.checkpoint is not None:
-            orders += self._save(holding, event.resource, event.checkpoint)
-        return orders + self._employ_the_idle(None)
+            holding = Holding(worker, trial, event.rung, loss)
+            if assigned.is_to_pause:
+                orders += self._release(holding)
+                holding = None
+        else:
+            assignments.end_job(worker)
+            if event.checkpoint is not None:
+                orders += self._save(Holding(worker, trial, event.rung, loss), event.resource, event.checkpoint)
+        orders += self._employ_the_idle(holding)
+        return orders
 
     def _arrive(self, event: JobFinished, losses: Losses, violation: float | None) -> list[Followed]:
         """Record the result of a trial of the search; discard checkpoints of trials that are no longer the best."""
-        trial, rung = event.trial, event.rung
-        place = self._confirmations.numbering.place(trial)
+        trial, rung, resource = event.trial, event.rung, event.resource
         curve: tuple[tuple[int, float], ...] = ()
         if self._scheduler.reads_curves:  # only of the first objective
-            curve = tuple([(resource, self._goal.loss(metrics)) for resource, metrics in event.curve])
-        result = Result(place, rung, event.resource, losses, event.seconds, curve, violation)
-        self._scheduler.record(result)
+            curve = tuple([(at, self._goal.loss(metrics)) for at, metrics in event.curve])
+        place = self._confirmations.numbering.place(trial)
+        self._scheduler.record(Result(place, rung, resource, losses, event.seconds, curve, violation))
         self.arrivals.arrive(trial, rung)
         self._withdrawn_in_a_row = 0
-        self.total_resource += event.resource - event.start
+        self.total_resource += resource - event.start
         if self._targets and not violation and is_as_good(losses, self._targets):
             self._is_at_target = True
-        if self._is_plain:
-            self._be_patient(rung, losses[0])
+        if self._is_plain and rung == len(self._rungs) - 1:
+            self._be_patient(losses[0])
         if event.stopped:
             self._ended_early.add(trial)
-        if result.is_failure:
+        if math.inf in losses:
             return []
         orders: list[Followed] = []
-        for replaced in self._bests.arrive(trial, rung, result.key):
+        for replaced in self._bests.arrive(trial, rung, (violation or 0.0, *losses)):
             if replaced in self._kept_as_best:
                 self._kept_as_best.discard(replaced)
                 orders += self._discard(replaced)
         return orders
 
-    def _be_patient(self, rung: int, loss: float) -> None:
+    def _be_patient(self, loss: float) -> None:
         """Count the results at the top rung since the best result."""
-        if rung == len(self._rungs) - 1:
-            self._since_better = 0 if loss < self._best_at_top else self._since_better + 1
-            self._best_at_top = min(loss, self._best_at_top)
+        self._since_better = 0 if loss < self._best_at_top else self._since_better + 1
+        self._best_at_top = min(loss, self._best_at_top)
 
     def _end_release(self, event: TrialReleased) -> list[Followed]:
         holding = self._assignments.release(event.trial)
@@ -321,7 +323,8 @@ class Controller:
             resource = self._rungs[job.rung]
             self._scheduler.record(Result(place, job.rung, resource, losses, seconds, violation=violation))
             self._withdrawn_in_a_row = 0
-            self._be_patient(job.rung, math.inf)
+            if job.rung == len(self._rungs) - 1:
+                self._be_patient(math.inf)
             self._stop_at_limits()
         self._count_failure()
         self.checkpoints.end_use(job.trial)

@@ -3,11 +3,12 @@
 The first line describes the study (``Settings``); every other line is an event.
 
 Rule 1: an event is written before the driver acts on the event, so a killed driver loses no event.
-Rule 2: an incomplete last line, which only a kill during a write can cause, is dropped. Any other unreadable line is an
-error, whose message names the line.
+Rule 2: the events that the driver handles and writes together are a *turn*. An incomplete last turn, which only a kill
+during a write can cause, is dropped. Any other unreadable line is an error, whose message names the line.
 Rule 3: reading a journal executes no code: the lines are data, which are decoded into known types.
-Rule 4: every line ends with a check value, ``"crc":"1a2b3c4d"``: the CRC-32 of all lines up to this line, without check
-values and line ends. If a line is altered, lost, doubled or moved, this and all later check values are wrong.
+Rule 4: the last line of a turn ends with a check value, ``"crc":"1a2b3c4d"``: the CRC-32 of all turns up to this turn,
+without check values and the line ends that follow them. If a line is altered, lost, doubled or moved, this and all
+later check values are wrong. The first line of the journal is a turn.
 Rule 5: a line survives a power loss after :meth:`Journal.sync`, about a second after the line was written. When a
 journal is opened for writing, the whole file is first copied, so that all earlier lines survive a power loss.
 Rule 6: the controller or ``Replay``, not this module, checks whether an event may follow the earlier events.
@@ -15,7 +16,8 @@ Rule 6: the controller or ``Replay``, not this module, checks whether an event m
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import accumulate, chain
 from pathlib import Path
@@ -32,11 +34,12 @@ from ashtune._src.study.settings import FORMAT, MOST_SHOWN, Settings, first_ladd
 
 NAME = "journal.jsonl"
 MOST_LINE_BYTES = 1 << 24
-"""Maximum length of a line. Reading such a line takes about 300 MB of memory."""
+"""Maximum length of the lines of a turn together. Reading a line of this length takes about 300 MB of memory."""
 BLOCK = 1 << 18
 """Number of bytes read at a time."""
-CHECK = re.compile(rb',"crc":"([0-9a-f]{8})"}')
 CHECK_BYTES = 18
+_CHECK = re.compile(rb',"crc":"([0-9a-f]{8})"}\n')
+"""The end of a turn. Within a line these bytes cannot occur, since JSON has no line end there."""
 
 _events = msgspec.json.Decoder(Event)
 _settings = msgspec.json.Decoder(Settings)
@@ -68,11 +71,11 @@ class JournalReader:
     under the same name counts as the same journal. A reader takes no lock.
 
     Args:
-        position: The byte at which to begin, which must be the start of a line; 0 for the first event.
+        position: The byte at which to begin, which must be the start of a turn; 0 for the first event.
         only: Yield only events whose lines contain one of these byte strings; this is many times faster.
 
     Raises:
-        JournalError: If there is no journal, or no line begins at ``position``.
+        JournalError: If there is no journal, or no turn begins at ``position``.
     """
 
     def __init__(self, path: Path, position: int = 0, disk: Disk = DISK, *, only: Sequence[bytes] = ()) -> None:
@@ -81,7 +84,7 @@ class JournalReader:
         self._only = only
         self._start, self._lines = 0, 0
         with _open_for_reading(path, disk) as file:
-            first = self._whole_lines(file, 0).partition(b"\n")[0]
+            first = self._whole(file, 0, _end_of_first_line)[:-1]
             self.settings = _settings_of(first, path)
             """The settings of the study, from the first line."""
             self._start = self.position = max(position, len(first) + 1)
@@ -89,7 +92,7 @@ class JournalReader:
             self._check = self._check_before(file)
 
     def read(self) -> Iterator[Batch]:
-        """Yield the events of all new complete lines, in batches.
+        """Yield the events of all new complete turns, in batches; no batch if there is no new turn.
 
         Raises:
             JournalError: If a line cannot be read, or the file is not the journal that was read before.
@@ -97,39 +100,54 @@ class JournalReader:
         with _open_for_reading(self._path, self._disk) as file:
             if self._check_before(file) != self._check:
                 raise self._is_another(f"another line ends at byte {self.position:,} now")
-            while block := self._whole_lines(file, self.position):
-                batch, problem = self._decoded(block)
+            while block := self._whole(file, self.position, end_of_turns):
+                batch, problem, line = self._decoded(block)
                 if batch.events:
                     yield batch
                 if problem:
-                    raise unreadable(self._path, self._line_number(), problem)
+                    raise unreadable(self._path, self._line_number() + line, problem)
 
-    def _decoded(self, block: bytes) -> tuple[Batch, str]:
-        """Return the events of complete lines up to the first unreadable line, and the reason why it is unreadable."""
-        *lines, _ = block.split(b"\n")
-        checks, problem = [self._check], ""
-        for line in lines:
-            check = crc32(line[:-CHECK_BYTES], checks[-1])
-            if line[-CHECK_BYTES:] != b',"crc":"%08x"}' % check:
+    def _decoded(self, block: bytes) -> tuple[Batch, str, int]:
+        """Return the events of complete turns up to the first unreadable turn.
+
+        The batch is followed by the reason why that turn is unreadable, and by the index of the unreadable line in it.
+        """
+        ends, checks, problem, unreadable_line = [0], [self._check], "", 0
+        for turn in _CHECK.finditer(block):
+            check = crc32(block[ends[-1] : turn.start()], checks[-1])
+            if turn[1] != b"%08x" % check:
                 problem = _ALTERED
                 break
+            ends.append(turn.end())
             checks.append(check)
-        count = len(checks) - 1
-        wanted = self._wanted(block, lines[:count])
+        block = block[: ends[-1]]
+        lines = block.split(b"\n")[:-1]
+        begins = list(accumulate((len(line) + 1 for line in lines), initial=0))
+        wanted = self._wanted(block, lines)
         try:
-            events: list[Event] = _events.decode_lines(b"\n".join(lines[place] for place in wanted))
+            events: list[Event] = _events.decode_lines(
+                block if len(wanted) == len(lines) else b"\n".join(lines[place] for place in wanted)
+            )
         except _UNDECODABLE:
-            events = []
-            for place in wanted:
-                try:
-                    events.append(_events.decode(lines[place]))
-                except _UNDECODABLE as error:
-                    count, problem = place, _as_shown(error)
-                    break
-        begins = list(accumulate((len(line) + 1 for line in lines[:count]), initial=self.position))
-        self.position, self._check = begins[-1], checks[count]
-        self._lines += count
-        return Batch(events, [begins[place] for place in wanted[: len(events)]]), problem
+            place, problem = self._undecodable(lines, wanted)
+            turn_number = bisect_right(ends, begins[place]) - 1
+            del ends[turn_number + 1 :]
+            count = bisect_left(begins, ends[-1])
+            unreadable_line = place - count
+            wanted = [each for each in wanted if each < count]
+            events = [_events.decode(lines[each]) for each in wanted]
+        self._lines += bisect_left(begins, ends[-1])
+        begin, self.position, self._check = self.position, self.position + ends[-1], checks[len(ends) - 1]
+        return Batch(events, [begin + begins[place] for place in wanted]), problem, unreadable_line
+
+    def _undecodable(self, lines: Sequence[bytes], wanted: Sequence[int]) -> tuple[int, str]:
+        """Return the index of the first line that cannot be decoded, and the reason."""
+        for place in wanted:
+            try:
+                _events.decode(lines[place])
+            except _UNDECODABLE as error:
+                return place, _as_shown(error)
+        raise AssertionError("some line cannot be decoded")
 
     def _wanted(self, block: bytes, lines: Sequence[bytes]) -> Sequence[int]:
         """Return the indices of the lines to decode; ``block`` has the bytes of all ``lines``."""
@@ -139,10 +157,10 @@ class JournalReader:
             return ()
         return [place for place, line in enumerate(lines) if any(each in line for each in self._only)]
 
-    def _whole_lines(self, file: int, position: int) -> bytes:
-        """Return some complete lines from ``position`` on; empty if no complete line follows."""
+    def _whole(self, file: int, position: int, end_of: Callable[[bytes], int]) -> bytes:
+        """Return some complete turns or lines from ``position`` on; empty if none follows."""
         size = BLOCK
-        while not (end := (block := self._read_at(file, size, position)).rfind(b"\n") + 1):
+        while not (end := end_of(block := self._read_at(file, size, position))):
             if len(block) > MOST_LINE_BYTES:
                 raise unreadable(self._path, self._line_number(), f"longer than {MOST_LINE_BYTES:,} bytes")
             if len(block) < size:
@@ -158,10 +176,9 @@ class JournalReader:
             raise self._refusal(error) from None
         if size < self.position:
             raise self._is_another(f"it ends at byte {size:,}, before byte {self.position:,}")
-        before = self._read_at(file, CHECK_BYTES + 1, self.position - CHECK_BYTES - 1)
-        check = CHECK.fullmatch(before[:-1])
-        if check is None or before[-1:] != b"\n":
-            raise JournalError(f"{self._path}: no line begins at byte {self.position:,}; begin at 0")
+        check = _CHECK.fullmatch(self._read_at(file, CHECK_BYTES + 1, self.position - CHECK_BYTES - 1))
+        if check is None:
+            raise JournalError(f"{self._path}: no turn begins at byte {self.position:,}; begin at 0")
         return int(check[1], 16)
 
     def _line_number(self) -> int:
@@ -183,6 +200,19 @@ class JournalReader:
         return JournalError(
             f"{self._path}: {why}; it is another journal, or its last lines were lost in a power loss: read it anew"
         )
+
+
+def end_of_turns(block: bytes) -> int:
+    """Return where the last complete turn in a block ends; 0 if the block has no end of a turn."""
+    end = len(block)
+    while (end := block.rfind(b"\n", 0, end)) >= 0:
+        if _CHECK.match(block, max(0, end - CHECK_BYTES)):
+            return end + 1
+    return 0
+
+
+def _end_of_first_line(block: bytes) -> int:
+    return block.find(b"\n") + 1
 
 
 def read_settings(path: Path, disk: Disk = DISK) -> Settings:

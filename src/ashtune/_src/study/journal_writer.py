@@ -13,7 +13,7 @@ import msgspec
 from ashtune._src.core.errors import JournalError
 from ashtune._src.core.events import Event, JobFinished, JobPaused
 from ashtune._src.study.disk import DISK, Disk, read_part, reason_of, write_all, write_new
-from ashtune._src.study.journal import BLOCK, CHECK, CHECK_BYTES, MOST_LINE_BYTES
+from ashtune._src.study.journal import BLOCK, CHECK_BYTES, MOST_LINE_BYTES, end_of_turns
 from ashtune._src.study.settings import Settings
 
 SYNC_SECONDS = 1.0
@@ -27,7 +27,7 @@ class Journal:
     have failed (see :meth:`_write_anew`).
 
     Args:
-        path: An existing journal; an incomplete last line is cut off.
+        path: An existing journal; an incomplete last turn is cut off.
         syncs_itself: Whether a thread calls :meth:`sync` once per second; otherwise the caller must call it.
 
     Raises:
@@ -37,14 +37,15 @@ class Journal:
     def __init__(self, path: Path, *, disk: Disk = DISK, syncs_itself: bool = True) -> None:
         self._path = path
         self._disk = disk
+        self._turn: list[Event] = []
         self._buffer = bytearray()
-        self._encode = msgspec.json.Encoder().encode
+        self._encoder = msgspec.json.Encoder()
         try:
             self._file = disk.open(str(path), os.O_RDWR | os.O_APPEND)
         except OSError as error:
             raise self._refusal(error) from None
         try:
-            self._check = self._cut_torn_line()
+            self._check = self._cut_torn_turn()
             self._write_anew()
         except OSError as error:
             disk.close(self._file)
@@ -65,23 +66,12 @@ class Journal:
             self._syncer = threading.Thread(target=self._keep_synced, name="ashtune-journal-sync", daemon=True)
             self._syncer.start()
 
-    def add(self, event: Event) -> None:
-        """Write an event to the buffer; :meth:`flush` writes the buffer to the file.
-
-        If a curve makes the line too long, every second report of the curve is left out, repeatedly if necessary.
-        """
-        body = self._encode(event)
-        while len(body) > MOST_LINE_BYTES - CHECK_BYTES:
-            event = self._with_half_the_curve(event, len(body))
-            body = self._encode(event)
-        body = body[:-1]
-        self._check = check = crc32(body, self._check)
-        self._buffer += body
-        self._buffer += b',"crc":"%08x"}\n' % check
-        self.position += len(body) + CHECK_BYTES + 1
+    def add(self, *events: Event) -> None:
+        """Add events to the turn; :meth:`flush` writes the turn to the file."""
+        self._turn += events
 
     def flush(self) -> None:
-        """Pass the buffer to the operating system, so that the buffer's events survive the driver's death.
+        """Hand the turn to the operating system, so that its events survive the driver's death.
 
         After a write that Ctrl-C interrupted, :meth:`flush` only raises, since the end of the file is unknown.
         """
@@ -89,6 +79,8 @@ class Journal:
             raise self._refusal(self._sync_error)
         if self._is_writing:
             raise JournalError(f"{self._path}: a write was interrupted; open the study again: what is written is kept")
+        if self._turn:
+            self._close_turn()
         if not self._buffer:
             return
         self._is_writing = True
@@ -104,6 +96,33 @@ class Journal:
             self._is_unsynced = True  # a part may have been written
         self._buffer.clear()
         self._is_writing = False
+
+    def _close_turn(self) -> None:
+        """Encode the events of the turn into the buffer, with one check value."""
+        turn, self._turn = self._turn, []
+        lines = self._encoder.encode_lines(turn)
+        if len(lines) <= MOST_LINE_BYTES - CHECK_BYTES:
+            self._put(lines)
+            return
+        for event in turn:  # each line is a turn of its own
+            self._put(self._line(event))
+
+    def _line(self, event: Event) -> bytes:
+        """Return an event as a line that a reader takes.
+
+        If a curve makes the line too long, every second report is left out, repeatedly if necessary.
+        """
+        while len(line := self._encoder.encode_lines([event])) > MOST_LINE_BYTES - CHECK_BYTES:
+            event = self._with_half_the_curve(event, len(line))
+        return line
+
+    def _put(self, lines: bytes) -> None:
+        """Put a turn into the buffer; its check value is the last field of its last line."""
+        body = lines[:-2]  # without the last brace and line end
+        self._check = check = crc32(body, self._check)
+        self._buffer += body
+        self._buffer += b',"crc":"%08x"}\n' % check
+        self.position += len(body) + CHECK_BYTES + 1
 
     def sync(self) -> bool:
         """Make all flushed events survive a power loss. After an error of the disk, the next :meth:`flush` raises.
@@ -199,23 +218,21 @@ class Journal:
             )
         return msgspec.structs.replace(event, curve=event.curve[1::2])
 
-    def _cut_torn_line(self) -> int:
-        """Cut off an incomplete last line, and return the check value of the last complete line."""
+    def _cut_torn_turn(self) -> int:
+        """Cut off everything after the last complete turn, and return the check value of that turn."""
         disk, file = self._disk, self._file
         size = end = disk.size(file)
         tail = b""
-        while (line_end := tail.rfind(b"\n")) < 0 and end > 0 and len(tail) <= MOST_LINE_BYTES:
+        while (whole := end_of_turns(tail)) == 0 and end > 0 and len(tail) <= 2 * MOST_LINE_BYTES:
             begin = max(0, end - BLOCK)
             tail, end = read_part(disk, file, end - begin, begin) + tail, begin
-        whole = end + line_end + 1
-        check = CHECK.fullmatch(read_part(disk, file, CHECK_BYTES, max(0, whole - 1 - CHECK_BYTES)))
-        if line_end < 0 or check is None:
+        if not whole:
             raise JournalError(
                 f"{self._path}: its last line has no check value; `ashtune report {self._path.parent}` says more"
             )
-        if whole < size:
-            disk.truncate(file, whole)
-        return int(check[1], 16)
+        if end + whole < size:
+            disk.truncate(file, end + whole)
+        return int(tail[whole - 11 : whole - 3], 16)
 
     def _refusal(self, error: OSError) -> JournalError:
         return JournalError(

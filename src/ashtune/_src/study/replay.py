@@ -14,12 +14,12 @@ from pathlib import Path
 from ashtune._src.core.errors import JournalError, SettingsError
 from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn, WorkerLost
 from ashtune._src.core.jobs import TrialId
-from ashtune._src.core.observer import Observer, Observers
+from ashtune._src.core.observer import Observer, Observers, Told
 from ashtune._src.core.orders import Followed, TrialFailed, TrialPromoted, Verdict
 from ashtune._src.study.assignments import NOT_STARTED, Arrivals, Deaths
 from ashtune._src.study.controller import Controller
 from ashtune._src.study.disk import DISK, Disk
-from ashtune._src.study.journal import read_events, unreadable
+from ashtune._src.study.journal import JournalReader, unreadable
 
 MOST_RUNGS = 1 << 15
 MOST_LEFT_OUT = 1 << 18
@@ -66,10 +66,8 @@ class Replay:
             self._on_their_way = {job.trial: job.rung for job in self._controller.unfinished}
 
     def tell(self, events: Iterable[Event], observers: Sequence[Observer]) -> None:
-        """Replay events, and send observers each event with its verdicts and orders."""
-        all_observers = Observers(observers)
-        for event in events:
-            all_observers.tell(event, self.feed(event))
+        """Feed events, and tell observers each event with its verdicts and orders."""
+        Observers(observers).tell([(event, self.feed(event)) for event in events])
 
     def read(self, path: Path, observers: Sequence[Observer], disk: Disk = DISK, *, is_strict: bool = False) -> float:
         """Replay a journal, and send its events to observers; return the time of the last event, 0 without events.
@@ -79,19 +77,23 @@ class Replay:
         Raises:
             JournalError: If a line cannot be read, or cannot follow the lines before it.
         """
-        time, all_observers = 0.0, Observers(observers)
-        for line, event in enumerate(read_events(path, disk), start=2):
+        time, line, feed, all_observers = 0.0, 1, self.feed, Observers(observers)
+        for events, _ in JournalReader(path, disk=disk).read():
+            told: list[Told] = []
             try:
-                followed = self.feed(event)
+                for event in events:
+                    line += 1
+                    told.append((event, feed(event)))
+                    if is_strict and self.difference:
+                        raise JournalError(
+                            f"{path} line {line}: {self.difference}; continue it with the ashtune that wrote it, or "
+                            f"read it with `ashtune report {path.parent}`"
+                        )
             except JournalError as error:
-                raise unreadable(path, line, str(error)) from None
-            if is_strict and self.difference:
-                raise JournalError(
-                    f"{path} line {line}: {self.difference}; continue it with the ashtune that wrote it, or read it "
-                    f"with `ashtune report {path.parent}`"
-                )
-            all_observers.tell(event, followed)
-            time = event.time
+                raise (error if self.difference else unreadable(path, line, str(error))) from None
+            finally:
+                all_observers.tell(told)
+            time = events[-1].time
         return time
 
     @property

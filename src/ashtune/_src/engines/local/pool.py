@@ -198,10 +198,14 @@ class ProcessPool:
         try:
             for body in (bodies := worker.reader.take(worker.process.read())):
                 message = self._decoder.decode(body)
-                if complaint := self._complaint(worker, message):
+                if type(message) is JobFinished and message.worker == worker.number and worker.workload.finish(message):
+                    self._in_vain = 0
+                    self._begin_next(worker)
+                elif complaint := self._complaint(worker, message):
                     raise EngineError(complaint)
+                else:
+                    self._note(worker, message)
                 messages.append(message)
-                self._note(worker, message)
                 if worker.is_leaving and _ends_a_job(message):
                     return [*messages, self._dismiss(worker)]
         except EOFError:
