@@ -1,8 +1,6 @@
 """What a user may give as a space, and what is said when it does not fit."""
 
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -125,14 +123,3 @@ def test_numpy_numbers_are_taken_as_plain_ones() -> None:
     space = Space.parse({"n": (np.int64(1), np.int64(3)), "c": [np.float64(0.5), np.str_("a"), np.bool_(True)]})
     assert {name: str(column) for name, column in space.columns.items()} == {"n": "1 .. 3", "c": "0.5, a, True"}
     assert {type(choice) for choice in space.columns["c"].choices or []} == {float, str, bool}
-
-
-def test_importing_the_search_imports_no_numpy_and_a_dict_is_drawn_from_without_configspace_and_scipy() -> None:
-    code = (
-        "import sys, ashtune.searches as s; print('numpy' in sys.modules)\n"
-        "space = s.Space.parse({'x': (0.0, 1.0), 'n': (1, 9), 'c': ['a', 'b']})\n"
-        "print(len(s.Random().build(space, 0).configuration(0)))\n"
-        "print(sorted({'scipy', 'ConfigSpace'} & set(sys.modules)))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "False\n3\n[]\n"

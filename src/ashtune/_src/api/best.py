@@ -1,6 +1,6 @@
 """The best trials of a study, with their configuration, metrics and saved model."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from ashtune._src.core.numbers import number_text, value_text
 from ashtune._src.core.order import preferred
 from ashtune._src.core.plaintext import error_line, visible
 from ashtune._src.driver.goal import weights_of
-from ashtune._src.reports.page.html import escaped
 from ashtune._src.study.checkpoints import FOLDER, SAVED, flaw_of, read_saved
 from ashtune._src.study.disk import DISK
 from ashtune._src.study.objective_file import NAME
@@ -108,17 +107,18 @@ class Top(list[Best]):
 
     def _repr_html_(self) -> str:
         """Return an HTML table, for a notebook."""
+        from ashtune._src.reports.page.html import escaped
+
         metrics = {name: None for best in self for name in best.metrics}
         names = {name: None for best in self for name in best.config}
         head = "".join(f"<th>{escaped(name)}</th>" for name in ("trial", "resource", *metrics, *names, "origin"))
-        rows = "".join(f"<tr>{''.join(self._cells(best, metrics, names))}</tr>" for best in self)
-        return f"<table><tr>{head}</tr>{rows}</table>"
+        rows = ("".join(f"<td>{escaped(text)}</td>" for text in self._cells(best, metrics, names)) for best in self)
+        return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
-    def _cells(self, best: Best, metrics: Iterable[str], names: Iterable[str]) -> Iterator[str]:
+    def _cells(self, best: Best, metrics: Iterable[str], names: Iterable[str]) -> Iterable[str]:
         numbers = (number_text(best.metrics[name], 6) if name in best.metrics else "" for name in metrics)
         values = (value_text(best.config.get(name, "")) for name in names)
-        cells = (str(best.trial), f"{best.resource:,}", *numbers, *values, best.origin)
-        return (f"<td>{escaped(text)}</td>" for text in cells)
+        return str(best.trial), f"{best.resource:,}", *numbers, *values, best.origin
 
 
 class Front(Top):

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ashtune._src.api.warm_start import known_results
 from ashtune._src.core import process
 from ashtune._src.core.checks import MOST_NAME, MOST_WHOLE, refuse
 from ashtune._src.core.errors import FunctionChanged, ObjectiveError, SettingsError, StudyError
@@ -152,6 +151,8 @@ def _known(
         return known, [] if source is None else [one_line(line)]
     if source is None:
         return [], []
+    from ashtune._src.api.warm_start import known_results
+
     warm_start = known_results(source, space, goal, top=ladder.rungs[-1], unit=options["resource"])
     if not search.has_proposer:
         kind = SEARCHES.record(search)["kind"]

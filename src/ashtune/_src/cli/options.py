@@ -26,7 +26,7 @@ def add(
     """
     from ashtune._src.core.options import options_of
 
-    is_asked_for_help = getattr(parser, "is_asked_for_help", True)  # importing the texts takes a quarter of a second
+    is_asked_for_help = getattr(parser, "is_asked_for_help", True)  # importing the texts takes 40 ms
     said = help_texts(kind) if is_asked_for_help else {}
     group = parser.add_argument_group(title or str(kind.__doc__).partition(".")[0])
     for name, (_, option) in options_of(kind).items():

@@ -25,12 +25,10 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "-- python train.py --rate {rate} --epochs {target}",
     )  # fmt: skip
     parser.add_argument(
-        "--space",
-        default="space",
-        metavar="SPACE",
+        "--space", default="space", metavar="SPACE",
         help="NAME in FILE or FILE:NAME of the space (or of a function that returns it), or a .json file: an object as "
         '{"rate": {"low": 1e-4, "high": 0.1, "log": true}, "width": [16, 32]}, or one of ConfigSpace; default: space',
-    )
+    )  # fmt: skip
     parser.add_argument(
         "--metric", required=True, type=parse.names, metavar="NAME",
         help="the reported metric that counts, or several, as accuracy,latency",

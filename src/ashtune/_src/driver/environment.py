@@ -4,13 +4,12 @@ Rule: the description contains no environment variable, no value of a command-li
 program given with ``-c``, because these may contain secrets.
 """
 
-import importlib.metadata
 import os
 import platform
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -124,9 +123,9 @@ def _memory() -> str:
         return ""
 
 
-def _versions() -> list[str]:
-    versions = []
+def _versions() -> Iterator[str]:
+    from importlib import metadata  # slow to import
+
     for name in LIBRARIES:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            versions.append(f"{name} {importlib.metadata.version(name)}")
-    return versions
+        with suppress(metadata.PackageNotFoundError):
+            yield f"{name} {metadata.version(name)}"

@@ -24,7 +24,6 @@ from ashtune._src.core.observer import Exporter, ObservedStudy, Observer, Observ
 from ashtune._src.core.parts import Names
 from ashtune._src.core.plaintext import error_line, shown
 from ashtune._src.engines.awake import AwakeClock
-from ashtune._src.reports.csv_log import CsvLog
 from ashtune._src.reports.terminal.text import write
 from ashtune._src.study.controller import Controller
 from ashtune._src.study.disk import Disk
@@ -43,7 +42,7 @@ MOST_WAITING = 1_000_000
 OBSERVERS: Names[Observer] = Names(
     "observer",
     {
-        "csv": CsvLog,
+        "csv": "ashtune._src.reports.csv_log:CsvLog",
         "mlflow": "ashtune.integrations.mlflow:MLflowTracker",
         "optuna": "ashtune.integrations.optuna:OptunaLog",
         "tensorboard": "ashtune.integrations.tensorboard:TensorBoardTracker",

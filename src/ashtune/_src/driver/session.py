@@ -354,6 +354,8 @@ class Session:
                 requests=None if inbox is None else self._control(inbox, workers, count),
             )
             try:
+                import numpy.random  # noqa: F401 - to draw the first trial; here, the workers start at the same time
+
                 yield drive
             finally:
                 if self._is_own_process:

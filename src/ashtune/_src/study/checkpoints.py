@@ -18,9 +18,7 @@ import io
 import os
 import pickle
 import re
-import shutil
 import struct
-import tempfile
 import time
 import zlib
 from collections.abc import Callable
@@ -247,6 +245,8 @@ class CheckpointWriter:
                 if self._earlier:  # a resumed trial must not find an empty folder
                     raise self._unread(error) from None
                 self._note(error)
+                import tempfile
+
                 self._elsewhere = tempfile.mkdtemp(prefix="ashtune-")
             self._at_opening = self._at_rung = self._contents()
         return Path(self._elsewhere or self._unfinished_folder)
@@ -326,7 +326,7 @@ class CheckpointWriter:
         """Delete all files that were written since the last commit."""
         if self._at_opening is not None:
             if self._elsewhere:
-                shutil.rmtree(self._elsewhere, ignore_errors=True)
+                delete(DISK, self._elsewhere)
                 self._elsewhere = ""
             else:
                 delete(self._disk, self._unfinished_folder)

@@ -15,7 +15,6 @@ executed only if the driver deletes its file before the sender.
 import errno
 import os
 import re
-import secrets
 import stat
 import time
 from collections.abc import Iterator
@@ -176,7 +175,7 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
         StudyError: If the driver refuses the command, or does not answer.
     """
     folder = _open_folder(directory / NAME)
-    name = f"{time.time_ns():020d}-{secrets.token_hex(8)}"
+    name = f"{time.time_ns():020d}-{os.urandom(8).hex()}"
     try:
         try:
             _write(folder, name + _UNFINISHED, msgspec.json.encode(command))

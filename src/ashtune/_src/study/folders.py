@@ -7,7 +7,6 @@ path that the user gives may be a link.
 
 import os
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -134,8 +133,10 @@ class ScratchDirectory:
     def folder(self) -> Path:
         """Return the temporary folder; make the folder if necessary."""
         if self._folder is None:
+            import tempfile
+
             ours = f"ashtune-{os.uname().nodename}-"
-            _delete_those_of_the_dead(ours)
+            _delete_those_of_the_dead(Path(tempfile.gettempdir()), ours)
             self._folder = Path(tempfile.mkdtemp(prefix=f"{ours}{os.getpid()}-"))
         return self._folder
 
@@ -177,8 +178,8 @@ def temporary_folder() -> Iterator[Path]:
         scratch.delete()
 
 
-def _delete_those_of_the_dead(prefix: str) -> None:
-    for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+def _delete_those_of_the_dead(temporary: Path, prefix: str) -> None:
+    for folder in temporary.glob(f"{prefix}*"):
         pid = folder.name.removeprefix(prefix).partition("-")[0]
         with suppress(FileNotFoundError):
             if pid.isdecimal() and not _lives(int(pid)) and folder.lstat().st_uid == os.geteuid():

@@ -7,8 +7,9 @@ import math
 import os
 import sys
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Self, TextIO, cast
+from typing import TYPE_CHECKING, Any, Self, TextIO, cast
 
 from ashtune._src.analysis.expected import estimate
 from ashtune._src.analysis.loading import StudyInfo
@@ -18,6 +19,9 @@ from ashtune._src.core.observer import Observer
 from ashtune._src.core.plaintext import visible
 from ashtune._src.reports.tables import place_of_best
 from ashtune._src.reports.terminal.text import Visible, as_html, as_text, is_a_terminal, write
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 FRAME_SECONDS = 0.19  # just below the loop's tick, so that every tick draws
 LINE_SECONDS = 5.0
@@ -59,22 +63,23 @@ class LiveDisplay(Display):
     """Shows the study as a frame on a terminal. The frame is redrawn at every tick and removed at the end."""
 
     def __init__(self, tally: Tally, info: StudyInfo, stream: TextIO) -> None:
+        super().__init__(tally, info, FRAME_SECONDS)
+        self._stream = stream
+
+    @cached_property
+    def _live(self) -> "Live":
         from rich.console import Console
         from rich.live import Live
 
         from ashtune._src.reports.terminal.frame import Frame
 
-        super().__init__(tally, info, FRAME_SECONDS)
-        console = Console(file=cast("TextIO", _Whole(stream)), highlight=False, markup=False, emoji=False)
-        own, frame = sys.stdout.isatty(), Visible(Frame(tally, info))
-        self._live = Live(frame, console=console, auto_refresh=False, transient=True, redirect_stdout=own)
+        console = Console(file=cast("TextIO", _Whole(self._stream)), highlight=False, markup=False, emoji=False)
+        own, frame = sys.stdout.isatty(), Visible(Frame(self._tally, self._info))
+        return Live(frame, console=console, auto_refresh=False, transient=True, redirect_stdout=own)
 
     def _show(self) -> None:
+        self._live.start()  # does nothing at later frames
         self._live.refresh()
-
-    def __enter__(self) -> Self:
-        self._live.start(refresh=True)
-        return self
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
