@@ -5,7 +5,10 @@ from the optimum. First 90 trials of one training step each; then 12 seconds on 
 27 epochs that compute for 10 ms each and come closer to the function's value (loss + 1 / epoch - 1 / 27). Optuna's TPE
 trains every trial to the end, in two processes that share a journal where the time is limited.
 
-    python benchmarks/first_use.py [--seeds 10] [--trials 90] [--seconds 12] [--json FILE]
+First of all the start: from ``python tune.py`` to the first result of the function, which returns at once; and the
+processor time of all processes until a study of six trials has ended, beside that of ``ashtune report`` for this study.
+
+    python benchmarks/first_use.py [--starts 10] [--seeds 10] [--trials 90] [--seconds 12] [--json FILE]
 
 Wants Optuna, and a quiet machine.
 """
@@ -13,14 +16,21 @@ Wants Optuna, and a quiet machine.
 import argparse
 import math
 import multiprocessing
+import os
+import resource
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import ashtune
 from ashtune._src.search.origins import Sort, sort_of
+from ashtune._src.study.journal import NAME, read_events
+from ashtune.events import JobFinished, SessionStarted
 from table import show
 
 SPACE = {"x": (-5.0, 10.0), "y": (0.0, 15.0), "idle": (0.0, 1.0)}
@@ -31,6 +41,23 @@ SEARCHES: dict[str, dict[str, Any]] = {
     "random": {"search": "random"},
     "GP(ahead=0)": {"search": ashtune.GP(ahead=0)},
 }
+OURS = """
+import ashtune
+def returns(trial):
+    return trial["x"] ** 2 + trial["y"]
+space = {"x": (-5.0, 10.0), "y": (0.0, 15.0), "idle": (0.0, 1.0)}
+options = dict(trials=6, max_resource=1, workers=2, directory="study", quiet=True)
+ashtune.tune(returns, space, metric="loss", mode="min", **options)
+"""
+OPTUNAS = """
+import time, optuna
+def returns(trial):
+    trial.suggest_float("idle", 0.0, 1.0)
+    return trial.suggest_float("x", -5.0, 10.0) ** 2 + trial.suggest_float("y", 0.0, 15.0)
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+show = lambda study, trial: print(time.time()) if trial.number == 0 else None
+optuna.create_study().optimize(returns, n_trials=6, callbacks=[show])
+"""
 Outcome = tuple[float, float, int, float]
 """Distance from the optimum, seconds, trials, and the part of them that the model proposed."""
 
@@ -125,14 +152,55 @@ def _optimize(seed: int, journal: str, seconds: float) -> None:
     _optuna(seed, journal).optimize(_suggested(EPOCHS * EPOCH_SECONDS), timeout=seconds)
 
 
+def start(command: list[str], folder: str) -> tuple[float, float, float]:
+    """Run a command, and return the seconds to its first result and to its end, and its processor time."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    ended, after = time.time(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    first = ended
+    if command[-1] == OPTUNAS:
+        first = float(done.stdout)
+    elif command[-1] == OURS:
+        events = list(read_events(Path(folder, "study", NAME)))
+        session = next(event for event in events if isinstance(event, SessionStarted))
+        result = next(event for event in events if isinstance(event, JobFinished))
+        first = session.unix_time + result.time - session.time
+    processor = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return first - began, ended - began, processor
+
+
+def show_starts(starts: int) -> None:
+    """Show the time from the start of a script to its first result, the lowest and the median of several runs."""
+    commands = {
+        "ashtune, two workers": ["-c", OURS],
+        "Optuna's TPE": ["-c", OPTUNAS],
+        "ashtune report": ["-m", "ashtune", "report", "study"],
+    }
+    taken: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
+    for _ in range(starts):
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+            for name, command in commands.items():
+                taken[name].append(start([sys.executable, *command], folder))
+    rows = []
+    for name, times in taken.items():
+        firsts, ends, processors = zip(*times, strict=True)
+        rows.append([name, min(firsts), statistics.median(firsts), min(ends), min(processors)])
+    columns = ["command", "first result, lowest", "median", "end, lowest", "processor, lowest"]
+    show(f"Seconds from the start of a process to its first result, {starts} starts in turns", columns, rows)
+
+
 def main() -> None:
-    """Run all of them, and show a table for trials and one for seconds."""
+    """Run all of them, and show a table for starts, one for trials and one for seconds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--starts", type=int, default=10, help="0: leave out the table of starts")
     parser.add_argument("--seeds", type=int, default=10, help="by trials; half as many by seconds")
     parser.add_argument("--trials", type=int, default=90, help="0: leave out the table by trials")
     parser.add_argument("--seconds", type=float, default=12.0, help="0: leave out the table by seconds")
     parser.add_argument("--json", metavar="FILE")
     given = parser.parse_args()
+    if given.starts:
+        show_starts(given.starts)
     for trials, seconds in ((given.trials, 0.0), (0, given.seconds)):
         if not trials and not seconds:
             continue
