@@ -8,6 +8,7 @@ A figure is the lowest tenth of the segments of 1,000 jobs, since these machines
 from further runs with a timer around each layer, which costs about 0.3 us a call; so its sum is above the total.
 
     python benchmarks/driver_cost.py [--jobs 40000] [--workers 2,64,1000] [--searches random,default] [--layers]
+        [--json FILE]
 """
 
 import sys
