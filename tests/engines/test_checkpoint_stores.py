@@ -32,6 +32,8 @@ class Delayed:
     def put(self, rank: int, item: Any) -> None:
         self.under_way.append((rank, item))
 
+    put_chunks = put
+
 
 class TestMessages(CheckpointStoreSuite):
     @pytest.fixture

@@ -22,16 +22,13 @@ def test_a_driver_sleeps_where_waking_and_waiting_cost_least_together(clock: lis
         clock[0] += gap
         polling.heard()
     pause = polling.pause()
-
-    def cost(sleep: float) -> float:
-        return WAKE_SECONDS / sleep + sleep / (2 * gap)
-
-    assert cost(pause) <= min(cost(pause * 0.9), cost(pause * 1.1))
-    assert pause == pytest.approx(math.sqrt(2 * gap * WAKE_SECONDS), rel=1e-3)
+    costs = [WAKE_SECONDS / sleep + sleep / (2 * gap) for sleep in (pause, pause * 0.9, pause * 1.1)]
+    assert costs[0] == min(costs)
 
 
-def test_a_driver_never_sleeps_longer_than_the_longest(clock: list[float]) -> None:
-    polling = Polling(longest=0.01)
+@pytest.mark.parametrize("is_for_an_answer", [False, True])
+def test_nobody_sleeps_longer_than_the_longest(clock: list[float], is_for_an_answer: bool) -> None:
+    polling = Polling(longest=0.01, is_for_an_answer=is_for_an_answer)
     clock[0] += 3600
     assert polling.pause() == pytest.approx(0.01)
     polling.heard()
@@ -49,9 +46,10 @@ def test_dense_traffic_is_looked_at_at_once(clock: list[float]) -> None:
     assert polling.pause() >= SHORTEST_SLEEP
 
 
-def test_a_rank_sleeps_a_share_of_the_time_waited(clock: list[float]) -> None:
-    waiting = Polling(longest=0.02, is_for_an_answer=True)
-    clock[0] += 0.5
-    assert waiting.pause() == pytest.approx(0.01)
-    clock[0] += 10
-    assert waiting.pause() == 0.02
+@pytest.mark.parametrize("wait", [0.01, 0.1, 1.0])
+def test_a_rank_wakes_and_oversleeps_at_less_than_twice_the_least_cost(clock: list[float], wait: float) -> None:
+    waiting, wakes, began = Polling(longest=0.02, is_for_an_answer=True), 0, clock[0]
+    while clock[0] < began + wait:
+        clock[0] += (pause := max(SHORTEST_SLEEP, waiting.pause()))
+        wakes += 1
+    assert wakes * WAKE_SECONDS + pause / 2 <= 2 * math.sqrt(2 * wait * WAKE_SECONDS)

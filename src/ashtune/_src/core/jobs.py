@@ -144,6 +144,8 @@ class Goal(Objective, frozen=True, omit_defaults=True):
     @property
     def metrics(self) -> tuple[str, ...]:
         """The metrics that each trial must report, without duplicates."""
+        if self.is_plain:
+            return (self.metric,)
         names = [each.metric for each in self.objectives] + [each.metric for each in self.constraints]
         return tuple(dict.fromkeys(names))
 

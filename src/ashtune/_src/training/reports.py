@@ -21,14 +21,12 @@ class Reports:
     def __init__(self, goal: Goal) -> None:
         self._goal = goal
         self._reports: Curve = []
-        self.needed = tuple(goal.metrics)
+        self.needed = goal.metrics
         """The metrics that must be in every report."""
         self.metric = goal.metric
         """The name of the study's metric, or of the first metric if there are several."""
         self.mode = goal.mode
         """The mode of this metric, "max" or "min"."""
-        self.right = _right(self.needed)
-        """An example of a correct call of ``trial.report``."""
         self.last_resource = -1
         """The resource of the last report; -1 without a report."""
 
@@ -86,6 +84,11 @@ class Reports:
         last = self._reports[-1][1]
         differing = (name for name in self.needed if name in returned and _number(name, returned[name]) != last[name])
         return next(differing, "")
+
+    @property
+    def right(self) -> str:
+        """An example of a correct call of ``trial.report``."""
+        return _right(self.needed)
 
     @property
     def curve(self) -> Curve:

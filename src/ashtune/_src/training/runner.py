@@ -20,7 +20,7 @@ from ashtune._src.training.messages import Assignment, Mailbox, Setup, Shutdown,
 from ashtune._src.training.objectives import Objective
 from ashtune._src.training.outcomes import Outcomes
 from ashtune._src.training.stateful import StatefulObjects
-from ashtune._src.training.trial import Trial, being_trained
+from ashtune._src.training.trial import CURRENT_TRIAL, Trial
 
 
 class Runner(Protocol):
@@ -119,20 +119,22 @@ class TrialRunner:
         If the function has forked, a child process that returns from the function is ended.
         """
         own_pid = process.pid
+        token = CURRENT_TRIAL.set(trial)
         try:
-            with being_trained(trial):
-                try:
-                    returned = self._objective(trial)
-                except CheckpointUnread:
-                    if not (job.begin_again() and writer.forget_earlier()):
-                        raise
-                    objects.forget()
-                    returned = self._objective(trial)
+            try:
+                returned = self._objective(trial)
+            except CheckpointUnread:
+                if not (job.begin_again() and writer.forget_earlier()):
+                    raise
+                objects.forget()
+                returned = self._objective(trial)
         except BaseException:
             if process.pid != own_pid:
                 traceback.print_exc()
                 _leave(1)
             raise
+        finally:
+            CURRENT_TRIAL.reset(token)
         if process.pid != own_pid:
             _leave(0)
         objects.save()

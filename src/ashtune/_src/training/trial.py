@@ -1,7 +1,6 @@
 """The trial that is passed to the training function."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
@@ -206,7 +205,7 @@ class Trial:
         return self._checkpoint.directory()
 
 
-_current: ContextVar[Trial | None] = ContextVar("ashtune_trial", default=None)
+CURRENT_TRIAL: ContextVar[Trial | None] = ContextVar("ashtune_trial", default=None)
 """A context variable, so that each thread that trains has its own trial."""
 
 
@@ -232,7 +231,7 @@ def current_trial() -> Trial | None:
         >>> study.best.resource
         9
     """
-    trial = _current.get()
+    trial = CURRENT_TRIAL.get()
     if trial is not None:
         trial._is_asked_for = True
     return trial
@@ -240,15 +239,5 @@ def current_trial() -> Trial | None:
 
 def is_asked_for() -> bool:
     """Return whether the running training function has called :func:`current_trial`."""
-    trial = _current.get()
+    trial = CURRENT_TRIAL.get()
     return trial is not None and trial._is_asked_for
-
-
-@contextmanager
-def being_trained(trial: Trial) -> Iterator[None]:
-    """Make a trial the current trial within the block."""
-    token = _current.set(trial)
-    try:
-        yield
-    finally:
-        _current.reset(token)

@@ -53,7 +53,7 @@ class RankLink:
         seconds = max(setup.progress_seconds, step / PROGRESS_A_SECOND)
         for rank, place in self._place_of.items():
             if opening.carries_checkpoints:
-                self._transport.put(rank, self._sender.chunks(Path(setup.objective).name))
+                self._transport.put_chunks(rank, self._sender.chunks(Path(setup.objective).name))
             own = msgspec.structs.replace(setup, worker=WorkerId(setup.worker + place), progress_seconds=seconds)
             self._transport.put(rank, msgspec.structs.replace(opening, setup=own))
         self._transport.flush()

@@ -191,7 +191,7 @@ class CheckpointLocations:
         ranks = self._ranks.setdefault((trial, resource), set())
         if peer not in ranks:
             ranks.add(peer)
-            self._transport.put(peer, self._sender.chunks(f"{FOLDER}/{trial}.{resource}"))
+            self._transport.put_chunks(peer, self._sender.chunks(f"{FOLDER}/{trial}.{resource}"))
 
     def discard(self, trial: TrialId, resource: int, peers: Iterable[int]) -> None:
         """Delete a checkpoint from the study's directory, and its copies on the ranks in ``peers``."""
@@ -221,7 +221,7 @@ class RankFiles:
                 self._profile = path_of(worker)
             case JobFinished(checkpoint=int()) | TrialReleased(checkpoint=int()) | JobPaused(checkpoint=int()):
                 path = f"{FOLDER}/{message.trial}.{message.resource}"
-                self._transport.put(DRIVER, self._sender.chunks(path))
+                self._transport.put_chunks(DRIVER, self._sender.chunks(path))
             case _:
                 pass
 
@@ -235,8 +235,8 @@ class RankFiles:
         """Send the part of the worker's log that has not been sent yet."""
         while self._log and (data := self._sender.growth(self._log, self._sent)):
             self._sent += len(data)
-            self._transport.put(DRIVER, iter([Chunk(self._log, data, appended=True)]))
+            self._transport.put_chunks(DRIVER, iter([Chunk(self._log, data, appended=True)]))
 
     def _send_profile(self) -> None:
         if self._profile:
-            self._transport.put(DRIVER, self._sender.chunks(self._profile))
+            self._transport.put_chunks(DRIVER, self._sender.chunks(self._profile))

@@ -130,6 +130,7 @@ def _shared_directory(opening: Opening) -> Path:
 
 
 BUSY_SECONDS = 0.05
+IDLE_SECONDS = 0.002
 LOG_SECONDS = 1.0
 
 
@@ -143,7 +144,7 @@ class WorkerRelay:
         self._inbox = inbox
         self._files = RankFiles(world.transport, directory) if opening.carries_checkpoints else None
         self._checkpoints = Checkpoints(directory)
-        self._next_log = 0.0
+        self._next_log = self._next_listening = 0.0
         self._pool = ProcessPool(
             opening.setup,
             directory / "logs",
@@ -169,10 +170,8 @@ class WorkerRelay:
                 if self._pool.are_busy:
                     messages = self._pool.wait(BUSY_SECONDS)
                 else:
-                    messages = self._pool.wait(0)
-                    if not messages:
-                        self._inbox.rest()
-                        messages = self._pool.wait(0)
+                    self._inbox.rest()
+                    messages = self._listen_to_the_idle()
                 if messages:
                     self._inbox.expect_an_answer()
                 for message in messages:
@@ -187,6 +186,13 @@ class WorkerRelay:
             self._pool.close()
             if self._files is not None:
                 self._files.send_the_rest()
+
+    def _listen_to_the_idle(self) -> list[WorkerMessage]:
+        """Return the messages of a worker without a job: it can only join or die, so ask the system rarely."""
+        if (now := time.monotonic()) < self._next_listening:
+            return []
+        self._next_listening = now + IDLE_SECONDS
+        return self._pool.wait(0)
 
     def _pass_on(self, message: WithinStudy) -> None:
         match message:
@@ -212,6 +218,7 @@ class RankChannel:
         self._checkpoints = Checkpoints(directory)
         self._files = RankFiles(world.transport, directory) if opening.carries_checkpoints else None
         self._waiting: deque[ToWorker] = deque([opening.setup])
+        self._is_drained = False  # known without another probe
 
     def send(self, message: FromWorker) -> None:
         """Send a message to the driver."""
@@ -236,22 +243,23 @@ class RankChannel:
             Unsure: When an exception interrupted the receiving of messages.
         """
         while not self._waiting:
-            self._take_whole()
-            if not self._waiting:
+            try:
+                self._take()
+            except Shutdown:
+                raise
+            except BaseException as error:
+                raise Unsure from error
+            self._is_drained = bool(self._waiting)
+            if not self._is_drained:
                 self._inbox.rest()
-
-    def _take_whole(self) -> None:
-        try:
-            self._take()
-        except Shutdown:
-            raise
-        except BaseException as error:
-            raise Unsure from error
 
     def poll(self) -> ToWorker | None:
         """Return the driver's next message, or None if no message has arrived."""
         if not self._waiting:
-            self._take()
+            if self._is_drained:  # wait() has just received everything; the next call looks for newer messages
+                self._is_drained = False
+            else:
+                self._take()
         return self._waiting.popleft() if self._waiting else None
 
     def _take(self) -> None:
