@@ -259,22 +259,20 @@ class DistributedWorkers:
 
     def _complaint(self, number: int, peer: Peer, message: WorkerMessage) -> str:
         """Return an error message if this peer's worker cannot have sent ``message``, otherwise an empty string."""
+        if message.worker == peer.worker:
+            return peer.workload.complaint(message)
         if isinstance(message, WorkerJoined) and peer.worker is None:
             is_its_own = message.worker not in self._joined and self._link.may_join(number, message.worker)
             return "" if is_its_own else f"worker {message.worker} joins"
-        if message.worker != peer.worker:
-            is_before_joining = peer.worker is None and isinstance(message, Broken | WorkerLost)
-            return "" if is_before_joining else f"it speaks as worker {message.worker}"
-        return peer.workload.complaint(message)
+        is_before_joining = peer.worker is None and isinstance(message, Broken | WorkerLost)
+        return "" if is_before_joining else f"it speaks as worker {message.worker}"
 
     def _as_kept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
         """Return the message; if its checkpoint cannot be stored, replace the checkpoint by an error message."""
-        match message:
-            case JobFinished(checkpoint=int()) | JobPaused(checkpoint=int()) | TrialReleased(checkpoint=int()):
-                if why := self._store.put(peer, message.trial, message.resource):
-                    return msgspec.structs.replace(message, checkpoint=None, problem=f"checkpoint not saved: {why}")
-            case _:
-                pass
+        if not isinstance(message, JobFinished | JobPaused | TrialReleased) or message.checkpoint is None:
+            return message
+        if why := self._store.put(peer, message.trial, message.resource):
+            return msgspec.structs.replace(message, checkpoint=None, problem=f"checkpoint not saved: {why}")
         return message
 
     def _note(self, number: int, peer: Peer, message: WorkerMessage) -> None:

@@ -271,7 +271,7 @@ class CheckpointWriter:
 
         Return None if nothing was written, since the files of the earlier checkpoint do not contain the later training.
         """
-        if self._not_saved:
+        if self._not_saved or not (self._has_saved or self._at_opening is not None):
             return None
         try:
             return self._commit(self._checkpoints.of(self._trial, resource))
@@ -282,8 +282,6 @@ class CheckpointWriter:
     def _commit(self, final: str) -> int | None:
         disk = self._disk
         if self._at_opening is None:
-            if not self._has_saved:
-                return None
             is_synced = self._clock() - self._began >= SYNC_SECONDS
             if is_synced:
                 sync_file(disk, self._unfinished_file)

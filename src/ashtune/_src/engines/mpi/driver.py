@@ -74,10 +74,7 @@ class RankLink:
 
     def receive(self) -> list[tuple[int, Content]]:
         """Return the new messages. Files that a rank sent before a message are written before this call returns."""
-        contents: list[tuple[int, Content]] = []
-        for arrived in self._transport.collect():
-            contents += [(arrived.source, content) for content in self._read(arrived)]
-        return contents
+        return [(arrived.source, content) for arrived in self._transport.collect() for content in self._read(arrived)]
 
     def _read(self, arrived: Arrived) -> Iterable[Content]:
         if arrived.kind not in (CHUNK, ENVELOPE) or arrived.source in self._world.lost:
