@@ -79,9 +79,8 @@ class ObserverThread(Observer):
         self._takes_batches = type(observer).batch is not Observer.batch
         self._name = type(observer).__name__
         self._steps: list[_Step] = []
-        self._queue: SimpleQueue[list[_Step] | None] = SimpleQueue()
-        self._waiting = 0
-        self._done = 0
+        self._queue: SimpleQueue[tuple[list[_Step], int] | None] = SimpleQueue()
+        self._collected = self._done = 0  # events and reports, without those of the past
         self._is_dropped = False
         self._is_over = False  # whether the study is over
         self._past_steps = 0  # 1 when ``begin`` has returned, then 1 more for each event of the past
@@ -111,29 +110,29 @@ class ObserverThread(Observer):
         """Collect events; an observer that takes no batches may be dropped between two of them."""
         tell = self._observers.tell
         self._steps += [(tell, told)] if self._takes_batches else [(tell, (each,)) for each in told]
+        self._collected += len(told)
 
     def progress(self, progress: Progress) -> None:
         """Collect a report."""
         self._steps.append((self._observers.progress, progress))
+        self._collected += 1
 
     def tick(self, now: float) -> None:
         """Hand all that was collected to the thread."""
         steps, self._steps = self._steps, []
         if self._is_dropped:
             return
-        self._waiting += len(steps)
-        if self._waiting - self._done > MOST_WAITING:
-            self._drop(f"it is {self._waiting - self._done:,} events behind")
+        if self._collected - self._done > MOST_WAITING:
+            self._drop(f"it is {self._collected - self._done:,} events behind")
             return
         steps.append((self._observers.tick, now))
-        self._waiting += 1
-        self._queue.put(steps)
+        self._queue.put((steps, self._collected))
 
     def end(self) -> None:
         """Pass the last collected events to the observer's thread, which ends after these events."""
         self._is_over = True
         if not self._is_dropped:
-            self._queue.put(self._steps)
+            self._queue.put((self._steps, self._collected))
         self._queue.put(None)
 
     def catch_up(self, is_hurried: Callable[[], bool], limit: float) -> None:
@@ -169,12 +168,13 @@ class ObserverThread(Observer):
             self._before.clear()
             self._tell_history()
             self._is_past_over.set()
-            while not self._is_dropped and (steps := self._queue.get()) is not None:
+            while not self._is_dropped and (item := self._queue.get()) is not None:
+                steps, collected = item
                 for method, what in steps:
                     if self._is_dropped:
                         break
                     method(what)
-                self._done += len(steps)
+                self._done = collected
             if not self._is_dropped:
                 self._observer.end()
         except BaseException as error:  # noqa: BLE001 - a user's observer may raise anything, the study continues
