@@ -1,16 +1,16 @@
 """The audit checks whether the rule allowed each promotion, and whether the final results justify the promotion.
 
 Source of the rule: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
-https://arxiv.org/abs/1810.05934, Algorithm 2. If a rung has ``n`` results, the best ``floor(n * kept)`` of these
-results may be promoted, including trials that were promoted before. Of equal results, the result of the earlier trial
-ranks first. Failures count as results and rank last.
+https://arxiv.org/abs/1810.05934, Algorithm 2. If a rung has ``n`` results, its quota is the best ``floor(n * kept)``
+results, where ``kept`` is a fixed share. Trials in the quota may be promoted. A promoted trial still counts in the
+quota. Of equal results, the result of the earlier trial ranks first. Failures count as results and rank last.
 
-Rule 1: the audit computes the trials in the quota itself, and shares only types and the quota's size with the
-schedulers. For studies with several losses, the audit also shares the code that ranks a rung.
+Rule 1: the audit itself computes which trials are in the quota. Of the schedulers' code, the audit uses only types and
+the quota's size. In a study with several losses, the audit and the schedulers rank a rung by the same code.
 Rule 2: a promotion is explained if the trial was within the quota at some moment since its result arrived. A new result
 brings at most one trial into the quota: its own trial, or the best trial outside the quota. An event therefore takes
-O(log n). With several losses, a new result may change all ranks, so a rung is ranked only when one of its trials is
-promoted.
+O(log n). In a study with several losses, a new result may change all ranks, so a rung is ranked only when one of its
+trials is promoted.
 """
 
 import math
@@ -40,13 +40,14 @@ _AS_IT_COMES = (Rule.ALWAYS, Rule.UNKNOWN)
 class RungAudit(msgspec.Struct, frozen=True, kw_only=True):
     """The audit of one rung's promotions.
 
-    ``arrived`` trials have a result or a failure at this rung. The best ``quota`` trials may be promoted, and
-    ``promoted`` trials were promoted. ``unexplained`` lists the promoted trials that were never within the quota, which
-    are faults of the scheduler. ``wrong`` is the number of promoted trials outside the final quota; ``missed`` is the
-    number of trials in the final quota that were not promoted. ``law`` is the expected number of wrong promotions.
-    ``law`` is None if promotion is not asynchronous, if the quota is no fixed share of the results, or if the search
-    has proposed trials. ``correlation`` compares the ranks at this rung with the ranks at the next rung, for the
-    ``pairs`` trials with results at both rungs. ``correlation`` is None if ``pairs`` is below 3.
+    ``arrived`` is the number of trials that have a result or a failure at this rung. ``quota`` is the number of trials
+    that may be promoted, and ``promoted`` is the number of promoted trials. ``unexplained`` lists the promoted trials
+    that were never within the quota; each is a fault of the scheduler. ``wrong`` is the number of promoted trials
+    outside the final quota; ``missed`` is the number of trials in the final quota that were not promoted. ``law`` is
+    the expected number of wrong promotions. ``law`` is None if promotion is not asynchronous, if the quota is no fixed
+    share of the results, or if the search has proposed trials. ``correlation`` is the correlation of the ranks at this
+    rung and at the next rung. ``pairs`` is the number of trials that have results at this and the next rung.
+    ``correlation`` is None if ``pairs`` is below 3.
     """
 
     rung: int
@@ -134,7 +135,7 @@ class Audit(Observer):
         return self._records
 
     def _reach(self, trial: TrialId, number: int) -> None:
-        """Note that a trial trains to a rung. If the trial trained to a lower rung before, the trial was promoted."""
+        """Record that a trial trains to a rung. If the trial trained to a lower rung before, the trial was promoted."""
         if (before := self._reached.get(trial)) is None:
             before = number if self._rule in _AS_IT_COMES else self.scheduler.entry(self._numbering.place(trial))
             self._reached[trial] = before
@@ -143,7 +144,7 @@ class Audit(Observer):
             self._rung(before if self._rule in _AS_IT_COMES else number - 1, trial).promote(trial)
 
     def _rung(self, number: int, trial: TrialId) -> "_AuditedRung":
-        """Return the results at a rung in a trial's bracket, which are the results that the trial competes with."""
+        """Return the results at a rung of all trials in the same bracket as ``trial``."""
         brackets, bracket = self._rungs[number], self.scheduler.bracket(self._numbering.place(trial))
         if bracket not in brackets:
             kind = _AuditedRungOfMany if self._goal.others else _AuditedRung
@@ -183,7 +184,7 @@ class Audit(Observer):
         )
 
     def _losses(self, number: int) -> dict[TrialId, float]:
-        """Return the losses at a rung in all brackets; the first losses in a study with several objectives."""
+        """Return the losses of all brackets at a rung. In a study with several objectives, return the first losses."""
         brackets = self._rungs[number].values()
         return {trial: _number(loss) for bracket in brackets for trial, loss in bracket.losses.items()}
 
@@ -199,12 +200,12 @@ def _number(loss: Any) -> float:
 
 
 def false_promotions(results: int, kept: float) -> float:
-    """Return the expected number of wrong promotions among ``results`` independent results, for large ``results``.
+    """Return an estimate of the expected number of wrong promotions among ``results`` independent results.
 
     The formula assumes that results come in random order, and that each trial is promoted as soon as the rule allows.
     The edge of the quota is treated as a Brownian motion over the remaining results. By the reflection principle, the
-    expected number tends to ``sqrt(pi n p (1 - p) / 2)``. Measured numbers are about 0.7 times the limit at 100
-    results, and 0.87 times the limit at 1,000 (``benchmarks/false_promotions.py``).
+    expected number tends to ``sqrt(pi n p (1 - p) / 2)``. The script ``benchmarks/false_promotions.py`` measured 0.7
+    times the formula's value with 100 results, and 0.87 times with 1,000 results.
     """
     return math.sqrt(math.pi * results * kept * (1 - kept) / 2)
 
@@ -242,14 +243,12 @@ class _AuditedRung:
             self._take(loss, trial)
 
     def remove(self, trial: TrialId) -> None:
-        """Remove a withdrawn trial from the rung."""
         self.promoted.discard(trial)
         self.unexplained.discard(trial)
         if trial in self.losses:
             self._take_out(trial)
 
     def promote(self, trial: TrialId) -> None:
-        """Note that a trial was promoted."""
         self.promoted.add(trial)
         if self._rule is not Rule.UNKNOWN and not self._is_explained(trial):
             self.unexplained.add(trial)
@@ -294,7 +293,7 @@ class _AuditedRung:
 
 
 class _AuditedRungOfMany(_AuditedRung):
-    """An ``_AuditedRung`` for several losses, where keys rank the results, and a new result may change all ranks."""
+    """An ``_AuditedRung`` for several losses. Keys rank the results, and a new result may change all ranks."""
 
     def __init__(self, quota_rule: QuotaRule, rule: Rule) -> None:
         super().__init__(quota_rule, rule)
@@ -321,7 +320,7 @@ class _AuditedRungOfMany(_AuditedRung):
         return trial in self._ever
 
     def _catch_up(self) -> None:
-        """Note the trials that were within the quota after each result that was not checked yet."""
+        """For each result that was not checked yet, record the trials that were within the quota after this result."""
         trials = list(self.losses)
         for count in range(self._looked_at + 1, len(trials) + 1):
             newest, quota = trials[count - 1], self._quota_rule.of(count)
@@ -333,7 +332,7 @@ class _AuditedRungOfMany(_AuditedRung):
         self._looked_at = len(trials)
 
     def _best_of(self, trials: Sequence[TrialId]) -> set[TrialId]:
-        """Return the trials within the quota if only ``trials`` have results; failed trials are left out."""
+        """Return the trials that would be within the quota if only ``trials`` had results, without failed trials."""
         order = ranked((self.losses[trial], trial) for trial in trials)
         return {trial for key, trial in order[: self._quota_rule.of(len(trials))] if max(key) < math.inf}
 

@@ -1,7 +1,7 @@
-"""An observer that records the best result so far, over seconds and over trained epochs.
+"""An observer that records how the best result so far improves with the seconds and with the trained epochs.
 
-Rule: the seconds do not include the time between sessions. Epochs are summed over all trials, without failed jobs,
-whose epochs are unknown.
+Rule: the seconds do not include the time between sessions. Epochs are summed over all trials. The epochs of failed jobs
+are unknown and do not count.
 """
 
 import math
@@ -22,7 +22,7 @@ MOST_RESULTS = 600
 
 
 class Improvement(msgspec.Struct, frozen=True, gc=False):
-    """A result that is better than all earlier results, with the total ``epochs`` of all trials at its arrival."""
+    """A result that is better than all earlier results. ``epochs`` counts all trials' epochs until this result."""
 
     seconds: float
     epochs: int
@@ -33,7 +33,7 @@ class Improvement(msgspec.Struct, frozen=True, gc=False):
 
 
 class BestSoFar(Observer):
-    """Records the best result so far, over all rungs and for each rung.
+    """Records the best result so far at each rung, and the best result so far at any rung.
 
     Args:
         goal: The metric, and which way is better.
@@ -113,7 +113,6 @@ class BestSoFar(Observer):
                 steps.append(step)
 
     def _withdraw(self, trial: TrialId) -> None:
-        """Remove the results of a withdrawn trial."""
         self.results = [result for result in self.results if result.trial != trial]
         if all(step.trial != trial for rung in self._candidates for _, step in rung):
             return

@@ -13,7 +13,8 @@ trainings are unbiased, but the best mean of several configurations is biased ag
 - The winner's estimated mean uses only its repeated values. The estimated mean is shrunk towards the mean of all
   confirmed configurations, because of the noise. The interval is the empirical Bayes interval of Morris, *Parametric
   Empirical Bayes Inference*, JASA 78(381), 1983, with Student's t because the noise is estimated. The method of Morris
-  needs four configurations. For two or three configurations, Bonferroni's wider simultaneous interval is used.
+  needs four configurations. If there are only two or three configurations, Bonferroni's wider simultaneous interval is
+  used.
 
 The script ``benchmarks/confirm.py`` measures how often the winner's interval contains the true mean.
 """
@@ -49,10 +50,10 @@ class Repeated(msgspec.Struct, frozen=True):
 class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
     """The named winner and the estimate of the winner's mean over seeds, in units of the metric.
 
-    ``first`` is the value for which the winner's configuration was chosen; ``values`` are the values of the winner's
-    repeated trainings. ``mean`` estimates the winner's true mean, which lies between ``low`` and ``high`` with
-    probability ``level``. ``low`` and ``high`` are None if there is only one repeated value in total. ``all`` lists all
-    confirmed configurations, the best mean first.
+    ``first`` is the winner's first value. ``values`` are the values of the winner's repeated trainings. ``mean``
+    estimates the winner's true mean, which lies between ``low`` and ``high`` with probability ``level``. ``low`` and
+    ``high`` are None if there is only one repeated value in total. ``all`` lists all confirmed configurations, the best
+    mean first.
     """
 
     trial: TrialId
@@ -95,7 +96,7 @@ class Confirmations:
         return len(self._ended)
 
     def start(self, trial: TrialId, confirmed: BestResult) -> None:
-        """Note that ``trial`` starts to confirm a result. Repetitions of a result at another rung are dropped."""
+        """Record that ``trial`` starts to confirm a result. Repeated values from another rung are deleted."""
         before = self._first.get(confirmed.trial)
         if before is None or before.rung != confirmed.rung:
             self._losses[confirmed.trial] = {}
@@ -108,7 +109,7 @@ class Confirmations:
         self._end(event.trial, self._goal.loss(event.metrics))
 
     def fail(self, trial: TrialId) -> None:
-        """Note that a confirming trial has failed or was withdrawn."""
+        """Record that a confirming trial has failed or was withdrawn."""
         self._end(trial, math.inf)
 
     def _end(self, trial: TrialId, loss: float) -> None:
@@ -118,12 +119,12 @@ class Confirmations:
             self._losses[confirmed.trial][trial] = loss
 
     def winner(self, wanted: Confirm | None, results: int, rung: int) -> BestResult | None:
-        """Return the winner's first result; None if no winner is named yet. See :meth:`named`."""
+        """Return the winner's first result; None if there is no winner yet. See :meth:`named`."""
         named = self.named(wanted, results, rung)
         return None if named is None else self._first[named.trial]
 
     def named(self, wanted: Confirm | None, results: int, rung: int) -> Confirmed | None:
-        """Return the named winner of the confirmations. O(k r).
+        """Return the winner of the confirmations, and the estimate of the winner's mean. O(k r).
 
         Args:
             wanted: How many configurations to confirm, and how many seeds to use for each.
@@ -216,9 +217,8 @@ def interval(
 def t_quantile(probability: float, freedom: int) -> float:
     """Return a quantile of Student's t, with an error up to 0.4 % for probabilities between 0.9 and 0.99.
 
-    Source:
-        Abramowitz and Stegun, *Handbook of Mathematical Functions*, 26.7.5; the closed form for 1 and 2 degrees of
-        freedom.
+    Source: Abramowitz and Stegun, *Handbook of Mathematical Functions*, 26.7.5. For 1 and 2 degrees of freedom, the
+        closed form is used.
     """
     if freedom == 1:
         return math.tan(math.pi * (probability - 0.5))

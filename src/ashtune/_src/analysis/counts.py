@@ -1,4 +1,4 @@
-"""The parts of the tally: groups of failure reasons, and counts and best results of rungs."""
+"""Parts of the tally: groups of failure reasons, and the counts and best results of each rung."""
 
 import math
 import re
@@ -31,10 +31,10 @@ class Group(msgspec.Struct):
 
 
 def without_numbers(reason: str) -> str:
-    """Return a reason with "_" for decimals and trial numbers, so that similar failure reasons become equal.
+    """Replace decimals and trial numbers in a failure reason by "_", so that similar reasons become equal.
 
     Other whole numbers are replaced only in messages of this package, where whole numbers count epochs or bytes. In
-    other messages, a whole number may be an error code, so it is kept. Signal numbers and exit statuses are kept too.
+    messages from other code, a whole number may be an error code. Signal numbers and exit statuses are not replaced.
     """
     reason = _A_DECIMAL.sub("_", reason)
     return _A_NUMBER.sub("_", reason) if _OURS.match(reason) else reason
@@ -71,9 +71,9 @@ BEST_KEPT = 1_000
 class BestResult(msgspec.Struct, frozen=True):
     """A result: the metrics of a trial at a rung.
 
-    ``loss`` is the number that ranks results. ``loss`` is the value of ``as_one()`` in a study with constraints, and
-    the first loss in a study with several objectives. ``violation`` is the amount by which constraints are violated;
-    ``losses`` are the losses of several objectives.
+    ``loss`` is the number that ranks results. In a study with constraints, ``loss`` is the value of ``as_one()``. In a
+    study with several objectives, ``loss`` is the first loss. ``violation`` is the amount by which constraints are
+    violated; ``losses`` are the losses of several objectives.
     """
 
     trial: TrialId
@@ -86,16 +86,17 @@ class BestResult(msgspec.Struct, frozen=True):
 
     @property
     def key(self) -> tuple[Key, TrialId]:
-        """The key that ranks this result, and the trial."""
+        """The key that ranks this result, followed by the trial's number."""
         return (self.violation, *(self.losses or (self.loss,))), self.trial
 
 
 class RungTally:
     """Counts the trials and results of one rung.
 
-    ``arrived`` trials have a result at this rung, and ``promoted`` of these trials were promoted. ``failed`` and
-    ``withdrawn`` trials ended in a job to this rung. ``epochs`` are the units of resource trained in jobs to this rung.
-    Units of failed trials are unknown and do not count.
+    ``arrived`` is the number of trials with a result at this rung, and ``promoted`` is the number of promoted trials.
+    ``failed`` and ``withdrawn`` count the trials that failed or were withdrawn in a job to this rung. ``epochs`` is the
+    resource that all jobs to this rung have trained together. The resource of failed jobs is unknown and does not
+    count.
     """
 
     __slots__ = (
@@ -120,16 +121,16 @@ class RungTally:
 
     @property
     def best(self) -> BestResult | None:
-        """The best result at this rung, without withdrawn trials; of equal results, the result of the earlier trial.
+        """The best result at this rung, without withdrawn trials. If results are equal, the earlier trial is the best.
 
-        In a study with several objectives, the best result is the result of the Pareto front that the weights prefer.
+        In a study with several objectives, the weights choose the best result from the Pareto front.
         """
         front = self.front
         return front[0] if front else None
 
     @property
     def front(self) -> list[BestResult]:
-        """The Pareto front of the results at this rung, the preferred result first; one result for one objective."""
+        """The Pareto front at this rung, the preferred result first. With one objective, the front is one result."""
         if not self._goal.others:
             return self._best[:1]
         if self._front is None:
@@ -148,7 +149,7 @@ class RungTally:
         return next((best for best in self._best if best.trial == trial), None)
 
     def add(self, event: JobFinished) -> None:
-        """Count a result, and store a finite one. O(log n). A rung keeps many, because trials may be withdrawn."""
+        """Count a result; store a finite one. O(log n). A rung stores many results, because trials may be withdrawn."""
         self.arrived += 1
         self.seconds += event.seconds
         self.epochs += event.resource - event.start
@@ -194,7 +195,7 @@ class RungTally:
 
     @property
     def paused(self) -> int:
-        """The number of trials with a result at this rung that were not promoted until now."""
+        """The number of trials that have a result at this rung and are not promoted yet."""
         return self.arrived - self.promoted
 
     @property

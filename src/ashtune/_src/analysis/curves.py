@@ -2,7 +2,7 @@
 
 Rule 1: at most ``4/3 * most`` curves are kept, for any number of trials. The sample has the trials with the smallest
 hashes, so reading a journal again gives the same sample.
-Rule 2: if a curve is kept only from a higher rung on, its earlier part has only the trial's results at rungs.
+Rule 2: if a trial's reports are kept only from a later job on, the curve before this job has only the results at rungs.
 Rule 3: if a trial trained an epoch twice, for example after a kill, only the last value is kept.
 """
 
@@ -25,7 +25,8 @@ MOST = 120
 class Curve(msgspec.Struct, frozen=True):
     """A learning curve: a trial's metric at each resource. A metric value that is not finite becomes NaN.
 
-    ``rung`` is the trial's highest rung with a finite result, or -1. ``loss`` is the loss of the result at ``rung``.
+    ``rung`` is the trial's highest rung with a finite result; -1 if no result is finite. ``loss`` is the loss of the
+    result at ``rung``.
     """
 
     trial: TrialId

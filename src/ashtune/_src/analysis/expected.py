@@ -1,16 +1,17 @@
-"""Forecasts, before and during a study, of the final number of trials at each rung, and of the time left.
+"""Forecasts the final number of trials at each rung, and the time left, before and during a study.
 
 A trial is promoted as soon as it is within the quota, and may leave the quota later. Therefore, more trials than the
-final quota are promoted by the end, especially if late trials are better than early trials. Of ``n`` trials at a rung,
-about ``quota / exponent + c (sqrt(n) - 1)`` are promoted. The first term follows from random draws, where trial ``i``
-is within the quota on arrival with probability ``quota(i) / i``. The constant ``c`` is 0.6 for random draws; for a
-search that learns, ``c`` is 2.3 times the share of trials outside the quota. The forecast of a running study also uses
-its past promotions. The constants come from recorded studies of 30 to 300 trials; ``benchmarks/expected.py`` tests the
-forecasts on other studies.
+final quota are promoted by the end, especially if late trials are better than early trials. If a rung has ``n`` trials,
+about ``quota / exponent + c (sqrt(n) - 1)`` of these trials are promoted. The first term is a sum of probabilities: a
+randomly drawn trial ``i`` is, at its arrival, within the quota with probability ``quota(i) / i``. The constant ``c`` is
+0.6 for random draws; for a search that learns, ``c`` is 2.3 times the share of trials outside the quota. The forecast
+of a running study also uses the study's past promotions. The constants come from recorded studies of 30 to 300 trials;
+``benchmarks/expected.py`` tests the forecasts on other studies.
 
 A future job is assumed to take the mean time of jobs to the same rung. If no job to a rung has ended yet, the time is
 computed from the number of epochs. The time left is the bound of Graham, *Bounds on Multiprocessing Timing Anomalies*,
-SIAM J. Appl. Math. 17(2), 1969: the shared work of all workers, plus the wait for the last trial.
+SIAM J. Appl. Math. 17(2), 1969. The bound is the work divided by the number of workers, plus the remaining time of the
+last trial.
 """
 
 import math
@@ -40,7 +41,7 @@ AS_PLANNED = (Rule.WHEN_PROMOTED, Rule.ALWAYS)
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """The final number of trials at a rung. The number is between ``low`` and ``high`` in nine of ten studies."""
+    """The final number of trials at a rung. In nine of ten studies, this number is between ``low`` and ``high``."""
 
     low: int
     middle: int
@@ -134,7 +135,7 @@ class Estimate(msgspec.Struct, frozen=True):
 def estimate(
     tally: Tally, scheduler: SchedulerView, *, learns: bool, unit: str, deadline: float | None = None
 ) -> Estimate:
-    """Return the finished share of a study and the time left, by the limit that is reached first. O(rungs)."""
+    """Return the finished share of a study, and the time left until its first limit is reached. O(rungs)."""
     trials = tally.most_trials
     resource = tally.session.total_resource if tally.session else None
     known: list[tuple[float, float | None]] = []
@@ -161,7 +162,7 @@ def estimate(
 
 
 def increments(trained: Sequence[int], entering: Sequence[int], resources: Sequence[int]) -> list[int]:
-    """Return the epochs that all trials together train for each rung; a promoted trial begins at the rung below.
+    """Return, for each rung, the epochs of all jobs to this rung together. A promoted trial begins at the rung below.
 
     Args:
         trained: How many trials are trained to each rung.

@@ -1,11 +1,11 @@
-"""Reads hyperparameters from the journal, stores their values in columns, and finds values shared by failed trials.
+"""Reads hyperparameters from the journal, stores their values in columns, and finds values that failed trials share.
 
-The journal's record of the space and the values of trials are not trusted: values of the wrong type are ignored.
+The journal may contain errors, so values of the wrong type are ignored.
 
-A shared value is a value of all trials with the same failure reason, but of no successful trial. A shared value is
-reported only if at least ``FEWEST`` trials failed for this reason, and ``FEWEST_OTHERS`` trials have a result. With 3
-failed and 10 successful trials, chance leads to the report of a range in 1 of 140 studies. A pair of values is reported
-only if chance would lead to such a report in less than 1 of ``UNLIKELY`` studies.
+A shared value is a value that all trials with the same failure reason have, and that no successful trial has. A shared
+value is reported only if at least ``FEWEST`` trials failed for this reason, and ``FEWEST_OTHERS`` trials have a result.
+If 3 trials failed and 10 trials succeeded, a hyperparameter has a shared range by chance with probability 1/140. A pair
+of values is reported only if the probability of such a pair by chance is below ``1 / UNLIKELY``.
 """
 
 import math
@@ -43,7 +43,7 @@ MOST_SHOWN = 500
 
 
 class Hyperparameter(msgspec.Struct, frozen=True):
-    """A hyperparameter with a number range, or with ``choices``. The type is "unknown" if the journal has no type."""
+    """A hyperparameter with a range of numbers or with ``choices``. The type is "unknown" if the journal has none."""
 
     name: str
     type: Kind
@@ -177,7 +177,8 @@ class Columns:
 def in_common(ended: "Mask", others: "Mask", columns: Columns) -> str:
     """Return a text about shared values, like ``10 of 10 with width = 256 and layers = 3, 0 of 140 others``, or "".
 
-    The cost is O(trials) for each hyperparameter, and for each pair if no single hyperparameter separates the trials.
+    The cost is O(trials) for each hyperparameter. If no hyperparameter separates the trials, each pair of
+    hyperparameters costs O(trials) too.
 
     Args:
         ended: Which trials failed for the reason.
@@ -226,6 +227,6 @@ def _ranges(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple[
 
 
 def _is_unlikely(ended: int, others: int, conditions: int) -> bool:
-    """Return whether a pair of ``conditions`` separates the trials by chance in less than 1 of ``UNLIKELY`` studies."""
+    """Return whether the probability that a pair of values separates the trials by chance is below ``1 / UNLIKELY``."""
     ways = math.lgamma(ended + others + 1) - math.lgamma(ended + 1) - math.lgamma(others + 1)
     return ways > math.log(UNLIKELY) + 2 * math.log(max(1, conditions))

@@ -1,4 +1,4 @@
-"""Reads a study from its journal, for reports and other views, without user code and without a lock."""
+"""Reads a study from its journal, for reports and other views. No user code is run, and no lock is needed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -59,7 +59,7 @@ def _no_bytes() -> int:
 class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A study's name and other facts that views need.
 
-    ``learns`` is whether the search learns from results. ``workers`` is the wanted number of workers (0: unknown).
+    ``learns`` is True if the search learns from results. ``workers`` is the wanted number of workers; 0 if unknown.
     ``unit`` is the unit of the resource, in the singular. ``deadline`` is the study's latest end, in seconds since its
     beginning. ``is_simulated`` means that nothing was trained. ``notes`` returns the scheduler's messages as one line.
     ``missing`` returns one line about parts of the study that are not installed.
@@ -79,11 +79,11 @@ class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
     missing: Callable[[], str] = str
 
     def expected(self, tally: Tally) -> list[Expected] | None:
-        """Return the number of trials that were expected at each rung before the first result; None if unknown."""
+        """Return the number of trials at each rung, as forecast before the first result; None if unknown."""
         return self._expected(tally, ())
 
     def in_the_end(self, tally: Tally) -> list[Expected] | None:
-        """Return the number of trials that are now expected at each rung by the study's end; None if unknown."""
+        """Return the present forecast of the final number of trials at each rung; None if unknown."""
         return self._expected(tally, tally.rungs)
 
     def _expected(self, tally: Tally, rungs: Sequence[RungTally]) -> list[Expected] | None:
@@ -94,7 +94,8 @@ class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
 class StudyReader:
     """Reads a study, which may be finished, stopped or running, from its journal.
 
-    The journal is read once, at the first use of a property. Later events of a running study do not change properties.
+    The journal is read once, at the first use of a property. If a running study writes more events later, the
+    properties do not change.
 
     Args:
         directory: The directory of the study.
@@ -115,7 +116,7 @@ class StudyReader:
 
     @cached_property
     def scheduler(self) -> SchedulerView:
-        """The scheduler's view of the study's present ladder."""
+        """The name, the rule and the machine of the study's scheduler, with the present ladder."""
         return scheduler_view(self.settings, self.ladder)
 
     @property
@@ -170,7 +171,7 @@ class StudyReader:
         return self._replayed[1]
 
     def tell(self, observers: Sequence[Observer]) -> Outcome:
-        """Replay the journal for observers in the original order, with each event before its verdicts and orders.
+        """Replay the journal for observers, in the original order of events, verdicts and orders.
 
         If the replay differs from the journal at a line, the observers get no orders after this line.
 
@@ -189,7 +190,7 @@ class StudyReader:
 
     @cached_property
     def _loaded(self) -> tuple[Tally, Trials, Results]:
-        """The tally, the trials and the results, which need no orders and therefore no run of the scheduler."""
+        """The tally, the trials and the results, computed without orders and therefore without the scheduler."""
         goal = self.settings.goal
         loaded = Tally(self.ladder, goal), trials_of(self.settings, self.ladder), Results(goal)
         Replay(rungs=len(self.ladder.rungs)).read(self.journal, loaded)

@@ -1,4 +1,4 @@
-"""An observer that keeps every result at every rung (24 bytes for each result), to compare trials.
+"""An observer that keeps every result at every rung. Each result takes 24 bytes.
 
 A trial that fails in a job to a rung counts as the worst trial at this rung. A withdrawn trial has no result at any
 rung.
@@ -18,9 +18,9 @@ from ashtune._src.core.orders import Followed, TrialFailed
 class RungResults:
     """The results at one rung, in order of arrival.
 
-    ``resources`` has each trial's trained resource, 0 if the trial failed. ``losses`` has each trial's (first) loss,
-    infinite if the result is not finite. A trial that was trained again has one entry for each training. ``keys`` has
-    the ranking keys of trials in a study with several losses or constraints.
+    ``resources`` has each trial's trained resource; 0 if the trial failed. ``losses`` has each trial's first loss;
+    infinity if the result is not finite. A trial that was trained again has one entry for each training. In a study
+    with several losses or constraints, ``keys`` has the key that ranks each trial.
     """
 
     __slots__ = ("keys", "losses", "resources", "trials", "withdrawn")

@@ -8,7 +8,7 @@ from ashtune._src.core.mixing import INCREMENT, scramble
 
 
 def scattered(trial: int) -> int:
-    """Return a pseudo-random number below 2**64, the hash of a trial's number.
+    """Return the hash of a trial's number, which is a pseudo-random number below 2**64.
 
     The trials with the smallest hashes are an even sample of all trials, for any number of trials.
     """
@@ -32,7 +32,7 @@ def best_and_sampled(ranked: Sequence[TrialId], most: int) -> list[TrialId]:
 
 
 def thinned(count: int, most: int) -> Sequence[int]:
-    """Return at most ``most`` (at least 2) evenly spaced integers from 0 to ``count - 1``, including both ends."""
+    """Return at most ``most`` evenly spaced integers from 0 to ``count - 1``, with both ends; ``most`` is above 1."""
     if count <= most:
         return range(count)
     return [place * (count - 1) // (most - 1) for place in range(most)]

@@ -119,7 +119,7 @@ class Tally(Observer):
                     rungs[what.rung].running += 1
 
     def _process(self, event: Event, before: float) -> None:  # noqa: PLR0912 - one for each kind of event
-        """Process an event that is no result; ``before`` is the time of the event before."""
+        """Process an event that is no result; ``before`` is the time of the previous event."""
         match event:
             case TrialStarted():
                 self._start(event)
@@ -232,7 +232,7 @@ class Tally(Observer):
 
     @property
     def pauses(self) -> list[tuple[float, float]]:
-        """For each session: the time when the session began, and the total seconds between sessions before it."""
+        """For each session, the time of its start, and the total seconds of all pauses before its start."""
         return self._workers.pauses
 
     @property
@@ -259,7 +259,7 @@ class Tally(Observer):
 
         An infeasible result is the best result only if no result is feasible. In a study with several objectives, the
         weights of the study choose the best result from the Pareto front; without weights, the best result is the knee
-        of the front. After confirmation, the best result is the first result of the named winner.
+        of the front. If the confirmations have a winner, the best result is the winner's first result.
         """
         if self.confirmations.of and (winner := self.confirmations.winner(*self._to_confirm)) is not None:
             return winner
@@ -274,7 +274,7 @@ class Tally(Observer):
 
     @property
     def confirmed(self) -> Confirmed | None:
-        """The named winner of the confirmations; None if no winner is named."""
+        """The winner of the confirmations; None if there is no winner yet."""
         return self.confirmations.named(*self._to_confirm)
 
     @property
@@ -285,7 +285,7 @@ class Tally(Observer):
 
     @property
     def best_at_any_rung(self) -> BestResult | None:
-        """The best result at any rung (of equal results, at the highest rung), even if its trial became worse later."""
+        """The best result at any rung, even if its trial is worse now. If results are equal, a higher rung wins."""
         results = [result for rung in reversed(self.rungs) for result in rung.front]
         if not self.goal.others:
             return min(results, key=lambda best: best.loss, default=None)
@@ -295,7 +295,7 @@ class Tally(Observer):
 
     @property
     def is_program(self) -> bool:
-        """Whether the study trains a program. Messages for a program's user name folders and variables."""
+        """Whether the study trains a program. Messages about a program mention folders and variables."""
         return self.session is not None and PROGRAM in self.session.facts
 
     @property
@@ -337,13 +337,12 @@ class Tally(Observer):
             self.confirmations.start(event.trial, first)
 
     def _had_result(self, trial: TrialId) -> bool:
-        """Return whether a trial has had a result; make room for the trial's entry."""
+        """Make room for a trial's entry, and return whether the trial has had a result."""
         if trial >= len(self._has_result):
             self._has_result += bytes(max(256, trial + 1 - len(self._has_result)))
         return bool(self._has_result[trial])
 
     def _free(self, event: JobFinished | JobFailed | JobPaused | TrialWithdrawn) -> None:
-        """Remove an ended job from the jobs of its worker."""
         if (worker := self._workers.present.get(event.worker)) is not None:
             worker.free = self.now
             if (rung := worker.jobs.pop(event.trial, None)) is not None:
@@ -375,7 +374,6 @@ class Tally(Observer):
             worker.releasing, worker.free = None, self.now
 
     def _ended(self, event: JobFailed | JobPaused | TrialWithdrawn) -> None:
-        """Count a job that ended without a result."""
         self._free(event)
         if event.trial in self.confirmations.of:
             self._end_confirmation(event)
@@ -403,7 +401,6 @@ class Tally(Observer):
         self._saved(event, event.rung)
 
     def _saved(self, event: JobFinished | TrialReleased | JobPaused, rung: int = 0) -> None:
-        """Count a saved checkpoint, or a problem while saving."""
         if event.checkpoint is not None:
             self.saves += 1
         if event.problem:
@@ -432,7 +429,6 @@ class Tally(Observer):
             self.lost_workers.add(event.reason, event.trial, event.rung, event.last_words)
 
     def _depart(self, number: WorkerId, time: float, *, is_lost: bool = False) -> None:
-        """Remove a worker and the worker's jobs."""
         if (worker := self._workers.leave(number, time, is_lost=is_lost)) is not None:
             for rung in worker.jobs.values():
                 self.rungs[rung].running -= 1

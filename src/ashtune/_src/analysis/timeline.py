@@ -1,20 +1,19 @@
 """The timeline, an observer that records the work and the waits of each worker.
 
-A worker's stay consists of:
-
-- training, saving, and compiling of programs (or waiting for another worker's compiling),
-- waiting for the driver, when the study had a job for the worker, but the order had not arrived yet,
-- waiting for other trials (called the barrier), when the study had no job for the worker, but had a job later,
-- the idle tail, when the study had no more jobs for the worker.
+The time that a worker is present has four parts: work, waits for the driver, the barrier, and the idle tail. A worker
+works if it trains, saves, compiles a program, or waits until another worker has compiled the program. A worker waits
+for the driver if the study has a job for the worker, but the order has not arrived yet. A worker is at the barrier if
+it waits for other trials, because the study has no job for the worker now, but has a job later. The idle tail begins
+when the study has no more jobs for the worker.
 
 Rule 1: an event takes O(log n), and a job takes about 50 bytes.
-Rule 2: the rows of a worker do not overlap, even if clocks disagree. A job began ``seconds`` before its event arrived,
-but not before its order or the end of the worker's previous work. If several results arrive together, all jobs except
-the last ended earlier.
-Rule 3: without orders, the cause of a wait is unknown, so all waiting counts as waiting for the driver. Without orders,
-the time of a worker's unfinished job at the end of a session counts as idle tail.
+Rule 2: the rows of a worker do not overlap, even if clocks disagree. A row begins ``seconds`` before the job's event
+arrived, but never before the job's order or the end of the worker's previous work. If several results arrive together,
+only the last job ended at the arrival; the other jobs ended earlier.
+Rule 3: if the orders are unknown, every wait counts as a wait for the driver. If the orders are unknown, a job that is
+unfinished at the end of a session counts as idle tail.
 Rule 4: if a training function saves a checkpoint before it returns, the saving counts as training.
-Rule 5: waiting during a pause of the study counts as waiting for other trials.
+Rule 5: if a worker waits because the study is paused, the wait counts as a wait for other trials.
 """
 
 from array import array
@@ -75,9 +74,9 @@ class WorkRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class WorkerLane(msgspec.Struct, frozen=True, gc=False):
-    """A worker's stay. ``tail`` is the worker's idle time before it left, or until now.
+    """A worker's stay. ``tail`` is the worker's idle time at the end of the stay.
 
-    A worker that replaces another worker gets the same ``place``. ``paused`` is the total time between sessions, in
+    If a worker replaces another worker, both have the same ``place``. ``paused`` is the total time between sessions, in
     seconds, before the worker joined.
     """
 
@@ -132,7 +131,7 @@ class RowSink(Protocol):
     def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
         """Store a row of work that ended at ``end``; return the number of the row.
 
-        ``earlier`` seconds of this work were counted before as the wait for the driver in the row ``worker.chain``.
+        ``earlier`` is the part of this work, in seconds, that the row ``worker.chain`` counts as a wait for the driver.
         """
 
 
@@ -155,7 +154,7 @@ class AllRows:
         return len(self._columns["lane"]) - 1
 
     def work(self, more: Sequence[WorkRow], lanes: Sequence[WorkerLane]) -> Work:
-        """Return all rows as columns. ``more`` is unfinished work, ``lanes`` is in the order of joining. O(n log n)."""
+        """Return all rows as columns. ``more`` has unfinished work; ``lanes`` has the stays in the order of joining."""
         import numpy as np
 
         columns: dict[str, Any] = {}
@@ -172,7 +171,7 @@ class AllRows:
 
 
 def _times(columns: dict[str, Any]) -> tuple[Any, Any]:
-    """Return the begin and the end of each row, computed from all times since the row's worker joined."""
+    """Return the begin and the end of each row, as sums of the times since the row's worker joined."""
     import numpy as np
 
     lane, waited = columns["lane"], columns["barrier"] + columns["driver"]
@@ -204,7 +203,7 @@ def _stay(worker: PresentWorker, left: float, last: WorkRow | None) -> WorkerLan
 
 
 class Timeline(Observer):
-    """Records the work and the waits of each worker, from a study's events, and from its orders if these are known.
+    """Records the work and the waits of each worker. The timeline reads a study's events and, if known, its orders.
 
     Args:
         ladder: The rungs.
@@ -235,7 +234,7 @@ class Timeline(Observer):
 
     @property
     def absence(self) -> float:
-        """The seconds that places were empty, summed over places; see :meth:`PresentWorkers.absence`."""
+        """The seconds that workers' places were empty, summed over places; see :meth:`PresentWorkers.absence`."""
         return self._workers.absence(self.now)
 
     def work(self) -> Work:
@@ -289,7 +288,6 @@ class Timeline(Observer):
         self._workers.followed(order, self.now)
 
     def _ended(self, event: JobEnded, *, epochs: int = 0) -> None:
-        """Record the end of a job."""
         worker = self.workers.get(event.worker)
         if worker is not None:
             is_known = worker.jobs.pop(event.trial, None) is not None
@@ -298,7 +296,7 @@ class Timeline(Observer):
             self._add(worker, event.trial, what, seconds=event.seconds, ordered=worker.ordered if is_known else None)
 
     def _released(self, event: TrialReleased) -> None:
-        """Record the end of saving a trial, with or without success."""
+        """Record that a trial was saved, or that the saving failed."""
         worker = self.workers.get(event.worker)
         if worker is not None:
             worker.releasing = None
@@ -320,7 +318,7 @@ class Timeline(Observer):
         seconds: float,
         ordered: float | None,
     ) -> None:
-        """Append a row for the work that ended now and the waits before this work; ``ordered`` is None if unknown."""
+        """Append a row for the work that ended now; ``ordered`` is the time of its order, None if unknown."""
         now, free = self.now, worker.free
         may_have_waited_here = ordered is None or ordered < free
         earliest = min(free if ordered is None else max(free, ordered), now)

@@ -17,8 +17,8 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
     """The seconds that all workers spent in each state.
 
     The sum of all states is ``presence``. ``failed`` is the time of jobs that failed, were withdrawn, or were lost with
-    their worker. ``absence`` is the time that places were empty, and ``wall`` is the study's running time over all
-    sessions. ``places`` is the largest number of workers at the same time.
+    their worker. ``absence`` is the time that workers' places were empty, and ``wall`` is the running time of all
+    sessions together. ``places`` is the largest number of workers at the same time.
     """
 
     training: float
@@ -58,7 +58,8 @@ class RungTimes(msgspec.Struct, frozen=True):
 
     ``failed`` is the training time of failed, withdrawn or lost jobs, and ``training`` is the time of all other jobs.
     ``driver`` is the time that workers waited for the driver before jobs to this rung, and before saving their trials.
-    With one worker, the wall time is the sum of all rungs' times, compiling, barrier, tail and absence.
+    If the study has one worker, the wall time is the sum of the times of all rungs and of compiling, barrier, tail and
+    absence.
     """
 
     rung: int
@@ -75,7 +76,7 @@ class RungTimes(msgspec.Struct, frozen=True):
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """The seconds from a report to the worker's next job, without saving, for jobs that could be given at once."""
+    """The seconds from a report to the worker's next job, without saving, if the study could give a job at once."""
 
     decisions: int
     median: float
@@ -133,7 +134,7 @@ def decision_latency(timeline: Timeline) -> Latency | None:
 
 
 def _waits(work: Work) -> "Floats":
-    """Return the waits between two jobs of a worker, including waits before saving, without waits at the barrier."""
+    """Return the waits between two jobs of a worker. Waits before saving are included; waits at the barrier are not."""
     import numpy as np
 
     before = np.arange(len(work.lane)) - 1
@@ -159,7 +160,7 @@ def seconds_within(begin: "Floats", end: "Floats", edges: "Floats") -> "Floats":
     import numpy as np
 
     def passed(since: "Floats") -> "Floats":
-        """Return, for each edge, the seconds since each earlier moment, summed over these moments."""
+        """For each edge, return the sum of the seconds since every earlier moment."""
         moments = np.sort(since)
         count = np.searchsorted(moments, edges)
         sums = np.concatenate([[0.0], np.cumsum(moments)])

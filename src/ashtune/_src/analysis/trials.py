@@ -1,6 +1,6 @@
-"""The table of a study's trials, kept in columns (about 300 bytes per trial), and pandas tables.
+"""The table of a study's trials, which takes about 300 bytes for each trial, and functions that return pandas tables.
 
-Records of trials, and the columns of hyperparameters, are built only on request.
+A trial's record and the columns of hyperparameters are built only when they are asked for.
 """
 
 import math
@@ -42,10 +42,10 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     The status ``running`` means that a worker has a job of the trial; ``ended early`` means that the trial called
     ``trial.stop()``. ``rung`` is the trial's highest rung with a result, None before the first result. ``metrics`` are
     the metrics of the result at ``rung``, and ``result_resource`` is the resource of this result. ``resource`` is the
-    resource trained so far, which is greater than ``result_resource`` if the trial is between two rungs. ``seconds`` is
-    the total training time, and ``reason`` is the reason of a failure or withdrawal. ``origin`` is the source of the
-    configuration, like "random", "gp, 23 results", "mutation of 17", "enqueued". ``confirms`` is the trial that this
-    trial confirms.
+    resource trained so far. If the trial is between two rungs, ``resource`` is greater than ``result_resource``.
+    ``seconds`` is the total training time, and ``reason`` is the reason of a failure or withdrawal. ``origin`` is the
+    source of the configuration, like "random", "gp, 23 results", "mutation of 17", "enqueued". ``confirms`` is the
+    trial that this trial confirms.
     """
 
     number: TrialId
@@ -62,7 +62,7 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The same as ``configuration``, under the name that ``study.best`` uses too."""
+        """The same as ``configuration``. The property ``study.best`` also uses the name ``config``."""
         return self.configuration
 
 
@@ -206,7 +206,7 @@ class Trials(Observer, Sequence[TrialRecord]):
         return self._columns
 
     def in_common(self, reason: str) -> str:
-        """Return a text with the values that all trials with a failure reason share; "" if there is no such value.
+        """Return a text with the values that all trials with this failure reason share; "" if there is no such value.
 
         The cost is O(trials) for each hyperparameter.
         """
@@ -224,8 +224,9 @@ class Trials(Observer, Sequence[TrialRecord]):
         """Return a table with one row for each trial.
 
         The columns are number, status, rung, resource, hyperparameters, metrics, seconds, reason and origin. The column
-        ``resource`` has the resource of the metrics, or the resource trained so far for a trial without metrics. A
-        metric or hyperparameter with the name of another column gets the prefix ``metric.`` or ``config.``.
+        ``resource`` has the resource at which the metrics were measured. If a trial has no metrics, the column has the
+        resource trained so far. A metric or hyperparameter with the name of another column gets the prefix ``metric.``
+        or ``config.``.
 
         Raises:
             SettingsError: If pandas is not installed.
@@ -281,12 +282,12 @@ class Trials(Observer, Sequence[TrialRecord]):
 
 
 def trials_of(settings: Settings, ladder: Ladder, metrics: Sequence[str] = ()) -> Trials:
-    """Return a table for the trials of a study, without any trials yet; see :class:`Trials`."""
+    """Return an empty table for the trials of a study; see :class:`Trials`."""
     return Trials(ladder, settings.search_name, hyperparameters=hyperparameters(settings.space), metrics=metrics)
 
 
 def curves_dataframe(events: Iterable[Event]) -> "pandas.DataFrame":
-    """Return a table of learning curves, which has one row for each report, with trial, resource and metrics.
+    """Return a table of all learning curves. Each row has the trial, the resource and the metrics of one report.
 
     If a trial trained an epoch twice, for example after a kill, only the last report is kept.
 

@@ -10,14 +10,14 @@ from ashtune._src.core.orders import Followed, Release, Train
 class PresentWorker:
     """A present worker and its jobs.
 
-    ``lane`` is the worker's number in the order of joining. A worker that replaces another worker gets the same
+    ``lane`` is the worker's number in the order of joining. If a worker replaces another worker, both have the same
     ``place``. ``paused`` is the time between sessions, in seconds, before the worker joined. ``free`` is the time when
-    the worker's last work ended. ``jobs`` maps the trials of the worker's jobs to rungs. ``ordered`` is the time when
+    the worker's last work ended. ``jobs`` maps the trial of each job to the job's rung. ``ordered`` is the time when
     the worker got the first of its ``jobs``. ``job`` is the worker's last order to train, and ``resource`` is the
     progress of ``job``. ``releasing`` is the trial that the worker saves now.
 
-    Only the timeline uses the fields below. ``rung`` is the rung of the worker's last work. Since the row ``chain``,
-    the worker has worked without waits. Before the row ``chain``, the worker waited ``waited`` seconds, until
+    Only the timeline uses the fields below. ``rung`` is the rung of the worker's last work. ``chain`` is the row since
+    which the worker has worked without waits. Before this row, the worker waited ``waited`` seconds, until
     ``waited_until``.
     """
 
@@ -38,7 +38,7 @@ class PresentWorker:
         self.waited, self.waited_until = 0.0, joined
 
     def order(self, trial: TrialId, rung: int, time: float) -> None:
-        """Note that the worker got a job."""
+        """Record that the worker got a job."""
         jobs = self.jobs
         if not jobs:
             self.ordered = time
@@ -47,7 +47,7 @@ class PresentWorker:
         jobs[trial] = rung
 
     def train(self, order: Train, time: float) -> None:
-        """Note an order to train."""
+        """Record an order to train."""
         self.order(order.trial, order.rung, time)
         self.job, self.resource = order, order.start
 
@@ -93,7 +93,7 @@ class PresentWorkers:
         self.joined += 1
 
     def leave(self, worker: WorkerId, time: float, *, is_lost: bool = False) -> PresentWorker | None:
-        """Remove a worker, and return the worker. The place of a lost worker waits for another worker."""
+        """Remove a worker, and return it. If the worker was lost, its place is empty until another worker joins."""
         gone = self.present.pop(worker, None)
         if gone is not None:
             self._past_presence += time - gone.joined
@@ -119,7 +119,7 @@ class PresentWorkers:
         self._vacant_since.clear()
 
     def followed(self, order: Followed, time: float) -> None:
-        """Note an order to a worker. An order to a lost worker is ignored, because another worker gets the job."""
+        """Record an order to a worker. An order to a lost worker is ignored, because another worker gets the job."""
         if type(order) is Train:
             if (worker := self.present.get(order.worker)) is not None:
                 worker.train(order, time)
@@ -137,13 +137,13 @@ class PresentWorkers:
     def absence(self, now: float) -> float:
         """Return the seconds that places were empty, summed over all places.
 
-        A place is empty from the session's start or the loss of its worker until another worker joins or the session
-        ends. A session without workers counts as one empty place.
+        A place becomes empty when the session starts, or when its worker is lost. The place stays empty until another
+        worker joins or the session ends. A session without workers counts as one empty place.
         """
         return self._past_absence + self._vacant(now)
 
     def _vacant(self, time: float) -> float:
-        """Return the seconds since each place that is empty at ``time`` became empty, summed over places."""
+        """Return how long the places that are empty at ``time`` have been empty: the seconds, summed over places."""
         if not self._is_staffed:
             return time - self._session_began
         return sum(time - since for since in self._vacant_since)

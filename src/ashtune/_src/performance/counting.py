@@ -73,7 +73,7 @@ def count_jax(function: Callable[..., Any], *arguments: Any, name: str = "the st
 
 
 def compiled_costs(compiled: Any) -> tuple[float, float]:
-    """Return XLA's counts of operations and of bytes for a compiled JAX function. A missing count is 0."""
+    """Return XLA's counts of operations and of bytes for a compiled JAX function. If XLA has no count, return 0."""
     analysis = compiled.cost_analysis()
     if isinstance(analysis, Sequence):  # before jax 0.4.36
         analysis = analysis[0] if analysis else {}

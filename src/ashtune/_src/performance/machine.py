@@ -50,7 +50,7 @@ Environment = Callable[[int], Mapping[str, str]]
 
 
 class Peak(msgspec.Struct, frozen=True):
-    """The best speed of many matrix products in flop/s by dtype, the BLAS library, and its environment variables."""
+    """The best speed of matrix products for each dtype in flop/s, the BLAS library, and its environment variables."""
 
     peaks: dict[str, float]
     blas: str
@@ -241,7 +241,6 @@ def _aligned(elements: int, number: int) -> "NDArray[np.float64]":
 
 
 def _blas() -> str:
-    """Return the name and version of the BLAS library in numpy's build configuration."""
     import numpy as np
 
     config: Any = np.show_config(mode="dicts")
@@ -260,7 +259,7 @@ def _settings() -> dict[str, str]:
 
 
 def main() -> None:
-    """Run the measurement in the command line's arguments, and print the result as JSON."""
+    """Run the measurement that the command line's arguments name, and print the result as JSON."""
     match sys.argv[1:]:
         case ["peak", seconds]:
             peaks = {dtype: best_product(dtype, float(seconds)) for dtype in ("float32", "float64")}

@@ -80,7 +80,7 @@ class Roofs(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, str] = {}
 
     def for_step(self, step: "Step") -> Roof:
-        """Return the roof for the step's number of cores (or for all cores) and for the step's dtype (if measured)."""
+        """Return the roof for the step's cores and dtype, or else for all cores or another dtype."""
         most = max(roof.cores or 0 for roof in self.roofs)
         cores = step.cores if any(roof.cores == step.cores for roof in self.roofs) else most
         fitting = [roof for roof in self.roofs if (roof.cores or 0) == (cores or most)]
@@ -127,9 +127,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """A comparison of a step with a roof.
 
-    ``ridge`` (of the roof) and ``intensity`` (of the step) are in flop/byte. ``attainable`` is the maximum speed under
-    the roof, and ``achieved`` is the speed of the step, both in flop/s. ``bound`` is the limit of the speed.
-    ``least_seconds`` is the minimum time of the step. ``share_of_attainable`` can exceed 1 if data come from a cache.
+    ``ridge`` belongs to the roof and ``intensity`` to the step; both are in flop/byte. ``attainable`` is the maximum
+    speed under the roof, and ``achieved`` is the speed of the step, both in flop/s. ``bound`` is the limit of the
+    speed. ``least_seconds`` is the minimum time of the step. ``share_of_attainable`` can exceed 1 if data come from a
+    cache.
     """
 
     step: Step

@@ -1,12 +1,12 @@
-"""Designs that reorder a search's design: enqueued configurations first, or groups of trials for fused training.
+"""Designs that reorder a search's design: one puts enqueued configurations first, one groups trials for fused training.
 
-A fused program trains trials as lanes only if they share its static hyperparameters. ``Grouped`` therefore draws
-configurations in blocks. Within a block, configurations with equal static hyperparameters form runs.
+A fused program trains trials as lanes only if the trials have the same static hyperparameters. ``Grouped`` therefore
+draws configurations in blocks. Within a block, configurations with equal static hyperparameters form runs.
 
 Rule 1: grouping only changes the order of configurations within a block. Each drawn configuration has one trial.
 Rule 2: a study with few trials has short runs, so that the study tries every combination of static hyperparameters.
-Rule 3: the next run begins with the first drawn configuration without a trial. If a study ends within a block, each
-combination of static hyperparameters was therefore tried about as often as it was drawn.
+Rule 3: the next run begins with the first drawn configuration without a trial. Therefore, even if a study ends within a
+block, each combination of static hyperparameters has about its share of the trials.
 Rule 4: the order of configurations is part of the file format.
 """
 
@@ -55,7 +55,7 @@ class Enqueued:
 
     @cached_property
     def _left_out(self) -> list[int]:
-        """The trial numbers, ascending, at which the search's own design has the enqueued configurations."""
+        """The numbers that the enqueued configurations have in the search's own design, in ascending order."""
         numbers = (self._then.find(configuration) for configuration in self._first)
         return sorted({number for number in numbers if number is not None})
 

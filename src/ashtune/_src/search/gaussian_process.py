@@ -5,7 +5,8 @@ equations 5.8 and 5.9 (the marginal likelihood and its gradient). The kernel is 
 length scale for each input. A fit maximises the posterior probability of the length scales, the scale and the noise.
 The priors of Optuna's ``GPSampler`` keep the length scales moderate and the noise small if there are few values.
 
-Cost: a fit to ``n`` values of ``d`` inputs has about 30 steps of O(n^3 + d n^2); 15 ms for 140 values of 8 inputs.
+Cost: a fit to ``n`` values of ``d`` inputs has about 30 steps of O(n^3 + d n^2). A fit to 140 values of 8 inputs takes
+15 ms.
 """
 
 import math

@@ -1,19 +1,19 @@
 """Search by a Gaussian process over all rungs, which weighs the expected improvement against the training time.
 
 Rule 1: a proposal is a pure function of the seed, the trial's number, the earlier results and the waiting proposals. A
-proposal depends on no clock and on no state of a random generator.
+proposal uses no clock and no stored random state.
 Rule 2: one Gaussian process models all rungs. The resource is an input of the process, and the process predicts losses
 at the top rung. A model of the lowest rung alone would prefer configurations that learn fast only at the start.
-Rule 3: the losses of trials in training are drawn from the process and given to the process like results, so that the
-next proposal is not close to a trial in training (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2).
+Rule 3: for each trial in training, a loss is drawn from the process and used like a result. The next proposal is
+therefore not close to a trial in training (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2).
 Rule 4: the expected improvement is divided by the square root of the training seconds, which a second process predicts.
 Without the division by training seconds, the model chose the slowest configurations, and was worse than random search.
 Rule 5: several losses are combined into one number, with different weights for each trial (``scalarisation.py``).
-Rule 6: the first ten trials and a tenth of all other trials are random. Each configuration with results from before the
-study replaces one of the ten random trials, and is not proposed.
-Rule 7: the kernels are fitted again when the number of results has grown by an eighth, or by 16 results. Between two
-fits, the process uses each new result at once. A fit takes four fifths of a proposal's time. With several losses, the
-kernel is fitted for each proposal, because the weights of the losses differ from trial to trial.
+Rule 6: the first ten trials and a tenth of all other trials are random. If a configuration has results from before the
+study, it replaces one of the ten random trials and is not proposed.
+Rule 7: the kernels are fitted again when the number of results has grown by an eighth, at the latest after 16 new
+results. Between two fits, the process uses each new result at once. A fit takes four fifths of a proposal's time. With
+several losses, the kernel is fitted for each proposal, because the weights of the losses differ from trial to trial.
 
 The measurements of this search are in ``docs/decisions/0030-a-search-that-learns.md``.
 """
@@ -90,7 +90,7 @@ class GP(Search, frozen=True):
         return Random().build(space, seed)
 
     def stand_in(self, space: Space, seed: int) -> Proposer:
-        """Return the proposer for trials without a ready proposal; half of its proposals are mutations."""
+        """Return a proposer for trials without a ready proposal. Half of the stand-in's proposals are mutations."""
         return Mutation(random_share=0.5, first=self.first).proposer(space, seed, 1)
 
     @property
@@ -185,7 +185,7 @@ class GPProposer(Proposer):
         return None
 
     def rows(self, trials: Sequence[TrialId]) -> "tuple[Array, Array]":
-        """Return one row for each result of some trials: the trial's point, and the scaled resource (0 ... 1).
+        """Return one row for each result of some trials: the trial's point, and the resource scaled to [0, 1].
 
         A failure has the resource of the top rung, even if the trial has results at lower rungs.
 
@@ -239,7 +239,7 @@ class GPProposer(Proposer):
 
 
 class _Kernels(NamedTuple):
-    """The kernels of losses and of paces. A kernel is None if its values do not allow a fit in advance."""
+    """The kernels of losses and of paces. A kernel is None if its values cannot be fitted before a proposal."""
 
     losses: "Kernel | None" = None
     paces: "Kernel | None" = None

@@ -92,7 +92,7 @@ class GridDesign:
 
 
 def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dict[str, int]:
-    """Return the user's number of grid points for each numeric range, by name; a range without a number is absent."""
+    """Return the user's number of grid points for each numeric range. A range without such a number is left out."""
     ranges = [name for name, column in space.columns.items() if column.choices is None]
     if points is None:
         return {}
@@ -107,7 +107,6 @@ def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dic
 
 
 def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
-    """Return the values that one hyperparameter has in the grid."""
     everything = column.every_value()
     if everything is not None and (points is None or length(everything) <= points):
         return everything

@@ -62,7 +62,7 @@ class _Mutating(Proposer):
     """Propose mutations, which are a pure function of the seed, the trial's number and the best result.
 
     All mutations for a block of trials are made together, because numpy makes many mutations in about the time of one.
-    The driver itself runs this proposer as the stand-in of another search (see :meth:`Search.stand_in`).
+    If this proposer is the stand-in of another search, it runs in the driver (see :meth:`Search.stand_in`).
     """
 
     def __init__(self, options: Mutation, space: Space, seed: int) -> None:
@@ -99,7 +99,7 @@ class _Mutating(Proposer):
         )
 
     def _choose_one_of_several(self, trial: int) -> None:
-        """Choose, from the Pareto front, the result that is best with the weights of a trial."""
+        """Choose the result of the Pareto front that is the best with the weights of ``trial``."""
         import numpy as np
 
         keys = np.array([key for key, _, _ in self._front])

@@ -3,10 +3,11 @@
 Source of the rule: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.1: the model
 uses the highest rung that has enough results. Alternatives: see ``docs/decisions/0033-priors-and-others-samplers.md``.
 
-Rule 1: a new sampler makes each proposal, which depends only on the seed, the trial's number and the earlier results.
+Rule 1: each proposal comes from a new sampler. A proposal depends only on the seed, the trial's number and the earlier
+results.
 Rule 2: a sampler sees finished trials with one loss each, and running trials, but no pruned trials. Several losses are
 combined into one number, with different weights for each trial (``scalarisation.py``).
-Rule 3: the proposer's process imports Optuna, and so does the driver, to check that the sampler can be made.
+Rule 3: the proposer's process imports Optuna. The driver also imports Optuna, to check that the sampler can be made.
 Rule 4: the journal has the class name and options of the sampler, not a pickle, so reading a journal executes no code.
 """
 
@@ -56,8 +57,9 @@ OURS = {"TPESampler": {"multivariate": True, "group": True, "constant_liar": Tru
 class OptunaSearch(Search, frozen=True, tag="optuna"):
     """Propose with a sampler of Optuna, which uses the results of the highest rung that has enough results.
 
-    A rung needs at least ten results, and at least ``2 (d + 1)`` results for ``d`` hyperparameters. All trials are
-    random until a rung has enough results. The sampler runs in a separate process, with a new seed for each trial.
+    If there are ``d`` hyperparameters, a rung with at least ten and at least ``2 (d + 1)`` results has enough results.
+    All trials are random until a rung has enough results. The sampler runs in a separate process, with a new seed for
+    each trial.
 
     Args:
         sampler: The class of one of Optuna's samplers or of your own, or its name: ``"TPESampler"``,
@@ -117,7 +119,7 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
         return sampler
 
     def stand_in(self, space: Space, seed: int) -> Proposer:
-        """Return the proposer for trials without a ready proposal; half of its proposals are mutations."""
+        """Return a proposer for trials without a ready proposal. Half of the stand-in's proposals are mutations."""
         return Mutation(random_share=0.5).proposer(space, seed, 1)
 
     @property
@@ -126,7 +128,7 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
 
     @property
     def first_proposed(self) -> int:
-        """The number of random trials at the start of a study, because a sampler needs results."""
+        """The number of random trials at the start of a study. A sampler proposes only if there are results."""
         return LEAST_RESULTS
 
     def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
@@ -235,7 +237,7 @@ class OptunaProposer(Proposer):
         self._tried.add(identity(configuration))
 
     def _is_seen(self, configuration: Mapping[str, object]) -> bool:
-        """Return whether the sampler may see a configuration. The sampler cannot see choices of weight 0."""
+        """Return whether the sampler may see a configuration: no value may be a choice of weight 0."""
         return all(self._axes[name].holds(value) for name, value in configuration.items())
 
     def _scalars(self, rung: int, trial: int) -> Mapping[TrialId, float]:
@@ -301,7 +303,7 @@ class OptunaProposer(Proposer):
 
 
 class SampledAxis:
-    """A hyperparameter in the form for a sampler: choices become indices, long integer ranges become float ranges.
+    """A hyperparameter in the form that samplers use. Choices become indices, long integer ranges become float ranges.
 
     Attributes:
         is_constant: Whether the hyperparameter has only one value, so that the sampler does not see it.
@@ -337,7 +339,7 @@ class SampledAxis:
         return self._choices is None or value in self._choices
 
     def to_optuna(self, value: Any) -> Any:
-        """Convert a value of this hyperparameter to the form for the sampler."""
+        """Convert a value of this hyperparameter to the form that the sampler uses."""
         if self._choices is not None:
             return self._choices.index(value)
         return min(max(value, self._low), self._high)  # bounds are rounded, so a value may lie outside

@@ -10,7 +10,7 @@ Rule 1: trials are compared only within a stretch, which is ``STRETCH`` consecut
 rung. Trials before the first proposal are not compared, because early trials had few competitors.
 Rule 2: a trial is compared when it has a result or a failure at its entry rung. A failed trial counts as not promoted.
 Trials that were withdrawn, were enqueued, or confirm other trials are not compared.
-Rule 3: the division of trials into stretches uses neither the proposers nor the promotions of trials.
+Rule 3: the stretch of a trial does not depend on the trial's source or promotion.
 """
 
 import math
@@ -71,7 +71,7 @@ class Promotions(Observer):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Note the promotion or failure of a trial. O(1)."""
+        """Record the promotion or failure of a trial. O(1)."""
         match what:
             case TrialPromoted(trial=trial):
                 self._grow(trial)
@@ -83,7 +83,7 @@ class Promotions(Observer):
                 pass
 
     def shares(self) -> dict[Sort, tuple[int, int]]:
-        """Return, by sort of trial, the number of trials with a result or failure and of promoted trials. O(trials)."""
+        """Return, for each sort, how many trials have a result or a failure, and how many were promoted. O(trials)."""
         import numpy as np
 
         sorts, judged = np.array(self.sorts), np.array(self._entered) != _NOT_JUDGED
@@ -129,7 +129,7 @@ class Promotions(Observer):
         )
 
     def _judge(self, trial: TrialId, rung: int) -> bool:
-        """Note the rung of a trial's first result or failure; return False if a rung was noted before."""
+        """Record the rung of a trial's first result or failure; return False if a rung was recorded before."""
         self._grow(trial)
         is_first = self._entered[trial] == _NOT_JUDGED
         if is_first:

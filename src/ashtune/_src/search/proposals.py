@@ -1,18 +1,19 @@
 """Proposals of a search that learns: a thread collects them from the proposer, and the driver gives them to new trials.
 
-Rule 1: the trials of a study may wait for proposals for ``FREE_WAIT_SECONDS`` in total, plus a fraction of the workers'
-training time. When the study's waiting time is used up, proposals are made in advance. A trial without a ready proposal
-gets a proposal of the stand-in, or the design's configuration.
+Rule 1: trials may wait until their proposals are ready. The waits of all trials together take at most
+``FREE_WAIT_SECONDS`` plus a fraction of the workers' training time. When the study's waiting time is used up, proposals
+are made in advance. A trial without a ready proposal gets a proposal of the stand-in, or the design's configuration.
 Rule 2: a proposer that raises an exception, or proposes a configuration outside of the space, is dropped with a
 message. Without a proposer, new trials get their configurations from the design.
 Rule 3: a resumed study reads the configurations of earlier trials from the journal, and tells a new proposer all events
 of the journal.
-Rule 4: a proposal is not used if an earlier trial has an equal configuration, with floats equal in twelve digits.
-Rule 5: the first trials get their configurations from the design. The process of the model therefore starts later than
-the workers, when the first proposal is due.
+Rule 4: a proposal is not used if an earlier trial has the same configuration. Floats are rounded to twelve digits
+before configurations are compared.
+Rule 5: the first trials get their configurations from the design. The model's process therefore starts when the first
+proposal is due, after the workers.
 Rule 6: proposals that are made in advance take at most a twentieth of the workers' time.
-Rule 7: the journal's first line stores the results from before the study. A new proposer is told the results from
-before the study first. Each configuration with an earlier result replaces one of the first trials.
+Rule 7: the journal's first line stores the results from before the study. A new proposer first gets the results from
+before the study. Each configuration with earlier results replaces one of the first trials.
 """
 
 import threading
@@ -70,8 +71,8 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
 class Proposals(Observer):
     """Asks the proposer of a study for proposals, and keeps the proposals that are ready.
 
-    ``Proposals`` observes the study, and tells the proposer the results. After :meth:`start`, the proposer is first
-    told all earlier events.
+    ``Proposals`` observes the study, and tells the proposer the results. After :meth:`start`, the proposer first gets
+    all earlier events.
 
     Args:
         search: Makes the proposer.
@@ -185,7 +186,7 @@ class Proposals(Observer):
             self._drop(error)
 
     def close(self) -> None:
-        """Stop the proposer, after a wait of at most a second for the proposal that is being made."""
+        """Stop the proposer. If a proposal is being made, first wait for this proposal, at most a second."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
@@ -195,7 +196,7 @@ class Proposals(Observer):
             self._thread.join(CLOSE_SECONDS)
 
     def event(self, event: Event) -> None:
-        """Store an event for the proposer. The proposer's thread is not notified: its work would delay the driver."""
+        """Store an event for the proposer. The proposer's thread is not notified, as it would delay the driver."""
         if self._is_closed:
             return
         match event:
@@ -219,7 +220,7 @@ class Proposals(Observer):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Note a failed trial or a new job. The proposer learns of a new trial when the configuration is known."""
+        """Record a failed trial or a new job. The proposer gets a new trial when its configuration is known."""
         if self._is_closed:
             return
         match what:
@@ -243,7 +244,7 @@ class Proposals(Observer):
                 self._changed.notify()
 
     def tried(self, configuration: Mapping[str, object]) -> None:
-        """Note the configuration of a trial in the journal, so that no later proposal repeats this configuration."""
+        """Record the configuration of an earlier trial, so that no later proposal repeats this configuration."""
         self._tried.add(self._key(configuration))
 
     def take(self, trial: int) -> Proposal:
@@ -261,7 +262,7 @@ class Proposals(Observer):
         return proposal
 
     def _key(self, configuration: Mapping[str, object]) -> object:
-        """Return a key that is equal for equal configurations. A configuration is often asked for several times."""
+        """Return a key that is equal for equal configurations. The last key is stored, as it is often needed again."""
         last, key = self._last_key
         if configuration is not last:
             key = identity(configuration) if self._has_end else hash(rounded_identity(configuration))
@@ -269,13 +270,13 @@ class Proposals(Observer):
         return key
 
     def _leave_to_design(self, trial: int) -> None:
-        """Note that a trial needs no proposal, and notify the thread, because the first proposal may be due."""
+        """Record that a trial uses the design, and notify the proposer's thread, as the first proposal may be due."""
         with self._changed:
             self._next = max(self._next, trial + 1)
             self._changed.notify_all()
 
     def _take_ready(self, trial: int) -> tuple[bool, Proposal | None]:
-        """Return (True, the proposer's answer), (False, None) before the answer, or (True, None) without a proposer."""
+        """Return (True, answer). If there is no answer yet, return (False, None); without a proposer, (True, None)."""
         with self._changed:
             self._next = max(self._next, trial)
             if not self._ready and (seconds := self._seconds_to_wait()) > 0:
@@ -297,8 +298,8 @@ class Proposals(Observer):
     def _seconds_to_wait(self) -> float:
         """Return how many seconds a trial may now wait for its proposal; 0 if the trial must not wait.
 
-        A study waits at most ``FREE_WAIT_SECONDS`` in total, plus a fraction of the training time per worker, because
-        no worker gets a job during a wait. If a search makes no proposals in advance, every trial waits.
+        During a wait, no worker gets a job. All waits of a study together therefore take at most ``FREE_WAIT_SECONDS``
+        plus a fraction of the training time per worker. If a search makes no proposals in advance, every trial waits.
         """
         options = self._options
         if options is None or self._is_closed or self._is_late:
@@ -419,7 +420,7 @@ class Proposals(Observer):
             return self._number_asked() if is_due else -1
 
     def _seconds_until_due(self, ahead: int) -> float | None:
-        """Return the seconds until the next proposal is due (0 or less: now); None if no proposal is needed yet."""
+        """Return the seconds until the next proposal is due, 0 or less if it is due now; None if none is needed yet."""
         is_wanted = self._is_awaited or self._is_late  # late: no trial waits before a proposal is made
         most = min(ahead, not self._has_proposed) if self._seconds_to_wait() > 0 else ahead
         if self._next + ahead < self._first_proposed or len(self._ready) >= most + is_wanted:
@@ -448,14 +449,13 @@ class Proposals(Observer):
         return proposal
 
     def _check(self, proposal: Proposal | None) -> Proposal | None:
-        """Check a proposal, and return the proposal in plain values."""
         if proposal is None:
             return None
         origin = one_line(str(proposal.origin), ORIGIN_CHARACTERS) or type(self._search).__name__.lower()
         return Proposal(self._space.check(proposal.configuration), origin)
 
     def _end(self) -> None:
-        """Stop, and delete all waiting events and proposals, because the study has no proposer any more."""
+        """Stop the thread, and delete all waiting events and proposals. The study has no proposer any more."""
         with self._changed:
             self._is_closed = True
             self._ready.clear()

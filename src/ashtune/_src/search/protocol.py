@@ -64,7 +64,7 @@ class Proposer:
     """
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
-        """Note that a job of a trial has begun; a job may begin again, for example after the loss of its worker.
+        """Record that a job of a trial has begun; a job may begin again, for example after the loss of its worker.
 
         Does nothing by default.
 
@@ -74,7 +74,7 @@ class Proposer:
         """
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Note the result of a job.
+        """Record the result of a job.
 
         Args:
             result: Smaller losses are better. If the trial failed, or its training function refused the configuration,
@@ -84,7 +84,7 @@ class Proposer:
         raise NotImplementedError
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Note a result from before the study; called before all other methods. By default, :meth:`observe` is called.
+        """Record a result from before the study, before all other methods are called. By default, call :meth:`observe`.
 
         Args:
             result: Its trial number is -1 for the first configuration, -2 for the next. Its rung is the highest rung
@@ -94,7 +94,7 @@ class Proposer:
         self.observe(result, configuration)
 
     def propose(self, trial: int) -> Proposal | None:
-        """Return a configuration for a trial; None to use the design, for example before the first results.
+        """Return a configuration for a trial. If the method returns None, the trial gets the design's configuration.
 
         Args:
             trial: The trial's number. If the trial starts before the proposal is ready, the next trial gets the
@@ -113,7 +113,7 @@ class Search(Part, frozen=True):
     """The base class of all searches. A search is a frozen struct of options.
 
     A subclass of ``Search`` has its options as fields and makes its design in :meth:`build`. A search that learns also
-    overrides :meth:`proposer`. The journal stores a search under its name in ``core/parts.py``.
+    overrides :meth:`proposer`. The journal stores a search with the name that ``core/parts.py`` defines.
     """
 
     def build(self, space: "Space", seed: int) -> Design:
@@ -145,7 +145,7 @@ class Search(Part, frozen=True):
         return None
 
     def stand_in(self, space: "Space", seed: int) -> Proposer | None:
-        """Return a proposer for trials without a ready proposal; None (default) to use the design for these trials.
+        """Return the proposer of trials without a ready proposal. If None is returned, the trials use the design.
 
         The driver waits for the stand-in, which must need only microseconds. Proposals of a stand-in are not checked.
         """
@@ -155,16 +155,16 @@ class Search(Part, frozen=True):
     def most_ahead(self) -> int:
         """The number of proposals to make in advance when the waiting time is used up; at most one for each worker.
 
-        With fewer proposals in advance, each proposal uses newer results. With no proposals in advance, all trials wait
-        for their proposals, so a study on one worker can be reproduced.
+        If fewer proposals are made in advance, each proposal uses newer results. If no proposals are made in advance,
+        all trials wait for their proposals, so a study on one worker can be reproduced.
         """
         return 16
 
     @property
     def first_proposed(self) -> int:
-        """The number of trials at the start of a study that use the design, without a proposal.
+        """The number of trials at the start of a study that use the design.
 
-        A configuration with results from before the study counts as one of the first trials.
+        Each configuration with results from before the study counts as one of these trials.
         """
         return 0
 

@@ -3,10 +3,11 @@
 Points are computed in blocks, because a block takes little more time than one point. Block ``b`` of the sequence is a
 pure function of the seed and ``b``.
 
-Rule 1: trial ``i`` has the allowed point with number ``i``. A point is not allowed if its configuration is forbidden
-or, in a finite space, repeats an earlier configuration. If some points are not allowed, all earlier points must be
-drawn to find a trial's point.
-Rule 2: the sequence is part of the file format, because another sequence changes a resumed study's next trials.
+Rule 1: trial ``i`` gets the allowed point number ``i``, counted from 0. A point is not allowed if its configuration is
+forbidden or, in a finite space, repeats an earlier configuration. If some points are not allowed, all earlier points
+must be drawn to find a trial's point.
+Rule 2: the sequence is part of the file format, because another sequence would change the next trials of a resumed
+study.
 """
 
 from bisect import bisect_right
@@ -35,8 +36,8 @@ class DrawnDesign:
     """A design that maps the points of a sequence to configurations.
 
     In a finite space of at most 100,000 combinations, the design gives each configuration exactly once. In a larger
-    finite space, the design never ends and may rarely repeat a configuration. A space with a float that is not always
-    active may also repeat a configuration.
+    finite space, the design never ends and may rarely repeat a configuration. If a float of the space is not always
+    active, a configuration may also be repeated.
 
     Args:
         space: The search space.
@@ -121,7 +122,7 @@ class DrawnDesign:
         return {point: trial for trial, point in enumerate(self._order)}
 
     def _extend_order(self, lattice: Lattice) -> None:
-        """Add the new configurations of the next block to the order; after enough blocks, add all other configurations.
+        """Append the new configurations of the next block; after enough blocks, append all other configurations.
 
         A plain shuffle of all configurations would ignore weights and log scales. With equal weights, ``n`` random
         points miss about a third of ``n`` configurations.
@@ -202,7 +203,7 @@ class _Sequence:
         self._sequence = qmc.Sobol(width, scramble=True, seed=np.random.default_rng(seed))
 
     def block(self, block: int) -> "Points":
-        """Return a block, shape ``(BLOCK, width)``. A block out of order takes 0.1 us for each earlier trial."""
+        """Return a block, shape ``(BLOCK, width)``. If blocks are skipped, each earlier trial costs 0.1 us."""
         sequence = self._sequence
         if sequence.num_generated > block * BLOCK:
             sequence.reset()

@@ -1,8 +1,8 @@
 """Learning curves and times of simulated trials. Each curve has a recorded part and a continuation.
 
 The most likely continuation is constant at the last recorded value, because fitted curves did not predict better
-(decision 51). A random continuation changes like another trial of the study with a longer record. If all values of a
-metric are between 0 and 1, the continuations are limited to this range.
+(decision 51). A random continuation changes like the curve of another trial that has a longer record. If all values of
+a metric are between 0 and 1, the continuations are limited to this range.
 """
 
 import math
@@ -24,9 +24,10 @@ CACHED_TRIALS = 65_536
 
 
 class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
-    """The learning curves of ``size`` trials (None: any number), and the behaviour of the simulated workers.
+    """The learning curves of simulated trials, and the behaviour of the simulated workers.
 
-    ``loss`` is a function (trial, resource) -> loss. A smaller loss is better, and an infinite loss means a failure.
+    ``size`` is the number of trials; None if any number is possible. ``loss`` is a function (trial, resource) -> loss.
+    A smaller loss is better, and an infinite loss means a failure.
     """
 
     goal: Goal
@@ -53,7 +54,7 @@ def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int]
 
     @lru_cache(maxsize=CACHED_TRIALS)
     def draw_longer(trial: int) -> Trace | None:
-        """Return a random trial with a longer record than ``trial``; None if there is no such trial, or for draw 0."""
+        """Return a random trial with a longer record than ``trial``; None if there is none, or if ``draw`` is 0."""
         known = trials[trial].known
         place = bisect_right(by_length, known, key=lambda other: other.known)
         if not draw or place == len(by_length) or known == 0:
@@ -75,7 +76,7 @@ def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int]
 
 
 def _bounds(traces: Traces) -> tuple[float, float]:
-    """Return the lowest and highest allowed loss: a metric with values from 0 to 1 only is limited to this range."""
+    """Return the lowest and the highest allowed loss. A metric with values from 0 to 1 stays in this range."""
     share = (0.0, 1.0) if traces.goal.mode == "min" else (-1.0, 0.0)
     known = (loss for trace in traces.trials for loss in trace.losses if math.isfinite(loss))
     return share if all(share[0] <= loss <= share[1] for loss in known) else (-math.inf, math.inf)
@@ -134,5 +135,4 @@ def _metrics(goal: Goal, loss: Callable[[TrialId, int], float]) -> Callable[[Tri
 
 
 def _uniform(seed: int, trial: int, which: int) -> float:
-    """Return a pseudorandom number in [0, 1), computed from the arguments."""
     return (scramble(seed * 0x632BE59BD9B4E019 + (4 * trial + which + 1) * INCREMENT) >> 11) / (1 << 53)

@@ -15,9 +15,9 @@ from ashtune._src.core.jobs import WorkerId
 class ObservedJob(msgspec.Struct):
     """One job of a trial, with its worker, its resources, its time and its ending.
 
-    ``serial`` numbers the jobs of a study in the order of their ends. ``ending`` is an ending code of the timeline.
-    ``wait`` is the number of seconds between the order and the start of the job; None if unknown. ``is_void`` means
-    that the job does not count, because its worker died.
+    ``serial`` is the job's number, in the order in which jobs ended. ``ending`` is the timeline's code for the end of
+    the job. ``wait`` is the number of seconds between the order and the start of the job; None if unknown. ``is_void``
+    means that the job does not count, because its worker died.
     """
 
     serial: int

@@ -1,8 +1,9 @@
 """Reads the losses, times and failures of each trial from a study's journal, for a simulation.
 
 Withdrawn and confirming trials are left out. In the simulation, a failed trial fails again after the same time. If a
-part of a trial was trained twice, for example after a kill, only the last training of this part counts. A job always
-counts up to its rung, even if its last report came earlier. Values between two reports are interpolated.
+part of a trial was trained twice, for example after a kill, only the last training of this part counts. A job with a
+result counts as trained up to its rung, even if its last report has a smaller resource. Values between two reports are
+interpolated.
 """
 
 import math

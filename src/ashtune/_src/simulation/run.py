@@ -103,7 +103,7 @@ def new_journal(
     seed: int,
     resource: str = "epoch",
 ) -> Iterator[Journal]:
-    """Create a study's directory with a new open journal; delete the directory after a SettingsError in the context.
+    """Create a study's directory with a new open journal. If the context raises a SettingsError, delete the directory.
 
     The study's only hyperparameter is the trial number. The study can be read like any other study, but not resumed.
 
@@ -142,7 +142,6 @@ class _Numbered:
     size = None
 
     def configuration(self, trial: int) -> dict[str, Any]:
-        """Return the configuration of a trial."""
         return {"trial": trial}
 
     def find(self, configuration: Mapping[str, object]) -> int | None:

@@ -1,7 +1,7 @@
-"""Traces, which have the loss and the training time of each trial at each resource.
+"""Traces: the loss and the training time of each trial at each resource.
 
-Traces are read from a table, which is an ``.npz`` file with arrays of trials by epochs, or from a study's journal
-(``simulation/recording.py``).
+Traces are read from a table, or from a study's journal (``simulation/recording.py``). A table is an ``.npz`` file with
+arrays of trials by epochs.
 """
 
 import math
@@ -38,8 +38,8 @@ class RecordedStudy(msgspec.Struct, frozen=True):
     """The choices with which a study was recorded.
 
     ``is_smooth`` means that a replay with the same choices gives exactly the recorded study. A smooth study ran in one
-    session to its end, without lost workers, interrupted jobs, and withdrawn, confirming or jointly trained trials.
-    ``scheduler`` is None if unknown.
+    session to its end. A smooth study has no lost workers, no interrupted jobs, and no withdrawn, confirming or jointly
+    trained trials. ``scheduler`` is None if unknown.
     """
 
     scheduler: Scheduler | None
@@ -91,7 +91,7 @@ class Trace(msgspec.Struct):
         return self.seconds_at(target) - self.seconds_at(start) if job is None else job.seconds
 
     def wait(self, start: int, target: int, usual: float) -> float:
-        """Return the recorded wait before a job, or before another job with the same start; by default ``usual``."""
+        """Return the recorded wait before a job, or before a job from the same start; ``usual`` if not recorded."""
         job = self.jobs.get((start, target)) or next((job for at, job in self.jobs.items() if at[0] == start), None)
         return usual if job is None else job.wait
 
@@ -118,8 +118,8 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
 class Traces(msgspec.Struct, frozen=True, kw_only=True):
     """The traces of a study's trials, in the order in which the search drew the trials, and the study's timing.
 
-    ``recorded`` is None if the traces come from a table. ``saves`` is whether released trials are saved. ``goes_on`` is
-    whether a job can continue the trial's last job, from a checkpoint or in memory.
+    ``recorded`` is None if the traces come from a table. ``saves`` is True if released trials are saved. ``goes_on`` is
+    True if a job can continue the trial's last job, from a checkpoint or in memory.
     """
 
     goal: Goal

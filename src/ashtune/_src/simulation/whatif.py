@@ -1,9 +1,9 @@
-"""What-if predictions, which simulate a finished study again with its recorded curves and times, but other choices.
+"""What-if predictions: a finished study is simulated with its recorded curves and times, but with other choices.
 
 The trials and their order are the same as in the recorded study. Curves are continued beyond their recorded part
 (``simulation/curves.py``). A prediction names the share of epochs that were not recorded. A promotion can depend on the
-order of two results, so a prediction is the median of several replays, in which the times of jobs vary a little. For
-the choices of the recorded study, one replay is enough. The simulation ignores waits for a busy driver.
+order of two results. A prediction is therefore the median of several replays, in which the times of jobs vary a little.
+If the choices are those of the recorded study, one replay is enough. The simulation ignores waits for a busy driver.
 """
 
 import math
@@ -47,8 +47,8 @@ class Range(msgspec.Struct, frozen=True):
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """The predicted time and result of a study.
 
-    ``wall_seconds`` is the time from start to end, and ``first_seconds`` the time of the first result at the top rung
-    (None without such a result). ``speed_up`` is the wall time with one worker divided by ``wall_seconds``.
+    ``wall_seconds`` is the study's time from start to end. ``first_seconds`` is the time of the first result at the top
+    rung; None if there is no such result. ``speed_up`` is the wall time with one worker divided by ``wall_seconds``.
     ``efficiency`` is ``speed_up`` divided by the number of workers. ``continued`` is the share of trained epochs that
     were not recorded. ``best`` is the metric of the best trial at the highest rung; None if all trials failed.
     """
@@ -169,10 +169,10 @@ class Predictor:
         )
 
     def fewest_workers(self, choice: Choices, deadline: float) -> Choices | None:
-        """Return choices with about the fewest workers for a ``deadline`` in seconds; None if no number is enough.
+        """Return choices with about the fewest workers that meet a ``deadline`` in seconds; None if no number does.
 
-        More workers are not always faster, because other trials may be promoted. Therefore, powers of 2 and 1.5 times
-        powers of 2 are tried in ascending order. Numbers below the first number that is fast enough are searched by
+        More workers are not always faster, because other trials may be promoted. Therefore, the numbers 1, 2, 3, 4, 6,
+        8, 12, 16 ... are tried in ascending order. Numbers below the first number that is fast enough are searched by
         bisection. The returned number of workers is fast enough, but a smaller number may also be fast enough.
         """
 
@@ -189,8 +189,8 @@ class Predictor:
     def most_trials(self, choice: Choices, worker_seconds: float) -> Choices | None:
         """Return choices with about the most trials for a budget of ``worker_seconds``; None if one trial needs more.
 
-        More trials do not always take longer. Therefore, sixteenths of all trials, powers of 2 and 1.5 times powers of
-        2 are tried in descending order, before a bisection. A larger number of trials may also be possible.
+        More trials do not always take longer. Therefore, sixteenths of all trials and the numbers 1, 2, 3, 4, 6, 8, 12
+        ... are tried in descending order, before a bisection. A larger number of trials may also be possible.
         """
 
         def is_affordable(trials: int) -> bool:
@@ -260,13 +260,13 @@ def _factor_text(ladder: Ladder) -> str:
 
 
 def _steps(most: int) -> list[int]:
-    """Return the list of 1, 2, 3, 4, 6, 8, 12, 16 ... below ``most``, and ``most``."""
+    """Return 1, 2, 3, 4, 6, 8, 12, 16 ... up to ``most``, and ``most`` itself."""
     powers = [1 << power for power in range(most.bit_length())]
     return sorted({*powers, *(3 * power // 2 for power in powers[1:] if 3 * power // 2 < most), most})
 
 
 def _least(low: int, high: int, is_so: Callable[[int], bool]) -> int:
-    """Bisect for the least number from ``low`` to ``high`` with ``is_so`` true; ``is_so(high)`` must be true."""
+    """Return the least number from ``low`` to ``high`` for which ``is_so`` is true; ``is_so(high)`` must be true."""
     while low < high:
         middle = (low + high) // 2
         if is_so(middle):

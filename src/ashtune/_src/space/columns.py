@@ -83,15 +83,13 @@ class Normal(NamedTuple):
         return shares
 
     def log_density(self, coordinates: "Coordinates") -> "Coordinates":
-        """Return the logarithm of the density at coordinates, which is 0 for a uniform density."""
+        """Return the logarithm of the density at each coordinate; 0 if the density is uniform."""
         low, high = self.part()
         scale = math.log(self.deviation * math.sqrt(2 * math.pi) * (high - low))
         return -(((coordinates - self.middle) / self.deviation) ** 2) / 2 - scale
 
 
 class _Beta(NamedTuple):
-    """The beta distribution on [0, 1]."""
-
     alpha: float
     beta: float
 
@@ -233,7 +231,7 @@ class Column:
         return self._positions[hashable(choice)]
 
     def snap(self, coordinates: "Coordinates") -> "Coordinates":
-        """Replace each coordinate by the middle of all coordinates with the same value, unless the value is a float."""
+        """Replace each coordinate by the middle of all coordinates that give the same value. Floats are not changed."""
         import numpy as np
 
         if self.choices is not None:
@@ -283,7 +281,7 @@ class Column:
         return inside if self._shape is None else self._shape.share(inside)
 
     def every_value(self) -> Sequence[object] | None:
-        """Return all values that can be drawn, in order; None for floats. O(1) for integers."""
+        """Return all values that can be drawn, in order; None if the values are floats. O(1) for integers."""
         if self.is_integer:
             return range(int(self.low), int(self.high) + 1)
         if self.choices is None:

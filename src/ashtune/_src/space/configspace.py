@@ -47,7 +47,7 @@ def record_of_space(space: "ConfigurationSpace") -> dict[str, Any]:
 
 
 def record_of_one(name: str, hyperparameter: "Hyperparameter") -> dict[str, Any]:
-    """Return the record of a hyperparameter of ConfigSpace, which a user's dict has under the key ``name``.
+    """Return the record of the ConfigSpace hyperparameter that a user's dict has under the key ``name``.
 
     Raises:
         SpaceError: If the hyperparameter has another name, or cannot be written.

@@ -16,7 +16,7 @@ LARGEST_ENUMERATED = 100_000
 
 
 class Lattice:
-    """All combinations of given values of the hyperparameters, each with a number (point).
+    """All combinations of given values of the hyperparameters. The number of a combination is called its point.
 
     Args:
         space: The space of the values.
@@ -72,5 +72,5 @@ class Lattice:
 
 
 def length(values: Sequence[object]) -> int:
-    """Return the length of an axis, also of a range for which ``len`` overflows."""
+    """Return the length of an axis. The axis may be a range for which ``len`` overflows."""
     return values.stop - values.start if isinstance(values, range) else len(values)

@@ -41,9 +41,9 @@ class When(msgspec.Struct, frozen=True):
 
 
 class Ordered(msgspec.Struct, frozen=True):
-    """Ordered choices: models expect similar results from neighbours, and a mutation changes to a neighbour.
+    """Ordered choices. Models expect similar results of neighbouring choices. A mutation takes a neighbouring choice.
 
-    A list of ascending numbers is ordered without ``Ordered``.
+    A list of ascending numbers counts as ordered even without ``Ordered``.
 
     Args:
         choices: At least one choice, in order.

@@ -31,9 +31,9 @@ class Prior(msgspec.Struct, frozen=True):
     """A hyperparameter with a value that you believe to be good.
 
     Half of the random configurations are drawn near the priors of all hyperparameters that have a prior. The other half
-    ignores all priors, so a wrong prior costs random search on average half of its trials. ``search="gp"`` also prefers
-    configurations near the priors, and this preference decreases with the number of results. In a
-    ``ConfigSpace.ConfigurationSpace``, write ``meta={"prior": 3e-3}``.
+    of the random configurations ignores all priors, so a wrong prior costs random search half of its trials.
+    ``search="gp"`` also prefers configurations near the priors, and this preference decreases with the number of
+    results. In a ``ConfigSpace.ConfigurationSpace``, write ``meta={"prior": 3e-3}``.
 
     Args:
         values: The values of the hyperparameter: ``(low, high)``, ``(low, high, "log")`` or a list of choices.
@@ -90,7 +90,7 @@ class Belief:
         return chosen
 
     def log_density(self, coordinates: "Coordinates") -> "Coordinates":
-        """Return the logarithm of the density at coordinates in [0, 1], which is 0 for a uniform density."""
+        """Return the logarithm of the density at each coordinate in [0, 1]; 0 if the density is uniform."""
         import numpy as np
 
         if self._near is not None:

@@ -1,4 +1,4 @@
-"""One job in the worker: collects reports, asks the driver at the rung, and decides whether training continues."""
+"""A job in the worker collects reports, asks the driver at the rung, and decides whether training continues."""
 
 import threading
 import time
@@ -21,13 +21,14 @@ Told = TypeVar("Told")
 class RunningJob:
     """A job in a worker, which connects the training function and the driver.
 
-    ``phase`` is "training" while the function trains, "reported" while the driver has not answered a result,
-    "releasing" if the worker must release the trial, "pausing" if the study stops, "failed" after a failure at the rung
-    was sent, and "over" after the end of the job was sent. ``clock`` measures the job's seconds.
+    ``phase`` is "training" while the function trains, and "reported" while the driver has not answered a result.
+    ``phase`` is "releasing" if the worker must release the trial, and "pausing" if the study stops. ``phase`` is
+    "failed" after a failure at the rung was sent, and "over" after the end of the job was sent. ``clock`` measures the
+    job's seconds.
 
     Rule 1: after a result, the worker sends the driver only messages that follow from the driver's answer.
-    Rule 2: a thread of the training function may use the trial like the function, but only one thread at a time. After
-    the function has ended, its threads may not use the trial. Processes that the function forked never use the trial.
+    Rule 2: the training function's threads may use the trial, but only one thread at a time. After the function has
+    ended, its threads may not use the trial. Processes that the function forked may not use the trial.
     """
 
     def __init__(
@@ -123,7 +124,7 @@ class RunningJob:
                 self._late = f"{names_text(metrics)} reported after the loop had ended and the result counted: not kept"
 
     def report(self, metrics: Mapping[str, Any], *, is_loop: bool = True) -> None:
-        """Add the metrics of the current epoch, or, if not ``is_loop``, of a report outside the loop over epochs."""
+        """Add the metrics of the current epoch. If not ``is_loop``, the report is outside of a loop over epochs."""
         resource = (self.epoch or self.target) if is_loop else self._resource_outside(metrics)
         self.reports.add(resource, metrics)
         if time.perf_counter() >= self._next_progress:
@@ -142,7 +143,7 @@ class RunningJob:
 
     @property
     def has_trained_in_loop(self) -> bool:
-        """Whether the loop that has ended has trained: a report came, or the loop was ended early.
+        """Whether the ended loop over epochs has trained: the loop has reported, or was ended early.
 
         A loop without a report may only have counted the epochs.
         """
@@ -240,7 +241,7 @@ class RunningJob:
     def _check_taken_up(self) -> None:
         """Raise an error if the training function continues with a new model instead of the saved model.
 
-        A function without a loop over epochs that has not asked for ``trial.start`` has trained from 0.
+        If the function uses no loop over epochs and has not asked for ``trial.start``, it has trained from 0.
         """
         if not self.must_take_up:
             return
@@ -253,7 +254,7 @@ class RunningJob:
         )
 
     def _check_may_speak(self) -> None:
-        """Raise an error in a forked process, and in a thread or loop after the training function has ended."""
+        """Raise an error if a forked process uses the trial, or a thread or loop of an ended training function."""
         if process.pid != self._process:
             raise ObjectiveError("a process that the training function forked cannot use its trial: hand results back")
         if self._is_closed:
@@ -308,7 +309,6 @@ class RunningJob:
             self._is_closed = False
 
     def _settle(self, returned: Any, number: Mapping[str, Any] | None) -> None:
-        """Determine the result of the job from the reports and the returned value."""
         if self.refusal:
             raise ObjectiveError(self.refusal)
         self._check_taken_up()
@@ -369,7 +369,7 @@ class RunningJob:
         return True
 
     def say(self, message: FromWorker, then: Phase | None = None) -> None:
-        """Send a message, then set the phase. After an exception, ``is_sure`` of the mailbox stays False."""
+        """Send a message, then set the phase. If sending fails, ``is_sure`` of the mailbox stays False."""
         mailbox = self._mailbox
         mailbox.is_sure = False
         mailbox.send(message)
@@ -378,7 +378,7 @@ class RunningJob:
         mailbox.is_sure = True
 
     def hear_out(self) -> None:
-        """Refuse further calls of the training function, which has ended; wait for a missing answer of the driver."""
+        """Refuse later calls by the training function, which has ended. If the driver has not answered yet, wait."""
         with self._lock:
             self._is_closed = True
             if self.phase == "reported":  # an exception interrupted the wait
@@ -404,7 +404,7 @@ class RunningJob:
         return round(self._clock() - self._began, 6)
 
     def finished(self, *, held: bool = False, checkpoint: int | None = None, problem: str = "") -> JobFinished:
-        """Return the event that the job has a result."""
+        """Return the event which says that the job has a result."""
         reports = self.reports
         return self._event(
             JobFinished,
@@ -420,11 +420,11 @@ class RunningJob:
         )
 
     def released(self, *, checkpoint: int | None = None, problem: str = "") -> TrialReleased:
-        """Return the event that the worker no longer holds the trial."""
+        """Return the event which says that the worker no longer holds the trial."""
         return self._event(TrialReleased, resource=self.target, checkpoint=checkpoint, problem=problem)
 
     def paused(self, *, checkpoint: int | None = None, problem: str = "") -> JobPaused:
-        """Return the event that the job was paused between two epochs."""
+        """Return the event which says that the job was paused between two epochs."""
         return self._event(
             JobPaused,
             rung=self.rung,
@@ -436,11 +436,11 @@ class RunningJob:
         )
 
     def failed(self, reason: str, traceback: str = "") -> JobFailed:
-        """Return the event that the job has failed."""
+        """Return the event which says that the job has failed."""
         return self._event(JobFailed, rung=self.rung, reason=reason, traceback=traceback)
 
     def withdrawn(self, reason: str) -> TrialWithdrawn:
-        """Return the event that the training function has refused the trial's configuration."""
+        """Return the event which says that the training function has refused the trial's configuration."""
         return self._event(TrialWithdrawn, rung=self.rung, reason=reason)
 
     def _event(self, kind: Callable[..., Told], **more: Any) -> Told:

@@ -30,8 +30,8 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
 
     ``objective`` is the file with the training function, pickled by cloudpickle; ``path`` is the driver's ``sys.path``.
     ``progress_seconds`` is the least time between two :class:`Progress` messages. ``places`` is the largest number of
-    jobs that a worker may ask for, so that every worker gets jobs; 0 for no limit. ``max_resource`` is the resource of
-    the top rung; 0 if unknown.
+    jobs that a worker may ask for, so that every worker gets jobs; 0 means no limit. ``max_resource`` is the resource
+    of the top rung; 0 if unknown.
     """
 
     worker: WorkerId
@@ -47,7 +47,7 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
 
 
 class Assignment(msgspec.Struct, frozen=True, tag=True):
-    """An order to train a trial from ``start`` to ``target``; ``in_place`` if the trial is still in the worker.
+    """An order to train a trial from ``start`` to ``target``. If ``in_place``, the trial is still in the worker.
 
     ``size`` is the size in bytes of the checkpoint at ``start``; None without a checkpoint. If ``alone``, the worker
     trains no other trial at the same time, because a worker died while it trained this trial with others.
@@ -65,14 +65,14 @@ class Assignment(msgspec.Struct, frozen=True, tag=True):
 
 
 class Alone(msgspec.Struct, frozen=True, tag_field="event", tag="alone"):
-    """A message that the worker now trains this trial alone; if the worker dies, this trial is the cause."""
+    """A message: the worker now trains this trial alone. If the worker dies, this trial is the cause."""
 
     worker: WorkerId
     trial: TrialId
 
 
 class Broken(msgspec.Struct, frozen=True, tag_field="event", tag="broken"):
-    """A message that probably every trial fails, for instance because the function cannot be loaded.
+    """A message which says that probably every trial will fail, for instance because the function cannot be loaded.
 
     If another trial has already succeeded, the driver uses the event ``failure`` instead.
     """
@@ -132,7 +132,7 @@ class Mailbox:
         """False while a message is sent or taken, and after an exception in this time."""
 
     def wait(self) -> None:
-        """Wait until there is a message, which :meth:`next` returns."""
+        """Wait until :meth:`next` has a message to return."""
         while not self._waiting:
             self._channel.wait()
             self._collect()

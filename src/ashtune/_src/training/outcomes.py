@@ -27,7 +27,7 @@ class Outcomes:
         self._has_a_result = False
 
     def tell_end(self, job: RunningJob, writer: CheckpointWriter, remark: str = "") -> None:
-        """Report a job that ended without an error, with a remark on the result; commit the checkpoint."""
+        """Commit the checkpoint, and report a job that ended without an error. ``remark`` is about the result."""
         match job.phase:
             case "training":
                 if complaint := job.reports.complaint:

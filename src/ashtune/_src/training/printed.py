@@ -1,4 +1,4 @@
-"""Find the printed output of a trial, which is in the log of its worker, before a mark that names the trial.
+"""Find the printed output of a trial. The worker's log has this output before a mark that names the trial.
 
 If a trial has printed something, a mark is written when the trial leaves the worker. A worker that dies writes no mark,
 but the end of its log is in the journal.
@@ -50,7 +50,7 @@ class Marks:
             self._place = self._current_place()
 
     def _current_place(self) -> int:
-        """Return the current position in the standard output, which takes less time than the size of the file."""
+        """Return the current position in the standard output. Reading the size of the file would take longer."""
         try:
             return os.lseek(_STDOUT, 0, os.SEEK_CUR)
         except OSError:  # closed by the training function, or not a file

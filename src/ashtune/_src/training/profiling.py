@@ -197,7 +197,7 @@ class Profiler:
             self.write()
 
     def write(self) -> None:
-        """Write the file. If the disk refuses, the profile is lost, but the study continues."""
+        """Write the file. If the file cannot be written, the profile is lost, but the study continues."""
         began = time.perf_counter()
         profile = msgspec.structs.replace(self._sampler.profile(self._worker), unix_time=self._unix_time)
         try:

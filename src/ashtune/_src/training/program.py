@@ -187,7 +187,6 @@ class Program:
         return arguments
 
     def _run(self, arguments: Sequence[str], environment: Mapping[str, str], printed: "Printed") -> None:
-        """Run the program until it ends, and collect the reports that the program prints."""
         try:
             with _deaf():
                 variables = {"PYTHONUNBUFFERED": "1", **environment_now(), **environment}
@@ -246,7 +245,7 @@ class Printed:
         self._current = {}
 
     def reports(self) -> list[dict[str, float]]:
-        """Return all reports if their number is ``most``, otherwise only the last report.
+        """Return all reports if there are ``most`` reports; otherwise, return only the last report.
 
         Raises:
             ProgramFailed: If there is no report.
@@ -264,7 +263,7 @@ class Printed:
 
 
 class _Inactive(Exception):  # noqa: N818 - not an error: the argument is left out
-    """Raised for a placeholder whose hyperparameter is not active."""
+    """Raised if the hyperparameter of a placeholder is not active."""
 
 
 @contextmanager
@@ -283,7 +282,7 @@ def _deaf() -> Iterator[None]:
 def _lines(process: ChildProcess) -> Iterator[str]:
     """Yield the lines of a program's output until the program has ended and no output is left.
 
-    If other processes keep the output open, the lines end ``LEFT_OPEN_SECONDS`` after the program.
+    If other processes keep the output open, the generator ends ``LEFT_OPEN_SECONDS`` after the program.
     """
     rest, until = bytearray(), math.inf
     while time.monotonic() < until:
@@ -311,7 +310,6 @@ def _kill_all() -> None:
 
 
 def _check_metrics(reports: Sequence[Mapping[str, Any]], needed: Sequence[str]) -> None:
-    """Raise an error if a report in a file of results lacks one of the study's metrics."""
     for metrics in reports:
         if missing := [name for name in needed if name not in metrics]:
             absent, right = names_text(dict.fromkeys(missing)), json.dumps(dict.fromkeys(needed, 0.25))
@@ -322,7 +320,7 @@ def _check_metrics(reports: Sequence[Mapping[str, Any]], needed: Sequence[str]) 
 
 
 def _read(path: str) -> list[dict[str, Any]]:
-    """Return the reports in a file of results, or in the target of a link; an empty list if there is no file.
+    """Return the reports in a file of results, which may be a link. If there is no file, return an empty list.
 
     Raises:
         ProgramFailed: If the file is too large, not a regular file, or not JSON of metrics.

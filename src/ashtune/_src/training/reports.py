@@ -145,7 +145,6 @@ class MetricMissing(ObjectiveError):  # noqa: N818 - the name says what is missi
 
 @lru_cache(maxsize=1_000)
 def _check_name(name: Any) -> None:
-    """Raise an error if the name of a metric is invalid."""
     if not isinstance(name, str) or not name or not name.isprintable():
         raise ObjectiveError(f"{shown(name)} is not the name of a metric; give a text that can be printed")
 

@@ -141,7 +141,7 @@ class TrialRunner:
         return returned
 
     def _hear_out(self, job: RunningJob) -> None:
-        """Wait, despite exceptions, for the driver's answer to a result; other messages must be sent later."""
+        """Wait for the driver's answer to a result, even after an exception. Other messages must be sent later."""
         while job.phase == "reported":
             try:
                 job.hear_out()

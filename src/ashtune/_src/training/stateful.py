@@ -1,7 +1,7 @@
 """``trial.checkpoint(model=..., optimizer=...)``: save objects of PyTorch, and the random generators.
 
 The objects are saved when the loop over the epochs ends, in the state that the next epoch would need. If the loop ends
-without a report, another loop may be the training loop, and the objects are saved when the function ends.
+without a report, another loop may be the training loop, so the objects are saved when the function ends.
 """
 
 import random
@@ -79,7 +79,7 @@ class StatefulObjects:
         set_random_states(saved.random)
 
     def save(self) -> None:
-        """Save the objects, once. If the disk refuses, no exception is raised.
+        """Save the objects, once. If the file cannot be written, no exception is raised.
 
         Raises:
             ObjectiveError: If a state could not be read as weights only.

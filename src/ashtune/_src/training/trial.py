@@ -94,7 +94,8 @@ class Trial:
         """Yield the epochs to train: 1-based, from ``start + 1`` to ``target`` inclusive.
 
         The report at the target decides whether the loop continues. If the trial is promoted at once, the loop
-        continues, and nothing is saved or loaded. Without a promotion, the loop ends; save the model after the loop.
+        continues, and nothing is saved or loaded. If the trial is not promoted at once, the loop ends. Save the model
+        after the loop.
         """
         epoch, loop = self._job.start, self._job.begin_loop()
         while self._job.may_go_on(loop, epoch):
@@ -210,7 +211,7 @@ CURRENT_TRIAL: ContextVar[Trial | None] = ContextVar("ashtune_trial", default=No
 
 
 def current_trial() -> Trial | None:
-    """Return the current trial; None outside a training function, and in a function for :func:`fused`.
+    """Return the current trial; None outside a training function, and in functions of :func:`fused`.
 
     Use this function in code that does not get the trial as an argument, or that also runs without ashtune. Pass the
     trial to threads that you start, because in most Python versions, new threads do not know the current trial.

@@ -69,7 +69,7 @@ def changes(before: Version, now: Version) -> list[str]:
 
 
 def _source_of(value: Any) -> str:
-    """Return the source of a function or class; "" if it cannot be read."""
+    """Return the source of a function or class; "" if the source cannot be read."""
     try:
         return inspect.getsource(value)
     except (OSError, TypeError):
@@ -99,7 +99,6 @@ class _Parts:
         return version
 
     def _text(self, value: Any) -> str:
-        """Return a text that represents a value in the digests."""
         if type(value) in _PLAIN:
             return repr(value)
         if isinstance(value, dict | list | tuple | set | frozenset):

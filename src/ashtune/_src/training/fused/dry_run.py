@@ -26,14 +26,14 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Epochs(msgspec.Struct, frozen=True, kw_only=True):
-    """The costs of an epoch of one lane and of the best number of lanes, and the times of all numbers of lanes."""
+    """The costs of an epoch with one lane and with the best number of lanes, and the times with all tried numbers."""
 
     steps: list[Step]
     sizing: Sizing
 
 
 def count_epochs(backend: Backend, static: Static, numbers: Mapping[str, float]) -> Epochs:
-    """Return the costs and times of an epoch of a configuration, which :meth:`Batched.split` has split."""
+    """Return the costs and times of an epoch. The method :meth:`Batched.split` returns ``static`` and ``numbers``."""
     sizing = choose_lanes(backend, static, numbers)
     steps = []
     for lanes in sorted({1, sizing.lanes}):

@@ -1,4 +1,4 @@
-"""A training function that trains trials together. For the driver, each trial reports, pauses and saves as usual."""
+"""A training function that trains trials together. As in usual training, each trial reports, pauses and saves."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class FusedObjective:
     """A training function that trains many trials as lanes of one program; a call with one trial trains it alone.
 
-    The objective has the name of ``function``, and modules are imported from the folder of the file of ``function``.
-    ``backend(directory)`` returns a maker of programs; ``directory`` is the study's directory, or None outside a study.
+    The objective has the name of ``function``. Modules are imported from the folder that contains the file of
+    ``function``. ``backend(directory)`` returns a maker of programs; ``directory`` is the study's directory, or None
+    outside a study.
 
     Raises:
         SettingsError: If ``lanes`` is not a whole number of at least 1.
@@ -54,7 +55,7 @@ class FusedObjective:
         return FusedRunner(backend, setup, mailbox, lanes=self._lanes, file=file, profiler=profiler)
 
     def __call__(self, trial: "Trial") -> None:
-        """Train one trial alone, in the kind of program that a study uses first."""
+        """Train one trial alone, with the program that a study would use first."""
         if self._backend is None:
             self._backend = self._make_backend(None)
         static, numbers = self._backend.recipe.split(trial.config)
@@ -71,7 +72,7 @@ class FusedObjective:
         trial.save(SavedState(program.apart(state, 0)))
 
     def epochs(self, config: Mapping[str, Any]) -> "Epochs":
-        """Return, for a roofline, the costs and times of an epoch of one model and of the best number of lanes."""
+        """Return the costs and times of an epoch for a roofline: with one model, and with the best number of lanes."""
         from ashtune._src.training.fused.dry_run import count_epochs
 
         backend = self._make_backend(None)
@@ -89,7 +90,7 @@ class FusedObjective:
         return choose_lanes(backend, *backend.recipe.split(config))
 
     def restore(self, config: Mapping[str, Any], saved: SavedState) -> Any:
-        """Return a trial's saved state in the form that ``init`` and ``step`` use; with PyTorch, return a module.
+        """Return a trial's saved state in the form that ``init`` and ``step`` use (with PyTorch, this is a module).
 
         Args:
             config: The trial's configuration.

@@ -1,8 +1,8 @@
 """A pack is a list of lanes of the same shape and the same epochs, which a worker trains together.
 
 A promoted trial waits a moment, so that other trials can join its pack. After this wait, promoted trials are trained
-before new trials, and higher rungs before lower rungs. If a worker dies while it trains a trial, the trial is then
-trained alone and before other trials, so that another crash costs no other trial.
+before new trials, and higher rungs before lower rungs. If a worker dies while it trains a trial, the trial is trained
+alone the next time, and before other trials. If the worker dies again, no other trial is lost.
 """
 
 import math
@@ -24,7 +24,6 @@ class Clock(msgspec.Struct):
     seconds: float = 0.0
 
     def __call__(self) -> float:
-        """Return the trial's seconds so far."""
         return self.seconds
 
 
@@ -122,7 +121,7 @@ class Pack:
         lane.trained, lane.is_saved = self.trained, False
 
     def go_on(self, program: FusedProgram) -> None:
-        """Continue with the lanes that have not ended, in ``program`` if this program has room for these lanes.
+        """Continue with the lanes that have not ended. If ``program`` has room for these lanes, it trains them.
 
         A program that trains side by side keeps its ended lanes, because ended lanes cost no extra time. A program that
         trains in turn drops its ended lanes, because each lane costs a turn.

@@ -7,8 +7,8 @@ total time is at most about twice the minimum (the ski rental problem: Karlin et
 another worker has compiled is used immediately.
 
 The epoch time of an untried program is estimated from the nearest measured program. The slowdown of the quick program
-(1.1 times for a perceptron, 1.5 times for a convolution) cannot be estimated. Until a shape has measured the slowdown,
-the whole time of the quick program counts as time that a full program would save.
+(1.1 times for a perceptron, 1.5 times for a convolution) cannot be estimated. Until the slowdown is measured, the whole
+time of the quick program counts as time that a full program would save.
 """
 
 import math
@@ -68,7 +68,7 @@ class Shape:
 
     @property
     def is_at_another(self) -> bool:
-        """Whether this worker has not trained this shape yet, and another worker is compiling the first program."""
+        """Whether another worker is compiling the shape's first program, and this worker has not trained the shape."""
         return not self._seconds and self._program(self._variants[0]).is_at_another
 
     @property
@@ -79,7 +79,7 @@ class Shape:
     def call(self, variant: Variant, lanes: int, epochs: int) -> Call:
         """Return the number of lanes and epochs for the next call, so that the call takes about :data:`CALL_SECONDS`.
 
-        A program without a measured time gets one epoch of one turn.
+        If the program has no measured time yet, the next call trains one epoch of one turn.
         """
         seconds = self._seconds.get(variant)
         if seconds is None:

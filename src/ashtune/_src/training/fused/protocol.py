@@ -45,7 +45,7 @@ class Variant(msgspec.Struct, frozen=True):
 
 
 class LaneMetrics(msgspec.Struct, frozen=True):
-    """Arrays (epochs, lanes): one for each metric, and ``finite``, which is True where a lane's state is finite."""
+    """The metrics of a call, as arrays (epochs, lanes). The array ``finite`` is True where a lane's state is finite."""
 
     metrics: dict[str, Any]
     finite: Any
@@ -59,8 +59,8 @@ class FusedProgram(Protocol):
     """A program that trains lanes of one shape.
 
     ``compile_seconds`` is the total time so far for compiling (with tracing), for loading, and for waiting until
-    another worker has compiled. ``build_seconds`` is the part of ``compile_seconds`` for the program itself, without
-    the initial states. ``is_built_here`` is False if the program came from disk.
+    another worker has compiled the program. ``build_seconds`` is the part of ``compile_seconds`` that the program
+    itself took, without the initial states. ``is_built_here`` is False if the program was loaded from disk.
     """
 
     variant: Variant
@@ -80,7 +80,7 @@ class FusedProgram(Protocol):
         """Return the initial states of new trials, one trial per lane, stacked along the first axis."""
 
     def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the stacked states of lanes, or new states if all are None; empty lanes copy the first state."""
+        """Return the stacked states of lanes; if all are None, return new states. Empty lanes copy the first state."""
 
     def apart(self, state: State, lane: int) -> State:
         """Return a copy of one lane's state on the host, in the form that checkpoints and :meth:`together` use."""
@@ -115,13 +115,13 @@ class Backend(Protocol):
         """Return the largest number of lanes of a shape that may be useful on this machine."""
 
     def program(self, static: Static, variant: Variant) -> FusedProgram:
-        """Return a program for a shape (``static``); the program is compiled at its first use."""
+        """Return a program for the shape ``static``. The program is compiled at its first use."""
 
     def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:
         """Return the operations and bytes of an epoch of ``lanes`` lanes, without a measured time."""
 
     def restore(self, static: Static, numbers: Mapping[str, float], saved: Any) -> State:
-        """Return one lane's saved state in the form that the user's functions use; with PyTorch, return a module."""
+        """Return one lane's saved state in the form that the user's functions use (with PyTorch, this is a module)."""
 
 
 class SavedState(msgspec.Struct, frozen=True):

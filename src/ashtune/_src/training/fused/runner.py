@@ -1,7 +1,8 @@
 """The runner of fused training: trains a worker's trials in packs, as lanes of programs.
 
-For the driver, each lane is a usual job. The driver answers while the next pack is trained. If a pack fails, its lanes
-are trained again alone, so that only trials with errors fail. A job's seconds are its share of the pack's seconds.
+The driver treats each lane as a usual job. The driver answers while the next pack is trained. If a pack fails, its
+lanes are trained again alone, so that only trials with errors fail. A job's seconds are its share of the pack's
+seconds.
 """
 
 import time
@@ -31,8 +32,9 @@ PROMOTION_SECONDS = 0.1
 class FusedRunner:
     """Trains the trials of one worker as lanes.
 
-    If ``lanes`` is given, all programs have this number of lanes, some of them empty, and results are bitwise equal in
-    all packs; otherwise, the fastest number is chosen. ``file`` is the file of the user's functions, for tracebacks.
+    If ``lanes`` is given, all programs have this number of lanes, and a trial's results are bitwise equal in all packs.
+    If ``lanes`` is None, the fastest number is chosen. ``file`` is the file of the user's functions, which tracebacks
+    show.
     """
 
     def __init__(
@@ -60,7 +62,7 @@ class FusedRunner:
         self._places = 1
 
     def run(self, assignment: Assignment) -> None:
-        """Train this trial and all later trials, until no trial is left and the driver has answered every result."""
+        """Train the assigned trial and all later trials, until the driver has answered every result."""
         self._take(assignment)
         while self._waiting or self._held:
             if not self._waiting:
@@ -153,7 +155,7 @@ class FusedRunner:
         self._waiting[lane.job.trial] = lane
 
     def _ready(self) -> list[Lane]:
-        """Return the waiting lanes, if possible without lanes whose first program another worker compiles now."""
+        """Return the waiting lanes. If possible, leave out lanes whose first program another worker compiles now."""
         waiting = list(self._waiting.values())
         absent = {shape for shape in {lane.shape for lane in waiting} if shape.is_at_another}
         return [lane for lane in waiting if lane.shape not in absent] or waiting
@@ -205,7 +207,6 @@ class FusedRunner:
                     lane.writer.abandon()
 
     def _call(self, pack: Pack, shape: Shape) -> None:
-        """Train a pack by one call of its program, and report the epochs of this call."""
         program, variant, start = pack.program, pack.program.variant, pack.trained
         call = shape.call(variant, len(pack.lanes), pack.target - start)
         metrics, seconds = pack.train(call.epochs)
@@ -239,7 +240,7 @@ class FusedRunner:
                 lane.job.phase = "failed"
 
     def _pause_trial(self, trial: TrialId) -> None:
-        """Pause a waiting trial now, or a trial in training at the end of the current call; ignore an ended trial."""
+        """Pause a waiting trial now, and a trial in training after the current call. Ignore an ended trial."""
         if (lane := self._waiting.pop(trial, None)) is not None:
             self._pause(lane)
         elif (lane := self._training.get(trial)) is not None:

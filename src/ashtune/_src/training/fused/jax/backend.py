@@ -23,7 +23,7 @@ COUNTED_BY = (
 
 
 class JaxBackend:
-    """Makes JAX programs from a recipe (the user's functions and data).
+    """Makes JAX programs from a recipe, which has the user's functions and data.
 
     Args:
         recipe: The arguments of :func:`ashtune.fused`.
@@ -68,7 +68,7 @@ class JaxBackend:
         return lanes_that_fit(sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)))
 
     def program(self, static: Static, variant: Variant) -> JaxProgram:
-        """Return a program for a shape (``static``); the program is compiled at its first use."""
+        """Return a program for the shape ``static``. The program is compiled at its first use."""
         return JaxProgram(
             self.recipe,
             static,

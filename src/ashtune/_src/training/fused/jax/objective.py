@@ -25,8 +25,9 @@ def fused(
     """Return a training function for :func:`~ashtune.tune`, made of pure JAX functions.
 
     One compiled program runs all epochs of a trial up to a rung. Trials with the same static hyperparameters and the
-    same rung are lanes of a program, trained one after another, or side by side if this is faster. All trials have the
-    same random key and the same order of batches, so a trial's result does not depend on other trials.
+    same rung are lanes of a program. The program trains its lanes one after another, or side by side if this is faster.
+    All trials have the same random key and the same order of batches, so a trial's result does not depend on other
+    trials.
 
     Args:
         init: (key, configuration) -> state: a pytree of arrays.

@@ -176,7 +176,7 @@ class JaxProgram:
     def train(
         self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int
     ) -> tuple[State, LaneMetrics]:
-        """Train all lanes from epoch ``start`` to ``stop``, at most ``MOST_EPOCHS``; ``state`` is not changed."""
+        """Train all lanes from epoch ``start`` to ``stop``, at most ``MOST_EPOCHS`` epochs. Do not change ``state``."""
         leaves, structure = jax.tree.flatten(state)
         stretch = (start, stop, self._orders.stretch(start, stop), len(lanes))
         arguments = (leaves, lane_arrays(pad(lanes, self.variant.room)), stretch, self._data_leaves)

@@ -3,7 +3,8 @@
 JAX's own cache on disk saves only XLA's compile time. Tracing and lowering in Python take as long as XLA, and JAX's
 cache does not save this time. A worker locks a program's file while it compiles the program. The lock ends when the
 worker ends, so a dead worker does not block other workers. If a program's file cannot be written or read, the worker
-compiles the program. Only the session's workers load the files (pickles). The driver empties the folder at the start.
+compiles the program. The files are pickles, so only the session's workers load the files. The driver empties the folder
+at the start.
 """
 
 import fcntl
@@ -46,7 +47,7 @@ class ProgramCache:
         self._folder = study / PROGRAMS_FOLDER
 
     def load_or_compile(self, key: object, compile_it: Callable[[], Any]) -> Any:
-        """Load a program that another worker has compiled or is compiling; otherwise, compile the program."""
+        """If another worker has compiled or is compiling the program, load the program; otherwise, compile it."""
         file = self._file(key)
         while (program := _load(file)) is None:
             with _claim(_claim_of(file)) as is_mine:
@@ -84,7 +85,7 @@ class ProgramCache:
 
 
 def load_or_compile(cache: ProgramCache | None, key: object, compile_it: Callable[[], Any]) -> Any:
-    """Return a program from a cache, or compile the program if ``cache`` is None."""
+    """Return a program from ``cache``. If ``cache`` is None, compile the program."""
     return compile_it() if cache is None else cache.load_or_compile(key, compile_it)
 
 

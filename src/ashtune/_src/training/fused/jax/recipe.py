@@ -129,7 +129,6 @@ class TracedEpochs:
         return jax.lax.fori_loop(0, lanes, turn, (states, _rows(shapes, (places,))))
 
     def _epoch(self, state: State, numbers: Any, order: Any, data: tuple[Data, Data]) -> tuple[State, Row]:
-        """Train one lane for an epoch; return the lane's new state and metrics."""
         train, validation = data
         config = {**self._static, **numbers}
         state, during = self._steps(state, config, order, train)

@@ -26,7 +26,7 @@ COUNTED_BY = (
 
 
 class TorchBackend:
-    """Makes PyTorch programs from a recipe (the user's functions and data).
+    """Makes PyTorch programs from a recipe, which has the user's functions and data.
 
     Args:
         recipe: The arguments of :func:`ashtune.fused_torch`.
@@ -60,7 +60,7 @@ class TorchBackend:
         return lanes_that_fit(_bytes_of(self.program(static, Variant(1)).fresh([numbers])) // PAST_THE_CACHE)
 
     def program(self, static: Static, variant: Variant) -> TorchProgram:
-        """Return a program for a shape (``static``), with one turn, as without a compiler more turns save no time."""
+        """Return a program with one turn for the shape ``static``. Without a compiler, more turns save no time."""
         return TorchProgram(self._shape(static), variant)
 
     def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:

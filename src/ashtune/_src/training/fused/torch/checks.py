@@ -33,7 +33,8 @@ class Proven(msgspec.Struct, frozen=True):
 class Proof:
     """Checks that a lane has the same results beside another lane, alone, and without ``vmap``, up to rounding.
 
-    ``numbers`` has the optimizer's hyperparameters for both lanes, (1,) each. One check is enough for all trials.
+    ``numbers`` has the optimizer's hyperparameters of both lanes, each of shape (1,). One check is enough for all
+    trials.
     """
 
     def __init__(self, functional: FunctionalModule, seed: int, numbers: Numbers) -> None:

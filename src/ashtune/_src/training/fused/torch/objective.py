@@ -10,14 +10,14 @@ from ashtune._src.training.fused.objective import FusedObjective
 
 
 def cross_entropy(outputs: Any, labels: Any) -> Any:
-    """Return the mean cross-entropy in nats of logits (m, classes) and labels (m,), which may have any integer type."""
+    """Return the mean cross-entropy in nats of logits (m, classes) and labels (m,) of any integer type."""
     from torch.nn import functional
 
     return functional.cross_entropy(outputs, labels if labels.is_floating_point() else labels.long())
 
 
 def loss_and_accuracy(outputs: Any, labels: Any) -> dict[str, Any]:
-    """Return the mean cross-entropy as "loss", and the share of labels whose logit is the largest as "accuracy"."""
+    """Return "loss", the mean cross-entropy, and "accuracy", the share of labels whose logit is the largest."""
     right = outputs.argmax(dim=1) == labels
     return {"loss": cross_entropy(outputs, labels), "accuracy": right.to(outputs.dtype).mean()}
 

@@ -87,7 +87,7 @@ RULES: Mapping[str, type[Sgd] | type[AdamW]] = {"sgd": Sgd, "adam": AdamW}
 
 
 def rule(optimizer: str) -> type[Sgd] | type[AdamW]:
-    """Return the class of an optimizer by the optimizer's name.
+    """Return the class of the optimizer with this name.
 
     Raises:
         ObjectiveError: If the name is unknown.
@@ -125,7 +125,7 @@ def numbers_of(optimizer: str, lanes: Sequence[Mapping[str, float]]) -> Numbers:
 
 
 def some_numbers(optimizer: str) -> Numbers:
-    """Return example hyperparameters of a lane, (1,) each: the optimizer's defaults, or 0.1 if there is no default."""
+    """Return example hyperparameters of a lane, each of shape (1,): the default, or 0.1 if there is no default."""
     return numbers_of(optimizer, [{name: 0.1 for name, value in rule(optimizer).defaults.items() if value is None}])
 
 

@@ -115,7 +115,7 @@ def _copy(leaf: Any) -> Any:
 
 
 class TorchShape:
-    """The data as tensors, the module, and the result of the module's check; shared by all programs of a shape.
+    """The data as tensors, the module, and the result of the module's check. All programs of a shape share this object.
 
     The seed determines the initial weights, the order of the batches, and the module's random numbers.
 
