@@ -16,12 +16,13 @@ import pytest
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 pytest.importorskip("joblib", reason="joblib is not installed")
 from scipy import sparse, stats
+from sklearn.base import clone
 from sklearn.cluster import MiniBatchKMeans
 from sklearn.datasets import load_iris, make_classification
 from sklearn.decomposition import LatentDirichletAllocation
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import FitFailedWarning
-from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
+from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier, SGDOneClassSVM, SGDRegressor
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier
@@ -30,8 +31,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 import ashtune
-from ashtune._src.core.events import JobFinished
-from ashtune._src.integrations.scikit_learn.resources import resource_of
+from ashtune._src.core.events import JobFinished, TrialReleased
+from ashtune._src.integrations.scikit_learn.resources import PartialFit, resource_of
 from ashtune._src.study.journal import NAME, read_events
 from ashtune._src.study.objective_file import NAME as OBJECTIVE
 from ashtune._src.training.objectives import load_objective
@@ -321,6 +322,65 @@ def test_passes_that_are_resumed_are_those_of_one_go(iris: tuple[Any, Any]) -> N
             model.partial_fit(iris[0][train], iris[1][train], classes=[0, 1, 2])
         score = model.score(iris[0][test], iris[1][test])
         assert search.cv_results_[f"split{split}_test_score"][best] == score
+
+
+@pytest.mark.parametrize("rate", ["constant", "optimal", "invscaling", "adaptive"])
+@pytest.mark.parametrize(
+    ("model", "given"),
+    [
+        (SGDClassifier(eta0=0.01), [0, 1, 2]),
+        (SGDRegressor(eta0=0.01), None),
+        (SGDRegressor(eta0=0.01, average=True), None),
+        (SGDOneClassSVM(eta0=0.01, average=200), None),
+    ],
+    ids=["classifier", "regressor", "average", "one class"],
+)
+def test_sgd_from_rung_to_rung_has_the_weights_of_one_fit(
+    iris: tuple[Any, Any], model: Any, given: list[int] | None, rate: str
+) -> None:
+    """Up to rounding, with the rows in one order: a shuffled order is drawn anew at each call of an estimator."""
+    X, y = iris[0], None if isinstance(model, SGDOneClassSVM) else iris[1]
+    model.set_params(learning_rate=rate, shuffle=False, random_state=None)
+    expected = clone(model).set_params(max_iter=9, tol=None).fit(X, y)
+    trained = clone(model)
+    passes = PartialFit(given if given is None else np.array(given))
+    for start, target in ((0, 1), (1, 3), (3, 9)):
+        passes.train(trained, X, y, start=start, target=target)
+    np.testing.assert_allclose(trained.coef_, expected.coef_, rtol=1e-9)
+    assert trained.t_ == expected.t_
+    assert trained.get_params() == model.get_params(), "the tolerance is there again"
+
+
+def test_a_rung_of_sgd_is_one_call_and_equals_fit_without_a_tolerance(
+    iris: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+    own = SGDClassifier._partial_fit
+    monkeypatch.setattr(SGDClassifier, "_partial_fit", lambda *given, **more: calls.append(own(*given, **more)))
+    search = AshSearchCV(
+        SGDClassifier(random_state=0, tol=1e9), {"alpha": (1e-5, 1e-1, "log")}, scheduler="full", max_resources=9,
+        n_candidates=3, cv=KFold(3), search="random", random_state=0,
+    ).fit(*iris)  # fmt: skip
+    assert len(calls) == 3 * 3 + 1, "one for each split of each candidate, and the refit"
+    plain = SGDClassifier(random_state=0, tol=None, max_iter=9).set_params(**search.best_params_).fit(*iris)
+    np.testing.assert_array_equal(search.best_estimator_.coef_, plain.coef_)
+    assert search.best_estimator_.tol == 1e9
+
+
+def test_only_what_may_be_promoted_and_the_best_are_saved(iris: tuple[Any, Any], tmp_path: Path) -> None:
+    search = AshSearchCV(
+        MLPClassifier(batch_size=4, random_state=0), {"learning_rate_init": (1e-5, 0.3, "log")}, max_resources=9,
+        min_resources=1, n_candidates=27, cv=KFold(3, shuffle=True, random_state=0), search="random", random_state=0,
+        directory=tmp_path, refit=False,
+    ).fit(*iris)  # fmt: skip
+    released = [event for event in read_events(tmp_path / NAME) if isinstance(event, TrialReleased)]
+    assert len(released) < len(finished(tmp_path)), "one that is promoted at once stays in memory"
+    assert [event.checkpoint for event in released if event.resource == 1][-3:] == [None] * 3, "others are better"
+    at_top = [event.metrics["score"] or 0.0 for event in finished(tmp_path) if event.resource == 9]
+    saved = sum(event.checkpoint is not None for event in released if event.resource == 9)
+    assert saved == sum(score == max(at_top[: place + 1]) for place, score in enumerate(at_top)) < len(at_top)
+    estimators, _ = search.study_.best.load()
+    assert [len(estimator.loss_curve_) for estimator in estimators.values()] == [9, 9, 9]
 
 
 class Locked(RandomForestClassifier):

@@ -86,8 +86,9 @@ class PartialFit(Resource):
     """Passes of ``partial_fit`` over the data as the resource; in a pipeline, the last step has the ``partial_fit``.
 
     Each pass has its own order of the rows, as in ``fit``. If ``random_state`` is a number, ``partial_fit`` repeats the
-    same order of rows in each pass. Therefore a random generator replaces ``random_state`` and is saved with the
-    estimator.
+    same order of rows in each call. Therefore a random generator replaces ``random_state`` and is saved with the
+    estimator. From one rung to the next, the estimator keeps its weights, its count of updates (on which learning rates
+    depend), its averages and its optimizer.
     """
 
     is_resumed = True
@@ -106,9 +107,10 @@ class PartialFit(Resource):
                 estimator.steps[:-1] = before.steps  # with memory=, the slice has fitted copies of the steps
         if not start and isinstance(seed := getattr(last, "random_state", None), numbers.Integral):
             last.set_params(random_state=np.random.RandomState(int(seed)))
-        for epoch in range(start, target):
-            first: dict[str, Any] = {"classes": self._classes} if self._classes is not None and not epoch else {}
-            last.partial_fit(X, *([] if y is None else [y]), **first, **fit)
+        data = (X,) if y is None else (X, y)
+        while start < target:
+            first: dict[str, Any] = {"classes": self._classes} if self._classes is not None and not start else {}
+            start += _make_passes(last, target - start, *data, **first, **fit)
 
     def in_one_go(self, estimator: Any, X: Any, y: Any, target: int, **fit: Any) -> None:
         """Train a new estimator without a break, and restore the original ``random_state``."""
@@ -116,6 +118,43 @@ class PartialFit(Resource):
         own = {name: value for name, value in last.get_params(deep=False).items() if name == "random_state"}
         self.train(estimator, X, y, start=0, target=target, **fit)
         last.set_params(**own)
+
+
+def _make_passes(estimator: Any, passes: int, *data: Any, **fit: Any) -> int:
+    """Call ``partial_fit`` once, for all passes if possible, otherwise for one pass; return the number of passes made.
+
+    Each call checks the data and the parameters, which may take longer than a pass over some thousand rows. After the
+    checks, scikit-learn's SGD models and networks train in an inner method, which makes all passes here:
+
+    - for SGD models, as ``fit`` with ``max_iter=passes`` and ``tol=None``: one seed for the orders of the rows;
+    - for networks, as ``passes`` calls of ``partial_fit``.
+    """
+    made = 1
+    inner = "_fit_stochastic" if hasattr(estimator, "_fit_stochastic") else "_partial_fit"
+    train = getattr(estimator, inner, None)
+    if train is None or not estimator.partial_fit.__module__.startswith("sklearn."):
+        estimator.partial_fit(*data, **fit)
+        return made
+
+    def make_all(*given: Any, **more: Any) -> None:
+        nonlocal made
+        if inner == "_fit_stochastic":
+            made = passes
+            for _ in range(passes - 1):
+                train(*given, **more)
+        elif "max_iter" in more:
+            made, more["max_iter"] = passes, passes
+            estimator.tol = None  # a pass that improves little does not end the training
+        train(*given, **more)
+
+    kept = {name: value for name, value in vars(estimator).items() if name == "tol"}
+    setattr(estimator, inner, make_all)
+    try:
+        estimator.partial_fit(*data, **fit)
+    finally:
+        delattr(estimator, inner)
+        vars(estimator).update(kept)
+    return made
 
 
 def fit_as_it_is(estimator: Any, X: Any, y: Any, fit: Mapping[str, Any]) -> None:

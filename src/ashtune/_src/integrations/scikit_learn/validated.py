@@ -10,7 +10,7 @@ import os
 import time
 import traceback
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -54,6 +54,7 @@ class Validated:
         self._metadata = metadata
         self._error_score, self._returns_train_score = error_score, returns_train_score
         self._settings = get_config()
+        self._best_at_top = -np.inf
 
     def version_parts(self) -> dict[str, Any]:
         """Return all values that the scores depend on; the study's directory and top resource are not included."""
@@ -78,25 +79,36 @@ class Validated:
                 self._stop_with(error)
 
     def _train(self, trial: Trial) -> None:
-        estimators: dict[int, Any] = {}
-        before: dict[int, dict[str, Any]] = {}
-        if (saved := trial.restore()) is not None:
-            estimators, before = saved
+        """Train to the rung, and further while the study promotes the candidate at once; then save the estimators.
+
+        Nothing is saved for a candidate that cannot be promoted any more. At the top rung, candidates are saved only if
+        they are the best that this process has fitted, so that the study's best candidate is among them.
+        """
         is_by_folds = isinstance(self._resource, Folds)
-        target = trial.target
-        splits: Iterable[int] = range(len(before), target) if is_by_folds else range(len(self._splits))
-        rows = dict(before)
-        for split in splits:
-            estimator = estimators.pop(split, None)
-            start = trial.start
-            if estimator is None:  # a new candidate, or one whose fit failed on this split
-                estimator, start = self._candidate(trial.config), 0
-            rows[split] = self._of_split(estimator, split, start, target)
-            if self._resource.is_resumed and rows[split]["fit_error"] is None:
-                estimators[split] = estimator
-        write_rows(self._folder, trial.number, target, rows)
-        trial.report({self.metric: float(np.mean([self._main_score(row["test_scores"]) for row in rows.values()]))})
-        if self._resource.is_resumed or is_by_folds:
+        estimators: dict[int, Any] = {}
+        rows: dict[int, dict[str, Any]] = {}
+        if (saved := trial.restore()) is not None:
+            estimators, rows = saved
+        is_promoted = True
+        while is_promoted:
+            start, target = trial.start, trial.target
+            for split in range(len(rows), target) if is_by_folds else range(len(self._splits)):
+                estimator = estimators.pop(split, None)
+                is_new = estimator is None  # a new candidate, or one whose fit failed on this split
+                if is_new:
+                    estimator = self._candidate(trial.config)
+                rows[split] = self._of_split(estimator, split, 0 if is_new else start, target)
+                if self._resource.is_resumed and rows[split]["fit_error"] is None:
+                    estimators[split] = estimator
+            write_rows(self._folder, trial.number, target, rows)
+            score = float(np.mean([self._main_score(row["test_scores"]) for row in rows.values()]))
+            trial.report({self.metric: score})
+            is_promoted = trial._job.goes_on()
+        if target == trial.max_resource:
+            if not score >= self._best_at_top:
+                return
+            self._best_at_top = score
+        if (self._resource.is_resumed or is_by_folds) and trial.needs_checkpoint:
             try:
                 trial.save((estimators, rows if is_by_folds else {}))
             except Exception as error:  # noqa: BLE001 - whatever a fitted estimator does when it is pickled
