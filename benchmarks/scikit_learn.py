@@ -11,6 +11,9 @@ let themselves be told. "ash", which is run first, sets it for each problem and 
 - "ash" is ``AshSearchCV`` as it comes: 64 candidates, rungs at a ninth, a third and all of the epochs, iterations or
   trees, resumed, with a Gaussian process. "ash random" is the same without it.
 - "random" (``RandomizedSearchCV``) fits as many candidates to the end as cost what "ash" has spent, rounded up.
+- "same fits" (``GridSearchCV``) fits each candidate of "ash random" once, in one go, with the resource that it reached
+  there: the same fits without rungs. A small estimator takes as long to check its data as to train for a few passes, so
+  many short fits take longer than few long ones; "random" differs from ours in this too, "same fits" does not.
 - "halving rows" and "halving iterations" (``HalvingRandomSearchCV``) have the same three rungs, of rows or of
   iterations, and as many candidates as cost what "ash" has spent. With 64 candidates they would spend 45 full
   fits, as nothing is resumed.
@@ -22,6 +25,9 @@ let themselves be told. "ash", which is run first, sets it for each problem and 
 
     python benchmarks/scikit_learn.py DATA [--sets ...] [--models ...] [--tuners ...] [--seeds 5] [--rows 2700]
         [--times 1] [--candidates 64] [--folds 3] [--results DIR] [--dask PYTHON] [--table] [--json FILE]
+
+"a fit / random's" and "a fit / same's" are a tuner's seconds for each full fit and, after the slash, its processor
+time, over those of "random" and of "same fits". On a busy machine, only the processor time is right.
 
 DATA holds ``tabular``. A run that is in the results' folder is not run again; --table runs nothing. A minute of it:
 ``--sets letter --models sgd --seeds 1``. Larger: ``--rows 13500 --times 3``. On a quiet machine only.
@@ -54,6 +60,7 @@ ENVIRONMENT = {
 KEYS = ("set", "model", "tuner", "seed", "rows", "times", "candidates", "folds")
 KINDS = {
     "candidates_tried": ("tried", ".0f"), "seconds": ("search, s", ".2f"), "refit_seconds": ("refit, s", ".2f"),
+    "cpu_seconds": ("CPU of both, s", ".2f"),
     "spent": ("full fits", ".1f"), "score": ("score", ".4f"), "test": ("test", ".4f"),
 }  # fmt: skip
 """What is shown of a run, how it is headed, and with how many digits."""
@@ -136,7 +143,7 @@ def _run(given: argparse.Namespace, run: Run, store: Store) -> Run:
         LookupError: If it is to spend what ours has spent, and that was not run.
     """
     ours = next((each["spent"] for each in store if all(each[key] == (run | {"tuner": OURS})[key] for key in KEYS)), 0)
-    if run["tuner"] not in (OURS, "ash random") and not ours:
+    if run["tuner"] not in (OURS, "ash random", "same fits") and not ours:
         raise LookupError(f"it is to spend what {OURS!r} has spent, which was not run")
     python = given.dask.absolute() if run["tuner"] == DASK else sys.executable
     command = [str(python), "-m", "searches.one", json.dumps(run | {"data": given.data, "spent": ours})]
@@ -161,18 +168,35 @@ def show_table(runs: list[Run]) -> None:
             }  # fmt: skip
             for tuner, own in by_tuner.items():
                 if own:
-                    rows.append([name, model, tuner, len(own), *_means(own), _difference(own, by_tuner[OURS])])
+                    ratios = [_ratio(own, by_tuner[other]) for other in ("random", "same fits")]
+                    difference = _difference(own, by_tuner[OURS])
+                    rows.append([name, model, tuner, len(own), *_means(own), difference, *ratios])
     sizes = {key: runs[0][key] for key in ("rows", "times", "candidates", "folds")}
     title = (
         f"{WORKERS} processes; {sizes['rows']:,} rows, {sizes['folds']} folds, {sizes['candidates']} candidates; "
         f"a full fit is {_tops(sizes['times'])}; means over seeds, test - ours with its standard error"
     )
-    header = ["data", "model", "tuner", "seeds", *(head for head, _ in KINDS.values()), "test - ours"]
+    ratios = ["a fit / random's", "a fit / same's"]
+    header = ["data", "model", "tuner", "seeds", *(head for head, _ in KINDS.values()), "test - ours", *ratios]
     show(title, header, rows)
 
 
 def _means(own: dict[int, Run]) -> list[str]:
-    return [format(np.mean([run[kind] for run in own.values()]), digits) for kind, (_, digits) in KINDS.items()]
+    return [format(_mean(own, kind), digits) for kind, (_, digits) in KINDS.items()]
+
+
+def _mean(own: dict[int, Run], kind: str) -> float:
+    return float(np.mean([run.get(kind, np.nan) for run in own.values()]))
+
+
+def _ratio(own: dict[int, Run], other: dict[int, Run]) -> str:
+    """Return how many times as long a full fit takes as with another tuner, and how many times the processor time."""
+    if not other or own is other:
+        return ""
+    kinds = ("seconds", "cpu_seconds")
+    return " / ".join(
+        f"{_mean(own, kind) / _mean(own, 'spent') / (_mean(other, kind) / _mean(other, 'spent')):.2f}" for kind in kinds
+    )
 
 
 def _difference(own: dict[int, Run], ours: dict[int, Run]) -> str:

@@ -19,7 +19,7 @@ def measured(asked: dict[str, Any]) -> dict[str, Any]:
     found = run(asked["tuner"], searched, setting)
     return {
         "seconds": found.seconds, "refit_seconds": found.refit_seconds, "spent": found.spent, "score": found.score,
-        "candidates_tried": found.candidates,
+        "candidates_tried": found.candidates, "cpu_seconds": found.cpu_seconds,
         "test": float(found.estimator.score(*searched.held_out)),
         "parameters": {parameter: str(value) for parameter, value in found.parameters.items()},
     }  # fmt: skip

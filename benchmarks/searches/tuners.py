@@ -7,6 +7,7 @@ iterations, trees or rows is that part of it; what is resumed counts once. Refit
 
 import json
 import math
+import resource
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -51,6 +52,8 @@ class Found(NamedTuple):
         estimator: The best, refitted.
         candidates: How many were tried.
         parameters: Those of the best.
+        cpu_seconds: Processor time of the search and the refit, all processes; nan if that is not known.
+        results: ``cv_results_``, if there is one.
     """
 
     seconds: float
@@ -60,6 +63,8 @@ class Found(NamedTuple):
     estimator: Any
     candidates: int
     parameters: dict[str, Any]
+    cpu_seconds: float = math.nan
+    results: Any = None
 
 
 def run(tuner: str, problem: Problem, setting: Setting) -> Found:
@@ -96,6 +101,20 @@ def _random(problem: Problem, setting: Setting) -> Found:
     return _timed(search, problem, lambda results: len(results["params"]) * each)
 
 
+def _same_fits(problem: Problem, setting: Setting) -> Found:
+    """Fit each candidate of "ash random" from the beginning, once, with the resource that it reached there."""
+    from sklearn.model_selection import GridSearchCV
+
+    fitted: dict[str, dict[str, list[Any]]] = {}
+    results = _ash_random(problem, setting).results  # a candidate's rows are in the order of the rungs
+    for parameters, reached in zip(results["params"], results["n_resources"], strict=True):
+        own = {name: [value] for name, value in parameters.items()} | {problem.resource: [int(reached)]}
+        fitted[_key(parameters, problem)] = own
+    search = GridSearchCV(problem.estimator, list(fitted.values()), cv=setting.splitter, n_jobs=WORKERS)
+    spent = sum(own[problem.resource][0] for own in fitted.values()) / problem.top * (setting.folds - 1)
+    return _timed(search, problem, lambda _: spent)
+
+
 def _halving_rows(problem: Problem, setting: Setting) -> Found:
     return _halving(problem, setting, len(problem.known[0]), "n_samples")
 
@@ -104,13 +123,13 @@ def _halving_iterations(problem: Problem, setting: Setting) -> Found:
     return _halving(problem, setting, problem.top, problem.resource)
 
 
-def _halving(problem: Problem, setting: Setting, top: int, resource: str) -> Found:
+def _halving(problem: Problem, setting: Setting, top: int, growing: str) -> Found:
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - it puts the class there
     from sklearn.model_selection import HalvingRandomSearchCV
 
     each = setting.folds - 1
     search = HalvingRandomSearchCV(
-        problem.estimator, problem.space, n_candidates=candidates_for(setting.spent / each), resource=resource,
+        problem.estimator, problem.space, n_candidates=candidates_for(setting.spent / each), resource=growing,
         min_resources=top // REDUCED**2, max_resources=top, factor=REDUCED, cv=setting.splitter, n_jobs=WORKERS,
         random_state=setting.seed, return_train_score=False,
     )  # fmt: skip
@@ -134,13 +153,22 @@ def _spent_by(candidates: int) -> float:
 
 
 def _timed(search: Any, problem: Problem, spent: Callable[[Any], float]) -> Found:
-    began = time.perf_counter()
+    from joblib.externals.loky import get_reusable_executor
+
+    began, began_cpu = time.perf_counter(), _cpu_seconds()
     search.fit(*problem.known)
     seconds = time.perf_counter() - began - search.refit_time_
+    get_reusable_executor().shutdown(wait=True)  # a process is counted once it has ended
     return Found(
         seconds, search.refit_time_, float(spent(search.cv_results_)), float(search.best_score_),
         search.best_estimator_, len(_deepest(search.cv_results_, problem)), search.best_params_,
+        _cpu_seconds() - began_cpu, search.cv_results_,
     )  # fmt: skip
+
+
+def _cpu_seconds() -> float:
+    """Return the processor time of this process and of its children that have ended."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def _deepest(results: Any, problem: Problem) -> list[float]:
@@ -148,10 +176,15 @@ def _deepest(results: Any, problem: Problem) -> list[float]:
     deepest: dict[str, float] = {}
     resources = results.get("n_resources", [problem.top] * len(results["params"]))
     for parameters, share in zip(results["params"], shares(resources, problem.top), strict=True):
-        own = {name: value for name, value in parameters.items() if name != problem.resource}
-        key = json.dumps(own, sort_keys=True, default=str)
+        key = _key(parameters, problem)
         deepest[key] = max(share, deepest.get(key, 0.0))
     return list(deepest.values())
+
+
+def _key(parameters: dict[str, Any], problem: Problem) -> str:
+    """Return what tells a candidate from others."""
+    own = {name: value for name, value in parameters.items() if name != problem.resource}
+    return json.dumps(own, sort_keys=True, default=str)
 
 
 def _dask_hyperband(problem: Problem, setting: Setting) -> Found:
@@ -214,6 +247,7 @@ TUNERS: dict[str, Callable[[Problem, Setting], Found]] = {
     "ash": _ash,
     "ash random": _ash_random,
     "random": _random,
+    "same fits": _same_fits,
     "halving rows": _halving_rows,
     "halving iterations": _halving_iterations,
     "dask-ml hyperband": _dask_hyperband,
