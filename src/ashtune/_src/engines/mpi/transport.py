@@ -205,7 +205,8 @@ def chunk_decoder() -> Callable[[bytearray], Chunk]:
 
 
 SPIN_SECONDS = 0.0002
-"""The longest wait without sleep, and only while messages come at least this often."""
+DENSE_SECONDS = 2 * SPIN_SECONDS
+"""Spinning is allowed while messages come at least this often. A sleep makes the gap longer: hence the factor of 2."""
 SHORTEST_SLEEP = 0.00005
 WAKE_SECONDS = 0.00005
 """The processor time to wake up and check once for messages. This time was 40 to 70 us on a virtual machine."""
@@ -242,7 +243,7 @@ class Polling:
     def pause(self) -> float:
         """Return how many seconds to sleep before the next check for messages; 0 to check at once."""
         waited = time.monotonic() - self._heard_at
-        if self._gap < SPIN_SECONDS and waited < SPIN_SECONDS:
+        if self._gap < DENSE_SECONDS and waited < SPIN_SECONDS:
             return 0.0
         gap = waited if self._is_for_an_answer else max(self._gap, waited)
         return max(SHORTEST_SLEEP, math.sqrt(2 * min(gap, self._longest_gap) * WAKE_SECONDS))
