@@ -17,8 +17,8 @@ import ashtune
 from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.core.errors import InvalidConfiguration, ObjectiveError
 from ashtune._src.training.fused.jax.backend import JaxBackend
+from ashtune._src.training.fused.jax.bank import CHEAPLY, QUICKLY, compile_with
 from ashtune._src.training.fused.jax.program import JaxProgram
-from ashtune._src.training.fused.jax.program_cache import CHEAPLY, QUICKLY, compile_with
 from ashtune._src.training.fused.jax.recipe import Recipe
 from ashtune._src.training.fused.protocol import MOST_EPOCHS, LaneMetrics, Variant
 
@@ -139,11 +139,14 @@ def test_programs_of_a_shape_that_are_made_differently_are_not_taken_for_each_ot
     backend = JaxBackend(RECIPE, 0, None)
     variants = [Variant(1, 16, quick=True), Variant(1, 16), Variant(1, 4), Variant(16), Variant(4), Variant(1)]
     made = [backend.program(STATIC, variant) for variant in variants]
+    backend.most_lanes(STATIC, LANES[0])
     assert [program.variant for program in made] == variants
     assert len({program._key for program in made}) == len(made)
 
 
-def test_only_the_quickly_compiled_program_is_compiled_with_options(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_quickly_compiled_program_is_compiled_with_options(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     used: list[Mapping[str, Any]] = []
 
     def compile_and_note(lowered: Any, options: Mapping[str, Any]) -> Any:
@@ -203,7 +206,7 @@ def tuned(folder: Path, function: Any = None, **more: Any) -> ashtune.Study:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "ashtune" / "jax"
+    return tmp_path / "ashtune" / "programs"
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +250,15 @@ def test_a_study_of_it_reports_every_epoch_and_leaves_its_programs_in_the_cache(
     assert study.best.resource >= 8
     reported = sorted(resource for trial, resource in reports(study) if trial == study.best.trial)
     assert reported == list(range(1, study.best.resource + 1))
-    assert list((study.directory.parent / "ashtune" / "jax").iterdir())
+    assert StudyReader(study.directory).tally.compile_seconds > 0
+
+
+def test_a_second_study_compiles_nothing_and_reports_the_same(tmp_path: Path, cache: Path) -> None:
+    first, second = (tuned(tmp_path / name, objective(lanes=4), workers=1) for name in ("one", "two"))
+    programs = [StudyReader(study.directory).tally.programs for study in (first, second)]
+    assert programs[0]
+    assert not programs[1]
+    assert reports(first) == reports(second)
 
 
 class BrokenOff:

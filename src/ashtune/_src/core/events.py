@@ -180,7 +180,7 @@ class PlacesChanged(_Fact, frozen=True):
 
 
 class ProgramCompiled(_Fact, frozen=True, kw_only=True):
-    """A worker compiled a program for ``lanes`` lanes, or loaded a program that another worker had compiled.
+    """A worker compiled a program for ``lanes`` lanes; a program that was loaded has no event.
 
     The compile time ``seconds`` belongs to no job. ``shape`` has the values of the static hyperparameters.
     """

@@ -5,7 +5,6 @@ New and resumed studies run the same code; the journal of a new study has no eve
 
 import math
 import os
-import shutil
 import signal
 import socket
 import sys
@@ -69,14 +68,12 @@ from ashtune._src.study.factory import (
 from ashtune._src.study.journal import ladder_in_force
 from ashtune._src.study.journal_writer import Journal
 from ashtune._src.study.replay import replay
-from ashtune._src.training.fused.protocol import PROGRAMS_FOLDER
 from ashtune._src.training.messages import Setup
 from ashtune._src.training.versions import changes
 
 
 def open_engine(engine: Engine, brief: Brief) -> Workers:
-    """Return the workers of a session. Compiled programs of earlier sessions may be outdated, and are deleted first."""
-    shutil.rmtree(Path(brief.setup.study, PROGRAMS_FOLDER), ignore_errors=True)
+    """Return the workers of a session."""
     return engine.open(brief)
 
 

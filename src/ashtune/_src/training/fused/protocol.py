@@ -13,8 +13,6 @@ from ashtune._src.performance.roofline import Step
 
 MOST_EPOCHS = 64
 """The largest number of epochs per call, which is the number of rows in a compiled program's arrays of metrics."""
-PROGRAMS_FOLDER = "programs"
-"""The folder in a study's directory for the compiled programs that its workers share."""
 State = Any
 """A pytree of arrays: parameters, optimizer state, and anything else that a step changes."""
 Data = Any
@@ -60,7 +58,7 @@ class FusedProgram(Protocol):
 
     ``compile_seconds`` is the total time so far for compiling (with tracing), for loading, and for waiting until
     another worker has compiled the program. ``build_seconds`` is the part of ``compile_seconds`` that the program
-    itself took, without the initial states. ``is_built_here`` is False if the program was loaded from disk.
+    itself took, without the initial states. ``is_built_here`` is False if the program was loaded.
     """
 
     variant: Variant
@@ -74,7 +72,7 @@ class FusedProgram(Protocol):
 
     @property
     def is_there(self) -> bool:
-        """Whether another worker has compiled this program, so that this worker can load the program quickly."""
+        """Whether this program is compiled already, so that this worker can load the program quickly."""
 
     def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
         """Return the initial states of new trials, one trial per lane, stacked along the first axis."""

@@ -215,10 +215,9 @@ class FusedRunner:
         self._report(pack.lanes, metrics, start, seconds)
 
     def _tell_compiled(self, shape: Shape, program: FusedProgram, seconds: float) -> None:
-        if not seconds:
+        if not (seconds and program.is_built_here):  # what was loaded is not counted as compiled
             return
-        if program.is_built_here:  # loading time does not predict compile time
-            shape.note_compiled(program.variant, program.build_seconds)
+        shape.note_compiled(program.variant, program.build_seconds)
         lanes, worker = program.variant.lanes, self._setup.worker
         event = ProgramCompiled(0, worker=worker, seconds=round(seconds, 6), lanes=lanes, shape=dict(shape.static))
         self._mailbox.send(event)

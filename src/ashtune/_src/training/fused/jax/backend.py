@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jax.experimental.compilation_cache import compilation_cache
 
 from ashtune._src.performance.counting import compiled_costs, dtype_of
 from ashtune._src.performance.roofline import Step
+from ashtune._src.training.fused.jax.bank import THREADS_VARIABLE, ProgramBank
 from ashtune._src.training.fused.jax.program import ExampleOrders, InitialStates, JaxProgram, lane_arrays
-from ashtune._src.training.fused.jax.program_cache import THREADS_VARIABLE, ProgramCache
 from ashtune._src.training.fused.jax.recipe import Recipe
 from ashtune._src.training.fused.programs import lanes_that_fit
 from ashtune._src.training.fused.protocol import Data, State, Static, Variant
@@ -27,7 +28,7 @@ class JaxBackend:
 
     Args:
         recipe: The arguments of :func:`ashtune.fused`.
-        study: The study's directory, where workers share compiled programs; None if there is no study.
+        study: The directory of the study whose worker this process is; None outside of a study.
         is_x64: Whether JAX has 64-bit numbers in the user's script; if so, JAX also has 64-bit numbers in the workers.
     """
 
@@ -39,9 +40,12 @@ class JaxBackend:
         # A worker has not run the user's script. With 32 bits, the worker's results would silently differ.
         if study is not None and is_x64:
             jax.config.update("jax_enable_x64", True)
+        if study is not None:  # a program from JAX's own cache cannot be stored in the bank
+            jax.config.update("jax_enable_compilation_cache", False)
+            compilation_cache.reset_cache()
         self.recipe = recipe
         self._seed = seed
-        self._cache = None if study is None else ProgramCache(study)
+        self._bank = ProgramBank(is_worker=study is not None)
         self._initial: dict[Static, InitialStates] = {}
         self._orders = ExampleOrders(recipe.count_examples(), seed)
         # On JAX's device, so that no call moves the data. jax.numpy.asarray would compile for each shape.
@@ -63,9 +67,8 @@ class JaxBackend:
 
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
         """Return the number of lanes whose states fit the second-level cache, rounded down to a power of two."""
-        init, key = self.recipe.checked_init, jax.random.key(self._seed)
-        shapes = jax.eval_shape(lambda traced: init(key, {**dict(static), **traced}), dict(numbers))
-        return lanes_that_fit(sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(shapes)))
+        leaves = self._initial_states(static).trace(numbers)
+        return lanes_that_fit(sum(leaf.size * leaf.dtype.itemsize for leaf in leaves))
 
     def program(self, static: Static, variant: Variant) -> JaxProgram:
         """Return a program for the shape ``static``. The program is compiled at its first use."""
@@ -76,7 +79,7 @@ class JaxBackend:
             initial=self._initial_states(static),
             orders=self._orders,
             data=self._data,
-            cache=self._cache,
+            bank=self._bank,
         )
 
     def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:
@@ -115,7 +118,7 @@ class JaxBackend:
 
     def _initial_states(self, static: Static) -> InitialStates:
         if static not in self._initial:
-            self._initial[static] = InitialStates(self.recipe, static, self._seed, self._cache)
+            self._initial[static] = InitialStates(self.recipe, static, self._seed, self._bank)
         return self._initial[static]
 
 
@@ -129,14 +132,9 @@ def _costs(function: Callable[..., Any], states: State, data: Data, lanes: Mappi
 
 
 def prepare_jax() -> None:
-    """Let JAX cache compiled programs on disk and use the worker's number of threads.
+    """Let JAX use the worker's number of threads. Call this function before the first use of JAX.
 
-    Call this function before the first use of JAX. Settings that the user has made are not changed.
+    A setting that the user has made is not changed.
     """
     if "OMP_NUM_THREADS" in os.environ:
         os.environ.setdefault(THREADS_VARIABLE, os.environ["OMP_NUM_THREADS"])
-    if jax.config.jax_compilation_cache_dir is None:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        jax.config.update("jax_compilation_cache_dir", str(home / "ashtune" / "jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

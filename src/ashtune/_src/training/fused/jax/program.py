@@ -15,14 +15,7 @@ import jax
 import numpy as np
 
 from ashtune._src.core.errors import ObjectiveError
-from ashtune._src.training.fused.jax.program_cache import (
-    CHEAPLY,
-    QUICKLY,
-    ProgramCache,
-    cache_hits,
-    compile_with,
-    load_or_compile,
-)
+from ashtune._src.training.fused.jax.bank import CHEAPLY, QUICKLY, ProgramBank, compile_with, trace_text
 from ashtune._src.training.fused.jax.recipe import FINITE, Recipe, TracedEpochs
 from ashtune._src.training.fused.protocol import MOST_EPOCHS, Data, LaneMetrics, State, Static, Variant, pad
 
@@ -30,17 +23,33 @@ _STRETCHES_CACHED, _EPOCHS_CACHED = 8, 64
 
 
 class InitialStates:
-    """Makes the initial states of trials of one shape, with the same random key for every trial."""
+    """Makes the initial states of trials of one shape, with the same random key for every trial.
 
-    def __init__(self, recipe: Recipe, static: Static, seed: int, cache: ProgramCache | None) -> None:
+    JAX traces the user's functions once for a shape. What the trace contains identifies the shape's programs in the
+    bank.
+    """
+
+    def __init__(self, recipe: Recipe, static: Static, seed: int, bank: ProgramBank) -> None:
         self._recipe = recipe
-        self._static = dict(static)
+        self._static = static
         self._seed = seed
-        self._cache = cache
+        self._bank = bank
+        self._traced: Any = None
         self._compiled: Any = None
         self._only: list[Any] | None = None
         self._structure: Any = None
         self._compile_seconds = 0.0
+        self.key = ""
+        """The text of what JAX traced, a part of the keys of the shape's programs; "" before the trace."""
+
+    def trace(self, lane: Mapping[str, float]) -> list[Any]:
+        """Trace the user's functions, unless they are traced; return the shapes and types of the state's leaves."""
+        if self._traced is None:
+            traced = jax.jit(self._init).trace(dict(lane))
+            state = jax.tree.unflatten(self._structure, traced.out_info)
+            self.key = self._recipe.trace_key(self._static, state, lane)
+            self._traced = traced
+        return list(self._traced.out_info)
 
     def states(self, lanes: Sequence[Mapping[str, float]]) -> State:
         """Return the initial states of these lanes in the host's memory, stacked along the first axis."""
@@ -75,16 +84,18 @@ class InitialStates:
 
     def _compile(self, lane: Mapping[str, float]) -> None:
         began = perf_counter()
-        traced = jax.jit(self._init).trace(dict(lane))
-        key = ("initial states", tuple(self._static.items()), jax.config.jax_enable_x64)
-        self._compiled = load_or_compile(self._cache, key, lambda: compile_with(traced.lower(), CHEAPLY))
-        if not _reads_its_arguments(traced.jaxpr.jaxpr):
+        self.trace(lane)
+        text = trace_text(self._traced.jaxpr)
+        self._compiled, _ = self._bank.load_or_compile(
+            text and f"initial states {sorted(lane)} {text}", lambda: compile_with(self._traced.lower(), CHEAPLY)
+        )
+        if not _reads_its_arguments(self._traced.jaxpr.jaxpr):
             self._only = [np.asarray(leaf) for leaf in self._compiled(dict(lane))]
         self._compile_seconds += perf_counter() - began
 
     def _init(self, numbers: Mapping[str, Any]) -> list[Any]:
         """Return the leaves of the initial state; set ``_structure`` to the tree structure of the state."""
-        state = self._recipe.checked_init(jax.random.key(self._seed), {**self._static, **numbers})
+        state = self._recipe.checked_init(jax.random.key(self._seed), {**dict(self._static), **numbers})
         leaves, self._structure = jax.tree.flatten(state)
         return list(leaves)
 
@@ -126,34 +137,33 @@ class JaxProgram:
         initial: InitialStates,
         orders: ExampleOrders,
         data: tuple[Data, Data],
-        cache: ProgramCache | None,
+        bank: ProgramBank,
     ) -> None:
         self.variant = variant
         self.compile_seconds = 0.0
         self.build_seconds = 0.0
         self.is_built_here = False
-        self._static = static
         self._epochs = TracedEpochs(recipe, static)
         self._initial = initial
         self._orders = orders
         self._data = data
         self._data_leaves = jax.tree.leaves(data)
-        self._cache = cache
+        self._bank = bank
         self._compiled: Any = None
 
     @property
     def is_at_another(self) -> bool:
         """Whether another worker is compiling this program now."""
-        return self._compiled is None and self._cache is not None and self._cache.is_at_another(self._key)
+        return self._compiled is None and self._bank.is_at_another(self._key)
 
     @property
     def is_there(self) -> bool:
-        """Whether another worker has compiled this program, so that this worker can load the program quickly."""
-        return self._compiled is None and self._cache is not None and self._cache.has(self._key)
+        """Whether the bank has this program, so that this worker can load the program quickly."""
+        return self._compiled is None and self._bank.has(self._key)
 
     @property
-    def _key(self) -> object:
-        return self._static, self.variant, jax.config.jax_enable_x64
+    def _key(self) -> str:
+        return self._initial.key and f"{self._initial.key} {self.variant}"
 
     def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
         """Return the initial states of new trials, one trial per lane, stacked along the first axis."""
@@ -181,20 +191,23 @@ class JaxProgram:
         stretch = (start, stop, self._orders.stretch(start, stop), len(lanes))
         arguments = (leaves, lane_arrays(pad(lanes, self.variant.room)), stretch, self._data_leaves)
         if self._compiled is None:
-            self._compile(arguments, structure)
+            self._compile(arguments, structure, lanes[0])
         leaves, rows = self._compiled(*arguments)
         metrics = {name: np.asarray(values)[: stop - start] for name, values in rows.items()}
         finite = metrics.pop(FINITE)
         return jax.tree.unflatten(structure, leaves), LaneMetrics(metrics, finite)
 
-    def _compile(self, arguments: Any, structure: Any) -> None:
+    def _compile(self, arguments: Any, structure: Any, lane: Mapping[str, float]) -> None:
         began = perf_counter()
-        self._compiled = load_or_compile(self._cache, self._key, lambda: self._build(arguments, structure))
+        self._initial.trace(lane)
+        self._compiled, self.is_built_here = self._bank.load_or_compile(
+            self._key, lambda: self._build(arguments, structure)
+        )
         self.build_seconds = perf_counter() - began
         self.compile_seconds += self.build_seconds
 
     def _build(self, arguments: Any, structure: Any) -> Any:
-        before, of_data = cache_hits(), jax.tree.structure(self._data)
+        of_data = jax.tree.structure(self._data)
         run = self._epochs.in_turn if self.variant.lanes == 1 else self._epochs.side_by_side
 
         def run_leaves(leaves: Any, numbers: Any, stretch: Any, data: Any) -> Any:
@@ -203,9 +216,7 @@ class JaxProgram:
             )
             return jax.tree.leaves(state), rows
 
-        program = compile_with(jax.jit(run_leaves).lower(*arguments), QUICKLY if self.variant.quick else {})
-        self.is_built_here = cache_hits() == before
-        return program
+        return compile_with(jax.jit(run_leaves).lower(*arguments), QUICKLY if self.variant.quick else {})
 
 
 def lane_arrays(lanes: Sequence[Mapping[str, float]]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.training.fused.jax.bank import trace_text
 from ashtune._src.training.fused.protocol import MOST_EPOCHS, Batched, Data, State, Static, takes_config
 
 FINITE = "finite\n"
@@ -75,6 +76,31 @@ class Recipe(Batched, frozen=True, kw_only=True):
         more = (config,) if takes_config(self.evaluate, 2) else ()
         with _explain("evaluate"):
             return _scalars("evaluate", self.evaluate(state, data, *more))
+
+    def trace_key(self, static: Static, state: State, lane: Mapping[str, float]) -> str:
+        """Return a text that contains all that ``step`` and ``evaluate`` do for a shape; "" if there is none.
+
+        Args:
+            state: The shapes and types of the arrays of a state.
+            lane: The traced hyperparameters.
+        """
+        kind = jax.dtypes.canonicalize_dtype
+        numbers = {name: jax.ShapeDtypeStruct((), kind(float)) for name in lane}
+        batch, examples = self.examples_a_batch(static), self.count_examples()
+
+        def trace(function: Callable[..., Any], data: Data, size: int | None = None) -> str:
+            def run(state: State, data: Data, numbers: Mapping[str, Any]) -> Any:
+                given = function(state, data, {**dict(static), **numbers})
+                return given[-1] if isinstance(given, tuple) else given, given
+
+            first = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array[:size].shape, kind(array.dtype)), data)
+            traced, (metrics, _) = jax.make_jaxpr(run, return_shape=True)(state, first, numbers)
+            return (text := trace_text(traced)) and f"{text} {metrics}"
+
+        sizes = {min(batch, examples), examples % batch} - {0}
+        parts = [trace(self.checked_step, self.train, size) for size in sorted(sizes)]
+        parts.append(trace(self.checked_evaluate, self.validation))
+        return f"{batch} {examples} {sorted(lane)} {parts}" if all(parts) else ""
 
 
 class TracedEpochs:
