@@ -1,7 +1,7 @@
 """Many small models as lanes of one compiled program: how fast, how near to BLAS, and the same as alone.
 
 The demo's network on one core. For each shape all powers of two from 1 to 256 are tried as numbers of lanes, beside the
-number that a dry run takes (``sizing()``), 16 in turn in a call (a study's first program: quickly compiled; and in
+number that a dry run takes (``sizing()``), 16 in turn, a call each (a study's first program: quickly compiled; and in
 full), and what a study comes to for full packs ("learnt"): in turn, or 4, 16 ... up to what fits the second cache.
 Operations are those of the matrix products of an epoch, all of whose time is
 measured: 6 m k n a layer and step (4 for the first, whose input has no gradient), 2 m k n a layer of the evaluation;

@@ -135,13 +135,14 @@ def test_a_lane_that_is_not_finite_says_when() -> None:
     np.testing.assert_allclose(np.delete(result.metrics["loss"], 2, axis=1), calm.metrics["loss"], rtol=1e-9)
 
 
-def test_programs_of_a_shape_that_are_made_differently_are_not_taken_for_each_other() -> None:
+def test_only_lanes_and_the_way_of_compiling_tell_the_programs_of_a_shape_apart() -> None:
     backend = JaxBackend(RECIPE, 0, None)
     variants = [Variant(1, 16, quick=True), Variant(1, 16), Variant(1, 4), Variant(16), Variant(4), Variant(1)]
     made = [backend.program(STATIC, variant) for variant in variants]
     backend.most_lanes(STATIC, LANES[0])
-    assert [program.variant for program in made] == variants
-    assert len({program._key for program in made}) == len(made)
+    keys = [program._key for program in made]
+    assert keys[1] == keys[2] == keys[5]
+    assert len(set(keys)) == 4
 
 
 def test_only_the_quickly_compiled_program_is_compiled_with_options(

@@ -70,11 +70,14 @@ def main(given: argparse.Namespace) -> int:
     else:
         many = FUSED_TIMES * given.trials
         say(
-            f"3. ASH with fused training: {many} configurations of twelve shapes, as lanes of programs compiled by JAX."
+            f"3. ASH with fused training: {many} configurations of twelve shapes, compiled by JAX; then the same "
+            "again, with the programs that are compiled already."
         )
-        fused = tune(lanes.objective(), lanes.space(), trials=many, workers=workers, directory=base / "fused", **common)
-        show_study(fused, as_json=False, stream=sys.stdout)
-        kinds.append((f"ASH, {plural(workers, 'worker')}, fused", fused))
+        for name in ("fused", "fused again"):
+            folder = base / name.replace(" ", "-")
+            fused = tune(lanes.objective(), lanes.space(), trials=many, workers=workers, directory=folder, **common)
+            show_study(fused, as_json=False, stream=sys.stdout)
+            kinds.append((f"ASH, {plural(workers, 'worker')}, {name}", fused))
     say(
         "Compared (models per second, each model halved over the same rungs):",
         *[_line(kind, tuned) for kind, tuned in kinds],

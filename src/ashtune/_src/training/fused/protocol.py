@@ -25,7 +25,7 @@ Item = TypeVar("Item")
 class Variant(msgspec.Struct, frozen=True):
     """A kind of program: the number of lanes that a turn trains side by side, and the largest number of turns.
 
-    A call trains at most ``lanes * turns`` lanes. A ``quick`` variant compiles faster but trains more slowly.
+    ``train`` trains at most ``lanes * turns`` lanes. A ``quick`` variant compiles faster but trains more slowly.
     """
 
     lanes: int

@@ -1,4 +1,4 @@
-"""A compiled JAX program that trains trials of the same shapes, side by side or one after another.
+"""A compiled JAX program that trains trials of the same shapes side by side, or one trial a call.
 
 All trials begin with the same random key and have the same batches in the same order, so a trial's result does not
 depend on the other lanes. The order of the examples is drawn outside the compiled program, because drawing inside would
@@ -163,7 +163,7 @@ class JaxProgram:
 
     @property
     def _key(self) -> str:
-        return self._initial.key and f"{self._initial.key} {self.variant}"
+        return self._initial.key and f"{self._initial.key} {self.variant.lanes} {self.variant.quick}"
 
     def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
         """Return the initial states of new trials, one trial per lane, stacked along the first axis."""
@@ -174,9 +174,9 @@ class JaxProgram:
     def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
         """Return the stacked states of lanes; each empty lane of the program gets a copy of the first state."""
         if states[0] is None:
-            return self.fresh(pad(lanes, self.variant.room))
+            return self.fresh(self._pad(lanes))
         rows: list[list[Any]] = [leaves for leaves in states if leaves is not None]
-        joined = [np.concatenate(leaves) for leaves in zip(*pad(rows, self.variant.room), strict=True)]
+        joined = [np.concatenate(leaves) for leaves in zip(*self._pad(rows), strict=True)]
         return self._initial.unflatten(joined, lanes[0])
 
     def apart(self, state: State, lane: int) -> list[Any]:
@@ -186,16 +186,30 @@ class JaxProgram:
     def train(
         self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int
     ) -> tuple[State, LaneMetrics]:
-        """Train all lanes from epoch ``start`` to ``stop``, at most ``MOST_EPOCHS`` epochs. Do not change ``state``."""
+        """Train all lanes from epoch ``start`` to ``stop``, at most ``MOST_EPOCHS`` epochs. Do not change ``state``.
+
+        In a program of one lane, the lanes are trained one after another, by a call each.
+        """
         leaves, structure = jax.tree.flatten(state)
-        stretch = (start, stop, self._orders.stretch(start, stop), len(lanes))
-        arguments = (leaves, lane_arrays(pad(lanes, self.variant.room)), stretch, self._data_leaves)
+        stretch = (start, stop, self._orders.stretch(start, stop))
+        numbers = lane_arrays(self._pad(lanes))
+        calls = [(leaves, numbers, stretch, self._data_leaves)]
+        if self.variant.lanes == 1:
+            calls = [
+                ([leaf[turn] for leaf in leaves], {name: own[turn] for name, own in numbers.items()}, *calls[0][2:])
+                for turn in (slice(lane, lane + 1) for lane in range(len(lanes)))
+            ]
         if self._compiled is None:
-            self._compile(arguments, structure, lanes[0])
-        leaves, rows = self._compiled(*arguments)
+            self._compile(calls[0], structure, lanes[0])
+        done = [self._compiled(*call) for call in calls]
+        leaves = [_join(parts, axis=0) for parts in zip(*(state for state, _ in done), strict=True)]
+        rows = {name: _join([rows[name] for _, rows in done], axis=1) for name in done[0][1]}
         metrics = {name: np.asarray(values)[: stop - start] for name, values in rows.items()}
         finite = metrics.pop(FINITE)
         return jax.tree.unflatten(structure, leaves), LaneMetrics(metrics, finite)
+
+    def _pad(self, items: Sequence[Any]) -> Sequence[Any]:
+        return items if self.variant.lanes == 1 else pad(items, self.variant.lanes)
 
     def _compile(self, arguments: Any, structure: Any, lane: Mapping[str, float]) -> None:
         began = perf_counter()
@@ -208,7 +222,7 @@ class JaxProgram:
 
     def _build(self, arguments: Any, structure: Any) -> Any:
         of_data = jax.tree.structure(self._data)
-        run = self._epochs.in_turn if self.variant.lanes == 1 else self._epochs.side_by_side
+        run = self._epochs.alone if self.variant.lanes == 1 else self._epochs.side_by_side
 
         def run_leaves(leaves: Any, numbers: Any, stretch: Any, data: Any) -> Any:
             state, rows = run(
@@ -223,6 +237,11 @@ def lane_arrays(lanes: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     """Return, for each hyperparameter, an array of its values in all lanes, in JAX's floating-point type."""
     number = np.float64 if jax.config.jax_enable_x64 else np.float32
     return {name: np.array([lane[name] for lane in lanes], number) for name in (lanes[0] if lanes else ())}
+
+
+def _join(parts: Sequence[Any], axis: int) -> Any:
+    """Return the arrays of several calls as one array on the host; the array of one call stays where it is."""
+    return np.concatenate(parts, axis) if len(parts) > 1 else parts[0]
 
 
 def _reads_its_arguments(jaxpr: Any) -> bool:

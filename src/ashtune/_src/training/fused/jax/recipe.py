@@ -1,6 +1,6 @@
 """The user's functions for fused training with JAX, and the training epochs that JAX compiles from these functions.
 
-The first epoch, the last epoch and the number of lanes are traced arguments, so a new rung needs no compilation.
+The first epoch and the last epoch are traced arguments, so a new rung needs no compilation.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -17,8 +17,8 @@ from ashtune._src.training.fused.protocol import MOST_EPOCHS, Batched, Data, Sta
 FINITE = "finite\n"
 """A key that no reported metric can have, because the newline is not printable."""
 Row = dict[str, Any]
-Stretch = tuple[Any, Any, Any, Any]
-"""The first epoch, the epoch to stop at, the orders of the examples by epoch, and the number of lanes to train."""
+Stretch = tuple[Any, Any, Any]
+"""The first epoch, the epoch to stop at, and the orders of the examples by epoch."""
 
 
 class Recipe(Batched, frozen=True, kw_only=True):
@@ -119,7 +119,7 @@ class TracedEpochs:
 
     def side_by_side(self, states: State, numbers: Any, stretch: Stretch, data: tuple[Data, Data]) -> Any:
         """Train all lanes at the same time: each step is taken for all lanes, so that each batch is read only once."""
-        start, stop, orders, _ = stretch
+        start, stop, orders = stretch
         one_epoch = jax.jit(jax.vmap(self._epoch, in_axes=(0, 0, None, None)))  # traced once, though used twice
 
         def epoch(number: Any, carried: Any) -> Any:
@@ -130,29 +130,20 @@ class TracedEpochs:
         _, shapes = jax.eval_shape(one_epoch, states, numbers, orders[0], data)
         return jax.lax.fori_loop(start, stop, epoch, (states, _rows(shapes, ())))
 
-    def in_turn(self, states: State, numbers: Any, stretch: Stretch, data: tuple[Data, Data]) -> Any:
-        """Train one lane after another. Every bit of a lane's result is independent of the other lanes.
-
-        Empty lanes cost no time.
-        """
-        start, stop, orders, lanes = stretch
+    def alone(self, states: State, numbers: Any, stretch: Stretch, data: tuple[Data, Data]) -> Any:
+        """Train one lane; the axis of the lanes has length 1."""
+        start, stop, orders = stretch
         one_epoch = jax.jit(self._epoch)
+        state, own = (jax.tree.map(lambda leaf: leaf[0], stacked) for stacked in (states, numbers))
 
-        def turn(lane: Any, carried: Any) -> Any:
-            def epoch(number: Any, carried: Any) -> Any:
-                state, rows = carried
-                state, row = one_epoch(state, own, orders[number - start], data)
-                return state, {name: rows[name].at[number - start, lane].set(row[name]) for name in rows}
+        def epoch(number: Any, carried: Any) -> Any:
+            state, rows = carried
+            state, row = one_epoch(state, own, orders[number - start], data)
+            return state, {name: rows[name].at[number - start, 0].set(row[name]) for name in rows}
 
-            states, rows = carried
-            state, own = _lane(states, lane), _lane(numbers, lane)
-            state, rows = jax.lax.fori_loop(start, stop, epoch, (state, rows))
-            put_back = jax.tree.map(lambda leaf, new: leaf.at[lane].set(new), states, state)
-            return put_back, rows
-
-        places = len(jax.tree.leaves(states)[0])
-        _, shapes = jax.eval_shape(one_epoch, _lane(states, 0), _lane(numbers, 0), orders[0], data)
-        return jax.lax.fori_loop(0, lanes, turn, (states, _rows(shapes, (places,))))
+        _, shapes = jax.eval_shape(one_epoch, state, own, orders[0], data)
+        state, rows = jax.lax.fori_loop(start, stop, epoch, (state, _rows(shapes, (1,))))
+        return jax.tree.map(lambda leaf: leaf[None], state), rows
 
     def _epoch(self, state: State, numbers: Any, order: Any, data: tuple[Data, Data]) -> tuple[State, Row]:
         train, validation = data
@@ -216,10 +207,6 @@ def _types(tree: Any) -> dict[str, str]:
 def _kind(value: Any) -> str:
     shape = getattr(value, "shape", None)
     return f"an array of shape {tuple(shape)}" if shape is not None else f"a {type(value).__name__}"
-
-
-def _lane(stacked: Any, lane: Any) -> Any:
-    return jax.tree.map(lambda leaf: leaf[lane], stacked)
 
 
 def _rows(shapes: Mapping[str, Any], lanes: tuple[int, ...]) -> Row:
