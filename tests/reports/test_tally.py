@@ -2,13 +2,16 @@
 
 import math
 from collections import Counter
+from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import (
     Event,
@@ -28,7 +31,7 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Release, Train, TrialPromoted
 from ashtune._src.driver.enough import Enough
-from tests.helpers.made_up import ACCURACY, MadeUpStudy, Notice, batches, state_of, tell
+from tests.helpers.made_up import ACCURACY, MadeUpStudy, Notice, batches, state_of, tell, write_journal
 
 LADDER = Ladder(1, 8, 2)
 W, T = WorkerId(0), TrialId(0)
@@ -165,6 +168,19 @@ def test_a_batch_counts_what_event_after_event_counts(study: MadeUpStudy, size: 
             by_batch.batch(batch)
             Observer.batch(one_by_one, batch)
         assert state_of(by_batch) == state_of(one_by_one)
+
+
+@settings(max_examples=40, deadline=None)
+@given(study=studies())
+def test_the_best_is_found_without_the_other_lines(study: MadeUpStudy) -> None:
+    with TemporaryDirectory() as folder:
+        directory = write_journal(Path(folder), study)
+        quick, whole = StudyReader(directory), StudyReader(directory)
+        assert whole.tally.best == quick.best
+        assert whole.tally.front == quick.front
+        for trial, record in enumerate(whole.trials):
+            assert quick.start_of(TrialId(trial)) == (record.configuration, record.origin)
+        assert "_loaded" not in vars(quick)
 
 
 def test_of_many_results_the_best_thousand_are_kept_and_after_a_withdrawal_others_again() -> None:

@@ -74,11 +74,12 @@ class BestSoFar(Observer):
         if type(event) is SessionStarted:
             self._away += max(0.0, event.time - self._now)
         self._now = max(self._now, event.time)
-        if isinstance(event, JobFinished | JobPaused):
+        if type(event) is JobFinished:
             self.epochs += event.resource - event.start
-        if isinstance(event, JobFinished):
             self._compare(event)
-        elif isinstance(event, TrialWithdrawn) and event.rung > 0:
+        elif type(event) is JobPaused:
+            self.epochs += event.resource - event.start
+        elif type(event) is TrialWithdrawn and event.rung > 0:
             self._withdraw(event.trial)
 
     def tick(self, now: float) -> None:
@@ -91,17 +92,22 @@ class BestSoFar(Observer):
                 lists.append([])
 
     def _compare(self, event: JobFinished) -> None:
-        self._make_room(event.rung)
+        if event.rung >= len(self._best):
+            self._make_room(event.rung)
         self._results += 1
         loss, best = self.goal.loss(event.metrics), self._best[event.rung]
         if loss == math.inf:
             return
+        is_in_sample = not self._results % self._every
+        is_beaten = len(best) == BEST_KEPT and loss >= best[-1]
+        if is_beaten and not is_in_sample:
+            return
         step = Improvement(self.seconds, self.epochs, event.trial, event.rung, event.resource, loss)
-        if not self._results % self._every:
+        if is_in_sample:
             self.results.append(step)
         if len(self.results) > MOST_RESULTS:
             self.results, self._every = self.results[1::2], 2 * self._every
-        if len(best) == BEST_KEPT and loss >= best[-1]:
+        if is_beaten:
             return
         if not self._is_plain and self.goal.judged(event.metrics)[1]:
             return

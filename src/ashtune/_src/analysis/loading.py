@@ -1,19 +1,19 @@
 """Reads a study from its journal, for reports and other views. No user code is run, and no lock is needed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ashtune._src.analysis.counts import RungTally
+from ashtune._src.analysis.counts import BestResult, RungTally
 from ashtune._src.analysis.expected import Expected, expected
 from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.analysis.trials import Trials, trials_of
-from ashtune._src.core.events import Event
+from ashtune._src.core.events import Event, JobFinished, SessionStarted, TrialStarted, TrialWithdrawn
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
@@ -21,9 +21,9 @@ from ashtune._src.core.plaintext import one_line
 from ashtune._src.schedulers.registry import SchedulerView
 from ashtune._src.search.registry import SEARCHES, learns
 from ashtune._src.study.factory import build_controller, caution_of, scheduler_view
-from ashtune._src.study.journal import NAME, ladder_in_force, read_events, read_settings
+from ashtune._src.study.journal import NAME, read_events, read_settings
 from ashtune._src.study.replay import Replay
-from ashtune._src.study.settings import first_ladder
+from ashtune._src.study.settings import first_ladder, next_ladder
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,8 +94,7 @@ class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
 class StudyReader:
     """Reads a study, which may be finished, stopped or running, from its journal.
 
-    The journal is read once, at the first use of a property. If a running study writes more events later, the
-    properties do not change.
+    A property reads the journal at its first use. Later events of a running study do not change the property.
 
     Args:
         directory: The directory of the study.
@@ -112,7 +111,7 @@ class StudyReader:
     @cached_property
     def ladder(self) -> Ladder:
         """The rungs of the study, including rungs that were added at the top later."""
-        return ladder_in_force(self.journal)
+        return reduce(next_ladder, self._sessions, first_ladder(self.settings))
 
     @cached_property
     def scheduler(self) -> SchedulerView:
@@ -149,6 +148,47 @@ class StudyReader:
     def tally(self) -> Tally:
         """The study's counts."""
         return self._loaded[0]
+
+    @property
+    def best(self) -> BestResult | None:
+        """The best result, as :attr:`Tally.best`."""
+        return self.tally.best if self._needs_tally else next(iter(self.front), None)
+
+    @cached_property
+    def front(self) -> list[BestResult]:
+        """The Pareto front, as :attr:`Tally.front`. Only the lines of the highest rung with results are decoded."""
+        if self._needs_tally:
+            return self.tally.front
+        infeasible: list[BestResult] = []
+        for number in reversed(range(len(self.ladder.rungs))):
+            rung = RungTally(self.ladder.rungs[number], self.settings.goal)
+            for event in read_events(self.journal, only=(b'"rung":%d,' % number, b'"trial_withdrawn"')):
+                if type(event) is JobFinished and event.rung == number:
+                    rung.add(event)
+                elif type(event) is TrialWithdrawn and event.rung:
+                    rung.withdraw(event.trial)
+            if rung.front and not rung.front[0].violation:
+                return rung.front
+            infeasible = infeasible or rung.front
+        return infeasible
+
+    def start_of(self, trial: TrialId) -> tuple[dict[str, Any], str]:
+        """Return the configuration of a trial, and the origin of the configuration."""
+        if "_loaded" not in vars(self):
+            for event in read_events(self.journal, only=(b'"trial":%d,' % trial,)):
+                if type(event) is TrialStarted and event.trial == trial:
+                    return event.configuration, event.origin or self.settings.search_name
+        return self.trials.configuration(trial), self.trials.origin(trial)
+
+    @property
+    def _needs_tally(self) -> bool:
+        """Whether the best result is that of the tally, which exists already, or which knows the confirmations."""
+        return "_loaded" in vars(self) or any(session.confirm for session in self._sessions)
+
+    @cached_property
+    def _sessions(self) -> list[SessionStarted]:
+        events = read_events(self.journal, only=(b"session_started",))
+        return [event for event in events if type(event) is SessionStarted]
 
     @property
     def trials(self) -> Trials:

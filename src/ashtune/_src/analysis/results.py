@@ -59,17 +59,14 @@ class Results(Observer):
 
     def event(self, event: Event) -> None:
         """Process one event. O(1)."""
-        match event:
-            case JobFinished(trial=trial, rung=rung):
-                self._add(rung, trial, event.resource, self.goal.loss(event.metrics))
-                if not self._is_plain:
-                    losses, violation = self.goal.judged(event.metrics)
-                    self.rungs[rung].keys[trial] = (violation or 0.0, *losses)
-            case TrialWithdrawn(trial=trial, rung=rung):
-                for below in self.rungs[:rung]:
-                    below.withdrawn.add(trial)
-            case _:
-                pass
+        if type(event) is JobFinished:
+            self._add(event.rung, event.trial, event.resource, self.goal.loss(event.metrics))
+            if not self._is_plain:
+                losses, violation = self.goal.judged(event.metrics)
+                self.rungs[event.rung].keys[event.trial] = (violation or 0.0, *losses)
+        elif type(event) is TrialWithdrawn:
+            for below in self.rungs[: event.rung]:
+                below.withdrawn.add(event.trial)
 
     def followed(self, what: Followed) -> None:
         """Process a failure. O(1)."""

@@ -116,18 +116,18 @@ class Trials(Observer, Sequence[TrialRecord]):
 
     def event(self, event: Event) -> None:
         """Process one event. O(1)."""
+        if type(event) is JobFinished:
+            trial, rung, metrics = event.trial, event.rung, event.metrics
+            self._trained(event)
+            self.rungs[trial] = rung
+            self._result_resources[trial] = event.resource
+            self._metrics[trial] = self._encode(metrics)
+            for name, column in self.values.items():
+                value = metrics.get(name)
+                column[trial] = math.nan if value is None else value
+            self.statuses[trial] = _ENDED_EARLY if event.stopped else _AT_THE_TOP if rung == self._top else _PAUSED
+            return
         match event:
-            case JobFinished(trial=trial, rung=rung):
-                self._trained(event)
-                self.rungs[trial] = rung
-                self._result_resources[trial] = event.resource
-                self._metrics[trial] = self._encode(event.metrics)
-                for name, column in self.values.items():
-                    value = event.metrics.get(name)
-                    column[trial] = math.nan if value is None else value
-                self.statuses[trial] = _AT_THE_TOP if rung == self._top else _PAUSED
-                if event.stopped:
-                    self.statuses[trial] = _ENDED_EARLY
             case TrialStarted(trial=trial, configuration=configuration, origin=origin):
                 self._grow(trial)
                 self.origins[trial] = origin
@@ -269,9 +269,11 @@ class Trials(Observer, Sequence[TrialRecord]):
                 column.extend([math.nan] * missing)
 
     def _trained(self, event: JobFinished | JobPaused) -> None:
-        self._grow(event.trial)
-        self.resources[event.trial] = event.resource
-        self.seconds[event.trial] += event.seconds
+        trial = event.trial
+        if trial >= len(self.statuses):
+            self._grow(trial)
+        self.resources[trial] = event.resource
+        self.seconds[trial] += event.seconds
 
     def _end(self, trial: TrialId, status: int, reason: str, seconds: float) -> None:
         self._grow(trial)

@@ -143,7 +143,7 @@ class Study(Figures):
         Raises:
             StudyError: If no trial has a result.
         """
-        return self._best(self._reader.tally.best)
+        return self._best(self._reader.best)
 
     @property
     @in_one_line
@@ -172,7 +172,7 @@ class Study(Figures):
     @in_one_line
     def front(self) -> Front:
         """The Pareto front at the highest rung. With one metric, the front contains only the best trial."""
-        return Front(map(self._best, in_a_row(self._reader.tally.front)), self._reader.settings.goal)
+        return Front(map(self._best, in_a_row(self._reader.front)), self._reader.settings.goal)
 
     @in_one_line
     def top(self, count: int) -> Top:
@@ -193,8 +193,7 @@ class Study(Figures):
 
     def _at(self, trial: int, metrics: dict[str, float | None], rung: int, resource: int) -> Best:
         """Return a trial with the trial's result at a rung."""
-        trials = self._reader.trials
-        config, origin = trials.configuration(TrialId(trial)), trials.origin(TrialId(trial))
+        config, origin = self._reader.start_of(TrialId(trial))
         return Best(trial, config, metrics, rung, resource, self.directory, origin)
 
     @in_one_line

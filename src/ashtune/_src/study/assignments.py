@@ -38,25 +38,23 @@ class Arrivals:
     """Maps each trial to the highest rung at which it has a result, or to ``NO_RESULT`` or ``NOT_STARTED``."""
 
     def __init__(self) -> None:
-        self._of = array("h")
-
-    def __len__(self) -> int:
-        return len(self._of)
+        self.of = array("h")
 
     def __getitem__(self, trial: TrialId) -> int:
-        return self._of[trial] if trial < len(self._of) else NOT_STARTED
+        return self.of[trial] if trial < len(self.of) else NOT_STARTED
 
     def start(self, trial: TrialId) -> None:
         """Record that a trial has started, unless its start is recorded already."""
-        if (missing := trial + 1 - len(self._of)) > 0:
-            self._of.extend([NOT_STARTED] * missing)
-        self._of[trial] = max(NO_RESULT, self._of[trial])
+        if (missing := trial + 1 - len(self.of)) > 0:
+            self.of.extend([NOT_STARTED] * missing)
+        if self.of[trial] == NOT_STARTED:
+            self.of[trial] = NO_RESULT
 
     def arrive(self, trial: TrialId, rung: int) -> None:
         """Record that a trial has a result at a rung."""
-        if trial >= len(self._of):
+        if trial >= len(self.of):
             self.start(trial)
-        self._of[trial] = rung
+        self.of[trial] = rung
 
 
 class Holding(msgspec.Struct, frozen=True, gc=False):

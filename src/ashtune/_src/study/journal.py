@@ -112,15 +112,11 @@ class JournalReader:
 
         The batch is followed by the reason why that turn is unreadable, and by the index of the unreadable line in it.
         """
-        ends, checks, problem, unreadable_line = [0], [self._check], "", 0
-        for turn in _CHECK.finditer(block):
-            check = crc32(block[ends[-1] : turn.start()], checks[-1])
-            if turn[1] != b"%08x" % check:
-                problem = _ALTERED
-                break
-            ends.append(turn.end())
-            checks.append(check)
-        block = block[: ends[-1]]
+        ends, checks, problem, unreadable_line = [0, len(block)], [self._check], "", 0
+        checks.append(crc32(_CHECK.sub(b"", block), self._check))  # right only if all turns are as they were written
+        if not block.endswith(b'"%08x"}\n' % checks[1]):
+            ends, checks, problem = self._turns(block)
+            block = block[: ends[-1]]
         lines = block.split(b"\n")[:-1]
         begins = list(accumulate((len(line) + 1 for line in lines), initial=0))
         wanted = self._wanted(block, lines)
@@ -130,6 +126,7 @@ class JournalReader:
             )
         except _UNDECODABLE:
             place, problem = self._undecodable(lines, wanted)
+            ends, checks, _ = self._turns(block)
             turn_number = bisect_right(ends, begins[place]) - 1
             del ends[turn_number + 1 :]
             count = bisect_left(begins, ends[-1])
@@ -139,6 +136,17 @@ class JournalReader:
         self._lines += bisect_left(begins, ends[-1])
         begin, self.position, self._check = self.position, self.position + ends[-1], checks[len(ends) - 1]
         return Batch(events, [begin + begins[place] for place in wanted]), problem, unreadable_line
+
+    def _turns(self, block: bytes) -> tuple[list[int], list[int], str]:
+        """Return where the turns of a block end, their check values, and the problem after them, if any."""
+        ends, checks = [0], [self._check]
+        for turn in _CHECK.finditer(block):
+            check = crc32(block[ends[-1] : turn.start()], checks[-1])
+            if turn[1] != b"%08x" % check:
+                return ends, checks, _ALTERED
+            ends.append(turn.end())
+            checks.append(check)
+        return ends, checks, ""
 
     def _undecodable(self, lines: Sequence[bytes], wanted: Sequence[int]) -> tuple[int, str]:
         """Return the index of the first line that cannot be decoded, and the reason."""

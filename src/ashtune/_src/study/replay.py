@@ -39,6 +39,7 @@ class Replay:
         self._controller = controller
         self._rungs = rungs
         self._arrivals = Arrivals() if controller is None else controller.arrivals
+        self._highest = self._arrivals.of
         self._deaths = Deaths() if controller is None else controller.deaths
         self._on_their_way: dict[TrialId, int] = {}  # trial -> the rung to which it is promoted
         self._left_out = 0
@@ -51,13 +52,17 @@ class Replay:
         Raises:
             JournalError: If the event's trial has not started, or its rung does not exist.
         """
-        self._check(event)
+        highest = self._highest
+        if type(event) is not JobFinished or not (
+            event.trial < len(highest) and highest[event.trial] != NOT_STARTED and event.rung < self._rungs
+        ):
+            self._check(event)
         if self._controller is not None and not self.difference:
             try:
                 return self._controller.handle(event)
             except (JournalError, SettingsError) as error:
                 self.derive_from_now_on(str(error))
-        return self._derive(event)
+        return () if type(event) is TrialStarted else self._derive(event)
 
     def derive_from_now_on(self, difference: str) -> None:
         """Stop using the controller, because its orders differ from the journal."""
@@ -82,17 +87,17 @@ class Replay:
             told: list[Told] = []
             try:
                 for event in events:
-                    line += 1
                     told.append((event, feed(event)))
                     if is_strict and self.difference:
                         raise JournalError(
-                            f"{path} line {line}: {self.difference}; continue it with the ashtune that wrote it, or "
-                            f"read it with `ashtune report {path.parent}`"
+                            f"{path} line {line + len(told)}: {self.difference}; continue it with the ashtune that "
+                            f"wrote it, or read it with `ashtune report {path.parent}`"
                         )
             except JournalError as error:
-                raise (error if self.difference else unreadable(path, line, str(error))) from None
+                raise (error if self.difference else unreadable(path, line + len(told) + 1, str(error))) from None
             finally:
                 all_observers.tell(told)
+            line += len(events)
             time = events[-1].time
         return time
 
@@ -109,7 +114,7 @@ class Replay:
     def _check(self, event: Event) -> None:
         """Raise if the event's trial has not started, or if the event's rung does not exist."""
         if isinstance(event, TrialStarted):
-            started = len(self._arrivals)
+            started = len(self._highest)
             self._left_out += max(0, event.trial - started)
             if self._left_out > MOST_LEFT_OUT:
                 raise JournalError(f"trial {event.trial} starts where {started} is the next")
@@ -126,14 +131,15 @@ class Replay:
             return []
         verdicts: list[Verdict] = []
         trial, rung = event.trial, event.rung
-        arrived = self._arrivals[trial]
+        arrived = self._highest[trial]
         if 0 <= arrived < rung and self._on_their_way.get(trial, 0) < rung:  # the trial must have been promoted
             self._on_their_way[trial] = rung
             verdicts.append(TrialPromoted(trial, arrived, rung))
+        if type(event) is JobFinished:
+            self._highest[trial] = rung
+            self._on_their_way.pop(trial, None)
+            return verdicts
         match event:
-            case JobFinished():
-                self._arrivals.arrive(trial, rung)
-                self._on_their_way.pop(trial, None)
             case JobFailed(reason=reason, traceback=traceback):
                 verdicts.append(TrialFailed(trial, rung, reason, traceback))
             case WorkerLost(reason=reason, last_words=last_words) if self._deaths.is_failure(event):
