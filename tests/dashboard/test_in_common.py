@@ -11,7 +11,7 @@ import pytest
 
 from ashtune._src.analysis.hyperparameters import FEWEST, FEWEST_OTHERS, Columns, Texts, in_common
 from ashtune._src.dashboard.liveness import Standing
-from ashtune._src.reports.the_run import TRIALS_SHOWN
+from ashtune._src.reports.times import TRIALS_SHOWN
 from tests.dashboard.study_picture import picture_of
 from tests.helpers.studies import tuned
 

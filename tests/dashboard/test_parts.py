@@ -14,7 +14,7 @@ from ashtune._src.core.numbers import number_text
 from ashtune._src.core.observer import Observer
 from ashtune._src.dashboard import picture as pictures
 from ashtune._src.dashboard.liveness import Standing
-from ashtune._src.dashboard.parts.curves import CurvesPart
+from ashtune._src.dashboard.parts.best import CurvesPart
 from ashtune._src.dashboard.parts.head import HeadPart
 from ashtune._src.dashboard.parts.part import PagePart
 from ashtune._src.dashboard.parts.workers import STRETCHES, Busyness

@@ -22,8 +22,7 @@ from omegaconf import DictConfig, OmegaConf
 import ashtune
 from ashtune._src.core.errors import AshtuneError, SpaceError
 from ashtune._src.core.events import JobFinished
-from ashtune._src.integrations.hydra import Sweep
-from ashtune._src.integrations.hydra_job import Swept, read
+from ashtune._src.integrations.hydra import Sweep, Swept, read
 from ashtune._src.space.space import Space
 from ashtune._src.study.journal import NAME, read_events
 

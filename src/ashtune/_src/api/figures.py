@@ -105,7 +105,7 @@ class Figures:
         Raises:
             SettingsError: If the study has only one metric.
         """
-        from ashtune._src.figures.front import front_figure
+        from ashtune._src.figures.best import front_figure
 
         return plot(front_figure(self._reader.tally.front, self._reader.results, unit=self._unit))
 

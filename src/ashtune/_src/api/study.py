@@ -18,7 +18,7 @@ from ashtune._src.core.ladder import Reduction
 from ashtune._src.core.options import checked
 from ashtune._src.core.plaintext import error_line, shown
 from ashtune._src.driver.options import WhatIfOptions, flat
-from ashtune._src.figures.front import in_a_row
+from ashtune._src.figures.best import in_a_row
 from ashtune._src.space.configspace import space_of_record
 from ashtune._src.space.space import Space
 from ashtune._src.study import objective_file as objectives

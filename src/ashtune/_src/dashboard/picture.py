@@ -20,14 +20,12 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.plaintext import error_line
 from ashtune._src.dashboard.liveness import Standing
-from ashtune._src.dashboard.parts.best import BestPart
-from ashtune._src.dashboard.parts.curves import CurvesPart
+from ashtune._src.dashboard.parts.best import BestPart, CurvesPart
 from ashtune._src.dashboard.parts.failures import FailuresPart
-from ashtune._src.dashboard.parts.head import HeadPart
+from ashtune._src.dashboard.parts.head import HeadPart, SpacePart
 from ashtune._src.dashboard.parts.ladder import LadderPart
 from ashtune._src.dashboard.parts.notes import NotesPart
 from ashtune._src.dashboard.parts.part import PagePart, Subject
-from ashtune._src.dashboard.parts.space import SpacePart
 from ashtune._src.dashboard.parts.workers import WorkersPart
 from ashtune._src.dashboard.reading import Reading
 from ashtune._src.schedulers.registry import SchedulerView

@@ -1,33 +1,274 @@
 """Runs a Hydra sweep as a study: reads the sweep's options, runs the study, and writes the best result to a file.
 
+Overrides such as ``lr=tag(log,interval(1e-4,1e-1))``, ``depth=range(1,9)``, ``batch=16,32`` and ``model=glob(*)`` form
+the search space. All other overrides are the same in every job.
+
 Source of ``optimization_results.yaml`` (``name``, ``best_params``, ``best_value``): Hydra's own sweepers for Optuna, Ax
 and Nevergrad write such a file.
 
-Rule: Hydra's launchers are not used, because a launcher waits for a whole batch of jobs. A sweep for which the user
+Rule 1: Hydra's launchers are not used, because a launcher waits for a whole batch of jobs. A sweep for which the user
 chose a launcher is refused.
+Rule 2: the worker composes the config of a job and runs the user's Hydra task. All jobs of a trial use the trial's
+directory.
+Rule 3: a worker has the same Hydra state as the program: the same stored configs, resolvers and callbacks.
 """
 
+import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+import math
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ashtune._src.api.study import Study
 from ashtune._src.api.tuning import run_study
-from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.errors import SettingsError, SpaceError
 from ashtune._src.core.numbers import number_text
 from ashtune._src.core.options import checked, options_of
 from ashtune._src.core.plaintext import shown
 from ashtune._src.driver.options import TuneOptions, chosen_halving
 from ashtune._src.engines.protocol import AUTO
 from ashtune._src.engines.registry import choose_engine
-from ashtune._src.integrations.hydra_job import HydraJob, Swept, read
 from ashtune._src.study.disk import DISK, write_new
 from ashtune._src.study.journal import NAME
+from ashtune._src.training.reports import MetricMissing
+from ashtune._src.training.trial import Trial, is_asked_for
 
 if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+    from hydra.core.override_parser.types import Override
     from hydra.types import HydraContext
     from omegaconf import DictConfig
+
+MOST_VALUES = 10_000
+"""The largest number of values of a range with a step, because each value is listed."""
+MOST_PROBES = 100
+"""Values of a list tried before a study begins; Hydra takes up to a tenth of a second for each."""
+
+
+class Dimension(msgspec.Struct, frozen=True):
+    """The search dimension of one override.
+
+    ``key`` is the override's left side, such as ``+model.depth``; ``name`` is the dimension's name in the study.
+    ``values`` is a range or a list, as in :func:`~ashtune.tune`. If ``values`` is a list of texts in Hydra's notation,
+    ``meanings`` maps each text to its value. ``examples`` are values for sample jobs.
+    """
+
+    key: str
+    name: str
+    values: Any
+    examples: Sequence[Any]
+    meanings: Mapping[str, Any] = {}
+
+    def override(self, value: Any) -> str:
+        """Return the override that gives the dimension a value."""
+        return f"{self.key}={value}"
+
+    def meaning(self, value: Any) -> Any:
+        """Convert a text in Hydra's notation to its value; return any other value unchanged."""
+        return self.meanings.get(value, value) if isinstance(value, str) else value
+
+
+class Swept:
+    """The overrides of a Hydra sweep, searched or the same in every job."""
+
+    def __init__(self, overrides: Sequence[str | Dimension]) -> None:
+        self._overrides = overrides
+        self._dimensions = [each for each in overrides if isinstance(each, Dimension)]
+
+    @property
+    def space(self) -> dict[str, Any]:
+        """The search space."""
+        return {dimension.name: dimension.values for dimension in self._dimensions}
+
+    def overrides(self, configuration: Mapping[str, Any]) -> list[str]:
+        """Return all overrides of a job, computed from the trial's configuration."""
+        return [
+            each.override(configuration[each.name]) if isinstance(each, Dimension) else each for each in self._overrides
+        ]
+
+    def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the value of each searched override, computed from a trial's configuration."""
+        return {each.key: each.meaning(configuration[each.name]) for each in self._dimensions}
+
+    def probes(self) -> Iterator[list[str]]:
+        """Yield the overrides of sample jobs, which together contain each listed value and both ends of each range."""
+        most = max(len(dimension.examples) for dimension in self._dimensions)
+        for place in range(min(most, MOST_PROBES)):
+            yield self.overrides({each.name: each.examples[place % len(each.examples)] for each in self._dimensions})
+
+
+def read(arguments: Sequence[str], params: Mapping[str, Any], loader: "ConfigLoader") -> Swept:
+    """Read the overrides of a Hydra sweep.
+
+    Args:
+        arguments: The overrides of the command line.
+        params: The overrides of the config, by key. A key that is also on the command line is ignored.
+        loader: Hydra's loader, which knows the options of config groups for ``glob``.
+
+    Raises:
+        SpaceError: If nothing is searched, a key occurs twice, or a range is empty.
+        HydraException: If an override cannot be read.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parser = OverridesParser.create(config_loader=loader)
+    given = parser.parse_overrides(list(arguments))
+    keys = {_key(override) for override in given}
+    lines = [f"{key}={'null' if value is None else value}" for key, value in params.items()]
+    overrides = [override for override in parser.parse_overrides(lines) if _key(override) not in keys] + given
+    swept = [_key(override) for override in overrides if override.is_sweep_override()]
+    if not swept:
+        raise SpaceError(
+            "no override has a range or a list of values, so there is nothing to search; give one, as "
+            "lr=interval(1e-4,1e-1) or batch=16,32"
+        )
+    for key in swept:
+        lines = [str(override.input_line) for override in overrides if _key(override) == key]
+        if len(lines) > 1:
+            raise SpaceError(f"{key} is given by {len(lines)} overrides, {' and '.join(lines)}; give one of them")
+    return Swept([_dimension(each) if each.is_sweep_override() else str(each.input_line) for each in overrides])
+
+
+def _key(override: "Override") -> str:
+    return str(override.key_or_group) + (f"@{override.package}" if override.package else "")
+
+
+def _dimension(override: "Override") -> Dimension:
+    from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
+
+    key, name = override.get_key_element(), _key(override).replace("@", ":")
+    sweep = override.value()
+    if isinstance(sweep, IntervalSweep):
+        bounds = (sweep.start, sweep.end)
+        if bounds[0] == bounds[1]:
+            return Dimension(key, name, [bounds[0]], [bounds[0]])
+        return Dimension(key, name, _ranged(*bounds, sweep.tags), bounds)
+    if isinstance(sweep, RangeSweep):
+        return _of_range(key, name, sweep, str(override.input_line))
+    elements = list(sweep.list if isinstance(sweep, ChoiceSweep) else override.sweep_iterator())  # without a shuffle
+    if not elements:
+        raise SpaceError(f"{override.input_line} has no values; `python main.py --help` lists those of config groups")
+    return _of_choices(key, name, elements)
+
+
+def _ranged(low: Any, high: Any, tags: set[str]) -> tuple[Any, ...]:
+    return (low, high, "log") if "log" in tags else (low, high)
+
+
+def _of_range(key: str, name: str, sweep: Any, line: str) -> Dimension:
+    """Return the dimension of ``range(start,stop,step)``: a range of whole numbers, or a list of numbers."""
+    numbers = sweep.range() if sweep.step else ()
+    if isinstance(numbers, range) and len(numbers) > 1 and abs(numbers.step) == 1:
+        low, high = sorted((numbers[0], numbers[-1]))
+        return Dimension(key, name, _ranged(low, high, sweep.tags), (low, high))
+    if "log" in sweep.tags:
+        raise SpaceError(f"{line}: log is for steps of 1; give tag(log,interval(low,high)), or leave log out")
+    values = sorted(islice(numbers, MOST_VALUES + 1))
+    if not 0 < len(values) <= MOST_VALUES:
+        how_many = f"more than {MOST_VALUES:,}" if values else "no"
+        raise SpaceError(f"{line} has {how_many} values; give range(1,9) for 1 to 8, or interval(low,high)")
+    return Dimension(key, name, values, (values[0], values[-1]))
+
+
+def _of_choices(key: str, name: str, elements: Sequence[Any]) -> Dimension:
+    """Return the dimension of a list; if not all elements are numbers, all become texts in Hydra's notation."""
+    from hydra.core.override_parser.types import Transformer
+
+    if all(type(element) in (int, float) and math.isfinite(element) for element in elements):
+        return Dimension(key, name, list(elements), list(elements))
+    meanings = {text: _meaning(element, text) for element in elements if (text := str(Transformer.str(element)))}
+    texts = list(meanings)
+    return Dimension(key, name, texts, texts, meanings)
+
+
+def _meaning(element: Any, text: str) -> Any:
+    """Return the value that the file with the best result has for a list element."""
+    if element is None or isinstance(element, str | int | float):
+        return element
+    return getattr(element, "text", text)  # of quoted text
+
+
+ENVIRONMENT = (
+    "HYDRA_DEPRECATION_WARNINGS_AS_ERRORS", "HYDRA_FULL_ERROR", "HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE",
+    "HYDRA_MAIN_MODULE",
+)  # fmt: skip
+"""Variables that Hydra reads. Workers start without them, because MPICH's launcher, also called Hydra, reads them."""
+
+
+class HydraJob:
+    """A training function that runs the task of a Hydra program, as Hydra's launchers do."""
+
+    def __init__(
+        self, task: Callable[..., Any], config: "DictConfig", context: "HydraContext", swept: Swept,
+        *, composed: Sequence["DictConfig"], top: int,
+    ) -> None:  # fmt: skip
+        from hydra.core.singleton import Singleton
+
+        self.__name__ = str(config.hydra.job.name)
+        self.__wrapped__ = task
+        self._config, self._context, self._swept, self._top = config, context, swept, top
+        self._folder = str(Path(str(config.hydra.sweep.dir)).absolute())  # a study may be resumed from another folder
+        self._composed = _digest(composed)
+        self._state = Singleton.get_state()
+        self._environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+
+    def version_parts(self) -> dict[str, Any]:
+        """Return the task and a digest of the configs, because results depend on task and configs."""
+        return {"task": self.__wrapped__, "configs": self._composed}
+
+    def __call__(self, trial: Trial) -> Any:
+        """Run the user's Hydra task for a trial, and return the task's result.
+
+        Raises:
+            MetricMissing: If the task has not asked for the trial: such a task cannot know how long to train.
+            Exception: Any exception that the task raises.
+        """
+        from hydra.core.utils import run_job
+        from omegaconf import open_dict
+
+        self._arrive()
+        overrides = self._swept.overrides(trial.config)
+        config = self._context.config_loader.load_sweep_config(self._config, overrides)
+        with open_dict(config):
+            config.hydra.job.id = config.hydra.job.num = trial.number
+            config.hydra.sweep.dir = self._folder
+        done = run_job(
+            task_function=self.__wrapped__, config=config, job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir", hydra_context=self._context,
+        )  # fmt: skip
+        returned = done.return_value
+        if trial.target < self._top and not is_asked_for():
+            raise MetricMissing(
+                f"{self.__wrapped__.__name__}() never calls ashtune.current_trial(), so it trains all at once, and "
+                f"max_resource={self._top} has rungs below; call it and report from inside, or leave max_resource out"
+            )
+        return returned
+
+    def _arrive(self) -> None:
+        """At the first call, set Hydra's state in this process to the state in the user's program."""
+        from hydra.core.singleton import Singleton
+
+        if self._state is not None:
+            os.environ.update(self._environment)
+            Singleton.set_state(self._state)
+            self._state = None
+
+
+def _digest(composed: Sequence["DictConfig"]) -> str:
+    """Return a digest of configs, computed without the key ``hydra`` and without resolving interpolations."""
+    from omegaconf import OmegaConf
+
+    digest = hashlib.blake2b(digest_size=12)
+    for config in composed:
+        own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        digest.update(OmegaConf.to_yaml(own).encode())
+    return digest.hexdigest()
+
 
 RESULTS, MULTIRUN = "optimization_results.yaml", "multirun.yaml"
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"

@@ -10,9 +10,8 @@ from ashtune._src.analysis.confirm import Confirmed
 from ashtune._src.analysis.counts import BestResult
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.numbers import number_text, plural, result_text, seconds_text, value_text
-from ashtune._src.figures.best import best_over_resource_figure, best_over_time_figure
+from ashtune._src.figures.best import best_over_resource_figure, best_over_time_figure, front_figure, in_a_row
 from ashtune._src.figures.curves import curves_figure
-from ashtune._src.figures.front import front_figure, in_a_row
 from ashtune._src.reports.page import html
 from ashtune._src.reports.sections import ReportedStudy, Section
 from ashtune._src.reports.tables import (

@@ -32,8 +32,7 @@ from ashtune._src.reports.roofline import RooflineSection
 from ashtune._src.reports.sections import ReportedStudy, Section
 from ashtune._src.reports.tables import HEADING, WARNING, line
 from ashtune._src.reports.terminal.text import as_text
-from ashtune._src.reports.the_run import FactsSection, TroubleSection
-from ashtune._src.reports.times import RungsSection, TimelineSection, rung_records
+from ashtune._src.reports.times import FactsSection, RungsSection, TimelineSection, TroubleSection, rung_records
 from ashtune._src.study.factory import observed_study
 
 if TYPE_CHECKING:

@@ -1,15 +1,18 @@
-"""The part ``head`` shows the state of the study, and the most important numbers of the study."""
+"""The parts ``head`` and ``space``: the study's state and its most important numbers, and its hyperparameters."""
 
 from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any, ClassVar
 
+import msgspec
+
 from ashtune._src.analysis.expected import estimate
+from ashtune._src.analysis.hyperparameters import hyperparameters
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.liveness import Standing
-from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart, Subject, short
+from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart, Subject, short, short_value
 from ashtune._src.dashboard.parts.workers import WorkersPart
 
 MOST_METRICS = 50
@@ -112,3 +115,25 @@ class HeadPart(PagePart):
         if self._origin_of_best[0] != trial:
             self._origin_of_best = (trial, one_line(self._origin(trial), ORIGIN_CHARACTERS))
         return self._origin_of_best[1]
+
+
+MOST_CHOICES_SHOWN = 2_000
+
+
+class SpacePart(PagePart):
+    """The hyperparameters of a study, which never change."""
+
+    name = "space"
+    empty: ClassVar[Mapping[str, Any]] = {"hyperparameters": []}
+
+    def __init__(self, subject: Subject) -> None:
+        self.hyperparameters = hyperparameters(subject.settings.space)
+
+    def value(self, ran: float) -> Mapping[str, Any]:
+        """Return the hyperparameters, with at most MOST_CHOICES_SHOWN choices in total."""
+        left, records = MOST_CHOICES_SHOWN, []
+        for each in self.hyperparameters:
+            choices = [short_value(choice) for choice in each.choices] if len(each.choices) <= left else []
+            left -= len(choices)
+            records.append({**msgspec.structs.asdict(each), "choices": choices})
+        return {"hyperparameters": records}
