@@ -9,19 +9,11 @@ CatBoost's default if data are evaluated). CatBoost chooses the best round by ``
 Rule 3: the user must give the learning rate, because CatBoost's default depends on the number of rounds.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ashtune._src.core.errors import ObjectiveError, needs_extra
-from ashtune._src.integrations.boosting import (
-    ENDLESS,
-    BoosterObjective,
-    Data,
-    Rounds,
-    as_arguments,
-    threads,
-    with_synonyms,
-)
+from ashtune._src.integrations.boosting import ENDLESS, BoosterObjective, Data, Rounds, as_arguments, threads
 from ashtune._src.training.trial import Trial
 
 with needs_extra("catboost"):
@@ -202,12 +194,10 @@ def booster_objective(
 
 
 class _CatBoost(BoosterObjective):
+    synonyms = SYNONYMS
+
     def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
         return _pool(train), _pool(valid)
-
-    @staticmethod
-    def same_names(names: Collection[str]) -> Collection[str]:
-        return with_synonyms(names, SYNONYMS)
 
     def __call__(self, trial: Trial) -> None:
         dtrain, dvalid = self.data()

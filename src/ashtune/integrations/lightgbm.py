@@ -246,8 +246,7 @@ class _LightGBM(BoosterObjective):
             if name not in known:
                 raise ObjectiveError(f"LightGBM has no parameter {name!r}; its documentation lists those it has")
 
-    @staticmethod
-    def same_names(names: Collection[str]) -> Collection[str]:
+    def same_names(self, names: set[str]) -> Collection[str]:
         from lightgbm.basic import _ConfigAliases  # the library has no public list
 
         aliases: set[str] = _ConfigAliases.get_by_alias(*names)

@@ -8,20 +8,11 @@ the same rows would be drawn again after each rung, and the state of the column 
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ashtune._src.core.errors import ObjectiveError, needs_extra
-from ashtune._src.integrations.boosting import (
-    ENDLESS,
-    BoosterObjective,
-    Data,
-    Rounds,
-    as_arguments,
-    seed_of,
-    threads,
-    with_synonyms,
-)
+from ashtune._src.integrations.boosting import ENDLESS, BoosterObjective, Data, Rounds, as_arguments, seed_of, threads
 from ashtune._src.training.trial import Trial
 
 with needs_extra("xgboost"):
@@ -91,7 +82,9 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         self._seed = int(settings["generic_param"]["seed"])
         name = settings["gradient_booster"]["name"]
         self._rounds.has_best = name == "gbtree"
-        self._has_draws = name == "dart" or any(_is_drawn(settings, each) for each in DRAWN)
+        self._has_draws = name == "dart" or any(
+            float(value) < 1 for each in DRAWN for value in _values_of(settings, each)
+        )
         if start and self._rounds.has_best and (score := model.attr("best_score")) is not None:
             self._rounds.note(int(model.attr("best_iteration")) + 1, float(score))
         return model
@@ -136,10 +129,6 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
             self._rounds.check_direction("XGBoost", is_higher_better=name in HIGHER_IS_BETTER)
 
 
-def _is_drawn(settings: Mapping[str, Any], name: str) -> bool:
-    return any(float(value) < 1 for value in _values_of(settings, name))
-
-
 def _values_of(settings: Any, name: str) -> Iterator[Any]:
     """Yield every value that a nested configuration has for a parameter name."""
     for key, value in settings.items() if isinstance(settings, Mapping) else enumerate(settings):
@@ -180,12 +169,10 @@ def booster_objective(
 
 
 class _XGBoost(BoosterObjective):
+    synonyms = SYNONYMS
+
     def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
         return _matrix(train), _matrix(valid)
-
-    @staticmethod
-    def same_names(names: Collection[str]) -> Collection[str]:
-        return with_synonyms(names, SYNONYMS)
 
     def __call__(self, trial: Trial) -> None:
         dtrain, dvalid = self.data()

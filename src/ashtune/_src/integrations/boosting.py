@@ -11,8 +11,9 @@ Rule 4: each worker makes its own data objects, because the libraries store prep
 import math
 import os
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from ashtune._src.core.errors import ObjectiveError
 from ashtune._src.core.jobs import derived_seed
@@ -173,7 +174,7 @@ def threads() -> int:
     return available_cores() if threading.current_thread() is threading.main_thread() else 1
 
 
-class BoosterObjective:
+class BoosterObjective(ABC):
     """A training function that trains boosters; the base class of the objects that ``booster_objective`` returns.
 
     Args:
@@ -187,6 +188,9 @@ class BoosterObjective:
     Raises:
         ObjectiveError: If the data cannot be sent to workers, or the parameters contain the number of rounds.
     """
+
+    synonyms: ClassVar[Collection[Collection[str]]] = ()
+    """The library's groups of synonyms among the names of parameters."""
 
     def __init__(
         self, name: str, params: Mapping[str, Any], dtrain: Data, dvalid: Data,
@@ -230,16 +234,15 @@ class BoosterObjective:
         """Return a trial's parameters: defaults, overridden by fixed parameters, overridden by hyperparameters."""
         parameters: dict[str, Any] = {}
         for given in (defaults, self.params, trial.config):
-            covered = self.same_names(given)  # with synonyms: a library may use any of two synonyms, or none
+            covered = self.same_names(set(given))  # with synonyms: a library may use any of two synonyms, or none
             parameters = {name: value for name, value in parameters.items() if name not in covered} | dict(given)
         if not parameters.keys() & set(thread_names):
             parameters[next(iter(thread_names))] = threads()
         return parameters
 
-    @staticmethod
-    def same_names(names: Collection[str]) -> Collection[str]:
+    def same_names(self, names: set[str]) -> Collection[str]:
         """Return the given parameter names, and all the library's synonyms of these names."""
-        raise NotImplementedError
+        return names.union(*(group for group in self.synonyms if not names.isdisjoint(group)))
 
     def data(self) -> tuple[Any, Any]:
         """Return the prepared training and evaluation data. Each thread prepares its own data once."""
@@ -248,13 +251,13 @@ class BoosterObjective:
         data: tuple[Any, Any] = self._own.data
         return data
 
+    @abstractmethod
     def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
         """Return the training and evaluation data as objects of the library."""
-        raise NotImplementedError
 
+    @abstractmethod
     def __call__(self, trial: Trial) -> None:
         """Train a trial to its rung."""
-        raise NotImplementedError
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the object's state for pickling, without the data that this process has prepared."""
@@ -262,12 +265,6 @@ class BoosterObjective:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, _own=threading.local())
-
-
-def with_synonyms(names: Collection[str], synonyms: Collection[Collection[str]]) -> set[str]:
-    """Return the given parameter names, and all synonyms of each name."""
-    given = set(names)
-    return given.union(*(group for group in synonyms if not given.isdisjoint(group)))
 
 
 def as_arguments(data: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ Rule 3: a tracker sends nothing to another machine, unless the user names anothe
 
 import math
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from importlib.util import find_spec
@@ -106,7 +107,7 @@ class ReportsOfTrial(msgspec.Struct):
     points: list[Point] = []
 
 
-class Tracker(Exporter):
+class Tracker(Exporter, ABC):
     """The base class of trackers. A subclass of ``Tracker`` defines how to write changed trials to another tool.
 
     A subclass has :meth:`open`, :meth:`write` and :meth:`close`. ``write`` and ``close`` may get the same data several
@@ -131,25 +132,25 @@ class Tracker(Exporter):
             require(self.module, self.extra)
         super().__init__(out)
 
+    @abstractmethod
     def open(self) -> None:
         """Open the copy, set ``place`` to its location, and read which data of this study the copy already has.
 
         The caller has set ``study``, ``key`` (the study's identifier) and ``is_live`` (whether the study runs).
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, trials: Sequence[TrackedTrial]) -> None:
         """Write the changed trials to the copy."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self, summary: StudySummary) -> None:
         """Write the results of the study so far, and close the copy."""
-        raise NotImplementedError
 
     def begin(self, study: ObservedStudy, position: int) -> int:
         """Open the copy, and return 0 to get all events of the study from the beginning."""
         self.study = study
-        self.key = study_key(study)
+        self.key = blake2b(f"{study.name}/{study.created!r}".encode(), digest_size=4).hexdigest()
         self.is_live = position > 0
         self._trials = Trials(study.ladder, study.search)
         self._tally = Tally(study.ladder, study.goal)
@@ -273,11 +274,6 @@ def digest_of(*values: object) -> str:
 def with_own(configuration: Mapping[str, T], own: Mapping[str, T]) -> dict[str, T]:
     """Add the values of ``own`` to a configuration; a hyperparameter named in ``own`` gets the prefix ``config.``."""
     return {f"config.{name}" if name in own else name: value for name, value in configuration.items()} | dict(own)
-
-
-def study_key(study: ObservedStudy) -> str:
-    """Return an identifier of a study: eight hexadecimal digits, which do not change if the study is moved."""
-    return blake2b(f"{study.name}/{study.created!r}".encode(), digest_size=4).hexdigest()
 
 
 def short_name(text: str) -> str:
