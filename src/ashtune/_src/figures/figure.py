@@ -5,13 +5,14 @@ Plotly draws figures in reports and notebooks (``reports/plot.py``); a canvas dr
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
 
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.numbers import number_text, seconds_text, share_text
+from ashtune._src.figures.looks import Look
 
 Written = Literal["number", "count", "seconds", "share"]
 """How the values of an axis are written."""
@@ -85,6 +86,18 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     alpha: float = 1.0
     is_rimmed: bool = False
     is_silent: bool = False
+
+
+def stacked_bars(parts: Iterable[tuple[Look, Sequence[float]]], places: Sequence[int]) -> list[Series]:
+    """Return a series of bars for each part, with a length at each place; a part begins where the part before ends."""
+    series: list[Series] = []
+    begin: Sequence[float] = [0] * len(places)
+    for look, lengths in parts:
+        end = [before + length for before, length in zip(begin, lengths, strict=True)]
+        name, color, pattern = look.name, look.color, look.pattern
+        series.append(Series(kind="bars", x=begin, end=end, y=places, name=name, color=color, pattern=pattern))
+        begin = end
+    return series
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):

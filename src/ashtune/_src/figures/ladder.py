@@ -5,12 +5,14 @@ A band between two bars connects the promoted trials of a rung with the rung abo
 
 from collections.abc import Sequence
 
+from msgspec.structs import replace
+
 from ashtune._src.analysis.counts import RungTally
 from ashtune._src.analysis.expected import Expected
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.numbers import number_text, shortened
 from ashtune._src.figures.axes import choice_axis
-from ashtune._src.figures.figure import Axis, Figure, Series
+from ashtune._src.figures.figure import Axis, Figure, Series, stacked_bars
 from ashtune._src.figures.looks import INK, PALE, TRIALS
 
 MOST_RUNGS = 60
@@ -50,16 +52,8 @@ def ladder_figure(
     promoted = TRIALS["promoted"]
     flows = [rung.promoted for rung in rungs[:-1]]
     series = [Series(kind="flows", x=flows, y=places[:-1], end=lengths[1:], color=promoted.color, alpha=0.2)]
-    begin = [0] * len(rungs)
-    for part, counts in ends.items():
-        end = [before + count for before, count in zip(begin, counts, strict=True)]
-        if any(counts):
-            look = TRIALS[part]
-            name = look.name + (", or at the top" if part == "promoted" else "")
-            series.append(
-                Series(kind="bars", x=begin, end=end, y=places, color=look.color, pattern=look.pattern, name=name)
-            )
-        begin = end
+    looks = TRIALS | {"promoted": replace(promoted, name=f"{promoted.name}, or at the top")}
+    series += stacked_bars([(looks[part], counts) for part, counts in ends.items() if any(counts)], places)
     beside = lengths
     if expected is not None:
         longest = max(longest, min(FAR * longest, max(each.high for each in expected)))

@@ -5,7 +5,6 @@ lanes, the timeline is a map of the share of training by lane and stretch of tim
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -28,7 +27,7 @@ from ashtune._src.analysis.timeline_times import rung_times, seconds_within, tra
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.numbers import plural, seconds_text
 from ashtune._src.figures.axes import choice_axis, rung_names, time_axis
-from ashtune._src.figures.figure import Axis, Cells, Figure, Series
+from ashtune._src.figures.figure import Axis, Cells, Figure, Series, stacked_bars
 from ashtune._src.figures.looks import BLUE, GREY, STATES, Look, faded, rung_colors
 
 if TYPE_CHECKING:
@@ -139,12 +138,7 @@ def shares_figure(times: Sequence[float], shares: Mapping[str, Sequence[float]],
 
 def whole_shares_figure(shares: Mapping[str, float]) -> Figure:
     """Return a figure with one bar: the workers' time by state."""
-    there = [(STATES[state], share) for state, share in shares.items() if share > 0]
-    ends = list(accumulate(share for _, share in there))
-    series = [
-        Series(kind="bars", x=[end - share], end=[end], y=[0], name=look.name, color=look.color, pattern=look.pattern)
-        for (look, share), end in zip(there, ends, strict=True)
-    ]
+    series = stacked_bars([(STATES[state], [share]) for state, share in shares.items() if share > 0], [0])
     return Figure(x=SHARE, y=choice_axis("", [""]), series=series, height=64)
 
 
@@ -155,21 +149,13 @@ def rungs_figure(timeline: Timeline, *, unit: str) -> Figure:
         timeline: The observer of the workers' time.
         unit: What the resource counts, in the singular.
     """
-    records, series = rung_times(timeline), []
-    begin = [0.0] * len(records)
-    for state in ("training", "failed", "saving", "driver"):
-        end = [before + getattr(record, state) for before, record in zip(begin, records, strict=True)]
-        if state != "failed" or any(record.failed for record in records):
-            look = STATES[state]
-            series.append(
-                Series(
-                    kind="bars", x=begin, end=end, y=list(range(len(records))), name=look.name, color=look.color,
-                    pattern=look.pattern,
-                )
-            )  # fmt: skip
-        begin = end
+    records = rung_times(timeline)
+    failed = ("failed",) if any(record.failed for record in records) else ()
+    states = ("training", *failed, "saving", "driver")
+    parts = [(STATES[state], [getattr(record, state) for record in records]) for state in states]
+    series = stacked_bars(parts, list(range(len(records))))
     return Figure(
-        x=Axis(name="seconds of all workers", high=max([1e-3, *begin]), written="seconds"),
+        x=Axis(name="seconds of all workers", high=max([1e-3, *series[-1].end]), written="seconds"),
         y=choice_axis(f"trained to {unit}", [f"{record.resource:,}" for record in records]),
         series=series,
         height=70 + 34 * len(records),
