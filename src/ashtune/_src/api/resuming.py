@@ -5,7 +5,6 @@ from typing import Any, Unpack
 
 from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.core.errors import StudyError
-from ashtune._src.core.events import SessionStarted
 from ashtune._src.core.options import checked
 from ashtune._src.driver.goal import check_one_metric, target_of
 from ashtune._src.driver.options import ResumeOptions
@@ -14,7 +13,7 @@ from ashtune._src.engines.protocol import AUTO
 from ashtune._src.engines.registry import check_engine, choose_engine
 from ashtune._src.space.space import Space
 from ashtune._src.study import objective_file as objectives
-from ashtune._src.study.journal import ladder_in_force, read_events
+from ashtune._src.study.journal import ladder_in_force, sessions
 from ashtune._src.study.lock import StudyLock
 from ashtune._src.training.objectives import ChecksSpace
 from ashtune._src.training.versions import version_of
@@ -54,7 +53,6 @@ def resume_study(
 def _trials_asked(study: StudyReader, trials: int | None) -> int | None:
     """Return the number of trials of the session; if ``trials`` is None, the number of the last session is used."""
     if trials is None:
-        for event in read_events(study.journal, only=(b"session_started",)):
-            trials = event.trials if isinstance(event, SessionStarted) else trials
+        trials = [None, *(session.trials for session in sessions(study.journal))][-1]
     most = study.settings.configurations
     return most if trials is None else trials if most is None else min(trials, most)

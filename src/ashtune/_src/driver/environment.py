@@ -9,7 +9,7 @@ import platform
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from ashtune._src.core.observer import Observer
 from ashtune._src.driver.observing import OBSERVERS
 from ashtune._src.engines.protocol import AUTO, Engine
 from ashtune._src.engines.registry import ENGINES
-from ashtune._src.study.journal import read_events
+from ashtune._src.study.journal import sessions
 from ashtune._src.training.program import Program
 
 LIBRARIES = (
@@ -68,9 +68,7 @@ def names_of_parts(engine: Engine, observers: Iterable[Observer]) -> dict[str, s
 
 def missing_parts(study: StudyReader) -> list[str]:
     """Return a line for each engine or observer of a study's last session that is not installed on this machine."""
-    described: dict[str, str] = {}
-    for event in read_events(study.journal, only=(b"session_started",)):
-        described = event.facts if isinstance(event, SessionStarted) else described
+    described: Mapping[str, str] = [{}, *(session.facts for session in sessions(study.journal))][-1]
     observers = described.get("observers", "").split(", ")
     lines = [ENGINES.missing(described.get("engine", AUTO)), *(OBSERVERS.missing(name) for name in observers if name)]
     return [line for line in lines if line]

@@ -19,6 +19,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from itertools import accumulate, chain
 from pathlib import Path
 from typing import NamedTuple
@@ -84,7 +85,7 @@ class JournalReader:
         self._only = only
         self._start, self._lines = 0, 0
         with _open_for_reading(path, disk) as file:
-            first = self._whole(file, 0, _end_of_first_line)[:-1]
+            first = self._whole(file, 0, lambda block: block.find(b"\n") + 1)[:-1]
             self.settings = _settings_of(first, path)
             """The settings of the study, from the first line."""
             self._start = self.position = max(position, len(first) + 1)
@@ -125,8 +126,12 @@ class JournalReader:
                 block if len(wanted) == len(lines) else b"\n".join(lines[place] for place in wanted)
             )
         except _UNDECODABLE:
-            place, problem = self._undecodable(lines, wanted)
-            ends, checks, _ = self._turns(block)
+            for place in wanted:
+                try:
+                    _events.decode(lines[place])
+                except _UNDECODABLE as error:
+                    problem = _as_shown(error)
+                    break
             turn_number = bisect_right(ends, begins[place]) - 1
             del ends[turn_number + 1 :]
             count = bisect_left(begins, ends[-1])
@@ -136,26 +141,6 @@ class JournalReader:
         self._lines += bisect_left(begins, ends[-1])
         begin, self.position, self._check = self.position, self.position + ends[-1], checks[len(ends) - 1]
         return Batch(events, [begin + begins[place] for place in wanted]), problem, unreadable_line
-
-    def _turns(self, block: bytes) -> tuple[list[int], list[int], str]:
-        """Return where the turns of a block end, their check values, and the problem after them, if any."""
-        ends, checks = [0], [self._check]
-        for turn in _CHECK.finditer(block):
-            check = crc32(block[ends[-1] : turn.start()], checks[-1])
-            if turn[1] != b"%08x" % check:
-                return ends, checks, _ALTERED
-            ends.append(turn.end())
-            checks.append(check)
-        return ends, checks, ""
-
-    def _undecodable(self, lines: Sequence[bytes], wanted: Sequence[int]) -> tuple[int, str]:
-        """Return the index of the first line that cannot be decoded, and the reason."""
-        for place in wanted:
-            try:
-                _events.decode(lines[place])
-            except _UNDECODABLE as error:
-                return place, _as_shown(error)
-        raise AssertionError("some line cannot be decoded")
 
     def _wanted(self, block: bytes, lines: Sequence[bytes]) -> Sequence[int]:
         """Return the indices of the lines to decode; ``block`` has the bytes of all ``lines``."""
@@ -219,10 +204,6 @@ def end_of_turns(block: bytes) -> int:
     return 0
 
 
-def _end_of_first_line(block: bytes) -> int:
-    return block.find(b"\n") + 1
-
-
 def read_settings(path: Path, disk: Disk = DISK) -> Settings:
     """Return the settings in the first line of a journal.
 
@@ -241,13 +222,15 @@ def read_events(path: Path, disk: Disk = DISK, *, only: Sequence[bytes] = ()) ->
     return chain.from_iterable(batch.events for batch in JournalReader(path, disk=disk, only=only).read())
 
 
+def sessions(journal: Path, disk: Disk = DISK) -> Iterator[SessionStarted]:
+    """Yield the first event of each session of a study."""
+    events = read_events(journal, disk, only=(b"session_started",))
+    return (event for event in events if isinstance(event, SessionStarted))
+
+
 def ladder_in_force(journal: Path, disk: Disk = DISK) -> Ladder:
     """Return the ladder of a study's last session."""
-    ladder = first_ladder(read_settings(journal, disk))
-    for event in read_events(journal, disk, only=(b"session_started",)):
-        if isinstance(event, SessionStarted):
-            ladder = next_ladder(ladder, event)
-    return ladder
+    return reduce(next_ladder, sessions(journal, disk), first_ladder(read_settings(journal, disk)))
 
 
 def _settings_of(line: bytes, path: Path) -> Settings:

@@ -21,8 +21,7 @@ from pathlib import Path
 from types import CodeType, FunctionType, MethodType
 from typing import Any
 
-from ashtune._src.core.events import SessionStarted
-from ashtune._src.study.journal import read_events
+from ashtune._src.study.journal import sessions
 from ashtune._src.training.objectives import HasVersionParts
 
 FILE = ".py"
@@ -50,11 +49,7 @@ def version_of(objective: Callable[..., Any]) -> dict[str, str]:
 
 def version_before(journal: Path) -> dict[str, str]:
     """Return the function's version in the study's last session; empty if the version is unknown."""
-    version: dict[str, str] = {}
-    for event in read_events(journal, only=(b"session_started",)):
-        if isinstance(event, SessionStarted) and event.objective:
-            version = event.objective
-    return version
+    return ([session.objective for session in sessions(journal) if session.objective] or [{}])[-1]
 
 
 def changes(before: Version, now: Version) -> list[str]:
