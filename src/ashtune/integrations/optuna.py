@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ashtune._src.analysis.trials import TrialRecord
-from ashtune._src.core.errors import StudyError
+from ashtune._src.core.errors import StudyError, instead_of_os_error
 from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.parts import as_text
 from ashtune._src.core.version import __version__
@@ -69,10 +69,8 @@ class OptunaLog(Tracker):
         Raises:
             StudyError: If the file cannot be written.
         """
-        try:
+        with instead_of_os_error(StudyError, self.place, "give a file that can be written"):
             replace_file(Path(self.place), b"".join(map(_line, self._records())))
-        except OSError as error:
-            raise StudyError(f"{self.place}: {error.strerror}; give a file that can be written") from None
 
     def _records(self) -> Iterator[dict[str, Any]]:
         """Yield the records of the journal file in order."""

@@ -14,7 +14,7 @@ import msgspec
 
 from ashtune._src.core import process
 from ashtune._src.core.checks import MOST_NAME, MOST_WHOLE, refuse
-from ashtune._src.core.errors import FunctionChanged, ObjectiveError, SettingsError, StudyError
+from ashtune._src.core.errors import FunctionChanged, ObjectiveError, SettingsError, StudyError, instead_of_os_error
 from ashtune._src.core.events import JobFinished
 from ashtune._src.core.jobs import Goal, KnownResult, Mode
 from ashtune._src.core.ladder import Ladder
@@ -274,15 +274,13 @@ def _set_failed_study_aside(path: Path, *, quiet: bool) -> None:
     """Move the journal and logs of a study without any result into a folder such as ``failed-1``."""
     names = (path / f"failed-{number}" for number in count(1))
     place = next(name for name in names if not (name / journals.NAME).exists())
-    try:
+    with instead_of_os_error(StudyError, place, "give another directory"):
         place.mkdir(FOLDER_FOR_THE_OWNER, exist_ok=True)
         for name in (printed.FOLDER, journals.NAME):
             with suppress(FileNotFoundError):
                 (path / name).rename(place / name)
         DISK.sync_folder(str(place))
         DISK.sync_folder(str(path))
-    except OSError as error:
-        raise StudyError(f"{place}: {error.strerror}; give another directory") from None
     if not quiet:
         say([f"no trial of {path} had a result: the study begins anew; what failed is in {place}"])
 

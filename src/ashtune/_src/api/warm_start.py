@@ -18,7 +18,7 @@ import msgspec
 from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.api.study import Study
 from ashtune._src.core.checks import MOST_WHOLE, whole_number
-from ashtune._src.core.errors import ExtraMissing, SettingsError, SpaceError
+from ashtune._src.core.errors import SettingsError, SpaceError, needs_extra
 from ashtune._src.core.events import JobFinished, TrialStarted, TrialWithdrawn
 from ashtune._src.core.jobs import Goal, KnownResult
 from ashtune._src.core.numbers import plural
@@ -157,10 +157,8 @@ def _flat(row: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]]
 
 def _csv(path: Path) -> Any:
     """Return the table of a csv file as a pandas DataFrame."""
-    try:
+    with needs_extra("pandas"):
         import pandas
-    except ImportError:
-        raise ExtraMissing("pandas", "pandas") from None
     if not path.is_file():
         raise SettingsError(f"warm_start={shown(str(path))} is neither a file nor a directory; give {FORMS}")
     try:

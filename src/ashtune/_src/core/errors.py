@@ -7,12 +7,14 @@ command line prints the message and exits with status 2.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from types import FunctionType
 from typing import ParamSpec, TypeVar
 
 from ashtune._src.core.plaintext import one_line
 
 _Parameters = ParamSpec("_Parameters")
 _Returned = TypeVar("_Returned")
+_Class = TypeVar("_Class", bound=type)
 
 
 class AshtuneError(Exception):
@@ -133,6 +135,15 @@ def needs_extra(extra: str, module: str = "") -> Iterator[None]:
         raise ExtraMissing(module, extra) from None
 
 
+@contextmanager
+def instead_of_os_error(kind: type[AshtuneError], place: object, advice: str) -> Iterator[None]:
+    """In this context, replace an OSError by an error of the type ``kind``, which names the place and an advice."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"{place}: {error.strerror}; {advice}") from None
+
+
 def in_one_line(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
     """Shorten the traceback of an ``AshtuneError`` to the user's line, one line of ashtune, and the message."""
 
@@ -145,3 +156,17 @@ def in_one_line(function: Callable[_Parameters, _Returned]) -> Callable[_Paramet
         raise refusal from refusal.__cause__
 
     return outermost
+
+
+def all_in_one_line(kind: _Class) -> _Class:
+    """Apply :func:`in_one_line` to the public methods and properties of a class."""
+    for name, value in list(vars(kind).items()):
+        if name.startswith("_"):
+            continue
+        if isinstance(value, FunctionType):
+            setattr(kind, name, in_one_line(value))
+        elif isinstance(value, classmethod):
+            setattr(kind, name, classmethod(in_one_line(value.__func__)))
+        elif isinstance(value, property) and value.fget is not None:
+            setattr(kind, name, property(in_one_line(value.fget)))
+    return kind

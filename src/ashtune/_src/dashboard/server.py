@@ -21,7 +21,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from ashtune._src.core.errors import AshtuneError, SettingsError
+from ashtune._src.core.errors import AshtuneError, SettingsError, instead_of_os_error
 from ashtune._src.core.plaintext import error_line, one_line
 from ashtune._src.dashboard.admission import Admission
 from ashtune._src.dashboard.following import FollowedStudy, Message
@@ -286,12 +286,8 @@ class PageServer:
 
 
 def _at_port(site: PageServer, port: int) -> _PortServer:
-    try:
+    with instead_of_os_error(SettingsError, f"--port {port}", "give another, or leave it out for one that is free"):
         return _PortServer((LOOPBACK, port), site)
-    except OSError as error:
-        raise SettingsError(
-            f"--port {port}: {error.strerror}; give another, or leave it out for one that is free"
-        ) from None
 
 
 def _at_socket(site: PageServer, path: Path) -> _PortServer:

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune._src.core.errors import StudyError
+from ashtune._src.core.errors import StudyError, instead_of_os_error
 from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn
 from ashtune._src.core.numbers import plural, seconds_text, share_text, shortened
+from ashtune._src.figures.looks import BLUE
 from ashtune._src.reports.page import html
+from ashtune._src.reports.plot import blank, go
 from ashtune._src.reports.sections import Section
 from ashtune._src.reports.tables import HEADING, INDENT, bare_table, line
 from ashtune._src.study.disk import DISK, write_new
@@ -184,9 +186,6 @@ def profile_table(profile: Profile, top: int | None = TOP) -> "Table":
 
 def profile_figure(profile: Profile, top: int = TOP) -> "Figure":
     """Return a figure with a bar for each of the ``top`` functions with the most self seconds."""
-    from ashtune._src.figures.looks import BLUE
-    from ashtune._src.reports.plot import blank, go
-
     shown = profile.records[:top]
     places = list(range(len(shown)))
     figure = blank(x="self time (s)", height=90 + 24 * len(shown))
@@ -228,10 +227,8 @@ def write_flame_graph(study: Path) -> Path | None:
     if not profiles:
         return None
     path = study / FLAME
-    try:
+    with instead_of_os_error(StudyError, path, "make room; what was found so far is kept"):
         write_new(DISK, str(path), flame_graph(profiles).encode())
-    except OSError as error:
-        raise StudyError(f"{path}: {error.strerror}; make room; what was found so far is kept") from None
     return path
 
 
@@ -245,7 +242,7 @@ def flame_graph(profiles: list[WorkerProfile]) -> str:
     from pyinstrument.session import Session
 
     records = sorted(
-        ([_harmless(profile.frames[place]) for place in stack.frames], stack.seconds)
+        ([profile.frames[place].replace("</", "< /").replace("<!", "< !") for place in stack.frames], stack.seconds)
         for profile in profiles
         for stack in profile.stacks
     )
@@ -264,11 +261,6 @@ def flame_graph(profiles: list[WorkerProfile]) -> str:
     )
     page = HTMLRenderer(resample_interval=0).render(session).replace(*_OPENS_AS)  # readers can switch
     return _FONT.sub("data:text/css,", page)
-
-
-def _harmless(frame: str) -> str:
-    """Change a function's name so that the name cannot end the script element of the page."""
-    return frame.replace("</", "< /").replace("<!", "< !")
 
 
 class ProfileSection(Section):

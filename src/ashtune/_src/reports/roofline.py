@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.errors import SettingsError, instead_of_os_error
 from ashtune._src.core.numbers import bytes_text, number_text, plural, time_text
 from ashtune._src.figures import looks
 from ashtune._src.figures.axes import log_ticks, significant
@@ -50,10 +50,8 @@ def keep(placed: Placed, directory: Path) -> None:
     Raises:
         SettingsError: If the file cannot be written.
     """
-    try:
+    with instead_of_os_error(SettingsError, directory, "give --keep the directory of a study"):
         write_new(DISK, str(directory / STORED_FILE), msgspec.json.encode(placed))
-    except OSError as error:
-        raise SettingsError(f"{directory}: {error.strerror}; give --keep the directory of a study") from None
 
 
 def stored_roofline(directory: Path) -> Placed | None:
@@ -210,7 +208,8 @@ def machine_lines(machine: Roofs) -> list[str]:
     """Describe the measurement of the roofs, and conditions that may have lowered the roofs."""
     lines = []
     if machine.caches:
-        lines.append(f"Caches: {', '.join(map(_cache_text, machine.caches))}.")
+        caches = [f"L{cache.level} {cache.count} x {size_text(cache.size)}" for cache in machine.caches]
+        lines.append(f"Caches: {', '.join(caches)}.")
     elif machine.array_bytes:
         lines.append("Caches: unknown on this system.")
     if machine.array_bytes:
@@ -310,10 +309,6 @@ def _draw_step(figure: "Figure", placement: Placement, color: str, where: str) -
         marker={"size": 11, "color": color, "symbol": "circle-open" if placement.achieved is None else "circle"},
         hovertemplate="%{x:.3g} flop/byte: %{y:.4g} Gflop/s",
     )
-
-
-def _cache_text(cache: Cache) -> str:
-    return f"L{cache.level} {cache.count} x {size_text(cache.size)}"
 
 
 def _rate(flop_per_second: float) -> str:

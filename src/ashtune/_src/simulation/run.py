@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ashtune._src.core.confirm import Confirm
-from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.errors import SettingsError, instead_of_os_error
 from ashtune._src.core.events import Event, SessionStarted
 from ashtune._src.core.jobs import Goal, WorkerId
 from ashtune._src.core.ladder import Ladder
@@ -123,10 +123,8 @@ def new_journal(
         resource=resource,
         simulated=True,
     )
-    try:
+    with instead_of_os_error(SettingsError, directory, "give a directory that can be made"):
         directory.mkdir(FOLDER_FOR_THE_OWNER, parents=True)
-    except OSError as error:
-        raise SettingsError(f"{directory}: {error.strerror}; give a directory that can be made") from None
     create(directory / journals.NAME, settings)
     try:
         with Journal(directory / journals.NAME) as journal:

@@ -10,7 +10,7 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ashtune._src.core.errors import ExtraMissing, SpaceError
+from ashtune._src.core.errors import SpaceError, needs_extra
 from ashtune._src.core.plaintext import error_line
 from ashtune._src.space.plain import plain
 from ashtune._src.space.priors import META
@@ -69,10 +69,8 @@ def space_of_record(record: Mapping[str, Any]) -> "ConfigurationSpace":
         ExtraMissing: If ConfigSpace is not installed.
         SpaceError: If ConfigSpace cannot represent the space.
     """
-    try:
+    with needs_extra("configspace", "ConfigSpace"):
         from ConfigSpace import ConfigurationSpace
-    except ImportError:
-        raise ExtraMissing("ConfigSpace", "configspace") from None
     try:
         # ConfigSpace 1.2.2 prints to stdout for one kind of forbidden clause; stdout is for results.
         with contextlib.redirect_stdout(io.StringIO()):

@@ -24,7 +24,7 @@ from typing import Any, Self
 
 import msgspec
 
-from ashtune._src.core.errors import StudyError
+from ashtune._src.core.errors import StudyError, instead_of_os_error
 from ashtune._src.study.disk import DISK, write_all
 
 NAME = "control"
@@ -100,11 +100,9 @@ class CommandFolder:
 
     def __init__(self, directory: Path) -> None:
         path = directory / NAME
-        try:
-            with suppress(FileExistsError):
-                DISK.make_folder(str(path))
-        except OSError as error:
-            raise StudyError(f"{path}: {error.strerror}; commands need it, leave control out") from None
+        advice = "commands need it, leave control out"
+        with instead_of_os_error(StudyError, path, advice), suppress(FileExistsError):
+            DISK.make_folder(str(path))
         self._path = path
         self._folder = _open_folder(path)
         for file in DISK.names(self._folder):
@@ -177,11 +175,9 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
     folder = _open_folder(directory / NAME)
     name = f"{time.time_ns():020d}-{os.urandom(8).hex()}"
     try:
-        try:
+        with instead_of_os_error(StudyError, directory / NAME, "the command could not be sent"):
             _write(folder, name + _UNFINISHED, msgspec.json.encode(command))
             os.rename(name + _UNFINISHED, name + _COMMAND, src_dir_fd=folder, dst_dir_fd=folder)
-        except OSError as error:
-            raise StudyError(f"{directory / NAME}: {error.strerror}; the command could not be sent") from None
         answer = _wait_for(folder, name, seconds)
         if answer is None:
             with suppress(FileNotFoundError):

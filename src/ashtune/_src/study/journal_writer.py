@@ -10,7 +10,7 @@ from zlib import crc32
 
 import msgspec
 
-from ashtune._src.core.errors import JournalError
+from ashtune._src.core.errors import JournalError, instead_of_os_error
 from ashtune._src.core.events import Event, JobFinished, JobPaused
 from ashtune._src.study.disk import DISK, Disk, read_part, reason_of, write_all, write_new
 from ashtune._src.study.journal import BLOCK, CHECK_BYTES, MOST_LINE_BYTES, end_of_turns
@@ -250,7 +250,5 @@ class Journal:
 def create(path: Path, settings: Settings, disk: Disk = DISK) -> None:
     """Write the first line of a new journal, completely or not at all."""
     body = msgspec.json.encode(settings)[:-1]
-    try:
+    with instead_of_os_error(JournalError, path, "choose a directory that can be written"):
         write_new(disk, str(path), b'%b,"crc":"%08x"}\n' % (body, crc32(body)))
-    except OSError as error:
-        raise JournalError(f"{path}: {error.strerror}; choose a directory that can be written") from None

@@ -11,9 +11,9 @@ from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
-from ashtune._src.core.errors import ObjectiveError, StudyError
+from ashtune._src.core.errors import ObjectiveError, StudyError, instead_of_os_error
 from ashtune._src.core.plaintext import error_line, shown
-from ashtune._src.pickles.arrival import is_of_a_script
+from ashtune._src.pickles.arrival import is_of_a_script, look_at
 from ashtune._src.study.disk import DISK, Disk, reason_of, write_new
 
 NAME = "objective.pickle"
@@ -118,10 +118,8 @@ def _names_in(code: CodeType) -> set[str]:
 def keep(study: Path, pickled: bytes, disk: Disk = DISK, name: str = NAME) -> None:
     """Write a pickled function, by default the training function, to the study's directory, for the study's workers."""
     path = study / name
-    try:
+    with instead_of_os_error(StudyError, path, "make room or give another directory"):
         write_new(disk, str(path), pickled)
-    except OSError as error:
-        raise StudyError(f"{path}: {error.strerror}; make room or give another directory") from None
 
 
 def check(study: Path, disk: Disk = DISK) -> None:
@@ -137,8 +135,6 @@ def check(study: Path, disk: Disk = DISK) -> None:
 
 def read_valid(study: Path) -> Callable[[dict[str, Any]], Any]:
     """Return the function that says which configurations of a study are valid; reading the file executes code."""
-    from ashtune._src.pickles.arrival import look_at
-
     try:
         DISK.close(DISK.open(str(study / VALID), os.O_RDONLY))  # a link or a pipe is refused
         valid: Callable[[dict[str, Any]], Any] = look_at(study / VALID)[0]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.errors import SettingsError, instead_of_os_error
 from ashtune._src.core.plaintext import visible
 from ashtune._src.core.version import __version__
 from ashtune._src.figures.figure import Coordinates, Figure
@@ -144,10 +144,8 @@ def write(text: str, file: Path) -> None:
     Raises:
         SettingsError: If the file cannot be written.
     """
-    try:
+    with instead_of_os_error(SettingsError, file, "give a file that can be written"):
         file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"{file}: {error.strerror}; give a file that can be written") from None
 
 
 def _figure_json(figure: "Plot") -> str:
