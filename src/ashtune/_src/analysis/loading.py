@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -24,6 +24,8 @@ from ashtune._src.study.factory import build_controller, caution_of, scheduler_v
 from ashtune._src.study.journal import NAME, read_events, read_settings
 from ashtune._src.study.replay import Replay
 from ashtune._src.study.settings import first_ladder, next_ladder
+
+ObserverT = TypeVar("ObserverT", bound=Observer)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,10 +54,6 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return [*tally.notes(), *([one_line(self.notes)] if self.notes else [])]
 
 
-def _no_bytes() -> int:
-    return 0
-
-
 class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A study's name and other facts that views need.
 
@@ -70,7 +68,7 @@ class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
     learns: bool
     directory: str
     configuration: Callable[[TrialId], Mapping[str, Any]]
-    checkpoint_bytes: Callable[[], int] = _no_bytes
+    checkpoint_bytes: Callable[[], int] = int
     notes: Callable[[], str] = str
     workers: int = 0
     unit: str
@@ -227,6 +225,16 @@ class StudyReader:
         stopped = "its journal was written under other rules" if replay.difference else replay.stopping
         notes = "; ".join(filter(None, [view.machine.notes(), caution_of(self.settings)]))
         return Outcome(is_complete=replay.is_complete, stopped=stopped, notes=notes)
+
+    def told(self, observer: ObserverT) -> ObserverT:
+        """Replay the journal for an observer, as :meth:`tell` does, and return the observer."""
+        self.tell([observer])
+        return observer
+
+    @property
+    def configured(self) -> tuple[Results, Callable[[TrialId], dict[str, Any]], dict[str, Any]]:
+        """The results, the configurations and the record of the search space, for figures of hyperparameters."""
+        return self.results, self.trials.configuration, self.settings.space
 
     @cached_property
     def _loaded(self) -> tuple[Tally, Trials, Results]:

@@ -3,14 +3,13 @@
 Rule: a figure shows the study at the time when its journal was read. Results of slow computations are kept.
 """
 
-from collections.abc import Callable
 from difflib import get_close_matches
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from ashtune._src.analysis.loading import StudyReader
-from ashtune._src.core.errors import SettingsError, StudyError, in_one_line
-from ashtune._src.core.jobs import TrialId
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.errors import SettingsError, StudyError, all_in_one_line
 from ashtune._src.core.plaintext import shown
 from ashtune._src.reports.plot import plot
 from ashtune._src.space.space import Space
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from ashtune._src.analysis.best_so_far import BestSoFar
-    from ashtune._src.analysis.results import Results
     from ashtune._src.figures.importance import Importance
 
 
+@all_in_one_line
 class Figures:
     """The methods ``plot_...`` of a study.
 
@@ -33,7 +32,6 @@ class Figures:
     def __init__(self, reader: StudyReader) -> None:
         self._reader = reader
 
-    @in_one_line
     def plot_best(self, over: Literal["time", "resource"] = "time") -> "Figure":
         """Plot the best result so far over time, or over the total resource of all trials.
 
@@ -52,53 +50,44 @@ class Figures:
         reader = self._reader
         return plot(figures[over](self._best_so_far, reader.ladder.rungs, unit=self._unit, origin=reader.trials.origin))
 
-    @in_one_line
     def plot_timeline(self) -> "Figure":
         """Plot the activities of each worker over time."""
         from ashtune._src.figures.workers import timeline_figure
 
         return plot(timeline_figure(self._reader.timeline, unit=self._unit))
 
-    @in_one_line
     def plot_utilisation(self) -> "Figure":
         """Plot the numbers of workers that trained, saved and waited over time."""
         from ashtune._src.figures.workers import utilisation_figure
 
         return plot(utilisation_figure(self._reader.timeline))
 
-    @in_one_line
     def plot_ladder(self) -> "Figure":
         """Plot the numbers of trials that arrived, were promoted, are running, failed and were expected at each rung.
 
         A trial counts as running from its start until the next message about the trial.
         """
-        from ashtune._src.analysis.tally import Tally
         from ashtune._src.figures.ladder import ladder_figure
 
         reader = self._reader
-        tally = Tally(reader.ladder, reader.settings.goal)
-        reader.tell([tally])  # with orders, which say which trials are running
+        tally = reader.told(Tally(reader.ladder, reader.settings.goal))  # orders say which trials are running
         return plot(ladder_figure(tally, reader.info().expected(tally), unit=self._unit))
 
-    @in_one_line
     def plot_rungs(self) -> "Figure":
         """Plot the seconds that all workers together spent at each rung."""
         from ashtune._src.figures.workers import rungs_figure
 
         return plot(rungs_figure(self._reader.timeline, unit=self._unit))
 
-    @in_one_line
     def plot_curves(self) -> "Figure":
         """Plot the learning curves of the best trials and of a sample of the other trials."""
         from ashtune._src.analysis.curves import Curves
         from ashtune._src.figures.curves import curves_figure
 
         reader = self._reader
-        curves = Curves(reader.settings.goal)
-        reader.tell([curves])
+        curves = reader.told(Curves(reader.settings.goal))
         return plot(curves_figure(curves, reader.ladder.rungs, unit=self._unit, origin=reader.trials.origin))
 
-    @in_one_line
     def plot_front(self) -> "Figure":
         """Plot the Pareto front and the other results of the front's rung, over the first two metrics.
 
@@ -109,7 +98,6 @@ class Figures:
 
         return plot(front_figure(self._reader.tally.front, self._reader.results, unit=self._unit))
 
-    @in_one_line
     def plot_importance(self) -> "Figure":
         """Plot the importance of each hyperparameter over all trials; text shows the importance among the best trials.
 
@@ -122,7 +110,6 @@ class Figures:
 
         return plot(importance_figure(self._importance))
 
-    @in_one_line
     def plot_slice(self, name: str | None = None) -> "Figure":
         """Plot the results of trials over one hyperparameter.
 
@@ -139,12 +126,11 @@ class Figures:
         reader, important = self._reader, () if name is not None else self._important
         names, rungs = () if name is None else (name,), reader.ladder.rungs
         found = slices(
-            *self._configured, important=important, names=names, rungs=rungs, unit=self._unit,
+            *self._reader.configured, important=important, names=names, rungs=rungs, unit=self._unit,
             origin=reader.trials.origin,
         )  # fmt: skip
         return plot(slice_figure(found, name))
 
-    @in_one_line
     def plot_contour(self, x: str | None = None, y: str | None = None) -> "Figure":
         """Plot the smoothed result over two hyperparameters, and the trials from which the result was computed.
 
@@ -160,29 +146,25 @@ class Figures:
         for argument, name in (("x", x), ("y", y)):
             if name is not None:
                 self._check_name(argument, name)
-        drawn = contour(*self._configured, *self._two(x, y))
+        drawn = contour(*self._reader.configured, *self._two(x, y))
         goal, origin = self._reader.settings.goal, self._reader.trials.origin
         return plot(contour_figure(drawn, goal, unit=self._unit, origin=origin))
 
-    @in_one_line
     def plot_parallel(self) -> "Figure":
         """Plot the trials as parallel coordinates; of very many hyperparameters, plot only the most important."""
         from ashtune._src.figures.parallel import coordinates_figure
 
-        return plot(coordinates_figure(*self._configured, important=self._important, unit=self._unit))
+        return plot(coordinates_figure(*self._reader.configured, important=self._important, unit=self._unit))
 
-    @in_one_line
     def plot_audit(self) -> "Figure":
         """Plot the outcomes of the promotions at each rung, and the number of wrong promotions."""
         from ashtune._src.analysis.audit import Audit
         from ashtune._src.reports.audit_view import audit_figure
 
         reader = self._reader
-        audit = Audit(reader.ladder, reader.settings.goal, reader.scheduler)
-        reader.tell([audit])
+        audit = reader.told(Audit(reader.ladder, reader.settings.goal, reader.scheduler))
         return audit_figure(audit, reader.info().expected(reader.tally), unit=self._unit)
 
-    @in_one_line
     def plot_roofline(self) -> "Figure":
         """Plot the roofline of the machine with the training steps, from the roofline file in the study's directory.
 
@@ -198,7 +180,6 @@ class Figures:
             raise StudyError(f"{directory} has no roofline; `ashtune roofline --keep {directory}` measures one")
         return roofline_figure(placed)
 
-    @in_one_line
     def plot_profile(self) -> "Figure":
         """Plot the training time of each function.
 
@@ -214,25 +195,17 @@ class Figures:
         """The unit of the resource, in the singular."""
         return self._reader.settings.resource
 
-    @property
-    def _configured(self) -> "tuple[Results, Callable[[TrialId], dict[str, Any]], dict[str, Any]]":
-        """The study's results, configurations and search space, for figures of hyperparameters."""
-        reader = self._reader
-        return reader.results, reader.trials.configuration, reader.settings.space
-
     @cached_property
     def _best_so_far(self) -> "BestSoFar":
         from ashtune._src.analysis.best_so_far import BestSoFar
 
-        best = BestSoFar(self._reader.settings.goal)
-        self._reader.tell([best])
-        return best
+        return self._reader.told(BestSoFar(self._reader.settings.goal))
 
     @cached_property
     def _importance(self) -> "Importance":
         from ashtune._src.figures.importance import importance
 
-        return importance(*self._configured)
+        return importance(*self._reader.configured)
 
     @property
     def _important(self) -> list[str]:

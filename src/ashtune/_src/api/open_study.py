@@ -23,7 +23,7 @@ from ashtune._src.api.study import Study
 from ashtune._src.core import process
 from ashtune._src.core.checks import check_flag, check_seconds, check_whole
 from ashtune._src.core.confirm import Confirm
-from ashtune._src.core.errors import AshtuneError, CannotGoOn, SettingsError, StudyError, in_one_line
+from ashtune._src.core.errors import AshtuneError, CannotGoOn, SettingsError, StudyError, all_in_one_line, in_one_line
 from ashtune._src.core.events import NO_REASON, Event, JobFinished, JobPaused, Progress, StopRequested, TrialReleased
 from ashtune._src.core.jobs import Mode, TrialId
 from ashtune._src.core.ladder import Reduction
@@ -85,6 +85,7 @@ class _AskedTrial:
         self.is_over = False
 
 
+@all_in_one_line
 class OpenStudy:
     """A study for your own loop, returned by :func:`open_study`.
 
@@ -120,7 +121,6 @@ class OpenStudy:
         self._process = process.pid
         atexit.register(self.close)
 
-    @in_one_line
     def ask(self, *, wait: bool = True) -> Trial | None:
         """Return the next trial, which you train from ``trial.start`` to ``trial.target``; None if the study has ended.
 
@@ -153,7 +153,6 @@ class OpenStudy:
             self._asked[prepared.trial.number] = _AskedTrial(prepared, channel, mailbox)
         return prepared.trial
 
-    @in_one_line
     def tell(
         self,
         trial: Trial,
@@ -212,7 +211,9 @@ class OpenStudy:
             at = job.target if resource is None else check_whole("resource", resource)
             asked.channel.busy_seconds = None if busy_seconds is None else _checked_seconds(job, busy_seconds)
             if told is not None and job.phase == "training" and not job.has_loop:
-                self._look_at_the_time()
+                with self._changed:
+                    self._check_usable()
+                    self._turn()
                 if job.report_at(at, told) and at < job.target:
                     return NextStep.GO_ON
                 told = None
@@ -221,7 +222,6 @@ class OpenStudy:
                 return NextStep.GO_ON
             return self._end(asked, told)
 
-    @in_one_line
     def fail(self, trial: Trial, why: str | BaseException) -> None:
         """Tell that a trial failed. A failed trial ranks last and is never trained again.
 
@@ -248,7 +248,6 @@ class OpenStudy:
                 asked.outcomes.tell_failure(one_line(why, REASON_CHARACTERS) or NO_REASON, job, writer)
             self._forget(asked)
 
-    @in_one_line
     def give_back(self, trial: Trial) -> None:
         """Give a trial back untrained, for example if its machine is lost; ``ask`` returns the trial before new trials.
 
@@ -265,12 +264,10 @@ class OpenStudy:
                 asked.outcomes.tell_failure("given back before it was saved", job, writer)
             self._forget(asked)
 
-    @in_one_line
     def read(self) -> Study:
         """Return the results so far, as :meth:`Study.load <ashtune.Study.load>` does; the study may be closed."""
         return Study.load(self.directory)
 
-    @in_one_line
     def close(self) -> None:
         """Close the study. If the study is opened again, ``ask`` returns every trial whose result was not told.
 
@@ -354,11 +351,6 @@ class OpenStudy:
                 self._turn()
             else:
                 self._turn(message)
-
-    def _look_at_the_time(self) -> None:
-        with self._changed:
-            self._check_usable()
-            self._turn()
 
     def _turn(self, event: Event | None = None) -> None:
         """Run turns of the driver's loop for all events, and wake waiting callers. The caller holds ``_changed``."""

@@ -6,19 +6,26 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
+from ashtune._src.analysis.confirm import Confirmed
 from ashtune._src.analysis.counts import BestResult
 from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.trials import TrialRecord, curves_dataframe
 from ashtune._src.api.best import Best, Front, Top, trial_number
 from ashtune._src.api.figures import Figures
 from ashtune._src.core.checks import check_whole
-from ashtune._src.core.errors import AshtuneError, StudyError, in_one_line
+from ashtune._src.core.confirm import Confirm
+from ashtune._src.core.errors import AshtuneError, StudyError, all_in_one_line
 from ashtune._src.core.events import WorkerLost
 from ashtune._src.core.jobs import Mode, TrialId
 from ashtune._src.core.ladder import Reduction
+from ashtune._src.core.observer import Observer
 from ashtune._src.core.options import checked
 from ashtune._src.core.plaintext import error_line, shown
-from ashtune._src.driver.options import WhatIfOptions, flat
+from ashtune._src.driver.options import Stop, WhatIfOptions, flat
+from ashtune._src.engines.options import Local
+from ashtune._src.engines.protocol import Engine
 from ashtune._src.figures.best import in_a_row
+from ashtune._src.schedulers.protocol import Scheduler
 from ashtune._src.space.configspace import space_of_record
 from ashtune._src.space.space import Space
 from ashtune._src.study import objective_file as objectives
@@ -30,20 +37,13 @@ if TYPE_CHECKING:
     import pandas
     from ConfigSpace import ConfigurationSpace
 
-    from ashtune._src.analysis.confirm import Confirmed
-    from ashtune._src.analysis.trials import TrialRecord
     from ashtune._src.api.again import Trained
     from ashtune._src.api.whatif import WhatIf
-    from ashtune._src.core.confirm import Confirm
-    from ashtune._src.core.observer import Observer
-    from ashtune._src.driver.options import Stop
-    from ashtune._src.engines.options import Local
-    from ashtune._src.engines.protocol import Engine
     from ashtune._src.reports.profile import Profile
     from ashtune._src.reports.sections import ReportedStudy
-    from ashtune._src.schedulers.protocol import Scheduler
 
 
+@all_in_one_line
 class Study(Figures):
     """The results of a study, read from its directory. :func:`~ashtune.tune` and :meth:`load` return a ``Study``.
 
@@ -68,7 +68,6 @@ class Study(Figures):
         super().__init__(StudyReader(directory))
 
     @classmethod
-    @in_one_line
     def load(cls, directory: str | Path) -> "Study":
         """Return the study in a directory. The study may be finished, stopped or running.
 
@@ -98,7 +97,6 @@ class Study(Figures):
         return self._reader.settings.resource
 
     @property
-    @in_one_line
     def space(self) -> "ConfigurationSpace":
         """The search space as a ``ConfigurationSpace``, for other tools.
 
@@ -108,31 +106,26 @@ class Study(Figures):
         return space_of_record(self._reader.settings.space)
 
     @property
-    @in_one_line
     def rungs(self) -> tuple[int, ...]:
         """The resource of each rung, lowest first, including rungs that were added later."""
         return self._reader.ladder.rungs
 
     @property
-    @in_one_line
     def is_complete(self) -> bool:
         """Whether the study is complete: all jobs are done, and the scheduler gives no more jobs."""
         return self._reader.outcome.is_complete
 
     @property
-    @in_one_line
     def stopped(self) -> str:
         """Why the study stopped before it was complete; "" if the study is complete or still running."""
         return self._reader.outcome.stopped
 
     @property
-    @in_one_line
     def trials(self) -> "Sequence[TrialRecord]":
         """All trials, ordered by number: configuration, origin, status, rung, resource, metrics, seconds, failure."""
         return self._reader.trials
 
     @property
-    @in_one_line
     def best(self) -> Best:
         """The best trial at the highest rung with a result; in a study with ``confirm=``, the confirmed winner.
 
@@ -146,7 +139,6 @@ class Study(Figures):
         return self._best(self._reader.best)
 
     @property
-    @in_one_line
     def confirmed(self) -> "Confirmed":
         """The best of the configurations that ``confirm=`` trained again, with its mean and a confidence interval.
 
@@ -159,7 +151,6 @@ class Study(Figures):
         return confirmed
 
     @property
-    @in_one_line
     def best_at_any_rung(self) -> Best:
         """The best of the results at all rungs.
 
@@ -169,12 +160,10 @@ class Study(Figures):
         return self._best(self._reader.tally.best_at_any_rung)
 
     @property
-    @in_one_line
     def front(self) -> Front:
         """The Pareto front at the highest rung. With one metric, the front contains only the best trial."""
         return Front(map(self._best, in_a_row(self._reader.front)), self._reader.settings.goal)
 
-    @in_one_line
     def top(self, count: int) -> Top:
         """Return the best trials, at most ``count``. Trials with results at higher rungs come first, as in the report.
 
@@ -196,7 +185,6 @@ class Study(Figures):
         config, origin = self._reader.start_of(TrialId(trial))
         return Best(trial, config, metrics, rung, resource, self.directory, origin)
 
-    @in_one_line
     def log(self, trial: int) -> str:
         """Return the printed output of a trial's finished jobs. If a worker died, only the end of the output is kept.
 
@@ -224,7 +212,6 @@ class Study(Figures):
             raise StudyError(f"trial {shown(trial)} is not there; {self.directory} has {there} trials, from 0 on")
         return number
 
-    @in_one_line
     def train(
         self,
         what: Best | int | Mapping[str, Any],
@@ -273,19 +260,14 @@ class Study(Figures):
             directory=None if directory is None else Path(directory),
         )
 
-    @in_one_line
     def dataframe(self) -> "pandas.DataFrame":
         """Return a table of all trials: number, status, rung, resource, configuration, metrics, seconds, origin."""
         return self._reader.trials.dataframe()
 
-    @in_one_line
     def curves_dataframe(self) -> "pandas.DataFrame":
         """Return a table of all reports of all trials: trial, resource, metrics."""
-        from ashtune._src.analysis.trials import curves_dataframe
-
         return curves_dataframe(self._reader.events())
 
-    @in_one_line
     def report(self, stream: TextIO | None = None) -> None:
         """Print the study's results, and how its time was used, to a stream, by default stdout."""
         from ashtune._src.reports.report import summary
@@ -293,7 +275,6 @@ class Study(Figures):
 
         show(summary(self._reported, self._reader.tell), sys.stdout if stream is None else stream)
 
-    @in_one_line
     def report_html(self, file: str | Path) -> None:
         """Write the report, with figures and tables, as one HTML file without external resources.
 
@@ -305,7 +286,6 @@ class Study(Figures):
 
         write(report_page(self._reported, self._reader.tell), Path(file))
 
-    @in_one_line
     def report_data(self) -> dict[str, Any]:
         """Return the content of :meth:`report` as a dict that can be written as JSON."""
         from ashtune._src.reports.report import report_data
@@ -320,7 +300,6 @@ class Study(Figures):
 
         return ReportedStudy(self._reader.settings, self._reader.ladder, self._reader.info(missing_parts))
 
-    @in_one_line
     def export(self, to: str, out: str | PathLike[str] | None = None) -> str:
         """Copy the study to a tracker or a file, or update an existing copy; return the copy's location.
 
@@ -351,7 +330,6 @@ class Study(Figures):
             raise StudyError(f"{self.directory} cannot be copied to {to}: {error_line(error)}") from error
         return exporter.place
 
-    @in_one_line
     def profile(self) -> "Profile":
         """Return the training time of each function, summed over all workers of a profiled study.
 
@@ -362,7 +340,6 @@ class Study(Figures):
 
         return read_profile(self.directory)
 
-    @in_one_line
     def whatif(
         self,
         *,
@@ -406,7 +383,6 @@ class Study(Figures):
 
         return what_if(self._reader, checked(WhatIfOptions, given))
 
-    @in_one_line
     def resume(
         self,
         objective: Callable[..., Any] | None = None,

@@ -18,7 +18,6 @@ import msgspec
 from ashtune._src.analysis.audit import Audit
 from ashtune._src.analysis.hyperparameters import hyperparameters
 from ashtune._src.analysis.loading import StudyReader
-from ashtune._src.analysis.results import Results
 from ashtune._src.core import parse
 from ashtune._src.core.errors import AshtuneError, SettingsError, StudyError
 from ashtune._src.core.options import checked
@@ -35,7 +34,6 @@ from ashtune._src.dashboard.messages import (
 from ashtune._src.dashboard.parts.part import short
 from ashtune._src.dashboard.trial_page import trial_page
 from ashtune._src.driver.options import WhatIfOptions
-from ashtune._src.figures.columns import Configuration
 from ashtune._src.figures.contour import POINTS as CONTOUR_POINTS
 from ashtune._src.figures.contour import contour, contour_figure
 from ashtune._src.figures.importance import importance, importance_figure
@@ -64,7 +62,7 @@ TRIED_BY_A_DEADLINE = 20
 
 def importance_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return the importances of the hyperparameters, with their figure."""
-    measured = importance(*_configured(study))
+    measured = importance(*study.configured)
     return {
         "figure": importance_figure(measured),
         "weights": [
@@ -84,7 +82,7 @@ def slices_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     for name in names:
         check_choice("name", name, _known(study))
     found = slices(
-        *_configured(study), important=() if names else _important(study), names=names, rungs=study.ladder.rungs,
+        *study.configured, important=() if names else _important(study), names=names, rungs=study.ladder.rungs,
         points=min(POINTS, MOST_NUMBERS // (4 * len(names))) if names else POINTS, unit=study.settings.resource,
     )  # fmt: skip
     return {"panels": found.panels, "colors": found.colors, "notes": found.notes}
@@ -95,7 +93,7 @@ def parallel_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     unit, axes = study.settings.resource, len(_known(study)) + 2
     important = _important(study) if axes > HYPERPARAMETERS else ()
     lines = min(MOST_LINES, MOST_NUMBERS // (min(axes, HYPERPARAMETERS + 2) + 3))
-    return {"figure": coordinates_figure(*_configured(study), important=important, unit=unit, lines=lines)}
+    return {"figure": coordinates_figure(*study.configured, important=important, unit=unit, lines=lines)}
 
 
 def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
@@ -105,7 +103,7 @@ def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
         check_choice(end, name, _known(study))
     if names[0] == names[1]:
         raise BadQuestion(f"x and y are both {shown(names[0])}; give two hyperparameters")
-    drawn = contour(*_configured(study), *names)
+    drawn = contour(*study.configured, *names)
     if isinstance(drawn, str):
         raise StudyError(drawn)
     cells, most = len(drawn.x_places) * len(drawn.y_places), MOST_NUMBERS - 4 * CONTOUR_POINTS
@@ -256,14 +254,9 @@ def _known(study: StudyReader) -> list[str]:
     return [each.name for each in hyperparameters(study.settings.space)]
 
 
-def _configured(study: StudyReader) -> tuple[Results, Configuration, Mapping[str, object]]:
-    """Return the results, the configurations and the search space of a study, as arguments for a figure."""
-    return study.results, study.trials.configuration, study.settings.space
-
-
 def _important(study: StudyReader) -> list[str]:
     """Return the hyperparameters, the most important first; an empty list if importance cannot be measured."""
     try:
-        return [weight.name for weight in importance(*_configured(study)).weights]
+        return [weight.name for weight in importance(*study.configured).weights]
     except SettingsError:  # scikit-learn is not installed
         return []
