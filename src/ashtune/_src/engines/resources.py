@@ -90,7 +90,7 @@ def claim(environment: Mapping[str, str]) -> Claim:
     """Return the cores and GPUs that this process inherited; ``environment`` has its environment variables."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = sorted(affinity(0)) if affinity else range(os.cpu_count() or 1)
-    mask = mask_of(environment)
+    mask = next(((name, environment[name]) for name in (CUDA, HIP, ROCR) if name in environment), None)
     return Claim(tuple(cores), None if mask is None else mask[1], device_files())
 
 
@@ -151,11 +151,6 @@ def check_gpus_per_worker(value: float) -> float:
         f"gpus_per_worker={shown(value)} is neither a whole number of GPUs nor an even part of one; "
         "give 1, 2, 3, ... or 0.5, 0.25, 0.2, ..."
     )
-
-
-def mask_of(environment: Mapping[str, str]) -> tuple[str, str] | None:
-    """Return name and value of the environment variable that sets the visible GPUs; None if no such variable is set."""
-    return next(((name, environment[name]) for name in (CUDA, HIP, ROCR) if name in environment), None)
 
 
 def devices_in(mask: str) -> tuple[str, ...]:

@@ -108,8 +108,10 @@ class CsvLog(Exporter):
         assert self._path is not None, "rows come after begin"
         rows, self._rows = self._rows, []
         missing = [name for name in (*COLUMNS, *self._names.values()) if name not in self._columns]
-        if missing:
-            self._widen(self._path, missing)
+        if missing:  # the old file remains until the new one is complete
+            old = list(csv.reader(self._path.read_text("utf-8").splitlines())) if self._columns else []
+            self._columns = [*self._columns, *missing]
+            replace_file(self._path, _lines([self._columns, *([*row, *[""] * len(missing)] for row in old[1:])]))
         with self._path.open("ab") as file:
             file.write(_lines([_cell(row.get(name)) for name in self._columns] for row in rows))
 
@@ -122,12 +124,6 @@ class CsvLog(Exporter):
         first = rows.partition(b"\n")[0].split(b",")
         if len(first) > len(COLUMNS) and first[COLUMNS.index("study")] != self._study.encode():
             raise StudyError(f"{path} holds the results of another study; give CsvLog another file")
-
-    def _widen(self, path: Path, missing: list[str]) -> None:
-        """Replace the file by a file with more columns. If the process is killed, the old file remains. O(file)."""
-        rows = list(csv.reader(path.read_text("utf-8").splitlines())) if self._columns else []
-        self._columns = [*self._columns, *missing]
-        replace_file(path, _lines([self._columns, *([*row, *[""] * len(missing)] for row in rows[1:])]))
 
 
 def _lines(rows: Iterable[Iterable[str]]) -> bytes:

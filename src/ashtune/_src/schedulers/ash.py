@@ -117,7 +117,9 @@ class AshMachine(Machine):
         number, losses = result.rung, result.losses
         count = len(losses)
         if count != self._losses:
-            self._rank_by(count)
+            self._losses = count  # known only from the first result on
+            self._rungs = [self._ranking(rung) for rung in range(self.ladder.top)]
+            self._prospects = Prospects(self._rungs, self._entered)
         if self._enters_above and number and number == self.entry(result.trial):
             self._entered[number] += 1
             self._prospects.look_at_all()
@@ -131,12 +133,6 @@ class AshMachine(Machine):
                 self._highest = number
         else:
             self._finished.append(entry)
-
-    def _rank_by(self, losses: int) -> None:
-        """Start empty rankings for the number of losses that the study's first result has."""
-        self._losses = losses
-        self._rungs = [self._ranking(rung) for rung in range(self.ladder.top)]
-        self._prospects = Prospects(self._rungs, self._entered)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Remove a trial from the rungs that it reached; with ``replace``, a new trial may start. O(n log n)."""

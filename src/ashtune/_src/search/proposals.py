@@ -250,7 +250,9 @@ class Proposals(Observer):
     def take(self, trial: int) -> Proposal:
         """Return the next trial's configuration, from a ready proposal, from the stand-in, or from the design."""
         if trial < self._first_proposed:
-            self._leave_to_design(trial)
+            with self._changed:
+                self._next = max(self._next, trial + 1)
+                self._changed.notify_all()  # the first proposal may be due
             return self._draw(trial, "")
         is_ready, proposal = self._take_ready(trial)
         if not (is_ready or self._is_closed):
@@ -268,12 +270,6 @@ class Proposals(Observer):
             key = identity(configuration) if self._has_end else hash(rounded_identity(configuration))
             self._last_key = configuration, key
         return key
-
-    def _leave_to_design(self, trial: int) -> None:
-        """Record that a trial uses the design, and notify the proposer's thread, as the first proposal may be due."""
-        with self._changed:
-            self._next = max(self._next, trial + 1)
-            self._changed.notify_all()
 
     def _take_ready(self, trial: int) -> tuple[bool, Proposal | None]:
         """Return (True, answer). If there is no answer yet, return (False, None); without a proposer, (True, None)."""
@@ -417,7 +413,7 @@ class Proposals(Observer):
                 self._is_idle = False
             if self._is_closed:
                 return None
-            return self._number_asked() if is_due else -1
+            return max(self._next, self._first_proposed) + len(self._ready) if is_due else -1
 
     def _seconds_until_due(self, ahead: int) -> float | None:
         """Return the seconds until the next proposal is due, 0 or less if it is due now; None if none is needed yet."""
@@ -426,9 +422,6 @@ class Proposals(Observer):
         if self._next + ahead < self._first_proposed or len(self._ready) >= most + is_wanted:
             return None
         return 0.0 if is_wanted else self._rests_until - time.monotonic()
-
-    def _number_asked(self) -> int:
-        return max(self._next, self._first_proposed) + len(self._ready)
 
     def _tell(self, proposer: Proposer, known: StartedConfigurations) -> None:
         while self._news:

@@ -7,7 +7,6 @@ If the choices are those of the recorded study, one replay is enough. The simula
 """
 
 import math
-import random
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from statistics import median, median_low
@@ -93,11 +92,6 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     continued: int
     best: float
 
-    @property
-    def continued_share(self) -> float:
-        """The share of trained epochs that were not recorded."""
-        return self.continued / self.epochs if self.epochs else 0.0
-
 
 class Predictor:
     """Predicts the time and the result of a recorded study under other choices.
@@ -163,7 +157,7 @@ class Predictor:
             efficiency=speed_up / choice.workers,
             utilisation=median(one.utilisation for one in replays),
             epochs=median_low([one.epochs for one in replays]),
-            continued=median(one.continued_share for one in replays),
+            continued=median(one.continued / one.epochs if one.epochs else 0.0 for one in replays),
             best=Range(goal.value(likely), min(bests), max(bests)) if math.isfinite(likely) else None,
             is_as_recorded=self.is_as_recorded(choice),
         )
@@ -214,7 +208,8 @@ class Predictor:
     def _simulate(self, choice: Choices, draw: int) -> Replayed:
         curves, goal = self._curves(draw), self.traces.goal
         machine = choice.scheduler.build(choice.ladder, choice.trials, self._study_seed)
-        training = curves.training(stretch=_luck if draw else None, has_curves=machine.reads_curves)
+        luck = (lambda chance: math.exp(chance.gauss(0.0, JITTER))) if draw else None
+        training = curves.training(stretch=luck, has_curves=machine.reads_curves)
         stays = [Stay(self.traces.timing.start(number)) for number in range(choice.workers)]
         engine = SimulatedEngine(training, workers=stays, seed=draw)
         tally, seen = Tally(choice.ladder, goal), _ReplayWatch(self.traces, choice.ladder.top)
@@ -274,7 +269,3 @@ def _least(low: int, high: int, is_so: Callable[[int], bool]) -> int:
         else:
             low = middle + 1
     return low
-
-
-def _luck(chance: random.Random) -> float:
-    return math.exp(chance.gauss(0.0, JITTER))

@@ -132,6 +132,7 @@ class JournalReader:
                 except _UNDECODABLE as error:
                     problem = _as_shown(error)
                     break
+            ends, checks, _ = self._turns(block)
             turn_number = bisect_right(ends, begins[place]) - 1
             del ends[turn_number + 1 :]
             count = bisect_left(begins, ends[-1])
@@ -141,6 +142,17 @@ class JournalReader:
         self._lines += bisect_left(begins, ends[-1])
         begin, self.position, self._check = self.position, self.position + ends[-1], checks[len(ends) - 1]
         return Batch(events, [begin + begins[place] for place in wanted]), problem, unreadable_line
+
+    def _turns(self, block: bytes) -> tuple[list[int], list[int], str]:
+        """Return where the turns of a block end, their check values, and the problem after them, if any."""
+        ends, checks = [0], [self._check]
+        for turn in _CHECK.finditer(block):
+            check = crc32(block[ends[-1] : turn.start()], checks[-1])
+            if turn[1] != b"%08x" % check:
+                return ends, checks, _ALTERED
+            ends.append(turn.end())
+            checks.append(check)
+        return ends, checks, ""
 
     def _wanted(self, block: bytes, lines: Sequence[bytes]) -> Sequence[int]:
         """Return the indices of the lines to decode; ``block`` has the bytes of all ``lines``."""

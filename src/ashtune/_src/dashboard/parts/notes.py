@@ -87,14 +87,11 @@ class NotesPart(PagePart):
             promoted[name] = round(sum(shares[sort][1] for sort in sorts) / judged, 4) if judged else None
         return {
             "scheduler": one_line("; ".join(filter(None, (self.scheduler_notes, self._caution)))),
-            "search": one_line(self._search_text()),
+            "search": one_line("; ".join(filter(None, [self._subject.settings.search_name, self._tally.origins]))),
             "sources": {name: self._sources[name] for name in SOURCES},
             "promoted_share": promoted,
             "why": self._why(),
         }
-
-    def _search_text(self) -> str:
-        return "; ".join(filter(None, [self._subject.settings.search_name, self._tally.origins]))
 
     def _why(self) -> list[Mapping[str, Any]]:
         starts = [

@@ -121,9 +121,11 @@ class WorkersPart(PagePart):
         """Take in one event. O(log n)."""
         timeline = self._timeline
         if isinstance(event, WorkerJoined | WorkerLost | SessionStarted):
-            before = len(timeline.workers), timeline.wall_seconds
+            workers, now = len(timeline.workers), timeline.wall_seconds
             timeline.event(event)
-            self._count_presence(before[0], before[1] if type(event) is SessionStarted else timeline.wall_seconds)
+            past, now = self._rows.busyness, now if type(event) is SessionStarted else timeline.wall_seconds
+            past.add(past.present, self._counted_until, now, workers)  # before the number of workers changed
+            self._counted_until = now
             if type(event) is WorkerJoined:
                 self._join(event)
         else:
@@ -253,9 +255,3 @@ class WorkersPart(PagePart):
     def _join(self, event: WorkerJoined) -> None:
         worker = self._timeline.workers[event.worker]
         self._lanes[worker.place : worker.place + 1] = [(worker, one_line(event.host, HOST_CHARACTERS))]
-
-    def _count_presence(self, workers: int, now: float) -> None:
-        """Add the presence of ``workers`` workers until ``now``, before the number of workers changes."""
-        past = self._rows.busyness
-        past.add(past.present, self._counted_until, now, workers)
-        self._counted_until = now

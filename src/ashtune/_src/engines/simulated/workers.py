@@ -11,6 +11,7 @@ Rule 3: an event has the time at which the driver took the event from its queue;
 import math
 import random
 from collections.abc import Sequence
+from functools import partial
 from heapq import heappop, heappush
 from typing import assert_never
 
@@ -324,11 +325,8 @@ class SimulatedEngine:
         driver: DriverCost | None = None,
         deaths: Mortality | None = None,
     ) -> None:
-        self._training = training
         self._workers = workers
-        self._seed = seed
-        self._driver = driver
-        self._deaths = deaths
+        self._make = partial(SimulatedWorkers, training, seed=seed, driver=driver, deaths=deaths)
         self._opened: SimulatedWorkers | None = None
 
     @property
@@ -347,16 +345,8 @@ class SimulatedEngine:
 
     def open(self, brief: Brief) -> Workers:
         """Return workers that join in virtual time."""
-        count = brief.workers
-        self._opened = SimulatedWorkers(
-            self._training,
-            workers=count if isinstance(self._workers, int) else self._workers[:count],
-            seed=self._seed,
-            driver=self._driver,
-            deaths=self._deaths,
-            first_worker=brief.setup.worker,
-            began=brief.began,
-        )
+        workers = brief.workers if isinstance(self._workers, int) else self._workers[: brief.workers]
+        self._opened = self._make(workers=workers, first_worker=brief.setup.worker, began=brief.began)
         return self._opened
 
     def leave(self, status: int) -> None:
