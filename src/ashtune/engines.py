@@ -6,15 +6,7 @@ An engine decides where workers run. How to add an engine: ``docs/how-to/add-an-
 from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Link, Malformed, Unable
 from ashtune._src.engines.options import MPI, Auto, Local, RunOptions
 from ashtune._src.engines.protocol import Brief, Engine, Resizable, Workers
-from ashtune._src.training.messages import (
-    Assignment,
-    Channel,
-    FromWorker,
-    Mailbox,
-    Setup,
-    Shutdown,
-    ToWorker,
-)
+from ashtune._src.training.messages import Assignment, Channel, FromWorker, Mailbox, Setup, Shutdown, ToWorker
 from ashtune._src.training.objectives import load_objective
 from ashtune._src.training.runner import runner_of
 

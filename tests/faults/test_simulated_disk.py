@@ -11,11 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ashtune._src.study.disk import Disk
-from tests.helpers.simulated_disk import (
-    FAULTS,
-    SYNC_ERROR,
-    SimulatedDisk,
-)
+from tests.helpers.simulated_disk import FAULTS, SYNC_ERROR, SimulatedDisk
 
 PATHS = ("a", "b", "f", "g", "f/a", "f/b", "g/a", "f/f", "f/f/a", "l", "f/l", "l/a", "a/b")
 FLAGS = (

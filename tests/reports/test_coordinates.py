@@ -14,11 +14,7 @@ from ashtune._src.figures.columns import numbers
 from ashtune._src.figures.parallel import SPREAD
 from ashtune._src.reports.plot import plot
 from ashtune._src.space.space import Space
-from tests.reports.crowd import (
-    SPACE,
-    THREE,
-    results_of,
-)
+from tests.reports.crowd import SPACE, THREE, results_of
 
 
 def coordinates_figure(*given: Any, **options: Any) -> Any:

@@ -10,11 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ashtune._src.analysis.timeline import ENDINGS, Timeline, Work
-from ashtune._src.analysis.timeline_times import (
-    decision_latency,
-    rung_times,
-    time_shares,
-)
+from ashtune._src.analysis.timeline_times import decision_latency, rung_times, time_shares
 from ashtune._src.core.events import (
     Event,
     JobFailed,

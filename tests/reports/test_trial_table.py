@@ -5,15 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ashtune._src.analysis.trials import Trials, curves_dataframe
-from ashtune._src.core.events import (
-    Event,
-    JobFailed,
-    JobFinished,
-    JobPaused,
-    TrialStarted,
-    TrialWithdrawn,
-    WorkerLost,
-)
+from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from tests.helpers.made_up import MadeUpStudy, tell

@@ -4,6 +4,9 @@ With ``isolates = True``, a training function that kills its worker's process mu
 """
 
 import os
+import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +41,6 @@ class TrainersSuite(WorkersSuite):
         gate = tmp_path / "gate"
 
         def patient(trial: Any) -> None:
-            import time
-
             trained = trial.restore() or []
             for epoch in trial.epochs():
                 trained.append(epoch)
@@ -109,8 +110,6 @@ class TrainersSuite(WorkersSuite):
         gate = tmp_path / "gate"
 
         def patient(trial: Any) -> None:
-            import time
-
             for epoch in trial.epochs():
                 trial.report(score=1.0)
                 gate.write_text(str(epoch))
@@ -174,9 +173,6 @@ class TrainersSuite(WorkersSuite):
 
         def limited(trial: Any) -> None:
             import ctypes
-            import sys
-            import threading
-            import time
 
             me = threading.get_ident()
 

@@ -3,12 +3,11 @@
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ashtune._src.reports.baseline import Run
 
 MAX_RESOURCE = 64

@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+from ashtune._src.core.errors import SettingsError
+
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -18,7 +20,6 @@ def main(given: argparse.Namespace) -> int:
     """Print the plan."""
     from ashtune._src.cli import options
     from ashtune._src.core.checks import check_whole
-    from ashtune._src.core.errors import SettingsError
     from ashtune._src.core.options import checked
     from ashtune._src.driver.options import Halving, chosen_halving
     from ashtune._src.reports.plan import plan, plan_view

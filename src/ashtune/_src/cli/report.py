@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from ashtune._src.core.errors import AshtuneError, JournalError
+
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -18,7 +20,6 @@ def main(given: argparse.Namespace) -> int:
     """Print the report."""
     from ashtune._src.api.study import Study
     from ashtune._src.cli.showing import show_profile, show_study, show_trial
-    from ashtune._src.core.errors import JournalError
     from ashtune._src.reports.terminal.text import write
 
     try:
@@ -56,7 +57,6 @@ def _studies_below(folder: Path) -> list[Path]:
 def _summary(directory: Path) -> str:
     """Return a study's progress in one line."""
     from ashtune._src.analysis.loading import StudyReader
-    from ashtune._src.core.errors import AshtuneError
     from ashtune._src.core.numbers import plural, result_text
 
     try:

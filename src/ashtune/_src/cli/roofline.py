@@ -11,8 +11,12 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ashtune._src.core.errors import AshtuneError, ObjectiveError
+from ashtune._src.core.plaintext import error_line
 
 if TYPE_CHECKING:
     from ashtune._src.performance.roofline import Roofs, Step
@@ -147,8 +151,6 @@ def environment(threads: int) -> Mapping[str, str]:
 def _count_step(place: str) -> "Step":
     """Return costs and time of the step from FILE:FUNCTION; convert an exception of the user's code to one line."""
     from ashtune._src.cli.loading import load_function
-    from ashtune._src.core.errors import AshtuneError, ObjectiveError
-    from ashtune._src.core.plaintext import error_line
     from ashtune._src.performance.counting import describe_step
 
     function = load_function(place)
@@ -204,7 +206,6 @@ def _write(file: Path, placed: "Placed") -> None:
 
 
 def _print_epochs(directory: str, configuration: str) -> None:
-    from contextlib import redirect_stdout
 
     import msgspec
 

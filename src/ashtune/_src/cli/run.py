@@ -3,6 +3,8 @@
 import argparse
 from typing import Any
 
+from ashtune._src.core.errors import ObjectiveError
+
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -57,7 +59,6 @@ def main(given: argparse.Namespace) -> int:
 def _objective_and_space(given: argparse.Namespace) -> tuple[Any, Any]:
     """Return the training function or program, and the search space."""
     from ashtune._src.cli.loading import load_function, load_space
-    from ashtune._src.core.errors import ObjectiveError
     from ashtune._src.training.program import Program
 
     if (given.program is None) == (given.objective is None):

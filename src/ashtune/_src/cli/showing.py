@@ -1,12 +1,14 @@
 """Functions that print results for several commands."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from ashtune._src.core.errors import NoResultError
+
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
 
     from ashtune._src.api.study import Study
 
@@ -25,7 +27,6 @@ def show_study(study: "Study", *, as_json: bool, stream: TextIO) -> int:
 def train_and_show(train: "Callable[[], Study]", given: "argparse.Namespace") -> int:
     """Train a study and print its results, even if no trial has a result; return the exit status."""
     from ashtune._src.api.study import Study
-    from ashtune._src.core.errors import NoResultError
 
     try:
         study = train()

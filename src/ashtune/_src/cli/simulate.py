@@ -3,13 +3,13 @@
 import argparse
 import sys
 import time
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from contextlib import AbstractContextManager
+from ashtune._src.core.errors import SettingsError
 
+if TYPE_CHECKING:
     from ashtune._src.core.ladder import Ladder
     from ashtune._src.engines.loop import Ledger
     from ashtune._src.engines.simulated.workers import SimulatedEngine
@@ -127,7 +127,6 @@ def _check(given: argparse.Namespace) -> None:
 
 def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]":
     """Return the loss curves, the scheduler and the ladder, from the options or from a recorded study."""
-    from ashtune._src.core.errors import SettingsError
     from ashtune._src.simulation.curves import continue_curves, invent_curves
 
     recorded = None
@@ -150,7 +149,6 @@ def _halving(
 ) -> "tuple[Scheduler, Ladder]":
     """Return the scheduler and the ladder of the recorded study; given options replace the recorded values."""
     from ashtune._src.cli import options
-    from ashtune._src.core.errors import SettingsError
     from ashtune._src.core.ladder import Ladder
     from ashtune._src.core.options import checked
     from ashtune._src.driver.options import Halving, chosen_halving, scheduler_alone
@@ -208,8 +206,6 @@ def _traces(given: argparse.Namespace) -> "Traces":
 
 def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "LossCurves") -> int | None:
     """Return the number of trials that the user gives, or the number of trials in the table or study."""
-    from ashtune._src.core.errors import SettingsError
-
     if curves.size is not None and given.trials is not None and given.trials > curves.size:
         raise SettingsError(f"--trials {given.trials:,}: {given.curves} has {curves.size:,}; give at most that many")
     trials: int | None = given.trials if given.trials is not None else curves.size

@@ -9,6 +9,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ashtune._src.core.errors import SettingsError
+
 if TYPE_CHECKING:
     from ashtune._src.dashboard.watching import LivePage
 
@@ -44,7 +46,6 @@ def main(given: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C, or until the process of ``--until-exit`` has ended."""
     from ashtune._src.core import process
     from ashtune._src.core.checks import check_whole
-    from ashtune._src.core.errors import SettingsError
     from ashtune._src.dashboard.liveness import is_process_alive
     from ashtune._src.dashboard.watching import LivePage, collect_seldom, opened_in_browser
     from ashtune._src.study.folders import check_directory

@@ -12,6 +12,7 @@ from typing import Any
 from ashtune._src.core.errors import ObjectiveError, StudyError
 from ashtune._src.core.plaintext import error_line, shown
 from ashtune._src.study.checkpoints import CheckpointWriter
+from ashtune._src.study.torch_states import States, check, check_version, dump
 from ashtune._src.training.job import RunningJob
 
 WORDS = 624
@@ -57,8 +58,6 @@ class StatefulObjects:
         self._objects = objects
 
     def _restore(self, objects: Mapping[str, Any]) -> None:
-        from ashtune._src.study.torch_states import States
-
         saved = self._checkpoint.restore(lambda _: None)  # a pickle is refused, as it would be executed
         trial = self._job.trial
         if not isinstance(saved, States):
@@ -86,7 +85,6 @@ class StatefulObjects:
         """
         if not self._objects or self._is_saved or not self._job.may_save():
             return
-        from ashtune._src.study.torch_states import States, check, dump
 
         states = {name: _state_of(stateful) for name, stateful in self._objects.items()}
         for name, state in states.items():
@@ -110,8 +108,6 @@ def _state_of(stateful: Any) -> Any:
 def _check(name: str, stateful: Any) -> None:
     """Raise an error if an object has no state, or a state that a checkpoint cannot restore."""
     import torch
-
-    from ashtune._src.study.torch_states import check, check_version
 
     check_version()
     has_state = hasattr(stateful, "state_dict") and hasattr(stateful, "load_state_dict")
