@@ -31,7 +31,7 @@ def refuse(complaints: Mapping[str, object]) -> None:
 
 
 def whole_number(value: object) -> int | None:
-    """Return a whole number of any type, also of numpy, as an int; None if the value is not a whole number."""
+    """Return a whole number of any type, also of numpy, as an int. If the value is no whole number, return None."""
     if isinstance(value, bool):
         return None
     try:
@@ -63,7 +63,7 @@ def check_number(name: str, value: float, *, above: float = 0.0, at_most: float 
 
 
 def _read(name: str, value: T | str, read: Callable[[str], T]) -> T:
-    """Return the value; if the value is a text, parse it in the same way as on the command line."""
+    """Return the value. If the value is a text, parse it in the same way as on the command line."""
     try:
         return read(value) if isinstance(value, str) else value
     except ValueError as error:
@@ -76,7 +76,7 @@ def check_seconds(name: str, value: float | str) -> float:
 
 
 def check_flag(name: str, value: bool) -> bool:
-    """Return True or False, or raise if the value is neither."""
+    """Return the value if it is True or False, or else raise."""
     if not isinstance(value, bool):
         raise SettingsError(f"{name}={shown(value)} is neither True nor False; give one of them")
     return value
@@ -106,7 +106,7 @@ def check_size(name: str, value: int | str) -> int:
 
 
 def check_confirm(name: str, value: Any) -> Confirm:
-    """Return a checked :class:`Confirm`; a number of configurations is converted to a :class:`Confirm`."""
+    """Return a checked :class:`Confirm`. If the value is a number, convert it to a :class:`Confirm`."""
     confirm = value if isinstance(value, Confirm) else Confirm(value)
     best = check_whole(name, confirm.best, at_most=MOST_CONFIRMED)
     return Confirm(best, check_whole(f"{name}: seeds", confirm.seeds, at_most=MOST_CONFIRMED))

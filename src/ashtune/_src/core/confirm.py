@@ -2,8 +2,8 @@
 
 Rule 1: confirmation begins when the search and all jobs of the search have ended.
 Rule 2: the trials to confirm are the best trials of the highest rung that has a result.
-Rule 3: each confirming training is a new trial with the next free number. A confirming trial is trained up to the rung
-of rule 2 in one job. The scheduler and the search receive no results of confirming trials.
+Rule 3: each confirming training is a new trial with the next free number. A confirming trial is trained in one job up
+to the rung of the confirmed trial. The scheduler and the search receive no results of confirming trials.
 Rule 4: each of the best trials is confirmed once, in order of rank, before any trial is confirmed with a second seed. A
 failed confirming training is not repeated.
 """
@@ -46,7 +46,8 @@ class Confirm(msgspec.Struct, frozen=True):
 
 
 class Numbering:
-    """Converts trial numbers to places, in O(log m), and places to trial numbers, in O(m), for ``m`` confirming trials.
+    """Converts trial numbers to places, and places to trial numbers. With ``m`` confirming trials, computing a place
+    takes O(log m) time, and computing a trial number takes O(m) time.
 
     The *place* of a trial is its index among the trials of the search, without confirming trials.
     """
@@ -97,7 +98,7 @@ class Confirming:
 
     @property
     def next(self) -> TrialId | None:
-        """The trial to confirm next; None if no trial is left to confirm. O(m) for the ``m`` best trials."""
+        """The trial to confirm next, or None if no trial is left. The time is O(m) for the ``m`` best trials."""
         if self.wanted is None:
             return None
         rung, best = self._best()
@@ -105,7 +106,7 @@ class Confirming:
         return trial if trial is not None and self._times[rung, trial] < self.wanted.seeds else None
 
     def give(self, confirmed: TrialId, number: TrialId) -> Job:
-        """Return the job that confirms the trial ``confirmed``; ``number`` is the number of the new trial."""
+        """Return the job that confirms the trial ``confirmed``. The new trial has the number ``number``."""
         rung, _ = self._best()
         self._times[rung, confirmed] += 1
         self.of[number] = confirmed

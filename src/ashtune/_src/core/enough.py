@@ -8,9 +8,9 @@ HOUR = 3600.0
 class NotWorthIt(msgspec.Struct, frozen=True):
     """End the search when it improves the best result too slowly.
 
-    The search ends when the top-rung results of the last hour (``per``) improved the best result by less than ``gain``,
-    both in their order of arrival and, on average, in a random order. The search runs at least until one hour (``per``)
-    is over and ten results at the top rung exist.
+    The search ends when the top-rung results of the last hour (``per``) improved the best result by less than ``gain``.
+    The improvement must be less than ``gain`` both in the order of arrival and, on average, in a random order. The
+    search runs at least until one hour (``per``) is over and ten results at the top rung exist.
 
     Args:
         gain: The least improvement, in units of the metric. By default this is the noise of the metric: the standard

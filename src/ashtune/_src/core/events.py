@@ -1,7 +1,7 @@
 """Events are facts about what happened in a study.
 
 Events are the messages that workers send, the lines of the journal, and the input of the controller. ``time`` is in
-seconds since the study began. A worker sends ``time`` 0; the engine sets the time when the event arrives.
+seconds since the study began. A worker sends ``time`` 0. The engine sets the time when the event arrives.
 
 Rule: a field of an event is never renamed or reused, because later versions must be able to read today's journals.
 """
@@ -53,9 +53,9 @@ class SessionStarted(_Fact, frozen=True):
 
     ``target`` has a value for each metric if the study has several objectives. The study stops after ``max_failures``
     failures without any result. The search ends after ``patience`` results in a row at the top rung without an
-    improvement, or by the rule ``stop_when``. ``facts`` describes the machine and the settings of the session, for a
-    person. If the user added rungs at the top, ``rungs`` and ``kept`` are the record of the longer ladder.
-    ``objective`` is the version of the training function. ``control`` means that the driver accepts commands.
+    improvement, or when the rule ``stop_when`` is met. ``facts`` describes the machine and the settings of the session
+    in a form for people. If the user added rungs at the top, ``rungs`` and ``kept`` are the record of the longer
+    ladder. ``objective`` is the version of the training function. ``control`` means that the driver accepts commands.
     """
 
     unix_time: UnixSeconds
@@ -126,9 +126,9 @@ class JobFinished(_OfTraining, frozen=True, kw_only=True):
 
 
 class TrialReleased(_Fact, frozen=True, kw_only=True):
-    """A worker removed a trial from its memory; ``checkpoint`` is the number of saved bytes, None if nothing was saved.
+    """A worker removed a trial from its memory. ``checkpoint`` is the number of saved bytes, None if nothing was saved.
 
-    ``problem`` says what failed after the trial's result, such as the saving of a checkpoint; the result stays valid.
+    ``problem`` says what failed after the trial's result, such as the saving of a checkpoint. The result stays valid.
     """
 
     worker: _Worker
@@ -159,7 +159,7 @@ class TrialWithdrawn(_OfJob, frozen=True, kw_only=True):
 class WorkerLost(_Fact, frozen=True, kw_only=True):
     """A worker ended. If the worker had a job (``trial``, ``rung``), the job is started again.
 
-    If ``is_fatal``, the trial fails, because it caused the end of the worker, for example by exceeding its time limit.
+    If ``is_fatal``, the trial caused the end of the worker, for example by exceeding its time limit, and fails.
     ``last_words`` is the last part of the worker's output. If ``is_dismissed``, the user reduced the number of workers.
     """
 
@@ -173,14 +173,14 @@ class WorkerLost(_Fact, frozen=True, kw_only=True):
 
 
 class PlacesChanged(_Fact, frozen=True):
-    """A worker now trains up to ``places`` jobs at the same time; a new worker trains one job."""
+    """A worker now trains up to ``places`` jobs at the same time. A new worker trains one job."""
 
     worker: _Worker
     places: _Places
 
 
 class ProgramCompiled(_Fact, frozen=True, kw_only=True):
-    """A worker compiled a program for ``lanes`` lanes; a program that was loaded has no event.
+    """A worker compiled a program for ``lanes`` lanes. A loaded program has no event.
 
     The compile time ``seconds`` belongs to no job. ``shape`` has the values of the static hyperparameters.
     """

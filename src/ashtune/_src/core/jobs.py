@@ -34,10 +34,11 @@ class Job(msgspec.Struct, frozen=True, gc=False):
 class Result(msgspec.Struct, frozen=True, gc=False):
     """The result of a job, which trained a trial up to a rung.
 
-    ``resource`` is the resource that was reached, or, after a failure, the resource that the job should have reached.
-    ``losses`` has one loss for each objective; smaller losses are better, ``math.inf`` is a failure. ``seconds`` is the
-    duration of the job. ``curve`` has the job's earlier reports as (resource, first loss), for a scheduler that reads
-    curves. ``violation`` is the total violation of the constraints: 0 if all are met, None without constraints.
+    ``resource`` is the resource that was reached. After a failure, ``resource`` is the resource that the job should
+    have reached. ``losses`` has one loss for each objective. A smaller loss is better. The loss of a failure is
+    ``math.inf``. ``seconds`` is the duration of the job. ``curve`` has the job's earlier reports as (resource, first
+    loss), for a scheduler that reads curves. ``violation`` is the total violation of the constraints. The violation is
+    0 if all constraints are met, and None if there are no constraints.
     """
 
     trial: TrialId
@@ -50,7 +51,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, job: Job, *losses: float, violation: float | None = None) -> "Result":
-        """Return the result of a job whose resource and duration are unknown, and are set to 0."""
+        """Return the result of a job whose resource and duration are unknown, with 0 in their place."""
         return cls(job.trial, job.rung, 0, losses, 0.0, violation=violation)
 
     @property
@@ -72,8 +73,9 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 def as_one(violation: float | None, loss: float) -> float:
     """Return a number that sorts results by their violation, and results with equal violation by their loss.
 
-    Without constraints, and for a failure, the number is the loss. The number of other results is an integer: the 64
-    bits of the violation, followed by the 64 bits of the loss. Bits of a negative loss are inverted, for the sorting.
+    If there are no constraints, or after a failure, the number is the loss. If there are constraints and no failure,
+    the number is an integer: the 64 bits of the violation, followed by the 64 bits of the loss. If the loss is
+    negative, its bits are inverted, so that the integers sort correctly.
     """
     if violation is None or loss == math.inf:
         return loss
@@ -88,14 +90,14 @@ class Objective(msgspec.Struct, frozen=True):
     mode: Mode
 
     def loss(self, metrics: Metrics) -> float:
-        """Return the loss of a metric; a smaller loss is better. A missing or non-finite metric has the loss inf."""
+        """Return the loss of a metric. A smaller loss is better. A missing or non-finite metric has the loss inf."""
         value = metrics.get(self.metric)
         if value is None or not math.isfinite(value):
             return math.inf
         return value if self.mode == "min" else -value
 
     def value(self, loss: float) -> float:
-        """Return the metric's value for a loss; the inverse function of :meth:`loss`."""
+        """Return the metric's value for a loss. This is the inverse function of :meth:`loss`."""
         return loss if self.mode == "min" else -loss
 
 
@@ -107,7 +109,8 @@ class Constraint(msgspec.Struct, frozen=True):
     bound: float
 
     def violation(self, metrics: Metrics) -> float:
-        """Return how far a metric violates the bound, relative to the bound (absolute for a bound of 0); 0 if met.
+        """Return how far a metric violates the bound, or 0 if the bound is met. The violation is divided by the size of
+        the bound, unless the bound is 0.
 
         The violation of a metric that is missing or not finite is inf.
         """
@@ -124,7 +127,7 @@ class Constraint(msgspec.Struct, frozen=True):
 class Goal(Objective, frozen=True, omit_defaults=True):
     """The goal of a study: its first objective, its other objectives, and its constraints.
 
-    ``weights`` has the weight of each objective, for choosing one result from the Pareto front; empty by default.
+    ``weights`` has the weight of each objective, or is empty. The weights choose one result from the Pareto front.
     """
 
     others: tuple[Objective, ...] = ()
@@ -150,7 +153,8 @@ class Goal(Objective, frozen=True, omit_defaults=True):
         return tuple(dict.fromkeys(names))
 
     def judged(self, metrics: Metrics) -> tuple[Losses, float | None]:
-        """Return a loss for each objective, and the total violation of the constraints (None without constraints).
+        """Return a loss for each objective, and the total violation of the constraints. Without constraints, the
+        violation is None.
 
         If a metric is not finite, return :attr:`failed`.
         """
@@ -163,7 +167,8 @@ class Goal(Objective, frozen=True, omit_defaults=True):
         return losses, min(sum(violations), sys.float_info.max) if violations else None
 
     def targets(self, target: float | Mapping[str, float] | None) -> Losses:
-        """Return the target of each objective as a loss, inf for an objective without target; () if there is no target.
+        """Return the target of each objective as a loss. An objective without target has inf. If there is no target,
+        return ().
 
         Args:
             target: The target of the first objective, or a dict from metric to target.

@@ -3,8 +3,8 @@
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
 https://arxiv.org/abs/1810.05934, Algorithms 1 and 2.
 
-Rule 1: rungs are computed without logarithms, because floor(log 243 / log 3) is 4 in floating point and one rung would
-be missing. The rungs are computed as exact fractions, and each rung is rounded once.
+Rule 1: rungs are computed without logarithms. In floating point, floor(log 243 / log 3) is 4, so one rung would be
+missing. The rungs are computed as exact fractions, and each rung is rounded once.
 Rule 2: max_resource is always the top rung.
 """
 
@@ -27,7 +27,7 @@ MOST_DENOMINATOR = 1 << 64
 
 
 class Ladder:
-    """Rungs from ``min_resource`` to ``max_resource``; each rung is ``reduction_factor`` times the rung below.
+    """Rungs from ``min_resource`` to ``max_resource``. Each rung is ``reduction_factor`` times the rung below.
 
     Args:
         min_resource: Resource (epochs, trees, steps) of the lowest rung, at least 1.
@@ -73,8 +73,8 @@ class Ladder:
     def from_above(cls, max_resource: int, reduction_factor: Reduction, least_share: int) -> "Ladder":
         """Return the ladder whose rungs are ``max_resource`` divided by the powers of the factor, rounded.
 
-        No rung is below ``max_resource / least_share``, except the rung below the top rung: this rung exists whenever
-        its resource is at least 1.
+        No rung is below ``max_resource / least_share``. The rung below the top rung is an exception: this rung exists
+        whenever its resource is at least 1.
 
         Raises:
             SettingsError: As for the class.

@@ -1,7 +1,7 @@
 """Writes numbers as text for people: seconds, bytes, counts, metrics, configurations.
 
 Rule 1: the text is plain ASCII, so that every terminal and log can show it.
-Rule 2: ``dashboard/static/page/text.js`` writes numbers in the same way; tests/javascript compares the texts.
+Rule 2: ``dashboard/static/page/text.js`` writes numbers in the same way. The tests in tests/javascript compare both.
 """
 
 import math
@@ -17,7 +17,7 @@ _BYTES = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def seconds_text(seconds: float) -> str:
-    """Return a duration as text in one or two units: ``0.42 s``, ``42 s``, ``4 min 02 s``, ``3 h 05 min``."""
+    """Return a duration as text in one or two units, such as ``0.42 s``, ``42 s``, ``4 min 02 s`` or ``3 h 05 min``."""
     if seconds < 9.95:
         return f"{seconds:.2f} s" if seconds < 0.995 else f"{seconds:.1f} s"
     whole = round(seconds)
@@ -31,7 +31,7 @@ def seconds_text(seconds: float) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Return a short duration as text, such as ``6.35 us``; from 0.1 s on, return :func:`seconds_text`."""
+    """Return a short duration as text, such as ``6.35 us``, or :func:`seconds_text` if it is at least 0.1 s."""
     if not 0 < seconds < 0.1:
         return seconds_text(seconds) if seconds else "0 s"
     size, unit = next((each for each in ((1e-3, "ms"), (1e-6, "us")) if seconds >= each[0]), (1e-9, "ns"))
@@ -39,7 +39,7 @@ def time_text(seconds: float) -> str:
 
 
 def bytes_text(size: float) -> str:
-    """Return a number of bytes as text in powers of 1000: ``812 bytes``, ``1.2 MB``."""
+    """Return a number of bytes as text in powers of 1000, such as ``812 bytes`` or ``1.2 MB``."""
     unit = 0
     while size >= 999.5 and unit < len(_BYTES) - 1:
         size, unit = size / 1000, unit + 1
@@ -47,7 +47,7 @@ def bytes_text(size: float) -> str:
 
 
 def share_text(share: float) -> str:
-    """Return a fraction as text in per cent: ``98 %``. ``100 %`` means exactly 1, and ``0 %`` means exactly 0."""
+    """Return a fraction as text in per cent, as ``98 %``. ``100 %`` means exactly 1, and ``0 %`` means exactly 0."""
     if not math.isfinite(share):
         return "?"
     percent = round(100 * share)
@@ -59,7 +59,7 @@ def share_text(share: float) -> str:
 
 
 def number_text(value: float | None, digits: int = 4) -> str:
-    """Return a number as text with at most ``digits`` significant digits: ``0.9866``, ``1.2e-5``, ``12,000``."""
+    """Return a number as text with at most ``digits`` significant digits: ``0.9866``, ``1.2e-5`` or ``12,000``."""
     if value is None:
         return "none"
     text = f"{value:.{digits}g}"
@@ -70,7 +70,7 @@ def number_text(value: float | None, digits: int = 4) -> str:
 
 
 def result_text(goal: Goal, metrics: Metrics, digits: int = 4, equals: str = " = ") -> str:
-    """Return the goal's metrics of a result as text: ``accuracy = 0.9866, latency = 4.2``."""
+    """Return the goal's metrics of a result as text, such as ``accuracy = 0.9866, latency = 4.2``."""
     return ", ".join(f"{name}{equals}{number_text(metrics.get(name), digits)}" for name in goal.metrics)
 
 
@@ -87,7 +87,7 @@ def value_text(value: object) -> str:
 
 
 def configuration_text(configuration: Mapping[str, Any], width: int) -> str:
-    """Return ``name=value`` pairs in at most ``width`` characters; ``...`` replaces pairs that do not fit."""
+    """Return ``name=value`` pairs in at most ``width`` characters. The text ``...`` replaces pairs that do not fit."""
     pairs = [visible(f"{name}={value_text(value)}") for name, value in configuration.items()]
     whole = "  ".join(pairs)
     if len(whole) <= width:
@@ -98,6 +98,6 @@ def configuration_text(configuration: Mapping[str, Any], width: int) -> str:
 
 
 def shortened(text: str, width: int) -> str:
-    """Return a text on one line of at most ``width`` characters, without the end of a longer text."""
+    """Return a text on one line of at most ``width`` characters. The end of a longer text is cut off."""
     line = visible(" ".join(text.split()))
     return line if len(line) <= width else line[: max(0, width - 3)] + "..."[:width]

@@ -1,8 +1,8 @@
 """Observers, such as reports and displays, receive the events of a running study or of a journal.
 
-Rule 1: an observer receives an event after the event was written to the journal, followed by the event's verdicts and
-orders. A journal that is read later gives an observer the same calls in the same order, except ``progress`` and
-``tick``.
+Rule 1: an observer receives an event after the event was written to the journal. After each event, the observer
+receives the event's verdicts and orders. If a journal is read later, an observer receives the same calls in the same
+order, except ``progress`` and ``tick``.
 Rule 2: a method that an observer does not override takes no time.
 Rule 3: an observer with ``sees_confirmations = False`` receives no calls about confirming trials.
 """
@@ -25,10 +25,10 @@ class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
     """The description of a study, which an observer receives first.
 
     ``directory`` is the absolute path of the study's directory. ``created`` is the time at which the study was created,
-    in seconds since 1970; this time identifies a study whose directory was moved. ``hyperparameters`` has the names of
-    the hyperparameters. ``search`` is the name of the search, which is the origin of all trials without an ``origin``.
-    ``seed`` is the study's seed, from which ``derived_seed()`` computes the seed of each trial. ``unit`` is the unit of
-    the resource, in the singular.
+    in seconds since 1970. If a study's directory was moved, ``created`` identifies the study. ``hyperparameters`` has
+    the names of the hyperparameters. ``search`` is the name of the search, which is the origin of all trials without an
+    ``origin``. ``seed`` is the study's seed, from which ``derived_seed()`` computes the seed of each trial. ``unit`` is
+    the unit of the resource, in the singular.
     """
 
     name: str
@@ -43,7 +43,8 @@ class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Observer:
-    """The base class of all observers, whose methods do nothing. A subclass overrides the methods that it needs.
+    """The base class of all observers. The methods of the base class do nothing. A subclass overrides the methods that
+    it needs.
 
     Example:
         >>> class Count(Observer):
@@ -60,7 +61,7 @@ class Observer:
         """Called when a driver begins to work on a study.
 
         An observer may observe several studies one after another, but not two studies at the same time. ``begin`` must
-        reset everything that the observer stores about a study, as ``end`` is not always called.
+        reset everything that the observer stores about a study, because ``end`` is not always called.
 
         Args:
             study: The study.
@@ -78,10 +79,10 @@ class Observer:
         """Called for each verdict on a trial and each order to a worker that followed from the last event."""
 
     def batch(self, told: "Sequence[Told]") -> None:
-        """Several events happened. By default, ``event`` and ``followed`` are called for each in order.
+        """Several events happened. By default, ``event`` and ``followed`` are called in order for each event.
 
-        An observer may override this method if it can take many events faster than one at a time. The effect must be
-        the same.
+        An observer may override this method if it can take many events faster than one at a time. The observer's own
+        method must have the same effect as the default method.
         """
         for event, followed in told:
             self.event(event)
@@ -92,7 +93,7 @@ class Observer:
         """Called for some of a worker's reports between two rungs. The journal has no reports between rungs."""
 
     def tick(self, now: float) -> None:
-        """Called a few times per second; ``now`` is the number of seconds since the study began."""
+        """Called a few times per second. ``now`` is the number of seconds since the study began."""
 
     def end(self) -> None:
         """Called when the driver has ended. No method is called after ``end``."""
@@ -104,7 +105,7 @@ class Exporter(Observer):
     ``ashtune export`` creates an exporter by its name, and sends a whole journal to the exporter.
 
     Rule 4: an exporter that receives the same study again, for example after a crash, stores each value only once. The
-    ``begin`` of an exporter returns 0, to receive all events.
+    ``begin`` of an exporter returns 0, so that the exporter receives all events.
 
     Args:
         out: Where the copy is written; None for the exporter's default place.
@@ -124,7 +125,7 @@ class SearchFilter:
         self._confirming: set[TrialId] = set()
 
     def concerns(self, told: "Sequence[Told]") -> bool:
-        """Return whether a confirming trial may be among some events. Before the first such trial, this is fast."""
+        """Return whether some events may concern a confirming trial."""
         if self._confirming:
             return True
         for event, followed in told:
@@ -136,7 +137,7 @@ class SearchFilter:
         return False
 
     def __call__(self, what: T) -> T | None:
-        """Return ``what`` without a confirming trial; None if only a confirming trial is concerned. O(1)."""
+        """Return ``what`` without confirming trials, or None if ``what`` is only about a confirming trial. O(1)."""
         if isinstance(what, TrialStarted | Train) and what.confirms is not None:
             self._confirming.add(what.trial)
         if not self._confirming or getattr(what, "trial", None) not in self._confirming:
@@ -156,7 +157,7 @@ class Observers:
     def tell(self, told: "Sequence[Told]") -> None:
         """Send all observers some events, each with the verdicts and orders that followed from it.
 
-        Observers without confirmations receive only what belongs to the search.
+        Observers without confirmations receive only the events of the search.
         """
         filtered = self._filter
         of_the_search = told if filtered is None or not filtered.concerns(told) else self._of_the_search(told, filtered)
@@ -185,7 +186,7 @@ class Observers:
     def _of_the_search(
         self, told: "Sequence[Told]", of_the_search: SearchFilter
     ) -> "Sequence[tuple[Event | None, Sequence[Followed]]]":
-        """Return ``told`` without confirming trials; ``told`` itself if there is no confirming trial."""
+        """Return ``told`` without the events of confirming trials."""
         kept: list[tuple[Event | None, list[Followed]]] = []
         is_all = True
         for event, followed in told:

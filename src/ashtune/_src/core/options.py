@@ -1,7 +1,7 @@
 """Definitions of the options of a study: type, default, check and help text.
 
-A ``TypedDict`` has the options of one kind as fields, which are annotated with :class:`Option`. Commands take options
-as ``--name``; functions take keyword arguments, or objects with several options, as ``stop=Stop(patience=20)``.
+A ``TypedDict`` has the options of one kind as fields, and each field has an :class:`Option`. Commands take an option as
+``--name``. Functions take a keyword argument, or an object with several options, such as ``stop=Stop(patience=20)``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -65,13 +65,13 @@ def several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
 
 @cache
 def options_of(kind: Callable[..., Any]) -> dict[str, tuple[Any, Option]]:
-    """Return the type and the definition of each option of a ``TypedDict``, by name, in order."""
+    """Return a dict from each option of a ``TypedDict`` to the option's type and definition, in order."""
     hints = get_type_hints(kind, include_extras=True)
     return {name: (hint.__origin__, hint.__metadata__[0]) for name, hint in hints.items()}
 
 
 def checked(kind: Callable[..., T], given: Mapping[str, Any]) -> T:
-    """Return a value for each option of a ``TypedDict``: the checked value that was given, or the default.
+    """Return a value for each option of a ``TypedDict``. An option's value is the user's checked value, or the default.
 
     Raises:
         SettingsError: If an option is unknown or has an invalid value.

@@ -1,12 +1,12 @@
 """The order of results by several losses and constraints, and the choice of one result from the Pareto front.
 
-Sources: Deb, Pratap, Agarwal, Meyarivan, *A fast and elitist multiobjective genetic algorithm: NSGA-II*, IEEE Trans.
-Evol. Comp. 6(2), 2002: results are sorted into non-dominated fronts, and in each front by decreasing crowding distance.
-Section VI: feasible results come first, then infeasible results by their violation. The front of a result is searched
-by the method of Zhang, Tian, Cheng, Jin, *An efficient approach to non-dominated sorting*, IEEE Trans. Evol. Comp.
+Sources: Deb, Pratap, Agarwal, Meyarivan, *A fast and elitist multiobjective genetic algorithm: NSGA-II*, IEEE TEVC
+6(2), 2002. Results are sorted into non-dominated fronts, and each front is sorted by decreasing crowding distance. By
+section VI, feasible results come first, followed by infeasible results in the order of their violation. The front of a
+result is searched by the method of Zhang, Tian, Cheng, Jin, *An efficient approach to non-dominated sorting*, IEEE TEVC
 19(2), 2015. Without weights, the chosen result is the knee of Das, *On characterizing the "knee" of the Pareto curve*,
-Structural Optimization 18, 1999: the point farthest below the plane through the best points of each loss. The knee is
-the point with the smallest sum of losses, where each loss is scaled to its range over the front.
+Structural Optimization 18, 1999. The knee is farthest below the plane through the best points of each loss. At the
+knee, the sum of losses is smallest, if each loss is scaled to its range over the front.
 
 Rule 1: if two results, or their crowding distances, are equal, the earlier trial comes first. Failures come last.
 Rule 2: results with the same violation are ordered like feasible results.
@@ -32,7 +32,7 @@ def ranked(entries: Iterable[tuple[Key, TrialId]]) -> list[tuple[Key, TrialId]]:
 
 
 def in_order(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[tuple[Key, TrialId]]:
-    """Yield the pairs that :func:`ranked` returns, in order. O(n log n) with one or two losses, else O(m n^2)."""
+    """Yield the pairs of :func:`ranked` in order. The time is O(n log n) up to two losses, else O(m n^2)."""
     inside = sorted(entries)
     if inside and len(inside[0][0]) <= _OF_ONE_LOSS:
         yield from inside
@@ -43,7 +43,7 @@ def in_order(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[tuple[Key, Tria
 
 
 def fronts_of(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[list[tuple[Key, TrialId]]]:
-    """Yield the fronts of sorted entries, without failures; all entries of a front have the same violation."""
+    """Yield the fronts of sorted entries, without failures. All entries of a front have the same violation."""
     finite = (entry for entry in entries if max(entry[0]) < math.inf)
     for _, equal in groupby(finite, key=lambda entry: entry[0][0]):
         yield from _fronts(equal)
@@ -52,8 +52,8 @@ def fronts_of(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[list[tuple[Key
 def _fronts(entries: Iterable[tuple[Key, TrialId]]) -> list[list[tuple[Key, TrialId]]]:
     """Return the non-dominated fronts of sorted entries.
 
-    Only earlier entries can dominate an entry. If no entry of a front dominates an entry, no entry of a later front
-    dominates it, so bisection finds the front of the entry.
+    An entry can be dominated only by an earlier entry. If an entry is not dominated in a front, the entry is not
+    dominated in any later front, so bisection finds the entry's front.
     """
     fronts: list[list[tuple[Key, TrialId]]] = []
     for entry in entries:
@@ -73,7 +73,8 @@ def _admits(key: Key, front: list[tuple[Key, TrialId]]) -> bool:
 def _widest_first(front: list[tuple[Key, TrialId]]) -> list[tuple[Key, TrialId]]:
     """Return a front sorted by decreasing crowding distance.
 
-    The crowding distance is a sum over all losses: the gap between a result's two neighbours, divided by the range.
+    The crowding distance is a sum over all losses. Each loss adds the gap between a result's two neighbours, divided by
+    the loss's range.
     """
     distance = dict.fromkeys((trial for _, trial in front), 0.0)
     for loss in range(1, len(front[0][0])):
@@ -95,7 +96,8 @@ def front_of(results: Iterable[T], key: Callable[[T], tuple[Key, int]]) -> list[
     """Return the Pareto front of some results, sorted by the first loss, without failures.
 
     The front has only feasible results. If no result is feasible, the front has results with the smallest violation. Of
-    equal results, the front has only the earliest. O(n log n) up to two losses, else O(m n f) for a front of ``f``.
+    equal results, the front has only the earliest. The time is O(n log n) up to two losses, else O(m n f) for a front
+    of ``f`` trials.
 
     Args:
         results: The results, in any order.
@@ -118,7 +120,7 @@ def front_of(results: Iterable[T], key: Callable[[T], tuple[Key, int]]) -> list[
 
 
 def preferred(losses: Sequence[Losses], weights: Sequence[float] = ()) -> list[int]:
-    """Return the indices of a front's results, sorted by the weighted sum of losses; equal results keep their order.
+    """Return the indices of a front's results, sorted by the weighted sum of losses. Equal results keep their order.
 
     Each loss is first scaled to its range over the front.
 

@@ -1,4 +1,4 @@
-"""Orders tell an engine what to do; verdicts say which trials failed or were promoted.
+"""Orders tell an engine what to do. Verdicts say which trials failed or were promoted.
 
 The journal contains no orders and verdicts, because a replay of the journal's events gives the same orders and
 verdicts. Observers receive orders and verdicts.
@@ -13,8 +13,8 @@ class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An order to train a trial from resource ``start`` up to resource ``target``.
 
     With ``in_place``, the worker continues the trial that it has in memory. Without ``in_place``, the worker restores
-    the checkpoint at ``start``, which has ``size`` bytes, or begins a new training if ``start`` is 0. If the trial
-    confirms another trial, ``confirms`` is the number of the other trial.
+    the checkpoint at ``start``, which has ``size`` bytes. If ``start`` is 0, the worker begins a new training. If the
+    trial confirms another trial, ``confirms`` is the number of the other trial.
     """
 
     worker: WorkerId
@@ -28,7 +28,7 @@ class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """An order to remove a trial from the worker's memory; if ``keep``, the worker saves the trial first."""
+    """An order to remove a trial from the worker's memory. If ``keep``, the worker saves the trial first."""
 
     worker: WorkerId
     trial: TrialId
@@ -53,7 +53,7 @@ class TrialFailed(msgspec.Struct, frozen=True, gc=False):
     """A trial failed in its job for ``rung`` and is not trained again.
 
     A trial fails if its training function raises or exceeds its time limit, or if the worker dies because of the trial.
-    ``traceback`` is the end of the traceback or of the worker's output, "" if unknown.
+    ``traceback`` is the end of the traceback or of the worker's output, or "" if unknown.
     """
 
     trial: TrialId

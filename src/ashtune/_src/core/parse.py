@@ -45,13 +45,13 @@ def factors(text: str) -> list[int | float]:
 
 
 def confirm(text: str) -> Confirm:
-    """Parse the number of configurations to confirm: 5, or 5x3 for three seeds of each configuration."""
+    """Parse the number of configurations to confirm, such as 5, or 5x3 with three seeds for each configuration."""
     best, _, seeds = text.partition("x")
     return Confirm(int(best), int(seeds or SEEDS))
 
 
 def min_resource(text: str) -> int | str:
-    """Parse the resource of the lowest rung: a number, or auto."""
+    """Parse the resource of the lowest rung, which is a number or auto."""
     return text if text == "auto" else int(text)
 
 
@@ -61,18 +61,18 @@ def names(text: str) -> list[str]:
 
 
 def numbers_by_name(text: str) -> dict[str, float]:
-    """Parse numbers by name, such as accuracy=0.7,latency=0.3."""
+    """Parse pairs of a name and a number, such as accuracy=0.7,latency=0.3."""
     pairs = _by_name(text, r"\s*(.+?)\s*=([^=]*)", "accuracy=0.7,latency=0.3")
     return {name: float(number) for name, number in pairs.items()}
 
 
 def target(text: str) -> float | dict[str, float]:
-    """Parse a target: one number such as 0.9, or numbers by metric such as accuracy=0.9,latency=5."""
+    """Parse a target. A target is one number such as 0.9, or one number per metric such as accuracy=0.9,latency=5."""
     return numbers_by_name(text) if "=" in text else float(text)
 
 
 def bounds(text: str) -> dict[str, str]:
-    """Parse bounds by metric, such as latency<=5,accuracy>=0.9."""
+    """Parse bounds of metrics, such as latency<=5,accuracy>=0.9."""
     return _by_name(text, r"\s*(.+?)\s*([<>]=.*)", "'latency<=5'")
 
 

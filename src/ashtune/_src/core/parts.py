@@ -3,8 +3,8 @@
 A part's record has the options that differ from their defaults, and the part's name in ``kind``. A part's name is the
 tag of one of ashtune's own parts, the name of an entry point, or ``module:Class``.
 
-Rule: a report imports no module that a journal names, except entry points of installed packages. Only a driver calls
-:meth:`Registry.read`, which imports the module that a record names.
+Rule: a report imports no module that a journal names. A report may import the entry points of installed packages. Only
+a driver calls :meth:`Registry.read`, which imports the module that a record names.
 """
 
 import sys
@@ -96,7 +96,7 @@ class Names(Generic[T]):
             ) from None
 
     def name_of(self, kind: type) -> str:
-        """Return the registered name of a part's class, or ``module:Class`` for a class that is not registered."""
+        """Return the registered name of a part's class. If the class is not registered, return ``module:Class``."""
         place = f"{kind.__module__}:{kind.__qualname__}"
         for name, own in self._built_in.items():
             if own in (kind, place):
@@ -105,7 +105,7 @@ class Names(Generic[T]):
         return next((name for name in entries if name not in self._built_in), place)
 
     def missing(self, name: str) -> str:
-        """Return "" if the named part is installed, else a one-line message. No module is imported."""
+        """Return "" if the named part is installed, or else a one-line message. No module is imported."""
         return "" if self.is_known(name) else f"the {self._what} {shown(name)} is not installed here"
 
     def is_known(self, name: str) -> bool:
@@ -123,7 +123,7 @@ class Names(Generic[T]):
             return False
 
     def _instead(self, name: str) -> str:
-        """Return a suggestion in place of an unknown name, for an error message."""
+        """Return the part of an error message that suggests a name in place of an unknown name."""
         near = " or ".join(map(repr, get_close_matches(name.lower(), self.names, 2)))
         return f"did you mean {near}?" if near else f"give one of {', '.join(self.names)}"
 
@@ -235,7 +235,7 @@ class Registry(Names[PartT]):
             return str(error)
 
     def text(self, part: PartT) -> str:
-        """Return a part as text, which :meth:`part` can read unless an option is a list."""
+        """Return a part as text. :meth:`part` can read this text unless an option is a list."""
         return as_text(self.record(part))
 
     def check(self, record: Mapping[str, Any]) -> str:
@@ -252,7 +252,7 @@ class Registry(Names[PartT]):
         return name
 
     def missing_of(self, record: Mapping[str, Any]) -> str:
-        """Return one line about what to install to resume a study with a record's part; "" if nothing is missing."""
+        """Return one line that says what to install to use a record's part again, or "" if nothing is missing."""
         name = str(record.get("kind"))
         missing = self.missing(name)
         todo = ": add the folder of its module to PYTHONPATH" if ":" in name else ""
@@ -303,7 +303,7 @@ def as_text(record: Mapping[str, Any]) -> str:
 
 
 def _is_imported(place: str) -> bool:
-    """Return whether a class is already imported, without ``getattr``, which imports from a lazy module."""
+    """Return whether a class is already imported. ``getattr`` is not used, since it imports a lazy module."""
     module, _, name = place.partition(":")
     found: Any = sys.modules.get(module)
     for part in name.split("."):

@@ -1,7 +1,7 @@
 """Makes text from users and files safe to print on a terminal.
 
 A name, a value or an exception may contain escape sequences, carriage returns or marks that change the direction of
-writing. Such characters are replaced by escapes as in a Python string literal.
+writing. Dangerous characters are replaced by escapes as in a Python string literal.
 """
 
 from typing import Any
@@ -44,7 +44,7 @@ def visible(text: str, *, keeps_newlines: bool = False) -> str:
 
 
 def one_line(text: str, most: int = LINE) -> str:
-    """Return a text as one line of at most ``most`` characters, without the middle of a longer text.
+    """Return a text as one line of at most ``most`` characters. The middle of a longer text is cut out.
 
     Example:
         >>> one_line("no such\\n  file")

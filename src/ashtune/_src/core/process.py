@@ -39,7 +39,7 @@ def variables_set_aside() -> dict[str, str]:
 
 
 def restore_variables() -> None:
-    """Restore the user's values of the variables in ``STARTING``; delete variables that the user had not set."""
+    """Restore the user's values of the variables in ``STARTING``. Delete variables that the user had not set."""
     for name in STARTING:
         os.environ.pop(name, None)
         if (value := os.environ.pop(f"{_SET_ASIDE}{name}", None)) is not None:

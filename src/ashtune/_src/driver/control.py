@@ -1,7 +1,7 @@
 """Starts the live page of a study that this process drives, and handles the commands that users send from the page.
 
-The live page is ``ashtune watch`` in its own process. The page's process ends shortly after the driver's process, and
-not with the study, since users of a notebook look at the page after the study has ended. If the live page fails, the
+The live page is ``ashtune watch`` in its own process. The page's process ends shortly after the driver's process. The
+page stays after the end of the study, since users of a notebook still look at the page. If the live page fails, the
 driver writes one line to stderr and goes on.
 
 A command is checked by this module, handled by the controller, written to the journal as an event, and answered. Trials
@@ -62,7 +62,7 @@ _pages: dict[tuple[Path, bool], "Page"] = {}
 
 
 class Control:
-    """Receives the user's commands while a study runs; implements ``Requests``.
+    """Receives the user's commands while a study runs. The class implements ``Requests``.
 
     Args:
         count: The number of workers at the start.
@@ -91,7 +91,7 @@ class Control:
         self._complain = complain
 
     def take(self, now: float) -> Iterator[tuple[str, Event]]:
-        """Yield the name and the event of each new command; omit commands that are refused or change nothing."""
+        """Yield the name and the event of each new command. Commands that are refused or change nothing are omitted."""
         for name, command in self._inbox.take():
             try:
                 event = self._event(command, now)
@@ -104,7 +104,7 @@ class Control:
                 yield name, event
 
     def accept(self, name: str, event: Event) -> None:
-        """Apply a command that concerns the enqueued configurations or the number of workers; answer every command."""
+        """Answer a command. A command about the enqueued configurations or the number of workers is applied first."""
         try:
             match event:
                 case ConfigurationEnqueued(configuration=configuration):
@@ -121,12 +121,11 @@ class Control:
             self._inbox.answer(name)
 
     def refuse(self, name: str, why: str) -> None:
-        """Write one line that a command is refused, and send the reason to the user."""
+        """Write one line which says that a command is refused, and send the reason to the user."""
         self._complain(f"a command was refused: {why}")
         self._inbox.answer(name, why)
 
     def _event(self, command: Command | StudyError, now: float) -> Event | None:
-        """Return the journal event of a command; None if the command changes nothing."""
         if isinstance(command, StudyError):
             raise command
         controller = self._controller
@@ -149,7 +148,6 @@ class Control:
                 assert_never(command)
 
     def _trials_with(self, more: int) -> int:
-        """Return the total number of trials after ``more`` trials are added."""
         check_whole("trials", more)
         before, most = self._tally.most_trials, self._settings.configurations
         if before is None:
@@ -175,7 +173,6 @@ class Control:
         return None if workers == self._count else WorkersChanged(now, workers)
 
     def _checked(self, configuration: dict[str, object]) -> dict[str, object]:
-        """Check a configuration to enqueue, and return it in plain values."""
         checked = self._configurations.check_enqueued(configuration)
         if self._controller.trials_left <= self._configurations.waiting:
             raise SettingsError(
@@ -186,7 +183,7 @@ class Control:
 
 
 class Page:
-    """The live page of one study. The constructor starts the page; ``control`` lets users send commands from it."""
+    """The live page of one study. If ``control``, users can send commands from the page."""
 
     def __init__(self, directory: Path, *, control: bool = False) -> None:
         self._owner = os.getpid()
@@ -202,7 +199,7 @@ class Page:
 
     @property
     def is_there(self) -> bool:
-        """Whether the page's process runs and was started by this process; False in a forked process."""
+        """Whether the page's process runs and was started by this process."""
         return self._owner == os.getpid() and self._process is not None and not self._process.is_dead
 
     def say_where(self) -> None:
@@ -221,7 +218,7 @@ class Page:
             write(f"no live page: {self._problem}; the study goes on\n", sys.stderr)
 
     def end(self) -> None:
-        """Ask the page's process to end, and kill it if necessary; do nothing if another process started the page."""
+        """Ask the page's process to end, and kill it if necessary. If another process started the page, do nothing."""
         if self._process is not None and self._owner == os.getpid():
             self._process.terminate()
             self._process.end(_ENDING_SECONDS)
@@ -238,7 +235,7 @@ class Page:
 
 
 def page_of(directory: Path, *, control: bool = False) -> Page:
-    """Return the live page of a study that this process drives; start the page if it does not run."""
+    """Return the live page of a study that this process drives. If the page does not run, start the page."""
     if (page := _pages.get((directory, control))) is None or not page.is_there:
         page = _pages[directory, control] = Page(directory, control=control)
     return page

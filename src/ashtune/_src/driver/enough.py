@@ -1,17 +1,17 @@
 """Decides from the results at the top rung whether a search still improves the best result fast enough.
 
 The gain of the last hour is the best loss before the last hour minus the best loss of all results. The gain is computed
-for the results' real order, and as the mean over random orders; the larger gain counts. The real order of results
-matters if the search learns from results. In a random order, the best of ``n`` results improves more slowly as ``n``
-grows, so the next ``m`` results gain less on average than the last ``m`` results. The expected best of ``s`` out of
-``n`` results is the unbiased estimate of Tang et al., *Showing Your Work Doesn't Always Work*, ACL 2020,
+twice: for the real order of the results, and as the mean over random orders. The larger gain counts. The real order of
+results matters if the search learns from results. In a random order, the best of ``n`` results improves more slowly as
+``n`` grows, so the next ``m`` results gain less on average than the last ``m`` results. The expected best of ``s`` out
+of ``n`` results is the unbiased estimate of Tang et al., *Showing Your Work Doesn't Always Work*, ACL 2020,
 https://arxiv.org/abs/2004.13705. Tang's estimate assumes no distribution of the results.
 
 By default, the search ends if the gain is below the metric's noise, since such a gain may be luck (Makarova et al.,
 *Automatic Termination for Hyperparameter Optimization*, AutoML 2022, https://arxiv.org/abs/2104.08166). The noise is
-the deviation of each training's last reports from a straight line, without differences between trainings.
+the deviation of each training's last reports from a straight line. Differences between trainings do not count as noise.
 
-Rule: hours are counted only while the study runs; time between two sessions does not count.
+Rule: hours are counted only while the study runs. The time between two sessions does not count.
 """
 
 import math
@@ -78,7 +78,7 @@ class Enough(Observer):
         self._now = now
 
     def reason(self) -> str:
-        """Return why the search should end, or "" if it should go on. O(n log n) after each result at the top rung."""
+        """Return why the search should end, or "". The time is O(n log n) after each result at the top rung."""
         if self.wanted is None or len(self._losses) == self._judged:
             return ""
         self._judged = count = len(self._losses)

@@ -34,7 +34,7 @@ _SECRET = re.compile(
 
 
 def environment() -> dict[str, str]:
-    """Return the description of this session's environment, by the labels that a report shows."""
+    """Return the description of this session's environment as a dict. The dict's keys are the labels in a report."""
     described = {
         "command": command([Path(sys.executable).name, *sys.orig_argv[1:]]),
         "processor": processor(),
@@ -48,7 +48,7 @@ def environment() -> dict[str, str]:
 
 
 def program_of(objective: Callable[..., Any] | None, before: SessionStarted | None) -> dict[str, str]:
-    """Return the command of the external training program as a fact of the session; empty for a Python function.
+    """Return the command of the external training program, or an empty dict if a Python function trains.
 
     Args:
         objective: The training function; None to keep the training function of the session before.
@@ -61,7 +61,7 @@ def program_of(objective: Callable[..., Any] | None, before: SessionStarted | No
 
 
 def names_of_parts(engine: Engine, observers: Iterable[Observer]) -> dict[str, str]:
-    """Return the names of a session's engine and observers, which are not in the settings of the study."""
+    """Return the names of a session's engine and observers. The settings of the study do not contain these names."""
     names = ", ".join(OBSERVERS.name_of(type(each)) for each in observers)
     return {"engine": ENGINES.name_of(type(engine))} | ({"observers": names} if names else {})
 

@@ -39,7 +39,7 @@ def goal_of(metric: Any, mode: Any, *, weights: Any = None, constraints: Any = N
 
 
 def target_of(goal: Goal, target: Any) -> float | dict[str, float] | None:
-    """Return a target as the journal stores it: a number for one metric, a dict from metric to number for several."""
+    """Return a target as the journal stores it: a number, or for several metrics a dict from metric to number."""
     names = [each.metric for each in goal.objectives]
     if target is None:
         return None
@@ -71,7 +71,7 @@ def _mode(metric: str, mode: Any) -> Mode:
 
 
 def weights_of(names: Sequence[str], weights: Any) -> tuple[float, ...]:
-    """Return the weight of each metric, 0 for a metric without a given weight; empty if ``weights`` is None."""
+    """Return the weight of each metric, or an empty result if ``weights`` is None. A metric's default weight is 0."""
     if weights is None:
         return ()
     if not isinstance(weights, Mapping) or len(names) == 1:

@@ -64,8 +64,8 @@ _in_use_lock = threading.Lock()
 class ObserverThread(Observer):
     """Calls a user's observer in its own thread.
 
-    The observer's thread receives new events only at each :meth:`tick`, because to wake the thread for every event
-    would slow down the study.
+    The thread receives new events only at each :meth:`tick`. To wake the thread at every event would slow down the
+    study.
 
     Args:
         history: A function of two positions in the journal. The function yields each event between the positions with
@@ -102,12 +102,12 @@ class ObserverThread(Observer):
             self._drop(str(error))
 
     def tells(self, observer: Observer) -> bool:
-        """Return whether this thread calls ``observer`` for a study that is still open; False in a forked process."""
+        """Return whether this thread calls ``observer`` for an open study, or False in a forked process."""
         is_told = self._thread.is_alive() and not (self._is_over or self._is_dropped)
         return is_told and observer is self._observer
 
     def batch(self, told: Sequence[Told]) -> None:
-        """Collect events; an observer that takes no batches may be dropped between two of them."""
+        """Collect events. If the observer takes no batches, the observer may be dropped between two events."""
         tell = self._observers.tell
         self._steps += [(tell, told)] if self._takes_batches else [(tell, (each,)) for each in told]
         self._collected += len(told)
@@ -118,7 +118,7 @@ class ObserverThread(Observer):
         self._collected += 1
 
     def tick(self, now: float) -> None:
-        """Hand all that was collected to the thread."""
+        """Hand all collected events to the thread."""
         steps, self._steps = self._steps, []
         if self._is_dropped:
             return
@@ -136,7 +136,7 @@ class ObserverThread(Observer):
         self._queue.put(None)
 
     def catch_up(self, is_hurried: Callable[[], bool], limit: float) -> None:
-        """Wait until the observer has received all past events, or ``is_hurried`` returns True.
+        """Wait until the observer has received all past events, or until ``is_hurried`` returns True.
 
         The observer is dropped if it makes no progress for ``limit`` seconds, or if its ``begin`` takes longer than
         ``BEGIN_SECONDS``.
@@ -244,7 +244,7 @@ def finish_all(
     is_hurried: Callable[[], bool] = lambda: False,
     limit: float | None = None,
 ) -> None:
-    """Wait until all observers have received all past events, then at most ``limit`` seconds until all observers end.
+    """Wait until all observers have received all past events. Wait at most ``limit`` more seconds until all end.
 
     Args:
         is_hurried: Returns whether the script must end soon, which ends the wait for past events.
@@ -261,7 +261,7 @@ def finish_all(
 
 
 def check_observers(observers: object) -> tuple[Observer, ...]:
-    """Check the user's list of observers, and return the observers; each name is replaced by a new observer.
+    """Check the user's list of observers, and return the observers. Replace each name in the list by a new observer.
 
     The name of an observer is "csv" (:class:`~ashtune.observers.CsvLog`), a tracker such as "mlflow", or the name of an
     entry point in the group ``ashtune.observers``.
@@ -294,7 +294,7 @@ def _checked(observer: object) -> Observer:
 
 
 def exporter_named(name: object, out: str | PathLike[str] | None = None) -> Exporter:
-    """Create the exporter that is named ``name``; ``out`` is the place of the exporter's copy.
+    """Create the exporter that is named ``name``. ``out`` is the place of the exporter's copy.
 
     Raises:
         SettingsError: If the name is unknown, or names an observer that is not an exporter.

@@ -2,8 +2,8 @@
 
 Commands take an option as ``--name``, and show help texts from the docstrings. ``tune``, ``open_study`` and
 ``Study.resume`` take the common options as arguments, and the other options as fields of ``stop=Stop(...)``,
-``engine=Local(...)`` and ``scheduler=Ash(...)``, which :func:`flat` unpacks. The options of the engine are in
-:class:`~ashtune.engines.RunOptions`.
+``engine=Local(...)`` and ``scheduler=Ash(...)``. The function :func:`flat` returns all options by name. The options of
+the engine are in :class:`~ashtune.engines.RunOptions`.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Runs the proposer of a search in its own process, so that its model computes in parallel to the driver.
 
-Rule 1: the driver stores every message to the proposer: about 600 bytes per trial. If the proposer's process dies, a
-new process gets all messages again. ``propose`` raises if the process dies twice during one proposal.
+Rule 1: the driver stores every message to the proposer, which takes about 600 bytes per trial. If the proposer's
+process dies, a new process gets all messages again. ``propose`` raises if the process dies twice during one proposal.
 Rule 2: the proposer's process ends whenever the driver's process ends, and receives no Ctrl-C.
 Rule 3: text that the proposer's model prints is discarded, since the driver's terminal shows the study.
 """
@@ -41,7 +41,7 @@ class ProposerSetup(msgspec.Struct, frozen=True, tag=True):
 
 
 class JobBegan(msgspec.Struct, frozen=True, tag=True):
-    """A message to the proposer that a job began; the first message about a trial has its configuration."""
+    """Tells the proposer that a job began. The first message about a trial has the trial's configuration."""
 
     job: Job
     configuration: dict[str, Any] | None
@@ -50,7 +50,7 @@ class JobBegan(msgspec.Struct, frozen=True, tag=True):
 class ResultCame(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """A message to the proposer with the result of a job, or with a result from before the study.
 
-    The first message about a trial has its configuration.
+    The first message about a trial has the trial's configuration.
     """
 
     result: Result
@@ -59,7 +59,7 @@ class ResultCame(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
 
 
 class ProposalRequest(msgspec.Struct, frozen=True, tag=True):
-    """A message that asks for the configuration of a trial; the answer is a :class:`ProposerAnswer`."""
+    """A message that asks for the configuration of a trial. The answer is a :class:`ProposerAnswer`."""
 
     trial: int
 
@@ -89,11 +89,11 @@ class ProposerProcess(Proposer):
         self._process = AnsweringChild(MODULE, dict.fromkeys(THREAD_VARIABLES, "1"))
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
-        """Store the start of a job; the next :meth:`propose` sends all stored messages."""
+        """Store the start of a job. The next :meth:`propose` sends all stored messages."""
         self._history += self._write.frame(JobBegan(job, self._if_new(job.trial, configuration)))
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Store the result of a job; the next :meth:`propose` sends all stored messages."""
+        """Store the result of a job. The next :meth:`propose` sends all stored messages."""
         self._history += self._write.frame(ResultCame(result, self._if_new(result.trial, configuration)))
 
     def _if_new(self, trial: TrialId, configuration: Mapping[str, object]) -> dict[str, Any] | None:
@@ -104,11 +104,11 @@ class ProposerProcess(Proposer):
         return dict(configuration)
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Store a result from before the study; the next :meth:`propose` sends all stored messages."""
+        """Store a result from before the study. The next :meth:`propose` sends all stored messages."""
         self._history += self._write.frame(ResultCame(result, dict(configuration), is_from_before=True))
 
     def propose(self, trial: int) -> Proposal | None:
-        """Ask the proposer's process for a proposal; start the process if it does not run.
+        """Ask the proposer's process for a proposal. If the proposer's process does not run, start it.
 
         Raises:
             StudyError: If the proposer raised an exception, now or at an earlier message, or if its process died twice.
@@ -129,7 +129,7 @@ class ProposerProcess(Proposer):
         raise StudyError("its process died twice while it made one proposal")
 
     def close(self) -> None:
-        """End the proposer's process; an unfinished proposal is lost."""
+        """End the proposer's process. An unfinished proposal is lost."""
         self._process.close()
 
 
@@ -143,7 +143,7 @@ def main() -> None:
 
 
 class _ProposerServer:
-    """Runs the proposer in its process. After the proposer's first error, every answer is the first error."""
+    """Runs the proposer in its process. After the proposer's first error, every answer is this error."""
 
     def __init__(self) -> None:
         self._write = FrameWriter()
@@ -159,7 +159,7 @@ class _ProposerServer:
         self._proposer = proposer
 
     def take(self, message: Message) -> bytes:
-        """Handle a message, and return the frame of the answer; empty for a message that needs no answer."""
+        """Handle a message, and return the frame of the answer. If the message needs no answer, the frame is empty."""
         if not self._error:
             try:
                 return self._pass_on(message)

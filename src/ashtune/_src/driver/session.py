@@ -1,6 +1,6 @@
 """A session: a driver opens a study's directory, replays the journal, runs the study, and closes the study.
 
-New and resumed studies run the same code; the journal of a new study has no events.
+New and resumed studies run the same code. The journal of a new study has no events.
 """
 
 import math
@@ -82,7 +82,7 @@ LIMITS = tuple(name for name in Ending.__annotations__ if name != "time_limit")
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """A session's access to disk, clock (seconds since 1970), engine and other services, which tests replace."""
+    """The services that a session uses: disk, clock (seconds since 1970), engine and others. Tests replace them."""
 
     disk: Disk = DISK
     unix_time: Callable[[], float] = time.time
@@ -186,7 +186,6 @@ class Session:
             self._exit(TRY_AGAIN)
 
     def _refuse_to_end_with_nothing(self) -> None:
-        """Raise an error if the study has ended by itself without any result."""
         tally, controller = self._tally, self._controller
         if tally.best is not None or not (controller.is_complete or controller.gave_up):
             return
@@ -198,7 +197,7 @@ class Session:
         )
 
     def _obey(self, number: int) -> None:
-        """End the script by the signal ``number``, or by an exit status for the batch system and for MPI."""
+        """End the script by signal ``number``. After SIGUSR1, or SIGTERM under MPI, end the script by a status."""
         if number == signal.SIGUSR1:
             self._exit(TRY_AGAIN)
         if number == signal.SIGTERM and self._engine.must_exit:
@@ -223,7 +222,7 @@ class Session:
         write(f"complete{what}; {where}\n", sys.stderr)
 
     def _say_how_to_go_on(self, *, is_whole: bool) -> None:
-        """Print the command that resumes the study; if ``is_whole``, print the whole summary of the study."""
+        """Print the command that resumes the study. If ``is_whole``, print the whole summary of the study."""
         stopped = self._controller.stopping
         if is_whole:
             from ashtune._src.reports.report import summary
@@ -236,7 +235,7 @@ class Session:
             write(f"stopped: {stopped}; go on with: ashtune resume {self._shown}\n", sys.stderr)
 
     def _say_if_nobody_went_on(self) -> None:
-        """Print why no trial reached the rungs that this session added; print nothing if a trial reached them."""
+        """If no trial reached the rungs that this session added, print why."""
         number, rungs = self._ladder_before.top, self._tally.rungs
         if any(rung.trained for rung in rungs[number + 1 :]):
             return
@@ -247,10 +246,10 @@ class Session:
         )
 
     def _begin(self) -> tuple[SessionStarted, list[Followed]]:
-        """Replay the journal; return this session's first event, and the verdicts and orders that follow from it.
+        """Replay the journal. Return this session's first event, and the verdicts and orders that follow from it.
 
         The first event is written to the journal only if the controller accepts the event. A complete study stays
-        complete if this session adds no trials or rungs, and keeps confirmation and training function.
+        complete if this session adds no trials or rungs, and does not change confirmation or training function.
         """
         self._replay()
         session = self._first_event()
@@ -331,7 +330,7 @@ class Session:
     def _at_work(
         self, session: SessionStarted, stop: StopSwitch, inbox: CommandFolder | None = None, *, quiet: bool
     ) -> Iterator[Drive]:
-        """Open a session's journal, display, proposer and workers; close them in an order that loses no data."""
+        """Open a session's journal, display, proposer and workers. Close these parts in an order that loses no data."""
         options, surroundings = self._options, self._surroundings
         count = worker_count(self._engine, options["workers"], session.trials)
         trials = None if options["control"] else session.trials  # commands may add trials
@@ -363,7 +362,7 @@ class Session:
                         finish_all(threads, lambda: bool(stop.signals) or self._controller.stopping == SLURM_ENDS)
 
     def _brief(self, workers: int, trials: int | None, began: float) -> Brief:
-        """Return the data that the engine needs; ``trials`` is the session's number of trials, None for no limit."""
+        """Return the data that the engine needs. ``trials`` is the number of trials, or None if there is no limit."""
         settings, options = self._settings, self._options
         setup = Setup(
             WorkerId(self._past.workers),
@@ -388,7 +387,7 @@ class Session:
 
     @property
     def _is_own_process(self) -> bool:
-        """Whether this process began the session; False in a forked process, which a user's loop may start.
+        """Whether this process began the session. A user's loop may start a forked process.
 
         A forked process does not own the workers, the observers and the proposer's process, and might wait forever for
         their end.
@@ -415,14 +414,13 @@ class Session:
         """Open the journal for writing, then delete the checkpoints that an earlier driver left.
 
         The events of an opened journal survive a power loss. If a checkpoint was deleted before the journal is opened,
-        a power loss could remove the events that made the checkpoint unnecessary, and the trial would begin again.
+        a power loss could remove the events that made the checkpoint unnecessary. The trial would begin again.
         """
         with self._surroundings.open_journal(self._directory / journals.NAME) as journal:
             self._checkpoints.sweep(self._controller.checkpoints.resources())
             yield journal
 
     def _say_where(self) -> None:
-        """Print the address of the live page, if the user wants a page."""
         if (page := self._page()) is not None:
             page.say_where()
 
@@ -432,7 +430,7 @@ class Session:
 
     @contextmanager
     def _listening(self) -> Iterator[CommandFolder | None]:
-        """Yield the folder in which users' commands arrive; None without the option ``control``."""
+        """Yield the folder in which users' commands arrive, or None without the option ``control``."""
         if not self._options["control"]:
             yield None
             return
@@ -481,7 +479,7 @@ class Session:
             finish_all(threads, limit=FINISH_SECONDS_COMPLETE)
 
     def _start_observers(self, position: int) -> list[ObserverThread]:
-        """Start the user's observers; the past events are in the journal before byte ``position``."""
+        """Start the user's observers. The past events are in the journal before byte ``position``."""
         if not self._observers:
             return []
         settings, journal = self._settings, self._directory / journals.NAME
@@ -490,7 +488,7 @@ class Session:
         return start_all(self._observers, study, position, history)
 
     def _stop_switch(self, now: float) -> StopSwitch:
-        """Return a switch that ends the search at the time limit, and the session before the batch system's limit."""
+        """Return a switch that ends the search at the user's limit, and the session before the batch system's limit."""
         given = self._options["time_limit"]
         assert not isinstance(given, str), "it was checked"
         own = math.inf if given is None else given
@@ -519,7 +517,6 @@ class Session:
         )
 
     def _notes(self) -> str:
-        """Return the remarks of the scheduler and the search."""
         return "; ".join(filter(None, [self._controller.notes(), self._caution]))
 
 

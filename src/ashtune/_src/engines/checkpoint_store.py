@@ -21,7 +21,7 @@ class CheckpointStore(Protocol):
     """Stores checkpoints without waiting for a worker. ``ashtune.testing.checkpoints`` checks implementations."""
 
     def put(self, peer: int, trial: TrialId, resource: int) -> str:
-        """Store a checkpoint that a peer has saved; return an error message, or an empty string after success."""
+        """Store a checkpoint that a peer has saved. Return an error message, or an empty string after success."""
 
     def get(self, peer: int, trial: TrialId, resource: int) -> None:
         """Make a checkpoint readable for a peer before the peer reads its next message from the driver."""
@@ -37,12 +37,12 @@ class SharedDirectory:
         self._checkpoints = Checkpoints(study)
 
     def put(self, peer: int, trial: TrialId, resource: int) -> str:
-        """Return an empty string, as the worker itself has written the checkpoint to the study's directory."""
+        """Return an empty string, because the worker itself has written the checkpoint to the study's directory."""
         del peer, trial, resource
         return ""
 
     def get(self, peer: int, trial: TrialId, resource: int) -> None:
-        """Do nothing, as every peer can read the checkpoint in the study's directory."""
+        """Do nothing, because every peer can read the checkpoint in the study's directory."""
 
     def discard(self, trial: TrialId, resource: int, peers: Iterable[int] = ()) -> None:
         """Delete a checkpoint."""

@@ -1,11 +1,11 @@
 """The driver's part of an engine whose workers exchange messages with the driver, over any transport.
 
-A *peer* is a rank of an MPI job, a thread, or a process of a cluster; each peer runs one worker at a time. A
+A *peer* is a rank of an MPI job, a thread, or a process of a cluster. Each peer runs one worker at a time. A
 :class:`Link` carries messages between the driver and its peers. An engine for another transport implements only a link.
 
-Rule 1: the driver never waits for one peer: it sends orders without waiting, and receives messages from all peers.
-Rule 2: the job of a peer that dies is given to another peer. The trial of a lost job counts as the cause of the peer's
-death only if the trial was trained in the peer itself, not in a separate process.
+Rule 1: the driver never waits for one peer. The driver sends orders and receives messages without waiting.
+Rule 2: the job of a peer that dies is given to another peer. If the lost job's trial was trained in the peer itself,
+the trial counts as the cause of the peer's death. A trial in a separate process does not cause a peer's death.
 Rule 3: after the driver has given up a peer, the driver ignores all messages from this peer.
 """
 
@@ -35,17 +35,17 @@ NOBODY_LEFT = "no worker is left to train; what was found is kept: start again t
 
 
 class Closed(msgspec.Struct, frozen=True, tag_field="event", tag="closed"):
-    """The last message of a peer in a study: the peer runs none of the study's code any more."""
+    """The last message of a peer in a study. After this message, the peer runs none of the study's code."""
 
 
 class Unable(msgspec.Struct, frozen=True, tag_field="event", tag="unable"):
-    """A peer's message that it cannot train in this study any more, because its workers cannot start or always die."""
+    """A peer cannot train in this study any more, because its workers cannot start or always die."""
 
     reason: str
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """A placeholder for a message that the driver cannot read; the driver gives up the peer that sent the message."""
+    """Stands for a message that the driver cannot read. The driver gives up the peer that sent the message."""
 
     reason: str
 
@@ -83,10 +83,10 @@ class Link(Protocol):
         """Wait until a message from a peer may have arrived, but at most ``seconds``."""
 
     def close(self, peer: int) -> None:
-        """Ask a peer to leave the study; the peer answers with :class:`Closed`."""
+        """Ask a peer to leave the study. The peer answers with :class:`Closed`."""
 
     def give_up(self, peer: int) -> None:
-        """Ignore all messages of a peer from now on; if the peer is still alive, tell the peer to leave the study."""
+        """Ignore all messages of a peer from now on. If the peer is still alive, tell the peer to leave the study."""
 
 
 class Peer:
@@ -151,16 +151,16 @@ class DistributedWorkers:
         return round(time.monotonic() + self._clock_offset, 6)
 
     def add(self, peer: int) -> None:
-        """Add a peer to the study; the peer's worker may join later."""
+        """Add a peer to the study. The peer's worker may join later."""
         self._peers[peer] = Peer(self._awake.seconds, Workload(self._suspects))
 
     def remove(self, peer: int, reason: str) -> None:
-        """Remove a peer from the study; the jobs of the peer's worker are given to other workers."""
+        """Remove a peer from the study. The jobs of the peer's worker are given to other workers."""
         self._moment = self.now()
         self._lose(peer, reason, self._early, is_asked=True)
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Wait until the peers have new events, or until the time ``until``; return the new events."""
+        """Wait until the peers have new events, or until the time ``until``. Return the new events."""
         if self._collector.fatal_error is not None:
             raise self._collector.fatal_error
         link = self._link
@@ -186,7 +186,7 @@ class DistributedWorkers:
             link.flush()
 
     def carry_out(self, order: Order) -> None:
-        """Queue an order to a worker, or the deletion of a checkpoint, to be carried out later."""
+        """Queue an order to a worker, or queue the deletion of a checkpoint."""
         if isinstance(order, Discard):
             self._deletions.add(order)
             return
@@ -210,7 +210,7 @@ class DistributedWorkers:
         return self._collector.progress()
 
     def close(self, *, deletes: bool = True) -> None:
-        """Ask all peers to leave the study; give up peers that have not left after ``CLOSING_SECONDS``."""
+        """Ask all peers to leave the study. Give up peers that have not left after ``CLOSING_SECONDS``."""
         link = self._link
         if deletes:
             self._deletions.carry_out_all()
@@ -258,7 +258,7 @@ class DistributedWorkers:
                 events += self._collector.collect([message], self._moment)
 
     def _complaint(self, number: int, peer: Peer, message: WorkerMessage) -> str:
-        """Return an error message if this peer's worker cannot have sent ``message``, otherwise an empty string."""
+        """Return an error message if this peer's worker cannot have sent ``message``, or else an empty string."""
         if message.worker == peer.worker:
             return peer.workload.complaint(message)
         if isinstance(message, WorkerJoined) and peer.worker is None:
@@ -268,7 +268,7 @@ class DistributedWorkers:
         return "" if is_before_joining else f"it speaks as worker {message.worker}"
 
     def _as_kept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
-        """Return the message; if its checkpoint cannot be stored, replace the checkpoint by an error message."""
+        """Return the message. If a checkpoint cannot be stored, replace the checkpoint by an error message."""
         if not isinstance(message, JobFinished | JobPaused | TrialReleased) or message.checkpoint is None:
             return message
         if why := self._store.put(peer, message.trial, message.resource):
@@ -308,7 +308,7 @@ class DistributedWorkers:
             raise self._collector.fatal_error or StudyError(f"{why}{NOBODY_LEFT}")
 
     def _go_on_without(self, peer: Peer, reason: str) -> None:
-        """Record that a peer cannot train any more; the study continues if another peer can train."""
+        """Record that a peer cannot train any more. The study continues if another peer can train."""
         peer.is_unable = True
         self._why_unable = reason
         if all(each.is_unable for each in self._peers.values()):

@@ -21,7 +21,7 @@ MOST_UNTOLD = 1_000
 
 
 class Ledger(Protocol):
-    """The interface of a journal, which stores events before the driver acts on them; implemented by ``Journal``."""
+    """The interface of a journal, which stores events before the driver acts on them. ``Journal`` implements it."""
 
     def add(self, *events: Event) -> None:
         """Add events, in order."""
@@ -31,7 +31,7 @@ class Ledger(Protocol):
 
 
 class Requests(Protocol):
-    """The interface for the user's requests to a running study; implemented by ``Control``."""
+    """The interface for the user's requests to a running study. ``Control`` implements it."""
 
     def take(self, now: float) -> Iterator[tuple[str, Event]]:
         """Yield each new request that is possible in this study, as the name and the event of the request.
@@ -43,7 +43,7 @@ class Requests(Protocol):
         """Mark a request as done, after its event was written to the journal and the resulting orders were sent."""
 
     def refuse(self, name: str, why: str) -> None:
-        """Mark a request as refused for the reason ``why``; the request has changed nothing in the study."""
+        """Mark a request as refused for the reason ``why``. A refused request has changed nothing in the study."""
 
 
 class Drive:
@@ -99,7 +99,7 @@ class Drive:
             self.tell()
 
     def begin(self, session: SessionStarted, followed: Sequence[Followed] = ()) -> None:
-        """Write the first event of a session to the journal; :meth:`run` calls this method."""
+        """Write the first event of a session to the journal. The method :meth:`run` calls this method."""
         self._journal.add(session)
         self._journal.flush()
         self._told.append((session, followed))
@@ -122,13 +122,12 @@ class Drive:
         return not (self.controller.is_over and self._stop.is_impatient(now))
 
     def tell(self) -> None:
-        """Tell the observers all events since the last call; each tick calls this method."""
+        """Send the observers all events since the last call. Each tick calls :meth:`tell`."""
         self._tell_search()
         told, self._told, self._told_search = self._told, [], 0
         self._observers.tell(told)
 
     def _tell_search(self) -> None:
-        """Tell the search all events since the last call."""
         if self._search is not None and (told := self._told[self._told_search :]):
             self._told_search = len(self._told)
             self._search.tell(told)
@@ -159,7 +158,6 @@ class Drive:
                 requests.accept(name, event)
 
     def _take(self, events: Sequence[Event]) -> None:
-        """Handle some events, write them, and give the orders that follow."""
         handle, told = self.controller.handle, self._told
         first, orders = len(told), list[Followed]()
         try:
@@ -187,7 +185,7 @@ class Drive:
     def _start(self, orders: Sequence[Train], time: float) -> None:
         """Choose the configurations of new trials, and write them to the journal.
 
-        Random configurations are not flushed at once: if the driver is killed before the next flush, a restarted driver
+        Random configurations are not flushed at once. If the driver is killed before the next flush, a restarted driver
         draws the same configurations again. A configuration that a model or a mutation has proposed is flushed at once,
         because it cannot be drawn again.
         """

@@ -31,14 +31,14 @@ def check_profile(name: str, value: bool) -> bool:
 
 
 def check_checkpoints(name: str, value: str) -> str:
-    """Check the option ``checkpoints``, and return its value; raise SettingsError if the value is unknown."""
+    """Check the option ``checkpoints``, and return its value. Raise SettingsError if the value is unknown."""
     if check_name(name, value) not in CHECKPOINTS:
         raise SettingsError(f"{name}={shown(value)} is unknown; give one of {', '.join(CHECKPOINTS)}")
     return value
 
 
 class RunOptions(TypedDict, total=False):
-    """The options of a session; :func:`~ashtune.tune` describes the arguments with the same names."""
+    """The options of a session. :func:`~ashtune.tune` describes the arguments with the same names."""
 
     trial_timeout: Annotated[float | str | None, Option(**TIME)]
     workers: Annotated[int | None, Option(check=partial(check_whole, at_most=MOST_WORKERS), parse=int, metavar="N")]

@@ -2,7 +2,7 @@
 
 The engine starts no process, because the user's loop trains the trials. The study counts each job that the user's loop
 has taken as one worker. A worker whose job has ended takes the next job. The caller passes a result to
-:meth:`AskedWorkers.put`, then takes a turn of the main loop, which puts the answer into the job's inbox.
+:meth:`AskedWorkers.put`, and takes a turn of the main loop. The turn puts the answer into the job's inbox.
 
 Rule 1: no function in this module waits, because the driver runs inside the calls of the user's loop.
 Rule 2: orders to train wait until the user's loop asks for jobs. Jobs that were given back are handed out first.
@@ -44,14 +44,14 @@ from ashtune._src.training.runner import PreparedTrial, prepare_trial
 
 
 def hand_back(job: Train | Assignment | RunningJob) -> JobPaused:
-    """Return the event that a job was given back; the job will be handed out again from the same start."""
+    """Return the event that a job was given back. The job will be handed out again from the same start."""
     return JobPaused(
         0, worker=job.worker, trial=job.trial, rung=job.rung, resource=job.start, start=job.start, seconds=0.0
     )
 
 
 class AskedWorkers:
-    """Workers whose jobs a user's own loop carries out; see :class:`~ashtune.engines.Workers`."""
+    """Workers for a user's own loop, which does the workers' jobs; see :class:`~ashtune.engines.Workers`."""
 
     def __init__(self, brief: Brief) -> None:
         self._setup = brief.setup
@@ -70,7 +70,7 @@ class AskedWorkers:
 
     @property
     def idle(self) -> int:
-        """The number of workers without a job, because the study had no job for them."""
+        """The number of workers that have no job, because the study had no job for them."""
         return self._workers - self._at_work - len(self._to_ask)
 
     @property
@@ -105,7 +105,7 @@ class AskedWorkers:
         self._arrived.append(with_time(event, self.now()))
 
     def put_progress(self, progress: Progress) -> None:
-        """Queue a trial's report between rungs, to be shown at the next tick of the main loop."""
+        """Queue a trial's report between rungs. The next tick of the main loop shows the report."""
         self._progress.append(progress)
 
     def take(self) -> tuple[Assignment, deque[ToWorker]]:
@@ -121,7 +121,7 @@ class AskedWorkers:
         return prepare_trial(assignment, setup, mailbox, self._checkpoints)
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Return the queued events at once; the user's loop has queued them before this turn of the main loop."""
+        """Return the queued events at once. The user's loop has queued the events before this turn of the main loop."""
         del until
         if self._deletions.is_due:
             self._deletions.carry_out_one()
@@ -150,7 +150,7 @@ class AskedWorkers:
                 self._break_off(order)
 
     def _break_off(self, order: Pause) -> None:
-        """Tell a trial to pause if it is in training; if its job is still queued, give the job back."""
+        """If a trial is in training, tell the trial to pause. If a trial's job is still queued, give the job back."""
         if order.trial in self._inboxes:
             self._inboxes[order.trial].append(order)
             return
@@ -197,7 +197,7 @@ class OwnLoopEngine:
         """Accept all options, because users cannot give unsuitable options to this engine."""
 
     def open(self, brief: Brief) -> AskedWorkers:
-        """Return the workers of a session; no worker has joined yet."""
+        """Return the workers of a session. No worker has joined yet."""
         self.workers = AskedWorkers(brief)
         return self.workers
 
@@ -206,7 +206,7 @@ class OwnLoopEngine:
 
 
 class DirectChannel:
-    """Connects one job to a driver in the same thread: ``send`` returns after the driver has handled the message.
+    """Connects one job to a driver in the same thread. ``send`` returns after the driver has handled the message.
 
     Attributes:
         busy_seconds: The job's duration, if the user gave it; None to use the time since the job was taken.
@@ -232,7 +232,7 @@ class DirectChannel:
         self._handle(message)
 
     def wait(self) -> None:
-        """Return at once; raise StudyError if the driver's answer is missing because the driver was interrupted."""
+        """Return at once. Raise StudyError if the driver's answer is missing because the driver was interrupted."""
         if not self._inbox:
             raise StudyError("the study was interrupted in the middle of a result; close it, and open it again")
 

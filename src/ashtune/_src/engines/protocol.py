@@ -44,17 +44,17 @@ class Workers(Protocol):
     """The workers of a session. The test suite ``ashtune.testing.workers`` checks an implementation."""
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Wait until at least one event has happened; return the new events, oldest first.
+        """Wait until at least one event has happened. Return the new events, the oldest first.
 
         Args:
             until: The time at which to return even without events, in seconds since the study began.
         """
 
     def carry_out(self, order: Order) -> None:
-        """Begin to carry out an order; :meth:`wait` returns the resulting event later."""
+        """Begin to carry out an order. Later, :meth:`wait` returns the resulting event."""
 
     def now(self) -> float:
-        """Return the time in seconds since the study began, by the clock that gives events their times."""
+        """Return the time in seconds since the study began. The clock of :meth:`now` also gives the times of events."""
 
     def progress(self) -> Sequence[Progress]:
         """Return the trials' reports between rungs that have arrived since the last call."""
@@ -98,7 +98,7 @@ class Engine(Protocol):
     """Whether the driver must exit with a status, because a launcher treats an end by a signal as a crash."""
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the number of workers to open, which is ``wanted`` if this number is given and possible."""
+        """Return the number of workers to open: ``wanted``, if this number is given and possible."""
 
     def check(self, options: RunOptions, workers: int) -> None:
         """Before a study is created, raise SettingsError if its options are not possible with this engine.

@@ -22,7 +22,7 @@ ENGINES: Names[Engine] = Names(
 
 
 def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -> Engine:
-    """Return the engine of a study. Under MPI, only rank 0 returns; all other ranks work for rank 0 until it ends.
+    """Return the engine of a study. Under MPI, only rank 0 returns. All other ranks work for rank 0 until rank 0 ends.
 
     Args:
         engine: A name or an engine. "auto" means the ranks of an MPI launch or, without MPI, processes on this machine.
@@ -57,7 +57,7 @@ def worker_count(engine: Engine, wanted: int | None, trials: int | None) -> int:
 
 
 def check_engine(engine: Engine, options: RunOptions, trials: int | None) -> None:
-    """Raise SettingsError, before a study is created, if the engine cannot provide the wanted workers.
+    """Before a study is created, raise SettingsError if the engine cannot provide the wanted workers.
 
     Raises:
         SettingsError: If the engine cannot provide these workers, or if two options contradict each other.

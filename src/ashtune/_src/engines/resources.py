@@ -3,12 +3,12 @@
 Source: CUDA C++ Programming Guide, ``CUDA_VISIBLE_DEVICES``; *GPU isolation techniques* of ROCm; the code that reads
 these variables in PyTorch (``_parse_visible_devices``), ROCm's CLR and ROCr; Slurm's ``gres_common.c``.
 
-Rule 1: every worker computes its share from the cores and GPUs that all workers inherited; no process assigns shares.
-Rule 2: workers that inherited the same cores or GPUs share them; cores or GPUs that only one worker inherited are not
-shared.
+Rule 1: every worker computes its share from the cores and GPUs that all workers inherited. No process assigns shares.
+Rule 2: if several workers inherited the same cores or GPUs, these workers share them. If only one worker inherited some
+cores or GPUs, these are not shared.
 Rule 3: a worker names a device as in the variable that it inherited: by a number, ``GPU-...`` or ``MIG-...``.
 Rule 4: the variables of only one layer are set: CUDA_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES, or ROCR_VISIBLE_DEVICES.
-HIP counts only the devices that ROCR_VISIBLE_DEVICES leaves visible: if both variables (HIP and ROCR) are 1, no device
+HIP counts only the devices that ROCR_VISIBLE_DEVICES leaves visible. If both variables (HIP and ROCR) are 1, no device
 is visible (Parsl issue 3858). CUDA_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES must be equal.
 """
 
@@ -44,7 +44,7 @@ def available_cores() -> int:
 
 
 def quota_cores() -> int | None:
-    """Return the CPU quota of this process's container as a number of cores, at least 1; None if there is no quota."""
+    """Return the CPU quota of this process's container as a number of cores, at least 1, or None without a quota."""
     try:
         quota, period = _CGROUP_QUOTA.read_text().split()
         return max(1, int(quota) // int(period))
@@ -53,7 +53,7 @@ def quota_cores() -> int | None:
 
 
 def thread_variables(threads: int | None, share: int, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that set a worker's number of threads to ``threads``, or to the worker's share of the cores.
+    """Return the variables that set a worker's number of threads, by default to the worker's share of the cores.
 
     If ``threads`` is None, variables that the worker has inherited keep their values.
     """
@@ -72,7 +72,7 @@ _FILES = ("dev/nvidia[0-9]*", "dev/nvidia-caps/nvidia-cap[0-9]*", "dev/dri/rende
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """The cores and GPUs that one worker process, a rank or a local worker, inherited from its launcher.
+    """The cores and GPUs that a worker process (a rank or a local worker) inherited from its launcher.
 
     Args:
         cores: The affinity mask of the process.
@@ -87,7 +87,7 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 def claim(environment: Mapping[str, str]) -> Claim:
-    """Return the cores and GPUs that this process inherited; ``environment`` has its environment variables."""
+    """Return the cores and GPUs that this process inherited. ``environment`` has its environment variables."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = sorted(affinity(0)) if affinity else range(os.cpu_count() or 1)
     mask = next(((name, environment[name]) for name in (CUDA, HIP, ROCR) if name in environment), None)
@@ -134,14 +134,14 @@ def environment_of(
 
 
 def _share_of_cores(mine: Claim, claims: Sequence[Claim]) -> int:
-    """Return the number of cores for the worker with the claim ``mine``; 0 if there are fewer cores than workers."""
+    """Return the number of cores for the worker with the claim ``mine``, or 0 if there are fewer cores than workers."""
     share = len(mine.cores) // sum(other.cores == mine.cores for other in claims)
     quota = quota_cores()
     return share if quota is None else min(share, quota // len(claims))
 
 
 def check_gpus_per_worker(value: float) -> float:
-    """Return the number of GPUs per worker; raise SettingsError if it is neither a whole number nor a fraction 1/n."""
+    """Return the number of GPUs per worker. Raise SettingsError if it is not a whole number or a fraction 1/n."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and 1 / _SENSIBLE <= value <= _SENSIBLE:
         whole = value if value >= 1 else 1 / value
@@ -183,7 +183,7 @@ def variables_to_set(inherited: Mapping[str, str], *, is_amd: bool) -> tuple[str
 def devices_of(
     place: int, sharers: int, devices: Sequence[str] | None, gpus_per_worker: float, *, mask: str = ""
 ) -> tuple[str, ...]:
-    """Return the GPUs of one worker among workers that share ``devices``; numbers from 0 if ``devices`` is None.
+    """Return the GPUs of one worker among workers that share ``devices``. If ``devices`` is None, number GPUs from 0.
 
     Args:
         place: The index of this worker among the sharing workers, from 0.
@@ -219,7 +219,7 @@ def device_files(root: Path = _ROOT) -> tuple[str, ...]:
 
 
 def gpus_present(root: Path = _ROOT) -> int | None:
-    """Return how many GPUs this process could use if no environment variable hid GPUs; None if unknown."""
+    """Return how many GPUs this process could use if no environment variable hid GPUs, or None if unknown."""
     counts = [count for count in (_nvidia_gpus(root), _amd_gpus(root)) if count is not None]
     return next((count for count in counts if count), 0) if counts else None
 

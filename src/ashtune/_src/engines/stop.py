@@ -26,10 +26,11 @@ class StopSwitch:
 
     If this process ignored Ctrl-C or SIGTERM before (a shell's background process ignores Ctrl-C), the signal stays
     ignored. SIGUSR1 is handled even if it was ignored before, because a batch script may make its processes ignore
-    SIGUSR1. If SIGUSR1 had its default action before, SIGUSR1 is ignored after a stop: another SIGUSR1 would kill the
-    script before its exit status says that the study can be resumed. Signals are handled only in Python's main thread.
+    SIGUSR1. If SIGUSR1 had its default action before, SIGUSR1 is ignored after a stop. A SIGUSR1 after a stop would
+    kill the script before its exit status says that the study can be resumed. Only Python's main thread handles
+    signals.
 
-    ``signals`` lists the received signals, oldest first, including repeated signals.
+    ``signals`` lists the received signals with all repetitions, the oldest first.
 
     Args:
         deadline: Time at which to stop, in seconds since the study began.
@@ -77,8 +78,8 @@ class StopSwitch:
     def is_impatient(self, now: float) -> bool:
         """Return whether the study must stop without waiting for its running trials.
 
-        The first call of ``is_impatient`` starts the clock of the grace period, which counts only time in which this
-        process runs. Call ``is_impatient`` several times a second.
+        The first call of ``is_impatient`` starts the clock of the grace period. The clock of the grace period counts
+        only time in which this process runs. Call ``is_impatient`` several times a second.
         """
         self._awake = self._awake or AwakeClock(now, self._grace)
         return self.signals.count(signal.SIGINT) > 1 or self._awake.is_over(now)

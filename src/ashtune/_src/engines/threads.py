@@ -1,9 +1,9 @@
 """The engine whose workers are threads of this process.
 
 Threads suit training functions that release the interpreter lock or wait, for example for a remote training service.
-All threads share the training function of the script, and the objects that it refers to. The output of each thread is
-written to the log of its worker. A log contains only output through ``sys.stdout`` and ``sys.stderr``, as the threads
-of a process share its file descriptors.
+All threads share the training function of the script, and the objects that the function uses. The output of each thread
+is written to the log of its worker. A log contains only output through ``sys.stdout`` and ``sys.stderr``, because the
+threads of a process share its file descriptors.
 
 Rule: options that need separate processes are refused: a time limit on a job, cores or GPUs per worker, a profile. A
 crash of the training function ends this process. After a crash, the study can be resumed from its journal.
@@ -65,7 +65,7 @@ class ThreadLogs:
             setattr(sys, name, stream)
 
     def begin(self, worker: WorkerId) -> None:
-        """Write the later output of this thread to a worker's log, which is created with the first output."""
+        """Write the later output of this thread to a worker's log. The log is created at the first output."""
         self._here.log = self._folder / f"worker-{worker}.log"
         self._here.has_printed = False
 
@@ -90,7 +90,7 @@ class ThreadLogs:
             self._here.has_printed = False
 
     def close(self) -> None:
-        """Restore ``sys.stdout`` and ``sys.stderr``; do not change a stream that other code has replaced meanwhile."""
+        """Restore ``sys.stdout`` and ``sys.stderr``. A stream that other code has replaced is not changed."""
         for name, stream in self._streams.items():
             if getattr(sys, name) is stream:
                 setattr(sys, name, stream.before)
@@ -107,7 +107,7 @@ class _LoggedStream:
         return int((self._logs if self._logs.are_here else self.before).write(text))
 
     def flush(self) -> None:
-        """Flush the original stream; the log of a thread never needs a flush."""
+        """Flush the original stream. The log of a thread never needs a flush."""
         if not self._logs.are_here:
             self.before.flush()
 
@@ -131,7 +131,7 @@ class QueueChannel:
         self._news.set()
 
     def close(self) -> None:
-        """Tell the worker that the driver has no more jobs; messages that are still in the inbox are dropped."""
+        """Tell the worker that the driver has no more jobs. Messages that are still in the inbox are dropped."""
         self._is_closed = True
         self._news.set()
 
@@ -172,7 +172,7 @@ class ThreadLink:
         """This set is always empty, because a thread reports its own end."""
 
     def start(self) -> int:
-        """Start a worker thread; return its number, which is also the number of its first worker."""
+        """Start a worker thread, and return its number. A thread's first worker has the thread's number."""
         peer = next(self._numbers)
         channel = QueueChannel(peer, self._arrived)
         thread = threading.Thread(target=self._serve, args=(peer, channel), name=f"{NAME}-{peer}", daemon=True)
@@ -236,7 +236,7 @@ class ThreadLink:
         return f"thread {NAME}-{peer}"
 
     def may_join(self, peer: int, worker: WorkerId) -> bool:
-        """Return whether a worker with this number can exist; any thread may use any number."""
+        """Return whether a worker with this number can exist. Any thread may use any number."""
         del peer
         return worker >= self._setup.worker
 
@@ -253,7 +253,7 @@ class ThreadLink:
         self._channels[peer].put(message)
 
     def flush(self) -> None:
-        """Do nothing, as :meth:`send` delivers every message at once."""
+        """Do nothing, because :meth:`send` delivers every message at once."""
 
     def rest(self, seconds: float, *, after_events: bool = False) -> None:
         """Wait until a message from a thread has arrived, but at most ``seconds``."""
@@ -262,16 +262,16 @@ class ThreadLink:
                 self._held_back.append(self._arrived.get(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))))
 
     def close(self, peer: int) -> None:
-        """Ask a worker thread to end; a thread that trains a trial ends at its next epoch."""
+        """Ask a worker thread to end. If the thread trains a trial, the thread ends at the trial's next epoch."""
         self._channels[peer].close()
 
     def give_up(self, peer: int) -> None:
-        """Stop using a worker thread; the thread ends at its next epoch, or together with this process."""
+        """Stop using a worker thread. The thread ends at its next epoch, or together with this process."""
         self._channels[peer].close()
 
 
 class ThreadWorkers(DistributedWorkers):
-    """The workers of a session, which are threads of this process; the number of workers can change."""
+    """The workers of a session, which are threads of this process. The number of workers can change."""
 
     def __init__(self, brief: Brief) -> None:
         objective, file = brief.objective, ""
@@ -301,7 +301,7 @@ class ThreadWorkers(DistributedWorkers):
             self.remove(self._there.pop(), "fewer workers are wanted")
 
     def close(self, *, deletes: bool = True) -> None:
-        """Ask all worker threads to end; threads that train longer than ``CLOSING_SECONDS`` end with this process."""
+        """Ask all worker threads to end. Threads that train longer than ``CLOSING_SECONDS`` end with this process."""
         super().close(deletes=deletes)
         self._logs.close()
 
@@ -313,7 +313,7 @@ class ThreadEngine:
     must_exit = False
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the wanted number of workers; if it is None, return ``THREADS_BY_DEFAULT``."""
+        """Return the wanted number of workers, or ``THREADS_BY_DEFAULT`` if no number is wanted."""
         return wanted or THREADS_BY_DEFAULT
 
     def check(self, options: RunOptions, workers: int) -> None:
@@ -331,4 +331,4 @@ class ThreadEngine:
         return ThreadWorkers(brief)
 
     def leave(self, status: int) -> None:
-        """Do nothing, as worker threads end together with this process."""
+        """Do nothing, because worker threads end together with this process."""

@@ -2,8 +2,9 @@
 
 Rule 1: a worker trains its jobs in the order of arrival, but a job that continues a trial in place comes first. If a
 worker dies, the first job in its job order was running, and is to blame.
-Rule 2: of several jobs trained together, no job is to blame, except a job that the worker has reported to train alone.
-Rule 3: every message is compared with the orders to its worker; only valid messages are written to the journal.
+Rule 2: if a worker trains several jobs together, no job is to blame. If the worker has reported that it trains one of
+several jobs alone, this job is to blame.
+Rule 3: every message is compared with the orders to its worker. Only valid messages are written to the journal.
 """
 
 from collections.abc import Sequence
@@ -62,7 +63,7 @@ class Workload:
         return len(self._jobs)
 
     def take(self, job: AssignedJob) -> bool:
-        """Add a job that was given to the worker; return whether the worker must train this job alone."""
+        """Add a job that was given to the worker. Return whether the worker must train this job alone."""
         self._held.pop(job.trial, None)
         if job.in_place and self._jobs:
             self._jobs = {job.trial: job, **self._jobs}
@@ -78,7 +79,7 @@ class Workload:
             self._releasing[order.trial] = job
 
     def finish(self, result: JobFinished) -> bool:
-        """Check a result and update the workload; return False without any effect if the result needs a longer check.
+        """Check a result and update the workload. If the result needs a longer check, change nothing and return False.
 
         For nearly all results this method replaces :meth:`complaint` and :meth:`note`, and is faster.
         """
@@ -122,7 +123,7 @@ class Workload:
                 pass
 
     def _end(self, trial: TrialId, *, held: bool = False) -> None:
-        """Remove a job that has ended; ``held`` says whether the worker still holds the job's trial."""
+        """Remove a job that has ended. ``held`` says whether the worker still holds the job's trial."""
         if trial == self._alone:
             self._alone = None
         if (job := self._jobs.pop(trial, None)) is not None:
@@ -132,7 +133,7 @@ class Workload:
                 self._held[trial] = job
 
     def lose(self) -> None:
-        """Record that the worker is lost; the trials that it trained together become suspects."""
+        """Record that the worker is lost. The trials that a lost worker trained together become suspects."""
         self._suspects.update(self.suspects)
 
     @property
@@ -142,18 +143,18 @@ class Workload:
 
     @property
     def suspects(self) -> tuple[TrialId, ...]:
-        """The trials that would become suspects if the worker died now; empty unless it trains several together."""
+        """The trials that would become suspects if the worker died now: none unless it trains several together."""
         return tuple(self._jobs) if self.trains_together and len(self._jobs) > 1 else ()
 
     @property
     def to_blame(self) -> AssignedJob | None:
-        """The job that would be to blame if the worker died now; None if no job or several jobs may be to blame."""
+        """The job that would be to blame if the worker died now, or None if no job or several jobs may be to blame."""
         if self.suspects:
             return None if self._alone is None else self._jobs.get(self._alone)
         return next(iter(self._jobs.values()), None)
 
     def complaint(self, message: WorkerMessage) -> str:
-        """Return an error message if a message does not fit the worker's orders, otherwise an empty string."""
+        """Return an error message if a message does not fit the worker's orders, or else an empty string."""
         match message:
             case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn():
                 return self._of_an_end(message)
@@ -213,7 +214,7 @@ def _kind(event: FromWorker) -> str:
 
 
 def assignment_of(order: Train, configurations: Configurations, *, alone: bool = False) -> Assignment:
-    """Return the message for an order to train, without the configuration if the trial continues in place."""
+    """Return the message for an order to train. If the trial continues in place, the message has no configuration."""
     configuration = NO_CONFIGURATION if order.in_place else msgspec.Raw(configurations.encoded(order.trial))
     return Assignment(
         order.worker, order.trial, order.rung, order.start, order.target, order.in_place, configuration,

@@ -29,7 +29,7 @@ def is_of_a_script(module: str | None) -> bool:
 
 
 def install(path: Path) -> tuple[Any, str]:
-    """Return a study's training function and the name of its script; put the module of the script into ``sys.modules``.
+    """Return a study's training function and the name of its script. Put the module of the script into ``sys.modules``.
 
     Loading the pickle ``path`` can execute any code. The folder of the script is appended to ``sys.path``.
     """
@@ -54,7 +54,7 @@ def look_at(path: Path) -> tuple[Any, dict[str, ModuleType], str]:
 
 
 def load(file: BinaryIO, function: Path) -> Any:
-    """Load an object that a training function has saved; names that are missing in this process come from ``function``.
+    """Load an object that a training function has saved. Names that are missing in this process come from ``function``.
 
     The files ``file`` and ``function`` are pickles, so loading can execute any code.
     """
@@ -68,7 +68,7 @@ class _Unpickler(pickle.Unpickler):
         self._modules: dict[str, ModuleType] | None = None
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return a class or function by its name; if this process lacks it, search the training function's script."""
+        """Return a class or function by its name, from this process or else from the training function's script."""
         try:
             return super().find_class(module, name)
         except (AttributeError, ModuleNotFoundError):
@@ -105,7 +105,7 @@ def _module(attributes: Mapping[str, Any]) -> ModuleType:
 
 
 def names_of(module: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the namespace of a script's module; set attributes that the module lacks, such as ``__file__``."""
+    """Return the namespace of a script's module. Set attributes that the module lacks, such as ``__file__``."""
     modules = _arriving[-1] if _arriving else sys.modules
     if module not in modules:
         modules[module] = modules.get(MAIN) or _module(attributes)
@@ -130,7 +130,7 @@ def make_cached(make: Callable[..., Any], arguments: Sequence[Any], maxsize: int
 
 
 def cached_property_of(function: Callable[..., Any], name: str | None) -> Any:
-    """Return a new ``cached_property``; pickle cannot copy it directly, as it has a lock in Python 3.11."""
+    """Return a new ``cached_property``. Pickle cannot copy a ``cached_property``, which has a lock in Python 3.11."""
     made: functools.cached_property[Any] = functools.cached_property(function)
     made.attrname = name
     return made

@@ -1,8 +1,8 @@
 """Pickles training functions and the objects that they save. Functions and classes of a script are pickled by value.
 
-Another process puts the script's functions and classes into a module with the script's name (``pickles/arrival.py``),
-whose namespace all functions of the script share. A worker already has the script's module, so saved objects refer to
-its names. Caches are pickled empty. Side effects of a metaclass or class decorator are lost.
+Another process puts the script's functions and classes into a module with the script's name (``pickles/arrival.py``).
+All functions of a script share the namespace of the script's module. A worker already has the script's module, so saved
+objects refer to its names. Caches are pickled empty. Side effects of a metaclass or class decorator are lost.
 """
 
 import dataclasses
@@ -63,14 +63,14 @@ class _Namespace:
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types are not followed, see pyproject.toml
-    """Pickles functions and classes of a script; ``has_names``: the loading process already has the script's names."""
+    """Pickles functions and classes of a script. If ``has_names``, the loading process has the script's names."""
 
     def __init__(self, file: Writable, *, has_names: bool) -> None:
         super().__init__(file)
         self._has_names = has_names
 
     def reducer_override(self, value: Any) -> Any:
-        """Return how to pickle an object; return NotImplemented to use pickle's default."""
+        """Return how to pickle an object. Return NotImplemented to use pickle's default."""
         if (reducer := _REDUCERS.get(type(value))) is not None:
             return reducer(self, value)
         reduced = super().reducer_override(value)
@@ -117,7 +117,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         return getattr, (dataclasses, _SENTINELS[type(value)])
 
     def _place(self, value: Any, names: dict[str, Any] | None, make: Any, arguments: Any, *more: Any) -> Any:
-        """Return how to pickle an object by value and, with ``names``, how to store its copy in ``names``."""
+        """Return how to pickle an object by value and, if ``names`` is given, how to store its copy in ``names``."""
         if names is None:
             return make, arguments, *more
         return arrival.place, (self._namespace(names), value.__qualname__, make, arguments), *more
@@ -127,7 +127,7 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         return namespace
 
     def _names_with(self, value: Any) -> dict[str, Any] | None:
-        """Return the script namespace that contains ``value`` under its qualified name; None if no namespace does."""
+        """Return the script namespace with ``value`` under its qualified name, or None if no namespace has it."""
         if not is_of_a_script(getattr(value, "__module__", None)):
             return None
         # Under a profiler, the namespace of a script is not that of the module __main__.

@@ -2,7 +2,7 @@
 
 Processes that a child has started may run longer than the child, with the child's pipes still open. The end of a child
 is therefore detected from its process, not from its pipes. A module that calls :func:`serve` reads frames from stdin
-and writes frames to stdout; the module's other output goes to stderr.
+and writes frames to stdout. All other output of the module is written to stderr.
 """
 
 import os
@@ -64,7 +64,7 @@ def without_launcher() -> dict[str, str]:
 
 
 class ChildProcess:
-    """A child process with its pipes; the arguments are as for :class:`subprocess.Popen`.
+    """A child process with its pipes. The arguments are the arguments of :class:`subprocess.Popen`.
 
     Raises:
         OSError: If the process cannot be started.
@@ -97,7 +97,7 @@ class ChildProcess:
         return self._process.poll() is not None
 
     def read_output(self, seconds: float, most: int = READ_BYTES) -> bytes | None:
-        """Return the next output of the process: empty at its end, None if no output arrives within ``seconds``."""
+        """Return the next output of the process: b"" at the end, or None if nothing arrives within ``seconds``."""
         assert self._process.stdout is not None, "it was started with a pipe"
         file = self._process.stdout.fileno()
         poll = select.poll()  # select() refuses file descriptors above 1,023
@@ -112,7 +112,7 @@ class ChildProcess:
         return line.decode(errors="replace").strip()
 
     def result(self, seconds: float) -> tuple[int, str, str]:
-        """Wait for the end of the process; return its exit status, its stdout and its stderr.
+        """Wait for the end of the process. Return the exit status, stdout and stderr of the process.
 
         Raises:
             subprocess.TimeoutExpired: If the process takes longer than ``seconds``.
@@ -121,11 +121,11 @@ class ChildProcess:
         return self._process.returncode, printed, complained
 
     def wait(self) -> int:
-        """Wait for the end of the process; return its exit status, or minus the number of the signal that killed it."""
+        """Wait for the end of the process. Return its exit status, or minus the number of the signal that killed it."""
         return self._process.wait()
 
     def exchange(self, message: bytes, seconds: float) -> bytes | None:
-        """Send a message, and return the body of the answer; None if the process has ended.
+        """Send a message, and return the body of the answer. Return None if the process has ended.
 
         Raises:
             EOFError, ConnectionError: Also if the process has ended.
@@ -166,7 +166,7 @@ class ChildProcess:
                 pipe.close()
 
     def end(self, seconds: float = 0.0) -> str:
-        """Wait up to ``seconds`` for the process, then kill its group; return as text how the process ended."""
+        """Wait up to ``seconds`` for the process, then kill its group. Return as text how the process ended."""
         self._wait(seconds)
         self.kill()  # also its remaining child processes
         self._wait(KILLED_SECONDS)
@@ -206,9 +206,9 @@ class AnsweringChild:
         self.is_closed = False
 
     def ask(self, message: Callable[[bool], bytes], seconds: float = threading.TIMEOUT_MAX) -> bytes | None:
-        """Return the body of the answer; None if the child died before it answered, or this object is closed.
+        """Return the body of the answer. Return None if the child died before it answered, or if this object is closed.
 
-        ``message`` returns the frames to send; its argument is True if the child is new. :meth:`ask` waits up to
+        ``message`` returns the frames to send. ``message`` gets True if the child is new. :meth:`ask` waits up to
         ``seconds`` for the answer to another thread's message, and then up to ``seconds`` for its own answer.
 
         Raises:

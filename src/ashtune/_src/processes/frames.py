@@ -1,4 +1,4 @@
-"""Writes and reads frames in a byte stream: each frame is a length in four bytes, followed by a message in msgpack."""
+"""Writes and reads frames in a byte stream. Each frame is a length in four bytes, followed by a message in msgpack."""
 
 import os
 import struct

@@ -2,11 +2,13 @@
 
 Source: ``docs/decisions/0028-where-trials-enter.md`` has the measurements behind the rule and its constants.
 
-Rule 1: a trial has a free pass up to a rung, chosen when the trial starts. Below the rung of its free pass, a trial is
-promoted independently of its rank. At the rung of its free pass and above, a trial is promoted by the rule of ``Ash``.
-Rule 2: earlier trials that passed a low rung freely and were good at a higher rung show how many good trials the low
-rung would have promoted. A low rung is chosen if it saves more resource than its wrong decisions cost.
-Rule 3: the choice of a rung depends on no clock, random number, number of workers or float: its scores are fractions.
+Rule 1: a trial has a free pass up to a rung, which is chosen when the trial starts. Below the rung of its free pass, a
+trial is promoted independently of its rank. From the rung of its free pass on, a trial is promoted by the rule of
+``Ash``.
+Rule 2: earlier trials that passed a low rung freely show how many good trials the low rung would have promoted. A trial
+counts as good if it was good at a higher rung. A low rung is chosen if it saves more resource than its wrong decisions
+cost.
+Rule 3: the choice of a rung depends on no clock, random number, number of workers or float. Its scores are fractions.
 """
 
 from collections import deque
@@ -45,7 +47,7 @@ class AdaptiveAsh(Scheduler, frozen=True, tag="adaptive"):
 
 
 class AdaptiveMachine(AshMachine):
-    """The machine of ``AdaptiveAsh``: a trial has a free pass up to a rung, and is then promoted as by ``Ash``."""
+    """The machine of ``AdaptiveAsh``. A trial passes freely up to a rung, and is then promoted as by ``Ash``."""
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
         super().__init__(ladder, trials, ahead=AHEAD, exponent=Fraction(EXPONENT).limit_denominator(MOST_DENOMINATOR))
@@ -92,7 +94,6 @@ class AdaptiveMachine(AshMachine):
         return self._why
 
     def _next_pass(self, started: int) -> int:
-        """Return the rung up to which the next trial has a free pass."""
         safe = safe_rung(self.ladder)
         number, chosen = self._chosen
         if number < 0 or started >= number + 1 + number // GROWTH:
@@ -106,7 +107,7 @@ class AdaptiveMachine(AshMachine):
         return safe if is_control else chosen
 
     def _choose(self, safe: int) -> int:
-        """Return the rung with the best score: the more good trials reach the top per unit of resource, the better."""
+        """Return the rung with the best score. The score is how many good trials reach the top per unit of resource."""
         keeps = [self._part_kept(rung, safe) for rung in range(self.ladder.top)]
         costs = [cost_of_entry(self.ladder, rung) for rung in range(len(self.ladder.rungs))]
         scores = [
@@ -148,13 +149,13 @@ class AdaptiveMachine(AshMachine):
 
 
 def safe_rung(ladder: Ladder) -> int:
-    """Return the lowest rung with reliable ranks, which has at least a ninth (rounded) of the top rung's resource."""
+    """Return the lowest rung with reliable ranks: it has at least a ninth (rounded) of the top rung's resource."""
     top = ladder.rungs[-1]
     return next(rung for rung, low in enumerate(ladder.rungs) if (2 * low + 1) * LEAST_SHARE >= 2 * top)
 
 
 def cost_of_entry(ladder: Ladder, entry: int) -> Fraction:
-    """Return the expected resource of a trial that is first judged at the rung ``entry``, promotions included."""
+    """Return the expected resource of a trial that is first judged at the rung ``entry``, including promotions."""
     cost, part = Fraction(ladder.rungs[entry]), Fraction(1)
     for rung in range(entry, ladder.top):
         part *= ladder.kept[rung]
@@ -163,5 +164,4 @@ def cost_of_entry(ladder: Ladder, entry: int) -> Fraction:
 
 
 def _nearest(number: Fraction) -> int:
-    """Return the nearest whole number; halves are rounded up."""
     return int(number + Fraction(1, 2))

@@ -97,7 +97,7 @@ class AshMachine(Machine):
         return self._exponent == 1
 
     def next_job(self) -> Job | None:
-        """Return the next job for a free worker; None if there is no job now. O(log n)."""
+        """Return the next job for a free worker, or None if there is no job now. O(log n)."""
         while self._highest >= 0:
             rung = self._rungs[self._highest]
             if rung.candidates and (trial := self._promoted(rung)) is not None:
@@ -109,11 +109,11 @@ class AshMachine(Machine):
         return Job(newborn, self.entry(newborn) if self._enters_above else 0)
 
     def _promoted(self, rung: Ranking) -> TrialId | None:
-        """Promote and return the best trial of a rung that may be promoted; None if there is no such trial."""
+        """Promote and return the best trial of a rung that may be promoted, or None if there is no such trial."""
         return rung.promote()
 
     def record(self, result: Result) -> None:
-        """Note a result, in O(log n) time with one loss and in O(1) time with several losses."""
+        """Record a result, in O(log n) time with one loss and in O(1) time with several losses."""
         number, losses = result.rung, result.losses
         count = len(losses)
         if count != self._losses:
@@ -135,7 +135,7 @@ class AshMachine(Machine):
             self._finished.append(entry)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Remove a trial from the rungs that it reached; with ``replace``, a new trial may start. O(n log n)."""
+        """Remove a trial from the rungs that it reached. If ``replace``, a new trial may start. O(n log n)."""
         self._budget.withdraw(replace=replace)
         self._prospects.look_at_all()
         if job.rung > (entry := self.entry(job.trial)):
@@ -147,7 +147,7 @@ class AshMachine(Machine):
             self._prospects.reset()
 
     def pass_over(self, job: Job) -> None:
-        """Do nothing: the trial still counts as promoted, but never arrives at the next rung."""
+        """Do nothing. The trial still counts as promoted, but never arrives at the next rung."""
 
     def extend(self, trials: int | None) -> None:
         self._budget.extend(trials)
@@ -170,12 +170,12 @@ class AshMachine(Machine):
         """Return the paused trials that can never be promoted, because their rank stays beyond the quota.
 
         The amortised time is O(log n) per result. If trials or rungs are added, or a trial with results is withdrawn,
-        hopeless trials may have a chance again; all trials that are still hopeless are returned again.
+        hopeless trials may have a chance again. All trials that are still hopeless are returned again.
         """
         return self._prospects.sweep(self._budget.most_results)
 
     def expected(self, trials: int) -> list[int] | None:
-        """Return the expected number of trials at each rung, without about sqrt(n) promotions that prove wrong."""
+        """Return the expected number of trials at each rung, without promotions that prove wrong (about sqrt(n))."""
         counts = [trials]
         for rung in range(self.ladder.top):
             counts.append(self.quota_rule(rung).of(counts[-1]))
@@ -183,7 +183,7 @@ class AshMachine(Machine):
 
 
 class _Level:
-    """One rung: ``reachable`` is a heap of the results, among its first ``seen``, that the quota may still reach."""
+    """One rung. ``reachable`` is a heap of the results, among its first ``seen``, that the quota may still reach."""
 
     __slots__ = ("arrivals_above", "beyond", "reachable", "rung", "seen")
 

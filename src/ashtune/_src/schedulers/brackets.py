@@ -1,18 +1,18 @@
 """Synchronous halving, either in one bracket as a sequential baseline, or in several brackets as in Hyperband.
 
 Source: Jamieson and Talwalkar, AISTATS 2016, https://arxiv.org/abs/1502.07943; Algorithm 1 of Li et al., arXiv
-1810.05934: all trials of a rung are trained, then the best ``1/reduction_factor`` of these trials are trained to the
-next rung. With several workers, a rung is a barrier for all its trials. While one bracket waits for the last trials of
-a rung, another bracket opens, as in Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774,
-section 4.2.
+1810.05934. When all trials of a rung are trained, the best ``1/reduction_factor`` of them are trained to the next rung.
+With several workers, a rung is a barrier for all its trials. While one bracket waits for the last trials of a rung,
+another bracket opens, as in Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.2.
 
 Rule 1: a trial's number decides its bracket: the first trials belong to the first bracket, and so on. A trial is
 compared only with trials of the same bracket.
-Rule 2: a free worker trains the promoted trial of the oldest bracket; if no promoted trial waits, a new trial starts.
-Rule 3: a rung closes when all its results have arrived and no more trials can reach it. No more trials can reach a rung
-if the rung below is closed, or the lowest rung if no trials of the bracket may start. When a rung with ``n`` trials
-closes, the best ``floor(n / reduction_factor)`` are promoted. Failed trials count in ``n`` but are never promoted;
-withdrawn trials do not count. If trials are added or withdrawn later, the rung is counted again; promotions stay.
+Rule 2: a free worker trains the promoted trial of the oldest bracket. If no promoted trial waits, a new trial starts.
+Rule 3: a rung closes when all its results have arrived and no more trials can reach it. No more trials can reach the
+lowest rung if no trials of the bracket may start. No more trials can reach any other rung if the rung below is closed.
+When a rung with ``n`` trials closes, the best ``floor(n / reduction_factor)`` trials are promoted. Failed trials count
+in ``n`` but are never promoted. Withdrawn trials do not count. If trials are added or withdrawn later, the rung is
+counted again. Earlier promotions stay.
 """
 
 import math
@@ -70,7 +70,7 @@ class BracketsMachine(Machine):
         self._to_look_at: set[int] = set()  # brackets that may have hopeless trials
 
     def next_job(self) -> Job | None:
-        """Return the job of a promoted trial from the oldest bracket; if no such job waits, a new trial. O(log n)."""
+        """Return the job of a promoted trial from the oldest bracket, or else the job of a new trial. O(log n)."""
         if self._waiting:
             return heappop(self._waiting)[2]
         newborn = self._budget.start()
@@ -86,7 +86,7 @@ class BracketsMachine(Machine):
         return Job(newborn, bracket.entry)
 
     def record(self, result: Result) -> None:
-        """Note a result, in O(1) time; the last result also closes its rung, in O(n log n) time with one loss."""
+        """Record a result, in O(1) time. The last result also closes its rung, in O(n log n) time with one loss."""
         bracket = self._brackets[self.bracket(result.trial)]
         self._newborn -= result.rung == bracket.entry
         rung = bracket.rung(result.rung)
@@ -95,7 +95,7 @@ class BracketsMachine(Machine):
         self._settle(result.job)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Remove a trial from its bracket; a replacement gets the next trial number. O(n log n)."""
+        """Remove a trial from its bracket. A replacing trial gets the next trial number. O(n log n)."""
         self._budget.withdraw(replace=replace)
         bracket = self._brackets[self.bracket(job.trial)]
         self._newborn -= job.rung == bracket.entry
@@ -114,14 +114,14 @@ class BracketsMachine(Machine):
         self._settle(job)
 
     def extend(self, trials: int | None) -> None:
-        """Set the number of trials; the last bracket may then get more trials, or close with its present trials."""
+        """Set the number of trials. The last bracket may then get more trials, or close with its present trials."""
         self._budget.extend(trials)
         if self._brackets:
             self._forget_names(self._brackets[-1])
             self._close(len(self._brackets) - 1)
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Continue with a longer ladder with new rungs at its top; brackets keep their sizes and entry rungs."""
+        """Continue with a longer ladder with new rungs at its top. Brackets keep their sizes and entry rungs."""
         if ladder == self.ladder:
             return
         self.ladder = ladder
@@ -182,7 +182,7 @@ class BracketsMachine(Machine):
         return sizes
 
     def _settle(self, job: Job) -> None:
-        """Note that a job has ended, with or without a result, and close its rung if possible."""
+        """Record that a job has ended, with or without a result, and close its rung if possible."""
         number = self.bracket(job.trial)
         self._brackets[number].rung(job.rung).awaited -= 1
         self._close(number)
@@ -244,7 +244,7 @@ class _OpenBracket:
 
 
 class _BracketRung:
-    """The results of a bracket at a rung; ``awaited`` is the number of jobs to this rung that run or wait."""
+    """The results of a bracket at a rung. ``awaited`` is the number of jobs to this rung that run or wait."""
 
     __slots__ = ("awaited", "is_changed", "left_behind", "promoted", "results")
 

@@ -26,19 +26,19 @@ class FullMachine(Machine):
         self._to_go_on: deque[TrialId] = deque()  # trained to an earlier top rung
 
     def next_job(self) -> Job | None:
-        """Return the job of a trial that ended at an earlier top rung; without such a trial, the job of a new trial."""
+        """Return the job of a trial that ended at an earlier top rung, or else the job of a new trial."""
         if self._to_go_on:
             return Job(self._to_go_on.popleft(), self.ladder.top)
         newborn = self._budget.start()
         return None if newborn is None else Job(newborn, self.ladder.top)
 
     def record(self, result: Result) -> None:
-        """Note a result; a trial that was trained to an earlier top rung will be trained to the present top rung."""
+        """Record a result. A trial that was trained to an earlier top rung will be trained to the present top rung."""
         if not result.is_failure:
             (self._finished if result.rung == self.ladder.top else self._to_go_on).append(result.trial)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Withdraw a trial; with ``replace``, a new trial may start."""
+        """Withdraw a trial. If ``replace``, a new trial may start."""
         self._budget.withdraw(replace=replace)
 
     def pass_over(self, job: Job) -> None:
@@ -60,7 +60,7 @@ class FullMachine(Machine):
         return self.ladder.top
 
     def entering(self, trials: int) -> list[int]:
-        """Return how many of the first ``trials`` trials enter at each rung: all trials enter at the top rung."""
+        """Return how many of the first ``trials`` trials enter at each rung. All trials enter at the top rung."""
         return self.expected(trials)
 
     def expected(self, trials: int) -> list[int]:

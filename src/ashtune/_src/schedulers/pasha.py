@@ -2,19 +2,20 @@
 
 Source: Bohdal, Balles, Wistuba, Ermis, Archambeau, Zappella, *PASHA: Efficient HPO and NAS with Progressive Resource
 Allocation*, ICLR 2023, https://arxiv.org/abs/2207.06940. PASHA begins with two rungs. The open rung is the highest rung
-in use; its trials are ranked by their losses there, and by their losses at the rung below. Two trials whose losses at
-the rung below differ by at most ``epsilon`` count as equal (soft ranking). If the two trials with the same rank in both
-rankings are not equal, the next rung opens.
+in use. Trials of the open rung are ranked twice: by their losses at the open rung, and by their losses at the rung
+below. Two trials whose losses at the rung below differ by at most ``epsilon`` count as equal (soft ranking). If two
+unequal trials have the same rank in the two rankings, the next rung opens.
 
-``epsilon`` estimates the noise of the curves: it is the 90th percentile of the loss differences, at the open rung, of
-all pairs of trials whose order has changed and changed back. If no order has changed back, ``epsilon`` is not changed.
+``epsilon`` estimates the noise of the curves from all pairs of trials whose order has changed and changed back.
+``epsilon`` is the 90th percentile of the loss differences of these pairs at the open rung. If no order has changed
+back, ``epsilon`` is not changed.
 
 Rule 1: the curve of a trial consists of all losses that the trial has reported. If a trial reports only at the rungs,
 its order with other trials cannot change back before there are three rungs. In the paper, trials report every epoch.
-Rule 2: the orders of the trials are compared when a result arrives at the open rung, since otherwise only a withdrawn
-trial can change an order. The noise is estimated from only 256 trials of a rung, as many as in the paper, to limit the
-number of pairs. The percentile is one of the loss differences (nearest rank).
-Rule 3: failures are ignored, as they are never promoted. Trials with equal losses at the open rung may have any order.
+Rule 2: the orders of the trials are compared when a result arrives at the open rung. Without a new result at the open
+rung, only a withdrawn trial can change an order. The noise is estimated from only 256 trials of a rung, as many as in
+the paper, to limit the number of pairs. The percentile is one of the loss differences (nearest rank).
+Rule 3: failures are ignored, because they are never promoted. Trials with equal losses may have any order.
 """
 
 import math
@@ -67,7 +68,7 @@ class Pasha(Scheduler, frozen=True):
 
 
 class PashaMachine(AshMachine):
-    """The machine of ``Pasha``: it promotes trials as ``Ash`` does, but only up to the open rung."""
+    """The machine of ``Pasha``. The machine promotes trials as ``Ash`` does, but only up to the open rung."""
 
     reads_curves = True
 
@@ -82,7 +83,7 @@ class PashaMachine(AshMachine):
         self._why = "no order of trials has changed yet"
 
     def record(self, result: Result) -> None:
-        """Note a result, in O(log n) time, or in O(m log m) time at the open rung, which has ``m`` trials."""
+        """Record a result, in O(log n) time, or in O(m log m) time at the open rung, which has ``m`` trials."""
         super().record(result)
         trial, rung, loss = result.trial, result.rung, result.losses[0]
         reports = [*result.curve, (self.ladder.rungs[rung], loss)]
@@ -94,7 +95,7 @@ class PashaMachine(AshMachine):
             self._look_at_the_orders(trial)
 
     def _promoted(self, rung: Ranking) -> TrialId | None:
-        """Promote and return the next trial of a rung; return None if the next rung is not open."""
+        """Promote and return the next trial of a rung. Return None if the next rung is not open."""
         is_closed_above = self._open < self.ladder.top and rung is self._rungs[self._open]
         return None if is_closed_above else rung.promote()
 
@@ -106,7 +107,7 @@ class PashaMachine(AshMachine):
         self._differences = None
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Continue with a longer ladder; its new rungs open by the same rule as the old rungs."""
+        """Continue with a longer ladder. The new rungs open by the same rule as the old rungs."""
         super().lengthen(ladder)
         self._losses_at += [{} for _ in range(len(ladder.rungs) - len(self._losses_at))]
         self._open = max(self._open, min(1, ladder.top))

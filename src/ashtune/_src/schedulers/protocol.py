@@ -45,19 +45,19 @@ class Machine(Protocol):
     """Whether the machine uses reports between rungs. If not, ``Result.curve`` is empty."""
 
     def next_job(self) -> Job | None:
-        """Return the job for a free worker; None if there is no job now."""
+        """Return the job for a free worker, or None if there is no job now."""
 
     def record(self, result: Result) -> None:
-        """Note the result of a job. All results of a study have the same number of losses."""
+        """Record the result of a job. All results of a study have the same number of losses."""
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Remove the trial of a job from every rung; with ``replace``, a new trial may start."""
+        """Remove the trial of a job from every rung. If ``replace``, a new trial may start."""
 
     def pass_over(self, job: Job) -> None:
-        """Note that a promoted trial is not trained further, as the user has ended it; the trial's results stay."""
+        """Record that the user has ended a promoted trial, which is not trained further. The trial's results stay."""
 
     def extend(self, trials: int | None) -> None:
-        """Set the number of trials that may be started (None for no limit).
+        """Set the number of trials that may be started. If the number is None, there is no limit.
 
         Raises:
             SettingsError: If it is too late to change the number, which then stays the same.
@@ -70,7 +70,7 @@ class Machine(Protocol):
         """
 
     def hopeless(self) -> list[TrialId]:
-        """Return the trials that can never be trained further, each trial once; by default no trials.
+        """Return the trials that can never be trained further, each trial once. By default, return no trials.
 
         If the number of trials changes, rungs are added, or a trial with results is withdrawn, a returned trial may get
         a job again. A trial that becomes hopeless again is returned again.
@@ -78,38 +78,38 @@ class Machine(Protocol):
         return []
 
     def replaces(self, job: Job) -> bool:
-        """Return whether a new trial may start if the trial of this running job is withdrawn; True by default."""
+        """Return whether a new trial may start if the trial of this running job is withdrawn: by default, True."""
         return True
 
     def entry(self, trial: TrialId) -> int:
-        """Return the rung at which a trial enters, even before the trial starts; by default the lowest rung."""
+        """Return the rung at which a trial enters, even before the trial starts. The default is the lowest rung."""
         return 0
 
     def bracket(self, trial: TrialId) -> int:
-        """Return the number of a trial's bracket, by default 0; trials are compared only within their bracket."""
+        """Return the number of a trial's bracket, by default 0. Trials are compared only within their bracket."""
         return 0
 
     def entering(self, trials: int) -> list[int]:
-        """Return how many of the first ``trials`` trials enter at each rung; by default all at the lowest rung."""
+        """Return how many of the first ``trials`` trials enter at each rung: by default, all at the lowest rung."""
         return [trials] + [0] * self.ladder.top
 
     def expected(self, trials: int) -> list[int] | None:
-        """Return how many of ``trials`` trials will be trained to each rung if no trial fails; None if not known."""
+        """Return how many of ``trials`` trials will be trained to each rung if no trial fails, or None if not known."""
         return None
 
     def quota_rule(self, rung: int) -> QuotaRule:
-        """Return the rule for the quota of a rung; by default, the quota is the fraction that the ladder keeps."""
+        """Return the rule for the quota of a rung. By default, the quota is the fraction that the ladder keeps."""
         return QuotaRule(self.ladder.kept[rung])
 
     def promotes_at_once(self, rung: int) -> bool:
-        """Return whether a trial is promoted as soon as it is within the ASHA paper's quota; False by default.
+        """Return whether a trial is promoted as soon as it is within the ASHA paper's quota. By default, return False.
 
         If the answer for a rung is True, the audit tells how many of its promotions prove wrong on average.
         """
         return False
 
     def notes(self) -> str:
-        """Return one line for the display and the report that explains present decisions; empty by default."""
+        """Return one line that explains present decisions to the user. By default, the line is empty."""
         return ""
 
 
@@ -150,7 +150,7 @@ class Scheduler(Part, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, **dict.fromkeys(Scheduler.__struct_fields__))
 
     def where_rungs_are_chosen(self) -> "Scheduler":
-        """Return the scheduler that is used if the user names no lowest rung; by default this scheduler itself."""
+        """Return the scheduler that is used if the user names no lowest rung: by default, this scheduler."""
         return self
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> Machine:
@@ -168,7 +168,7 @@ class Scheduler(Part, frozen=True, kw_only=True):
 
 
 class Budget:
-    """Numbers new trials 0, 1, 2 ... and allows ``limit`` trials, not counting replaced trials; None for no limit."""
+    """Numbers new trials 0, 1, 2 ... and allows ``limit`` trials (None: no limit). Replaced trials do not count."""
 
     __slots__ = ("_end", "_not_replaced", "_replaced", "limit", "started")
 
@@ -197,7 +197,7 @@ class Budget:
         return TrialId(number)
 
     def withdraw(self, *, replace: bool) -> None:
-        """Note that a started trial was withdrawn; with ``replace``, another trial may start instead."""
+        """Record that a started trial was withdrawn. If ``replace``, another trial may replace this trial."""
         if replace:
             self._replaced += 1
             self._end += 1
@@ -205,6 +205,6 @@ class Budget:
             self._not_replaced += 1
 
     def extend(self, limit: int | None) -> None:
-        """Set a new limit; a limit below the number of started trials only prevents new trials."""
+        """Set a new limit. A limit below the number of started trials only prevents new trials."""
         self.limit = limit
         self._end = math.inf if limit is None else limit + self._replaced

@@ -38,7 +38,7 @@ class QuotaRule:
     """Computes a rung's quota from its number of results ``n``.
 
     With ``N = n + ahead`` and the reduction factor ``f = 1 / kept``, the quota is the largest whole number that is at
-    most ``N / f`` and at most ``f (N / f^2)^exponent``. If the exponent is 1, the two bounds of the quota are equal; if
+    most ``N / f`` and at most ``f (N / f^2)^exponent``. If the exponent is 1, the two bounds of the quota are equal. If
     the exponent is smaller, the second bound is lower above ``N = f^2``.
 
     Args:
@@ -169,7 +169,7 @@ class OneLoss:
             heappush(self.candidates, entry)
 
     def promote(self) -> TrialId | None:
-        """Promote and return the best unpromoted trial within the quota; None if there is no such trial."""
+        """Promote and return the best unpromoted trial within the quota, or None if there is no such trial."""
         while self.candidates:
             entry = heappop(self.candidates)
             trial: TrialId = entry[1]
@@ -191,7 +191,7 @@ class OneLoss:
 
 
 class ManyLosses:
-    """The ranking of a rung by several losses, with the methods of :class:`OneLoss`; entries are (key, trial)."""
+    """The ranking of a rung by several losses, with the methods of :class:`OneLoss`. Entries are (key, trial)."""
 
     def __init__(self, rule: QuotaRule) -> None:
         self.rule = rule
@@ -214,7 +214,7 @@ class ManyLosses:
         self._best = None
 
     def promote(self) -> TrialId | None:
-        """Promote and return the best unpromoted trial within the quota; None if there is no such trial."""
+        """Promote and return the best unpromoted trial within the quota, or None if there is no such trial."""
         self._rank()
         for trial in self._in_order:
             if trial not in self.promoted:

@@ -29,7 +29,7 @@ SCHEDULERS: Registry[Scheduler] = Registry(
 
 
 class SchedulerView(msgspec.Struct, frozen=True):
-    """The name, rule and machine of a scheduler; if there is no machine, ``missing`` says why in one line."""
+    """The name, rule and machine of a scheduler. If there is no machine, ``missing`` says why in one line."""
 
     name: str
     rule: Rule = Rule.UNKNOWN
@@ -37,26 +37,26 @@ class SchedulerView(msgspec.Struct, frozen=True):
     missing: str = ""
 
     def quota_rule(self, ladder: Ladder, rung: int) -> QuotaRule:
-        """Return the rule for the quota of a rung; without a machine, the quota is the ladder's fixed fraction."""
+        """Return the rule for the quota of a rung. If there is no machine, the quota is the ladder's fixed fraction."""
         return QuotaRule(ladder.kept[rung]) if self.machine is None else self.machine.quota_rule(rung)
 
     def promotes_at_once(self, rung: int) -> bool:
-        """Return whether a rung promotes a trial as soon as it is within the quota; False without a machine."""
+        """Return whether a rung promotes a trial as soon as it is within the quota, or False without a machine."""
         return self.machine is not None and self.machine.promotes_at_once(rung)
 
     def entry(self, trial: TrialId) -> int:
-        """Return the rung at which a trial enters; without a machine, return the lowest rung."""
+        """Return the rung at which a trial enters. If there is no machine, return the lowest rung."""
         return 0 if self.machine is None else self.machine.entry(trial)
 
     def bracket(self, trial: TrialId) -> int:
         return 0 if self.machine is None else self.machine.bracket(trial)
 
     def expected(self, trials: int) -> Sequence[int] | None:
-        """Return how many of ``trials`` trials will be trained to each rung if no trial fails; None if not known."""
+        """Return how many of ``trials`` trials will be trained to each rung if no trial fails, or None if not known."""
         return None if self.machine is None else self.machine.expected(trials)
 
     def entering(self, trials: int) -> Sequence[int] | None:
-        """Return how many of the first ``trials`` trials enter at each rung; None without a machine."""
+        """Return how many of the first ``trials`` trials enter at each rung. If there is no machine, return None."""
         return None if self.machine is None else self.machine.entering(trials)
 
 

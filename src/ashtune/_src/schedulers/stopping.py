@@ -3,8 +3,8 @@
 Source: Li et al. (arXiv 1810.05934) describe the stopping form as an alternative to pausing, and most libraries call it
 "ASHA". A trial that reaches its rung is either promoted at once or stopped for good.
 
-Rule 1: if a rung has ``n`` results including the new result of a trial, this trial is promoted if its result is among
-the best ``floor(n / reduction_factor)``; ``ranking.py`` ranks the results.
+Rule 1: let a rung have ``n`` results, including the new result of a trial. This trial is promoted if the new result is
+among the best ``floor(n / reduction_factor)`` results, as ranked by ``ranking.py``.
 Rule 2: while the quota ``floor(n / reduction_factor)`` is 0, every trial is promoted unless it has failed.
 """
 
@@ -41,14 +41,14 @@ class StoppingMachine(Machine):
         self._budget = Budget(trials)
 
     def next_job(self) -> Job | None:
-        """Return the job of a promoted trial; if no promoted trial waits, the job of a new trial. O(1)."""
+        """Return the job of a promoted trial. If no promoted trial waits, return the job of a new trial. O(1)."""
         if self._going_on:
             return self._going_on.popleft()
         newborn = self._budget.start()
         return None if newborn is None else Job(newborn, 0)
 
     def record(self, result: Result) -> None:
-        """Note a result, and promote or stop its trial at once, in O(log n) time with one loss."""
+        """Record a result, and promote or stop its trial at once, in O(log n) time with one loss."""
         if len(result.losses) != self._losses:  # the first result of a study
             self._losses = len(result.losses)
             self._rungs = [ranking_by(self._losses)(QuotaRule(kept)) for kept in self.ladder.kept]
@@ -64,7 +64,7 @@ class StoppingMachine(Machine):
             self._stopped.append(result.trial)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Remove a trial from the rungs that it reached; with ``replace``, a new trial may start."""
+        """Remove a trial from the rungs that it reached. If ``replace``, a new trial may start."""
         for rung in self._rungs[: job.rung]:
             rung.remove(job.trial)
         self._budget.withdraw(replace=replace)

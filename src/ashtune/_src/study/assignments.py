@@ -27,7 +27,7 @@ class Deaths:
         self._of: dict[TrialId, int] = {}
 
     def is_failure(self, event: WorkerLost) -> bool:
-        """Record a lost worker; return whether its trial fails. If it does not, its job is given out again."""
+        """Record a lost worker, and return whether its trial fails. A trial that does not fail is trained again."""
         if event.trial is None:
             return False
         deaths = self._of[event.trial] = self._of.get(event.trial, 0) + 1
@@ -113,7 +113,7 @@ class Assignments:
         return [*running, *self._given_back, *self._waiting.values()]
 
     def has_room(self, holding: Holding | None = None) -> bool:
-        """Whether any worker can take a job, now or after the worker of ``holding`` has released its trial."""
+        """Whether any worker can take a job. A worker that holds the trial ``holding`` can release the trial first."""
         if self._idle or self._spare:
             return True
         if holding is None:
@@ -127,7 +127,7 @@ class Assignments:
         self._idle[worker] = None
 
     def offer(self, worker: WorkerId, places: int) -> None:
-        """Set the number of jobs that a worker takes at the same time, including its present jobs."""
+        """Set the number of jobs that a worker takes at the same time, including the worker's present jobs."""
         offer = self._offers.get(worker)
         if offer is None:  # until now, the worker had at most one job
             offer = self._offers[worker] = Offer(places, jobs=0 if worker in self._idle else 1)
@@ -143,7 +143,7 @@ class Assignments:
             self._idle[worker] = None
 
     def take(self, job: Job, preferred: WorkerId | None) -> WorkerId:
-        """Give a job to the preferred worker if it is idle, else to the longest idle worker; return the worker."""
+        """Give a job to the preferred worker if it is idle, or else to the longest idle worker. Return the worker."""
         if preferred is not None and preferred in self._idle:
             worker = preferred
         else:
@@ -161,7 +161,7 @@ class Assignments:
         self.running[job.trial] = Assigned(worker, job.rung)
 
     def _place(self, worker: WorkerId, offer: Offer) -> None:
-        """Record a worker as idle, as busy with a free place, or as full, according to its offer."""
+        """Record whether a worker is idle, has a free place, or is full."""
         self._spare.pop(worker, None)
         if not offer.jobs:
             if worker not in self._idle:
@@ -172,7 +172,7 @@ class Assignments:
             self._spare[worker] = None
 
     def next_returned_job(self) -> Job | None:
-        """Remove and return the oldest job that must be given out again; None if no job must be given out again."""
+        """Remove and return the oldest job to give out again. Return None if no job is to be given out again."""
         return self._given_back.popleft() if self._given_back else None
 
     def returned_job_of(self, trials: Container[TrialId]) -> Job | None:
@@ -192,13 +192,13 @@ class Assignments:
         self._waiting[job.trial] = job
 
     def release(self, trial: TrialId) -> Holding | None:
-        """Record that a trial is saved or its worker is lost; a job that waited for the trial can be given out."""
+        """Record that a trial is saved or its worker is lost. A job that waited for the trial can now be given out."""
         if (job := self._waiting.pop(trial, None)) is not None:
             self._given_back.append(job)
         return self.releasing.pop(trial, None)
 
     def lose(self, event: WorkerLost) -> Job | None:
-        """Remove a lost worker. Return the failed trial's job, if a trial fails; other jobs are given out again."""
+        """Remove a lost worker. If a trial fails, return its job. The worker's other jobs are given out again."""
         worker = event.worker
         self._leave(worker)
         for trial in [t for t, holding in self.releasing.items() if holding.worker == worker]:
@@ -214,7 +214,7 @@ class Assignments:
         return failed
 
     def dismiss_all(self) -> None:
-        """Forget all workers of an earlier driver; their jobs are given out again."""
+        """Forget all workers of an earlier driver, and give out their jobs again."""
         self._given_back += [Job(trial, assigned.rung) for trial, assigned in self.running.items()]
         self.running.clear()
         for trial in list(self.releasing):

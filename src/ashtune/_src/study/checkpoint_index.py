@@ -3,7 +3,7 @@
 Rule 1: the best trials of each rung keep their checkpoints, since each of these trials may become the best trial. With
 one objective, the best trial of each rung and all trials to be confirmed keep their checkpoints. With several
 objectives, each rung's Pareto front keeps its checkpoints, since any new result may change the preferred trial.
-Rule 2: if a best trial is withdrawn, the next best trial replaces it, but may have no checkpoint any more.
+Rule 2: if a best trial is withdrawn, the next best trial replaces it. The next best trial may have no checkpoint.
 """
 
 import math
@@ -54,14 +54,14 @@ class CheckpointIndex:
         return trial in self._saved
 
     def use(self, trial: TrialId) -> Saved | None:
-        """Return a trial's checkpoint, if any, which a job will read; keep it until the trial's next checkpoint."""
+        """Return the checkpoint that a job will read. The checkpoint stays until the trial's next checkpoint."""
         saved = self._saved.get(trial)
         if saved is not None:
             self._in_use.add(trial)
         return saved
 
     def put(self, trial: TrialId, *, worker: WorkerId, resource: int, size: int, rung: int, loss: float) -> list[Order]:
-        """Record a checkpoint; return the orders to delete the trial's older checkpoint and those above the limit."""
+        """Record a checkpoint. Return orders to delete the trial's older checkpoint and checkpoints above the limit."""
         orders: list[Order] = []
         if (older := self._forget(trial)) is not None and older.resource != resource:
             orders.append(Discard(trial, older.resource))
@@ -95,17 +95,17 @@ class CheckpointIndex:
         return orders
 
     def end_use(self, trial: TrialId) -> None:
-        """Record that no job will resume from a trial's checkpoint, which is now deleted before other checkpoints."""
+        """Record that no job will resume from a trial's checkpoint. The size limit deletes this checkpoint first."""
         if trial in self._in_use:
             self._in_use.discard(trial)
             heappush(self._least_promising, (0, -math.inf, self._saved[trial].serial, trial))
 
     def keep(self, trial: TrialId, *, worker: WorkerId, resource: int, size: int) -> list[Order]:
-        """Record the checkpoint of an interrupted job, which is deleted after all other checkpoints."""
+        """Record the checkpoint of an interrupted job. The size limit deletes this checkpoint last."""
         return self.put(trial, worker=worker, resource=resource, size=size, rung=1 << 30, loss=-math.inf)
 
     def remove(self, trial: TrialId) -> list[Order]:
-        """Forget a trial's checkpoint; return the order to delete it, or an empty list without a checkpoint."""
+        """Forget a trial's checkpoint, and return the order to delete it. If there is no checkpoint, return []."""
         saved = self._forget(trial)
         return [] if saved is None else [Discard(trial, saved.resource)]
 
@@ -127,7 +127,7 @@ _OF_ONE_LOSS = 2
 
 
 class RungBests:
-    """The best trials of each rung. A result is a key (violation, loss, ...) and a trial; failures are not recorded."""
+    """The best trials of each rung. A result is a key (violation, loss, ...) and a trial. Failures are not recorded."""
 
     def __init__(self) -> None:
         self._rungs: list[list[_Entry]] = []
@@ -139,7 +139,7 @@ class RungBests:
 
     @property
     def highest(self) -> tuple[int, list[TrialId]]:
-        """The highest rung with a result, and its best trials in order; -1 and an empty list without any result."""
+        """The highest rung with a result, and the rung's best trials in order, or (-1, []) without any result."""
         for rung in reversed(range(len(self._rungs))):
             if self._rungs[rung]:
                 return rung, [trial for _, trial in self._rungs[rung]]
@@ -155,9 +155,9 @@ class RungBests:
         self._choose()
 
     def arrive(self, trial: TrialId, rung: int, key: Key) -> list[TrialId]:
-        """Record a result; return the trials that are no longer among the best of any rung.
+        """Record a result. Return the trials that are no longer among the best of any rung.
 
-        O(1) for most results with one loss; O(m f) with ``m`` losses and a front of ``f`` trials.
+        The time is O(1) for most results with one loss, and O(m f) for ``m`` losses and a front of ``f`` trials.
         """
         while len(self._rungs) <= rung:
             self._rungs.append([])
@@ -182,7 +182,7 @@ class RungBests:
         self._choose()
 
     def _choose(self) -> list[TrialId]:
-        """Update the set of best trials; return the trials that are no longer among the best."""
+        """Update the set of best trials. Return the trials that are no longer among the best."""
         before, self._trials = self._trials, set()
         highest, _ = self.highest
         for rung, best in enumerate(self._rungs):
@@ -194,7 +194,7 @@ class RungBests:
 
 
 def _with(front: list[_Entry], entry: _Entry) -> list[_Entry]:
-    """Return a front with an added result; ``front`` itself if a result of the front is better or equal."""
+    """Return the Pareto front of ``front`` and a new result. If the front does not change, return ``front`` itself."""
     key = entry[0]
     if front and key[0] != front[0][0][0]:
         return [entry] if key[0] < front[0][0][0] else front

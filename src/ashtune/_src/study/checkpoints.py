@@ -1,10 +1,10 @@
 """Reads and writes checkpoints, which have the paths ``checkpoints/<trial>.<resource>``.
 
-A checkpoint is a file (a pickle from :meth:`CheckpointWriter.save` and a check value), or a folder if the user saves
-files. A trial's older checkpoint stays until the newer checkpoint is in the journal. After a kill at any moment, the
-checkpoint that the journal names therefore exists.
+If the user saves an object, a checkpoint is a file with a pickle and a check value. If the user saves files, a
+checkpoint is a folder. A trial's older checkpoint stays until the newer checkpoint is in the journal. Therefore, the
+checkpoint that the journal names exists even if a process is killed.
 
-Rule 1: a checkpoint with a wrong size or check value is not used: its trial begins again.
+Rule 1: if a checkpoint has a wrong size or check value, the trial of the checkpoint begins again.
 Rule 2: only files and folders whose names have ashtune's own form are deleted, and no link is followed. If
 ``checkpoints`` itself is a link to another folder, the study has its own subfolder in the other folder.
 Rule 3: no trial fails because of an error of the disk.
@@ -62,7 +62,7 @@ class Checkpoints:
         delete(self.disk, self.of(trial, resource))
 
     def settle(self, trial: TrialId, resource: int) -> None:
-        """Make a trial's checkpoint at a resource survive a power loss, if it exists."""
+        """If a trial has a checkpoint at a resource, make this checkpoint survive a power loss."""
         path = self.of(trial, resource)
         with suppress(OSError):
             if self.disk.status(path).is_file:  # folders are synced when they are committed
@@ -70,14 +70,14 @@ class Checkpoints:
                 self.disk.sync_folder(self.folder)
 
     def has_unwanted(self, wanted: dict[TrialId, int]) -> bool:
-        """Return whether :meth:`sweep` would delete a checkpoint; False if the folder is unreadable. O(checkpoints)."""
+        """Return whether ``sweep`` would delete a checkpoint, or False if the folder is unreadable. O(checkpoints)."""
         keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
         with suppress(OSError):
             return any(OURS.fullmatch(name) and name not in keep for name in self.disk.names(self.folder))
         return False
 
     def sweep(self, wanted: dict[TrialId, int]) -> None:
-        """Delete all checkpoints that a killed driver left, except those in ``wanted`` (trial -> resource)."""
+        """Delete all checkpoints that a killed driver left, except the checkpoints in ``wanted``."""
         keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
         try:
             if self.disk.status(self.folder).is_link:
@@ -160,16 +160,16 @@ class CheckpointWriter:
 
     @property
     def has_begun(self) -> bool:
-        """Whether an object was saved since the last commit, or could not be saved."""
+        """Whether the saving of an object has begun since the last commit."""
         return self._has_begun
 
     @property
     def problem(self) -> str:
-        """The error in reading or saving the checkpoint, as text; empty without an error."""
+        """The error in reading or saving the checkpoint as text, or an empty text if there was no error."""
         return "; ".join(filter(None, (self._not_read, self._not_saved)))
 
     def restore(self, unpickle: Callable[[Any], Any] = pickle.load) -> Any:
-        """Return the object in the earlier checkpoint; None if the checkpoint has no object.
+        """Return the object in the earlier checkpoint, or None if the checkpoint has no object.
 
         Raises:
             CheckpointUnread: If the checkpoint existed when this job began, and cannot be read now.
@@ -192,7 +192,7 @@ class CheckpointWriter:
         return CheckpointUnread(f"{self._earlier}: {error.strerror}")
 
     def forget_earlier(self) -> bool:
-        """Ignore the earlier checkpoint from now on; return True if :meth:`directory` has not copied its files."""
+        """Ignore the earlier checkpoint from now on. Return False if the checkpoint's files were already copied."""
         self._earlier = ""
         return self._at_opening is None
 
@@ -360,7 +360,7 @@ class Checked:
 
 
 def read_saved(file: "io.BufferedReader[Any]", size: int, unpickle: Callable[[Any], Any]) -> Any:
-    """Return the object saved in a file of ``size`` bytes. Unpickling executes code from the file.
+    """Return the object that a file of ``size`` bytes contains. Unpickling executes code from the file.
 
     Raises:
         StudyError: If the file is in PyTorch's format, and cannot be read as state dicts.
@@ -371,7 +371,7 @@ def read_saved(file: "io.BufferedReader[Any]", size: int, unpickle: Callable[[An
 
 
 def flaw_of(disk: Disk, path: str, size: int | None) -> str:
-    """Return the flaw of a checkpoint as text, "" without a flaw. The size is checked unless ``size`` is None."""
+    """Return the flaw of a checkpoint as text, or "" if it has no flaw. The size is checked unless ``size`` is None."""
     try:
         status = disk.status(path)
         pickled = path
@@ -399,7 +399,6 @@ def flaw_of(disk: Disk, path: str, size: int | None) -> str:
 
 
 def _is_whole(disk: Disk, path: str) -> bool:
-    """Return whether the check value after a pickle is correct."""
     file = disk.open(path, os.O_RDONLY)
     try:
         left = disk.size(file) - END.size

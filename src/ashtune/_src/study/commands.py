@@ -1,15 +1,15 @@
-"""Commands to a study's driver, which another process of the same user on the same machine sends as files.
+"""Commands to a study's driver. Another process of the same user on the same machine sends commands as files.
 
 The folder ``control`` in the study's directory contains one file per command, and the driver's answers. The driver
 writes an event to the journal for each command that has an effect.
 
 Rule 1: a driver reads the folder ``control`` only if the user started the driver with ``control``. At its start, the
 driver empties this folder, so that commands in a copied study are never executed.
-Rule 2: only the driver's user can access the folder ``control``, which is not a link. The driver opens this folder
-once, and ignores a folder that replaces it later.
+Rule 2: the folder ``control`` is no link, and only the driver's user can access this folder. The driver opens this
+folder once, and ignores a folder that replaces it later.
 Rule 3: the file of a command is written under another name, and renamed when the file is complete. The driver deletes a
 command's file before it executes the command. A sender deletes a command's file to withdraw the command. A command is
-executed only if the driver deletes its file before the sender.
+executed only if the driver deletes the command's file before the sender does.
 """
 
 import errno
@@ -69,7 +69,7 @@ class ChangeWorkers(_Command, frozen=True, tag="workers"):
 
 
 class EnqueueConfiguration(_Command, frozen=True, tag="enqueue"):
-    """A command to give the next new trial the configuration ``configuration``."""
+    """A command to train the configuration ``configuration`` in the next new trial."""
 
     configuration: dict[str, Any]
 
@@ -92,7 +92,7 @@ def read_command(data: bytes) -> Command:
 
 
 class CommandFolder:
-    """The driver's access to the folder of commands, which the constructor makes or empties.
+    """The driver's access to the folder of commands. The constructor makes this folder, or empties an existing folder.
 
     Raises:
         StudyError: If the folder cannot be made, is not a folder, or is accessible to other users.
@@ -112,7 +112,7 @@ class CommandFolder:
                     self.answer(found[1], _EARLIER)
 
     def take(self) -> Iterator[tuple[str, Command | StudyError]]:
-        """Yield each new command with its name, oldest first; yield an error in place of an unreadable command."""
+        """Yield each new command with its name, the oldest first. If a command is unreadable, yield an error."""
         names: list[str] = []
         with suppress(OSError):  # the file system does not respond for a moment
             names = DISK.names(self._folder)
@@ -121,7 +121,7 @@ class CommandFolder:
                 yield found[1], command
 
     def answer(self, name: str, error: str = "") -> None:
-        """Answer a command: ``error`` says why the command was refused; empty if it was accepted."""
+        """Answer a command. If the command was refused, ``error`` says why; if not, ``error`` is empty."""
         with suppress(OSError):  # the sender gets no answer; the study continues
             _write(self._folder, name + _ANSWER, msgspec.json.encode(_Answer(error)))
 
@@ -148,7 +148,7 @@ class CommandFolder:
         self.close()
 
     def _read_and_delete(self, file: str) -> Command | StudyError | None:
-        """Return the command in a file, or an error if the file is unreadable; None if the sender deleted the file."""
+        """Return the command in a file, or an error if it is unreadable. Return None if the sender deleted the file."""
         try:
             command: Command | StudyError = read_command(_read(self._folder, file))
         except StudyError as error:
@@ -196,7 +196,7 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
 
 
 def _wait_for(folder: int, name: str, seconds: float) -> _Answer | None:
-    """Wait for the answer to a command, and return the answer; None if no answer comes within ``seconds``."""
+    """Wait for the answer to a command, and return the answer. Return None if no answer comes within ``seconds``."""
     until = time.monotonic() + seconds
     while True:
         with suppress(OSError, msgspec.MsgspecError):  # no answer yet, or an incomplete one
@@ -207,7 +207,7 @@ def _wait_for(folder: int, name: str, seconds: float) -> _Answer | None:
 
 
 def _open_folder(path: Path) -> int:
-    """Open the folder of commands, if it is accessible to this user only."""
+    """Open the folder of commands. Raise StudyError if other users can access this folder."""
     try:
         folder = DISK.open(str(path), os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
@@ -225,7 +225,7 @@ def _open_folder(path: Path) -> int:
 
 
 def _read(folder: int, name: str) -> bytes:
-    """Return the content of a file, or only the beginning of a file that is too large."""
+    """Return the content of a file, or the beginning of the content if the file is too large."""
     file = DISK.open(name, os.O_RDONLY, at=folder)
     try:
         return DISK.read(file, MOST_BYTES + 1)

@@ -77,7 +77,7 @@ class Configurations:
     def put(
         self, trial: TrialId, configuration: dict[str, Any], confirms: TrialId | None = None, origin: str = ""
     ) -> None:
-        """Record the configuration of a started trial; ``confirms`` is the trial that this trial confirms, if any."""
+        """Record the configuration of a started trial, which may confirm the trial ``confirms``."""
         self._encoded[trial] = self._encoder.encode(configuration)
         if confirms is not None:
             self._numbering.confirms(trial)
@@ -89,7 +89,7 @@ class Configurations:
             self.proposals.tried(configuration)
 
     def check_enqueued(self, configuration: dict[str, Any]) -> dict[str, Any]:
-        """Check a configuration to enqueue, and return it in plain values. O(trials) if the search is finite.
+        """Return a checked configuration in plain values. The time is O(trials) if the search is finite.
 
         Raises:
             SpaceError: If it is not in the space.
@@ -143,7 +143,7 @@ class Configurations:
         return self._encoded[trial]
 
     def view(self, trial: TrialId) -> Mapping[str, Any]:
-        """Return the configuration of a started trial; it is decoded only if it is used."""
+        """Return the configuration of a started trial. The configuration is decoded at its first use."""
         return EncodedConfiguration(self._encoded[trial])
 
     def __getitem__(self, trial: TrialId) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """The controller of a study: it receives events, and returns verdicts and orders.
 
-The controller uses no clock, no random number, no file and no configuration, so a replay of the journal through
-:meth:`Controller.handle` gives the same orders again. To resume a study, a driver replays the journal.
+The controller uses no clock, no random number, no file and no configuration. Therefore :meth:`Controller.handle` gives
+the same orders in each replay of the journal. To resume a study, a driver replays the journal.
 
 Rule 1: a result counts as soon as a worker reports it, even if the trial's checkpoint is not saved yet.
-Rule 2: a trial that its training function ended early counts in its rung like any other trial. A trial that ended early
-may use a place in the rung's quota, but is not trained again.
-Rule 3: a limit that the user set ends only the search; confirming trials follow after the search (``core/confirm.py``).
-Any other reason to stop also stops the confirming trials.
+Rule 2: if a training function ends a trial early, the trial counts in its rung like any other trial. A trial that ended
+early may use a place in the rung's quota, but is not trained again.
+Rule 3: a limit that the user set ends only the search. The confirming trials follow after the search
+(``core/confirm.py``). Any other reason to stop also stops the confirming trials.
 Rule 4: in a paused study no job begins, and the study stays open. Interrupted jobs are given out again after the pause.
 If a trial reaches its rung before the pause request arrives, the trial is released. A new session ends a pause.
 Rule 5: the best trials of each rung keep their checkpoints until other trials are better (``checkpoint_index.py``).
@@ -119,12 +119,11 @@ class Controller:
 
     @property
     def is_searching(self) -> bool:
-        """Whether the search may still give out jobs; False after the end of the search."""
+        """Whether the search may still give out jobs."""
         return not (self.stopping or self._is_searched)
 
     @property
     def _has_to_confirm(self) -> bool:
-        """Whether a confirming trial runs or will run."""
         confirmations, assignments = self._confirmations, self._assignments
         return (
             confirmations.next is not None
@@ -240,7 +239,7 @@ class Controller:
         return orders
 
     def _arrive(self, event: JobFinished, losses: Losses, violation: float | None) -> list[Followed]:
-        """Record the result of a trial of the search; discard checkpoints of trials that are no longer the best."""
+        """Record the result of a trial of the search. Discard the checkpoints of trials that are no longer the best."""
         trial, rung, resource = event.trial, event.rung, event.resource
         curve: tuple[tuple[int, float], ...] = ()
         if self._scheduler.reads_curves:  # only of the first objective
@@ -291,7 +290,7 @@ class Controller:
         return orders + self._free_the_hopeless()
 
     def _free_the_hopeless(self) -> list[Followed]:
-        """Discard the checkpoints (also unfinished checkpoints) of trials that cannot be promoted any more."""
+        """Discard finished and unfinished checkpoints of trials that cannot be promoted any more."""
         orders: list[Followed] = []
         for place in self._scheduler.hopeless():
             orders += self._discard(self._confirmations.numbering.trial(place))
@@ -338,7 +337,7 @@ class Controller:
                 self._give_up(f"all of the session's first {self._failures_at_first:,} trials failed")
 
     def _withdraw(self, job: Job) -> list[Followed]:
-        """Remove a trial from the scheduler; another trial may replace the removed trial."""
+        """Remove a trial from the scheduler. Another trial may replace the removed trial."""
         removed: list[Followed] = [*self.checkpoints.remove(job.trial)]
         if job.trial in self._confirmations.of:
             return removed
@@ -383,7 +382,7 @@ class Controller:
         self._stop_at_limits()
 
     def _allow(self, trials: int | None) -> None:
-        """Set the total number of trials that the scheduler may start; None for one trial per configuration."""
+        """Set how many trials the scheduler may start. If ``trials`` is None, each configuration gets one trial."""
         most = self._configurations - self._replaced  # replacements are not among the allowed trials
         # With fewer trials than before, free configurations can replace trials that were withdrawn without replacement.
         allowed = most if trials is None else min(trials + self._not_replaced, most)
@@ -413,7 +412,7 @@ class Controller:
             self._stop_at(f"total_resource={self._resource_allowed} used", ends_search=True)
 
     def _stop_at(self, reason: str, *, ends_search: bool = False) -> None:
-        """Stop the study, unless it is stopping already. A stop of the study replaces a stop of only the search."""
+        """Stop the study, unless it is stopping already. A study that only ends its search can still be stopped."""
         if not self.stopping or (self._ends_search_only and not ends_search and not self.is_over):
             self.stopping, self._ends_search_only = reason, ends_search
 
@@ -438,10 +437,10 @@ class Controller:
         return assigned
 
     def _employ_the_idle(self, holding: Holding | None) -> list[Followed]:
-        """Give jobs to free workers: each job to the worker that saved its trial, or to the longest idle worker.
+        """Give jobs to free workers. A job goes to the worker that saved its trial, or else to the longest idle worker.
 
-        ``holding`` is the trial of a worker that has just reported a result. The worker continues its trial if the
-        trial is promoted, and takes another trial only if no other worker is free.
+        ``holding`` is the trial of a worker that has just reported a result. This worker continues its trial if the
+        trial is promoted. A worker with a trial takes another trial only if no other worker is free.
         """
         orders: list[Followed] = []
         assignments = self._assignments
@@ -466,7 +465,7 @@ class Controller:
         return orders
 
     def _next_of_the_search(self, followed: list[Followed]) -> Job | None:
-        """Return a job to give out again, or the scheduler's next job; append the trial's promotion to ``followed``."""
+        """Return a job to give out again, or the scheduler's next job. Append the trial's promotion to ``followed``."""
         if (job := self._assignments.next_returned_job()) is not None:
             return job
         while (job := self._scheduler.next_job()) is not None:
@@ -481,7 +480,7 @@ class Controller:
         return job
 
     def _next_confirmation(self) -> Job | None:
-        """Return the next job of a confirming trial; None while a job of the search runs."""
+        """Return the next job of a confirming trial. While a job of the search runs, return None."""
         confirmations, assignments = self._confirmations, self._assignments
         if (job := assignments.returned_job_of(confirmations.of)) is not None:
             assignments.take_returned(job)
@@ -494,7 +493,7 @@ class Controller:
         return confirmations.give(confirmed, TrialId(self._started + len(confirmations.numbering)))
 
     def _release(self, holding: Holding) -> list[Followed]:
-        """Return the orders to release a worker's trial, which is saved first if it may be trained again."""
+        """Return the orders to release a worker's trial. A trial that may be trained again is saved first."""
         assignments, trial = self._assignments, holding.trial
         assignments.releasing[trial] = holding
         assignments.end_job(holding.worker)
@@ -512,6 +511,5 @@ class Controller:
         return Train(worker, trial, job.rung, start, target, size=size, confirms=self._confirmations.of.get(trial))
 
     def _go_on(self, holding: Holding, job: Job) -> Train:
-        """Return the order to continue the trial in a worker's memory."""
         self._assignments.go_on(job, holding.worker)
         return Train(holding.worker, job.trial, job.rung, self._rungs[holding.rung], self._rungs[job.rung], True)

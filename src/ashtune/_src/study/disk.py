@@ -50,14 +50,14 @@ class Status(NamedTuple):
 
 
 class Disk:
-    """The disk of this machine. Paths are strings; every method raises OSError if the operation fails.
+    """The disk of this machine. Paths are strings. Every method raises OSError if the operation fails.
 
     ``at`` is the descriptor of the folder to which a path is relative. A walk that uses descriptors stays in its folder
     tree, even if folders are renamed during the walk.
     """
 
     def open(self, path: str, flags: int, mode: int = FOR_THE_OWNER, *, at: int | None = None) -> int:
-        """Open a regular file (a folder if ``flags`` has ``O_DIRECTORY``), and return the file's descriptor."""
+        """Open a regular file, and return its descriptor. If ``flags`` has ``O_DIRECTORY``, open a folder."""
         file = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, mode, dir_fd=at)
         kind = os.fstat(file).st_mode
         if not (stat.S_ISDIR(kind) if flags & os.O_DIRECTORY else stat.S_ISREG(kind)):
@@ -80,7 +80,7 @@ class Disk:
         return os.pread(file, size, offset)
 
     def write(self, file: int, data: bytes | bytearray | memoryview) -> int:
-        """Write a first part of ``data``; return the number of written bytes."""
+        """Write the first bytes of ``data``, and return the number of written bytes."""
         return os.write(file, data)
 
     def size(self, file: int) -> int:
@@ -96,11 +96,11 @@ class Disk:
         os.fsync(file)
 
     def lock(self, file: int) -> None:
-        """Lock a file until this process closes it; raise BlockingIOError if another process holds the lock."""
+        """Lock a file until this process closes the file. Raise BlockingIOError if another process holds the lock."""
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def sync_folder(self, path: str) -> bool:
-        """Make the names in a folder survive a power loss; return whether the sync succeeded or is not supported."""
+        """Make the names in a folder survive a power loss. Return True if the sync succeeded or is not supported."""
         file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(file)
@@ -115,7 +115,7 @@ class Disk:
         os.rename(path, final)
 
     def unlink(self, path: str, *, at: int | None = None) -> None:
-        """Delete a file or a link, not the link's target."""
+        """Delete a file or a link. The target of a link stays."""
         os.unlink(path, dir_fd=at)
 
     def make_folder(self, path: str) -> None:
@@ -147,7 +147,7 @@ class Disk:
         return sorted(os.listdir(folder))
 
     def status(self, path: str, *, at: int | None = None) -> Status:
-        """Return the status of a path; for a link, the status of the link itself."""
+        """Return the status of a path. If the path is a link, return the status of the link itself."""
         status = os.stat(path, dir_fd=at, follow_symlinks=False)
         return Status(status.st_mode, status.st_size, status.st_mtime_ns)
 
@@ -197,7 +197,7 @@ class OpenFile(io.RawIOBase):
         return len(data)
 
     def write(self, data: Any) -> int:
-        """Write a first part of ``data``; return the number of written bytes."""
+        """Write the first bytes of ``data``, and return the number of written bytes."""
         return self._disk.write(self.descriptor, data)
 
     def close(self) -> None:
@@ -208,7 +208,7 @@ class OpenFile(io.RawIOBase):
 
 
 def read_part(disk: Disk, file: int, size: int, position: int) -> bytes:
-    """Return ``size`` bytes of a file from ``position`` on; fewer bytes at the end of the file."""
+    """Return ``size`` bytes of a file from ``position`` on. At the end of the file, return fewer bytes."""
     parts = []
     while size > 0 and (part := disk.read_at(file, size, position)):
         parts.append(part)
@@ -227,7 +227,7 @@ def write_all(disk: Disk, file: int, data: bytes) -> None:
 def write_new(
     disk: Disk, path: str, data: bytes, *, mark: str = "new", mode: int = FOR_THE_OWNER, is_synced: bool = True
 ) -> None:
-    """Write ``data`` to a file, completely or not at all; an existing file is replaced.
+    """Write ``data`` to a file, completely or not at all. An existing file is replaced.
 
     Args:
         mark: The end of the temporary name. Processes that write the same file at once need different marks.

@@ -40,7 +40,7 @@ def new_settings(
     seed: int,
     **more: Any,
 ) -> Settings:
-    """Return the first line of a new study's journal; ``more`` are further fields of ``Settings``.
+    """Return the first line of a new study's journal. ``more`` are further fields of ``Settings``.
 
     Raises:
         SettingsError: If the settings cannot be written to a journal, or no study can be built from them.
@@ -82,7 +82,7 @@ def scheduler_view(settings: Settings, ladder: Ladder) -> SchedulerView:
 
 @contextmanager
 def _first_line() -> Iterator[None]:
-    """If this context raises an error, add to its text that line 1 of the journal is the cause."""
+    """If code in this context raises an error, add to the error's text that line 1 of the journal is the cause."""
     try:
         yield
     except (SpaceError, SettingsError) as error:
@@ -184,12 +184,12 @@ def _known(settings: Settings) -> list[tuple[Result, dict[str, object]]]:
 
 
 def _whole(size: int | None) -> int | None:
-    """Return the size of a design; None if it is infinite or too large for a journal."""
+    """Return the size of a design, or None if the size is infinite or too large for a journal."""
     return size if size is not None and size <= MOST_WHOLE else None
 
 
 def observed_study(settings: Settings, ladder: Ladder, directory: Path) -> ObservedStudy:
-    """Return the description of a study that observers receive first."""
+    """Return the description of a study, which observers receive before all events."""
     return ObservedStudy(
         name=settings.name,
         directory=str(directory.absolute()),

@@ -1,4 +1,4 @@
-"""Functions to walk, copy, sync and delete folders, to find places for copies of a study, and for temporary folders.
+"""Functions that walk, copy, sync and delete folders, find places for copies of a study, and make temporary folders.
 
 Paths are strings, as in ``checkpoints.py``, because a study of short trials has thousands of small files. No function
 follows a link. A study's directory may belong to another user, so no copy is written through a link in the directory. A
@@ -31,7 +31,7 @@ def check_directory(directory: "str | os.PathLike[str]") -> Path:
 
 
 def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:
-    """Yield path and status of all entries, except folders, in a folder and its subfolders; no link is followed."""
+    """Yield path and status of all entries, except folders, in a folder and its subfolders. No link is followed."""
     for name in disk.names(folder):
         path = f"{folder}/{name}"
         status = disk.status(path)
@@ -42,7 +42,7 @@ def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:
 
 
 def copy_folder(disk: Disk, source: str, final: str, *, leave_out: str = "") -> None:
-    """Copy a folder with its content. Links are copied as links; pipes, sockets and devices are left out."""
+    """Copy a folder with its content. Links are copied as links. Pipes, sockets and devices are left out."""
     disk.make_folder(final)
     for name in disk.names(source):
         if name == leave_out:
@@ -112,7 +112,7 @@ def _delete(disk: Disk, path: str, at: int | None) -> None:
 
 
 def rename(disk: Disk, path: str, final: str) -> None:
-    """Rename a file or folder, and replace an older file or folder of the new name, which no journal names."""
+    """Rename a file or folder. An older file or folder with the new name is replaced, since no journal names it."""
     try:
         disk.rename(path, final)
     except OSError:
@@ -123,7 +123,7 @@ def rename(disk: Disk, path: str, final: str) -> None:
 class ScratchDirectory:
     """The temporary folder of this process. The folder is made at its first use.
 
-    A killed process cannot delete its folder; the next process on the same machine deletes the folder.
+    A killed process cannot delete its folder. The next process on the machine deletes such a folder.
     """
 
     def __init__(self) -> None:
@@ -221,7 +221,7 @@ def place_in(directory: str | Path, name: str, *, is_folder: bool = False) -> Pa
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write ``data`` to a file of a copy, completely or not at all. A link is replaced, not followed."""
+    """Write ``data`` to a file of a copy, completely or not at all. If the file is a link, the link is replaced."""
     try:
         write_new(DISK, str(path), data, mark=MARK, mode=FOR_ALL, is_synced=False)
     except OSError:

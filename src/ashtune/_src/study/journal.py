@@ -1,16 +1,16 @@
 """The journal of a study: an append-only file of JSON lines with one writer, readable with ``less`` and ``jq``.
 
-The first line describes the study (``Settings``); every other line is an event.
+The first line describes the study (``Settings``). Every other line is an event.
 
 Rule 1: an event is written before the driver acts on the event, so a killed driver loses no event.
 Rule 2: the events that the driver handles and writes together are a *turn*. An incomplete last turn, which only a kill
 during a write can cause, is dropped. Any other unreadable line is an error, whose message names the line.
-Rule 3: reading a journal executes no code: the lines are data, which are decoded into known types.
-Rule 4: the last line of a turn ends with a check value, ``"crc":"1a2b3c4d"``: the CRC-32 of all turns up to this turn,
-without check values and the line ends that follow them. If a line is altered, lost, doubled or moved, this and all
-later check values are wrong. The first line of the journal is a turn.
-Rule 5: a line survives a power loss after :meth:`Journal.sync`, about a second after the line was written. When a
-journal is opened for writing, the whole file is first copied, so that all earlier lines survive a power loss.
+Rule 3: reading a journal executes no code, since lines are only decoded into known types.
+Rule 4: the last line of a turn ends with a check value, such as ``"crc":"1a2b3c4d"``. The check value is the CRC-32 of
+all turns up to this turn, without the check values and the line ends after them. If a line is altered, lost, doubled or
+moved, the next check value and all later check values are wrong. The first line of the journal is a turn.
+Rule 5: a line survives a power loss after the next :meth:`Journal.sync`, about a second after the line was written.
+When a journal is opened for writing, the whole file is first copied, so that all earlier lines survive a power loss.
 Rule 6: the controller or ``Replay``, not this module, checks whether an event may follow the earlier events.
 """
 
@@ -93,7 +93,7 @@ class JournalReader:
             self._check = self._check_before(file)
 
     def read(self) -> Iterator[Batch]:
-        """Yield the events of all new complete turns, in batches; no batch if there is no new turn.
+        """Yield the events of all new complete turns, in batches. Without a new turn, yield nothing.
 
         Raises:
             JournalError: If a line cannot be read, or the file is not the journal that was read before.
@@ -111,7 +111,7 @@ class JournalReader:
     def _decoded(self, block: bytes) -> tuple[Batch, str, int]:
         """Return the events of complete turns up to the first unreadable turn.
 
-        The batch is followed by the reason why that turn is unreadable, and by the index of the unreadable line in it.
+        If a turn is unreadable, also return the reason and the index of the turn's unreadable line.
         """
         ends, checks, problem, unreadable_line = [0, len(block)], [self._check], "", 0
         checks.append(crc32(_CHECK.sub(b"", block), self._check))  # right only if all turns are as they were written
@@ -144,7 +144,7 @@ class JournalReader:
         return Batch(events, [begin + begins[place] for place in wanted]), problem, unreadable_line
 
     def _turns(self, block: bytes) -> tuple[list[int], list[int], str]:
-        """Return where the turns of a block end, their check values, and the problem after them, if any."""
+        """Return the ends and the check values of a block's turns, and the problem after the last turn, if any."""
         ends, checks = [0], [self._check]
         for turn in _CHECK.finditer(block):
             check = crc32(block[ends[-1] : turn.start()], checks[-1])
@@ -155,7 +155,7 @@ class JournalReader:
         return ends, checks, ""
 
     def _wanted(self, block: bytes, lines: Sequence[bytes]) -> Sequence[int]:
-        """Return the indices of the lines to decode; ``block`` has the bytes of all ``lines``."""
+        """Return the indices of the lines to decode. ``block`` has the bytes of all ``lines``."""
         if not self._only:
             return range(len(lines))
         if not any(each in block for each in self._only):
@@ -163,7 +163,7 @@ class JournalReader:
         return [place for place, line in enumerate(lines) if any(each in line for each in self._only)]
 
     def _whole(self, file: int, position: int, end_of: Callable[[bytes], int]) -> bytes:
-        """Return some complete turns or lines from ``position`` on; empty if none follows."""
+        """Return some complete turns or lines from ``position`` on, or nothing if no complete line follows."""
         size = BLOCK
         while not (end := end_of(block := self._read_at(file, size, position))):
             if len(block) > MOST_LINE_BYTES:
@@ -187,7 +187,7 @@ class JournalReader:
         return int(check[1], 16)
 
     def _line_number(self) -> int:
-        """Return the number of the next line, counted from 1. O(bytes before the reader's first line)."""
+        """Return the number of the next line, counted from 1."""
         with _open_for_reading(self._path, self._disk) as file:
             blocks = (self._read_at(file, min(BLOCK, self._start - at), at) for at in range(0, self._start, BLOCK))
             return 1 + self._lines + sum(block.count(b"\n") for block in blocks)
@@ -208,7 +208,7 @@ class JournalReader:
 
 
 def end_of_turns(block: bytes) -> int:
-    """Return where the last complete turn in a block ends; 0 if the block has no end of a turn."""
+    """Return where the last complete turn in a block ends, or 0 if no turn ends in the block."""
     end = len(block)
     while (end := block.rfind(b"\n", 0, end)) >= 0:
         if _CHECK.match(block, max(0, end - CHECK_BYTES)):
@@ -226,7 +226,7 @@ def read_settings(path: Path, disk: Disk = DISK) -> Settings:
 
 
 def read_events(path: Path, disk: Disk = DISK, *, only: Sequence[bytes] = ()) -> Iterator[Event]:
-    """Yield the events of a journal; ``only`` can select some events, as for :class:`JournalReader`.
+    """Yield the events of a journal. ``only`` selects events as for :class:`JournalReader`.
 
     Raises:
         JournalError: If a line cannot be read; an incomplete last line is no error.
@@ -246,7 +246,6 @@ def ladder_in_force(journal: Path, disk: Disk = DISK) -> Ladder:
 
 
 def _settings_of(line: bytes, path: Path) -> Settings:
-    """Return the settings in the first line of a journal."""
     try:
         written = _format.decode(line)
         if written.format == FORMAT:
@@ -265,7 +264,7 @@ def _settings_of(line: bytes, path: Path) -> Settings:
 
 
 def unreadable(path: Path, number: int, what: str) -> JournalError:
-    """Return the error for an unreadable line; the error's message says which lines can be kept."""
+    """Return the error for an unreadable line. The error's message says which lines can be kept."""
     if number == 1:
         return JournalError(f"{path} line 1: {what}; take the file from a copy, or begin the study again")
     return JournalError(

@@ -21,10 +21,10 @@ TRIES = 5
 
 
 class Journal:
-    """Writes to a journal; used as a context manager.
+    """A context manager that writes to a journal.
 
-    Opening a journal copies the journal's file, O(bytes) in time and disk space, since a sync of an earlier driver may
-    have failed (see :meth:`_write_anew`).
+    Opening a journal copies the journal's file, since a sync of an earlier driver may have failed (see
+    :meth:`_write_anew`). The copy takes O(bytes) of time and of disk space.
 
     Args:
         path: An existing journal; an incomplete last turn is cut off.
@@ -67,13 +67,13 @@ class Journal:
             self._syncer.start()
 
     def add(self, *events: Event) -> None:
-        """Add events to the turn; :meth:`flush` writes the turn to the file."""
+        """Add events to the turn. The next :meth:`flush` writes the turn to the file."""
         self._turn += events
 
     def flush(self) -> None:
         """Hand the turn to the operating system, so that its events survive the driver's death.
 
-        After a write that Ctrl-C interrupted, :meth:`flush` only raises, since the end of the file is unknown.
+        If Ctrl-C interrupted a write, every later :meth:`flush` raises, since the end of the file is unknown.
         """
         if self._sync_error is not None:
             raise self._refusal(self._sync_error)
@@ -98,7 +98,6 @@ class Journal:
         self._is_writing = False
 
     def _close_turn(self) -> None:
-        """Encode the events of the turn into the buffer, with one check value."""
         turn, self._turn = self._turn, []
         lines = self._encoder.encode_lines(turn)
         if len(lines) <= MOST_LINE_BYTES - CHECK_BYTES:
@@ -108,16 +107,16 @@ class Journal:
             self._put(self._line(event))
 
     def _line(self, event: Event) -> bytes:
-        """Return an event as a line that a reader takes.
+        """Return an event as a line that is short enough for a reader.
 
-        If a curve makes the line too long, every second report is left out, repeatedly if necessary.
+        If a curve makes the line too long, every second report of the curve is left out until the line is short enough.
         """
         while len(line := self._encoder.encode_lines([event])) > MOST_LINE_BYTES - CHECK_BYTES:
             event = self._with_half_the_curve(event, len(line))
         return line
 
     def _put(self, lines: bytes) -> None:
-        """Put a turn into the buffer; its check value is the last field of its last line."""
+        """Put a turn into the buffer. The check value of a turn is the last field of the turn's last line."""
         body = lines[:-2]  # without the last brace and line end
         self._check = check = crc32(body, self._check)
         self._buffer += body
@@ -142,7 +141,7 @@ class Journal:
             return self._sync_error is None
 
     def close(self) -> None:
-        """Flush, sync and close the journal; sync even if the flush fails. In a forked process, only close the file."""
+        """Flush, sync and close the journal. Sync even if the flush fails. In a forked process, only close the file."""
         if os.getpid() != self._process:
             self._disk.close(self._file)
             return
@@ -169,7 +168,7 @@ class Journal:
     def _write_anew(self) -> None:
         """Copy the whole journal to a new file, and rename the new file to the journal's name.
 
-        After a failed sync, Linux treats unwritten data as written. Later syncs of the file succeed, and a power loss
+        After a failed sync, Linux treats unwritten data as written. Later syncs of the file succeed, but a power loss
         leaves holes in the file (Rebello et al., *Can Applications Recover from fsync Failures?*, ATC 2020).
         """
         for tries_left in reversed(range(TRIES)):

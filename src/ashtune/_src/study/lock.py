@@ -32,7 +32,6 @@ class StudyLock:
             _held.add(self)
 
     def _lock(self, directory: Path) -> int:
-        """Open and lock the file ``driver.lock``; return its descriptor."""
         path, disk = directory / NAME, self._disk
         try:
             file = disk.open(str(path), os.O_RDWR | os.O_CREAT)

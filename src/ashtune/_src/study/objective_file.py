@@ -1,4 +1,4 @@
-"""Stores the training function of a study for the workers. The function is pickled by value, once per study."""
+"""Stores the training function of a study for the workers. This function is pickled by value, once per study."""
 
 import inspect
 import os
@@ -26,7 +26,7 @@ def pack(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
     """Return the pickle of a pair: the path of the source file, and the pickle of the training function.
 
     cloudpickle does not store the path of the source file. Tracebacks need the source file's path, and ``resume`` needs
-    the modules in the file's folder. Unless ``quiet``, a line on stderr names the largest data in a large pickle.
+    the modules in the file's folder. If the pickle is large, a line on stderr names its largest data, unless ``quiet``.
 
     Raises:
         ObjectiveError: If ``objective`` is not callable, or refers to something that cannot be pickled.
@@ -62,7 +62,6 @@ def _refusal(objective: Callable[..., Any], error: Exception) -> str:
 
 
 def _size(value: Any) -> int:
-    """Return the size of a value's pickle in bytes; 0 if the value cannot be pickled."""
     from ashtune._src.pickles.pickler import dumps
 
     try:
@@ -72,7 +71,7 @@ def _size(value: Any) -> int:
 
 
 def _carried(value: Any, where: str, met: set[int]) -> Iterator[tuple[str, Any]]:
-    """Yield the place and value of each object pickled with a function; look into functions, classes and callables."""
+    """Yield the place and value of each object in a function's pickle, also inside functions, classes and callables."""
     if id(value) in met or isinstance(value, ModuleType):
         return
     met.add(id(value))
@@ -116,7 +115,7 @@ def _names_in(code: CodeType) -> set[str]:
 
 
 def keep(study: Path, pickled: bytes, disk: Disk = DISK, name: str = NAME) -> None:
-    """Write a pickled function, by default the training function, to the study's directory, for the study's workers."""
+    """Write a pickled function to the study's directory. By default, the function is the training function."""
     path = study / name
     with instead_of_os_error(StudyError, path, "make room or give another directory"):
         write_new(disk, str(path), pickled)
@@ -134,7 +133,7 @@ def check(study: Path, disk: Disk = DISK) -> None:
 
 
 def read_valid(study: Path) -> Callable[[dict[str, Any]], Any]:
-    """Return the function that says which configurations of a study are valid; reading the file executes code."""
+    """Return the user's function that decides which configurations are valid. Reading the file executes code."""
     try:
         DISK.close(DISK.open(str(study / VALID), os.O_RDONLY))  # a link or a pipe is refused
         valid: Callable[[dict[str, Any]], Any] = look_at(study / VALID)[0]

@@ -1,10 +1,10 @@
 """Replay: the controller handles the events of a journal again, which restores the state of the study.
 
-The journal contains no verdicts and orders. The controller compares each event with the order that the controller
-gives. After the first difference, or if the study's scheduler is unknown, verdicts (but not orders) are derived from
-the events alone. The derived verdict of a promotion follows from the end of the promoted trial's job.
+The journal contains no verdicts and orders. The controller compares each event with its own orders. After the first
+difference, or if the study's scheduler is unknown, verdicts (but not orders) are derived from the events alone. If no
+orders are known, a promotion is derived when the promoted trial's job ends.
 
-Rule: an event whose trial never started, or whose rung does not exist, is refused, since observers keep arrays with one
+Rule: an event is refused if its trial never started or its rung does not exist, since observers keep arrays with one
 item per trial and rung.
 """
 
@@ -47,7 +47,7 @@ class Replay:
         """How the journal differs from the controller's orders, for example by other rules; empty if both are equal."""
 
     def feed(self, event: Event) -> Sequence[Followed]:
-        """Record an event; return the verdicts and orders that followed from it. O(log n); O(1) without controller.
+        """Record an event, and return the verdicts and orders that followed. O(log n), or O(1) without a controller.
 
         Raises:
             JournalError: If the event's trial has not started, or its rung does not exist.
@@ -71,13 +71,13 @@ class Replay:
             self._on_their_way = {job.trial: job.rung for job in self._controller.unfinished}
 
     def tell(self, events: Iterable[Event], observers: Sequence[Observer]) -> None:
-        """Feed events, and tell observers each event with its verdicts and orders."""
+        """Feed events, and send each event with its verdicts and orders to observers."""
         Observers(observers).tell([(event, self.feed(event)) for event in events])
 
     def read(self, path: Path, observers: Sequence[Observer], disk: Disk = DISK, *, is_strict: bool = False) -> float:
-        """Replay a journal, and send its events to observers; return the time of the last event, 0 without events.
+        """Replay a journal, and send its events to observers. Return the time of the last event, or 0 without events.
 
-        With ``is_strict``, raise if the journal differs from the controller's orders.
+        If ``is_strict``, raise an error if the journal differs from the controller's orders.
 
         Raises:
             JournalError: If a line cannot be read, or cannot follow the lines before it.
@@ -103,12 +103,12 @@ class Replay:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the study is known to have ended by itself, with nothing left to train."""
+        """Whether the study has ended because nothing was left to train; False if this is unknown."""
         return self._controller is not None and self._controller.is_complete and not self.difference
 
     @property
     def stopping(self) -> str:
-        """Why the study stopped; empty if it did not stop or the reason is unknown."""
+        """The reason why the study stopped, or "" if the study did not stop or the reason is unknown."""
         return "" if self._controller is None or self.difference else self._controller.stopping
 
     def _check(self, event: Event) -> None:
@@ -150,5 +150,5 @@ class Replay:
 
 
 def replay(path: Path, controller: Controller, observers: Sequence[Observer], disk: Disk = DISK) -> float:
-    """Replay a journal with a new controller; return the time of the last event. See :meth:`Replay.read`."""
+    """Replay a journal with a new controller. Return the time of the last event. See :meth:`Replay.read`."""
     return Replay(controller).read(path, observers, disk, is_strict=True)

@@ -1,7 +1,7 @@
 """The settings of a study (the first line of its journal), the differences of two settings, and the study's ladder.
 
 Rule: a session may add rungs at the top. A session that adds rungs keeps the lower rungs and their fractions of
-promoted trials, so that events of earlier sessions can be read with the longer ladder.
+promoted trials. Events of earlier sessions can therefore be read with the longer ladder.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,12 +25,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The description of a study: the first line of its journal, which never changes.
 
     ``rungs`` and ``kept`` are the record of the study's first ladder. ``space``, ``scheduler`` and ``search`` are
-    records of these parts (``core/parts.py``). ``enqueued`` are the configurations of the first trials;
-    ``configurations`` is the number of all configurations (None: no limit). ``known`` has results from before the
-    study, from which the search learns. Trials with the same values of ``grouped_by`` come one after another, in groups
-    whose size depends on ``grouped_for``, the number of trials at the start. ``resource`` is the unit of training, in
-    the singular. ``valid`` means that the user gave a function that says which configurations are valid; only a driver
-    needs this function. ``simulated`` means that no trial was trained, and that the study cannot be resumed.
+    records of these parts (``core/parts.py``). ``enqueued`` are the configurations of the first trials.
+    ``configurations`` is the number of all configurations, or None if there is no limit. ``known`` has results from
+    before the study, from which the search learns. Trials with the same values of ``grouped_by`` come one after
+    another, in groups. The size of a group depends on ``grouped_for``, the number of trials at the start. ``resource``
+    is the name of the unit of training, in the singular. If ``valid``, the user gave a function that decides which
+    configurations are valid. Only a driver needs the user's function. If ``simulated``, no trial was trained, and the
+    study cannot be resumed.
     """
 
     format: int = FORMAT
@@ -61,7 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def names_of(space: Mapping[str, Any]) -> Sequence[str]:
-    """Return the names of the hyperparameters in the record of a space; empty if the record has no names."""
+    """Return the names of the hyperparameters in the record of a space, or nothing if the record has no names."""
     names = space.get("names")
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else ()
 
@@ -77,7 +78,7 @@ def differences(there: Settings, here: Settings) -> list[str]:
 
 
 def _difference(name: str, there: Any, here: Any) -> str:
-    """Return the difference of two values as text, or of their first different parts if the values are too long."""
+    """Return the difference of two values as text. If the values are too long, compare their first different parts."""
     one, other = _parts(there), _parts(here)
     if one and other and max(len(repr(there)), len(repr(here))) > MOST_SHOWN:
         for part in one | other:
@@ -114,7 +115,7 @@ def first_ladder(settings: Settings) -> Ladder:
 
 
 def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
-    """Return the ladder of a session; ``before`` is the ladder of the session before.
+    """Return the ladder of a session. ``before`` is the ladder of the session before.
 
     Raises:
         JournalError: If the session changes an earlier rung instead of adding rungs above.

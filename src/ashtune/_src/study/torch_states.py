@@ -1,9 +1,9 @@
-"""Writes and reads state dicts of models and optimizers in PyTorch's own format; reading executes no code.
+"""Writes and reads state dicts of models and optimizers in PyTorch's own format. Reading executes no code.
 
 Source: *Serialization semantics* in PyTorch's notes, https://docs.pytorch.org/docs/stable/notes/serialization.html, on
 ``weights_only``.
 
-Rule: no value is written that ``weights_only`` cannot read; the error names the place of such a value.
+Rule: no value is written that ``weights_only`` cannot read. The error message names the place of such a value.
 """
 
 import io
@@ -30,7 +30,7 @@ OLDEST = (2, 6)
 
 
 class States(dict[str, Any]):
-    """State dicts by name; ``random`` is the state of the random generators at the same moment."""
+    """Maps names to state dicts. ``random`` is the state of the random generators when the state dicts were made."""
 
     def __init__(self, states: Mapping[str, Any], random: Any) -> None:
         super().__init__(states)
@@ -71,7 +71,7 @@ def dump(states: States, file: "Writable") -> None:
 
 
 def load(file: BinaryIO, size: int) -> States:
-    """Return the states in ``size`` bytes of a file, with tensors on the CPU. This takes twice ``size`` of memory.
+    """Return the states in ``size`` bytes of a file, with tensors on the CPU. Loading takes twice ``size`` of memory.
 
     Raises:
         StudyError: If PyTorch is not installed or too old, or the file contains anything else; no code is executed.

@@ -1,6 +1,6 @@
 """Start worker processes on this machine, exchange messages with the workers, and replace workers that die.
 
-A pool of workers belongs to the driver (``local/workers.py``), or to an MPI rank for its one worker (``mpi/rank.py``).
+A pool of workers belongs to the driver (``local/workers.py``). An MPI rank has its own pool (``mpi/rank.py``).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -120,7 +120,7 @@ class ProcessPool:
         return [worker.process.pid for worker in self._workers.values()]
 
     def send(self, number: WorkerId, message: Assignment | Release | Pause) -> None:
-        """Send a message to a worker. If the worker has died, drop the message; :meth:`wait` reports the loss."""
+        """Send a message to a worker. If the worker has died, drop the message. Then :meth:`wait` reports the loss."""
         worker = self._workers.get(number)
         if worker is None:
             return
@@ -136,7 +136,7 @@ class ProcessPool:
         self._host.send(worker.process, self._writer.frame(message))
 
     def wait(self, seconds: float) -> list[WorkerMessage]:
-        """Wait at most ``seconds`` for messages from workers; return the messages, oldest first."""
+        """Wait at most ``seconds`` for messages from workers. Return the messages, the oldest first."""
         ready = self._host.ready(seconds)
         self._awake.look(self._host.now(), slept=seconds)
         messages: list[WorkerMessage] = []
@@ -175,7 +175,7 @@ class ProcessPool:
             self._start_worker(environments[place], place)
 
     def close(self) -> None:
-        """End all worker processes: let idle workers end by themselves, and kill busy workers."""
+        """End all worker processes. Idle workers end by themselves, and busy workers are killed."""
         for worker in self._workers.values():
             worker.process.hang_up()
             if worker.training_since is not None or not worker.has_joined:
@@ -193,7 +193,7 @@ class ProcessPool:
         self._host.send(process, self._writer.frame(msgspec.structs.replace(self._setup, worker=number)))
 
     def _listen(self, worker: Worker) -> list[WorkerMessage]:
-        """Read and return a worker's messages; kill and replace the worker if a message is invalid."""
+        """Read and return a worker's messages. If a message is invalid, kill and replace the worker."""
         messages: list[WorkerMessage] = []
         try:
             for body in (bodies := worker.reader.take(worker.process.read())):
@@ -220,7 +220,7 @@ class ProcessPool:
         return messages
 
     def _complaint(self, worker: Worker, message: FromWorker) -> str:
-        """Return an error message if this worker cannot have sent ``message``, otherwise an empty string."""
+        """Return an error message if this worker cannot have sent ``message``, or else an empty string."""
         if message.worker != worker.number:
             return f"it speaks as worker {message.worker}"
         if isinstance(message, WorkerJoined) and not worker.has_joined:
@@ -245,11 +245,11 @@ class ProcessPool:
                 pass
 
     def _begin_next(self, worker: Worker) -> None:
-        """Set the start time of the worker's next job; None if the worker has no further job."""
+        """Set the start time of the worker's next job, or None if the worker has no further job."""
         worker.training_since = self._awake.seconds if worker.workload else None
 
     def _check_liveness(self) -> list[WorkerMessage]:
-        """Replace workers that have died or exceeded a time limit; return the last messages of these workers."""
+        """Replace workers that have died or exceeded a time limit. Return the last messages of these workers."""
         messages: list[WorkerMessage] = []
         self._see_off_the_dismissed()
         for worker in list(self._workers.values()):
@@ -260,7 +260,7 @@ class ProcessPool:
         return messages
 
     def _read_to_the_end(self, worker: Worker) -> list[WorkerMessage]:
-        """Read the last messages of a dead worker, then report its loss; its children may keep the connection open."""
+        """Read a dead worker's last messages, then report its loss. Its children may keep the connection open."""
         messages: list[WorkerMessage] = []
         while worker.number in self._workers and worker.process.has_more:
             messages += self._listen(worker)
@@ -309,7 +309,7 @@ class ProcessPool:
         return WorkerLost(time=0, worker=worker.number, reason="dismissed, as fewer were wanted", is_dismissed=True)
 
     def _see_off_the_dismissed(self) -> None:
-        """Forget dismissed workers whose processes have ended; end processes that run after ``SHUTDOWN_SECONDS``."""
+        """Forget dismissed workers whose processes have ended. Kill dismissed workers after ``SHUTDOWN_SECONDS``."""
         staying = []
         for process, until in self._dismissed:
             if process.is_dead or self._awake.seconds > until:

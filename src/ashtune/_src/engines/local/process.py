@@ -23,9 +23,10 @@ SEND_AGAIN_SECONDS = 0.05
 
 
 class WorkerProcess(ChildProcess):
-    """A local worker as a child process in its own session, so that Ctrl-C reaches only the driver.
+    """A local worker as a child process. The child has its own session, so that Ctrl-C reaches only the driver.
 
-    On Linux the child is the guardian, whose own child is the worker; on other systems the child is the worker itself.
+    On Linux the child is the guardian, and the worker is the guardian's child. On other systems the child is the worker
+    itself.
     """
 
     def __init__(self, worker: WorkerId, log: Path, environment: Mapping[str, str]) -> None:
@@ -52,7 +53,7 @@ class WorkerProcess(ChildProcess):
         return bool(poll.poll(0))
 
     def send(self, frame: bytes) -> bool:
-        """Send all unsent data, then a frame, to the worker; return False if a part is still unsent.
+        """Send all unsent data, followed by a frame, to the worker. Return False if some data is still unsent.
 
         If the worker is suspended, data may stay unsent. If the worker has ended, only :meth:`read` detects this.
         """
@@ -75,7 +76,7 @@ class WorkerProcess(ChildProcess):
         return True
 
     def read(self) -> bytes:
-        """Return the data that the worker has sent; raise EOFError if the connection is closed."""
+        """Return the data that the worker has sent. Raise EOFError if the connection is closed."""
         try:
             return read_some(self.file)
         except BlockingIOError:
@@ -90,11 +91,11 @@ class WorkerProcess(ChildProcess):
             super().kill()
 
     def hang_up(self) -> None:
-        """Close the connection to the worker, which makes an idle worker end by itself."""
+        """Close the connection to the worker. An idle worker without a connection ends by itself."""
         self._socket.close()
 
     def end(self, seconds: float = SHUTDOWN_SECONDS) -> str:
-        """Wait at most ``seconds`` until the worker ends, then kill it; return a text about how the worker ended."""
+        """Wait at most ``seconds`` until the worker ends, then kill it. Return a text about the worker's end."""
         return super().end(seconds)
 
     def last_words(self, lines: int = 40) -> str:
@@ -134,12 +135,12 @@ class Host:
         self._slow.discard(process)
 
     def send(self, process: WorkerProcess, frame: bytes) -> None:
-        """Send as many bytes of a frame as the worker's socket accepts; :meth:`ready` sends the other bytes later."""
+        """Send as many bytes of a frame as the worker's socket accepts. The other bytes are sent by :meth:`ready`."""
         if not process.send(frame):
             self._slow.add(process)
 
     def ready(self, seconds: float) -> list[WorkerProcess]:
-        """Wait at most ``seconds`` for data; return the workers that have sent data or have ended."""
+        """Wait at most ``seconds`` for data. Return the workers that have sent data or have ended."""
         if self._slow:
             self._slow = {process for process in self._slow if not process.send(b"")}
             seconds = min(seconds, SEND_AGAIN_SECONDS)
@@ -148,7 +149,7 @@ class Host:
 
 @contextmanager
 def _hold_back_signals() -> Iterator[None]:
-    """Block the signals of a batch system while a process starts, as the new process has no signal handlers yet."""
+    """Block the signals of a batch system while a process starts. A new process has no signal handlers yet."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

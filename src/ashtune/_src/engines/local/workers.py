@@ -1,4 +1,4 @@
-"""The engine of local workers, which are processes on this machine, by default one per core."""
+"""The engine of local workers, which are processes on this machine. By default, the engine has one worker per core."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -84,7 +84,7 @@ class LocalWorkers:
         return round(self._host.now() + self._clock_offset, 6)
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Wait until a worker has sent a message, or until the time ``until``; return the new events."""
+        """Wait until a worker has sent a message, or until the time ``until``. Return the new events."""
         if self._collector.fatal_error is not None:
             raise self._collector.fatal_error
         seconds = until - self.now()
@@ -110,7 +110,7 @@ class LocalWorkers:
             self._pool.send(order.worker, order)
 
     def check_size(self, workers: int) -> None:
-        """Raise SettingsError if this number of workers is too large for this machine, or if the number is fixed."""
+        """Raise SettingsError if this machine cannot run that many workers, or if the number of workers is fixed."""
         self._environments_for(workers)
 
     def resize(self, workers: int) -> None:
@@ -125,7 +125,7 @@ class LocalWorkers:
         return self._collector.progress()
 
     def close(self, *, deletes: bool = True) -> None:
-        """End all worker processes: let idle workers end by themselves, and kill busy workers."""
+        """End all worker processes. Idle workers end by themselves, and busy workers are killed."""
         self._pool.close()
         if deletes:
             self._deletions.carry_out_all()
@@ -149,11 +149,11 @@ class LocalEngine:
     must_exit = False
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the wanted number of workers; if it is None, return the number of available cores."""
+        """Return the wanted number of workers, or the number of available cores if no number is wanted."""
         return wanted or available_cores()
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Raise SettingsError if the workers are too many for this machine, or need more GPUs than this machine has."""
+        """Raise SettingsError if the workers are too many for this machine, or need more GPUs than the machine has."""
         most = max(MOST_PROCESSES, PROCESSES_A_CORE * available_cores())
         if workers > most:
             raise SettingsError(f"workers={workers:,} are too many processes for this machine; give at most {most:,}")
@@ -178,7 +178,7 @@ class LocalEngine:
         )
 
     def leave(self, status: int) -> None:
-        """Do nothing, as no worker process runs longer than its session."""
+        """Do nothing, because no worker process runs longer than its session."""
 
 
 def _environments(options: RunOptions, workers: int) -> list[Mapping[str, str]]:

@@ -1,4 +1,4 @@
-"""The driver's part of the MPI engine: each rank is a peer with one worker, in its own or in a separate process.
+"""The driver's part of the MPI engine. Each rank is a peer with one worker. A worker may run in a separate process.
 
 ``engines/distributed.py`` contains the driver's code that does not depend on MPI.
 """
@@ -109,7 +109,7 @@ class RankLink:
         self._transport.put(peer, Closing())
 
     def give_up(self, peer: int) -> None:
-        """Ignore all messages of a rank from now on; if the rank is still alive, tell the rank to leave."""
+        """Ignore all messages of a rank from now on. If the rank is still alive, tell the rank to leave."""
         self._world.lost.add(peer)
         self._transport.forget(peer)
         if peer not in self._transport.failed:
@@ -122,7 +122,7 @@ def open_ranks(
 ) -> DistributedWorkers:
     """Open the workers of a session on at most ``workers`` ranks of an MPI launch.
 
-    ``opening`` has the worker number of the first rank; ``began`` is the start time of this session.
+    ``opening`` has the worker number of the first rank. ``began`` is the start time of this session.
 
     Raises:
         StudyError: If no rank is left; the method ``wait`` of the result also raises this error.
@@ -151,7 +151,7 @@ class MpiEngine:
         self._world = world
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the number of ranks that can be workers, but at most ``wanted``."""
+        """Return the number of ranks that can be workers, or ``wanted`` if this number is smaller."""
         there_are = len(self._world.ranks)
         return min(wanted or there_are, there_are)
 

@@ -43,7 +43,7 @@ class FileSender:
         self._disk = disk
 
     def chunks(self, path: str) -> Iterator[Chunk]:
-        """Yield the chunks of a file or folder, each read on demand; yield no chunk if the path does not exist."""
+        """Yield the chunks of a file or folder, each read on demand. If the path does not exist, yield no chunk."""
         held: Chunk | None = None
         for inside, data, is_link in self._pieces(path):
             if held is not None:
@@ -53,13 +53,13 @@ class FileSender:
             yield Chunk(path, held.data, held.inside, held.is_first, is_last=True, is_link=held.is_link)
 
     def growth(self, path: str, seen: int) -> bytes:
-        """Return the next bytes after the first ``seen`` bytes of a file; empty at its end, or without a file."""
+        """Return the next bytes after the first ``seen`` bytes of a file, or nothing at its end or without a file."""
         with suppress(OSError), OpenFile(self._disk, f"{self._directory}/{path}", os.O_RDONLY) as file:
             return self._disk.read_at(file.descriptor, PIECE_BYTES, seen)
         return b""
 
     def _pieces(self, path: str) -> Iterator[tuple[str, bytes, bool]]:
-        """Yield (path inside the folder, bytes, whether the bytes are a link's target); a file's path inside is ""."""
+        """Yield (path inside the folder, bytes, whether the bytes are a link's target). The path of a file is ""."""
         top, disk = f"{self._directory}/{path}", self._disk
         with suppress(OSError):  # a truncated file is not used: its size differs from the journal's
             if not disk.status(top).is_folder:
@@ -119,7 +119,7 @@ class FileReceiver:
                 self._given_up[path] = str(error.strerror)
 
     def why_given_up(self, path: str) -> str:
-        """Return the disk's error if the last file of this name could not be written, otherwise an empty string."""
+        """Return the disk's error if the last file of this name could not be written, or else an empty string."""
         return self._given_up.get(path, "")
 
     def _refuse_nonsense(self, chunk: Chunk) -> None:
@@ -137,7 +137,7 @@ class FileReceiver:
             raise ChunkError(f"a piece of {path[:200]!r}, {inside[:200]!r} arrived, which is none of those sent")
 
     def _put(self, chunk: Chunk, whole: str) -> None:
-        """Append a chunk to its file, but do not follow a symbolic link that an earlier chunk has created."""
+        """Append a chunk to its file. Do not follow a symbolic link that an earlier chunk has created."""
         disk = self._disk
         self._have_folder(whole.rpartition("/")[0])
         place = whole
@@ -158,7 +158,7 @@ class FileReceiver:
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), place) from None
 
     def _have(self, whole: str, final: str) -> None:
-        """Rename a complete file or folder to its final name. A folder is synced, as it is not checked later."""
+        """Rename a complete file or folder to its final name. A folder is synced, as folders are not checked later."""
         if self._disk.status(whole).is_folder:
             sync_tree(self._disk, whole)
         delete(self._disk, final)
@@ -180,14 +180,14 @@ class CheckpointLocations:
         self._ranks: dict[tuple[TrialId, int], set[int]] = {}
 
     def put(self, peer: int, trial: TrialId, resource: int) -> str:
-        """Record that a rank has saved a checkpoint; all chunks of the checkpoint arrived before this call."""
+        """Record that a rank has saved a checkpoint. All chunks of the checkpoint arrived before this call."""
         if why := self._receiver.why_given_up(f"{FOLDER}/{trial}.{resource}"):
             return why
         self._ranks[trial, resource] = {peer}
         return ""
 
     def get(self, peer: int, trial: TrialId, resource: int) -> None:
-        """Send a checkpoint to a rank, unless the rank already has a copy of the checkpoint."""
+        """Send a checkpoint to a rank, unless the rank already has a copy."""
         ranks = self._ranks.setdefault((trial, resource), set())
         if peer not in ranks:
             ranks.add(peer)
@@ -202,7 +202,7 @@ class CheckpointLocations:
 
 
 class RankFiles:
-    """Sends a rank's logs, profiles and checkpoints to the driver; a checkpoint is sent before the event about it."""
+    """Sends a rank's logs, profiles and checkpoints to the driver. Each checkpoint is sent before its event."""
 
     def __init__(self, transport: Transport, directory: Path) -> None:
         self._transport = transport
@@ -226,7 +226,7 @@ class RankFiles:
                 pass
 
     def send_the_rest(self) -> None:
-        """After a study, send the end of the log and the profile; drop all messages that are still queued."""
+        """After a study, send the end of the log and the profile. Drop all messages that are still queued."""
         self._transport.forget(DRIVER)
         self.log()
         self._send_profile()

@@ -65,7 +65,7 @@ class RankInbox:
         return messages
 
     def _check_liveness(self) -> None:
-        """Send a heartbeat if it is due; end this process if the driver is dead or has been silent for too long."""
+        """Send a heartbeat if it is due. End this process if the driver is dead or has been silent for too long."""
         world, now = self._world, time.monotonic()
         if self._is_at_work and now >= self._next_heartbeat:
             self._next_heartbeat = now + world.heartbeat_seconds
@@ -102,7 +102,7 @@ class RankInbox:
         return self._receiver[1]
 
     def wait(self) -> list[ToRank]:
-        """Wait for messages, and return them; meanwhile, send messages that the driver could not receive at once."""
+        """Wait for messages, and return them. While waiting, send messages that the driver could not receive yet."""
         while not (messages := self.look()):
             self._transport.flush()
             self.rest()
@@ -113,7 +113,7 @@ class RankInbox:
         self._polling.rest(at_most)
 
     def expect_an_answer(self) -> None:
-        """Note that a message was just sent to the driver, so that this rank checks often for the answer."""
+        """Record that a message was just sent to the driver, so that this rank often checks for the answer."""
         self._polling.heard()
 
     def wait_for_the_end(self) -> None:

@@ -42,7 +42,7 @@ class Launch(msgspec.Struct, frozen=True):
 
 
 def launch_of(environment: Mapping[str, str]) -> Launch | None:
-    """Return the launch that the environment variables describe; None if they describe no launch of several processes.
+    """Return the launch that the environment variables describe, or None if they describe at most one process.
 
     If mpiexec runs inside a SLURM job, mpiexec counts as the launcher.
     """
@@ -74,7 +74,7 @@ def mpi4py_missing(launch: Launch, error: ImportError | RuntimeError) -> str:
 
 
 def mismatch(launch: Launch, library_version: str) -> str:
-    """Return an error message if this launcher cannot start processes of this MPI library, otherwise ``""``.
+    """Return an error message if this launcher cannot start processes of this MPI library, or else ``""``.
 
     Call this function before MPI_Init, because MPICH would abort in MPI_Init with 10 lines of output per process.
     """
@@ -99,7 +99,7 @@ def mismatch(launch: Launch, library_version: str) -> str:
 
 
 def alone(launch: Launch, library_version: str, size: int) -> str:
-    """Return an error message if MPI reports one process although the launcher started several, otherwise ``""``."""
+    """Return an error message if MPI reports one process although the launcher started several, or else ``""``."""
     if size != 1 or launch.size == 1 or not launch.is_started_by_it:
         return ""
     library = _called(library_version)
@@ -175,7 +175,7 @@ def _has_step(environment: Mapping[str, str]) -> bool:
 def _is_step(environment: Mapping[str, str]) -> bool:
     """Return whether srun started this process as a task of a SLURM step.
 
-    A batch script may inherit the variables of the SLURM step that submitted it, and salloc's shell is a step of one
+    A batch script may inherit the variables of the SLURM step that submitted it. The shell of salloc is a step of one
     task. In a batch script and in salloc's shell, SLURM_NTASKS is the job's number of tasks. In each task of srun,
     SLURM_NTASKS equals SLURM_STEP_NUM_TASKS.
     """
@@ -186,7 +186,7 @@ def _is_step(environment: Mapping[str, str]) -> bool:
 
 
 def _number(environment: Mapping[str, str], name: str) -> int | None:
-    """Return the value of an environment variable as an integer; None if it is not set or not a number."""
+    """Return the value of an environment variable as an integer, or None if it is not set or not a number."""
     text = environment.get(name, "")
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
@@ -196,13 +196,13 @@ def _started(launch: Launch) -> str:
 
 
 def _called(library_version: str) -> str:
-    """Return the name and version of the MPI library: ``"MPICH 5.0.2"``, ``"Open MPI v5.0.11"``."""
+    """Return the name and version of the MPI library, such as ``"MPICH 5.0.2"`` or ``"Open MPI v5.0.11"``."""
     first = library_version.partition("\n")[0].partition(",")[0]
     return " ".join(first.replace("Version:", "").split()) or "this MPI"
 
 
 def _is_without_pmix(library_version: str) -> bool:
-    """Return whether the MPI library was built without PMIx; False if unknown, as for Intel's and Cray's libraries."""
+    """Return whether the MPI library was built without PMIx, or False if this is unknown (Intel, Cray)."""
     text = library_version.lower()
     return "configure:" in text and "pmix" not in text
 

@@ -1,4 +1,4 @@
-"""The messages between driver and rank; ``training/messages.py`` has the messages between driver and worker."""
+"""The messages between driver and rank. ``training/messages.py`` has the messages between driver and worker."""
 
 from typing import Generic, TypeVar
 
@@ -14,11 +14,11 @@ DRIVER = 0
 
 
 class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
-    """The message that a study starts; ``edition`` is the number of this study within the MPI launch.
+    """A message which tells a rank that a study starts. ``edition`` is the number of this study within the MPI launch.
 
-    ``setup`` has the number of the rank's first worker; the number of each later worker is higher by ``step``.
-    ``created`` is the creation time of the study, by which a rank checks that it sees the driver's directory. If
-    ``carries_checkpoints``, checkpoints are sent in messages, as the ranks share no directory.
+    ``setup`` has the number of the rank's first worker. The number of each later worker of the rank is higher by
+    ``step``. ``created`` is the creation time of the study. A rank compares ``created`` to check that it sees the right
+    directory. If ``carries_checkpoints``, checkpoints are sent in messages, because the ranks share no directory.
     """
 
     edition: int = 0
@@ -33,11 +33,11 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
 
 class Closing(msgspec.Struct, frozen=True, tag=True):
-    """The message that a study is over: a rank ends all its jobs and waits for the next study."""
+    """A message which tells a rank that a study is over. The rank ends all its jobs and waits for the next study."""
 
 
 class EndOfLaunch(msgspec.Struct, frozen=True, tag=True):
-    """The message that the driver's script has ended. If ``is_whole``, MPI can be finalised."""
+    """A message which tells a rank that the driver's script has ended. If ``is_whole``, MPI can be finalised."""
 
     is_whole: bool
 
@@ -49,9 +49,9 @@ Message = TypeVar("Message")
 
 
 class Envelope(msgspec.Struct, Generic[Message], frozen=True, array_like=True):
-    """Several messages that are sent as one message, oldest first.
+    """Several messages that are sent as one message, the oldest first.
 
-    ``edition`` is the number of the study within the MPI launch; the driver ignores messages of an earlier study.
+    ``edition`` is the number of the study within the MPI launch. The driver ignores messages of an earlier study.
     """
 
     edition: int
@@ -59,7 +59,7 @@ class Envelope(msgspec.Struct, Generic[Message], frozen=True, array_like=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
-    """A piece of a file or folder at ``path`` in the study's directory; ``inside`` is the path inside a folder.
+    """A piece of a file or folder at ``path`` in the study's directory. ``inside`` is the path inside a folder.
 
     The first piece creates the file or folder, and the last piece completes it. If ``appended``, the piece is added to
     the end of a growing file such as a log. If ``is_link``, ``data`` is the target of a symbolic link.

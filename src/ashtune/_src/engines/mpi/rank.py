@@ -1,7 +1,8 @@
 """Let a rank take part in one study after another as a worker, until the driver's script has ended.
 
-A rank trains in a separate worker process or, for very short training functions, in its own process. If a rank trains
-in its own process, a crash of the training function ends the rank, and nobody can end a training function that hangs.
+A rank trains in a separate worker process. If the training function is very short, a rank trains in its own process. If
+the training function crashes in the rank's own process, the rank ends. Nobody can end a training function that hangs in
+the rank's own process.
 """
 
 import os
@@ -41,11 +42,11 @@ DIRECTORY_SECONDS = 3.0
 
 
 def serve_rank(world: World) -> bool:
-    """Take part in studies until the driver's script has ended; return whether MPI can be finalised.
+    """Take part in studies until the driver's script has ended. Return whether MPI can be finalised.
 
     Usually, MPI cannot be finalised after the loss of a rank. If MPI cannot be finalised, this rank waits until rank 0
-    ends all ranks, because a rank that exits by itself looks like a dead rank. If the launcher keeps ranks alive after
-    a death, rank 0 cannot end the other ranks, and this function returns False instead of waiting.
+    ends all ranks. A rank that exits by itself looks like a dead rank. If the launcher keeps ranks alive after a death,
+    rank 0 cannot end the other ranks, and :func:`serve_rank` returns False without waiting.
     """
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
@@ -104,14 +105,13 @@ def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: O
 
 
 def _with_its_paths(directory: Path, opening: Opening) -> Opening:
-    """Return ``opening`` with the study's paths on this machine."""
     objective = directory / Path(opening.setup.objective).name
     setup = msgspec.structs.replace(opening.setup, study=str(directory), objective=str(objective))
     return msgspec.structs.replace(opening, setup=setup)
 
 
 def _shared_directory(opening: Opening) -> Path:
-    """Return the study's directory; raise AshtuneError if this rank does not see the driver's directory."""
+    """Return the study's directory. Raise AshtuneError if this rank does not see the driver's directory."""
     directory = Path(opening.setup.study)
     deadline = time.monotonic() + DIRECTORY_SECONDS  # a network file system may be a moment behind
     while True:
@@ -188,7 +188,7 @@ class WorkerRelay:
                 self._files.send_the_rest()
 
     def _listen_to_the_idle(self) -> list[WorkerMessage]:
-        """Return the messages of a worker without a job: it can only join or die, so ask the system rarely."""
+        """Return the messages of a worker without a job, which can only join or die. Ask the system rarely."""
         if (now := time.monotonic()) < self._next_listening:
             return []
         self._next_listening = now + IDLE_SECONDS
@@ -210,7 +210,7 @@ class WorkerRelay:
 
 
 class RankChannel:
-    """The connection between the driver and a worker that runs in the rank's own process."""
+    """The connection between the driver and a worker in the rank's own process."""
 
     def __init__(self, world: World, inbox: RankInbox, opening: Opening, directory: Path) -> None:
         self._transport = world.transport

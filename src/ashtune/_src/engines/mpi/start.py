@@ -1,7 +1,7 @@
-"""Find out whether this process is one of several MPI ranks; if so, start MPI.
+"""Find out whether this process is one of several MPI ranks. If so, start MPI.
 
-Rank 0 continues the user's script as the driver; every other rank works for the driver until that script has ended. MPI
-is loaded only if the environment variables of a launcher say that there are several ranks.
+Rank 0 continues the user's script as the driver. Every other rank works for the driver until the user's script has
+ended. MPI is loaded only if the environment variables of a launcher say that there are several ranks.
 """
 
 import atexit
@@ -35,7 +35,7 @@ _world: World | None = None
 def start_mpi(*, workers_given: bool = False) -> World | None:
     """Start MPI and return all ranks, or return None if this process is alone. Only rank 0 returns from ``start_mpi``.
 
-    Every other rank works for rank 0 until the script of rank 0 has ended, then exits with status 0.
+    Every other rank works for rank 0 until the script of rank 0 has ended. The other ranks then exit with status 0.
 
     Args:
         workers_given: Whether the user gave a number of workers. If so, in a SLURM allocation, only this node is used.
@@ -74,8 +74,8 @@ def start_mpi(*, workers_given: bool = False) -> World | None:
 def all_ranks_start_within(seconds: float) -> Iterator[None]:
     """End this process, with a traceback on stderr, if the code in the block takes longer than ``seconds``.
 
-    MPI's initialisation waits for every rank and holds Python's interpreter lock, so only a thread outside Python can
-    end this process.
+    MPI's initialisation waits for every rank and holds Python's interpreter lock. Only a thread outside Python can
+    therefore end this process.
     """
     faulthandler.dump_traceback_later(seconds, exit=True, file=2)
     try:
@@ -111,7 +111,7 @@ def _set_timer_slack(nanoseconds: int) -> None:
 
 
 def _await_all(mpi: Any) -> None:
-    """Wait for all ranks, and sleep between checks, because later MPI calls would wait without sleeping."""
+    """Wait for all ranks, and sleep between checks. Without this call, later MPI calls would wait without sleeping."""
     request = mpi.COMM_WORLD.Ibarrier()
     while not request.Test():
         time.sleep(AWAIT_SECONDS)
@@ -136,7 +136,7 @@ def start_seconds(environment: Mapping[str, str]) -> float:
 
 
 def _remember_status(world: World) -> None:
-    """Make ``sys.exit`` record the exit status in ``world``, because later code cannot read the status."""
+    """Make ``sys.exit`` record the exit status in ``world``. Code after ``sys.exit`` cannot read the exit status."""
     exit_as_usual = sys.exit
 
     def exit_and_remember(status: Any = None) -> NoReturn:
@@ -192,7 +192,7 @@ def _load(launch: launcher.Launch) -> Any:
 
 
 def _refuse(launch: launcher.Launch, why: str) -> None:
-    """Raise StudyError on rank 0, and exit silently on other ranks, so that the user sees the message ``why`` once."""
+    """Raise StudyError with the message ``why`` on rank 0. Exit silently on other ranks."""
     if not why:
         return
     if launch.rank != 0:
@@ -218,7 +218,6 @@ def delete_stale_memory(environment: Mapping[str, str], folder: Path = SHARED_ME
 
 
 def _own_start() -> float:
-    """Return the start time of this process, in seconds since 1970."""
     ticks = int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
     return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME) + ticks / os.sysconf("SC_CLK_TCK")
 

@@ -1,10 +1,10 @@
-"""Exchange messages between ranks without waiting, and compute how long to sleep between two checks for messages.
+"""Exchange messages between ranks without waiting. Compute how long to sleep between two checks for messages.
 
 Rule 1: no call of :class:`Transport` waits for another rank. A blocking MPI call (receive, send or collective) uses a
-whole core until the other rank acts. A blocking receive may use a core even after a message was found, because MPI may
-have only the header of a large message.
+whole core until the other rank acts. A blocking receive may use a core even after a message was found. After a probe,
+MPI may have only the header of a large message.
 Rule 2: each check for messages makes two probes, because the first probe may miss an old message in MPICH and Open MPI.
-Rule 3: a rank receives messages in the order of :meth:`Transport.put`; one flush sends all messages to a rank as one
+Rule 3: a rank receives messages in the order of :meth:`Transport.put`. One flush sends all messages to a rank as one
 message.
 Rule 4: waiting for messages must not use a core, because training needs all cores. See :class:`Polling`.
 """
@@ -72,7 +72,7 @@ class Transport:
             outbox.append([message])
 
     def put_chunks(self, rank: int, chunks: Iterator[Chunk]) -> None:
-        """Queue the pieces of files for a rank; each piece is read when it is sent."""
+        """Queue the pieces of files for a rank. Each piece is read when the piece is sent."""
         self._outboxes.setdefault(rank, []).append(chunks)
 
     def forget(self, rank: int) -> None:
@@ -80,7 +80,7 @@ class Transport:
         self._outboxes.pop(rank, None)
 
     def flush(self) -> None:
-        """Send the queued messages; messages to a rank that receives slowly stay queued until the next flush."""
+        """Send the queued messages. If a rank receives slowly, its messages stay queued until the next flush."""
         if self._under_way:
             self._reap()
         if self._outboxes:
@@ -100,7 +100,7 @@ class Transport:
             self.failed.add(rank)
 
     def collect(self) -> list[Arrived]:
-        """Return the messages that have arrived; messages of the same rank are in the order in which they were sent."""
+        """Return the messages that have arrived. Messages of the same rank are in the order of sending."""
         comm, status, source, tag, byte = self._comm, self._status, self._source, self._mpi.ANY_TAG, self._mpi.BYTE
         arrived: list[Arrived] = []
         if self._arriving:
@@ -117,7 +117,7 @@ class Transport:
             return arrived
 
     def _receive(self, sender: int, kind: int, size: int, arrived: list[Arrived]) -> None:
-        """Receive a message that a probe has found; put a large message into ``arrived`` only when it is complete."""
+        """Receive a message that a probe has found. Put a large message into ``arrived`` only when it is complete."""
         message = Arrived(sender, kind, bytearray(size))
         waiting = self._arriving.get(sender) if self._arriving else None
         try:
@@ -214,16 +214,16 @@ MEMORY = 1 / 16
 
 
 class Polling:
-    """Computes how long to sleep before the next check for messages, at most ``longest`` seconds.
+    """Computes how long to sleep before the next check for messages. A sleep is at most ``longest`` seconds long.
 
-    For a driver, let a message arrive every ``gap`` seconds. If the driver sleeps for ``s`` seconds between checks, its
-    wake-ups use ``WAKE_SECONDS / s`` of a core. During the driver's sleeps, a worker waits for ``s / 2`` seconds per
-    message, which costs ``s / (2 gap)`` of a core. The sum of the driver's and the worker's costs is minimal at
-    ``s = sqrt(2 gap WAKE_SECONDS)``: 50 us for 25,000 messages per second, 3 ms for 11 messages per second.
+    In these formulas, a driver receives a message every ``gap`` seconds. If the driver sleeps for ``s`` seconds between
+    checks, its wake-ups use ``WAKE_SECONDS / s`` of a core. During the driver's sleeps, a worker waits for ``s / 2``
+    seconds per message, which costs ``s / (2 gap)`` of a core. The sum of the driver's and the worker's costs is
+    minimal at ``s = sqrt(2 gap WAKE_SECONDS)``. The best ``s`` is 50 us for 25,000 messages per second, 3 ms for 11.
 
-    A rank that waits for an answer does not know when the answer will come. The time for which the rank has already
-    waited takes the place of ``gap``. The cost is then about 1.5 times the minimum, and the ranks of a node with more
-    ranks than cores leave the cores to the ranks that train.
+    A rank that waits for an answer does not know when the answer will come. For such a rank, ``gap`` is the time for
+    which the rank has already waited. The cost for such a rank is about 1.5 times the minimum. The ranks of a node with
+    more ranks than cores leave the cores to the ranks that train.
     """
 
     def __init__(self, longest: float, *, is_for_an_answer: bool = False) -> None:
@@ -234,14 +234,14 @@ class Polling:
         self._gap = 0.0  # at the start, the gap is unknown: check often
 
     def heard(self) -> None:
-        """Note that a message has arrived just now."""
+        """Record that a message has arrived just now."""
         now = time.monotonic()
         memory = 1.0 if self._is_for_an_answer else MEMORY
         self._gap += memory * (min(now - self._heard_at, self._longest_gap) - self._gap)
         self._heard_at = now
 
     def pause(self) -> float:
-        """Return how many seconds to sleep before the next check for messages; 0 to check at once."""
+        """Return how many seconds to sleep before the next check for messages. If the result is 0, check at once."""
         waited = time.monotonic() - self._heard_at
         if self._gap < DENSE_SECONDS and waited < SPIN_SECONDS:
             return 0.0
@@ -249,7 +249,7 @@ class Polling:
         return max(SHORTEST_SLEEP, math.sqrt(2 * min(gap, self._longest_gap) * WAKE_SECONDS))
 
     def rest(self, at_most: float) -> None:
-        """Sleep for the seconds of :meth:`pause`, but at most ``at_most``; if they are 0, only yield the core."""
+        """Sleep for the seconds of :meth:`pause`, at most for ``at_most``. If the time is 0, only yield the core."""
         if (seconds := min(self.pause(), at_most)) > 0:
             time.sleep(seconds)
         else:

@@ -53,7 +53,7 @@ class Heartbeat:
 
 
 class World:
-    """The view that one rank has of all ranks. All ranks must create a ``World`` together (a collective operation)."""
+    """What one rank knows about all ranks. All ranks must create a ``World`` together (a collective operation)."""
 
     def __init__(self, mpi: Any) -> None:
         self.mpi = mpi
@@ -77,7 +77,7 @@ class World:
         self._process = os.getpid()
 
     def heartbeat_to(self, ranks: Sequence[int]) -> Heartbeat:
-        """Return a thread that sends heartbeats to ``ranks``; the thread is not started yet."""
+        """Return a thread that sends heartbeats to ``ranks``. The thread is not started yet."""
         is_possible = bool(self.mpi.Query_thread() == self.mpi.THREAD_MULTIPLE)
         return Heartbeat(self.transport, ranks, self.heartbeat_seconds, is_possible=is_possible)
 
@@ -97,7 +97,7 @@ class World:
         return [rank for rank in range(1, self.size) if rank not in self.lost]
 
     def leave(self, status: int | None = None) -> None:
-        """End the other ranks and finalise MPI; rank 0 calls this method when its script has ended.
+        """End the other ranks and finalise MPI. Rank 0 calls this method when its script has ended.
 
         Args:
             status: The exit status, if known. If a rank was lost, so that MPI cannot be finalised, this method ends
@@ -121,7 +121,7 @@ class World:
         self.finalize(is_whole=is_whole and self.transport.is_empty, status=status)
 
     def finalize(self, *, is_whole: bool, status: int | None = None) -> None:
-        """Finalise MPI if ``is_whole``; if not, rank 0 ends all ranks, and every other rank ends its own process."""
+        """Finalise MPI if ``is_whole``. If not ``is_whole``, rank 0 ends all ranks, and any other rank ends itself."""
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):  # the reader is gone, or the script has closed the stream
                 stream.flush()

@@ -1,4 +1,4 @@
-"""The model of simulated workers: how long they train, and when they join, leave and die.
+"""Models how long simulated workers train, and when they join, leave and die.
 
 Rule: the results of a simulation depend only on arguments and random numbers, never on the clock of this machine.
 """
@@ -61,9 +61,10 @@ class Stay(msgspec.Struct, frozen=True):
 
 
 class Mortality(msgspec.Struct, frozen=True):
-    """How often workers die: the lifetime of a worker is exponentially distributed with mean ``mean_seconds``.
+    """How often workers die. The lifetime of a worker is exponentially distributed with mean ``mean_seconds``.
 
-    ``replaced_after`` is the number of seconds until a new worker replaces a dead worker; None for no replacement.
+    ``replaced_after`` is the number of seconds until a new worker replaces a dead worker. If ``replaced_after`` is
+    None, dead workers are not replaced.
     """
 
     mean_seconds: float
@@ -81,7 +82,7 @@ class DriverCost(msgspec.Struct, frozen=True):
 
 
 def check_that_jobs_end(seconds: float, hazard: float) -> None:
-    """Raise SettingsError if a job would hardly ever end; ``hazard`` is the rate of drops and deaths per second."""
+    """Raise SettingsError if a job would hardly ever end. ``hazard`` is the rate of drops and deaths per second."""
     if hazard * seconds > LEAST_SURVIVAL:
         raise SettingsError(
             f"a job of {seconds:,.3g} s hardly ever ends where jobs are dropped and workers die on average after "
@@ -90,7 +91,7 @@ def check_that_jobs_end(seconds: float, hazard: float) -> None:
 
 
 def half_normal(deviation: float) -> Callable[[random.Random], float]:
-    """Return a function that draws by which factor a job is slower: ``1 + |z|``, where ``z`` is normally distributed.
+    """Return a function that draws the factor by which a job is slower: ``1 + |z|`` with normally distributed ``z``.
 
     Source: Li et al., arXiv 1810.05934, appendix A.1.
     """

@@ -1,11 +1,11 @@
-"""Simulated workers in virtual time, which run with the real main loop, controller and schedulers.
+"""Simulated workers in virtual time. The simulation uses the real main loop, controller and schedulers.
 
-The simulation trains no model: functions return a trial's metrics and durations. Virtual time jumps from one event to
+The simulation trains no model. Functions return a trial's metrics and durations. Virtual time jumps from one event to
 the next, so that simulating ten thousand workers for a week takes seconds.
 
-Rule 1: time is virtual; the clock of this machine is never read.
+Rule 1: time is virtual. The clock of this machine is never read.
 Rule 2: the seed and the driver's orders determine all events, so that the same study always runs in the same way.
-Rule 3: an event has the time at which the driver took the event from its queue; the driver does not know queued events.
+Rule 3: an event has the time at which the driver took the event from its queue. The driver does not know queued events.
 """
 
 import math
@@ -109,7 +109,7 @@ class SimulatedWorkers:
         return self._now
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Return the next events; return an empty sequence if the next event is later than ``until``.
+        """Return the next events. If the next event is later than ``until``, return an empty sequence.
 
         Raises:
             StudyError: If no event is left, and ``until`` is infinite.
@@ -166,7 +166,7 @@ class SimulatedWorkers:
         """Do nothing, because simulated workers have no processes."""
 
     def _happen(self, due: _Saving | Arrival | Departure, now: float, events: list[Event]) -> None:
-        """Append the event that is due at ``now``; skip the release of a trial if its worker has left."""
+        """Append the event that is due at ``now``. Skip the release of a trial if the trial's worker has left."""
         match due:
             case _Saving():
                 if not self._lifetimes.has_left(due.worker):
@@ -293,7 +293,7 @@ class SimulatedWorkers:
         return job.began + stretch * seconds(order.trial, order.start, low), low
 
     def _life(self) -> int:
-        """Draw the unit of time, counted from 1, at whose end a job would be dropped; its distribution is geometric."""
+        """Draw the unit of time, counted from 1, at whose end a job would be dropped. The distribution is geometric."""
         drop = self._training.drop
         return 1 + int(min(LONGEST_LIFE, math.log(1.0 - self._random.random()) / math.log1p(-drop)))
 
@@ -335,7 +335,7 @@ class SimulatedEngine:
         return 0.0 if self._opened is None else self._opened.driver_seconds
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the wanted number of workers; if it is None, return the number that was given to this engine."""
+        """Return the wanted number of workers, or this engine's own number if no number is wanted."""
         if isinstance(self._workers, int):
             return wanted or self._workers
         return min(wanted or len(self._workers), len(self._workers))

@@ -2,13 +2,13 @@
 
 The driver starts the guardian as ``python -m ashtune._src.engines.worker.guardian FILE_DESCRIPTOR DRIVER``. On Linux
 the guardian forks the worker and remains the worker's parent. A process whose parent ends becomes a child of the
-guardian (``PR_SET_CHILD_SUBREAPER`` in prctl(2)), so all processes that the worker starts stay descendants of the
-guardian. When the worker or the driver ends, the guardian kills all its descendants, and ends with the worker's exit
-status. On systems other than Linux, the started process is the worker itself.
+guardian (``PR_SET_CHILD_SUBREAPER`` in prctl(2)). All processes that the worker starts therefore stay descendants of
+the guardian. When the worker or the driver ends, the guardian kills all its descendants, and ends with the worker's
+exit status. On systems other than Linux, the started process is the worker itself.
 
-Rule 1: the guardian forks before it imports a large module; after the fork, the guardian only waits.
-Rule 2: the guardian handles only SIGCHLD, when a child ends, and :func:`end_signal`, which the kernel sends when the
-driver dies. The guardian blocks all other signals, because Ctrl-C and a batch system's signals are for the driver.
+Rule 1: the guardian forks before it imports a large module. After the fork, the guardian only waits.
+Rule 2: the guardian handles only two signals. The kernel sends SIGCHLD when a child ends, and :func:`end_signal` when
+the driver dies. The guardian blocks all other signals, because Ctrl-C and a batch system's signals are for the driver.
 """
 
 import os
@@ -34,12 +34,12 @@ def is_available() -> bool:
 
 
 def end_signal() -> int:
-    """Return the signal that makes a guardian end all processes: a real-time signal, which no batch system sends."""
+    """Return the signal that makes a guardian end all processes. No batch system sends this real-time signal."""
     return signal.SIGRTMIN
 
 
 def main() -> None:
-    """Run a worker, on Linux under a guardian; ``sys.argv`` has a file descriptor and the driver's process number."""
+    """Run a worker, on Linux under a guardian. ``sys.argv`` has a file descriptor and the driver's process number."""
     file, parent = int(sys.argv[1]), int(sys.argv[2])
     if is_available():
         parent = _fork_the_worker(file, driver=parent)
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def _fork_the_worker(file: int, *, driver: int) -> int:
-    """Fork the worker, and return the guardian's process number in the worker; the guardian never returns."""
+    """Fork the worker, and return the guardian's process number in the worker. The guardian never returns."""
     import ctypes
 
     prctl = ctypes.CDLL(None).prctl
@@ -73,7 +73,7 @@ def _fork_the_worker(file: int, *, driver: int) -> int:
 
 
 def _wait_for_the_end(worker: int) -> int:
-    """Wait until the worker has ended or must be killed; return its status in the format of waitpid(2)."""
+    """Wait until the worker has ended or must be killed. Return the worker's status in the format of waitpid(2)."""
     while signal.sigwait({signal.SIGCHLD, end_signal()}) == signal.SIGCHLD:
         for child, status in _ended_children():
             if child == worker:

@@ -45,7 +45,7 @@ _POLL_SECONDS = 0.5
 
 
 def die_with_parent(parent: int) -> None:
-    """Kill this process when its parent, the process ``parent``, ends; on Linux, the kernel does so at once."""
+    """Kill this process when its parent, the process ``parent``, ends. On Linux, the kernel kills this process."""
     if sys.platform == "linux":
         import ctypes
 
@@ -86,7 +86,7 @@ class StreamChannel:
             self._is_readable = True
 
     def poll(self) -> ToWorker | None:
-        """Return the driver's next message; None if the whole message has not arrived yet."""
+        """Return the driver's next message, or None if the whole message has not arrived yet."""
         if not self._inbox:
             if self._is_drained:  # the socket was just read to its end; the next call reads newer data
                 self._is_drained = False
@@ -155,13 +155,13 @@ def serve(channel: Channel) -> None:
 
 
 def _stop_as_usual() -> None:
-    """Restore the default signal handlers in a process that training forks; the worker itself ignores these signals."""
+    """Restore the default signal handlers in a process that training forks. The worker itself ignores these signals."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
 
 def main(file: int, parent: int) -> None:
-    """Run a worker that is connected to the driver by a socket; end when the process ``parent`` ends."""
+    """Run a worker that is connected to the driver by a socket. The worker ends when the process ``parent`` ends."""
     die_with_parent(parent)
     os.set_inheritable(file, False)
     for number in SIGNALS:
