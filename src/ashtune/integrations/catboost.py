@@ -2,10 +2,10 @@
 
 Rule 1: a trial continues from CatBoost's snapshot in its checkpoint folder. The snapshot contains all rounds and the
 random state. Therefore a model whose training pauses at a rung equals a model that is trained without a pause.
-CatBoost's ``init_model`` is not used, because with it CatBoost draws the same rows and the same noise again.
-Rule 2: besides the snapshot, a trial saves its model with the rounds up to the best round (``use_best_model``,
-CatBoost's default if data are evaluated). CatBoost chooses the best round by ``eval_metric``; the default of
-``eval_metric`` is the loss.
+CatBoost's ``init_model`` is not used: after ``init_model``, CatBoost draws the same rows and the same noise again.
+Rule 2: besides the snapshot, a trial saves its model with the rounds up to the best round. If data are evaluated,
+CatBoost makes this model by default (``use_best_model``). CatBoost chooses the best round by ``eval_metric``. The
+default of ``eval_metric`` is the loss.
 Rule 3: the user must give the learning rate, because CatBoost's default depends on the number of rounds.
 """
 
@@ -46,7 +46,7 @@ REFUSED = {
 
 
 def snapshot(trial: Trial) -> dict[str, Any]:
-    """Return arguments for a CatBoost model's class, with which the model continues from the trial's last rung.
+    """Return arguments for a CatBoost model's class. The arguments let the model continue from the trial's last rung.
 
     Args:
         trial: The trial.
@@ -61,8 +61,8 @@ def snapshot(trial: Trial) -> dict[str, Any]:
 def callback(trial: Trial, *, metric: str | None = None) -> Any:
     """Return a callback that reports the rounds of a model, and ends the model's training at the trial's rung.
 
-    Give the model's class the arguments that :func:`snapshot` returns, ``iterations`` of at least the study's
-    ``max_resource``, and a ``learning_rate``, because CatBoost's default learning rate depends on ``iterations``.
+    Give the model's class the arguments that :func:`snapshot` returns. ``iterations`` must be at least the study's
+    ``max_resource``. Give a ``learning_rate``, because CatBoost's default depends on ``iterations``.
 
     Args:
         trial: The trial.
@@ -89,7 +89,7 @@ class _CatBoostCallback:
         """The exception raised in the callback. CatBoost replaces it by its own error, with the traceback as text."""
 
     def after_iteration(self, info: Any) -> bool:
-        """Report a round; return False if the training must end after this round."""
+        """Report a round. Return False if the training must end after this round."""
         try:
             return self._goes_on(info.metrics)
         except BaseException as error:
@@ -151,7 +151,7 @@ class _Described(BuiltinMetric):  # type: ignore[misc]  # CatBoost's types are n
 
 
 def _is_higher_better(metric: str) -> bool | None:
-    """Return whether higher values of a metric (such as "NDCG:top=3") are better; None for a metric of the user."""
+    """Return whether higher values of a metric are better. If CatBoost does not define the metric, return None."""
     described = _Described(metric)
     try:
         is_higher, is_lower = described.is_max_optimal(), described.is_min_optimal()
@@ -163,7 +163,7 @@ def _is_higher_better(metric: str) -> bool | None:
 def booster_objective(
     params: Mapping[str, Any], dtrain: Data, dvalid: Data, *, metric: str | None = None, **options: Any
 ) -> BoosterObjective:
-    """Return a training function for ``tune``, which trains CatBoost models; the resource is the number of rounds.
+    """Return a training function for ``tune``, which trains CatBoost models. The resource is the number of rounds.
 
     ``study.best.load()`` returns a ``CatBoost`` model with all rounds up to the best round.
 

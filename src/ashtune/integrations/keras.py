@@ -2,8 +2,7 @@
 
 Rule 1: several calls of ``fit`` give a trial the same learning curve as one call. Therefore the callback restores the
 weights, the optimizer's state, the seeds of layers, and the random generators that shuffle arrays.
-Rule 2: saved variables are matched to a model's variables by position, because the same model has different layer names
-in different processes.
+Rule 2: a saved variable belongs to the model's variable at the same position, since layer names differ by process.
 Rule 3: ``fit`` is called with the study's top resource as ``epochs``, and the callback ends ``fit`` at the trial's
 rung. If a trial is promoted at once, its training continues in the same call of ``fit``.
 """
@@ -28,11 +27,11 @@ VARIABLES, OPTIMIZER, RANDOM, OTHERS, PLACES = "variables", "optimizer", "random
 
 
 class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """A callback that trains a trial with ``fit``: restores its state, reports each epoch, ends ``fit`` at the rung.
+    """A callback that restores the trial's state, reports each epoch, and ends ``fit`` at the rung.
 
     Put this callback last in ``callbacks``, but before ``SwapEMAWeights(swap_on_epoch=True)``. Call ``fit`` with
-    ``initial_epoch=trial.start`` and ``epochs=`` the study's ``max_resource``. Every number in an epoch's logs is
-    reported under its Keras name, such as ``val_loss``. If another callback, such as ``EarlyStopping``, ends ``fit``,
+    ``initial_epoch=trial.start``. ``epochs`` must be the study's ``max_resource``. Every number in an epoch's logs is
+    reported with its Keras name, such as ``val_loss``. If another callback, such as ``EarlyStopping``, ends ``fit``,
     the trial ends, and the last epoch's report is the trial's result.
 
     Args:
@@ -188,14 +187,14 @@ def _other_optimizers(model: Any) -> dict[str, Any]:
 
 
 def _places(model: Any, optimizer: Any) -> list[int]:
-    """Return the indices of the model's variables that an optimizer trains; empty if it also trains other variables."""
+    """Return the indices of the model's variables that an optimizer trains, or [] if it also trains other variables."""
     places = {id(variable): place for place, variable in enumerate(model.variables)}
     found = [places.get(id(variable)) for variable in optimizer._trainable_variables]
     return [place for place in found if place is not None] if None not in found else []
 
 
 def _load_others(model: Any, saved: Mapping[str, Any]) -> None:
-    """Restore the optimizers that were not given to ``compile``; build each optimizer that Keras has not built yet."""
+    """Restore the optimizers that ``compile`` did not get. If Keras has not built an optimizer, build it first."""
     others = _other_optimizers(model)
     if others.keys() != saved.keys():
         raise ObjectiveError(

@@ -1,7 +1,7 @@
-"""The trial of a program that ``ashtune run ... -- PROGRAM`` started, as an object for each process of the program.
+"""The command ``ashtune run ... -- PROGRAM`` starts a program, which finds its trial in this module.
 
-:class:`LaunchedTrial` is for launchers of several ranks, such as ``torchrun``: a training function with a
-``TransformersCallback`` uses a ``LaunchedTrial`` in place of a :class:`~ashtune.Trial`.
+If a launcher such as ``torchrun`` starts several ranks, a training function with a ``TransformersCallback`` uses a
+:class:`LaunchedTrial` in place of a :class:`~ashtune.Trial`.
 
 Rule 1: every rank knows the epoch at which the training ends. Therefore all ranks end at the same epoch, and no rank
 waits for a decision of another rank.
@@ -26,7 +26,7 @@ class LaunchedTrial:
     """The trial that this process trains.
 
     The class reads the environment variables that ``ashtune run`` sets (``ASHTUNE_START`` and others). The process with
-    ``RANK=0`` writes the reports to the file ``ASHTUNE_RESULT``. The attributes are named as in
+    ``RANK=0`` writes the reports to the file ``ASHTUNE_RESULT``. The attributes have the same names as in
     :class:`~ashtune.Trial`.
 
     Raises:
@@ -61,7 +61,7 @@ class LaunchedTrial:
         return self.config[name]
 
     def epochs(self) -> Iterator[int]:
-        """Yield the epochs to train, counted from 1: ``start + 1`` to ``target`` inclusive."""
+        """Yield the epochs to train, from ``start + 1`` up to and including ``target``."""
         for epoch in range(self.start + 1, self.target + 1):
             if self._is_stopped:
                 return
@@ -78,7 +78,7 @@ class LaunchedTrial:
         self._write()
 
     def stop(self) -> None:
-        """End this trial early: its last report is its result, and the trial is never trained again."""
+        """End this trial early. The trial's last report is its result, and the trial is never trained again."""
         self._is_stopped = True
         self._write()
 

@@ -1,16 +1,16 @@
 """Trains LightGBM boosters in a study: with a callback in the user's function, or with a complete training function.
 
-Rule 1: a saved booster has all rounds of its training. A saved booster predicts only with the rounds up to its
-``best_iteration``, as after LightGBM's own early stopping.
+Rule 1: a saved booster has all rounds of its training. As after LightGBM's own early stopping, a saved booster predicts
+only with the rounds up to its ``best_iteration``.
 Rule 2: if LightGBM draws rows or columns, :func:`seeds` gives each round its own seeds. Therefore a booster whose
-training pauses at a rung has the same trees as a booster that is trained without a pause. Without :func:`seeds`,
-LightGBM would draw the same rows and columns again after each rung. The random draws of the objective ``rank_xendcg``
-do repeat after each rung.
-Rule 3: a ``Dataset`` keeps the predictions of a booster that continued its training. Therefore new trials share a
-``Dataset``, and each trial that continues gets its own ``Dataset``. A ``Dataset`` also keeps the parameters of its
+training pauses at a rung has the same trees as a booster that is trained without a pause. If :func:`seeds` is not used,
+LightGBM draws the same rows and columns again after each rung. The objective ``rank_xendcg`` is an exception: its
+random draws repeat after each rung.
+Rule 3: a ``Dataset`` stores the predictions of a booster that continued its training. Therefore new trials share a
+``Dataset``, and each trial that continues gets its own ``Dataset``. A ``Dataset`` also stores the parameters of its
 first trial. Therefore only trials with the same parameter names share a ``Dataset``.
 Rule 4: a round that finds no split adds no tree, so a booster may have fewer trees than rounds. Reports and random
-draws are counted in rounds; ``best_iteration`` is counted in trees.
+draws are counted in rounds, but ``best_iteration`` is counted in trees.
 """
 
 import re
@@ -46,9 +46,9 @@ _PARAMETER = re.compile(r"^\[(\w+): (.*)\]$", re.MULTILINE)
 def callback(trial: Trial, *, metric: str | None = None, data: str | None = None) -> Any:
     """Return a callback that reports the rounds of a booster, ends its training at the trial's rung, and saves it.
 
-    Give the training function ``init_model=trial.restore()``, so that the booster continues from the last rung, and a
-    number of rounds of at least the study's ``max_resource``. If the parameters make the booster draw rows or columns,
-    also give :func:`seeds` as a callback. The objective ``rank_xendcg`` repeats its random draws after each rung.
+    Give the training function ``init_model=trial.restore()``, so that the booster continues from the last rung. The
+    number of rounds must be at least the study's ``max_resource``. If the parameters make the booster draw rows or
+    columns, also give :func:`seeds` as a callback. The objective ``rank_xendcg`` repeats its draws after each rung.
 
     Args:
         trial: The trial.
@@ -109,7 +109,6 @@ class _LightGBMCallback:
         raise EarlyStopException(self._best_trees - 1, env.evaluation_result_list)
 
     def _begin(self, env: Any, evaluations: Mapping[str, Mapping[str, float]]) -> None:
-        """Read the booster's progress."""
         rounds, start = self._rounds, self._trial.start
         saved = self._trial.restore() if start else None
         trees = saved.current_iteration() if saved is not None else 0
@@ -151,10 +150,10 @@ class _LightGBMCallback:
 
 class _Seeds:
     """A booster uses a new seed for columns at once. A booster uses a new seed for rows only if the fraction of rows
-    changes. The callback changes the fraction of rows by a tiny amount and back, so that a booster uses the new seed. A
-    booster draws new rows at every ``bagging_freq``-th tree since the last rung. Each draw of rows gets the seed of the
-    last round that is a multiple of ``bagging_freq``. Therefore the first draw after a rung repeats the rows of the
-    last draw before the rung.
+    changes. Therefore the callback changes the fraction of rows by a tiny amount, and changes it back. A booster draws
+    new rows at every ``bagging_freq``-th tree since the last rung. Each draw of rows gets the seed of the last round
+    that is a multiple of ``bagging_freq``. Therefore the first draw after a rung repeats the rows of the last draw
+    before the rung.
     """
 
     def __init__(self, trial: Trial) -> None:
@@ -164,7 +163,6 @@ class _Seeds:
         self._drawn: list[str] = []
 
     def __call__(self, env: Any) -> None:
-        """Set the booster's seeds for a round."""
         if not self._settings:
             setattr(env.model, SEEDED, True)
             self._settings = _settings(env.model)
@@ -187,7 +185,7 @@ class _Seeds:
 
 
 def _settings(model: Any) -> dict[str, str]:
-    """Return all parameters of a booster under LightGBM's main names, without synonyms."""
+    """Return all parameters of a booster. LightGBM's main names replace synonyms."""
     return dict(_PARAMETER.findall(model.model_to_string(num_iteration=1)))
 
 
@@ -201,7 +199,7 @@ def _drawing(settings: Mapping[str, str]) -> list[str]:
 def booster_objective(
     params: Mapping[str, Any], dtrain: Data, dvalid: Data, *, metric: str | None = None, **options: Any
 ) -> BoosterObjective:
-    """Return a training function for ``tune``, which trains boosters; the resource is the number of rounds.
+    """Return a training function for ``tune``, which trains boosters. The resource is the number of rounds.
 
     ``study.best.load()`` returns a booster with all its rounds, which predicts with the rounds up to the best round.
 
@@ -232,7 +230,7 @@ class _LightGBM(BoosterObjective):
         return as_arguments(train), as_arguments(valid)
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse names in the search space or among the fixed parameters that LightGBM would silently ignore.
+        """Refuse parameter names that LightGBM would silently ignore.
 
         Raises:
             ObjectiveError: If there is an ignored name, or if the number of rounds is a hyperparameter.

@@ -1,10 +1,10 @@
 """Trains a PyTorch Lightning module in a training function: :func:`fit` replaces ``trainer.fit``.
 
-:func:`fit` accepts Trainers of both import roots of Lightning: ``lightning.pytorch`` and ``pytorch_lightning``.
+:func:`fit` accepts Trainers of the package ``lightning.pytorch`` and of the package ``pytorch_lightning``.
 
-Rule 1: the Trainer's ``max_epochs`` is the study's top resource at every rung, so that a learning rate schedule is the
-same at all rungs. A callback sets the Trainer's ``should_stop``, which ends training at the rung.
-Rule 2: a Trainer that would change the number of epochs, or start the user's script again, is refused.
+Rule 1: at every rung, the Trainer's ``max_epochs`` is the study's top resource. Therefore a learning rate schedule is
+the same at all rungs. A callback sets the Trainer's ``should_stop``, which ends training at the rung.
+Rule 2: a Trainer is refused if it would change the number of epochs, or start the user's script again.
 Rule 3: only the worker process asks the study. Processes that Lightning starts ask the worker process over a pipe.
 Rule 4: rank 0 asks the study and sends the answer to the other ranks, so that all ranks end at the same epoch.
 """
@@ -46,7 +46,7 @@ def fit(
 
     Call ``fit(trial, trainer, model, ...)`` in place of ``trainer.fit(model, ...)``. Epochs, steps and random
     generators continue from the trial's saved state. After each epoch with validation, all logged values are reported
-    under their logged names, such as ``val_loss``. If a Lightning callback, such as ``EarlyStopping``, ends training,
+    with their logged names, such as ``val_loss``. If a Lightning callback, such as ``EarlyStopping``, ends training,
     the trial ends, and its last report is its result.
 
     Args:
@@ -141,7 +141,7 @@ def _check_files(folder: Path) -> None:
 
 @contextmanager
 def _asking(trial: Trial, trainer: Any, root: str) -> Iterator[Ask]:
-    """Yield a function that asks the study, for this process or for processes started by the Trainer."""
+    """Yield a function that asks the study, from this process or from processes that the Trainer starts."""
     launcher, course = trainer.strategy.launcher, Course(trial)
     launchers = importlib.import_module(f"{root}.strategies.launchers")
     if isinstance(launcher, launchers._MultiProcessingLauncher):  # for ddp_spawn, ddp_fork and ddp_notebook
@@ -191,7 +191,7 @@ class Course:
 
 
 class PipedCourse:
-    """Asks the study from a process that Lightning started; Lightning passes this object to such processes."""
+    """Asks the study from a process that Lightning started. Lightning passes this object to the process."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

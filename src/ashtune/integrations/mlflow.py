@@ -1,12 +1,12 @@
-"""Keeps a study in MLflow as an experiment with one run for the study, and a child run for each trial.
+"""Copies a study to MLflow, as an experiment with one run for the study, and a child run for each trial.
 
-Rule 1: the tag ``ashtune.trial`` of a run has the trial's number. Everything that identifies a value in MLflow's
-database, including the value's time, is computed from the study. Therefore MLflow ignores a value that is logged a
-second time.
+Rule 1: the tag ``ashtune.trial`` of a run has the trial's number. The identity of each value in MLflow's database,
+including the value's time, is computed from the study. Therefore MLflow ignores a value that is logged a second time.
 Rule 2: the tag ``ashtune.digest`` and the status of a run are written last. A run with this tag and its final status is
 complete.
-Rule 3: new runs in a SQLite file are written to MLflow's own tables in large transactions. MLflow's client needs about
-ten transactions per run, which would take minutes for thousands of trials. MLflow's client writes all other data.
+Rule 3: if MLflow uses a SQLite file, new runs are written to MLflow's own tables in large transactions. MLflow's client
+needs about ten transactions per run, which would take minutes for thousands of trials. MLflow's client writes all other
+data.
 Rule 4: a run that the user deleted stays deleted.
 
 Source: https://mlflow.org/docs/latest/api_reference/python_api/mlflow.client.html
@@ -54,13 +54,13 @@ _NOT_IN_NAMES = re.compile(r"[^\w.\- /]", re.ASCII)
 
 
 class MLflowTracker(Tracker):
-    """Keeps a study in MLflow: by default in the SQLite file ``mlflow.db`` in the study's directory.
+    """Copies a study to MLflow, by default to the SQLite file ``mlflow.db`` in the study's directory.
 
-    A run's parameters are the trial's hyperparameters; the run's metrics are the trial's reports, with the resource as
-    step. Further facts about a trial are tags of its run: ``ashtune.trial``, ``ashtune.state`` ("running", "paused",
-    "completed", "failed", "withdrawn", "ended early"), ``ashtune.origin``, ``ashtune.seed``, ``ashtune.reason``. The
-    study's run has tags with the best trial and its result. A character that MLflow does not accept in a name is
-    replaced by an underscore.
+    A run's parameters are the trial's hyperparameters. The run's metrics are the trial's reports, and the step is the
+    resource. Further facts about a trial are tags of its run: ``ashtune.trial``, ``ashtune.state`` ("running",
+    "paused", "completed", "failed", "withdrawn", "ended early"), ``ashtune.origin``, ``ashtune.seed``,
+    ``ashtune.reason``. The study's run has tags with the best trial and its result. A character that MLflow does not
+    accept in a name is replaced by an underscore.
 
     MLflow's telemetry is turned off, unless the environment variable ``MLFLOW_DISABLE_TELEMETRY`` is set.
 
@@ -145,7 +145,6 @@ class MLflowTracker(Tracker):
         self._client.set_terminated(run.id, "FINISHED", _milliseconds(summary.ended))
 
     def _read_runs(self) -> None:
-        """Read the existing runs. O(runs)."""
         from mlflow.entities import ViewType
 
         token = None
@@ -192,7 +191,6 @@ class MLflowTracker(Tracker):
         self._runs |= runs
 
     def _row_of(self, run: "_MLflowRun", trial: TrackedTrial) -> dict[str, Any]:
-        """Return the row that MLflow would write for a new run."""
         return {
             "run_uuid": run.id,
             "name": trial.name,
@@ -210,7 +208,7 @@ class MLflowTracker(Tracker):
         }
 
     def _log(self, run: "_MLflowRun", trial: TrackedTrial) -> None:
-        """Write the changes of a trial with MLflow's client; the digest and then the status are written last."""
+        """Write the changes of a trial with MLflow's client. The digest and then the status are written last."""
         # A complete run already has its parameters and points; in an incomplete run, MLflow ignores repeated values.
         params, tags = [] if run.digest else self._params(trial), self._tags(_own(trial))
         for batch in _batches(params[MOST_NAMED:], MOST_NAMED):
@@ -256,7 +254,7 @@ class MLflowTracker(Tracker):
 
 
 class _MLflowRun:
-    """An existing run. The run's digest starts with the run's number of points; an incomplete run has the digest ""."""
+    """An existing run. The run's digest starts with its number of points. An incomplete run has the digest ""."""
 
     __slots__ = ("digest", "id", "is_deleted", "points", "status")
 
@@ -289,7 +287,7 @@ def _own(trial: TrackedTrial) -> dict[str, object]:
 
 
 def _row_of_metric(metric: Any, run_id: str) -> dict[str, Any]:
-    """Return the row that MLflow writes for a metric value; for NaN, ``value`` is 0 and ``is_nan`` is True."""
+    """Return the row that MLflow writes for a metric value."""
     is_nan = math.isnan(metric.value)
     value = 0.0 if is_nan else metric.value
     return {
@@ -311,7 +309,6 @@ def _name(name: str) -> str:
 
 
 def _own_place(directory: str) -> str:
-    """Return the path of MLflow's SQLite file in a study's directory."""
     for beside in ("-journal", "-wal", "-shm"):
         place_in(directory, f"mlflow.db{beside}")
     return str(place_in(directory, "mlflow.db"))

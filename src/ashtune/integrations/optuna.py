@@ -3,9 +3,9 @@
 Source of the format: ``optuna.storages.JournalStorage`` of Optuna 5. Each line of the file is a JSON object that
 describes one operation. One operation can create a trial that has already ended. This module does not import Optuna.
 
-Rule 1: Optuna looks for the best trial among the complete trials. A trial is written as complete if it has a result at
-or above the rung of the study's best trial, even if the trial still trains or failed later. A trial that ended at a
-lower rung is written as pruned. A withdrawn trial is written as failed.
+Rule 1: Optuna looks for the best trial among the complete trials. A trial with a result at or above the best trial's
+rung counts as complete, even if the trial still trains or failed later. A trial that ended at a lower rung counts as
+pruned. A withdrawn trial counts as failed.
 Rule 2: as in Optuna, a categorical hyperparameter is written as an index in the list of choices, and a number is not
 converted. Inactive hyperparameters are not written.
 Rule 3: only the best trials are written, at most ``MOST``, because the dashboard fetches all trials at once. Trials
@@ -46,7 +46,7 @@ _ATTRIBUTES = ("trial", "status", "rung", "resource", "seconds", "origin", "reas
 
 
 class OptunaLog(Tracker):
-    """Keeps a study as an Optuna journal file: by default ``optuna.log`` in the study's directory.
+    """Copies a study to an Optuna journal file, by default to ``optuna.log`` in the study's directory.
 
     The journal file is written at the end of the session. The file of a very large study contains only the best trials.
 
@@ -73,7 +73,6 @@ class OptunaLog(Tracker):
             replace_file(Path(self.place), b"".join(map(_line, self._records())))
 
     def _records(self) -> Iterator[dict[str, Any]]:
-        """Yield the records of the journal file in order."""
         settings = read_settings(Path(self.study.directory, NAME))
         goal = settings.goal
         directions = [_DIRECTIONS[each.mode] for each in goal.objectives]
@@ -107,7 +106,7 @@ class OptunaLog(Tracker):
             }
 
     def _choose(self) -> list[TrialId]:
-        """Return the numbers of the trials to write: all, or the ``MOST`` best and then the earliest trials."""
+        """Return the numbers of the trials to write. If there are too many trials, choose the best trials."""
         begun = [record for record in self._trials if record.number in self._reports_of]
         searched = [record.number for record in begun if record.confirms is None]
         if len(searched) > MOST:
@@ -118,7 +117,7 @@ class OptunaLog(Tracker):
         return searched
 
     def _attributes(self, settings: Settings, written: int) -> dict[str, Any]:
-        """Return the study's data without a field in Optuna, such as search and seed, as user attributes."""
+        """Return the user attributes of the study: data such as search and seed, for which Optuna has no field."""
         attributes: dict[str, Any] = {
             "written by": f"ashtune {__version__}",
             "created": settings.created,
@@ -165,10 +164,10 @@ def _attribute_of_the_study(name: str, value: object) -> dict[str, Any]:
 
 
 def _outcome(record: TrialRecord, goal: Goal, *, is_complete: bool) -> dict[str, Any]:
-    """Return the state and the value of a trial in Optuna; with several objectives, the state and the values.
+    """Return the state of a trial in Optuna, and its value (or values, if the study has several objectives).
 
-    The value of a pruned trial in Optuna is the trial's last result. With several objectives, a pruned trial has no
-    values.
+    The value of a pruned trial in Optuna is the trial's last result. If the study has several objectives, a pruned
+    trial has no values.
     """
     values = [record.metrics.get(each.metric) for each in goal.objectives]
     is_finite = math.inf not in goal.judged(record.metrics)[0]
@@ -189,7 +188,7 @@ def _outcome(record: TrialRecord, goal: Goal, *, is_complete: bool) -> dict[str,
 
 
 def _attributes(record: TrialRecord, goal: Goal) -> dict[str, Any]:
-    """Return a trial's data without a field in Optuna, such as origin and resource, as user attributes."""
+    """Return the user attributes of a trial: data such as origin and resource, for which Optuna has no field."""
     values = (
         record.number, record.status, record.rung, record.result_resource, round(record.seconds, 3), record.origin,
         record.reason,
@@ -204,7 +203,7 @@ def _attributes(record: TrialRecord, goal: Goal) -> dict[str, Any]:
 
 
 def _constraints(record: TrialRecord, goal: Goal) -> dict[str, Any]:
-    """Return the violation of each constraint; for Optuna, a trial is feasible if no violation is above 0."""
+    """Return the violation of each constraint. In Optuna, a trial is feasible if no violation is above 0."""
     if not goal.constraints or record.rung is None:
         return {}
     violations = [constraint.violation(record.metrics) for constraint in goal.constraints]
@@ -239,7 +238,7 @@ class StoredAxis:
 
 
 def _labels(choices: Sequence[object]) -> list[object]:
-    """Convert choices to values that Optuna can store; other types become texts that differ from all choices."""
+    """Convert choices to values that Optuna can store. A choice of another type becomes a unique text."""
     labels: list[object] = []
     for choice in choices:
         label = choice

@@ -40,11 +40,11 @@ _FOLDER = re.compile(r"trial-\d+")
 
 
 class TensorBoardTracker(Tracker):
-    """Writes the best trials of a study for TensorBoard: by default to ``tensorboard`` in the study's directory.
+    """Writes the best trials of a study for TensorBoard, by default to ``tensorboard`` in the study's directory.
 
-    In the HParams tab, each trial has a row such as ``NAME-KEY trial 3``; NAME-KEY are the study's name and a key. A
+    In the HParams tab, each trial has a row such as ``NAME-KEY trial 3``. NAME-KEY are the study's name and a key. A
     trial's row has the trial's hyperparameters, ``ashtune.state``, ``ashtune.origin`` and ``ashtune.seed``. The Scalars
-    tab shows the trial's reports over the resource. The Text tab shows the study's results under ``study``.
+    tab shows the trial's reports over the resource. The Text tab shows the study's results with the name ``study``.
     ``tensorboard --logdir FOLDER`` starts TensorBoard on the folder.
 
     Args:
@@ -89,7 +89,7 @@ class TensorBoardTracker(Tracker):
         self._bring_up(summary)
 
     def _bring_up(self, summary: StudySummary | None = None) -> None:
-        """Write the folders of changed trials; delete the folder of each trial that is no longer one of the best."""
+        """Write the folders of changed trials. Delete the folder of each trial that is no longer one of the best."""
         best = self.top(self._top)
         wanted = {f"trial-{trial.number:05d}": trial for trial in best}
         for folder in self._root.iterdir():
@@ -141,7 +141,7 @@ def _files_in(folder: Path) -> list[tuple[int, str, Path]]:
 
 
 def _digest_in(folder: Path) -> str:
-    """Return the digest of the newest events file in a folder, or "" without a file; delete older events files."""
+    """Return the digest of the newest events file in a folder, or "" if there is no file. Delete older events files."""
     *older, newest = _files_in(folder) or [(0, "", folder)]
     for _, _, path in older:
         path.unlink()
@@ -149,8 +149,7 @@ def _digest_in(folder: Path) -> str:
 
 
 def _events_of(trial: TrackedTrial, shown: Mapping[str, bool | float | str], row: str) -> Iterator["Event"]:
-    """Yield a trial's TensorBoard events; ``row`` names the row of the trial in HParams, ``shown`` has the row's
-    cells."""
+    """Yield a trial's TensorBoard events. ``row`` is the name of the trial's row, and ``shown`` has the row's cells."""
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
     from tensorboard.plugins.scalar.summary_v2 import scalar_pb
@@ -168,7 +167,7 @@ def _events_of(trial: TrackedTrial, shown: Mapping[str, bool | float | str], row
 
 
 def _hyperparameters(trial: TrackedTrial) -> dict[str, bool | float | str]:
-    """Return a trial's hyperparameters and facts as cells for HParams; values that HParams cannot store become text."""
+    """Return a trial's hyperparameters and facts as cells for HParams. Values that HParams cannot store become text."""
     own = {f"ashtune.{name}": trial.facts[name] for name in ("state", "origin", "seed")}
     values = with_own(trial.configuration, own)
     return {

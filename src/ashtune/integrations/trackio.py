@@ -1,9 +1,9 @@
-"""Keeps a study in Trackio as a local project with one run for each trial.
+"""Copies a study to Trackio, as a local project with one run for each trial.
 
 Trackio's own writer handles one run at a time and starts threads for each run. Because a study has thousands of runs,
 this module writes to Trackio's storage directly, as Trackio's importers do (``trackio.imports``).
 
-Rule: the id of a row is made of study, trial and resource, because Trackio keeps only the first row with an id.
+Rule: the id of a row contains the study, the trial and the resource, because Trackio writes each id only once.
 
 Source: https://huggingface.co/docs/trackio
 """
@@ -33,13 +33,13 @@ FOLDER = "TRACKIO_DIR"
 
 
 class TrackioTracker(Tracker):
-    """Keeps a study in Trackio on this machine, by default in Trackio's own folder (``TRACKIO_DIR``).
+    """Copies a study to Trackio on this machine, by default to Trackio's own folder (``TRACKIO_DIR``).
 
     The name of the Trackio project is the study's name and a key. A run's configuration is the trial's configuration
     and the entry ``ashtune``, which has the trial's number, state ("running", "paused", "completed", "failed",
-    "withdrawn", "ended early"), origin, seed, and failure reason. A run's metrics are the trial's reports, with the
-    resource as step. The run ``study`` has the study's results. The command ``trackio show`` shows the project. Nothing
-    is sent to other machines, unless environment variables of Trackio request it.
+    "withdrawn", "ended early"), origin, seed, and failure reason. A run's metrics are the trial's reports, and the step
+    is the resource. The run ``study`` has the study's results. The command ``trackio show`` shows the project. Nothing
+    is sent to other machines, unless environment variables of Trackio request this.
 
     Args:
         out: Another folder. Trackio chooses its folder when it is imported, so a process can use only one folder.
@@ -119,7 +119,7 @@ class _TrackioRun(NamedTuple):
 
 
 def _rename(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return metrics in which a name of a Trackio column, such as ``step``, is renamed as Trackio renames it."""
+    """Return the metrics. If a metric has the name of a Trackio column, such as ``step``, rename it as Trackio does."""
     from trackio.utils import RESERVED_KEYS
 
     return {

@@ -1,10 +1,10 @@
 """Trains a trial with the Hugging Face Trainer in a training function: :class:`TransformersCallback`.
 
-Rule 1: one unit of the resource is the training from one evaluation to the next: an epoch with
-``eval_strategy="epoch"``, ``eval_steps`` steps with ``eval_strategy="steps"``.
+Rule 1: one unit of the resource is the training from one evaluation to the next. If ``eval_strategy`` is "epoch", a
+unit is an epoch. If ``eval_strategy`` is "steps", a unit is ``eval_steps`` steps.
 Rule 2: at every rung, ``num_train_epochs`` or ``max_steps`` has the value for the study's top resource, because the
 Trainer computes the learning rate from this value. :class:`TransformersCallback` ends training at the trial's rung.
-Rule 3: a trial's state is saved as a Trainer checkpoint, the only one in the trial's checkpoint folder.
+Rule 3: a trial's state is saved as a Trainer checkpoint. The trial's checkpoint folder has no other checkpoint.
 """
 
 import shutil
@@ -30,12 +30,12 @@ NO_METRICS = ("_runtime", "_per_second")
 
 
 class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no types here
-    """A callback that trains a trial with a Trainer: reports evaluations, ends training at the rung, saves the state.
+    """A callback for a Trainer: the callback reports evaluations, ends training at the rung, and saves the state.
 
     Put this callback last in ``callbacks``, set ``output_dir=trial.checkpoint_dir`` in the arguments, and train with
-    ``resume_from_checkpoint=`` :attr:`checkpoint`. All numbers logged since the last evaluation are reported under
-    their logged names, such as ``eval_loss``. If another callback, such as ``EarlyStoppingCallback``, ends training,
-    the trial ends, and the last evaluation is its result.
+    ``resume_from_checkpoint=`` :attr:`checkpoint`. All numbers logged since the last evaluation are reported with their
+    logged names, such as ``eval_loss``. If another callback, such as ``EarlyStoppingCallback``, ends training, the
+    trial ends, and the last evaluation is its result.
 
     Args:
         trial: The trial. In a program of several processes it is a
@@ -64,7 +64,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
 
     @property
     def checkpoint(self) -> str | None:
-        """The folder of the checkpoint from which training starts; None for a new trial."""
+        """The folder of the checkpoint from which training starts, or None if the trial is new."""
         found: str | None = get_last_checkpoint(str(self._trial.checkpoint_dir)) if self._trial.start else None
         return found
 
@@ -92,7 +92,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, Any], **kwargs: Any) -> Any:
         """Report the evaluation. If the study does not let the trial continue, end training.
 
-        With several evaluation data sets, the report follows the data set that completes the study's metrics.
+        If there are several evaluation data sets, a report is made as soon as all metrics of the study are known.
 
         Raises:
             ObjectiveError: If training ends before the rung.
@@ -179,7 +179,6 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         self._logged, self._is_short = {}, False
 
     def _check_is_reported(self) -> None:
-        """Raise an error if the last evaluation did not have all metrics of the study."""
         if self._is_short:
             self._report()
 

@@ -1,4 +1,4 @@
-"""Keeps a study as offline runs of Weights & Biases: one run for each trial, all runs in one group.
+"""Copies a study to offline runs of Weights & Biases. Each trial has a run, and all runs are in one group.
 
 The runs do not form a sweep of W&B, because sweeps need W&B's server.
 
@@ -33,12 +33,12 @@ _NOT_IN_NAMES = re.compile(r"[^\w.\-]")
 
 
 class WandbTracker(Tracker):
-    """Keeps a study as offline runs of W&B: by default in the folder ``wandb`` of the study's directory.
+    """Copies a study to offline runs of W&B, by default in the folder ``wandb`` of the study's directory.
 
     A run's configuration is the trial's configuration and the entry ``ashtune``, which has the trial's number, state
     ("running", "paused", "completed", "failed", "withdrawn", "ended early"), origin, seed, and failure reason. The
-    run's history has the trial's reports, with the resource as step. One more run, with the job type "study", has the
-    study's results. The W&B project has the study's name; the group has the study's name and a key.
+    run's history has the trial's reports, and the step is the resource. One more run, with the job type "study", has
+    the study's results. The W&B project has the study's name. The group's name is the study's name and a key.
 
     Nothing is sent to W&B's server. To send the runs, call ``wandb sync`` in the folder with the runs. System metrics,
     code, git state, machine data and printed output are not recorded.

@@ -1,10 +1,10 @@
 """Trains XGBoost boosters in a study: with a callback in the user's function, or with a complete training function.
 
-Rule 1: a saved booster has all rounds of its training. The booster's ``best_iteration`` and ``best_score`` belong to
-the best round, as after XGBoost's own early stopping.
+Rule 1: a saved booster has all rounds of its training. As after XGBoost's own early stopping, the booster's
+``best_iteration`` and ``best_score`` belong to the best round.
 Rule 2: if XGBoost draws rows or columns, each round starts with its own seed and with new updaters. Therefore a booster
-that continues from a rung has the same trees as a booster that was trained without a pause. With XGBoost's own seeds,
-the same rows would be drawn again after each rung, and the state of the column samplers is not saved.
+that continues from a rung has the same trees as a booster that was trained without a pause. If the callback set no
+seeds, XGBoost would draw the same rows again after each rung.
 """
 
 import json
@@ -41,8 +41,8 @@ EVALS = "evals=[(dvalid, 'valid')]"
 def callback(trial: Trial, *, metric: str | None = None, data: str | None = None) -> Any:
     """Return a callback that reports the rounds of a booster, ends its training at the trial's rung, and saves it.
 
-    Give the training function ``xgb_model=trial.restore()``, so that the booster continues from the last rung, and a
-    number of rounds of at least the study's ``max_resource``.
+    Give the training function ``xgb_model=trial.restore()``, so that the booster continues from the last rung. The
+    number of rounds must be at least the study's ``max_resource``.
 
     Args:
         trial: The trial.
@@ -71,7 +71,6 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         self._has_draws = self._is_begun = self._is_chosen = False
 
     def before_training(self, model: Any) -> Any:
-        """Read the booster's progress."""
         trained, start = model.num_boosted_rounds(), self._trial.start
         if trained != start:
             raise ObjectiveError(
@@ -90,7 +89,7 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         return model
 
     def before_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        """Begin the first round, unless the study is stopping, and set the seed of every round."""
+        """Set the seed of the round. If the study is stopping, do not begin the first round."""
         if not self._is_begun:
             self._is_begun = True
             if not self._rounds.next():
@@ -101,7 +100,7 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         return False
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Any) -> bool:
-        """Report a round; return True if the training must end after this round."""
+        """Report a round. Return True if the training must end after this round."""
         if not self._is_chosen:
             self._is_chosen = True
             self._rounds.choose(evals_log, EVALS)
@@ -110,7 +109,6 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         return not self._rounds.next()
 
     def after_training(self, model: Any) -> Any:
-        """Save the booster."""
         rounds = self._rounds
         rounds.check_over("num_boost_round, or n_estimators")
         if self._has_draws:
@@ -122,7 +120,7 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         return model
 
     def _check_direction(self, model: Any) -> None:
-        """Refuse a study whose mode contradicts XGBoost's own direction of the metric ("min" or "max")."""
+        """Refuse a study with mode "min" if XGBoost maximizes the metric, and vice versa."""
         own = {each["name"] for each in json.loads(model.save_config())["learner"].get("metrics", ())}
         name = self._rounds.metric.partition("@")[0].removesuffix("-")
         if self._rounds.metric in own and name in HIGHER_IS_BETTER | LOWER_IS_BETTER:
@@ -141,9 +139,9 @@ def _values_of(settings: Any, name: str) -> Iterator[Any]:
 def booster_objective(
     params: Mapping[str, Any], dtrain: Data, dvalid: Data, *, metric: str | None = None, **options: Any
 ) -> BoosterObjective:
-    """Return a training function for ``tune``, which trains boosters; the resource is the number of rounds.
+    """Return a training function for ``tune``, which trains boosters. The resource is the number of rounds.
 
-    ``study.best.load()`` returns a booster with all its rounds; ``booster[: booster.best_iteration + 1]`` has the
+    ``study.best.load()`` returns a booster with all its rounds. ``booster[: booster.best_iteration + 1]`` has the
     rounds up to the best round.
 
     Args:

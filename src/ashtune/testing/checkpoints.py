@@ -18,7 +18,7 @@ TRIAL = TrialId(7)
 
 
 class StoreHarness(NamedTuple):
-    """A checkpoint store under test, the checkpoint folder of each peer, and functions that move data.
+    """A checkpoint store to test, the checkpoint folder of each peer, and functions that move data.
 
     ``send(peer, name)`` sends a peer's checkpoint to the driver, as a peer does before the peer reports the checkpoint.
     ``deliver()`` delivers all pending messages.
@@ -39,7 +39,7 @@ class StoreHarness(NamedTuple):
         return self.store.put(peer, TRIAL, resource)
 
     def read(self, peer: int, resource: int) -> bytes | None:
-        """Return the content of a peer's checkpoint file; None if the file does not exist."""
+        """Return the content of a peer's checkpoint file, or None if the file does not exist."""
         path = self.folder(peer) / FOLDER / f"{TRIAL}.{resource}"
         return path.read_bytes() if path.exists() else None
 
@@ -71,7 +71,7 @@ class CheckpointStoreSuite:
     def test_what_is_discarded_is_gone_for_all_and_nothing_else_is(
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
     ) -> None:
-        """A discarded checkpoint leaves no copies, because a study's limit for checkpoints does not count copies."""
+        """If a checkpoint is discarded, all its copies are deleted, because a study's limit does not count copies."""
         harness = stores(tmp_path)
         harness.save(1, 2, b"two")
         harness.save(1, 4, b"four")

@@ -41,7 +41,7 @@ class Exported(msgspec.Struct, frozen=True):
 
 
 class ExporterSuite:
-    """The tests of an exporter: see the module's docstring."""
+    """The tests of an exporter."""
 
     @pytest.fixture
     def exported(self) -> Exported:
@@ -55,7 +55,7 @@ class ExporterSuite:
 
     @pytest.fixture(autouse=True)
     def writes_at_each_tick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let trackers write at each tick, so that a killed tracker leaves data; override this for slow trackers."""
+        """Let trackers write at each tick, so that a killed tracker leaves data. A slow tracker may override this."""
         monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)
 
     def test_it_says_where_its_copy_is(self, exported: Exported, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ class ExporterSuite:
     def test_a_study_that_goes_on_has_each_value_once(
         self, exported: Exported, steps: list[Step], is_killed: bool, tmp_path: Path
     ) -> None:
-        """In an earlier session, the driver ended normally or was killed."""
+        """The driver of the earlier session ended normally or was killed."""
         whole = exported.read(_told(exported, tmp_path / "whole", steps))
         for part in (1 / 3, 2 / 3):
             first = steps[: int(len(steps) * part)]
@@ -94,7 +94,7 @@ class ExporterSuite:
 def _told(
     exported: Exported, folder: Path, steps: Sequence[Step], *, is_live: bool = False, ends: bool = True
 ) -> Exporter:
-    """Return a new exporter that has received all events of a study, live or as from a journal."""
+    """Return a new exporter that has received all events of a study: while the study ran, or from its journal."""
     folder.mkdir(exist_ok=True)
     exporter = exported.make(folder)
     study = ObservedStudy(

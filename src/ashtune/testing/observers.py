@@ -1,4 +1,4 @@
-"""A suite of tests for observers: for any study, an observer must have the same result live and from the journal.
+"""A suite of tests for observers. The result of an observer must be the same live and from the journal.
 
 Derive a test class from :class:`ObserverSuite`, with a fixture ``observed`` that returns the observer under test::
 
@@ -70,7 +70,7 @@ class Observed(msgspec.Struct, frozen=True):
 
 
 def study_in(directory: Path, *, created: float = 0.0) -> ObservedStudy:
-    """Return the description of a study for observers, and make the study's ``directory``, which must not exist."""
+    """Make the study's ``directory``, which must not exist, and return the description of a study for observers."""
     directory.mkdir()
     return ObservedStudy(
         name="suite", directory=str(directory), created=created, goal=GOAL, ladder=LADDER, hyperparameters=("x",)
@@ -83,11 +83,11 @@ def new_controller(ladder: Ladder = LADDER, goal: Goal = GOAL) -> Controller:
 
 
 class History:
-    """A random study, reproducible by its seed, with every kind of event.
+    """A random study with every kind of event. Equal seeds give equal studies.
 
     Iterating over a history yields each event of the study, with the orders and verdicts that follow the event. Workers
-    join, die, are replaced, and train several trials together. Trials fail, are withdrawn, end on purpose and report
-    NaN. Drivers are killed and restarted. With ``confirm``, the best trials are trained again.
+    join and die, are replaced, and train several trials together. Trials fail, are withdrawn, end on purpose and report
+    NaN. Drivers are killed and restarted. If ``confirm`` is given, the best trials are trained again.
     """
 
     def __init__(self, seed: int, *, trials: int = 30, ladder: Ladder = LADDER, confirm: Confirm | None = None) -> None:
@@ -255,7 +255,7 @@ def as_in_a_journal(event: Event) -> Event:
 
 
 class ObserverSuite:
-    """The tests of an observer: see the module's docstring."""
+    """The tests of an observer."""
 
     @pytest.fixture
     def observed(self) -> Observed:
@@ -264,7 +264,7 @@ class ObserverSuite:
 
     @pytest.mark.parametrize("seed", SEEDS)
     def test_live_and_from_the_journal_it_finds_the_same(self, observed: Observed, seed: int, tmp_path: Path) -> None:
-        """Only a live observer gets ticks, and the reports between rungs."""
+        """An observer gets ticks, and reports between rungs, only while the study runs."""
         live, read = observed.make(), observed.make()
         steps = list(History(seed))
         live.begin(study_in(tmp_path / "live"), 0)

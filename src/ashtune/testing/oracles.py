@@ -4,8 +4,8 @@ Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSy
 https://arxiv.org/abs/1810.05934, Algorithm 2 (``ash``). Source for several losses and constraints: Deb, Pratap,
 Agarwal, Meyarivan, *NSGA-II*, IEEE Trans. Evol. Comp. 6(2), 2002.
 
-Rule 1: an oracle is as simple as the paper: an oracle uses lists and ``sorted``, no heap, and no state between calls.
-Therefore an oracle is slow, but mistakes in it are easy to see.
+Rule 1: an oracle is as simple as the paper. An oracle uses lists and ``sorted``, no heap, and no state between calls.
+Therefore an oracle is slow, but a mistake in an oracle is easy to see.
 Rule 2: an oracle shares only data types with the schedulers. For example, an oracle has its own code for the quota.
 """
 
@@ -46,7 +46,7 @@ class Given(msgspec.Struct, frozen=True):
 
 
 class RecordedResult(msgspec.Struct, frozen=True):
-    """The result of a job arrived; a loss of ``math.inf`` means that the job failed.
+    """The result of a job arrived. A loss of ``math.inf`` means that the job failed.
 
     ``curve`` has the losses reported before the rung, and ``seconds`` is the time of the job. ``more`` has the job's
     losses after the first loss. ``violation`` is the violation of the constraints, or None.
@@ -66,7 +66,7 @@ class RecordedResult(msgspec.Struct, frozen=True):
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
-    """The trial of a running job was withdrawn; with ``replace``, a new trial may start in its place."""
+    """The trial of a running job was withdrawn. If ``replace`` is True, a new trial may replace the withdrawn trial."""
 
     job: Job
     replace: bool
@@ -110,7 +110,7 @@ def floor_of(arrived: int, kept: Fraction) -> int:
 
 
 def promotable(ladder: Ladder, history: History, quota: QuotaOf = floor_of) -> list[Job]:
-    """Return all promotions that Algorithm 2 allows now: promotions to higher rungs first, and better trials first."""
+    """Return all promotions that Algorithm 2 allows now. Higher rungs are first, then better trials."""
     given, ladder = given_jobs(history), ladder_now(ladder, history)
     due = []
     for rung in reversed(range(ladder.top)):
@@ -122,10 +122,10 @@ def promotable(ladder: Ladder, history: History, quota: QuotaOf = floor_of) -> l
 
 
 def unexplained_results(ladder: Ladder, results: Sequence[RecordedResult]) -> list[str]:
-    """Return an error message for each result of a trial that was promoted without being within the quota.
+    """Return an error message for each trial that was promoted but was never within the quota.
 
-    A trial with a result above the lowest rung must have been within the quota of the rung below at some time between
-    its results at the two rungs.
+    If a trial has results at two neighbouring rungs, it must have been within the lower rung's quota at some time
+    between the two results.
     """
     wrong = []
     ever: set[Job] = set()  # promotions that were due at some time so far
@@ -144,14 +144,14 @@ def given_jobs(history: History) -> set[Job]:
 
 
 def arrived_in(history: History, rung: int) -> list[RecordedResult]:
-    """Return the results of a rung, best first, without withdrawn trials; at a tie, the earlier trial is first."""
+    """Return the results of a rung, best first, without withdrawn trials. The trial number breaks ties."""
     gone = [fact.job.trial for fact in history if isinstance(fact, Withdrawn)]
     arrived = [fact for fact in history if isinstance(fact, RecordedResult) and fact.job.rung == rung]
     return ranked([fact for fact in arrived if fact.job.trial not in gone])
 
 
 def ranked(results: Sequence[RecordedResult]) -> list[RecordedResult]:
-    """Return the results of one rung in order, best first. With several losses, O(m n^2) for each front.
+    """Return the results of one rung in order, best first.
 
     Feasible results come first, then infeasible results by their violation, then failures. Results with equal
     violations and one loss are ordered by loss, then by trial number. Results with equal violations and several losses
@@ -179,7 +179,8 @@ def dominates(one: RecordedResult, other: RecordedResult) -> bool:
 
 
 def _crowding(front: Sequence[RecordedResult], result: RecordedResult) -> float:
-    """Return a result's crowding distance: the sum over all losses of (distance between both neighbours / range)."""
+    """Return a result's crowding distance: for each loss, add the distance of the two neighbours, divided by the
+    range."""
     distance = 0.0
     for loss in range(1 + len(result.more)):
         along = sorted(((one.loss, *one.more)[loss], one.job.trial) for one in front)
@@ -203,7 +204,7 @@ def within_quota(ladder: Ladder, history: History, rung: int, quota: QuotaOf = f
 
 
 def newborn(trials: int | None, history: History, *, rung: int = 0) -> Job | None:
-    """Return the job of the next new trial; None if the study has started all its trials."""
+    """Return the job of the next new trial, or None if the study has started all its trials."""
     limit = _limit(trials, history)
     if limit is not None and _started(history) >= limit:
         return None
@@ -211,7 +212,6 @@ def newborn(trials: int | None, history: History, *, rung: int = 0) -> Job | Non
 
 
 def _limit(trials: int | None, history: History) -> int | None:
-    """Return the study's present number of trials."""
     limits = [fact.trials for fact in history if isinstance(fact, Extended)]
     return limits[-1] if limits else trials
 

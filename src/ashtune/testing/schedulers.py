@@ -1,10 +1,10 @@
-"""A suite of tests for schedulers: in random studies, each job of a scheduler is compared with an oracle's job.
+"""A suite of tests for schedulers. In random studies, each job of a scheduler is compared with an oracle's job.
 
 Hypothesis chooses which worker asks, reports, fails or is lost, and which trial is withdrawn. Hypothesis also shortens
 a history in which a test fails.
 
-Rule: a trial that ``hopeless`` returns must not be given or returned again, until the number of trials is changed, the
-ladder gets longer or a trial with results is withdrawn. Each of the three changes may bring the trial within the quota.
+Rule: if ``hopeless`` has returned a trial, the scheduler must not return this trial again, until the number of trials
+is changed, the ladder gets longer or a trial with results is withdrawn.
 
 Example:
     >>> from ashtune._src.schedulers.ash import Ash
@@ -76,7 +76,7 @@ def check_scheduler(
     has_constraints: bool = False,
     options: settings = SETTINGS,
 ) -> None:
-    """Search a history in which a scheduler and its oracle differ; fail with the shortest history found.
+    """Search a history in which a scheduler and its oracle differ. Fail with the shortest such history.
 
     Args:
         scheduler: The scheduler, or a function that builds its machine from a ladder and a number of trials.
@@ -106,7 +106,7 @@ def check_scheduler(
 
 
 class _OracleRaised(BaseException):
-    """Stops Hypothesis at once; after an ``Exception``, Hypothesis would search for a shorter history."""
+    """Stops Hypothesis at once. After an ``Exception``, Hypothesis would search for a shorter history."""
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
@@ -233,7 +233,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         assert len(set(trials)) == len(trials), f"one trial runs twice: {self.running}"
 
     def teardown(self) -> None:
-        """Finish the study with bad results, so that hopeless trials may get within the quota; check the history."""
+        """Finish the study with bad results, so that hopeless trials may get within the quota. Check the history."""
         if not hasattr(self, "scheduler"):
             return
         self.checkpoints_are_freed()
@@ -310,7 +310,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         assert "\n" not in self.scheduler.notes(), "the notes are more than one line"
 
     def _check_history(self) -> None:
-        """Check rules for all schedulers: trials are numbered in order, and a promotion needs a finite result."""
+        """Check that trials are numbered in order, and that every promotion follows a finite result."""
         seen: list[Job] = []
         losses: dict[Job, float] = {}
         for fact in self.history:

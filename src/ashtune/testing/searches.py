@@ -1,4 +1,4 @@
-"""A suite of checks for searches: ashtune's searches or your own search.
+"""A suite of checks for ashtune's searches and for your own search.
 
 Example:
     >>> from ashtune import Mutation, Random
@@ -41,7 +41,7 @@ def check_design(search: Search, space: object, *, trials: int = 600) -> None:
 
 
 def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 600) -> None:
-    """Check that all calls of ``build`` give the same numbered sequence of configurations of a space.
+    """Check that all designs from ``build`` have the same configuration for the same trial number.
 
     Args:
         build: Returns a new design.
@@ -88,7 +88,7 @@ def _check_plain(drawn: list[dict[str, object]], space: Space) -> None:
 
 
 def _check_order(build: Callable[[], Design], drawn: list[dict[str, object]]) -> None:
-    """Check that the configurations of trials do not depend on the order in which a design is asked for the trials."""
+    """Check that a trial's configuration does not depend on the order of the calls."""
     order = list(range(len(drawn)))
     random.Random(0).shuffle(order)
     for some in (order, order[:1], sorted(order, reverse=True)[:3]):

@@ -1,4 +1,4 @@
-"""A suite of checks for report sections: a section must show any study, and must not show a study's texts as markup.
+"""A suite of checks for report sections. A section must show any study, and must not show a study's texts as markup.
 
     def test_my_section():
         check_section(MySection)
@@ -59,7 +59,7 @@ _MARKUP = re.compile(r"(?<!\[b\])(?<!document\.)pwned")
 
 
 class MadeUpStudy(msgspec.Struct, frozen=True, kw_only=True):
-    """A made-up study for a report. ``is_known``: whether the study's scheduler is installed, so that orders exist."""
+    """A made-up study for a report. If the study's scheduler is installed, ``is_known`` is True, and orders exist."""
 
     name: str
     events: list[Event]
@@ -142,7 +142,7 @@ def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Sectio
 
 
 def _study_of(case: MadeUpStudy, directory: Path, replayed: ReportedStudy | None = None) -> ReportedStudy:
-    """Return a study without events; if ``replayed`` is given, return a study with the tally of ``replayed``."""
+    """Return a study without events. If ``replayed`` is given, the study has the tally of ``replayed``."""
     rungs, kept = case.ladder.to_record()
     record = {"kind": "ash"}
     space = Space.parse({"x": (0.0, 1.0), "kind": ["plain", "odd", HOSTILE]})
@@ -169,7 +169,7 @@ def _study_of(case: MadeUpStudy, directory: Path, replayed: ReportedStudy | None
 
 
 def _check(section: Section, case: MadeUpStudy) -> bool:
-    """Check the output of a section for a study; return whether the section has any output."""
+    """Check the output of a section for a study. Return whether the section has any output."""
     page = html.section(section.name, section.title, section.blocks())
     again = html.section(section.name, section.title, section.blocks())
     assert page == again, f"{case.name}: its blocks are others when they are asked for again"
@@ -198,7 +198,6 @@ def _check_page(page: html.PageSection, name: str) -> None:
 
 
 def _check_lines(section: Section, case: MadeUpStudy) -> str:
-    """Check the terminal lines of a section, and return the lines as text."""
     from rich.console import Group
     from rich.text import Text
 
@@ -232,7 +231,7 @@ def _with_a_choice(event: Event, odd: str) -> Event:
 
 
 def _of_several(event: Event) -> Event:
-    """Return an event, with two more metrics if the event is a result."""
+    """Return an event. If the event is a result, add two metrics."""
     if not isinstance(event, JobFinished):
         return event
     more = {HOSTILE: float(event.trial % 7), "size": float(event.trial % 3)}
@@ -240,7 +239,7 @@ def _of_several(event: Event) -> Event:
 
 
 def _proposed(event: Event) -> Event:
-    """Return an event; if the event starts a trial, add an origin such as a learning search gives."""
+    """Return an event. If the event starts a trial, add an origin like the origins of a search that learns."""
     if not isinstance(event, TrialStarted):
         return event
     origins = "gp, 9 results", "random", "mutation of 0", "random, no proposal was ready", "enqueued"
@@ -248,8 +247,6 @@ def _proposed(event: Event) -> Event:
 
 
 class _Failures(History):
-    """A study in which all jobs fail."""
-
     def _result(self, job: Train, seconds: float) -> JobFinished | JobFailed:
         return JobFailed(self._now, worker=job.worker, trial=job.trial, rung=job.rung, seconds=seconds, reason="no")
 

@@ -1,6 +1,6 @@
 """A suite of tests for engines that run training functions: pauses, exceptions and dead processes.
 
-With ``isolates = True``, a training function that kills its worker's process must not stop the engine.
+If ``isolates`` is True, a training function that kills its worker's process must not stop the engine.
 """
 
 import os
@@ -106,7 +106,7 @@ class TrainersSuite(WorkersSuite):
             assert harness.next(TrialReleased).trial == trial
 
     def test_a_pause_reaches_the_jobs_that_wait_too(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """A pause for a job that waits at its worker ends the job when the job starts."""
+        """If a job is paused while it waits at its worker, the job ends as soon as it starts."""
         gate = tmp_path / "gate"
 
         def patient(trial: Any) -> None:
@@ -230,7 +230,7 @@ class TrainersSuite(WorkersSuite):
     def test_a_function_that_trains_otherwise_than_it_was_asked_fails_and_is_shown_how(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        """The first function has no ``trial.epochs()``, the second ends early, the third restores no checkpoint."""
+        """One wrong function does not use ``trial.epochs()``, one ends early, and one restores no checkpoint."""
 
         def wrong(trial: Any) -> None:
             if trial["x"] == 0:

@@ -1,8 +1,8 @@
 """A suite of tests for engines: processes, MPI, threads, the simulator, or your own engine.
 
 Derive a test class from :class:`WorkersSuite`, with a fixture ``engine``. The fixture is a function that takes (study
-directory, training function, number of workers) and returns an :class:`EngineHarness`, made by :func:`open_harness`.
-For an engine that runs training functions, use :class:`ashtune.testing.trainers.TrainersSuite`, which has more tests.
+directory, training function, number of workers) and returns an :class:`EngineHarness`, made by :func:`open_harness`. If
+an engine runs training functions, use :class:`ashtune.testing.trainers.TrainersSuite`, which has more tests.
 """
 
 import sys
@@ -66,7 +66,7 @@ class EngineHarness:
         self.workers.carry_out(Train(worker, TrialId(trial), rung, start, target, in_place=True))
 
     def next(self, kind: type[Kind]) -> Kind:
-        """Wait for the next event of type ``kind`` and return it; other events are kept for later calls."""
+        """Wait for the next event of type ``kind`` and return the event. Later calls get the other events."""
         until = self.workers.now() + WAIT_SECONDS
         while True:
             for event in self._seen:

@@ -44,25 +44,24 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _OwnChannel:
-    """A worker's channel without a driver: the channel releases every trial at its result."""
+    """A worker's channel without a driver. If a trial has a result, the channel releases the trial."""
 
     def __init__(self) -> None:
         self.messages: list[FromWorker] = []
         self._answer: Release | None = None
 
     def send(self, message: FromWorker) -> None:
-        """Keep a message of the training; if the message is a held result, answer with the trial's release."""
+        """Store a message of the training. If the message is a held result, answer with the trial's release."""
         self.messages.append(message)
         if isinstance(message, JobFinished) and message.held:
             self._answer = Release(NOBODY, message.trial, True)
 
     def wait(self) -> None:
-        """Return if an answer is there; if not, raise ``Shutdown``, because no other answer can arrive."""
+        """If there is no answer, raise ``Shutdown``, because no answer can arrive."""
         if self._answer is None:
             raise Shutdown
 
     def poll(self) -> ToWorker | None:
-        """Return the answer to the last result, or None."""
         answer, self._answer = self._answer, None
         return answer
 
@@ -77,7 +76,7 @@ def train_again(
     max_resource: int,
     directory: Path | None = None,
 ) -> Trained:
-    """Train a configuration to a resource, under the number of a trial: see :meth:`~ashtune.Study.train`.
+    """Train a configuration up to ``resource``, as the trial number ``trial``. See :meth:`~ashtune.Study.train`.
 
     Raises:
         StudyError: If the trial was already trained to the resource, or the training has no result.

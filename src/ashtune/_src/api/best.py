@@ -21,7 +21,7 @@ from ashtune._src.training.objectives import load_objective
 
 
 class Best(msgspec.Struct, frozen=True, eq=False):
-    """One of the best trials of a study: the trial's number, configuration, metrics, and resource.
+    """One of the best trials of a study, with its number, configuration, metrics, and resource.
 
     ``metrics`` are the trial's metrics at ``resource``, the highest rung at which the trial has a result. ``directory``
     is the study's directory. ``origin`` is the source of the configuration, such as "random".
@@ -57,7 +57,7 @@ class Best(msgspec.Struct, frozen=True, eq=False):
 
         If the trial saved files in ``trial.checkpoint_dir``, return this folder's path. If the function uses
         :meth:`~ashtune.Trial.checkpoint`, return a dict of state dicts by name, on the CPU. Other models are read from
-        a pickle, which can execute code: load only from studies that you trust.
+        a pickle, which can execute code. Therefore load only from studies that you trust.
 
         Raises:
             StudyError: If the model was not saved, was deleted, or cannot be loaded; the message has the reason.
@@ -98,7 +98,7 @@ class Best(msgspec.Struct, frozen=True, eq=False):
 
 
 class Top(list[Best]):
-    """The best trials, best first: a list that prints one trial per line, and shows a table in a notebook."""
+    """A list of the best trials, best first. The list prints one trial per line, and shows a table in a notebook."""
 
     def __repr__(self) -> str:
         return "\n".join(map(str, self))
@@ -106,7 +106,6 @@ class Top(list[Best]):
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        """Return an HTML table, for a notebook."""
         from ashtune._src.reports.page.html import escaped
 
         metrics = {name: None for best in self for name in best.metrics}
@@ -122,7 +121,7 @@ class Top(list[Best]):
 
 
 class Front(Top):
-    """The Pareto front: the results that no other result dominates, ordered by the first metric, best result first."""
+    """The Pareto front: the results that no other result dominates. The best result of the first metric is first."""
 
     def __init__(self, results: Iterable[Best], goal: Goal) -> None:
         super().__init__(results)
@@ -130,7 +129,7 @@ class Front(Top):
 
     @in_one_line
     def best(self, weights: Mapping[str, float] | None = None) -> Best:
-        """Return the trial with the smallest weighted sum of losses; each loss is scaled to its range on the front.
+        """Return the trial with the smallest weighted sum of losses. Each loss is scaled to its range on the front.
 
         ``weights`` has a weight for each metric. By default, all weights are equal, and the returned trial is the knee
         of the front.
@@ -147,7 +146,7 @@ class Front(Top):
 
 
 def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
-    """Return the resource and path of a trial's newest checkpoint; None if the trial has no checkpoint."""
+    """Return the resource and path of a trial's newest checkpoint, or None if the trial has no checkpoint."""
     checkpoints = [
         (int(path.suffix[1:]), path)
         for path in (study / FOLDER).glob(f"{trial}.*")
@@ -157,7 +156,7 @@ def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
 
 
 def load_saved(checkpoint: Path, config: Mapping[str, Any], stored: Path, function: Callable[[], Any]) -> Any:
-    """Return the object saved in a checkpoint; if a checkpoint contains only files, return its folder.
+    """Return the object saved in a checkpoint. If a checkpoint contains only files, return its folder.
 
     Args:
         checkpoint: The path of the checkpoint.
@@ -186,7 +185,7 @@ def load_saved(checkpoint: Path, config: Mapping[str, Any], stored: Path, functi
 
 
 def trial_number(given: object) -> TrialId | None:
-    """Return the trial number of a ``Best`` or of a number; return None for any other object."""
+    """Return the number of a trial that is given as ``Best`` or as a number. For another object, return None."""
     if isinstance(given, Best):
         return TrialId(given.trial)
     if isinstance(given, int) and not isinstance(given, bool):

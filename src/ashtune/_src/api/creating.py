@@ -45,7 +45,7 @@ PARTS_SHOWN = 5
 
 
 class StudyRequest(NamedTuple):
-    """The study that the user requested: its settings, lines to print for the user, and the pickled ``valid``."""
+    """The study that the user requested: its settings, lines to print, and the pickled function ``valid``."""
 
     settings: Settings
     lines: list[str]
@@ -141,7 +141,7 @@ def study_request(
 def _known(
     options: TuneOptions, path: Path, search: Search, *, space: Space, goal: Goal, ladder: Ladder
 ) -> tuple[list[KnownResult], list[str]]:
-    """Return the warm-start results, and lines about them for the user; an existing study keeps its results."""
+    """Return the warm-start results, and lines about them for the user. If the study exists, it keeps its results."""
     source, journal = options["warm_start"], path / journals.NAME
     if options["directory"] is not None and journal.exists():
         known = journals.read_settings(journal).known
@@ -167,7 +167,7 @@ def say(lines: Iterable[str]) -> None:
 
 
 def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
-    """Return the path of the study's directory; by default, a path under ``runs`` with the current time in its name.
+    """Return the path of the study's directory. The default path is in ``runs`` and has the current time in its name.
 
     Raises:
         StudyError: If the path cannot be checked, or its name cannot be encoded.
@@ -185,7 +185,7 @@ def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
 def make_folder(path: Path, *, is_new: bool) -> Path:
     """Make the directory of a study if it does not exist, and return its path.
 
-    If the directory must be new, but another study has just made this directory, a number is added to the name.
+    If the directory must be new, and another study has just made this directory, a number is added to the name.
 
     Raises:
         StudyError: If the directory cannot be made.
@@ -263,7 +263,7 @@ def open_or_create(
 
 
 def _must_begin_anew(journal: Path, settings: Settings, *, has_changed: bool) -> bool:
-    """Return whether a study has no result and must start again, because its function changed or the study ended."""
+    """Return whether a study must start again: it has no result, and its function has changed or it has ended."""
     if any(isinstance(event, JobFinished) for event in read_events(journal, only=(b"job_finished",))):
         return False
     controller = build_controller(settings)
@@ -286,7 +286,7 @@ def _set_failed_study_aside(path: Path, *, quiet: bool) -> None:
 
 
 def _meant(options: TuneOptions, first: Ladder) -> Ladder:
-    """Return the requested ladder; if only its top is higher than in the first ladder, lengthen the first ladder."""
+    """Return the requested ladder. If only its top is higher than the first ladder's top, lengthen the first ladder."""
     # By default, the rungs are computed from the top rung: another top rung would change all of them.
     ladder = chosen_halving(options)[1]
     if options["rungs"] is None and ladder.rungs[-1] >= first.rungs[-1]:

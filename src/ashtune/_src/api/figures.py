@@ -1,6 +1,6 @@
-"""The methods ``plot_...`` of :class:`~ashtune.Study`; each returns a plotly figure.
+"""The methods ``plot_...`` of :class:`~ashtune.Study`. Each method returns a plotly figure.
 
-Rule: a figure shows the study at the time when its journal was read. Results of slow computations are kept.
+Rule: a figure shows the study at the time when its journal was read. The results of slow computations are cached.
 """
 
 from difflib import get_close_matches
@@ -63,7 +63,7 @@ class Figures:
         return plot(utilisation_figure(self._reader.timeline))
 
     def plot_ladder(self) -> "Figure":
-        """Plot the numbers of trials that arrived, were promoted, are running, failed and were expected at each rung.
+        """Plot for each rung how many trials arrived, were promoted, run, failed, and were expected.
 
         A trial counts as running from its start until the next message about the trial.
         """
@@ -99,7 +99,7 @@ class Figures:
         return plot(front_figure(self._reader.tally.front, self._reader.results, unit=self._unit))
 
     def plot_importance(self) -> "Figure":
-        """Plot the importance of each hyperparameter over all trials; text shows the importance among the best trials.
+        """Plot the importance of each hyperparameter over all trials. A text has the importance among the best trials.
 
         The importance is computed once, which takes some seconds in a large study.
 
@@ -151,7 +151,7 @@ class Figures:
         return plot(contour_figure(drawn, goal, unit=self._unit, origin=origin))
 
     def plot_parallel(self) -> "Figure":
-        """Plot the trials as parallel coordinates; of very many hyperparameters, plot only the most important."""
+        """Plot the trials as parallel coordinates. If there are too many hyperparameters, plot the most important."""
         from ashtune._src.figures.parallel import coordinates_figure
 
         return plot(coordinates_figure(*self._reader.configured, important=self._important, unit=self._unit))
@@ -166,7 +166,7 @@ class Figures:
         return audit_figure(audit, reader.info().expected(reader.tally), unit=self._unit)
 
     def plot_roofline(self) -> "Figure":
-        """Plot the roofline of the machine with the training steps, from the roofline file in the study's directory.
+        """Plot the roofline of the machine with the training steps, read from the file in the study's directory.
 
         Raises:
             SettingsError: If plotly is not installed, or the roofline file cannot be read.
@@ -192,7 +192,6 @@ class Figures:
 
     @property
     def _unit(self) -> str:
-        """The unit of the resource, in the singular."""
         return self._reader.settings.resource
 
     @cached_property
@@ -209,7 +208,7 @@ class Figures:
 
     @property
     def _important(self) -> list[str]:
-        """The names of hyperparameters, most important first; empty if scikit-learn is not installed."""
+        """The names of hyperparameters, most important first. If scikit-learn is missing, the list is empty."""
         try:
             return [weight.name for weight in self._importance.weights]
         except SettingsError:  # scikit-learn is not installed
@@ -227,7 +226,7 @@ class Figures:
             raise SettingsError(f"{argument}={shown(name)} is no hyperparameter of this study; {there}")
 
     def _two(self, x: str | None, y: str | None) -> tuple[str, str]:
-        """Return ``x`` and ``y``; the most important other hyperparameter replaces a missing ``x`` or ``y``."""
+        """Return ``x`` and ``y``. If ``x`` or ``y`` is None, choose the most important other hyperparameter."""
         if x is not None and x == y:
             raise SettingsError(f"x={shown(x)} and y={shown(y)} are the same; give two hyperparameters")
         if len(self._names) < 2:

@@ -6,7 +6,7 @@ thread. The user's loop gets a ``Trial``, as a training function does.
 Rule 1: turns of the driver's loop run one at a time, under a lock. The only slow step of a turn waits for a proposal.
 Rule 2: when ``tell`` returns, the result is in the journal. If the process dies and the study is opened again, ``ask``
 returns every trial whose result was not told.
-Rule 3: after an interrupted turn (Ctrl-C, a full disk), the study refuses further turns until it is opened again.
+Rule 3: if Ctrl-C or a full disk interrupted a turn, the study refuses further turns until it is opened again.
 """
 
 import atexit
@@ -73,7 +73,7 @@ class NextStep(enum.Enum):
 
 
 class _AskedTrial:
-    """A trial that ``ask`` returned, without a final result yet."""
+    """A trial that ``ask`` returned and that has no final result yet."""
 
     def __init__(self, prepared: PreparedTrial, channel: DirectChannel, mailbox: Mailbox) -> None:
         self.prepared = prepared
@@ -122,7 +122,7 @@ class OpenStudy:
         atexit.register(self.close)
 
     def ask(self, *, wait: bool = True) -> Trial | None:
-        """Return the next trial, which you train from ``trial.start`` to ``trial.target``; None if the study has ended.
+        """Return the next trial, or None if the study has ended. Train it from ``trial.start`` to ``trial.target``.
 
         No other caller gets this trial until you call ``tell``, ``fail`` or ``give_back``, or the study is opened
         again.
@@ -166,14 +166,14 @@ class OpenStudy:
     ) -> NextStep:
         """Tell the result of a trial at ``trial.target``. When ``tell`` returns, the result is in the journal.
 
-        Write ``tell(trial, loss=0.3, accuracy=0.9)`` or ``tell(trial, {"loss": 0.3, "accuracy": 0.9})``; if the study
+        Write ``tell(trial, loss=0.3, accuracy=0.9)`` or ``tell(trial, {"loss": 0.3, "accuracy": 0.9})``. If the study
         has one metric, ``tell(trial, 0.3)`` is enough. If a loop over ``trial.epochs()`` has already reported the
         result, write ``tell(trial)``. Call ``trial.save(model)`` before ``tell``. A result that is not finite counts as
         a failure.
 
-        Before the trial's target, ``tell(trial, resource=3, loss=0.5)`` makes an intermediate report, which is written
-        to the journal together with the trial's result. The answer to an intermediate report is ``NextStep.GO_ON``, or
-        ``NextStep.PAUSE`` if the study is stopping.
+        If the trial has not reached its target, ``tell(trial, resource=3, loss=0.5)`` makes an intermediate report.
+        This report is written to the journal together with the trial's result. The answer to an intermediate report is
+        ``NextStep.GO_ON``, or ``NextStep.PAUSE`` if the study is stopping.
 
         Args:
             trial: The trial from :meth:`ask`.
@@ -249,7 +249,7 @@ class OpenStudy:
             self._forget(asked)
 
     def give_back(self, trial: Trial) -> None:
-        """Give a trial back untrained, for example if its machine is lost; ``ask`` returns the trial before new trials.
+        """Give a trial back untrained, for example if its machine is lost. ``ask`` returns the trial before new trials.
 
         Raises:
             StudyError: As for :meth:`tell`.
@@ -265,7 +265,7 @@ class OpenStudy:
             self._forget(asked)
 
     def read(self) -> Study:
-        """Return the results so far, as :meth:`Study.load <ashtune.Study.load>` does; the study may be closed."""
+        """Return the results so far, as :meth:`Study.load <ashtune.Study.load>` does. The study may be closed."""
         return Study.load(self.directory)
 
     def close(self) -> None:
@@ -300,7 +300,6 @@ class OpenStudy:
         return f"<{'closed' if self._is_closed else 'open'} study {str(self.directory)!r}>"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """Return the results so far as text and HTML for a notebook."""
         return self.read()._repr_mimebundle_()
 
     @property
@@ -310,7 +309,7 @@ class OpenStudy:
         return controller is not None and controller.is_open and not controller.is_over
 
     def _find_job(self, workers: AskedWorkers, *, wait: bool) -> bool:
-        """Prepare a job for the caller of ``ask``; return whether there is a job. The caller holds ``_changed``."""
+        """Prepare a job for the caller of ``ask``. Return whether there is a job. The caller holds ``_changed``."""
         self._turn()
         while not workers.has_jobs:
             if not self._goes_on:
@@ -334,7 +333,7 @@ class OpenStudy:
         return True
 
     def _hint_at_waiting(self) -> None:
-        """Print a hint, once, if the waiting caller's own thread has all open trials."""
+        """If the waiting caller's own thread has all open trials, print a hint once."""
         thread = threading.get_ident()
         if not self._quiet and self._asked and all(asked.thread == thread for asked in self._asked.values()):
             self._quiet = True
@@ -342,7 +341,6 @@ class OpenStudy:
             say([f"hint: ask() waits until another thread tells, and {here}; try ask(wait=False)"])
 
     def _handle(self, message: JobEvent | Progress) -> None:
-        """Pass a message of a job to the driver."""
         with self._changed:
             self._check_usable()
             assert self._workers is not None, "somebody was given a job"
@@ -387,7 +385,7 @@ class OpenStudy:
 
     @contextmanager
     def _telling(self, trial: object) -> Iterator[_AskedTrial]:
-        """Yield the record of an open trial; within the ``with`` block, no other caller can tell the trial's result.
+        """Yield the record of an open trial. Within the ``with`` block, no other caller can tell the trial's result.
 
         After an interruption such as Ctrl-C, the caller can tell the result again. If an interruption makes it unknown
         whether the driver got the result, the study must be opened again before another ``tell``.
@@ -433,7 +431,6 @@ class OpenStudy:
         return NextStep.PAUSE if is_kept else NextStep.STOP
 
     def _forget(self, asked: _AskedTrial) -> None:
-        """Remove a trial from the open trials."""
         with self._changed:
             asked.is_over = True
             if self._asked.get(asked.prepared.trial.number) is asked:  # its next job may be open already
@@ -448,7 +445,7 @@ def _refuse(trial: object) -> NoReturn:
 def _metrics_of(
     asked: _AskedTrial, result: Mapping[str, Any] | float | None, named: Mapping[str, Any]
 ) -> Mapping[str, float | None] | None:
-    """Return the told metrics as plain numbers; after a report, return None if no metric was told."""
+    """Return the told metrics as plain numbers. If no metric was told after a report, return None."""
     job, number = asked.prepared.job, asked.prepared.trial.number
     told = job.reports.plain(as_metrics(result, named, job.reports.needed))
     is_due = job.phase == "training" and job.reports.last_resource < 0
@@ -463,7 +460,7 @@ def _metrics_of(
 
 
 def _checked_seconds(job: RunningJob, seconds: float) -> float:
-    """Return the duration of a training; refuse a duration that exceeds the time since the training's start."""
+    """Return the duration of a training. Refuse a duration that exceeds the time since the training's start."""
     checked, most = check_seconds("busy_seconds", seconds), job.seconds
     if job.phase == "training" and checked > most:  # in other phases, the result is already in the journal
         raise StudyError(
@@ -505,8 +502,8 @@ def open_study(
     """Open a study for your own loop, which asks for trials and tells their results.
 
     ``open_study`` is for training that a Python function cannot do: on a robot, in a laboratory, or on a cluster with
-    its own queue. If the directory already holds the study, the study continues. Arguments without a description are
-    the same as for :func:`~ashtune.tune`. ``trial.restore()`` reads a pickle: open only studies that you trust.
+    its own queue. If the directory already has the study, the study continues. Arguments without a description are the
+    same as for :func:`~ashtune.tune`. ``trial.restore()`` reads a pickle, so open only studies that you trust.
 
     Args:
         space: A dict of hyperparameters, as for :func:`~ashtune.tune`, or a ConfigurationSpace.
@@ -538,7 +535,6 @@ def _open(
     mode: Mode | Sequence[Mode],
     **given: Unpack[TuneOptions],
 ) -> OpenStudy:
-    """Check the options, and open a study."""
     options = checked(TuneOptions, given)
     directory = options["directory"]
     path = place_for(directory, "study")

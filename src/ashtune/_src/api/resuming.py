@@ -51,7 +51,7 @@ def resume_study(
 
 
 def _trials_asked(study: StudyReader, trials: int | None) -> int | None:
-    """Return the number of trials of the session; if ``trials`` is None, the number of the last session is used."""
+    """Return the number of trials of the session. If ``trials`` is None, return the number of the last session."""
     if trials is None:
         trials = [None, *(session.trials for session in sessions(study.journal))][-1]
     most = study.settings.configurations

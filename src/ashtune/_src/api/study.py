@@ -78,7 +78,7 @@ class Study(Figures):
 
     @property
     def metric(self) -> str:
-        """The name of the metric; with several metrics, the name of the first metric (see :attr:`objectives`)."""
+        """The name of the metric, or of the first metric if there are several (see :attr:`objectives`)."""
         return self._reader.settings.goal.metric
 
     @property
@@ -93,7 +93,7 @@ class Study(Figures):
 
     @property
     def unit(self) -> str:
-        """The unit of the resource, such as "epoch": the argument ``resource`` of :func:`~ashtune.tune`."""
+        """The unit of the resource, such as "epoch". The argument ``resource`` of ``tune`` sets the unit."""
         return self._reader.settings.resource
 
     @property
@@ -117,7 +117,7 @@ class Study(Figures):
 
     @property
     def stopped(self) -> str:
-        """Why the study stopped before it was complete; "" if the study is complete or still running."""
+        """Why the study stopped before it was complete, or "" if the study is complete or still running."""
         return self._reader.outcome.stopped
 
     @property
@@ -127,11 +127,11 @@ class Study(Figures):
 
     @property
     def best(self) -> Best:
-        """The best trial at the highest rung with a result; in a study with ``confirm=``, the confirmed winner.
+        """The best trial at the highest rung with a result. If ``confirm=`` was given, the confirmed winner is best.
 
-        With several metrics, the best trial has the smallest weighted loss on the :attr:`front`; with the default
-        weights, the best trial is the knee of the front. A trial that violates constraints is the best only if all
-        trials violate constraints. The ``metrics`` of a confirmed winner are from its training in the search.
+        If there are several metrics, the best trial has the smallest weighted loss on the :attr:`front`. If the weights
+        are equal, the best trial is the knee of the front. A trial that violates constraints is the best only if all
+        trials violate constraints. The ``metrics`` of a confirmed winner are from its training during the search.
 
         Raises:
             StudyError: If no trial has a result.
@@ -161,7 +161,7 @@ class Study(Figures):
 
     @property
     def front(self) -> Front:
-        """The Pareto front at the highest rung. With one metric, the front contains only the best trial."""
+        """The Pareto front at the highest rung. If there is one metric, the front contains only the best trial."""
         return Front(map(self._best, in_a_row(self._reader.front)), self._reader.settings.goal)
 
     def top(self, count: int) -> Top:
@@ -181,12 +181,11 @@ class Study(Figures):
         return self._at(result.trial, result.metrics, result.rung, result.resource)
 
     def _at(self, trial: int, metrics: dict[str, float | None], rung: int, resource: int) -> Best:
-        """Return a trial with the trial's result at a rung."""
         config, origin = self._reader.start_of(TrialId(trial))
         return Best(trial, config, metrics, rung, resource, self.directory, origin)
 
     def log(self, trial: int) -> str:
-        """Return the printed output of a trial's finished jobs. If a worker died, only the end of the output is kept.
+        """Return the printed output of a trial's finished jobs. If a worker died, only the output's end is left.
 
         A fused study trains several trials at a time, so the output of each worker is in the study's folder ``logs``.
 
@@ -206,7 +205,7 @@ class Study(Figures):
         return "".join(parts)
 
     def _check_trial(self, trial: int) -> TrialId:
-        """Return the number of a trial; raise an error if the trial does not exist."""
+        """Return the number of a trial. Raise an error if the trial does not exist."""
         number, there = trial_number(trial), len(self.trials)
         if number is None or not 0 <= number < there:
             raise StudyError(f"trial {shown(trial)} is not there; {self.directory} has {there} trials, from 0 on")
@@ -269,14 +268,14 @@ class Study(Figures):
         return curves_dataframe(self._reader.events())
 
     def report(self, stream: TextIO | None = None) -> None:
-        """Print the study's results, and how its time was used, to a stream, by default stdout."""
+        """Print the study's results, and how its time was used. The default stream is stdout."""
         from ashtune._src.reports.report import summary
         from ashtune._src.reports.terminal.text import show
 
         show(summary(self._reported, self._reader.tell), sys.stdout if stream is None else stream)
 
     def report_html(self, file: str | Path) -> None:
-        """Write the report, with figures and tables, as one HTML file without external resources.
+        """Write the report, with figures and tables, as one HTML file that needs no other file.
 
         Raises:
             SettingsError: If the file cannot be written.
@@ -294,14 +293,13 @@ class Study(Figures):
 
     @property
     def _reported(self) -> "ReportedStudy":
-        """The study's data for the sections of a report."""
         from ashtune._src.driver.environment import missing_parts  # imports every engine
         from ashtune._src.reports.sections import ReportedStudy
 
         return ReportedStudy(self._reader.settings, self._reader.ladder, self._reader.info(missing_parts))
 
     def export(self, to: str, out: str | PathLike[str] | None = None) -> str:
-        """Copy the study to a tracker or a file, or update an existing copy; return the copy's location.
+        """Copy the study to a tracker or a file, or update an existing copy. Return the copy's location.
 
         Args:
             to: "csv", "mlflow", "optuna", "tensorboard", "trackio", "wandb", or the name of an
@@ -353,7 +351,7 @@ class Study(Figures):
         draws: int | None = None,
         seed: int = 0,
     ) -> "WhatIf":
-        """Predict the study's duration and best result with other choices: replay its curves in virtual time.
+        """Predict the study's duration and best result with other choices, by a replay of its curves in virtual time.
 
         The prediction for a choice takes some milliseconds per trial and draw.
 
@@ -401,7 +399,7 @@ class Study(Figures):
     ) -> "Study":
         """Continue the study, and return the study with its new results.
 
-        Resuming loads pickles from the study's directory: resume only studies whose origin you trust.
+        Resuming loads pickles from the study's directory, so resume only studies whose origin you trust.
 
         Arguments without a description are the same as for :func:`~ashtune.tune`. The rules that end the search do not
         change, unless new rules are given.

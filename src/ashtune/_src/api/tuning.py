@@ -62,9 +62,9 @@ def tune(
     """Tune a training function on every core of this machine, or on every rank of an MPI job.
 
     If ``mpiexec`` or ``srun`` starts the script, rank 0 runs the study and the other ranks train. Only rank 0 executes
-    the code after the call of ``tune``; the other ranks exit when the script of rank 0 ends.
+    the code after the call of ``tune``. The other ranks exit when the script of rank 0 ends.
 
-    If the directory already holds the same study, the study continues. Therefore a script that is started again, for
+    If the directory already has the same study, the study continues. Therefore a script that is started again, for
     example after a crash, continues its study. A higher ``max_resource`` than before adds rungs above the old top rung.
 
     Args:
@@ -151,7 +151,7 @@ def run_study(
     mode: Mode | Sequence[Mode],
     **given: Unpack[TuneOptions],
 ) -> Study:
-    """Run a study with the options of the command line: see :func:`tune`."""
+    """Run a study with the options of the command line. See :func:`tune`."""
     engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
     options = checked(TuneOptions, given)
     quiet = options["quiet"]

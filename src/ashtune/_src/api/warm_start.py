@@ -51,7 +51,7 @@ class WarmStart(msgspec.Struct, frozen=True):
 
 
 class _ReadResult(NamedTuple):
-    """A result as it is in the source, before any check."""
+    """A result from the source that is not checked yet."""
 
     configuration: Mapping[str, Any]
     metrics: Mapping[str, Any]
@@ -127,7 +127,6 @@ def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str)
 
 
 def _read(source: Any, space: Space, goal: Goal, top: int, unit: str) -> _Source:
-    """Read the results from the source that the user gave."""
     name = "the list"
     if isinstance(source, Study):
         source = source.directory
@@ -147,7 +146,7 @@ def _read(source: Any, space: Space, goal: Goal, top: int, unit: str) -> _Source
 
 
 def _flat(row: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield names and values of a row; a value in a nested dict has a name like ``config/rate``, as in Ray."""
+    """Yield names and values of a row. A value in a nested dict has a name like ``config/rate``, as in Ray."""
     for name, value in row.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{name}/")
@@ -156,7 +155,6 @@ def _flat(row: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]]
 
 
 def _csv(path: Path) -> Any:
-    """Return the table of a csv file as a pandas DataFrame."""
     with needs_extra("pandas"):
         import pandas
     if not path.is_file():
@@ -177,12 +175,12 @@ def _rows_of(table: Any) -> list[Any]:
 def _read_table(
     what: str, rows: Sequence[Mapping[str, Any]], space: Space, goal: Goal, *, top: int, unit: str
 ) -> _Source:
-    """Return the results in a table with a column for each hyperparameter, each metric and perhaps the resource."""
+    """Return the results in a table. The table may have no column of the resource."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     free = set(columns)
 
     def take(*names: str) -> str | None:
-        """Return the first name that is an unused column, and mark this column as used; None without such a column."""
+        """Return the first name that is an unused column, or None. The returned column then counts as used."""
         name = next((name for name in names if name in free), None)
         free.discard(str(name))
         return name
@@ -212,7 +210,7 @@ def _read_table(
 
 
 def _read_study(directory: Path) -> _Source:
-    """Return the results of all trials of a study at all rungs, without confirming trials."""
+    """Return the results of all trials of a study at all rungs, except confirming trials."""
     configurations: dict[int, dict[str, Any]] = {}
     results: dict[int, list[_ReadResult]] = {}
     for event in StudyReader(directory).events():
@@ -236,8 +234,8 @@ def _source_of(name: str, results: Sequence[_ReadResult], left_out: Mapping[str,
 def _read_optuna(study: Any, goal: Goal, top: int) -> _Source:
     """Return the results of an Optuna study's complete trials, and of its pruned trials if their steps are resources.
 
-    Optuna's steps are resources if no step is above the top rung; if any trial has a step 0, every step is increased by
-    1. An Optuna trial that ashtune exported has its resource as a user attribute.
+    If no step is above the top rung, Optuna's steps are resources. If any trial has a step 0, every step is increased
+    by 1. An Optuna trial that ashtune exported has its resource as a user attribute.
     """
     ways = ["min" if direction.name == "MINIMIZE" else "max" for direction in study.directions]
     if ways != [objective.mode for objective in goal.objectives]:
@@ -311,7 +309,7 @@ def _is_empty(value: Any) -> bool:
 
 
 def _number(value: Any) -> float:
-    """Convert a value of a table to a number; return NaN if the value is not a number."""
+    """Convert a value of a table to a number, or to NaN if the value is not a number."""
     try:
         return math.nan if value is None or isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
@@ -319,7 +317,7 @@ def _number(value: Any) -> float:
 
 
 def _best(results: list[KnownResult], goal: Goal) -> list[KnownResult]:
-    """Return the ``MOST`` best results by the first metric, feasible results first, in their original order."""
+    """Return the ``MOST`` best results in their original order. Feasible results are better."""
     if len(results) <= MOST:
         return results
 

@@ -31,10 +31,10 @@ WORKERS = (1, 2, 4, 8, 16, 32, 64)
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
-    """Predictions of a study's duration and best result with other choices; see :meth:`~ashtune.Study.whatif`.
+    """Predictions of a study's duration and best result with other choices. See :meth:`~ashtune.Study.whatif`.
 
-    ``predictions`` has one prediction per choice; choices that exceed a given deadline or budget have no prediction.
-    ``words`` describes the data behind the predictions, and names the best choice for a deadline or budget.
+    ``predictions`` has one prediction per choice. If a choice exceeds a given deadline or budget, it has no prediction.
+    ``words`` has sentences about the data of the predictions, and about the best choice for a deadline or budget.
     """
 
     title: str
@@ -46,7 +46,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     cores_per_worker: int | None = None
 
     def plot(self) -> "Figure":
-        """Plot the predicted wall time by number of workers, and the study's real wall time.
+        """Plot the predicted wall time as a function of the number of workers, and the study's real wall time.
 
         Raises:
             SettingsError: If plotly is not installed.
@@ -56,7 +56,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
         return plot(whatif_figure(self.predictions, self.recorded))
 
     def report(self, stream: TextIO | None = None) -> None:
-        """Print a table of predictions, and text about their data, to a stream, by default stdout."""
+        """Print a table of predictions, and text about their data. The default stream is stdout."""
         from rich.text import Text
 
         stream = sys.stdout if stream is None else stream
@@ -67,7 +67,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
         show(Text("\n".join(self.words)), stream)
 
     def report_html(self, file: str | Path) -> None:
-        """Write the predictions (figure, table and text) as one HTML file without external resources.
+        """Write the predictions, as figure, table and text, to one HTML file that needs no other file.
 
         Raises:
             SettingsError: If plotly is not installed, or the file cannot be written.
@@ -82,7 +82,6 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
         html.write(html.page(self.title, [], sections), Path(file))
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """Return the predictions as HTML for a notebook, and as text for a prompt."""
         text = StringIO()
         self.report(text)
         table = [html.words(self.title), html.table(self._table())] if self.predictions else []
@@ -131,7 +130,6 @@ class _Asking:
         )
 
     def answer(self) -> WhatIf:
-        """Return the answer."""
         asked, study, recorded = self._asked, self._study, self._predictor.traces.recorded
         if asked["deadline"] is not None:
             predictions, words = self._by_deadline(cast("float", asked["deadline"]))
@@ -153,7 +151,7 @@ class _Asking:
         )
 
     def _choices(self) -> list[Choices]:
-        """Return the requested combinations of scheduler and ladder, each with one worker."""
+        """Return the requested combinations of scheduler and ladder. Each combination has one worker."""
         recorded, factors = self._study.ladder, self._asked["reduction_factor"]
         chosen = [recorded] if factors is None else ladders(recorded, factors)  # type: ignore[arg-type]  # a list
         choices = []
@@ -163,7 +161,7 @@ class _Asking:
         return choices
 
     def _schedulers(self) -> list[Scheduler]:
-        """Return the requested schedulers; the recorded scheduler replaces a default scheduler of the same type."""
+        """Return the requested schedulers. If only the type is requested, the recorded options are used."""
         recorded = self._predictor.traces.recorded
         own = None if recorded is None else recorded.scheduler
         if (schedulers := cast("list[Scheduler] | None", self._asked["scheduler"])) is not None:
@@ -176,7 +174,6 @@ class _Asking:
         return self._predictor.choice(choice.scheduler, choice.ladder, workers, choice.trials)
 
     def _all(self) -> tuple[list[Prediction], list[str]]:
-        """Return a prediction for every choice and every number of workers."""
         predictions = [
             self._predictor.prediction(self._on(choice, workers))
             for choice in self._choices()
@@ -185,7 +182,7 @@ class _Asking:
         return predictions, whatif_words(predictions, unit=self._study.settings.resource)
 
     def _by_deadline(self, deadline: float) -> tuple[list[Prediction], list[str]]:
-        """Find, for each choice, the smallest number of workers that finish before the deadline."""
+        """Find the smallest number of workers that finish before the deadline, for each choice."""
         predictions, words = [], []
         for choice in self._choices():
             fewest = self._predictor.fewest_workers(choice, deadline)
@@ -205,7 +202,7 @@ class _Asking:
         return predictions, words
 
     def _within_budget(self, budget: float) -> tuple[list[Prediction], list[str]]:
-        """Find the largest number of trials that each choice can train within the budget; the best choice is first."""
+        """Find the largest number of trials that each choice can train within the budget. The best choice is first."""
         predictor, goal, cores = self._predictor, self._predictor.traces.goal, self._asked["cores_per_worker"] or 1
         predictions = []
         for choice in self._choices():
@@ -233,7 +230,6 @@ class _Asking:
         return predictions, words
 
     def _notes(self) -> list[str]:
-        """Return sentences about the data behind the predictions."""
         recorded = self._predictor.traces.recorded
         if recorded is None or recorded.is_smooth:
             return []

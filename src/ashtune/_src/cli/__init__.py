@@ -1,1 +1,1 @@
-"""The command ``ashtune``: one file per subcommand."""
+"""The command ``ashtune``. Each subcommand has its own file."""

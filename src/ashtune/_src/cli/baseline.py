@@ -1,4 +1,4 @@
-"""``ashtune baseline``: measures the computation time for different numbers of models, by rung, on one worker."""
+"""``ashtune baseline``: measures the computation time of each rung, for different numbers of models, on one worker."""
 
 import argparse
 import sys
@@ -93,7 +93,7 @@ def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path, unit: s
 
 
 def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequence[Run]]":
-    """Run a sequential study for each number of models and, with ``--parallel``, also a parallel study.
+    """Run a sequential study for each number of models. If ``--parallel`` is given, also run parallel studies.
 
     Return the runs of all studies, and the runs of the sequential studies.
     """
@@ -131,7 +131,6 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
 
 
 def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
-    """Return the training function, the search space and the metric, of the user or of the demo."""
     from ashtune._src.cli.loading import load_function, load_space
 
     if given.objective is None:

@@ -77,7 +77,7 @@ def _space_from_json(path: Path) -> Any:
 
 
 def _hyperparameter(name: str, values: Any) -> Any:
-    """Convert a hyperparameter of a .json file for ``tune``: a constant, a list of choices, or an object."""
+    """Convert a hyperparameter of a .json file to an argument of ``tune``."""
     from ashtune._src.space.parsing import Choice, Ordered, When
 
     match values:

@@ -1,8 +1,8 @@
 """``ashtune``: the entry point.
 
-The exit status is 0 after success, 1 after a failure, 2 after wrong options, 75 if the batch system stopped the study,
-and 130 after Ctrl-C. After a user's mistake, or if an output stream cannot be written, one line is printed on stderr,
-never a traceback.
+The exit status is 0 if the command succeeds, 1 if the command fails, 2 if an option is wrong, 75 if the batch system
+stopped the study, and 130 after Ctrl-C. If the user made a mistake, or if an output stream cannot be written, stderr
+gets one line and no traceback.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: bool = False) -> int:
-    """Run the command; print an error of the user as one line."""
+    """Run the command, and print an error of the user as one line."""
     arguments, program = _split_program(arguments)
     try:
         if trains:
@@ -102,7 +102,7 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
 
 
 def _split_program(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:
-    """Return the arguments before ``--`` of the command ``run``, and the program's arguments after ``--``, or None."""
+    """Split the arguments of ``run`` at ``--``. Return the arguments before ``--``, and those after it or None."""
     given = list(arguments)
     if "run" not in given or "--" not in given[given.index("run") :]:
         return given, None
@@ -127,7 +127,7 @@ def _flush(status: int) -> int:
 
 
 def _open_what_is_closed() -> None:
-    """Open the null device for each closed standard stream (``>&-``), so that no other file gets its number."""
+    """Open the null device for each closed standard stream, so that no other file gets the stream's number."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)

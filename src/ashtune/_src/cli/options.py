@@ -44,7 +44,7 @@ def add(
 
 
 def given_options(kind: Callable[..., Any], arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return, as keyword arguments, the options of a kind that the user has given."""
+    """Return the options of a kind that the user has given, as keyword arguments."""
     from ashtune._src.core.options import options_of
 
     return {name: getattr(arguments, name) for name in options_of(kind) if hasattr(arguments, name)}
@@ -66,7 +66,7 @@ def argument_type(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def help_texts(kind: Callable[..., Any]) -> dict[str, str]:
-    """Return the help text of each option of a kind, from docstrings of functions and classes with this option."""
+    """Return the help text of each option of a kind. The texts are in docstrings of functions and classes."""
     from ashtune._src.api.study import Study
     from ashtune._src.api.tuning import tune
     from ashtune._src.driver.options import ResumeOptions, Stop, WhatIfOptions

@@ -55,7 +55,6 @@ def _studies_below(folder: Path) -> list[Path]:
 
 
 def _summary(directory: Path) -> str:
-    """Return a study's progress in one line."""
     from ashtune._src.analysis.loading import StudyReader
     from ashtune._src.core.numbers import plural, result_text
 

@@ -1,4 +1,4 @@
-"""``ashtune roofline``: measures the roofline of this machine, and a training step on this machine.
+"""``ashtune roofline``: measures the roofline and a training step on this machine.
 
     python -m ashtune._src.cli.roofline DIR CONFIGURATION
 
@@ -121,7 +121,7 @@ def demo_step() -> "Step":
 
 
 def study_epochs(directory: Path) -> "Epochs":
-    """Return costs and times of epochs of the network of a study's best trial, on one core in a separate process."""
+    """Train some epochs of the best trial's network on one core in a separate process. Return their costs and times."""
     import msgspec
 
     from ashtune._src.api.study import Study
@@ -142,14 +142,14 @@ def study_epochs(directory: Path) -> "Epochs":
 
 
 def environment(threads: int) -> Mapping[str, str]:
-    """Return the environment for a process that may use this number of threads."""
+    """Return the environment for a process that may use ``threads`` threads."""
     from ashtune._src.engines.resources import thread_variables
 
     return {**os.environ, **thread_variables(threads, threads, os.environ)}
 
 
 def _count_step(place: str) -> "Step":
-    """Return costs and time of the step from FILE:FUNCTION; convert an exception of the user's code to one line."""
+    """Return costs and time of the step from FILE:FUNCTION. If the user's code raises, the error is one line."""
     from ashtune._src.cli.loading import load_function
     from ashtune._src.performance.counting import describe_step
 

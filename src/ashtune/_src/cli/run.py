@@ -1,4 +1,4 @@
-"""``ashtune run FILE:FUNCTION`` tunes a training function; ``ashtune run -- PROGRAM ARGUMENTS`` tunes a program."""
+"""``ashtune run FILE:FUNCTION`` tunes a training function. ``ashtune run -- PROGRAM ARGUMENTS`` tunes a program."""
 
 import argparse
 from typing import Any
@@ -57,7 +57,6 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _objective_and_space(given: argparse.Namespace) -> tuple[Any, Any]:
-    """Return the training function or program, and the search space."""
     from ashtune._src.cli.loading import load_function, load_space
     from ashtune._src.training.program import Program
 

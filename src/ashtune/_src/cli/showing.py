@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def show_study(study: "Study", *, as_json: bool, stream: TextIO) -> int:
-    """Print the results of a study; return the exit status: 0, or 1 if no trial has a result."""
+    """Print the results of a study. Return the exit status, which is 1 if no trial has a result and else 0."""
     if as_json:
         from ashtune._src.reports.terminal.text import show_json
 
@@ -25,7 +25,7 @@ def show_study(study: "Study", *, as_json: bool, stream: TextIO) -> int:
 
 
 def train_and_show(train: "Callable[[], Study]", given: "argparse.Namespace") -> int:
-    """Train a study and print its results, even if no trial has a result; return the exit status."""
+    """Train a study, print its results, and return the exit status."""
     from ashtune._src.api.study import Study
 
     try:
@@ -41,7 +41,7 @@ def train_and_show(train: "Callable[[], Study]", given: "argparse.Namespace") ->
 
 
 def show_profile(study: "Study", *, as_json: bool, stream: TextIO, top: int | None = None) -> None:
-    """Print the training time by function (the first ``top`` functions, or all), and the path of the flame graph.
+    """Print the training time of at most ``top`` functions, and the path of the flame graph.
 
     Raises:
         StudyError: If the study was not profiled.
@@ -88,7 +88,7 @@ def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) ->
 
 
 def check_page(file: str | None) -> None:
-    """Raise an error, before an HTML page is computed, if the page cannot be written to ``file``.
+    """Raise an error if an HTML page cannot be written to ``file``. Call this function before the page is computed.
 
     Raises:
         SettingsError: If plotly is not installed, or the page's folder does not exist.

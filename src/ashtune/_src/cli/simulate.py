@@ -94,7 +94,7 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _check(given: argparse.Namespace) -> None:
-    """Raise an error for options that cannot be simulated."""
+    """Raise an error if an option cannot be simulated."""
     from ashtune._src.core.checks import check_number, check_whole, refuse
 
     check_whole("--workers", given.workers)
@@ -126,7 +126,6 @@ def _check(given: argparse.Namespace) -> None:
 
 
 def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]":
-    """Return the loss curves, the scheduler and the ladder, from the options or from a recorded study."""
     from ashtune._src.simulation.curves import continue_curves, invent_curves
 
     recorded = None
@@ -147,7 +146,7 @@ def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]"
 def _halving(
     given: argparse.Namespace, scheduler: "str | Scheduler", recorded: "Ladder | None"
 ) -> "tuple[Scheduler, Ladder]":
-    """Return the scheduler and the ladder of the recorded study; given options replace the recorded values."""
+    """Return the scheduler and the ladder of the recorded study. Given options replace the recorded values."""
     from ashtune._src.cli import options
     from ashtune._src.core.ladder import Ladder
     from ashtune._src.core.options import checked

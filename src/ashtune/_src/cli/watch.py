@@ -43,7 +43,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Serve the page until Ctrl-C, or until the process of ``--until-exit`` has ended."""
+    """Serve the page until Ctrl-C, or until the process that ``--until-exit`` names has ended."""
     from ashtune._src.core import process
     from ashtune._src.core.checks import check_whole
     from ashtune._src.dashboard.liveness import is_process_alive
@@ -82,7 +82,6 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _advice(page: "LivePage", socket_path: str | None, *, control: bool) -> str:
-    """Return a text about how to open the page from another machine, and how to end the command."""
     import socket
 
     host = socket.gethostname()

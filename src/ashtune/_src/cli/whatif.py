@@ -1,6 +1,6 @@
 """``ashtune whatif DIR``: predicts a study's time with other workers, schedulers or reduction factors.
 
-Nothing from DIR is executed, and nothing is trained: the study's curves and timings are replayed in virtual time.
+The prediction executes nothing from DIR and trains nothing. It replays the study's curves in virtual time.
 """
 
 import argparse

@@ -4,8 +4,8 @@ A client must use the secret address and a known host name. These clients are re
 
 - another user of this machine, who can connect to the port but does not know the secret part of the address;
 - another site in the same browser, whose unknown host name points to this machine (DNS rebinding);
-- another page in the same browser that makes the browser send a request here (cross-site request). The browser marks
-  such a request. A command also needs a header that the browser does not let other pages send.
+- another page in the same browser that makes the browser send a request here (cross-site request). The browser marks a
+cross-site request. A command also needs a header that the browser does not let other pages send.
 
 Rule 1: the answer to a wrong secret is the same as the answer to an unknown address.
 Rule 2: no part of an address is decoded, so an address with an escape is unknown. All valid addresses are plain text.
@@ -68,7 +68,7 @@ class Admission:
             )
 
     def check_origin(self, site: str, mode: str, destination: str, *, is_page: bool) -> None:
-        """Check the origin of a request. A link on another site may open the page, but no other address of the server.
+        """Check the origin of a request. A link on another site may open only the page.
 
         Args:
             site, mode, destination: The headers ``Sec-Fetch-...``; "" if a header is missing.
@@ -104,7 +104,6 @@ def _without_port(host: str) -> str:
 
 
 def _host_name(name: str) -> str:
-    """Return the host name in lower case and without its port."""
     plain = _without_port(name.strip().lower())
     letters = plain.removeprefix("[").removesuffix("]").replace(":", "") if plain.startswith("[") else plain
     if not plain or len(plain) > 253 or not all(letter.isalnum() or letter in ".-_" for letter in letters):

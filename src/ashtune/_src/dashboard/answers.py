@@ -1,10 +1,10 @@
-"""This process computes slow answers: importance, slices, contours, parallel coordinates, audit and what-if.
+"""The answer process computes slow answers: importance, slices, contours, parallel coordinates, audit and what-if.
 
 Questions and answers go through pipes (``dashboard/questions.py``). The process reads the study with the same code as
 the report. No code of the study is executed.
 
 Rule 1: if the answer process dies during a question, the page's server starts a new process for the next question.
-Rule 2: an answer has at most about 4,000 numbers, for any number of trials.
+Rule 2: an answer has at most about 4,000 numbers, even if the study has very many trials.
 """
 
 import math
@@ -77,7 +77,7 @@ def importance_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def slices_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return figures of the metric over the requested hyperparameters, or over the most important ones by default."""
+    """Return figures of the metric over hyperparameters: the requested hyperparameters, or the most important."""
     names = given.get("name", ())
     for name in names:
         check_choice("name", name, _known(study))
@@ -134,7 +134,7 @@ def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return the predicted times with other numbers of workers or reduction factors, or the workers for a deadline."""
+    """Return predicted times if other settings are given, or a number of workers if a deadline is given."""
     from ashtune._src.api.whatif import WORKERS, what_if
 
     asked: dict[str, Any] = {}
@@ -196,7 +196,7 @@ _KINDS = dict(
 
 
 class StudyCache:
-    """Keeps the last study in memory. Several questions about the same study read the journal only once."""
+    """Keeps the last study in memory. If several questions are about the same study, the journal is read only once."""
 
     def __init__(self) -> None:
         self._known: tuple[str, int] | None = None
@@ -255,7 +255,7 @@ def _known(study: StudyReader) -> list[str]:
 
 
 def _important(study: StudyReader) -> list[str]:
-    """Return the hyperparameters, the most important first; an empty list if importance cannot be measured."""
+    """Return the hyperparameters, the most important first, or [] if importance cannot be measured."""
     try:
         return [weight.name for weight in importance(*study.configured).weights]
     except SettingsError:  # scikit-learn is not installed

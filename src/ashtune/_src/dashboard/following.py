@@ -1,9 +1,9 @@
 """Follows one study: reads its growing journal, checks its driver, and makes its parts for the page.
 
 Rule 1: one thread reads the journal. A thread that answers a viewer has the lock only for a short time.
-Rule 2: the page shows a line about a problem with the study's directory, for example if the directory was deleted or
-the journal has an unreadable line. The reading thread continues and tries again.
-Rule 3: a part of the page is made when a viewer requests changes, at most about twice a second.
+Rule 2: if the study's directory has a problem (it was deleted, or the journal has an unreadable line), the page shows a
+line about the problem. The reading thread continues and tries again.
+Rule 3: if a viewer requests changes, the parts of the page are made again, at most about twice a second.
 Rule 4: while the journal is read again from its beginning, the page shows the old picture of the study.
 """
 
@@ -44,7 +44,7 @@ RETRY_SECONDS = 10.0
 
 
 class Message(msgspec.Struct, frozen=True):
-    """A message for a viewer: a snapshot of the picture ``number``, or its changes up to the change ``sequence``."""
+    """A message for a viewer: a snapshot of a picture, or changes of a picture."""
 
     event: str
     id: str
@@ -102,7 +102,7 @@ class FollowedStudy:
             self._thread.join()
 
     def is_closing_within(self, seconds: float) -> bool:
-        """Wait until :meth:`close` is called, at most ``seconds``. Return whether the study is closed."""
+        """Wait at most ``seconds`` for the call of :meth:`close`. Return whether the study is closed."""
         return self._closing.wait(seconds)
 
     def message(self, after: str = "") -> Message:
@@ -121,7 +121,7 @@ class FollowedStudy:
             return self._message("delta", {name: each.json for name, each in shown if each.position >= int(position)})
 
     def next_message(self, before: Message, seconds: float) -> Message | None:
-        """Return a message with changes since the message ``before``; None if nothing changes within ``seconds``."""
+        """Return a message with changes since the message ``before``, or None if nothing changes within ``seconds``."""
         until = time.monotonic() + seconds
         with self._lock:
             while not self._closing.is_set():
@@ -153,7 +153,7 @@ class FollowedStudy:
             }
 
     def comparison(self) -> tuple[dict[str, Any], Sequence[Improvement]]:
-        """Return the study's key figures, and the history of its best result, for a comparison of studies."""
+        """Return data for a comparison of studies: the study's key figures, and the history of its best result."""
         summary = self.summary()
         with self._lock:
             if (picture := self._picture) is None:
@@ -289,7 +289,7 @@ class FollowedStudy:
             self._is_alive = None if self._driver is None else self._driver.is_alive()
 
     def _open(self, ladder: Ladder | None = None) -> None:
-        """Open the journal. Show a new study at once, but show the same study only after its journal is read.
+        """Open the journal. A study that was read before is shown again after its journal is read.
 
         Args:
             ladder: The ladder of a later session; by default the ladder of the journal's first line.
@@ -352,7 +352,6 @@ class FollowedStudy:
         self._grew_at = now
 
     def _standing(self) -> Standing:
-        """Return the current state of the study and of its driver."""
         picture, quiet = self._picture, time.monotonic() - self._grew_at
         if self._problem:
             shares = (0.0, 0.0) if picture is None else picture.shares_read(picture.position)
@@ -386,12 +385,11 @@ class FollowedStudy:
 
     @property
     def _listens(self) -> bool:
-        """Whether the driver accepts commands: the user allowed commands, and the driver runs on this machine."""
+        """Whether the user allowed commands and the driver runs on this machine."""
         session = None if self._picture is None else self._picture.tally.session
         return self._may_control and session is not None and session.control and self._is_alive is True
 
     def _ran(self, standing: Standing) -> float:
-        """Return the seconds that the study has run until now."""
         assert self._picture is not None, "it was read"
         is_running = standing.state == "running" and self._picture.tally.session is not None
         return self._picture.ran + (standing.quiet_seconds if is_running else 0.0)

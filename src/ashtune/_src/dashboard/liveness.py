@@ -38,8 +38,8 @@ class Standing(msgspec.Struct, frozen=True):
     """The state of a study, a text about this state, and the state of the study's driver.
 
     ``is_alive`` is None if the driver's state is unknown. ``quiet_seconds`` is the time since the journal last grew.
-    ``share_read`` is the share of the journal that is read. ``share_caught_up`` is the share of the journal that is
-    read a second time, for the workers' jobs. ``control`` is True if the driver accepts the page's commands.
+    ``share_read`` is the share of the journal that is read. ``share_caught_up`` is the share of the journal that has
+    been read a second time. ``control`` is True if the driver accepts the page's commands.
     """
 
     state: State = "missing"
@@ -64,9 +64,9 @@ class DriverProcess:
         self._looks_without = 0
 
     def is_alive(self) -> bool | None:
-        """Return whether the driver still runs; None if unknown, for example for a driver on another machine.
+        """Return whether the driver still runs. If the driver runs on another machine, return None.
 
-        Call this method repeatedly, because a missing lock counts only from the second call on.
+        Call this method repeatedly: if only one call finds no lock, the driver may still run.
         """
         session = self._session
         if session.host != socket.gethostname() or session.pid <= 0:
@@ -102,7 +102,7 @@ def is_process_alive(pid: int) -> bool:
 
 
 def lock_holders() -> Set[int]:
-    """Return the numbers of the processes of this machine that have file locks, if the system lists locks."""
+    """Return the process numbers of this machine's processes that have file locks."""
     try:
         lines = Path("/proc/locks").read_text().splitlines()
     except OSError:
@@ -112,12 +112,11 @@ def lock_holders() -> Set[int]:
 
 
 def _stat_of(pid: int) -> list[str]:
-    """Return the fields of a process in ``/proc``, from the field "state" on. The process name can be any text."""
+    """Return the fields of a process in ``/proc``, beginning with the field "state"."""
     return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
 
 
 def _age_of(pid: int) -> float | None:
-    """Return the age of a process in seconds; None if the age is unknown."""
     try:
         began = int(_stat_of(pid)[19]) / os.sysconf("SC_CLK_TCK")
         return float(Path("/proc/uptime").read_text().split()[0]) - began
@@ -128,7 +127,7 @@ def _age_of(pid: int) -> float | None:
 class ReadStudy(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of a study whose journal has been read to the end.
 
-    ``is_complete`` and ``stopping`` come from the study's scheduler; ``is_known`` is False if the scheduler is unknown.
+    The study's scheduler gives ``is_complete`` and ``stopping``. If the scheduler is unknown, ``is_known`` is False.
     ``is_paused`` is True if the user paused the study. ``is_busy`` is True if jobs were running at the journal's end.
     ``quiet_seconds`` is the time since the journal last grew. ``longest_pause`` is the longest time between two events.
     """

@@ -29,7 +29,7 @@ class Question(msgspec.Struct, frozen=True, tag=True):
 
 
 class TrialStatus(msgspec.Struct, frozen=True):
-    """The status of a trial, known without reading the journal: progress, training time, and reason of the end."""
+    """The facts about a trial that are known without the journal: progress, training time, and reason of the end."""
 
     status: str
     rung: int | None
@@ -41,7 +41,7 @@ class TrialStatus(msgspec.Struct, frozen=True):
 class TrialQuestion(msgspec.Struct, frozen=True, tag=True):
     """The question for the page of a trial. The study's journal has ``position`` bytes.
 
-    ``rungs`` are the resources of the ladder. ``best`` is the study's best trial, for a comparison on the page.
+    ``rungs`` are the resources of the ladder. ``best`` is the study's best trial, to which the trial is compared.
     """
 
     directory: str

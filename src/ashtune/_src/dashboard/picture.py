@@ -1,8 +1,8 @@
 """The picture of a study: the parts of the page, the columns of the trials, and the readings of the journal.
 
-A small journal is read once, with a replay of the study's controller, which knows the job of each worker. A large
-journal is read twice. The first reading uses only events, for counts, results and trials, so that the page shows
-results within seconds. The second reading uses the controller, for workers, curves and reasons. At the journal's end,
+A small journal is read once. The study's controller is replayed, so the job of each worker is known. A large journal is
+read twice. The first reading counts events and collects results and trials, so that the page shows results within
+seconds. The second reading replays the study's controller, to find workers, curves and reasons. At the journal's end,
 the two readings continue together.
 """
 
@@ -48,7 +48,7 @@ PARTS: Mapping[str, type[PagePart]] = {
 
 
 class Shown:
-    """The last version of a part that viewers get: the part's JSON, and its last change.
+    """The version of a part that viewers have: the part's JSON, and the number of its last change.
 
     ``sequence`` is the number of the part's last change, counted over all parts. ``position`` is the number of bytes of
     the journal that had been read at this change. ``problem`` is the error of a part that cannot be made, or "".
@@ -65,7 +65,7 @@ class Shown:
 
 
 class Picture:
-    """The parts of a study with one ladder. Every caller must have the study's lock.
+    """The page's parts of a study. If the ladder grows, a new picture is made. Every caller must have the study's lock.
 
     Args:
         journal: The study's journal.
@@ -133,7 +133,7 @@ class Picture:
 
     @property
     def pauses(self) -> list[tuple[float, float]]:
-        """For each session, its start time, and the total seconds before the session in which the study did not run."""
+        """A pair for each session: the session's start, and the study's total pauses before this start, in seconds."""
         return self.tally.pauses
 
     @property
@@ -148,17 +148,17 @@ class Picture:
 
     @property
     def stopping(self) -> str:
-        """The reason why the study stopped or will stop; "" if the study continues."""
+        """The reason why the study stopped or will stop, or "" if the study continues."""
         return self.tally.stopping if self._replay is None else self._replay.stopping
 
     @property
     def is_busy(self) -> bool:
-        """Whether jobs run at the end of the journal. If orders are unknown: whether some trials have no result."""
+        """Whether jobs run at the end of the journal, or whether a trial runs if orders are unknown."""
         busy = self.workers.busy
         return self.trials.running > 0 if busy is None else busy > 0
 
     def shares_read(self, size: int) -> tuple[float, float]:
-        """Return the share of the journal that the first reading has read, and the share of the last reading."""
+        """Return the share of the journal that the first reading has read, and the share that the last has read."""
         first, last = (min(1.0, reading.position / max(1, size)) for reading in (self._readings[0], self._readings[-1]))
         return (1.0 if self.has_read_all else first), (1.0 if self.is_level else last)
 
@@ -230,7 +230,7 @@ class Picture:
 
 
 def _replay(settings: Settings, view: SchedulerView, rungs: int) -> Replay | None:
-    """Return a replay of the study's controller; None if the scheduler or the search is not installed."""
+    """Return a replay of the study's controller, or None if the scheduler or the search is not installed."""
     if view.machine is None:
         return None
     try:

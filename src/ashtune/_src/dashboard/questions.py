@@ -1,8 +1,8 @@
 """Sends questions to the processes that compute answers, and keeps the latest answers.
 
 Rule 1: an answer is valid until the journal grows, and for at least ten seconds.
-Rule 2: a process computes one answer at a time. What-ifs (slow), trial pages (fast) and other questions have a process
-each.
+Rule 2: a process computes one answer at a time. One process answers what-ifs (which are slow), one process answers
+questions about trials (which are fast), and one process answers other questions.
 Rule 3: if an answer takes too long, the server ends the answer process. The next question starts a new process.
 """
 
@@ -35,7 +35,7 @@ class AnswerProcess:
         self._latest: OrderedDict[bytes, tuple[int, float, PageAnswer]] = OrderedDict()
 
     def ask(self, question: Question | TrialQuestion) -> PageAnswer:
-        """Return an answer, at most ten seconds old, or a refusal after an error. Other callers wait meanwhile."""
+        """Return an answer that is at most ten seconds old. Other callers wait meanwhile."""
         key = _key(question)
         if (known := self._known(key, question.position)) is not None:
             return known
@@ -81,7 +81,7 @@ class Questions:
         self._of_studies, self._what_if, self._of_trials = (AnswerProcess(seconds) for _ in range(3))
 
     def ask(self, question: Question | TrialQuestion) -> PageAnswer:
-        """Return the answer to a question; see :meth:`AnswerProcess.ask`."""
+        """Return the answer to a question. See :meth:`AnswerProcess.ask`."""
         if isinstance(question, TrialQuestion):
             return self._of_trials.ask(question)
         return (self._what_if if question.name == WHAT_IF else self._of_studies).ask(question)

@@ -17,7 +17,7 @@ from ashtune._src.study.settings import next_ladder
 
 
 class LadderGrew(AshtuneError):  # noqa: N818 - it says what has happened
-    """A session added rungs at the top. Objects for fewer rungs must be created again."""
+    """A session added rungs at the top. Objects that were made for fewer rungs must be made again."""
 
     def __init__(self, ladder: Ladder) -> None:
         super().__init__(f"there are {len(ladder.rungs)} rungs from now on")
@@ -51,7 +51,7 @@ class Reading:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether no observer has missed an event, so that :meth:`advance` may be called again after an error."""
+        """Whether every observer has seen every event. If so, :meth:`advance` may be called again after an error."""
         return self._failure is None
 
     def advance(self, seconds: float) -> bool:

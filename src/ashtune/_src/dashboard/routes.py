@@ -1,7 +1,7 @@
 """Maps the addresses of the page's server to the page's files, to answers, and to commands for drivers (decision 38).
 
-Rule: the page's files are read once, when the server starts. A request gets a file by its exact name; the server never
-opens a path from a request.
+Rule: the page's files are read once, when the server starts. A request must have the exact name of a file. The server
+never opens a path from a request.
 """
 
 import re
@@ -52,7 +52,7 @@ class PageFile(msgspec.Struct, frozen=True):
 
 
 def page_files() -> dict[str, PageFile]:
-    """Return the page's files, by relative path with slashes."""
+    """Return the page's files, as a dict from relative path to file."""
     style = PageFile(looks.style().encode(), TYPES[".css"])
     return {**dict(_walk(files(__package__).joinpath(FOLDER), "")), "looks.css": style}
 
@@ -80,7 +80,7 @@ class Routes:
         self._questions = questions
 
     def answer(self, path: str, given: _Parameters) -> bytes | Stream:
-        """Return the JSON answer for a path below the page, or a request for a stream of changes.
+        """Return the JSON answer for a path below the page. If the path names a stream of changes, return a ``Stream``.
 
         Raises:
             NothingThere: If the path is unknown.
@@ -104,7 +104,7 @@ class Routes:
     def command(self, path: str, body: bytes) -> None:
         """Send a command to the driver of a study, and wait at most some seconds for the driver's answer.
 
-        The driver checks the command again, and may refuse it; see ``study/commands.py``.
+        The driver checks the command again, and may refuse it (see ``study/commands.py``).
 
         Raises:
             NothingThere: If the study does not exist.
@@ -148,7 +148,7 @@ class Routes:
         return answer.json or self.refusal(answer.refusal)
 
     def _of_a_study(self, path: str, known: Sequence[str]) -> tuple[FollowedStudy, str, int | None]:
-        """Return the study in a path, the subject in the path, and the trial number in the path or None."""
+        """Return the study, the subject and the trial number that a path names. The trial number may be None."""
         match = _OF_A_STUDY.fullmatch(path)
         if match is None or match[2] not in known or (match[3] is not None and match[2] != "trials"):
             raise NothingThere(f"there is nothing of this name here; of a study there are {', '.join(known)}")

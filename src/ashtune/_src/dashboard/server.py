@@ -78,15 +78,12 @@ class _SocketServer(_PortServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Handles the requests of one connection."""
-
     protocol_version = "HTTP/1.1"
     timeout = REQUEST_SECONDS
     wbufsize = 1 << 16
     server: _PortServer
 
     def version_string(self) -> str:
-        """Return the server's name without a version."""
         return "ashtune"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
@@ -112,7 +109,6 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET  # noqa: N815
 
     def do_POST(self) -> None:
-        """Send a command to the driver of a study."""
         if self.server.site.takes_commands:
             self._guard(self._command)
         else:
@@ -255,12 +251,12 @@ class PageServer:
 
     @property
     def port(self) -> int | None:
-        """The server's port; None if the server uses a Unix socket."""
+        """The server's port, or None if the server uses a Unix socket."""
         return None if self._socket_path is not None else int(self._server.server_address[1])
 
     @property
     def address(self) -> str:
-        """The address of the page. For a Unix socket, the address is the path that a proxy must request."""
+        """The address of the page. If the server uses a Unix socket, the address is only a path."""
         path = f"/{self.admission.token}/"
         return path if self.port is None else f"http://{LOOPBACK}:{self.port}{path}"
 
@@ -269,7 +265,7 @@ class PageServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Wait shortly while open pages get their last message, and stop serving. Close the studies first."""
+        """Send the last message to open pages, and stop the server. Close the studies first."""
         left, times = MOST_STREAMS, FAREWELLS
         while left and times:
             if self.streams.acquire(timeout=FAREWELL_SECONDS):
@@ -291,7 +287,7 @@ def _at_port(site: PageServer, port: int) -> _PortServer:
 
 
 def _at_socket(site: PageServer, path: Path) -> _PortServer:
-    """Open a Unix socket that only its owner can use, also at the moment of its creation."""
+    """Open a Unix socket. From its creation on, only its owner can use the socket."""
     _remove_stale(path)
     before = os.umask(0o777 & ~OWNER_ONLY)
     try:

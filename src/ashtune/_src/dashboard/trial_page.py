@@ -1,7 +1,7 @@
 """Makes the page of one trial: its curves, the best trial's curves, its configuration, its output, and its checkpoints.
 
-Only journal lines with the number of the trial or of the best trial are decoded. The disk layer opens logs, and follows
-no links. Checkpoints are not read, except for their size.
+A journal line is decoded only if it has the number of the trial or of the best trial. The disk layer opens logs, and
+follows no links. Only the size of a checkpoint is read.
 """
 
 import math
@@ -48,7 +48,7 @@ _OfTrial = TrialStarted | JobFinished | JobPaused | TrialReleased | JobFailed | 
 
 
 def trial_page(question: TrialQuestion) -> dict[str, Any]:
-    """Return the content of a trial's page. O(bytes of the journal), but most bytes are only searched.
+    """Return the content of a trial's page. The function searches all bytes of the journal.
 
     Raises:
         JournalError: If the journal cannot be read.
@@ -91,8 +91,6 @@ def trial_page(question: TrialQuestion) -> dict[str, Any]:
 
 
 class _History:
-    """The events of a trial in the journal."""
-
     def __init__(self) -> None:
         self.configuration: Mapping[str, Any] = {}
         self.origin = self.traceback = ""
@@ -105,12 +103,12 @@ class _History:
         self.last_words: list[str] = []
 
     def add(self, event: _OfTrial, ran: float) -> None:
-        """Take in an event of the trial. ``ran`` is the study's running time at the event, in seconds."""
+        """Add an event of the trial. ``ran`` is the study's running time at the event, in seconds."""
         if text := self._take(event):
             self.steps.append({"time": round(ran, 3), "text": one_line(text, TEXT_CHARACTERS)})
 
     def _take(self, event: _OfTrial) -> str:  # noqa: PLR0911 - one for each kind of event
-        """Take in an event of the trial. Return a description of the event."""
+        """Add an event of the trial. Return a description of the event."""
         if not isinstance(event, TrialStarted):
             self.workers.add(event.worker)
         match event:
@@ -148,7 +146,7 @@ class _History:
         )
 
     def _report(self, event: JobFinished | JobPaused) -> None:
-        """Take in the reports of a job, which replace earlier reports of the same epochs."""
+        """Add the reports of a job. These reports replace earlier reports of the same epochs."""
         start, end = event.start, event.resource
         if self.points and max(self.points) > start:
             self.points = {at: metrics for at, metrics in self.points.items() if not start < at <= end}
@@ -157,7 +155,6 @@ class _History:
             self.saved[event.resource] = event.checkpoint
 
     def curves(self, trial: TrialId) -> dict[str, Curve]:
-        """Return the reports of a trial as one curve for each metric."""
         resources = sorted(self.points)
         shown = [resources[place] for place in thinned(len(resources), MOST_POINTS)]
         names = list(dict.fromkeys(name for at in shown for name in self.points[at]))[:MOST_METRICS]
@@ -196,7 +193,7 @@ def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]
 
 
 def _checkpoints(directory: Path, trial: TrialId, history: _History) -> list[dict[str, Any]]:
-    """Return the existing checkpoints of a trial that are in the journal, with their sizes on disk."""
+    """Return those checkpoints of a trial in the journal that still exist, with their sizes on disk."""
     checkpoints, there = Checkpoints(directory), []
     try:
         if not DISK.status(checkpoints.folder).is_folder:

@@ -50,12 +50,12 @@ class LivePage:
 
     @property
     def address(self) -> str:
-        """The address of the page; if the page uses a Unix socket, the path of the address."""
+        """The address of the page, or its path if the page uses a Unix socket."""
         return self._server.address
 
     @property
     def port(self) -> int | None:
-        """The page's port; None if the page uses a Unix socket."""
+        """The page's port, or None if the page uses a Unix socket."""
         return self._server.port
 
     def wait(self, is_over: Callable[[], bool] = lambda: False) -> None:

@@ -2,9 +2,9 @@
 
 Rule 1: a few bad values do not stretch an axis. Values far worse than most values lie outside of the axis, and the
 figure shows their number.
-Rule 2: a loss axis is logarithmic if good losses would overlap on a linear axis; the title of the axis says that it is
-logarithmic. A loss axis must meet three conditions to be logarithmic: all values are above 0, the worst value is at
-least ``DECADE`` times the best value, and the best tenth of the values takes at most a twentieth of the linear axis.
+Rule 2: a loss axis is logarithmic if good losses would overlap on a linear axis. A loss axis must meet three conditions
+to be logarithmic: all values are above 0, the worst value is at least ``DECADE`` times the best value, and the best
+tenth of the values takes at most a twentieth of the linear axis.
 """
 
 import math
@@ -64,7 +64,7 @@ def log_axis(name: str, low: float, high: float, unit: float = 1.0) -> Axis:
 
 
 def time_axis(low: float, high: float, sessions: int = 1, *, is_log: bool = False) -> Axis:
-    """Return an axis of the study's running time, for values in seconds."""
+    """Return an axis of the study's running time. The values are in seconds."""
     unit, name = unit_of_time(high)
     title = f"{name} that the study ran" + (f" (in {sessions} sessions)" if sessions > 1 else "")
     axis = log_axis("", low, high, unit) if is_log else Axis(low=low, high=max(high, low + 0.01), unit=unit)
@@ -80,7 +80,7 @@ def resource_axis(rungs: Sequence[int], unit: str, first: int, last: int) -> Axi
 
 
 def column_axis(column: Numbers) -> Axis:
-    """Return the axis of a hyperparameter: an axis of names for choices, the sampling scale for numbers.
+    """Return the axis of a hyperparameter. An axis of choices shows names. An axis of numbers has the sampling scale.
 
     Args:
         column: The hyperparameter; at least one of its values is not NaN.
@@ -107,7 +107,7 @@ def choice_axis(name: str, choices: Sequence[str], *, is_downward: bool = False)
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return ticks of a logarithmic axis: 1, 2 and 5 times powers of ten, or only powers of ten for a wide range."""
+    """Return ticks of a logarithmic axis: 1, 2 and 5 times powers of ten. If the range is wide, use powers of ten."""
     steps = (1, 2, 5) if high / low < _MANY else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [significant(step * 10.0**power) for power in powers for step in steps]
@@ -116,10 +116,10 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
-    """Return the range of the values, without values far worse than most, and the number of omitted values.
+    """Return the least and the greatest value to show, and the number of omitted values.
 
-    On an axis that includes a loss of 1e9, all other values would look equal. A value is left out if its distance from
-    the best value is greater than ``FAR`` times the median of the positive distances.
+    If an axis included a loss of 1e9, all other values would look equal. A value is left out if its distance from the
+    best value is greater than ``FAR`` times the median of the positive distances.
 
     Args:
         values: Finite values.
@@ -144,7 +144,7 @@ def _finite(value: float) -> float:
 
 
 def outside(axis: Axis, noun: str) -> str:
-    """Return a text with the number of values outside of an axis; "" if all values are on the axis."""
+    """Return a text with the number of values outside of an axis, or "" if all values are on the axis."""
     return f"{plural(axis.beyond, noun)} outside of the view" if axis.beyond else ""
 
 
@@ -155,7 +155,7 @@ def scale_note(axis: Axis, noun: str) -> list[str]:
 
 
 def rung_names(rungs: Sequence[int], unit: str) -> list[str]:
-    """Return the name of each rung for a legend."""
+    """Return the names of the rungs in a legend."""
     return [f"to {unit} {resource:,}" for resource in rungs]
 
 
@@ -198,12 +198,12 @@ def origins(trials: Sequence[TrialId], origin: Origin) -> list[str]:
 
 
 def significant(value: float) -> float:
-    """Round a number to ten digits, which keep a page short and distinguish large seeds."""
+    """Round a number to ten digits. Ten digits keep a page short, and distinguish large seeds."""
     return float(f"{value:.10g}")
 
 
 def unit_of_time(seconds: float) -> tuple[float, str]:
-    """Return a suitable unit of time for a duration: the unit's length in seconds, and the unit's name."""
+    """Return a suitable unit of time for a duration, as (seconds in the unit, name of the unit)."""
     if seconds < 180:
         return 1.0, "seconds"
     if seconds < 3 * 3600:

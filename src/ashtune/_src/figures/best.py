@@ -1,4 +1,4 @@
-"""Figures of the best results: the best result so far, over time and over trained resource; and the Pareto front."""
+"""Figures of the best results: the best result so far, over time and over trained resource, and the Pareto front."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -127,7 +127,6 @@ def _line(
     goal: Goal, steps: Sequence[Improvement], place: _Place, end: float, *, color: str, name: str = "",
     unit: str = "", origin: Origin = no_origin,
 ) -> Series:  # fmt: skip
-    """Return a step line that extends to ``end``."""
     shown = [steps[number] for number in thinned(len(steps), STEPS_SHOWN)]
     ends = [*shown, *shown[-1:]]
     places = [place(step) for step in ends]

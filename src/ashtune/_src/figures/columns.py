@@ -36,7 +36,7 @@ class Numbers(msgspec.Struct, frozen=True):
 
     @property
     def is_constant(self) -> bool:
-        """Whether all trials have the same value of the hyperparameter, or no trial has a value."""
+        """Whether the hyperparameter has at most one value over all trials."""
         first = self.values[0] if self.values else math.nan
         if math.isnan(first):
             return all(map(math.isnan, self.values))

@@ -3,14 +3,14 @@
 The value at each place of a grid is the weighted mean of all results. The weight of a result is a Gaussian of its
 distance from the place, on the hyperparameters' sampling scales. More results make the Gaussian narrower.
 
-Sources: Nadaraya, *On Estimating Regression*, Theory of Probability and its Applications 9(1), 1964, for the mean;
-Scott, *Multivariate Density Estimation*, Wiley, 1992, for the width of the Gaussian: the standard deviation of the
-values along an axis times ``n ** (-1 / (axes + 4))``.
+Source of the mean: Nadaraya, *On Estimating Regression*, Theory of Probability and its Applications 9(1), 1964. Source
+of the Gaussian's width: Scott, *Multivariate Density Estimation*, Wiley, 1992. The width is the standard deviation of
+the values along an axis, multiplied by ``n ** (-1 / (axes + 4))``.
 
 Rule 1: the mean uses only results at the highest rung with at least ``ENOUGH`` finite results. If every rung has fewer
 results, the mean uses the rung with the most results.
-Rule 2: a place of the grid without a result nearby is blank.
-Rule 3: choices have no distance from each other, so a result counts only for its own choice.
+Rule 2: if no result is near a place of the grid, the place is blank.
+Rule 3: if a hyperparameter has choices, a result affects only places with its own choice.
 Rule 4: a result far worse than most is moved to the end of the metric's axis. If the metric's axis is logarithmic, the
 mean is geometric.
 """
@@ -57,10 +57,10 @@ NEAR = 2.0
 class Contour(msgspec.Struct, frozen=True, kw_only=True):
     """The smoothed results over two hyperparameters.
 
-    ``trials`` are the trials with both hyperparameters (or a sample), the best first. ``x`` and ``y`` have the trials'
+    ``trials`` are trials with both hyperparameters, the best trial first. ``x`` and ``y`` have the trials'
     hyperparameter values, and ``values`` has the trials' results at the rung with index ``rung`` and resource
     ``resource``. ``total`` counts the finite results at this rung. ``grid`` is the smoothed metric, with a row for each
-    of ``y_places`` and a column for each of ``x_places``; an unknown mean is None. ``scale`` is the axis of the metric.
+    of ``y_places`` and a column for each of ``x_places``. A missing mean is None. ``scale`` is the axis of the metric.
     """
 
     rung: int
@@ -83,7 +83,7 @@ def contour(
     x: str,
     y: str,
 ) -> Contour | str:
-    """Smooth the results over two hyperparameters. The computation takes some milliseconds for any number of trials.
+    """Smooth the results over two hyperparameters. The computation takes some milliseconds.
 
     Args:
         results: The observer of all results.
@@ -197,7 +197,6 @@ def _part(column: Numbers, places: Sequence[int]) -> Numbers:
 def _smoothed(
     x: Numbers, y: Numbers, values: Sequence[float], scale: Axis
 ) -> tuple[list[float], list[float], list[list[float | None]]]:
-    """Return the places of the grid along both axes, and the smoothed metric on the grid."""
     import numpy as np
 
     heights = np.array([scale.scaled(value) for value in values])
@@ -219,7 +218,7 @@ def _smoothed(
 
 
 def _nearness(column: Numbers, narrowing: float, steps: int) -> "tuple[list[float], Floats]":
-    """Return the grid's places along a hyperparameter, and the nearness (0 to 1) of each result to each place.
+    """Return the grid's places along a hyperparameter, and how near each result is to each place (0 to 1).
 
     The array of nearness has the shape ``(places, results)``.
     """

@@ -116,7 +116,7 @@ def _line(curves: Sequence[Curve], most: int, name: str, color: str, origin: Ori
 
 
 def _dots(line: Series, size: float = 4) -> Series:
-    """Return a series of dots: at the end of each curve, and at each value between two gaps."""
+    """Return a series with a dot at the end of each curve, and with a dot at each value between two gaps."""
     y = [None, *line.y, None]
     places, is_last = [], True
     for at in reversed(range(len(line.y))):

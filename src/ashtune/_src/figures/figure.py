@@ -1,7 +1,7 @@
 """Describes a figure as data: two axes, and series of points with names, colours and texts.
 
-Plotly draws figures in reports and notebooks (``reports/plot.py``); a canvas draws them on the live page
-(``dashboard/static/page/plot.js``). Plotly and the canvas only draw and compute no further values.
+Plotly draws figures in reports and notebooks (``reports/plot.py``). A canvas draws figures on the live page
+(``dashboard/static/page/plot.js``). Plotly and the canvas draw these values and compute no other values.
 """
 
 import math
@@ -21,7 +21,7 @@ Written = Literal["number", "count", "seconds", "share"]
 class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An axis from ``low`` to ``high``. The value of ``low`` may be greater than ``high``.
 
-    ``title`` is ``name`` with a unit or scale. ``ticks`` has all ticks of the axis; if ``ticks`` is empty, the ticks
+    ``title`` is ``name`` with a unit or scale. ``ticks`` has all ticks of the axis. If ``ticks`` is empty, the ticks
     are round multiples of ``unit``. ``choices`` has the names at the places 0, 1, 2, and so on. ``beyond`` is the
     number of values outside of the axis.
     """
@@ -56,18 +56,18 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return min(max(value, self.low), self.high)
 
     def scaled(self, value: float) -> float:
-        """Return a value, limited to the range of the axis; the logarithm of this value if the axis is logarithmic."""
+        """Return a value, limited to the axis range. If the axis is logarithmic, return the value's logarithm."""
         return math.log10(self.within(value)) if self.is_log else self.within(value)
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Points of one kind. The value None makes a gap in a line.
 
-    A step line is drawn first across, then up or down. A bar is drawn from ``x`` to ``end``; its thickness is the share
-    ``thick`` of the distance between two choices. A range is a thin line from ``x`` to ``end``. A flow is a band from a
-    bar of the length ``x`` to the bar above, of the length ``end``. A series without a ``name`` is not in the legend.
-    ``words`` has further lines of text for each point. If ``is_rimmed`` is True, points have a dark rim. If
-    ``is_silent`` is True, points show no text.
+    A step line first goes right, then up or down. A bar is drawn from ``x`` to ``end``. The thickness of a bar is
+    ``thick`` times the distance between two choices. A range is a thin line from ``x`` to ``end``. A flow is a band
+    between two bars: its lower side has the length ``x``, and its upper side has the length ``end``. A series without a
+    ``name`` is not in the legend. ``words`` has further lines of text for each point. If ``is_rimmed`` is True, points
+    have a dark rim. If ``is_silent`` is True, points show no text.
     """
 
     kind: Literal["line", "step", "area", "points", "bars", "ranges", "flows", "texts"]
@@ -89,7 +89,7 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
 
 
 def stacked_bars(parts: Iterable[tuple[Look, Sequence[float]]], places: Sequence[int]) -> list[Series]:
-    """Return a series of bars for each part, with a length at each place; a part begins where the part before ends."""
+    """Return a series of bars for each part. At each place, the bar of a part begins at the end of the bar before."""
     series: list[Series] = []
     begin: Sequence[float] = [0] * len(places)
     for look, lengths in parts:
@@ -101,7 +101,7 @@ def stacked_bars(parts: Iterable[tuple[Look, Sequence[float]]], places: Sequence
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Coloured cells below the series. ``rows`` has a row for each ``y``; a row has a value or None for each ``x``.
+    """Coloured cells below the series. ``rows`` has a row for each ``y``. A row has a value or None for each ``x``.
 
     ``scale`` is the axis of the values. Low values have the colour ``colors[0]``, and high values have ``colors[1]``.
     """
@@ -114,7 +114,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A figure. ``notes`` has sentences for the reader; in an empty figure, these sentences give the reason."""
+    """A figure. ``notes`` has sentences for the reader. If a figure is empty, ``notes`` has the reason."""
 
     x: Axis = Axis()
     y: Axis = Axis()
@@ -125,7 +125,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Coordinates(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Parallel coordinates, with a line through all axes for each trial, the best trial first. A missing value is None.
+    """Parallel coordinates: each trial is a line through all axes. The best trial is first. A missing value is None.
 
     The last axis is the metric. ``places`` has each trial's rank (from 1) among all ``total`` trials.
     """

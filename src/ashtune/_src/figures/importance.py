@@ -1,20 +1,20 @@
-"""Measures the importance of hyperparameters: how much a random forest's prediction varies with each hyperparameter.
+"""Measures the importance of hyperparameters: how much a hyperparameter affects a random forest's prediction.
 
 A forest learns from the trials to predict the result of a configuration. The forest predicts the results of random
 configurations of the space. The values of one hyperparameter are permuted among these configurations, and the forest
 predicts again. The importance of this hyperparameter is the share of the predictions' variance due to the permutation,
-including interactions with other hyperparameters. Sources: Breiman, *Random Forests*, Machine Learning 45, 2001; Homma
-and Saltelli, *Importance measures in global sensitivity analysis of nonlinear models*, Reliability Engineering and
-System Safety 52, 1996: the total effect; Jansen, *Analysis of variance designs for model output*, Computer Physics
-Communications 117, 1999: its estimate.
+including interactions with other hyperparameters. Source of the forest: Breiman, *Random Forests*, Machine Learning 45,
+2001. Source of the total effect: Homma and Saltelli, *Importance measures in global sensitivity analysis of nonlinear
+models*, Reliability Engineering and System Safety 52, 1996. Source of the estimate: Jansen, *Analysis of variance
+designs for model output*, Computer Physics Communications 117, 1999.
 
-Rule 1: all trials count, also trials at low rungs. Trials at high rungs have similar values of the most important
-hyperparameters, since these trials were selected.
-Rule 2: each trial has one value, on the scale of the lowest rung. At each higher rung, the rung's trials exchange their
-values, so that the best trial of the rung has the best value. See ``docs/decisions/0046-importance.md``.
+Rule 1: the forest learns from all trials, including trials at low rungs. The trials at high rungs were selected, so
+they have similar values of the most important hyperparameters.
+Rule 2: each trial has one value, which is a result at the lowest rung. At each higher rung, the rung's trials exchange
+their values, so that the best trial of the rung has the best value. See ``docs/decisions/0046-importance.md``.
 Rule 3: the value of a failed trial, and a value far worse than most, is replaced by a value a little worse than most.
 Rule 4: if the forest cannot predict unseen trials, every view says that the importances mean nothing.
-Rule 5: the importance among the best trials is measured with the best third of trials and permutes only their values.
+Rule 5: the importance among the best trials uses only the best third of the trials.
 """
 
 import math
@@ -58,10 +58,10 @@ class Weight(msgspec.Struct, frozen=True):
 
 
 class Importance(msgspec.Struct, frozen=True, kw_only=True):
-    """The importances of all hyperparameters, the greatest importance first; empty if importance cannot be measured.
+    """The importances of all hyperparameters, the greatest first. If importance cannot be measured, the list is empty.
 
-    The importances were measured on ``trials`` of ``total`` trials. ``r2`` is the share of the variance that forests
-    predict for unseen trials. ``best`` has the importances among the best trials; None if the study has too few trials.
+    The importances were measured on ``trials`` of ``total`` trials. ``r2`` is the forests' coefficient of determination
+    for unseen trials. ``best`` has the importances among the best trials, or is None.
     """
 
     trials: int = 0
@@ -86,7 +86,7 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
         return f"{base}; a forest predicts next to nothing (R2 = {self.r2:.2f}): these importances mean nothing"
 
     def words_of_best(self) -> str:
-        """Return a sentence about the importances among the best trials; "" if the study has too few trials."""
+        """Return a sentence about the importances among the best trials, or "" if the study has too few trials."""
         if self.best is None or not self.best.weights:
             return ""
         which = f"among the best {self.best.total:,} trials"
@@ -187,7 +187,7 @@ def _measured(
     """Return R2 on held-out trials, and the weights of varying hyperparameters, the largest weight first.
 
     Choices are coded as numbers, since a tree can separate numbers with a few cuts. An inactive hyperparameter is a
-    missing value. Trees can handle missing values. Missing values are not permuted.
+    missing value. Missing values are not permuted.
     """
     import numpy as np
 

@@ -1,6 +1,6 @@
-"""Draws the ladder: a bar for each rung with its trials by state (the lowest rung at the bottom), and expected numbers.
+"""Draws the ladder: each rung is a bar of its trials by state, and the lowest rung is at the bottom.
 
-A band between two bars connects the promoted trials of a rung with the rung above.
+A band leads from the promoted trials of a rung to the rung above.
 """
 
 from collections.abc import Sequence
@@ -76,7 +76,6 @@ def ladder_figure(
 
 
 def _words(rung: RungTally, metric: str, expected: Expected | None) -> str:
-    """Return a text with the numbers of trained and expected trials at a rung, and the rung's best result."""
     trained = f"{rung.trained:,} trained" + ("" if expected is None else f", {expected.text} expected")
     best = None if rung.best is None else rung.best.metrics.get(metric)
     return trained if best is None else f"{trained}\nbest {shortened(metric, 18)} {number_text(best)}"

@@ -30,7 +30,7 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 
 
 class Look(msgspec.Struct, frozen=True):
-    """The look of a state: its name, its colour, and its pattern in plotly ("" for no pattern).
+    """The look of a state: its name, its colour, and its pattern in plotly.
 
     ``style`` is the name of a terminal colour in rich. ``glyph`` is the character of a bar on a terminal with Unicode,
     and ``plain`` is the character of a bar on a terminal without Unicode.
@@ -98,7 +98,7 @@ def place_color(place: int, total: int) -> str:
 
 
 def style() -> str:
-    """Return CSS custom properties with the page's colours, light or dark by ``data-theme`` or the system's setting."""
+    """Return the page's colours as CSS properties. The page's ``data-theme`` or the system chooses light or dark."""
     light, dark = (_rules(place) for place in ("light", "dark"))
     return (
         f":root {{ {light} }}\n:root[data-theme=dark] {{ {dark} }}\n"
@@ -112,7 +112,7 @@ def _rules(theme: str) -> str:
 
 
 def _color_at(scale: Sequence[str], share: float) -> str:
-    """Return the interpolated colour at the place ``share`` (0 to 1) of a scale."""
+    """Return the colour at the place ``share`` of a scale. 0 is the begin of the scale, and 1 is its end."""
     place = (len(scale) - 1) * share
     low = min(int(place), len(scale) - 2)
     pairs = zip(_rgb(scale[low]), _rgb(scale[low + 1]), strict=True)

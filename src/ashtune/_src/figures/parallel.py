@@ -92,7 +92,7 @@ def _most_important(table: Sequence[Numbers], important: Sequence[str]) -> Seque
 
 
 def _column(column: Numbers, trials: Sequence[TrialId]) -> tuple[Axis, list[float | None]]:
-    """Return a hyperparameter's axis, and each trial's place on this axis; None for an inactive hyperparameter."""
+    """Return a hyperparameter's axis, and each trial's place on this axis. A missing value has the place None."""
     if column.labels:
         return _choices(column.name, column.values, column.labels, trials)
     values = [None if math.isnan(value) else significant(value) for value in column.values]
@@ -108,7 +108,7 @@ def _column(column: Numbers, trials: Sequence[TrialId]) -> tuple[Axis, list[floa
 def _choices(
     name: str, places: Iterable[float], labels: Sequence[str], trials: Sequence[TrialId]
 ) -> tuple[Axis, list[float | None]]:
-    """Return an axis of choices, and each line's place: slightly beside the choice, so that lines do not overlap."""
+    """Return an axis of choices, and each line's place. Lines with the same choice have different places."""
     axis = choice_axis(name, [shortened(each, 16) for each in labels])
     axis = replace(axis, low=-SPREAD, high=len(labels) - 1 + SPREAD, ticks=list(thinned(len(labels), TICKS)))
     shifts = (SPREAD * (scattered(trial) / 2**63 - 1) for trial in trials)

@@ -3,8 +3,8 @@
 Each trial is a point at the result of its highest rung, in the colour of this rung. A trial without a finite result is
 a cross at the worse end of the axis.
 
-Rule: a page can show a few thousand points. For a study with too many trials, the page shows the best trials and a
-sample of the other trials. All panels show the same trials.
+Rule: a page can show a few thousand points. If a study has too many trials, the page shows the best trials and a sample
+of the other trials. All panels show the same trials.
 """
 
 import math
@@ -37,7 +37,7 @@ POINTS = 400
 
 
 class Slices(msgspec.Struct, frozen=True, kw_only=True):
-    """Panels by name of the hyperparameter, the most important first. ``varying`` counts hyperparameters that vary.
+    """A panel for each hyperparameter, the most important first. ``varying`` counts hyperparameters that vary.
 
     ``colors`` has the colour of each rung, the lowest rung first. ``notes`` has sentences about the trials in all
     panels.
@@ -61,7 +61,7 @@ def slices(
     unit: str,
     origin: Origin = no_origin,
 ) -> Slices:
-    """Return panels of the most important hyperparameters; no panels if the study has no finite result.
+    """Return panels of the most important hyperparameters. If the study has no finite result, there are no panels.
 
     Args:
         results: The observer of all results.
@@ -125,7 +125,7 @@ def slices(
 
 
 def slice_figure(found: Slices, name: str | None = None) -> Figure:
-    """Return the first panel, or a figure with the reason for no panel. ``name`` is the requested hyperparameter."""
+    """Return the first panel, or a figure that says why there is no panel. ``name`` is the requested hyperparameter."""
     if found.panels:
         return next(iter(found.panels.values()))
     if not found.colors and found.notes:

@@ -1,4 +1,4 @@
-"""Draws the predicted wall time of a study under other settings, by number of workers."""
+"""Draws the predicted wall time of a study as a function of the number of workers."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ class AsRecorded(msgspec.Struct, frozen=True):
 
 
 def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None = None) -> Figure:
-    """Return a figure of wall time by number of workers, with a line for each scheduler and reduction factor.
+    """Return a figure of wall time over the number of workers, with a line for each scheduler and reduction factor.
 
     Args:
         predictions: One or more predictions, in any order.
@@ -60,7 +60,7 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
 
 
 def by_scheduler(predictions: Sequence[Prediction]) -> dict[tuple[str, str], list[Prediction]]:
-    """Return the predictions by scheduler and reduction factor, sorted by number of workers."""
+    """Group the predictions by scheduler and reduction factor, and sort each group by number of workers."""
     series: dict[tuple[str, str], list[Prediction]] = {}
     for one in sorted(predictions, key=lambda one: one.workers):
         series.setdefault((one.scheduler, one.reduction_factor), []).append(one)
@@ -68,7 +68,7 @@ def by_scheduler(predictions: Sequence[Prediction]) -> dict[tuple[str, str], lis
 
 
 def who(one: Prediction) -> str:
-    """Return the name of a prediction's scheduler, with its reduction factor."""
+    """Return the name of a prediction's scheduler, and its reduction factor."""
     return one.scheduler if one.reduction_factor == "1" else f"{one.scheduler} 1/{one.reduction_factor}"
 
 

@@ -1,7 +1,7 @@
 """Figures of the workers: the work of each worker in a lane, the workers' time by state, and sums by rung.
 
 Rule: a page can show a few thousand bars. If a study has more than ``MOST_BARS`` stretches of work or ``MOST_LANES``
-lanes, the timeline is a map of the share of training by lane and stretch of time.
+    lanes, the timeline is a heat map. The heat map shows the share of training.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +47,7 @@ SHARE = Axis(written="share", ticks=(0, 0.25, 0.5, 0.75, 1))
 
 
 class Span(NamedTuple):
-    """A stretch of work in a lane, in seconds of the study's running time. Compiling has ``NO_TRIAL`` as its trial."""
+    """A stretch of work in a lane, in seconds of the study's running time."""
 
     lane: int
     begin: float
@@ -172,7 +172,7 @@ def _bars(look: Look, spans: Sequence[Span]) -> Series:
 
 
 def _busy_map(work: Work, places: int, x: Axis) -> Figure:
-    """Return a map of the share of training by place and stretch of time. Many places are merged into fewer rows."""
+    """Return a heat map that shows how much each place trained over time. Many places are merged into fewer rows."""
     import numpy as np
 
     together = -(-places // MOST_ROWS)
@@ -218,7 +218,7 @@ def _lane_names(work: Work, places: int) -> list[str]:
 
 
 def _states(work: Work) -> dict[str, tuple["Floats", "Floats"]]:
-    """Return, for each state, the begin times and the end times of its stretches."""
+    """Return the begin times and the end times of each state's stretches."""
     ordered = work.begin - work.driver
     training, failed = training_rows(work)
     kinds = {

@@ -1,8 +1,7 @@
 """The code that the integrations of XGBoost, LightGBM and CatBoost share: a trial's rounds and reports, and the data.
 
 Rule 1: each report has the best value of the metric so far, and the round of this value. Therefore a trial ranks by its
-best value, even if later rounds are worse. The rounds of a model up to the best round are the model with the best
-value.
+best value, even if later rounds are worse. If a model is cut after its best round, the model has its best value.
 Rule 2: a trial reports at most REPORTS times on the way to a rung: after every n-th round and after the last round.
 Rule 3: the study decides how many rounds a trial trains. If the library ends the training earlier, the trial fails.
 Rule 4: each worker makes its own data objects, because the libraries store prepared data in these objects.
@@ -82,7 +81,7 @@ class Rounds:
         self._start, self._every, self._target = 0, 1, -1
 
     def choose(self, evaluations: Evaluations, how: str) -> None:
-        """At the first evaluation, choose the data set whose metric is reported.
+        """When a model is evaluated for the first time, choose the data set whose metric is reported.
 
         Raises:
             MetricMissing: If the metric is not evaluated.
@@ -99,7 +98,7 @@ class Rounds:
             )
 
     def check_direction(self, library: str, *, is_higher_better: bool) -> None:
-        """Refuse a study whose mode contradicts the library's direction of the metric.
+        """Refuse a study with mode "min" if the library maximizes the metric, and vice versa.
 
         Raises:
             ObjectiveError: If mode and direction contradict each other.
@@ -118,7 +117,7 @@ class Rounds:
         return evaluations[self.data][self.metric]
 
     def next(self) -> bool:
-        """Begin the trial's next round, and return True; return False if the trial has no further round."""
+        """Begin the trial's next round. Return False if the trial has no further round."""
         number = next(self._epochs, None)
         if number is None:
             self.is_over = True
@@ -130,7 +129,7 @@ class Rounds:
         return True
 
     def report(self, value: float) -> None:
-        """Record the metric's value after the current round; after every n-th round, report the best value so far."""
+        """Record the metric's value after the current round. After every n-th round, report the best value so far."""
         self.note(self.number, value)
         if self.number == self._target or (self.number - self._start) % self._every == 0:
             self.trial.report({self.trial.metric: self.best, BEST_ROUND: self.best_round})
@@ -159,14 +158,14 @@ class Rounds:
 
 
 def seed_of(seed: int, number: int) -> int:
-    """Derive the seed of a round from a trial's seed; the result is below 2**31, the limit of the libraries."""
+    """Derive the seed of a round from a trial's seed. The result is below 2**31, because the libraries need this."""
     return derived_seed(seed, number) >> 1
 
 
 def threads() -> int:
-    """Return the number of threads for training: OMP_NUM_THREADS, in which ashtune gives each worker its number of
-    cores. If OMP_NUM_THREADS is not set, return the number of permitted cores in the main thread, and 1 in another
-    thread.
+    """Return the number of threads for training, read from OMP_NUM_THREADS. For each worker, ashtune sets
+    OMP_NUM_THREADS to the number of the worker's cores. If OMP_NUM_THREADS is not set, the main thread gets all
+    permitted cores, and another thread gets one core.
     """
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # for nested regions, there is one number each
     if first.isdigit() and int(first):
@@ -175,7 +174,7 @@ def threads() -> int:
 
 
 class BoosterObjective(ABC):
-    """A training function that trains boosters; the base class of the objects that ``booster_objective`` returns.
+    """A training function that trains boosters. The objects that ``booster_objective`` returns have this base class.
 
     Args:
         name: The library's name, used to name the study's directory.
@@ -231,7 +230,10 @@ class BoosterObjective(ABC):
             )
 
     def parameters(self, trial: Trial, defaults: Mapping[str, Any], thread_names: Collection[str]) -> dict[str, Any]:
-        """Return a trial's parameters: defaults, overridden by fixed parameters, overridden by hyperparameters."""
+        """Return a trial's parameters.
+
+        Hyperparameters replace fixed parameters, and fixed parameters replace defaults.
+        """
         parameters: dict[str, Any] = {}
         for given in (defaults, self.params, trial.config):
             covered = self.same_names(set(given))  # with synonyms: a library may use any of two synonyms, or none

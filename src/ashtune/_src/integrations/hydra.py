@@ -3,11 +3,11 @@
 Overrides such as ``lr=tag(log,interval(1e-4,1e-1))``, ``depth=range(1,9)``, ``batch=16,32`` and ``model=glob(*)`` form
 the search space. All other overrides are the same in every job.
 
-Source of ``optimization_results.yaml`` (``name``, ``best_params``, ``best_value``): Hydra's own sweepers for Optuna, Ax
-and Nevergrad write such a file.
+The file ``optimization_results.yaml`` has ``name``, ``best_params`` and ``best_value``. Hydra's own sweepers for
+Optuna, Ax and Nevergrad write the same file.
 
-Rule 1: Hydra's launchers are not used, because a launcher waits for a whole batch of jobs. A sweep for which the user
-chose a launcher is refused.
+Rule 1: Hydra's launchers are not used, because a launcher waits for a whole batch of jobs. If the user chose a
+launcher, the sweep is refused.
 Rule 2: the worker composes the config of a job and runs the user's Hydra task. All jobs of a trial use the trial's
 directory.
 Rule 3: a worker has the same Hydra state as the program: the same stored configs, resolvers and callbacks.
@@ -53,7 +53,7 @@ MOST_PROBES = 100
 class Dimension(msgspec.Struct, frozen=True):
     """The search dimension of one override.
 
-    ``key`` is the override's left side, such as ``+model.depth``; ``name`` is the dimension's name in the study.
+    ``key`` is the override's left side, such as ``+model.depth``. ``name`` is the dimension's name in the study.
     ``values`` is a range or a list, as in :func:`~ashtune.tune`. If ``values`` is a list of texts in Hydra's notation,
     ``meanings`` maps each text to its value. ``examples`` are values for sample jobs.
     """
@@ -69,12 +69,12 @@ class Dimension(msgspec.Struct, frozen=True):
         return f"{self.key}={value}"
 
     def meaning(self, value: Any) -> Any:
-        """Convert a text in Hydra's notation to its value; return any other value unchanged."""
+        """Convert a text in Hydra's notation to its value. Any other value is returned unchanged."""
         return self.meanings.get(value, value) if isinstance(value, str) else value
 
 
 class Swept:
-    """The overrides of a Hydra sweep, searched or the same in every job."""
+    """The overrides of a Hydra sweep. Some overrides are searched, and the others are the same in every job."""
 
     def __init__(self, overrides: Sequence[str | Dimension]) -> None:
         self._overrides = overrides
@@ -176,7 +176,7 @@ def _of_range(key: str, name: str, sweep: Any, line: str) -> Dimension:
 
 
 def _of_choices(key: str, name: str, elements: Sequence[Any]) -> Dimension:
-    """Return the dimension of a list; if not all elements are numbers, all become texts in Hydra's notation."""
+    """Return the dimension of a list. If an element is no number, all elements become texts in Hydra's notation."""
     from hydra.core.override_parser.types import Transformer
 
     if all(type(element) in (int, float) and math.isfinite(element) for element in elements):
@@ -187,7 +187,7 @@ def _of_choices(key: str, name: str, elements: Sequence[Any]) -> Dimension:
 
 
 def _meaning(element: Any, text: str) -> Any:
-    """Return the value that the file with the best result has for a list element."""
+    """Return the value of a list element for the file with the best result."""
     if element is None or isinstance(element, str | int | float):
         return element
     return getattr(element, "text", text)  # of quoted text
@@ -250,7 +250,7 @@ class HydraJob:
         return returned
 
     def _arrive(self) -> None:
-        """At the first call, set Hydra's state in this process to the state in the user's program."""
+        """At the first call, set Hydra's state in this process to the state of the user's program."""
         from hydra.core.singleton import Singleton
 
         if self._state is not None:
@@ -260,7 +260,7 @@ class HydraJob:
 
 
 def _digest(composed: Sequence["DictConfig"]) -> str:
-    """Return a digest of configs, computed without the key ``hydra`` and without resolving interpolations."""
+    """Return a digest of configs without the key ``hydra``. Interpolations are not resolved."""
     from omegaconf import OmegaConf
 
     digest = hashlib.blake2b(digest_size=12)
@@ -293,7 +293,7 @@ class Sweep:
     def run(self, arguments: Sequence[str]) -> Study:
         """Run or continue the sweep's study, and write the file with the best result.
 
-        Under MPI, ``run`` returns only on rank 0.
+        If the sweep runs under MPI, only rank 0 returns from ``run``.
 
         Raises:
             AshtuneError: If the sweep or an option is invalid; the message has one line.
@@ -318,7 +318,7 @@ class Sweep:
         return study
 
     def _options(self) -> dict[str, Any]:
-        """Return the sweep's options for ``tune``; texts such as ``2h`` are read as on the command line."""
+        """Return the sweep's options for ``tune``. The function reads texts such as ``2h`` as the command line does."""
         given = {name: value for name, value in self._settings.items() if name not in OF_THE_SWEEP}
         known = options_of(TuneOptions)
         for name, value in given.items():
@@ -346,7 +346,7 @@ class Sweep:
             )
 
     def _composed(self, arguments: Sequence[str]) -> tuple[Swept, list["DictConfig"]]:
-        """Return the sweep's overrides, and configs of sample jobs, to check that Hydra can compose the configs."""
+        """Return the sweep's overrides, and the configs that Hydra composed for sample jobs."""
         from hydra.errors import HydraException
         from omegaconf.errors import OmegaConfBaseException
 
@@ -360,7 +360,7 @@ class Sweep:
             raise SettingsError(reason or type(error).__name__) from None
 
     def _keep_config(self, folder: Path, study: Path) -> None:
-        """Write the config of a new sweep to a file, as Hydra's own sweepers do."""
+        """If the sweep is new, write its config to a file, as Hydra's own sweepers do."""
         from omegaconf import OmegaConf
 
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""Two callbacks of a Lightning Trainer that train a trial. Each import root of Lightning has its own callback classes.
+"""A Lightning Trainer with these two callbacks trains a trial. Each package of Lightning has its own classes.
 
 Rule 1: the saved state is the state at the start of the next epoch. Therefore the trial's state is saved at the very
 end of a fit: after the schedules have stepped, and before weight averaging changes the model.
-Rule 2: a report contains all values logged in an epoch, also values logged at the epoch's end. Therefore the callback
-that makes the report runs after all other callbacks.
+Rule 2: a report contains all values logged in an epoch, including values logged at the epoch's end. Therefore the
+callback that makes the report runs after all other callbacks.
 """
 
 import io
@@ -89,7 +89,7 @@ class Fit:
 
 @cache
 def callbacks_of(root: str) -> tuple[Any, Any]:
-    """Return the classes of the first and the last callback for Trainers of an import root."""
+    """Return the classes of the first callback and of the last callback for Trainers of the package ``root``."""
     library = import_module(f"{root}.callbacks")
     first = type("FirstCallback", (FirstCallback, library.Callback), {"_root": root})
     return first, type("LastCallback", (LastCallback, library.Checkpoint), {"_root": root})
@@ -197,7 +197,7 @@ class LastCallback:
             trainer.should_stop = True
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        """Let the last epoch of a rung end with a validation, whatever ``check_val_every_n_epoch`` is."""
+        """Let the last epoch of a rung end with a validation, even if ``check_val_every_n_epoch`` would skip it."""
         self._is_validated = False
         self._every = trainer.check_val_every_n_epoch
         if trainer.current_epoch + 1 == self._fit.answer.target:
@@ -237,7 +237,6 @@ def _states_of_schedules(trainer: Any) -> list[Any]:
 
 
 def _generators(trainer: Any) -> list[Any]:
-    """Return the random generators of the training data loaders."""
     import torch
 
     found: dict[int, Any] = {}

@@ -1,7 +1,7 @@
-"""The base class of trackers: a tracker is an exporter that keeps each trial of a study as a run in another tool.
+"""The base class of trackers. A tracker is an exporter that copies each trial of a study to another tool, as a run.
 
-Rule 1: a running study, a resumed study and ``ashtune export`` give a tracker the same events from the beginning, and
-from these events the tracker computes the same runs.
+Rule 1: a running study, a resumed study and ``ashtune export`` give a tracker the same events from the beginning.
+Therefore the tracker computes the same runs.
 Rule 2: the identifier and the times of a run come only from the study, never from a clock or counter of the tracker.
 Therefore a value that is written a second time, after a kill or by a second export, equals the existing value.
 Rule 3: a tracker sends nothing to another machine, unless the user names another place.
@@ -35,7 +35,7 @@ SECONDS_BETWEEN = 5.0
 
 
 class Point(NamedTuple):
-    """A trial's report at a resource; ``time`` is in seconds since 1970, and a metric that is not finite is NaN.
+    """A trial's report at a resource. ``time`` is in seconds since 1970. A metric that is not finite is NaN.
 
     The journal has no times of the reports between two rungs, so equal time steps between these reports are assumed.
     """
@@ -49,9 +49,9 @@ class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
     """The data of a trial that a tracker writes.
 
     ``began`` is the time when the trial got its configuration, and ``ended`` is the time of the trial's last event, in
-    seconds since 1970. ``points`` are the trial's reports in rising order of resource; if a resource was trained twice,
-    only the first report is kept. ``reason`` says why the trial failed or was withdrawn. ``confirms`` is the trial
-    whose configuration this trial confirms, or None.
+    seconds since 1970. ``points`` are the trial's reports in rising order of resource. If a resource was trained twice,
+    ``points`` has only the first report. ``reason`` says why the trial failed or was withdrawn. ``confirms`` is the
+    trial whose configuration this trial confirms, or None.
     """
 
     number: int
@@ -79,7 +79,7 @@ class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """A digest of all fields of the trial; a run with an equal digest is up to date. O(points)."""
+        """A digest of all fields of the trial. A run with an equal digest is up to date. O(points)."""
         return digest_of(self)
 
 
@@ -100,7 +100,7 @@ class StudySummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReportsOfTrial(msgspec.Struct):
-    """The reports and times of a trial, which a tracker keeps."""
+    """The reports and times of a trial."""
 
     began: float
     ended: float
@@ -195,8 +195,7 @@ class Tracker(Exporter, ABC):
     def tick(self, now: float) -> None:
         """Write changed trials if the last write is older than ``SECONDS_BETWEEN``.
 
-        When past events are read from the journal, there is no tick, because the trials are older than the data already
-        written.
+        While past events are read from the journal, no tick occurs, because the copy already has newer data.
         """
         if time.monotonic() - self._written >= SECONDS_BETWEEN:
             self._flush(self.most_changed)
@@ -221,7 +220,7 @@ class Tracker(Exporter, ABC):
                 course.points.append(Point(resource, at, _finite(metrics)))
 
     def _flush(self, most: int) -> None:
-        """Write at most ``most`` changed trials, earliest change first; the next tick writes the other trials."""
+        """Write at most ``most`` changed trials, earliest change first. The next tick writes the other trials."""
         changed = list(islice(self._changed, most))
         if changed:
             self.write([self._trial(trial) for trial in changed])
@@ -267,17 +266,17 @@ def require(module: str, extra: str) -> None:
 
 
 def digest_of(*values: object) -> str:
-    """Return a digest of values that JSON can hold."""
+    """Return a digest of values that JSON can encode."""
     return blake2b(msgspec.json.encode(values), digest_size=12).hexdigest()
 
 
 def with_own(configuration: Mapping[str, T], own: Mapping[str, T]) -> dict[str, T]:
-    """Add the values of ``own`` to a configuration; a hyperparameter named in ``own`` gets the prefix ``config.``."""
+    """Add ``own`` to a configuration. A hyperparameter with a name in ``own`` becomes ``config.NAME``."""
     return {f"config.{name}" if name in own else name: value for name, value in configuration.items()} | dict(own)
 
 
 def short_name(text: str) -> str:
-    """Return the beginning of a text, for a file name: at most 100 characters and at most 200 bytes.
+    """Return a part of a file name: the beginning of a text, with at most 100 characters and at most 200 bytes.
 
     The caller must add a suffix, such as the study's key, which distinguishes texts with the same beginning.
     """

@@ -68,7 +68,7 @@ def audit_faults(audit: Audit, *, unit: str) -> list[str]:
 
 
 def audit_findings(audit: Audit, *, unit: str) -> list[str]:
-    """Return the audit's findings as sentences, faults first."""
+    """Return the audit's findings as sentences. Faults are first."""
     records = [record for record in audit.records() if record.rung < audit.ladder.top and record.arrived]
     sentences = audit_faults(audit, unit=unit)
     promoted = sum(record.promoted for record in records)
@@ -122,7 +122,6 @@ def audit_figure(audit: Audit, expected: Sequence[Expected] | None = None, *, un
 
 
 def _bad(record: RungAudit) -> int:
-    """Return the larger of two counts: wrong promotions and unexplained promotions."""
     return max(record.wrong, len(record.unexplained))
 
 

@@ -1,7 +1,7 @@
-"""Computation time of studies with different numbers of models, broken down by rung.
+"""Computation time of each rung, in studies with different numbers of models.
 
-A series has one study for each number of models; one worker trains each study by sequential halving. A single worker
-works only for rungs, so the seconds of the rungs and of the start add up to the study's wall time.
+A series has one study for each number of models. Each study has one worker and the scheduler sequential halving. A
+single worker never waits, so the study's wall time is the sum of the rungs' seconds and the start's seconds.
 """
 
 from collections.abc import Sequence
@@ -72,7 +72,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def accounted(self) -> float:
-        """The share of the wall time that the seconds of rungs, ``other_seconds`` and ``start_seconds`` explain."""
+        """The share of the wall time that is ``rung_seconds``, ``other_seconds`` or ``start_seconds``."""
         explained = (self.rung_seconds + self.other_seconds) / self.workers + self.start_seconds
         return explained / self.wall_seconds if self.wall_seconds > 0 else 1.0
 
@@ -144,7 +144,7 @@ def baseline_figure(runs: Sequence[Run], *, unit: str) -> "Figure":
 
 
 def baseline_words(run: Run, *, unit: str) -> list[str]:
-    """Say whether the rungs of a study cost about the same. If the rungs' costs differ, explain the difference."""
+    """Return a sentence that compares the costs of the rungs. If the costs differ, explain the reason."""
     rungs = [rung for rung in run.rungs if rung.trials]
     sentences = [
         f"{plural(run.models, 'model')}: the rungs add up to {seconds_text(run.rung_seconds)}, with the start to "
@@ -178,7 +178,6 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
 
 
 def _why(rungs: Sequence[RungCost], unit: str) -> str:
-    """Explain different costs of rungs by different numbers of epochs, different costs of an epoch, or both."""
     epochs, costs = [rung.epochs for rung in rungs], [rung.per_epoch for rung in rungs]
     reasons = []
     if max(epochs) > (1 + ALIKE) * min(epochs):

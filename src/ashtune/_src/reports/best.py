@@ -101,18 +101,18 @@ def best_sentence(tally: Tally, best: BestResult, *, unit: str) -> str:
 
 
 def no_result_sentence(tally: Tally) -> str:
-    """Return the sentence "No trial has a result", with the reason if the reason is known."""
+    """Return the sentence "No trial has a result". If the reason is known, the sentence has the reason."""
     why = f": {why_no_result(tally)}" if tally.failures.total or tally.withdrawals.total else ""
     return f"No trial has a result{why}."
 
 
 def _is_better(anywhere: BestResult | None, best: BestResult) -> TypeGuard[BestResult]:
-    """Return whether the best result at any rung is better than ``best``; False for several objectives."""
+    """Return whether ``anywhere`` is better than ``best``. If a study has several objectives, return False."""
     return anywhere is not None and not best.losses and anywhere.loss < best.loss
 
 
 class FrontSection(Section):
-    """The report section of the Pareto front; a study with one objective has no such section."""
+    """The report section of the Pareto front. If a study has only one objective, the section is empty."""
 
     name, title = "front", "The front"
     uses = ("tally", "trials", "results")
@@ -162,7 +162,7 @@ class FrontSection(Section):
 
 
 class ConfirmedSection(Section):
-    """The report section of confirmation: the named winner, and all metric values of the confirmed configurations."""
+    """The report section of confirmation: the winner, and all metric values of the confirmed configurations."""
 
     name, title = "confirmed", "What was confirmed"
     uses = ("tally",)
@@ -191,7 +191,7 @@ class ConfirmedSection(Section):
         return named
 
     def _left(self) -> str:
-        """Return the sentence for a confirmation that has no winner yet; "" if confirmation has not begun."""
+        """Return a sentence if confirmation runs and has no winner yet. If confirmation has not begun, return ""."""
         count = len(self.study.tally.confirmations.of)
         return f"{plural(count, 'training')} to confirm the best, no winner is named yet" if count else ""
 

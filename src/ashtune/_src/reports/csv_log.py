@@ -20,15 +20,15 @@ MOST_ROWS = 1_000
 
 
 class CsvLog(Exporter):
-    """Writes a file of comma-separated values while a study runs, with a row for each result.
+    """While a study runs, writes a row for each result to a file of comma-separated values.
 
     The columns are ``trial``, ``rung``, ``resource``, ``time`` (seconds since the study began), ``seconds`` (of
     training since the trial's previous rung), ``study`` (when the study was created, in seconds since 1970), ``origin``
     (where the configuration comes from, as "random" or "gp, 23 results"), the hyperparameters, and the metrics. If a
-    metric or hyperparameter has the name of another column, its column gets the prefix ``metric.`` or ``config.``.
+    metric's name is not free, the column has the prefix ``metric.``. The prefix for hyperparameters is ``config.``.
 
-    A file has the results of one study, identified in the column ``study``. If a study is resumed or exported again,
-    the study's file is written again. One ``CsvLog`` without a path can be used for several studies, one after another.
+    A file has the results of only one study. If a study is resumed or exported again, the study's file is written
+    again. One ``CsvLog`` without a path can be used for several studies, one after another.
 
     Args:
         path: The file; by default ``results.csv`` in the study's directory.
@@ -43,7 +43,6 @@ class CsvLog(Exporter):
         self._forget()
 
     def _forget(self) -> None:
-        """Reset the exporter's state for a new study."""
         self._path: Path | None = None
         self._study = ""
         self._columns: list[str] = []
@@ -93,7 +92,7 @@ class CsvLog(Exporter):
         return row
 
     def _column(self, kind: str, name: str) -> str:
-        """Return the column name of a metric or hyperparameter. A name of another column gets the prefix ``kind``."""
+        """Return the column name of a metric or hyperparameter. If the name is not free, ``kind`` is its prefix."""
         column = self._names.get((kind, name))
         if column is None:
             column = visible(name)
@@ -116,7 +115,7 @@ class CsvLog(Exporter):
             file.write(_lines([_cell(row.get(name)) for name in self._columns] for row in rows))
 
     def _check(self, path: Path) -> None:
-        """Raise StudyError if this class did not write the file for this study. Accept an incomplete file."""
+        """Raise StudyError if the file has another table or another study's results. Accept an incomplete file."""
         header, _, rows = path.read_bytes().partition(b"\n") if path.exists() else (b"", b"", b"")
         ours = ",".join(COLUMNS).encode()
         if not header.startswith(ours) and (rows or not ours.startswith(header)):

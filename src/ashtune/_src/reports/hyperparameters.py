@@ -119,7 +119,7 @@ class CostSection(Section):
         return strong
 
     def _medians(self) -> dict[str, dict[str, float]]:
-        """Return the median epoch time of each choice, for hyperparameters whose choices have very different times."""
+        """Return the median epoch time of each choice, if the choices of a hyperparameter have very different times."""
         all_medians = {}
         for name, pairs in self._columns(str | bool | None).items():
             times = defaultdict[str, list[float]](list)
@@ -131,7 +131,7 @@ class CostSection(Section):
         return all_medians
 
     def _columns(self, kind: Any) -> dict[str, list[tuple[Any, float]]]:
-        """Return the hyperparameters whose values all have the type ``kind``, with pairs (value, seconds per epoch)."""
+        """Return pairs (value, seconds per epoch) for each hyperparameter whose values all have the type ``kind``."""
         seconds_of = {trial: seconds for seconds, trial in self._times}
         columns = defaultdict[str, list[tuple[Any, float]]](list)
         for trial in sampled(list(seconds_of), MOST):

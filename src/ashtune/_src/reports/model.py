@@ -1,4 +1,4 @@
-"""Compares the share of promoted proposals with the share of promoted random draws in the same study.
+"""Compares how often a study promotes the search's proposals with how often the study promotes random draws.
 
 The module ``search/promotions.py`` has the comparison and the statistical test.
 """
@@ -84,7 +84,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
 
 def comparison_of(promotions: Promotions, what: str, sorts: Collection[Sort]) -> Comparison | None:
-    """Compare the proposals of ``sorts`` with random draws; None if the study has no such proposals."""
+    """Compare the proposals of ``sorts`` with random draws. If the study has no such proposals, return None."""
     trials = [trial for stretch in promotions.compared(sorts) for trial in stretch]
     drawn = [trial for trial in trials if promotions.sorts[trial] == Sort.RANDOM]
     proposed = [trial for trial in trials if promotions.sorts[trial] != Sort.RANDOM]
@@ -105,7 +105,7 @@ def comparison_of(promotions: Promotions, what: str, sorts: Collection[Sort]) ->
 
 
 class _Remarks(Observer):
-    """Counts, for each remark, the trials whose origin ends with this remark."""
+    """Counts the trials of each remark. A remark is the end of a trial's origin."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
@@ -116,7 +116,7 @@ class _Remarks(Observer):
 
 
 class ModelSection(Section):
-    """The report section that compares promotions of proposals and of random draws, for a search that learns."""
+    """The report section that compares the promotions of a model's proposals with the promotions of random draws."""
 
     name, title = "model", "Did the model help?"
     uses = ("tally",)
@@ -172,7 +172,6 @@ class ModelSection(Section):
         }
 
     def _remarks(self) -> list[str]:
-        """Return sentences about the origins of the trials' configurations, and about unusable proposals."""
         late, replaced, failed = (self._remarked.counts[remark] for remark in (NOT_READY, REPLACED, FAILED))
         origins = self.study.tally.origins
         sentences = [f"Of {plural(self.study.tally.started, 'trial')}: {origins}."] if origins else []

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class PlannedRung(msgspec.Struct, frozen=True):
-    """A rung of the plan. With random draws, ``trials`` trials train to ``resource``, for ``epochs`` epochs in total.
+    """A rung of the plan. If configurations are random, ``trials`` trials train ``epochs`` epochs in total.
 
     ``where_learnt`` is the number of trials if the search learns. If the search learns, more trials are promoted, since
     late trials are better than early trials.
@@ -33,7 +33,7 @@ class PlannedRung(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The plan of a study.
 
-    ``epochs`` is the total cost with random draws, and ``epochs_where_learnt`` the approximate cost if the search
+    ``epochs`` is the cost if configurations are random. ``epochs_where_learnt`` is the approximate cost if the search
     learns. ``epochs_to_the_top`` is the cost of training every trial to the top rung.
     """
 
@@ -91,12 +91,12 @@ def plan_view(planned: Plan, *, unit: str) -> "Group":
 
 
 def too_few_trials(top: int, *, unit: str) -> str:
-    """Return a warning, with advice, that no trial is expected to reach the top rung."""
+    """Return a warning and advice. The warning says that probably no trial will reach the top rung."""
     return f"too few trials for one to reach {unit} {top:,}: give more, or a lower max_resource"
 
 
 def plan_table(planned: Plan, *, unit: str) -> "Table":
-    """Return the plan as a table of rungs. If a search that learns has other numbers, it has its own columns."""
+    """Return the plan as a table of rungs. If numbers differ, a search that learns has its own columns."""
     table = bare_table(has_footer=True)
     table.add_column(f"to {unit}", "in all", justify="right")
     table.add_column(f"{unit}s each", "", justify="right")

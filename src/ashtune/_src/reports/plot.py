@@ -71,7 +71,7 @@ def blank(*, x: str = "", y: str = "", height: int = 360, **layout: Any) -> "Plo
 
 
 def nothing(why: str) -> "Plot":
-    """Return a plotly figure that shows only the text ``why``: the reason for the missing figure."""
+    """Return a plotly figure that shows only a text. The text ``why`` says why there is no figure."""
     figure = blank(height=120)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
@@ -111,7 +111,7 @@ def plot(figure: Figure | Coordinates, *, is_panel: bool = False) -> "Plot":
 
 
 def _plot_coordinates(figure: Coordinates) -> "Plot":
-    """Return parallel coordinates as a plotly figure. Plotly draws the lines with the larger colour value on top."""
+    """Return parallel coordinates as a plotly figure. A line with a larger colour value covers other lines."""
     if not figure.lines:
         return nothing(" ".join(figure.notes))
     drawn = blank(height=460)
@@ -143,7 +143,7 @@ def _plot_coordinates(figure: Coordinates) -> "Plot":
 
 
 def label(text: str, width: int) -> str:
-    """Return a user's text for a plotly figure, with at most ``width`` characters and escaped markup."""
+    """Shorten a user's text to ``width`` characters, and escape its markup for a plotly figure."""
     return escape(shortened(text, width), quote=False)
 
 
@@ -154,7 +154,7 @@ def small(*sentences: str) -> str:
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
-    """Return plotly's options of an axis. The range is slightly wider, since plotly omits points beyond the range."""
+    """Return plotly's options of an axis. The axis has a margin, since plotly omits points beyond the range."""
     low, high = (math.log10(end) if axis.is_log else end / axis.unit for end in (axis.low, axis.high))
     edge = 0 if axis.choices else _EDGE * (high - low)
     made: dict[str, Any] = {
@@ -267,7 +267,7 @@ def _cells(figure: Figure, cells: Cells) -> Any:
 
 
 def _dimension(axis: Axis, values: list[float | None]) -> dict[str, Any]:
-    """Return plotly's options of an axis of parallel coordinates. Lines without a value pass below the axis."""
+    """Lines without a value pass below the axis."""
     is_log = axis.is_log
     places = [None if value is None else math.log10(value) if is_log else value for value in values]
     low, high = (math.log10(end) if is_log else end for end in (axis.low, axis.high))

@@ -1,9 +1,9 @@
-"""Shows the profile of a study (training time by function, over all workers) as a table and as a flame graph.
+"""Shows the profile of a study, which is the training time of each function, as a table and as a flame graph.
 
 Rule: function names are shown with printable characters only, since a study may come from another person.
 
 Source of the flat profile: Graham, Kessler, McKusick, *gprof: a call graph execution profiler*, SIGPLAN 1982. A
-sampling profiler counts no calls, so the table has the total time of a function, not its time per call.
+sampling profiler counts no calls, so the table has no time per call.
 """
 
 import re
@@ -47,8 +47,8 @@ _OPENS_AS = ('{viewMode:"call-stack"}', '{viewMode:"timeline"}')
 class ProfileRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The times of one function of the profile.
 
-    ``share`` is the function's share of all self seconds. ``cumulative_seconds`` is the sum of the self seconds of this
-    function and of all functions that precede it in the list. ``seconds`` includes the time of called functions.
+    ``share`` is the function's share of all self seconds. ``cumulative_seconds`` adds the self seconds of this function
+    to the self seconds of all functions before this function. ``seconds`` includes the time of called functions.
     """
 
     share: float
@@ -61,7 +61,7 @@ class ProfileRecord(msgspec.Struct, frozen=True, kw_only=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """The profile of a study. ``seconds`` is the time of all functions in the profile.
 
-    ``worked_seconds`` is the time in the journal for training and saving, of the workers that have a profile.
+    ``worked_seconds`` is the time of training and saving by workers that have a profile, read from the journal.
     """
 
     records: list[ProfileRecord]
@@ -71,7 +71,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def profile_of(study: Path) -> Profile | None:
-    """Read the profile of a study; None if the study was not profiled. No code of the study is executed.
+    """Read the profile of a study. If the study was not profiled, return None. No code of the study is executed.
 
     Raises:
         StudyError: If a worker's profile cannot be read.
@@ -92,7 +92,7 @@ def profile_of(study: Path) -> Profile | None:
 
 
 def read_profile(study: Path) -> Profile:
-    """Read the profile of a study; see :func:`profile_of`.
+    """Read the profile of a study. See :func:`profile_of`.
 
     Raises:
         StudyError: If the study was not profiled, or a worker's profile cannot be read.
@@ -119,7 +119,7 @@ def _printable(text: str) -> str:
 
 
 def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:
-    """Merge the workers' profiles. Return a record for each function, with the largest self seconds first."""
+    """Merge the workers' profiles. Return a record for each function, sorted by decreasing self seconds."""
     here, own, total = f"{Path.cwd()}/", defaultdict[str, float](float), defaultdict[str, float](float)
     for profile in profiles:
         names = [_name(frame, here) for frame in profile.frames]
@@ -142,7 +142,7 @@ def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:
 
 
 def profile_view(profile: Profile, top: int | None = TOP) -> "Group":
-    """Return the profile as a rich group with a table of ``top`` functions (of all functions if ``top`` is None)."""
+    """Return the profile as a rich group. If ``top`` is None, the table has all functions."""
     from rich.console import Group
 
     lines = [line(INDENT + words) for words in profile_words(profile, top)]
@@ -150,7 +150,7 @@ def profile_view(profile: Profile, top: int | None = TOP) -> "Group":
 
 
 def profile_words(profile: Profile, top: int | None = TOP) -> list[str]:
-    """Return sentences: the profile's share of the working time, and the time share of functions not in the table."""
+    """Return sentences about the time of all functions, and about the time of the functions that the table omits."""
     whole = profile.worked_seconds
     share = f" ({share_text(profile.seconds / whole)})" if whole > 0 else ""
     covered = (
@@ -166,7 +166,7 @@ def profile_words(profile: Profile, top: int | None = TOP) -> list[str]:
 
 
 def profile_table(profile: Profile, top: int | None = TOP) -> "Table":
-    """Return the first ``top`` functions as a table; if ``top`` is None, all functions."""
+    """Return the first ``top`` functions as a table. If ``top`` is None, the table has all functions."""
     from rich.text import Text
 
     table = bare_table()
@@ -235,8 +235,8 @@ def write_flame_graph(study: Path) -> Path | None:
 def flame_graph(profiles: list[WorkerProfile]) -> str:
     """Return the flame graph as a page that needs no network.
 
-    Equal stacks of all workers are placed side by side. With equal stacks side by side, pyinstrument's timeline is a
-    flame graph: the width of a function is its time, and each function is drawn below its caller.
+    Equal call stacks are placed side by side. Therefore pyinstrument's timeline is a flame graph: the width of a
+    function is its time, and each function is drawn below its caller.
     """
     from pyinstrument.renderers import HTMLRenderer
     from pyinstrument.session import Session

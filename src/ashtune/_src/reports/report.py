@@ -1,8 +1,8 @@
 """Builds the report of a study from sections, as a page, as a summary for the terminal, or as data for JSON.
 
-An installed package can add a section by an entry point of the group ``ashtune.report_sections``. The entry point
-refers to a class derived from :class:`~ashtune.sections.Section`. A report shows added sections before its last
-section.
+An installed package can add a section: the package declares an entry point in the group ``ashtune.report_sections``.
+The entry point refers to a class derived from :class:`~ashtune.sections.Section`. A report shows added sections before
+its last section.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -63,7 +63,7 @@ TellAll = Callable[[Sequence[Observer]], Outcome]
 
 
 def sections() -> Mapping[str, type[Section] | str]:
-    """Return, by the name of each section, the section's class or the reason why the section cannot be used."""
+    """Map each section's name to the section's class, or to the reason why the section cannot be used."""
     built_in: dict[str, type[Section] | str] = {kind.name: kind for kind in BUILT_IN}
     installed: dict[str, type[Section] | str] = {}
     for entry in entry_points(GROUP):
@@ -138,7 +138,7 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
 
 
 def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
-    """Return the report as a dict for JSON. The key ``sections`` has the data of each section, by name."""
+    """Return the report as a dict for JSON. The key ``sections`` maps each section's name to the section's data."""
     tally, info, timeline, _ = study.tally, study.info, study.timeline, study.trials
     entries = _replayed(study, "data", tell)
     outcome, shares = study.outcome, time_shares(timeline)
@@ -209,7 +209,7 @@ def _reasons_data(reasons: Reasons) -> list[dict[str, Any]]:
 
 
 def _replayed(study: ReportedStudy, part: Literal["blocks", "lines", "data"], tell: TellAll | None) -> "list[_Entry]":
-    """Create the sections that implement ``part``, and replay the journal once to all these sections."""
+    """Create the sections that implement ``part``, and pass the journal's events to these sections."""
     entries = []
     for name, kind in sections().items():
         if study.is_live and (isinstance(kind, str) or not kind.shows_live):
@@ -230,7 +230,7 @@ def _replayed(study: ReportedStudy, part: Literal["blocks", "lines", "data"], te
 
 
 class _Entry:
-    """A section in a report. If the section must be left out, ``problem`` is the reason; if not, "".
+    """A section in a report. ``problem`` is the reason for leaving the section out, or "".
 
     Args:
         name: The section's name.
@@ -255,7 +255,7 @@ class _Entry:
         self.observers = self._section.observers
 
     def attempt(self, call: Callable[..., T], *arguments: Any) -> T | None:
-        """Return the result of a call; None if the call raises, or if an earlier call for this section raised."""
+        """Return the result of a call. If this call or an earlier call for this section raises, return None."""
         if self.problem:
             return None
         try:

@@ -1,4 +1,4 @@
-"""Shows the roofline of a machine with training steps, the limit of a step's speed, and the choice of lanes."""
+"""Shows the roofline of a machine, the limit of each training step's speed, and the choice of lanes."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -37,7 +37,7 @@ _POINTS = (looks.RED, looks.GREEN, looks.PURPLE)
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """The roofs of a machine, with training steps. ``sizing`` has the epoch times by number of lanes, or is None."""
+    """The roofs of a machine, and training steps. If lanes were tried, ``sizing`` has their epoch times."""
 
     machine: Roofs
     placements: Sequence[Placement] = ()
@@ -55,7 +55,7 @@ def keep(placed: Placed, directory: Path) -> None:
 
 
 def stored_roofline(directory: Path) -> Placed | None:
-    """Return the roofline in a study's directory; None if the directory has no roofline.
+    """Return the roofline in a study's directory, or None if the directory has no roofline.
 
     Raises:
         SettingsError: If the file is not a valid roofline.
@@ -75,7 +75,7 @@ def stored_roofline(directory: Path) -> Placed | None:
 
 
 def roofline_words(placed: Placed) -> list[str]:
-    """Describe the speed of each step, the limit of its speed, and the method of measurement."""
+    """Return sentences about each step's speed, the limit of this speed, and the measurement."""
     lines = []
     for placement in placed.placements:
         rows = placement_rows(placement)
@@ -89,7 +89,7 @@ def roofline_words(placed: Placed) -> list[str]:
 
 
 def diagnosis(placement: Placement, caches: Sequence[Cache] = ()) -> list[str]:
-    """Explain the limit of a step's speed from its measurements."""
+    """Explain what limits a step's speed, from the step's measurements."""
     share, seconds = placement.share_of_attainable, placement.step.seconds
     if share is None or seconds is None:
         return [_without_time(placement)]
@@ -108,7 +108,7 @@ def diagnosis(placement: Placement, caches: Sequence[Cache] = ()) -> list[str]:
 
 
 def percent_text(share: float) -> str:
-    """Return a share (1 is the whole) as text in per cent with two digits: ``0.43 %``, ``12 %``."""
+    """Return a share as text in per cent with two digits: 0.12 is ``12 %``, and 0.0043 is ``0.43 %``."""
     percent = 100 * share
     return f"{percent:.2g} %" if percent < 9.95 else f"{percent:,.0f} %"
 
@@ -119,7 +119,7 @@ def rate_text(value: float) -> str:
 
 
 def side(placement: Placement) -> str:
-    """Return a phrase that compares the intensity of a step with the intensity of the ridge."""
+    """Return a phrase that compares a step's intensity with the intensity at the roof's ridge point."""
     if placement.bound == "memory":
         return (
             f"its intensity is left of the ridge, {_times(placement.ridge / placement.intensity)} too small to reach it"
@@ -148,7 +148,7 @@ def _near(placement: Placement, share: float) -> str:
 
 
 def _overhead(placement: Placement, seconds: float) -> list[str]:
-    """Return a sentence about the time and the overhead of a step's calls; [] if the number of calls is unknown."""
+    """Return a sentence about the time and overhead of a step's calls, or [] if the number of calls is unknown."""
     calls, overhead = placement.step.calls, placement.step.overhead_seconds
     if calls is None:
         return []
@@ -187,7 +187,7 @@ def _times(factor: float) -> str:
 
 
 def roofline_figures(placed: Placed) -> "dict[str, Figure]":
-    """Return the figure of the roofline and, if lanes were tried, the figure of the time by number of lanes."""
+    """Return the figure of the roofline. If lanes were tried, also return the figure of the time by number of lanes."""
     lanes = {} if placed.sizing is None else {"lanes": lanes_figure(placed.sizing)}
     return {"roofline": roofline_figure(placed), **lanes}
 
@@ -205,7 +205,7 @@ def roofs_table(machine: Roofs) -> "Table":
 
 
 def machine_lines(machine: Roofs) -> list[str]:
-    """Describe the measurement of the roofs, and conditions that may have lowered the roofs."""
+    """Describe how the roofs were measured, and what may have lowered the roofs."""
     lines = []
     if machine.caches:
         caches = [f"L{cache.level} {cache.count} x {size_text(cache.size)}" for cache in machine.caches]
@@ -226,7 +226,7 @@ def machine_lines(machine: Roofs) -> list[str]:
 
 
 def placement_rows(placement: Placement) -> dict[str, str]:
-    """Return a dict of texts about a step and its roof, by row name."""
+    """Return the rows of a table about a step and its roof, as a dict from name to text."""
     step, roof = placement.step, placement.roof
     rows = {
         "step": step.name,
@@ -267,7 +267,6 @@ def roofline_figure(placed: Placed) -> "Figure":
 
 
 def _scale(update: Callable[..., object], low: float, high: float) -> None:
-    """Make an axis of the figure logarithmic, with ticks at round numbers."""
     ticks = log_ticks(low, high)
     texts = [f"{tick:,.0f}" if tick >= 1 else f"{tick:.3g}" for tick in ticks]
     update(type="log", range=[math.log10(low), math.log10(high)], tickvals=ticks, ticktext=texts)

@@ -86,11 +86,11 @@ class ReportedStudy:
 
     @property
     def expected(self) -> Sequence[Expected] | None:
-        """The expected numbers of trials at each rung, computed before the first result, or None. Uses the tally."""
+        """The number of trials expected at each rung, or None. Uses the tally."""
         return self.info.expected(self.tally)
 
     def configuration(self, trial: TrialId) -> Mapping[str, Any]:
-        """Return the configuration of a trial. If a journal is read, this method uses the analysis ``trials``."""
+        """Return the configuration of a trial. If the report reads a journal, this method uses ``trials``."""
         return self.info.configuration(trial) if self.is_live else self.trials.configuration(trial)
 
     @cached_property
@@ -110,7 +110,7 @@ class ReportedStudy:
 
     @cached_property
     def results(self) -> Results:
-        """All results of all trials, by rung."""
+        """The results of all trials, grouped by rung."""
         return self._shared(Results(self.goal))
 
     @cached_property
@@ -132,10 +132,10 @@ class Section:
     """The base class of all sections. A derived class overrides ``blocks``, ``lines`` or ``data``.
 
     ``name`` is the section's anchor in the page and its key in JSON. The name has lower-case letters, digits and
-    hyphens; a section of another package has the name of its entry point. ``title`` is the section's heading. ``uses``
-    lists the shared analyses that the section reads. If ``shows_live`` is True, the section's lines need only the
-    tally, and they also appear in the summary after a session. If ``needs_result`` is True, a report of a study without
-    a result leaves the section out.
+    hyphens. If another package adds a section, the section's name is the name of the entry point. ``title`` is the
+    section's heading. ``uses`` lists the shared analyses that the section reads. If ``shows_live`` is True, the
+    section's lines need only the tally, and the summary after a session shows these lines. If ``needs_result`` is True
+    and the study has no result, a report leaves the section out.
     """
 
     name: ClassVar[str]

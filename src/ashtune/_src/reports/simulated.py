@@ -21,7 +21,7 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True):
 
     Times are simulated seconds since the study's start. ``wall_seconds`` is the time of the study's end.
     ``first_seconds`` is the time of the first result at the top rung. ``near_seconds`` is the time of the first result
-    at the top rung within 1 % of the best result of this rung. Without a result at the top rung, ``first_seconds`` and
+    at the top rung that is within 1 % of the best result. If the top rung has no result, ``first_seconds`` and
     ``near_seconds`` are None. ``real_seconds`` is the real duration of the simulation.
     """
 

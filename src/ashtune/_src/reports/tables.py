@@ -1,6 +1,6 @@
 """Tables, lines and sentences that several views of a study share.
 
-Tables have bold titles and no borders; lines have one of five styles.
+Tables have bold titles and no borders. Lines have one of five styles.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,7 +80,7 @@ def indented(what: "RenderableType", times: int = 1) -> "RenderableType":
 
 
 def place_of_best(tally: "Tally", best: "BestResult", *, unit: str) -> str:
-    """Describe the rung, the trial and the choice of the best result: ``at epoch 81, the top rung (trial 5)``."""
+    """Return a text with the best result's rung and trial: ``at epoch 81, the top rung (trial 5)``."""
     goal, top = tally.goal, "the top rung" if best.rung == tally.ladder.top else "the highest rung reached"
     named = ", the named winner" if tally.confirmed is not None else ""
     chosen = (", by the weights, of the front" if goal.weights else ", the knee of the front") if goal.others else ""
@@ -89,7 +89,7 @@ def place_of_best(tally: "Tally", best: "BestResult", *, unit: str) -> str:
 
 
 def why_no_result(tally: "Tally") -> str:
-    """Return a text about the failed trials (or the withdrawn trials if they are more) and the most frequent reason."""
+    """Return a text about failed trials, or about withdrawn trials if there are more, with the most frequent reason."""
     text = max(
         (tally.failures.total, most_frequent(tally.failures, "trial", "failed")),
         (tally.withdrawals.total, most_frequent(tally.withdrawals, "trial", "withdrawn")),

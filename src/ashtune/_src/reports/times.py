@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class RungRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The counts and times of one rung. ``expected`` is None if the number of trials is unlimited.
 
-    ``epochs`` and ``seconds`` are the training from the rung below to this rung. ``share`` is the rung's share of all
-    training seconds.
+    ``epochs`` and ``seconds`` are the amount of training from the rung below to this rung. ``share`` is the rung's
+    share of all training seconds.
     """
 
     rung: int
@@ -74,7 +74,7 @@ def rung_records(
 
 
 def rung_table(records: Sequence[RungRecord], *, unit: str) -> "Table":
-    """Return a table with a row for each rung, and the sums of its columns."""
+    """Return a table with a row for each rung, and a row of sums."""
     knows_expected = any(record.expected is not None for record in records)
     table = bare_table(has_footer=True)
     failed, epochs = sum(r.failed for r in records), sum(r.epochs for r in records)
@@ -99,7 +99,7 @@ def rung_table(records: Sequence[RungRecord], *, unit: str) -> "Table":
 
 
 def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) -> str:
-    """Describe the use of time in one line. If ``shares`` is given, the line has the utilisation of the workers."""
+    """Return one line about the use of time. If ``shares`` is given, the line has the utilisation of the workers."""
     parts = [f"{plural(tally.arrived, 'job')}, {plural(tally.epochs, unit)} in {seconds_text(tally.wall_seconds)}"]
     if shares is not None and shares.presence > 0:
         parts.append(f"workers trained {share_text(shares.utilisation)} of the time they were there{_in_vain(shares)}")
@@ -113,7 +113,7 @@ def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) ->
 
 
 def _in_vain(shares: TimeShares) -> str:
-    """Return a text in brackets with the failed jobs' share of the workers' presence; "" if no job failed."""
+    """Return a text with the share of the workers' time that failed jobs took, or "" if no job failed."""
     return f" ({share_text(shares.share(shares.failed))} for jobs that failed)" if shares.failed > 0 else ""
 
 
@@ -223,7 +223,7 @@ class TroubleSection(Section):
             yield from (indented(line(note, WARNING)) for note in notes)
 
     def _kinds(self) -> Iterator[tuple[Reasons, str, str, str]]:
-        """Yield (reasons, noun, verb, style) for each kind of problem that occurred in the study."""
+        """Yield (reasons, noun, verb, style) for each kind of problem in the study."""
         tally = self.study.tally
         for reasons, noun, what, style in (
             (tally.failures, "trial", "failed", BAD),
@@ -234,7 +234,7 @@ class TroubleSection(Section):
                 yield reasons, noun, what, style
 
     def _reasons(self, reasons: Reasons, *, shows_traceback: bool) -> "Iterator[RenderableType]":
-        """Yield a line for each reason, with the values that its trials share, its first trial, and a traceback."""
+        """Yield lines for each reason: its first trial, its trials' common hyperparameter values, and a traceback."""
         groups = reasons.groups()[:GROUPS_SHOWN]
         for group, shared in zip(groups, self._in_common(groups), strict=True):
             first = "" if group.trial is None else f" (first: trial {group.trial} on the way to rung {group.rung})"
@@ -249,7 +249,7 @@ class TroubleSection(Section):
             yield line(f"{INDENT}{unseen:,} for other reasons")
 
     def _in_common(self, groups: Sequence[Group]) -> Sequence[str]:
-        """Return, for each reason, the hyperparameter values that its trials share; "" while the study runs."""
+        """Return the common hyperparameter values of each reason's trials, or "" while the study runs."""
         if self.study.is_live:
             return [""] * len(groups)
         return [self.study.trials.in_common(group.reason) for group in groups]
@@ -294,6 +294,6 @@ class FactsSection(Section):
 
 
 def _known(settings: Settings) -> str:
-    """Return a text with the numbers of results and configurations that the search had before the study began."""
+    """Return a text with the numbers of results and configurations that were known before the study began."""
     configurations = len({msgspec.json.encode(each.configuration, order="sorted") for each in settings.known})
     return f"{plural(len(settings.known), 'result')} of {plural(configurations, 'configuration')}"

@@ -1,4 +1,4 @@
-"""Shows the predicted times of a study under other settings, as a table and in sentences."""
+"""Shows the times that are predicted for a study with other settings, as a table and in sentences."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -65,7 +65,7 @@ def whatif_table(
 
 
 def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
-    """Return sentences about the guessed share of the predictions, and about the efficient numbers of workers."""
+    """Return sentences about the predictions' uncertainty, and about the largest efficient number of workers."""
     sentences = []
     if any(one.is_as_recorded for one in predictions):
         sentences.append("The line in bold is the study as it was recorded.")
@@ -96,7 +96,7 @@ def _named(one: Prediction) -> str:
 
 
 def _off(span: Range) -> str:
-    """Return the uncertainty of a predicted value in per cent: ``-2/+4 %``; "" if the uncertainty rounds to 0."""
+    """Return the uncertainty of a prediction, such as ``-2/+4 %``. If the uncertainty rounds to 0, return ""."""
     if not span.likely > 0:
         return ""
     low, high = (round(100 * (end / span.likely - 1)) for end in (span.low, span.high))
@@ -106,7 +106,7 @@ def _off(span: Range) -> str:
 
 
 def _or(span: Range) -> str:
-    """Return the range of a predicted value: ``0.98-0.99``, ``-1.2 to -0.9``; "" if both ends have the same text."""
+    """Return the range of a prediction, such as ``0.98-0.99``. If both ends have the same text, return ""."""
     low, high = number_text(span.low, 3), number_text(span.high, 3)
     if low == high:
         return ""

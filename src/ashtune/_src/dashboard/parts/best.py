@@ -61,7 +61,7 @@ class CurvesPart(PagePart):
         self._curves = Curves(subject.goal, most=MOST_CURVES)
 
     def event(self, event: Event) -> None:
-        """Take in one event. O(length of the trial's curve)."""
+        """Take in one event."""
         self._curves.event(event)
 
     def followed(self, what: Followed) -> None:

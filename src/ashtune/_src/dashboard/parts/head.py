@@ -1,4 +1,4 @@
-"""The parts ``head`` and ``space``: the study's state and its most important numbers, and its hyperparameters."""
+"""The part ``head`` has the study's state and most important numbers. The part ``space`` has the hyperparameters."""
 
 from collections.abc import Callable, Mapping
 from itertools import islice
@@ -91,11 +91,11 @@ class HeadPart(PagePart):
         }  # fmt: skip
 
     def without_figures(self, problem: str) -> Mapping[str, Any]:
-        """Return the study's name and state, for a study whose :meth:`value` has raised."""
+        """Return the study's name and state. The page calls this method if :meth:`value` has raised."""
         return {**self.empty, **self._of_the_study({"the figures": problem, **self.problems})}
 
     def _of_the_study(self, problems: Mapping[str, str]) -> dict[str, Any]:
-        """Return the study's name and state; the state's text names the parts that cannot be shown."""
+        """Return the study's name and state. The text of the state names the parts that cannot be shown."""
         subject, standing = self._subject, self.standing
         missing = [f"{name} cannot be shown ({problem})" for name, problem in problems.items()]
         return {

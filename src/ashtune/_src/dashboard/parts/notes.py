@@ -71,7 +71,7 @@ class NotesPart(PagePart):
                 self._starts.append((self._workers.ran, event.trial, event.origin))
 
     def followed(self, what: Followed) -> None:
-        """Take in promotions and failures. O(1)."""
+        """Record promotions and failures. O(1)."""
         self._compared.followed(what)
         if isinstance(what, TrialPromoted):
             self._promoted(what)

@@ -62,7 +62,7 @@ class PagePart(Observer):
 
 
 def short(value: float | None) -> float | None:
-    """Return a number rounded to six digits; None if the number is not finite."""
+    """Return a number rounded to six digits, or None if the number is not finite."""
     if value is None or not math.isfinite(value):
         return None
     return float(f"{value:.{DIGITS}g}")

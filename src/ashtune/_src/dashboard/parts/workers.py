@@ -1,7 +1,7 @@
 """The part ``workers`` shows the recent and current work of each worker, and the utilisation of all workers over time.
 
-The part uses the report's timeline (``analysis/timeline.py``). The part keeps only the last spans of work and sums,
-because a study may have millions of jobs.
+The part uses the report's timeline (``analysis/timeline.py``). A study may have millions of jobs, so the part stores
+only sums and the latest spans of work.
 
 Rule: if the driver's orders are unknown, the current jobs and the reasons for waiting are unknown, and ``running`` is
 None.
@@ -40,7 +40,7 @@ class LastRows:
         self.driver = self.barrier = 0.0
 
     def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
-        """Take in work of a worker that ended at ``end``. The returned number is not used."""
+        """Add a worker's work to the spans and the sums. The work ended at ``end``. The returned number is not used."""
         self.by_kind[row.kind] += row.seconds
         self.driver += row.driver - earlier
         self.barrier += row.barrier
@@ -55,7 +55,7 @@ class LastRows:
 
 
 def span_of(row: WorkRow, worker: PresentWorker, end: float, seconds: float, *, is_running: bool = False) -> Span:
-    """Return the last ``seconds`` of work that ended at ``end``, as a span in the study's running time."""
+    """Return a span of work that took ``seconds`` and ended at ``end``. Its times are the study's running time."""
     end -= worker.paused
     ending = RUNNING if is_running else row.ending
     return Span(worker.place, end - seconds, end, row.kind, ending, row.rung, row.trial)
@@ -142,7 +142,7 @@ class WorkersPart(PagePart):
 
     @property
     def running(self) -> list[int] | None:
-        """The number of running jobs at each rung; None if the number is unknown."""
+        """The number of running jobs at each rung, or None if the number is unknown."""
         if not self.knows_orders:
             return None
         running = [0] * len(self._ladder.rungs)
@@ -153,7 +153,7 @@ class WorkersPart(PagePart):
 
     @property
     def busy(self) -> int | None:
-        """The number of busy workers; None if the number is unknown."""
+        """The number of busy workers, or None if the number is unknown."""
         if not self.knows_orders:
             return None
         return sum(1 for worker in self._timeline.workers.values() if worker.jobs or worker.releasing is not None)
@@ -176,7 +176,7 @@ class WorkersPart(PagePart):
             worker.releasing = None
 
     def utilisation(self, ran: float) -> float | None:
-        """Return the share of training in the workers' presence; None if no worker was present yet."""
+        """Return the share of training in the workers' time, or None if no worker was present yet."""
         seconds, presence = self._seconds(ran)
         return min(1.0, seconds["training"] / presence) if presence > 0 else None
 
@@ -209,14 +209,14 @@ class WorkersPart(PagePart):
         return lanes_figure(spans, names, self._ladder.rungs, x, unit=self._unit, notes=list(filter(None, notes)))
 
     def _under_way(self, ran: float) -> Iterator[tuple[Span, float]]:
-        """Yield the current work of each worker, as a span that ends now, and the waiting time before this work."""
+        """Yield a span for each worker's current work, and the waiting time before this work. The span ends now."""
         for worker in self._timeline.workers.values():
             now = max(ran + worker.paused, self._timeline.now)
             if (row := cut(worker, now, CUT_OFF)) is not None:
                 yield span_of(row, worker, now, row.seconds, is_running=True), row.barrier
 
     def _over_time(self, ran: float) -> tuple[list[float], list[float]]:
-        """Return the times of the stretches, and the share of training in the workers' presence in each stretch."""
+        """Return the times of the stretches, and the share of training in the workers' time for each stretch."""
         past, until_now = self._rows.busyness, Busyness()
         until_now.width, until_now.trained, until_now.present = past.width, list(past.trained), list(past.present)
         until_now.add(until_now.present, self._counted_until, ran, self.there)
@@ -230,7 +230,7 @@ class WorkersPart(PagePart):
         return times, [round(share, 4) for share in shares.values()]
 
     def _shares(self, ran: float) -> Mapping[str, float]:
-        """Return each state's share of the workers' time. If orders are unknown, waiting is not split."""
+        """Return each state's share of the workers' time. If orders are unknown, all waiting is one state."""
         seconds, presence = self._seconds(ran)
         if not self.knows_orders:
             seconds["waiting"] = sum(seconds.pop(wait) for wait in ("driver", "barrier", "tail"))
@@ -249,7 +249,6 @@ class WorkersPart(PagePart):
 
     @property
     def _paused(self) -> float:
-        """The total seconds in which the study did not run."""
         return self._timeline.now - self._timeline.wall_seconds
 
     def _join(self, event: WorkerJoined) -> None:

@@ -28,7 +28,7 @@ class Tasks:
 
     @contextmanager
     def search(self, candidates: int) -> Iterator[list[Observer]]:
-        """Run the ``with`` block as the task "search"; yield the observers for the study."""
+        """Run the ``with`` block as the task "search", and yield the observers for the study."""
         task = self._fit.subcontext("search", max_subtasks=None, sequential_subtasks=False)
         task.call_on_fit_task_begin(estimator=self._search)
         yield [_Evaluations(self._search, task, candidates)] if hasattr(self._search, "_skl_callbacks") else []
@@ -36,7 +36,7 @@ class Tasks:
 
     @contextmanager
     def refit(self, estimator: Any) -> Iterator[None]:
-        """Run the ``with`` block as the task that fits the best estimator, which gets the callbacks."""
+        """Run the ``with`` block as the task that fits the best estimator. This estimator gets the callbacks."""
         task = self._fit.subcontext("refit-with-best-params")
         with task.propagate_callback_context(estimator):
             task.call_on_fit_task_begin(estimator=self._search, **self._data)
@@ -59,7 +59,7 @@ class _Evaluations(Observer):
         self._evaluations: dict[tuple[int, int], Any] = {}
 
     def followed(self, what: Followed) -> None:
-        """Begin a candidate's task for a rung when the training starts; end the task if the candidate fails."""
+        """When a candidate's training starts, begin its task for the rung. If the candidate fails, end the task."""
         match what:
             case Train(trial=trial, rung=rung) if (rung, trial) not in self._evaluations:
                 evaluation = self._rung(rung).subcontext("candidate-evaluation", task_id=trial)
@@ -71,12 +71,11 @@ class _Evaluations(Observer):
                 pass
 
     def event(self, event: Event) -> None:
-        """End a candidate's task for a rung when the candidate has reached the rung."""
+        """When a candidate has reached a rung, end the candidate's task for this rung."""
         if isinstance(event, JobFinished):
             self._evaluations[event.rung, event.trial].call_on_fit_task_end(estimator=self._search)
 
     def end(self) -> None:
-        """End the tasks of all rungs at the end of the study."""
         for rung in self._rungs.values():
             rung.call_on_fit_task_end(estimator=self._search)
 

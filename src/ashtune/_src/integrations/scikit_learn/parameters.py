@@ -47,7 +47,7 @@ class Parameters:
 
     @property
     def given(self) -> list[dict[str, Any]]:
-        """The user's argument, with a fixed seed in each distribution, for equal digests in all processes."""
+        """The user's argument. Each distribution has a fixed seed, so that the digest is the same in all processes."""
         return [{name: _of_one_seed(values) for name, values in grid.items()} for grid in self._grids]
 
     @property
@@ -67,7 +67,7 @@ class Parameters:
 
 
 def _dimension(name: str, values: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return a search dimension, and a function that converts its values to values of the estimator's parameter."""
+    """Return a search dimension, and a function that converts the dimension's values to parameters of the estimator."""
     if isinstance(values, tuple) and values[2:] == ("log",) and not isinstance(values[0], str):
         return values, _as_it_is
     if hasattr(values, "rvs"):
@@ -114,7 +114,7 @@ def _distribution(values: Any) -> tuple[Any, Callable[[Any], Any]]:
 
 
 def _of_one_seed(values: Any) -> Any:
-    """Return a distribution with a fixed seed, for equal digests in all processes; return other values unchanged."""
+    """Give a distribution a fixed seed, so that its digest is the same in all processes."""
     if not hasattr(values, "rvs") or not hasattr(values, "random_state"):
         return values
     seeded = copy.deepcopy(values)

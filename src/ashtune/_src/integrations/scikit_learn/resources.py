@@ -37,28 +37,27 @@ class Resource:
     is_resumed = False
 
     def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
-        """Train an estimator from resource ``start`` to ``target``; if ``start`` is 0, the estimator is new."""
+        """Train an estimator from resource ``start`` to ``target``. If ``start`` is 0, the estimator is new."""
         fit_as_it_is(estimator, X, y, fit)
 
 
 class Samples(Resource):
-    """Rows of the data as the resource."""
+    """The resource is the number of rows of the data."""
 
     unit = "sample"
 
 
 class Folds(Resource):
-    """Folds of the cross-validation as the resource: each rung adds further folds."""
+    """The resource is the number of folds of the cross-validation. Each rung adds folds."""
 
     unit = "fold"
 
 
 class Plain(Resource):
-    """A parameter of the estimator as the resource, for fits that cannot continue from an earlier fit.
+    """The resource is a parameter of the estimator. A fit cannot continue from an earlier fit.
 
-    ``Plain`` is the resource for ``max_iter``, except for ensembles of trees. A fit with ``warm_start`` continues from
-    the last solution without the solver's state (such as the step size of SGD), so that its score differs from the
-    score of one fit without a break.
+    ``Plain`` is the resource for ``max_iter``, except for ensembles of trees. If a fit with ``warm_start`` continued,
+    the solver's state (such as the step size of SGD) would be lost, and the score would differ.
     """
 
     def __init__(self, parameter: str) -> None:
@@ -71,7 +70,7 @@ class Plain(Resource):
 
 
 class Growth(Plain):
-    """The number of trees as the resource, for an estimator with ``warm_start`` (in a pipeline, the last step)."""
+    """The resource is the number of trees. The estimator, or the last step of a pipeline, has ``warm_start``."""
 
     is_resumed = True
 
@@ -83,12 +82,12 @@ class Growth(Plain):
 
 
 class PartialFit(Resource):
-    """Passes of ``partial_fit`` over the data as the resource; in a pipeline, the last step has the ``partial_fit``.
+    """The resource is the number of passes over the data. The method ``partial_fit`` makes the passes.
 
     Each pass has its own order of the rows, as in ``fit``. If ``random_state`` is a number, ``partial_fit`` repeats the
     same order of rows in each call. Therefore a random generator replaces ``random_state`` and is saved with the
-    estimator. From one rung to the next, the estimator keeps its weights, its count of updates (on which learning rates
-    depend), its averages and its optimizer.
+    estimator. The state at the end of a rung includes the weights, the count of updates, the averages and the
+    optimizer.
     """
 
     is_resumed = True
@@ -121,7 +120,8 @@ class PartialFit(Resource):
 
 
 def _make_passes(estimator: Any, passes: int, *data: Any, **fit: Any) -> int:
-    """Call ``partial_fit`` once, for all passes if possible, otherwise for one pass; return the number of passes made.
+    """Call ``partial_fit`` once. If possible, the call makes all passes. Return the number of passes that the call
+    made.
 
     Each call checks the data and the parameters, which may take longer than a pass over some thousand rows. After the
     checks, scikit-learn's SGD models and networks train in an inner method, which makes all passes here:
@@ -214,7 +214,7 @@ def _learns_in_passes(last: Any, prefix: str, searched: Collection[str]) -> bool
 
 
 def _classes(y: Any) -> NDArray[Any]:
-    """Return the classes of the target values; for rows with several labels, return the indices of the labels."""
+    """Return the classes of the target values. If rows have several labels, return the indices of the labels."""
     classes: NDArray[Any] = (unique_labels if type_of_target(y).startswith("multilabel") else np.unique)(y)
     return classes
 
@@ -259,12 +259,11 @@ def in_order(train: Any, y: Any, seed: int) -> NDArray[Any]:
 
 
 def _unit(parameter: str) -> str:
-    """Return the unit of a parameter for reports, such as "tree"."""
     return {"n_estimators": "tree", "max_iter": "iteration"}.get(parameter.rpartition("__")[2], "step")
 
 
 def _last_step(estimator: Any) -> tuple[Any, str]:
-    """Return a pipeline's last step and the prefix of its parameters; return any other estimator and ""."""
+    """Return a pipeline's last step and the prefix of its parameters, or return another estimator and ""."""
     if isinstance(estimator, Pipeline):
         return estimator.steps[-1][1], f"{estimator.steps[-1][0]}__"
     return estimator, ""

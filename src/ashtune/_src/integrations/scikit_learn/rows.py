@@ -1,4 +1,4 @@
-"""The rows of ``cv_results_``, one per candidate and rung, read from a study's journal and result files."""
+"""The rows of ``cv_results_``, read from a study's journal and from files with results."""
 
 import warnings
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ def candidate_rows(study: Study, splits: int, error_score: Any, kinds: Sequence[
 
 
 def _mean(values: list[Any]) -> Any:
-    """Return the mean of a list of numbers; for a list of dicts, return the mean of each key's values."""
+    """Return the mean of a list of numbers. If the list has dicts, return the mean of each key's values."""
     if isinstance(values[0], dict):
         return {name: float(np.mean([value[name] for value in values])) for name in values[0]}
     return float(np.mean(values))

@@ -2,7 +2,7 @@
 
 Rule 1: the search is a :class:`sklearn.model_selection.BaseSearchCV` that runs its fits in a study. Scikit-learn's own
 functions do the other work of a search, such as routing and scoring.
-Rule 2: each row of ``cv_results_`` is for one candidate at one rung; the column ``iter`` has the rung's number.
+Rule 2: each row of ``cv_results_`` is for one candidate at one rung. The column ``iter`` has the rung's number.
 Rule 3: the rows of ``cv_results_`` are read from the study's journal. If ``fit`` was killed and starts again with the
 same ``directory``, the earlier rows are kept.
 Rule 4: the data are written to a file once, and each worker maps this file into its memory.
@@ -60,11 +60,11 @@ ENOUGH_FOR_THREE_RUNGS = 5
 
 
 class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
-    """Search for an estimator's parameters by asynchronous halving; cross-validated fits are resumed from rung to rung.
+    """Search for an estimator's parameters by asynchronous halving. Fits continue from rung to rung.
 
-    ``AshSearchCV`` replaces ``HalvingRandomSearchCV``, with the same attributes, and the same arguments except
-    ``aggressive_elimination``. ``AshSearchCV`` lets no fit wait for another fit, continues the training of promoted
-    candidates, and proposes candidates with a Gaussian process.
+    ``AshSearchCV`` replaces ``HalvingRandomSearchCV``. Both classes have the same attributes, and the same arguments
+    except ``aggressive_elimination``. In ``AshSearchCV`` no fit waits for another fit, promoted candidates continue
+    their training, and a Gaussian process proposes candidates.
 
     Args:
         estimator: The estimator to fit.
@@ -208,7 +208,6 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return self
 
     def _splits(self, X: Any, y: Any, given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
-        """Return (train, test) of each split as row indices, even if the splitter gives masks."""
         split = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         rows = np.arange(_num_samples(X))
         splits = [(rows[np.asarray(train)], rows[np.asarray(test)]) for train, test in split.split(X, y, **given)]
@@ -223,7 +222,6 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return splits
 
     def _set_resources(self, resource: Resource, parameters: Parameters, X: Any, y: Any) -> None:
-        """Set the number of candidates, and the lowest and highest resource."""
         self.max_resources_ = top = (
             top_of(resource, self.estimator, X, self.n_splits_)
             if self.max_resources == "auto" else int(self.max_resources)
@@ -257,9 +255,9 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return {name: value for name, value in super().__getstate__().items() if name != "_removal"}
 
     def _folder(self) -> tuple[str, AbstractContextManager[None]]:
-        """Return the study's directory, and a context manager for the time during which the study runs.
+        """Return the study's directory, and a context manager for the study's run.
 
-        By default, the directory is new, and is deleted when the search object is deleted or SIGTERM arrives.
+        By default, the directory is new. A new directory is deleted if the search object is deleted or SIGTERM arrives.
         """
         if (removal := self.__dict__.pop("_removal", None)) is not None:
             removal()

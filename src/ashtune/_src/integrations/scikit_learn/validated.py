@@ -1,7 +1,7 @@
-"""The training function of a scikit-learn search: fits and scores a candidate on each split of the data.
+"""The training function of a scikit-learn search, which fits and scores a candidate on each split of the data.
 
-Rule 1: for each candidate and rung, the results of all splits are in one JSON file, which is complete or missing. The
-journal has only the main score of a candidate, and no score for a failed candidate.
+Rule 1: a JSON file has the results of all splits for one candidate and rung. No JSON file is incomplete. The journal
+has only the main score of a candidate, and no score for a failed candidate.
 Rule 2: workers use the scikit-learn settings of the process that called ``fit``.
 """
 
@@ -37,7 +37,7 @@ DATA, ROWS, RAISED = "data-{}.joblib", "rows", "raised.pickle"
 class Validated:
     """A training function that fits and scores a candidate on each split of the data.
 
-    ``digest`` is the digest of the data; ``meaning`` is a digest of everything else that a score depends on. A study
+    ``digest`` is the digest of the data. ``meaning`` is a digest of everything else that a score depends on. A study
     continues only if ``digest`` and ``meaning`` are unchanged.
     """
 
@@ -57,7 +57,7 @@ class Validated:
         self._best_at_top = -np.inf
 
     def version_parts(self) -> dict[str, Any]:
-        """Return all values that the scores depend on; the study's directory and top resource are not included."""
+        """Return all values that the scores depend on, except the study's directory and top resource."""
         return {
             "data": self._digest, "metadata": self._metadata, "meaning": self._meaning,
             "splits": joblib.hash(self._splits), "metric": self.metric,
@@ -79,10 +79,11 @@ class Validated:
                 self._stop_with(error)
 
     def _train(self, trial: Trial) -> None:
-        """Train to the rung, and further while the study promotes the candidate at once; then save the estimators.
+        """Train to the rung. While the study promotes the candidate at once, train further. Save the estimators at the
+        end.
 
-        Nothing is saved for a candidate that cannot be promoted any more. At the top rung, candidates are saved only if
-        they are the best that this process has fitted, so that the study's best candidate is among them.
+        If a candidate cannot be promoted any more, nothing is saved. At the top rung, candidates are saved only if they
+        are the best that this process has fitted, so that the study's best candidate is among them.
         """
         is_by_folds = isinstance(self._resource, Folds)
         estimators: dict[int, Any] = {}
@@ -124,13 +125,12 @@ class Validated:
             self._stop_with(error)
 
     def _main_score(self, scores: Any) -> float:
-        """Return the main score, chosen from one or several scores."""
         if isinstance(scores, Mapping):
             return float(scores[self.metric] if self.metric in scores else next(iter(scores.values())))
         return float(scores)
 
     def _of_split(self, estimator: Any, split: int, start: int, target: int) -> dict[str, Any]:
-        """Train the estimator of a split to the rung; return a result like scikit-learn's ``_fit_and_score``."""
+        """Train the estimator of a split to the rung, and return a result like scikit-learn's ``_fit_and_score``."""
         X, y, *by_row = read_data(self._folder, self._digest)
         fit, score = ({**rows, **others} for rows, others in zip(by_row, self._metadata, strict=True))
         train, test = self._splits[split]
@@ -169,11 +169,11 @@ class Validated:
 
     @property
     def _counted_failure(self) -> float | None:
-        """Return the main score of a failed fit; None if a failed fit gets no score."""
+        """Return the main score of a failed fit, or None if a failed fit gets no score."""
         return None if self._error_score == "raise" or np.isnan(self._error_score) else float(self._error_score)
 
     def _stop_with(self, error: Exception) -> NoReturn:
-        """Stop the study, and write an exception to a file; the process that called ``fit`` raises this exception."""
+        """Stop the study, and write an exception to a file. The process that called ``fit`` raises this exception."""
         import cloudpickle
 
         error.add_note(traceback.format_exc())
@@ -188,7 +188,7 @@ class Validated:
 
 
 def write_data(folder: str, content: tuple[Any, ...]) -> str:
-    """Write the data for fitting and scoring to a file, if the file does not exist; return a digest of the data.
+    """Write the data for fitting and scoring to a file, if the file does not exist. Return a digest of the data.
 
     Args:
         folder: The folder to write to.
@@ -235,7 +235,6 @@ def read_rows(folder: str, trial: int, resource: int) -> dict[int, dict[str, Any
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file atomically."""
     unfinished = path.with_suffix(f".{os.getpid()}")
     unfinished.write_bytes(content)
     unfinished.replace(path)

@@ -43,7 +43,7 @@ class Block(msgspec.Struct, frozen=True):
 
 
 class PageSection(msgspec.Struct, frozen=True):
-    """A section of a page. ``name`` is the section's id. ``figures`` has the JSON of each figure, by HTML id."""
+    """A section of a page. ``name`` is the section's id. ``figures`` maps a figure's HTML id to its JSON."""
 
     name: str
     title: str
@@ -76,7 +76,7 @@ def figures(*, layout: Literal["pair", "panels"] = "pair", **named: "Plot | Figu
 
 
 def legend(colors: Mapping[str, str]) -> Block:
-    """Return a block with the legend of the figures below it."""
+    """Return a block with the legend for the figures below the legend."""
     inner = "".join(
         f'<span><i style="background:{escaped(color)}"></i>{escaped(name)}</span>' for name, color in colors.items()
     )
@@ -154,13 +154,13 @@ def _figure_json(figure: "Plot") -> str:
 
 
 def _literal(match: re.Match[str]) -> str:
-    """Return the visible escape of a matched invisible character."""
+    """Return an escape of the invisible character that ``match`` found."""
     before, code, character = match.groups()
     return f"{before or ''}\\\\u{code or format(ord(character), '04x')}"
 
 
 def escaped(text: str) -> str:
-    """Return a text as HTML, with markup, control characters and similar characters escaped."""
+    """Return a text as HTML that shows markup and control characters as visible text."""
     return escape(visible(text))
 
 
@@ -182,7 +182,6 @@ def _row(cells: Sequence[str], cell: str = "td", *, is_bold: bool = False) -> st
 
 
 def _plain(cell: object) -> str:
-    """Return the text of a cell, without rich's markup."""
     from rich.text import Text
 
     return cell.plain if isinstance(cell, Text) else Text.from_markup(str(cell)).plain

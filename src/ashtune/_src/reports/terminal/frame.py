@@ -32,7 +32,7 @@ PROMOTED, PAUSED, FAILED, RUNNING = (TRIALS[name].style for name in ("promoted",
 
 
 class Frame:
-    """A frame that rich can draw. The frame shows the tally's counts at the time of drawing.
+    """A frame that rich can draw. When rich draws the frame, the frame shows the tally's present counts.
 
     Args:
         tally: The study's counts.
@@ -171,7 +171,7 @@ class Frame:
 
 
 class _Bar:
-    """A bar of several colours and glyphs, as wide as its column. (A bar of rich has one colour.)
+    """A bar of several colours and glyphs, as wide as its column.
 
     Args:
         whole: The value that the bar's full width shows, or the sum of the parts if the sum is larger.

@@ -42,7 +42,7 @@ class Display(Observer):
         self._next = 0.0
 
     def tick(self, now: float) -> None:
-        """Show the study if ``seconds`` have passed. A closed terminal or pipe does not end the study."""
+        """Show the study every ``seconds``. If the terminal or pipe is closed, the study continues."""
         if now >= self._next:
             self._next = now + self._seconds
             self._tally.tick(now)
@@ -86,7 +86,7 @@ class LiveDisplay(Display):
 
 
 class _Whole:
-    """A stream that marks the begin and end of each frame, so that a terminal shows whole frames (DEC mode 2026)."""
+    """A stream that marks the begin and end of each frame (DEC mode 2026). Terminals then show only complete frames."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -99,7 +99,7 @@ class _Whole:
 
 
 class PlainDisplay(Display):
-    """Writes a line about the study to a stream every few seconds, for logs and pipes."""
+    """Writes a line about the study every few seconds to a log, a pipe or another stream."""
 
     def __init__(self, tally: Tally, info: StudyInfo, stream: TextIO, *, seconds: float = LINE_SECONDS) -> None:
         super().__init__(tally, info, seconds)
@@ -130,8 +130,7 @@ class PlainDisplay(Display):
 class NotebookDisplay(Display):
     """Shows the terminal's frame in a notebook's cell. The frame is redrawn in place, and the last frame remains.
 
-    The output of trials goes to the logs of their workers. If a log has text, a line below the frame names the logs'
-    folder.
+    A trial's output is written to its worker's log. If a log has text, a line below the frame names the logs' folder.
     """
 
     def __init__(self, tally: Tally, info: StudyInfo) -> None:
@@ -142,7 +141,6 @@ class NotebookDisplay(Display):
         self._handle.update(self._draw(), raw=True)
 
     def _draw(self, *, is_over: bool = False) -> dict[str, str]:
-        """Return a dict with the frame as HTML and the frame as text, by MIME type."""
         from ashtune._src.reports.page.html import escaped
         from ashtune._src.reports.terminal.frame import Frame
 
@@ -166,7 +164,7 @@ class NotebookDisplay(Display):
 
 
 def display_for(tally: Tally, info: StudyInfo, *, stream: TextIO | None = None, quiet: bool = False) -> Display:
-    """Return a display: a frame in a notebook or on a terminal, lines on other streams, or no output if ``quiet``.
+    """Return a display, which shows frames in a notebook or on a terminal, and lines on other streams.
 
     Args:
         tally: The study's counts. The tally must precede the display in the list of observers.

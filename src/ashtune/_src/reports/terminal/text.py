@@ -54,7 +54,7 @@ def as_text(
 
 
 def as_html(renderable: "RenderableType", width: int, height: int) -> str:
-    """Return rich's output as HTML for a notebook. Text without a colour gets the notebook's colour, light or dark."""
+    """Return rich's output as HTML for a notebook. Text without a colour gets the notebook's colour."""
     from rich.console import Console
     from rich.segment import Segment
 
@@ -82,7 +82,6 @@ def show_link(name: str, address: str) -> None:
 
 
 def _as_span(segment: "Segment") -> str:
-    """Return a piece of rich's output as HTML, with its colour and font weight."""
     text, style = escape(segment.text), segment.style
     if style is None:
         return text
@@ -126,6 +125,6 @@ def _encoding_of(stream: TextIO) -> str:
 def is_a_terminal(stream: TextIO) -> bool:
     """Return whether a stream is a terminal whose output a person can see.
 
-    Under Open MPI's mpiexec the result is False, since a rank has a terminal as stdout even if mpiexec has none.
+    If Open MPI's mpiexec started the process, the result is False, since a rank's stdout is always a terminal.
     """
     return stream.isatty() and "OMPI_COMM_WORLD_SIZE" not in os.environ
