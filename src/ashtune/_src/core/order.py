@@ -32,7 +32,7 @@ def ranked(entries: Iterable[tuple[Key, TrialId]]) -> list[tuple[Key, TrialId]]:
 
 
 def in_order(entries: Iterable[tuple[Key, TrialId]]) -> Iterator[tuple[Key, TrialId]]:
-    """Yield the pairs of :func:`ranked` in order. The time is O(n log n) up to two losses, else O(m n^2)."""
+    """Yield the pairs of :func:`ranked` in order. O(n log n) with one or two losses, O(m n^2) with ``m`` losses."""
     inside = sorted(entries)
     if inside and len(inside[0][0]) <= _OF_ONE_LOSS:
         yield from inside
@@ -96,8 +96,8 @@ def front_of(results: Iterable[T], key: Callable[[T], tuple[Key, int]]) -> list[
     """Return the Pareto front of some results, sorted by the first loss, without failures.
 
     The front has only feasible results. If no result is feasible, the front has results with the smallest violation. Of
-    equal results, the front has only the earliest. The time is O(n log n) up to two losses, else O(m n f) for a front
-    of ``f`` trials.
+    equal results, the front has only the earliest. The time is O(n log n) with one or two losses. With ``m`` losses it
+    is O(m n f), where ``f`` is the number of trials in the front.
 
     Args:
         results: The results, in any order.

@@ -127,7 +127,7 @@ class OneLoss:
         self._centre()
 
     def _centre(self) -> None:
-        """Let the window contain ``_NEAR`` ranks before and after the quota, or fewer if no more ranks exist."""
+        """Let the window contain ``_NEAR`` ranks on each side of the quota, or all ranks of a side that has fewer."""
         window, better, worse = self._window, self._better, self._worse
         missing = _NEAR - (self.quota - len(better))
         drawn = [heappop(better) for _ in range(min(missing, len(better)))]
