@@ -24,7 +24,6 @@ from ashtune._src.core.events import (
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
-    with_time,
 )
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
@@ -125,7 +124,7 @@ class MadeUpStudy:
             self._at(0.1, WorkerJoined(0, WorkerId(next(self._numbers)), 7, "laptop"))
         while self.controller.is_open and self._due:
             self.now, _, event = heapq.heappop(self._due)
-            yield from self._take(with_time(event, self.now))
+            yield from self._take(msgspec.structs.replace(event, time=self.now))
             if self._stop_after and self._jobs == self._stop_after:
                 self._jobs += 1
                 yield from self._take(StopRequested(self.now, "Ctrl-C received"))

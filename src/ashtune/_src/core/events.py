@@ -258,8 +258,3 @@ class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
     trial: TrialId
     resource: int
     metrics: dict[str, float | None]
-
-
-def with_time(event: Event, time: float) -> Event:
-    """Return the event with the time at which the engine received it."""
-    return msgspec.structs.replace(event, time=time)

@@ -18,6 +18,7 @@ from itertools import count
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from ashtune._src.core.errors import StudyError
 from ashtune._src.core.events import (
@@ -29,7 +30,6 @@ from ashtune._src.core.events import (
     TrialReleased,
     TrialWithdrawn,
     WorkerJoined,
-    with_time,
 )
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
@@ -102,7 +102,7 @@ class AskedWorkers:
                 del self._inboxes[event.trial]
             case _:
                 pass
-        self._arrived.append(with_time(event, self.now()))
+        self._arrive(event)
 
     def put_progress(self, progress: Progress) -> None:
         """Queue a trial's report between rungs. The next tick of the main loop shows the report."""
@@ -156,7 +156,11 @@ class AskedWorkers:
             return
         job = next(job for job in self._to_ask if job.trial == order.trial)
         self._to_ask.remove(job)
-        self._arrived.append(with_time(hand_back(job), self.now()))
+        self._arrive(hand_back(job))
+
+    def _arrive(self, event: Event) -> None:
+        force_setattr(event, "time", self.now())  # nobody else has this event
+        self._arrived.append(event)
 
     def now(self) -> float:
         """Return the seconds since the study began."""
