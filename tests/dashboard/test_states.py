@@ -61,11 +61,13 @@ def test_another_journal_in_its_place_begins_a_new_snapshot(study_copy: Path, tm
 def test_a_line_that_was_altered_is_named_and_what_is_before_it_is_shown(study_copy: Path) -> None:
     journal = study_copy / "journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
-    lines[len(lines) // 2] = lines[len(lines) // 2].replace(b'"time":', b'"time":1', 1)
+    ends = [place for place, line in enumerate(lines) if line.endswith(b'"}\n') and b'"crc":' in line]
+    turn = 1 + ends[len(ends) // 2]  # the first line of a turn
+    lines[turn] = lines[turn].replace(b'"time":', b'"time":1', 1)
     journal.write_bytes(b"".join(lines))
     with served(study_copy) as client, client.watch() as viewer:
         parts = viewer.until_state("unreadable")
-        assert f"line {len(lines) // 2 + 1}" in parts["head"]["state_text"]
+        assert f"line {turn + 1}:" in parts["head"]["state_text"]
         assert parts["head"]["started"] > 0
         assert client.ask("api/studies")["studies"][0]["state"] == "unreadable"
 

@@ -148,7 +148,7 @@ def _waits(work: Work) -> "Floats":
 
 
 def training_rows(work: Work) -> "tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]":
-    """Return two masks of rows: successful training, and training that failed, was withdrawn or was lost."""
+    """Return a mask of the rows of successful training, and a mask of the rows of other training."""
     import numpy as np
 
     trains, is_in_vain = work.kind == TRAINING, np.isin(work.ending, IN_VAIN)

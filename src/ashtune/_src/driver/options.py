@@ -92,7 +92,7 @@ class Preferring(TypedDict, total=False):
 
 
 class Ending(TypedDict, total=False):
-    """ending. An option that is not given keeps the value of the session before."""
+    """ending. An option that is not given keeps the value of the previous session."""
 
     trials: Annotated[int | None, Option(**COUNT)]
     time_limit: Annotated[float | str | None, Option(**TIME)]

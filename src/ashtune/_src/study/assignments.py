@@ -1,7 +1,7 @@
 """Records idle workers, running jobs, trials that are being released, and jobs to give out again.
 
 Rule 1: a job that was given out but not finished is given out again before any new job.
-Rule 2: a job for a trial that a worker is still saving waits until the trial is saved.
+Rule 2: if a worker is still saving a trial, the next job for the trial waits until the trial is saved.
 Rule 3: a trial that kills two workers fails.
 Rule 4: a worker has one job at a time, unless the worker offers places for several jobs.
 Rule 5: an idle worker that saved a trial also continues the trial. The order of jobs does not depend on workers.

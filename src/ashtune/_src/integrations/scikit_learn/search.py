@@ -401,7 +401,7 @@ def _split_by_row(parameters: Mapping[str, Any], rows: int) -> tuple[dict[str, A
 
 
 def _digest(*values: Any) -> str:
-    """Return a digest of the values that a score depends on. If a value cannot be pickled, return the types' names."""
+    """Return a digest of the values on which a score depends; their types' names if one cannot be pickled."""
     try:
         digest: str = joblib.hash(values)
     except Exception:  # noqa: BLE001 - whatever an object does when it is pickled
