@@ -1,8 +1,8 @@
 """Names the winner among the confirmed configurations, and estimates the winner's mean over seeds.
 
-A configuration is confirmed because of its good first value. The first value is biased, because the best of many noisy
-values is mostly lucky (Smith and Winkler, *The Optimizer's Curse*, Management Science 52(3), 2006). Values of repeated
-trainings are unbiased, but the best mean of several configurations is biased again. Therefore:
+A configuration is chosen for confirming because its first value was good. The first value is biased, because the best
+of many noisy values is mostly lucky (Smith and Winkler, *The Optimizer's Curse*, Management Science 52(3), 2006).
+Values of repeated trainings are unbiased, but the best mean of several configurations is biased again. Therefore:
 
 - The winner is the configuration with the best mean of all its values, including its first value. If all configurations
   have the same number of values and the same noise, the winner has the best expected value.

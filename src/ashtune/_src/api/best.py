@@ -185,7 +185,7 @@ def load_saved(checkpoint: Path, config: Mapping[str, Any], stored: Path, functi
 
 
 def trial_number(given: object) -> TrialId | None:
-    """Return the number of a trial that is given as ``Best`` or as a number. For another object, return None."""
+    """Return a trial's number. The trial is given as a ``Best`` or as its number. For another object, return None."""
     if isinstance(given, Best):
         return TrialId(given.trial)
     if isinstance(given, int) and not isinstance(given, bool):

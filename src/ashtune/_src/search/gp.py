@@ -6,8 +6,8 @@ Rule 2: one Gaussian process models all rungs. The resource is an input of the p
 at the top rung. A model of the lowest rung alone would prefer configurations that learn fast only at the start.
 Rule 3: for each trial in training, a loss is drawn from the process and used like a result. The next proposal is
 therefore not close to a trial in training (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2).
-Rule 4: the expected improvement is divided by the square root of the training seconds, which a second process predicts.
-Without the division by training seconds, the model chose the slowest configurations, and was worse than random search.
+Rule 4: another Gaussian process predicts the training time. The expected improvement is divided by its square root.
+Without this division, the model chose the slowest configurations, and was worse than random search.
 Rule 5: several losses are combined into one number, with different weights for each trial (``scalarisation.py``).
 Rule 6: the first ten trials and a tenth of all other trials are random. If a configuration has results from before the
 study, it replaces one of the ten random trials and is not proposed.

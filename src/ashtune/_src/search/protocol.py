@@ -162,7 +162,7 @@ class Search(Part, frozen=True):
 
     @property
     def first_proposed(self) -> int:
-        """The number of trials at the start of a study that use the design.
+        """How many of a study's first trials use the design.
 
         Each configuration with results from before the study counts as one of these trials.
         """

@@ -123,7 +123,7 @@ class Program:
         return {"command": self.command, "files": files}
 
     def check(self, names: Sequence[str]) -> None:
-        """Raise an error if the program does not exist, or a placeholder is no hyperparameter of the space.
+        """Raise an error if the program does not exist, or a placeholder is not a hyperparameter of the space.
 
         Raises:
             ObjectiveError: With a message of one line.
