@@ -3,15 +3,16 @@
 import sys
 import textwrap
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ashtune._src.cli import main as entry
 from ashtune._src.cli import roofline
 from ashtune._src.performance.roofline import Roof, Roofs, Step
 from ashtune._src.reports.roofline import stored_roofline
+from tests.helpers.commands import Done, ashtune, refused
 
 ROOF = ["--roof", "537.6", "76.8"]
 FIGURES = Path(__file__).parents[1] / "helpers" / "figures_step.py"
@@ -26,20 +27,12 @@ MEASURED = Roofs(
 )
 DEMO = Step(name="the demo", flops=5e5, bytes_moved=1e5, seconds=5e-5, cores=1, calls=25, overhead_seconds=3e-5)
 
-Ashtune = Callable[..., tuple[int, str, str]]
+Run = Callable[..., Done]
 
 
 @pytest.fixture
-def ashtune(capsys: pytest.CaptureFixture[str]) -> Ashtune:
-    def run(*arguments: str) -> tuple[int, str, str]:
-        try:
-            status = entry.main(["roofline", *arguments])
-        except SystemExit as left:
-            status = int(left.code or 0)
-        captured = capsys.readouterr()
-        return status, captured.out, captured.err
-
-    return run
+def run(tmp_path: Path) -> Run:
+    return partial(ashtune, tmp_path, "roofline")
 
 
 @pytest.fixture
@@ -60,12 +53,12 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(roofline, "demo_step", never)
 
 
-def test_the_demo_step_is_below_the_measured_roof(ashtune: Ashtune, unmeasured: None) -> None:
-    status, out, err = ashtune()
-    assert status == 0
-    assert "1 core, float32: 80 Gflop/s, 20 GB/s" in out
-    assert "Its 25 calls take 30 us on next to no data" in out
-    assert len(err.splitlines()) == 1, "what takes a while is said, on stderr"
+def test_the_demo_step_is_below_the_measured_roof(run: Run, unmeasured: None) -> None:
+    done = run()
+    assert done.returncode == 0
+    assert "1 core, float32: 80 Gflop/s, 20 GB/s" in done.stdout
+    assert "Its 25 calls take 30 us on next to no data" in done.stdout
+    assert len(done.stderr.splitlines()) == 1, "what takes a while is said, on stderr"
 
 
 @pytest.mark.parametrize(
@@ -80,11 +73,8 @@ def test_the_demo_step_is_below_the_measured_roof(ashtune: Ashtune, unmeasured: 
         ([*ROOF, "--step", "nowhere.py:step"], "nowhere.py is not a Python file"),
     ],
 )
-def test_impossible_numbers_have_status_2(arguments: list[str], text: str, ashtune: Ashtune, idle: None) -> None:
-    status, out, err = ashtune(*arguments)
-    assert (status, out) == (2, "")
-    assert len(err.strip().splitlines()) == 1, err
-    assert text in err
+def test_impossible_numbers_have_status_2(arguments: list[str], text: str, run: Run, idle: None) -> None:
+    refused(run(*arguments), text)
 
 
 def write(path: Path, text: str) -> str:
@@ -92,7 +82,7 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
-def test_a_step_from_a_file_is_counted_timed_and_placed(ashtune: Ashtune, idle: None, tmp_path: Path) -> None:
+def test_a_step_from_a_file_is_counted_timed_and_placed(run: Run, idle: None, tmp_path: Path) -> None:
     pytest.importorskip("torch")
     file = write(
         tmp_path / "linear_step.py",
@@ -106,10 +96,10 @@ def test_a_step_from_a_file_is_counted_timed_and_placed(ashtune: Ashtune, idle: 
             return {"flops": 7500, "bytes": 250000, "name": "mine"}
         """,
     )
-    _, out, _ = ashtune(*ROOF, "--step", f"{file}:step")
+    out = run(*ROOF, "--step", f"{file}:step").stdout
     assert "40,960 flop, 10,792 bytes (PyTorch's FlopCounterMode" in out
     assert "achieved" in out
-    _, out, _ = ashtune(*ROOF, "--step", f"{file}:figures")
+    out = run(*ROOF, "--step", f"{file}:figures").stdout
     assert "mine" in out
     assert "2.304 Gflop/s" in out
 
@@ -123,35 +113,29 @@ def test_a_step_from_a_file_is_counted_timed_and_placed(ashtune: Ashtune, idle: 
         ("import torch; return torch.nn.Linear(64, 10), torch.ones(32, 63)", "cannot be multiplied"),
     ],
 )
-def test_a_bad_step_is_refused(body: str, text: str, ashtune: Ashtune, idle: None, tmp_path: Path) -> None:
+def test_a_bad_step_is_refused(body: str, text: str, run: Run, idle: None, tmp_path: Path) -> None:
     file = write(tmp_path / f"bad_step_{abs(hash(body))}.py", f"def step():\n    {body}\n")
-    status, out, err = ashtune(*ROOF, "--step", f"{file}:step")
-    assert (status, out) == (2, "")
-    assert len(err.strip().splitlines()) == 1, err
-    assert text in err
+    refused(run(*ROOF, "--step", f"{file}:step"), text)
 
 
-def test_the_page_is_self_contained_and_has_the_figure(ashtune: Ashtune, idle: None, tmp_path: Path) -> None:
+def test_the_page_is_self_contained_and_has_the_figure(run: Run, idle: None, tmp_path: Path) -> None:
     page = tmp_path / "roofline.html"
-    status, out, _ = ashtune(*ROOF, *STEP, "--html", str(page))
+    done = run(*ROOF, *STEP, "--html", str(page))
     text = page.read_text()
-    assert status == 0
-    assert "2.304 Gflop/s" in out
+    assert done.returncode == 0
+    assert "2.304 Gflop/s" in done.stdout
     assert 'id="figure-roofline"' in text
     assert "operational intensity" in text
     assert "<script src=" not in text
 
 
-def test_a_bad_place_is_refused_before_measuring(ashtune: Ashtune, idle: None, tmp_path: Path) -> None:
-    status, out, err = ashtune(*ROOF, *STEP, "--keep", str(tmp_path / "nowhere"))
-    assert (status, out) == (2, "")
-    assert "give the directory of a study" in err
+def test_a_bad_place_is_refused_before_measuring(run: Run, idle: None, tmp_path: Path) -> None:
+    refused(run(*ROOF, *STEP, "--keep", str(tmp_path / "nowhere")), "give the directory of a study")
 
 
-def test_a_roofline_is_kept_in_the_directory_of_a_study(ashtune: Ashtune, idle: None, tmp_path: Path) -> None:
-    status, _, _ = ashtune(*ROOF, *STEP, "--keep", str(tmp_path))
+def test_a_roofline_is_kept_in_the_directory_of_a_study(run: Run, idle: None, tmp_path: Path) -> None:
+    assert run(*ROOF, *STEP, "--keep", str(tmp_path)).returncode == 0
     stored = stored_roofline(tmp_path)
-    assert status == 0
     assert stored is not None
     assert stored.placements[0].attainable == 2.304e9
 
@@ -194,14 +178,14 @@ def tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return talks
 
 
-def test_a_fused_study_is_placed_and_kept(ashtune: Ashtune, unmeasured: None, tune: Any, tmp_path: Path) -> None:
+def test_a_fused_study_is_placed_and_kept(run: Run, unmeasured: None, tune: Any, tmp_path: Path) -> None:
     tune.tune(tune.objective(), tmp_path / "s")
-    status, out, err = ashtune("--study", str(tmp_path / "s"))
-    assert status == 0, err
-    assert "one model alone (width=8)" in out
+    done = run("--study", str(tmp_path / "s"))
+    assert done.returncode == 0, done.stderr
+    assert "one model alone (width=8)" in done.stdout
     stored = stored_roofline(tmp_path / "s")
     assert stored is not None
     assert stored.sizing is not None
     assert [placement.step.cores for placement in stored.placements] == [1] * len(stored.placements)
     assert 1 in stored.sizing.seconds
-    assert f"{stored.sizing.lanes} lane" in out
+    assert f"{stored.sizing.lanes} lane" in done.stdout

@@ -5,14 +5,13 @@ from array import array
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 
 from ashtune._src.analysis.hyperparameters import FEWEST, FEWEST_OTHERS, Columns, Texts, in_common
 from ashtune._src.dashboard.liveness import Standing
 from ashtune._src.reports.times import TRIALS_SHOWN
-from tests.dashboard.study_picture import picture_of
+from tests.dashboard.study_picture import picture_of, shown
 from tests.helpers.studies import tuned
 
 TRIALS = 40
@@ -106,9 +105,7 @@ def fails_with_b(trial: Any) -> None:
 @pytest.mark.timeout(180)
 def test_the_page_of_a_study_names_it_with_the_reason(tmp_path: Path) -> None:
     study = tuned(tmp_path, fails_with_b, {"x": (0.0, 1.0), "kind": ["a", "b", "c"]}, trials=40)
-    picture = picture_of(tmp_path / "study")
-    picture.make(Standing("complete", "complete"), picture.ran, 0, 0.0)
-    [group] = msgspec.json.decode(picture.shown["failures"].json)["groups"]
+    [group] = shown(picture_of(tmp_path / "study"), Standing("complete", "complete"))["failures"]["groups"]
     assert group["count"] > FEWEST
     assert (
         group["in_common"] == f"{group['count']} of {group['count']} with kind = b, 0 of {40 - group['count']} others"

@@ -19,7 +19,7 @@ from ashtune._src.schedulers.ash import Ash
 from ashtune._src.simulation.curves import invent_curves
 from ashtune._src.simulation.run import new_journal, simulate
 from ashtune._src.study.journal import NAME
-from tests.dashboard.study_picture import picture_of
+from tests.dashboard.study_picture import picture_of, shown
 from tests.helpers.studies import tuned
 
 pytestmark = pytest.mark.timeout(180)
@@ -29,15 +29,14 @@ STANDING = Standing("running", "")
 def seen(directory: Path) -> dict[str, Any]:
     """Return all that is shown of a study."""
     picture = picture_of(directory)
-    picture.make(STANDING, picture.ran, 0, 0.0)
-    shown: dict[str, Any] = {name: msgspec.json.decode(each.json) for name, each in picture.shown.items()}
+    found = shown(picture, STANDING)
     query = Query(search=("a",), sort="value", count=500)
-    shown["trials"] = msgspec.to_builtins(table_of(picture.trials, query).select(query))
-    shown["facts"] = [msgspec.to_builtins(record) for record in picture.trials]
-    shown["pauses"] = picture.pauses
+    found["trials"] = msgspec.to_builtins(table_of(picture.trials, query).select(query))
+    found["facts"] = [msgspec.to_builtins(record) for record in picture.trials]
+    found["pauses"] = picture.pauses
     for name in ("trials", "facts"):
-        shown[name] = msgspec.json.decode(msgspec.json.encode(shown[name]))  # what is not finite is equal then
-    return shown
+        found[name] = msgspec.json.decode(msgspec.json.encode(found[name]))  # what is not finite is equal then
+    return found
 
 
 def check_same(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,6 @@ import ashtune
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline_times import time_shares
 from ashtune._src.core.numbers import number_text
-from ashtune._src.core.observer import Observer
 from ashtune._src.dashboard import picture as pictures
 from ashtune._src.dashboard.liveness import Standing
 from ashtune._src.dashboard.parts.best import CurvesPart
@@ -21,7 +20,7 @@ from ashtune._src.dashboard.parts.workers import STRETCHES, Busyness
 from ashtune._src.space.space import Space
 from ashtune._src.study.journal import NAME, ladder_in_force, read_events, read_settings
 from ashtune._src.study.journal_writer import Journal, create
-from tests.dashboard.study_picture import picture_of, unread_picture
+from tests.dashboard.study_picture import picture_of, shown, unread_picture
 from tests.helpers.studies import tuned
 
 pytestmark = pytest.mark.timeout(180)
@@ -33,13 +32,6 @@ SPACE = {
     "kind": ["a", "b", 3, None, [1, 2]],
     "always": 7,
 }
-
-
-def parts_of(directory: Path) -> dict[str, Any]:
-    """Return the parts of a study whose journal is read."""
-    picture = picture_of(directory)
-    picture.make(STANDING, picture.ran, 0, 0.0)
-    return {name: msgspec.json.decode(shown.json) for name, shown in picture.shown.items()}
 
 
 def troubled(trial: Any) -> None:
@@ -65,12 +57,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
 
 @pytest.fixture(scope="module")
 def parts(study: ashtune.Study) -> dict[str, Any]:
-    return parts_of(study.directory)
-
-
-def told(study: ashtune.Study, observer: Observer) -> Any:
-    study._reader.tell([observer])
-    return observer
+    return shown(picture_of(study.directory), STANDING)
 
 
 def test_the_head_counts_what_the_report_counts(study: ashtune.Study, parts: dict[str, Any]) -> None:
@@ -93,7 +80,8 @@ def test_the_head_counts_what_the_report_counts(study: ashtune.Study, parts: dic
 
 
 def test_the_ladder_shows_the_counts_of_each_rung(study: ashtune.Study, parts: dict[str, Any]) -> None:
-    tally = told(study, Tally(ladder_in_force(study.directory / NAME), study._reader.settings.goal))
+    tally: Any = Tally(ladder_in_force(study.directory / NAME), study._reader.settings.goal)
+    study._reader.tell([tally])
     ladder, figure = parts["ladder"], parts["ladder"]["figure"]
     assert ladder["resources"] == list(tally.ladder.rungs)
     bars = {each["name"]: each for each in figure["series"] if each["kind"] == "bars"}
@@ -207,16 +195,11 @@ def test_the_part_of_the_space_says_what_the_space_does(study: ashtune.Study, pa
 def test_slow_parts_wait_until_all_is_read(study: ashtune.Study, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pictures, "COST_SHARE", 1e-12)
     picture = unread_picture(study.directory)
-
-    def head(standing: Standing, now: float) -> Any:
-        picture.make(standing, picture.ran, 0, now)
-        return msgspec.json.decode(picture.shown["head"].json)
-
-    assert head(Standing("reading"), 0.0)["started"] == 0
+    assert shown(picture, Standing("reading"))["head"]["started"] == 0
     while not picture.advance(60):
         pass
-    assert head(Standing("reading"), 1.0)["started"] >= 40
-    assert head(Standing("died"), 2.0)["state"] == "died"
+    assert shown(picture, Standing("reading"), 1.0)["head"]["started"] >= 40
+    assert shown(picture, Standing("died"), 2.0)["head"]["state"] == "died"
 
 
 def test_a_part_that_cannot_be_made_is_named_beside_the_state_and_the_others_are_there(
@@ -225,22 +208,18 @@ def test_a_part_that_cannot_be_made_is_named_beside_the_state_and_the_others_are
     def fail(part: PagePart, ran: float) -> Any:
         raise KeyError("x")
 
-    def made(now: float) -> dict[str, Any]:
-        picture.make(STANDING, picture.ran, 0, now)
-        return {name: msgspec.json.decode(shown.json) for name, shown in picture.shown.items()}
-
     picture = picture_of(study.directory)
     with monkeypatch.context() as patch:
         patch.setattr(CurvesPart, "value", fail)
-        broken = made(0.0)
+        broken = shown(picture, STANDING)
         assert broken["head"]["state_text"] == "complete; curves cannot be shown (KeyError: 'x')"
         assert [name for name, part in broken.items() if part is None] == ["curves"]
         patch.setattr(HeadPart, "value", fail)
-        head = made(1e6)["head"]
+        head = shown(picture, STANDING, 1e6)["head"]
     assert head["state_text"].startswith("complete; the figures cannot be shown (KeyError: 'x'); curves")
     assert head.keys() == parts["head"].keys()
     assert head["objectives"] == parts["head"]["objectives"]
-    assert made(2e6) == parts
+    assert shown(picture, STANDING, 2e6) == parts
 
 
 def test_a_study_whose_scheduler_is_not_known_has_all_that_events_tell(study: ashtune.Study, tmp_path: Path) -> None:
@@ -249,7 +228,7 @@ def test_a_study_whose_scheduler_is_not_known_has_all_that_events_tell(study: as
     with Journal(tmp_path / NAME) as journal:
         for event in read_events(study.directory / NAME):
             journal.add(event)
-    parts = parts_of(tmp_path)
+    parts = shown(picture_of(tmp_path), STANDING)
     assert None not in parts.values()
     assert parts["head"]["tried"] == 40 - parts["head"]["withdrawn"] or parts["head"]["tried"] > 30
     assert parts["head"]["running"] is None
@@ -265,7 +244,7 @@ def test_two_objectives_are_both_named_and_the_first_is_followed(tmp_path: Path)
             trial.report(score=trial["x"] * epoch, size=trial["x"])
 
     tuned(tmp_path, train, metric=["score", "size"], mode=["max", "min"])
-    parts = parts_of(tmp_path / "study")
+    parts = shown(picture_of(tmp_path / "study"), STANDING)
     assert [each["metric"] for each in parts["head"]["objectives"]] == ["score", "size"]
     assert set(parts["head"]["best"]["metrics"]) == {"score", "size"}
     assert parts["best"]["over_time"]["y"]["name"] == "score"

@@ -17,7 +17,7 @@ import msgspec
 import pytest
 
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.core.events import JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
+from ashtune._src.core.events import JobFailed, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.dashboard.admission import Admission
@@ -25,9 +25,9 @@ from ashtune._src.dashboard.watching import LivePage
 from ashtune._src.space.space import Space
 from ashtune._src.study.journal import NAME
 from ashtune._src.study.journal_writer import Journal, create
-from ashtune._src.study.settings import Settings
 from ashtune.testing.sections import HOSTILE
 from tests.helpers.live_page import TOKEN, Client, served
+from tests.helpers.made_up import result, settings_of
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -282,47 +282,24 @@ def test_a_port_that_is_taken_is_refused_in_one_line(finished_study: Path) -> No
         LivePage([finished_study], port=page.port or 0)
 
 
-HOSTILE_SPACE = {"x": ["plain", HOSTILE], "y": (0.0, 1.0)}
-
-
 @pytest.fixture(scope="module")
 def hostile_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("hostile")
-    ladder = Ladder(1, 4, 2)
-    rungs, kept = ladder.to_record()
-    create(
-        directory / NAME,
-        Settings(
-            ashtune=HOSTILE,
-            created=0,
-            name=HOSTILE,
-            goal=Goal(HOSTILE, "max"),
-            scheduler={"kind": "ash"},
-            rungs=rungs,
-            kept=kept,
-            space=dict(Space.parse(HOSTILE_SPACE).to_record()),
-            search={"kind": "random"},
-            seed=0,
-        ),
-    )
+    space = dict(Space.parse({"x": ["plain", HOSTILE], "y": (0.0, 1.0)}).to_record())
+    changes = {"ashtune": HOSTILE, "name": HOSTILE, "goal": Goal(HOSTILE, "max"), "space": space}
+    create(directory / NAME, settings_of(Ladder(1, 4, 2), **changes))
     with Journal(directory / NAME) as journal:
         journal.add(SessionStarted(0, 0, HOSTILE, HOSTILE, 1, trials=30))
         journal.add(WorkerJoined(0, WorkerId(0), host=HOSTILE))
         for number in range(30):
             trial = TrialId(number)
             journal.add(TrialStarted(0, trial, {"x": ["plain", HOSTILE][number % 2], "y": number / 30}, HOSTILE))
-            common: dict[str, Any] = {
-                "time": 1.0 + number,
-                "worker": WorkerId(0),
-                "trial": trial,
-                "rung": 0,
-                "seconds": 1e18,
-            }
+            common: dict[str, Any] = {"time": 1.0 + number, "worker": WorkerId(0), "seconds": 1e18}
             if number % 5 == 4:
-                journal.add(JobFailed(**common, reason=HOSTILE, traceback=HOSTILE))
+                journal.add(JobFailed(**common, trial=trial, rung=0, reason=HOSTILE, traceback=HOSTILE))
             else:
                 metrics = {HOSTILE: [1e308, -1e308, None, 0.5][number % 4], f"{HOSTILE}2": 0.5}
-                journal.add(JobFinished(**common, resource=1, metrics=metrics, curve=[(1, metrics)]))
+                journal.add(result(trial, 0, 1, metrics, curve=[(1, metrics)], **common))
         journal.add(WorkerLost(time=99.0, worker=WorkerId(0), reason=HOSTILE, last_words=HOSTILE))
     logs = directory / "logs"
     logs.mkdir()

@@ -172,22 +172,14 @@ def test_a_parameter_that_is_none_is_refused_in_one_line(client: Client, query: 
     assert "\n" not in answer.json["error"]
 
 
-def trials_with(*hyperparameters: Hyperparameter) -> Trials:
-    return Trials(Ladder(1, 9, 3), hyperparameters=hyperparameters, metrics=("loss",))
-
-
-def start(trials: Trials, number: int, configuration: dict[str, Any], origin: str = "") -> None:
-    trials.event(TrialStarted(0.0, TrialId(number), configuration, origin))
-
-
 def test_a_table_has_the_trials_that_started_since_the_last_one() -> None:
-    trials = trials_with(Hyperparameter("rate", "float", 0, 1))
+    trials = Trials(Ladder(1, 9, 3), hyperparameters=[Hyperparameter("rate", "float", 0, 1)], metrics=("loss",))
     query = Query(sort="rate", count=10)
     for number in (0, 1, 2, 5000):
-        start(trials, number, {"rate": 0.5}, "random")
+        trials.event(TrialStarted(0.0, TrialId(number), {"rate": 0.5}, "random"))
     selected = table_of(trials, query).select(query)
     assert (selected.total, selected.trials[:5]) == (5001, [0, 1, 2, 5000, 3])
     for number, rate in ((3, 0.25), (5001, 0.125)):
-        start(trials, number, {"rate": rate}, "random")
+        trials.event(TrialStarted(0.0, TrialId(number), {"rate": rate}, "random"))
     selected = table_of(trials, query).select(query)
     assert (selected.total, selected.trials[:6]) == (5002, [5001, 3, 0, 1, 2, 5000])

@@ -7,11 +7,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+from hypothesis import strategies as st
 
 from ashtune._src.analysis.expected import Expected, expected
+from ashtune._src.analysis.loading import StudyInfo
 from ashtune._src.core.events import (
     Event,
     JobFailed,
@@ -40,6 +42,7 @@ from ashtune._src.study.settings import Settings
 ACCURACY = Goal("accuracy", "max")
 SPACE: dict[str, Any] = {"learning_rate": 0.01234567, "momentum": 0.9, "width": 64, "activation": "relu"}
 Notice = tuple[str, Event | Followed]
+Watching = TypeVar("Watching", bound=Observer)
 
 
 def settings_of(ladder: Ladder, **changes: Any) -> Settings:
@@ -50,6 +53,19 @@ def settings_of(ladder: Ladder, **changes: Any) -> Settings:
         space={}, search={"kind": "random"}, seed=0,
     )  # fmt: skip
     return msgspec.structs.replace(settings, **changes)
+
+
+def result(trial: int, rung: int, resource: int, metrics: dict[str, Any], **more: Any) -> JobFinished:
+    """Return a trial's result at a rung: of the first worker, after a second of training."""
+    others = {"time": 1.0, "worker": WorkerId(0), "seconds": 1.0, **more}
+    return JobFinished(trial=TrialId(trial), rung=rung, resource=resource, metrics=metrics, **others)
+
+
+def show(observer: Watching, steps: Iterable[Notice]) -> Watching:
+    """Show an observer events and what follows from them, as the loop does; return it."""
+    for kind, what in steps:
+        (observer.event if kind == "event" else observer.followed)(what)  # type: ignore[operator]
+    return observer
 
 
 def tell(observer: Observer, *events: Event) -> None:
@@ -215,6 +231,42 @@ class MadeUpStudy:
                 return
 
 
+@st.composite
+def studies(draw: st.DrawFn, workers: st.SearchStrategy[int]) -> MadeUpStudy:
+    """Draw a study."""
+    return MadeUpStudy(
+        Ladder(1, draw(st.sampled_from([1, 4, 9, 27])), draw(st.sampled_from([2, 3]))),
+        draw(st.integers(1, 40)),
+        draw(workers),
+        seed=draw(st.integers(0, 1000)),
+        trouble=draw(st.sampled_from([0.0, 0.1, 0.6])),
+        stop_after=draw(st.sampled_from([0, 3, 20])),
+        saves=draw(st.booleans()),
+    )
+
+
+def cut(study: MadeUpStudy, share: float) -> list[Notice]:
+    """Return a study's first steps. What follows from one event stays together."""
+    steps = list(study)
+    length = max(1, round(share * len(steps)))
+    while length < len(steps) and (steps[length][0] == "order" or isinstance(steps[length][1], TrialStarted)):
+        length += 1
+    return steps[:length]
+
+
+def info_of(study: MadeUpStudy, **changes: Any) -> StudyInfo:
+    """Return what views know of a made-up study beside its journal."""
+    info = StudyInfo(
+        name="digits",
+        scheduler=study.scheduler,
+        learns=False,
+        directory="runs/digits",
+        configuration=lambda _: SPACE,
+        unit="epoch",
+    )
+    return msgspec.structs.replace(info, **changes)
+
+
 def batches(study: MadeUpStudy, size: int) -> list[list[Told]]:
     """Run a made-up study; return its events with what followed from each, in batches."""
     told: list[tuple[Event, list[Followed]]] = []
@@ -238,12 +290,12 @@ def state_of(what: Any) -> Any:
     return repr(what)
 
 
-def write_journal(directory: Path, study: MadeUpStudy, **changes: Any) -> Path:
-    """Write the journal of a made-up study, its settings changed as given; return its directory."""
+def write_journal(directory: Path, study: MadeUpStudy, steps: Iterable[Notice] | None = None, **changes: Any) -> Path:
+    """Write the journal of a made-up study, or of other steps, its settings changed as given; return its directory."""
     directory.mkdir(parents=True, exist_ok=True)
     create(directory / NAME, settings_of(study.ladder, **changes))
     with Journal(directory / NAME) as journal:
-        for kind, what in study:
+        for kind, what in study if steps is None else steps:
             if kind == "event":
                 journal.add(what)  # type: ignore[arg-type]  # the kind says that it is an event
     return directory

@@ -9,7 +9,8 @@ from ConfigSpace import Float
 
 from ashtune._src.analysis.results import Results
 from ashtune._src.core.events import Event, JobFinished, SessionStarted
-from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.jobs import Goal
+from tests.helpers.made_up import result
 
 LOSS = Goal("loss", "min")
 RUNGS = (1, 4, 16, 64)
@@ -50,17 +51,9 @@ def _jobs() -> Iterator[JobFinished]:
     for rung, resource in enumerate(RUNGS):
         for trial in trials:
             time += 0.001 * (resource - start)
-            yield JobFinished(
-                time,
-                worker=WorkerId(0),
-                trial=TrialId(trial),
-                rung=rung,
-                resource=resource,
-                start=start,
-                metrics={"loss": crowd_loss(trial, resource)},
-                seconds=0.001,
-                curve=[(at, {"loss": crowd_loss(trial, at)}) for at in range(start + 1, resource)],
-            )
+            curve = [(at, {"loss": crowd_loss(trial, at)}) for at in range(start + 1, resource)]
+            more = {"time": time, "start": start, "seconds": 0.001, "curve": curve}
+            yield result(trial, rung, resource, {"loss": crowd_loss(trial, resource)}, **more)
         ranked = sorted(trials, key=lambda trial: crowd_loss(trial, resource))
         trials, start = sorted(ranked[: len(ranked) // 4]), resource
 
@@ -70,15 +63,5 @@ def results_of(losses: list[float], rungs: list[int] | None = None, goal: Goal =
     results = Results(goal)
     for trial, loss in enumerate(losses):
         for rung in range((rungs or [0] * len(losses))[trial] + 1):
-            results.event(
-                JobFinished(
-                    1.0,
-                    worker=WorkerId(0),
-                    trial=TrialId(trial),
-                    rung=rung,
-                    resource=3**rung,
-                    metrics={goal.metric: loss},
-                    seconds=1,
-                )
-            )
+            results.event(result(trial, rung, 3**rung, {goal.metric: loss}))
     return results

@@ -20,7 +20,7 @@ from ashtune._src.schedulers.registry import SCHEDULERS, SchedulerView, view_of
 from ashtune._src.schedulers.stopping import StoppingMachine
 from ashtune.testing import oracles
 from ashtune.testing.oracles import Fact, Given, RecordedResult, Withdrawn
-from tests.helpers.made_up import ACCURACY, MadeUpStudy, tell
+from tests.helpers.made_up import ACCURACY, MadeUpStudy, result, show, tell
 
 LOSS = Goal("loss", "min")
 SIZE = Objective("size", "max")
@@ -91,10 +91,7 @@ def audited(
 
 
 def finished(job: Job, metrics: dict[str, float | None], ladder: Ladder) -> JobFinished:
-    return JobFinished(
-        0, worker=WorkerId(0), trial=job.trial, rung=job.rung, resource=ladder.rungs[job.rung], metrics=metrics,
-        seconds=1.0,
-    )  # fmt: skip
+    return result(job.trial, job.rung, ladder.rungs[job.rung], metrics)
 
 
 def unexplained(audit: Audit) -> set[tuple[int, int]]:
@@ -257,17 +254,10 @@ def test_the_rank_correlation_is_spearman_s(pairs: list[tuple[int, int]]) -> Non
 @pytest.mark.parametrize("stop_after", [0, 60])
 def test_a_study_with_failures_and_several_sessions_is_without_fault(stop_after: int) -> None:
     study = MadeUpStudy(Ladder(1, 27, 3), 81, 4, trouble=0.2, stop_after=stop_after)
-    with_orders, without = (
-        Audit(study.ladder, ACCURACY, study.scheduler),
-        Audit(study.ladder, ACCURACY, study.scheduler),
-    )
+    with_orders, without = (Audit(study.ladder, ACCURACY, study.scheduler) for _ in range(2))
     steps = list(study)
     tell(without, *(what for kind, what in steps if kind == "event"))  # type: ignore[misc]
-    for kind, what in steps:
-        if kind == "event":
-            with_orders.event(what)  # type: ignore[arg-type]
-        else:
-            with_orders.followed(what)  # type: ignore[arg-type]
+    show(with_orders, steps)
     assert unexplained(with_orders) == unexplained(without) == set()
     assert with_orders.records() == without.records()
     assert sum(record.failed for record in with_orders.records()) > 0

@@ -9,8 +9,8 @@ import pytest
 from ashtune._src.analysis.confirm import Confirmations, interval, t_quantile
 from ashtune._src.analysis.counts import BestResult
 from ashtune._src.core.confirm import Confirm
-from ashtune._src.core.events import JobFinished
-from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.jobs import Goal, TrialId
+from tests.helpers.made_up import result
 
 QUANTILES = {  # of Student's t at 0.95 and 0.9833, from tables
     1: (6.3138, 19.0811), 2: (2.9200, 5.3397), 3: (2.3534, 3.7407), 4: (2.1318, 3.1863), 9: (1.8331, 2.5096),
@@ -60,24 +60,18 @@ def test_the_interval_covers_as_often_as_it_says(count: int, times: int, spread:
     assert held >= 862
 
 
-def finished(trial: int, loss: float | None) -> JobFinished:
-    return JobFinished(
-        time=0, worker=WorkerId(0), trial=TrialId(trial), rung=1, resource=9, metrics={"loss": loss}, seconds=1
-    )
-
-
 def confirmed(values: dict[int, tuple[float, list[float | None]]], mode: str = "min") -> Confirmations:
     """Return what confirms these trials: first value, repeated values; None for a failure."""
     goal = Goal("loss", mode)  # type: ignore[arg-type]  # the mode of a test
     confirmations, number = Confirmations(goal), 100
     for trial, (first, more) in values.items():
-        result = BestResult(TrialId(trial), 1, 9, goal.loss({"loss": first}), {"loss": first})
+        best = BestResult(TrialId(trial), 1, 9, goal.loss({"loss": first}), {"loss": first})
         for value in more:
-            confirmations.start(TrialId(number), result)
+            confirmations.start(TrialId(number), best)
             if value is None:
                 confirmations.fail(TrialId(number))
             else:
-                confirmations.finish(finished(number, value))
+                confirmations.finish(result(number, 1, 9, {"loss": value}))
             number += 1
     return confirmations
 
@@ -134,12 +128,7 @@ def test_repetitions_at_a_lower_rung_do_not_count_for_a_trial_that_was_promoted_
     for number, (rung, trial, loss) in enumerate(results, start=7):
         first = BestResult(TrialId(trial), rung, rung + 1, loss, {"loss": loss})
         confirmations.start(TrialId(number), first)
-        confirmations.finish(
-            JobFinished(
-                1.0, worker=WorkerId(0), trial=TrialId(number), rung=rung, resource=rung + 1, metrics={"loss": loss},
-                seconds=1.0,
-            )
-        )  # fmt: skip
+        confirmations.finish(result(number, rung, rung + 1, {"loss": loss}))
     winner = confirmations.winner(Confirm(best=2, seeds=1), 2, 1)
     assert winner is not None
     assert (winner.trial, goal.value(winner.loss)) == (5, 0.1)

@@ -41,10 +41,6 @@ def figure_of(results: Results, x: str, y: str, configurations: Any = configurat
     return plot(module.contour_figure(drawn, results.goal, unit="epoch"))
 
 
-def words(figure: Any) -> str:
-    return str(figure.layout.xaxis.title.text).replace('</span><br><span style="font-size:11px">', " ")
-
-
 def places_of(drawn: Contour) -> list[tuple[float, float, float | None]]:
     """Return x, y and the smoothed value of every place of the grid."""
     pairs = zip(drawn.y_places, drawn.grid, strict=True)
@@ -139,7 +135,8 @@ def test_trials_without_one_of_the_two_are_left_out_and_how_many_is_said() -> No
 
     figure = figure_of(results_of([loss_of(trial) for trial in range(60)]), "rate", "momentum", conditional, space)
     assert sum(len(trace.x) for trace in figure.data[1:]) == 40
-    assert "40 of 60 results at epoch 1" in words(figure)
+    words = str(figure.layout.xaxis.title.text).replace('</span><br><span style="font-size:11px">', " ")
+    assert "40 of 60 results at epoch 1" in words
 
 
 def test_the_best_trial_is_a_star_and_the_better_side_of_the_scale_is_the_strong_one() -> None:

@@ -9,22 +9,16 @@ from ConfigSpace import Float
 from ashtune._src.analysis.results import Results
 from ashtune._src.core.errors import SpaceError
 from ashtune._src.core.jobs import TrialId
-from ashtune._src.figures import parallel as module
 from ashtune._src.figures.columns import numbers
-from ashtune._src.figures.parallel import SPREAD
+from ashtune._src.figures.parallel import SPREAD, coordinates_figure
 from ashtune._src.reports.plot import plot
 from ashtune._src.space.space import Space
 from tests.reports.crowd import SPACE, THREE, results_of
 
 
-def coordinates_figure(*given: Any, **options: Any) -> Any:
-    return plot(module.coordinates_figure(*given, **options))
-
-
 def drawn(results: Results, configurations: list[dict[str, Any]], space: object, **options: Any) -> Any:
-    return coordinates_figure(
-        results, configurations.__getitem__, Space.parse(space).to_record(), **{"unit": "epoch", **options}
-    )
+    record = Space.parse(space).to_record()
+    return plot(coordinates_figure(results, configurations.__getitem__, record, unit="epoch", **options))
 
 
 def axes_of(figure: Any) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from ashtune._src.analysis.trials import curves_dataframe
 from ashtune._src.core.events import JobFinished, JobPaused
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.figures import curves as module
+from ashtune._src.figures.curves import curves_figure
 from ashtune._src.reports.plot import plot
+from tests.helpers import made_up
 from tests.helpers.made_up import ACCURACY, MadeUpStudy
 from tests.reports.crowd import LOSS, MANY, RUNGS, crowd, crowd_loss
 
@@ -25,21 +26,7 @@ W = WorkerId(0)
 def result(trial: int, rung: int, values: dict[int, float | None], start: int = 0) -> JobFinished:
     """A job that reported these losses, by resource."""
     *curve, (resource, last) = [(at, {"loss": value}) for at, value in values.items()]
-    return JobFinished(
-        1.0,
-        worker=W,
-        trial=TrialId(trial),
-        rung=rung,
-        resource=resource,
-        start=start,
-        metrics=last,
-        curve=curve,
-        seconds=1,
-    )
-
-
-def curves_figure(*given: Any, **options: Any) -> Any:
-    return plot(module.curves_figure(*given, **options))
+    return made_up.result(trial, rung, resource, last, start=start, curve=curve)
 
 
 def folded(events: list[Any], *, most: int = MOST, goal: Goal = LOSS) -> Curves:
@@ -115,7 +102,7 @@ def test_there_is_a_line_for_each_rung_parted_between_trials_and_the_best_is_on_
         *(result(trial, 0, {1: 0.9, 2: 0.8 + trial / 100}) for trial in range(4)),
         *(result(trial, 1, {3: 0.7, 4: 0.6 - trial / 100}, start=2) for trial in range(2)),
     ]
-    figure = curves_figure(folded(events), unit="epoch", origin=["<b>gp", "sobol", "random", ""].__getitem__)
+    figure = plot(curves_figure(folded(events), unit="epoch", origin=["<b>gp", "sobol", "random", ""].__getitem__))
     lines = {trace.name: trace for trace in figure.data if trace.mode == "lines"}
     assert list(lines) == ["to epoch 2", "to epoch 4", "best: trial 1, 0.59"]
     assert list(lines["to epoch 2"].x) == [1, 2, None, 1, 2, None]
@@ -133,7 +120,8 @@ def test_there_is_a_line_for_each_rung_parted_between_trials_and_the_best_is_on_
 
 
 def test_what_is_not_finite_is_a_gap_and_a_point_alone_is_a_dot() -> None:
-    figure = curves_figure(folded([result(0, 0, {1: 0.9, 2: None, 3: 0.7, 4: math.nan, 5: 0.5, 6: 0.4})]), unit="epoch")
+    curves = folded([result(0, 0, {1: 0.9, 2: None, 3: 0.7, 4: math.nan, 5: 0.5, 6: 0.4})])
+    figure = plot(curves_figure(curves, unit="epoch"))
     line, dots, *_ = figure.data
     assert list(line.y) == [0.9, None, 0.7, None, 0.5, 0.4, None]
     assert not line.connectgaps

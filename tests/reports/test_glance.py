@@ -1,21 +1,19 @@
 """A study at a glance: its state, its best, its rungs and how to go on, as HTML and as text, whatever the study was."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from ashtune._src.analysis.loading import Outcome, StudyInfo
+from ashtune._src.analysis.loading import Outcome
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.reports.glance import Glance, glance, glance_html, glance_text
 from ashtune._src.reports.page import html
 from ashtune._src.reports.sections import ReportedStudy, Section
 from ashtune.testing.sections import Parts, check_section
-from tests.helpers.made_up import ACCURACY, SPACE, MadeUpStudy, settings_of
+from tests.helpers.made_up import ACCURACY, MadeUpStudy, info_of, settings_of, show
 
 LADDER = Ladder(1, 16, 2)
-COMPLETE = Outcome()
 
 
 class AtAGlance(Section):
@@ -32,24 +30,11 @@ class AtAGlance(Section):
         yield from glance_text(glance(self.study, can_resume=True)).splitlines()
 
 
-def studied(outcome: Outcome = COMPLETE, **more: Any) -> ReportedStudy:
-    study = MadeUpStudy(LADDER, 64, 4, **more)
-    tally = Tally(LADDER, ACCURACY)
-    for kind, what in study:
-        (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
-    info = StudyInfo(
-        name="digits",
-        scheduler=study.scheduler,
-        learns=False,
-        directory="runs/digits",
-        configuration=lambda _: SPACE,
-        unit="epoch",
-    )
-    return ReportedStudy(settings_of(LADDER), LADDER, info, tally=tally, outcome=outcome)
-
-
-def seen(outcome: Outcome = COMPLETE, *, can_resume: bool = True, **more: Any) -> Glance:
-    return glance(studied(outcome, **more), can_resume=can_resume)
+def seen(outcome: Outcome, *, can_resume: bool = True) -> Glance:
+    study = MadeUpStudy(LADDER, 64, 4)
+    tally = show(Tally(LADDER, ACCURACY), study)
+    reported = ReportedStudy(settings_of(LADDER), LADDER, info_of(study), tally=tally, outcome=outcome)
+    return glance(reported, can_resume=can_resume)
 
 
 def test_it_shows_every_kind_of_study_and_no_text_of_one_becomes_markup() -> None:

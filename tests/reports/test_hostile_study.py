@@ -4,78 +4,30 @@ import html
 import json
 import re
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
 from ashtune._src.api.study import Study
 from ashtune._src.cli.main import main
-from ashtune._src.core.events import (
-    Event,
-    JobFailed,
-    JobFinished,
-    SessionStarted,
-    TrialStarted,
-    WorkerJoined,
-    WorkerLost,
-)
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.space.space import Space
-from ashtune._src.study.journal import NAME
-from ashtune._src.study.journal_writer import Journal, create
-from ashtune._src.study.settings import Settings
-from ashtune.testing.sections import HOSTILE, Parts, strings_of
+from ashtune.testing.sections import HOSTILE, Parts, hostile, strings_of
 from tests.helpers.chromium import CHROMIUM, Visit
-from tests.helpers.made_up import MadeUpStudy
+from tests.helpers.made_up import MadeUpStudy, write_journal
 
-GOAL = Goal(HOSTILE, "max")
-SPACE = {"x": ["plain", HOSTILE], "y": (0.0, 1.0)}
-LADDER = Ladder(1, 4, 2)
 EXPECTED_SCRIPTS = 3
-
-
-def hostile(event: Event) -> Event:  # noqa: PLR0911 - one for each kind of event
-    """Return the event with hostile text wherever there is text."""
-
-    def renamed(metrics: dict[str, Any]) -> dict[str, Any]:
-        return {HOSTILE: metrics["accuracy"], f"{HOSTILE}2": 0.5}
-
-    match event:
-        case SessionStarted():
-            return msgspec.structs.replace(event, host=HOSTILE, version=HOSTILE, facts={HOSTILE: HOSTILE})
-        case WorkerJoined():
-            return msgspec.structs.replace(event, host=HOSTILE)
-        case TrialStarted(trial=trial):
-            chance = trial * 0.618 % 1
-            return msgspec.structs.replace(event, configuration={"x": ["plain", HOSTILE][trial % 2], "y": chance})
-        case JobFinished():
-            curve = [(at, renamed(metrics)) for at, metrics in event.curve]
-            return msgspec.structs.replace(event, metrics=renamed(event.metrics), curve=curve)
-        case JobFailed():
-            return msgspec.structs.replace(event, reason=HOSTILE, traceback=HOSTILE)
-        case WorkerLost():
-            return msgspec.structs.replace(event, reason=HOSTILE, last_words=HOSTILE)
-        case _:
-            return event
 
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("hostile")
-    directory = folder / "study"
-    directory.mkdir()
-    rungs, kept = LADDER.to_record()
-    settings = Settings(
-        ashtune=HOSTILE, created=0, name=HOSTILE, goal=GOAL, scheduler={"kind": "ash"}, rungs=rungs, kept=kept,
-        space=dict(Space.parse(SPACE).to_record()), search={"kind": "random"}, seed=0,
-    )  # fmt: skip
-    create(directory / NAME, settings)
-    with Journal(directory / NAME) as journal:
-        for kind, what in MadeUpStudy(LADDER, 60, 3, seed=3, trouble=0.3):
-            if kind == "event":
-                journal.add(hostile(what))  # type: ignore[arg-type]  # the kind says that it is an event
+    study = MadeUpStudy(Ladder(1, 4, 2), 60, 3, seed=3, trouble=0.3)
+    steps = [(kind, hostile(what) if kind == "event" else what) for kind, what in study]  # type: ignore[arg-type]
+    space = dict(Space.parse({"x": (0.0, 1.0), "kind": ["plain", HOSTILE]}).to_record())
+    directory = write_journal(
+        folder / "study", study, steps, ashtune=HOSTILE, name=HOSTILE, goal=Goal(HOSTILE, "min"), space=space
+    )
     Study.load(directory).report_html(folder / "report.html")
     asked = ("--workers", "1,2", "--draws", "0", "--html", str(folder / "whatif.html"))
     assert main(["whatif", str(directory), *asked]) == 0

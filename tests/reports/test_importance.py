@@ -16,7 +16,7 @@ from ashtune._src.figures.importance import Importance, Weight, importance
 from ashtune._src.figures.looks import BLUE, GREY
 from ashtune._src.reports.plot import plot
 from ashtune._src.space.space import Space
-from tests.helpers.made_up import tell
+from tests.helpers.made_up import result, tell
 from tests.reports.crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configuration
 
 pytestmark = pytest.mark.slow
@@ -36,17 +36,7 @@ def results_of(loss: Callable[[int], float], trials: int = 80, rungs: Callable[[
     results = Results(LOSS)
     for trial in range(trials):
         for rung in range(rungs(trial) + 1):
-            results.event(
-                JobFinished(
-                    1.0,
-                    worker=W,
-                    trial=TrialId(trial),
-                    rung=rung,
-                    resource=3**rung,
-                    metrics={"loss": loss(trial)},
-                    seconds=1,
-                )
-            )
+            results.event(finished(trial, rung, loss(trial)))
     return results
 
 
@@ -88,12 +78,10 @@ def test_a_hyperparameter_that_makes_trials_fail_or_diverge_is_important() -> No
     results = Results(LOSS)
     for trial in range(80):
         rate = configuration(trial)["rate"]
-        who = {"worker": W, "trial": TrialId(trial), "rung": 0, "seconds": 1.0}
         if rate > 0.03:
-            tell(results, JobFailed(1.0, **who, reason="ValueError"))
+            tell(results, JobFailed(1.0, worker=W, trial=TrialId(trial), rung=0, seconds=1.0, reason="ValueError"))
         else:
-            metrics = {"loss": None if rate > 0.005 else noise(trial)}
-            results.event(JobFinished(1.0, **who, resource=1, metrics=metrics))
+            results.event(result(trial, 0, 1, {"loss": None if rate > 0.005 else noise(trial)}))
     answer = importance(results, configuration, RECORD)
     assert answer.weights[0].name == "rate"
     assert answer.is_meaningful
@@ -118,24 +106,14 @@ def test_an_inactive_hyperparameter_is_a_missing_value_and_no_error() -> None:
 
 
 def finished(trial: int, rung: int, loss: float) -> JobFinished:
-    return JobFinished(
-        1.0, worker=W, trial=TrialId(trial), rung=rung, resource=3**rung, metrics={"loss": loss}, seconds=1
-    )
-
-
-def selected() -> Results:
-    """Return a study whose survivors were chosen by their rate, and differ by momentum alone."""
-    results = Results(LOSS)
-    survivors = sorted(range(120), key=of_rate)[:40]
-    for trial in range(120):
-        results.event(finished(trial, 0, of_rate(trial)))
-    for trial in survivors:
-        results.event(finished(trial, 1, configuration(trial)["momentum"]))
-    return results
+    return result(trial, rung, 3**rung, {"loss": loss})
 
 
 def test_what_decided_who_survives_comes_first_and_what_matters_among_survivors_is_the_second_reading() -> None:
-    answer = importance(selected(), configuration, RECORD)
+    results = results_of(of_rate, 120)
+    for trial in sorted(range(120), key=of_rate)[:40]:  # chosen by their rate, they differ by momentum alone
+        results.event(finished(trial, 1, configuration(trial)["momentum"]))
+    answer = importance(results, configuration, RECORD)
     assert (answer.weights[0].name, answer.trials, answer.total) == ("rate", 120, 120)
     assert answer.best is not None
     assert (answer.best.weights[0].name, answer.best.total) == ("momentum", 40)

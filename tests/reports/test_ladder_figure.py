@@ -6,23 +6,16 @@ from typing import Any
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.figures import ladder as module
+from ashtune._src.figures.ladder import MOST_RUNGS, ladder_figure
 from ashtune._src.reports.plot import plot
-from tests.helpers.made_up import ACCURACY, MadeUpStudy
+from tests.helpers.made_up import ACCURACY, MadeUpStudy, show
 
 LADDER = Ladder(1, 27, 3)
 
 
-def ladder_figure(*given: Any, **options: Any) -> Any:
-    return plot(module.ladder_figure(*given, **options))
-
-
 def tally_of(trials: int, steps: int | None = None, goal: Goal = ACCURACY, **more: Any) -> tuple[Tally, MadeUpStudy]:
     study = MadeUpStudy(LADDER, trials, 4, **more)
-    tally = Tally(LADDER, goal)
-    for kind, what in itertools.islice(study, steps):
-        (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
-    return tally, study
+    return show(Tally(LADDER, goal), itertools.islice(study, steps)), study
 
 
 def bars_of(figure: Any) -> dict[str, list[int]]:
@@ -35,7 +28,7 @@ def lines_of(figure: Any) -> list[Any]:
 
 def test_the_parts_of_a_bar_are_the_trials_of_its_rung() -> None:
     tally, study = tally_of(81, trouble=0.2)
-    figure = ladder_figure(tally, study.expected(81), unit="epoch")
+    figure = plot(ladder_figure(tally, study.expected(81), unit="epoch"))
     bars = bars_of(figure)
     assert list(bars) == ["promoted, or at the top", "paused", "failed"]
     assert [sum(parts) for parts in zip(*bars.values(), strict=True)] == [rung.trained for rung in tally.rungs]
@@ -48,7 +41,7 @@ def test_the_parts_of_a_bar_are_the_trials_of_its_rung() -> None:
 def test_a_study_that_runs_shows_what_runs() -> None:
     tally, study = tally_of(81, 300)
     assert tally.running
-    bars = bars_of(ladder_figure(tally, study.expected(81), unit="epoch"))
+    bars = bars_of(plot(ladder_figure(tally, study.expected(81), unit="epoch")))
     assert bars["running"] == [rung.running for rung in tally.rungs]
 
 
@@ -56,7 +49,7 @@ def test_the_expected_number_stands_beside_the_actual_one_as_a_mark_and_in_words
     tally, study = tally_of(81)
     expected = study.expected(81)
     assert expected is not None
-    figure = ladder_figure(tally, expected, unit="epoch")
+    figure = plot(ladder_figure(tally, expected, unit="epoch"))
     (marks,) = [trace for trace in figure.data if trace.name == "expected"]
     assert list(marks.x) == [each.middle for each in expected]
     (spans,) = [trace for trace in lines_of(figure) if trace.error_x.array is not None]
@@ -70,7 +63,7 @@ def test_the_expected_number_stands_beside_the_actual_one_as_a_mark_and_in_words
 
 def test_a_band_leads_from_the_promoted_trials_to_the_rung_above() -> None:
     tally, _ = tally_of(81)
-    bands = [trace for trace in lines_of(ladder_figure(tally, unit="epoch")) if trace.fill == "toself"]
+    bands = [trace for trace in lines_of(plot(ladder_figure(tally, unit="epoch"))) if trace.fill == "toself"]
     assert [max(band.x) for band in bands] == [rung.promoted for rung in tally.rungs[:-1]]
     for number, band in enumerate(bands):
         assert number < min(band.y) < max(band.y) < number + 1
@@ -79,8 +72,6 @@ def test_a_band_leads_from_the_promoted_trials_to_the_rung_above() -> None:
 def test_a_ladder_of_many_rungs_is_cut_with_what_is_expected() -> None:
     ladder = Ladder.explicit(range(1, 71))
     study = MadeUpStudy(ladder, 8, 2)
-    tally = Tally(ladder, ACCURACY)
-    for kind, what in study:
-        (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
-    figure = ladder_figure(tally, study.expected(8), unit="epoch")
-    assert len(figure.layout.yaxis.ticktext) == module.MOST_RUNGS
+    tally = show(Tally(ladder, ACCURACY), study)
+    figure = plot(ladder_figure(tally, study.expected(8), unit="epoch"))
+    assert len(figure.layout.yaxis.ticktext) == MOST_RUNGS

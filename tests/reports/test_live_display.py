@@ -23,7 +23,7 @@ from ashtune._src.figures.looks import TRIALS
 from ashtune._src.reports.terminal.frame import Frame
 from ashtune._src.reports.terminal.live import Display, LiveDisplay, PlainDisplay, display_for
 from ashtune._src.reports.terminal.text import Visible
-from tests.helpers.made_up import ACCURACY, MadeUpStudy, tell
+from tests.helpers.made_up import ACCURACY, MadeUpStudy, info_of, show, tell
 
 LADDER = Ladder(1, 64, 2)
 GLYPHS = {look.glyph for look in TRIALS.values()}
@@ -37,23 +37,13 @@ class Terminal(io.StringIO):
 
 def part_of_a_study(workers: int = 4, trials: int = 256, steps: int = 1500, **more: Any) -> tuple[Tally, StudyInfo]:
     study = MadeUpStudy(LADDER, trials, workers, **more)
-    tally = Tally(LADDER, ACCURACY)
-    for kind, what in itertools.islice(study, steps):
-        (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
-    return tally, info_of(study, workers)
-
-
-def info_of(study: MadeUpStudy, workers: int = 4, **more: Any) -> StudyInfo:
-    return StudyInfo(
-        name="digits",
-        scheduler=study.scheduler,
-        learns=False,
-        directory="runs/digits-20261124-160957",
-        configuration=lambda trial: study.configurations[trial],
-        checkpoint_bytes=lambda: study.controller.checkpoints.total_bytes,
+    tally = show(Tally(LADDER, ACCURACY), itertools.islice(study, steps))
+    return tally, info_of(
+        study,
         workers=workers,
-        **more,
-        unit="epoch",
+        directory="runs/digits-20261124-160957",
+        configuration=study.configurations.__getitem__,
+        checkpoint_bytes=lambda: study.controller.checkpoints.total_bytes,
     )
 
 
@@ -66,10 +56,6 @@ def drawn(
     )
     file.seek(0)
     return file.read().splitlines()
-
-
-def words(line: str) -> list[str]:
-    return line.strip("│| ").split()
 
 
 @settings(max_examples=100, deadline=None)
@@ -95,7 +81,7 @@ def test_in_80_columns_nothing_of_the_frame_is_cut_off() -> None:
 
 def test_the_bars_are_equally_long_and_as_full_as_the_rungs() -> None:
     tally, info = part_of_a_study(trouble=0.0, steps=700)
-    lines = [words(line) for line in drawn(tally, info, 100, 40)]
+    lines = [line.strip("│| ").split() for line in drawn(tally, info, 100, 40)]
     bars = [line[1] for line in lines[lines.index(HEADER) + 1 :][: len(tally.rungs)]]
     assert len({len(bar) for bar in bars}) == 1
     for bar, rung, expected in zip(bars, reversed(tally.rungs), reversed(info.in_the_end(tally) or ()), strict=True):
@@ -133,26 +119,17 @@ def test_the_last_frame_says_nothing_of_what_goes_on() -> None:
     assert "stopping" not in after
 
 
-def test_the_live_display_leaves_the_terminal_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", "xterm-256color")
-    tally, info = part_of_a_study()
-    terminal = Terminal()
-    with display_for(tally, info, stream=terminal) as display:
-        assert isinstance(display, LiveDisplay)
-        display.tick(1.0)
-    text = terminal.getvalue()
-    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
-
-
-def test_a_terminal_shows_frames_and_what_is_printed_above_them_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_frames_and_prints_whole_and_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     terminal = Terminal()
     with display_for(*part_of_a_study(), stream=terminal) as display:
+        assert isinstance(display, LiveDisplay)
         display.tick(0.0)
         print("an observer prints", file=sys.stderr)
         display.tick(1.0)
     text = terminal.getvalue()
     assert text.index("an observer prints") < text.rindex("digits")
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
     assert re.sub(r"\x1b\[\?2026h.*?\x1b\[\?2026l", "", text, flags=re.DOTALL) == ""
 
 
@@ -213,7 +190,7 @@ def test_the_share_of_work_done_never_falls_by_a_tenth_and_is_all_only_at_the_en
     tally = Tally(LADDER, ACCURACY)
     shares = [0.0]
     for kind, what in study:
-        (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
+        show(tally, [(kind, what)])
         if kind == "order" and tally.running:
             shares.append(estimate(tally, study.scheduler, learns=False, unit="epoch").share or 0.0)
     assert all(later > share - 0.1 for share, later in itertools.pairwise(shares))

@@ -19,18 +19,18 @@ from ashtune._src.search.promotions import Promotions, Ratio
 from ashtune._src.study.factory import build_controller
 from ashtune._src.study.journal import NAME
 from ashtune._src.study.journal_writer import Journal, create
-from tests.helpers.made_up import settings_of
+from tests.helpers.made_up import result, settings_of
 
 LADDER = Ladder(1, 3, 3)
 
 
 def promotions_of(
-    trials: int, is_promoted: Callable[[int, bool], bool], *, origin: str = "gp, 9 results"
+    trials: int, is_promoted: Callable[[int, bool], bool], *, origin: str = "gp, 9 results", first_random: int = 0
 ) -> Promotions:
-    """Return those of a study in which every tenth trial is random."""
+    """Return those of a study in which every tenth trial is random, and so are the first ones."""
     promotions = Promotions()
     for trial in range(trials):
-        is_random = trial % 10 == 9
+        is_random = trial % 10 == 9 or trial < first_random
         promotions.event(TrialStarted(0.0, trial, {"x": 1}, "random" if is_random else origin))  # type: ignore[arg-type]
         promotions.event(finished(trial, 0.5))
         if is_promoted(trial, is_random):
@@ -39,10 +39,7 @@ def promotions_of(
 
 
 def finished(trial: int, accuracy: float, rung: int = 0, time: float = 1.0) -> JobFinished:
-    return JobFinished(
-        time, worker=0, trial=trial, rung=rung, resource=LADDER.rungs[rung],  # type: ignore[arg-type]
-        metrics={"accuracy": accuracy}, seconds=1.0,
-    )  # fmt: skip
+    return result(trial, rung, LADDER.rungs[rung], {"accuracy": accuracy}, time=time)
 
 
 def verdict_of(promotions: Promotions) -> str:
@@ -81,13 +78,7 @@ def test_it_says_that_it_helped_harmed_makes_no_difference_or_cannot_be_told() -
 
 def test_the_early_field_is_not_taken_for_the_model() -> None:
     """Early trials are promoted more often, and the first ten are random: that says nothing of the model."""
-    promotions = Promotions()
-    for trial in range(200):
-        is_random = trial < 10 or trial % 10 == 9
-        promotions.event(TrialStarted(0.0, trial, {"x": 1}, "random" if is_random else "gp, 9 results"))  # type: ignore[arg-type]
-        promotions.event(finished(trial, 0.5))
-        if trial < 10 or trial % 3 == 0:
-            promotions.followed(TrialPromoted(trial, 0, 1))  # type: ignore[arg-type]
+    promotions = promotions_of(200, lambda trial, _: trial < 10 or trial % 3 == 0, first_random=10)
     comparison = comparison_of(promotions, "proposals of the model", (Sort.MODEL,))
     assert comparison is not None
     assert comparison.random.trials == 19

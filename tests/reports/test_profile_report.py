@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ashtune._src.core.events import JobFailed, TrialReleased
-from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.ladder import Ladder
 from ashtune._src.reports.profile import (
     Profile,
     flame_graph,
@@ -21,13 +22,8 @@ from ashtune._src.reports.profile import (
 from ashtune._src.reports.terminal.text import as_text
 from ashtune._src.study.journal import NAME as JOURNAL
 from ashtune._src.study.journal_writer import Journal, create
-from ashtune._src.study.settings import Settings
 from ashtune._src.training.profiling import Stack, WorkerProfile, write_profile
-
-SETTINGS = Settings(
-    ashtune="", created=0.0, name="train", goal=Goal("loss", "min"), scheduler={"kind": "ash"}, rungs=(1,), kept=(),
-    space={}, search={"kind": "random"}, seed=0,
-)  # fmt: skip
+from tests.helpers.made_up import settings_of
 
 
 def frame(name: str, file: str = "/home/me/train.py", line: int = 1, of_class: str = "") -> str:
@@ -103,7 +99,7 @@ def test_a_long_profile_says_what_is_left_out() -> None:
 
 
 def test_the_profile_of_a_study_is_that_of_all_its_workers_and_of_their_seconds(tmp_path: Path) -> None:
-    create(tmp_path / JOURNAL, SETTINGS)
+    create(tmp_path / JOURNAL, settings_of(Ladder(1, 1)))
     with Journal(tmp_path / JOURNAL) as journal:
         for number in range(3):
             common: dict[str, Any] = {"worker": WorkerId(number), "trial": TrialId(number)}

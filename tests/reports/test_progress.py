@@ -14,6 +14,7 @@ from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.figures import best as module
 from ashtune._src.reports.plot import plot
+from tests.helpers import made_up
 from tests.helpers.made_up import ACCURACY, MadeUpStudy
 from tests.reports.crowd import LOSS
 
@@ -21,16 +22,8 @@ LADDER = Ladder(1, 9, 3)
 
 
 def result(time: float, trial: int, value: float | None, *, rung: int = 0, start: int = 0) -> JobFinished:
-    return JobFinished(
-        time,
-        worker=WorkerId(0),
-        trial=TrialId(trial),
-        rung=rung,
-        resource=LADDER.rungs[rung],
-        start=start,
-        metrics={"loss": value, "accuracy": value},
-        seconds=0.5,
-    )
+    metrics = {"loss": value, "accuracy": value}
+    return made_up.result(trial, rung, LADDER.rungs[rung], metrics, time=time, start=start)
 
 
 def best_over_time_figure(best: BestSoFar, *, unit: str) -> Any:

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.trials import Trials
-from ashtune._src.core.events import JobFailed, JobFinished, TrialWithdrawn, WorkerLost
+from ashtune._src.core.events import JobFailed, TrialWithdrawn, WorkerLost
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.figures.columns import numbers
 from ashtune._src.space.space import Space
-from tests.helpers.made_up import ACCURACY, MadeUpStudy, tell
+from tests.helpers.made_up import ACCURACY, MadeUpStudy, result, tell
 
 LADDER = Ladder(1, 9, 3)
 W = WorkerId(0)
@@ -37,7 +37,7 @@ def test_trials_stand_by_their_last_result_at_their_highest_rung(seed: int, stop
 
 def test_a_trial_that_fails_is_worst_where_it_was_going_and_keeps_its_place_below() -> None:
     results = Results(ACCURACY)
-    results.event(JobFinished(1, worker=W, trial=TrialId(0), rung=0, resource=1, metrics={"accuracy": 0.5}, seconds=1))
+    results.event(result(0, 0, 1, {"accuracy": 0.5}))
     tell(results, JobFailed(2, worker=W, trial=TrialId(0), rung=1, seconds=1, reason="ValueError"))
     lost = WorkerLost(3, worker=W, reason="killed", trial=TrialId(1), rung=1)
     tell(results, lost)
@@ -50,9 +50,7 @@ def test_a_trial_that_fails_is_worst_where_it_was_going_and_keeps_its_place_belo
 def test_a_trial_that_was_trained_again_counts_as_it_came_out_the_last_time() -> None:
     results = Results(ACCURACY)
     for accuracy in (0.9, 0.6):
-        results.event(
-            JobFinished(1, worker=W, trial=TrialId(0), rung=0, resource=1, metrics={"accuracy": accuracy}, seconds=1)
-        )
+        results.event(result(0, 0, 1, {"accuracy": accuracy}))
     assert results.standings() == [(0, -0.6, 0)]
 
 
@@ -80,11 +78,7 @@ def test_columns_are_numbers_choices_are_places_and_what_is_inactive_is_missing(
 def test_a_withdrawn_trial_has_no_result_left() -> None:
     results = Results(Goal("loss", "min"))
     for trial in (0, 1):
-        results.event(
-            JobFinished(
-                0, worker=WorkerId(0), trial=TrialId(trial), rung=0, resource=1, metrics={"loss": 0.5}, seconds=1.0
-            )
-        )
-    results.event(TrialWithdrawn(0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=1.0))
+        results.event(result(trial, 0, 1, {"loss": 0.5}))
+    results.event(TrialWithdrawn(0, worker=W, trial=TrialId(0), rung=1, seconds=1.0))
     assert results.standings() == [(0, 0.5, 1)]
     assert results.rungs[0].by_trial() == {1: 0.5}

@@ -11,19 +11,12 @@ from ashtune._src.reports.plan import plan, plan_view
 from ashtune._src.reports.terminal.text import as_text
 from ashtune._src.reports.times import rung_records, rung_table, time_line
 from ashtune._src.schedulers.registry import view_of
-from tests.helpers.made_up import ACCURACY, MadeUpStudy
-
-
-def tally_of(study: MadeUpStudy) -> Tally:
-    tally = Tally(study.ladder, ACCURACY)
-    for kind, what in study:
-        (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
-    return tally
+from tests.helpers.made_up import ACCURACY, MadeUpStudy, show
 
 
 def test_the_rungs_add_up_to_the_whole_study() -> None:
     study = MadeUpStudy(Ladder(1, 27, 3), 81, 4, trouble=0.2)
-    tally = tally_of(study)
+    tally = show(Tally(study.ladder, ACCURACY), study)
     records = rung_records(tally, study.expected(81))
     assert sum(record.epochs for record in records) == tally.epochs
     assert sum(record.seconds for record in records) == pytest.approx(tally.training_seconds)

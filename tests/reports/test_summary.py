@@ -19,8 +19,8 @@ from ashtune._src.reports.sections import ReportedStudy
 from ashtune._src.reports.terminal.text import as_text
 from ashtune._src.study import replay
 from ashtune._src.study.journal import NAME
-from ashtune._src.study.journal_writer import Journal, create
-from tests.helpers.made_up import ACCURACY, SPACE, MadeUpStudy, settings_of
+from ashtune._src.study.journal_writer import create
+from tests.helpers.made_up import ACCURACY, MadeUpStudy, info_of, settings_of, show, write_journal
 
 LADDER = Ladder(1, 16, 2)
 SETTINGS = settings_of(LADDER)
@@ -34,31 +34,17 @@ def report_data(study: MadeUpStudy) -> dict[str, Any]:
     """Return the report of a study that is told to its observers here, as its journal is in :class:`Study`."""
 
     def tell(observers: Sequence[Observer]) -> Outcome:
-        for kind, what in study:
-            for observer in observers:
-                (observer.event if kind == "event" else observer.followed)(what)  # type: ignore[operator]
+        steps = list(study)
+        for observer in observers:
+            show(observer, steps)
         return Outcome()
 
     return report.report_data(ReportedStudy(SETTINGS, LADDER, info_of(study)), tell)
 
 
-def info_of(study: MadeUpStudy) -> StudyInfo:
-    return StudyInfo(
-        name="digits",
-        scheduler=study.scheduler,
-        learns=False,
-        directory="runs/digits",
-        configuration=lambda _: SPACE,
-        unit="epoch",
-    )
-
-
 def run(**more: Any) -> tuple[Tally, StudyInfo]:
     study = MadeUpStudy(LADDER, 64, 4, **more)
-    tally = Tally(LADDER, ACCURACY)
-    for kind, what in study:
-        (tally.event if kind == "event" else tally.followed)(what)  # type: ignore[operator]
-    return tally, info_of(study)
+    return show(Tally(LADDER, ACCURACY), study), info_of(study)
 
 
 def test_the_best_is_named_with_its_rung_and_its_configuration_aligned() -> None:
@@ -108,30 +94,17 @@ def test_the_report_is_json_without_nan_and_its_rungs_add_up() -> None:
     assert not data["left_out"]
 
 
-def journal_of(path: Path, study: MadeUpStudy) -> Tally:
-    create(path / NAME, SETTINGS)
-    tally = Tally(LADDER, ACCURACY)
-    with Journal(path / NAME) as journal:
-        for kind, what in study:
-            if kind == "event":
-                journal.add(what)  # type: ignore[arg-type]  # the kind says that it is an event
-                tally.event(what)  # type: ignore[arg-type]
-            else:
-                tally.followed(what)  # type: ignore[arg-type]
-    return tally
-
-
 def test_a_journal_on_disk_gives_the_report_of_the_study_that_wrote_it(tmp_path: Path) -> None:
-    there = journal_of(tmp_path, MadeUpStudy(LADDER, 32, 3, trouble=0.3, stop_after=20))
+    write_journal(tmp_path, MadeUpStudy(LADDER, 32, 3, trouble=0.3, stop_after=20))
     expected = report_data(MadeUpStudy(LADDER, 32, 3, trouble=0.3, stop_after=20))
     study = Study.load(tmp_path).report_data()
     differing = {name for name, value in study.items() if value != expected[name]}
     assert differing == {"directory"}
-    assert len(StudyReader(tmp_path).trials) == there.started
+    assert len(StudyReader(tmp_path).trials) == expected["trials"]["started"]
 
 
 def test_a_report_reads_the_journal_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    journal_of(tmp_path, MadeUpStudy(LADDER, 12, 3))
+    write_journal(tmp_path, MadeUpStudy(LADDER, 12, 3))
     reads: list[Path] = []
     reader = replay.JournalReader
 
@@ -140,8 +113,8 @@ def test_a_report_reads_the_journal_once(tmp_path: Path, monkeypatch: pytest.Mon
         return reader(path, *args, **more)
 
     monkeypatch.setattr(replay, "JournalReader", counted)
-    for show in (Study.report, Study.report_data, lambda study: study.report_html(tmp_path / "page.html")):
-        show(Study.load(tmp_path))
+    for read in (Study.report, Study.report_data, lambda study: study.report_html(tmp_path / "page.html")):
+        read(Study.load(tmp_path))
         assert reads.pop() and not reads
 
 

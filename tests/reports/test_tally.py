@@ -31,23 +31,21 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Release, Train, TrialPromoted
 from ashtune._src.driver.enough import Enough
-from tests.helpers.made_up import ACCURACY, MadeUpStudy, Notice, batches, state_of, tell, write_journal
+from tests.helpers.made_up import (
+    ACCURACY,
+    MadeUpStudy,
+    batches,
+    cut,
+    result,
+    show,
+    state_of,
+    studies,
+    tell,
+    write_journal,
+)
 
 LADDER = Ladder(1, 8, 2)
 W, T = WorkerId(0), TrialId(0)
-
-
-def tally_of(steps: list[Notice], ladder: Ladder, *, with_orders: bool = True) -> Tally:
-    tally = Tally(ladder, ACCURACY)
-    if not with_orders:
-        tell(tally, *(what for kind, what in steps if kind == "event"))  # type: ignore[misc]  # the kind says it
-        return tally
-    for kind, what in steps:
-        if kind == "event":
-            tally.event(what)  # type: ignore[arg-type]  # the kind says which it is
-        else:
-            tally.followed(what)  # type: ignore[arg-type]
-    return tally
 
 
 def what_happened(tally: Tally) -> dict[str, Any]:
@@ -61,29 +59,14 @@ def what_happened(tally: Tally) -> dict[str, Any]:
     }
 
 
-@st.composite
-def studies(draw: st.DrawFn) -> MadeUpStudy:
-    ladder = Ladder(1, draw(st.sampled_from([1, 4, 9, 27])), draw(st.sampled_from([2, 3])))
-    return MadeUpStudy(
-        ladder,
-        draw(st.integers(1, 40)),
-        draw(st.integers(1, 5)),
-        seed=draw(st.integers(0, 1000)),
-        trouble=draw(st.sampled_from([0.0, 0.1, 0.6])),
-        stop_after=draw(st.sampled_from([0, 3, 20])),
-        saves=draw(st.booleans()),
-    )
+STUDIES = studies(st.integers(1, 5))
 
 
 @settings(max_examples=150, deadline=None)
-@given(study=studies(), cut=st.floats(0, 1))
-def test_every_count_is_that_of_a_recount(study: MadeUpStudy, cut: float) -> None:
-    steps = list(study)
-    length = max(1, round(cut * len(steps)))
-    while length < len(steps) and (steps[length][0] == "order" or isinstance(steps[length][1], TrialStarted)):
-        length += 1  # what follows from an event stays with it
-    steps = steps[:length]
-    tally = tally_of(steps, study.ladder)
+@given(study=STUDIES, share=st.floats(0, 1))
+def test_every_count_is_that_of_a_recount(study: MadeUpStudy, share: float) -> None:
+    steps = cut(study, share)
+    tally = show(Tally(study.ladder, ACCURACY), steps)
     events: list[Any] = [what for kind, what in steps if kind == "event"]
     finished = [event for event in events if isinstance(event, JobFinished)]
     on_the_way: dict[TrialId, set[int]] = {}
@@ -147,10 +130,11 @@ def test_every_count_is_that_of_a_recount(study: MadeUpStudy, cut: float) -> Non
 
 
 @settings(max_examples=100, deadline=None)
-@given(study=studies())
+@given(study=STUDIES)
 def test_a_journal_read_back_gives_the_same_as_having_been_there(study: MadeUpStudy) -> None:
     steps = list(study)
-    there, read = tally_of(steps, study.ladder), tally_of(steps, study.ladder, with_orders=False)
+    there, read = show(Tally(study.ladder, ACCURACY), steps), Tally(study.ladder, ACCURACY)
+    tell(read, *(what for kind, what in steps if kind == "event"))  # type: ignore[misc]  # the kind says it
     assert what_happened(there) == what_happened(read)
     assert [rung.promoted for rung in there.rungs] == [rung.promoted for rung in read.rungs]
     assert there.utilisation == pytest.approx(read.utilisation)
@@ -159,7 +143,7 @@ def test_a_journal_read_back_gives_the_same_as_having_been_there(study: MadeUpSt
 
 
 @settings(max_examples=60, deadline=None)
-@given(study=studies(), size=st.integers(2, 300))
+@given(study=STUDIES, size=st.integers(2, 300))
 def test_a_batch_counts_what_event_after_event_counts(study: MadeUpStudy, size: int) -> None:
     told = batches(study, size)
     for make in (lambda: Tally(study.ladder, ACCURACY), lambda: Enough(ACCURACY, study.ladder.top)):
@@ -171,7 +155,7 @@ def test_a_batch_counts_what_event_after_event_counts(study: MadeUpStudy, size: 
 
 
 @settings(max_examples=40, deadline=None)
-@given(study=studies())
+@given(study=STUDIES)
 def test_the_best_is_found_without_the_other_lines(study: MadeUpStudy) -> None:
     with TemporaryDirectory() as folder:
         directory = write_journal(Path(folder), study)
@@ -198,19 +182,8 @@ def test_of_many_results_the_best_thousand_are_kept_and_after_a_withdrawal_other
 
 
 def finished(rung: int, accuracy: float | None, *, trial: int = 0, time: float = 1, **more: Any) -> JobFinished:
-    resource = LADDER.rungs[rung]
-    start = more.pop("start", LADDER.rungs[rung - 1] if rung else 0)
-    return JobFinished(
-        time,
-        worker=W,
-        trial=TrialId(trial),
-        rung=rung,
-        resource=resource,
-        start=start,
-        metrics={"accuracy": accuracy},
-        seconds=0.5,
-        **more,
-    )
+    common = {"start": LADDER.rungs[rung - 1] if rung else 0, "time": time, "seconds": 0.5, **more}
+    return result(trial, rung, LADDER.rungs[rung], {"accuracy": accuracy}, **common)
 
 
 def after(*events: Event, goal: Goal = ACCURACY) -> Tally:

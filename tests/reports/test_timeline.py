@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ashtune._src.analysis.timeline import ENDINGS, Timeline, Work
-from ashtune._src.analysis.timeline_times import decision_latency, rung_times, time_shares
+from ashtune._src.analysis.timeline_times import TimeShares, decision_latency, rung_times, time_shares
 from ashtune._src.core.events import (
     Event,
     JobFailed,
@@ -19,7 +19,6 @@ from ashtune._src.core.events import (
     ProgramCompiled,
     SessionStarted,
     TrialReleased,
-    TrialStarted,
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
@@ -27,25 +26,17 @@ from ashtune._src.core.events import (
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.orders import Followed, Release, Train
-from ashtune._src.figures import workers as module
+from ashtune._src.figures.workers import rungs_figure, timeline_figure, utilisation_figure
 from ashtune._src.reports.plot import plot
 from ashtune._src.reports.terminal.text import as_text
 from ashtune._src.reports.times import time_findings, time_shares_table
-from tests.helpers.made_up import MadeUpStudy, Notice
+from tests.helpers.made_up import MadeUpStudy, cut, result, show, studies
 
 LADDER = Ladder(1, 4, 2)
 W, V = WorkerId(0), WorkerId(1)
 A, B = TrialId(0), TrialId(1)
 BEGAN = SessionStarted(0.0, 1e9, "1.0", "laptop", 1)
 STAMP = 1e-6  # times are rounded to it
-
-
-def timeline_figure(timeline: Timeline, *, unit: str) -> Any:
-    return plot(module.timeline_figure(timeline, unit=unit))
-
-
-def utilisation_figure(timeline: Timeline) -> Any:
-    return plot(module.utilisation_figure(timeline))
 
 
 def timeline_of(steps: Iterable[Event | Followed], ladder: Ladder = LADDER) -> Timeline:
@@ -59,9 +50,7 @@ def timeline_of(steps: Iterable[Event | Followed], ladder: Ladder = LADDER) -> T
 
 
 def finished(time: float, worker: WorkerId, trial: TrialId, rung: int, seconds: float, **more: Any) -> JobFinished:
-    return JobFinished(
-        time, worker=worker, trial=trial, rung=rung, resource=2**rung, metrics={}, seconds=seconds, **more
-    )
+    return result(trial, rung, 2**rung, {}, time=time, worker=worker, seconds=seconds, **more)
 
 
 def train(worker: WorkerId, trial: TrialId, rung: int = 0, *, in_place: bool = False) -> Train:
@@ -82,32 +71,20 @@ def rows(work: Work) -> list[tuple[int, int, int, str, float, float, float, floa
     ]
 
 
-@st.composite
-def studies(draw: st.DrawFn, workers: st.SearchStrategy[int]) -> MadeUpStudy:
-    return MadeUpStudy(
-        Ladder(1, draw(st.sampled_from([1, 4, 9, 27])), draw(st.sampled_from([2, 3]))),
-        draw(st.integers(1, 40)),
-        draw(workers),
-        seed=draw(st.integers(0, 1000)),
-        trouble=draw(st.sampled_from([0.0, 0.1, 0.6])),
-        stop_after=draw(st.sampled_from([0, 3, 20])),
-        saves=draw(st.booleans()),
-    )
+def steps_of(study: MadeUpStudy, share: float, *, with_orders: bool = True) -> list[Event | Followed]:
+    return [what for kind, what in cut(study, share) if with_orders or kind == "event"]
 
 
-def cut(study: MadeUpStudy, share: float, *, with_orders: bool = True) -> list[Event | Followed]:
-    """Return a study's first steps. What follows from one event stays together."""
-    steps: list[Notice] = list(study)
-    length = max(1, round(share * len(steps)))
-    while length < len(steps) and (steps[length][0] == "order" or isinstance(steps[length][1], TrialStarted)):
-        length += 1
-    return [what for kind, what in steps[:length] if with_orders or kind == "event"]
+def parts_of(shares: TimeShares) -> list[float]:
+    """Return the seconds of all that a worker's stay is made of."""
+    names = ("training", "failed", "saving", "compiling", "driver", "barrier", "tail")
+    return [getattr(shares, name) for name in names]
 
 
 @settings(max_examples=150)
 @given(study=studies(st.integers(1, 5)), share=st.floats(0, 1), with_orders=st.booleans())
 def test_a_workers_stretches_fill_its_stay(study: MadeUpStudy, share: float, with_orders: bool) -> None:
-    timeline = timeline_of(cut(study, share, with_orders=with_orders), study.ladder)
+    timeline = timeline_of(steps_of(study, share, with_orders=with_orders), study.ladder)
     work = timeline.work()
     for seconds in (work.barrier, work.driver, work.seconds, work.tail, work.left - work.joined):
         assert (seconds >= -STAMP).all()
@@ -120,23 +97,14 @@ def test_a_workers_stretches_fill_its_stay(study: MadeUpStudy, share: float, wit
         np.testing.assert_allclose(ends_before[-1] + work.tail[lane], work.left[lane], atol=1e-9)
     shares = time_shares(timeline)
     assert shares.presence == pytest.approx((work.left - work.joined).sum(), abs=1e-8)
-    parts = (
-        shares.training,
-        shares.failed,
-        shares.saving,
-        shares.compiling,
-        shares.driver,
-        shares.barrier,
-        shares.tail,
-    )
     if shares.presence > 0:
-        assert sum(map(shares.share, parts)) == pytest.approx(1, abs=1e-9)
+        assert sum(map(shares.share, parts_of(shares))) == pytest.approx(1, abs=1e-9)
 
 
 @settings(max_examples=150)
 @given(study=studies(st.just(1)), share=st.floats(0, 1), with_orders=st.booleans())
 def test_one_workers_parts_are_the_wall_time(study: MadeUpStudy, share: float, with_orders: bool) -> None:
-    timeline = timeline_of(cut(study, share, with_orders=with_orders), study.ladder)
+    timeline = timeline_of(steps_of(study, share, with_orders=with_orders), study.ladder)
     shares = time_shares(timeline)
     rungs = sum(rung.trained + rung.saving + rung.driver for rung in rung_times(timeline))
     assert rungs + shares.barrier + shares.tail + shares.absence == pytest.approx(shares.wall, abs=1e-8)
@@ -147,15 +115,12 @@ def test_one_workers_parts_are_the_wall_time(study: MadeUpStudy, share: float, w
 @settings(max_examples=150)
 @given(study=studies(st.integers(1, 5)), share=st.floats(0, 1))
 def test_with_orders_every_second_is_that_of_a_recount(study: MadeUpStudy, share: float) -> None:
-    steps = cut(study, share)
+    steps = steps_of(study, share)
     shares = time_shares(timeline_of(steps, study.ladder))
     recount = Recount(steps)
     jobs = max(1, len(steps))
-    assert shares.training == pytest.approx(recount.training, abs=STAMP * jobs)
-    assert shares.failed == pytest.approx(recount.failed, abs=STAMP * jobs)
-    assert shares.saving == pytest.approx(recount.saving, abs=STAMP * jobs)
-    assert shares.barrier == pytest.approx(recount.barrier, abs=STAMP * jobs)
-    assert shares.tail == pytest.approx(recount.tail, abs=STAMP * jobs)
+    for name in ("training", "failed", "saving", "barrier", "tail"):
+        assert getattr(shares, name) == pytest.approx(getattr(recount, name), abs=STAMP * jobs), name
     assert shares.driver == pytest.approx(recount.paused_unseen, abs=STAMP * jobs)
 
 
@@ -240,17 +205,10 @@ def test_every_second_is_counted_once(workers: int, trials: int, seed: int, trou
     steps = [what for _, what in study]
     assume(sum(isinstance(step, WorkerJoined) for step in steps) >= workers)
     shares = time_shares(timeline_of(steps))
-    parts = (
-        shares.training,
-        shares.failed,
-        shares.saving,
-        shares.compiling,
-        shares.driver,
-        shares.barrier,
-        shares.tail,
-    )
     late = workers - shares.places  # places that nobody ever took are unknown
-    assert math.fsum(parts) + shares.absence + late * shares.wall == pytest.approx(workers * shares.wall, abs=1e-6)
+    assert math.fsum(parts_of(shares)) + shares.absence + late * shares.wall == pytest.approx(
+        workers * shares.wall, abs=1e-6
+    )
     lost = {step.worker for step in steps if isinstance(step, WorkerLost)}
     failed = [step for step in steps if isinstance(step, JobFailed | TrialWithdrawn)]
     if not lost:
@@ -270,9 +228,8 @@ def test_without_orders_work_is_the_same_and_all_waiting_is_for_the_driver(study
     assert other.barrier == 0
     assert decision_latency(blind) is None
     if not any(isinstance(step, WorkerLost | JobPaused) for step in steps):
-        assert other.training == pytest.approx(one.training, abs=STAMP * len(steps))
-        assert other.failed == pytest.approx(one.failed, abs=STAMP * len(steps))
-        assert other.saving == pytest.approx(one.saving, abs=STAMP * len(steps))
+        for name in ("training", "failed", "saving"):
+            assert getattr(other, name) == pytest.approx(getattr(one, name), abs=STAMP * len(steps)), name
         assert other.driver >= one.driver - STAMP * len(steps)
     assert other.presence == pytest.approx(one.presence, abs=1e-8)
 
@@ -304,14 +261,14 @@ def test_compiling_is_a_stretch_of_its_own_and_no_wait_for_the_driver() -> None:
     assert sum(rung.training for rung in rung_times(timeline)) == 1.0
     (line,) = [line for line in as_text(time_shares_table(timeline)).splitlines() if line.startswith("compiling")]
     assert line.split()[-2:] == ["62", "%"]
-    assert [trace.name for trace in timeline_figure(timeline, unit="epoch").data] == [
+    assert [trace.name for trace in plot(timeline_figure(timeline, unit="epoch")).data] == [
         "to epoch 1",
         "compiling programs",
     ]
-    assert "compiling programs" in [trace.name for trace in utilisation_figure(timeline).data]
+    assert "compiling programs" in [trace.name for trace in plot(utilisation_figure(timeline)).data]
     plain = timeline_of([BEGAN, WorkerJoined(1.0, W), train(W, A), finished(2.0, W, A, 0, 0.5)])
     assert "compiling" not in as_text(time_shares_table(plain))
-    assert "compiling programs" not in [trace.name for trace in utilisation_figure(plain).data]
+    assert "compiling programs" not in [trace.name for trace in plot(utilisation_figure(plain)).data]
 
 
 def test_what_a_lost_worker_and_a_killed_session_had_in_hand_is_work_of_theirs() -> None:
@@ -375,7 +332,7 @@ def test_the_figure_has_a_bar_for_each_stretch_of_work() -> None:
     study = MadeUpStudy(LADDER, 60, 3, seed=3, trouble=0.2, stop_after=30)
     timeline = timeline_of(what for _, what in study)
     work = timeline.work()
-    figure = timeline_figure(timeline, unit="epoch")
+    figure = plot(timeline_figure(timeline, unit="epoch"))
     assert [trace.name for trace in figure.data] == [
         *(f"to epoch {resource}{end}" for resource in (1, 2, 4) for end in ("", ", failed")),
         "saving",
@@ -395,3 +352,17 @@ def test_the_figure_has_a_bar_for_each_stretch_of_work() -> None:
     texts = [text for trace in figure.data for text in trace.hovertext]
     assert any(text.endswith("<br>failed") for text in texts)
     assert all(text.startswith("worker ") and "<br>trial " in text for text in texts)
+
+
+def test_the_bars_of_the_rungs_are_all_seconds_that_belong_to_one() -> None:
+    study = MadeUpStudy(Ladder(1, 27, 3), 81, 4)
+    timeline = show(Timeline(study.ladder), study)
+    figure, shares = plot(rungs_figure(timeline, unit="epoch")), time_shares(timeline)
+    names = ["training", "training that failed", "saving", "waiting for the driver"]
+    assert [bar.name for bar in figure.data] == names
+    seconds = [shares.training, shares.failed, shares.saving, shares.driver]
+    assert [sum(bar.x) for bar in figure.data] == pytest.approx(seconds)
+    assert list(figure.layout.yaxis.ticktext) == ["1", "3", "9", "27"]
+    assert min(figure.data[0].x) > 0
+    whole = [sum(bar.x[at] for bar in figure.data) for at in range(4)]
+    assert [base + x for base, x in zip(figure.data[-1].base, figure.data[-1].x, strict=True)] == pytest.approx(whole)

@@ -8,7 +8,7 @@ from ashtune._src.analysis.trials import Trials, curves_dataframe
 from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from tests.helpers.made_up import MadeUpStudy, tell
+from tests.helpers.made_up import MadeUpStudy, result, tell
 
 LADDER = Ladder(1, 4, 2)
 W = WorkerId(0)
@@ -19,10 +19,7 @@ def started(trial: int, **configuration: object) -> TrialStarted:
 
 
 def finished(trial: int, rung: int, **metrics: float | None) -> JobFinished:
-    resource = LADDER.rungs[rung]
-    return JobFinished(
-        1.0, worker=W, trial=TrialId(trial), rung=rung, resource=resource, metrics=metrics or {"a": 0.5}, seconds=0.5
-    )
+    return result(trial, rung, LADDER.rungs[rung], metrics or {"a": 0.5}, seconds=0.5)
 
 
 def of_every_fate() -> list[Event]:
@@ -105,17 +102,7 @@ def test_a_curve_has_a_row_for_each_report_and_the_last_one_counts() -> None:
     first = JobPaused(
         1.0, worker=W, trial=TrialId(0), rung=2, resource=2, seconds=1, curve=[(1, {"a": 0.1}), (2, {"a": 0.2})]
     )
-    again = JobFinished(
-        2.0,
-        worker=W,
-        trial=TrialId(0),
-        rung=2,
-        resource=4,
-        start=1,
-        seconds=1,
-        metrics={"a": 0.4},
-        curve=[(2, {"a": 0.25}), (3, {"a": None})],
-    )
+    again = result(0, 2, 4, {"a": 0.4}, start=1, curve=[(2, {"a": 0.25}), (3, {"a": None})])
     frame = curves_dataframe([first, again])
     assert frame["resource"].tolist() == [1, 2, 3, 4]
     assert frame["a"].fillna(-1).tolist() == [0.1, 0.25, -1, 0.4]

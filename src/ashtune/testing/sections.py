@@ -87,7 +87,7 @@ def studies() -> list[MadeUpStudy]:
         MadeUpStudy(name="one-rung", events=_events(History(3, ladder=ONE_RUNG)), ladder=ONE_RUNG),
         MadeUpStudy(
             name=HOSTILE,
-            events=[_hostile(event) for event in whole],
+            events=[hostile(event) for event in whole],
             goal=Goal(HOSTILE, GOAL.mode),
             outcome=Outcome(is_complete=False, stopped=HOSTILE, notes=HOSTILE),
         ),
@@ -251,7 +251,7 @@ class _Failures(History):
         return JobFailed(self._now, worker=job.worker, trial=job.trial, rung=job.rung, seconds=seconds, reason="no")
 
 
-def _hostile(event: Event) -> Event:  # noqa: PLR0911 - one for each kind of event
+def hostile(event: Event) -> Event:  # noqa: PLR0911 - one for each kind of event
     """Return an event in which all texts are replaced by a text that looks like markup."""
     replace = msgspec.structs.replace
 
