@@ -15,7 +15,8 @@ import pytest
 
 import ashtune
 from ashtune._src.core.events import JobFinished, WorkerLost
-from ashtune._src.study.journal import NAME, read_events
+from tests.helpers import studies
+from tests.helpers.studies import events
 
 TRIALS = 16
 BAD = (3, 8)
@@ -68,33 +69,10 @@ def tuned(directory: Path, bad: Any, **options: Any) -> ashtune.Study:
     def train(trial: Any) -> None:
         if trial.number in BAD:
             bad(trial)
-            return
-        trained = trial.restore() or 0
-        for epoch in trial.epochs():
-            trained += 1
-            assert trained == epoch
-            trial.report(score=trial["x"])
-        trial.save(trained)
+        else:
+            studies.train(trial)
 
-    return ashtune.tune(
-        train,
-        {"x": (0.0, 1.0)},
-        metric="score",
-        mode="max",
-        trials=TRIALS,
-        max_resource=8,
-        min_resource=1,
-        reduction_factor=2,
-        search="random",
-        workers=2,
-        directory=directory / "study",
-        quiet=True,
-        **options,
-    )
-
-
-def events(study: ashtune.Study) -> list[Any]:
-    return list(read_events(study.directory / NAME))
+    return studies.tuned(directory, train, **options)
 
 
 @pytest.mark.parametrize("bad", FATES, ids=lambda fate: fate.__name__.strip("_"))
@@ -128,12 +106,9 @@ def test_training_output_goes_to_the_logs_only(tmp_path: Path, capfd: pytest.Cap
         subprocess.run(["echo", "a word of a child"], check=True)
         return 1.0
 
-    ashtune.tune(
-        train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=2, max_resource=1, directory=tmp_path / "s",
-        workers=1, quiet=True,
-    )  # fmt: skip
+    study = studies.tuned(tmp_path, train, trials=2, max_resource=1, workers=1)
     assert capfd.readouterr() == ("", "")
-    log = (tmp_path / "s" / "logs" / "worker-0.log").read_text()
+    log = (study.directory / "logs" / "worker-0.log").read_text()
     assert log.count("a word on stdout") == log.count("a word on stderr") == log.count("a word of a child") == 2
 
 
@@ -159,10 +134,9 @@ def test_a_hang_while_saving_is_ended_and_blames_no_other_trial(tmp_path: Path) 
             time.sleep(600)
         trial.save(1)
 
-    study = ashtune.tune(
-        train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=TRIALS, max_resource=8, workers=2,
-        search="random", directory=tmp_path / "s", quiet=True, engine=ashtune.Local(trial_timeout=TIMEOUT),
-    )  # fmt: skip
+    study = studies.tuned(
+        tmp_path, train, min_resource=None, reduction_factor=None, engine=ashtune.Local(trial_timeout=TIMEOUT)
+    )
     assert set(study.dataframe().status) <= {"paused", "trained to the top"}
     assert study.is_complete
 
@@ -187,9 +161,6 @@ def test_training_that_changes_its_folder_scatters_nothing(tmp_path: Path, monke
             trial.report(score=trial["x"] * epoch)
         trial.save(1)
 
-    ashtune.tune(
-        wanders, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=4, max_resource=4, workers=1,
-        directory="s", quiet=True,
-    )  # fmt: skip
+    studies.tuned(Path(), wanders, trials=4, max_resource=4, workers=1)
     assert list(elsewhere.iterdir()) == []
-    assert list((tmp_path / "s" / "checkpoints").iterdir())
+    assert list((tmp_path / "study" / "checkpoints").iterdir())

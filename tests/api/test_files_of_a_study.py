@@ -10,34 +10,24 @@ import pytest
 import ashtune
 from ashtune._src.core.errors import StudyError
 from ashtune._src.study.lock import StudyLock
+from tests.helpers.studies import train, tuned
 
 
 def trains(trial: Any) -> None:
     print("a line for the log")
-    trained = trial.restore() or 0
-    assert trained == trial.start
-    for epoch in trial.epochs():
-        trial.report(score=trial["x"] * epoch)
-    trial.save(trial.target)
-
-
-def tuned(directory: Path, **options: Any) -> ashtune.Study:
-    return ashtune.tune(
-        trains, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=4, max_resource=2, workers=1,
-        directory=directory, quiet=True, **options,
-    )  # fmt: skip
+    train(trial)
 
 
 def test_files_and_folders_of_a_study_are_their_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        tuned(tmp_path / "s", engine=ashtune.Local(profile=True))
+        tuned(tmp_path, trains, trials=4, max_resource=2, workers=1, engine=ashtune.Local(profile=True))
     finally:
         os.umask(before)
     modes = {entry.relative_to(tmp_path): entry.lstat().st_mode for entry in tmp_path.rglob("*")}
-    assert {Path("s/journal.jsonl"), Path("s/objective.pickle"), Path("s/driver.lock"), Path("s/logs/worker-0.log"),
-            Path("s/profile/worker-0.json")} <= set(modes)  # fmt: skip
-    assert any(path.parent == Path("s/checkpoints") for path in modes)
+    files = ("journal.jsonl", "objective.pickle", "driver.lock", "logs/worker-0.log", "profile/worker-0.json")
+    assert {Path("study", file) for file in files} <= set(modes)
+    assert any(path.parent == Path("study/checkpoints") for path in modes)
     assert {str(path): oct(stat.S_IMODE(mode)) for path, mode in modes.items() if mode & 0o077} == {}
 
 

@@ -12,29 +12,16 @@ from ashtune._src.cli.main import main
 from ashtune._src.core.events import JobFinished, JobPaused, TrialReleased
 from ashtune._src.schedulers.protocol import Rule, Scheduler
 from ashtune._src.study.journal import NAME, read_events
-from tests.helpers.studies import train
+from tests.helpers import studies
+from tests.helpers.studies import finished
 
 SCHEDULERS = [ashtune.Hyperband(), ashtune.AsyncHyperband()]
 ROUND = 9 + 5 + 3
 
 
 def tuned(directory: Path, scheduler: Scheduler, **options: Any) -> ashtune.Study:
-    settings = {
-        "trials": ROUND,
-        "max_resource": 9,
-        "reduction_factor": 3,
-        "search": "random",
-        "workers": 2,
-        "quiet": True,
-        "engine": "threads",
-    } | options
-    return ashtune.tune(
-        train, {"x": (0.0, 1.0)}, metric="score", mode="max", scheduler=scheduler, directory=directory, **settings
-    )
-
-
-def finished(study: ashtune.Study) -> list[JobFinished]:
-    return [event for event in read_events(study.directory / NAME) if isinstance(event, JobFinished)]
+    ladder = {"trials": ROUND, "max_resource": 9, "min_resource": None, "reduction_factor": 3}
+    return studies.tuned(directory, scheduler=scheduler, engine="threads", **ladder, **options)
 
 
 def check(study: ashtune.Study, *, has_grown: bool = False) -> None:
@@ -63,7 +50,7 @@ def check(study: ashtune.Study, *, has_grown: bool = False) -> None:
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_it_is_stopped_and_goes_on_and_gets_more_trials_and_more_rungs(scheduler: Scheduler, tmp_path: Path) -> None:
-    study = tuned(tmp_path / "s", scheduler, stop=ashtune.Stop(total_resource=30))
+    study = tuned(tmp_path, scheduler, stop=ashtune.Stop(total_resource=30))
     assert not study.report_data()["is_complete"]
     study = study.resume(stop=ashtune.Stop(total_resource=10_000), workers=2, quiet=True, engine="threads")
     check(study)

@@ -11,7 +11,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -54,6 +54,12 @@ def score(trial: Any) -> float:
     return float(trial["x"] * trial.target)
 
 
+def asked(study: OpenStudy) -> ashtune.Trial:
+    trial = study.ask()
+    assert trial is not None
+    return trial
+
+
 def to_the_end(study: OpenStudy) -> None:
     """Ask and tell, without looking at the answers."""
     while trial := study.ask():
@@ -83,11 +89,6 @@ def plain(directory: Path) -> list[Any]:
 
 def at_once(trial: Any) -> dict[str, float]:
     return {"score": score(trial)}
-
-
-def told_at_once(study: OpenStudy) -> None:
-    while trial := study.ask():
-        study.tell(trial, score=score(trial))
 
 
 def epoch_by_epoch(study: OpenStudy) -> None:
@@ -120,7 +121,7 @@ def told_rung_by_rung(study: OpenStudy) -> None:
             answer = study.tell(trial, score=score(trial), go_on=True)
 
 
-PAIRS = [(at_once, told_at_once), (train, epoch_by_epoch), (rung_by_rung, told_rung_by_rung)]
+PAIRS = [(at_once, to_the_end), (train, epoch_by_epoch), (rung_by_rung, told_rung_by_rung)]
 
 
 @pytest.mark.parametrize(("function", "loop"), PAIRS)
@@ -195,41 +196,14 @@ def test_threads_share_a_study_and_no_two_have_the_same_trial(scheduler: str, tm
                 out.remove(trial.number)
             study.tell(trial, score=score(trial))
 
-    with opened(tmp_path / "own", scheduler=scheduler, trials=32) as study, ThreadPool(4) as pool:
-        pool.run(work, study)
+    with opened(tmp_path / "own", scheduler=scheduler, trials=32) as study, ThreadPoolExecutor(4) as pool:
+        for _ in pool.map(work, [study] * 4):
+            pass
     read = study.read()
     assert read.is_complete
     assert len(set(results(read))) == len(results(read))
     assert {trial for trial, _ in results(read)} == set(range(32))
     assert len(of_kind(tmp_path / "own", WorkerJoined)) <= 4
-
-
-class ThreadPool:
-    """Threads that raise in the test what they raised."""
-
-    def __init__(self, threads: int) -> None:
-        self._threads = threads
-        self._raised: list[BaseException] = []
-
-    def run(self, work: Callable[..., None], *arguments: Any) -> None:
-        def guarded() -> None:
-            try:
-                work(*arguments)
-            except BaseException as error:  # noqa: BLE001 - raised again in the test's own thread
-                self._raised.append(error)
-
-        threads = [threading.Thread(target=guarded) for _ in range(self._threads)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-
-    def __enter__(self) -> "ThreadPool":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._raised:
-            raise self._raised[0]
 
 
 def test_a_pool_of_processes_trains_what_this_process_asks_for(tmp_path: Path) -> None:
@@ -249,15 +223,12 @@ def test_a_pool_of_processes_trains_what_this_process_asks_for(tmp_path: Path) -
 
 def test_without_waiting_nothing_is_none_and_no_worker_joins_for_each_question(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=2, scheduler="sh", max_resource=2) as study:
-        one, other = study.ask(), study.ask()
-        assert one is not None
-        assert other is not None
+        one, other = asked(study), asked(study)
         assert [study.ask(wait=False) for _ in range(5)] == [None] * 5
         study.tell(one, score=1.0)
         assert study.ask(wait=False) is None
         study.tell(other, score=0.0)
-        best = study.ask()
-        assert best is not None
+        best = asked(study)
         assert (best.number, best.target) == (one.number, 2)
         study.tell(best, score=1.0)
         assert study.ask() is None
@@ -291,9 +262,7 @@ def once_it_waits(study: OpenStudy, act: Callable[[], object]) -> threading.Thre
 
 def test_what_is_not_told_when_the_study_is_closed_is_asked_for_again(tmp_path: Path) -> None:
     with opened(tmp_path / "own") as study:
-        first, second = study.ask(), study.ask()
-        assert first is not None
-        assert second is not None
+        first, second = asked(study), asked(study)
         study.tell(first, score=0.5)
     assert [event.reason for event in of_kind(tmp_path / "own", StopRequested)] == ["closed by its own loop"]
     assert study.read().stopped == "closed by its own loop"
@@ -319,8 +288,7 @@ def test_a_time_limit_pauses_the_trials_under_way(tmp_path: Path, monkeypatch: p
     now = [100.0]
     monkeypatch.setattr(own_loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with opened(tmp_path / "own", time_limit=2.0, max_resource=8, min_resource=8) as study:
-        trial = study.ask()
-        assert trial is not None
+        trial = asked(study)
         assert study.tell(trial, resource=1, score=1.0) is NextStep.GO_ON
         assert study.tell(trial, resource=3, score=3.0) is NextStep.GO_ON
         now[0] += 2.25
@@ -331,15 +299,13 @@ def test_a_time_limit_pauses_the_trials_under_way(tmp_path: Path, monkeypatch: p
     (paused,) = of_kind(tmp_path / "own", JobPaused)
     assert (paused.resource, [at for at, _ in paused.curve]) == (4, [1, 3, 4])
     with opened(tmp_path / "own", time_limit=60, max_resource=8, min_resource=8) as study:
-        again = study.ask()
-        assert again is not None
+        again = asked(study)
         assert (again.number, again.start, again.restore()) == (trial.number, 4, 4)
 
 
 def test_reports_between_rungs_are_the_curve(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=1, max_resource=9, min_resource=9) as study:
-        trial = study.ask()
-        assert trial is not None
+        trial = asked(study)
         for resource in (2, 5):
             assert study.tell(trial, resource=resource, score=resource) is NextStep.GO_ON
         for wrong in (4, 10):
@@ -353,17 +319,14 @@ def test_reports_between_rungs_are_the_curve(tmp_path: Path) -> None:
 
 def test_files_that_were_written_for_one_rung_are_not_kept_for_the_next(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=3) as study:
-        other = study.ask()
-        assert other is not None
+        other = asked(study)
         study.tell(other, score=0.0)
-        trial = study.ask()
-        assert trial is not None
+        trial = asked(study)
         (trial.checkpoint_dir / "model").write_text("of rung 1")
         assert study.tell(trial, score=2.0, go_on=True) is NextStep.GO_ON
         assert study.tell(trial, score=2.0, go_on=True) is NextStep.PAUSE
         assert list((tmp_path / "own" / "checkpoints").iterdir()) == []
-        trial = study.ask()
-        assert trial is not None
+        trial = asked(study)
         (trial.checkpoint_dir / "model").write_text("of rung 1")
         assert study.tell(trial, score=3.0, go_on=True) is NextStep.GO_ON
         (trial.checkpoint_dir / "model").write_text("of a later rung")
@@ -379,8 +342,7 @@ def test_failures_rank_last_and_are_not_asked_for_again(tmp_path: Path) -> None:
         study.fail(trials[2], ValueError("no data"))
         study.fail(trials[3], ashtune.InvalidConfiguration("too large"))
         study.give_back(trials[4])
-        again = study.ask()
-        assert again is not None
+        again = asked(study)
         assert again is not trials[4]
         assert again.number == trials[4].number
         study.tell(again, score=1.0)
@@ -406,8 +368,7 @@ def test_failures_rank_last_and_are_not_asked_for_again(tmp_path: Path) -> None:
 )
 def test_a_bad_reason_is_refused_and_the_trial_can_be_told(tmp_path: Path, why: Any, words: str) -> None:
     with opened(tmp_path / "own", trials=2) as study:
-        trial = study.ask()
-        assert trial is not None
+        trial = asked(study)
         trial.save("shelf 7")
         with pytest.raises(SettingsError, match=words):
             study.fail(trial, why)
@@ -419,8 +380,7 @@ def test_a_bad_reason_is_refused_and_the_trial_can_be_told(tmp_path: Path, why: 
 
 def test_what_breaks_in_a_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=3, max_resource=3, min_resource=3) as study:
-        broken = study.ask()
-        assert broken is not None
+        broken = asked(study)
         for _ in broken.epochs():
             broken.report(score=1.0)
             break
@@ -428,8 +388,7 @@ def test_what_breaks_in_a_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
             study.tell(broken)
         broken.stop()
         assert study.tell(broken) is NextStep.STOP
-        diverged = study.ask()
-        assert diverged is not None
+        diverged = asked(study)
         for _ in diverged.epochs():
             diverged.report(score=math.inf)
         assert study.tell(diverged) is NextStep.STOP
@@ -488,8 +447,7 @@ def test_options_of_engines_are_refused(option: dict[str, Any], words: str, tmp_
 
 def test_the_time_that_a_training_took_is_its_askers_own(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=1, max_resource=4, min_resource=4) as study:
-        trial = study.ask()
-        assert trial is not None
+        trial = asked(study)
         study.tell(trial, score=1.0, busy_seconds=1e-6)
     assert [event.seconds for event in finished(study.read())] == [1e-6]
 
@@ -528,12 +486,9 @@ def test_a_disk_that_refuses_is_the_tellers_error_and_the_study_goes_on_when_it_
 
 
 def test_ctrl_c_in_the_middle_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
-    def interrupt() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-
     with opened(tmp_path / "own", trials=1, max_resource=1) as study:
         trial = study.ask()
-        interrupter = once_it_waits(study, interrupt)
+        interrupter = once_it_waits(study, lambda: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(KeyboardInterrupt):
             study.ask()
         interrupter.join()

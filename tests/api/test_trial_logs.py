@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +76,6 @@ def test_the_command_prints_a_trial(talking: ashtune.Study, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("kind", ["log", "folder"])
 def test_a_link_in_place_of_a_log_is_not_followed(talking: ashtune.Study, tmp_path: Path, kind: str) -> None:
-    import shutil
-
     copy, elsewhere = tmp_path / "copy", tmp_path / "elsewhere"
     shutil.copytree(talking.directory, copy)
     (copy / "logs").rename(elsewhere)

@@ -193,15 +193,6 @@ def test_a_signal_pauses_the_study_and_the_script_ends_by_it(number: int, status
     assert len(after) == len(set(after))
 
 
-def refuse(error: type[Exception], text: str, directory: Path, **options: Any) -> None:
-    """A refusal is one line that names what was refused, and creates nothing."""
-    with pytest.raises(error) as caught:
-        tuned(directory, **options)
-    assert text in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert not (directory / "study").exists()
-
-
 def test_a_function_that_cannot_be_pickled_is_refused_with_what_to_do(tmp_path: Path) -> None:
     lock = threading.Lock()
 
@@ -209,7 +200,10 @@ def test_a_function_that_cannot_be_pickled_is_refused_with_what_to_do(tmp_path: 
         with lock:
             return 1.0
 
-    refuse(ObjectiveError, "holds_a_lock cannot be sent to workers", tmp_path, objective=holds_a_lock)
+    with pytest.raises(ObjectiveError, match="holds_a_lock cannot be sent to workers") as refused:
+        tuned(tmp_path, holds_a_lock)
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "study").exists()
 
 
 def test_a_directory_of_another_study_is_refused_and_left_as_it_is(study_copy: Path, tmp_path: Path) -> None:

@@ -16,15 +16,15 @@ import ashtune
 from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.api.warm_start import known_results
 from ashtune._src.core.errors import ExtraMissing, SettingsError
-from ashtune._src.core.events import TrialStarted
 from ashtune._src.core.jobs import Constraint, Goal, KnownResult, Objective
 from ashtune._src.search.gp import GP
 from ashtune._src.search.mutation import Mutation
 from ashtune._src.space.space import Space
 from ashtune._src.study.factory import build_configurations
-from ashtune._src.study.journal import NAME, read_events, read_settings
+from ashtune._src.study.journal import NAME, read_settings
 from tests.helpers.commands import RUN
 from tests.helpers.commands import ashtune as command
+from tests.helpers.studies import started
 
 LOSS = Goal("loss", "min")
 SPACE = {"x": (0.0, 1.0), "rate": (1e-4, 1.0, "log"), "layers": (1, 8), "kind": ["a", "b"], "fixed": 3}
@@ -198,10 +198,6 @@ def tuned(directory: Path, function: Any = train, **given: Any) -> ashtune.Study
     return ashtune.tune(
         function, SPACE, metric="loss", mode="min", directory=directory, **{"max_resource": 1, **options, **given}
     )
-
-
-def started(directory: Path) -> list[TrialStarted]:
-    return [event for event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
 
 
 def test_the_search_knows_them_from_its_first_trial_on_and_they_are_no_trials(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ import pytest
 import ashtune
 from ashtune._src.core.errors import StudyError
 from ashtune._src.core.events import JobFailed, JobFinished, SessionStarted, TrialReleased, WorkerLost
-from ashtune._src.study.journal import NAME, read_events
+from tests.helpers import studies
+from tests.helpers.studies import events
 
 
 class OverTime(Exception):  # noqa: N818 - as users name theirs
@@ -25,18 +26,12 @@ class OverTime(Exception):  # noqa: N818 - as users name theirs
 
 
 def tuned(directory: Path, train: Callable[..., Any], *, trials: int = 24, **options: Any) -> ashtune.Study:
-    study = ashtune.tune(
-        train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=trials, max_resource=8, workers=2,
-        search="random", directory=directory / "study", quiet=True, **options,
-    )  # fmt: skip
+    defaults = {"min_resource": None, "reduction_factor": None}
+    study = studies.tuned(directory, train, trials=trials, **defaults, **options)
     assert study.is_complete, "the journal is read back and every event follows from those before it"
     jobs = Counter((event.trial, event.rung) for event in events(study) if isinstance(event, JobFinished))
     assert set(jobs.values()) <= {1}, "no result is told twice"
     return study
-
-
-def events(study: ashtune.Study) -> list[Any]:
-    return list(read_events(study.directory / NAME))
 
 
 def by_alarm(seconds: float) -> None:

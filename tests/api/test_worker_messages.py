@@ -30,10 +30,6 @@ def connection() -> int:
     return file
 
 
-def say(data: bytes) -> None:
-    os.write(connection(), data)
-
-
 def message(event: Any) -> bytes:
     body = msgspec.msgpack.encode(event)
     return struct.pack("<I", len(body)) + body
@@ -86,7 +82,7 @@ def train(trial: Any) -> None:
         if trial.number < len(SPEECHES) and not mark.exists():
             mark.touch()
             speech, _complaint = list(SPEECHES.values())[trial.number]
-            say(speech(trial))
+            os.write(connection(), speech(trial))
         trial.report(loss=abs(trial["x"] - 0.5))
 
 

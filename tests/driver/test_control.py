@@ -3,9 +3,9 @@
 import json
 import os
 import textwrap
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -393,24 +393,15 @@ def test_a_link_or_a_folder_of_others_in_its_place_is_refused_and_left_alone(stu
 
 
 def test_a_command_that_lies_there_when_the_session_ends_is_refused(tmp_path: Path) -> None:
-    refusals: list[str] = []
-
-    def ask() -> None:
-        try:
-            send(tmp_path, StopStudy(), seconds=SECONDS)
-        except StudyError as error:
-            refusals.append(str(error))
-
-    with CommandFolder(tmp_path):
-        sender = threading.Thread(target=ask)
-        sender.start()
+    with ThreadPoolExecutor() as pool, CommandFolder(tmp_path):
+        sent = pool.submit(send, tmp_path, StopStudy(), seconds=SECONDS)
         end = time.monotonic() + SECONDS
         while not list((tmp_path / NAME).glob("*.command")):
             assert time.monotonic() < end, "nothing was sent"
             time.sleep(LOOK_SECONDS)
-    sender.join()
-    (why,) = refusals
-    assert why.startswith("the session ended before this was looked at; resume the study with --control")
+    why = sent.exception()
+    assert isinstance(why, StudyError)
+    assert str(why).startswith("the session ended before this was looked at; resume the study with --control")
 
 
 def test_a_command_under_way_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -428,18 +419,12 @@ def test_a_command_under_way_is_waited_for(tmp_path: Path, monkeypatch: pytest.M
         send(tmp_path, StopStudy())
 
 
-def lies(folder: Path, number: int) -> str:
-    """Put a command into a folder; return its name."""
-    name = f"{number:020d}-{0:016x}"
-    (folder / f"{name}.command").write_bytes(msgspec.json.encode(StopStudy()))
-    return name
-
-
 def test_a_command_that_lies_there_when_the_session_begins_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / NAME
     folder.mkdir(0o700)
     (folder / "x.unfinished").touch()
-    early = lies(folder, 1)
+    early = f"{1:020d}-{0:016x}"
+    (folder / f"{early}.command").write_bytes(msgspec.json.encode(StopStudy()))
     with CommandFolder(tmp_path) as inbox:
         assert list(inbox.take()) == []
         assert [path.name for path in folder.iterdir()] == [f"{early}.answer"]
@@ -495,17 +480,6 @@ def test_a_link_in_the_place_of_a_command_is_not_followed(shared: Controlled) ->
 
 
 def test_commands_of_several_senders_are_all_taken_in_some_order(shared: Controlled) -> None:
-    refusals: list[str] = []
-
-    def ask() -> None:
-        try:
-            shared.send(AddTrials(0))
-        except StudyError as error:
-            refusals.append(str(error))
-
-    threads = [threading.Thread(target=ask) for _ in range(12)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert refusals == ["trials=0 is not a whole number of at least 1"] * 12
+    with ThreadPoolExecutor(12) as pool:
+        sent = [pool.submit(shared.send, AddTrials(0)) for _ in range(12)]
+    assert [str(each.exception()) for each in sent] == ["trials=0 is not a whole number of at least 1"] * 12

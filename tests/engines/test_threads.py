@@ -6,9 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
-import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +19,8 @@ from ashtune._src.core.events import Event, JobFailed, JobFinished, WorkerJoined
 from ashtune._src.engines.protocol import Brief
 from ashtune._src.engines.threads import ThreadEngine, ThreadWorkers
 from ashtune._src.study.journal import NAME, read_events
-from ashtune._src.training.messages import Assignment, Mailbox, Setup
-from ashtune._src.training.runner import TrialRunner
-from ashtune.testing.workers import EngineHarness, open_harness
+from ashtune._src.training.messages import Mailbox, Setup
+from ashtune.testing.workers import open_harness
 
 SPACE = {"x": (0.0, 1.0)}
 SECONDS = 60.0
@@ -190,67 +187,21 @@ def test_a_lost_function_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert sys.stdout is before
 
 
-class Breaking:
-    """A training function whose own runner breaks: as it is made, before any other is, or at a job.
+class WithoutRunner:
+    """A training function whose own runner cannot be made."""
 
-    Args:
-        workers: Those whose runner cannot be made.
-        trials: Those whose job ends the runner.
-    """
+    __call__ = staticmethod(counts)
 
-    def __init__(self, *, workers: Collection[int] = (), trials: Collection[int] = ()) -> None:
-        self.workers = workers
-        self.trials = trials
-
-    def __call__(self, trial: Any) -> None:
-        counts(trial)
-
-    def make_runner(self, setup: Setup, mailbox: Mailbox, **more: Any) -> "BreakingRunner":
-        if setup.worker in self.workers:
-            raise RuntimeError("no device\nat all")
-        while {f"ashtune-worker-{worker}" for worker in self.workers} & set(threads()):
-            time.sleep(0.01)
-        return BreakingRunner(TrialRunner(self, setup, mailbox, file=more["file"]), self.trials)
+    def make_runner(self, setup: Setup, mailbox: Mailbox, **more: Any) -> None:
+        raise RuntimeError("no device\nat all")
 
 
-class BreakingRunner:
-    def __init__(self, runner: TrialRunner, trials: Collection[int]) -> None:
-        self.runner = runner
-        self.trials = trials
-
-    def run(self, assignment: Assignment) -> None:
-        if assignment.trial in self.trials:
-            raise MemoryError("the device is full")
-        self.runner.run(assignment)
-
-
-def wait_for_the_end(harness: EngineHarness) -> None:
-    """Wait until the workers say why the study cannot go on, but not for ever."""
-    until = harness.workers.now() + SECONDS
-    while harness.workers.now() < until:
-        harness.workers.wait(harness.workers.now() + 0.1)
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Callable[..., EngineHarness]]:
-    made: list[EngineHarness] = []
-
-    def make(objective: Any, workers: int) -> EngineHarness:
-        made.append(open_harness(ThreadEngine(), tmp_path, objective, workers))
-        return made[-1]
-
-    yield make
-    for harness in made:
-        harness.workers.close()
-
-
-def test_without_a_runner_the_study_ends(opened: Callable[..., EngineHarness], tmp_path: Path) -> None:
+def test_without_a_runner_the_study_ends(tmp_path: Path) -> None:
+    workers = open_harness(ThreadEngine(), tmp_path, WithoutRunner(), 2).workers
+    until = workers.now() + SECONDS
     with pytest.raises(ObjectiveError) as refusal:
-        wait_for_the_end(opened(Breaking(workers={0, 1}), 2))
+        while workers.now() < until:
+            workers.wait(workers.now() + 0.1)
+    workers.close()
     assert "\n" not in str(refusal.value)
     assert "in make_runner" in (tmp_path / "logs" / "worker-1.log").read_text(), "the traceback is in its log"
-
-
-def threads() -> list[str]:
-    """Return the names of the worker threads that live."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("ashtune-worker")]

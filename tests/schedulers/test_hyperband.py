@@ -119,24 +119,17 @@ def test_a_seed_s_brackets_are_part_of_the_journal_and_stay_as_they_are() -> Non
 ENTRIES_OF_SEED_0 = "1004003004100100003211023000001020010021"
 
 
-@pytest.mark.parametrize("scheduler", [Hyperband(), AsyncHyperband()])
-def test_every_trial_below_the_top_is_named_hopeless_once(scheduler: Scheduler) -> None:
-    machine = scheduler.build(Ladder(1, 27, 3), 100, 1)
+@pytest.mark.parametrize(
+    ("scheduler", "withdraws"), [(Hyperband(), False), (AsyncHyperband(), False), (AsyncHyperband(), True)]
+)
+def test_every_trial_below_the_top_that_is_not_withdrawn_is_named_hopeless_once(
+    scheduler: Scheduler, withdraws: bool
+) -> None:
+    machine = scheduler.build(Ladder(1, 27, 3), 200, 1)
     last: dict[TrialId, int] = {}
     named: list[TrialId] = []
     while (job := machine.next_job()) is not None:
-        machine.record(Result.of(job, float(job.trial * 37 % 100)))
-        last[job.trial] = job.rung
-        named += machine.hopeless()
-    assert sorted(named) == sorted(trial for trial, rung in last.items() if rung < 3)
-
-
-def test_trials_withdrawn_above_where_they_entered_leave_nobody_unnamed_at_the_end() -> None:
-    machine = AsyncHyperband().build(Ladder(1, 27, 3), 200, 1)
-    last: dict[TrialId, int] = {}
-    named: list[TrialId] = []
-    while (job := machine.next_job()) is not None:
-        if job.rung > machine.entry(job.trial) and job.trial % 2:
+        if withdraws and job.rung > machine.entry(job.trial) and job.trial % 2:
             machine.withdraw(job, replace=False)
             del last[job.trial]
             named.clear()  # all are named afresh

@@ -1,5 +1,8 @@
 """Spaces that several tests of the search floor look at."""
 
+import math
+from typing import Any
+
 from ConfigSpace import (
     AndConjunction,
     BetaIntegerHyperparameter,
@@ -26,7 +29,13 @@ from ConfigSpace import (
 from ashtune._src.space.priors import Prior
 from ashtune._src.space.space import Space
 
+SPACE = {"x": (0.0, 1.0), "y": (1e-4, 1.0, "log"), "n": (1, 64), "kind": ["a", "b", "c"]}
 PLAIN = {type(None), bool, int, float, str, list}
+
+
+def bowl(configuration: Any) -> float:
+    """A smooth loss on ``SPACE``."""
+    return float((configuration["x"] - 0.3) ** 2 + 0.1 * abs(math.log10(configuration["y"]) + 2))
 
 
 def of_every_kind() -> Space:

@@ -13,15 +13,14 @@ import ashtune
 from ashtune import Choice, Ordered, When
 from ashtune._src.cli.loading import load_space
 from ashtune._src.core.errors import ExtraMissing, SpaceError, StudyError
-from ashtune._src.core.events import TrialStarted
 from ashtune._src.search.gp import GP
 from ashtune._src.search.grid import GridDesign
 from ashtune._src.search.mutation import take_steps
 from ashtune._src.search.random import Random, Sobol
 from ashtune._src.space.space import Space
-from ashtune._src.study.journal import NAME, read_events
 from ashtune._src.study.objective_file import VALID
 from ashtune.testing.searches import check_design, check_proposer
+from tests.helpers.studies import started
 
 NESTED = {
     "momentum": When("nesterov", True, (0.0, 1.0)),
@@ -156,15 +155,11 @@ def tuned(directory: Path, **options: Any) -> ashtune.Study:
     return ashtune.tune(train, RELATED, directory=directory, **options)
 
 
-def configurations(directory: Path) -> list[dict[str, Any]]:
-    return [event.configuration for event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
-
-
 @pytest.mark.slow
 def test_a_study_counts_invalid_draws(tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     study = tuned(tmp_path / "s", search="random", valid=is_valid)
     assert " draws were not valid; kept in " in capfd.readouterr().err
-    assert all(map(is_valid, configurations(tmp_path / "s")))
+    assert all(is_valid(each.configuration) for each in started(tmp_path / "s"))
     with pytest.raises(SpaceError):
         tuned(tmp_path / "t", valid=is_valid, enqueue=[{"warmup": 9, "epochs": 3, "rate": 0.5}])
     with pytest.raises(StudyError):
@@ -181,7 +176,7 @@ def test_a_resumed_study_and_the_model_in_its_own_process_know_the_function(tmp_
     search = ashtune.GP(first=4, random_share=0.0, ahead=0)
     tuned(tmp_path, search=search, valid=lambda c: c["warmup"] + limit < c["epochs"], quiet=True)
     study = ashtune.Study.load(tmp_path).resume(trials=20, workers=1, quiet=True)
-    trials = [event for event in read_events(tmp_path / NAME) if isinstance(event, TrialStarted)]
+    trials = started(tmp_path)
     assert all(each.configuration["warmup"] + limit < each.configuration["epochs"] for each in trials)
     assert len(trials) == 20
     assert sum(each.origin.startswith("gp") for each in trials[12:]) >= 6

@@ -15,10 +15,9 @@ from ashtune._src.search.gp import GP, GPProposer
 from ashtune._src.search.random import Random
 from ashtune._src.space.space import Space
 from ashtune.testing.searches import check_proposer
-from tests.search.spaces import conditional, finite_conditional, of_every_kind
+from tests.search.spaces import SPACE, bowl, conditional, finite_conditional, of_every_kind
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SPACE = {"x": (0.0, 1.0), "y": (1e-4, 1.0, "log"), "n": (1, 64), "kind": ["a", "b", "c"]}
 
 
 @pytest.fixture(scope="module")
@@ -128,10 +127,6 @@ def test_it_passes_the_suite(space: Any) -> None:
     check_proposer(GP(first=4), space, trials=30)
 
 
-def bowl(configuration: Any) -> float:
-    return float((configuration["x"] - 0.3) ** 2 + 0.1 * abs(math.log10(configuration["y"]) + 2))
-
-
 def studied(seed: int, trials: int, search: Any = GP(), *, loss: Any = bowl, seconds: float = 1.0) -> list[float]:  # noqa: B008
     """Return the losses of a study of one worker, one rung, with a proposer or without."""
     space = Space.parse(SPACE)
@@ -237,12 +232,15 @@ def test_where_a_choice_always_fails_it_is_hardly_proposed() -> None:
     assert kinds.count("b") <= 4
 
 
-def test_trials_that_train_are_not_proposed_again_side_by_side() -> None:
-    space = Space.parse({"x": (0.0, 1.0)})
-    search = GP(random_share=0.0)
-    proposer = search.proposer(space, 0, 9)
+def with_twelve_results() -> GPProposer:
+    proposer = GPProposer(GP(random_share=0.0), Space.parse({"x": (0.0, 1.0)}), 0, 9)
     for trial, x in enumerate(np.linspace(0, 1, 12).tolist()):
         proposer.observe(Result(TrialId(trial), 0, 9, ((x - 0.5) ** 2,), 1.0), {"x": x})
+    return proposer
+
+
+def test_trials_that_train_are_not_proposed_again_side_by_side() -> None:
+    proposer = with_twelve_results()
     proposed = []
     for trial in range(12, 20):
         proposal = proposer.propose(trial)
@@ -270,11 +268,7 @@ def test_what_was_tried_is_never_proposed_and_where_nothing_is_left_the_trial_is
 
 def test_proposals_made_ahead_know_each_other() -> None:
     """What was proposed and has not started counts as training, so the second proposal is another one."""
-    space = Space.parse({"x": (0.0, 1.0)})
-    proposer = GP(random_share=0.0).proposer(space, 0, 9)
-    for trial, x in enumerate(np.linspace(0, 1, 12).tolist()):
-        proposer.observe(Result(TrialId(trial), 0, 9, ((x - 0.5) ** 2,), 1.0), {"x": x})
-    assert isinstance(proposer, GPProposer)
+    proposer = with_twelve_results()
     first, second = proposer.propose(12), proposer.propose(12)
     assert first is not None
     assert second is not None

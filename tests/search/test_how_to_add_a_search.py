@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from ashtune._src.analysis.loading import StudyReader
-from ashtune._src.core.events import TrialStarted
-from ashtune._src.study.journal import NAME, read_events
 from tests.helpers.how_to import Page
+from tests.helpers.studies import started
 
 pytestmark = [pytest.mark.thorough, pytest.mark.slow]
 
@@ -17,10 +16,6 @@ def page(tmp_path: Path) -> Page:
     page = Page("add-a-search", tmp_path)
     assert page.files() == ["mirrored.py", "test_searches.py", "tune.py", "walking.py"]
     return page
-
-
-def started(study: Path) -> list[TrialStarted]:
-    return [event for event in read_events(study / NAME) if isinstance(event, TrialStarted)]
 
 
 def test_its_searches_pass_its_tests(page: Page) -> None:

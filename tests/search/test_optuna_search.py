@@ -12,22 +12,20 @@ import pytest
 
 import ashtune
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.core.events import TrialStarted
 from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.search.optuna_search import OptunaSearch
 from ashtune._src.search.protocol import Proposer
 from ashtune._src.search.random import Random
 from ashtune._src.search.registry import SEARCHES
 from ashtune._src.space.space import Space
-from ashtune._src.study.journal import NAME, read_events
 from ashtune.testing.searches import check_proposer
-from tests.search.spaces import conditional, finite_conditional, of_every_kind
+from tests.helpers.studies import started
+from tests.search.spaces import SPACE, bowl, conditional, finite_conditional, of_every_kind
 
 optuna = pytest.importorskip("optuna")
 from tests.search import samplers_for_tests as samplers  # noqa: E402 - it imports Optuna
 
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-SPACE = {"x": (0.0, 1.0), "y": (1e-4, 1.0, "log"), "n": (1, 64), "kind": ["a", "b", "c"]}
 RECORDING = "tests.search.samplers_for_tests:Recording"
 
 
@@ -190,10 +188,6 @@ def test_a_proposal_that_has_not_started_counts_as_running() -> None:
     assert [state for state, _, _ in samplers.SEEN[0]].count("RUNNING") == 2
 
 
-def bowl(configuration: Any) -> float:
-    return float((configuration["x"] - 0.3) ** 2 + 0.1 * abs(math.log10(configuration["y"]) + 2))
-
-
 @pytest.mark.slow
 def test_on_a_smooth_function_it_is_ahead_of_random_draws() -> None:
     ours, drawn = [], []
@@ -295,10 +289,6 @@ def tuned(directory: Path, search: Any, **given: Any) -> ashtune.Study:
     return ashtune.tune(
         train, SPACE, metric="loss", mode="min", max_resource=2, search=search, directory=directory, **options
     )
-
-
-def started(directory: Path) -> list[TrialStarted]:
-    return [event for event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
 
 
 @pytest.mark.slow

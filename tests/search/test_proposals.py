@@ -71,10 +71,8 @@ class Script(Search, frozen=True):
 
 MADE: list[Callable[[], Proposer]] = []
 AHEAD: list[int] = []
-
-
-def apart(search: Search, space: Space, seed: int, max_resource: int) -> Proposer:
-    raise AssertionError("this search needs no process of its own")
+STUDIES: list["Studied"] = []
+"""Those of the test: their threads end with it."""
 
 
 class Clock:
@@ -93,12 +91,14 @@ class Clock:
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
     """Proposals take no time, however long a busy machine has their thread stand still, so none is rested after."""
     clock = Clock()
     monkeypatch.setattr(proposals, "time", clock)
     may_wait(monkeypatch, 0.0)
-    return clock
+    yield clock
+    while STUDIES:
+        STUDIES.pop().proposals.close()
 
 
 def may_wait(monkeypatch: pytest.MonkeyPatch, seconds: float, share: float = 0.0) -> None:
@@ -116,6 +116,7 @@ class Studied:
         self.configurations = Configurations(self.design, proposals=self.proposals)
         self.lines: list[str] = []
         self.is_dropped = threading.Event()
+        STUDIES.append(self)
 
     def start(self, make: Callable[[], Proposer], workers: int = 4, ahead: int = 16) -> None:
         MADE.append(make)
@@ -126,7 +127,7 @@ class Studied:
             trials=None,
             max_resource=9,
             complain=self._complain,
-            open_apart=apart,
+            open_apart=lambda *_: pytest.fail("this search needs no process of its own"),
         )
 
     def _complain(self, line: str) -> None:
@@ -175,10 +176,8 @@ class Studied:
 
 
 @pytest.fixture
-def studied() -> Iterator[Studied]:
-    study = Studied()
-    yield study
-    study.proposals.close()
+def studied() -> Studied:
+    return Studied()
 
 
 def numbered(trial: int) -> Proposal:
@@ -202,16 +201,14 @@ def test_proposals_take_a_twentieth_of_the_workers_time(clock: Clock) -> None:
     propose, moments = in_a_second(clock)
     study = Studied()
     study.start(lambda: Scripted(propose), workers=2, ahead=2)
-    try:
-        study.waits(2)  # after the first, which starts a process, there is no rest
-        for trial in range(3):
-            study.begin(trial)
-            for seconds in (8.875, 0.125):
-                clock.now += seconds
-                study.looks_at(clock)
-            study.waits(2)
-    finally:
-        study.proposals.close()
+    study.waits(2)  # after the first, which starts a process, there is no rest
+    for trial in range(3):
+        study.begin(trial)
+        for seconds in (8.875, 0.125):
+            clock.now += seconds
+            study.looks_at(clock)
+        study.waits(2)
+    study.proposals.close()
     assert moments == [0.0, 1.0, 11.0, 21.0, 31.0]
 
 
@@ -220,12 +217,10 @@ def test_twenty_workers_or_a_waiting_trial_allow_no_rest(workers: int, ahead: in
     propose, moments = in_a_second(clock)
     study = Studied()
     study.start(lambda: Scripted(propose), workers=workers, ahead=ahead)
-    try:
-        for trial in range(5):
-            study.waits(ahead)
-            assert study.begin(trial) == f"number {trial}"
-    finally:
-        study.proposals.close()
+    for trial in range(5):
+        study.waits(ahead)
+        assert study.begin(trial) == f"number {trial}"
+    study.proposals.close()
     assert len(moments) >= 5
     assert moments == [float(number) for number in range(len(moments))], "each as soon as the one before was made"
 
@@ -235,20 +230,17 @@ def test_none_is_asked_for_the_trials_of_the_design_nor_before_the_first_proposa
     scripted = Scripted(numbered)
     study = Studied(first=6)
     study.start(lambda: scripted, ahead=ahead)
-    try:
-        for trial in range(6):
-            assert scripted.asked == [] or trial >= 6 - ahead
-            assert study.begin(trial) == "design"
-            study.finish(trial, 1.0)
-            study.proposals.tick(0.0)  # the thread tells what is new
-            time.sleep(0.02)  # it would ask meanwhile
-        if ahead:
-            study.waits(2)
-        assert study.begin(6) == "number 6"
-        assert scripted.asked[0] == 6
-        assert [one for one in scripted.asked if one < 6] == []
-    finally:
-        study.proposals.close()
+    for trial in range(6):
+        assert scripted.asked == [] or trial >= 6 - ahead
+        assert study.begin(trial) == "design"
+        study.finish(trial, 1.0)
+        study.proposals.tick(0.0)  # the thread tells what is new
+        time.sleep(0.02)  # it would ask meanwhile
+    if ahead:
+        study.waits(2)
+    assert study.begin(6) == "number 6"
+    assert scripted.asked[0] == 6
+    assert [one for one in scripted.asked if one < 6] == []
 
 
 def test_results_from_before_are_told_before_anything_else_and_take_the_place_of_first_trials() -> None:
@@ -256,15 +248,12 @@ def test_results_from_before_are_told_before_anything_else_and_take_the_place_of
     scripted = Scripted(numbered)
     study = Studied(first=5, known=known)
     study.start(lambda: scripted, ahead=2)
-    try:
-        for trial in range(2):
-            assert study.begin(trial) == "design"
-            study.finish(trial, 1.0)
-        study.proposals.tick(0.0)
-        study.waits(2)
-        assert study.begin(2) == "number 2", "three configurations are known, so two trials of five are the design's"
-    finally:
-        study.proposals.close()
+    for trial in range(2):
+        assert study.begin(trial) == "design"
+        study.finish(trial, 1.0)
+    study.proposals.tick(0.0)
+    study.waits(2)
+    assert study.begin(2) == "number 2", "three configurations are known, so two trials of five are the design's"
     assert scripted.news[:4] == known
 
 
@@ -288,7 +277,6 @@ def test_as_many_proposals_are_made_ahead_as_there_are_workers_and_no_more_than_
         study.start(lambda: proposer, workers, ahead)  # noqa: B023 - used before the next turn
         study.waits(expected)
         assert proposer.asked == list(range(expected))
-        study.proposals.close()
 
 
 def test_proposals_are_taken_in_order_and_their_trial_may_be_told_from_their_origin(studied: Studied) -> None:
@@ -355,7 +343,6 @@ def test_a_proposer_is_told_how_far_a_result_is_beyond_a_constraint() -> None:
         Result(TrialId(0), 0, 1, (-3.0,), 2.0, violation=0.5),
         study.design.configuration(0),
     )
-    study.proposals.close()
 
 
 def fails(error: BaseException) -> Callable[..., Any]:
@@ -456,27 +443,24 @@ def test_waits_are_bounded_by_a_part_of_training(clock: Clock, monkeypatch: pyte
     propose, moments = in_a_second(clock)
     study = Studied()
     study.start(lambda: Scripted(propose), workers=2, ahead=2)
-    try:
-        study.waits(1)  # the first one starts a process, and is made ahead
-        assert [study.begin(trial) for trial in range(4)] == [f"number {trial}" for trial in range(4)]
-        assert (study.proposals.waits, study.proposals.waited) == (3, 3.0)
-        assert len(moments) == 4, "while trials wait, none is made ahead"
-        assert study.begin(4) == "design, no proposal was ready"
-        clock.now += 9.0
-        study.looks_at(clock)
-        study.waits(1)
-        clock.now += 9.0
-        study.looks_at(clock)
-        study.waits(2)  # now they are made ahead
-        assert [study.begin(5), study.begin(6)] == ["number 5", "number 6"]
-        assert study.begin(7) == "design, no proposal was ready"
-        study.finish(0, 1.0)
-        study.finish(1, 1.0)
-        assert study.begin(8) == "number 8"
-        study.finish(2, 1.0)
-        assert study.begin(9) == "design, no proposal was ready", "half a second is too short for a proposal"
-    finally:
-        study.proposals.close()
+    study.waits(1)  # the first one starts a process, and is made ahead
+    assert [study.begin(trial) for trial in range(4)] == [f"number {trial}" for trial in range(4)]
+    assert (study.proposals.waits, study.proposals.waited) == (3, 3.0)
+    assert len(moments) == 4, "while trials wait, none is made ahead"
+    assert study.begin(4) == "design, no proposal was ready"
+    clock.now += 9.0
+    study.looks_at(clock)
+    study.waits(1)
+    clock.now += 9.0
+    study.looks_at(clock)
+    study.waits(2)  # now they are made ahead
+    assert [study.begin(5), study.begin(6)] == ["number 5", "number 6"]
+    assert study.begin(7) == "design, no proposal was ready"
+    study.finish(0, 1.0)
+    study.finish(1, 1.0)
+    assert study.begin(8) == "number 8"
+    study.finish(2, 1.0)
+    assert study.begin(9) == "design, no proposal was ready", "half a second is too short for a proposal"
     assert (study.proposals.waits, study.proposals.waited) == (4, 4.0)
 
 
@@ -575,7 +559,6 @@ def test_where_no_proposal_is_ready_the_stand_in_is_asked_after_all_results() ->
     assert study.begin(1) == "number 1, no proposal was ready"
     assert [type(one) for one, _ in stand_in.news] == [Result]  # type: ignore[misc]  # pairs
     forever.set()
-    study.proposals.close()
 
 
 def test_a_stand_in_that_raises_is_dropped_with_one_line_and_the_study_goes_on() -> None:
@@ -588,4 +571,3 @@ def test_a_stand_in_that_raises_is_dropped_with_one_line_and_the_study_goes_on()
     assert [study.begin(trial) for trial in range(2)] == ["design, no proposal was ready"] * 2
     assert study.lines == ["search WithStandIn: its stand-in proposes nothing more: ZeroDivisionError: the stand-in"]
     forever.set()
-    study.proposals.close()

@@ -10,7 +10,7 @@ import ashtune
 from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.core.events import TrialStarted
 from ashtune._src.search.mutation import Mutation
-from ashtune._src.study.journal import NAME, read_events
+from tests.helpers.studies import started
 
 pytestmark = pytest.mark.slow
 SPACE = {"x": (0.0, 1.0), "kind": ["a", "b"]}
@@ -28,10 +28,6 @@ def tuned(directory: Any, search: Any = Mutation(first=4, random_share=0.0), **g
         train, SPACE, metric="loss", mode="min", max_resource=4, quiet=True, search=search, directory=directory,
         **{"workers": 2, **given},
     )  # fmt: skip
-
-
-def started(directory: Path) -> list[TrialStarted]:
-    return [event for event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
 
 
 def parents(trials: list[TrialStarted]) -> list[tuple[int, int]]:

@@ -4,15 +4,12 @@ import math
 
 import pytest
 
-from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.core.events import (
-    Event,
     JobFailed,
     JobFinished,
     JobPaused,
     SessionStarted,
     TrialReleased,
-    TrialStarted,
     TrialWithdrawn,
     WorkerJoined,
     WorkerLost,
@@ -20,14 +17,11 @@ from ashtune._src.core.events import (
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.orders import Followed
 from ashtune._src.engines.simulated.workers import SimulatedEngine
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.simulation.curves import continue_curves, courses, invent_curves
-from ashtune._src.simulation.recording import Recorder
 from ashtune._src.simulation.run import simulate
-from ashtune._src.simulation.traces import Traces
-from ashtune._src.study.replay import Replay
+from tests.simulation.readers import RecorderAndTimeline
 
 GOAL, LADDER = Goal("loss", "min"), Ladder(1, 16, 2)
 
@@ -40,33 +34,8 @@ def finished(trial: int, start: int, resource: int, seconds: float, *, worker: i
     )  # fmt: skip
 
 
-class RecorderAndTimeline(Observer):
-    """A recorder and the timeline of the same study."""
-
-    def __init__(self) -> None:
-        self.replay = Replay()
-        for trial in range(10):
-            self.replay.feed(TrialStarted(0.0, TrialId(trial), {"x": 1}))
-        self.recorder, self.timeline = Recorder(GOAL, LADDER), Timeline(LADDER)
-
-    def take(self, event: Event) -> None:
-        """Take in an event, and what follows from it as far as events tell."""
-        self.replay.tell([event], [self])
-
-    def event(self, event: Event) -> None:
-        self.recorder.event(event)
-        self.timeline.event(event)
-
-    def followed(self, order: Followed) -> None:
-        self.recorder.followed(order)
-        self.timeline.followed(order)
-
-    def traces(self) -> Traces:
-        return self.recorder.traces("ash", self.timeline)
-
-
 def recorder() -> RecorderAndTimeline:
-    readers = RecorderAndTimeline()
+    readers = RecorderAndTimeline(GOAL, LADDER)
     readers.take(SessionStarted(0.0, unix_time=0.0, version="", host="", pid=0))
     readers.take(WorkerJoined(0.5, WorkerId(0)))
     return readers
@@ -148,7 +117,7 @@ def test_saving_takes_its_mean_and_workers_join_as_recorded_or_like_the_median_o
 def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: int) -> None:
     """Events of the second are those of the first, to rounding of times."""
     curves = invent_curves(seed=5)
-    recorded, first, second = RecorderAndTimeline(), [], []
+    recorded, first, second = RecorderAndTimeline(GOAL, LADDER), [], []
 
     class Keep(Observer):
         def __init__(self, kept: list[object]) -> None:

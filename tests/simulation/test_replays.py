@@ -6,64 +6,33 @@ import msgspec
 import pytest
 
 from ashtune._src.analysis.tally import Tally
-from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.core.events import (
-    Event,
     JobFinished,
     JobPaused,
     SessionStarted,
-    TrialStarted,
     WorkerJoined,
     WorkerLost,
 )
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.observer import Observer
-from ashtune._src.core.orders import Followed
 from ashtune._src.engines.simulated.model import Stay
 from ashtune._src.engines.simulated.workers import SimulatedEngine
 from ashtune._src.schedulers.registry import SCHEDULERS
 from ashtune._src.simulation.curves import courses, invent_curves
-from ashtune._src.simulation.recording import Recorder
 from ashtune._src.simulation.run import simulate
-from ashtune._src.simulation.traces import Traces
 from ashtune._src.simulation.whatif import Predictor
-from ashtune._src.study.replay import Replay
+from tests.simulation.readers import RecorderAndTimeline
 
 GOAL, LADDER, TRIALS = Goal("loss", "min"), Ladder(1, 27, 3), 40
 
 
-class Readers(Observer):
-    """Whatever reads a study: its recorder, its timeline, its counts."""
-
-    def __init__(self) -> None:
-        self.replay = Replay()
-        for trial in range(10):
-            self.replay.feed(TrialStarted(0.0, TrialId(trial), {"x": 1}))
-        self.recorder, self.timeline, self.tally = Recorder(GOAL, LADDER), Timeline(LADDER), Tally(LADDER, GOAL)
-
-    def take(self, event: Event) -> None:
-        """Take in an event, and what follows from it as far as events tell."""
-        self.replay.tell([event], [self])
-
-    def event(self, event: Event) -> None:
-        for observer in (self.recorder, self.timeline, self.tally):
-            observer.event(event)
-
-    def followed(self, order: Followed) -> None:
-        for observer in (self.recorder, self.timeline, self.tally):
-            observer.followed(order)
-
-    def traces(self, scheduler: str = "ash") -> Traces:
-        return self.recorder.traces(SCHEDULERS.part(scheduler), self.timeline)
-
-
-def study(scheduler: str, workers: int, **training: Any) -> tuple[Readers, float]:
-    readers = Readers()
+def study(scheduler: str, workers: int, **training: Any) -> tuple[RecorderAndTimeline, Tally, float]:
+    readers = RecorderAndTimeline(GOAL, LADDER)
     does = invent_curves(seed=4).training(has_curves=True, **training)
     stays = [Stay(joins=0.1 * number) for number in range(workers)]
     inner = SCHEDULERS.part(scheduler).build(LADDER, TRIALS)
-    return readers, simulate(inner, SimulatedEngine(does, workers=stays), [readers], trials=TRIALS)
+    tally = Tally(LADDER, GOAL)
+    return readers, tally, simulate(inner, SimulatedEngine(does, workers=stays), [readers, tally], trials=TRIALS)
 
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -80,7 +49,7 @@ KINDS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_study_is_replayed_in_its_own_time_with_its_own_epochs(kind: str, scheduler: str, workers: int) -> None:
-    readers, wall = study(scheduler, workers, **KINDS[kind])
+    readers, tally, wall = study(scheduler, workers, **KINDS[kind])
     predictor = Predictor(readers.traces(scheduler))
     predicted = predictor.prediction(predictor.choice(scheduler, LADDER, workers))
     is_slow = "begin" in kind  # what first jobs took longer is known to the spread of the others only
@@ -88,18 +57,18 @@ def test_a_study_is_replayed_in_its_own_time_with_its_own_epochs(kind: str, sche
     assert predicted.is_as_recorded
     if not is_slow:
         assert predicted.continued == 0
-        assert predicted.epochs == readers.tally.epochs
+        assert predicted.epochs == tally.epochs
 
 
 def test_what_workers_need_to_begin_is_paid_once_by_each_of_them() -> None:
-    _, alone = study("full", 1, warmup_seconds=60.0)
-    readers, _ = study("full", 4, warmup_seconds=60.0)
+    *_, alone = study("full", 1, warmup_seconds=60.0)
+    readers, *_ = study("full", 4, warmup_seconds=60.0)
     predictor = Predictor(readers.traces("full"))
     assert predictor.traces.timing.warmup == pytest.approx(60.0, rel=0.3)
     assert predictor.wall_seconds(predictor.choice("full", LADDER, 1)) == pytest.approx(alone, rel=0.1)
 
 
-def begin(readers: Readers, time: float, worker: int) -> None:
+def begin(readers: RecorderAndTimeline, time: float, worker: int) -> None:
     readers.take(SessionStarted(time, unix_time=0.0, version="", host="", pid=0))
     readers.take(WorkerJoined(time, WorkerId(worker)))
 
@@ -112,7 +81,7 @@ def finished(trial: int, start: int, resource: int, time: float, *, seconds: flo
 
 
 def test_jobs_that_were_broken_off_and_resumed_take_what_they_took_together() -> None:
-    readers = Readers()
+    readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
     readers.take(JobPaused(8.0, worker=WorkerId(0), trial=TrialId(0), rung=3, resource=8, seconds=8.0, checkpoint=1))
     begin(readers, 10.0, 1)
@@ -126,7 +95,7 @@ def test_jobs_that_were_broken_off_and_resumed_take_what_they_took_together() ->
 
 
 def test_a_trial_that_ran_over_its_time_takes_that_time_again_and_no_epochs() -> None:
-    readers = Readers()
+    readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
     readers.take(finished(0, 0, 1, 2.0, seconds=2.0))
     readers.take(WorkerLost(12.0, worker=WorkerId(0), reason="over its time", trial=TrialId(1), rung=0, is_fatal=True))
@@ -136,7 +105,7 @@ def test_a_trial_that_ran_over_its_time_takes_that_time_again_and_no_epochs() ->
 
 
 def test_a_trial_trained_again_after_its_worker_died_is_as_it_was_the_last_time() -> None:
-    readers = Readers()
+    readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
     readers.take(WorkerLost(5.0, worker=WorkerId(0), reason="died", trial=TrialId(0), rung=0))
     readers.take(WorkerJoined(6.0, WorkerId(1)))
@@ -146,7 +115,7 @@ def test_a_trial_trained_again_after_its_worker_died_is_as_it_was_the_last_time(
 
 
 def test_before_its_first_report_a_trial_is_as_there_and_between_two_in_between() -> None:
-    readers = Readers()
+    readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
     curve: list[tuple[int, dict[str, float | None]]] = [(3, {"loss": 0.9}), (7, {"loss": 0.5})]
     readers.take(msgspec.structs.replace(finished(0, 0, 9, 9.0, seconds=9.0), metrics={"loss": 0.4}, curve=curve))

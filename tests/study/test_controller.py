@@ -8,6 +8,7 @@ import pytest
 
 from ashtune._src.core.errors import JournalError
 from ashtune._src.core.events import (
+    Event,
     JobFailed,
     JobFinished,
     JobPaused,
@@ -43,35 +44,40 @@ class ControllerHarness:
         self.session(trials=trials)
         self.orders: list[Order] = []
         for worker in range(workers):
-            self.orders += orders_in(self.controller.handle(WorkerJoined(0, WorkerId(worker))))
+            self.orders += self.join(worker)
+
+    def handle(self, event: Event) -> list[Order]:
+        return orders_in(self.controller.handle(event))
+
+    def join(self, worker: int) -> list[Order]:
+        return self.handle(WorkerJoined(0, WorkerId(worker)))
+
+    def lose(self, worker: int, reason: str = "SIGKILL", **more) -> list[Order]:
+        return self.handle(WorkerLost(time=0, worker=WorkerId(worker), reason=reason, **more))
 
     def session(self, **limits) -> list[Order]:
-        return orders_in(self.controller.handle(SessionStarted(0, 0.0, "", "", 0, **limits)))
+        return self.handle(SessionStarted(0, 0.0, "", "", 0, **limits))
 
     def report(self, worker, trial, rung, loss, *, start=0, held=True, checkpoint=None, stopped=False) -> list[Order]:
-        return orders_in(
-            self.controller.handle(
-                JobFinished(
-                    time=0,
-                    worker=worker,
-                    trial=trial,
-                    rung=rung,
-                    resource=self.scheduler.ladder.rungs[rung],
-                    start=start,
-                    metrics={"loss": loss},
-                    seconds=1.0,
-                    held=held,
-                    checkpoint=checkpoint,
-                    stopped=stopped,
-                )
+        return self.handle(
+            JobFinished(
+                time=0,
+                worker=worker,
+                trial=trial,
+                rung=rung,
+                resource=self.scheduler.ladder.rungs[rung],
+                start=start,
+                metrics={"loss": loss},
+                seconds=1.0,
+                held=held,
+                checkpoint=checkpoint,
+                stopped=stopped,
             )
         )
 
     def release(self, worker, trial, resource, checkpoint=10) -> list[Order]:
-        return orders_in(
-            self.controller.handle(
-                TrialReleased(time=0, worker=worker, trial=trial, resource=resource, seconds=0, checkpoint=checkpoint)
-            )
+        return self.handle(
+            TrialReleased(time=0, worker=worker, trial=trial, resource=resource, seconds=0, checkpoint=checkpoint)
         )
 
 
@@ -112,38 +118,36 @@ def test_a_trial_whose_function_saved_nothing_starts_again_from_zero() -> None:
 
 def test_a_lost_worker_gives_its_job_back_and_the_next_free_worker_gets_it_first() -> None:
     harness = ControllerHarness()
-    harness.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="killed by SIGKILL"))
-    orders = orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(1))))
+    harness.handle(WorkerLost(time=0, worker=WorkerId(0), reason="killed by SIGKILL"))
+    orders = harness.join(1)
     assert orders == [Train(WorkerId(1), TrialId(0), 0, 0, 1)]
 
 
 def test_a_trial_that_kills_two_workers_fails_and_is_not_given_out_again() -> None:
     harness = ControllerHarness(trials=2)
     for worker in range(2):
-        harness.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGSEGV", trial=TrialId(0)))
-        orders = orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(worker + 1))))
+        harness.lose(worker, "SIGSEGV", trial=TrialId(0))
+        orders = harness.join(worker + 1)
     assert orders == [Train(WorkerId(2), TrialId(1), 0, 0, 1)]
 
 
 def test_a_job_that_a_dead_worker_had_not_begun_is_not_to_blame() -> None:
     harness = ControllerHarness(trials=2)
     for worker in range(4):
-        harness.controller.handle(WorkerLost(time=0, worker=WorkerId(worker), reason="SIGSEGV"))
-        orders = orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(worker + 1))))
+        harness.lose(worker, "SIGSEGV")
+        orders = harness.join(worker + 1)
         assert orders == [Train(WorkerId(worker + 1), TrialId(0), 0, 0, 1)]
 
 
 def test_a_study_stopped_in_its_last_job_is_not_complete_and_resumes_it() -> None:
     harness = ControllerHarness(trials=2, workers=2)
     harness.report(0, 0, 0, 0.5, held=False)
-    harness.controller.handle(StopRequested(0, "time limit reached"))
-    harness.controller.handle(JobPaused(time=0, worker=WorkerId(1), trial=TrialId(1), rung=0, resource=0, seconds=1))
+    harness.handle(StopRequested(0, "time limit reached"))
+    harness.handle(JobPaused(time=0, worker=WorkerId(1), trial=TrialId(1), rung=0, resource=0, seconds=1))
     assert not harness.controller.is_open
     assert not harness.controller.is_complete
     harness.session(trials=2)
-    assert orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(2)))) == [
-        Train(WorkerId(2), TrialId(1), 0, 0, 1)
-    ]
+    assert harness.join(2) == [Train(WorkerId(2), TrialId(1), 0, 0, 1)]
 
 
 def test_a_checkpoint_that_a_running_job_resumes_from_is_never_the_one_to_go() -> None:
@@ -151,7 +155,7 @@ def test_a_checkpoint_that_a_running_job_resumes_from_is_never_the_one_to_go() -
     harness.report(0, 0, 0, 0.1, held=False, checkpoint=10)
     orders = harness.report(0, 1, 0, 0.5, held=False, checkpoint=10)
     assert Train(WorkerId(0), TrialId(0), 1, 1, 2, size=10) in orders
-    harness.controller.handle(WorkerJoined(0, WorkerId(1)))
+    harness.join(1)
     orders = harness.report(1, 2, 0, 0.05, held=False, checkpoint=10)
     assert Discard(TrialId(2), 1) in orders, "it is better than trial 0, which is in use"
     assert Discard(TrialId(0), 1) not in orders
@@ -161,10 +165,8 @@ def test_a_checkpoint_that_a_running_job_resumes_from_is_never_the_one_to_go() -
 
 def test_a_trial_over_its_time_fails_at_its_first_lost_worker() -> None:
     harness = ControllerHarness(trials=2)
-    harness.controller.handle(
-        WorkerLost(time=0, worker=WorkerId(0), trial=TrialId(0), reason="over its time", is_fatal=True)
-    )
-    orders = orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(1))))
+    harness.handle(WorkerLost(time=0, worker=WorkerId(0), trial=TrialId(0), reason="over its time", is_fatal=True))
+    orders = harness.join(1)
     assert orders == [Train(WorkerId(1), TrialId(1), 0, 0, 1)]
 
 
@@ -172,9 +174,9 @@ def test_a_lost_worker_that_was_saving_frees_the_promotion_that_waited_for_it() 
     harness = ControllerHarness()
     harness.report(0, 0, 0, 0.1)
     harness.report(0, 1, 0, 0.5)
-    harness.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="SIGKILL"))
-    orders = orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(1))))
-    orders += orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(2))))
+    harness.lose(0)
+    orders = harness.join(1)
+    orders += harness.join(2)
     assert Train(WorkerId(1), TrialId(0), 1, 0, 2) in orders
     assert Train(WorkerId(2), TrialId(2), 0, 0, 1) in orders
 
@@ -182,7 +184,7 @@ def test_a_lost_worker_that_was_saving_frees_the_promotion_that_waited_for_it() 
 def test_a_new_session_gives_out_again_what_the_old_one_had_running() -> None:
     harness = ControllerHarness(workers=2)
     harness.session(trials=8)
-    orders = [orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(w))))[0] for w in (5, 6)]
+    orders = [harness.join(w)[0] for w in (5, 6)]
     assert orders == [Train(WorkerId(5), TrialId(0), 0, 0, 1), Train(WorkerId(6), TrialId(1), 0, 0, 1)]
 
 
@@ -194,60 +196,46 @@ def test_an_event_that_answers_no_order_is_refused_with_what_replay_would_order(
 
 def test_a_stop_pauses_every_running_job_once_and_gives_out_nothing_more() -> None:
     harness = ControllerHarness(workers=2)
-    assert orders_in(harness.controller.handle(StopRequested(0, "Ctrl-C received"))) == [
+    assert harness.handle(StopRequested(0, "Ctrl-C received")) == [
         Pause(WorkerId(0), TrialId(0)),
         Pause(WorkerId(1), TrialId(1)),
     ]
-    assert orders_in(harness.controller.handle(StopRequested(0, "Ctrl-C received"))) == []
+    assert harness.handle(StopRequested(0, "Ctrl-C received")) == []
     assert harness.report(0, 0, 0, 0.1) == [Release(WorkerId(0), TrialId(0))]
     assert harness.controller.is_open
     harness.release(0, 0, 1)
-    harness.controller.handle(JobPaused(time=0, worker=WorkerId(1), trial=TrialId(1), rung=0, resource=0, seconds=1))
+    harness.handle(JobPaused(time=0, worker=WorkerId(1), trial=TrialId(1), rung=0, resource=0, seconds=1))
     assert not harness.controller.is_open
     assert not harness.controller.is_complete
 
 
-def test_a_paused_job_goes_on_where_it_was_in_the_next_session() -> None:
-    harness = ControllerHarness(StoppingMachine(Ladder(4, 8, 2), 0))
-    harness.controller.handle(StopRequested(0, "time limit"))
-    harness.controller.handle(
-        JobPaused(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=3, seconds=1, checkpoint=7)
-    )
-    harness.session(trials=8)
-    assert orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(1)))) == [
-        Train(WorkerId(1), TrialId(0), 0, 3, 4, size=7)
-    ]
-
-
 def test_a_study_that_is_paused_gives_nothing_out_until_it_goes_on() -> None:
     harness = ControllerHarness()
-    assert orders_in(harness.controller.handle(StudyPaused(0.0))) == [Pause(WorkerId(0), TrialId(0))]
+    assert harness.handle(StudyPaused(0.0)) == [Pause(WorkerId(0), TrialId(0))]
     paused = JobPaused(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=0, seconds=1)
-    assert orders_in(harness.controller.handle(paused)) == []
+    assert harness.handle(paused) == []
     assert harness.controller.is_paused
     assert harness.controller.is_open
-    assert orders_in(harness.controller.handle(StudyContinued(0.0))) == [Train(WorkerId(0), TrialId(0), 0, 0, 1)]
+    assert harness.handle(StudyContinued(0.0)) == [Train(WorkerId(0), TrialId(0), 0, 0, 1)]
 
 
 def test_reaching_the_target_stops_the_study_and_says_so() -> None:
     harness = ControllerHarness(workers=2)
     harness.session(trials=8, target=0.2)
     for worker in (2, 3):
-        harness.controller.handle(WorkerJoined(0, WorkerId(worker)))
+        harness.join(worker)
     orders = harness.report(2, 0, 0, 0.2)  # exactly
     assert orders == [Release(WorkerId(2), TrialId(0)), Pause(WorkerId(3), TrialId(1))]
     assert harness.controller.stopping == "target loss=0.2 reached"
 
 
-def test_what_a_job_trained_until_it_was_paused_counts_as_resource_once() -> None:
+def test_a_paused_job_goes_on_where_it_was_in_the_next_session_and_counts_as_resource_once() -> None:
     harness = ControllerHarness(StoppingMachine(Ladder(4, 8, 2), 0))
-    harness.controller.handle(StopRequested(0, "Ctrl-C received"))
-    harness.controller.handle(
-        JobPaused(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=3, seconds=1, checkpoint=7)
-    )
+    harness.handle(StopRequested(0, "Ctrl-C received"))
+    harness.handle(JobPaused(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=3, seconds=1, checkpoint=7))
     assert harness.controller.total_resource == 3
     harness.session(trials=8, total_resource=4)
-    harness.controller.handle(WorkerJoined(0, WorkerId(1)))
+    assert harness.join(1) == [Train(WorkerId(1), TrialId(0), 0, 3, 4, size=7)]
     harness.report(1, 0, 0, 0.5, start=3)
     assert harness.controller.stopping == "total_resource=4 used"
 
@@ -255,7 +243,7 @@ def test_what_a_job_trained_until_it_was_paused_counts_as_resource_once() -> Non
 def test_the_total_resource_counts_only_what_was_trained_and_stops_the_study() -> None:
     harness = ControllerHarness()
     harness.session(trials=8, total_resource=3)
-    harness.controller.handle(WorkerJoined(0, WorkerId(1)))
+    harness.join(1)
     harness.report(1, 0, 0, 0.5)
     harness.report(1, 1, 0, 0.1)
     assert harness.controller.total_resource == 2
@@ -273,24 +261,22 @@ def test_a_session_with_a_target_that_is_reached_already_ends_at_once() -> None:
 
 def test_a_withdrawn_trial_is_replaced_by_a_new_one() -> None:
     harness = ControllerHarness(trials=1)
-    orders = orders_in(
-        harness.controller.handle(
-            TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0, reason="too wide")
-        )
+    orders = harness.handle(
+        TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0, reason="too wide")
     )
     assert orders == [Train(WorkerId(0), TrialId(1), 0, 0, 1)]
 
 
 def test_a_withdrawn_trial_is_not_replaced_when_the_search_has_no_more() -> None:
     harness = ControllerHarness(trials=1, configurations=1)
-    harness.controller.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0))
+    harness.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0))
     assert harness.controller.is_complete
 
 
 def test_a_study_whose_every_configuration_is_invalid_ends() -> None:
     harness = ControllerHarness(trials=10**9)
     for trial in range(WITHDRAWN_IN_A_ROW):
-        harness.controller.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0))
+        harness.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0))
     assert not harness.controller.is_open
     assert "invalid" in harness.controller.stopping
 
@@ -303,35 +289,24 @@ def test_at_a_barrier_workers_wait_and_the_last_result_employs_them_all() -> Non
     assert orders == [Train(WorkerId(0), TrialId(0), 1, 0, 2), Train(WorkerId(1), TrialId(1), 1, 0, 2)]
 
 
-def at_a_barrier(losses: list[float], *, lost: int | None = None) -> list[Order]:
-    """Four trials saved by a worker each, all of them idle; return the orders of the last result."""
+@pytest.mark.parametrize(("lost", "given"), [(None, [(1, 1), (3, 3)]), (1, [(0, 1), (3, 3)])])
+def test_a_trial_is_resumed_by_the_idle_worker_that_saved_it_or_if_that_is_lost_the_longest_idle(lost, given) -> None:
     harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 0), trials=4, workers=4)
-    for trial in range(3):
-        harness.report(trial, trial, 0, losses[trial], held=False, checkpoint=10)
+    for trial, loss in enumerate((0.4, 0.1, 0.3)):
+        harness.report(trial, trial, 0, loss, held=False, checkpoint=10)
     if lost is not None:
-        harness.controller.handle(WorkerLost(time=0, worker=WorkerId(lost), reason="SIGKILL"))
-    return harness.report(3, 3, 0, losses[3], held=False, checkpoint=10)
-
-
-def test_a_trial_is_resumed_by_the_idle_worker_that_saved_it_though_others_are_idle_for_longer() -> None:
-    orders = at_a_barrier([0.4, 0.1, 0.3, 0.2])
-    assert [(order.worker, order.trial) for order in orders if isinstance(order, Train)] == [(1, 1), (3, 3)]
-
-
-def test_a_trial_whose_worker_is_lost_is_resumed_by_the_longest_idle() -> None:
-    orders = at_a_barrier([0.4, 0.1, 0.3, 0.2], lost=1)
-    assert [(order.worker, order.trial) for order in orders if isinstance(order, Train)] == [(0, 1), (3, 3)]
+        harness.lose(lost)
+    orders = harness.report(3, 3, 0, 0.2, held=False, checkpoint=10)
+    assert [(order.worker, order.trial) for order in orders if isinstance(order, Train)] == given
 
 
 def test_idle_workers_are_employed_longest_idle_first_whoever_of_them_was_lost() -> None:
     harness = ControllerHarness(trials=1, workers=4)  # trial 0 for worker 0, nothing for the others
-    harness.controller.handle(WorkerLost(time=0, worker=WorkerId(2), reason="SIGKILL"))
-    harness.controller.handle(WorkerJoined(0, WorkerId(4)))
-    harness.controller.handle(WorkerLost(time=0, worker=WorkerId(0), reason="SIGKILL"))
-    harness.controller.handle(WorkerLost(time=0, worker=WorkerId(1), reason="SIGKILL"))
-    assert orders_in(harness.controller.handle(WorkerLost(time=0, worker=WorkerId(3), reason="SIGKILL"))) == [
-        Train(WorkerId(4), TrialId(0), 0, 0, 1)
-    ]
+    harness.lose(2)
+    harness.join(4)
+    harness.lose(0)
+    harness.lose(1)
+    assert harness.lose(3) == [Train(WorkerId(4), TrialId(0), 0, 0, 1)]
 
 
 def test_checkpoints_that_no_promotion_can_reach_are_discarded_at_once() -> None:
@@ -355,16 +330,12 @@ def test_a_trial_that_no_promotion_can_reach_is_let_go_without_being_kept() -> N
     assert orders[0] == Release(WorkerId(0), TrialId(1), keep=False)
 
 
-def failed_at_rung_1(harness: ControllerHarness, worker: int, trial: int) -> list[Order]:
-    event = JobFailed(time=0, worker=WorkerId(worker), trial=TrialId(trial), rung=1, seconds=1, reason="ValueError")
-    return orders_in(harness.controller.handle(event))
-
-
 def test_a_failed_trial_keeps_its_checkpoint_while_it_is_the_best_of_a_rung_below() -> None:
     harness = ControllerHarness(trials=8)
     harness.report(0, 0, 0, 0.1, held=False, checkpoint=5)
     harness.report(0, 1, 0, 0.5, held=False, checkpoint=5)
-    assert Discard(TrialId(0), 1) not in failed_at_rung_1(harness, 0, 0)
+    failed = JobFailed(time=0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=1, reason="ValueError")
+    assert Discard(TrialId(0), 1) not in harness.handle(failed)
     assert Discard(TrialId(0), 1) in harness.report(0, 2, 0, 0.05, held=False, checkpoint=5)
 
 
@@ -409,7 +380,7 @@ def test_time_never_enters_a_decision() -> None:
                 time=time, worker=WorkerId(0), trial=TrialId(trial), rung=0, resource=1,
                 metrics={"loss": 1.0 + trial}, seconds=time,
             )  # fmt: skip
-            for order in orders_in(harness.controller.handle(event)):
+            for order in harness.handle(event):
                 orders.append(order)
                 if isinstance(order, Train) and order.rung > 0:
                     return orders
@@ -420,15 +391,13 @@ def test_time_never_enters_a_decision() -> None:
 
 def failing(harness: ControllerHarness, trials: range) -> None:
     for trial in trials:
-        harness.controller.handle(
-            JobFailed(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=1.0, reason="no")
-        )
+        harness.handle(JobFailed(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=1.0, reason="no"))
 
 
 def test_a_session_that_begins_with_failures_only_stops_and_the_next_counts_anew() -> None:
     harness = ControllerHarness(AshMachine(Ladder(1, 1), 0), trials=50)
     harness.session(trials=50, max_failures=3)
-    harness.controller.handle(WorkerJoined(0, WorkerId(0)))
+    harness.join(0)
     failing(harness, range(2))
     assert not harness.controller.stopping
     failing(harness, range(2, 3))
@@ -437,7 +406,7 @@ def test_a_session_that_begins_with_failures_only_stops_and_the_next_counts_anew
     assert not harness.controller.is_open
     harness.session(trials=50, max_failures=3)
     assert not harness.controller.gave_up
-    harness.controller.handle(WorkerJoined(0, WorkerId(0)))
+    harness.join(0)
     failing(harness, range(3, 5))
     harness.report(0, 5, 0, 0.5, held=False)
     failing(harness, range(6, 20))
@@ -447,7 +416,7 @@ def test_a_session_that_begins_with_failures_only_stops_and_the_next_counts_anew
 def test_results_that_are_not_finite_count_as_failures_at_first() -> None:
     harness = ControllerHarness(trials=50)
     harness.session(trials=50, max_failures=2)
-    harness.controller.handle(WorkerJoined(0, WorkerId(0)))
+    harness.join(0)
     harness.report(0, 0, 0, math.nan, held=False)
     harness.report(0, 1, 0, None, held=False)
     assert harness.controller.gave_up
@@ -460,22 +429,19 @@ def test_a_session_adds_rungs_above_and_the_jobs_it_gives_end_at_them() -> None:
     assert harness.controller.is_complete
     rungs, kept = Ladder(1, 4, 2).to_record()
     harness.session(trials=4, rungs=rungs, kept=kept)
-    assert orders_in(harness.controller.handle(WorkerJoined(0, WorkerId(1)))) == [
-        Train(WorkerId(1), TrialId(2), 2, 0, 4)
-    ]
-
-
-@pytest.mark.parametrize("other", [Ladder(1, 2, 2), Ladder.explicit([1, 3, 4, 8]), Ladder(1, 16, 4)])
-def test_rungs_that_were_there_cannot_change(other: Ladder) -> None:
-    rungs, kept = other.to_record()
-    with pytest.raises(JournalError):
-        ControllerHarness().session(trials=8, rungs=rungs, kept=kept)
+    assert harness.join(1) == [Train(WorkerId(1), TrialId(2), 2, 0, 4)]
 
 
 @pytest.mark.parametrize(
-    ("rungs", "kept"), [((1, 2, 4, 8), ((1, 2), (1, 2))), ((1, 2, 4, 3), ((1, 2),) * 3), ((1, 2, 4, 8), ((1, 0),) * 3)]
+    ("rungs", "kept"),
+    [
+        *(other.to_record() for other in (Ladder(1, 2, 2), Ladder.explicit([1, 3, 4, 8]), Ladder(1, 16, 4))),
+        ((1, 2, 4, 8), ((1, 2), (1, 2))),
+        ((1, 2, 4, 3), ((1, 2),) * 3),
+        ((1, 2, 4, 8), ((1, 0),) * 3),
+    ],
 )
-def test_rungs_that_are_no_ladder_are_refused(rungs: tuple[int, ...], kept: tuple[tuple[int, int], ...]) -> None:
+def test_rungs_that_change_those_there_or_are_no_ladder_are_refused(rungs, kept) -> None:
     with pytest.raises(JournalError):
         ControllerHarness().session(trials=8, rungs=rungs, kept=kept)
 

@@ -15,11 +15,12 @@ import pytest
 
 import ashtune
 from ashtune._src.analysis.loading import StudyReader
-from ashtune._src.core.events import JobFinished, WorkerJoined
+from ashtune._src.core.events import WorkerJoined
 from ashtune._src.core.jobs import Job
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.study.journal import NAME, read_events
 from ashtune.testing.oracles import RecordedResult, unexplained_results
+from tests.helpers.curves import results
 from tests.helpers.launching import FAMILY, PYTHON, mpiexec
 
 pytestmark = pytest.mark.thorough
@@ -176,7 +177,7 @@ def tune(script: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 def assert_whole(study: Path, trials: int = TRIALS) -> None:
     """Every configuration was tried, no result is there twice, each promotion follows, and no epoch is missing."""
-    events = [event for event in read_events(study / NAME) if isinstance(event, JobFinished)]
+    events = results(study)
     counted = Counter((event.trial, event.rung) for event in events)
     assert set(counted.values()) == {1}
     assert {trial for trial, rung in counted if rung == 0} == set(range(trials))
@@ -259,12 +260,6 @@ def test_it_is_trained_by_the_ranks_of_an_mpi_job(kind: str, script: Path, tmp_p
     ended = mpiexec(3, PYTHON, str(script), kind, str(tmp_path / "s"))
     assert ended.status == 0, str(ended)
     assert_whole(tmp_path / "s")
-
-
-def results(study: Path) -> list[JobFinished]:
-    if not (study / NAME).exists():
-        return []
-    return [event for event in read_events(study / NAME) if isinstance(event, JobFinished)]
 
 
 def pids(study: Path) -> list[int]:

@@ -3,7 +3,6 @@
 import io
 import sys
 import textwrap
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,10 @@ import pytest
 import ashtune
 from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.core.errors import ObjectiveError, StudyError
-from ashtune._src.core.events import JobFinished
-from ashtune._src.study.journal import NAME, read_events
 from ashtune._src.training.program import Program
 from ashtune._src.training.versions import changes, version_of
+from tests.helpers.curves import results
+from tests.helpers.starting import wait_until_gone
 
 OWN = {"start": "0", "target": "4", "trial": "7", "seed": "1", "checkpoint": "/c", "result": "/r"}
 OPTIONS: dict[str, Any] = {
@@ -34,10 +33,6 @@ def tuned(folder: Path, code: str, *arguments: str, space: Any = None, **more: A
 
 def failures(study: ashtune.Study) -> dict[int, str]:
     return {trial.number: trial.reason for trial in study.trials if trial.status == "failed"}
-
-
-def results(folder: Path) -> list[JobFinished]:
-    return [event for event in read_events(folder / "study" / NAME) if isinstance(event, JobFinished)]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +87,7 @@ def test_lines_of_each_epoch_are_the_curve_and_of_other_numbers_the_last_counts(
         open(os.environ["ASHTUNE_CHECKPOINT"] + "/state", "w").close()
         """,
     )
-    for result in results(tmp_path):
+    for result in results(tmp_path / "study"):
         if result.trial == 1:
             assert (result.metrics, result.curve) == ({"loss": 0.125}, [])
         else:
@@ -101,7 +96,7 @@ def test_lines_of_each_epoch_are_the_curve_and_of_other_numbers_the_last_counts(
                 for epoch in range(result.start + 1, result.resource + 1)
             ]
             assert [*result.curve, (result.resource, result.metrics)] == expected
-    assert {(result.start, result.resource) for result in results(tmp_path)} == {(0, 2), (2, 4)}
+    assert {(result.start, result.resource) for result in results(tmp_path / "study")} == {(0, 2), (2, 4)}
 
 
 def test_a_file_of_results_goes_before_what_is_printed(tmp_path: Path) -> None:
@@ -130,14 +125,14 @@ def test_a_program_may_end_its_trial(tmp_path: Path) -> None:
     """
     study = tuned(tmp_path, code, "{x}", trials=2, scheduler="full")
     assert not failures(study)
-    assert [(event.resource, event.stopped, set(event.metrics)) for event in results(tmp_path)] == [
+    assert [(event.resource, event.stopped, set(event.metrics)) for event in results(tmp_path / "study")] == [
         (2, True, {"loss"})
     ] * 2
 
 
 def test_a_program_without_a_checkpoint_is_trained_from_the_start_when_promoted(tmp_path: Path) -> None:
     tuned(tmp_path, "import os; print('loss=' + os.environ['ASHTUNE_START'])")
-    assert {(result.start, result.metrics["loss"]) for result in results(tmp_path)} == {(0, 0.0)}
+    assert {(result.start, result.metrics["loss"]) for result in results(tmp_path / "study")} == {(0, 0.0)}
 
 
 def test_the_author_of_a_program_is_told_of_its_folder_and_variables_and_not_of_python(tmp_path: Path) -> None:
@@ -216,8 +211,7 @@ def test_what_a_program_leaves_in_the_background_ends_with_it(tmp_path: Path) ->
         print("loss=1")
     """
     tuned(tmp_path, code, "{trial}", trials=2)
-    for trial in range(2):
-        assert is_gone((tmp_path / f"child-{trial}").read_text())
+    wait_until_gone([int((tmp_path / f"child-{trial}").read_text()) for trial in range(2)])
 
 
 def test_a_placeholder_that_is_none_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
@@ -233,15 +227,3 @@ def test_a_script_that_has_changed_is_another_version(tmp_path: Path) -> None:
     assert changes(before, version_of(Program(["python", "train.py", "--fast"], folder=str(tmp_path))))
     (tmp_path / "train.py").write_text("print(2)")
     assert changes(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))
-
-
-def is_gone(pid: str) -> bool:
-    """Whether a process has ended, soon; one that nobody has waited for is still listed."""
-    for _ in range(1200):
-        try:
-            if "Z" in Path("/proc", pid, "stat").read_text().split()[2]:
-                return True
-        except FileNotFoundError:
-            return True
-        time.sleep(0.05)
-    return False

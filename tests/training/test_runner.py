@@ -3,6 +3,7 @@
 import math
 import threading
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,11 @@ def saves(trial: Any) -> None:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Any:
-    def run(objective: Any, *answers: ToWorker, early: list[ToWorker] | None = None, **job: Any) -> list[FromWorker]:
-        channel = Channel(list(answers))
-        channel.early.extend(early or [])
+    def run(
+        objective: Any, *answers: ToWorker, early: Sequence[ToWorker] = (), kind: type[Channel] = Channel, **job: Any
+    ) -> list[FromWorker]:
+        channel = kind(list(answers))
+        channel.early.extend(early)
         setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [])
         TrialRunner(objective, setup, Mailbox(channel)).run(assignment(**job))
         assert not channel.answers, "an answer was not asked for"
@@ -68,19 +71,7 @@ def run(tmp_path: Path) -> Any:
     return run
 
 
-def test_epochs_count_from_one_to_the_rung_inclusive(run: Any) -> None:
-    seen: list[int] = []
-
-    def train(trial: Any) -> None:
-        for epoch in trial.epochs():
-            seen.append(epoch)
-            trial.report(score=epoch)
-
-    run(train, RELEASE)
-    assert seen == [1, 2, 3, 4]
-
-
-def test_a_trial_that_goes_on_in_place_never_leaves_its_loop(run: Any) -> None:
+def test_a_trial_that_goes_on_in_place_counts_epochs_from_one_and_never_leaves_its_loop(run: Any) -> None:
     seen: list[int] = []
 
     def train(trial: Any) -> None:
@@ -107,8 +98,7 @@ def test_a_returned_dict_is_the_result(run: Any) -> None:
 
 def test_a_report_after_the_loop_counts_at_the_target(run: Any) -> None:
     def train(trial: Any) -> None:
-        for _ in trial.epochs():
-            pass
+        list(trial.epochs())
         trial.report(score=3.0)
 
     (event,) = run(train)
@@ -146,40 +136,30 @@ def test_a_number_that_is_not_finite_between_rungs_is_only_recorded(run: Any) ->
     assert finished.curve[1] == (2, {"score": None})
 
 
-def misuses_before_it_trains(trial: Any) -> None:
-    trial.checkpoint(model=3)
-
-
 def test_a_mistake_of_use_before_a_new_trial_trains_says_that_no_trial_can_succeed(run: Any) -> None:
-    (event,) = run(misuses_before_it_trains)
+    (event,) = run(lambda trial: trial.checkpoint(model=3))
     assert isinstance(event, Broken)
     assert "trial.checkpoint(model=3) is no object with state_dict" in event.reason
     assert event.failure is not None
 
 
-def test_the_traceback_begins_in_the_training_function(run: Any) -> None:
+@pytest.mark.parametrize(
+    ("error", "kind", "reason"),
+    [
+        (ZeroDivisionError("by nought"), JobFailed, "ZeroDivisionError: by nought"),
+        (SystemExit(1), JobFailed, "SystemExit: 1"),
+        (InvalidConfiguration("width 0"), TrialWithdrawn, "width 0"),
+    ],
+)
+def test_what_is_raised_ends_the_trial_alone(run: Any, error: BaseException, kind: type, reason: str) -> None:
     def train(trial: Any) -> None:
-        raise ZeroDivisionError("by nought")
+        raise error
 
     (event,) = run(train)
-    assert event.reason == "ZeroDivisionError: by nought"
-    assert event.traceback.splitlines()[1].endswith("in train")
-
-
-def test_sys_exit_fails_the_trial_and_not_the_worker(run: Any) -> None:
-    def train(trial: Any) -> None:
-        raise SystemExit(1)
-
-    (event,) = run(train)
-    assert isinstance(event, JobFailed)
-
-
-def test_an_invalid_configuration_is_withdrawn_not_failed(run: Any) -> None:
-    def train(trial: Any) -> None:
-        raise InvalidConfiguration("width 0")
-
-    (event,) = run(train)
-    assert isinstance(event, TrialWithdrawn)
+    assert isinstance(event, kind)
+    assert event.reason == reason
+    if kind is JobFailed:
+        assert event.traceback.splitlines()[1].endswith("in train"), "it begins in the training function"
 
 
 def test_an_error_while_saving_does_not_touch_the_result(run: Any) -> None:
@@ -197,7 +177,7 @@ def test_an_error_while_saving_does_not_touch_the_result(run: Any) -> None:
 class Interrupted(Channel):
     """A channel at which something breaks in so often while the worker waits."""
 
-    times = 1
+    times: int
 
     def wait(self) -> None:
         if self.times and not self.early:
@@ -206,18 +186,9 @@ class Interrupted(Channel):
         super().wait()
 
 
-def interrupted(tmp_path: Path, objective: Any, *answers: ToWorker, times: int = 1) -> list[FromWorker]:
-    channel = Interrupted(list(answers))
-    channel.times = times
-    setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [])
-    TrialRunner(objective, setup, Mailbox(channel)).run(assignment())
-    assert not channel.answers, "an answer was not asked for"
-    return channel.sent
-
-
 @pytest.mark.parametrize("times", [1, 2, 5])
-def test_what_breaks_in_after_a_result_waits_for_the_answer_and_is_no_failure(tmp_path: Path, times: int) -> None:
-    finished, released = interrupted(tmp_path, saves, RELEASE, times=times)
+def test_what_breaks_in_after_a_result_waits_for_the_answer_and_is_no_failure(run: Any, times: int) -> None:
+    finished, released = run(saves, RELEASE, kind=type("Interrupted", (Interrupted,), {"times": times}))
     assert isinstance(finished, JobFinished)
     assert isinstance(released, TrialReleased)
     assert released.problem == "TimeoutError: an alarm of the training function's"
@@ -240,23 +211,14 @@ def test_a_worker_leaves_if_it_cannot_know_what_the_driver_has_heard(tmp_path: P
 
 
 def test_a_pause_breaks_off_before_the_next_epoch_with_all_reports(run: Any) -> None:
-    pause = Pause(WorkerId(0), TrialId(0))
-
-    def train(trial: Any) -> None:
-        for epoch in trial.epochs():
-            trial.report(score=epoch)
-        trial.save("state")
-
-    (event,) = run(train, early=[pause])
+    (event,) = run(saves, early=[Pause(WorkerId(0), TrialId(0))])
     assert isinstance(event, JobPaused)
     assert (event.resource, event.curve) == (0, [])
 
 
 def test_nothing_is_written_of_a_trial_that_is_not_kept(run: Any, tmp_path: Path) -> None:
     def train(trial: Any) -> None:
-        for epoch in trial.epochs():
-            trial.report(score=epoch)
-        trial.save("state")
+        saves(trial)
         (trial.checkpoint_dir / "weights").write_text("w")
 
     released = run(train, Release(WorkerId(0), TrialId(0), keep=False))[-1]
@@ -295,11 +257,7 @@ def test_a_trial_has_a_seed_of_its_own_that_never_changes(run: Any) -> None:
 
 
 def test_progress_is_told_now_and_then_and_not_at_every_report(run: Any) -> None:
-    def train(trial: Any) -> None:
-        for epoch in trial.epochs():
-            trial.report(score=epoch)
-
-    sent = run(train, RELEASE, target=5_000)
+    sent = run(saves, RELEASE, target=5_000)
     assert sum(isinstance(message, Progress) for message in sent) < 10
 
 
@@ -389,9 +347,7 @@ def test_a_model_restored_within_the_first_epoch_is_taken_up(run: Any) -> None:
 
 def test_another_result_returned_after_the_one_that_counts_is_said(run: Any) -> None:
     def train(trial: Any) -> float:
-        for epoch in trial.epochs():
-            trial.report(score=epoch)
-        trial.save("state")
+        saves(trial)
         return 9.0
 
     _, released = run(train, RELEASE)

@@ -21,6 +21,7 @@ MVAPICH = "MVAPICH2 Version:    \t2.3.7\nMVAPICH2 configure:\t--prefix=/opt\n"
 UNKNOWN = "An MPI of its own, version 1"
 
 BATCH = {"SLURM_JOB_ID": "4", "SLURM_JOB_NUM_NODES": "1", "SLURM_NTASKS": "3", "SLURM_NPROCS": "3", "SLURM_PROCID": "0"}
+NODES = {"SLURM_JOB_ID": "4", "SLURM_JOB_NUM_NODES": "3", "SLURM_PROCID": "0"}
 STEP = {
     "SLURM_JOB_NUM_NODES": "1",
     "SLURM_NTASKS": "3",
@@ -42,48 +43,23 @@ BY_NONE, BY_PMI2, BY_PMIX = (Launch(1, 4, f"srun --mpi={plugin}", "", True) for 
 BY_NOBODY = Launch(0, 4, "SLURM", "", False)
 
 
-def test_without_a_launchers_variables_there_is_no_launch() -> None:
-    assert launch_of({"PATH": "/usr/bin", "OMP_NUM_THREADS": "4"}) is None
-
-
-def test_open_mpis_mpiexec_is_known_by_its_own_variables() -> None:
-    assert launch_of(OMPI) == Launch(1, 2, "Open MPI's mpiexec", "openmpi", True)
-
-
-def test_hydra_is_known_by_its_local_rank() -> None:
-    assert launch_of(HYDRA) == Launch(1, 4, "MPICH's mpiexec", "mpich", True)
-
-
-def test_another_pmi_launcher_is_not_taken_for_one_of_mpich() -> None:
-    assert launch_of({"PMI_RANK": "1", "PMI_SIZE": "2", "FLUX_JOB_ID": "f1"}) == Launch(
-        1, 2, "a PMI launcher", "", True
-    )
-
-
-def test_srun_with_pmi2_is_known_by_pmi_size_within_a_step() -> None:
-    assert launch_of(PMI2) == Launch(2, 3, "srun --mpi=pmi2", "", True)
-
-
-def test_srun_with_pmix_has_its_size_from_the_step() -> None:
-    assert launch_of(PMIX) == Launch(2, 3, "srun --mpi=pmix", "", True)
-
-
-def test_srun_without_mpi_counts_as_a_launch_of_several() -> None:
-    assert launch_of(STEP) == Launch(2, 3, "srun --mpi=none", "", True)
-
-
-def test_srun_is_called_by_the_plugin_it_names() -> None:
-    launch = launch_of(STEP | {"SLURM_MPI_TYPE": "cray_shasta"})
-    assert launch is not None and launch.launcher == "srun --mpi=cray_shasta"
-
-
-def test_a_batch_script_was_not_started_by_srun_although_it_has_a_task_number() -> None:
-    assert launch_of(BATCH) == Launch(0, 3, "SLURM", "", False)
-
-
-def test_nodes_without_a_number_of_tasks_are_one_task_each() -> None:
-    only_nodes = {"SLURM_JOB_ID": "4", "SLURM_JOB_NUM_NODES": "3", "SLURM_PROCID": "0"}
-    assert launch_of(only_nodes) == Launch(0, 3, "SLURM", "", False)
+@pytest.mark.parametrize(
+    ("environment", "launch"),
+    [
+        ({"PATH": "/usr/bin", "OMP_NUM_THREADS": "4"}, None),
+        (OMPI, Launch(1, 2, "Open MPI's mpiexec", "openmpi", True)),
+        (HYDRA, BY_HYDRA),  # known by its local rank
+        ({"PMI_RANK": "1", "PMI_SIZE": "2", "FLUX_JOB_ID": "f1"}, Launch(1, 2, "a PMI launcher", "", True)),
+        (PMI2, Launch(2, 3, "srun --mpi=pmi2", "", True)),
+        (PMIX, Launch(2, 3, "srun --mpi=pmix", "", True)),  # its size is that of the step
+        (STEP, Launch(2, 3, "srun --mpi=none", "", True)),
+        (STEP | {"SLURM_MPI_TYPE": "cray_shasta"}, Launch(2, 3, "srun --mpi=cray_shasta", "", True)),
+        (BATCH, Launch(0, 3, "SLURM", "", False)),  # it has a task number, and srun did not start it
+        (NODES, Launch(0, 3, "SLURM", "", False)),  # one task each
+    ],
+)
+def test_a_launch_is_known_by_its_variables(environment: dict[str, str], launch: Launch | None) -> None:
+    assert launch_of(environment) == launch
 
 
 @pytest.mark.parametrize("left_over", [{}, {"PMIX_RANK": "0"}, {"PMI_RANK": "0", "PMI_SIZE": "1"}])
@@ -92,14 +68,13 @@ def test_a_batch_script_submitted_from_a_step_is_not_taken_for_that_step(left_ov
     assert launch_of(inherited) == Launch(0, 3, "SLURM", "", False)
 
 
-@pytest.mark.parametrize("allocation", [BATCH, ONE_TASK_STEP, STEP])
-def test_hydra_in_an_allocation_is_the_launcher_also_where_srun_started_its_proxies(allocation: dict[str, str]) -> None:
-    assert launch_of(allocation | HYDRA) == Launch(1, 4, "MPICH's mpiexec", "mpich", True)
-
-
-@pytest.mark.parametrize("allocation", [BATCH, STEP])
-def test_open_mpis_mpiexec_in_an_allocation_is_the_launcher(allocation: dict[str, str]) -> None:
-    assert launch_of(allocation | OMPI) == Launch(1, 2, "Open MPI's mpiexec", "openmpi", True)
+@pytest.mark.parametrize(
+    ("allocation", "variables"), [(BATCH, HYDRA), (ONE_TASK_STEP, HYDRA), (STEP, HYDRA), (BATCH, OMPI), (STEP, OMPI)]
+)
+def test_an_mpiexec_in_an_allocation_is_the_launcher_also_where_srun_started_its_proxies(
+    allocation: dict[str, str], variables: dict[str, str]
+) -> None:
+    assert launch_of(allocation | variables) == launch_of(variables)
 
 
 @pytest.mark.parametrize(
@@ -201,12 +176,8 @@ def test_singletons_of_the_right_launcher_are_sent_to_the_mpiexec_of_the_library
     assert "start with the `mpiexec` that was installed with" in text and "`srun" not in text
 
 
-def test_a_world_of_several_is_not_refused() -> None:
-    assert alone(BY_PMI2, MPICH_5, 4) == ""
-
-
-def test_a_process_that_srun_did_not_start_may_be_alone_in_mpi() -> None:
-    assert alone(BY_NOBODY, MPICH_5, 1) == ""
+def test_a_world_of_several_or_a_process_that_srun_did_not_start_is_not_refused() -> None:
+    assert alone(BY_PMI2, MPICH_5, 4) == alone(BY_NOBODY, MPICH_5, 1) == ""
 
 
 def test_an_allocation_left_idle_is_refused_with_both_ways_out() -> None:
@@ -215,12 +186,8 @@ def test_an_allocation_left_idle_is_refused_with_both_ways_out() -> None:
     assert "`srun python ...`" in text and "workers=" in text
 
 
-def test_workers_given_take_this_node_alone() -> None:
-    assert without_world(BY_NOBODY, workers_given=True) == ""
-
-
-def test_a_process_that_the_launcher_started_has_a_world() -> None:
-    assert without_world(BY_NONE, workers_given=False) == ""
+def test_workers_given_take_this_node_and_a_process_that_the_launcher_started_has_a_world() -> None:
+    assert without_world(BY_NOBODY, workers_given=True) == without_world(BY_NONE, workers_given=False) == ""
 
 
 def test_every_refusal_is_one_line() -> None:

@@ -37,10 +37,9 @@ def seconds(trial: TrialId, start: int, target: int) -> float:
     return 2.0 * (target - start)
 
 
-def simulated(seed: int = 0, **more: float) -> tuple[list[Event], float]:
-    ladder, seen = Ladder(1, 8, 2), Seen()
-    workers = SimulatedEngine(Training(metrics=metrics, seconds=seconds, **more), workers=3, seed=seed)  # type: ignore[arg-type]
-    end = simulate(AshMachine(ladder, 20), workers, [seen], trials=20)
+def jobs_of(workers: SimulatedEngine, trials: int, ladder: Ladder | None = None) -> tuple[list[Event], float]:
+    seen = Seen()
+    end = simulate(AshMachine(ladder or Ladder(1, 1, 2), trials), workers, [seen], trials=trials)
     return seen.events, end
 
 
@@ -57,7 +56,8 @@ def test_the_reference_is_met_within_three_sigma(scheduler: str, mean: float, de
 
 
 def test_each_job_takes_its_seconds_and_a_saved_trial_its_saving() -> None:
-    events, end = simulated(save_seconds=0.5)
+    training = Training(metrics=metrics, seconds=seconds, save_seconds=0.5)
+    events, end = jobs_of(SimulatedEngine(training, workers=3), 20, Ladder(1, 8, 2))
     jobs = [event for event in events if isinstance(event, JobFinished)]
     assert all(job.seconds == 2.0 * (job.resource - job.start) for job in jobs)
     assert {event.seconds for event in events if isinstance(event, TrialReleased) and event.checkpoint} == {0.5}
@@ -85,12 +85,6 @@ def test_jobs_of_which_hardly_one_in_ten_thousand_ends_are_refused(drop: float, 
     else:
         with pytest.raises(SettingsError):
             jobs_of(workers, 3)
-
-
-def jobs_of(workers: SimulatedEngine, trials: int, ladder: Ladder | None = None) -> tuple[list[Event], float]:
-    seen = Seen()
-    end = simulate(AshMachine(ladder or Ladder(1, 1, 2), trials), workers, [seen], trials=trials)
-    return seen.events, end
 
 
 def test_results_that_come_while_the_driver_is_busy_wait_in_its_queue() -> None:
@@ -190,14 +184,10 @@ def test_a_study_runs_on_it_as_on_any_engine_and_goes_on(tmp_path: Path) -> None
     options: dict[str, Any] = {"max_resource": 8, "directory": tmp_path / "study", "quiet": True, "workers": 3}
     options |= {"engine": SimulatedEngine(training), "search": "random"}
     for trials in (12, 20):
-        study = ashtune.tune(never_called, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=trials, **options)
+        study = ashtune.tune(pytest.fail, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=trials, **options)
         reader = StudyReader(study.directory)
         assert reader.outcome.is_complete
         assert study.best_at_any_rung.trial == trials - 1
         assert reader.tally.started == trials
     assert reader.tally.sessions == 2
     assert reader.tally.wall_seconds > 8 * 2.0
-
-
-def never_called(trial: ashtune.Trial) -> None:
-    raise AssertionError("nothing is trained")

@@ -48,9 +48,12 @@ def test_nothing_is_left_of_a_study_whose_driver_was_killed(tmp_path: Path) -> N
     assert ended.left_behind == ()
 
 
-def test_what_a_killed_worker_has_started_is_gone_and_the_study_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "says"), [(signal.SIGKILL, ""), (signal.SIGSEGV, "Segmentation fault")])
+def test_what_a_killed_worker_has_started_is_gone_and_the_study_goes_on(
+    tmp_path: Path, number: signal.Signals, says: str
+) -> None:
     with a_study_that_has_started_all(tmp_path) as (launch, pids, worker):
-        os.kill(worker, signal.SIGKILL)
+        os.kill(worker, number)
         wait_until_gone(pids)
         (tmp_path / "go on").touch()
         ended = launch.wait()
@@ -58,7 +61,8 @@ def test_what_a_killed_worker_has_started_is_gone_and_the_study_goes_on(tmp_path
     assert ended.left_behind == ()
     events = list(read_events(tmp_path / "study" / NAME))
     (lost,) = [event for event in events if isinstance(event, WorkerLost)]
-    assert (lost.trial, lost.reason) == (0, "killed by SIGKILL")
+    assert (lost.trial, lost.reason) == (0, f"killed by {number.name}")
+    assert says in lost.last_words
     assert {event.trial for event in events if isinstance(event, JobFinished)} == {0, 1, 2, 3}
 
 
@@ -93,16 +97,3 @@ def test_a_worker_whose_guardian_is_killed_ends_too_and_the_study_goes_on(tmp_pa
         wait_until_gone([worker])
         (tmp_path / "go on").touch()
         assert launch.process.wait(60) == 0
-
-
-def test_a_workers_end_by_a_signal_is_told_as_that_signal(tmp_path: Path) -> None:
-    with a_study_that_has_started_all(tmp_path) as (launch, pids, worker):
-        os.kill(worker, signal.SIGSEGV)
-        wait_until_gone(pids)
-        (tmp_path / "go on").touch()
-        ended = launch.wait()
-    assert ended.status == 0, str(ended)
-    events = list(read_events(tmp_path / "study" / NAME))
-    (lost,) = [event for event in events if isinstance(event, WorkerLost)]
-    assert lost.reason == "killed by SIGSEGV"
-    assert "Segmentation fault" in lost.last_words

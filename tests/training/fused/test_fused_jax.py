@@ -21,6 +21,7 @@ from ashtune._src.training.fused.jax.bank import CHEAPLY, QUICKLY, compile_with
 from ashtune._src.training.fused.jax.program import JaxProgram
 from ashtune._src.training.fused.jax.recipe import Recipe
 from ashtune._src.training.fused.protocol import MOST_EPOCHS, LaneMetrics, Variant
+from tests.training.fused.toy_lanes import TrialAlone
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
 EXAMPLES, FEATURES = 50, 3
@@ -262,32 +263,13 @@ def test_a_second_study_compiles_nothing_and_reports_the_same(tmp_path: Path, ca
     assert reports(first) == reports(second)
 
 
-class BrokenOff:
-    """A trial that is paused after some epochs of those it should be trained for."""
-
-    def __init__(self, after: int, state: Any = None, start: int = 0) -> None:
-        self.config, self.target, self.start = {"rate": 0.1, "momentum": 0.5, "width": 5}, 100, start
-        self._after, self.saved, self.losses = after, state, list[float]()
-
-    def restore(self) -> Any:
-        return self.saved
-
-    def epochs(self) -> Iterator[int]:
-        return iter(range(self.start + 1, self._after + 1))
-
-    def report(self, **metrics: float) -> None:
-        self.losses.append(metrics["loss"])
-
-    def save(self, state: Any) -> None:
-        self.saved = state
-
-
 def test_a_trial_paused_in_the_middle_of_a_stretch_goes_on_from_its_last_report(cache: Path) -> None:
-    function, whole = objective(), BrokenOff(100)
+    config = {"rate": 0.1, "momentum": 0.5, "width": 5}
+    function, whole = objective(), TrialAlone(config, 100)
     function(whole)
     state, losses, start = None, [], 0
     for after in (3, 4, 70, 100):
-        part = BrokenOff(after, state, start)
+        part = TrialAlone(config, after, state, start, target=100)
         function(part)
         assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(part.saved.state))
         state, start = part.saved, after
@@ -301,8 +283,8 @@ def test_a_study_trains_each_trial_as_if_alone(cache: Path, study_of: Any, lanes
     reported = reports(study := study_of(lanes))
     function, table = objective(lanes=lanes), study.dataframe()
     for number, rate, momentum, width in zip(table.number, table.rate, table.momentum, table.width, strict=True):
-        alone = BrokenOff(max(resource for trial, resource in reported if trial == number))
-        alone.config = {"rate": rate, "momentum": momentum, "width": width}
+        after = max(resource for trial, resource in reported if trial == number)
+        alone = TrialAlone({"rate": rate, "momentum": momentum, "width": width}, after, target=100)
         function(alone)
         assert alone.losses == [reported[number, epoch] for epoch in range(1, len(alone.losses) + 1)]
 

@@ -11,6 +11,7 @@ import ashtune
 from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.core.errors import ObjectiveError, SettingsError
 from ashtune._src.training.fused.jax.recipe import Recipe
+from tests.training.fused.toy_lanes import TrialAlone
 
 pytest.importorskip("jax", reason="JAX is not installed")
 X = np.linspace(-1, 1, 20, dtype=np.float32)[:, None]
@@ -35,23 +36,6 @@ def objective(**more: Any) -> Any:
     given = {"train": X, "validation": X, "batch_size": 5, "static": ["width"], **more}
     functions = {"init": init, "step": step, "evaluate": evaluate}
     return ashtune.fused(**{**functions, **given})
-
-
-class Once:
-    """A trial of two epochs."""
-
-    def __init__(self, **config: Any) -> None:
-        self.config = {"rate": 0.1, "width": 2, **config}
-
-    def restore(self) -> None:
-        return None
-
-    def epochs(self) -> Any:
-        return iter((1, 2))
-
-    def report(self, **metrics: float) -> None: ...
-
-    def save(self, state: Any) -> None: ...
 
 
 @pytest.mark.parametrize(
@@ -115,7 +99,7 @@ def test_bad_recipes_are_refused(mistake: str, tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     changed, message = MISTAKES[mistake]
     with pytest.raises(ObjectiveError, match=message):
-        objective(**changed)(Once())
+        objective(**changed)(TrialAlone({"rate": 0.1, "width": 2}, 2))
 
 
 def test_a_choice_among_tuples_can_be_static(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.core.errors import AshtuneError
 from ashtune._src.training.fused.torch.backend import ROUNDING_VARIABLE
 from tests import ROOT
+from tests.training.fused.toy_lanes import TrialAlone
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn = torch.nn
@@ -109,26 +110,6 @@ def test_one_stopped_worker_reports_what_two_do(tmp_path: Path, of_four_lanes: a
         assert one[key] == two[key], key
 
 
-class Alone:
-    """A trial of a plain training function, to be trained for some epochs more."""
-
-    def __init__(self, target: int, state: Any = None, start: int = 0, rate: float = 0.01) -> None:
-        self.config = {"learning_rate": rate, "width": 5}
-        self.start, self.target, self.saved, self.losses = start, target, state, list[float]()
-
-    def restore(self) -> Any:
-        return self.saved
-
-    def epochs(self) -> Iterator[int]:
-        return iter(range(self.start + 1, self.target + 1))
-
-    def report(self, **metrics: float) -> None:
-        self.losses.append(metrics["loss"])
-
-    def save(self, state: Any) -> None:
-        self.saved = state
-
-
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Have two threads, and give those that were back."""
@@ -140,16 +121,17 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_a_trial_alone_is_trained_by_the_same_function_and_goes_on_where_it_was(threads: None) -> None:
-    function, whole, first = objective(optimizer="adam"), Alone(9), Alone(4)
+    config = {"learning_rate": 0.01, "width": 5}
+    function, whole, first = objective(optimizer="adam"), TrialAlone(config, 9), TrialAlone(config, 4)
     function(whole)
     function(first)
-    second = Alone(9, first.saved, 4)
+    second = TrialAlone(config, 9, first.saved, 4)
     function(second)
     assert first.losses + second.losses == whole.losses
     assert len(whole.losses) == 9
     assert torch.get_num_threads() == 2
     with pytest.raises(FloatingPointError):
-        objective()(Alone(1, rate=1e38))
+        objective()(TrialAlone({**config, "learning_rate": 1e38}, 1))
 
 
 def test_what_is_no_setting_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ the process, ``sleeps`` for long.
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -125,3 +125,33 @@ class ToyBackend:
 
     def program(self, static: Static, variant: Variant) -> ToyProgram:
         return ToyProgram(self, static, variant)
+
+
+class TrialAlone:
+    """A trial that is not of a study: of the epochs that it should be trained for, it is broken off after some.
+
+    Args:
+        config: Its configuration.
+        after: The last epoch that is trained.
+        state: What was saved.
+        start: The epoch at which that was.
+        target: The epoch that it should be trained to; by default ``after``.
+    """
+
+    def __init__(
+        self, config: dict[str, Any], after: int, state: Any = None, start: int = 0, target: int | None = None
+    ) -> None:
+        self.config, self.start, self.target = config, start, target or after
+        self._after, self.saved, self.losses = after, state, list[float]()
+
+    def restore(self) -> Any:
+        return self.saved
+
+    def epochs(self) -> Iterator[int]:
+        return iter(range(self.start + 1, self._after + 1))
+
+    def report(self, **metrics: float) -> None:
+        self.losses.append(metrics["loss"])
+
+    def save(self, state: Any) -> None:
+        self.saved = state
