@@ -45,7 +45,7 @@ from ashtune._src.search.random import Random
 from ashtune._src.simulation.recording import traces_of
 from ashtune._src.space.space import Space
 from ashtune._src.study.factory import build_configurations, build_controller, new_settings
-from ashtune._src.study.journal import NAME, read_settings
+from ashtune._src.study.journal import NAME, end_of_turns, read_settings
 from ashtune._src.study.journal_writer import Journal, create
 from ashtune._src.study.replay import replay
 from tests.helpers.made_up import ACCURACY, MadeUpStudy
@@ -548,7 +548,7 @@ def judge(folder: Path, given: Input) -> tuple[str, str]:  # noqa: PLR0911 - the
     data = b""
     if journal.is_file() and not journal.is_symlink() and journal.stat().st_size < 2 * 10**7:
         data = journal.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1].splitlines(keepends=True) if b"\n" in data else []
+    whole = data[: end_of_turns(data)].splitlines(keepends=True)  # what is behind is an incomplete turn
     is_prefix = bool(whole) and whole == given.before[: len(whole)]
     refused, answered = "", False
     for call in given.calls:

@@ -156,12 +156,12 @@ def test_a_batch_counts_what_event_after_event_counts(study: MadeUpStudy, size: 
 
 @settings(max_examples=40, deadline=None)
 @given(study=STUDIES)
-def test_the_best_is_found_without_the_other_lines(study: MadeUpStudy) -> None:
+def test_the_counts_and_a_start_are_read_without_the_tables(study: MadeUpStudy) -> None:
     with TemporaryDirectory() as folder:
         directory = write_journal(Path(folder), study)
         quick, whole = StudyReader(directory), StudyReader(directory)
-        assert whole.tally.best == quick.best
-        assert whole.tally.front == quick.front
+        assert whole.tally.best == quick.tally.best
+        assert whole.tally.front == quick.tally.front
         for trial, record in enumerate(whole.trials):
             assert quick.start_of(TrialId(trial)) == (record.configuration, record.origin)
         assert "_loaded" not in vars(quick)

@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ashtune._src.analysis.counts import BestResult, RungTally
+from ashtune._src.analysis.counts import RungTally
 from ashtune._src.analysis.expected import Expected, expected
 from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.analysis.trials import Trials, trials_of
-from ashtune._src.core.events import Event, JobFinished, SessionStarted, TrialStarted, TrialWithdrawn
+from ashtune._src.core.events import Event, SessionStarted, TrialStarted
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
@@ -142,46 +142,22 @@ class StudyReader:
         """Yield all events of the journal."""
         return read_events(self.journal)
 
-    @property
+    @cached_property
     def tally(self) -> Tally:
         """The study's counts."""
-        return self._loaded[0]
-
-    @property
-    def best(self) -> BestResult | None:
-        """The best result, as :attr:`Tally.best`."""
-        return self.tally.best if self._needs_tally else next(iter(self.front), None)
-
-    @cached_property
-    def front(self) -> list[BestResult]:
-        """The Pareto front, as :attr:`Tally.front`. Only the lines of the highest rung with results are decoded."""
-        if self._needs_tally:
-            return self.tally.front
-        infeasible: list[BestResult] = []
-        for number in reversed(range(len(self.ladder.rungs))):
-            rung = RungTally(self.ladder.rungs[number], self.settings.goal)
-            for event in read_events(self.journal, only=(b'"rung":%d,' % number, b'"trial_withdrawn"')):
-                if type(event) is JobFinished and event.rung == number:
-                    rung.add(event)
-                elif type(event) is TrialWithdrawn and event.rung:
-                    rung.withdraw(event.trial)
-            if rung.front and not rung.front[0].violation:
-                return rung.front
-            infeasible = infeasible or rung.front
-        return infeasible
+        if "_loaded" in vars(self):
+            return self._loaded[0]
+        tally = Tally(self.ladder, self.settings.goal)
+        Replay(rungs=len(self.ladder.rungs)).read(self.journal, [tally])
+        return tally
 
     def start_of(self, trial: TrialId) -> tuple[dict[str, Any], str]:
         """Return the configuration of a trial, and the origin of the configuration."""
         if "_loaded" not in vars(self):
-            for event in read_events(self.journal, only=(b'"trial":%d,' % trial,)):
-                if type(event) is TrialStarted and event.trial == trial:
-                    return event.configuration, event.origin or self.settings.search_name
+            started = read_events(self.journal, only=(b'"trial":%d,' % trial,))
+            if own := [event for event in started if type(event) is TrialStarted and event.trial == trial]:
+                return own[-1].configuration, own[-1].origin or self.settings.search_name
         return self.trials.configuration(trial), self.trials.origin(trial)
-
-    @property
-    def _needs_tally(self) -> bool:
-        """Whether the best result is that of the tally, which exists already, or which knows the confirmations."""
-        return "_loaded" in vars(self) or any(session.confirm for session in self._sessions)
 
     @cached_property
     def _sessions(self) -> list[SessionStarted]:

@@ -136,7 +136,7 @@ class Study(Figures):
         Raises:
             StudyError: If no trial has a result.
         """
-        return self._best(self._reader.best)
+        return self._best(self._reader.tally.best)
 
     @property
     def confirmed(self) -> "Confirmed":
@@ -162,7 +162,7 @@ class Study(Figures):
     @property
     def front(self) -> Front:
         """The Pareto front at the highest rung. If there is one metric, the front contains only the best trial."""
-        return Front(map(self._best, in_a_row(self._reader.front)), self._reader.settings.goal)
+        return Front(map(self._best, in_a_row(self._reader.tally.front)), self._reader.settings.goal)
 
     def top(self, count: int) -> Top:
         """Return the best trials, at most ``count``. Trials with results at higher rungs come first, as in the report.
