@@ -132,7 +132,7 @@ def test_the_demo_on_five_tasks_has_four_workers_and_one_voice(slurm: Slurm, tmp
         assert set(counted.values()) == {1}
         begun = {trial for trial, rung in counted if rung == 0}
         assert begun == set(range(len(begun)))
-        assert len(begun) == 24 * (FUSED_TIMES if study == "fused" else 1)
+        assert len(begun) == 24 * (FUSED_TIMES if study in fused else 1)
 
 
 @pytest.mark.timeout(900)
