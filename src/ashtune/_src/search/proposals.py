@@ -199,14 +199,15 @@ class Proposals(Observer):
         """Store an event for the proposer. The proposer's thread is not notified, as it would delay the driver."""
         if self._is_closed:
             return
+        if type(event) is JobFinished:
+            losses, violation = self._goal.judged(event.metrics)
+            result = Result(event.trial, event.rung, event.resource, losses, event.seconds, violation=violation)
+            self._trained += event.seconds
+            self._news.append(result)
+            if self._stand_in is not None:
+                self._standing_news.append(result)
+            return
         match event:
-            case JobFinished(trial=trial, rung=rung, resource=resource, metrics=metrics, seconds=seconds):
-                losses, violation = self._goal.judged(metrics)
-                result = Result(trial, rung, resource, losses, seconds, violation=violation)
-                self._trained += seconds
-                self._news.append(result)
-                if self._stand_in is not None:
-                    self._standing_news.append(result)
             case TrialWithdrawn(trial=trial, rung=rung):
                 self._news.append(self._failure(trial, rung))
             case TrialStarted(trial=trial):

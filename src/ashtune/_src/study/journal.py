@@ -118,9 +118,13 @@ class JournalReader:
         if not block.endswith(b'"%08x"}\n' % checks[1]):
             ends, checks, problem = self._turns(block)
             block = block[: ends[-1]]
+        if self._only and not any(each in block for each in self._only):
+            self._lines += block.count(b"\n")
+            self.position, self._check = self.position + ends[-1], checks[-1]
+            return Batch([], []), problem, 0
         lines = block.split(b"\n")[:-1]
         begins = list(accumulate((len(line) + 1 for line in lines), initial=0))
-        wanted = self._wanted(block, lines)
+        wanted = self._wanted(lines)
         try:
             events: list[Event] = _events.decode_lines(
                 block if len(wanted) == len(lines) else b"\n".join(lines[place] for place in wanted)
@@ -154,12 +158,10 @@ class JournalReader:
             checks.append(check)
         return ends, checks, ""
 
-    def _wanted(self, block: bytes, lines: Sequence[bytes]) -> Sequence[int]:
-        """Return the indices of the lines to decode. ``block`` has the bytes of all ``lines``."""
+    def _wanted(self, lines: Sequence[bytes]) -> Sequence[int]:
+        """Return the indices of the lines to decode."""
         if not self._only:
             return range(len(lines))
-        if not any(each in block for each in self._only):
-            return ()
         return [place for place, line in enumerate(lines) if any(each in line for each in self._only)]
 
     def _whole(self, file: int, position: int, end_of: Callable[[bytes], int]) -> bytes:
