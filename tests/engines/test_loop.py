@@ -4,15 +4,28 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ashtune._src.analysis.tally import Tally
-from ashtune._src.core.events import Event, JobFinished, SessionStarted, TrialsExtended, WorkerJoined
-from ashtune._src.core.jobs import Goal, WorkerId
+from ashtune._src.core.errors import JournalError
+from ashtune._src.core.events import (
+    Event,
+    JobFinished,
+    SessionStarted,
+    TrialsExtended,
+    TrialStarted,
+    WorkerJoined,
+    WorkerLost,
+)
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Order, Train
 from ashtune._src.engines.loop import Drive, Requests
 from ashtune._src.engines.stop import StopSwitch
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.schedulers.brackets import SuccessiveHalving
+from ashtune._src.search.protocol import Proposal
 from ashtune._src.study import journal as journals
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.controller import Controller
@@ -116,3 +129,99 @@ def test_a_study_that_is_complete_ends_whatever_is_asked_of_it_at_that_moment(tm
     controller = Controller(SuccessiveHalving().build(LADDER, TRIALS), GOAL)
     run(path, controller, Inspector(path), AsksAtTheEnd(controller))
     assert controller.is_complete
+
+
+class EndOfScript(Exception):  # noqa: N818 - it is no error
+    """There are no more turns."""
+
+
+class Scripted(Inspector):
+    """Workers whose events come in turns that are given."""
+
+    def __init__(self, *turns: list[Event]) -> None:
+        self._turns = iter(turns)
+
+    def wait(self, until: float) -> Sequence[Event]:
+        for turn in self._turns:
+            return turn
+        raise EndOfScript
+
+    def carry_out(self, order: Order) -> None:
+        pass
+
+
+class Book:
+    """A journal in memory, whose disk is full when ``room`` events are written."""
+
+    def __init__(self, room: int = 1_000) -> None:
+        self.room, self.events, self._turn = room, list[Event](), list[Event]()
+
+    def add(self, *events: Event) -> None:
+        self._turn += events
+
+    def flush(self) -> None:
+        if len(self.events) + len(self._turn) > self.room:
+            raise JournalError("no room")
+        self.events += self._turn
+        self._turn = []
+
+
+class Told(Observer):
+    """Stands for an observer, and for the proposals of a search, which are told before each start."""
+
+    def __init__(self) -> None:
+        self.events, self.ticks = list[Event](), 0
+
+    def event(self, event: Event) -> None:
+        self.events.append(event)
+
+    def tick(self, now: float) -> None:
+        self.ticks += 1
+
+    def take(self, place: int) -> Proposal:
+        return Proposal({"x": place})
+
+    def tried(self, configuration: object) -> None:
+        pass
+
+
+def drive(book: Book, told: Told, *turns: list[Event]) -> None:
+    controller, session = Controller(AshMachine(LADDER, 0), GOAL), SessionStarted(0.0, 0.0, "", "", 0, trials=TRIALS)
+    controller.handle(session)
+    configurations = Configurations(Numbered(), proposals=told)  # type: ignore[arg-type] # it has what is asked of it
+    observer, workers = Told(), Scripted(*turns)
+    loop = Drive(controller, workers, book, configurations, stop=StopSwitch(), observers=[observer], tick_seconds=0.0)
+    with pytest.raises((EndOfScript, JournalError)):
+        loop.run(session)
+    assert observer.events == told.events
+
+
+def of_trial(worker: int, trial: int) -> JobFinished:
+    return JobFinished(
+        time=0.5,
+        worker=WorkerId(worker),
+        trial=TrialId(trial),
+        rung=0,
+        resource=1,
+        metrics={"score": -trial},
+        seconds=0,
+    )
+
+
+JOINED: list[Event] = [WorkerJoined(0.0, WorkerId(0)), WorkerJoined(0.0, WorkerId(1))]
+
+
+def test_a_trial_that_two_orders_of_a_turn_begin_has_one_start() -> None:
+    book, told = Book(), Told()
+    lost = WorkerLost(time=0.5, worker=WorkerId(0), reason="killed")
+    drive(book, told, JOINED, [of_trial(0, 0), lost, of_trial(1, 1)])
+    started = [event.trial for event in book.events if isinstance(event, TrialStarted)]
+    assert len(started) == len(set(started)) > 2
+    assert told.ticks > 1
+
+
+def test_observers_are_told_only_what_is_written() -> None:
+    for room in range(1, 8):
+        book, told = Book(room), Told()
+        drive(book, told, JOINED, [of_trial(0, 0)], [of_trial(1, 1)])
+        assert all(event in book.events for event in told.events if not isinstance(event, TrialStarted))

@@ -484,3 +484,17 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path)
     with StudyLock(tmp_path), pytest.raises(StudyError):
         StudyLock(tmp_path)
     StudyLock(tmp_path).release()
+
+
+def test_where_many_lines_at_once_take_too_much_memory_each_is_read_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OneByOne:
+        decode = journals._events.decode
+
+        def decode_lines(self, lines: bytes) -> list[Event]:
+            raise MemoryError
+
+    path = written(tmp_path)
+    monkeypatch.setattr(journals, "_events", OneByOne())
+    assert list(read_events(path)) == EVENTS

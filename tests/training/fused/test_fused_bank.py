@@ -170,3 +170,14 @@ def test_where_nothing_can_be_written_everyone_compiles(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     assert compiles()
     tmp_path.chmod(0o700)
+
+
+@pytest.mark.parametrize("setting", ["jax_threefry_partitionable", "jax_enable_x64"])
+def test_a_program_of_other_settings_of_jax_is_another(setting: str) -> None:
+    bank, value = ProgramBank(is_worker=True), jax.config.values[setting]
+    before = bank._file("key")
+    jax.config.update(setting, not value)
+    try:
+        assert bank._file("key") != before
+    finally:
+        jax.config.update(setting, value)

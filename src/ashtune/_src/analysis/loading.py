@@ -1,7 +1,7 @@
 """Reads a study from its journal, for reports and other views. No user code is run, and no lock is needed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, reduce
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.analysis.trials import Trials, trials_of
-from ashtune._src.core.events import Event, SessionStarted, TrialStarted
+from ashtune._src.core.events import Event, TrialStarted
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
@@ -21,9 +21,9 @@ from ashtune._src.core.plaintext import one_line
 from ashtune._src.schedulers.registry import SchedulerView
 from ashtune._src.search.registry import SEARCHES, learns
 from ashtune._src.study.factory import build_controller, caution_of, scheduler_view
-from ashtune._src.study.journal import NAME, read_events, read_settings
+from ashtune._src.study.journal import NAME, ladder_in_force, read_events, read_settings
 from ashtune._src.study.replay import Replay
-from ashtune._src.study.settings import first_ladder, next_ladder
+from ashtune._src.study.settings import first_ladder
 
 ObserverT = TypeVar("ObserverT", bound=Observer)
 
@@ -109,7 +109,7 @@ class StudyReader:
     @cached_property
     def ladder(self) -> Ladder:
         """The rungs of the study, including rungs that were added at the top later."""
-        return reduce(next_ladder, self._sessions, first_ladder(self.settings))
+        return ladder_in_force(self.journal)
 
     @cached_property
     def scheduler(self) -> SchedulerView:
@@ -158,11 +158,6 @@ class StudyReader:
             if own := [event for event in started if type(event) is TrialStarted and event.trial == trial]:
                 return own[-1].configuration, own[-1].origin or self.settings.search_name
         return self.trials.configuration(trial), self.trials.origin(trial)
-
-    @cached_property
-    def _sessions(self) -> list[SessionStarted]:
-        events = read_events(self.journal, only=(b"session_started",))
-        return [event for event in events if type(event) is SessionStarted]
 
     @property
     def trials(self) -> Trials:

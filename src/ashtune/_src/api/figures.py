@@ -96,7 +96,8 @@ class Figures:
         """
         from ashtune._src.figures.best import front_figure
 
-        return plot(front_figure(self._reader.tally.front, self._reader.results, unit=self._unit))
+        results = self._reader.results  # the tally is then of the same reading
+        return plot(front_figure(self._reader.tally.front, results, unit=self._unit))
 
     def plot_importance(self) -> "Figure":
         """Plot the importance of each hyperparameter over all trials. A text has the importance among the best trials.

@@ -162,7 +162,9 @@ class Study(Figures):
     @property
     def front(self) -> Front:
         """The Pareto front at the highest rung. If there is one metric, the front contains only the best trial."""
-        return Front(map(self._best, in_a_row(self._reader.tally.front)), self._reader.settings.goal)
+        if len(results := self._reader.tally.front) > 1:
+            _ = self._reader.trials  # one reading of the journal for all configurations
+        return Front(map(self._best, in_a_row(results)), self._reader.settings.goal)
 
     def top(self, count: int) -> Top:
         """Return the best trials, at most ``count``. Trials with results at higher rungs come first, as in the report.

@@ -167,9 +167,10 @@ class Observers:
             else:
                 for event, followed in of_the_search:
                     if event is not None:
-                        observer.event(event)
-                    for what in followed:
-                        observer.followed(what)
+                        observer.batch([(event, followed)])
+                    else:
+                        for what in followed:
+                            observer.followed(what)
 
     def progress(self, progress: Progress) -> None:
         """Send all observers a report between two rungs."""

@@ -38,7 +38,7 @@ BEGIN_SECONDS = 60.0
 """The maximum time that an observer's ``begin``, which may import a library, runs after the study's end."""
 POLL_SECONDS = 0.1
 MOST_WAITING = 1_000_000
-"""Maximum number of events, orders and reports in the queue of one observer; a full queue takes about 500 MB."""
+"""The maximum number of events and reports, with their orders, in the queue of one observer: about 500 MB."""
 OBSERVERS: Names[Observer] = Names(
     "observer",
     {

@@ -172,11 +172,12 @@ class _ProposerServer:
             case ProposerSetup():
                 self._set_up(message)
             case JobBegan(job, configuration):
-                self._proposer.started(job, self._configurations.setdefault(job.trial, configuration or {}))
+                self._proposer.started(job, dict(self._configurations.setdefault(job.trial, configuration or {})))
             case ResultCame(result, configuration, is_from_before=True):
                 self._proposer.know(result, configuration or {})
             case ResultCame(result, configuration):
-                self._proposer.observe(result, self._configurations.setdefault(result.trial, configuration or {}))
+                known = self._configurations.setdefault(result.trial, configuration or {})
+                self._proposer.observe(result, dict(known))
             case ProposalRequest(trial):
                 proposal = self._proposer.propose(trial)
                 if proposal is not None:  # in plain values, since NumPy numbers cannot be sent

@@ -320,10 +320,7 @@ class Session:
         quiet = self._options["quiet"] or not in_a_notebook()
         with self._at_work(session, self._stop_switch(session.time), quiet=quiet) as drive:
             drive.begin(session, followed)
-            try:
-                yield drive
-            finally:
-                drive.tell()
+            yield drive
         self._after_work()
 
     @contextmanager
@@ -359,6 +356,7 @@ class Session:
                         is_safe = journal.sync()  # the last checkpoints are deleted only after a sync
                         workers.close(deletes=is_safe)
                     finally:
+                        drive.tell()
                         finish_all(threads, lambda: bool(stop.signals) or self._controller.stopping == SLURM_ENDS)
 
     def _brief(self, workers: int, trials: int | None, began: float) -> Brief:

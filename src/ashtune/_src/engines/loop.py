@@ -145,6 +145,8 @@ class Drive:
         for progress in self._workers.progress():
             self._observers.progress(progress)
         self._journal.flush()
+        if self._search is not None:
+            self._search.tick(now)
         self._observers.tick(now)
 
     def _hear(self, requests: Requests, now: float) -> None:
@@ -158,46 +160,41 @@ class Drive:
                 requests.accept(name, event)
 
     def _take(self, events: Sequence[Event]) -> None:
-        handle, told = self.controller.handle, self._told
-        first, orders = len(told), list[Followed]()
+        """Handle some events, write them, and give the orders that follow."""
+        handle, taken = self.controller.handle, list[Told]()
         try:
             for event in events:
-                told.append((event, followed := handle(event)))
-                orders += followed
+                taken.append((event, handle(event)))
         except JournalError as error:
             raise EngineError(f"{error}; nothing of it is written: go on with `ashtune resume`") from None
         finally:
-            self._journal.add(*[event for event, _ in told[first:]])  # no event that the controller refused
+            self._journal.add(*[event for event, _ in taken])  # no event that the controller refused
             self._journal.flush()  # the events are in the file before anything follows from them
-        carry_out = self._workers.carry_out
-        new = [order for order in orders if type(order) is Train and self._is_new(order)]
-        if new:
-            self._start(new, events[-1].time)
-        for order in orders:
-            if not isinstance(order, Verdict):
-                carry_out(order)
-        if len(told) >= MOST_UNTOLD:
+            self._told += taken
+        carry_out, configurations = self._workers.carry_out, self._configurations
+        for _, followed in taken:
+            for what in followed:
+                if type(what) is Train:
+                    if not what.start and what.trial not in configurations:
+                        self._start(what, events[-1].time)
+                elif isinstance(what, Verdict):
+                    continue
+                carry_out(what)
+        if len(self._told) >= MOST_UNTOLD:
             self.tell()
 
-    def _is_new(self, order: Train) -> bool:
-        return not order.start and order.trial not in self._configurations
+    def _start(self, order: Train, time: float) -> None:
+        """Choose the configuration of a new trial, and write it to the journal.
 
-    def _start(self, orders: Sequence[Train], time: float) -> None:
-        """Choose the configurations of new trials, and write them to the journal.
-
-        Random configurations are not flushed at once. If the driver is killed before the next flush, a restarted driver
-        draws the same configurations again. A configuration that a model or a mutation has proposed is flushed at once,
+        A random configuration is not flushed at once: if the driver is killed before the next flush, a restarted driver
+        draws the same configuration again. A configuration that a model or a mutation has proposed is flushed at once,
         because it cannot be drawn again.
         """
-        configurations, told = self._configurations, self._told
-        is_drawn = True
-        for order in orders:
-            self._tell_search()  # a proposal depends on all earlier trials
-            trial, confirms = order.trial, order.confirms
-            proposal = configurations.draw(trial) if confirms is None else configurations.repeat(confirms, trial)
-            started = TrialStarted(time, trial, proposal.configuration, proposal.origin, confirms)
-            is_drawn = is_drawn and sort_of(proposal.origin) not in (Sort.MODEL, Sort.MUTATION)
-            self._journal.add(started)
-            told.append((started, ()))
-        if not is_drawn:
+        trial, confirms, configurations = order.trial, order.confirms, self._configurations
+        self._tell_search()  # a proposal depends on all earlier trials
+        proposal = configurations.draw(trial) if confirms is None else configurations.repeat(confirms, trial)
+        started = TrialStarted(time, trial, proposal.configuration, proposal.origin, confirms)
+        self._journal.add(started)
+        if sort_of(proposal.origin) in (Sort.MODEL, Sort.MUTATION):
             self._journal.flush()
+        self._told.append((started, ()))

@@ -13,11 +13,11 @@ text, and the summary shows a ``str`` without markup.
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ashtune._src.analysis.curves import Curves
 from ashtune._src.analysis.expected import Expected
-from ashtune._src.analysis.loading import Outcome, StudyInfo
+from ashtune._src.analysis.loading import ObserverT, Outcome, StudyInfo
 from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline import Timeline
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
 Analysis = Literal["tally", "trials", "timeline", "results", "curves"]
-ObserverT = TypeVar("ObserverT", bound=Observer)
 
 
 class ReportedStudy:

@@ -4,8 +4,8 @@ Rule: a configuration that the user enqueues replaces the planned configuration 
 space, the enqueued and the planned configuration swap places, so that no configuration is tried twice.
 """
 
-from collections import UserDict, deque
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -22,16 +22,24 @@ from ashtune._src.space.plain import identity
 from ashtune._src.space.space import Space
 
 
-class EncodedConfiguration(UserDict[str, Any]):
+class EncodedConfiguration(Mapping[str, Any]):
     """A configuration that is decoded at its first use."""
 
     def __init__(self, encoded: bytes) -> None:
         self._encoded = encoded
 
     @cached_property
-    def data(self) -> dict[str, Any]:  # type: ignore[override] # UserDict looks everything up in it
-        decoded: dict[str, Any] = msgspec.msgpack.decode(self._encoded)
-        return decoded
+    def _decoded(self) -> dict[str, Any]:
+        return msgspec.msgpack.decode(self._encoded, type=dict[str, Any])
+
+    def __getitem__(self, name: str) -> Any:
+        return self._decoded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._decoded)
+
+    def __len__(self) -> int:
+        return len(self._decoded)
 
 
 class Configurations:
@@ -138,8 +146,7 @@ class Configurations:
         return EncodedConfiguration(self._encoded[trial])
 
     def __getitem__(self, trial: TrialId) -> dict[str, Any]:
-        configuration: dict[str, Any] = msgspec.msgpack.decode(self._encoded[trial])
-        return configuration
+        return msgspec.msgpack.decode(self._encoded[trial], type=dict[str, Any])
 
     def _move(self, place: int, configuration: Mapping[str, Any]) -> None:
         """Move the planned configuration of ``place`` to the place at which the enqueued configuration was planned."""

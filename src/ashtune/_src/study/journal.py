@@ -113,11 +113,8 @@ class JournalReader:
 
         If a turn is unreadable, also return the reason and the index of the turn's unreadable line.
         """
-        ends, checks, problem, unreadable_line = [0, len(block)], [self._check], "", 0
-        checks.append(crc32(_CHECK.sub(b"", block), self._check))  # right only if all turns are as they were written
-        if not block.endswith(b'"%08x"}\n' % checks[1]):
-            ends, checks, problem = self._turns(block)
-            block = block[: ends[-1]]
+        ends, checks, problem = self._turns(block)
+        block, unreadable_line = block[: ends[-1]], 0
         if self._only and not any(each in block for each in self._only):
             self._lines += block.count(b"\n")
             self.position, self._check = self.position + ends[-1], checks[-1]
@@ -130,19 +127,18 @@ class JournalReader:
                 block if len(wanted) == len(lines) else b"\n".join(lines[place] for place in wanted)
             )
         except _UNDECODABLE:
+            events = []
             for place in wanted:
                 try:
-                    _events.decode(lines[place])
+                    events.append(_events.decode(lines[place]))
                 except _UNDECODABLE as error:
                     problem = _as_shown(error)
+                    del ends[bisect_right(ends, begins[place]) :]
+                    count = bisect_left(begins, ends[-1])
+                    unreadable_line = place - count
+                    wanted = [each for each in wanted if each < count]
+                    del events[len(wanted) :]
                     break
-            ends, checks, _ = self._turns(block)
-            turn_number = bisect_right(ends, begins[place]) - 1
-            del ends[turn_number + 1 :]
-            count = bisect_left(begins, ends[-1])
-            unreadable_line = place - count
-            wanted = [each for each in wanted if each < count]
-            events = [_events.decode(lines[each]) for each in wanted]
         self._lines += bisect_left(begins, ends[-1])
         begin, self.position, self._check = self.position, self.position + ends[-1], checks[len(ends) - 1]
         return Batch(events, [begin + begins[place] for place in wanted]), problem, unreadable_line

@@ -3,8 +3,8 @@
 JAX's own cache on disk saves only XLA's compile time. Tracing and lowering a whole program in Python take three times
 as long as loading the program's file. The bank's key therefore needs only a trace of the user's functions.
 
-Rule 1: the key contains all that a program depends on: what JAX traced (:func:`trace_text`), this package's source, the
-versions of JAX, and the machine.
+Rule 1: the key contains all that a program depends on: what JAX traced (:func:`trace_text`), the source of fused
+training, the version and the settings of JAX, and the machine.
 Rule 2: only programs that this user has written are loaded, because a program's file can run any code.
 Rule 3: if a file cannot be written or used, the worker compiles the program.
 
@@ -46,7 +46,7 @@ MOST_FILES = 1024
 """The bank deletes its oldest programs beyond this number of files, which take about 0.3 MB each."""
 THREADS_VARIABLE = "PJRT_NPROC"
 """The environment variable for the number of threads of JAX's CPU programs; by default the number of cores."""
-LATE = ("callback", "custom_vmap", "custom_partitioning")
+LATE = ("callback", "debug_print", "custom_vmap", "custom_partitioning")
 """Parts of the names of JAX's primitives that call a Python function after tracing."""
 _CLAIM = ".claim"
 _CHECK_BYTES = hashlib.sha256().digest_size
@@ -61,7 +61,7 @@ class ProgramBank:
     """
 
     def __init__(self, *, is_worker: bool) -> None:
-        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - that of Path may raise
         self._folder = Path(caches, "ashtune", "programs")
         self._is_worker = is_worker
 
@@ -98,7 +98,8 @@ class ProgramBank:
             return not is_mine
 
     def _file(self, key: str) -> Path:
-        return self._folder / hashlib.sha256(f"{key} {_surroundings()}".encode()).hexdigest()[:32]
+        settings = sorted(f"{name}={value}" for name, value in jax.config.values.items() if "cache" not in name)
+        return self._folder / hashlib.sha256(f"{key} {_surroundings()} {settings}".encode()).hexdigest()[:32]
 
     def _write(self, file: Path, program: Any) -> None:
         with suppress(Exception):  # some programs cannot be serialized, some disks refuse
@@ -179,7 +180,7 @@ def _constants(traced: Any) -> Iterator[Any]:
 @cache
 def _surroundings() -> str:
     """Return, as text, what a program depends on beside the trace: this package, JAX, the processor, threads, flags."""
-    sources = b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
+    sources = b"".join(file.read_bytes() for file in sorted(Path(__file__).parents[1].rglob("*.py")))
     device, processor = jax.devices()[0], platform.node()
     with suppress(OSError, StopIteration):
         processor = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
