@@ -2,7 +2,7 @@
 
 import pytest
 
-from ashtune._src.core.events import JobFailed
+from ashtune._src.core.events import JobFailed, JobFinished
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Train
 from ashtune._src.engines.workload import Workload
@@ -64,3 +64,14 @@ def test_trials_trained_together_by_a_worker_that_died_are_alone_until_they_have
     assert [second.take(job(trial)) for trial in (3, 4, 5)] == [True, True, False]
     end(second, 3)
     assert [second.take(job(trial)) for trial in (3, 4)] == [False, True]
+
+
+def test_a_result_whose_curve_leaves_its_job_is_refused() -> None:
+    workload = workload_of(0, together=False)
+    for at in (-1, 2):
+        result = JobFinished(
+            0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=1, seconds=0.0, metrics={"loss": 1.0},
+            curve=[(at, {"loss": 1.0})],
+        )  # fmt: skip
+        assert not workload.finish(result)
+        assert workload.complaint(result) == f"a report at {at}, where 1 is the end"

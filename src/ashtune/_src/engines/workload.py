@@ -91,7 +91,7 @@ class Workload:
             or result.resource != job.target
             or result.start != job.start
             or not result.metrics
-            or any(resource > job.target for resource, _ in result.curve)
+            or not all(0 <= resource <= job.target for resource, _ in result.curve)
             or self._alone is not None
         ):
             return False
