@@ -2,13 +2,13 @@
 
 Every benchmark writes its tables as JSON where ``--json`` says. This keeps each script's in ``benchmarks/results/``
 and makes the page of all that are there. A figure of ``benchmarks/results/earlier.md`` stands on the page until its
-script has a file of its own.
+script has a file of its own. A few tables stand on ``docs/guide/compared.md`` too, between comments that name them.
 
     python benchmarks/page.py                       run all, then write the page
     python benchmarks/page.py decisions busy        run these two, then write the page
     python benchmarks/page.py --only-write          write the page from the files that are there
 
-    --curves FOLDER, --mnist FOLDER, --surrogate FOLDER, --data FOLDER
+    --curves FOLDER, --mnist FOLDER, --surrogate FOLDER, --published FOLDER, --data FOLDER
                                                     data of the scripts that read some; without it they are left out
 
 All of them take about an hour and a half on a quiet machine, and boosters hours more. One that fails is named at the
@@ -32,12 +32,13 @@ BENCHMARKS = Path(__file__).parent
 RESULTS = BENCHMARKS / "results"
 EARLIER = "earlier.md"
 PAGE = BENCHMARKS.parent / "docs" / "benchmarks.md"
+COMPARED = BENCHMARKS.parent / "docs" / "guide" / "compared.md"
 DATA = {
     "enough": "curves", "real_curves": "curves", "regret": "curves", "whatif_honesty": "curves", "fused_mnist": "mnist",
     "priors": "surrogate", "search_surrogate": "surrogate", "expected": "surrogate", "search_quality": "data",
-    "scikit_learn": "data", "boosters": "data", "importance": "data",
+    "scikit_learn": "data", "boosters": "data", "importance": "data", "yahpo": "surrogate published",
 }  # fmt: skip
-"""Scripts whose first argument is a folder of data, and the option that names it."""
+"""Scripts whose first arguments are folders of data, and the options that name them."""
 SUMMARIES = ("geometric mean", "worst")
 """First cells of rows that stand for all others of their table; the page leaves the others out."""
 HEAD = """# Benchmarks
@@ -107,6 +108,17 @@ def page(records: Iterable[Record], earlier: str, subjects: Mapping[str, str]) -
     return "\n".join(parts)
 
 
+def with_tables(text: str, records: Iterable[Record]) -> str:
+    """Return a text in which ``<!-- table SCRIPT NUMBER -->`` and ``<!-- end -->`` enclose that script's table."""
+    tables = {record.script: record.tables for record in records}
+
+    def table(found: re.Match[str]) -> str:
+        start, script, number, end = found.groups()
+        return f"{start}\n{_table(tables[script][int(number)] | {'title': ''})}{end}"
+
+    return re.sub(r"(<!-- table (\w+) (\d+) -->).*?(<!-- end -->)", table, text, flags=re.DOTALL)
+
+
 def _scripts_of(row: str) -> list[str]:
     last = row.rstrip().rstrip("|").rpartition("|")[2] if row.startswith("|") else ""
     return re.findall(r"`benchmarks/(\w+)\.py`", last)
@@ -139,7 +151,8 @@ def main() -> int:
     parser.add_argument("--only-write", action="store_true", help="run nothing")
     parser.add_argument("--curves", metavar="FOLDER", help="for real_curves and whatif_honesty")
     parser.add_argument("--mnist", metavar="FOLDER", help="for fused_mnist")
-    parser.add_argument("--surrogate", metavar="FOLDER", help="for search_surrogate and priors")
+    parser.add_argument("--surrogate", metavar="FOLDER", help="for search_surrogate, priors, expected and yahpo")
+    parser.add_argument("--published", metavar="FOLDER", help="for yahpo")
     parser.add_argument("--data", metavar="FOLDER", help="for search_quality, scikit_learn, boosters and importance")
     options = parser.parse_args()
     known = scripts()
@@ -147,13 +160,14 @@ def main() -> int:
         parser.error(f"no benchmark {', '.join(unknown)}; there are {', '.join(known)}")
     failed = []
     for name in [] if options.only_write else options.names or known:
-        folder = getattr(options, DATA[name]) if name in DATA else None
-        if name in DATA and folder is None:
-            print(f"{name} is left out: it needs --{DATA[name]} FOLDER", file=sys.stderr)
+        needed = DATA.get(name, "").split()
+        folders = [folder for each in needed if (folder := getattr(options, each)) is not None]
+        if len(folders) < len(needed):
+            print(f"{name} is left out: it needs a folder for --{' and --'.join(needed)}", file=sys.stderr)
             continue
         print(f"== {name}", flush=True)
         try:
-            record = measured(name, [] if folder is None else [folder])
+            record = measured(name, folders)
         except (subprocess.CalledProcessError, OSError, ValueError) as error:
             print(error, file=sys.stderr)
             failed.append(name)
@@ -161,6 +175,7 @@ def main() -> int:
         (RESULTS / f"{name}.json").write_text(json.dumps(record._asdict(), indent=1) + "\n")
     records = _read(RESULTS)
     PAGE.write_text(page(records, (RESULTS / EARLIER).read_text(), {r.script: _subject(r.script) for r in records}))
+    COMPARED.write_text(with_tables(COMPARED.read_text(), records))
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return int(bool(failed))

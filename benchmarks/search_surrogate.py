@@ -3,12 +3,15 @@
 ashtune's own controller, default scheduler and searches run on simulated workers; ``quality/surrogate.py`` says what
 training gives and takes. Proposals take no time; "gp" and "optuna", which is its TPE, have two of them made ahead, as
 in a real study, "gp, 0 ahead" none. Regret: how far the true loss of the named configuration is from the best known,
-over how far the median one is.
+over how far the median one is. "one epoch" is a baseline: it trains random configurations for one epoch, and the best
+one in 52 of them to the end.
 
-    python benchmarks/search_surrogate.py FOLDER [--seeds 3] [--tasks chosen held_out] [--results DIR] [--json FILE]
+    python benchmarks/search_surrogate.py FOLDER [--seeds 3] [--tasks chosen held_out] [--results DIR] [--against DIR]
+        [--json FILE]
 
-FOLDER holds YAHPO's ``model.onnx`` for LCBench. A run that is in the results' folder is not run again. The tasks on
-which the constants of the searches were chosen are shown apart from the others. Needs onnxruntime, scipy and Optuna.
+FOLDER holds YAHPO's ``model.onnx`` for LCBench. A run that is in the results' folder is not run again. With --against
+the runs are compared in pairs with those of another commit in another results' folder. The tasks on which the constants
+of the searches were chosen are shown apart from the others. Needs onnxruntime, scipy and Optuna.
 """
 
 import argparse
@@ -18,17 +21,19 @@ from typing import Any
 
 import numpy as np
 
+from ashtune._src.core.ladder import Ladder
 from ashtune._src.search.registry import SEARCHES
+from quality.against import plus_minus, show_gains
 from quality.store import Store
 from quality.surrogate import CHOSEN_ON, TOP, Surrogate, Task
 from quality.virtual import study
 from table import show
 
 MARKS = (0.5, 1.0, 2.0, 4.0, 8.0)
-ALONE = "random"
+ALONE, ONE_EPOCH = "random", "one epoch"
 WAYS = {
     "random": ("random", None), "mutation": ("mutation", None), "optuna": ("optuna", None), "gp": ("gp", None),
-    "gp, 0 ahead": ("gp", 0),
+    "gp, 0 ahead": ("gp", 0), ONE_EPOCH: ("random", None),
 }  # fmt: skip
 
 
@@ -38,6 +43,7 @@ def run(task: Task, way: str, seed: int, workers: int) -> dict[str, Any]:
     found = study(
         SEARCHES.part(search), task.space, partial(task.train, seed),
         top=TOP, workers=workers, until=MARKS[-1] * task.full_training, seed=seed, ahead=ahead,
+        rungs=Ladder(1, TOP, TOP) if way == ONE_EPOCH else None,
     )  # fmt: skip
     named = [found.named_at(mark * task.full_training) for mark in MARKS]
     return {
@@ -57,6 +63,7 @@ def main() -> None:
     parser.add_argument("--ways", nargs="+", default=list(WAYS), choices=WAYS)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--results", type=Path, default=Path("runs/search_surrogate"))
+    parser.add_argument("--against", type=Path, help="the results' folder of another commit")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     surrogate = Surrogate(given.folder)
@@ -64,7 +71,8 @@ def main() -> None:
     groups = {"chosen": list(CHOSEN_ON), "held_out": held_out}
     tasks = [name for group in given.tasks for name in groups.get(group, [group])]
     seeds = range(given.first_seed, given.first_seed + given.seeds)
-    store = Store(given.results, "runs", ("task", "way", "seed", "workers"))
+    keys = ("task", "way", "seed", "workers")
+    store = Store(given.results, "runs", keys)
     for name in tasks:
         task = Task(surrogate, name)
         for seed in seeds:
@@ -75,6 +83,11 @@ def main() -> None:
     for group, names in groups.items():
         if shown := [name for name in names if name in tasks]:
             table(f"{group}: {len(shown)} tasks, {len(seeds)} seeds, {given.workers} workers", shown, wanted)
+    if given.against:
+        runs = [each for each in wanted if each["task"] in tasks and each["way"] in given.ways]
+        others = [each for each in Store(given.against, "runs", keys) if each["workers"] == given.workers]
+        marks = [f"at {mark:g}" for mark in MARKS]
+        show_gains(marks, runs, others, lambda each: "chosen" if each["task"] in CHOSEN_ON else "held_out")
 
 
 def table(title: str, tasks: list[str], runs: list[dict[str, Any]]) -> None:
@@ -103,11 +116,6 @@ def table(title: str, tasks: list[str], runs: list[dict[str, Any]]) -> None:
     marks = [f"{mark:g}" for mark in MARKS]
     header = ["search", "runs", *marks, *(f"- random at {mark}" for mark in marks[2:])]
     show(title + ": regret by time in full trainings", [*header, "behind by 2 s.e.", "trials", "CPU ms a trial"], rows)
-
-
-def plus_minus(values: np.ndarray) -> str:
-    """Return a mean with its standard error."""
-    return f"{values.mean():+.3f} +- {values.std(ddof=1) / len(values) ** 0.5:.3f}" if len(values) > 1 else "?"
 
 
 def is_behind(values: list[float]) -> bool:

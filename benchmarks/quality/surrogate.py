@@ -112,10 +112,13 @@ class Task:
             points, losses = points[order], losses[order]
         return float(losses[0])
 
+    def loss(self, configuration: Mapping[str, Any], epochs: int = TOP) -> float:
+        """Return the loss of a configuration after some epochs, without noise, in %."""
+        return float(self._curve(configuration)[0][epochs - 1])
+
     def regret(self, configuration: Mapping[str, Any]) -> float:
         """Return how far the true loss of a configuration is from the best, over how far the median one is."""
-        loss = float(self._curve(configuration)[0][-1])
-        return max(0.0, loss - self.best_loss) / (self.median_loss - self.best_loss)
+        return max(0.0, self.loss(configuration) - self.best_loss) / (self.median_loss - self.best_loss)
 
     def train(
         self, seed: int, trial: TrialId, configuration: Mapping[str, Any], start: int, target: int

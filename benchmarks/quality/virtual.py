@@ -123,12 +123,16 @@ class Named(Observer):
 
     Attributes:
         named: (time, trial, rung, loss), one for each change.
+        results: (time, trial, resource, loss) of all jobs, failures without.
+        starts: When each trial was started.
         trials: How many were started.
         jobs: How many ended.
     """
 
     def __init__(self) -> None:
         self.named: list[tuple[float, TrialId, int, float]] = []
+        self.results: list[tuple[float, TrialId, int, float]] = []
+        self.starts: list[float] = []
         self.trials = self.jobs = 0
 
     def event(self, event: Event) -> None:
@@ -136,12 +140,15 @@ class Named(Observer):
         match event:
             case TrialStarted():
                 self.trials += 1
+                self.starts.append(event.time)
             case JobFinished(time=time, trial=trial, rung=rung):
                 self.jobs += 1
                 loss = GOAL.loss(event.metrics)
                 before = (self.named[-1][2], -self.named[-1][3]) if self.named else (-1, 0.0)
-                if loss < math.inf and (rung, -loss) > before:
-                    self.named.append((time, trial, rung, loss))
+                if loss < math.inf:
+                    self.results.append((time, trial, event.resource, loss))
+                    if (rung, -loss) > before:
+                        self.named.append((time, trial, rung, loss))
             case _:
                 pass
 
@@ -156,6 +163,8 @@ class VirtualStudy(NamedTuple):
         jobs: How many ended.
         configurations: Of the trials.
         proposal_seconds: CPU time of each proposal.
+        results: (time, trial, resource, loss) of all jobs that did not fail.
+        starts: When each trial was started.
     """
 
     rungs: tuple[int, ...]
@@ -164,6 +173,8 @@ class VirtualStudy(NamedTuple):
     jobs: int
     configurations: Configurations
     proposal_seconds: list[float]
+    results: list[tuple[float, TrialId, int, float]]
+    starts: list[float]
 
     def named_at(self, time: float) -> tuple[TrialId, int] | None:
         """Return the trial that it would have named at a time, and the rung that it was at; None before any result."""
@@ -183,8 +194,9 @@ def study(
     ahead: int | None = None,
     is_charged: bool = False,
     observers: Sequence[Observer] = (),
+    rungs: Ladder | None = None,
 ) -> VirtualStudy:
-    """Run a study with the default scheduler and rungs until a virtual time, or to the end of its trials.
+    """Run a study with the default scheduler until a virtual time, or to the end of its trials.
 
     Args:
         search: What proposes.
@@ -198,6 +210,7 @@ def study(
         ahead: How many proposals are made ahead; by default as many as in a real study.
         is_charged: Whether a proposal takes the CPU time that it took.
         observers: They are told what happens.
+        rungs: As a user names them; by default those that ashtune chooses.
     """
     proposals = ProposalsInVirtualTime(
         search, space, seed, top=top, workers=workers, is_charged=is_charged,
@@ -205,7 +218,7 @@ def study(
     )  # fmt: skip
     configurations = Configurations(design_of(search, space, seed), proposals=proposals)
     proposals.attach(configurations)
-    rungs = rungs_of(top)
+    scheduler, ladder = (Ash().where_rungs_are_chosen(), rungs_of(top)) if rungs is None else (Ash(), rungs)
     losses: dict[tuple[TrialId, int], float] = {}
     taken: dict[TrialId, tuple[int, int, float]] = {}
 
@@ -224,7 +237,7 @@ def study(
         wait_seconds=lambda *_: proposals.wait_of_newest(),
     )
     simulate(
-        Ash().where_rungs_are_chosen().build(rungs, trials, seed),
+        scheduler.build(ladder, trials, seed),
         SimulatedEngine(training, workers=workers),
         [proposals, named, *observers],
         trials=trials,
@@ -232,7 +245,10 @@ def study(
         goal=GOAL,
         configurations=configurations,
     )
-    return VirtualStudy(rungs.rungs, named.named, named.trials, named.jobs, configurations, proposals.seconds)
+    return VirtualStudy(
+        ladder.rungs, named.named, named.trials, named.jobs, configurations, proposals.seconds,
+        named.results, named.starts,
+    )  # fmt: skip
 
 
 def rungs_of(top: int) -> Ladder:
