@@ -1,8 +1,11 @@
 """The benchmarks are no part of the tests' runs, but what they import is there."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CHECK = """
@@ -28,3 +31,11 @@ def test_what_the_benchmarks_import_of_ashtune_and_of_each_other_is_there() -> N
         [sys.executable, "-c", CHECK], cwd=BENCHMARKS, capture_output=True, text=True, check=False, timeout=120
     )
     assert (done.returncode, done.stdout) == (0, ""), done.stdout + done.stderr
+
+
+def test_the_page_compared_with_others_shows_the_recorded_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    page = importlib.import_module("page")
+    text = page.COMPARED.read_text()
+    assert "<!-- table yahpo 0 -->" in text
+    assert page.with_tables(text, page._read(page.RESULTS)) == text
