@@ -14,7 +14,7 @@ each plus 0.003, so that nothing is divided by 0. Times are in full trainings (t
 ``--family`` compares the schedulers instead, with 8 workers and factor 3. Beside the best loss seen, which is what
 somebody has who stops the study, it shows the end of the chosen trial: the best one of the highest rung so far, as it
 is once it has been trained to the top. That is what somebody has who trains it on, as is meant with ``pasha``. The time
-of doing so does not count.
+of doing so does not count. "one epoch" is a baseline: all trials train for one epoch, and the best one in R to the end.
 
     python benchmarks/regret.py FOLDER --family [--seeds 20]
 
@@ -51,7 +51,7 @@ MARKS = (1.0, 1.4, 2.0, 4.0, 8.0)
 CLAIMED_FROM = 1.4
 NEVER_ZERO = 0.003
 LOWEST_SHARE = 81
-RANDOM, DEFAULT, ADAPTIVE = "random", "default", "adaptive"
+RANDOM, DEFAULT, ADAPTIVE, ONE_EPOCH = "random", "default", "adaptive", "one epoch"
 FAMILY_MARKS = (1.0, 2.0, 4.0, 8.0)
 FAMILY_FACTOR, FAMILY_WORKERS = 3, 8
 FAMILY = (Ash(), AdaptiveAsh(), StoppingAsh(), Pasha(), Hyperband(), AsyncHyperband())
@@ -88,7 +88,10 @@ def machines(top: int, factor: int) -> dict[str, Callable[[], Machine]]:
 
 def family(top: int) -> dict[str, Callable[[], Machine]]:
     """Return the schedulers that can be named and need no number of trials: as ``tune`` has them, and from 1 on."""
-    named: dict[str, Callable[[], Machine]] = {RANDOM: lambda: FullTraining().build(Ladder(top, top), None)}
+    named: dict[str, Callable[[], Machine]] = {
+        RANDOM: lambda: FullTraining().build(Ladder(top, top), None),
+        ONE_EPOCH: partial(Ash().build, Ladder(1, top, top), None),
+    }
     lowest = Ladder(1, top, FAMILY_FACTOR)
     for scheduler in FAMILY:
         name = SCHEDULERS.text(scheduler)
