@@ -51,9 +51,9 @@ def search(options: Options) -> None:
     """Run the study, then note each epoch at the time at which the driver heard of its job: later than it was."""
     function = lanes.objective() if FUSED else train
     study = ashtune.tune(
-        function, space(), metric="accuracy", mode="max", trials=options.trials, min_resource=1, max_resource=MAX_EPOCHS, reduction_factor=2,
-        search="random", seed=options.seed, workers=WORKERS, engine=ashtune.Local(threads=1), quiet=True,
-        directory=options.directory / "study",
+        function, space(), metric="accuracy", mode="max", trials=options.trials, min_resource=1,
+        max_resource=MAX_EPOCHS, reduction_factor=2, search="random", seed=options.seed, workers=WORKERS,
+        engine=ashtune.Local(threads=1), quiet=True, directory=options.directory / "study",
     )  # fmt: skip
     reader = StudyReader(study.directory)
     began = time.clock_gettime(time.CLOCK_BOOTTIME) - (time.time() - reader.settings.created)
