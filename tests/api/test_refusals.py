@@ -62,7 +62,7 @@ PARAMETERS = [
 ]  # fmt: skip
 NO_FLAG: Any = 3
 HELD = {
-    "stop": (ashtune.Stop, ["total_resource", "max_failures", "patience", "stop_when"]),
+    "stop": (ashtune.Stop, ["budget", "total_resource", "max_failures", "patience", "stop_when"]),
     "engine": (Auto, ["trial_timeout", "threads", "gpus_per_worker", "isolate", "checkpoints", "profile"]),
     "scheduler": (Ash, ["rungs", "max_resource", "min_resource", "reduction_factor"]),
     "search": (ashtune.Grid, ["points"]),

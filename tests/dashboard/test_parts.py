@@ -73,6 +73,7 @@ def test_the_head_counts_what_the_report_counts(study: ashtune.Study, parts: dic
     assert head["best"]["trial"] == study.best.trial
     assert head["best"]["metrics"]["score"] == pytest.approx(study.best.metrics["score"], rel=1e-5)
     assert head["best"]["origin"] == study.best.origin
+    assert head["best"]["compared"] == data["sections"]["best"]["first_enqueued"]
     assert head["unit"] == "epoch"
     assert head["objectives"] == [{"metric": "score", "mode": "max"}]
     assert head["utilisation"] == pytest.approx(data["utilisation"], abs=0.02)

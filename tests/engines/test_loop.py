@@ -101,7 +101,7 @@ def run(path: Path, controller: Controller, inspector: Inspector, requests: Requ
         ),
     )  # fmt: skip
     session = SessionStarted(0.0, 0.0, "", "", 0, trials=TRIALS)
-    controller.handle(session)
+    followed = controller.handle(session)
     with Journal(path) as journal:
         drive = Drive(
             controller,
@@ -113,7 +113,7 @@ def run(path: Path, controller: Controller, inspector: Inspector, requests: Requ
             requests=requests,
             tick_seconds=0.0,
         )
-        drive.run(session)
+        drive.run([(session, followed)])
 
 
 def test_every_event_is_in_the_file_before_an_order_follows_from_it(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def drive(book: Book, told: Told, *turns: list[Event]) -> None:
     observer, workers = Told(), Scripted(*turns)
     loop = Drive(controller, workers, book, configurations, stop=StopSwitch(), observers=[observer], tick_seconds=0.0)
     with pytest.raises((EndOfScript, JournalError)):
-        loop.run(session)
+        loop.run([(session, [])])
     assert observer.events == told.events
 
 

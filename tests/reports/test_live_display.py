@@ -212,3 +212,8 @@ def test_without_a_limit_nothing_is_claimed_and_with_several_the_nearest_counts(
     assert judged.share == 0.5
     assert judged.done.endswith("epochs")
     assert judged.seconds_left is not None and math.isfinite(judged.seconds_left)
+    workers = len(tally.workers)
+    tally.session = SessionStarted(0.0, 0.0, "1", "laptop", 1, budget=tally.presence + 2.0 * workers)
+    judged = estimate(tally, info.scheduler, learns=False, unit="epoch")
+    assert judged.seconds_left == pytest.approx(2.0)
+    assert judged.share == pytest.approx(tally.presence / (tally.presence + 2.0 * workers))

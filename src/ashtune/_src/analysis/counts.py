@@ -90,6 +90,13 @@ class BestResult(msgspec.Struct, frozen=True):
         return (self.violation, *(self.losses or (self.loss,))), self.trial
 
 
+def result_of(event: JobFinished, goal: Goal) -> BestResult:
+    """Return the result of a job. The loss of a failure is inf."""
+    losses, violation = goal.judged(event.metrics)
+    loss, several = (losses[0], losses) if goal.others else (as_one(violation, losses[0]), ())
+    return BestResult(event.trial, event.rung, event.resource, loss, event.metrics, violation or 0.0, several)
+
+
 class RungTally:
     """Counts the trials and results of one rung.
 
@@ -174,12 +181,11 @@ class RungTally:
 
     def _add_to_the_front(self, event: JobFinished) -> None:
         """Store a result with several objectives. With two objectives, the amortised cost is O(log n)."""
-        best, metrics = self._best, event.metrics
-        losses, violation = self._goal.judged(metrics)
-        if losses[0] == math.inf:
+        best, result = self._best, result_of(event, self._goal)
+        if result.loss == math.inf:
             return
         self._front = None
-        best.append(BestResult(event.trial, event.rung, event.resource, losses[0], metrics, violation or 0.0, losses))
+        best.append(result)
         if len(best) == 2 * BEST_KEPT:
             by_trial = {result.trial: result for result in best}
             order = ranked(result.key for result in best)[:BEST_KEPT]

@@ -144,6 +144,9 @@ def estimate(
         share = min(1.0, tally.epochs / resource)
         known.append((share, _at_this_pace(tally, resource - tally.epochs)))
         done = f"{tally.epochs:,} of {resource:,} {unit}s"
+    if tally.session and (budget := tally.session.budget):
+        left = max(0.0, budget - tally.presence)
+        known.append((1 - left / budget, left / len(tally.workers) if tally.workers else None))
     if trials:
         known.append(_towards(tally, scheduler, trials, learns=learns))
         done = f"{tally.tried:,} of {plural(trials, 'trial')}"

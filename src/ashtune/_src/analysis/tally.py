@@ -5,13 +5,14 @@ Rule 2: only events and verdicts are counted, so the counts from a journal are t
 counts of running jobs need the orders.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
 from ashtune._src.analysis.confirm import Confirmations, Confirmed
-from ashtune._src.analysis.counts import BestResult, Reasons, RungTally
+from ashtune._src.analysis.counts import BestResult, Reasons, RungTally, result_of
 from ashtune._src.analysis.workers import PresentWorker, PresentWorkers
 from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.events import (
@@ -40,7 +41,7 @@ from ashtune._src.core.numbers import plural, share_text
 from ashtune._src.core.observer import Observer, Told
 from ashtune._src.core.order import front_of, preferred
 from ashtune._src.core.orders import Followed, Train, TrialFailed, TrialPromoted
-from ashtune._src.search.origins import PROPOSED, Sort, sort_of
+from ashtune._src.search.origins import ENQUEUED, PROPOSED, Sort, sort_of
 from ashtune._src.training.versions import changes
 
 
@@ -92,6 +93,8 @@ class Tally(Observer):
         """The number of workers that the user set in this session; None if unchanged."""
         self.confirmations = Confirmations(goal)
         """The confirming trials. Only the counts of workers, failures and seconds include confirming trials."""
+        self.first_enqueued: dict[int, BestResult] | None = None
+        """The finite results of the first enqueued configuration (trial 0), by rung; None if the user enqueued none."""
         self._has_result = bytearray()  # by trial
         self.version: dict[str, str] = {}
         """The last known version of the training function."""
@@ -331,6 +334,8 @@ class Tally(Observer):
         if event.confirms is None:
             self.started += 1
             self.sorts[sort_of(event.origin)] += 1
+            if not event.trial and event.origin == ENQUEUED:
+                self.first_enqueued = {}
             return
         results = (rung.result_of(TrialId(event.confirms)) for rung in reversed(self.rungs))
         if (first := next((result for result in results if result is not None), None)) is not None:
@@ -365,6 +370,8 @@ class Tally(Observer):
         if event.stopped:
             self.ended_early += 1
         self.rungs[event.rung].add(event)
+        if not trial and self.first_enqueued is not None and (result := result_of(event, self.goal)).loss < math.inf:
+            self.first_enqueued[event.rung] = result
 
     def _released(self, event: TrialReleased) -> None:
         self.saving_seconds += event.seconds
@@ -421,6 +428,8 @@ class Tally(Observer):
             self.tried -= 1
             for rung in self.rungs:
                 rung.withdraw(event.trial)
+            if not event.trial and self.first_enqueued:
+                self.first_enqueued.clear()
         self.withdrawals.add(event.reason, event.trial, event.rung)
 
     def _lose(self, event: WorkerLost) -> None:

@@ -22,7 +22,7 @@ from ashtune._src.core.numbers import plural
 from ashtune._src.core.plaintext import error_line, one_line, shown
 from ashtune._src.driver import hints
 from ashtune._src.driver.goal import check_one_metric, goal_of, target_of
-from ashtune._src.driver.options import TuneOptions, chosen_halving, will_end
+from ashtune._src.driver.options import TuneOptions, chosen_halving, will_end, worker_seconds
 from ashtune._src.reports.terminal.text import write
 from ashtune._src.search.protocol import Search
 from ashtune._src.search.registry import SEARCHES, design_of
@@ -84,6 +84,7 @@ def study_request(
         )
     goal = goal_of(metric, mode, weights=options["weights"], constraints=options["constraints"])
     options["target"] = target_of(goal, options["target"])
+    options["budget"] = worker_seconds(options)
     scheduler, ladder = chosen_halving(options)
     trials, valid = options["trials"], options["valid"]
     parsed = Space.parse(space, valid)

@@ -7,7 +7,7 @@ from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.core.errors import StudyError
 from ashtune._src.core.options import checked
 from ashtune._src.driver.goal import check_one_metric, target_of
-from ashtune._src.driver.options import ResumeOptions
+from ashtune._src.driver.options import ResumeOptions, worker_seconds
 from ashtune._src.driver.session import Session
 from ashtune._src.engines.protocol import AUTO
 from ashtune._src.engines.registry import check_engine, choose_engine
@@ -32,6 +32,7 @@ def resume_study(
         )
     options = checked(ResumeOptions, given)
     options["target"] = target_of(settings.goal, options["target"])
+    options["budget"] = worker_seconds(options)
     for option in ("confirm", "patience", "stop_when"):
         check_one_metric(settings.goal, option, given.get(option))
     check_engine(engine, options, _trials_asked(study, options["trials"]))

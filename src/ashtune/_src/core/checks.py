@@ -16,6 +16,7 @@ from ashtune._src.core.plaintext import shown, visible
 MOST_WHOLE = 1 << 53
 """Programs that read JSON numbers as floats lose digits of whole numbers above ``MOST_WHOLE``."""
 MOST_SECONDS = 1e9
+MOST_BUDGET = 1e15
 MOST_NAME = 200
 MOST_UNIT = 20
 MOST_SEED = 2**63 - 1
@@ -73,6 +74,12 @@ def _read(name: str, value: T | str, read: Callable[[str], T]) -> T:
 def check_seconds(name: str, value: float | str) -> float:
     """Return a duration in seconds, which is given as a number or as a text such as "2h"."""
     return check_number(name, _read(name, value, parse.seconds), at_most=MOST_SECONDS)
+
+
+def check_budget(name: str, value: str) -> tuple[float, bool]:
+    """Return the seconds of a budget, which is given as a text such as "40 gpu-hours", and whether they are of GPUs."""
+    seconds, is_of_gpus = _read(name, value if isinstance(value, str) else shown(value), parse.budget)
+    return check_number(name, seconds, at_most=MOST_BUDGET), is_of_gpus
 
 
 def check_flag(name: str, value: bool) -> bool:

@@ -53,9 +53,10 @@ class SessionStarted(_Fact, frozen=True):
 
     ``target`` has a value for each metric if the study has several objectives. The study stops after ``max_failures``
     failures without any result. The search ends after ``patience`` results in a row at the top rung without an
-    improvement, or when the rule ``stop_when`` is met. ``facts`` describes the machine and the settings of the session
-    in a form for people. If the user added rungs at the top, ``rungs`` and ``kept`` are the record of the longer
-    ladder. ``objective`` is the version of the training function. ``control`` means that the driver accepts commands.
+    improvement, when the rule ``stop_when`` is met, or when workers were present for ``budget`` seconds, summed over
+    workers and sessions. ``facts`` describes the machine and the settings of the session in a form for people. If the
+    user added rungs at the top, ``rungs`` and ``kept`` are the record of the longer ladder. ``objective`` is the
+    version of the training function. ``control`` means that the driver accepts commands.
     """
 
     unix_time: UnixSeconds
@@ -64,6 +65,7 @@ class SessionStarted(_Fact, frozen=True):
     pid: _Whole
     trials: _Whole | None = None
     total_resource: _Whole | None = None
+    budget: _Seconds | None = None
     target: float | dict[str, float] | None = None
     max_failures: _Whole | None = None
     patience: _Whole | None = None

@@ -4,29 +4,42 @@ Each parser raises ``ValueError`` for a wrong value. The text of the ``ValueErro
 """
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 
 from ashtune._src.core.confirm import SEEDS, Confirm
 from ashtune._src.core.plaintext import shown
 
-_SECONDS = {"": 1, "ms": 1e-3, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_SECONDS: Mapping[str, int | Decimal] = {
+    "ms": Decimal("0.001"), "s": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "minute": 60, "minutes": 60,
+    "h": 3600, "hour": 3600, "hours": 3600, "d": 86400, "day": 86400, "days": 86400,
+}  # fmt: skip
 _BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 def seconds(text: str) -> float:
     """Return the seconds of a duration such as 90, 90s, 15m, 2h or 1d."""
-    parts = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(ms|s|m|min|h|d|)", text.strip())
-    if parts is None:
-        raise ValueError(f"{shown(text)} is not a duration; give seconds, or as in 90s, 15m, 2h")
-    return float(parts[1]) * _SECONDS[parts[2]]
+    complaint = f"{shown(text)} is not a duration; give seconds, or as in 90s, 15m, 2h"
+    return float(_amount(text, {"": 1, **_SECONDS}, complaint))
+
+
+def budget(text: str) -> tuple[float, bool]:
+    """Return the seconds of a budget such as 40 hours or 40 gpu-hours, and whether they are seconds of GPUs."""
+    time = re.sub(r"(?<=[0-9 ])(worker|gpu)[- ]", "", text.lower(), count=1)
+    complaint = f"{shown(text)} is not a budget; give a time with its unit, as in '40 hours', or '40 gpu-hours'"
+    return float(_amount(time, _SECONDS, complaint)), "gpu" in text.lower()
+
+
+def _amount(text: str, units: Mapping[str, int | Decimal], complaint: str) -> Decimal:
+    parts = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([a-zA-Z]*)", text.strip())
+    if parts is None or parts[2] not in units:
+        raise ValueError(complaint)
+    return Decimal(parts[1]) * units[parts[2]]
 
 
 def size(text: str) -> int:
     """Return the number of bytes of a size such as 500MB or 2GB."""
-    parts = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*(B|KB|MB|GB|TB|)", text.strip().upper())
-    if parts is None:
-        raise ValueError(f"{shown(text)} is not a size; give bytes, or as in 500MB, 2GB")
-    return int(Decimal(parts[1]) * _BYTES[parts[2]])
+    return int(_amount(text.upper(), _BYTES, f"{shown(text)} is not a size; give bytes, or as in 500MB, 2GB"))
 
 
 def whole_numbers(text: str) -> list[int]:

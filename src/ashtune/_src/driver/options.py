@@ -16,12 +16,14 @@ import msgspec
 from ashtune._src.core import parse
 from ashtune._src.core.checks import (
     MOST_SEED,
+    check_budget,
     check_confirm,
     check_flag,
     check_number,
     check_size,
     check_unit,
     check_whole,
+    refuse,
 )
 from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.enough import NotWorthIt
@@ -53,10 +55,7 @@ class Halving(TypedDict, total=False):
     max_resource: Annotated[int | None, Option(parse=int, metavar="N")]
     min_resource: Annotated[int | str | None, Option(parse=parse.min_resource, metavar="N")]
     reduction_factor: Annotated[Reduction | None, Option(parse=parse.reduction_factor, metavar="N")]
-    rungs: Annotated[
-        Sequence[int] | None,
-        Option(parse=parse.whole_numbers, metavar="LIST", forms="as 1,5,20"),
-    ]
+    rungs: Annotated[Sequence[int] | None, Option(parse=parse.whole_numbers, metavar="LIST", forms="as 1,5,20")]
     resource: Annotated[str, Option(default="epoch", check=check_unit, parse=str, metavar="UNIT")]
     scheduler: Annotated[str | Scheduler, Option(default="ash", parse=str, metavar="NAME")]
 
@@ -96,6 +95,7 @@ class Ending(TypedDict, total=False):
 
     trials: Annotated[int | None, Option(**COUNT)]
     time_limit: Annotated[float | str | None, Option(**TIME)]
+    budget: Annotated[str | float | None, Option(check=check_budget, parse=str, metavar="TIME")]
     total_resource: Annotated[int | None, Option(**COUNT)]
     target: Annotated[float | dict[str, float] | None, Option(parse=parse.target, metavar="VALUE")]
     patience: Annotated[int | None, Option(**COUNT)]
@@ -210,10 +210,7 @@ class WhatIfOptions(TypedDict, total=False):
     ]
     trials: Annotated[int | None, Option(check=partial(check_whole, at_least=0), parse=int, metavar="N")]
     deadline: Annotated[float | str | None, Option(**TIME)]
-    budget: Annotated[
-        float | None,
-        Option(check=check_number, parse=float, metavar="HOURS"),
-    ]
+    budget: Annotated[float | None, Option(check=check_number, parse=float, metavar="HOURS")]
     cores_per_worker: Annotated[int | None, Option(check=check_whole, parse=int, metavar="N")]
     draws: Annotated[int | None, Option(check=partial(check_whole, at_least=0), parse=int, metavar="N")]
     seed: Annotated[int, Option(default=0, check=partial(check_whole, at_least=0), parse=int, metavar="N")]
@@ -223,6 +220,9 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """The less common rules that end a search.
 
     Args:
+        budget: The search ends when the workers have been there for this time, summed over workers and sessions, such
+            as "40 hours" (or "40 worker-hours"). In "40 gpu-hours", an hour of a worker counts as ``gpus_per_worker``
+            hours.
         total_resource: The search ends when all trials together have used this much resource.
         patience: The search ends after this many results or failures in a row at the top rung without a new best.
         stop_when: "not_worth_it": the search ends when an hour of results at the top rung gains less than the noise; or
@@ -241,6 +241,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
         'patience=3: 3 results at the top rung brought no better one'
     """
 
+    budget: str | None = None
     total_resource: int | None = None
     patience: int | None = None
     stop_when: str | NotWorthIt | None = None
@@ -283,7 +284,27 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
 
 def will_end(options: Ending) -> bool:
     """Return whether the options set a limit at which the study ends even if no trial fails."""
-    return any(options[name] is not None for name in ("trials", "time_limit", "total_resource", "target", "patience"))
+    return any(
+        options[name] is not None for name in ("trials", "time_limit", "budget", "total_resource", "target", "patience")
+    )
+
+
+def worker_seconds(options: SessionOptions) -> float | None:
+    """Return the budget in seconds of workers, or None without a budget.
+
+    Raises:
+        SettingsError: If the budget is the time of GPUs, and the number of GPUs of a worker is not given.
+    """
+    if (budget := options["budget"]) is None:
+        return None
+    seconds, is_of_gpus = cast("tuple[float, bool]", budget)
+    gpus = options["gpus_per_worker"] if is_of_gpus else 1.0
+    complaint = (
+        "budget= is the time of GPUs, and gpus_per_worker is not given; give engine=ashtune.Local(gpus_per_worker=1), "
+        "or the time of workers as in budget='40 hours'"
+    )
+    refuse({complaint: gpus is None})
+    return seconds / cast("float", gpus)
 
 
 def chosen_halving(options: Halving) -> tuple[Scheduler, Ladder]:

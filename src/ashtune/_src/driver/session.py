@@ -20,12 +20,18 @@ from ashtune._src.analysis.loading import Outcome, StudyInfo
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core import process
 from ashtune._src.core.errors import NoResultError, StudyError
-from ashtune._src.core.events import ConfigurationEnqueued, Event, SessionStarted, TrialStarted, WorkerJoined
+from ashtune._src.core.events import (
+    ConfigurationEnqueued,
+    Event,
+    SessionStarted,
+    StopRequested,
+    TrialStarted,
+    WorkerJoined,
+)
 from ashtune._src.core.jobs import WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.numbers import plural
-from ashtune._src.core.observer import Observer
-from ashtune._src.core.orders import Followed
+from ashtune._src.core.numbers import plural, seconds_text
+from ashtune._src.core.observer import Observer, Told
 from ashtune._src.core.plaintext import visible
 from ashtune._src.core.version import __version__
 from ashtune._src.driver.control import Control, Page, page_of
@@ -45,7 +51,7 @@ from ashtune._src.engines.loop import Drive
 from ashtune._src.engines.protocol import Brief, Engine, Workers
 from ashtune._src.engines.registry import worker_count
 from ashtune._src.engines.stop import GRACE_SECONDS, SLURM_ENDS, TRY_AGAIN, StopSwitch, time_in_slurm
-from ashtune._src.reports.tables import why_no_result
+from ashtune._src.reports.tables import compared_with_first, why_no_result
 from ashtune._src.reports.terminal.live import display_for, in_a_notebook
 from ashtune._src.reports.terminal.text import show, write
 from ashtune._src.search.protocol import Proposer, Search
@@ -144,6 +150,7 @@ class Session:
         self._observers = check_observers(options["observers"])
         self._past = _Past(self._configurations)
         self._enough = Enough(settings.goal, self._ladder.top)
+        self._budget = math.inf
         self._caution = caution_of(settings)
         self._last_time = 0.0
         self._process = process.pid
@@ -158,12 +165,12 @@ class Session:
                 resumed.
         """
         self._page()  # the page starts in parallel
-        session, followed = self._begin()
+        session, begun = self._begin()
         has_work = self._controller.is_open
         if has_work:
             stop, quiet = self._stop_switch(session.time), self._options["quiet"]
             with self._listening() as inbox, stop, self._at_work(session, stop, inbox, quiet=quiet) as drive:
-                drive.run(session, followed)
+                drive.run(begun)
             self._after_work()  # Ctrl-C is no longer handled here
         else:
             stop = StopSwitch()
@@ -219,6 +226,8 @@ class Session:
         if (space := self._configurations.space) is not None and space.rules.refused:
             what += f"; {space.rules.refused:,} of {plural(space.rules.asked, 'draw')} were not valid"
         where = f"kept in {self._shown}; `ashtune report {self._shown}` shows what was found"
+        if compared := compared_with_first(tally, unit=self._settings.resource):
+            write(f"{compared}\n", sys.stderr)
         write(f"complete{what}; {where}\n", sys.stderr)
 
     def _say_how_to_go_on(self, *, is_whole: bool) -> None:
@@ -245,21 +254,26 @@ class Session:
             f"best {share} of them may go on; give more trials, as in trials={2 * max(1, self._tally.started)}\n"
         )
 
-    def _begin(self) -> tuple[SessionStarted, list[Followed]]:
-        """Replay the journal. Return this session's first event, and the verdicts and orders that follow from it.
+    def _begin(self) -> tuple[SessionStarted, list[Told]]:
+        """Replay the journal. Return this session's first event, and all its first events with what follows from them.
 
-        The first event is written to the journal only if the controller accepts the event. A complete study stays
-        complete if this session adds no trials or rungs, and does not change confirmation or training function.
+        If earlier sessions have used up the budget, a second event ends the search before a job begins. The events are
+        written to the journal only if the controller accepts them. A complete study stays complete if this session adds
+        no trials or rungs, and does not change confirmation or training function.
         """
         self._replay()
         session = self._first_event()
         if not (self._controller.is_complete and self._is_no_more_than_before(session)):
-            return session, self._controller.handle(session)
+            begun: list[Told] = [(session, self._controller.handle(session))]
+            if self._controller.is_searching and (reason := self._reason_to_end_the_search()):
+                end = StopRequested(session.time, reason, ends_search=True)
+                begun.append((end, self._controller.handle(end)))
+            return session, begun
         # An earlier driver that was killed at its end may have left checkpoints to delete.
         if self._checkpoints.has_unwanted(self._controller.checkpoints.resources()):
             with suppress(StudyError), self._open_journal():
                 pass
-        return session, []
+        return session, [(session, [])]
 
     def _replay(self) -> None:
         path, disk = self._directory / journals.NAME, self._surroundings.disk
@@ -271,6 +285,7 @@ class Session:
         options, before = self._options, self._tally.session
         given: dict[str, Any] = dict(options)
         limits = {name: getattr(before, name, None) if given[name] is None else given[name] for name in LIMITS}
+        self._budget = math.inf if limits["budget"] is None else limits["budget"]
         if limits["stop_when"] is not None:  # a rule from the journal is not checked yet
             self._enough.wanted = check_enough("stop_when", limits["stop_when"])
         if before is None and limits["max_failures"] is None:
@@ -312,14 +327,14 @@ class Session:
         Yields:
             The drive that the loop calls; None if the study is complete, or if a limit leaves nothing to do.
         """
-        session, followed = self._begin()
+        session, begun = self._begin()
         if not self._controller.is_open:
             self._tell_the_past()
             yield None
             return
         quiet = self._options["quiet"] or not in_a_notebook()
         with self._at_work(session, self._stop_switch(session.time), quiet=quiet) as drive:
-            drive.begin(session, followed)
+            drive.begin(begun)
             yield drive
         self._after_work()
 
@@ -496,8 +511,13 @@ class Session:
             grace=pause if limit < own else min(GRACE_SECONDS, pause),
             at_deadline=SLURM_ENDS,
             search_until=now + own,
-            enough=self._enough.reason,
+            enough=self._reason_to_end_the_search,
         )
+
+    def _reason_to_end_the_search(self) -> str:
+        if self._tally.presence >= self._budget:
+            return f"budget of {seconds_text(self._budget)} of workers' time used"
+        return self._enough.reason()
 
     def _study_info(self, workers: int, deadline: float | None) -> StudyInfo:
         settings = self._settings

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from ashtune._src.core.errors import EngineError, JournalError, SettingsError
-from ashtune._src.core.events import Event, SessionStarted, StopRequested, TrialStarted
+from ashtune._src.core.events import Event, StopRequested, TrialStarted
 from ashtune._src.core.observer import Observer, Observers, Told
-from ashtune._src.core.orders import Followed, Train, Verdict
+from ashtune._src.core.orders import Train, Verdict
 from ashtune._src.engines.protocol import Workers
 from ashtune._src.engines.stop import StopSwitch
 from ashtune._src.search.origins import Sort, sort_of
@@ -80,29 +80,29 @@ class Drive:
         self._tick_seconds = tick_seconds
         self._next_tick = 0.0
 
-    def run(self, session: SessionStarted, followed: Sequence[Followed] = ()) -> None:
+    def run(self, begun: Sequence[Told]) -> None:
         """Run the main loop until the study is complete or stopped.
 
         Args:
-            session: The first event of this session, already accepted by the controller.
+            begun: The first events of this session, which the controller has accepted, and what followed from them.
 
         Raises:
             JournalError: If the disk refuses a write; all events written before are kept.
             EngineError: If an event cannot follow from the events before it.
             ObjectiveError: If no trial can succeed.
         """
-        self.begin(session, followed)
+        self.begin(begun)
         try:
             while self.controller.is_open and self.turn():
                 pass
         finally:
             self.tell()
 
-    def begin(self, session: SessionStarted, followed: Sequence[Followed] = ()) -> None:
-        """Write the first event of a session to the journal. The method :meth:`run` calls this method."""
-        self._journal.add(session)
+    def begin(self, begun: Sequence[Told]) -> None:
+        """Write the first events of a session to the journal. The method :meth:`run` calls this method."""
+        self._journal.add(*[event for event, _ in begun])
         self._journal.flush()
-        self._told.append((session, followed))
+        self._told += begun
 
     def turn(self) -> bool:
         """Run one turn of the main loop: handle the new events, and send the resulting orders to workers.

@@ -22,6 +22,7 @@ from ashtune._src.reports.tables import (
     QUIET,
     WARNING,
     bare_table,
+    compared_with_first,
     indented,
     line,
     place_of_best,
@@ -82,6 +83,13 @@ class BestSection(Section):
             yield line("").append("best at any rung  ", HEADING).append(self._words_of(anywhere), "")
             if anywhere.trial != best.trial:
                 yield from self._configuration(anywhere)
+        if compared := compared_with_first(tally, unit=self.study.unit):
+            yield line("")
+            yield line(compared)
+
+    def data(self) -> Mapping[str, Any]:
+        compared = compared_with_first(self.study.tally, unit=self.study.unit)
+        return {"first_enqueued": compared} if compared else {}
 
     def _words_of(self, anywhere: BestResult) -> str:
         value = result_text(self.study.goal, anywhere.metrics, 6)
@@ -96,8 +104,13 @@ class BestSection(Section):
 
 
 def best_sentence(tally: Tally, best: BestResult, *, unit: str) -> str:
-    """Return a sentence about the best result of a study: its metrics, resource, trial, and the rule that chose it."""
-    return f"Best: {result_text(tally.goal, best.metrics, 6)} {place_of_best(tally, best, unit=unit)}."
+    """Return a sentence about the best result of a study: its metrics, resource, trial, and the rule that chose it.
+
+    If the user enqueued a configuration, a second sentence compares the best trial with it.
+    """
+    place = place_of_best(tally, best, unit=unit)
+    compared = compared_with_first(tally, unit=unit)
+    return f"Best: {result_text(tally.goal, best.metrics, 6)} {place}.{compared and ' '}{compared}"
 
 
 def no_result_sentence(tally: Tally) -> str:

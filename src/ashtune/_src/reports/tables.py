@@ -6,7 +6,7 @@ Tables have bold titles and no borders. Lines have one of five styles.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ashtune._src.core.numbers import plural, shortened, value_text
+from ashtune._src.core.numbers import number_text, plural, result_text, shortened, value_text
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -86,6 +86,35 @@ def place_of_best(tally: "Tally", best: "BestResult", *, unit: str) -> str:
     chosen = (", by the weights, of the front" if goal.weights else ", the knee of the front") if goal.others else ""
     violates = "; no trial is feasible, and this one violates the constraints least" if best.violation else ""
     return f"at {unit} {best.resource:,}, {top} (trial {best.trial}{named}){chosen}{violates}"
+
+
+def compared_with_first(tally: "Tally", *, unit: str) -> str:
+    """Return a sentence that compares the best trial with the first enqueued configuration at the same resource.
+
+    If no configuration was enqueued when the study was created, or if no trial has a result, return "".
+    """
+    results, goal, who = tally.first_enqueued, tally.goal, "your first configuration (trial 0)"
+    if (best := tally.best) is None or results is None:
+        return ""
+    if not results:
+        return f"{who.capitalize()} has no result so far."
+    first = results.get(best.rung) or results[max(results)]
+    where = f"at {unit} {first.resource:,}"
+    if first.rung != best.rung:
+        rung = tally.rungs[first.rung]
+        best = rung.result_of(best.trial) or rung.best or first
+        where += ", the most that trial 0 has reached"
+    if best.trial == first.trial:
+        return f"{who.capitalize()} is the best {where}: {result_text(goal, first.metrics, 6)}."
+    if not goal.is_plain:
+        ours, yours = (result_text(goal, each.metrics, 6) for each in (best, first))
+        violates = ", and violates the constraints" if first.violation else ""
+        return f"Trial {best.trial} has {ours} {where}; {who} has {yours}{violates}."
+    gain = first.loss - best.loss
+    is_better = f"{'better' if gain > 0 else 'worse'} than {who} by {number_text(abs(gain), 3)}"
+    ours, yours = (number_text(goal.value(each.loss), 6) for each in (best, first))
+    values = f"{goal.metric} = {ours} against {yours} {where}"
+    return f"Trial {best.trial} is {is_better if gain else f'as good as {who}'}: {values}."
 
 
 def why_no_result(tally: "Tally") -> str:

@@ -87,7 +87,7 @@ def simulate(
         observers=observers,
         tick_seconds=until / TICKS if math.isfinite(until) else math.inf,
     )
-    drive.run(session, followed)
+    drive.run([(session, followed)])
     return workers.now()
 
 

@@ -14,6 +14,7 @@ from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.liveness import Standing
 from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart, Subject, short, short_value
 from ashtune._src.dashboard.parts.workers import WorkersPart
+from ashtune._src.reports.tables import compared_with_first
 
 MOST_METRICS = 50
 
@@ -76,6 +77,7 @@ class HeadPart(PagePart):
                 "resource": best.resource,
                 "metrics": {name: short(value) for name, value in islice(best.metrics.items(), MOST_METRICS)},
                 "origin": self._origin_text(best.trial),
+                "compared": one_line(compared_with_first(tally, unit=subject.unit)),
             },
             "utilisation": short(workers.utilisation(ran)),
             "workers": workers.there,

@@ -48,6 +48,7 @@ interface HeadPart {
     resource: number;
     metrics: Record<string, number | null>;
     origin: string;
+    compared: string;
   } | null;
   utilisation: number | null;
   workers: number;

@@ -112,12 +112,12 @@ function showBest(tileOfBest, head) {
     tileOfBest.say("none yet", head.tried ? "No trial has a finite result" : "The first trials are training");
     return;
   }
-  const { trial, resource, metrics, origin } = head.best;
+  const { trial, resource, metrics, origin, compared } = head.best;
   const [first, ...others] = head.objectives.map(({ metric }) => metric);
   const names = [first, ...others.map((metric) => `${metric} ${numberText(metrics[metric])}`)];
   setText(tileOfBest.value, numberText(bestValue(head)));
   replaceChildren(tileOfBest.detail, `${names.join(", ")} at ${plural(resource, head.unit)}, `, trialLink(trial));
-  setText(tileOfBest.more, origin && `proposed by: ${origin}`);
+  setText(tileOfBest.more, joined(origin && `proposed by: ${origin}`, compared));
 }
 
 function showLeft(left, bar, { state, remaining, epochs, unit, failed, withdrawn, tried, trials_wanted: wanted }) {
