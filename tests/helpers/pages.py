@@ -77,6 +77,7 @@ NOT_RUN = {
     "ashtune roofline --study": "wants a fused study and measures for half a minute",
     "ashtune roofline": "measures this machine for half a minute; with figures given it runs",
     "ashtune watch": "serves until Ctrl-C: tests/dashboard",
+    "ashtune mcp": "talks to an assistant: tests/dashboard/test_mcp.py",
     "ashtune run ...": "an ellipsis",
 }
 """Commands that are not run, by how they begin, and why not. The longest beginning counts."""
