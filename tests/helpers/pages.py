@@ -71,7 +71,6 @@ NOT_RUN = {
     "ashtune demo": "takes two minutes",
     "ashtune run train.py:train --metric accuracy --mode max --trials 64 --max-resource 8 --workers 4 "
     "--gpus-per-worker": "wants two GPUs",
-    "ashtune run --space space.json --metric loss --mode min --trials 64": "a program of the reader's",
     "ashtune baseline --models": "trains the demo's network for minutes; tests of the command train smaller ones",
     "ashtune roofline --keep": "measures this machine for half a minute",
     "ashtune roofline --study": "wants a fused study and measures for half a minute",
