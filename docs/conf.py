@@ -36,7 +36,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["gallery"]
+exclude_patterns = ["gallery", "paper"]
 nitpicky = True
 python_display_short_literal_types = True
 nitpick_ignore_regex = [

@@ -1,9 +1,11 @@
-"""Take the pictures of the live page that these documents show: ``python docs/watch_screenshots.py [FOLDER]``.
+"""Take the pictures of page and terminal that these documents show: ``python docs/watch_screenshots.py [FOLDER]``.
 
 A network is tuned on handwritten digits while the page is looked at; it fails where its loss is no number. The study is
 stopped when the pictures are taken. It takes two minutes, a Chromium, and the extra ``test``.
 """
 
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -32,6 +34,8 @@ TUNE = "tune"
 DIRECTORY = "runs/digits"
 DESK = {"width": 1280, "height": 1180}
 PHONE = {"width": 400, "height": 860}
+TERMINAL = (92, 34)
+"""Columns and rows."""
 
 
 def digits_network(trial: Any) -> None:
@@ -90,6 +94,22 @@ def show_all(page: "Page") -> None:
     page.wait_for_timeout(1500)  # bars move to where they belong
 
 
+def draw_terminal(directory: Path, file: Path) -> None:
+    """Write the frame that the terminal shows of a study as an SVG that loads nothing."""
+    from rich.console import Console
+
+    from ashtune._src.analysis.loading import StudyReader
+    from ashtune._src.reports.terminal.frame import Frame
+
+    os.chdir(directory.parents[1])
+    study = StudyReader(directory.relative_to(Path.cwd()))
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        console = Console(file=nowhere, record=True, width=TERMINAL[0], height=TERMINAL[1], force_terminal=True)
+        console.print(Frame(study.tally, study.info()))
+        picture = console.export_svg(title="python digits.py")
+    file.write_text(re.sub(r"@font-face {.*?}\n?", "", picture, flags=re.DOTALL), "utf-8")
+
+
 def main(folder: Path) -> None:
     """Tune, watch and take the pictures."""
     from playwright.sync_api import sync_playwright
@@ -122,6 +142,7 @@ def main(folder: Path) -> None:
             print(f"{folder / f'watch-{name}.png'}: {(folder / f'watch-{name}.png').stat().st_size / 1e3:.0f} KB")
             context.close()
         browser.close()
+        draw_terminal(Path(place, DIRECTORY).resolve(), folder / "terminal.svg")
 
 
 if __name__ == "__main__":

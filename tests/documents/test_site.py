@@ -9,7 +9,7 @@ from tests.helpers import pages
 
 DOCS = pages.ROOT / "docs"
 TOCTREE = re.compile(r"^```\{toctree\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NO_PAGES = ("gallery", "generated")
+NO_PAGES = ("gallery", "paper", "generated")
 """Folders of what is made when the site is built, and of what it is made from."""
 
 

@@ -71,12 +71,12 @@ NOT_RUN = {
     "ashtune demo": "takes two minutes",
     "ashtune run train.py:train --metric accuracy --mode max --trials 64 --max-resource 8 --workers 4 "
     "--gpus-per-worker": "wants two GPUs",
-    "ashtune run --space space.json --metric loss --mode min --trials 64": "a program of the reader's",
     "ashtune baseline --models": "trains the demo's network for minutes; tests of the command train smaller ones",
     "ashtune roofline --keep": "measures this machine for half a minute",
     "ashtune roofline --study": "wants a fused study and measures for half a minute",
     "ashtune roofline": "measures this machine for half a minute; with figures given it runs",
     "ashtune watch": "serves until Ctrl-C: tests/dashboard",
+    "ashtune mcp": "talks to an assistant: tests/dashboard/test_mcp.py",
     "ashtune run ...": "an ellipsis",
 }
 """Commands that are not run, by how they begin, and why not. The longest beginning counts."""

@@ -23,6 +23,7 @@ COMMANDS = {
     "plan": "show the rungs, trials and resource to expect, without running anything",
     "report": "show what a study found and where its time went",
     "watch": "show studies on a live page, while they run and after",
+    "mcp": "serve studies to AI assistants by the Model Context Protocol",
     "export": "copy a study to a tracker or a file: MLflow, W&B, TensorBoard, Trackio, Optuna, CSV",
     "whatif": "predict what a study would have taken on other workers, with another scheduler",
     "simulate": "run a study in virtual time, on thousands of workers",

@@ -86,6 +86,8 @@ class FollowedStudy:
         self._driver_at = 0.0
         self._is_alive: bool | None = None
         self._size = 0
+        self._looks = 0  # how often the thread has read new lines
+        self._is_level = False
 
     def start(self) -> None:
         """Start the thread that follows the study."""
@@ -104,6 +106,15 @@ class FollowedStudy:
     def is_closing_within(self, seconds: float) -> bool:
         """Wait at most ``seconds`` for the call of :meth:`close`. Return whether the study is closed."""
         return self._closing.wait(seconds)
+
+    def wait_until_read(self, seconds: float) -> None:
+        """Wait until everything that the journal contains now is read, for at most ``seconds``.
+
+        If the journal cannot be read, return after the next attempt.
+        """
+        with self._lock:
+            before = self._looks
+            self._changed.wait_for(lambda: self._looks > before and self._is_level, seconds)
 
     def message(self, after: str = "") -> Message:
         """Return the first message to a viewer.
@@ -250,9 +261,10 @@ class FollowedStudy:
         wait = 0.0
         while not self._closing.wait(wait):
             with self._lock:
-                is_level = self._look()
+                self._is_level = self._look()
+                self._looks += 1
                 self._changed.notify_all()
-            wait = POLL_SECONDS if is_level else PAUSE_SECONDS
+            wait = POLL_SECONDS if self._is_level else PAUSE_SECONDS
 
     def _look(self) -> bool:
         """Read the new part of the journal, and check the driver. Return whether the journal's end is reached."""
