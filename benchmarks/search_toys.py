@@ -1,4 +1,4 @@
-"""The searches on small made-up tasks: the regret after so many trials, and how often a trial repeats an earlier one.
+"""The searches on small made-up tasks: the regret by number of trials, and how often a trial repeats an earlier one.
 
 ``quality/small_tasks.py`` says what each task asks. ashtune's own controller, default scheduler and searches run in
 virtual time on one worker; a proposal is made when it is needed, from all results before it. Each seed is another task
@@ -97,7 +97,7 @@ def main() -> None:
     marks = [f"at {round(part * given.trials)}" for part in PARTS]
     rows = [row(name, way, runs) for name in given.toys for way in given.ways]
     header = ["task, hyperparameters", "search", "seeds", *marks, "log10 less random's", "repeats", "near", "worse"]
-    show("Regret after so many trials, one worker", [*header, "CPU ms a trial"], rows)
+    show("Regret by number of trials, one worker", [*header, "CPU ms a trial"], rows)
     if given.against:
         others = [each for each in Store(given.against, "toys", keys) if each["trials_asked"] == given.trials]
         show_gains(marks, runs, others, lambda each: each["task"], logs=LEAST)

@@ -72,7 +72,10 @@ def test_the_page_on_several_metrics_does_what_it_says(folder: Path) -> None:
     assert step.printed.endswith(" True\n")
 
 
-@pytest.mark.parametrize("page", ["confirming", "first-study", "following", "limits", "results", "schedulers", "searches", "space", "when-it-fails"])
+@pytest.mark.parametrize(
+    "page",
+    ["confirming", "first-study", "following", "limits", "results", "schedulers", "searches", "space", "when-it-fails"],
+)
 @pytest.mark.thorough
 def test_the_code_of_a_page_runs(page: str, folder: Path) -> None:
     assert pages.carried_out(f"docs/guide/{page}.md", folder)
