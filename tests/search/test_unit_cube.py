@@ -1,6 +1,7 @@
 """The map between the unit cube and a space, both ways."""
 
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,3 +54,43 @@ def test_integers_of_a_range_wider_than_63_bits_are_within_it() -> None:
     space = Space.parse({"n": UniformIntegerHyperparameter("n", low, high)})
     values = [each["n"] for each in space.at(np.array([[0.0], [0.5], [0.9999], [1.0]]))]
     assert all(low <= value <= high for value in values)
+
+
+def random_conditional(seed: int) -> Space:
+    """Ten hyperparameters of random kinds; most have conditions, many of them joined or nested, on earlier ones."""
+    chance = random.Random(seed)
+    kinds: list[Any] = [
+        {"type": "uniform_float", "upper": 1.0}, {"type": "uniform_float", "lower": 1e-3, "upper": 1.0, "log": True},
+        {"type": "uniform_int", "upper": 5}, {"type": "uniform_int", "lower": 1, "upper": 64, "log": True},
+        {"type": "categorical", "choices": [None, True, "a"], "weights": [1, 0, 2]},
+        {"type": "categorical", "choices": [[1, 2], [3, 4]]}, {"type": "ordinal", "sequence": ["s", "m", "l"]},
+    ]  # fmt: skip
+    names = [f"h{number}" for number in range(10)]
+    given = {name: {"name": name, **chance.choice(kinds)} for name in names}
+    parts = {name: Space({"names": [name], "space": {"hyperparameters": [given[name]]}}) for name in names}
+
+    def condition(child: str, depth: int) -> dict[str, Any]:
+        if depth and chance.random() < 0.5:
+            several = [condition(child, depth - 1) for _ in range(2)]
+            return {"type": chance.choice(["AND", "OR"]), "child": child, "conditions": several}
+        parent = chance.choice(names[: names.index(child)])
+        values = [each[parent] for each in parts[parent].at(np.array([[chance.random()], [chance.random()]]))]
+        kind = chance.choice(["EQ", "NEQ", "IN", *["LT", "GT"] * (given[parent]["type"] != "categorical")])
+        return {"type": kind, "child": child, "parent": parent, "value": values[0], "values": values}
+
+    conditions = [condition(name, 2) for name in names[1:] if chance.random() < 0.8]
+    return Space({"names": names, "space": {"hyperparameters": list(given.values()), "conditions": conditions}})
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_point_is_snapped_to_the_middle_of_the_points_with_its_configuration(seed: int) -> None:
+    """As ``at`` and ``place`` say of each point alone; both ends of every range are among the points."""
+    space = random_conditional(seed)
+    points = np.random.default_rng(seed).random((60, len(space.names)))
+    points[0], points[1] = 0.0, 1.0
+    for point, snapped, configuration in zip(points, space.snap(points), space.at(points), strict=True):
+        for name, given, middle in zip(space.names, point, snapped, strict=True):
+            column = space.columns[name]
+            is_float = column.choices is None and not column.is_integer
+            wanted = 0.5 if name not in configuration else given if is_float else column.place(configuration[name])
+            assert middle == wanted

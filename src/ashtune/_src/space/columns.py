@@ -198,18 +198,25 @@ class Column:
 
     def at(self, coordinates: "Coordinates") -> list[object]:
         """Return the values at coordinates of shape ``(n,)``, each in [0, 1]."""
+        return self.values(self.ranks(coordinates))
+
+    def values(self, ranks: "NDArray[Any]") -> list[object]:
+        """Return the values of ranks of shape ``(n,)``."""
+        numbers: list[Any] = ranks.tolist()
+        return numbers if self.choices is None else [self.choices[position] for position in numbers]
+
+    def ranks(self, coordinates: "Coordinates") -> "NDArray[Any]":
+        """Return the numbers at coordinates of shape ``(n,)``; for choices, the positions of the choices."""
         import numpy as np
 
         if self.choices is not None:
-            last = len(self.choices) - 1
-            positions = np.searchsorted(self._ends, coordinates, side="right")
-            return [self.choices[min(position, last)] for position in positions.tolist()]
+            return np.minimum(np.searchsorted(self._ends, coordinates, side="right"), len(self.choices) - 1)
         numbers = self._numbers(coordinates)
         if not self.is_integer:
-            floats: list[object] = numbers.tolist()
-            return floats
+            return numbers
         low, high = int(self.low), int(self.high)
-        return [min(low + int(part), high) for part in self._parts(numbers).tolist()]  # also beyond 64 bits
+        parts = self._parts(numbers).tolist()
+        return np.array([min(low + int(part), high) for part in parts], np.int64)  # the sum may exceed 64 bits
 
     def place(self, value: object) -> float:
         """Return the coordinate of a value: the middle of the interval of coordinates that give this value."""
@@ -235,8 +242,7 @@ class Column:
         import numpy as np
 
         if self.choices is not None:
-            ends = np.array([0.0, *self._ends])
-            positions = np.minimum(np.searchsorted(ends[1:], coordinates, side="right"), len(self.choices) - 1)
+            ends, positions = np.array([0.0, *self._ends]), self.ranks(coordinates)
             middles: Coordinates = (ends[positions] + ends[positions + 1]) / 2
             return middles
         if not self.is_integer:

@@ -6,13 +6,21 @@ Rule 2: a configuration is forbidden if a forbidden clause holds, or if the user
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial, reduce
 from itertools import product
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ashtune._src.core.errors import SpaceError
 from ashtune._src.core.plaintext import error_line, shown
 from ashtune._src.space.columns import Column
 from ashtune._src.space.plain import fresh
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Mask = NDArray[np.bool_]
+    Known = Mapping[str, tuple[NDArray[Any], Mask]]
 
 Record = Mapping[str, Any]
 Valid = Callable[[dict[str, Any]], Any]
@@ -20,14 +28,24 @@ _COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "EQ": ("==", operator.eq), "NEQ": ("!=", operator.ne), "LT": ("<", operator.lt), "LE": ("<=", operator.le),
     "GT": (">", operator.gt), "GE": (">=", operator.ge),
 }  # fmt: skip
+_all, _any = partial(reduce, operator.and_), partial(reduce, operator.or_)  # of bools, or of arrays of bools
 
 
 class _Condition(NamedTuple):
-    """A condition on configurations, its text, and the names of the hyperparameters that the condition uses."""
+    """A condition on configurations.
+
+    Args:
+        holds: Whether the condition holds for a configuration.
+        text: The condition as text.
+        names: The hyperparameters that the condition uses.
+        where: For which of n configurations the condition holds, shape (n,). ``where`` takes for each hyperparameter in
+            ``names`` its ranks (see :meth:`Column.ranks`), shape (n,), and where it is active, shape (n,).
+    """
 
     holds: Callable[[Mapping[str, Any]], bool]
     text: str
     names: list[str]
+    where: "Callable[[Known], Mask]"
 
 
 class Rules:
@@ -71,6 +89,7 @@ class Rules:
             self.parents_first = list(TopologicalSorter(parents).static_order())
         except CycleError as circle:
             raise SpaceError(f"conditions form a circle: {', '.join(circle.args[1])}; leave out one of them") from None
+        self._parents = {parent for every in parents.values() for parent in every}
         self._conditions = {name: self._conditions[name] for name in self.parents_first if name in self._conditions}
         self.conditional = self._conditions.keys()
         self.has_clauses = bool(self._clauses) or valid is not None
@@ -89,6 +108,24 @@ class Rules:
                     values.pop(name, None)
                     break
         return values
+
+    def active(self, points: "Mapping[str, NDArray[np.float64]]") -> "dict[str, Mask]":
+        """Return for each hyperparameter with conditions whether it is active at n points, shape (n,).
+
+        Args:
+            points: The coordinate of each hyperparameter in [0, 1] at these points, shape (n,).
+        """
+        import numpy as np
+
+        found: dict[str, Mask] = {}
+        known: dict[str, tuple[NDArray[Any], Mask]] = {}
+        for name in self.parents_first if self._conditions else ():
+            if name in self._conditions:
+                found[name] = _all(rule.where(known) for rule in self._conditions[name])
+            if name in self._parents:
+                ranks = self._columns[name].ranks(points[name])
+                known[name] = ranks, found.get(name, np.ones(len(ranks), bool))
+        return found
 
     def forbidding(self, configuration: Mapping[str, Any]) -> str:
         """Return the text of the rule that forbids a configuration; "" if the configuration is allowed.
@@ -122,28 +159,25 @@ class Rules:
     def _rule(self, record: Record) -> _Condition:
         kind = str(record["type"])
         if kind in ("AND", "OR"):
-            parts = [self._rule(part) for part in record["conditions" if "conditions" in record else "clauses"]]
-            every, joint = (all, " and ") if kind == "AND" else (any, " or ")
-            names = [name for part in parts for name in part.names]
-            text = f"({joint.join(part.text for part in parts)})"
-            return _Condition(lambda values: every(part.holds(values) for part in parts), text, names)
+            parts = record["conditions" if "conditions" in record else "clauses"]
+            return _combine([self._rule(part) for part in parts], is_and=kind == "AND")
         if kind.startswith("RELATION"):
             left, right = self._column(record, "left"), self._column(record, "right")
             return _relation(left, right, kind.removeprefix("RELATION_"))
         column = self._column(record, "parent" if "parent" in record else "name")
-        name = column.name
         if kind == "IN":
             several = [column.member(value) for value in record["values"]]
-            return _Condition(lambda values: name in values and values[name] in several, f"{name} in {several}", [name])
+            return _test(column, lambda value: _any(value == each for each in several), f"{column.name} in {several}")
         sign, compare = _COMPARISONS["EQ" if kind == "EQUALS" else kind.removeprefix("CLAUSE_")]
         wanted = column.member(record["value"])
-        text = f"{name} {sign} {wanted!r}"
+        text = f"{column.name} {sign} {wanted!r}"
         if compare in (operator.eq, operator.ne) or column.choices is None:
-            return _Condition(lambda values: name in values and compare(values[name], wanted), text, [name])
+            return _test(column, lambda value: compare(value, wanted), text)
         if column.is_category:
+            name = column.name
             raise SpaceError(f"{text}: the values of {name} have no order; give ordered ones, or compare with ==")
         place = column.position(wanted)
-        return _Condition(lambda values: name in values and compare(column.position(values[name]), place), text, [name])
+        return _test(column, lambda value: compare(column.position(value), place), text)
 
     def _column(self, record: Record, key: str) -> Column:
         if record[key] not in self._columns:
@@ -151,6 +185,31 @@ class Rules:
                 f"a condition names {shown(record[key])}, which is not in the space; it has {', '.join(self._columns)}"
             )
         return self._columns[record[key]]
+
+
+def _test(column: Column, test: Callable[[Any], Any], text: str) -> _Condition:
+    """Return the condition that ``test`` is true for one hyperparameter. ``test`` takes a choice, or numbers."""
+    name = column.name
+
+    def where(known: "Known") -> "Mask":
+        import numpy as np
+
+        ranks, is_active = known[name]
+        is_true = test(ranks) if column.choices is None else np.array([test(each) for each in column.choices])[ranks]
+        found: Mask = is_active & is_true
+        return found
+
+    return _Condition(lambda values: name in values and test(values[name]), text, [name], where)
+
+
+def _combine(parts: list[_Condition], *, is_and: bool) -> _Condition:
+    every, every_mask, joint = (all, _all, " and ") if is_and else (any, _any, " or ")
+    return _Condition(
+        lambda values: every(part.holds(values) for part in parts),
+        f"({joint.join(part.text for part in parts)})",
+        [name for part in parts for name in part.names],
+        lambda known: every_mask(part.where(known) for part in parts),
+    )
 
 
 def _relation(left: Column, right: Column, kind: str) -> _Condition:
@@ -162,6 +221,13 @@ def _relation(left: Column, right: Column, kind: str) -> _Condition:
             compare(low, high)
     except TypeError:
         raise SpaceError(f"{text}: the values of these two have no common order") from None
+
+    def where(known: "Known") -> "Mask":
+        (ranks, is_active), (others, is_other_active) = known[one], known[other]
+        pairs = zip(left.values(ranks), right.values(others), strict=True)
+        return is_active & is_other_active & [compare(value, against) for value, against in pairs]
+
     return _Condition(
-        lambda values: one in values and other in values and compare(values[one], values[other]), text, [one, other]
-    )
+        lambda values: one in values and other in values and compare(values[one], values[other]),
+        text, [one, other], where,
+    )  # fmt: skip

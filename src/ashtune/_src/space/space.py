@@ -201,7 +201,6 @@ class Space:
 
         middles = [column.snap(points[:, place]) for place, column in enumerate(self.columns.values())]
         middle = np.stack(middles, axis=1)
-        if self.rules.conditional:
-            for row, configuration in zip(middle, self.at(points), strict=True):
-                row[[name not in configuration for name in self.names]] = 0.5
+        for name, is_active in self.rules.active(dict(zip(self.names, points.T, strict=True))).items():
+            middle[~is_active, self.names.index(name)] = 0.5
         return middle
