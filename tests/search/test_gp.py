@@ -54,8 +54,7 @@ def test_a_category_is_what_one_column_for_each_choice_is_to_scikit_learn() -> N
     regression = pytest.importorskip("sklearn.gaussian_process").GaussianProcessRegressor
     rows, values = data(50, 3)
     at = np.random.default_rng(1).random((30, 3))
-    for given in (rows, at):
-        given[:, 2] = np.floor(given[:, 2] * 4) / 4
+    rows[:, 2], at[:, 2] = np.floor(rows[:, 2] * 3) / 4, np.floor(at[:, 2] * 4) / 4  # the last choice has no value
     weights = np.array([3.0, 0.4, 1.7])
     ours = GaussianProcess(rows, values, np.array([False, False, True]), Kernel(weights, 0.8, 0.05))
     lengths = 1 / np.sqrt([3.0, 0.4, *[1.7 / 2] * 4])
@@ -68,6 +67,7 @@ def test_a_category_is_what_one_column_for_each_choice_is_to_scikit_learn() -> N
     mean, deviation = theirs.predict(in_columns(at), return_std=True)
     np.testing.assert_allclose(ours.predict(at)[0], mean, atol=1e-6)
     np.testing.assert_allclose(ours.predict(at)[1], deviation, atol=1e-6)
+    np.testing.assert_allclose(ours.means(at), mean, atol=1e-6)
 
 
 def test_equal_rows_without_noise_have_a_process() -> None:
@@ -83,7 +83,7 @@ def test_the_gradient_of_the_fit_is_that_of_differences() -> None:
 
     rows, values = data(30, 4)
     rows[:, 2] = np.round(rows[:, 2])
-    squares = _squares(rows, rows, np.array([False, False, True, False]))
+    squares = _squares(rows, np.array([False, False, True, False]))
     logs = np.array([0.3, -0.5, 1.0, 0.1, 0.2, -3.0])
     gradient = _improbability(logs, squares, values)[1]
     for place in range(len(logs)):

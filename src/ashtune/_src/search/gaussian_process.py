@@ -10,6 +10,7 @@ Cost: a fit to ``n`` values of ``d`` inputs has about 30 steps of O(n^3 + d n^2)
 """
 
 import math
+from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class Kernel(NamedTuple):
         import numpy as np
         from scipy.optimize import minimize
 
-        squares = _squares(rows, rows, is_category)
+        squares = _squares(rows, is_category)
         start = np.concatenate([np.zeros(rows.shape[1]), [math.log(_SCALE), math.log(_NOISE)]])
         fitted = minimize(
             _improbability, start, args=(squares, values), jac=True, method="L-BFGS-B",
@@ -70,19 +71,24 @@ class GaussianProcess:
         values: The values of the function, shape (n,); for ``s`` functions with the same rows, shape (n, s).
         is_category: Whether each input is a category, shape (d,); two categories have distance 0 if equal, else 1.
         kernel: The parameters.
+        root: The lower Cholesky factor of the values' covariance matrix, if it is known, shape (n, n).
     """
 
-    def __init__(self, rows: "Array", values: "Array", is_category: "NDArray[np.bool_]", kernel: Kernel) -> None:
-        import numpy as np
-        from scipy.linalg import cho_factor, cho_solve
+    def __init__(
+        self,
+        rows: "Array",
+        values: "Array",
+        is_category: "NDArray[np.bool_]",
+        kernel: Kernel,
+        root: "Array | None" = None,
+    ) -> None:
+        from scipy.linalg import cho_solve
 
         self.rows, self.values = rows, values
         self.kernel = kernel
         self._is_category = is_category
-        covariance = self._covariance(rows, rows)
-        covariance[np.diag_indices_from(covariance)] += kernel.noise + _JITTER * kernel.scale
-        self._factor = cho_factor(covariance, lower=True, check_finite=False)
-        self._solved = cho_solve(self._factor, values, check_finite=False)
+        self._root = self._factor(self._covariance(rows, rows)) if root is None else root
+        self._solved = cho_solve((self._root, True), values, check_finite=False)
 
     def with_values(self, rows: "Array", values: "Array") -> "GaussianProcess":
         """Return a process conditioned on the old and the new values, with the same kernel.
@@ -93,9 +99,12 @@ class GaussianProcess:
         """
         import numpy as np
 
+        beside = self._explained(self._covariance(self.rows, rows))
+        below = self._factor(self._covariance(rows, rows) - beside.T @ beside)
+        root = np.block([[self._root, np.zeros_like(beside)], [beside.T, below]])
         here = np.repeat(self.values[:, None], values.shape[1], axis=1)
         rows, values = np.concatenate([self.rows, rows]), np.concatenate([here, values])
-        return GaussianProcess(rows, values, self._is_category, self.kernel)
+        return GaussianProcess(rows, values, self._is_category, self.kernel, np.asfortranarray(root))
 
     def predict(self, rows: "Array") -> "tuple[Array, Array]":
         """Return the mean and the standard deviation of the function, without noise, at each row.
@@ -107,14 +116,27 @@ class GaussianProcess:
             Means, shape (m,), or (m, s) for ``s`` functions; deviations, shape (m,), which are equal for all functions.
         """
         import numpy as np
-        from scipy.linalg import solve_triangular
+        from scipy.linalg.blas import dtrmm
 
         scale = self.kernel.scale
-        covariance = scale * _matern(self._squared(rows, self.rows))[0]
-        mean: Array = covariance @ self._solved
-        explained = solve_triangular(self._factor[0], covariance.T, lower=True, check_finite=False)
+        covariance = _matern(self._squared(rows))
+        covariance *= scale
+        explained = dtrmm(1.0, self._inverse, covariance.T, lower=1)  # twice as fast as solving
         variance = scale - np.einsum("ij,ij->j", explained, explained)
-        return mean, np.sqrt(np.maximum(variance, 1e-12 * scale))
+        return covariance @ self._solved, np.sqrt(np.maximum(variance, 1e-12 * scale))
+
+    @cached_property
+    def _inverse(self) -> "Array":
+        """The inverse of the Cholesky factor, shape (n, n)."""
+        from scipy.linalg.lapack import dtrtri
+
+        inverse: Array = dtrtri(self._root, lower=1)[0]
+        return inverse
+
+    def means(self, rows: "Array") -> "Array":
+        """Return the means that :meth:`predict` returns, in less than half of the time."""
+        means: Array = self.kernel.scale * (_matern(self._squared(rows)) @ self._solved)
+        return means
 
     def draw(self, rows: "Array", normal: "Array") -> "Array":
         """Return joint samples of the function's values at all rows.
@@ -127,77 +149,125 @@ class GaussianProcess:
             Shape (m, s).
         """
         import numpy as np
-        from scipy.linalg import cholesky, solve_triangular
+        from scipy.linalg import cholesky
 
         across = self._covariance(rows, self.rows)
-        explained = solve_triangular(self._factor[0], across.T, lower=True, check_finite=False)
+        explained = self._explained(across.T)
         covariance = self._covariance(rows, rows) - explained.T @ explained
         covariance[np.diag_indices_from(covariance)] += 1e-8 * self.kernel.scale
         root: Array = cholesky(covariance, lower=True, check_finite=False)
         drawn: Array = (across @ self._solved)[:, None] + root @ normal
         return drawn
 
-    def _squared(self, left: "Array", right: "Array") -> "Array":
-        """Return the weighted squared distances between rows, shape (n, m).
+    def _factor(self, covariance: "Array") -> "Array":
+        """Return the lower Cholesky factor of a covariance matrix of values with noise, shape (n, n)."""
+        import numpy as np
+        from scipy.linalg import cholesky
+
+        covariance[np.diag_indices_from(covariance)] += self.kernel.noise + _JITTER * self.kernel.scale
+        root: Array = cholesky(covariance, lower=True, check_finite=False)
+        return root
+
+    def _explained(self, across: "Array") -> "Array":
+        """Solve for the covariances of the values with m rows, shape (n, m). Squared sums give explained variances."""
+        from scipy.linalg import solve_triangular
+
+        explained: Array = solve_triangular(self._root, across, lower=True, check_finite=False)
+        return explained
+
+    def _squared(self, rows: "Array") -> "Array":
+        """Return the weighted squared distances of rows to the rows of the values, shape (m, n).
 
         With 50 inputs, a matrix product takes an eighth of the time of pairwise differences. The last bits of the
-        distances are wrong, so a covariance matrix that is factored needs the distances of ``_squares``.
+        distances are wrong, so a covariance matrix that is factored needs pairwise differences.
         """
         import numpy as np
 
-        roots = np.where(self._is_category, 0.0, np.sqrt(self.kernel.weights))
-        left_scaled, right_scaled = left * roots, right * roots
-        squared: Array = (left_scaled**2).sum(axis=1)[:, None] + (right_scaled**2).sum(axis=1)
-        squared -= 2 * left_scaled @ right_scaled.T
-        np.maximum(squared, 0.0, out=squared)
-        for place in np.flatnonzero(self._is_category):
-            squared += self.kernel.weights[place] * (np.abs(left[:, place, None] - right[:, place]) > 1e-6)
-        return squared
+        vectors, norms = self._embedded(rows)
+        squared: Array = np.column_stack([-2 * vectors, norms, np.ones(len(rows))]) @ self._own_columns
+        return np.maximum(squared, 0.0, out=squared)
+
+    @cached_property
+    def _own_columns(self) -> "Array":
+        """What :meth:`_squared` multiplies with, shape (e + 2, n)."""
+        import numpy as np
+
+        vectors, norms = self._embedded(self.rows)
+        return np.column_stack([vectors, np.ones(len(norms)), norms]).T
+
+    def _embedded(self, rows: "Array") -> "tuple[Array, Array]":
+        """Return m vectors with the weighted distances of rows, shape (m, e), and their squared norms, shape (m,).
+
+        A category has one coordinate for each choice in the rows of the values. Choices differ by more than 1e-6.
+        """
+        import numpy as np
+
+        weights, places = self.kernel.weights, np.flatnonzero(self._is_category)
+        numbers = rows * np.where(self._is_category, 0.0, np.sqrt(weights))
+        vectors: list[Array] = [numbers]
+        for place in places:
+            choices = np.unique(self.rows[:, place])
+            vectors.append(np.sqrt(weights[place] / 2) * (np.abs(rows[:, place, None] - choices) < 1e-6))
+        return np.concatenate(vectors, axis=1), (numbers**2).sum(axis=1) + weights[places].sum() / 2
 
     def _covariance(self, left: "Array", right: "Array") -> "Array":
         import numpy as np
+        from scipy.spatial.distance import cdist
 
-        squared = np.tensordot(self.kernel.weights, _squares(left, right, self._is_category), axes=1)
-        covariance: Array = self.kernel.scale * _matern(squared)[0]
+        roots = np.where(self._is_category, 0.0, np.sqrt(self.kernel.weights))
+        squared = cdist(left * roots, right * roots, "sqeuclidean")
+        for place in np.flatnonzero(self._is_category):
+            squared += self.kernel.weights[place] * (np.abs(left[:, place, None] - right[:, place]) > 1e-6)
+        covariance: Array = self.kernel.scale * _matern(squared)
         return covariance
 
 
-def _squares(left: "Array", right: "Array", is_category: "NDArray[np.bool_]") -> "Array":
-    """Return the squared distances between rows for each input, shape (d, n, m)."""
+def _squares(rows: "Array", is_category: "NDArray[np.bool_]") -> "Array":
+    """Return the squared distances between rows for each input, shape (d, n, n)."""
     import numpy as np
 
-    squares: Array = (left.T[:, :, None] - right.T[:, None, :]) ** 2
+    squares: Array = (rows.T[:, :, None] - rows.T[:, None, :]) ** 2
     squares[is_category] = np.where(squares[is_category] > 1e-12, 1.0, 0.0)
     return squares
 
 
-def _matern(squared: "Array") -> "tuple[Array, Array]":
-    """Return the Matern kernel of degree 5/2 at squared distances, and its derivative by the squared distance."""
+def _matern(squared: "Array") -> "Array":
+    """Replace squared distances by the Matern kernel of degree 5/2, in place, as new arrays take half of the time."""
     import numpy as np
 
     distance = np.sqrt(5 * squared)
-    decay = np.exp(-distance)
-    return (1 + distance + 5 / 3 * squared) * decay, -5 / 6 * (1 + distance) * decay
+    squared *= 5 / 3
+    squared += distance
+    squared += 1
+    np.negative(distance, out=distance)
+    squared *= np.exp(distance, out=distance)
+    return squared
 
 
 def _improbability(logs: "Array", squares: "Array", values: "Array") -> "tuple[float, Array]":
     """Return the negative log posterior of the kernel's parameters, and the gradient by the parameters' logarithms."""
     import numpy as np
-    from scipy.linalg import cho_factor, cho_solve
+    from scipy.linalg import cholesky
+    from scipy.linalg.lapack import dpotri
 
     numbers = np.exp(logs)
     weights, scale, noise = numbers[:-2], numbers[-2], numbers[-1]
-    kernel, slope = _matern(np.tensordot(weights, squares, axes=1))
+    squared = np.tensordot(weights, squares, axes=1)
+    distance = np.sqrt(5 * squared)
+    kernel = _matern(squared)
+    slope = np.exp(-distance) * (1 + distance)  # the derivative of the kernel by the squared distance, times -6 / 5
+    diagonal = np.diag_indices_from(kernel)
     covariance = scale * kernel
-    diagonal = np.diag_indices_from(covariance)
     covariance[diagonal] += noise + _JITTER * scale
-    factor = cho_factor(covariance, lower=True, check_finite=False)
-    solved = cho_solve(factor, values, check_finite=False)
-    inverse = cho_solve(factor, np.eye(len(values)), check_finite=False)
+    root = cholesky(covariance, lower=True, check_finite=False)
+    half, _ = dpotri(root, lower=1)  # the lower half of the inverse; the upper half is 0
+    half[diagonal] /= 2
+    inverse = half + half.T
+    solved = inverse @ values
     outer = np.outer(solved, solved) - inverse  # the derivative of twice the log likelihood by the covariance
-    likelihood = -0.5 * values @ solved - np.log(np.diag(factor[0])).sum()
-    by_weight = 0.5 * scale * np.tensordot(squares, outer * slope, axes=2)
-    by_scale = 0.5 * (outer * kernel).sum() + 0.5 * _JITTER * np.trace(outer)
+    likelihood = -0.5 * values @ solved - np.log(np.diag(root)).sum()
+    by_weight = -5 / 12 * scale * np.tensordot(squares, outer * slope, axes=2)
+    by_scale = 0.5 * np.vdot(outer, kernel) + 0.5 * _JITTER * np.trace(outer)
     by_noise = 0.5 * np.trace(outer)
     prior = -(0.1 / weights + 0.1 * weights).sum() + math.log(scale) - scale + 0.1 * math.log(noise) - 30 * noise
     gradient = np.concatenate([
@@ -217,10 +287,11 @@ def log_expected_improvement(mean: "Array", deviation: "Array", best: "Array | f
     from scipy.special import erfcx, ndtr
 
     gain = (best - mean) / deviation
-    density = np.exp(-(gain**2) / 2) / math.sqrt(2 * math.pi)
-    near = np.log(np.maximum(density + gain * ndtr(gain), 1e-300))
     low = np.minimum(gain, -1.0)
     rest = 1 + low * math.sqrt(math.pi / 2) * erfcx(-low / math.sqrt(2))
-    far = -(low**2) / 2 - 0.5 * math.log(2 * math.pi) + np.log(np.maximum(rest, 1 / (low**2 * 4)))
-    logarithm: Array = np.log(deviation) + np.where(gain > -1, near, far)
-    return logarithm
+    logarithm: Array = -(low**2) / 2 - 0.5 * math.log(2 * math.pi) + np.log(np.maximum(rest, 1 / (low**2 * 4)))
+    is_near = gain > -1
+    near = gain[is_near]
+    density = np.exp(-(near**2) / 2) / math.sqrt(2 * math.pi)
+    logarithm[is_near] = np.log(density + near * ndtr(near))
+    return logarithm + np.log(deviation)

@@ -21,7 +21,6 @@ The measurements of this search are in ``docs/decisions/0030-a-search-that-learn
 import math
 from collections import deque
 from collections.abc import Mapping, Sequence
-from heapq import nlargest
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
@@ -127,6 +126,8 @@ class GPProposer(Proposer):
         self.points: dict[TrialId, tuple[float, ...]] = {}
         self._tried: set[tuple[float, ...]] = set()  # the same points, for lookup
         self.losses: dict[TrialId, dict[int, Any]] = {}
+        self._standings: dict[int, dict[TrialId, Key]] = {}  # by the highest resource with finite losses
+        self._highest: dict[TrialId, int] = {}  # the same resource by trial
         self.paces: dict[TrialId, float] = {}
         self.running: set[TrialId] = set()
         self.known: set[TrialId] = set()
@@ -161,6 +162,10 @@ class GPProposer(Proposer):
         if trial not in self.losses and not result.is_failure and result.seconds > 0 and result.resource > 0:
             self.paces[trial] = math.log(result.seconds / result.resource)
         self.losses.setdefault(trial, {})[result.resource] = result.losses[0] if is_plain else result.key
+        if max(result.key) < math.inf and result.resource >= (before := self._highest.get(trial, 0)):
+            self._standings.get(before, {}).pop(trial, None)
+            self._standings.setdefault(result.resource, {})[trial] = result.key
+            self._highest[trial] = result.resource
 
     def propose(self, trial: int) -> Proposal | None:
         """Return the configuration with the best score that a short search finds; None if the trial must be random."""
@@ -174,10 +179,10 @@ class GPProposer(Proposer):
         view = _View.of(self, chance, trial)
         if view is None:
             return None
-        for point in _search_points(self.space, view, chance):
-            if self._is_tried(tuple(point.tolist())):
+        for point in dict.fromkeys(map(tuple, _search_points(self.space, view, chance).tolist())):
+            if self._is_tried(point):
                 continue
-            [configuration] = self.space.at(point[None, :])
+            [configuration] = self.space.at(np.array([point]))
             place = self._point(configuration)  # the conversion may have changed the point
             if not self._is_tried(place) and not self.space.rules.forbidding(configuration):
                 self.proposed.append(place)
@@ -228,14 +233,10 @@ class GPProposer(Proposer):
         """Return the trials that the process uses: all trials, or only the newest and the best trials. O(n log n)."""
         if len(self.losses) <= MOST_BEST + MOST_NEWEST:
             return sorted(self.losses)
-        by_resource: dict[int, list[tuple[Key, TrialId]]] = {}
-        for trial, losses in self.losses.items():
-            keys = {at: loss if isinstance(loss, tuple) else (loss,) for at, loss in losses.items()}
-            if finite := [at for at, key in keys.items() if max(key) < math.inf]:
-                by_resource.setdefault(max(finite), []).append((keys[max(finite)], trial))
-        in_order = (ranked(by_resource[resource]) for resource in sorted(by_resource, reverse=True))
+        rungs = (self._standings[resource] for resource in sorted(self._standings, reverse=True))
+        in_order = (ranked((key, trial) for trial, key in rung.items()) for rung in rungs)
         best = islice((trial for rung in in_order for _, trial in rung), MOST_BEST)
-        return sorted({*best, *nlargest(MOST_NEWEST, self.losses)})
+        return sorted({*best, *sorted(self.losses)[-MOST_NEWEST:]})
 
 
 class _Kernels(NamedTuple):
@@ -338,7 +339,7 @@ class _View:
         is_category = [*known.is_category, False]
         kernel = kernels.losses or _fit_kernel(seen.rows, values, is_category)
         model = GaussianProcess(seen.rows, values, np.array(is_category), kernel)
-        means = model.predict(_at_the_top(seen.points))[0]
+        means = model.means(_at_the_top(seen.points))
         best = np.array([means.min()])
         training = [known.points[trial] for trial in sorted(known.running)[-MOST_NEWEST:]]
         if waiting := [*training, *known.proposed]:
@@ -357,20 +358,22 @@ class _View:
 
     def score(self, points: "Array") -> "Array":
         """Return each point's score, shape (n,): log expected improvement minus the price term plus the prior term."""
-        from scipy.special import logsumexp
+        import numpy as np
 
         from ashtune._src.search.gaussian_process import log_expected_improvement
 
         mean, deviation = self._model.predict(_at_the_top(points))
         mean = mean.reshape(len(points), -1)
-        score: Array = logsumexp(log_expected_improvement(mean, deviation[:, None], self._best), axis=1)
+        logs = log_expected_improvement(mean, deviation[:, None], self._best)
+        most = logs.max(axis=1)
+        score: Array = most + np.log(np.exp(logs - most[:, None]).sum(axis=1))
         if self._price is not None:
-            score = score - self._price_scale * self._price.predict(points)[0]
+            score = score - self._price_scale * self._price.means(points)
         return score + self._belief * self._space.log_belief(points)
 
 
 def _search_points(space: Space, view: _View, chance: "np.random.Generator") -> "Array":
-    """Search for points with a high score; return distinct points, the highest score first."""
+    """Search for points with a high score; return the points, the highest score first. A point may be repeated."""
     import numpy as np
 
     is_category = np.array([column.is_category for column in space.columns.values()])
@@ -382,11 +385,8 @@ def _search_points(space: Space, view: _View, chance: "np.random.Generator") -> 
         new = take_steps(np.resize(centres, (STEPS, len(is_category))), STEP / 2**turn, is_category, chance)
         new = space.snap(np.clip(new, 0.0, 1.0))
         points, scores = np.concatenate([points, new]), np.concatenate([scores, view.score(new)])
-    order = np.argsort(-scores, kind="stable")
-    points = points.round(DIGITS)
-    _, firsts = np.unique(points[order], axis=0, return_index=True)
-    distinct: Array = points[order][np.sort(firsts)]
-    return distinct
+    ordered: Array = points[np.argsort(-scores, kind="stable")].round(DIGITS)
+    return ordered
 
 
 def _at_the_top(points: "Array") -> "Array":
