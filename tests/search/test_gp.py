@@ -266,6 +266,23 @@ def test_what_was_tried_is_never_proposed_and_where_nothing_is_left_the_trial_is
     assert len(tried) == 12
 
 
+@pytest.mark.parametrize("best", [1e-3, 1.0])
+def test_an_optimum_at_a_bound_is_found_within_30_trials_and_nothing_is_repeated(best: float) -> None:
+    """A bound of a logarithmic range comes back from its configuration with other last bits."""
+    space = Space.parse({"lr": (1e-3, 1.0, "log")})
+    proposer, design = GP().proposer(space, 0, 9), Random().build(space, 0)
+    rates: list[float] = []
+    for trial in range(60):
+        proposal = proposer.propose(trial)
+        configuration = design.configuration(trial) if proposal is None else proposal.configuration
+        rates.append(configuration["lr"])  # type: ignore[arg-type]  # a float
+        for resource in (1, 3, 9):
+            loss = (rates[-1] - best) ** 2 + 1 / resource
+            proposer.observe(Result(TrialId(trial), 0, resource, (loss,), 1.0), configuration)
+    assert min(abs(rate - best) for rate in rates[:30]) < 1e-4 * best
+    assert len({f"{rate:.9g}" for rate in rates}) == 60
+
+
 def test_proposals_made_ahead_know_each_other() -> None:
     """What was proposed and has not started counts as training, so the second proposal is another one."""
     proposer = with_twelve_results()

@@ -409,6 +409,17 @@ def test_each_configuration_of_a_finite_space_is_tried_once_whatever_is_proposed
     assert origins == ["the same", *["design, the proposal was tried before"] * 10]
 
 
+def test_an_endless_design_repeats_no_configuration_while_others_are_near() -> None:
+    """Half of the points of the space are one configuration."""
+    branch = {"type": "EQ", "child": "x", "parent": "kind", "value": "some"}
+    record = Space.parse({"kind": ["none", "some"], "x": (0.0, 1.0)}).to_record()
+    study = Studied(Space({**record, "space": {**record["space"], "conditions": [branch]}}))
+    for trial in range(40):
+        study.begin(trial)
+    tried = [study.configurations[TrialId(trial)] for trial in range(40)]
+    assert len({repr(configuration) for configuration in tried}) == 40
+
+
 def test_of_what_is_ready_a_fused_study_takes_first_what_continues_its_run() -> None:
     space = Space.parse({"x": (0.0, 1.0), "width": [16, 32]})
     study = Studied(space, grouped_by=("width",))

@@ -46,6 +46,8 @@ FREE_WAIT_SECONDS, WAIT_SHARE = 5.0, 0.2
 """How long a study may wait for proposals: these seconds, plus this fraction of each worker's training time."""
 MOST_ASKED = 6
 """How often a proposer is asked for one trial if its proposals were tried before. After that the design is used."""
+MOST_DRAWN = 256
+"""How many configurations of an endless design are tested for one trial, if they were tried before. Takes 1 ms."""
 
 
 class StartedConfigurations(Protocol):
@@ -363,9 +365,15 @@ class Proposals(Observer):
         return tuple(hashable(proposal.configuration.get(name)) for name in self._grouped_by)
 
     def _draw(self, trial: int, why: str) -> Proposal:
-        """Return the design's configuration of a trial; in a finite design, return the next untried configuration."""
+        """Return the next untried configuration of the design; an endless design is searched from ``trial`` on."""
         if not self._has_end:
-            return Proposal(self._design.configuration(trial), self._search.design_origin + why)
+            first = max(trial, self._number)
+            for number in range(first, first + MOST_DRAWN):
+                configuration = self._design.configuration(number)
+                if self._key(configuration) not in self._tried:
+                    break
+            self._number = number + 1
+            return Proposal(configuration, self._search.design_origin + why)
         while identity(configuration := self._design.configuration(self._number)) in self._tried:
             self._number += 1
         return Proposal(configuration, self._search.design_origin + why)
