@@ -57,6 +57,14 @@ def test_it_proposes_in_another_process_after_all_that_it_was_told(proposer: Pro
     assert proposer.propose(1) is None
 
 
+def test_the_process_starts_at_the_first_result_not_at_the_first_proposal(proposer: ProposerProcess) -> None:
+    proposer.started(Job(TrialId(0), 0), {"x": 0.5})
+    assert proposer._process._child is None
+    tell(proposer, 2)
+    assert proposer._process._child is not None
+    assert origin(proposer)[:2] == ["messages 5", str(proposer._process._child.pid)]
+
+
 def test_one_that_was_killed_is_started_anew_and_told_everything(proposer: ProposerProcess) -> None:
     tell(proposer, 3)
     first = origin(proposer)[1]

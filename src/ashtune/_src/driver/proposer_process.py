@@ -3,13 +3,15 @@
 Rule 1: the driver stores every message to the proposer, which takes about 600 bytes per trial. If the proposer's
 process dies, a new process gets all messages again. ``propose`` raises if the process dies twice during one proposal.
 Rule 2: the proposer's process ends whenever the driver's process ends, and receives no Ctrl-C.
-Rule 3: text that the proposer's model prints is discarded, since the driver's terminal shows the study.
+Rule 3: the proposer's process starts at the first result of the study, so its imports do not delay the first proposal.
+Rule 4: text that the proposer's model prints is discarded, since the driver's terminal shows the study.
 """
 
 import os
 import pickle
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -59,9 +61,12 @@ class ResultCame(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
 
 
 class ProposalRequest(msgspec.Struct, frozen=True, tag=True):
-    """A message that asks for the configuration of a trial. The answer is a :class:`ProposerAnswer`."""
+    """A message that asks for the configuration of a trial. The answer is a :class:`ProposerAnswer`.
 
-    trial: int
+    If ``trial`` is None, the answer only tells that the process is ready.
+    """
+
+    trial: int | None
 
 
 class ProposerAnswer(msgspec.Struct, frozen=True):
@@ -95,6 +100,9 @@ class ProposerProcess(Proposer):
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
         """Store the result of a job. The next :meth:`propose` sends all stored messages."""
         self._history += self._write.frame(ResultCame(result, self._if_new(result.trial, configuration)))
+        if not self._sent:
+            with suppress(StudyError):  # the next proposal fails too, or starts a new process
+                self._ask(None)
 
     def _if_new(self, trial: TrialId, configuration: Mapping[str, object]) -> dict[str, Any] | None:
         """Return the configuration of a trial, or None if the history has this configuration already."""
@@ -113,7 +121,9 @@ class ProposerProcess(Proposer):
         Raises:
             StudyError: If the proposer raised an exception, now or at an earlier message, or if its process died twice.
         """
+        return self._ask(trial)
 
+    def _ask(self, trial: int | None) -> Proposal | None:
         def unsent(is_new: bool) -> bytes:
             begin, self._sent = 0 if is_new else self._sent, len(self._history)
             return bytes(self._history[begin:]) + self._write.frame(ProposalRequest(trial))
@@ -179,7 +189,7 @@ class _ProposerServer:
                 known = self._configurations.setdefault(result.trial, configuration or {})
                 self._proposer.observe(result, dict(known))
             case ProposalRequest(trial):
-                proposal = self._proposer.propose(trial)
+                proposal = None if trial is None else self._proposer.propose(trial)
                 if proposal is not None:  # in plain values, since NumPy numbers cannot be sent
                     proposal = Proposal(self._space.check(proposal.configuration), proposal.origin)
                 return self._write.frame(ProposerAnswer(proposal))

@@ -119,6 +119,10 @@ class GPProposer(Proposer):
     """
 
     def __init__(self, options: GP, space: Space, seed: int, max_resource: int) -> None:
+        import scipy.linalg
+        import scipy.optimize
+        import scipy.special  # noqa: F401 - imported now, so that the first proposal is made at once
+
         self.options = options
         self.space = space
         self.seed = seed

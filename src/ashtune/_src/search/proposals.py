@@ -9,8 +9,8 @@ Rule 3: a resumed study reads the configurations of earlier trials from the jour
 of the journal.
 Rule 4: a proposal is not used if an earlier trial has the same configuration. Floats are rounded to twelve digits
 before configurations are compared.
-Rule 5: the first trials get their configurations from the design. The model's process therefore starts when the first
-proposal is due, after the workers.
+Rule 5: the first trials get their configurations from the design. The model's process therefore starts after the
+workers, at the study's first result.
 Rule 6: proposals that are made in advance take at most a twentieth of the workers' time.
 Rule 7: the journal's first line stores the results from before the study. A new proposer first gets the results from
 before the study. Each configuration with earlier results replaces one of the first trials.
