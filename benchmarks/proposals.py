@@ -1,14 +1,18 @@
-"""What the default search costs beside random draws: busy workers, the driver, the process of the model, memory.
+"""What the default search costs: CPU time of a proposal; beside random draws, busy workers, the driver, memory.
+
+A proposal is asked for after each new result, at some numbers of known trials, while eight other trials train. Its CPU
+time includes a fit of the kernels after every 16th result. Shown is the mean of 32, the lowest of some repeats.
 
 Two workers compute for 10 ms an epoch, with the default search and with random draws in turns. Busy is their own
 training time over two times the wall time, as in ``busy.py``; the time in which they wait for proposals is not busy,
 and the model has no core of its own. Then a function that only returns a number, for 100,000 trials: trials come much
 faster than a model can propose.
 
-Claim: 100,000 trials take at most ten seconds longer than with random draws. What a proposal costs by hyperparameters
-and known trials is measured by ``search_width.py``.
+Claims: with ten hyperparameters a proposal costs 10 to 20 ms, conditional or not, with 50 or 5,000 known trials;
+100,000 trials take at most ten seconds longer than with random draws.
 
-    python benchmarks/proposals.py [--trials 500] [--many 100000] [--repeat 3] [--json FILE]
+    OMP_NUM_THREADS=1 python benchmarks/proposals.py [--known 50 200 1000 5000] [--trials 500] [--many 100000]
+        [--repeat 3] [--json FILE]
 
 Linux only: the processor time and the memory of the model's process are read from ``/proc``.
 """
@@ -29,9 +33,13 @@ from typing import Any
 
 import ashtune
 from ashtune._src.core.events import JobFinished, TrialStarted, WorkerJoined
+from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.driver.proposer_process import ProposerProcess
+from ashtune._src.search.gp import GP
 from ashtune._src.search.origins import Sort, sort_of
 from ashtune._src.search.proposals import Proposals
+from ashtune._src.search.random import Random
+from ashtune._src.space.space import Space
 from ashtune._src.study.journal import NAME, read_events
 from table import show
 
@@ -41,6 +49,18 @@ SPACE = {
     "rate": (1e-4, 1.0, "log"), "momentum": (0.0, 0.99), "decay": (1e-6, 1e-2, "log"), "depth": (1, 3),
     "width": (16, 512, "log"), "kind": ["a", "b", "c"], "drop": (0.0, 0.5),
 }  # fmt: skip
+NUMBERS = {f"number{place}": (0.0, 1.0) for place in range(20)}
+SPACES: dict[str, dict[str, Any]] = {
+    "7 numbers": dict(list(NUMBERS.items())[:7]),
+    "10 numbers": dict(list(NUMBERS.items())[:10]),
+    "20 numbers": NUMBERS,
+    "14, 8 of them conditional": {
+        "kind": ["a", "b", "c", "d"], **dict(list(NUMBERS.items())[:5]),
+        **{f"{kind}{place}": ashtune.When("kind", kind, (0.0, 1.0)) for kind in "abcd" for place in range(2)},
+    },
+}  # fmt: skip
+RUNGS = (1, 3, 9, 27)
+PROPOSALS, RUNNING = 32, 8
 SORTS = {
     Sort.MODEL: "model %", Sort.STANDING_IN: "mutation, none ready %", Sort.RANDOM: "random %"
 }  # fmt: skip
@@ -69,6 +89,38 @@ def train(trial: Any) -> None:
 def returns(trial: Any) -> float:
     """Return a number and do nothing else."""
     return loss_of(trial)
+
+
+def milliseconds(space: Space, known: int) -> float:
+    """Return the mean CPU time of a proposal, when the results of ``known`` trials are known."""
+    proposer, design = GP().proposer(space, 0, RUNGS[-1]), Random().build(space, 0)
+    configurations: dict[int, dict[str, object]] = {}
+
+    def begin(trial: int, configuration: dict[str, object]) -> None:
+        configurations[trial] = configuration
+        proposer.started(Job(TrialId(trial), 0), configuration)
+
+    def finish(trial: int, rung: int = 0) -> None:
+        places = (0.0 if place is None else place - 0.4 for place in space.place(configurations[trial]))
+        loss = sum(place**2 for place in places) + 1 / RUNGS[rung]
+        proposer.observe(Result(TrialId(trial), rung, RUNGS[rung], (loss,), 1.0 + trial % 3), configurations[trial])
+        if rung + 1 < len(RUNGS) and trial % 3 ** (rung + 1) == 0:
+            finish(trial, rung + 1)
+
+    for trial in range(known + RUNNING):
+        begin(trial, design.configuration(trial))
+        if trial < known:
+            finish(trial)
+    took = 0.0
+    for trial in range(known, known + PROPOSALS):
+        finish(trial)
+        proposal = None
+        while proposal is None:  # a tenth of the trials is random
+            began = time.process_time()
+            proposal = proposer.propose(number := len(configurations))
+            took += time.process_time() - began
+            begin(number, design.configuration(number) if proposal is None else proposal.configuration)
+    return 1e3 * took / PROPOSALS
 
 
 class Model:
@@ -153,6 +205,7 @@ def in_turns(what: str, trials: int, repeat: int) -> list[dict[str, Any]]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--known", type=int, nargs="+", default=[50, 200, 1000, 5000], metavar="N")
     parser.add_argument("--trials", type=int, default=500, metavar="N", help="with epochs of 10 ms")
     parser.add_argument("--many", type=int, default=100_000, metavar="N", help="of a function that returns at once")
     parser.add_argument("--repeat", type=int, default=3, metavar="N", help="turns with epochs of 10 ms")
@@ -163,6 +216,14 @@ def main() -> None:
         what, search, trials = options.one
         print(json.dumps(measured(what, search, int(trials))))
         return
+    costs = [
+        [
+            name,
+            *(min(milliseconds(Space.parse(space), known) for _ in range(options.repeat)) for known in options.known),
+        ]
+        for name, space in SPACES.items()
+    ]
+    show("CPU ms of a proposal, by known trials", ["hyperparameters", *map(str, options.known)], costs)
     rows = in_turns("train", options.trials, options.repeat)
     show("Epochs of 10 ms, two workers", list(rows[0]), [list(row.values()) for row in rows])
     rows = [{name: row[name] for name in row if name != "busy %"} for row in in_turns("returns", options.many, 1)]
