@@ -75,13 +75,9 @@ class GaussianProcess:
     """
 
     def __init__(
-        self,
-        rows: "Array",
-        values: "Array",
-        is_category: "NDArray[np.bool_]",
-        kernel: Kernel,
+        self, rows: "Array", values: "Array", is_category: "NDArray[np.bool_]", kernel: Kernel,
         root: "Array | None" = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         from scipy.linalg import cho_solve
 
         self.rows, self.values = rows, values
