@@ -127,9 +127,9 @@ def test_it_passes_the_suite(space: Any) -> None:
     check_proposer(GP(first=4), space, trials=30)
 
 
-def studied(seed: int, trials: int, search: Any = GP(), *, loss: Any = bowl, seconds: float = 1.0) -> list[float]:  # noqa: B008
+def studied(seed: int, trials: int, search: Any = GP(), *, loss: Any = bowl, given: Any = SPACE) -> list[float]:  # noqa: B008
     """Return the losses of a study of one worker, one rung, with a proposer or without."""
-    space = Space.parse(SPACE)
+    space = Space.parse(given)
     design, proposer = search.build(space, seed), search.proposer(space, seed, 9)
     losses = []
     for trial in range(trials):
@@ -138,7 +138,7 @@ def studied(seed: int, trials: int, search: Any = GP(), *, loss: Any = bowl, sec
         job = Job(TrialId(trial), 0)
         if proposer:
             proposer.started(job, configuration)
-            proposer.observe(Result(job.trial, 0, 9, (loss(configuration),), seconds), configuration)
+            proposer.observe(Result(job.trial, 0, 9, (loss(configuration),), 1.0), configuration)
         losses.append(loss(configuration))
     return losses
 
@@ -147,6 +147,14 @@ def test_on_a_smooth_function_it_is_far_ahead_of_random_draws() -> None:
     for seed in range(3):
         ours = min(studied(seed, 40))
         assert ours < min(studied(seed, 120, Random()))
+
+
+def test_an_optimum_in_two_thousandths_of_a_linear_range_over_decades_is_found() -> None:
+    def loss(configuration: Any) -> float:
+        return (math.log10(configuration["decay"] / 2e-4)) ** 2 + (configuration["x"] - 0.3) ** 2
+
+    for seed in range(3):
+        assert min(studied(seed, 40, loss=loss, given={"decay": (1e-5, 0.1), "x": (0.0, 1.0)})) < 1e-4
 
 
 def test_of_two_equally_good_regions_it_prefers_the_cheaper() -> None:

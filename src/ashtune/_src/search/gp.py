@@ -52,6 +52,9 @@ DRAWS = 16
 DIGITS = 9
 """Coordinates are rounded to this many digits, as conversion to a configuration and back changes the last bits."""
 MOST_PRICE = 4.0
+WIDE = 1000.0
+"""A range of positive numbers is modelled on a logarithmic scale if its high end is at least this multiple of its low
+end. The good values of such a range are often in a thousandth of its linear scale, which the kernel cannot resolve."""
 BELIEF = 1.0
 """The expected improvement is multiplied by ``density of the priors ** (BELIEF / number of trials with results)``."""
 CANDIDATES, CENTRES, TRIAL_CENTRES, ROUNDS, STEPS, STEP = 512, 6, 2, 4, 128, 0.2
@@ -101,7 +104,19 @@ class GP(Search, frozen=True):
         return self.first
 
     def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
-        return GPProposer(self, space, seed, max_resource)
+        return GPProposer(self, _with_logarithms(space), seed, max_resource)
+
+
+def _with_logarithms(space: Space) -> Space:
+    """Return a space with the same configurations, in which wide ranges (``WIDE``) have a logarithmic scale."""
+
+    def scaled(given: dict[str, Any]) -> dict[str, Any]:
+        is_wide = given["type"].startswith("uniform") and 0 < WIDE * given.get("lower", 0) <= given["upper"]
+        return {**given, "log": True} if is_wide else given
+
+    record = space.to_record()
+    columns = [scaled(given) for given in record["space"]["hyperparameters"]]
+    return Space({**record, "space": {**record["space"], "hyperparameters": columns}}, space.rules.valid)
 
 
 class GPProposer(Proposer):
