@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from ashtune._src.core.errors import SettingsError
@@ -36,6 +37,9 @@ def chosen(**given: Any) -> tuple[Scheduler, Ladder]:
 )
 def test_options_mean_a_scheduler_and_rungs(given: dict[str, Any], scheduler: Scheduler, ladder: Ladder) -> None:
     assert chosen(**given) == (scheduler, ladder)
+    for_gp = chosen_halving(checked(Halving, given), weighs_seconds=True)
+    is_default = isinstance(scheduler, Ash) and scheduler.ahead == 1 and ladder.rungs[0] > 1
+    assert for_gp == (msgspec.structs.replace(scheduler, skip_above=0.4) if is_default else scheduler, ladder)
 
 
 def test_of_the_paper_s_rule_no_promotion_comes_ahead() -> None:

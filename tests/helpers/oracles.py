@@ -34,9 +34,34 @@ MOST_TRIALS = 10_000
 
 
 def ash_by_default(ladder: Ladder, trials: int | None, history: History) -> Job | None:
-    """Return the job of ``ash`` with the quota of a study whose user names no lowest rung."""
+    """Return the job of ``ash`` with the quota and the entry of a study whose user names no lowest rung."""
     due = promotable(ladder, history, early_and_slow)
-    return due[0] if due else newborn(trials, history, rung=0)
+    return due[0] if due else newborn(trials, history, rung=_entry_by_price(ladder, history))
+
+
+def _entry_by_price(ladder: Ladder, history: History) -> int:
+    """Return the top rung if the lowest of three or more takes over 0.4 of a full training, and nothing is resumed."""
+    results = [(moment, fact) for moment, fact in enumerate(history) if isinstance(fact, RecordedResult)]
+    if any(fact.start for _, fact in results if not fact.is_failure):
+        return 0
+    changes = [
+        moment
+        for moment, fact in enumerate(history)
+        if isinstance(fact, Lengthened) and fact.ladder != ladder_now(ladder, history[:moment])
+    ]
+    rungs = ladder_now(ladder, history).rungs
+    lately = [fact for moment, fact in results if moment > max(changes, default=-1) and not fact.is_failure]
+    first = {fact.job.trial: fact.seconds for fact in lately if fact.job.rung == 0}
+    prices = []
+    for fact in lately:
+        if fact.job.rung == 1 and fact.job.trial in first:
+            before = first[fact.job.trial]
+            pace = max(0.0, fact.seconds - before) / (rungs[1] - rungs[0])
+            full = fact.seconds + pace * (rungs[-1] - rungs[1])
+            prices.append(before / full if full else 0.0)
+    newest = sorted(prices[-15:])
+    is_dear = len(rungs) > 2 and len(newest) > 2 and newest[len(newest) // 2] > 0.4
+    return len(rungs) - 1 if is_dear else 0
 
 
 def early_and_slow(arrived: int, kept: Fraction) -> int:

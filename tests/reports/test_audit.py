@@ -169,9 +169,9 @@ def test_another_rule_s_promotions_are_faults() -> None:
     assert unexplained(early), "some are promoted after others came, and the stopping rule decides at the own report"
 
 
-def test_a_trial_that_began_above_the_lowest_rung_is_a_fault_but_of_full_training() -> None:
+def test_a_trial_that_began_above_the_lowest_rung_is_a_fault_unless_trials_may() -> None:
     ladder = Ladder(1, 9, 3)
-    for name, faults in (("ash", {(7, 1)}), ("full", set())):
+    for name, faults in (("ash", {(7, 1)}), ("ash:skip_above=0.4", set()), ("full", set())):
         audit = Audit(ladder, LOSS, view(ladder, name))
         audit.event(finished(Job(TrialId(7), 2), {"loss": 0.5}, ladder))
         assert unexplained(audit) == faults

@@ -1,20 +1,23 @@
 """The quota of a rung in whole numbers, and asynchronous halving with the default one."""
 
+import math
+import random
 from fractions import Fraction
 
 import pytest
 
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.core.jobs import Result
+from ashtune._src.core.jobs import Result, TrialId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.schedulers.ash import Ash
+from ashtune._src.schedulers.ash import Ash, AshMachine
 from ashtune._src.schedulers.ranking import QuotaRule
 from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune.testing.oracles import Fact, Given, Lengthened, RecordedResult
 from ashtune.testing.schedulers import check_scheduler
 from tests.helpers import oracles
 
 FRACTIONS = [Fraction(1, 2), Fraction(1, 3), Fraction(1, 4), Fraction(2, 3), Fraction(10, 11)]
-DEFAULT = Ash().where_rungs_are_chosen()
+DEFAULT = Ash(skip_above=0.4).where_rungs_are_chosen()
 
 
 def test_the_default_rule_gives_the_jobs_of_its_oracle_in_any_order_of_workers() -> None:
@@ -74,7 +77,7 @@ def test_an_option_that_is_no_quota_is_refused_with_its_value(options: dict[str,
 
 
 def test_it_is_recorded_with_its_options() -> None:
-    assert SCHEDULERS.text(DEFAULT) == "ash:ahead=1:exponent=0.8"
+    assert SCHEDULERS.text(DEFAULT) == "ash:ahead=1:exponent=0.8:skip_above=0.4"
     assert SCHEDULERS.read(SCHEDULERS.record(DEFAULT)) == DEFAULT
 
 
@@ -88,3 +91,46 @@ def test_the_rungs_that_a_user_does_not_choose_begin_at_a_ninth(factor: float, r
 
 def test_a_small_top_resource_has_the_rungs_that_it_can_have() -> None:
     assert [Ladder.from_above(top, 3, 9).rungs for top in (1, 2, 3, 4)] == [(1,), (1, 2), (1, 3), (1, 4)]
+
+
+def gives_the_oracles_jobs(jobs: int, *, price: float, start: int = 0, noise: float = 0.0, seed: int = 0) -> AshMachine:
+    """Run a study on one worker, and return its machine. The lowest rung takes ``price`` of a full training."""
+    chance, ladder = random.Random(seed), Ladder(1, 9, 3)
+    machine = DEFAULT.build(ladder, None)
+    history: list[Fact] = []
+    for number in range(jobs):
+        job = machine.next_job()
+        assert job == oracles.ash_by_default(ladder, None, history)
+        assert job is not None
+        resource = machine.ladder.rungs[job.rung]
+        seconds = (1 + noise * chance.random()) * (price + (1 - price) * (resource - 1) / 8)
+        loss = chance.choice([chance.random(), math.inf if noise else 0.0])
+        began = start if job.rung else 0
+        machine.record(Result(job.trial, job.rung, resource, (loss,), seconds, start=began))
+        history += [Given(job), RecordedResult(job, loss, seconds=seconds, start=began)]
+        if noise and number == 2 * jobs // 3:
+            machine.lengthen(longer := machine.ladder.lengthened(9 * chance.choice([1, 2])))
+            history.append(Lengthened(longer))
+    return machine
+
+
+def test_new_trials_go_straight_to_the_top_if_the_lowest_rung_takes_over_two_fifths_of_it() -> None:
+    skips = gives_the_oracles_jobs(60, price=0.41)
+    started = sum(skips.entry(TrialId(trial)) == 0 for trial in range(60))
+    assert 0 < started < 20
+    assert skips.entering(100) == [started, 0, 100 - started]
+    assert skips.notes() == (
+        "new trials go straight to 9, as 1 takes 41% of the time of a full training, and no trial is resumed"
+    )
+
+
+@pytest.mark.parametrize(("price", "start"), [(0.39, 0), (0.9, 1)], ids=["cheap", "resumed"])
+def test_a_lowest_rung_that_is_cheap_or_resumed_from_keeps_its_new_trials(price: float, start: int) -> None:
+    machine = gives_the_oracles_jobs(60, price=price, start=start)
+    assert machine.entering(100) == [100, 0, 0]
+    assert machine.notes() == ""
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_newest_fifteen_prices_decide_until_the_ladder_is_longer(seed: int) -> None:
+    gives_the_oracles_jobs(120, price=0.36, noise=1.0, seed=seed)

@@ -337,7 +337,7 @@ class AnyStudy(RuleBasedStateMachine):
         self._ended(running)
         job, resource = running.job, self.ladder.rungs[running.job.rung]
         self.resource_used += resource - running.start
-        self._record(job, math.inf if loss is None else loss)
+        self._record(job, math.inf if loss is None else loss, start=running.start)
         if stopped:
             self.ended_early.add(job.trial)
         return JobFinished(
@@ -345,8 +345,8 @@ class AnyStudy(RuleBasedStateMachine):
             metrics={"loss": loss}, seconds=1, stopped=stopped, **more,
         )  # fmt: skip
 
-    def _record(self, job: Job, loss: float) -> None:
-        self.history.append(RecordedResult(job, loss))
+    def _record(self, job: Job, loss: float, *, start: int = 0) -> None:
+        self.history.append(RecordedResult(job, loss, seconds=1, start=start))
         self.best = min(self.best, loss)
         if job.rung == self.ladder.top:
             self.at_the_top.append(loss)

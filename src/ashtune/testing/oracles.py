@@ -49,7 +49,8 @@ class RecordedResult(msgspec.Struct, frozen=True):
     """The result of a job arrived. A loss of ``math.inf`` means that the job failed.
 
     ``curve`` has the losses reported before the rung, and ``seconds`` is the time of the job. ``more`` has the job's
-    losses after the first loss. ``violation`` is the violation of the constraints, or None.
+    losses after the first loss. ``violation`` is the violation of the constraints, or None. ``start`` is the resource
+    from which the job trained.
     """
 
     job: Job
@@ -58,6 +59,7 @@ class RecordedResult(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     more: tuple[float, ...] = ()
     violation: float | None = None
+    start: int = 0
 
     @property
     def is_failure(self) -> bool:

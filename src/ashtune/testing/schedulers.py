@@ -136,6 +136,7 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         self.tops = {self.ladder.top}
         self.trials = data.draw(st.sampled_from(self.budgets))
         self.reports, self.seconds = data.draw(_REPORTS), data.draw(_SECONDS)
+        self.resumes = data.draw(st.booleans())
         self.results = 0
         self.scheduler = type(self).make(self.ladder, self.trials)
 
@@ -284,8 +285,9 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         curve = tuple(zip(between, self.reports[at : at + 3], strict=False))
         more, violation = self._beside(job, loss)
         losses = (loss, *more)
-        self.scheduler.record(Result(job.trial, job.rung, resource, losses, seconds, curve, violation))
-        self.history.append(RecordedResult(job, loss, curve, seconds, more, violation))
+        start = start if self.resumes else 0
+        self.scheduler.record(Result(job.trial, job.rung, resource, losses, seconds, curve, violation, start))
+        self.history.append(RecordedResult(job, loss, curve, seconds, more, violation, start))
 
     def _beside(self, job: Job, loss: float) -> tuple[tuple[float, ...], float | None]:
         """Return a result's other losses and its violation, computed from its first loss and its job."""

@@ -77,6 +77,8 @@ class Audit(Observer):
         self.ladder = ladder
         self.scheduler = scheduler
         self._rule = scheduler.rule
+        machine = scheduler.machine
+        self._is_entry_free = self._rule in _AS_IT_COMES or (machine is not None and machine.entries_follow_results)
         self._goal = goal
         self._failed = _key(*goal.failed)
         self._quotas = [scheduler.quota_rule(ladder, rung) for rung in range(ladder.top)]
@@ -137,7 +139,7 @@ class Audit(Observer):
     def _reach(self, trial: TrialId, number: int) -> None:
         """Record that a trial trains to a rung. If the trial trained to a lower rung before, the trial was promoted."""
         if (before := self._reached.get(trial)) is None:
-            before = number if self._rule in _AS_IT_COMES else self.scheduler.entry(self._numbering.place(trial))
+            before = number if self._is_entry_free else self.scheduler.entry(self._numbering.place(trial))
             self._reached[trial] = before
         if number > before:
             self._reached[trial] = number

@@ -23,6 +23,7 @@ from ashtune._src.analysis.counts import RungTally
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.numbers import plural, seconds_text
+from ashtune._src.schedulers.ash import FEWEST_RUNGS
 from ashtune._src.schedulers.protocol import Rule
 from ashtune._src.schedulers.ranking import QuotaRule
 from ashtune._src.schedulers.registry import SchedulerView
@@ -65,7 +66,7 @@ def expected(
         learns: Whether the search learns from results, so that late trials are better than early ones.
         rungs: The counts of each rung so far; by default all are zero, as before a study begins.
     """
-    counts, entering = scheduler.expected(trials), scheduler.entering(trials)
+    counts, entering = scheduler.expected(trials), _entering(scheduler, trials, rungs)
     if counts is None or entering is None:
         return None
     if scheduler.rule in AS_PLANNED:
@@ -88,6 +89,15 @@ def expected(
         ranges.append(Expected(math.floor(low) + new, round(middle) + new, math.ceil(high) + new))
         middle += new
     return ranges
+
+
+def _entering(scheduler: SchedulerView, trials: int, rungs: Sequence[RungTally]) -> Sequence[int] | None:
+    """Return how many trials enter at each rung. If some went straight to the top, all further trials do (``Ash``)."""
+    planned = scheduler.entering(trials)
+    if planned is None or len(rungs) < FEWEST_RUNGS or planned[-1] or rungs[-1].trained <= rungs[-2].promoted:
+        return planned
+    at_lowest = min(trials, rungs[0].trained + rungs[0].running)
+    return [at_lowest, *planned[1:-1], trials - at_lowest]
 
 
 class _PromotionForecast:
@@ -181,7 +191,7 @@ def increments(trained: Sequence[int], entering: Sequence[int], resources: Seque
 
 def _towards(tally: Tally, scheduler: SchedulerView, trials: int, *, learns: bool) -> tuple[float, float | None]:
     found = expected(scheduler, tally.ladder, trials, learns=learns, rungs=tally.rungs)
-    entering = scheduler.entering(trials)
+    entering = _entering(scheduler, trials, tally.rungs)
     if found is None or entering is None:
         return min(1.0, tally.tried / trials), None
     wanted = [rung.middle for rung in found]

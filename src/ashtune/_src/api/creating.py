@@ -85,7 +85,7 @@ def study_request(
     goal = goal_of(metric, mode, weights=options["weights"], constraints=options["constraints"])
     options["target"] = target_of(goal, options["target"])
     options["budget"] = worker_seconds(options)
-    scheduler, ladder = chosen_halving(options)
+    scheduler = chosen_halving(options)[0]
     trials, valid = options["trials"], options["valid"]
     parsed = Space.parse(space, valid)
     pickled = None if valid is None else objectives.pack(valid, quiet=True)
@@ -99,6 +99,7 @@ def study_request(
     # The lanes of one program share hyperparameters and start together, so two proposals in advance are too few.
     by_default = "random" if grouped_by else scheduler.default_search
     chosen = SEARCHES.part(by_default if options["search"] is None else options["search"])
+    scheduler, ladder = chosen_halving(options, weighs_seconds=chosen.weighs_seconds)
     size = design_of(chosen, parsed, options["seed"], enqueued=enqueued).size
     is_endless = size is None or size > MOST_WHOLE
     needs_one_loss = scheduler.ranks_one_loss and not goal.is_plain

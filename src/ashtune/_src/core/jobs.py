@@ -38,7 +38,8 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     have reached. ``losses`` has one loss for each objective. A smaller loss is better. The loss of a failure is
     ``math.inf``. ``seconds`` is the duration of the job. ``curve`` has the job's earlier reports as (resource, first
     loss), for a scheduler that reads curves. ``violation`` is the total violation of the constraints. The violation is
-    0 if all constraints are met, and None if there are no constraints.
+    0 if all constraints are met, and None if there are no constraints. ``start`` is the resource from which the job
+    trained: 0 if the job resumed no earlier job.
     """
 
     trial: TrialId
@@ -48,6 +49,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     seconds: float
     curve: tuple[tuple[int, float], ...] = ()
     violation: float | None = None
+    start: int = 0
 
     @classmethod
     def of(cls, job: Job, *losses: float, violation: float | None = None) -> "Result":

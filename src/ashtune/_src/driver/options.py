@@ -36,7 +36,7 @@ from ashtune._src.driver.enough import check_enough, read_enough
 from ashtune._src.engines.options import Local, RunOptions
 from ashtune._src.engines.protocol import AUTO, Engine
 from ashtune._src.schedulers.adaptive import AdaptiveAsh
-from ashtune._src.schedulers.ash import Ash
+from ashtune._src.schedulers.ash import SKIP_ABOVE, Ash
 from ashtune._src.schedulers.protocol import Scheduler
 from ashtune._src.schedulers.registry import SCHEDULERS
 from ashtune._src.search.protocol import Search
@@ -307,8 +307,12 @@ def worker_seconds(options: SessionOptions) -> float | None:
     return seconds / cast("float", gpus)
 
 
-def chosen_halving(options: Halving) -> tuple[Scheduler, Ladder]:
+def chosen_halving(options: Halving, *, weighs_seconds: bool = False) -> tuple[Scheduler, Ladder]:
     """Return the scheduler and the ladder. The scheduler may choose a lowest rung that the user does not give.
+
+    Args:
+        options: The options that the user gave.
+        weighs_seconds: Whether the search weighs the seconds of results, so that ``Ash`` may weigh them too.
 
     Raises:
         SettingsError: If the resources do not fit together, or the scheduler is unknown.
@@ -336,5 +340,8 @@ def chosen_halving(options: Halving) -> tuple[Scheduler, Ladder]:
             )
         scheduler, low = AdaptiveAsh(), None
     if low is None and scheduler.least_share is not None:
-        return scheduler.where_rungs_are_chosen(), Ladder.from_above(high, factor, scheduler.least_share)
+        scheduler = scheduler.where_rungs_are_chosen()
+        if weighs_seconds and isinstance(scheduler, Ash) and scheduler.skip_above is None:
+            scheduler = msgspec.structs.replace(scheduler, skip_above=SKIP_ABOVE)
+        return scheduler, Ladder.from_above(high, factor, scheduler.least_share or 1)
     return scheduler, Ladder(1 if low is None else cast("int", low), high, factor)

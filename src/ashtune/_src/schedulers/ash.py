@@ -5,9 +5,13 @@ https://arxiv.org/abs/1810.05934, Algorithm 2, function ``get_job``.
 
 Rule 1: ``ranking.py`` decides which trials are promoted.
 Rule 2: promotions depend on trials, rungs and losses, but on no worker, clock, file or random number.
+Rule 3: the entry of new trials also depends on the seconds of results (option ``skip_above``). The price of the lowest
+rung is its share of the seconds of a full training. A trial's first two results give a price: a straight line through
+their seconds gives the seconds of a full training. The price that counts is the median of the newest 15, of at least 3.
 """
 
 import math
+from collections import deque
 from fractions import Fraction
 from heapq import heappop, heappush
 from typing import Annotated, Any
@@ -22,6 +26,9 @@ from ashtune._src.schedulers.ranking import OneLoss, QuotaRule, Ranking, entry_o
 
 AHEAD, EXPONENT, LEAST_SHARE = 1, 0.8, 9
 """The options that apply if the user names no lowest rung; see ``docs/decisions/0028-where-trials-enter.md``."""
+SKIP_ABOVE = 0.4
+"""As above, if the search weighs seconds; see ``docs/decisions/0067-rungs-in-seconds.md``."""
+FEWEST_PRICES, MOST_PRICES, FEWEST_RUNGS = 3, 15, 3
 LEAST_EXPONENT = 0.5
 MOST_DENOMINATOR = 20
 """The largest denominator of an exponent as a fraction: 0.8 is 4/5."""
@@ -35,6 +42,9 @@ class Ash(Scheduler, frozen=True):
             is promoted earlier. By default 1 if the user names no lowest rung, else 0.
         exponent: The quota of a rung with ``n`` results grows as ``n ** exponent``: 1 as in the paper, or less (at
             least 0.5). By default 0.8 if the user names no lowest rung, else 1.
+        skip_above: If the lowest of three or more rungs takes more than this share of the seconds of a full training,
+            and no trial is resumed, new trials go straight to the top rung. By default 0.4 if the user names no lowest
+            rung and the search weighs seconds (``GP`` with a price), else 1.
 
     Raises:
         SettingsError: If an option is out of its range.
@@ -50,6 +60,7 @@ class Ash(Scheduler, frozen=True):
 
     ahead: Annotated[int, Meta(ge=0, le=1)] | None = None
     exponent: Annotated[float, Meta(ge=LEAST_EXPONENT, le=1)] | None = None
+    skip_above: Annotated[float, Meta(ge=0, le=1)] | None = None
 
     def where_rungs_are_chosen(self) -> "Ash":
         """Return the scheduler with the defaults that apply if the user names no lowest rung."""
@@ -60,7 +71,8 @@ class Ash(Scheduler, frozen=True):
         )
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "AshMachine":
-        return AshMachine(ladder, trials, ahead=self.ahead or 0, exponent=self.exact_exponent)
+        skip_above = 1.0 if self.skip_above is None else self.skip_above
+        return AshMachine(ladder, trials, ahead=self.ahead or 0, exponent=self.exact_exponent, skip_above=skip_above)
 
     @property
     def exact_exponent(self) -> Fraction:
@@ -72,7 +84,13 @@ class AshMachine(Machine):
     """The machine of ``Ash``, which gives the jobs of the function ``get_job`` in the paper."""
 
     def __init__(
-        self, ladder: Ladder, trials: int | None = None, *, ahead: int = 0, exponent: Fraction = Fraction(1)
+        self,
+        ladder: Ladder,
+        trials: int | None = None,
+        *,
+        ahead: int = 0,
+        exponent: Fraction = Fraction(1),
+        skip_above: float = 1.0,
     ) -> None:
         self.ladder = ladder
         self._ahead, self._exponent = ahead, exponent
@@ -82,7 +100,12 @@ class AshMachine(Machine):
         self._finished: list[tuple[Any, TrialId]] = []  # the results of the top rung
         self._budget = Budget(trials)
         self._entered = [0] * len(ladder.rungs)  # for each rung, the results of trials that entered there
-        self._enters_above = False  # whether trials may enter above the lowest rung
+        self._skip_above = skip_above
+        self.entries_follow_results = self._enters_above = skip_above < 1  # trials may enter above the lowest rung
+        self._is_straight = False  # whether new trials go straight to the top rung
+        self._above: dict[TrialId, int] = {}  # the rung of each trial that went straight to it
+        self._seconds: dict[TrialId, float] = {}  # of trials at the lowest rung
+        self._prices: deque[float] = deque(maxlen=MOST_PRICES)
         self._prospects = Prospects(self._rungs, self._entered)
 
     def quota_rule(self, rung: int) -> QuotaRule:
@@ -106,7 +129,33 @@ class AshMachine(Machine):
         newborn = self._budget.start()
         if newborn is None:
             return None
+        if self._is_straight:
+            self._above[newborn] = self.ladder.top
         return Job(newborn, self.entry(newborn) if self._enters_above else 0)
+
+    def entry(self, trial: TrialId) -> int:
+        if trial >= self._budget.started:
+            return self.ladder.top if self._is_straight else 0
+        return self._above.get(trial, 0)
+
+    def entering(self, trials: int) -> list[int]:
+        """Return how many of the first ``trials`` trials enter at each rung if new trials start as they do now."""
+        counts = [0] * len(self.ladder.rungs)
+        for trial, rung in self._above.items():
+            counts[rung] += trial < trials
+        if self._is_straight:
+            counts[-1] += max(0, trials - self._budget.started)
+        counts[0] += trials - sum(counts)
+        return counts
+
+    def notes(self) -> str:
+        """Return a text that says that new trials go straight to the top rung, and why. If they do not, it is empty."""
+        if not self._is_straight:
+            return ""
+        return (
+            f"new trials go straight to {self.ladder.rungs[-1]:,}, as {self.ladder.rungs[0]:,} takes "
+            f"{self._price:.0%} of the time of a full training, and no trial is resumed"
+        )
 
     def _promoted(self, rung: Ranking) -> TrialId | None:
         """Promote and return the best trial of a rung that may be promoted, or None if there is no such trial."""
@@ -133,6 +182,28 @@ class AshMachine(Machine):
                 self._highest = number
         else:
             self._finished.append(entry)
+        if self._skip_above < 1 and not result.is_failure:
+            self._weigh(result)
+
+    def _weigh(self, result: Result) -> None:
+        """Decide by a result's seconds whether new trials go straight to the top rung."""
+        if result.start:
+            self._skip_above = 1.0  # trials are resumed, so promoted trials do not pay for the lowest rung again
+            self._seconds.clear()
+            self._prices.clear()
+        elif result.rung == 0:
+            self._seconds[result.trial] = result.seconds
+        elif result.rung == 1 and (before := self._seconds.pop(result.trial, None)) is not None:
+            rungs = self.ladder.rungs
+            pace = max(0.0, result.seconds - before) / (rungs[1] - rungs[0])
+            full = result.seconds + pace * (rungs[-1] - rungs[1])
+            self._prices.append(before / full if full else 0.0)
+        is_known = len(self.ladder.rungs) >= FEWEST_RUNGS and len(self._prices) >= FEWEST_PRICES
+        self._is_straight = is_known and self._price > self._skip_above
+
+    @property
+    def _price(self) -> float:
+        return sorted(self._prices)[len(self._prices) // 2]
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Remove a trial from the rungs that it reached. If ``replace``, a new trial may start. O(n log n)."""
@@ -158,6 +229,9 @@ class AshMachine(Machine):
         if ladder == self.ladder:
             return
         old_top, self.ladder = self.ladder.top, ladder
+        self._seconds.clear()
+        self._prices.clear()
+        self._is_straight = False
         self._rungs += [self._ranking(rung) for rung in range(old_top, ladder.top)]
         for entry in self._finished:
             self._rungs[old_top].add(entry)
@@ -176,9 +250,10 @@ class AshMachine(Machine):
 
     def expected(self, trials: int) -> list[int] | None:
         """Return the expected number of trials at each rung, without promotions that prove wrong (about sqrt(n))."""
-        counts = [trials]
-        for rung in range(self.ladder.top):
-            counts.append(self.quota_rule(rung).of(counts[-1]))
+        counts, from_below = [], 0
+        for rung, entering in enumerate(self.entering(trials)):
+            counts.append(from_below + entering)
+            from_below = self.quota_rule(rung).of(counts[-1]) if rung < self.ladder.top else 0
         return counts
 
 

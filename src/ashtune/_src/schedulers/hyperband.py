@@ -134,11 +134,3 @@ class AsyncHyperbandMachine(AshMachine):
             self._counted = (trials, counts)
         counts = self._counted[1]
         return counts + [0] * (len(self.ladder.rungs) - len(counts))
-
-    def expected(self, trials: int) -> list[int]:
-        """Return, for each rung, the number of entering trials plus the quota of the rung below."""
-        counts, from_below = [], 0
-        for rung, entering in enumerate(self.entering(trials)):
-            counts.append(from_below + entering)
-            from_below = self.quota_rule(rung).of(counts[-1]) if rung < self.ladder.top else 0
-        return counts

@@ -43,6 +43,8 @@ class Machine(Protocol):
     ladder: Ladder
     reads_curves: ClassVar[bool] = False
     """Whether the machine uses reports between rungs. If not, ``Result.curve`` is empty."""
+    entries_follow_results: bool = False
+    """Whether results decide at which rung a trial enters. If so, the audit does not check where trials enter."""
 
     def next_job(self) -> Job | None:
         """Return the job for a free worker, or None if there is no job now."""

@@ -103,6 +103,10 @@ class GP(Search, frozen=True):
     def first_proposed(self) -> int:
         return self.first
 
+    @property
+    def weighs_seconds(self) -> bool:
+        return self.price > 0
+
     def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
         return GPProposer(self, _with_logarithms(space), seed, max_resource)
 

@@ -173,6 +173,11 @@ class Search(Part, frozen=True):
         """Whether the search learns from results."""
         return type(self).proposer is not Search.proposer
 
+    @property
+    def weighs_seconds(self) -> bool:
+        """Whether proposals depend on the seconds of results; if not, a study's scheduler ignores seconds too."""
+        return False
+
 
 def refuse_outside(trial: int, size: int | None) -> None:
     """Raise IndexError if ``trial`` is outside ``range(size)``; a size of None means a design without end."""

@@ -245,7 +245,7 @@ class Controller:
         if self._scheduler.reads_curves:  # only of the first objective
             curve = tuple([(at, self._goal.loss(metrics)) for at, metrics in event.curve])
         place = self._confirmations.numbering.place(trial)
-        self._scheduler.record(Result(place, rung, resource, losses, event.seconds, curve, violation))
+        self._scheduler.record(Result(place, rung, resource, losses, event.seconds, curve, violation, event.start))
         self.arrivals.arrive(trial, rung)
         self._withdrawn_in_a_row = 0
         self.total_resource += resource - event.start

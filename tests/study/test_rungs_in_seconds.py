@@ -1,0 +1,55 @@
+"""A simulated study whose new trials go straight to the top rung: its journal, its report and its forecast."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ashtune import GP
+from ashtune._src.analysis.audit import Audit
+from ashtune._src.analysis.expected import expected
+from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.engines.simulated.model import Training
+from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.schedulers.ash import Ash
+from ashtune._src.simulation.run import LOSS, new_journal, simulate
+from tests.helpers import studies
+
+LADDER = Ladder(1, 9, 3)
+TRIALS = 60
+
+
+@pytest.mark.parametrize(("resumes", "goes_straight"), [(False, True), (True, False)])
+def test_a_study_that_resumes_nothing_and_has_a_dear_lowest_rung_ends_with_full_trainings(
+    tmp_path: Path, resumes: bool, goes_straight: bool
+) -> None:
+    training = Training(
+        metrics=lambda trial, resource: {"loss": (trial * 37 % TRIALS) / resource},
+        seconds=lambda trial, start, target: 5.0 + target - start,
+        resumes=resumes,
+    )
+    ash = Ash(ahead=1, exponent=0.8, skip_above=0.4)
+    with new_journal(tmp_path / "s", "s", LOSS, ash, LADDER, trials=TRIALS, seed=0) as journal:
+        machine, engine = ash.build(LADDER, 0), SimulatedEngine(training, workers=4)
+        simulate(machine, engine, [], trials=TRIALS, ledger=journal)
+    reader = StudyReader(tmp_path / "s")
+    lowest, _, top = reader.tally.rungs
+    assert (lowest.trained < TRIALS / 2) is (top.trained > TRIALS / 2) is goes_straight
+    assert ("straight to 9, as 1 takes 43% of" in reader.outcome.notes) is goes_straight
+    audit = reader.told(Audit(reader.ladder, LOSS, reader.scheduler))
+    assert [record.unexplained for record in audit.records()] == [[], [], []]
+    found = expected(reader.scheduler, LADDER, TRIALS, learns=False, rungs=reader.tally.rungs)
+    assert found is not None
+    assert [each.middle for each in found] == [rung.trained for rung in reader.tally.rungs]
+
+
+@pytest.mark.parametrize(
+    ("search", "skip_above"), [(GP(), 0.4), (GP(price=0), None), ("random", None), (None, 0.4)], ids=str
+)
+def test_seconds_count_only_beside_a_search_that_weighs_them(
+    tmp_path: Path, search: Any, skip_above: float | None
+) -> None:
+    studies.tuned(tmp_path, trials=1, max_resource=9, min_resource=None, search=search, engine="threads")
+    record = StudyReader(tmp_path / "study").settings.scheduler
+    assert record.get("skip_above") == skip_above
