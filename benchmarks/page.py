@@ -37,6 +37,7 @@ DATA = {
     "enough": "curves", "real_curves": "curves", "regret": "curves", "whatif_honesty": "curves", "fused_mnist": "mnist",
     "priors": "surrogate", "search_surrogate": "surrogate", "expected": "surrogate", "search_quality": "data",
     "scikit_learn": "data", "boosters": "data", "importance": "data", "yahpo": "surrogate published",
+    "warm_start": "surrogate",
 }  # fmt: skip
 """Scripts whose first arguments are folders of data, and the options that name them."""
 SUMMARIES = ("geometric mean", "worst")
@@ -151,7 +152,9 @@ def main() -> int:
     parser.add_argument("--only-write", action="store_true", help="run nothing")
     parser.add_argument("--curves", metavar="FOLDER", help="for real_curves and whatif_honesty")
     parser.add_argument("--mnist", metavar="FOLDER", help="for fused_mnist")
-    parser.add_argument("--surrogate", metavar="FOLDER", help="for search_surrogate, priors, expected and yahpo")
+    parser.add_argument(
+        "--surrogate", metavar="FOLDER", help="for search_surrogate, priors, expected, warm_start and yahpo"
+    )
     parser.add_argument("--published", metavar="FOLDER", help="for yahpo")
     parser.add_argument("--data", metavar="FOLDER", help="for search_quality, scikit_learn, boosters and importance")
     options = parser.parse_args()

@@ -129,7 +129,9 @@ def test_what_cannot_be_used_is_counted_by_the_reason_in_one_line() -> None:
     [
         (5, r"warm_start=5 cannot be read; give a DataFrame, a list of dicts, a csv file, the directory of a study"),
         ({"x": [1.0]}, r"warm_start=\{'x': \[1\.0\]\} cannot be read"),
-        ([5], r"warm_start=\[5\] cannot be read"),
+        ([5], r"warm_start=5 cannot be read"),
+        ([[{"x": 0.5}], 5], r"the list has no column for the"),
+        ([results(1)[0], "before.csv"], r"warm_start=\[.*cannot be read"),
         ("nowhere.csv", r"warm_start='nowhere\.csv' is neither a file nor a directory; give a DataFrame"),
         ([{"x": 0.5, "layers": 1, "kind": "a", "loss": 1.0}],
          r"the list has no column for the hyperparameter 'rate'; it has x, layers, kind, loss; name it as in"),
@@ -283,6 +285,42 @@ def test_a_resumed_study_keeps_them_without_the_source(tmp_path: Path, capfd: py
     tuned(tmp_path / "without", trials=1, search=search)
     tuned(tmp_path / "without", trials=2, search=search, warm_start=results(), quiet=False)
     assert "began without results, and none can be added; give another directory" in capfd.readouterr().err
+
+
+def test_of_each_other_task_the_best_configurations_come_first_in_turn() -> None:
+    rows = [row | {"loss": float(at), "resource": 9} for at, row in enumerate(results())]
+    longer = [rows[8] | {"resource": 1, "loss": -1.0}, rows[9] | {"resource": 9}, rows[1]]
+    found, line = known_in([rows[:7], longer, []])
+    assert all(each.is_of_another_task for each in found)
+    assert [each.configuration for each in found] == [
+        EXPECTED[at].configuration for at in (0, 1, 9, 2, 8, 3, 4, 5, 6)
+    ]  # the second task's best is the second of the first, and what was trained longer comes first
+    assert line.startswith("warm start: 9 trials first, the best of 3 other tasks: 7 results of 7 configurations; 3 re")
+    assert len(known_in([rows])[0]) == 10
+    assert known_in([[], []]) == ([], "warm start: there are no results, so the search begins without")
+
+
+@pytest.mark.parametrize("search", ["random", IN_TURN, "grid:points=3"])
+def test_the_best_of_other_tasks_are_trials_that_the_search_learns_nothing_else_from(
+    search: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    best = [each.configuration for each in sorted(EXPECTED, key=lambda each: each.metrics["loss"])]
+    given = {"search": search, "enqueue": [best[20], best[0]], "trials": 13}
+    study = tuned(tmp_path / "s", warm_start=[results()], **given, quiet=False)
+    assert "the best of 1 other task: 30 results of 30 configurations" in capfd.readouterr().err
+    assert [each.configuration for each in study.trials[:11]] == [best[20], *best[:10]]  # none twice
+    origins = [each.origin for each in study.trials]
+    assert origins[:11] == ["enqueued"] * 2 + ["enqueued, the best of another task"] * 9
+    assert "from before" not in str(origins)
+    study.report()
+    said = capfd.readouterr().out
+    assert "10 results of 10 configurations of other tasks" in said
+    assert "your first configuration (trial 0)" in said
+    tuned(tmp_path / "alone", warm_start=[results()], search=search).report()
+    assert "your first configuration" not in capfd.readouterr().out  # it is not the user's
+    tuned(tmp_path / "resumed", warm_start=[results()], **given | {"trials": 5})
+    resumed = tuned(tmp_path / "resumed", warm_start=[results()[5:], results(3)], **given)
+    assert [each.configuration for each in resumed.trials] == [each.configuration for each in study.trials]
 
 
 def test_an_altered_result_in_a_journal_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def _known(
     from ashtune._src.api.warm_start import known_results
 
     warm_start = known_results(source, space, goal, top=ladder.rungs[-1], unit=options["resource"])
-    if not search.has_proposer:
+    if not search.has_proposer and not any(each.is_of_another_task for each in warm_start.results):
         kind = SEARCHES.record(search)["kind"]
         return [], [f"warm start: search={kind!r} does not use results, so they are ignored; give search='gp'"]
     return warm_start.results, [warm_start.line]

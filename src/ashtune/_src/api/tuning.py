@@ -104,6 +104,8 @@ def tune(
         warm_start: Earlier results that the search knows from its first proposal on; these results are not trials. A
             DataFrame, list of dicts or csv file with a column for each hyperparameter and metric, and a column
             ``resource`` unless all rows were trained to the top; or the directory of a study, or a study of Optuna.
+            With a list of these, each is another task, such as other data: the first ten trials have the best
+            configurations of each, and the search learns nothing else from them.
         seed: Seed for drawing configurations.
         confirm: When the search has ended, even if a limit ended it, the best configurations are trained again from the
             beginning with other seeds. The configuration with the best mean is the winner. Give the number of

@@ -4,12 +4,15 @@ Rule 1: reading earlier results executes no code from a directory or file.
 Rule 2: a row that is not a configuration of the space, or has no finite metric, is skipped and counted. A missing
 column of a hyperparameter or metric raises an error.
 Rule 3: if a configuration has several rows at the same resource, the last row is used.
+Rule 4: each source in a list of sources is another task, such as other data. Losses of other tasks have another scale
+and another order, so the search gets none of them. The study's first trials are the best configurations of each task.
 """
 
 import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,10 +32,12 @@ from ashtune._src.study.journal import MOST_LINE_BYTES
 
 FORMS = (
     "a DataFrame, a list of dicts, a csv file, the directory of a study, or a study of Optuna (of Ray's results "
-    "get_dataframe())"
+    "get_dataframe()); of other tasks, such as other data, a list of these"
 )
 MOST = 10_000
 """The largest number of results that a study keeps; of more results, a study keeps the best."""
+MOST_OF_TASKS = 10
+"""The number of first trials that have configurations of other tasks; the default search begins with as many draws."""
 COLUMNS_SHOWN = 200
 """The largest number of characters of column names in a message."""
 _RAY_PREFIX, _ASHTUNE_PREFIX, _OPTUNA_PREFIX = "config/", "config.", "params_"
@@ -72,10 +77,10 @@ class _LeftOut(Exception):  # noqa: N818 - no error
 
 
 def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
-    """Return the results of a source that the study's search can use.
+    """Return the results of a source that the study can use.
 
     Args:
-        source: See ``FORMS``.
+        source: See ``FORMS``. Of a list of sources, the results of the first ``MOST_OF_TASKS`` trials are returned.
         space: The study's search space.
         goal: The study's metrics.
         top: The resource of the top rung, which is used for results without a resource.
@@ -89,6 +94,9 @@ def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str)
         ExtraMissing: If the source is a csv file, and pandas is not installed.
         JournalError: If the source is a directory without a study, or its journal cannot be read.
     """
+    if isinstance(source, list | tuple) and source and not any(isinstance(each, Mapping) for each in source):
+        tasks = [known_results(each, space, goal, top=top, unit=unit) for each in source]
+        return _best_of_tasks(tasks, goal)
     read = _read(source, space, goal, top, unit)
     choices = {name: each.choices or [] for name, each in space.columns.items()}
     constants = {name: values[0] for name, values in choices.items() if len(values) == 1}
@@ -320,9 +328,27 @@ def _best(results: list[KnownResult], goal: Goal) -> list[KnownResult]:
     """Return the ``MOST`` best results in their original order. Feasible results are better."""
     if len(results) <= MOST:
         return results
+    return [results[at] for at in sorted(sorted(range(len(results)), key=lambda at: _key(results[at], goal))[:MOST])]
 
-    def key(place: int) -> tuple[float, float]:
-        losses, violation = goal.judged(results[place].metrics)
-        return violation or 0.0, losses[0]
 
-    return [results[place] for place in sorted(sorted(range(len(results)), key=key)[:MOST])]
+def _key(result: KnownResult, goal: Goal) -> tuple[float, float]:
+    losses, violation = goal.judged(result.metrics)
+    return violation or 0.0, losses[0]
+
+
+def _best_of_tasks(tasks: Sequence[WarmStart], goal: Goal) -> WarmStart:
+    """Return the best result of each task, then the second-best of each, to ``MOST_OF_TASKS`` configurations.
+
+    Results at higher resources come first: a task's search has trained its good configurations longer.
+    """
+    ranked = [sorted(task.results, key=lambda each: (-each.resource, _key(each, goal))) for task in tasks]
+    in_turn = (each for place in zip_longest(*ranked) for each in place if each is not None)
+    first = dict[object, KnownResult]()
+    for each in in_turn:
+        first.setdefault(identity(each.configuration), each)
+    if not first:
+        return tasks[0]
+    best = [msgspec.structs.replace(each, is_of_another_task=True) for each in list(first.values())[:MOST_OF_TASKS]]
+    read = "; ".join(task.line.removeprefix("warm start: ") for task in tasks)
+    line = f"warm start: {plural(len(best), 'trial')} first, the best of {plural(len(tasks), 'other task')}: {read}"
+    return WarmStart(best, one_line(line))

@@ -193,9 +193,14 @@ class Goal(Objective, frozen=True, omit_defaults=True):
         )
 
 
-class KnownResult(msgspec.Struct, frozen=True, gc=False):
-    """The finite metrics of a configuration at a resource, which were known before the study began."""
+class KnownResult(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The finite metrics of a configuration at a resource, which were known before the study began.
+
+    If the metrics are from another task (``is_of_another_task``), such as other data, the study trains the
+    configuration, and the search does not get the result.
+    """
 
     configuration: dict[str, Any]
     resource: Annotated[int, msgspec.Meta(ge=1, le=1 << 53)]
     metrics: dict[str, float]
+    is_of_another_task: bool = False

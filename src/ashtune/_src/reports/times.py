@@ -296,4 +296,5 @@ class FactsSection(Section):
 def _known(settings: Settings) -> str:
     """Return a text with the numbers of results and configurations that were known before the study began."""
     configurations = len({msgspec.json.encode(each.configuration, order="sorted") for each in settings.known})
-    return f"{plural(len(settings.known), 'result')} of {plural(configurations, 'configuration')}"
+    elsewhere = " of other tasks" if any(each.is_of_another_task for each in settings.known) else ""
+    return f"{plural(len(settings.known), 'result')} of {plural(configurations, 'configuration')}{elsewhere}"

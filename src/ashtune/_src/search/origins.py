@@ -6,6 +6,7 @@ Rule: an origin that begins with "random" or "design" marks a random draw, which
 from enum import IntEnum
 
 ENQUEUED = "enqueued"
+OF_OTHER_TASKS = "enqueued, the best of another task"
 DESIGNS = ("random", "design")
 NOT_READY = ", no proposal was ready"
 REPLACED = ", the proposal was tried before"
@@ -59,4 +60,4 @@ _SOURCE_OF = {sort: source for source, sorts in SORTS.items() for sort in sorts}
 
 def source_of(origin: str) -> str:
     """Return the name that views show for an origin: one of :data:`SOURCES`."""
-    return "enqueued" if origin == ENQUEUED else _SOURCE_OF.get(sort_of(origin), "other")
+    return "enqueued" if origin in (ENQUEUED, OF_OTHER_TASKS) else _SOURCE_OF.get(sort_of(origin), "other")

@@ -15,7 +15,7 @@ from ashtune._src.core.confirm import Numbering
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.plaintext import shown
-from ashtune._src.search.origins import ENQUEUED
+from ashtune._src.search.origins import ENQUEUED, OF_OTHER_TASKS
 from ashtune._src.search.proposals import Proposals
 from ashtune._src.search.protocol import Design, Proposal
 from ashtune._src.space.plain import identity
@@ -48,15 +48,23 @@ class Configurations:
     Args:
         space: The search space, to check enqueued configurations; None to accept any configuration.
         proposals: The proposals of a search that sees results, used instead of the design.
-        enqueued: How many of the first trials have configurations that the user gave at the start.
+        enqueued: How many of the first trials have configurations that were given at the start.
+        of_other_tasks: How many of these, the last ones, are the best of other tasks.
     """
 
     def __init__(
-        self, design: Design, *, space: Space | None = None, proposals: Proposals | None = None, enqueued: int = 0
+        self,
+        design: Design,
+        *,
+        space: Space | None = None,
+        proposals: Proposals | None = None,
+        enqueued: int = 0,
+        of_other_tasks: int = 0,
     ) -> None:
         self._design = design
         self.space = space
         self._enqueued = enqueued
+        self._by_the_user = enqueued - of_other_tasks
         self.proposals = proposals
         self._encoded: dict[TrialId, bytes] = {}
         self._numbering = Numbering()
@@ -121,7 +129,8 @@ class Configurations:
         """Choose and record the configuration of a new trial; return the configuration with its origin."""
         place = self._numbering.place(trial)
         if place < self._enqueued:
-            proposal = Proposal(self._design.configuration(place), ENQUEUED)
+            origin = ENQUEUED if place < self._by_the_user else OF_OTHER_TASKS
+            proposal = Proposal(self._design.configuration(place), origin)
         elif self._waiting:
             proposal = Proposal(self._waiting[0], ENQUEUED)
         elif self.proposals is None:

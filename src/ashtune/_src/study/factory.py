@@ -145,7 +145,10 @@ def build_configurations(settings: Settings, valid: Valid | None = None) -> Conf
             search, space, design, goal=settings.goal, seed=settings.seed, grouped_by=settings.grouped_by,
             known=_known(settings),
         )  # fmt: skip
-    return Configurations(design, space=space, proposals=proposals, enqueued=len(settings.enqueued))
+    first = len(settings.first_configurations)
+    return Configurations(
+        design, space=space, proposals=proposals, enqueued=first, of_other_tasks=first - len(settings.enqueued)
+    )
 
 
 def _search(settings: Settings, valid: Valid | None) -> tuple[Search, Space, Design]:
@@ -156,7 +159,7 @@ def _search(settings: Settings, valid: Valid | None) -> tuple[Search, Space, Des
             search,
             space,
             settings.seed,
-            enqueued=[written.check(configuration) for configuration in settings.enqueued],
+            enqueued=[written.check(configuration) for configuration in settings.first_configurations],
             grouped_by=settings.grouped_by,
             trials=settings.grouped_for,
         )
@@ -171,7 +174,7 @@ def _known(settings: Settings) -> list[tuple[Result, dict[str, object]]]:
     """
     space, ladder, numbers = Space.from_record(settings.space), first_ladder(settings), dict[object, TrialId]()
     known = []
-    for each in settings.known:
+    for each in (each for each in settings.known if not each.is_of_another_task):
         with _first_line():
             configuration = space.check(each.configuration)
             losses, violation = settings.goal.judged(each.metrics)

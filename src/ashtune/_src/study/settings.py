@@ -27,11 +27,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ``rungs`` and ``kept`` are the record of the study's first ladder. ``space``, ``scheduler`` and ``search`` are
     records of these parts (``core/parts.py``). ``enqueued`` are the configurations of the first trials.
     ``configurations`` is the number of all configurations, or None if there is no limit. ``known`` has results from
-    before the study, from which the search learns. Trials with the same values of ``grouped_by`` come one after
-    another, in groups. The size of a group depends on ``grouped_for``, the number of trials at the start. ``resource``
-    is the name of the unit of training, in the singular. If ``valid``, the user gave a function that decides which
-    configurations are valid. Only a driver needs the user's function. If ``simulated``, no trial was trained, and the
-    study cannot be resumed.
+    before the study. The search learns from results of the same task; of other tasks, the configurations are trained
+    after ``enqueued``. Trials with the same values of ``grouped_by`` come one after another, in groups. The size of a
+    group depends on ``grouped_for``, the number of trials at the start. ``resource`` is the name of the unit of
+    training, in the singular. If ``valid``, the user gave a function that decides which configurations are valid. Only
+    a driver needs the user's function. If ``simulated``, no trial was trained, and the study cannot be resumed.
     """
 
     format: int = FORMAT
@@ -54,6 +54,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seed: Annotated[int, msgspec.Meta(ge=0)]
     checkpoint_limit: Annotated[int, msgspec.Meta(ge=0)] | None = None
     simulated: bool = False
+
+    @property
+    def first_configurations(self) -> list[dict[str, Any]]:
+        """The configurations of the first trials: enqueued ones, then the best ones of other tasks."""
+        others = [each.configuration for each in self.known if each.is_of_another_task]
+        return [*self.enqueued, *(each for each in others if each not in self.enqueued)]
 
     @property
     def search_name(self) -> str:
