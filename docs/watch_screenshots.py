@@ -103,7 +103,7 @@ def draw_terminal(directory: Path, file: Path) -> None:
 
     os.chdir(directory.parents[1])
     study = StudyReader(directory.relative_to(Path.cwd()))
-    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         console = Console(file=nowhere, record=True, width=TERMINAL[0], height=TERMINAL[1], force_terminal=True)
         console.print(Frame(study.tally, study.info()))
         picture = console.export_svg(title="python digits.py")
