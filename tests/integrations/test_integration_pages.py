@@ -47,7 +47,7 @@ def test_the_page_on_lightning_does_what_it_says(tmp_path: Path) -> None:
 @needs("optuna")
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_the_page_on_optuna_does_what_it_says(tmp_path: Path) -> None:
-    block, command = pages.carried_out(f"{PAGES}/optuna.md", tmp_path)
+    block, command, _ = pages.carried_out(f"{PAGES}/optuna.md", tmp_path)
     assert block.printed.startswith("True {'rate': ")
     assert command.printed == "study.log\n"
 
