@@ -501,4 +501,4 @@ def test_a_scheduler_is_told_what_a_trial_cost_and_if_it_reads_curves_what_was_r
             curve=[(2, {"loss": 0.75}), (3, {"loss": None})],
         )
     )
-    assert heard == [Result(TrialId(0), 0, 4, (0.5,), 7.0, curve)]
+    assert heard == [Result(TrialId(0), 0, 4, (0.5,), 7.0, curve, start=1)]
