@@ -53,7 +53,7 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
 def worker_count(engine: Engine, wanted: int | None, trials: int | None) -> int:
     """Return the number of workers of a session, which is at most the number of the session's trials."""
     count = engine.worker_count(wanted)
-    return count if trials is None else max(1, min(count, trials))
+    return count if trials is None else min(count, max(1, trials))
 
 
 def check_engine(engine: Engine, options: RunOptions, trials: int | None) -> None:
