@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ashtune._src.core.confirm import Confirm
     from ashtune._src.core.enough import NotWorthIt
     from ashtune._src.driver.options import Stop
+    from ashtune._src.engines.cluster.driver import Cluster
     from ashtune._src.engines.options import MPI, Auto, Local
     from ashtune._src.schedulers.ash import Ash
     from ashtune._src.schedulers.hyperband import AsyncHyperband, Hyperband
@@ -38,6 +39,7 @@ __all__ = [
     "AsyncHyperband",
     "Auto",
     "Choice",
+    "Cluster",
     "Confirm",
     "Grid",
     "Hyperband",
@@ -72,6 +74,7 @@ _NAMES = {
     "ashtune._src.core.confirm": ["Confirm"],
     "ashtune._src.core.enough": ["NotWorthIt"],
     "ashtune._src.driver.options": ["Stop"],
+    "ashtune._src.engines.cluster.driver": ["Cluster"],
     "ashtune._src.engines.options": ["MPI", "Auto", "Local"],
     "ashtune._src.schedulers.ash": ["Ash"],
     "ashtune._src.schedulers.hyperband": ["AsyncHyperband", "Hyperband"],
