@@ -300,7 +300,7 @@ class DistributedWorkers:
                 self.carry_out(Pause(peer.worker, trial))
         peer.is_leaving = True
         if peer.workload.is_free:
-            self._lose(number, "it leaves in order", events, is_asked=True)
+            self._lose(number, "its host leaves", events, is_asked=True)
 
     def _complaint(self, number: int, peer: Peer, message: WorkerMessage) -> str:
         """Return an error message if this peer's worker cannot have sent ``message``, or else an empty string."""
@@ -368,9 +368,11 @@ class DistributedWorkers:
 
     def _lose(self, number: int, why: str, events: list[Event], *, is_asked: bool = False) -> None:
         """Give up a peer. If ``is_asked``, the peer leaves on request, and no trial is to blame."""
+        name = self._link.name(number)
         self._link.give_up(number)
         if (peer := self._peers.pop(number, None)) is not None:
-            self._lose_worker(peer, f"{self._link.name(number)} is lost: {why}", events, is_asked=is_asked)
+            how = "has left" if is_asked else "is lost"
+            self._lose_worker(peer, f"{name} {how}: {why}", events, is_asked=is_asked)
 
     def _lose_worker(self, peer: Peer, reason: str, events: list[Event], *, is_asked: bool = False) -> None:
         """If the peer has a worker, append the event that the worker is lost."""

@@ -78,13 +78,12 @@ def listen(router: Socket, interface: str) -> list[str]:
 
 
 class ClusterHost:
-    """The driver's record of a host: its name, its workers, and the messages that are not sent yet."""
+    """The driver's record of a host: its name, its workers, and whether it leaves."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.peers: set[int] = set()
         self.is_leaving = False
-        self.outbox: list[ToHost] = []
 
 
 class ClusterLink:
@@ -97,6 +96,7 @@ class ClusterLink:
         self._numbers = count(opening.setup.worker)
         self._hosts: dict[bytes, ClusterHost] = {}
         self._key_of: dict[int, bytes] = {}
+        self._outboxes: dict[bytes, list[ToHost]] = {}
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(list[FromHost]).decode
         self._next_ping = 0.0
@@ -144,6 +144,7 @@ class ClusterLink:
 
     def end(self) -> None:
         """Close all connections, after the last messages are sent."""
+        self.flush()
         self._doorkeeper.close(linger=0)
         self._router.close()
         self._context.term()
@@ -199,7 +200,7 @@ class ClusterLink:
                 return [(peer, message) for peer in host.peers]
             case Closed() | Unable():
                 peers = [peer for peer in sorted(host.peers) if self._forget(peer)]
-                del self._hosts[key]
+                self._hosts.pop(key, None)
                 why = [(peer, message) for peer in peers[:1]]  # so that the user reads the reason once
                 return [*why, *((peer, Closed()) for peer in peers)]
         peer = message.worker
@@ -211,7 +212,7 @@ class ClusterLink:
         lost: list[tuple[int, Content]] = [(peer, message), (peer, Closed())]
         if not host.is_leaving:
             (new,) = self._new_workers(key, host, 1)
-            host.outbox.append(Replacement(new))
+            self._put(key, Replacement(new))
             lost.append((new, Opened()))
         return lost
 
@@ -222,14 +223,14 @@ class ClusterLink:
         except msgspec.MsgspecError:
             hello = Hello(version="another version", python="", created=0.0)
         if self._is_closing or (refusal := self._refusal(hello)):
-            self._send(key, self._encode([Farewell("" if self._is_closing else refusal)]))
+            self._put(key, Farewell("" if self._is_closing else refusal))
             return ()
         host = self._hosts[key] = ClusterHost(one_line(hello.name, 100))
         workers = self._new_workers(key, host, hello.slots)
         setup = self._opening.setup
         seconds = max(setup.progress_seconds, len(self._key_of) / PROGRESS_A_SECOND)
         setup = msgspec.structs.replace(setup, progress_seconds=seconds)
-        host.outbox.append(Welcome(msgspec.structs.replace(self._opening, setup=setup), workers))
+        self._put(key, Welcome(msgspec.structs.replace(self._opening, setup=setup), workers))
         return [(worker, Opened()) for worker in workers]
 
     def _refusal(self, hello: Hello) -> str:
@@ -258,14 +259,16 @@ class ClusterLink:
     def send(self, peer: int, message: Assignment | Release | Pause) -> None:
         """Queue a message to a worker until the next call of :meth:`flush`."""
         if (key := self._key_of.get(peer)) is not None:
-            self._hosts[key].outbox.append(message)
+            self._put(key, message)
+
+    def _put(self, key: bytes, message: ToHost) -> None:
+        self._outboxes.setdefault(key, []).append(message)
 
     def flush(self) -> None:
         """Send the queued messages."""
-        for key, host in self._hosts.items():
-            if host.outbox:
-                self._send(key, self._encode(host.outbox))
-                host.outbox.clear()
+        for key, messages in self._outboxes.items():
+            self._send(key, self._encode(messages))
+        self._outboxes.clear()
 
     def _send(self, key: bytes, body: bytes) -> None:
         try:
@@ -283,7 +286,7 @@ class ClusterLink:
         """Tell the host of a worker that the study is over."""
         self._is_closing = True
         if (key := self._key_of.get(peer)) is not None:
-            self._hosts[key].outbox[:] = [Farewell()]
+            self._outboxes[key] = [Farewell()]  # the other messages are useless now
 
     def give_up(self, peer: int) -> None:
         """Ignore a worker from now on. Unless the worker's host leaves in order, give up all workers of the host."""
@@ -294,8 +297,8 @@ class ClusterLink:
         if not host.is_leaving:
             host.is_leaving = True
             self.failed |= host.peers
-            self._send(key, self._encode([Farewell("the driver has given up this worker; see the driver's output")]))
+            self._outboxes[key] = [Farewell("the driver has given up this worker; see the driver's output")]
         elif not host.peers:
-            self._send(key, self._encode([Farewell()]))
+            self._put(key, Farewell())
         if not host.peers:
             del self._hosts[key]

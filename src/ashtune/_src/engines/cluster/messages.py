@@ -7,7 +7,6 @@ Each message of ZeroMQ is a list of the messages in this module, in msgpack. An 
 """
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -93,16 +92,13 @@ class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
             StudyError: If the file cannot be read, or if other users can read it.
         """
         path = study / NAME
-        why = "other users can read or write it, or own it"
-        with suppress(FileNotFoundError):
-            try:
-                with OpenFile(DISK, str(path), os.O_RDONLY) as file:
-                    status = os.fstat(file.descriptor)
-                    if status.st_uid == os.geteuid() and not status.st_mode & _FOR_OTHERS:
-                        return msgspec.json.decode(DISK.read(file.descriptor, MOST_BYTES), type=cls)
-            except FileNotFoundError:
-                raise
-            except (OSError, ValueError) as error:
-                why = reason_of(error)
-            raise StudyError(f"{path}: {why}; remove it, and start the driver again")
-        return None
+        try:
+            with OpenFile(DISK, str(path), os.O_RDONLY) as file:
+                status, data = os.fstat(file.descriptor), DISK.read(file.descriptor, MOST_BYTES)
+            if status.st_uid != os.geteuid() or status.st_mode & _FOR_OTHERS:
+                raise ValueError("other users own it, or can read or write it")
+            return msgspec.json.decode(data, type=cls)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise StudyError(f"{path}: {reason_of(error)}; remove it, and start the driver again") from None
