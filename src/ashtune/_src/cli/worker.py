@@ -31,10 +31,13 @@ def main(given: argparse.Namespace) -> int:
     from pathlib import Path
 
     from ashtune._src.core.checks import check_seconds, check_whole
-    from ashtune._src.engines.cluster.host import Slots, serve
+    from ashtune._src.engines.cluster.driver import check_installed
     from ashtune._src.engines.options import MOST_WORKERS
     from ashtune._src.engines.resources import check_gpus_per_worker
     from ashtune._src.engines.stop import StopSwitch, time_in_slurm
+
+    check_installed()
+    from ashtune._src.engines.cluster.host import Slots, serve
 
     gpus = given.gpus_per_worker
     lifetime = math.inf if given.lifetime is None else check_seconds("--lifetime", given.lifetime)

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from ashtune._src.engines.cluster.link import ClusterLink
 
 
+def check_installed() -> None:
+    """Raise SettingsError if pyzmq is missing."""
+    if find_spec("zmq") is None:
+        raise SettingsError("workers that join need pyzmq, which is not installed: pip install 'ashtune[cluster]'")
+
+
 class ClusterWorkers(DistributedWorkers):
     """The workers of a session, which join and leave while the session runs."""
 
@@ -65,8 +71,7 @@ class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def check(self, options: RunOptions, workers: int) -> None:
         """Raise SettingsError if pyzmq is missing, there is no such interface, or checkpoints are not in files."""
-        if find_spec("zmq") is None:
-            raise SettingsError("engine='cluster' needs pyzmq, which is not installed: pip install 'ashtune[cluster]'")
+        check_installed()
         if options["checkpoints"] != "files":
             raise SettingsError(
                 f"checkpoints={options['checkpoints']!r} is for engine='mpi'; workers of a cluster share the study's "
