@@ -4,7 +4,7 @@ import math
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import ClassVar, cast
 
 from ashtune._src.core.checks import check_seconds
 from ashtune._src.core.errors import SettingsError
@@ -12,9 +12,6 @@ from ashtune._src.engines.distributed import DistributedWorkers
 from ashtune._src.engines.mpi.messages import Opening
 from ashtune._src.engines.options import Local, RunOptions
 from ashtune._src.engines.protocol import Brief
-
-if TYPE_CHECKING:
-    from ashtune._src.engines.cluster.link import ClusterLink
 
 
 def check_installed() -> None:
@@ -26,11 +23,27 @@ def check_installed() -> None:
 class ClusterWorkers(DistributedWorkers):
     """The workers of a session, which join and leave while the session runs."""
 
-    def __init__(self, link: "ClusterLink", brief: Brief, no_workers_for: float) -> None:
-        study = Path(brief.setup.study)
-        super().__init__(link, study, brief.configurations, (), began=brief.began, no_workers_for=no_workers_for)
-        self._hosts, self._study = link, study
-        link.rendezvous.write(study)
+    def __init__(self, cluster: "Cluster", brief: Brief) -> None:
+        from ashtune._src.engines.cluster.link import ClusterLink
+
+        study, options = Path(brief.setup.study), brief.options
+        opening = Opening(
+            setup=brief.setup,
+            created=brief.created,
+            threads=options["threads"],
+            gpus_per_worker=options["gpus_per_worker"],
+            trial_timeout=cast("float | None", options["trial_timeout"]),
+        )
+        link = self._hosts = ClusterLink(opening, cluster.interface)
+        self._study = study
+        try:
+            super().__init__(
+                link, study, brief.configurations, (), began=brief.began, no_workers_for=cluster.longest_wait()
+            )
+            link.rendezvous.write(study)
+        except BaseException:
+            link.end()
+            raise
 
     def close(self, *, deletes: bool = True) -> None:
         """Tell all hosts that the study is over, and close the connections."""
@@ -81,34 +94,20 @@ class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         from ashtune._src.engines.cluster.link import listen
 
-        self._longest_wait()
+        self.longest_wait()
         with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
             listen(router, self.interface)
 
     def open(self, brief: Brief) -> ClusterWorkers:
         """Listen for hosts."""
-        from ashtune._src.engines.cluster.link import ClusterLink
-
-        options = brief.options
-        opening = Opening(
-            setup=brief.setup,
-            created=brief.created,
-            threads=options["threads"],
-            gpus_per_worker=options["gpus_per_worker"],
-            trial_timeout=cast("float | None", options["trial_timeout"]),
-        )
-        link = ClusterLink(opening, self.interface)
-        try:
-            workers = ClusterWorkers(link, brief, self._longest_wait())
-        except BaseException:
-            link.end()
-            raise
-        if not options["quiet"]:
+        workers = ClusterWorkers(self, brief)
+        if not brief.options["quiet"]:
             sys.stderr.write(f"workers join by: ashtune worker {brief.setup.study}\n")
         return workers
 
     def leave(self, status: int) -> None:
         """Do nothing, because hosts end when the driver tells them."""
 
-    def _longest_wait(self) -> float:
+    def longest_wait(self) -> float:
+        """Return the seconds without any worker after which the study stops, or raise SettingsError."""
         return math.inf if self.no_workers_for is None else check_seconds("no_workers_for", self.no_workers_for)

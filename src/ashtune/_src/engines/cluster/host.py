@@ -53,6 +53,13 @@ class Slots(msgspec.Struct, frozen=True, kw_only=True):
 
     number: int = 1
     gpus_per_worker: float | None = None
+    is_quiet: bool = False
+
+    def say(self, text: str) -> None:
+        """Write a line for the user, unless the user sees no host."""
+        if not self.is_quiet:
+            sys.stderr.write(f"{visible(text)}\n")
+            sys.stderr.flush()
 
 
 class GivenNumbers(deque[int]):
@@ -75,16 +82,16 @@ def serve(study: Path, slots: Slots, stop: StopSwitch) -> None:
         found, why = find(study)
         if why and why != said:
             said = why
-            write(f"{study}: {why}; waiting")
+            slots.say(f"{study}: {why}; waiting")
         if found is not None:
             if not found.addresses:
-                write(f"{study}: the driver has ended")
+                slots.say(f"{study}: the driver has ended")
                 return
             with connected(found) as (dealer, monitor):
                 if HostSession(study, slots, dealer, monitor).run(stop):
                     return
             said = ""
-            write(f"{study}: the driver is lost; looking for it again")
+            slots.say(f"{study}: the driver is lost; looking for it again")
         time.sleep(AGAIN_SECONDS * random.uniform(0.5, 1.5))  # many hosts do not come at the same moment
 
 
@@ -216,14 +223,14 @@ class HostSession:
         if self._pool is not None:
             self._pool.close()
         self._send(Closed())
-        write(f"{self._study}: {self._me} leaves")
+        self._slots.say(f"{self._study}: {self._me} leaves")
         return True
 
     def _take(self, message: ToHost) -> None:
         if isinstance(message, Welcome):
             self._numbers.extend(message.workers)
             self._pool = self._open(message.opening)
-            write(f"{self._study}: {plural(self._slots.number, 'worker')} on {self._me} joined")
+            self._slots.say(f"{self._study}: {plural(self._slots.number, 'worker')} on {self._me} joined")
         elif self._pool is None:
             return
         elif isinstance(message, Replacement):
@@ -259,9 +266,3 @@ class HostSession:
             environments=self._environments,
             trial_timeout=opening.trial_timeout,
         )
-
-
-def write(text: str) -> None:
-    """Write a line for the user."""
-    sys.stderr.write(f"{visible(text)}\n")
-    sys.stderr.flush()

@@ -47,6 +47,7 @@ ALL = "*"
 LOOPBACK = "127.0.0.1"
 MOST_AT_ONCE = 512
 PING_SECONDS = 0.5
+HOSTS_A_PING_SECOND = 500
 PROGRESS_A_SECOND = 200
 HANDSHAKE_MILLISECONDS = 5_000
 Socket: TypeAlias = "zmq.Socket[bytes]"
@@ -161,14 +162,14 @@ class ClusterLink:
 
     def receive(self) -> Sequence[tuple[int, Content]]:
         """Return the new messages of all hosts."""
-        self._admit()
         arrived: list[tuple[int, Content]] = []
         with suppress(zmq.Again):
             while len(arrived) < MOST_AT_ONCE:
                 key, *frames = self._router.recv_multipart(zmq.NOBLOCK)
                 arrived += self._read(key, b"".join(frames))
         if (now := time.monotonic()) >= self._next_ping:
-            self._next_ping = now + PING_SECONDS
+            self._next_ping = now + max(PING_SECONDS, len(self._hosts) / HOSTS_A_PING_SECOND)
+            self._admit()
             for key in self._hosts:
                 self._send(key, b"")
         return arrived
@@ -280,7 +281,9 @@ class ClusterLink:
     def rest(self, seconds: float, *, after_events: bool = False) -> None:
         """Wait until a message from a host may have arrived, but at most ``seconds``."""
         if not after_events:
-            self._poller.poll(math.ceil(1000 * max(0.0, min(seconds, PING_SECONDS))))
+            ready = self._poller.poll(math.ceil(1000 * max(0.0, min(seconds, PING_SECONDS))))
+            if any(who is self._doorkeeper for who, _ in ready):
+                self._admit()
 
     def close(self, peer: int) -> None:
         """Tell the host of a worker that the study is over."""
