@@ -2,6 +2,7 @@
 
 import math
 import sys
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import ClassVar, cast
@@ -49,7 +50,8 @@ class ClusterWorkers(DistributedWorkers):
         """Tell all hosts that the study is over, and close the connections."""
         from ashtune._src.engines.cluster.messages import Rendezvous
 
-        Rendezvous().write(self._study)  # later hosts end at once
+        with suppress(OSError):  # a full disk
+            Rendezvous().write(self._study)  # later hosts end at once
         super().close(deletes=deletes)
         self._hosts.end()
 

@@ -23,9 +23,7 @@ from ashtune._src.core.plaintext import visible
 from ashtune._src.core.version import __version__
 from ashtune._src.engines.cluster.link import Socket, python_version
 from ashtune._src.engines.cluster.messages import (
-    HEARTBEAT_MILLISECONDS,
-    LINGER_MILLISECONDS,
-    SILENCE_MILLISECONDS,
+    SOCKET_OPTIONS,
     Farewell,
     FromHost,
     Hello,
@@ -37,7 +35,7 @@ from ashtune._src.engines.cluster.messages import (
 from ashtune._src.engines.distributed import Closed, Leaving, Unable
 from ashtune._src.engines.local.pool import ProcessPool
 from ashtune._src.engines.mpi.messages import Opening
-from ashtune._src.engines.resources import claim, environment_of, gpus_present
+from ashtune._src.engines.resources import environments_here
 from ashtune._src.engines.stop import StopSwitch
 from ashtune._src.study.disk import folder_of_a_study
 from ashtune._src.study.journal import NAME, read_settings
@@ -75,7 +73,7 @@ def serve(study: Path, slots: Slots, stop: StopSwitch) -> None:
     """Run workers for the drivers of a study, until a driver has ended in order or ``stop`` has a reason.
 
     Raises:
-        StudyError: If the driver refuses this host, or the workers cannot start.
+        AshtuneError: If the driver refuses this host, or the workers cannot start.
     """
     said = ""
     while not stop.reason(time.monotonic()):
@@ -121,10 +119,7 @@ def connected(found: Rendezvous) -> Iterator[tuple[Socket, Socket]]:
         (zmq.CURVE_PUBLICKEY, found.host_key.encode()),
         (zmq.CURVE_SECRETKEY, found.host_secret.encode()),
         (zmq.RECONNECT_IVL, -1),  # messages of a lost connection may be missing
-        (zmq.SNDHWM, 0),
-        (zmq.LINGER, LINGER_MILLISECONDS),
-        (zmq.HEARTBEAT_IVL, HEARTBEAT_MILLISECONDS),
-        (zmq.HEARTBEAT_TIMEOUT, SILENCE_MILLISECONDS),
+        *SOCKET_OPTIONS,
     ):
         dealer.setsockopt(option, value)
     monitor = dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED)
@@ -161,7 +156,8 @@ class HostSession:
         """Serve the driver. Return whether this host ends; False if the driver is lost.
 
         Raises:
-            StudyError: If the driver refuses this host, or the workers cannot start.
+            AshtuneError: If the driver refuses this host, or the workers cannot start.
+            OSError: If no process can be started.
         """
         created = read_settings(self._study / NAME).created
         slots = self._slots.number
@@ -170,7 +166,7 @@ class HostSession:
             return self._relay(stop)
         except (AshtuneError, OSError) as error:
             self._send(Unable(f"{self._me} cannot train: {error}"))
-            raise StudyError(str(error)) from None
+            raise
         finally:
             if self._pool is not None:
                 self._pool.close()
@@ -243,17 +239,7 @@ class HostSession:
         """Start the workers, with the paths of this host in place of the driver's paths."""
         setup, slots = opening.setup, self._slots
         gpus = slots.gpus_per_worker or opening.gpus_per_worker
-        self._environments = [
-            environment_of(
-                place,
-                [claim(os.environ)] * slots.number,
-                threads=opening.threads,
-                gpus_per_worker=gpus,
-                inherited=os.environ,
-                gpus_present=None if gpus is None else gpus_present(),
-            )
-            for place in range(slots.number)
-        ]
+        self._environments = environments_here(slots.number, threads=opening.threads, gpus_per_worker=gpus)
         return ProcessPool(
             msgspec.structs.replace(
                 setup,

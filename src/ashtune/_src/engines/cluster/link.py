@@ -27,9 +27,7 @@ from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import one_line, shown
 from ashtune._src.core.version import __version__
 from ashtune._src.engines.cluster.messages import (
-    HEARTBEAT_MILLISECONDS,
-    LINGER_MILLISECONDS,
-    SILENCE_MILLISECONDS,
+    SOCKET_OPTIONS,
     Farewell,
     FromHost,
     Hello,
@@ -127,12 +125,9 @@ class ClusterLink:
         for option, value in (
             (zmq.CURVE_SERVER, 1),
             (zmq.ROUTER_MANDATORY, 1),  # sending to a host without connection is an error
-            (zmq.SNDHWM, 0),
-            (zmq.MAXMSGSIZE, MOST_BYTES),
-            (zmq.LINGER, LINGER_MILLISECONDS),
+            (zmq.MAXMSGSIZE, 4 * MOST_BYTES),  # the messages of several workers may come together
             (zmq.HANDSHAKE_IVL, HANDSHAKE_MILLISECONDS),
-            (zmq.HEARTBEAT_IVL, HEARTBEAT_MILLISECONDS),
-            (zmq.HEARTBEAT_TIMEOUT, SILENCE_MILLISECONDS),
+            *SOCKET_OPTIONS,
         ):
             self._router.setsockopt(option, value)
         self._router.curve_secretkey, self._router.curve_publickey = driver_secret, driver_key

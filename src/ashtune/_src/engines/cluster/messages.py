@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 import msgspec
+import zmq
 
 from ashtune._src.core.errors import StudyError
 from ashtune._src.core.jobs import WorkerId
@@ -22,10 +23,13 @@ from ashtune._src.engines.workload import WorkerMessage
 from ashtune._src.study.disk import DISK, OpenFile, reason_of, write_new
 from ashtune._src.training.messages import Assignment
 
-HEARTBEAT_MILLISECONDS = 2_000
-SILENCE_MILLISECONDS = 15_000
-"""ZeroMQ ends a connection after this time without an answer to its heartbeats."""
-LINGER_MILLISECONDS = 1_000
+SOCKET_OPTIONS = (
+    (zmq.SNDHWM, 0),  # queue any number of messages, so that sending never waits
+    (zmq.LINGER, 1_000),
+    (zmq.HEARTBEAT_IVL, 2_000),
+    (zmq.HEARTBEAT_TIMEOUT, 15_000),  # a connection ends after this time in milliseconds without an answer
+)
+"""The options of the sockets of both ends."""
 
 
 class Hello(msgspec.Struct, frozen=True, tag_field="event", tag="hello", kw_only=True):
