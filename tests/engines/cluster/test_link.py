@@ -24,8 +24,6 @@ from ashtune._src.engines.cluster.link import Socket, python_version
 from ashtune._src.engines.cluster.messages import NAME, Farewell, Hello, Rendezvous, Replacement, ToHost, Welcome
 from ashtune._src.engines.distributed import Leaving
 from ashtune._src.engines.registry import choose_engine
-from ashtune._src.study.journal import NAME as JOURNAL
-from ashtune._src.study.journal import read_settings
 from ashtune.testing.workers import EngineHarness, count, open_harness
 
 SECONDS = 30.0
@@ -59,8 +57,8 @@ class MockHost:
 
     def hello(self, **changes: Any) -> Any:
         """Say hello, and return the answer of the driver."""
-        created = read_settings(self._study / JOURNAL).created
-        hello = Hello(version=__version__, python=python_version(), created=created, name="a test")
+        hello = Hello(__version__, python_version(), name="a test", mark=".host-" + 32 * "0")
+        (self._study / str(hello.mark)).touch()
         self.say(msgspec.structs.replace(hello, **changes))
         return self.hear()
 
@@ -92,7 +90,7 @@ def host(study: Path, harness: EngineHarness) -> Iterator[MockHost]:
 
 @pytest.mark.parametrize(
     ("changes", "why"),
-    [({"version": "0.0.1"}, "0.0.1"), ({"python": "cpython 2.7"}, "cpython 2.7"), ({"created": 5.0}, "another study")],
+    [({"version": "0.0.1"}, "0.0.1"), ({"python": "cpython 2.7"}, "cpython 2.7")],
 )
 def test_a_host_of_another_kind_is_refused_in_one_line(changes: dict[str, Any], why: str, host: MockHost) -> None:
     farewell = host.hello(**changes)
@@ -174,7 +172,7 @@ def test_a_client_without_the_keys_learns_nothing(
         keys = {"driver": public, "public": found.host_key.encode(), "secret": found.host_secret.encode()}
     with zmq.Context() as context:
         stranger = client(found, context, **keys)
-        stranger.send(msgspec.msgpack.encode([Hello(version=__version__, python=python_version(), created=0.0)]))
+        stranger.send(msgspec.msgpack.encode([Hello(__version__, python_version())]))
         host.joins()
         until = harness.workers.now() + 0.5
         while harness.workers.now() < until:
@@ -250,7 +248,6 @@ def test_a_rendezvous_of_others_is_refused(harm: str, tmp_path: Path) -> None:
 
 
 def test_a_host_says_which_address_it_has_tried(tmp_path: Path) -> None:
-    (tmp_path / JOURNAL).touch()
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]

@@ -2,6 +2,7 @@
 
 import math
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -10,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from ashtune._src.core.events import JobFinished, WorkerJoined, WorkerLost
-from ashtune._src.core.jobs import WorkerId
+from ashtune._src.core.events import JobFinished, TrialReleased, WorkerJoined, WorkerLost
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.orders import Release
 from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers
 from ashtune._src.engines.cluster.host import Slots, serve
+from ashtune._src.engines.cluster.messages import NAME
 from ashtune._src.engines.stop import StopSwitch
 from ashtune.testing.trainers import TrainersSuite
 from ashtune.testing.workers import EngineHarness, MakeHarness, count, open_harness
@@ -41,6 +44,9 @@ class Deadly:
 
 
 class TestClusterWorkers(TrainersSuite):
+    place = "study"
+    """Where the rendezvous of the host is."""
+
     @pytest.fixture
     def engine(self) -> Iterator[MakeHarness]:
         made: list[tuple[ClusterWorkers, threading.Thread]] = []
@@ -48,7 +54,11 @@ class TestClusterWorkers(TrainersSuite):
         def make(study: Path, objective: Callable[..., Any], workers: int) -> EngineHarness:
             harness = open_harness(Cluster(), study, objective, workers)
             assert isinstance(harness.workers, ClusterWorkers)
-            host = threading.Thread(target=serve, args=(study, Slots(number=workers), StopSwitch(math.inf)))
+            place = study if self.place == "study" else study / self.place
+            if place != study:
+                place.mkdir(mode=0o700)
+                shutil.copy(study / NAME, place)
+            host = threading.Thread(target=serve, args=(place, Slots(number=workers), StopSwitch(math.inf)))
             host.start()
             made.append((harness.workers, host))
             return harness
@@ -77,3 +87,27 @@ class TestClusterWorkers(TrainersSuite):
         assert harness.next(WorkerJoined).worker == 2
         harness.train(joined[1].worker, 0)
         assert harness.next(JobFinished).trial == 0
+
+
+class TestWorkersWithoutTheDirectory(TestClusterWorkers):
+    """Hosts that have a copy of the rendezvous, and see no other file of the study."""
+
+    place = "elsewhere"
+
+    def test_logs_and_checkpoints_are_in_the_study(self, engine: MakeHarness, tmp_path: Path) -> None:
+        def talks(trial: Any) -> None:
+            print("a word of trial", trial.number)
+            count(trial)
+
+        harness = engine(tmp_path, talks, 2)
+        one, other = (harness.next(WorkerJoined).worker for _ in range(2))
+        harness.train(one, 3, target=2)
+        harness.next(JobFinished)
+        harness.workers.carry_out(Release(one, TrialId(3)))
+        harness.next(TrialReleased)
+        assert (tmp_path / "checkpoints" / "3.2").exists()
+        assert not (tmp_path / "elsewhere" / "checkpoints").exists()
+        harness.train(other, 3, rung=1, start=2, target=4)
+        assert harness.next(JobFinished).metrics["trained"] == 4.0
+        harness.workers.close()
+        assert "a word of trial 3" in (tmp_path / "logs" / f"worker-{one}.log").read_text()

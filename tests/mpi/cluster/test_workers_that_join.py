@@ -1,6 +1,7 @@
 """Workers that join by themselves: from other hosts, one of which loses its power, and from an array of SLURM jobs."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,10 @@ def drives(folder: Path, interface: str) -> list[str]:
     ]
 
 
+def worker(study: Path) -> list[str]:
+    return [PYTHON, "-m", "ashtune", "worker", str(study), "--slots", "2"]
+
+
 def is_whole(study: Path) -> None:
     """Check that the study is complete, with each result once."""
     assert ashtune.Study.load(study).is_complete
@@ -57,12 +62,14 @@ def is_whole(study: Path) -> None:
     assert {trial for trial, _ in results} == set(range(TRIALS))
 
 
-def test_workers_join_from_other_hosts_one_of_which_loses_its_power(hosts: Hosts, folder: Path) -> None:
+def test_workers_join_from_a_host_that_loses_its_power_and_from_one_without_the_directory(
+    hosts: Hosts, folder: Path
+) -> None:
     study = folder / "runs" / "study"
-    worker = [PYTHON, "-m", "ashtune", "worker", str(study), "--slots", "2"]
+    command = f"until cp -p {study / 'rendezvous.json'} {hosts.private}; do sleep 0.1; done; exec"
     with (
-        hosts.launched("h1", *worker, cwd=folder),
-        hosts.launched("h2", *worker, cwd=folder) as other,
+        hosts.launched("h1", *worker(study), cwd=folder),
+        hosts.launched("h2", "bash", "-c", f"{command} {shlex.join(worker(hosts.private))}", cwd=folder) as other,
         hosts.launched("h0", *drives(folder, "v0"), cwd=folder) as driver,
     ):
         until(lambda: len(events(study, WorkerJoined)) == 4 and len(events(study, JobFinished)) > 4)

@@ -39,7 +39,13 @@ class ClusterWorkers(DistributedWorkers):
         self._study = study
         try:
             super().__init__(
-                link, study, brief.configurations, (), began=brief.began, no_workers_for=cluster.longest_wait()
+                link,
+                study,
+                brief.configurations,
+                (),
+                began=brief.began,
+                store=link.store,
+                no_workers_for=cluster.longest_wait(),
             )
             link.rendezvous.write(study)
         except BaseException:
@@ -59,9 +65,10 @@ class ClusterWorkers(DistributedWorkers):
 class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Let workers join and leave while a study runs: each ``ashtune worker DIR`` on any machine is a host of workers.
 
-    The hosts need the directory of the study, the same version of ashtune and the same version of Python. The study
-    waits while there is no worker. It has the options of :class:`Local`, of which ``threads`` and ``gpus_per_worker``
-    are for the workers of each host, and two more options.
+    The hosts need the same version of ashtune and the same version of Python. A host that does not see the study's
+    directory gets the training function and the checkpoints in messages. The study waits while there is no worker.
+    :class:`Cluster` has two options more than :class:`Local`. Its ``threads`` and ``gpus_per_worker`` are for the
+    workers of each host.
 
     Args:
         workers: About how many workers you expect; 8 by default. More or fewer may come.
@@ -85,13 +92,8 @@ class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return wanted or 0
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Raise SettingsError if pyzmq is missing, there is no such interface, or checkpoints are not in files."""
+        """Raise SettingsError if pyzmq is missing or there is no such interface."""
         check_installed()
-        if options["checkpoints"] != "files":
-            raise SettingsError(
-                f"checkpoints={options['checkpoints']!r} is for engine='mpi'; workers of a cluster share the study's "
-                "directory"
-            )
         import zmq
 
         from ashtune._src.engines.cluster.link import listen

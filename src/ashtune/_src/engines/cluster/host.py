@@ -13,20 +13,24 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import zmq
 
 from ashtune._src.core.errors import AshtuneError, StudyError
+from ashtune._src.core.events import WorkerJoined, WorkerLost
+from ashtune._src.core.jobs import WorkerId
 from ashtune._src.core.numbers import plural
+from ashtune._src.core.orders import Discard
 from ashtune._src.core.plaintext import visible
 from ashtune._src.core.version import __version__
-from ashtune._src.engines.cluster.link import Socket, python_version
+from ashtune._src.engines.cluster.link import ROOM_MILLISECONDS, Socket, python_version
 from ashtune._src.engines.cluster.messages import (
     SOCKET_OPTIONS,
     Farewell,
-    FromHost,
     Hello,
+    Outbox,
     Rendezvous,
     Replacement,
     ToHost,
@@ -34,16 +38,21 @@ from ashtune._src.engines.cluster.messages import (
 )
 from ashtune._src.engines.distributed import Closed, Leaving, Unable
 from ashtune._src.engines.local.pool import ProcessPool
-from ashtune._src.engines.mpi.messages import Opening
+from ashtune._src.engines.mpi.files import FROM_THE_DRIVER, FileReceiver, RankFiles
+from ashtune._src.engines.mpi.messages import Chunk, Opening
 from ashtune._src.engines.resources import environments_here
 from ashtune._src.engines.stop import StopSwitch
+from ashtune._src.engines.workload import WorkerMessage
+from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.study.disk import folder_of_a_study
-from ashtune._src.study.journal import NAME, read_settings
+from ashtune._src.study.folders import ScratchDirectory
 
 LOOK_MILLISECONDS = 200
 PROBE_SECONDS = 3.0
 WELCOME_SECONDS = 30.0
 AGAIN_SECONDS = 1.0
+LOG_SECONDS = 1.0
+FAREWELL_SECONDS = 5.0
 
 
 class Slots(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,7 +104,7 @@ def serve(study: Path, slots: Slots, stop: StopSwitch) -> None:
 
 def find(study: Path) -> tuple[Rendezvous | None, str]:
     """Return the rendezvous with the one address that can be reached, or None and the reason."""
-    if (found := Rendezvous.read(study)) is None or not (study / NAME).exists():
+    if (found := Rendezvous.read(study)) is None:
         return None, "no driver has begun"
     why = []
     for address in found.addresses:
@@ -145,12 +154,17 @@ class HostSession:
         self._poller = zmq.Poller()
         self._poller.register(dealer, zmq.POLLIN)
         self._poller.register(monitor, zmq.POLLIN)
-        self._files: set[int] = set()
-        self._encode = msgspec.msgpack.Encoder().encode
+        self._polled: set[int] = set()
+        self._outbox = Outbox()
         self._decode = msgspec.msgpack.Decoder(list[ToHost]).decode
+        self._chunk = msgspec.msgpack.Decoder(Chunk).decode
         self._pool: ProcessPool | None = None
         self._numbers = GivenNumbers()
         self._environments: Sequence[Mapping[str, str]] = ()
+        self._scratch = ScratchDirectory()
+        self._receiver: FileReceiver | None = None
+        self._files: dict[WorkerId, RankFiles] | None = None  # None if the host sees the study's directory
+        self._next_log = 0.0
 
     def run(self, stop: StopSwitch) -> bool:
         """Serve the driver. Return whether this host ends; False if the driver is lost.
@@ -159,17 +173,23 @@ class HostSession:
             AshtuneError: If the driver refuses this host, or the workers cannot start.
             OSError: If no process can be started.
         """
-        created = read_settings(self._study / NAME).created
-        slots = self._slots.number
-        self._send(Hello(version=__version__, python=python_version(), created=created, slots=slots, name=self._me))
+        mark = self._study / f".host-{os.urandom(16).hex()}"
+        with suppress(OSError):
+            mark.touch()
+        hello = Hello(__version__, python_version(), slots=self._slots.number, name=self._me, mark=mark.name)
         try:
+            self._outbox.put(hello)
             return self._relay(stop)
         except (AshtuneError, OSError) as error:
-            self._send(Unable(f"{self._me} cannot train: {error}"))
+            self._outbox.put(Unable(f"{self._me} cannot train: {error}"))
+            self._flush()
             raise
         finally:
             if self._pool is not None:
                 self._pool.close()
+            self._scratch.delete()
+            with suppress(OSError):
+                mark.unlink(missing_ok=True)
 
     def _relay(self, stop: StopSwitch) -> bool:
         is_leaving, until = False, time.monotonic() + WELCOME_SECONDS
@@ -180,7 +200,8 @@ class HostSession:
                     return True
                 if not is_leaving:
                     is_leaving = True
-                    self._send(Leaving())
+                    self._outbox.put(Leaving())
+            self._flush()
             self._rest()
             while self._dealer.poll(0):
                 for message in self._read():
@@ -190,41 +211,85 @@ class HostSession:
             if self._monitor.poll(0) or (self._pool is None and now > until):
                 return False
             if self._pool is not None:
-                self._send(*self._pool.wait(0))
-                if self._pool.fatal_error is not None:
-                    raise self._pool.fatal_error
+                self._listen(self._pool)
+
+    def _listen(self, pool: ProcessPool) -> None:
+        """Queue what the workers have sent, and from time to time their logs."""
+        for message in pool.wait(0):
+            self._report(message)
+        if pool.fatal_error is not None:
+            raise pool.fatal_error
+        if self._files and time.monotonic() > self._next_log:
+            self._next_log = time.monotonic() + LOG_SECONDS
+            for files in self._files.values():
+                files.log()
 
     def _rest(self) -> None:
         """Wait until the driver or a worker has sent something, but at most ``LOOK_MILLISECONDS``."""
         files = set() if self._pool is None else self._pool.files
-        for file in self._files - files:
+        for file in self._polled - files:
             self._poller.unregister(file)
-        for file in files - self._files:
+        for file in files - self._polled:
             self._poller.register(file, zmq.POLLIN)
-        self._files = files
-        self._poller.poll(LOOK_MILLISECONDS)
+        self._polled = files
+        self._poller.poll(ROOM_MILLISECONDS if self._outbox else LOOK_MILLISECONDS)
+
+    def _flush(self) -> None:
+        with suppress(zmq.Again):  # there is no room, or the connection is lost, which the monitor tells
+            self._outbox.flush(self._dealer)
 
     def _read(self) -> list[ToHost]:
-        body = self._dealer.recv()
-        return self._decode(body) if body else []
+        """Return the messages in the driver's next message. Write the chunk of a file that came instead."""
+        *marks, body = self._dealer.recv_multipart()
+        if not marks:
+            return self._decode(body) if body else []
+        if self._receiver is None:
+            self._receiver = FileReceiver(self._scratch.folder(), FROM_THE_DRIVER)
+        self._receiver.take(self._chunk(body))
+        return []
 
-    def _send(self, *messages: FromHost) -> None:
-        if messages:
-            with suppress(zmq.Again):  # the connection is lost, which the monitor tells
-                self._dealer.send(self._encode(messages), zmq.NOBLOCK)
+    def _report(self, message: WorkerMessage) -> None:
+        """Queue a worker's message to the driver, after the files that the driver needs before the message."""
+        if self._files is not None:
+            if isinstance(message, WorkerJoined):
+                self._files[message.worker] = RankFiles(self, self._scratch.folder())
+            if (files := self._files.get(message.worker)) is not None:
+                files.before(message)
+            if isinstance(message, WorkerLost) and files is not None:
+                self._files.pop(message.worker).send_the_rest()
+        self._outbox.put(message)
+
+    def put(self, rank: int, message: Any) -> None:
+        """Queue a message to the driver. ``rank`` is not used."""
+        self._outbox.put(message)
+
+    def put_chunks(self, rank: int, chunks: Iterator[Chunk]) -> None:
+        """Queue the chunks of a file to the driver. ``rank`` is not used."""
+        self._outbox.put_chunks(chunks)
+
+    def forget(self, rank: int) -> None:
+        """Do nothing, because other workers' messages wait too."""
 
     def _leave(self, farewell: Farewell) -> bool:
         if farewell.reason:
             raise StudyError(farewell.reason)
         if self._pool is not None:
             self._pool.close()
-        self._send(Closed())
+        self._outbox.clear()
+        for files in (self._files or {}).values():
+            files.send_the_rest()
+        self._outbox.put(Closed())
+        until = time.monotonic() + FAREWELL_SECONDS
+        while self._outbox and time.monotonic() < until and not self._monitor.poll(0):
+            self._flush()
+            self._rest()
         self._slots.say(f"{self._study}: {self._me} leaves")
         return True
 
     def _take(self, message: ToHost) -> None:
         if isinstance(message, Welcome):
             self._numbers.extend(message.workers)
+            self._files = None if message.has_directory else {}
             self._pool = self._open(message.opening)
             self._slots.say(f"{self._study}: {plural(self._slots.number, 'worker')} on {self._me} joined")
         elif self._pool is None:
@@ -232,22 +297,25 @@ class HostSession:
         elif isinstance(message, Replacement):
             self._numbers.append(message.worker)
             self._pool.resize(self._environments)
+        elif isinstance(message, Discard):
+            Checkpoints(self._scratch.folder()).discard(message.trial, message.resource)
         elif not isinstance(message, Farewell):
             self._pool.send(message.worker, message)
 
     def _open(self, opening: Opening) -> ProcessPool:
         """Start the workers, with the paths of this host in place of the driver's paths."""
         setup, slots = opening.setup, self._slots
+        directory = self._study if self._files is None else self._scratch.folder()
         gpus = slots.gpus_per_worker or opening.gpus_per_worker
         self._environments = environments_here(slots.number, threads=opening.threads, gpus_per_worker=gpus)
         return ProcessPool(
             msgspec.structs.replace(
                 setup,
-                study=str(self._study),
-                objective=str(self._study / Path(setup.objective).name),
+                study=str(directory),
+                objective=str(directory / Path(setup.objective).name),
                 path=[*setup.path, *(entry for entry in sys.path if entry not in setup.path)],
             ),
-            folder_of_a_study(self._study / "logs"),
+            folder_of_a_study(directory / "logs"),
             numbers=self._numbers,
             environments=self._environments,
             trial_timeout=opening.trial_timeout,

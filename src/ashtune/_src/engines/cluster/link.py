@@ -11,10 +11,11 @@ import resource
 import socket
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
-from typing import TypeAlias
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import msgspec
 import zmq
@@ -22,7 +23,7 @@ from zmq.utils import z85
 
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import WorkerLost
-from ashtune._src.core.jobs import WorkerId
+from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import one_line, shown
 from ashtune._src.core.version import __version__
@@ -31,14 +32,16 @@ from ashtune._src.engines.cluster.messages import (
     Farewell,
     FromHost,
     Hello,
+    Outbox,
     Rendezvous,
     Replacement,
-    ToHost,
     Welcome,
 )
 from ashtune._src.engines.distributed import Closed, Content, Leaving, Malformed, Opened, Unable
-from ashtune._src.engines.mpi.messages import Opening
+from ashtune._src.engines.mpi.files import NEEDED, CheckpointLocations, ChunkError, FileReceiver, FileSender
+from ashtune._src.engines.mpi.messages import Chunk, Opening
 from ashtune._src.processes.frames import MOST_BYTES
+from ashtune._src.study.disk import DISK
 from ashtune._src.training.messages import Assignment
 
 ALL = "*"
@@ -48,6 +51,10 @@ PING_SECONDS = 0.5
 HOSTS_A_PING_SECOND = 500
 PROGRESS_A_SECOND = 200
 HANDSHAKE_MILLISECONDS = 5_000
+ROOM_MILLISECONDS = 5
+"""The time between two checks whether there is room for more messages."""
+OF_ALL = 0
+"""The number that all hosts share that see the study's directory."""
 Socket: TypeAlias = "zmq.Socket[bytes]"
 
 
@@ -77,12 +84,18 @@ def listen(router: Socket, interface: str) -> list[str]:
 
 
 class ClusterHost:
-    """The driver's record of a host: its name, its workers, and whether it leaves."""
+    """The driver's record of a host: its connection, its name, its workers, and what waits to be sent.
 
-    def __init__(self, name: str) -> None:
+    ``number`` is the number of the host for the store of checkpoints, or ``OF_ALL``.
+    """
+
+    def __init__(self, key: bytes, name: str = "", number: int = OF_ALL) -> None:
+        self.key = key
         self.name = name
+        self.number = number
         self.peers: set[int] = set()
         self.is_leaving = False
+        self.outbox = Outbox()
 
 
 class ClusterLink:
@@ -92,12 +105,15 @@ class ClusterLink:
 
     def __init__(self, opening: Opening, interface: str) -> None:
         self._opening = opening
-        self._numbers = count(opening.setup.worker)
+        self._study = Path(opening.setup.study)
+        self._worker_numbers, self._host_numbers = count(opening.setup.worker), count(OF_ALL + 1)
         self._hosts: dict[bytes, ClusterHost] = {}
-        self._key_of: dict[int, bytes] = {}
-        self._outboxes: dict[bytes, list[ToHost]] = {}
-        self._encode = msgspec.msgpack.Encoder().encode
+        self._host_of: dict[int, ClusterHost] = {}
+        self._to_flush: dict[bytes, ClusterHost] = {}
+        self._sender, self._receiver = FileSender(self._study), FileReceiver(self._study)
+        self.store = HostCheckpoints(self, self._study, self._receiver)
         self._decode = msgspec.msgpack.Decoder(list[FromHost]).decode
+        self._chunk = msgspec.msgpack.Decoder(Chunk).decode
         self._next_ping = 0.0
         self._is_closing = False
         self.failed: set[int] = set()
@@ -147,26 +163,30 @@ class ClusterLink:
 
     def name(self, peer: int) -> str:
         """Return the name of a worker for messages to the user."""
-        key = self._key_of.get(peer)
-        where = "" if key is None else f" of {self._hosts[key].name}"
-        return f"worker {peer}{where}"
+        host = self._host_of.get(peer)
+        return f"worker {peer}" if host is None else f"worker {peer} of {host.name}"
 
     def may_join(self, peer: int, worker: WorkerId) -> bool:
         """Return whether a worker belongs to a peer. A peer has the number of its only worker."""
         return worker == peer
 
+    def host_number(self, peer: int) -> int:
+        """Return the number of a worker's host for the store of checkpoints."""
+        host = self._host_of.get(peer)
+        return OF_ALL if host is None else host.number
+
     def receive(self) -> Sequence[tuple[int, Content]]:
-        """Return the new messages of all hosts."""
+        """Return the new messages of all hosts. Files that a host sent before a message are written before."""
         arrived: list[tuple[int, Content]] = []
         with suppress(zmq.Again):
             while len(arrived) < MOST_AT_ONCE:
                 key, *frames = self._router.recv_multipart(zmq.NOBLOCK)
-                arrived += self._read(key, b"".join(frames))
+                arrived += self._read(key, frames)
         if (now := time.monotonic()) >= self._next_ping:
             self._next_ping = now + max(PING_SECONDS, len(self._hosts) / HOSTS_A_PING_SECOND)
             self._admit()
-            for key in self._hosts:
-                self._send(key, b"")
+            for host in self._hosts.values():
+                self._ping(host)
         return arrived
 
     def _admit(self) -> None:
@@ -177,16 +197,27 @@ class ClusterLink:
                 status = b"200" if credentials == [self._host_key] else b"400"
                 self._doorkeeper.send_multipart([version, request, status, b"", b"", b""])
 
-    def _read(self, key: bytes, body: bytes) -> Iterable[tuple[int, Content]]:
+    def _ping(self, host: ClusterHost) -> None:
+        try:
+            self._router.send_multipart([host.key, b""], zmq.NOBLOCK)
+        except zmq.Again:
+            pass  # it receives slowly
+        except zmq.ZMQError:  # it has no connection
+            self.failed |= host.peers
+
+    def _read(self, key: bytes, frames: Sequence[bytes]) -> Iterable[tuple[int, Content]]:
         host = self._hosts.get(key)
         if host is None:
-            return self._welcome(key, body)
+            return self._welcome(key, b"".join(frames))
         try:
-            return [item for message in self._decode(body) for item in self._sort(key, host, message)]
-        except msgspec.MsgspecError as error:
+            if len(frames) == 1:
+                return [item for message in self._decode(frames[0]) for item in self._sort(host, message)]
+            self._receiver.take(self._chunk(frames[-1]))
+            return ()
+        except (msgspec.MsgspecError, ChunkError) as error:
             return [(peer, Malformed(str(error))) for peer in host.peers]
 
-    def _sort(self, key: bytes, host: ClusterHost, message: FromHost) -> Iterable[tuple[int, Content]]:
+    def _sort(self, host: ClusterHost, message: FromHost) -> Iterable[tuple[int, Content]]:
         """Return what each worker of a host says by a message."""
         match message:
             case Hello():
@@ -195,8 +226,10 @@ class ClusterLink:
                 host.is_leaving = True
                 return [(peer, message) for peer in host.peers]
             case Closed() | Unable():
-                peers = [peer for peer in sorted(host.peers) if self._forget(peer)]
-                self._hosts.pop(key, None)
+                peers = sorted(host.peers)
+                for peer in peers:
+                    self._forget(peer)
+                self._hosts.pop(host.key, None)
                 why = [(peer, message) for peer in peers[:1]]  # so that the user reads the reason once
                 return [*why, *((peer, Closed()) for peer in peers)]
         peer = message.worker
@@ -207,8 +240,8 @@ class ClusterLink:
         self._forget(peer)
         lost: list[tuple[int, Content]] = [(peer, message), (peer, Closed())]
         if not host.is_leaving:
-            (new,) = self._new_workers(key, host, 1)
-            self._put(key, Replacement(new))
+            (new,) = self._new_workers(host, 1)
+            self._put(host, Replacement(new))
             lost.append((new, Opened()))
         return lost
 
@@ -217,86 +250,139 @@ class ClusterLink:
         try:
             (hello,) = msgspec.msgpack.decode(body, type=tuple[Hello])
         except msgspec.MsgspecError:
-            hello = Hello(version="another version", python="", created=0.0)
-        if self._is_closing or (refusal := self._refusal(hello)):
-            self._put(key, Farewell("" if self._is_closing else refusal))
+            hello = Hello(version="another version", python="")
+        if self._is_closing or (refusal := _refusal(hello)):
+            self._put(ClusterHost(key), Farewell("" if self._is_closing else refusal))
             return ()
-        host = self._hosts[key] = ClusterHost(one_line(hello.name, 100))
-        workers = self._new_workers(key, host, hello.slots)
+        has_directory = self._has(hello.mark)
+        number = OF_ALL if has_directory else next(self._host_numbers)
+        host = self._hosts[key] = ClusterHost(key, one_line(hello.name, 100), number)
+        workers = self._new_workers(host, hello.slots)
         setup = self._opening.setup
-        seconds = max(setup.progress_seconds, len(self._key_of) / PROGRESS_A_SECOND)
+        seconds = max(setup.progress_seconds, len(self._host_of) / PROGRESS_A_SECOND)
         setup = msgspec.structs.replace(setup, progress_seconds=seconds)
-        self._put(key, Welcome(msgspec.structs.replace(self._opening, setup=setup), workers))
+        if not has_directory:
+            host.outbox.put_chunks(self._sender.chunks(NEEDED))
+        self._put(host, Welcome(msgspec.structs.replace(self._opening, setup=setup), workers, has_directory))
         return [(worker, Opened()) for worker in workers]
 
-    def _refusal(self, hello: Hello) -> str:
-        if hello.version != __version__:
-            return (
-                f"the driver runs ashtune {__version__}, and this worker {one_line(hello.version, 40)}; use one version"
-            )
-        if hello.python != python_version():
-            return f"the driver runs {python_version()}, and this worker {one_line(hello.python, 40)}; use one version"
-        if hello.created != self._opening.created:
-            return "the driver runs another study, of which this directory is a copy; give the directory of the study"
-        return ""
+    def _has(self, mark: str | None) -> bool:
+        """Return whether a host's mark is in the study's directory, and delete the mark."""
+        try:
+            DISK.unlink(f"{self._study}/{mark}")
+        except OSError:
+            return False
+        return mark is not None
 
-    def _new_workers(self, key: bytes, host: ClusterHost, number: int) -> list[WorkerId]:
-        workers = [WorkerId(next(self._numbers)) for _ in range(number)]
+    def _new_workers(self, host: ClusterHost, number: int) -> list[WorkerId]:
+        workers = [WorkerId(next(self._worker_numbers)) for _ in range(number)]
         host.peers.update(workers)
-        self._key_of.update(dict.fromkeys(workers, key))
+        self._host_of.update(dict.fromkeys(workers, host))
         return workers
 
     def _forget(self, peer: int) -> ClusterHost | None:
-        key = self._key_of.pop(peer, b"")
-        if (host := self._hosts.get(key)) is not None:
+        if (host := self._host_of.pop(peer, None)) is not None:
             host.peers.discard(peer)
         return host
 
     def send(self, peer: int, message: Assignment | Release | Pause) -> None:
         """Queue a message to a worker until the next call of :meth:`flush`."""
-        if (key := self._key_of.get(peer)) is not None:
-            self._put(key, message)
+        if (host := self._host_of.get(peer)) is not None:
+            self._put(host, message)
 
-    def _put(self, key: bytes, message: ToHost) -> None:
-        self._outboxes.setdefault(key, []).append(message)
+    def _put(self, host: ClusterHost, message: Any) -> None:
+        host.outbox.put(message)
+        self._to_flush[host.key] = host
+
+    def put(self, rank: int, message: Any) -> None:
+        """Queue a message to the host with the number ``rank``, unless the host has left."""
+        for host in self._numbered(rank):
+            self._put(host, message)
+
+    def put_chunks(self, rank: int, chunks: Iterator[Chunk]) -> None:
+        """Queue the chunks of a file to the host with the number ``rank``, unless the host has left."""
+        for host in self._numbered(rank):
+            host.outbox.put_chunks(chunks)
+            self._to_flush[host.key] = host
+
+    def forget(self, rank: int) -> None:
+        """Drop what waits for the host with the number ``rank``."""
+        for host in self._numbered(rank):
+            host.outbox.clear()
+
+    def _numbered(self, number: int) -> list[ClusterHost]:
+        return [host for host in self._hosts.values() if host.number == number != OF_ALL]
 
     def flush(self) -> None:
-        """Send the queued messages."""
-        for key, messages in self._outboxes.items():
-            self._send(key, self._encode(messages))
-        self._outboxes.clear()
-
-    def _send(self, key: bytes, body: bytes) -> None:
-        try:
-            self._router.send_multipart([key, body], zmq.NOBLOCK)
-        except zmq.ZMQError:  # the connection is lost
-            if (host := self._hosts.get(key)) is not None:
+        """Send the queued messages. What there is no room for is sent by a later call."""
+        for host in list(self._to_flush.values()):
+            try:
+                host.outbox.flush(self._router, host.key)
+            except zmq.Again:
+                continue
+            except zmq.ZMQError:  # it has no connection
                 self.failed |= host.peers
+            del self._to_flush[host.key]
 
     def rest(self, seconds: float, *, after_events: bool = False) -> None:
         """Wait until a message from a host may have arrived, but at most ``seconds``."""
         if not after_events:
-            ready = self._poller.poll(math.ceil(1000 * max(0.0, min(seconds, PING_SECONDS))))
+            most = math.ceil(1000 * max(0.0, min(seconds, PING_SECONDS)))
+            ready = self._poller.poll(min(most, ROOM_MILLISECONDS) if self._to_flush else most)
             if any(who is self._doorkeeper for who, _ in ready):
                 self._admit()
 
     def close(self, peer: int) -> None:
         """Tell the host of a worker that the study is over."""
         self._is_closing = True
-        if (key := self._key_of.get(peer)) is not None:
-            self._outboxes[key] = [Farewell()]  # the other messages are useless now
+        if (host := self._host_of.get(peer)) is not None:
+            self._bid_farewell(host)
 
     def give_up(self, peer: int) -> None:
         """Ignore a worker from now on. Unless the worker's host leaves in order, give up all workers of the host."""
-        key = self._key_of.get(peer, b"")
         self.failed.discard(peer)
         if (host := self._forget(peer)) is None:
             return
         if not host.is_leaving:
             host.is_leaving = True
             self.failed |= host.peers
-            self._outboxes[key] = [Farewell("the driver has given up this worker; see the driver's output")]
+            self._bid_farewell(host, "the driver has given up this worker; see the driver's output")
         elif not host.peers:
-            self._put(key, Farewell())
+            self._bid_farewell(host)
         if not host.peers:
-            del self._hosts[key]
+            self._hosts.pop(host.key, None)
+
+    def _bid_farewell(self, host: ClusterHost, reason: str = "") -> None:
+        host.outbox.clear()  # the other messages are useless now
+        self._put(host, Farewell(reason))
+
+
+def _refusal(hello: Hello) -> str:
+    for what, mine, other in (("ashtune ", __version__, hello.version), ("", python_version(), hello.python)):
+        if mine != other:
+            return f"the driver runs {what}{mine}, and this worker {one_line(other, 40)}; use one version"
+    return ""
+
+
+class HostCheckpoints:
+    """The store of the checkpoints of a cluster; see :class:`~ashtune.stores.CheckpointStore`.
+
+    All checkpoints are in the study's directory. Hosts that do not see the directory send and get them in messages.
+    """
+
+    def __init__(self, link: ClusterLink, study: Path, receiver: FileReceiver) -> None:
+        self._host_number = link.host_number
+        self._copies = CheckpointLocations(link, study, receiver)
+
+    def put(self, peer: int, trial: TrialId, resource: int) -> str:
+        """Record that a worker has saved a checkpoint. Other hosts' copies of an older one are not used again."""
+        return self._copies.put(self._host_number(peer), trial, resource)
+
+    def get(self, peer: int, trial: TrialId, resource: int) -> None:
+        """Send a checkpoint to a worker's host, unless the host has it or sees the study's directory."""
+        if (number := self._host_number(peer)) != OF_ALL:
+            self._copies.get(number, trial, resource)
+
+    def discard(self, trial: TrialId, resource: int, peers: Iterable[int]) -> None:
+        """Delete a checkpoint and its copies."""
+        self._copies.discard(trial, resource, {self._host_number(peer) for peer in peers})

@@ -3,28 +3,33 @@
 A *host* is a process of the command ``ashtune worker``. A host runs several workers. Each worker is a peer of the
 driver, and the peer has the worker's number. The driver gives the numbers, so that no worker gets a number twice.
 
-Each message of ZeroMQ is a list of the messages in this module, in msgpack. An empty message tests the connection.
+Each message of ZeroMQ is a list of the messages in this module, in msgpack. An empty message tests the connection. A
+message with two frames, of which the first is empty, has a chunk of a file. Only hosts that do not see the study's
+directory exchange files with the driver.
 """
 
 import os
+from collections import deque
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import zmq
 
 from ashtune._src.core.errors import StudyError
 from ashtune._src.core.jobs import WorkerId
-from ashtune._src.core.orders import Pause, Release
+from ashtune._src.core.orders import Discard, Pause, Release
 from ashtune._src.engines.distributed import Closed, Leaving, Unable
-from ashtune._src.engines.mpi.messages import Opening
+from ashtune._src.engines.mpi.messages import Chunk, Opening
 from ashtune._src.engines.options import MOST_WORKERS
 from ashtune._src.engines.workload import WorkerMessage
 from ashtune._src.study.disk import DISK, OpenFile, reason_of, write_new
 from ashtune._src.training.messages import Assignment
 
 SOCKET_OPTIONS = (
-    (zmq.SNDHWM, 0),  # queue any number of messages, so that sending never waits
+    (zmq.SNDHWM, 16),  # more messages wait in an outbox
+    (zmq.RCVHWM, 16),
     (zmq.LINGER, 1_000),
     (zmq.HEARTBEAT_IVL, 2_000),
     (zmq.HEARTBEAT_TIMEOUT, 15_000),  # a connection ends after this time in milliseconds without an answer
@@ -32,25 +37,29 @@ SOCKET_OPTIONS = (
 """The options of the sockets of both ends."""
 
 
-class Hello(msgspec.Struct, frozen=True, tag_field="event", tag="hello", kw_only=True):
-    """The first message of a host. The driver refuses a host of another version, Python or study.
+class Hello(msgspec.Struct, frozen=True, tag_field="event", tag="hello"):
+    """The first message of a host. The driver refuses a host of another version or Python.
 
-    ``created`` is the creation time of the study in the directory that the host sees. ``slots`` is the number of
-    workers.
+    ``slots`` is the number of workers. ``mark`` is the name of a file that the host has made in its directory. If the
+    driver finds the file in the study's directory, the host sees the study's directory.
     """
 
     version: str
     python: str
-    created: float
     slots: Annotated[int, msgspec.Meta(ge=1, le=MOST_WORKERS)] = 1
     name: str = ""
+    mark: Annotated[str, msgspec.Meta(pattern=r"^\.host-[0-9a-f]{32}$")] | None = None
 
 
 class Welcome(msgspec.Struct, frozen=True, tag=True):
-    """The driver's answer to :class:`Hello`, with a number for each worker of the host."""
+    """The driver's answer to :class:`Hello`, with a number for each worker of the host.
+
+    If not ``has_directory``, the host does not see the study's directory, and files travel in messages.
+    """
 
     opening: Opening
     workers: list[WorkerId]
+    has_directory: bool
 
 
 class Replacement(msgspec.Struct, frozen=True, tag=True):
@@ -65,7 +74,59 @@ class Farewell(msgspec.Struct, frozen=True, tag=True):
     reason: str = ""
 
 
-ToHost = Welcome | Replacement | Assignment | Release | Pause | Farewell
+class Outbox:
+    """Messages and chunks of files that wait for a connection, in order. A chunk is read when there is room for it."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[list[Any] | Iterator[Chunk]] = deque()
+        self._frames: list[bytes] = []  # of the next message, if there was no room for it
+        self._encode = msgspec.msgpack.Encoder().encode
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting or self._frames)
+
+    def put(self, *messages: Any) -> None:
+        """Queue messages."""
+        if self._waiting and isinstance(last := self._waiting[-1], list):
+            last += messages
+        else:
+            self._waiting.append(list(messages))
+
+    def put_chunks(self, chunks: Iterator[Chunk]) -> None:
+        """Queue the chunks of a file."""
+        self._waiting.append(chunks)
+
+    def clear(self) -> None:
+        """Drop all that waits."""
+        self._waiting.clear()
+        self._frames = []
+
+    def flush(self, socket: "zmq.Socket[bytes]", *address: bytes) -> None:
+        """Send as much as there is room for.
+
+        Raises:
+            zmq.Again: If there is no room for the next message, or no connection.
+            zmq.ZMQError: If a socket of the driver has no connection.
+        """
+        while self._frames or self._waiting:
+            if not self._frames:
+                self._frames = self._next()
+            if self._frames:
+                socket.send_multipart([*address, *self._frames], zmq.NOBLOCK)
+                self._frames = []
+
+    def _next(self) -> list[bytes]:
+        """Return the frames of the next message, or nothing at the end of a file."""
+        first = self._waiting[0]
+        chunk = None if isinstance(first, list) else next(first, None)
+        if chunk is None:
+            self._waiting.popleft()
+        if isinstance(first, list):
+            return [self._encode(first)]
+        return [] if chunk is None else [b"", self._encode(chunk)]
+
+
+ToHost = Welcome | Replacement | Assignment | Release | Pause | Discard | Farewell
 FromHost = Hello | Leaving | WorkerMessage | Unable | Closed
 
 NAME = "rendezvous.json"
