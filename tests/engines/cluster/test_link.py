@@ -282,3 +282,22 @@ def test_what_is_not_possible_is_refused_before_a_study_is_made(engine: Any, stu
             directory=study, quiet=True,
         )  # fmt: skip
     assert not study.exists()
+
+
+@pytest.mark.parametrize("number", [50, pytest.param(1_000, marks=pytest.mark.thorough)])
+def test_many_hosts_join_work_and_are_lost(number: int, harness: EngineHarness, study: Path) -> None:
+    found, _ = find(study)
+    assert found is not None
+    keys = {"public": found.host_key.encode(), "secret": found.host_secret.encode()}
+    with zmq.Context() as context:
+        context.set(zmq.MAX_SOCKETS, 2 * number + 10)
+        hosts = [MockHost(study, harness, client(found, context, **keys)) for _ in range(number)]
+        workers = [host.joins() for host in hosts]
+        assert sorted(workers) == list(range(number))
+        for worker in workers:
+            harness.train(worker, worker)
+        for host, worker in zip(hosts, workers, strict=True):
+            assignment: Any = host.hear()
+            assert (assignment.worker, assignment.trial) == (worker, worker)
+        context.destroy(linger=0)
+    assert {harness.next(WorkerLost).worker for _ in workers} == set(workers)
