@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import pytest
 
 import ashtune
 from ashtune._src.core.events import JobFinished, JobPaused, StopRequested, TrialStarted, WorkerJoined, WorkerLost
+from ashtune._src.engines.cluster.messages import NAME
 from tests.helpers.cluster import Host, events, hosts, until
 
 pytestmark = pytest.mark.slow
@@ -90,17 +92,45 @@ def test_a_study_begins_with_none_and_goes_through_1_8_2_and_5_workers(study: Pa
     with driver(study) as running:
         first = start()
         until(lambda: present(study) == 1)
-        more = [start("--slots", "4"), start("--slots", "3")]
+        six, leaver = start("--slots", "6"), start()
         until(lambda: present(study) == 8)
-        more[0].process.kill()
-        more[1].process.terminate()
+        six.process.kill()
+        until(lambda: present(study) == 2)
+        last = start("--slots", "3")
+        until(lambda: present(study) == 5)
+        leaver.process.terminate()
         (study.parent / "go").touch()
-        last = start("--slots", "4")
-        until(lambda: len(events(study, WorkerJoined)) == 12)
         assert running.wait(150) == 0
-    assert [host.process.wait(30) for host in (first, more[1], last)] == [0, 0, 0]
+    assert [host.process.wait(30) for host in (first, leaver, last)] == [0, 0, 0]
     joined = [event.worker for event in events(study, WorkerJoined)]
-    assert sorted(joined) == list(range(12)), "no number is given twice"
+    assert sorted(joined) == list(range(11)), "no number is given twice"
+    is_whole(study)
+
+
+def test_a_host_that_is_silent_for_seconds_comes_back_with_its_worker(study: Path, start: Start) -> None:
+    with driver(study) as running:
+        host = start()
+        until(lambda: len(events(study, JobFinished)) > 5)
+        host.process.send_signal(signal.SIGSTOP)
+        time.sleep(3.0)
+        host.process.send_signal(signal.SIGCONT)
+        (study.parent / "go").touch()
+        assert running.wait(150) == 0
+    assert not events(study, WorkerLost)
+    is_whole(study)
+
+
+def test_a_second_driver_is_refused_and_the_workers_stay_with_the_first(study: Path, start: Start) -> None:
+    with driver(study) as running:
+        start()
+        until(lambda: len(events(study, JobFinished)) > 5)
+        before = (study / NAME).read_bytes()
+        with driver(study, resumes=True) as second:
+            assert second.wait(60) == 2
+        assert (study / NAME).read_bytes() == before
+        (study.parent / "go").touch()
+        assert running.wait(150) == 0
+    assert not events(study, WorkerLost)
     is_whole(study)
 
 
