@@ -267,9 +267,6 @@ class HostSession:
         """Queue the chunks of a file to the driver. ``rank`` is not used."""
         self._outbox.put_chunks(chunks)
 
-    def forget(self, rank: int) -> None:
-        """Do nothing, because other workers' messages wait too."""
-
     def _leave(self, farewell: Farewell) -> bool:
         if farewell.reason:
             raise StudyError(farewell.reason)

@@ -305,11 +305,6 @@ class ClusterLink:
             host.outbox.put_chunks(chunks)
             self._to_flush[host.key] = host
 
-    def forget(self, rank: int) -> None:
-        """Drop what waits for the host with the number ``rank``."""
-        for host in self._numbered(rank):
-            host.outbox.clear()
-
     def _numbered(self, number: int) -> list[ClusterHost]:
         return [host for host in self._hosts.values() if host.number == number != OF_ALL]
 

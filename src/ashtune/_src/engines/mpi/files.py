@@ -44,9 +44,6 @@ class Carrier(Protocol):
     def put_chunks(self, rank: int, chunks: Iterator[Chunk]) -> None:
         """Queue the chunks of files. Each chunk is read when it is sent."""
 
-    def forget(self, rank: int) -> None:
-        """Drop all queued messages and chunks."""
-
 
 class FileSender:
     """Reads the files of a study as chunks, from the study's directory or from a rank's scratch directory."""
@@ -239,8 +236,7 @@ class RankFiles:
                 pass
 
     def send_the_rest(self) -> None:
-        """After a study, send the end of the log and the profile. Drop all messages that are still queued."""
-        self._transport.forget(DRIVER)
+        """After a worker has ended, send the end of its log and its profile."""
         self.log()
         self._send_profile()
 
