@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ashtune._src.core.confirm import Confirm
     from ashtune._src.core.enough import NotWorthIt
     from ashtune._src.driver.options import Stop
+    from ashtune._src.engines.cluster.driver import Cluster
+    from ashtune._src.engines.cluster.executors import Executors
     from ashtune._src.engines.options import MPI, Auto, Local
     from ashtune._src.schedulers.ash import Ash
     from ashtune._src.schedulers.hyperband import AsyncHyperband, Hyperband
@@ -38,7 +40,9 @@ __all__ = [
     "AsyncHyperband",
     "Auto",
     "Choice",
+    "Cluster",
     "Confirm",
+    "Executors",
     "Grid",
     "Hyperband",
     "InvalidConfiguration",
@@ -72,6 +76,8 @@ _NAMES = {
     "ashtune._src.core.confirm": ["Confirm"],
     "ashtune._src.core.enough": ["NotWorthIt"],
     "ashtune._src.driver.options": ["Stop"],
+    "ashtune._src.engines.cluster.driver": ["Cluster"],
+    "ashtune._src.engines.cluster.executors": ["Executors"],
     "ashtune._src.engines.options": ["MPI", "Auto", "Local"],
     "ashtune._src.schedulers.ash": ["Ash"],
     "ashtune._src.schedulers.hyperband": ["AsyncHyperband", "Hyperband"],

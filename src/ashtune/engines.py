@@ -3,7 +3,16 @@
 An engine decides where workers run. How to add an engine: ``docs/how-to/add-an-engine.md``.
 """
 
-from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Link, Malformed, Unable
+from ashtune._src.engines.distributed import (
+    Closed,
+    Content,
+    DistributedWorkers,
+    Leaving,
+    Link,
+    Malformed,
+    Opened,
+    Unable,
+)
 from ashtune._src.engines.options import MPI, Auto, Local, RunOptions
 from ashtune._src.engines.protocol import Brief, Engine, Resizable, Workers
 from ashtune._src.training.messages import Assignment, Channel, FromWorker, Mailbox, Setup, Shutdown, ToWorker
@@ -21,10 +30,12 @@ __all__ = [
     "DistributedWorkers",
     "Engine",
     "FromWorker",
+    "Leaving",
     "Link",
     "Local",
     "Mailbox",
     "Malformed",
+    "Opened",
     "Resizable",
     "RunOptions",
     "Setup",

@@ -76,6 +76,7 @@ def test_a_process_that_is_younger_than_the_session_is_another_one() -> None:
     ("changes", "state", "text"),
     [
         ({}, "running", "driven by process"),
+        ({"has_workers": False}, "running", "waiting for workers; driven by process"),
         ({"session": None}, "running", "no driver has begun yet"),
         ({"is_complete": True, "is_alive": False}, "complete", "complete"),
         ({"is_alive": False}, "died", "go on with ashtune resume runs/a"),

@@ -74,7 +74,18 @@ def test_the_page_on_several_metrics_does_what_it_says(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "page",
-    ["confirming", "first-study", "following", "limits", "results", "schedulers", "searches", "space", "when-it-fails"],
+    [
+        "confirming",
+        "first-study",
+        "following",
+        "limits",
+        "results",
+        "schedulers",
+        "searches",
+        "space",
+        "when-it-fails",
+        "workers-that-join",
+    ],
 )
 @pytest.mark.thorough
 def test_the_code_of_a_page_runs(page: str, folder: Path) -> None:

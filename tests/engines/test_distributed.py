@@ -1,16 +1,17 @@
 """What a study does when its peers are lost or cannot train: those of a transport that is a list."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from ashtune._src.core.errors import StudyError
-from ashtune._src.core.events import WorkerJoined, WorkerLost
+from ashtune._src.core.events import JobFinished, JobPaused, StopRequested, TrialReleased, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Pause, Release, Train
 from ashtune._src.engines import distributed
-from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Unable
+from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Leaving, Opened, Unable
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.training.messages import Assignment
 from ashtune.testing.workers import Numbered
@@ -24,6 +25,8 @@ class Listed:
     def __init__(self) -> None:
         self.failed: set[int] = set()
         self.arrived: list[tuple[int, Content]] = []
+        self.sent: list[tuple[int, Assignment | Release | Pause]] = []
+        self.given_up: list[int] = []
 
     def name(self, peer: int) -> str:
         return f"peer {peer}"
@@ -36,7 +39,7 @@ class Listed:
         return worker == peer
 
     def send(self, peer: int, message: Assignment | Release | Pause) -> None:
-        pass
+        self.sent.append((peer, message))
 
     def flush(self) -> None:
         pass
@@ -48,7 +51,7 @@ class Listed:
         self.arrived.append((peer, Closed()))
 
     def give_up(self, peer: int) -> None:
-        pass
+        self.given_up.append(peer)
 
 
 @pytest.fixture
@@ -107,3 +110,107 @@ def test_a_peer_that_cannot_train_loses_its_job(is_isolated: bool, link: Listed,
     (lost,) = waited(workers)
     assert (lost.worker, lost.reason) == (0, "peer 0 has no memory")
     assert lost.trial == (None if is_isolated else 0), "the trial is to blame only where it was trained in the peer"
+
+
+def elastic(link: Listed, study: Path, *, no_workers_for: float = math.inf) -> DistributedWorkers:
+    """Return workers that begin with no peer."""
+    configurations = Configurations(Numbered())
+    for trial in range(2):
+        configurations.draw(TrialId(trial))
+    return DistributedWorkers(link, study, configurations, [], no_workers_for=no_workers_for)
+
+
+def come(link: Listed, workers: DistributedWorkers, peer: int) -> WorkerId:
+    worker = WorkerId(peer)
+    link.arrived += [(peer, Opened()), (peer, WorkerJoined(0, worker, 1, "here"))]
+    (joined,) = workers.wait(workers.now() + 1.0)
+    assert isinstance(joined, WorkerJoined)
+    return worker
+
+
+def test_workers_come_to_a_study_without_any_and_it_goes_on_when_the_last_leaves(link: Listed, tmp_path: Path) -> None:
+    workers = elastic(link, tmp_path)
+    for peer in range(3):
+        come(link, workers, peer)
+        link.failed.add(peer)
+        (lost,) = waited(workers)
+        assert lost.worker == peer
+    assert waited(workers) == []
+
+
+def test_a_peer_that_cannot_train_ends_no_study_that_others_may_join(link: Listed, tmp_path: Path) -> None:
+    workers = elastic(link, tmp_path)
+    come(link, workers, 0)
+    link.arrived += [(0, Unable("peer 0 has no memory")), (0, Closed())]
+    assert [lost.reason for lost in waited(workers)] == ["peer 0 has no memory"]
+    assert come(link, workers, 1) == 1
+
+
+def test_a_study_stops_once_after_the_longest_time_without_workers(
+    link: Listed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(distributed.time, "monotonic", lambda: now[0])
+    workers = elastic(link, tmp_path, no_workers_for=10.0)
+    stops = []
+    for _ in range(60):
+        now[0] += 0.5
+        if now[0] == 5.0:
+            link.arrived += [(0, Opened()), (0, WorkerJoined(0, WorkerId(0), 1, "here"))]
+        if now[0] == 8.0:
+            link.failed.add(0)
+        stops += [event for event in workers.wait(0.0) if isinstance(event, StopRequested)]
+    assert [stop.reason for stop in stops] == ["no worker for 10 s"]
+    assert 18.0 < stops[0].time < 20.0
+
+
+def test_a_worker_that_leaves_is_paused_first_and_gets_no_new_job(link: Listed, tmp_path: Path) -> None:
+    workers = elastic(link, tmp_path)
+    worker = come(link, workers, 0)
+    workers.carry_out(Train(worker, TrialId(0), 0, 0, 4))
+    link.arrived.append((0, Leaving()))
+    assert waited(workers) == []
+    assert [type(message) for _, message in link.sent] == [Assignment, Pause]
+    workers.carry_out(Train(worker, TrialId(1), 0, 0, 4))
+    assert len(link.sent) == 2, "it leaves"
+    link.arrived.append(
+        (0, JobPaused(time=0, worker=worker, trial=TrialId(0), rung=0, seconds=1, resource=2, checkpoint=9))
+    )
+    paused, lost = workers.wait(workers.now() + 1.0)
+    assert isinstance(paused, JobPaused)
+    assert isinstance(lost, WorkerLost)
+    assert (lost.trial, lost.is_dismissed, link.given_up) == (None, True, [0])
+
+
+def test_a_worker_that_leaves_with_a_result_saves_its_trial_first(link: Listed, tmp_path: Path) -> None:
+    workers = elastic(link, tmp_path)
+    worker, trial = come(link, workers, 0), TrialId(0)
+    workers.carry_out(Train(worker, trial, 0, 0, 1))
+    result = JobFinished(
+        time=0, worker=worker, trial=trial, rung=0, seconds=1, resource=1, metrics={"x": 1.0}, held=True
+    )
+    link.arrived += [(0, Leaving()), (0, result)]
+    assert len(workers.wait(workers.now() + 1.0)) == 1
+    workers.carry_out(Train(worker, trial, 1, 1, 4, in_place=True))
+    assert [type(message) for _, message in link.sent[-2:]] == [Assignment, Pause], "a held trial needs an answer"
+    link.arrived.append((0, result_at(worker, trial, held=True)))
+    assert len(workers.wait(workers.now() + 1.0)) == 1
+    workers.carry_out(Release(worker, trial))
+    link.arrived.append((0, TrialReleased(time=0, worker=worker, trial=trial, resource=4, seconds=0.1, checkpoint=9)))
+    released, lost = workers.wait(workers.now() + 1.0)
+    assert isinstance(released, TrialReleased)
+    assert isinstance(lost, WorkerLost)
+
+
+def result_at(worker: WorkerId, trial: TrialId, *, held: bool) -> JobFinished:
+    return JobFinished(
+        time=0, worker=worker, trial=trial, rung=1, seconds=1, start=1, resource=4, metrics={"x": 1.0}, held=held
+    )
+
+
+def test_idle_and_starting_workers_leave_at_once(link: Listed, tmp_path: Path) -> None:
+    workers = elastic(link, tmp_path)
+    come(link, workers, 0)
+    link.arrived += [(1, Opened()), (0, Leaving()), (1, Leaving())]
+    assert [lost.worker for lost in waited(workers)] == [0]
+    assert link.given_up == [0, 1]

@@ -192,7 +192,7 @@ def as_a_reader(folder: Path) -> Iterator[ModuleType]:
 def _smaller(tune: Callable[..., ashtune.Study]) -> Callable[..., ashtune.Study]:
     def tune_few(*arguments: Any, trials: int, max_resource: int, **options: Any) -> ashtune.Study:
         few = {"trials": min(trials, MOST_TRIALS), "max_resource": min(max_resource, TOP), "workers": WORKERS}
-        return tune(*arguments, **options, **few, quiet=True)
+        return tune(*arguments, **{**options, **few}, quiet=True)
 
     return tune_few
 

@@ -7,6 +7,7 @@ import re
 import sys
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,12 +17,12 @@ from rich.console import Console
 from ashtune._src.analysis.expected import estimate
 from ashtune._src.analysis.loading import StudyInfo
 from ashtune._src.analysis.tally import Tally
-from ashtune._src.core.events import JobFailed, SessionStarted, StopRequested
+from ashtune._src.core.events import JobFailed, SessionStarted, StopRequested, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.figures.looks import TRIALS
 from ashtune._src.reports.terminal.frame import Frame
-from ashtune._src.reports.terminal.live import Display, LiveDisplay, PlainDisplay, display_for
+from ashtune._src.reports.terminal.live import Display, LiveDisplay, PlainDisplay, display_for, progress_line
 from ashtune._src.reports.terminal.text import Visible
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, info_of, show, tell
 
@@ -100,6 +101,18 @@ def test_failures_and_the_reason_to_stop_are_on_the_screen_word_for_word() -> No
     assert "1 trial failed with [bold]no[/bold]" in text
     assert "stopping: Ctrl-C received" in text
     assert " left" not in text
+
+
+def test_a_study_whose_workers_join_by_themselves_says_that_it_waits_for_them() -> None:
+    tally, info = part_of_a_study(trouble=0.0, steps=400)
+    info = msgspec.structs.replace(info, workers=0)
+    waits = "waiting for workers"
+    assert waits not in progress_line(tally, info)
+    for worker in list(tally.workers):
+        tell(tally, WorkerLost(tally.now, worker=worker, reason="it left", is_dismissed=True))
+    assert waits in progress_line(tally, info)
+    assert waits in "\n".join(drawn(tally, info, 80, 24))
+    assert waits not in "\n".join(drawn(tally, info, 80, 24, is_over=True))
 
 
 def test_the_last_frame_says_nothing_of_what_goes_on() -> None:

@@ -110,10 +110,11 @@ def tune(
         confirm: When the search has ended, even if a limit ended it, the best configurations are trained again from the
             beginning with other seeds. The configuration with the best mean is the winner. Give the number of
             configurations, such as 5, or ``ashtune.Confirm(best=5, seeds=3)``.
-        engine: "auto" (the ranks of an MPI launch, else processes on this machine), "local", "mpi", "threads" (threads
-            of this process, for functions that release the interpreter lock or wait for something else; these threads
-            are not isolated and cannot be killed), the name of an installed engine, or an engine object. With options:
-            ``ashtune.Auto(...)``, ``ashtune.Local(gpus_per_worker=1)`` or ``ashtune.MPI(...)``.
+        engine: "auto" (the ranks of an MPI launch, else processes on this machine), "local", "mpi", "cluster" (workers
+            that join by ``ashtune worker DIR`` while the study runs), "threads" (threads of this process, for functions
+            that release the interpreter lock or wait for something else; these threads are not isolated and cannot be
+            killed), the name of an installed engine, or an engine object. With options: ``ashtune.Auto(...)``,
+            ``ashtune.Local(gpus_per_worker=1)``, ``ashtune.MPI(...)`` or ``ashtune.Cluster(...)``.
         workers: Number of processes, all cores by default; under MPI the maximum number of ranks, all by default.
         observers: Objects that receive the events of the running study, each in its own thread, such as
             ``ashtune.observers.CsvLog()``, or their names, such as "csv".

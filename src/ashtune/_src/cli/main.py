@@ -20,6 +20,7 @@ from ashtune._src.core.version import __version__
 COMMANDS = {
     "run": "tune a training function",
     "resume": "continue a study that was stopped or killed",
+    "worker": "run workers for a study whose engine is the cluster, until the study ends",
     "plan": "show the rungs, trials and resource to expect, without running anything",
     "report": "show what a study found and where its time went",
     "watch": "show studies on a live page, while they run and after",

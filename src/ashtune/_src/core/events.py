@@ -162,7 +162,7 @@ class WorkerLost(_Fact, frozen=True, kw_only=True):
     """A worker ended. If the worker had a job (``trial``, ``rung``), the job is started again.
 
     If ``is_fatal``, the trial caused the end of the worker, for example by exceeding its time limit, and fails.
-    ``last_words`` is the last part of the worker's output. If ``is_dismissed``, the user reduced the number of workers.
+    ``last_words`` is the last part of the worker's output. If ``is_dismissed``, the worker left in order.
     """
 
     worker: _Worker

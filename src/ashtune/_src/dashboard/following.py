@@ -392,6 +392,7 @@ class FollowedStudy:
             quiet_seconds=quiet,
             longest_pause=self._longest_pause,
             is_paused=picture.tally.is_paused,
+            has_workers=bool(picture.tally.workers),
         )
         return Standing(*state_of(read), self._is_alive, quiet, *shares, self._listens)
 

@@ -143,6 +143,7 @@ class ReadStudy(msgspec.Struct, frozen=True, kw_only=True):
     quiet_seconds: float
     longest_pause: float
     is_paused: bool = False
+    has_workers: bool = True
 
 
 def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for each state, in order
@@ -171,7 +172,8 @@ def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for 
             "runs is not known here"
         )
     where = "on this machine" if study.is_alive else one_line(f"on {session.host}", 60)
-    return "running", f"driven by process {session.pid} {where}"
+    doing = "" if study.has_workers else "waiting for workers; "
+    return "running", f"{doing}driven by process {session.pid} {where}"
 
 
 def _gone(study: ReadStudy, session: SessionStarted) -> str:

@@ -262,6 +262,8 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(value, kind):
             continue
         for name in Scheduler.__struct_fields__ if kind is Scheduler else value.__struct_fields__:
+            if kind is Local and name not in RunOptions.__annotations__:
+                continue  # an option of this engine alone, which the engine keeps
             held = getattr(value, name)
             if held is not None and options.get(name) is not None:
                 raise SettingsError(
@@ -272,7 +274,7 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
                 options[name] = held
         match value:
             case Local():
-                options["engine"] = value.name
+                options["engine"] = value if isinstance(value, Engine) else value.name
             case Scheduler():
                 options["scheduler"] = value.without_rungs()
     if isinstance(metric := given.get("metric"), Mapping):

@@ -48,7 +48,7 @@ from ashtune._src.driver.observing import (
 from ashtune._src.driver.options import MAX_FAILURES, Ending, SessionOptions
 from ashtune._src.driver.proposer_process import ProposerProcess
 from ashtune._src.engines.loop import Drive
-from ashtune._src.engines.protocol import Brief, Engine, Workers
+from ashtune._src.engines.protocol import EXPECTED_WORKERS, Brief, Engine, Workers
 from ashtune._src.engines.registry import worker_count
 from ashtune._src.engines.stop import GRACE_SECONDS, SLURM_ENDS, TRY_AGAIN, StopSwitch, time_in_slurm
 from ashtune._src.reports.tables import compared_with_first, why_no_result
@@ -385,7 +385,7 @@ class Session:
             settings.seed,
             [entry for entry in sys.path if isinstance(entry, str) and visible(entry) == entry],
             profile=options["profile"],
-            places=0 if trials is None else -(-trials // workers),  # no worker needs more than its share
+            places=0 if trials is None else -(-trials // (workers or EXPECTED_WORKERS)),  # a worker's share
             max_resource=self._ladder.rungs[-1],
         )
         return Brief(
@@ -472,7 +472,7 @@ class Session:
         for proposals in self._proposals:
             proposals.start(
                 self._configurations,
-                workers=workers,
+                workers=workers or EXPECTED_WORKERS,
                 trials=trials,
                 max_resource=self._ladder.rungs[-1],
                 complain=_complain,

@@ -7,8 +7,10 @@ Rule 1: the driver never waits for one peer. The driver sends orders and receive
 Rule 2: the job of a peer that dies is given to another peer. If the lost job's trial was trained in the peer itself,
 the trial counts as the cause of the peer's death. A trial in a separate process does not cause a peer's death.
 Rule 3: after the driver has given up a peer, the driver ignores all messages from this peer.
+Rule 4: a peer that leaves gets no new job. Its trials are paused and saved first, and no trial is to blame.
 """
 
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -18,8 +20,18 @@ from typing import Protocol
 import msgspec
 
 from ashtune._src.core.errors import ObjectiveError, StudyError
-from ashtune._src.core.events import Event, JobFinished, JobPaused, Progress, TrialReleased, WorkerJoined, WorkerLost
+from ashtune._src.core.events import (
+    Event,
+    JobFinished,
+    JobPaused,
+    Progress,
+    StopRequested,
+    TrialReleased,
+    WorkerJoined,
+    WorkerLost,
+)
 from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.numbers import seconds_text
 from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
 from ashtune._src.engines.awake import AwakeClock
 from ashtune._src.engines.checkpoint_store import CheckpointStore, DeferredDeletions, SharedDirectory
@@ -32,6 +44,14 @@ LIVENESS_CHECK_SECONDS = 0.5
 CLOSING_SECONDS = 10.0
 CLOSING_SLEEP = 0.01
 NOBODY_LEFT = "no worker is left to train; what was found is kept: start again to go on"
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """Stands for the first message of a peer that comes while the study runs."""
+
+
+class Leaving(msgspec.Struct, frozen=True, tag_field="event", tag="leaving"):
+    """A peer wants to leave the study. The driver gives up the peer as soon as the peer's trials are saved."""
 
 
 class Closed(msgspec.Struct, frozen=True, tag_field="event", tag="closed"):
@@ -50,7 +70,7 @@ class Malformed(msgspec.Struct, frozen=True):
     reason: str
 
 
-Content = WorkerMessage | Unable | Closed | Malformed | None
+Content = WorkerMessage | Opened | Leaving | Unable | Closed | Malformed | None
 """A message of a peer; None for a heartbeat."""
 
 
@@ -97,20 +117,23 @@ class Peer:
         self.worker: WorkerId | None = None
         self.workload = workload
         self.is_unable = False
+        self.is_leaving = False
 
 
 class DistributedWorkers:
     """The workers of a session, which run on the peers of a :class:`Link`.
 
     Args:
-        peers: The first peers of the session; other peers may be added later.
+        peers: The first peers of the session; other peers may come later.
         silence_allowed: Seconds without a message after which a peer is given up; None for peers that cannot die.
         is_isolated: Whether each peer trains in a separate process.
         began: The time at the start of this session, in seconds since the study began.
         store: The store of the checkpoints; by default, the study's directory, which all peers see.
+        no_workers_for: Seconds without any peer after which the study stops in order. 0 if no peer can come later.
 
     Raises:
-        StudyError: If there is no peer. :meth:`wait` also raises this error if the last peer that can train is lost.
+        StudyError: If there is no peer and no peer can come later. :meth:`wait` also raises this error if the last peer
+            that can train is lost.
     """
 
     def __init__(
@@ -124,6 +147,7 @@ class DistributedWorkers:
         is_isolated: bool = True,
         began: float = 0.0,
         store: CheckpointStore | None = None,
+        no_workers_for: float = 0.0,
     ) -> None:
         self._link = link
         self._configurations = configurations
@@ -141,8 +165,10 @@ class DistributedWorkers:
         self._why_unable = ""
         self._early: list[Event] = []  # events that did not come from a peer
         self._awake = AwakeClock(time.monotonic())
+        self._no_workers_for = no_workers_for
+        self._alone_since = 0.0
         self._peers = {peer: Peer(0.0, Workload(self._suspects)) for peer in peers}
-        if not self._peers:
+        if not self._peers and not no_workers_for:
             raise StudyError(NOBODY_LEFT)
         folder_of_a_study(study / "logs")
 
@@ -193,14 +219,18 @@ class DistributedWorkers:
         peer = self._peer_of.get(order.worker)
         if peer is None:
             return  # the worker has just died; the event follows
-        workload = self._peers[peer].workload
+        workload, is_leaving = self._peers[peer].workload, self._peers[peer].is_leaving
         if isinstance(order, Train):
+            if is_leaving and not order.in_place:
+                return  # the job is given to another worker as soon as this worker has left
             if not order.start:
                 self._deletions.carry_out_of(order.trial)
             alone = workload.take(order)
             if order.start and not order.in_place:
                 self._store.get(peer, order.trial, order.start)
             self._link.send(peer, assignment_of(order, self._configurations, alone=alone))
+            if is_leaving:
+                self.carry_out(Pause(order.worker, order.trial))
         else:
             workload.obey(order)
             self._link.send(peer, order)
@@ -233,11 +263,15 @@ class DistributedWorkers:
     def _take(self, number: int, content: Content, events: list[Event]) -> None:
         peer = self._peers.get(number)
         if peer is None:
-            return  # the peer was given up before
+            if isinstance(content, Opened):
+                self.add(number)
+            return  # otherwise, the peer was given up before
         peer.heard = self._awake.seconds
         match content:
-            case None:
+            case None | Opened():
                 pass
+            case Leaving():
+                self._retire(number, peer, events)
             case Closed():
                 self._lose_worker(peer, f"{self._link.name(number)} has left", events, is_asked=True)
                 del self._peers[number]
@@ -256,6 +290,17 @@ class DistributedWorkers:
                     message = self._as_kept(number, content)
                     self._note(number, peer, message)
                 events += self._collector.collect([message], self._moment)
+                if peer.is_leaving:
+                    self._retire(number, peer, events)
+
+    def _retire(self, number: int, peer: Peer, events: list[Event]) -> None:
+        """Pause the trials of a peer that wants to leave. If the peer has no trial any more, let the peer leave."""
+        if not peer.is_leaving and peer.worker is not None:
+            for trial in peer.workload.trials:
+                self.carry_out(Pause(peer.worker, trial))
+        peer.is_leaving = True
+        if peer.workload.is_free:
+            self._lose(number, "its host leaves", events, is_asked=True)
 
     def _complaint(self, number: int, peer: Peer, message: WorkerMessage) -> str:
         """Return an error message if this peer's worker cannot have sent ``message``, or else an empty string."""
@@ -297,30 +342,37 @@ class DistributedWorkers:
 
     def _check_liveness(self, events: list[Event]) -> None:
         """Give up each peer that is dead according to the transport, or that has been silent for too long."""
+        now = self._awake.look(time.monotonic())
         if (allowed := self._silence_allowed) is not None:
-            now = self._awake.look(time.monotonic())
             for number in [number for number, peer in self._peers.items() if now - peer.heard > allowed]:
                 self._lose(number, f"silent for {allowed:g} s", events)
         for number in sorted(self._link.failed & self._peers.keys()):
             self._lose(number, f"{self._link.transport} says that it is dead", events)
-        if not events and all(peer.is_unable for peer in self._peers.values()):
+        if events or not all(peer.is_unable for peer in self._peers.values()):
+            self._alone_since = now
+        elif not self._no_workers_for:
             why = f"{self._why_unable}; " if self._why_unable else ""
             raise self._collector.fatal_error or StudyError(f"{why}{NOBODY_LEFT}")
+        elif now - self._alone_since > self._no_workers_for:
+            events.append(StopRequested(self._moment, f"no worker for {seconds_text(self._no_workers_for)}"))
+            self._no_workers_for = math.inf
 
     def _go_on_without(self, peer: Peer, reason: str) -> None:
         """Record that a peer cannot train any more. The study continues if another peer can train."""
         peer.is_unable = True
         self._why_unable = reason
-        if all(each.is_unable for each in self._peers.values()):
+        if not self._no_workers_for and all(each.is_unable for each in self._peers.values()):
             self._collector.fatal_error = self._collector.fatal_error or ObjectiveError(reason)
         else:
             _write(f"{reason}; the others go on")
 
     def _lose(self, number: int, why: str, events: list[Event], *, is_asked: bool = False) -> None:
         """Give up a peer. If ``is_asked``, the peer leaves on request, and no trial is to blame."""
+        name = self._link.name(number)
         self._link.give_up(number)
         if (peer := self._peers.pop(number, None)) is not None:
-            self._lose_worker(peer, f"{self._link.name(number)} is lost: {why}", events, is_asked=is_asked)
+            how = "has left" if is_asked else "is lost"
+            self._lose_worker(peer, f"{name} {how}: {why}", events, is_asked=is_asked)
 
     def _lose_worker(self, peer: Peer, reason: str, events: list[Event], *, is_asked: bool = False) -> None:
         """If the peer has a worker, append the event that the worker is lost."""
@@ -329,7 +381,10 @@ class DistributedWorkers:
         job = None if self._is_isolated or is_asked else peer.workload.to_blame
         self._forget_worker(peer)
         trial, rung = (None, 0) if job is None else (job.trial, job.rung)
-        events.append(WorkerLost(time=self._moment, worker=worker, reason=reason, trial=trial, rung=rung))
+        lost = WorkerLost(
+            time=self._moment, worker=worker, reason=reason, trial=trial, rung=rung, is_dismissed=is_asked
+        )
+        events.append(lost)
 
 
 def _write(text: str) -> None:

@@ -14,6 +14,8 @@ from ashtune._src.engines.options import RunOptions
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.training.messages import Setup
 
+EXPECTED_WORKERS = 8
+"""The number of workers for which a session prepares if workers come by themselves and the user gives no number."""
 AUTO = "auto"
 """The engine name for a choice that depends on how this process was started."""
 
@@ -26,7 +28,7 @@ class Brief(msgspec.Struct, frozen=True, kw_only=True):
             have lower numbers.
         created: The creation time of the study in seconds since 1970, which identifies the study's directory.
         options: The checked options of the session, with defaults filled in.
-        workers: How many workers to open, at least 1. Workers may join or leave later.
+        workers: How many workers to open; 0 if workers come by themselves. Workers may join or leave later.
         began: The time at the start of the session, in seconds since the study began.
         objective: The training function, if this process has it; None if it must be loaded from ``setup.objective``.
     """
@@ -98,7 +100,10 @@ class Engine(Protocol):
     """Whether the driver must exit with a status, because a launcher treats an end by a signal as a crash."""
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the number of workers to open: ``wanted``, if this number is given and possible."""
+        """Return the number of workers to open: ``wanted``, if this number is given and possible.
+
+        If workers come by themselves and ``wanted`` is None, return 0.
+        """
 
     def check(self, options: RunOptions, workers: int) -> None:
         """Before a study is created, raise SettingsError if its options are not possible with this engine.

@@ -4,9 +4,11 @@ An installed package adds an engine by an entry point of the group ``ashtune.eng
 engine's name, and a class without arguments that implements :class:`~ashtune.engines.Engine`.
 """
 
+import msgspec
+
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.parts import Names
-from ashtune._src.core.plaintext import shown
+from ashtune._src.core.plaintext import one_line, shown
 from ashtune._src.engines.local.workers import LocalEngine
 from ashtune._src.engines.mpi import start
 from ashtune._src.engines.mpi.driver import MpiEngine
@@ -16,7 +18,13 @@ from ashtune._src.engines.threads import ThreadEngine
 
 ENGINES: Names[Engine] = Names(
     "engine",
-    {"local": LocalEngine, "threads": ThreadEngine, "mpi": MpiEngine, AUTO: LocalEngine},
+    {
+        "local": LocalEngine,
+        "threads": ThreadEngine,
+        "mpi": MpiEngine,
+        "cluster": "ashtune._src.engines.cluster.driver:Cluster",
+        AUTO: LocalEngine,
+    },
     group="ashtune.engines",
 )
 
@@ -41,7 +49,7 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
             raise SettingsError("engine='mpi' needs several ranks; start with `mpiexec -n 4 python ...` or srun")
     elif engine in ("local", "threads"):
         start.refuse_several(f"engine={engine!r}")
-    found = ENGINES.make(engine) if isinstance(engine, str) else engine
+    found = _engine_named(engine) if isinstance(engine, str) else engine
     if isinstance(found, type) or not isinstance(found, Engine):
         raise SettingsError(
             f"engine={shown(engine)} is not an engine; give an object with all methods of ashtune.engines.Engine, or "
@@ -50,10 +58,23 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
     return found
 
 
+def _engine_named(text: str) -> Engine:
+    """Return the engine of a text such as "local", or "cluster:interface=ib0" with options of this engine alone."""
+    name, *options = text.split(":")
+    engine: Engine = ENGINES.make(name)
+    given = dict(option.partition("=")[::2] for option in options)
+    try:
+        if given.keys() & RunOptions.__annotations__.keys():
+            raise msgspec.ValidationError("an option of every engine stands by itself")
+        return msgspec.convert(given, type(engine), strict=False) if given else engine
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"engine={shown(text)} has an option that does not fit: {one_line(str(error))}") from None
+
+
 def worker_count(engine: Engine, wanted: int | None, trials: int | None) -> int:
     """Return the number of workers of a session, which is at most the number of the session's trials."""
     count = engine.worker_count(wanted)
-    return count if trials is None else max(1, min(count, trials))
+    return count if trials is None else min(count, max(1, trials))
 
 
 def check_engine(engine: Engine, options: RunOptions, trials: int | None) -> None:

@@ -133,6 +133,26 @@ def environment_of(
     return environment | dict.fromkeys(names, ",".join(own))
 
 
+def environments_here(workers: int, *, threads: int | None, gpus_per_worker: float | None) -> list[dict[str, str]]:
+    """Return the environment variables that must be added for each of the workers that share this process's resources.
+
+    Raises:
+        SettingsError: If there are not enough GPUs.
+    """
+    mine = claim(os.environ)
+    return [
+        environment_of(
+            place,
+            [mine] * workers,
+            threads=threads,
+            gpus_per_worker=gpus_per_worker,
+            inherited=os.environ,
+            gpus_present=None if gpus_per_worker is None else gpus_present(),
+        )
+        for place in range(workers)
+    ]
+
+
 def _share_of_cores(mine: Claim, claims: Sequence[Claim]) -> int:
     """Return the number of cores for the worker with the claim ``mine``, or 0 if there are fewer cores than workers."""
     share = len(mine.cores) // sum(other.cores == mine.cores for other in claims)

@@ -142,6 +142,11 @@ class Workload:
         return not (self._jobs or self._held or self._releasing)
 
     @property
+    def trials(self) -> tuple[TrialId, ...]:
+        """The trials that the worker trains or will train."""
+        return tuple(self._jobs)
+
+    @property
     def suspects(self) -> tuple[TrialId, ...]:
         """The trials that would become suspects if the worker died now: none unless it trains several together."""
         return tuple(self._jobs) if self.trains_together and len(self._jobs) > 1 else ()

@@ -60,7 +60,8 @@ class ProcessPool:
 
     Args:
         setup: The first message to every worker, in which the pool sets the worker's own number.
-        numbers: Yields the number of each new worker; all numbers are different.
+        numbers: Yields the number of each new worker; all numbers are different. While there is no number, no worker
+            starts, and :meth:`resize` starts the missing workers later.
         environments: For each place, the environment variables that its worker gets in addition.
         trial_timeout: Seconds that one job may take; after this time, the job's worker is killed and the job's trial
             fails.
@@ -113,6 +114,11 @@ class ProcessPool:
     def have_news(self) -> bool:
         """Whether any worker has sent data that the pool has not read yet."""
         return bool(self._host.ready(0))
+
+    @property
+    def files(self) -> set[int]:
+        """The file descriptors of the connections to the workers."""
+        return {worker.process.file for worker in self._workers.values()}
 
     @property
     def pids(self) -> list[int]:
@@ -187,7 +193,9 @@ class ProcessPool:
         self._dismissed.clear()
 
     def _start_worker(self, environment: Mapping[str, str], place: int) -> None:
-        number = WorkerId(next(self._numbers))
+        if (found := next(self._numbers, None)) is None:
+            return
+        number = WorkerId(found)
         process = self._host.start(number, self._logs, environment)
         self._workers[number] = Worker(process, environment, place, Workload(self._suspects), self._awake.seconds)
         self._host.send(process, self._writer.frame(msgspec.structs.replace(self._setup, worker=number)))

@@ -1,6 +1,5 @@
 """The engine of local workers, which are processes on this machine. By default, the engine has one worker per core."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -14,7 +13,7 @@ from ashtune._src.engines.local.pool import ProcessPool
 from ashtune._src.engines.local.process import Host
 from ashtune._src.engines.options import RunOptions
 from ashtune._src.engines.protocol import Brief
-from ashtune._src.engines.resources import available_cores, claim, environment_of, gpus_present
+from ashtune._src.engines.resources import available_cores, environments_here
 from ashtune._src.engines.workload import Collector, assignment_of
 from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.study.configurations import Configurations
@@ -158,7 +157,7 @@ class LocalEngine:
         if workers > most:
             raise SettingsError(f"workers={workers:,} are too many processes for this machine; give at most {most:,}")
         if options["gpus_per_worker"] is not None:
-            _environments(options, workers)
+            self._environments(options, workers)
 
     def open(self, brief: Brief) -> LocalWorkers:
         """Start the processes."""
@@ -166,12 +165,12 @@ class LocalEngine:
 
         def environments_of(workers: int) -> Sequence[Mapping[str, str]]:
             self.check(options, workers)
-            return _environments(options, workers)
+            return self._environments(options, workers)
 
         return LocalWorkers(
             brief.setup,
             brief.configurations,
-            environments=_environments(options, brief.workers),
+            environments=self._environments(options, brief.workers),
             environments_of=environments_of,
             trial_timeout=cast("float | None", options["trial_timeout"]),
             began=brief.began,
@@ -180,18 +179,5 @@ class LocalEngine:
     def leave(self, status: int) -> None:
         """Do nothing, because no worker process runs longer than its session."""
 
-
-def _environments(options: RunOptions, workers: int) -> list[Mapping[str, str]]:
-    mine = claim(os.environ)
-    present = None if options["gpus_per_worker"] is None else gpus_present()
-    return [
-        environment_of(
-            place,
-            [mine] * workers,
-            threads=options["threads"],
-            gpus_per_worker=options["gpus_per_worker"],
-            inherited=os.environ,
-            gpus_present=present,
-        )
-        for place in range(workers)
-    ]
+    def _environments(self, options: RunOptions, workers: int) -> list[dict[str, str]]:
+        return environments_here(workers, threads=options["threads"], gpus_per_worker=options["gpus_per_worker"])

@@ -10,13 +10,13 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, Protocol
 
 from ashtune._src.core.errors import StudyError
 from ashtune._src.core.events import JobFinished, JobPaused, TrialReleased, WorkerJoined
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.orders import Discard
 from ashtune._src.engines.mpi.messages import DRIVER, Chunk
-from ashtune._src.engines.mpi.transport import Transport
 from ashtune._src.engines.workload import WorkerMessage
 from ashtune._src.study.checkpoints import FOLDER, Checkpoints
 from ashtune._src.study.disk import DISK, PIECE_BYTES, Disk, OpenFile, write_all
@@ -33,6 +33,16 @@ NEEDED = "objective.pickle"
 
 class ChunkError(StudyError):
     """An invalid chunk arrived."""
+
+
+class Carrier(Protocol):
+    """Sends messages and the chunks of files to a peer, in order; for example a ``Transport`` of MPI."""
+
+    def put(self, rank: int, message: Any) -> None:
+        """Queue a message."""
+
+    def put_chunks(self, rank: int, chunks: Iterator[Chunk]) -> None:
+        """Queue the chunks of files. Each chunk is read when it is sent."""
 
 
 class FileSender:
@@ -172,7 +182,7 @@ class CheckpointLocations:
     A checkpoint is sent to a rank at most once. The ranks' copies of a deleted checkpoint are deleted too.
     """
 
-    def __init__(self, transport: Transport, study: Path, receiver: FileReceiver) -> None:
+    def __init__(self, transport: Carrier, study: Path, receiver: FileReceiver) -> None:
         self._transport = transport
         self._sender = FileSender(study)
         self._receiver = receiver
@@ -204,7 +214,7 @@ class CheckpointLocations:
 class RankFiles:
     """Sends a rank's logs, profiles and checkpoints to the driver. Each checkpoint is sent before its event."""
 
-    def __init__(self, transport: Transport, directory: Path) -> None:
+    def __init__(self, transport: Carrier, directory: Path) -> None:
         self._transport = transport
         self._sender = FileSender(directory)
         self._log = ""
@@ -226,8 +236,7 @@ class RankFiles:
                 pass
 
     def send_the_rest(self) -> None:
-        """After a study, send the end of the log and the profile. Drop all messages that are still queued."""
-        self._transport.forget(DRIVER)
+        """After a worker has ended, send the end of its log and its profile."""
         self.log()
         self._send_profile()
 

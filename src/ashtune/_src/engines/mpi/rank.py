@@ -185,6 +185,7 @@ class WorkerRelay:
         finally:
             self._pool.close()
             if self._files is not None:
+                self._world.transport.forget(DRIVER)  # the messages that wait are useless now
                 self._files.send_the_rest()
 
     def _listen_to_the_idle(self) -> list[WorkerMessage]:
@@ -231,8 +232,9 @@ class RankChannel:
         self._inbox.expect_an_answer()
 
     def close(self) -> None:
-        """Send the end of the worker's log to the driver."""
+        """Send the end of the worker's log to the driver, in place of the messages that wait."""
         if self._files is not None:
+            self._transport.forget(DRIVER)
             self._files.send_the_rest()
 
     def wait(self) -> None:

@@ -138,6 +138,8 @@ class Frame:
         names = () if self._is_over else ("training", "saving", "idle", "starting")
         doing = ", ".join(f"{states[name]:,} {name}" for name in names if states[name] > 0)
         line = Text.assemble((plural(max(present, wanted), "worker"), STRONG), f"{doing and '  '}{doing}")
+        if not (present or wanted or self._is_over):
+            line = Text("waiting for workers", WARNING)
         if (busy := tally.utilisation) is not None:
             is_low = busy < LOW_UTILISATION and tally.presence > SECONDS_BEFORE_A_WARNING * max(1, present)
             line.append("   ").append(f"{share_text(busy)} busy", f"{STRONG} {WARNING}" if is_low else PROMOTED)

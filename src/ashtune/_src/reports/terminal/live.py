@@ -206,6 +206,8 @@ def progress_line(tally: Tally, info: StudyInfo) -> str:
         parts.append(f"best {value} {place_of_best(tally, best, unit=info.unit)}")
     if busy is not None:
         parts.append(f"{plural(len(tally.workers), 'worker')} {share_text(busy)} busy")
+    if not (tally.workers or info.workers or tally.stopping):
+        parts.append("waiting for workers")
     left = "paused" if tally.is_paused else judged.left
     parts.append(f"stopping: {tally.stopping}" if tally.stopping else left)
     return f"{clock_text(tally)} {'; '.join(filter(None, parts))}"

@@ -1,0 +1,51 @@
+"""``ashtune worker DIR``: runs workers for the driver of a study."""
+
+import argparse
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from ashtune._src.cli.options import argument_type
+    from ashtune._src.core import parse
+
+    parser.epilog = (
+        'The study\'s driver runs with `--engine cluster`, or tune(engine="cluster"). Workers run the training '
+        "function in DIR: join only studies whose origin you trust. SIGTERM, Ctrl-C and the end of a SLURM job let "
+        "trials be saved at their next epoch before the workers leave; a second Ctrl-C leaves at once."
+    )
+    parser.add_argument("directory", metavar="DIR", help="the study's directory, as this machine sees it")
+    parser.add_argument("--slots", type=int, default=1, metavar="N", help="the number of workers (1)")
+    parser.add_argument(
+        "--gpus-per-worker", type=float, metavar="N", help="GPUs that each worker sees; by default as the driver says"
+    )
+    parser.add_argument(
+        "--lifetime", type=argument_type(parse.seconds), metavar="TIME", help="leave after this time, as in 55m"
+    )
+
+
+def main(given: argparse.Namespace) -> int:
+    """Run workers until the study ends or the lifetime is over."""
+    import math
+    import os
+    import time
+    from pathlib import Path
+
+    from ashtune._src.core.checks import check_seconds, check_whole
+    from ashtune._src.engines.cluster.driver import check_installed
+    from ashtune._src.engines.options import MOST_WORKERS
+    from ashtune._src.engines.resources import check_gpus_per_worker
+    from ashtune._src.engines.stop import StopSwitch, time_in_slurm
+
+    check_installed()
+    from ashtune._src.engines.cluster.host import Slots, serve
+
+    gpus = given.gpus_per_worker
+    lifetime = math.inf if given.lifetime is None else check_seconds("--lifetime", given.lifetime)
+    in_slurm, _ = time_in_slurm(os.environ, time.time()) or (math.inf, 0.0)
+    slots = Slots(
+        number=check_whole("--slots", given.slots, at_most=MOST_WORKERS),
+        gpus_per_worker=None if gpus is None else check_gpus_per_worker(gpus),
+    )
+    with StopSwitch(time.monotonic() + min(lifetime, in_slurm), grace=math.inf) as stop:
+        serve(Path(given.directory).resolve(), slots, stop)
+    return 0

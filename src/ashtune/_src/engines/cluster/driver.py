@@ -1,0 +1,117 @@
+"""The engine ``cluster``: the driver waits for hosts, which are processes of the command ``ashtune worker``."""
+
+import math
+import sys
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import ClassVar, cast
+
+from ashtune._src.core.checks import check_seconds
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.engines.distributed import DistributedWorkers
+from ashtune._src.engines.mpi.messages import Opening
+from ashtune._src.engines.options import Local, RunOptions
+from ashtune._src.engines.protocol import Brief
+
+
+def check_installed() -> None:
+    """Raise SettingsError if pyzmq is missing."""
+    if find_spec("zmq") is None:
+        raise SettingsError("workers that join need pyzmq, which is not installed: pip install 'ashtune[cluster]'")
+
+
+class ClusterWorkers(DistributedWorkers):
+    """The workers of a session, which join and leave while the session runs."""
+
+    def __init__(self, cluster: "Cluster", brief: Brief) -> None:
+        from ashtune._src.engines.cluster.link import ClusterLink
+
+        study, options = Path(brief.setup.study), brief.options
+        opening = Opening(
+            setup=brief.setup,
+            created=brief.created,
+            threads=options["threads"],
+            gpus_per_worker=options["gpus_per_worker"],
+            trial_timeout=cast("float | None", options["trial_timeout"]),
+        )
+        link = self._hosts = ClusterLink(opening, cluster.interface)
+        self._study = study
+        try:
+            super().__init__(
+                link,
+                study,
+                brief.configurations,
+                (),
+                began=brief.began,
+                store=link.store,
+                no_workers_for=cluster.longest_wait(),
+            )
+            link.rendezvous.write(study)
+        except BaseException:
+            link.end()
+            raise
+
+    def close(self, *, deletes: bool = True) -> None:
+        """Tell all hosts that the study is over, and close the connections."""
+        from ashtune._src.engines.cluster.messages import Rendezvous
+
+        with suppress(OSError):  # a full disk
+            Rendezvous().write(self._study)  # later hosts end at once
+        super().close(deletes=deletes)
+        self._hosts.end()
+
+
+class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Let workers join and leave while a study runs: each ``ashtune worker DIR`` on any machine is a host of workers.
+
+    The hosts need the same version of ashtune and the same version of Python. A host that does not see the study's
+    directory gets the training function and the checkpoints in messages. The study waits while there is no worker.
+    :class:`Cluster` has two options more than :class:`Local`. Its ``threads`` and ``gpus_per_worker`` are for the
+    workers of each host.
+
+    Args:
+        workers: About how many workers you expect; 8 by default. More or fewer may come.
+        interface: The network interface on which workers reach the driver, such as "ib0", or "*" for all interfaces. By
+            default, only workers on the driver's machine can join.
+        no_workers_for: The study stops, and can be resumed, after this time without any worker: seconds, or a text as
+            "10m". By default, the study waits without limit.
+
+    Example:
+        >>> engine = Cluster(interface="ib0", no_workers_for="2h")  # tune(..., engine=engine)
+    """
+
+    name: ClassVar[str] = "cluster"
+    must_exit: ClassVar[bool] = False
+
+    interface: str = ""
+    no_workers_for: float | str | None = None
+
+    def worker_count(self, wanted: int | None) -> int:
+        """Return the number of workers that the user expects, or 0 if the user gives no number."""
+        return wanted or 0
+
+    def check(self, options: RunOptions, workers: int) -> None:
+        """Raise SettingsError if pyzmq is missing or there is no such interface."""
+        check_installed()
+        import zmq
+
+        from ashtune._src.engines.cluster.link import listen
+
+        self.longest_wait()
+        with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+            listen(router, self.interface)
+
+    def open(self, brief: Brief) -> ClusterWorkers:
+        """Listen for hosts."""
+        workers = ClusterWorkers(self, brief)
+        if not brief.options["quiet"]:
+            sys.stderr.write(f"workers join by: ashtune worker {brief.setup.study}\n")
+        return workers
+
+    def leave(self, status: int) -> None:
+        """Do nothing, because hosts end when the driver tells them."""
+
+    def longest_wait(self) -> float:
+        """Return the seconds without any worker after which the study stops, or raise SettingsError."""
+        return math.inf if self.no_workers_for is None else check_seconds("no_workers_for", self.no_workers_for)

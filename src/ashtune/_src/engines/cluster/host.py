@@ -1,0 +1,319 @@
+"""A host of workers: it finds the driver of a study, runs worker processes for the driver, and relays their messages.
+
+Rule 1: a host that loses the driver ends its workers and looks for the driver again, which may be a new driver.
+Rule 2: a host that is asked to leave, by a signal or at the end of its lifetime, lets the driver pause its trials.
+"""
+
+import os
+import random
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import zmq
+
+from ashtune._src.core.errors import AshtuneError, StudyError
+from ashtune._src.core.events import WorkerJoined, WorkerLost
+from ashtune._src.core.jobs import WorkerId
+from ashtune._src.core.numbers import plural
+from ashtune._src.core.orders import Discard
+from ashtune._src.core.plaintext import visible
+from ashtune._src.core.version import __version__
+from ashtune._src.engines.cluster.link import ROOM_MILLISECONDS, Socket, python_version
+from ashtune._src.engines.cluster.messages import (
+    SOCKET_OPTIONS,
+    Farewell,
+    Hello,
+    Outbox,
+    Rendezvous,
+    Replacement,
+    ToHost,
+    Welcome,
+)
+from ashtune._src.engines.distributed import Closed, Leaving, Unable
+from ashtune._src.engines.local.pool import ProcessPool
+from ashtune._src.engines.mpi.files import FROM_THE_DRIVER, FileReceiver, RankFiles
+from ashtune._src.engines.mpi.messages import Chunk, Opening
+from ashtune._src.engines.resources import environments_here
+from ashtune._src.engines.stop import StopSwitch
+from ashtune._src.engines.workload import WorkerMessage
+from ashtune._src.study.checkpoints import Checkpoints
+from ashtune._src.study.disk import folder_of_a_study
+from ashtune._src.study.folders import ScratchDirectory
+
+LOOK_MILLISECONDS = 200
+PROBE_SECONDS = 3.0
+WELCOME_SECONDS = 30.0
+AGAIN_SECONDS = 1.0
+LOG_SECONDS = 1.0
+FAREWELL_SECONDS = 5.0
+
+
+class Slots(msgspec.Struct, frozen=True, kw_only=True):
+    """What a host offers: the number of workers, and their GPUs. If ``gpus_per_worker`` is None, the driver decides."""
+
+    number: int = 1
+    gpus_per_worker: float | None = None
+    is_quiet: bool = False
+
+    def say(self, text: str) -> None:
+        """Write a line for the user, unless the user sees no host."""
+        if not self.is_quiet:
+            sys.stderr.write(f"{visible(text)}\n")
+            sys.stderr.flush()
+
+
+class GivenNumbers(deque[int]):
+    """The numbers of the next workers, which the driver has given. The iterator ends while there is no number."""
+
+    def __next__(self) -> int:
+        if not self:
+            raise StopIteration
+        return self.popleft()
+
+
+def serve(study: Path, slots: Slots, stop: StopSwitch) -> None:
+    """Run workers for the drivers of a study, until a driver has ended in order or ``stop`` has a reason.
+
+    Raises:
+        AshtuneError: If the driver refuses this host, or the workers cannot start.
+    """
+    said = ""
+    while not stop.reason(time.monotonic()):
+        found, why = find(study)
+        if why and why != said:
+            said = why
+            slots.say(f"{study}: {why}; waiting")
+        if found is not None:
+            if not found.addresses:
+                slots.say(f"{study}: the driver has ended")
+                return
+            with connected(found) as (dealer, monitor):
+                if HostSession(study, slots, dealer, monitor).run(stop):
+                    return
+            said = ""
+            slots.say(f"{study}: the driver is lost; looking for it again")
+        time.sleep(AGAIN_SECONDS * random.uniform(0.5, 1.5))  # many hosts do not come at the same moment
+
+
+def find(study: Path) -> tuple[Rendezvous | None, str]:
+    """Return the rendezvous with the one address that can be reached, or None and the reason."""
+    if (found := Rendezvous.read(study)) is None:
+        return None, "no driver has begun"
+    why = []
+    for address in found.addresses:
+        host, _, port = address.removeprefix("tcp://").rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), PROBE_SECONDS).close()
+        except OSError as error:
+            why.append(f"{host}:{port} {error.strerror or 'does not answer'}")
+        else:
+            return msgspec.structs.replace(found, addresses=[address]), ""
+    return (None, f"the driver cannot be reached ({', '.join(why)})") if why else (found, "")
+
+
+@contextmanager
+def connected(found: Rendezvous) -> Iterator[tuple[Socket, Socket]]:
+    """Connect to a driver. Yield the socket, and a second socket that has a message when the connection is lost."""
+    context: zmq.Context[Socket] = zmq.Context()
+    dealer = context.socket(zmq.DEALER)
+    for option, value in (
+        (zmq.CURVE_SERVERKEY, found.driver_key.encode()),
+        (zmq.CURVE_PUBLICKEY, found.host_key.encode()),
+        (zmq.CURVE_SECRETKEY, found.host_secret.encode()),
+        (zmq.RECONNECT_IVL, -1),  # messages of a lost connection may be missing
+        *SOCKET_OPTIONS,
+    ):
+        dealer.setsockopt(option, value)
+    monitor = dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED)
+    try:
+        dealer.connect(found.addresses[0])
+        yield dealer, monitor
+    finally:
+        dealer.disable_monitor()
+        monitor.close(linger=0)
+        dealer.close()
+        context.term()
+
+
+class HostSession:
+    """The time of a host with one driver."""
+
+    def __init__(self, study: Path, slots: Slots, dealer: Socket, monitor: Socket) -> None:
+        self._study = study
+        self._slots = slots
+        self._me = f"{os.uname().nodename} (process {os.getpid()})"
+        self._dealer = dealer
+        self._monitor = monitor
+        self._poller = zmq.Poller()
+        self._poller.register(dealer, zmq.POLLIN)
+        self._poller.register(monitor, zmq.POLLIN)
+        self._polled: set[int] = set()
+        self._outbox = Outbox()
+        self._decode = msgspec.msgpack.Decoder(list[ToHost]).decode
+        self._chunk = msgspec.msgpack.Decoder(Chunk).decode
+        self._pool: ProcessPool | None = None
+        self._numbers = GivenNumbers()
+        self._environments: Sequence[Mapping[str, str]] = ()
+        self._scratch = ScratchDirectory()
+        self._receiver: FileReceiver | None = None
+        self._files: dict[WorkerId, RankFiles] | None = None  # None if the host sees the study's directory
+        self._next_log = 0.0
+
+    def run(self, stop: StopSwitch) -> bool:
+        """Serve the driver. Return whether this host ends; False if the driver is lost.
+
+        Raises:
+            AshtuneError: If the driver refuses this host, or the workers cannot start.
+            OSError: If no process can be started.
+        """
+        mark = self._study / f".host-{os.urandom(16).hex()}"
+        with suppress(OSError):
+            mark.touch()
+        hello = Hello(__version__, python_version(), slots=self._slots.number, name=self._me, mark=mark.name)
+        try:
+            self._outbox.put(hello)
+            return self._relay(stop)
+        except (AshtuneError, OSError) as error:
+            self._outbox.put(Unable(f"{self._me} cannot train: {error}"))
+            self._flush()
+            raise
+        finally:
+            if self._pool is not None:
+                self._pool.close()
+            self._scratch.delete()
+            with suppress(OSError):
+                mark.unlink(missing_ok=True)
+
+    def _relay(self, stop: StopSwitch) -> bool:
+        is_leaving, until = False, time.monotonic() + WELCOME_SECONDS
+        while True:
+            now = time.monotonic()
+            if stop.reason(now):
+                if self._pool is None or stop.is_impatient(now):
+                    return True
+                if not is_leaving:
+                    is_leaving = True
+                    self._outbox.put(Leaving())
+            self._flush()
+            self._rest()
+            while self._dealer.poll(0):
+                for message in self._read():
+                    if isinstance(message, Farewell):
+                        return self._leave(message)
+                    self._take(message)
+            if self._monitor.poll(0) or (self._pool is None and now > until):
+                return False
+            if self._pool is not None:
+                self._listen(self._pool)
+
+    def _listen(self, pool: ProcessPool) -> None:
+        """Queue what the workers have sent, and from time to time their logs."""
+        for message in pool.wait(0):
+            self._report(message)
+        if pool.fatal_error is not None:
+            raise pool.fatal_error
+        if self._files and time.monotonic() > self._next_log:
+            self._next_log = time.monotonic() + LOG_SECONDS
+            for files in self._files.values():
+                files.log()
+
+    def _rest(self) -> None:
+        """Wait until the driver or a worker has sent something, but at most ``LOOK_MILLISECONDS``."""
+        files = set() if self._pool is None else self._pool.files
+        for file in self._polled - files:
+            self._poller.unregister(file)
+        for file in files - self._polled:
+            self._poller.register(file, zmq.POLLIN)
+        self._polled = files
+        self._poller.poll(ROOM_MILLISECONDS if self._outbox else LOOK_MILLISECONDS)
+
+    def _flush(self) -> None:
+        with suppress(zmq.Again):  # there is no room, or the connection is lost, which the monitor tells
+            self._outbox.flush(self._dealer)
+
+    def _read(self) -> list[ToHost]:
+        """Return the messages in the driver's next message. Write the chunk of a file that came instead."""
+        *marks, body = self._dealer.recv_multipart()
+        if not marks:
+            return self._decode(body) if body else []
+        if self._receiver is None:
+            self._receiver = FileReceiver(self._scratch.folder(), FROM_THE_DRIVER)
+        self._receiver.take(self._chunk(body))
+        return []
+
+    def _report(self, message: WorkerMessage) -> None:
+        """Queue a worker's message to the driver, after the files that the driver needs before the message."""
+        if self._files is not None:
+            if isinstance(message, WorkerJoined):
+                self._files[message.worker] = RankFiles(self, self._scratch.folder())
+            if (files := self._files.get(message.worker)) is not None:
+                files.before(message)
+            if isinstance(message, WorkerLost) and files is not None:
+                self._files.pop(message.worker).send_the_rest()
+        self._outbox.put(message)
+
+    def put(self, rank: int, message: Any) -> None:
+        """Queue a message to the driver. ``rank`` is not used."""
+        self._outbox.put(message)
+
+    def put_chunks(self, rank: int, chunks: Iterator[Chunk]) -> None:
+        """Queue the chunks of a file to the driver. ``rank`` is not used."""
+        self._outbox.put_chunks(chunks)
+
+    def _leave(self, farewell: Farewell) -> bool:
+        if farewell.reason:
+            raise StudyError(farewell.reason)
+        if self._pool is not None:
+            self._pool.close()
+        self._outbox.clear()
+        for files in (self._files or {}).values():
+            files.send_the_rest()
+        self._outbox.put(Closed())
+        until = time.monotonic() + FAREWELL_SECONDS
+        while self._outbox and time.monotonic() < until and not self._monitor.poll(0):
+            self._flush()
+            self._rest()
+        self._slots.say(f"{self._study}: {self._me} leaves")
+        return True
+
+    def _take(self, message: ToHost) -> None:
+        if isinstance(message, Welcome):
+            self._numbers.extend(message.workers)
+            self._files = None if message.has_directory else {}
+            self._pool = self._open(message.opening)
+            self._slots.say(f"{self._study}: {plural(self._slots.number, 'worker')} on {self._me} joined")
+        elif self._pool is None:
+            return
+        elif isinstance(message, Replacement):
+            self._numbers.append(message.worker)
+            self._pool.resize(self._environments)
+        elif isinstance(message, Discard):
+            Checkpoints(self._scratch.folder()).discard(message.trial, message.resource)
+        elif not isinstance(message, Farewell):
+            self._pool.send(message.worker, message)
+
+    def _open(self, opening: Opening) -> ProcessPool:
+        """Start the workers, with the paths of this host in place of the driver's paths."""
+        setup, slots = opening.setup, self._slots
+        directory = self._study if self._files is None else self._scratch.folder()
+        gpus = slots.gpus_per_worker or opening.gpus_per_worker
+        self._environments = environments_here(slots.number, threads=opening.threads, gpus_per_worker=gpus)
+        return ProcessPool(
+            msgspec.structs.replace(
+                setup,
+                study=str(directory),
+                objective=str(directory / Path(setup.objective).name),
+                path=[*setup.path, *(entry for entry in sys.path if entry not in setup.path)],
+            ),
+            folder_of_a_study(directory / "logs"),
+            numbers=self._numbers,
+            environments=self._environments,
+            trial_timeout=opening.trial_timeout,
+        )

@@ -1,0 +1,383 @@
+"""The driver's end of the connections to the hosts of a cluster, over ZeroMQ.
+
+Rule 1: a host proves by CURVE that it has the keys of the rendezvous file, before any of its messages is read.
+Rule 2: a connection that is lost is never resumed, because messages may be missing. The host comes again as a new host.
+Rule 3: a host whose message does not fit is given up with all its workers. A worker's message counts only if it comes
+from the worker's own host.
+"""
+
+import math
+import resource
+import socket
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import msgspec
+import zmq
+from zmq.utils import z85
+
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.events import WorkerLost
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.orders import Pause, Release
+from ashtune._src.core.plaintext import one_line, shown
+from ashtune._src.core.version import __version__
+from ashtune._src.engines.cluster.messages import (
+    SOCKET_OPTIONS,
+    Farewell,
+    FromHost,
+    Hello,
+    Outbox,
+    Rendezvous,
+    Replacement,
+    Welcome,
+)
+from ashtune._src.engines.distributed import Closed, Content, Leaving, Malformed, Opened, Unable
+from ashtune._src.engines.mpi.files import NEEDED, CheckpointLocations, ChunkError, FileReceiver, FileSender
+from ashtune._src.engines.mpi.messages import Chunk, Opening
+from ashtune._src.processes.frames import MOST_BYTES
+from ashtune._src.study.disk import DISK
+from ashtune._src.training.messages import Assignment
+
+ALL = "*"
+LOOPBACK = "127.0.0.1"
+MOST_AT_ONCE = 512
+PING_SECONDS = 0.5
+HOSTS_A_PING_SECOND = 500
+PROGRESS_A_SECOND = 200
+HANDSHAKE_MILLISECONDS = 5_000
+ROOM_MILLISECONDS = 5
+"""The time between two checks whether there is room for more messages."""
+OF_ALL = 0
+"""The number that all hosts share that see the study's directory."""
+Socket: TypeAlias = "zmq.Socket[bytes]"
+
+
+def python_version() -> str:
+    """Return the version of Python, on which the pickle of a training function depends."""
+    return f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor}"
+
+
+def listen(router: Socket, interface: str) -> list[str]:
+    """Bind a socket to a network interface, to all interfaces, or to loopback, and return the addresses.
+
+    Raises:
+        SettingsError: If this machine has no such interface, or the interface has no address.
+    """
+    there = [name for _, name in socket.if_nameindex()]
+    addresses, why = [], "no such interface"
+    for name in there if interface == ALL else [interface or LOOPBACK]:
+        try:
+            router.bind(f"tcp://{name}:*")
+        except zmq.ZMQError as error:
+            why = str(error)
+        else:
+            addresses.append(router.getsockopt_string(zmq.LAST_ENDPOINT))
+    if not addresses:
+        raise SettingsError(f"interface={shown(interface)}: {why}; give one of {', '.join(there)}, or '{ALL}' for all")
+    return addresses
+
+
+class ClusterHost:
+    """The driver's record of a host: its connection, its name, its workers, and what waits to be sent.
+
+    ``number`` is the number of the host for the store of checkpoints, or ``OF_ALL``.
+    """
+
+    def __init__(self, key: bytes, name: str = "", number: int = OF_ALL) -> None:
+        self.key = key
+        self.name = name
+        self.number = number
+        self.peers: set[int] = set()
+        self.is_leaving = False
+        self.outbox = Outbox()
+
+
+class ClusterLink:
+    """Connects the driver to hosts, which come and leave. ``opening`` has the number of the first worker."""
+
+    transport = "ZeroMQ"
+
+    def __init__(self, opening: Opening, interface: str) -> None:
+        self._opening = opening
+        self._study = Path(opening.setup.study)
+        self._worker_numbers, self._host_numbers = count(opening.setup.worker), count(OF_ALL + 1)
+        self._hosts: dict[bytes, ClusterHost] = {}
+        self._host_of: dict[int, ClusterHost] = {}
+        self._to_flush: dict[bytes, ClusterHost] = {}
+        self._sender, self._receiver = FileSender(self._study), FileReceiver(self._study)
+        self.store = HostCheckpoints(self, self._study, self._receiver)
+        self._decode = msgspec.msgpack.Decoder(list[FromHost]).decode
+        self._chunk = msgspec.msgpack.Decoder(Chunk).decode
+        self._next_ping = 0.0
+        self._is_closing = False
+        self.failed: set[int] = set()
+        """The workers whose connection is lost."""
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection is a file
+        self._context: zmq.Context[Socket] = zmq.Context()
+        self._doorkeeper = self._context.socket(zmq.REP)
+        self._router = self._context.socket(zmq.ROUTER)
+        try:
+            self.rendezvous = self._open(interface)
+        except BaseException:
+            self._context.destroy(linger=0)
+            raise
+        self._poller = zmq.Poller()
+        self._poller.register(self._router, zmq.POLLIN)
+        self._poller.register(self._doorkeeper, zmq.POLLIN)
+
+    def _open(self, interface: str) -> Rendezvous:
+        driver_key, driver_secret = zmq.curve_keypair()
+        host_key, host_secret = zmq.curve_keypair()
+        self._host_key = z85.decode(host_key)
+        self._doorkeeper.bind("inproc://zeromq.zap.01")  # ZeroMQ asks here about each connection: RFC 27
+        for option, value in (
+            (zmq.CURVE_SERVER, 1),
+            (zmq.ROUTER_MANDATORY, 1),  # sending to a host without connection is an error
+            (zmq.MAXMSGSIZE, 4 * MOST_BYTES),  # the messages of several workers may come together
+            (zmq.HANDSHAKE_IVL, HANDSHAKE_MILLISECONDS),
+            *SOCKET_OPTIONS,
+        ):
+            self._router.setsockopt(option, value)
+        self._router.curve_secretkey, self._router.curve_publickey = driver_secret, driver_key
+        return Rendezvous(
+            addresses=listen(self._router, interface),
+            driver_key=driver_key.decode(),
+            host_key=host_key.decode(),
+            host_secret=host_secret.decode(),
+        )
+
+    def end(self) -> None:
+        """Close all connections, after the last messages are sent."""
+        self.flush()
+        self._doorkeeper.close(linger=0)
+        self._router.close()
+        self._context.term()
+
+    def name(self, peer: int) -> str:
+        """Return the name of a worker for messages to the user."""
+        host = self._host_of.get(peer)
+        return f"worker {peer}" if host is None else f"worker {peer} of {host.name}"
+
+    def may_join(self, peer: int, worker: WorkerId) -> bool:
+        """Return whether a worker belongs to a peer. A peer has the number of its only worker."""
+        return worker == peer
+
+    def host_number(self, peer: int) -> int:
+        """Return the number of a worker's host for the store of checkpoints."""
+        host = self._host_of.get(peer)
+        return OF_ALL if host is None else host.number
+
+    def receive(self) -> Sequence[tuple[int, Content]]:
+        """Return the new messages of all hosts. Files that a host sent before a message are written before."""
+        arrived: list[tuple[int, Content]] = []
+        with suppress(zmq.Again):
+            while len(arrived) < MOST_AT_ONCE:
+                key, *frames = self._router.recv_multipart(zmq.NOBLOCK)
+                arrived += self._read(key, frames)
+        if (now := time.monotonic()) >= self._next_ping:
+            self._next_ping = now + max(PING_SECONDS, len(self._hosts) / HOSTS_A_PING_SECOND)
+            self._admit()
+            for host in self._hosts.values():
+                self._ping(host)
+        return arrived
+
+    def _admit(self) -> None:
+        """Answer ZeroMQ's questions whether a client with a public key may connect."""
+        with suppress(zmq.Again):
+            while True:
+                version, request, _, _, _, _, *credentials = self._doorkeeper.recv_multipart(zmq.NOBLOCK)
+                status = b"200" if credentials == [self._host_key] else b"400"
+                self._doorkeeper.send_multipart([version, request, status, b"", b"", b""])
+
+    def _ping(self, host: ClusterHost) -> None:
+        try:
+            self._router.send_multipart([host.key, b""], zmq.NOBLOCK)
+        except zmq.Again:
+            pass  # it receives slowly
+        except zmq.ZMQError:  # it has no connection
+            self.failed |= host.peers
+
+    def _read(self, key: bytes, frames: Sequence[bytes]) -> Iterable[tuple[int, Content]]:
+        host = self._hosts.get(key)
+        if host is None:
+            return self._welcome(key, b"".join(frames))
+        try:
+            if len(frames) == 1:
+                return [item for message in self._decode(frames[0]) for item in self._sort(host, message)]
+            self._receiver.take(self._chunk(frames[-1]))
+            return ()
+        except (msgspec.MsgspecError, ChunkError) as error:
+            return [(peer, Malformed(str(error))) for peer in host.peers]
+
+    def _sort(self, host: ClusterHost, message: FromHost) -> Iterable[tuple[int, Content]]:
+        """Return what each worker of a host says by a message."""
+        match message:
+            case Hello():
+                return [(peer, Malformed("it says hello a second time")) for peer in host.peers]
+            case Leaving():
+                host.is_leaving = True
+                return [(peer, message) for peer in host.peers]
+            case Closed() | Unable():
+                peers = sorted(host.peers)
+                for peer in peers:
+                    self._forget(peer)
+                self._hosts.pop(host.key, None)
+                why = [(peer, message) for peer in peers[:1]]  # so that the user reads the reason once
+                return [*why, *((peer, Closed()) for peer in peers)]
+        peer = message.worker
+        if peer not in host.peers:
+            return ()  # the worker was given up before, or belongs to another host
+        if not isinstance(message, WorkerLost):
+            return ((peer, message),)
+        self._forget(peer)
+        lost: list[tuple[int, Content]] = [(peer, message), (peer, Closed())]
+        if not host.is_leaving:
+            (new,) = self._new_workers(host, 1)
+            self._put(host, Replacement(new))
+            lost.append((new, Opened()))
+        return lost
+
+    def _welcome(self, key: bytes, body: bytes) -> Iterable[tuple[int, Content]]:
+        """Answer the first message of a host."""
+        try:
+            (hello,) = msgspec.msgpack.decode(body, type=tuple[Hello])
+        except msgspec.MsgspecError:
+            hello = Hello(version="another version", python="")
+        if self._is_closing or (refusal := _refusal(hello)):
+            self._put(ClusterHost(key), Farewell("" if self._is_closing else refusal))
+            return ()
+        has_directory = self._has(hello.mark)
+        number = OF_ALL if has_directory else next(self._host_numbers)
+        host = self._hosts[key] = ClusterHost(key, one_line(hello.name, 100), number)
+        workers = self._new_workers(host, hello.slots)
+        setup = self._opening.setup
+        seconds = max(setup.progress_seconds, len(self._host_of) / PROGRESS_A_SECOND)
+        setup = msgspec.structs.replace(setup, progress_seconds=seconds)
+        if not has_directory:
+            host.outbox.put_chunks(self._sender.chunks(NEEDED))
+        self._put(host, Welcome(msgspec.structs.replace(self._opening, setup=setup), workers, has_directory))
+        return [(worker, Opened()) for worker in workers]
+
+    def _has(self, mark: str | None) -> bool:
+        """Return whether a host's mark is in the study's directory, and delete the mark."""
+        try:
+            DISK.unlink(f"{self._study}/{mark}")
+        except OSError:
+            return False
+        return mark is not None
+
+    def _new_workers(self, host: ClusterHost, number: int) -> list[WorkerId]:
+        workers = [WorkerId(next(self._worker_numbers)) for _ in range(number)]
+        host.peers.update(workers)
+        self._host_of.update(dict.fromkeys(workers, host))
+        return workers
+
+    def _forget(self, peer: int) -> ClusterHost | None:
+        if (host := self._host_of.pop(peer, None)) is not None:
+            host.peers.discard(peer)
+        return host
+
+    def send(self, peer: int, message: Assignment | Release | Pause) -> None:
+        """Queue a message to a worker until the next call of :meth:`flush`."""
+        if (host := self._host_of.get(peer)) is not None:
+            self._put(host, message)
+
+    def _put(self, host: ClusterHost, message: Any) -> None:
+        host.outbox.put(message)
+        self._to_flush[host.key] = host
+
+    def put(self, rank: int, message: Any) -> None:
+        """Queue a message to the host with the number ``rank``, unless the host has left."""
+        for host in self._numbered(rank):
+            self._put(host, message)
+
+    def put_chunks(self, rank: int, chunks: Iterator[Chunk]) -> None:
+        """Queue the chunks of a file to the host with the number ``rank``, unless the host has left."""
+        for host in self._numbered(rank):
+            host.outbox.put_chunks(chunks)
+            self._to_flush[host.key] = host
+
+    def _numbered(self, number: int) -> list[ClusterHost]:
+        return [host for host in self._hosts.values() if host.number == number != OF_ALL]
+
+    def flush(self) -> None:
+        """Send the queued messages. What there is no room for is sent by a later call."""
+        for host in list(self._to_flush.values()):
+            try:
+                host.outbox.flush(self._router, host.key)
+            except zmq.Again:
+                continue
+            except zmq.ZMQError:  # it has no connection
+                self.failed |= host.peers
+            del self._to_flush[host.key]
+
+    def rest(self, seconds: float, *, after_events: bool = False) -> None:
+        """Wait until a message from a host may have arrived, but at most ``seconds``."""
+        if not after_events:
+            most = math.ceil(1000 * max(0.0, min(seconds, PING_SECONDS)))
+            ready = self._poller.poll(min(most, ROOM_MILLISECONDS) if self._to_flush else most)
+            if any(who is self._doorkeeper for who, _ in ready):
+                self._admit()
+
+    def close(self, peer: int) -> None:
+        """Tell the host of a worker that the study is over."""
+        self._is_closing = True
+        if (host := self._host_of.get(peer)) is not None:
+            self._bid_farewell(host)
+
+    def give_up(self, peer: int) -> None:
+        """Ignore a worker from now on. Unless the worker's host leaves in order, give up all workers of the host."""
+        self.failed.discard(peer)
+        if (host := self._forget(peer)) is None:
+            return
+        if not host.is_leaving:
+            host.is_leaving = True
+            self.failed |= host.peers
+            self._bid_farewell(host, "the driver has given up this worker; see the driver's output")
+        elif not host.peers:
+            self._bid_farewell(host)
+        if not host.peers:
+            self._hosts.pop(host.key, None)
+
+    def _bid_farewell(self, host: ClusterHost, reason: str = "") -> None:
+        host.outbox.clear()  # the other messages are useless now
+        self._put(host, Farewell(reason))
+
+
+def _refusal(hello: Hello) -> str:
+    for what, mine, other in (("ashtune ", __version__, hello.version), ("", python_version(), hello.python)):
+        if mine != other:
+            return f"the driver runs {what}{mine}, and this worker {one_line(other, 40)}; use one version"
+    return ""
+
+
+class HostCheckpoints:
+    """The store of the checkpoints of a cluster; see :class:`~ashtune.stores.CheckpointStore`.
+
+    All checkpoints are in the study's directory. Hosts that do not see the directory send and get them in messages.
+    """
+
+    def __init__(self, link: ClusterLink, study: Path, receiver: FileReceiver) -> None:
+        self._host_number = link.host_number
+        self._copies = CheckpointLocations(link, study, receiver)
+
+    def put(self, peer: int, trial: TrialId, resource: int) -> str:
+        """Record that a worker has saved a checkpoint. Other hosts' copies of an older one are not used again."""
+        return self._copies.put(self._host_number(peer), trial, resource)
+
+    def get(self, peer: int, trial: TrialId, resource: int) -> None:
+        """Send a checkpoint to a worker's host, unless the host has it or sees the study's directory."""
+        if (number := self._host_number(peer)) != OF_ALL:
+            self._copies.get(number, trial, resource)
+
+    def discard(self, trial: TrialId, resource: int, peers: Iterable[int]) -> None:
+        """Delete a checkpoint and its copies."""
+        self._copies.discard(trial, resource, {self._host_number(peer) for peer in peers})

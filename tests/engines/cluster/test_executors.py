@@ -1,0 +1,118 @@
+"""Workers that are tasks of a pool: threads and processes of ``concurrent.futures``, and processes of loky."""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune._src.core.errors import SettingsError, StudyError
+from ashtune._src.core.events import JobFinished, WorkerJoined, WorkerLost
+from ashtune.testing.trainers import TrainersSuite
+from ashtune.testing.workers import EngineHarness, MakeHarness, count, open_harness
+from tests.helpers.cluster import events
+
+
+def threads(size: int) -> Executor:
+    return ThreadPoolExecutor(size)
+
+
+def processes(size: int) -> Executor:
+    return ProcessPoolExecutor(size, multiprocessing.get_context("spawn"))
+
+
+def loky(size: int) -> Executor:
+    pytest.importorskip("joblib")
+    from joblib.externals.loky import ProcessPoolExecutor as LokyPool
+
+    pool: Executor = LokyPool(size)
+    return pool
+
+
+class TestExecutors(TrainersSuite):
+    @pytest.fixture
+    def engine(self) -> Iterator[MakeHarness]:
+        made: list[EngineHarness] = []
+        with ThreadPoolExecutor(8) as pool:
+
+            def make(study: Path, objective: Callable[..., Any], workers: int) -> EngineHarness:
+                engine = ashtune.Executors(pool, workers=workers)
+                made.append(open_harness(engine, study, objective, workers))
+                return made[-1]
+
+            yield make
+            for harness in made:
+                harness.workers.close()
+
+
+def tuned(study: Path, pool: Any, **more: Any) -> ashtune.Study:
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(score=trial["x"] * epoch)
+
+    return ashtune.tune(
+        train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=12, max_resource=4, quiet=True, search="random",
+        engine=ashtune.Executors(pool, **{"workers": 2, **more}), directory=study,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pool", [processes, loky])
+def test_one_pool_serves_one_study_after_another(pool: Callable[[int], Executor], tmp_path: Path) -> None:
+    with pool(2) as workers:
+        for name in ("first", "second"):
+            assert tuned(tmp_path / name, workers).is_complete
+            assert {event.worker for event in events(tmp_path / name, JobFinished)} <= {0, 1}
+        assert workers.submit(abs, -1).result(60) == 1, "the pool is free again"
+
+
+def test_more_workers_than_the_pool_has_places_join_never_and_end_with_the_study(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert tuned(tmp_path, pool, workers=3).is_complete
+    assert len(events(tmp_path, WorkerJoined)) == 1
+
+
+def test_a_task_that_ends_is_submitted_again(tmp_path: Path) -> None:
+    with processes(1) as pool:
+        pid = pool.submit(os.getpid).result(60)
+        harness = open_harness(ashtune.Executors(pool, workers=1), tmp_path, count, 1)
+        worker = harness.next(WorkerJoined).worker
+        os.kill(pid, signal.SIGTERM)
+        assert harness.next(WorkerLost).worker == worker
+        harness.train(harness.next(WorkerJoined).worker, 0)
+        assert harness.next(JobFinished).worker > worker
+        harness.workers.close()
+
+
+class Failing(Executor):
+    """A pool whose tasks all fail, or that takes none."""
+
+    def __init__(self, *, takes: bool) -> None:
+        self._takes = takes
+
+    def submit(self, *_: Any, **__: Any) -> "Future[Any]":
+        if not self._takes:
+            raise RuntimeError("no place")
+        task: Future[Any] = Future()
+        task.set_exception(OSError("no such machine"))
+        return task
+
+
+@pytest.mark.parametrize(("takes", "why"), [(True, "no such machine"), (False, "no place")])
+def test_a_pool_that_runs_no_workers_ends_the_study(takes: bool, why: str, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=why):
+        tuned(tmp_path, Failing(takes=takes))
+
+
+@pytest.mark.parametrize("engine", [ashtune.Executors("no pool", workers=2), ashtune.Executors(Failing(takes=True))])
+def test_a_pool_and_its_workers_must_be_given(engine: ashtune.Executors, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError):
+        ashtune.tune(
+            count, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=2, max_resource=2, engine=engine,
+            directory=tmp_path / "s", quiet=True,
+        )  # fmt: skip

@@ -1,0 +1,303 @@
+"""What a driver does with hosts without the keys, hosts of another kind, and hosts that misbehave."""
+
+import os
+import socket
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import zmq
+
+import ashtune
+from ashtune._src.core.errors import SettingsError, StudyError
+from ashtune._src.core.events import WorkerJoined, WorkerLost
+from ashtune._src.core.jobs import WorkerId
+from ashtune._src.core.version import __version__
+from ashtune._src.driver.options import flat
+from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers
+from ashtune._src.engines.cluster.host import connected, find
+from ashtune._src.engines.cluster.link import Socket, python_version
+from ashtune._src.engines.cluster.messages import NAME, Farewell, Hello, Rendezvous, Replacement, ToHost, Welcome
+from ashtune._src.engines.distributed import Leaving
+from ashtune._src.engines.registry import choose_engine
+from ashtune.testing.workers import EngineHarness, count, open_harness
+
+SECONDS = 30.0
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    return tmp_path / "study"
+
+
+@pytest.fixture
+def harness(study: Path) -> Iterator[EngineHarness]:
+    harness = open_harness(Cluster(), study, count, 0)
+    yield harness
+    assert isinstance(harness.workers, ClusterWorkers)
+    harness.workers.close()
+
+
+class MockHost:
+    """A host that says what a test has it say."""
+
+    def __init__(self, study: Path, harness: EngineHarness, dealer: Socket) -> None:
+        self._study = study
+        self._harness = harness
+        self._dealer = dealer
+        self._decode = msgspec.msgpack.Decoder(list[ToHost]).decode
+        self._heard: list[ToHost] = []
+
+    def say(self, *messages: Any) -> None:
+        self._dealer.send(msgspec.msgpack.encode(messages))
+
+    def hello(self, **changes: Any) -> Any:
+        """Say hello, and return the answer of the driver."""
+        hello = Hello(__version__, python_version(), name="a test", mark=".host-" + 32 * "0")
+        (self._study / str(hello.mark)).touch()
+        self.say(msgspec.structs.replace(hello, **changes))
+        return self.hear()
+
+    def hear(self) -> ToHost:
+        until = time.monotonic() + SECONDS
+        while not self._heard:
+            assert time.monotonic() < until, "the driver says nothing"
+            self._harness.workers.wait(self._harness.workers.now() + 0.01)
+            while self._dealer.poll(0):
+                if body := self._dealer.recv():
+                    self._heard += self._decode(body)
+        return self._heard.pop(0)
+
+    def joins(self) -> WorkerId:
+        """Say hello, let the first worker join, and return the worker."""
+        (worker, *_) = self.hello().workers
+        self.say(WorkerJoined(0, worker, 1, "here"))
+        assert self._harness.next(WorkerJoined).worker == worker
+        return WorkerId(worker)
+
+
+@pytest.fixture
+def host(study: Path, harness: EngineHarness) -> Iterator[MockHost]:
+    found, _ = find(study)
+    assert found is not None
+    with connected(found) as (dealer, _):
+        yield MockHost(study, harness, dealer)
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [({"version": "0.0.1"}, "0.0.1"), ({"python": "cpython 2.7"}, "cpython 2.7")],
+)
+def test_a_host_of_another_kind_is_refused_in_one_line(changes: dict[str, Any], why: str, host: MockHost) -> None:
+    farewell = host.hello(**changes)
+    assert isinstance(farewell, Farewell)
+    assert why in farewell.reason
+    assert "\n" not in farewell.reason
+
+
+def test_a_first_message_that_is_no_hello_is_refused(host: MockHost) -> None:
+    host.say({"event": "hello", "of": "the future"})
+    assert isinstance(host.hear(), Farewell)
+
+
+def test_workers_get_numbers_that_no_worker_has_had(host: MockHost, harness: EngineHarness) -> None:
+    welcome = host.hello(slots=3)
+    assert isinstance(welcome, Welcome)
+    assert welcome.workers == [0, 1, 2]
+    host.say(WorkerLost(time=0, worker=WorkerId(1), reason="it fell"))
+    assert host.hear() == Replacement(WorkerId(3))
+    host.say(WorkerJoined(0, WorkerId(3), 1, "here"))
+    assert harness.next(WorkerJoined).worker == 3
+
+
+@pytest.mark.parametrize("said", [b"garbage", b"", msgspec.msgpack.encode([{"event": "worker_joined"}])])
+def test_a_host_whose_message_does_not_fit_is_given_up_and_others_go_on(
+    said: bytes, host: MockHost, harness: EngineHarness, study: Path
+) -> None:
+    found, _ = find(study)
+    assert found is not None
+    with connected(found) as (dealer, _):
+        other = MockHost(study, harness, dealer)
+        worker = other.joins()
+        dealer.send(said)
+        assert harness.next(WorkerLost).worker == worker
+        assert isinstance(other.hear(), Farewell)
+    assert host.joins() > worker
+
+
+def test_a_host_speaks_for_its_own_workers_only(host: MockHost, harness: EngineHarness, study: Path) -> None:
+    worker = host.joins()
+    found, _ = find(study)
+    assert found is not None
+    with connected(found) as (dealer, _):
+        other = MockHost(study, harness, dealer)
+        other.hello()
+        other.say(WorkerLost(time=0, worker=worker, reason="by somebody else"))
+        other.say(Leaving())
+        assert isinstance(other.hear(), Farewell)
+    assert not [event for event in harness.history if isinstance(event, WorkerLost)]
+
+
+def test_a_host_that_says_hello_and_nothing_more_is_lost_when_it_is_gone(harness: EngineHarness, study: Path) -> None:
+    found, _ = find(study)
+    assert found is not None
+    with connected(found) as (dealer, _):
+        worker = MockHost(study, harness, dealer).joins()
+    assert harness.next(WorkerLost).worker == worker
+
+
+def client(found: Rendezvous, context: "zmq.Context[Socket]", **keys: bytes) -> Socket:
+    dealer = context.socket(zmq.DEALER)
+    dealer.setsockopt(zmq.LINGER, 0)
+    if keys:
+        dealer.curve_serverkey = keys.get("driver", found.driver_key.encode())
+        dealer.curve_publickey, dealer.curve_secretkey = keys["public"], keys["secret"]
+    dealer.connect(found.addresses[0])
+    return dealer
+
+
+@pytest.mark.parametrize("kind", ["without keys", "own keys", "wrong driver's key"])
+def test_a_client_without_the_keys_learns_nothing(
+    kind: str, host: MockHost, harness: EngineHarness, study: Path
+) -> None:
+    found, _ = find(study)
+    assert found is not None
+    public, secret = zmq.curve_keypair()
+    keys = {"without keys": {}, "own keys": {"public": public, "secret": secret}}.get(kind)
+    if keys is None:
+        keys = {"driver": public, "public": found.host_key.encode(), "secret": found.host_secret.encode()}
+    with zmq.Context() as context:
+        stranger = client(found, context, **keys)
+        stranger.send(msgspec.msgpack.encode([Hello(__version__, python_version())]))
+        host.joins()
+        until = harness.workers.now() + 0.5
+        while harness.workers.now() < until:
+            assert not harness.workers.wait(until)
+        assert not stranger.poll(0)
+        stranger.close()
+
+
+@pytest.mark.parametrize("connections", [300, pytest.param(10_000, marks=pytest.mark.thorough)])
+def test_connections_with_garbage_do_no_harm(
+    connections: int, host: MockHost, harness: EngineHarness, study: Path
+) -> None:
+    found, _ = find(study)
+    assert found is not None
+    worker = host.joins()
+    name, _, port = found.addresses[0].removeprefix("tcp://").rpartition(":")
+    greeting = bytes([0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1]) + b"CURVE".ljust(20, b"\0") + bytes(32)
+    said = [
+        b"",
+        os.urandom(200),
+        greeting,
+        greeting + b"\x06" + (1 << 62).to_bytes(8, "big"),
+        greeting + os.urandom(300),
+    ]
+    held: list[socket.socket] = []
+    for number in range(connections):
+        connection = socket.create_connection((name, int(port)))
+        connection.sendall(said[number % len(said)])
+        held.append(connection)
+        if len(held) == 200:
+            held.pop(0).close()
+        if number % 50 == 0:
+            harness.workers.wait(harness.workers.now())
+    harness.train(worker, 0)
+    assert type(host.hear()).__name__ == "Assignment"
+    for connection in held:
+        connection.close()
+    assert not [event for event in harness.history if not isinstance(event, WorkerJoined)]
+
+
+def test_the_rendezvous_is_for_the_owner_and_tells_the_end(study: Path) -> None:
+    harness = open_harness(Cluster(), study, count, 0)
+    first = Rendezvous.read(study)
+    assert first is not None
+    assert stat.S_IMODE((study / NAME).stat().st_mode) == 0o600
+    assert all(address.startswith("tcp://127.0.0.1:") for address in first.addresses)
+    assert isinstance(harness.workers, ClusterWorkers)
+    harness.workers.close()
+    assert Rendezvous.read(study) == Rendezvous()
+    second = open_harness(Cluster(interface="*"), study, count, 0)
+    found = Rendezvous.read(study)
+    assert isinstance(second.workers, ClusterWorkers)
+    second.workers.close()
+    assert found is not None
+    assert found.host_secret != first.host_secret
+    assert len(found.addresses) >= len(first.addresses)
+
+
+@pytest.mark.parametrize("harm", ["others read it", "a link", "no JSON", "a folder"])
+def test_a_rendezvous_of_others_is_refused(harm: str, tmp_path: Path) -> None:
+    Rendezvous(addresses=["tcp://127.0.0.1:1"]).write(tmp_path)
+    path = tmp_path / NAME
+    if harm == "others read it":
+        path.chmod(0o640)
+    elif harm == "no JSON":
+        path.write_text("[")
+    else:
+        path.rename(tmp_path / "other")
+        path.mkdir() if harm == "a folder" else path.symlink_to(tmp_path / "other")
+    with pytest.raises(StudyError) as refusal:
+        Rendezvous.read(tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_host_says_which_address_it_has_tried(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+        Rendezvous(addresses=[f"tcp://127.0.0.1:{port}"]).write(tmp_path)
+        found, why = find(tmp_path)
+    assert found is None
+    assert f"127.0.0.1:{port} Connection refused" in why
+
+
+def test_options_of_the_cluster_stay_with_the_engine() -> None:
+    engine = Cluster(workers=4, interface="lo", trial_timeout="10m")
+    assert flat({"engine": engine}) == {"engine": engine, "workers": 4, "trial_timeout": "10m", "profile": False}
+    assert choose_engine(engine) is engine
+    named = choose_engine("cluster:interface=lo:no_workers_for=10m")
+    assert named == Cluster(interface="lo", no_workers_for="10m")
+
+
+@pytest.mark.parametrize("text", ["cluster:face=lo", "cluster:workers=3", "local:interface=lo"])
+def test_an_option_that_an_engine_does_not_have_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        choose_engine(text)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "engine", [Cluster(interface="none0"), Cluster(no_workers_for="soon"), "cluster:no_workers_for=-1"]
+)
+def test_what_is_not_possible_is_refused_before_a_study_is_made(engine: Any, study: Path) -> None:
+    with pytest.raises(SettingsError):
+        ashtune.tune(
+            count, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=2, max_resource=2, engine=engine,
+            directory=study, quiet=True,
+        )  # fmt: skip
+    assert not study.exists()
+
+
+@pytest.mark.parametrize("number", [50, pytest.param(1_000, marks=pytest.mark.thorough)])
+def test_many_hosts_join_work_and_are_lost(number: int, harness: EngineHarness, study: Path) -> None:
+    found, _ = find(study)
+    assert found is not None
+    keys = {"public": found.host_key.encode(), "secret": found.host_secret.encode()}
+    with zmq.Context() as context:
+        context.set(zmq.MAX_SOCKETS, 2 * number + 10)
+        hosts = [MockHost(study, harness, client(found, context, **keys)) for _ in range(number)]
+        workers = [host.joins() for host in hosts]
+        assert sorted(workers) == list(range(number))
+        for worker in workers:
+            harness.train(worker, worker)
+        for host, worker in zip(hosts, workers, strict=True):
+            assignment: Any = host.hear()
+            assert (assignment.worker, assignment.trial) == (worker, worker)
+        context.destroy(linger=0)
+    assert {harness.next(WorkerLost).worker for _ in workers} == set(workers)

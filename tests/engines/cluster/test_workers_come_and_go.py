@@ -1,0 +1,217 @@
+"""Studies whose workers join and leave: processes of ``ashtune worker``, which are asked to leave or killed."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune._src.core.events import JobFinished, JobPaused, StopRequested, TrialStarted, WorkerJoined, WorkerLost
+from ashtune._src.engines.cluster.messages import NAME
+from tests.helpers.cluster import Host, events, hosts, until
+
+pytestmark = pytest.mark.slow
+TRIALS = 40
+TRAIN = """
+    import os
+    import time
+    from pathlib import Path
+
+    HERE = Path(__file__).parent
+    space = {"x": (0.0, 1.0)}
+
+    def train(trial):
+        trained = trial.restore() or []
+        for epoch in trial.epochs():
+            while trial.number >= 10 and not (HERE / "go").exists():
+                time.sleep(0.005)
+            time.sleep(0.01)
+            trained.append(epoch)
+            assert trained == list(range(1, epoch + 1)), "resumed from the wrong checkpoint"
+            trial.report(score=trial["x"])
+        trial.save(trained)
+"""
+Start = Callable[..., Host]
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN))
+    return tmp_path / "study"
+
+
+@pytest.fixture
+def start(study: Path) -> Iterator[Start]:
+    with hosts(study) as start:
+        yield start
+
+
+@contextmanager
+def driver(study: Path, *more: str, resumes: bool = False) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a driver, which is killed if it has not ended at the end of the block."""
+    new = [
+        *("run", f"{study.parent / 'train.py'}:train", "--metric", "score", "--mode", "max", "--search", "random"),
+        *("--trials", str(TRIALS), "--max-resource", "9", "--directory", str(study)),
+    ]
+    command = ["resume", str(study)] if resumes else new
+    with (study.parent / "driver.txt").open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ashtune", *command, "--engine", "cluster", *more], stdout=output, stderr=output
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def present(study: Path) -> int:
+    return len(events(study, WorkerJoined)) - len(events(study, WorkerLost))
+
+
+def is_whole(study: Path) -> None:
+    """Check that the study is complete, with each result once."""
+    assert ashtune.Study.load(study).is_complete
+    results = Counter((result.trial, result.rung) for result in events(study, JobFinished))
+    assert set(results.values()) == {1}
+    assert (
+        {trial for trial, _ in results} == {event.trial for event in events(study, TrialStarted)} == set(range(TRIALS))
+    )
+
+
+def test_a_study_begins_with_none_and_goes_through_1_8_2_and_5_workers(study: Path, start: Start) -> None:
+    with driver(study) as running:
+        first = start()
+        until(lambda: present(study) == 1)
+        six, leaver = start("--slots", "6"), start()
+        until(lambda: present(study) == 8)
+        six.process.kill()
+        until(lambda: present(study) == 2)
+        last = start("--slots", "3")
+        until(lambda: present(study) == 5)
+        leaver.process.terminate()
+        (study.parent / "go").touch()
+        assert running.wait(150) == 0
+    assert [host.process.wait(30) for host in (first, leaver, last)] == [0, 0, 0]
+    joined = [event.worker for event in events(study, WorkerJoined)]
+    assert sorted(joined) == list(range(11)), "no number is given twice"
+    is_whole(study)
+
+
+def test_a_host_that_is_silent_for_seconds_comes_back_with_its_worker(study: Path, start: Start) -> None:
+    with driver(study) as running:
+        host = start()
+        until(lambda: len(events(study, JobFinished)) > 5)
+        host.process.send_signal(signal.SIGSTOP)
+        time.sleep(3.0)
+        host.process.send_signal(signal.SIGCONT)
+        (study.parent / "go").touch()
+        assert running.wait(150) == 0
+    assert not events(study, WorkerLost)
+    is_whole(study)
+
+
+def test_a_second_driver_is_refused_and_the_workers_stay_with_the_first(study: Path, start: Start) -> None:
+    with driver(study) as running:
+        start()
+        until(lambda: len(events(study, JobFinished)) > 5)
+        before = (study / NAME).read_bytes()
+        with driver(study, resumes=True) as second:
+            assert second.wait(60) == 2
+        assert (study / NAME).read_bytes() == before
+        (study.parent / "go").touch()
+        assert running.wait(150) == 0
+    assert not events(study, WorkerLost)
+    is_whole(study)
+
+
+def test_a_killed_workers_job_is_done_by_another(study: Path, start: Start) -> None:
+    with driver(study) as running:
+        victim = start()
+        until(lambda: len(events(study, JobFinished)) > 5)
+        victim.process.kill()
+        until(lambda: bool(events(study, WorkerLost)))
+        (study.parent / "go").touch()
+        start("--slots", "2")
+        assert running.wait(150) == 0
+    (lost,) = events(study, WorkerLost)
+    assert (lost.trial, lost.is_dismissed) == (None, False)
+    is_whole(study)
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "SIGUSR1", "lifetime"])
+def test_a_worker_that_leaves_saves_what_it_trains(how: str, study: Path, start: Start) -> None:
+    (study.parent / "go").touch()
+    with driver(study, "--max-resource", "9000", "--min-resource", "9000") as running:  # no trial reaches its end
+        leaver = start(*(("--lifetime", "4s") if how == "lifetime" else ()))
+        until(lambda: len(events(study, TrialStarted)) > 0)
+        if how != "lifetime":
+            leaver.process.send_signal(getattr(signal, how))
+        assert leaver.process.wait(60) == 0
+        until(lambda: bool(events(study, WorkerLost)))
+        assert running.poll() is None, "the study waits for workers"
+    (lost,) = events(study, WorkerLost)
+    (paused,) = events(study, JobPaused)
+    assert lost.is_dismissed
+    assert paused.worker == lost.worker
+    assert (paused.checkpoint is not None) == (paused.resource > 0)
+    assert paused.resource < 9000
+
+
+def test_workers_find_the_next_driver_when_theirs_is_killed(study: Path, start: Start) -> None:
+    with driver(study) as first:
+        host = start("--slots", "2")
+        until(lambda: len(events(study, JobFinished)) > 5)
+        first.kill()
+    until(lambda: "the driver is lost" in host.output)
+    (study.parent / "go").touch()
+    with driver(study, resumes=True) as second:
+        assert second.wait(150) == 0
+    assert host.process.wait(60) == 0
+    assert sorted(event.worker for event in events(study, WorkerJoined)) == [0, 1, 2, 3]
+    is_whole(study)
+
+
+def test_a_study_without_workers_stops_in_order_when_it_is_asked_to(study: Path) -> None:
+    with driver(study, "--engine", "cluster:no_workers_for=1s") as running:
+        assert running.wait(60) == 1, "no trial has a result"
+    (stop,) = events(study, StopRequested)
+    assert stop.reason == "no worker for 1.0 s"
+
+
+def test_workers_that_come_too_late_end_at_once(study: Path, start: Start) -> None:
+    (study.parent / "go").touch()
+    with driver(study) as running:
+        start("--slots", "2")
+        assert running.wait(150) == 0
+    late = start()
+    assert late.process.wait(60) == 0
+    assert "the driver has ended" in late.output
+
+
+def test_an_engine_object_drives_a_study_in_a_script(study: Path, start: Start) -> None:
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(score=trial["x"] * epoch)
+
+    def tune() -> None:
+        ashtune.tune(
+            train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=8, max_resource=4, quiet=True,
+            engine=ashtune.Cluster(workers=2), directory=study, search="random",
+        )  # fmt: skip
+
+    running = threading.Thread(target=tune)
+    running.start()
+    host = start("--slots", "2")
+    running.join(100)
+    assert ashtune.Study.load(study).is_complete
+    assert host.process.wait(60) == 0
