@@ -126,6 +126,10 @@ def _check_observers(_: str, value: Any) -> Any:
     return check_observers(value)
 
 
+def _check_watch(name: str, value: Any) -> Any:
+    return value if value == "keep" else check_flag(name, value)
+
+
 class Watching(TypedDict, total=False):
     """watching."""
 
@@ -138,7 +142,7 @@ class Watching(TypedDict, total=False):
             help="Show a live page of the study, by ``ashtune watch`` in a process of its own, and print its address; "
             "it ends with the process that started it.",
             default=False,
-            check=check_flag,
+            check=_check_watch,
         ),
     ]
 
