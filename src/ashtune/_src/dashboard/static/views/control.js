@@ -54,7 +54,7 @@ function newSender(study) {
       isBusy = false;
     }
   };
-  return { send, element: element("div", {}, done, refused) };
+  return { send, element: element("div", { class: "said" }, done, refused) };
 }
 
 function pauseButton(study, sender) {

@@ -3,14 +3,7 @@
 import { element, replaceChildren, setText, table } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
 import {
-  bytesText,
-  capital,
-  countText,
-  isNumber,
-  numberText,
-  secondsText,
-  shortened,
-  valueText,
+  bytesText, capital, countText, isNumber, numberText, plural, secondsText, shortened, valueText,
 } from "../page/text.js";
 import { lineOf } from "../study/ask.js";
 import { historyList } from "./notes.js";
@@ -101,7 +94,7 @@ export class TrialPage {
     document.title = `trial ${answer.trial} · ${parts.head?.name ?? ""}`;
     const words = [
       isNumber(answer.rung) ? `rung ${answer.rung}` : "no result yet",
-      `${countText(answer.resource)} ${unit}s trained`,
+      `${plural(answer.resource, unit)} trained`,
       ...Object.entries(answer.metrics).map(([name, value]) => `${name} ${numberText(value)}`),
       isNumber(answer.seconds) && secondsText(answer.seconds),
       answer.origin && `proposed by: ${answer.origin}`,
