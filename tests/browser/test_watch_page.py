@@ -360,6 +360,15 @@ def test_a_figure_tells_the_nearest_trial_opens_it_by_a_click_and_is_zoomed_by_d
     still.page.wait_for_selector(".trial .part")
 
 
+def test_a_figure_is_saved_as_a_picture(still: Page) -> None:
+    still.show("ladder")
+    still.page.click("#ladder summary")
+    with still.page.expect_download() as saved:
+        still.page.click("#ladder >> text=Save as PNG")
+    assert saved.value.suggested_filename == "The ladder.png"
+    assert saved.value.path().read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_slider_of_what_if_asks_again(still: Page) -> None:
     still.show("whatif")
     still.wait("document.querySelector('.prediction').textContent.startsWith('On 2 workers')")

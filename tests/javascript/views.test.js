@@ -4,7 +4,7 @@ import { tableOf, together } from "./page/figure.js";
 import { colorOn, nearest } from "./page/plot.js";
 import { byImportance } from "./views/slices.js";
 import { rangeText } from "./views/trial_filters.js";
-import { ALL, parametersOf, queryIn } from "./views/trials.js";
+import { ALL, parametersOf, queryIn, stateText } from "./views/trials.js";
 import { Predictions } from "./views/whatif.js";
 
 test("only filters that are set are asked for, and the best come first", () => {
@@ -31,6 +31,15 @@ test("the query of the table is read from the address of the page", () => {
   const where = [{ name: "a:b", low: "0.1", high: "" }];
   assert.deepEqual(read, { ...ALL, search: "trial 50", sort: "loss", like: "7", offset: 25, where });
   assert.deepEqual(queryIn("?offset=-3"), ALL);
+});
+
+test("no trial runs once the driver has ended", () => {
+  const word = (status, state) => stateText(status, { parts: { head: { state } } });
+  assert.deepEqual([word("running", "running"), word("running", "died"), word("paused", "died")], [
+    "running",
+    "broken off",
+    "paused",
+  ]);
 });
 
 test("a range is said in words, of choices by their names", () => {

@@ -69,10 +69,7 @@ function chosenOf(studies) {
   const names = namesOf(studies);
   const label = byId("studies");
   const select = /** @type {HTMLSelectElement} */ (label.querySelector("select"));
-  fillOptions(
-    select,
-    studies.map(({ id }) => [String(id), names.get(id)]),
-  );
+  fillOptions(select, studies.map(({ id }) => [String(id), names.get(id)]));
   select.value = String(shown.id);
   select.addEventListener("change", () => {
     location.search = `?study=${encodeURIComponent(select.value)}`;
@@ -186,11 +183,7 @@ if (studies.length) {
   const study = new Study(chosenOf(studies));
   const sections = VIEWS.map((view) => view(study));
   if (studies.length > 1) sections.push(compare(study, studies));
-  const overview = element(
-    "div",
-    { class: "overview" },
-    sections.map((each) => each.element),
-  );
+  const overview = element("div", { class: "overview" }, sections.map((each) => each.element));
   const trialPage = new TrialPage(study);
   page.replaceChildren(overview, trialPage.element);
   hideEmpty(study, sections, makeNavigation(sections));

@@ -93,11 +93,7 @@ export function table(label, columns, rows, attributes = {}) {
   const isCell = (value) => value instanceof HTMLTableCellElement;
   const heads = columns.map((title) => (isCell(title) ? title : element("th", { scope: "col", text: title })));
   const body = rows.map((row) =>
-    element(
-      "tr",
-      {},
-      row.map((value) => (isCell(value) ? value : element("td", {}, value))),
-    ),
+    element("tr", {}, row.map((value) => (isCell(value) ? value : element("td", {}, value)))),
   );
   return element(
     "div",

@@ -19,13 +19,7 @@ export function answers(study) {
     card("Is the search keeping up?", "#notes", ["notes"], keepsUp),
     card("How long still?", "#ladder", ["head"], howLong),
   ];
-  section.body.append(
-    element(
-      "ul",
-      { class: "cards" },
-      cards.map((each) => each.element),
-    ),
-  );
+  section.body.append(element("ul", { class: "cards" }, cards.map((each) => each.element)));
   for (const { names, show, lack } of cards) study.on(names, show, lack);
   const question = () => (study.parts.head?.best ? ["importance", []] : null);
   const learn = (answer) => {

@@ -134,10 +134,7 @@ function ownConfiguration(study, sender) {
   const begin = () => {
     if (!details.open || fields.length) return;
     fields = study.parts.space.hyperparameters.map((each, place) => newField(each, `control-value-${place}`));
-    replaceChildren(
-      list,
-      fields.map((field) => field.element),
-    );
+    replaceChildren(list, fields.map((field) => field.element));
     fill();
   };
   const send = () => {

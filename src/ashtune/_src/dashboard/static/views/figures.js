@@ -88,11 +88,7 @@ export function curves(study) {
   const chosen = new Map();
   const list = element("ul", { class: "chips" });
   const { input, fields } = numberField("curve-trial", "trial ", { min: 0, inputmode: "numeric" });
-  section.body.append(
-    figure.element,
-    form(fields, "Add its curve", () => add(Number(input.value))),
-    list,
-  );
+  section.body.append(figure.element, form(fields, "Add its curve", () => add(Number(input.value))), list);
   const again = section.drawWhenSeen(study, ["curves"], ({ curves: part }) =>
     figure.show(together(part.figure, [...chosen.values()])),
   );
@@ -105,10 +101,7 @@ export function curves(study) {
         "aria-label": `Remove the curve of trial ${each}`,
         "data-key": `curve ${each}`,
       });
-    replaceChildren(
-      list,
-      [...chosen.keys()].map((each) => element("li", {}, `trial ${each} `, chip(each))),
-    );
+    replaceChildren(list, [...chosen.keys()].map((each) => element("li", {}, `trial ${each} `, chip(each))));
     again();
   };
   const add = async (trial) => {

@@ -7,7 +7,7 @@ import {
 } from "../page/text.js";
 import { lineOf } from "../study/ask.js";
 import { historyList } from "./notes.js";
-import { stateMark } from "./trials.js";
+import { stateMark, stateText } from "./trials.js";
 
 const EVERY = 2000;
 
@@ -99,7 +99,7 @@ export class TrialPage {
       isNumber(answer.seconds) && secondsText(answer.seconds),
       answer.origin && `proposed by: ${answer.origin}`,
     ];
-    replaceChildren(this._about, stateMark(answer.status), ` · ${words.filter(Boolean).join(" · ")}`);
+    replaceChildren(this._about, stateMark(answer.status, stateText(answer.status, this._study)), ` · ${words.filter(Boolean).join(" · ")}`);
     this._next.hidden = !(answer.trial < parts.head?.started - 1);
     for (const [metric, curves] of Object.entries(answer.curves)) this._drawCurve(metric, curves);
     replaceChildren(
@@ -147,11 +147,7 @@ function configurationTable(configuration, isBest) {
   });
   const columns = ["hyperparameter", "value", "of the best"];
   const count = isBest ? 2 : 3;
-  return table(
-    "Configuration",
-    columns.slice(0, count),
-    rows.map((row) => row.slice(0, count)),
-  );
+  return table("Configuration", columns.slice(0, count), rows.map((row) => row.slice(0, count)));
 }
 
 function checkpointsTable(checkpoints, unit) {

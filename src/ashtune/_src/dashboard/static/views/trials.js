@@ -39,10 +39,7 @@ export function trials(study) {
     (/** @type {Answers["trials"]} */ answer) => {
       controls.offerKinds(answer);
       setText(count, countOf(answer, asked));
-      replaceChildren(
-        place,
-        trialsTable(answer, asked, study, (sort, order) => change({ sort, order })),
-      );
+      replaceChildren(place, trialsTable(answer, asked, study, (sort, order) => change({ sort, order })));
       file.hidden = !answer.matching;
       file.href = `api/studies/${study.number}/csv?${new URLSearchParams(parametersOf(asked, study))}`;
       turnPages(pages, answer, asked, (offset) => change({ offset }, true));
@@ -152,7 +149,7 @@ function trialsTable({ columns, metrics, rows }, asked, study, sort) {
   ];
   const cells = rows.map((row) => [
     element("th", { scope: "row", class: row.trial === best && "bold" }, trialLink(row.trial, String(row.trial))),
-    element("td", { class: "state" }, stateMark(row.status), row.reason && ` ${shortened(row.reason, 60)}`),
+    element("td", { class: "state" }, stateMark(row.status, stateText(row.status, study)), row.reason && ` ${shortened(row.reason, 60)}`),
     ...metrics.map((name) => (isNumber(row.metrics[name]) ? numberText(row.metrics[name]) : "")),
     countText(row.resource),
     isNumber(row.seconds) ? secondsText(row.seconds) : "",
@@ -166,6 +163,11 @@ function trialsTable({ columns, metrics, rows }, asked, study, sort) {
 /** Open the trial of a row. A click on a link, and the end of a selection of text, are no click on the row. */
 function openRow({ target }) {
   if (!target.closest("a, button") && !String(getSelection())) target.closest("tbody tr")?.querySelector("a").click();
+}
+
+/** Return the word for a trial's state. Once the driver has ended, no trial runs. */
+export function stateText(status, { parts: { head } }) {
+  return status === "running" && ["died", "stopped"].includes(head?.state) ? "broken off" : status;
 }
 
 /** Return a state as a word with a mark in the state's colour. */
