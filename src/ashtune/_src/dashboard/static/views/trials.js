@@ -66,7 +66,10 @@ function firstOrder(name, study) {
   return name === "value" && study.objective.mode === "max" ? "desc" : "asc"; // the best, and the first, come first
 }
 
-/** Return the query in the page's address, so that a reload or another reader sees the same trials. */
+/**
+ * Return the query in the page's address, so that a reload or another reader sees the same trials. The query is not in
+ * the hash, because links to sections and trials change the hash.
+ */
 export function queryIn(search) {
   const given = new URLSearchParams(search);
   const where = given.getAll("where").map((text) => /^(.*):(.*):(.*)$/s.exec(text) ?? []);
