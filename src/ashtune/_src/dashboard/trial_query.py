@@ -346,7 +346,7 @@ def csv_of(records: Iterable[TrialRecord], table: Table) -> bytes:
     more = ("seconds", "origin", "reason", *table.columns.values())
     writer.writerow(["trial", "status", "rung", "resource", *names, *more])
     for each in records:
-        row = [each.number, each.status, each.rung, each.resource]
+        row: list[Any] = [each.number, each.status, each.rung, each.resource]
         row += [each.metrics.get(name) for name in table.metrics]
         row += [each.seconds, each.origin, each.reason, *map(each.configuration.get, table.columns)]
         writer.writerow([f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell for cell in row])

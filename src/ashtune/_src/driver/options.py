@@ -9,7 +9,7 @@ the engine are in :class:`~ashtune.engines.RunOptions`.
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, TypedDict, cast
+from typing import Annotated, Any, Literal, TypedDict, cast
 
 import msgspec
 
@@ -137,7 +137,7 @@ class Watching(TypedDict, total=False):
         Sequence[Observer | str], Option(default=(), check=_check_observers, parse=parse.names, metavar="NAMES")
     ]
     watch: Annotated[
-        bool,
+        bool | Literal["keep"],
         Option(
             help="Show a live page of the study, by ``ashtune watch`` in a process of its own, and print its address; "
             "it ends with the process that started it.",
