@@ -360,6 +360,20 @@ def test_a_figure_tells_the_nearest_trial_opens_it_by_a_click_and_is_zoomed_by_d
     still.page.wait_for_selector(".trial .part")
 
 
+def test_a_wide_page_has_its_links_at_the_side_and_short_sections_beside_each_other(
+    browser: "Browser", complete_address: str
+) -> None:
+    with Page(browser, viewport={"width": 1680, "height": 1000}) as page:
+        page.open(complete_address, "Complete")
+        page.show_all()
+        top = "(id) => document.getElementById(id).getBoundingClientRect().top"
+        assert page.page.evaluate(top, "failures") == page.page.evaluate(top, "audit")
+        links = page.page.locator("#nav a").all()
+        assert len({box["x"] for link in links if (box := link.bounding_box()) is not None}) == 1
+        assert width_of(page) <= 1680
+        assert problems(page) == []
+
+
 def test_a_figure_is_saved_as_a_picture(still: Page) -> None:
     still.show("ladder")
     still.page.click("#ladder summary")
