@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
+import ashtune
+from ashtune import NoResultError
 from ashtune._src.dashboard.parts.failures import FailuresPart
 from ashtune._src.dashboard.watching import LivePage
 from tests.browser.watched_page import DESK, PHONE, TALL, VIEWS, Line, Page, RunningStudy, watched
 from tests.helpers.chromium import CHROMIUM
+from tests.helpers.studies import tuned
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -50,6 +53,17 @@ OPEN = """
 """
 """One of each kind of what can be opened: tables of all figures are thousands of cells."""
 LOOKS = {"light, desk": ("light", DESK), "dark, phone": ("dark", PHONE)}
+
+
+def fails(trial: ashtune.Trial) -> None:
+    """Fail at once."""
+    raise ValueError("no data at all")
+
+
+def reports_three(trial: ashtune.Trial) -> None:
+    """Report two objectives and one more metric."""
+    for epoch in trial.epochs():
+        trial.report(score=trial["x"] * epoch, size=trial["x"], other=epoch)
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +134,7 @@ def test_every_view_has_data_and_changes_while_the_study_runs(browser: "Browser"
             page.wait_for_another_sight(section)
 
 
-def test_the_first_tiles_and_the_five_answers_say_how_the_study_stands(page: Page) -> None:
+def test_the_first_tiles_and_the_answers_say_how_the_study_stands(page: Page) -> None:
     assert page.text(".tile.state .value") == "Running"
     page.wait("Number(document.querySelector('.tile.best-value .value').textContent) > 0.5")
     assert "of 100,000 trials" in page.text(".tile.time-left")
@@ -128,11 +142,12 @@ def test_the_first_tiles_and_the_five_answers_say_how_the_study_stands(page: Pag
     answers = dict(page.wait(" && ".join([*answered, QUESTIONS_AND_WORDS])))  # at one moment: results go on coming
     assert list(answers) == [
         "Is it getting better?", "Are my workers busy?", "Which hyperparameter matters?", "Why did these fail?",
-        "How long still?",
+        "Is the search keeping up?", "How long still?",
     ]  # fmt: skip
     assert answers["Is it getting better?"] in ("Yes", "Slowly", "Not lately")
     assert answers["Are my workers busy?"].endswith("%")
     assert answers["Which hyperparameter matters?"] in ("learning_rate", "momentum", "optimizer", "depth", "batch_size")
+    assert answers["Is the search keeping up?"] == "It was not asked"
     assert answers["How long still?"].startswith("About")
 
 
@@ -150,11 +165,10 @@ def test_the_console_stays_silent_in_light_and_dark(browser: "Browser", address:
         assert [asked for asked in page.asked if not asked.startswith(address)] == []
 
 
-def serious_problems(page: Page, within: str = "body") -> list[tuple[str, str, list[str]]]:
-    """Return what axe holds against a part of a page and calls serious or critical, each with the first elements."""
-    problems = Axe().run(page.page, context=within).response["violations"]
-    found = [(each["id"], each["impact"], [node["html"] for node in each["nodes"]][:3]) for each in problems]
-    return [each for each in found if each[1] in ("serious", "critical")]
+def problems(page: Page, within: str = "body") -> list[tuple[str, str, list[str]]]:
+    """Return what axe holds against a part of a page, each with the first elements."""
+    found = Axe().run(page.page, context=within).response["violations"]
+    return [(each["id"], each["impact"], [node["html"] for node in each["nodes"]][:3]) for each in found]
 
 
 def width_of(page: Page) -> int:
@@ -167,13 +181,13 @@ def failed_trial(page: Page) -> int:
     return int(page.page.locator("#failures [data-kind=failed] a").first.inner_text().removeprefix("trial "))
 
 
-def test_axe_finds_nothing_serious(look: Page) -> None:
+def test_axe_finds_nothing(look: Page) -> None:
     look.page.evaluate("location.hash = '#summary'")
     look.page.wait_for_selector("#ladder", state="visible")
     failed = failed_trial(look)
-    assert serious_problems(look) == []
+    assert problems(look) == []
     look.show_trial(failed)
-    assert serious_problems(look) == []
+    assert problems(look) == []
 
 
 def test_nothing_is_wider_than_the_window(look: Page) -> None:
@@ -244,15 +258,72 @@ def test_the_table_is_searched_sorted_and_filtered(still: Page) -> None:
     wait_for_column(1, "(state) => state.startsWith('failed')")
     still.page.select_option("#trials [aria-label=Status]", "")
     still.page.select_option("#trials [aria-label=Rung]", "2")
-    wait_for_column(3, "(resource) => resource === '9'")
+    wait_for_column(4, "(resource) => resource === '9'")
     still.page.fill("#trials input[type=search]", "adam")
-    wait_for_column(7, "(optimizer) => optimizer === 'adam'")
+    wait_for_column(8, "(optimizer) => optimizer === 'adam'")
     still.page.select_option("#trials [aria-label='Hyperparameter or metric of the range']", "momentum")
     still.page.fill("#trials [aria-label=From]", "0.5")
     still.page.click("#trials >> text=Add range")
-    wait_for_column(6, "(momentum) => Number(momentum) >= 0.5")
+    wait_for_column(7, "(momentum) => Number(momentum) >= 0.5")
     still.page.click("#trials [aria-label='Remove the range of momentum']")
-    wait_for_column(7, "(optimizer) => optimizer === 'adam'")
+    wait_for_column(8, "(optimizer) => optimizer === 'adam'")
+
+
+def test_the_table_is_in_the_address_and_a_click_on_a_row_opens_its_trial(still: Page) -> None:
+    still.show("trials")
+    still.page.fill("#trials input[type=search]", "trial 5")
+    still.wait("document.querySelectorAll('#trials tbody tr').length === 1")
+    still.page.fill("#trials input[type=search]", "adam")
+    still.page.select_option("#trials [aria-label=Rung]", "0")
+    still.page.click("#trials thead button >> text=momentum")
+    still.wait("location.search.includes('momentum')")
+    rows = "[...document.querySelectorAll('#trials tbody tr')].map((row) => row.innerText)"
+    still.page.wait_for_timeout(1000)
+    before = still.page.evaluate(rows)
+    still.page.reload()
+    still.wait(f"{STATE} === 'Complete'")
+    still.show("trials")
+    assert still.page.evaluate(rows) == before
+    assert still.page.input_value("#trials input[type=search]") == "adam"
+    assert still.page.input_value("#trials [aria-label=Rung]") == "0"
+    number = still.page.locator("#trials tbody a").nth(1).inner_text()
+    still.page.locator("#trials tbody tr").nth(1).locator("td").nth(3).click()
+    still.page.wait_for_selector(f".trial h1 >> text='Trial {number}'")
+    still.page.go_back()
+    still.page.fill("#trials input[type=search]", "foo<3")
+    still.page.wait_for_selector("#trials [role=status] >> text='foo' is no column")
+
+
+def test_a_group_of_failures_is_listed_in_the_table(still: Page) -> None:
+    still.show_down_to("failures")
+    group = still.page.locator("#failures .group:has(button)").first
+    count = int(group.locator(".count").inner_text().split()[0])
+    group.locator("button").click()
+    still.wait(
+        "(count) => document.querySelector('#trials [role=status]').innerText.includes(`${count} trials`)", count
+    )
+    still.page.click("#trials [aria-label='Show all reasons']")
+    still.wait("!document.querySelector('#trials [role=status]').innerText.includes('that fit')")
+
+
+@pytest.mark.parametrize("section", ["audit", "notes"])
+def test_a_link_to_a_section_arrives_there(browser: "Browser", complete_address: str, section: str) -> None:
+    with Page(browser) as page:
+        page.open(f"{complete_address}#{section}", "Complete")
+        page.page.wait_for_selector(f"#{section} {VIEWS[section]}", state="attached")
+        page.page.wait_for_timeout(2000)
+        assert 0 <= page.page.evaluate("(id) => document.getElementById(id).getBoundingClientRect().top", section) < 100
+
+
+def test_all_links_fit_and_the_questions_stand_in_one_line(still: Page) -> None:
+    assert (
+        still.page.evaluate(
+            "(() => { const nav = document.getElementById('nav'); return nav.scrollWidth - nav.clientWidth; })()"
+        )
+        <= 0
+    )
+    tops = "[...document.querySelectorAll('.card .question')].map((each) => each.getBoundingClientRect().top)"
+    assert len(set(still.page.evaluate(tops))) == 2, "two rows"
 
 
 def test_the_curve_of_a_chosen_trial_is_added_and_removed(still: Page) -> None:
@@ -289,6 +360,29 @@ def test_a_figure_tells_the_nearest_trial_opens_it_by_a_click_and_is_zoomed_by_d
     still.page.wait_for_selector(".trial .part")
 
 
+def test_a_wide_page_has_its_links_at_the_side_and_short_sections_beside_each_other(
+    browser: "Browser", complete_address: str
+) -> None:
+    with Page(browser, viewport={"width": 1680, "height": 1000}) as page:
+        page.open(complete_address, "Complete")
+        page.show_all()
+        top = "(id) => document.getElementById(id).getBoundingClientRect().top"
+        assert page.page.evaluate(top, "failures") == page.page.evaluate(top, "audit")
+        links = page.page.locator("#nav a").all()
+        assert len({box["x"] for link in links if (box := link.bounding_box()) is not None}) == 1
+        assert width_of(page) <= 1680
+        assert problems(page) == []
+
+
+def test_a_figure_is_saved_as_a_picture(still: Page) -> None:
+    still.show("ladder")
+    still.page.click("#ladder summary")
+    with still.page.expect_download() as saved:
+        still.page.click("#ladder >> text=Save as PNG")
+    assert saved.value.suggested_filename == "The ladder.png"
+    assert saved.value.path().read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_slider_of_what_if_asks_again(still: Page) -> None:
     still.show("whatif")
     still.wait("document.querySelector('.prediction').textContent.startsWith('On 2 workers')")
@@ -304,7 +398,7 @@ def test_a_page_whose_connection_drops_goes_on_without_a_reload(browser: "Browse
         page.page.evaluate("window.isTheSame = true")
         line.cut()
         page.page.wait_for_selector("#connection >> text=Connection lost, trying again")
-        assert serious_problems(page, "#connection") == []
+        assert problems(page, "#connection") == []
         before = [".tile.time-left", page.text(".tile.time-left")]
         line.mend()
         page.page.wait_for_selector("#connection", state="hidden")
@@ -320,7 +414,7 @@ def test_a_page_whose_server_ends_says_so_and_what_shows_the_study_again(browser
         page.page.wait_for_selector(
             f"#connection >> text=its server has ended. See the study again: ashtune watch {complete}"
         )
-        assert serious_problems(page, "#connection") == []
+        assert problems(page, "#connection") == []
 
 
 def test_a_complete_study_is_called_so_and_compared_with_one_that_runs(page: Page) -> None:
@@ -358,9 +452,39 @@ def test_a_broken_part_leaves_the_others(browser: "Browser", complete: Path, mon
         assert page.console == []
 
 
+def test_a_study_that_ended_without_a_result_says_so_and_shows_the_traceback_first(
+    browser: "Browser", tmp_path: Path
+) -> None:
+    with pytest.raises(NoResultError):
+        tuned(tmp_path, fails, trials=4)
+    with LivePage([tmp_path / "study"]) as live, Page(browser) as page:
+        page.open(live.address, "Ended without a result")
+        assert page.page.get_attribute(".tile.state", "data-mood") == "bad"
+        page.page.wait_for_selector("#answers + #failures pre >> text=no data at all")
+        named = "[...document.querySelectorAll('main section')].filter((each) => each.checkVisibility())"
+        shown = page.page.evaluate(f"{named}.map(({{ id }}) => id)")
+        assert shown == ["summary", "answers", "failures", "ladder", "workers", "trials", "audit", "notes"]
+        assert [shown for link in ("best", "whatif") if page.page.is_visible(f"nav [href='#{link}']")] == []
+
+
+def test_the_front_and_all_metrics_of_a_study_with_several_objectives_are_shown(
+    browser: "Browser", tmp_path: Path
+) -> None:
+    study = tuned(tmp_path, reports_three, metric=["score", "size"], mode=["max", "min"])
+    with LivePage([study.directory]) as live, Page(browser) as page:
+        page.open(live.address, "Complete")
+        page.page.evaluate("document.getElementById('front').scrollIntoView()")
+        page.page.wait_for_selector("#front canvas")
+        page.show("trials")
+        heads = page.page.locator("#trials thead th").all_inner_texts()
+        assert [head.split()[0] for head in heads[:5]] == ["trial", "state", "score", "size", "other"]
+
+
 def test_a_directory_without_a_study_says_so_until_there_is_one(browser: "Browser", tmp_path: Path) -> None:
     with watched(tmp_path / "later") as address, Page(browser) as page:
         page.open(address, "No study yet")
+        assert f"ashtune run … --directory {tmp_path / 'later'}" in page.text("#summary")
+        assert page.page.locator("main section:visible").count() == 1
         RunningStudy(tmp_path / "later", trials=9, epoch_seconds=0.005).wait()
         page.wait(f"{STATE} === 'Complete'")
         page.show("ladder")

@@ -114,6 +114,21 @@ def test_a_contour_has_a_row_of_its_own_for_each_choice_and_its_ends_around_all_
     assert 0 < figure["x"]["low"] < min(points) <= max(points) < figure["x"]["high"]
 
 
+def test_the_front_is_that_of_the_study_and_needs_several_objectives(tmp_path: Path, asked: Client) -> None:
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(score=trial["x"] * epoch, size=trial["x"])
+
+    two = tuned(tmp_path, train, metric=["score", "size"], mode=["max", "min"])
+    with served(two.directory) as client:
+        with client.watch() as viewer:
+            viewer.until_state("complete")
+        figure = client.ask("api/studies/0/front")["figure"]
+    (front,) = [each["trials"] for each in figure["series"] if each.get("name") == "front"]
+    assert sorted(front) == sorted(best.trial for best in two.front)
+    assert "a front needs several" in asked.get("api/studies/0/front").json["error"]
+
+
 def test_the_audit_is_the_reports(study: ashtune.Study, asked: Client) -> None:
     answer = asked.ask("api/studies/0/audit")
     reader = study._reader

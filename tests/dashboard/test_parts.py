@@ -99,6 +99,24 @@ def test_the_ladder_shows_the_counts_of_each_rung(study: ashtune.Study, parts: d
     )
 
 
+def test_no_time_is_left_of_a_study_that_is_read_and_no_job_runs_once_its_driver_is_gone(
+    study: ashtune.Study, tmp_path: Path
+) -> None:
+    lines = (study.directory / NAME).read_bytes().splitlines(keepends=True)
+    turns = [place for place, line in enumerate(lines) if line.endswith(b'"}\n') and b'"crc":' in line]
+    (tmp_path / NAME).write_bytes(b"".join(lines[: turns[len(turns) // 4] + 1]))
+    picture = picture_of(tmp_path)
+    seconds, series = {}, {}
+    for now, state in enumerate(("running", "reading", "died")):
+        parts = shown(picture, Standing(state, ""), 1e6 * now)
+        seconds[state] = parts["head"]["remaining"]["seconds"]
+        series[state] = [each["name"] for each in parts["ladder"]["figure"]["series"] if each["kind"] == "bars"]
+    assert seconds["running"] is not None
+    assert seconds["reading"] is seconds["died"] is None
+    assert "running" in series["running"]
+    assert "running" not in series["died"]
+
+
 def test_the_best_so_far_ends_at_the_best_and_only_rises(study: ashtune.Study, parts: dict[str, Any]) -> None:
     for name in ("over_time", "over_resource"):
         series = parts["best"][name]["series"]

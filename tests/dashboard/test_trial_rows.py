@@ -1,5 +1,6 @@
 """Trials are filtered, sorted and searched as a plain walk over all of them would do it."""
 
+import csv
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,7 +14,7 @@ from ashtune._src.analysis.trials import STATUSES, TrialRecord, Trials
 from ashtune._src.core.events import TrialStarted
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.dashboard.trial_query import Query, table_of
+from ashtune._src.dashboard.trial_query import Query, csv_of, table_of
 from tests.helpers.live_page import Client, served
 from tests.helpers.studies import tuned
 
@@ -63,6 +64,7 @@ def test_a_row_is_what_the_report_knows_of_a_trial(study: ashtune.Study, rows: C
     answer = rows(count=60)
     assert answer["total"] == answer["matching"] == len(answer["rows"]) == 60
     assert answer["columns"] == list(SPACE)
+    assert answer["metrics"] == ["score", "size"]
     for row, record in zip(answer["rows"], study.trials, strict=True):
         assert row["trial"] == record.number
         assert row["status"] == record.status
@@ -112,6 +114,11 @@ FILTERS: list[tuple[dict[str, Any], Callable[[TrialRecord], bool]]] = [
     ({"search": "diverged"}, lambda record: record.status == "failed"),
     ({"search": "17"}, lambda record: record.number == 17),
     ({"search": "#17"}, lambda record: record.number == 17),
+    ({"search": "trial 17"}, lambda record: record.number == 17),
+    ({"search": "Trial #17"}, lambda record: record.number == 17),
+    ({"like": 4}, lambda record: record.status == "failed"),
+    ({"like": 5}, lambda record: False),
+    ({"search": "size>3"}, lambda record: (record.metrics.get("size") or 0) > 3),
     (
         {"search": "x<0.5 width>=4"},
         lambda record: record.configuration["x"] < 0.5 and record.configuration["width"] >= 4,
@@ -137,6 +144,33 @@ def test_a_filter_keeps_those_that_fit(
     assert answer["total"] == 60
 
 
+def test_the_trial_whose_number_is_searched_comes_first(rows: Callable[..., Any]) -> None:
+    answer = rows(search="3", sort="value", order="desc", count=60)
+    assert answer["matching"] > 1, "some configurations have 3 too"
+    assert answer["rows"][0]["trial"] == 3
+
+
+def test_the_file_has_all_rows_that_fit_with_all_digits(study: ashtune.Study) -> None:
+    with served(study.directory) as client:
+        with client.watch() as viewer:
+            viewer.until_state("complete")
+        answer = client.get("api/studies/0/csv?search=relu&sort=x&count=1")
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    header, *lines = csv.reader(answer.text.splitlines())
+    assert header == [
+        "trial", "status", "rung", "resource", "score", "size", "seconds", "origin", "reason", *SPACE,
+    ]  # fmt: skip
+    relu = sorted(record.configuration["x"] for record in study.trials if record.configuration["kind"] == "relu")
+    assert [float(line[-3]) for line in lines] == relu
+
+
+def test_a_text_in_the_file_is_no_formula() -> None:
+    trials = Trials(Ladder(1, 9, 3), hyperparameters=[Hyperparameter("kind", "choice")], metrics=("loss",))
+    trials.event(TrialStarted(0.0, TrialId(0), {"kind": "=1+1"}, "random"))
+    table = table_of(trials, Query())
+    assert csv_of(trials, table).decode().splitlines()[1].endswith(",'=1+1")
+
+
 def test_pages_of_rows_make_up_the_whole(rows: Callable[..., Any]) -> None:
     pages = [rows(sort="value", order="desc", offset=offset, count=7)["rows"] for offset in range(0, 70, 7)]
     assert [row for page in pages for row in page] == rows(sort="value", order="desc", count=500)["rows"]
@@ -160,6 +194,9 @@ BAD = [
     "count=" + "9" * 40,
     "where=x:nan:1",
     "search=%ff",
+    "search=foo<3",
+    "search=foo<",
+    "like=x",
     "sort=%00",
 ]
 

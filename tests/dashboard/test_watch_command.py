@@ -139,3 +139,19 @@ def test_watch_true_shows_a_page_that_outlives_the_study_and_not_the_process(tmp
             while True:
                 viewer.next()
         assert viewer.was_told_the_end
+
+
+def test_watch_keep_keeps_the_page_until_ctrl_c(tmp_path: Path) -> None:
+    script = tmp_path / "tune.py"
+    script.write_text(textwrap.dedent(TUNE.partition("    print(")[0]).replace("watch=True", "watch='keep'"))
+    process = subprocess.Popen(
+        [sys.executable, script.name], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr is not None
+    address = process.stderr.readline().split()[2]
+    assert process.stderr.readline() == f"the live page stays until Ctrl-C: {address}\n"
+    with Client(address).watch() as viewer:
+        assert viewer.until_state("complete")["head"]["tried"] == 6
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")

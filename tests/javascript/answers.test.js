@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { areBusy, howLong, isBetter, whatMatters, whyFailed } from "./study/answers.js";
+import { areBusy, howLong, isBetter, keepsUp, whatMatters, whyFailed } from "./study/answers.js";
 
 const HEAD = {
   state: "running",
@@ -13,6 +13,7 @@ const HEAD = {
   busy: 3,
   utilisation: 0.9,
   trials_wanted: 40,
+  best: { trial: 1 },
   remaining: { seconds: 100 },
   quiet_seconds: 200,
   directory: "runs/digits",
@@ -33,7 +34,7 @@ test("the first result of the highest rung is no progress over lower ones", () =
 });
 
 test("workers are busy, mostly or hardly, and the largest losses are named", () => {
-  const rest = { "waiting for the driver": 0.02, saving: 0.05, "idle at the end": 0 };
+  const rest = { "waiting for the driver": 0.02, saving: 0.05, "idle without a job": 0 };
   const answer = areBusy({ head: HEAD, workers: { rest } });
   assert.deepEqual([answer.mood, answer.word], ["good", "Yes, 90 %"]);
   assert.equal(answer.text, "3 of 4 at work now. The rest: saving 5 % and waiting for the driver 2 %.");
@@ -77,9 +78,37 @@ test("the reason of most failed trials is said before what was withdrawn", () =>
   assert.equal(whyFailed({ head: HEAD, failures: { groups: [] } }).word, "None failed");
 });
 
+test("a search keeps up if few of its configurations come from its stand-in", () => {
+  const of = (proposed, late) => keepsUp({ notes: { proposed, late } });
+  assert.deepEqual(of(50, 2), {
+    mood: "good",
+    word: "Yes, 96 %",
+    text: "48 of 50 proposals in time. The others are mutations of good trials.",
+  });
+  assert.deepEqual([of(50, 40).mood, of(50, 15).mood, of(0, 0).mood], ["bad", "fair", "none"]);
+});
+
 test("the time left is an estimate while the study runs, and what it took after that", () => {
   assert.deepEqual(howLong({ head: HEAD }), { mood: "good", word: "About 2 min", text: "20 of 40 trials tried." });
   assert.equal(howLong({ head: { ...HEAD, state: "complete" } }).text, "It took 1 min 40 s. 20 of 40 trials tried.");
   assert.match(howLong({ head: { ...HEAD, state: "died" } }).text, /ashtune resume runs\/digits$/);
   assert.equal(howLong({ head: { ...HEAD, remaining: { seconds: null } } }).word, "Too early to tell");
+});
+
+test("nothing is invented while the journal is read, and a paused study is no good news", () => {
+  const head = { ...HEAD, state: "reading" };
+  const said = [isBetter({ head, best: best([1], [1]) }), areBusy({ head }), whyFailed({ head, failures: { groups: [] } }), howLong({ head })];
+  assert.deepEqual(new Set(said.map(({ word, mood }) => `${word} ${mood}`)), new Set(["Not known yet none"]));
+  assert.equal(howLong({ head: { ...HEAD, paused: true } }).mood, "fair");
+});
+
+test("a study that ended without a result is bad news", () => {
+  const head = { ...HEAD, state: "complete", best: null };
+  for (const answer of [isBetter({ head, best: best([], []) }), howLong({ head })]) assert.equal(answer.mood, "bad");
+  assert.equal(isBetter({ head, best: best([], []) }).word, "No result");
+});
+
+test("with several objectives the best value of one metric is called so", () => {
+  const head = { ...HEAD, objectives: [...HEAD.objectives, { metric: "latency", mode: "min" }] };
+  assert.match(isBetter({ head, best: best([10, 60], [0.5, 0.3]) }).text, /^Best loss 0\.3 /);
 });

@@ -39,3 +39,11 @@ test("choices are named at their places, also beside them, and what is not there
   const axis = { ...AXIS, choices: ["sgd", "adam"] };
   assert.deepEqual([1.2, -0.3, 7, null].map((at) => textOn(axis, at)), ["adam", "sgd", "adam", "off"]);
 });
+
+test("ticks that are close together on a logarithmic axis are left out", () => {
+  const axis = { low: 1, high: 100, isLog: true, unit: 1, ticks: [2.8, 3, 30], choices: [], written: "number" };
+  assert.deepEqual(ticksOf(axis, 200, 22), [
+    [2.8, "2.8"],
+    [30, "30"],
+  ]);
+});

@@ -4,27 +4,41 @@ import { tableOf, together } from "./page/figure.js";
 import { colorOn, nearest } from "./page/plot.js";
 import { byImportance } from "./views/slices.js";
 import { rangeText } from "./views/trial_filters.js";
-import { parametersOf } from "./views/trials.js";
+import { ALL, parametersOf, queryIn, stateText } from "./views/trials.js";
 import { Predictions } from "./views/whatif.js";
-
-const ASKED = { search: "", sort: "value", order: "", status: "", rung: "", origin: "", where: [], offset: 0 };
 
 test("only filters that are set are asked for, and the best come first", () => {
   const study = (mode) => ({ objective: { metric: "accuracy", mode } });
-  assert.deepEqual(parametersOf(ASKED, study("max")), [
+  assert.deepEqual(parametersOf(ALL, study("max")), [
     ["sort", "value"],
     ["order", "desc"],
     ["offset", 0],
     ["count", 25],
   ]);
-  assert.equal(parametersOf(ASKED, study("min"))[1][1], "asc");
-  const asked = { ...ASKED, sort: "rate", status: "failed", where: [{ name: "a:b", low: "0.1", high: "" }] };
+  assert.equal(parametersOf(ALL, study("min"))[1][1], "asc");
+  const asked = { ...ALL, sort: "rate", status: "failed", where: [{ name: "a:b", low: "0.1", high: "" }] };
   assert.deepEqual(parametersOf(asked, study("max")).slice(1), [
     ["order", "asc"],
     ["offset", 0],
     ["count", 25],
     ["status", "failed"],
     ["where", "a:b:0.1:"],
+  ]);
+});
+
+test("the query of the table is read from the address of the page", () => {
+  const read = queryIn("?study=1&search=trial+50&sort=loss&like=7&offset=25&where=a:b:0.1:&where=x");
+  const where = [{ name: "a:b", low: "0.1", high: "" }];
+  assert.deepEqual(read, { ...ALL, search: "trial 50", sort: "loss", like: "7", offset: 25, where });
+  assert.deepEqual(queryIn("?offset=-3"), ALL);
+});
+
+test("no trial runs once the driver has ended", () => {
+  const word = (status, state) => stateText(status, { parts: { head: { state } } });
+  assert.deepEqual([word("running", "running"), word("running", "died"), word("paused", "died")], [
+    "running",
+    "broken off",
+    "paused",
   ]);
 });
 

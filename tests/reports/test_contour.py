@@ -145,7 +145,7 @@ def test_the_best_trial_is_a_star_and_the_better_side_of_the_scale_is_the_strong
     levels, others, best = figure.data
     number = losses.index(min(losses))
     assert list(best.x) == pytest.approx([configuration(number)["rate"]], rel=1e-5)
-    assert best.name == f"best: trial {number}, {losses[number]:.4g}"
+    assert best.name == f"best at epoch 1: trial {number}, {losses[number]:.4g}"
     assert best.marker.symbol == "star"
     assert len(others.x) == 49
     assert levels.colorscale[0][1].endswith(",1)"), "the least loss is the strongest"

@@ -48,6 +48,14 @@ def test_lines_of_one_choice_do_not_all_lie_on_each_other() -> None:
     assert axis.range[1] >= max(axis.values)
 
 
+def test_lines_at_one_whole_number_do_not_all_lie_on_each_other() -> None:
+    configurations = [{"layers": 1 + trial % 3} for trial in range(6)]
+    axis = axes_of(drawn(results_of([0.1 * trial for trial in range(6)]), configurations, {"layers": (1, 3)}))["layers"]
+    assert list(axis.ticktext) == ["1", "2", "3"]
+    assert len(set(axis.values)) == 6
+    assert [round(value) for value in axis.values] == [1, 2, 3, 1, 2, 3]
+
+
 def test_the_best_trial_has_the_greatest_colour_value_which_plotly_draws_on_top() -> None:
     line = drawn(results_of([0.3, 0.1, 0.2]), THREE, SPACE).data[0].line
     assert list(line.color) == pytest.approx([0, -math.log10(2), -math.log10(3)], rel=1e-4)

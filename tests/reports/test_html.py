@@ -18,7 +18,7 @@ def whole_page() -> str:
     table.add_column(EVIL, footer=EVIL)
     table.add_row(EVIL)
     blocks = [html.words(EVIL), html.cards({EVIL: EVIL}), html.pairs({EVIL: EVIL}), html.table(table)]
-    blocks += [html.figures(one=figure), html.legend({EVIL: '"><script>alert(3)</script>'})]
+    blocks += [html.folded(EVIL, EVIL), html.figures(one=figure), html.legend({EVIL: '"><script>alert(3)</script>'})]
     return html.page(EVIL, [html.words(EVIL)], [html.section("s", EVIL, blocks)], footer=EVIL)
 
 
@@ -28,6 +28,11 @@ def test_nothing_of_a_study_becomes_markup() -> None:
     assert "alert(1)</script>" not in page
     assert "&lt;img src=x onerror=alert(2)&gt;" in page
     assert len(re.findall("<script", page)) == 3, "data, plotly and the page's own"
+
+
+def test_a_command_between_backticks_and_a_text_of_several_lines_look_so() -> None:
+    assert html.words("Run `ashtune <x>`.").html == "<p>Run <code>ashtune &lt;x&gt;</code>.</p>"
+    assert "<pre>a\n  b &lt;</pre>" in html.folded("why", "a\n  b <").html
 
 
 def test_the_figures_data_reads_back_as_it_was() -> None:

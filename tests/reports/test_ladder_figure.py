@@ -54,6 +54,7 @@ def test_the_expected_number_stands_beside_the_actual_one_as_a_mark_and_in_words
     assert list(marks.x) == [each.middle for each in expected]
     (spans,) = [trace for trace in lines_of(figure) if trace.error_x.array is not None]
     assert [x + more for x, more in zip(spans.x, spans.error_x.array, strict=True)] == [each.high for each in expected]
+    assert figure.layout.margin.r >= 60, "the text beside the longest bar needs room"
     (texts,) = [trace.text for trace in lines_of(figure) if trace.mode == "text"]
     for text, rung, wanted in zip(texts, tally.rungs, expected, strict=True):
         assert f"<b>{rung.trained} trained, {wanted.text} expected</b>" in text

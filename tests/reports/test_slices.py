@@ -55,6 +55,18 @@ def test_the_most_important_come_first_and_only_so_many_are_shown_which_is_said(
     assert (len(found.panels), found.varying) == (PANELS, 20)
 
 
+def test_few_whole_numbers_have_a_tick_each_and_their_points_are_spread() -> None:
+    configurations = [{"layers": 1 + trial % 3, "width": 10 * trial + 1} for trial in range(9)]
+    results = results_of([trial / 10 for trial in range(9)])
+    panels = slices_of(results, configurations, {"layers": (1, 3), "width": (1, 100)}).panels
+    layers, width = panels["layers"], panels["width"]
+    assert (layers.x.low, layers.x.high, list(layers.x.ticks)) == (0.5, 3.5, [1, 2, 3])
+    x, trials = layers.series[0].x, layers.series[0].trials
+    assert [layers.x.write(at) for at in x] == [str(configurations[trial]["layers"]) for trial in trials]
+    assert len(set(x)) == 9
+    assert list(width.series[0].x) == [configurations[trial]["width"] for trial in width.series[0].trials]
+
+
 def test_trials_without_a_finite_result_are_crosses_at_the_worse_end() -> None:
     results = results_of([0.1, 0.2, math.nan, 0.15])
     tell(results, JobFailed(2.0, worker=WorkerId(0), trial=TrialId(4), rung=0, seconds=1.0, reason="ValueError"))

@@ -34,6 +34,8 @@ Status = Literal["running", "paused", "trained to the top", "failed", "withdrawn
 STATUSES: tuple[Status, ...] = ("running", "paused", "trained to the top", "failed", "withdrawn", "ended early")
 _RUNNING, _PAUSED, _AT_THE_TOP, _FAILED, _WITHDRAWN, _ENDED_EARLY = range(6)
 _NOTHING = b"\x80"  # an empty map in msgpack
+MOST_METRICS = 20
+"""The largest number of metrics in columns."""
 
 
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,7 +75,8 @@ class Trials(Observer, Sequence[TrialRecord]):
         ladder: The rungs.
         design: The name of the search, which is the origin of trials that belong to its design.
         hyperparameters: The hyperparameters that are known before the first trial starts.
-        metrics: The metrics that are also kept in columns.
+        metrics: The metrics that are also kept in columns. If there are any, other metrics get columns too, up to
+            ``MOST_METRICS``.
 
     Attributes:
         statuses: Indices into :data:`STATUSES`.
@@ -108,7 +111,8 @@ class Trials(Observer, Sequence[TrialRecord]):
         self.rungs = array("h")
         self.resources = array("q")
         self.seconds = array("d")
-        self.values: dict[str, array[float]] = {name: array("d") for name in metrics}
+        self.values: dict[str, array[float]] = {name: array("d") for name in metrics[:MOST_METRICS]}
+        self._most_metrics = MOST_METRICS if metrics else 0
         self.reasons: dict[TrialId, str] = {}
 
     def __len__(self) -> int:
@@ -122,6 +126,10 @@ class Trials(Observer, Sequence[TrialRecord]):
             self.rungs[trial] = rung
             self._result_resources[trial] = event.resource
             self._metrics[trial] = self._encode(metrics)
+            if len(self.values) < self._most_metrics and not self.values.keys() >= metrics.keys():
+                new = [name for name in metrics if name not in self.values]
+                for name in new[: self._most_metrics - len(self.values)]:
+                    self.values[name] = array("d", [math.nan]) * len(self)
             for name, column in self.values.items():
                 value = metrics.get(name)
                 column[trial] = math.nan if value is None else value
@@ -219,6 +227,10 @@ class Trials(Observer, Sequence[TrialRecord]):
         ended[trials] = True
         others[list(self.reasons)] = False
         return in_common(ended, others, self.columns())
+
+    def ended_like(self, trial: int) -> Sequence[TrialId]:
+        """Return the trials that failed or were withdrawn for the same reason as ``trial``."""
+        return self._ended_for.get(without_numbers(self.reasons.get(TrialId(trial), "")), [])
 
     def dataframe(self) -> "pandas.DataFrame":
         """Return a table with one row for each trial.

@@ -396,7 +396,7 @@ class Study(Figures):
         engine: "str | Engine | Local" = "auto",
         workers: int | None = None,
         observers: "Sequence[Observer | str]" = (),
-        watch: bool | Literal["control"] = False,
+        watch: bool | Literal["control", "keep"] = False,
         quiet: bool = False,
     ) -> "Study":
         """Continue the study, and return the study with its new results.

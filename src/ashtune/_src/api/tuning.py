@@ -53,7 +53,7 @@ def tune(
     engine: str | Engine | Local = AUTO,
     workers: int | None = None,
     observers: Sequence[Observer | str] = (),
-    watch: bool | Literal["control"] = False,
+    watch: bool | Literal["control", "keep"] = False,
     quiet: bool = False,
     directory: str | os.PathLike[str] | None = None,
     checkpoint_limit: int | str | None = None,
@@ -120,7 +120,8 @@ def tune(
             ``ashtune.observers.CsvLog()``, or their names, such as "csv".
         watch: Show a live page of the study, by ``ashtune watch`` in a separate process, and print its address; the
             page ends together with the process that started it. With "control", the page can also pause and stop the
-            study, add trials, change the number of workers and enqueue configurations.
+            study, add trials, change the number of workers and enqueue configurations. With "keep", the process does
+            not exit before Ctrl-C, so that the page can be read after the study.
         quiet: Show nothing while the study runs.
         directory: Directory of the study; by default a new directory under ``runs``.
         checkpoint_limit: Limit of the checkpoints in bytes, as a number or a text such as "20GB"; the checkpoints of

@@ -16,7 +16,7 @@ from ashtune._src.core.errors import AshtuneError, needs_extra
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.following import FollowedStudy
 from ashtune._src.dashboard.questions import Questions
-from ashtune._src.dashboard.routes import Routes, Stream
+from ashtune._src.dashboard.routes import Routes
 
 T = TypeVar("T")
 READ_SECONDS = 30.0
@@ -159,7 +159,7 @@ class _Tools:
 
     def _ask(self, path: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
         answer = _or_refuse(lambda: self._routes.answer(path, {name: [str(v)] for name, v in (given or {}).items()}))
-        assert not isinstance(answer, Stream)
+        assert isinstance(answer, bytes), "it is no stream and no file"
         decoded: dict[str, Any] = msgspec.json.decode(answer)
         return decoded
 

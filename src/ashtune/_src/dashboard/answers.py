@@ -1,4 +1,4 @@
-"""The answer process computes slow answers: importance, slices, contours, parallel coordinates, audit and what-if.
+"""The answer process computes slow answers: importance, slices, parallel, contour, front, audit and what-if.
 
 Questions and answers go through pipes (``dashboard/questions.py``). The process reads the study with the same code as
 the report. No code of the study is executed.
@@ -34,6 +34,7 @@ from ashtune._src.dashboard.messages import (
 from ashtune._src.dashboard.parts.part import short
 from ashtune._src.dashboard.trial_page import trial_page
 from ashtune._src.driver.options import WhatIfOptions
+from ashtune._src.figures.best import front_figure
 from ashtune._src.figures.contour import POINTS as CONTOUR_POINTS
 from ashtune._src.figures.contour import contour, contour_figure
 from ashtune._src.figures.importance import importance, importance_figure
@@ -114,6 +115,12 @@ def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     return {"figure": contour_figure(drawn, study.settings.goal, unit=study.settings.resource)}
 
 
+def front_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
+    """Return the figure of the Pareto front."""
+    others = MOST_NUMBERS // 8
+    return {"figure": front_figure(study.tally.front, study.results, unit=study.settings.resource, others=others)}
+
+
 def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return the audit of the promotions: sentences, and the numbers of each rung."""
     audit = Audit(study.ladder, study.settings.goal, study.scheduler)
@@ -187,6 +194,7 @@ _KINDS = dict(
             _Kind(slices_answer, ("name",)),
             _Kind(parallel_answer),
             _Kind(contour_answer, ("x", "y")),
+            _Kind(front_answer),
             _Kind(audit_answer, needs_result=False),
             _Kind(whatif_answer, tuple(_READ), needs_result=False),
         ),

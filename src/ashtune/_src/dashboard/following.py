@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from ashtune._src.analysis.best_so_far import Improvement
+from ashtune._src.analysis.trials import TrialRecord
 from ashtune._src.core.errors import AshtuneError, StudyError
 from ashtune._src.core.events import SessionStarted
 from ashtune._src.core.ladder import Ladder
@@ -25,7 +26,7 @@ from ashtune._src.dashboard.liveness import DriverProcess, ReadStudy, Standing, 
 from ashtune._src.dashboard.messages import NothingThere, TrialQuestion, TrialStatus
 from ashtune._src.dashboard.picture import Picture, empty_parts
 from ashtune._src.dashboard.reading import LadderGrew
-from ashtune._src.dashboard.trial_query import REASON_CHARACTERS, Query, row_of, table_of
+from ashtune._src.dashboard.trial_query import REASON_CHARACTERS, Query, Table, csv_of, row_of, table_of
 from ashtune._src.study.disk import DISK
 from ashtune._src.study.journal import NAME, read_settings
 from ashtune._src.study.settings import first_ladder
@@ -185,9 +186,7 @@ class FollowedStudy:
             BadQuestion: If the query does not fit the study.
             NothingThere: If the study does not exist.
         """
-        with self._lock:
-            picture = self._there()
-            table = table_of(picture.trials, query)
+        picture, table = self._table(query)
         selected = table.select(query)
         with self._lock:
             records = [picture.trials[trial] for trial in selected.trials]
@@ -196,10 +195,32 @@ class FollowedStudy:
             "total": selected.total,
             "matching": selected.matching,
             "columns": list(table.columns.values()),
+            "metrics": list(table.metrics),
             "rows": [row_of(record, metric, table.columns) for record in records],
             "statuses": selected.statuses,
             "origins": selected.sources,
         }
+
+    def csv(self, query: Query) -> bytes:
+        """Return all trials that match a query as a CSV file. The lock is free between two trials.
+
+        Raises:
+            BadQuestion: If the query does not fit the study.
+            NothingThere: If the study does not exist.
+        """
+        picture, table = self._table(query)
+        selected = table.select(msgspec.structs.replace(query, offset=0, count=len(table.status)))
+
+        def record(trial: int) -> TrialRecord:
+            with self._lock:
+                return picture.trials[trial]
+
+        return csv_of(map(record, selected.trials), table)
+
+    def _table(self, query: Query) -> tuple[Picture, Table]:
+        with self._lock:
+            picture = self._there()
+            return picture, table_of(picture.trials, query)
 
     def check_listens(self) -> None:
         """Check whether a driver accepts commands for this study.

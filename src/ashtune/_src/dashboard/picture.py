@@ -36,8 +36,6 @@ from ashtune._src.study.settings import Settings, first_ladder
 
 LARGE_BYTES = 8 << 20
 """The number of bytes above which a journal is read twice."""
-MOST_METRICS = 20
-"""The largest number of metrics by which trials can be sorted: the first objectives and constraints."""
 COST_SHARE, READING_COST_SHARE = 0.05, 0.005
 """The largest share of time in which a part may be made. The share is smaller during the first reading."""
 PARTS: Mapping[str, type[PagePart]] = {
@@ -87,10 +85,10 @@ class Picture:
         self.tally = Tally(ladder, settings.goal)
         self.workers = WorkersPart(subject)
         self.space = SpacePart(subject)
-        self.trials = trials_of(settings, ladder, settings.goal.metrics[:MOST_METRICS])
+        self.trials = trials_of(settings, ladder, settings.goal.metrics)
         self.best = BestPart(subject)
         self._head = HeadPart(subject, directory, self.tally, self.workers, self.trials.origin)
-        filled = LadderPart(subject, self.tally, self.workers)
+        self._ladder = filled = LadderPart(subject, self.tally, self.workers)
         self._notes = NotesPart(subject, self.tally, filled, self.workers)
         curves = CurvesPart(subject)
         failures = FailuresPart(self.tally, self.trials.in_common)
@@ -193,6 +191,7 @@ class Picture:
             now: The current time in seconds, of a monotonic clock.
         """
         self._notes.scheduler_notes = self._scheduler_notes()
+        self._ladder.is_over = standing.state in ("complete", "stopped", "died")
         late = ran if self.is_level else self.workers.ran
         for part in self._parts.values():
             if part is not self._head:

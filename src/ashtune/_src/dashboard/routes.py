@@ -36,6 +36,7 @@ TYPES: Mapping[str, str] = {
     ".png": "image/png",
     ".woff2": "font/woff2",
     ".txt": "text/plain; charset=utf-8",
+    ".csv": "text/csv; charset=utf-8",
 }
 """The content type of each kind of file; files of other kinds are not served."""
 MOST_PARAMETERS = 100
@@ -79,8 +80,8 @@ class Routes:
         self._studies = studies
         self._questions = questions
 
-    def answer(self, path: str, given: _Parameters) -> bytes | Stream:
-        """Return the JSON answer for a path below the page. If the path names a stream of changes, return a ``Stream``.
+    def answer(self, path: str, given: _Parameters) -> bytes | Stream | PageFile:
+        """Return the JSON answer for a path below the page, or a ``Stream`` of changes, or a file.
 
         Raises:
             NothingThere: If the path is unknown.
@@ -91,11 +92,14 @@ class Routes:
             return self._list()
         if path == "api/compare":
             return self._compare(given)
-        study, what, trial = self._of_a_study(path, ("trials", *NAMES, "events"))
+        study, what, trial = self._of_a_study(path, ("trials", "csv", *NAMES, "events"))
         if trial is not None:
             return self._ask(study.question_of_trial(trial))
-        if what == "trials":
-            return msgspec.json.encode(study.rows(read_query(given)))
+        if what in ("trials", "csv"):
+            query = read_query(given)
+            return (
+                PageFile(study.csv(query), TYPES[".csv"]) if what == "csv" else msgspec.json.encode(study.rows(query))
+            )
         if what == "events":
             return Stream(study, given.get("after", ("",))[-1])
         plain = {name: list(values) for name, values in given.items()}

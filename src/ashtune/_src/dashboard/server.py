@@ -26,7 +26,7 @@ from ashtune._src.core.plaintext import error_line, one_line
 from ashtune._src.dashboard.admission import Admission
 from ashtune._src.dashboard.following import FollowedStudy, Message
 from ashtune._src.dashboard.messages import BadQuestion, Refused
-from ashtune._src.dashboard.routes import PAGE, TYPES, Routes, Stream, page_files, parameters_of
+from ashtune._src.dashboard.routes import PAGE, TYPES, PageFile, Routes, Stream, page_files, parameters_of
 from ashtune._src.study.commands import MOST_BYTES
 
 LOOPBACK = "127.0.0.1"
@@ -145,6 +145,8 @@ class _Handler(BaseHTTPRequestHandler):
             answer = site.routes.answer(below, parameters_of(query))
             if isinstance(answer, Stream):
                 self._stream(answer)
+            elif isinstance(answer, PageFile):
+                self._send(HTTPStatus.OK, answer.type, answer.data)
             else:
                 self._send(HTTPStatus.OK, _JSON, answer)
 

@@ -7,9 +7,11 @@ Rule 3: if a hyperparameter has the name of another column, its column has the p
 hyperparameter's name without ``config.``.
 """
 
+import csv
+import io
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -41,7 +43,10 @@ MOST_WORDS = 20
 MOST_VALUES = 500
 """The largest number of hyperparameters, and of metrics, in a row."""
 REASON_CHARACTERS = 200
-_COMPARISON = re.compile(r"(.+?)(<=|>=|<|>|=)(.+)", re.DOTALL)
+_COMPARISON = re.compile(r"(.+?)(<=|>=|<|>|=)(.*)", re.DOTALL)
+_A_TRIAL = re.compile(r"\btrial\s+#?(?=\d+\b)", re.IGNORECASE)
+_FORMULAS = ("=", "+", "-", "@")
+"""The beginnings of texts that a spreadsheet would compute."""
 
 
 class Where(msgspec.Struct, frozen=True):
@@ -53,7 +58,10 @@ class Where(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """A query: conditions for trials, the order of trials, and the page of the list. See :func:`read_query`."""
+    """A query: conditions for trials, the order of trials, and the page of the list. See :func:`read_query`.
+
+    If ``like`` is the number of a failed trial, only trials that failed for the same reason match.
+    """
 
     search: tuple[str, ...] = ()
     sort: str = "number"
@@ -62,6 +70,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     rung: int | None = None
     source: str = ""
     where: tuple[Where, ...] = ()
+    like: int | None = None
     offset: int = 0
     count: int = 50
 
@@ -71,6 +80,11 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         compared = {match[1] for word in self.search if (match := _COMPARISON.fullmatch(word))}
         return {self.sort, *compared, *(("rung",) if self.rung is not None else ())}
 
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers in the search. Trials with these numbers come first."""
+        return [int(number) for word in self.search if _is_number(number := word.removeprefix("#"))]
+
 
 def read_query(given: Mapping[str, Sequence[str]]) -> Query:
     """Return the query in the parameters of an address.
@@ -78,7 +92,7 @@ def read_query(given: Mapping[str, Sequence[str]]) -> Query:
     Raises:
         BadQuestion: If a parameter is unknown or has a wrong value; the message has one line.
     """
-    known = ("search", "sort", "order", "status", "rung", "origin", "where", "offset", "count")
+    known = ("search", "sort", "order", "status", "rung", "origin", "where", "like", "offset", "count")
     check_parameters(given, known)
     one = {name: values[-1] for name, values in given.items()}
     statuses = frozenset(each for value in given.get("status", ()) for each in value.split(",") if each)
@@ -87,13 +101,14 @@ def read_query(given: Mapping[str, Sequence[str]]) -> Query:
     check_choice("origin", one.get("origin", ""), ("", *SOURCES))
     check_choice("order", one.get("order", ""), ("", "asc", "desc"))
     return Query(
-        search=tuple(one.get("search", "").split()[:MOST_WORDS]),
+        search=tuple(_A_TRIAL.sub("#", one.get("search", "")).split()[:MOST_WORDS]),
         sort=one.get("sort") or "number",
         is_descending=one.get("order") == "desc",
         statuses=statuses,
         rung=whole("rung", one["rung"]) if one.get("rung") else None,
         source=one.get("origin", ""),
         where=tuple(map(_where, given.get("where", ())))[:MOST_WORDS],
+        like=whole("like", one["like"]) if one.get("like") else None,
         offset=whole("offset", one.get("offset") or "0"),
         count=min(MOST_ROWS, whole("count", one.get("count") or "50")),
     )
@@ -105,6 +120,10 @@ def _where(text: str) -> Where:
         raise BadQuestion(f"where={shown(text)} is no range; give NAME:LOW:HIGH, one of both ends may be empty")
     low, high = (_number(end) for end in ends)
     return Where(name, low, high)
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and text.isascii() and len(text) < 10
 
 
 def _number(text: str) -> float | None:
@@ -132,7 +151,8 @@ class Table(msgspec.Struct, frozen=True):
 
     ``texts`` has two items for each column of texts: a list of texts, and an index into this list for each trial. A
     trial without a text has the index -1. ``reasons`` has the reason of each failed or withdrawn trial. ``columns``
-    maps each hyperparameter to the name of its column.
+    maps each hyperparameter to the name of its column. ``metrics`` are the names of the metrics with a column. ``like``
+    has the trials that failed for the query's reason.
     """
 
     status: "npt.NDArray[np.uint8]"
@@ -141,6 +161,8 @@ class Table(msgspec.Struct, frozen=True):
     texts: "dict[str, tuple[Any, list[str]]]"
     reasons: Mapping[TrialId, str]
     columns: Mapping[str, str]
+    metrics: Sequence[str]
+    like: Sequence[TrialId]
 
     def select(self, query: Query) -> Selected:
         """Return the trials that a query selects. O(trials log trials).
@@ -152,6 +174,9 @@ class Table(msgspec.Struct, frozen=True):
 
         matching = np.flatnonzero(self._mask(query))
         ordered = matching[self._order(query, matching)]
+        if query.numbers:
+            is_named = np.isin(ordered, query.numbers)
+            ordered = np.concatenate([ordered[is_named], ordered[~is_named]])
         statuses = np.bincount(self.status, minlength=len(STATUSES)).tolist()
         sources = np.bincount(self.source, minlength=len(SOURCES)).tolist()
         return Selected(
@@ -177,6 +202,8 @@ class Table(msgspec.Struct, frozen=True):
             low = -math.inf if where.low is None else where.low
             high = math.inf if where.high is None else where.high
             mask &= (column >= low) & (column <= high)
+        if query.like is not None:
+            mask &= np.isin(np.arange(len(mask)), self.like)
         for word in query.search:
             mask &= self._having(word)
         return mask
@@ -202,7 +229,11 @@ class Table(msgspec.Struct, frozen=True):
         raise BadQuestion(f"{shown(name)} is no column; there are {', '.join((*COLUMNS, *self.columns.values()))}")
 
     def _having(self, word: str) -> "Mask":
-        """Return a mask of the trials that match one word of a search."""
+        """Return a mask of the trials that match one word of a search.
+
+        Raises:
+            BadQuestion: If the word compares an unknown name, and no text has the word.
+        """
         import numpy as np
 
         if (match := _COMPARISON.fullmatch(word)) and (match[1] in self.numbers or match[1] in self.texts):
@@ -210,13 +241,15 @@ class Table(msgspec.Struct, frozen=True):
         sought = word.casefold()
         mask = np.zeros(len(self.status), dtype=bool)
         number = word.removeprefix("#")
-        if number.isdecimal() and number.isascii() and len(number) < 10 and int(number) < len(mask):
+        if _is_number(number) and int(number) < len(mask):
             mask[int(number)] = True
         mask |= _with_text(self.status.astype(np.int64), STATUSES, sought)
         mask |= _with_text(self.source.astype(np.int64), SOURCES, sought)
         for codes, texts in self.texts.values():
             mask |= _with_text(codes, texts, sought)
         mask[[trial for trial, reason in self.reasons.items() if sought in reason.casefold()]] = True
+        if match and not mask.any():
+            self._column(match[1])
         return mask
 
     def _comparing(self, name: str, sign: str, text: str) -> "Mask":
@@ -267,6 +300,8 @@ def table_of(trials: Trials, query: Query) -> Table:
         },
         reasons=dict(trials.reasons) if query.search else {},
         columns=names,
+        metrics=tuple(trials.values),
+        like=() if query.like is None else trials.ended_like(query.like),
     )
 
 
@@ -301,6 +336,21 @@ def row_of(record: TrialRecord, metric: str, columns: Mapping[str, str]) -> dict
             for name, value in islice(record.configuration.items(), MOST_VALUES)
         },
     }
+
+
+def csv_of(records: Iterable[TrialRecord], table: Table) -> bytes:
+    """Return trials as a CSV file in UTF-8. Texts that a spreadsheet would compute begin with an apostrophe."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    names = [f"metric.{name}" if name in COLUMNS else name for name in table.metrics]
+    more = ("seconds", "origin", "reason", *table.columns.values())
+    writer.writerow(["trial", "status", "rung", "resource", *names, *more])
+    for each in records:
+        row: list[Any] = [each.number, each.status, each.rung, each.resource]
+        row += [each.metrics.get(name) for name in table.metrics]
+        row += [each.seconds, each.origin, each.reason, *map(each.configuration.get, table.columns)]
+        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell for cell in row])
+    return file.getvalue().encode(errors="replace")
 
 
 def _with_text(codes: "Numbers", texts: Sequence[str], sought: str) -> "Mask":

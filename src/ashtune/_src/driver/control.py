@@ -12,11 +12,13 @@ Rule 1: a refused command has no effect except one line of text, which is sent t
 Rule 2: a command that changes nothing, such as a pause of a paused study, is answered but not written to the journal.
 """
 
+import atexit
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import assert_never
 
@@ -183,9 +185,12 @@ class Control:
 
 
 class Page:
-    """The live page of one study. If ``control``, users can send commands from the page."""
+    """The live page of one study. If ``control``, users can send commands from the page.
 
-    def __init__(self, directory: Path, *, control: bool = False) -> None:
+    If ``keep``, this process does not exit before the user presses Ctrl-C, so that the page stays after the study.
+    """
+
+    def __init__(self, directory: Path, *, control: bool = False, keep: bool = False) -> None:
         self._owner = os.getpid()
         self._address = ""
         self._problem = ""
@@ -196,6 +201,14 @@ class Page:
             self._process = ChildProcess(command, module_environment(), stderr=subprocess.STDOUT)
         except OSError as error:
             self._problem = str(error.strerror)
+        if keep and not in_a_notebook():  # a notebook's process stays anyway
+            atexit.register(self._stay)
+
+    def _stay(self) -> None:
+        if self.is_there and self._process is not None:
+            write(f"the live page stays until Ctrl-C: {self._address}\n", sys.stderr)
+            with suppress(KeyboardInterrupt):
+                self._process.wait()
 
     @property
     def is_there(self) -> bool:
@@ -234,8 +247,8 @@ class Page:
             self.end()
 
 
-def page_of(directory: Path, *, control: bool = False) -> Page:
+def page_of(directory: Path, *, control: bool = False, keep: bool = False) -> Page:
     """Return the live page of a study that this process drives. If the page does not run, start the page."""
     if (page := _pages.get((directory, control))) is None or not page.is_there:
-        page = _pages[directory, control] = Page(directory, control=control)
+        page = _pages[directory, control] = Page(directory, control=control, keep=keep)
     return page

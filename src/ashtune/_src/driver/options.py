@@ -9,7 +9,7 @@ the engine are in :class:`~ashtune.engines.RunOptions`.
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, TypedDict, cast
+from typing import Annotated, Any, Literal, TypedDict, cast
 
 import msgspec
 
@@ -126,6 +126,10 @@ def _check_observers(_: str, value: Any) -> Any:
     return check_observers(value)
 
 
+def _check_watch(name: str, value: Any) -> Any:
+    return value if value == "keep" else check_flag(name, value)
+
+
 class Watching(TypedDict, total=False):
     """watching."""
 
@@ -133,12 +137,12 @@ class Watching(TypedDict, total=False):
         Sequence[Observer | str], Option(default=(), check=_check_observers, parse=parse.names, metavar="NAMES")
     ]
     watch: Annotated[
-        bool,
+        bool | Literal["keep"],
         Option(
             help="Show a live page of the study, by ``ashtune watch`` in a process of its own, and print its address; "
             "it ends with the process that started it.",
             default=False,
-            check=check_flag,
+            check=_check_watch,
         ),
     ]
 

@@ -439,7 +439,7 @@ class Session:
 
     def _page(self) -> Page | None:
         watch, control = self._options["watch"], self._options["control"]
-        return page_of(self._directory, control=control) if watch or control else None
+        return page_of(self._directory, control=control, keep=watch == "keep") if watch or control else None
 
     @contextmanager
     def _listening(self) -> Iterator[CommandFolder | None]:

@@ -89,6 +89,8 @@ def column_axis(column: Numbers) -> Axis:
     if column.labels:
         choices = [shortened(each, 40) for each in column.labels]
         return replace(choice_axis(name, choices), ticks=list(thinned(len(choices), COLUMN_TICKS)))
+    if few := column.few:
+        return Axis(name=name, low=few[0] - 0.5, high=few[-1] + 0.5, written="count", ticks=few)
     active = [value for value in column.values if not math.isnan(value)]
     low, high = min(active), max(active)
     if column.is_log and low > 0:
@@ -184,6 +186,11 @@ def points_by_rung(
                 )
             )  # fmt: skip
     return series
+
+
+def best_of(goal: Goal) -> str:
+    """Return the name of the best value of the first metric. With several objectives, another trial may be the best."""
+    return f"best {shortened(goal.metric, NAME)}" if goal.others else "best"
 
 
 def no_origin(_: TrialId) -> str:

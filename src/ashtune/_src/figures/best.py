@@ -15,6 +15,7 @@ from ashtune._src.core.numbers import number_text, plural, result_text, shortene
 from ashtune._src.figures.axes import (
     NAME,
     Origin,
+    best_of,
     log_axis,
     metric_axis,
     no_origin,
@@ -108,7 +109,7 @@ def _figure(best: BestSoFar, rungs: Sequence[int], place: _Place, end: float, *,
         names=rung_names(rungs, unit),
     )
     for line, name, color in lines:
-        last = f"best {name}: {number_text(goal.value(line[-1].loss))} (trial {line[-1].trial})"
+        last = f"{best_of(goal)} {name}: {number_text(goal.value(line[-1].loss))} (trial {line[-1].trial})"
         drawn = _line(goal, line, place, end, color=color, name=last, unit=unit, origin=origin)
         mark = Series(kind="points", x=drawn.x[-2:-1], y=drawn.y[-1:], color=color, size=9, is_silent=True)
         series += [drawn, mark]
@@ -148,10 +149,11 @@ def in_a_row(front: Sequence[BestResult]) -> list[BestResult]:
     return sorted(front, key=lambda best: (best.losses, best.trial))
 
 
-def front_figure(front: Sequence[BestResult], results: Results, *, unit: str) -> Figure:
+def front_figure(front: Sequence[BestResult], results: Results, *, unit: str, others: int = MOST_OTHERS) -> Figure:
     """Return a figure over the first two objectives: the front, and the other results at the front's rung.
 
     Args:
+        others: The largest number of dominated results to draw.
         front: The results of the front, the preferred result first.
         results: All results.
         unit: What the resource counts, in the singular.
@@ -169,7 +171,7 @@ def front_figure(front: Sequence[BestResult], results: Results, *, unit: str) ->
     series = []
     for name, is_feasible in (("dominated", True), ("infeasible", False)):
         shown = [(trial, key) for trial, key in keys if (not key[0]) == is_feasible and max(key) < math.inf]
-        if shown := shown[:MOST_OTHERS]:
+        if shown := shown[:others]:
             x, y = ([each.value(key[n]) for _, key in shown] for n, each in enumerate(objectives, start=1))
             series.append(
                 Series(

@@ -16,7 +16,9 @@ from ashtune._src.space.columns import Column
 from ashtune._src.space.space import Space
 
 SPREAD = 0.18
-"""The largest distance between a point and its choice. Neighbouring choices have the distance 1."""
+"""The largest distance between a point and its choice or its whole number, whose neighbours have the distance 1."""
+FEW_WHOLE = 12
+"""Points are spread around whole numbers if the largest is at most this much greater than the smallest."""
 
 Configuration = Callable[[TrialId], Mapping[str, Any]]
 """Returns the configuration of a trial."""
@@ -27,12 +29,23 @@ class Numbers(msgspec.Struct, frozen=True):
 
     ``values`` has a number for each trial: a value, or the index of a choice in ``labels``. The number is NaN if the
     hyperparameter is inactive. ``is_log`` is True if the hyperparameter was sampled on a logarithmic scale.
+    ``is_whole`` is True if all values are whole numbers of a range.
     """
 
     name: str
     values: "array[float]"
     labels: Sequence[str] = ()
     is_log: bool = False
+    is_whole: bool = False
+
+    @property
+    def few(self) -> list[int]:
+        """All whole numbers from the smallest to the largest, if they are few and the scale is linear; else []."""
+        if not self.is_whole or self.is_log or not self.varies:
+            return []
+        active = [int(value) for value in self.values if not math.isnan(value)]
+        low, high = min(active), max(active)
+        return list(range(low, high + 1)) if high - low <= FEW_WHOLE else []
 
     @property
     def is_constant(self) -> bool:
@@ -71,20 +84,21 @@ def numbers(space: Mapping[str, object], configuration: Configuration, trials: I
             values[name],
             labels=() if column.choices is None else [value_text(choice) for choice in column.choices],
             is_log=column.is_log,
+            is_whole=column.is_integer,
         )
         for name, column in columns.items()
     ]
 
 
 def spread_places(column: Numbers, trials: Sequence[TrialId], *, salt: int = 0) -> Sequence[float]:
-    """Return each trial's place on an axis. Places on an axis of choices are spread, so that points do not overlap.
+    """Return each trial's place on an axis. Places at choices and at few whole numbers are spread.
 
     Args:
         column: The hyperparameter.
         trials: The trials of the column.
         salt: A number that changes the spread, so that the two axes of a figure have different spreads.
     """
-    if not column.labels:
+    if not column.labels and not column.few:
         return column.values
     shifts = (SPREAD * (scattered(trial + (salt << 40)) / 2**63 - 1) for trial in trials)
     return [value + shift for value, shift in zip(column.values, shifts, strict=True)]

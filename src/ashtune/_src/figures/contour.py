@@ -144,7 +144,7 @@ def contour_figure(drawn: Contour | str, goal: Goal, *, unit: str, origin: Origi
     numbered = {trial: n for n, trial in enumerate(drawn.trials)}
     places = [numbered[trial] for trial in best_and_sampled(drawn.trials, POINTS)]
     strong = (faded(BLUE, 1), faded(BLUE, 0.06))
-    best = f"best: trial {drawn.trials[0]}, {number_text(drawn.values[0])}"
+    best = f"best at {unit} {drawn.resource:,}: trial {drawn.trials[0]}, {number_text(drawn.values[0])}"
     return Figure(
         x=column_axis(drawn.x),
         y=column_axis(drawn.y),

@@ -14,6 +14,7 @@ from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.numbers import number_text, plural
 from ashtune._src.figures.axes import (
     Origin,
+    best_of,
     metric_axis,
     no_origin,
     origins,
@@ -55,7 +56,7 @@ def curves_figure(
             line = _line(group, most, name, color, origin)
             series += [line, _dots(line)]
     if best.rung >= 0:
-        name = f"best: trial {best.trial}, {number_text(goal.value(best.loss))}"
+        name = f"{best_of(goal)}: trial {best.trial}, {number_text(goal.value(best.loss))}"
         line = replace(_line([best], most, name, rung_colors(len(rungs))[best.rung], origin), width=4, alpha=1)
         series += [line, _dots(line, size=10)]
     y = metric_axis([value for curve in shown for value in curve.values if math.isfinite(value)], goal)

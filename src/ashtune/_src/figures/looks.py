@@ -52,7 +52,7 @@ STATES = {
     "driver": Look("waiting for the driver", ORANGE, "/"),
     "barrier": Look("waiting for other trials", RED, "\\"),
     "waiting": Look("waiting", ORANGE, "-"),
-    "tail": Look("idle at the end", GREY, "-"),
+    "tail": Look("idle without a job", GREY, "-"),
 }
 """The states of workers."""
 TRIALS = {

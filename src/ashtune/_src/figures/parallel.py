@@ -23,7 +23,7 @@ HYPERPARAMETERS = 12
 TICKS = 12
 """The largest number of ticks on an axis of choices."""
 SPREAD = 0.12
-"""The largest distance between a line and its choice. Neighbouring choices have the distance 1."""
+"""The largest distance between a line and its choice or whole number, whose neighbours have the distance 1."""
 
 
 def coordinates_figure(
@@ -95,6 +95,9 @@ def _column(column: Numbers, trials: Sequence[TrialId]) -> tuple[Axis, list[floa
     """Return a hyperparameter's axis, and each trial's place on this axis. A missing value has the place None."""
     if column.labels:
         return _choices(column.name, column.values, column.labels, trials)
+    if few := column.few:
+        axis = Axis(name=column.name, low=few[0] - SPREAD, high=few[-1] + SPREAD, written="count", ticks=few)
+        return axis, _spread(column.values, trials)
     values = [None if math.isnan(value) else significant(value) for value in column.values]
     active = [value for value in values if value is not None]
     low, high = min(active), max(active)
@@ -111,6 +114,10 @@ def _choices(
     """Return an axis of choices, and each line's place. Lines with the same choice have different places."""
     axis = choice_axis(name, [shortened(each, 16) for each in labels])
     axis = replace(axis, low=-SPREAD, high=len(labels) - 1 + SPREAD, ticks=list(thinned(len(labels), TICKS)))
+    return axis, _spread(places, trials)
+
+
+def _spread(places: Iterable[float], trials: Sequence[TrialId]) -> list[float | None]:
     shifts = (SPREAD * (scattered(trial) / 2**63 - 1) for trial in trials)
     pairs = zip(places, shifts, strict=True)
-    return axis, [None if math.isnan(place) else round(place + shift, 3) for place, shift in pairs]
+    return [None if math.isnan(place) else round(place + shift, 3) for place, shift in pairs]

@@ -47,8 +47,8 @@ class RungCost(msgspec.Struct, frozen=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One study of a series of studies with different numbers of models.
 
-    ``other_seconds`` is the workers' time outside of rungs: waiting at a barrier, or idle at the end. ``start_seconds``
-    is the mean time before a worker joined. ``best`` is the metric of the study's best trial.
+    ``other_seconds`` is the workers' time outside of rungs: waiting at a barrier, or idle without a job.
+    ``start_seconds`` is the mean time before a worker joined. ``best`` is the metric of the study's best trial.
     """
 
     models: int

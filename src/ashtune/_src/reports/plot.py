@@ -22,6 +22,8 @@ LINE = 56
 _EDGE = 0.002
 _LEGEND = 70
 """Pixels for the legend above a figure and the notes below it."""
+_BESIDE = 64
+"""Pixels at the right for texts beside bars, so that a figure of 620 pixels has room for them."""
 _STRAIGHT = 40
 """If all labels of parallel axes have more characters than this number, the labels are slanted."""
 _OFF = 0.12
@@ -102,6 +104,8 @@ def plot(figure: Figure | Coordinates, *, is_panel: bool = False) -> "Plot":
             drawn.add_trace(trace)
     drawn.update_xaxes(**_axis(figure.x))
     drawn.update_yaxes(**_axis(figure.y))
+    if any(series.kind == "texts" for series in figure.series):
+        drawn.update_layout(margin={"r": _BESIDE})
     if is_panel:
         drawn.update_layout(showlegend=False, margin={"l": 48, "r": 8, "t": 10, "b": 44})
     elif figure.notes:

@@ -209,6 +209,8 @@ class TroubleSection(Section):
             named = (f"{group.count:,} x {group.reason}" for group in groups)
             shared = (f" ({words})" if words else "" for words in self._in_common(groups))
             yield html.words(f"{plural(reasons.total, noun)} {what}:", *map("".join, zip(named, shared, strict=True)))
+            for group in [group for group in groups if group.traceback][:GROUPS_SHOWN]:
+                yield html.folded(f"Traceback: {group.reason}", group.traceback)
         if ended := [trial for trial in self.study.trials if trial.reason][:TRIALS_SHOWN]:
             why = {"why": [trial.reason for trial in ended]}
             yield html.table(trials_table(ended, why, [trial.resource for trial in ended], unit=self.study.unit))

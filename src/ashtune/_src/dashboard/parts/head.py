@@ -59,7 +59,8 @@ class HeadPart(PagePart):
         subject, tally, workers, standing = self._subject, self._tally, self._workers, self.standing
         best, running = tally.best, workers.running
         judged = estimate(tally, subject.scheduler, learns=subject.learns, unit=subject.unit)
-        is_over = standing.state not in ("running", "quiet", "reading")
+        is_paused = standing.state == "running" and tally.is_paused
+        is_at_work = standing.state in ("running", "quiet") and not is_paused
         return {
             **self._of_the_study(self.problems),
             "now": round(ran, 3),
@@ -84,11 +85,11 @@ class HeadPart(PagePart):
             "busy": workers.busy,
             "remaining": {
                 "done": judged.done,
-                "seconds": None if is_over else short(judged.seconds_left),
+                "seconds": short(judged.seconds_left) if is_at_work else None,
             },
             "quiet_seconds": round(standing.quiet_seconds, 1),
             "control": standing.control,
-            "paused": standing.state == "running" and tally.is_paused,
+            "paused": is_paused,
             "is_reading": round(standing.share_read, 3),
         }  # fmt: skip
 

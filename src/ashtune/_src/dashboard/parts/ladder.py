@@ -38,6 +38,8 @@ class LadderPart(PagePart):
         self._tally = tally
         self._workers = workers
         self._quota_text = quota_text(subject)
+        self.is_over = False
+        """Whether the driver has ended, so that no job runs; set before each call of :meth:`value`."""
         self.losses = [array("d") for _ in subject.ladder.rungs]
         """For each rung, the first loss of its results, in order of arrival; a failure is infinite."""
 
@@ -56,7 +58,8 @@ class LadderPart(PagePart):
         tally, subject = self._tally, self._subject
         trials, learns = tally.most_trials, subject.learns
         found = trials and expected(subject.scheduler, subject.ladder, trials, learns=learns, rungs=tally.rungs)
-        figure = ladder_figure(tally, found or None, unit=subject.unit, running=self._workers.running or ())
+        running = () if self.is_over else self._workers.running or ()
+        figure = ladder_figure(tally, found or None, unit=subject.unit, running=running)
         return {"resources": [*subject.ladder.rungs], "figure": figure, "quota_text": self._quota_text}
 
     def rank(self, rung: int, results: int, loss: float) -> int:

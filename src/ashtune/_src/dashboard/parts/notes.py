@@ -15,7 +15,7 @@ from ashtune._src.dashboard.parts.ladder import LadderPart
 from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart, Subject
 from ashtune._src.dashboard.parts.workers import WorkersPart
 from ashtune._src.schedulers.protocol import Machine, Rule
-from ashtune._src.search.origins import SORTS, SOURCES, source_of
+from ashtune._src.search.origins import PROPOSED, SORTS, SOURCES, Sort, sort_of, source_of
 from ashtune._src.search.promotions import Promotions
 from ashtune._src.study.factory import caution_of
 
@@ -34,7 +34,7 @@ class NotesPart(PagePart):
 
     name = "notes"
     empty: ClassVar[Mapping[str, Any]] = {
-        "scheduler": "", "search": "", "sources": dict.fromkeys(SOURCES, 0),
+        "scheduler": "", "search": "", "proposed": 0, "late": 0, "sources": dict.fromkeys(SOURCES, 0),
         "promoted_share": dict.fromkeys(SORTS), "why": [],
     }  # fmt: skip
     sees_confirmations = False
@@ -47,6 +47,7 @@ class NotesPart(PagePart):
         self._compared = Promotions()
         self._caution = caution_of(subject.settings)
         self._sources: Counter[str] = Counter()
+        self._sorts: Counter[Sort] = Counter()
         self._results = [0] * len(subject.ladder.rungs)
         self._losses = array("d")  # for each trial, its loss at its highest rung so far; NaN if none
         self._promotions: deque[_Promotion] = deque(maxlen=MOST_REASONS)
@@ -67,6 +68,7 @@ class NotesPart(PagePart):
             self._finished(event)
         elif isinstance(event, TrialStarted):
             self._sources[source_of(event.origin)] += 1
+            self._sorts[sort_of(event.origin)] += 1
             if event.origin:
                 self._starts.append((self._workers.ran, event.trial, event.origin))
 
@@ -88,6 +90,8 @@ class NotesPart(PagePart):
         return {
             "scheduler": one_line("; ".join(filter(None, (self.scheduler_notes, self._caution)))),
             "search": one_line("; ".join(filter(None, [self._subject.settings.search_name, self._tally.origins]))),
+            "proposed": sum(self._sorts[sort] for sort in PROPOSED),
+            "late": self._sorts[Sort.STANDING_IN],
             "sources": {name: self._sources[name] for name in SOURCES},
             "promoted_share": promoted,
             "why": self._why(),

@@ -188,7 +188,7 @@ class WorkersPart(PagePart):
             "lanes": len(self._lanes),
             "timeline": self._latest(ran),
             "shares": whole_shares_figure(whole),
-            "utilisation": shares_figure(times, {"training": shares}, time_axis(0.0, ran)),
+            "utilisation": shares_figure(times, {"training": shares}, time_axis(0.0, ran)) if times[1:] else Figure(),
             "rest": {STATES[name].name: share for name, share in whole.items() if name != "training"},
         }
 

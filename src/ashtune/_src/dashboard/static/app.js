@@ -3,6 +3,7 @@
 import { byId, element, fillOptions, set, setText } from "./page/dom.js";
 import { switchThemesBy } from "./page/theme.js";
 import { ask, lineOf } from "./study/ask.js";
+import { isFruitless } from "./study/answers.js";
 import { namesOf } from "./study/names.js";
 import { Study } from "./study/study.js";
 import { answers } from "./views/answers.js";
@@ -11,7 +12,7 @@ import { compare } from "./views/compare.js";
 import { contour } from "./views/contour.js";
 import { control } from "./views/control.js";
 import { failures } from "./views/failures.js";
-import { best, curves, importance, ladder, workers } from "./views/figures.js";
+import { best, curves, front, importance, ladder, workers } from "./views/figures.js";
 import { notes } from "./views/notes.js";
 import { parallel } from "./views/parallel.js";
 import { slices } from "./views/slices.js";
@@ -22,24 +23,16 @@ import { whatif } from "./views/whatif.js";
 
 /** Ordered by importance to the reader. */
 const VIEWS = [
-  summary,
-  answers,
-  control,
-  ladder,
-  best,
-  workers,
-  curves,
-  trials,
-  importance,
-  slices,
-  parallel,
-  contour,
-  failures,
-  audit,
-  whatif,
-  notes,
+  summary, answers, control, ladder, best, front, workers, curves, trials,
+  importance, slices, parallel, contour, failures, audit, whatif, notes,
 ];
+/** Sections that are empty until a trial has a result. */
+const NEED_A_RESULT = ["best", "front", "curves", "importance", "slices", "parallel", "contour", "whatif"];
+/** Sections without a study to show. The section "control" hides itself. */
+const NEED_NOTHING = ["summary", "compare", "control"];
 const AGAIN = 2000;
+/** Milliseconds for which the target of a link stays in place while sections above it are drawn. */
+const ARRIVAL = 8000;
 
 const page = byId("page");
 const connection = byId("connection");
@@ -76,10 +69,7 @@ function chosenOf(studies) {
   const names = namesOf(studies);
   const label = byId("studies");
   const select = /** @type {HTMLSelectElement} */ (label.querySelector("select"));
-  fillOptions(
-    select,
-    studies.map(({ id }) => [String(id), names.get(id)]),
-  );
+  fillOptions(select, studies.map(({ id }) => [String(id), names.get(id)]));
   select.value = String(shown.id);
   select.addEventListener("change", () => {
     location.search = `?study=${encodeURIComponent(select.value)}`;
@@ -108,16 +98,57 @@ function makeNavigation(sections) {
     { rootMargin: "-30% 0px -60% 0px" },
   );
   for (const each of sections) observer.observe(each.element);
+  return links;
+}
+
+/** Hide empty sections and their links. If a study ended without a result, its failures come first. */
+function hideEmpty(study, sections, links) {
+  const byName = new Map(sections.map((each) => [each.id, each.element]));
+  study.on(["head"], ({ head }) => {
+    for (const [id, section] of byName) {
+      if (NEED_NOTHING.includes(id)) continue;
+      const isOne = id === "front" && head.objectives.length < 2;
+      section.hidden = isOne || !study.isThere || (!head.best && NEED_A_RESULT.includes(id));
+      set(links.get(id) ?? section, { hidden: section.hidden });
+    }
+    if (isFruitless(head)) byName.get("answers").after(byName.get("failures"));
+  });
+}
+
+/**
+ * Return a function that scrolls to the target of a hash. The target stays in place while sections above it are drawn,
+ * until the reader scrolls.
+ */
+function arrivals(overview) {
+  /** @type {HTMLElement | null} */
+  let target = null;
+  let until = 0;
+  const stay = () => performance.now() < until && target?.scrollIntoView();
+  const leave = () => {
+    target = null;
+  };
+  new ResizeObserver(stay).observe(overview);
+  for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"]) addEventListener(kind, leave, { passive: true });
+  return (hash) => {
+    target = hash === "#summary" ? null : overview.querySelector(`:scope > [id="${CSS.escape(hash.slice(1))}"]`);
+    until = performance.now() + ARRIVAL;
+    stay();
+  };
 }
 
 /** Shows the target of the address: the page of a trial, or a section of the study. */
 class Router {
   constructor(overview, trialPage, study) {
+    this._arrive = arrivals(overview);
     this._overview = overview;
     this._trialPage = trialPage;
     this._study = study;
     this._before = { hash: "", scroll: 0 };
     addEventListener("hashchange", (event) => this.go(new URL(event.oldURL).hash));
+    addEventListener("click", ({ target }) => {
+      const link = /** @type {Element} */ (target).closest("a");
+      if (link?.hash === location.hash) this._arrive(link.hash); // no change of the hash follows
+    });
   }
 
   /** @param from The previous hash. */
@@ -133,14 +164,14 @@ class Router {
       this._trialPage.hide();
       this._study.refresh();
       this._return();
-    }
+    } else this._arrive(location.hash);
   }
 
   /** Go to the reader's previous position, or to the section in the current address. */
   _return() {
     const section = document.getElementById(location.hash.slice(1));
     if (location.hash === this._before.hash) scrollTo(0, this._before.scroll);
-    else section?.scrollIntoView();
+    else this._arrive(location.hash);
     section?.focus({ preventScroll: true });
   }
 }
@@ -152,17 +183,12 @@ if (studies.length) {
   const study = new Study(chosenOf(studies));
   const sections = VIEWS.map((view) => view(study));
   if (studies.length > 1) sections.push(compare(study, studies));
-  const overview = element(
-    "div",
-    { class: "overview" },
-    sections.map((each) => each.element),
-  );
+  const overview = element("div", { class: "overview" }, sections.map((each) => each.element));
   const trialPage = new TrialPage(study);
   page.replaceChildren(overview, trialPage.element);
-  makeNavigation(sections);
+  hideEmpty(study, sections, makeNavigation(sections));
   new Router(overview, trialPage, study).go();
   study.follow((state) => setConnection(state, { directory: study.parts.head?.directory }));
-  document.getElementById(location.hash.slice(1))?.scrollIntoView();
 } else {
   page.replaceChildren(element("p", { text: "No study is watched." }));
 }

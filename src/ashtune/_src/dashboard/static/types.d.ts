@@ -107,6 +107,9 @@ interface FailuresPart {
 interface NotesPart {
   scheduler: string;
   search: string;
+  /** Configurations that the search proposed from results; and how many of them came from its stand-in. */
+  proposed: number;
+  late: number;
   sources: Record<string, number>;
   promoted_share: Record<string, number | null>;
   why: { time: number; text: string }[];
@@ -162,6 +165,7 @@ interface Answers {
     total: number;
     matching: number;
     columns: string[];
+    metrics: string[];
     rows: TrialRow[];
     statuses: Record<string, number>;
     origins: Record<string, number>;
@@ -187,6 +191,7 @@ interface TrialRow {
   status: string;
   resource: number;
   value: number | null;
+  metrics: Record<string, number | null>;
   seconds: number | null;
   reason: string;
   configuration: Record<string, Value>;

@@ -26,8 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MADE_BY = f"ashtune {__version__}"
-
-
+_COMMAND = re.compile("`([^`]+)`")
 _INVISIBLE = re.compile(
     r"(?<!\\)((?:\\\\)*)\\u(00[01][0-9a-f]|007f|00[89][0-9a-f]|061c|200[ef]|202[89a-e]|206[6-9]|feff|fff[9ab])"
     "|([\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb])",
@@ -59,9 +58,19 @@ def section(name: str, title: str, blocks: Iterable[Block]) -> PageSection:
 
 
 def words(*sentences: str, style: str = "") -> Block:
-    """Return a block with a paragraph for each sentence that is not empty. ``style`` is a CSS class."""
+    """Return a block with a paragraph for each sentence that is not empty. ``style`` is a CSS class.
+
+    A part between backticks is a command.
+    """
     mark = f' class="{style}"' if style else ""
-    return Block("".join(f"<p{mark}>{escaped(sentence)}</p>" for sentence in sentences if sentence))
+    shown = (_COMMAND.sub(r"<code>\1</code>", escaped(sentence)) for sentence in sentences if sentence)
+    return Block("".join(f"<p{mark}>{sentence}</p>" for sentence in shown))
+
+
+def folded(title: str, text: str) -> Block:
+    """Return a block with a text of several lines, which the reader opens."""
+    shown = escape(visible(text.expandtabs(), keeps_newlines=True))
+    return Block(f"<details><summary>{escaped(title)}</summary><pre>{shown}</pre></details>")
 
 
 def figures(*, layout: Literal["pair", "panels"] = "pair", **named: "Plot | Figure | Coordinates") -> Block:

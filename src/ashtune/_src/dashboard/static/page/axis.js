@@ -40,7 +40,13 @@ export function ticksOf(axis, room, each = 0) {
     .map((at) => /** @type {[number, string]} */ ([at, shortened(text(at), each ? 24 : 14)]));
   const wide = each || 14 + CHARACTER * Math.max(1, ...named.map(([, words]) => words.length));
   const step = Math.max(1, Math.ceil((named.length * wide) / (room + wide)));
-  return named.filter((_, number) => number % step === 0);
+  let last = -Infinity; // the position of the last tick, in pixels: ticks of a logarithmic axis may be close together
+  return named.filter(([at], number) => {
+    const place = room * placeOn(axis, at);
+    const isFar = number % step === 0 && Math.abs(place - last) >= 0.6 * wide;
+    if (isFar) last = place;
+    return isFar;
+  });
 }
 
 /** Return about `count` round numbers on a linear axis. @param {Axis} axis */

@@ -3,7 +3,7 @@
 import { element } from "./dom.js";
 import { onTheme } from "./theme.js";
 
-const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
+export const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 
 export class Canvas {
   /**

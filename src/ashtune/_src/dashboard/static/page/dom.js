@@ -87,17 +87,13 @@ export function replaceChildren(parent, ...children) {
  * @param label The table's name.
  * @param columns The titles of its columns, as texts or as elements `th`.
  * @param rows Lists of cells: texts, or elements, some of which may be `td` or `th`.
- * @param {Record<string, string>} attributes Attributes of the table.
+ * @param {Record<string, unknown>} attributes Attributes of the table.
  */
 export function table(label, columns, rows, attributes = {}) {
   const isCell = (value) => value instanceof HTMLTableCellElement;
   const heads = columns.map((title) => (isCell(title) ? title : element("th", { scope: "col", text: title })));
   const body = rows.map((row) =>
-    element(
-      "tr",
-      {},
-      row.map((value) => (isCell(value) ? value : element("td", {}, value))),
-    ),
+    element("tr", {}, row.map((value) => (isCell(value) ? value : element("td", {}, value)))),
   );
   return element(
     "div",
@@ -127,11 +123,14 @@ export function numberField(id, title, attributes) {
   return { input, fields: [element("label", { for: id, text: title }), input] };
 }
 
-/** Set the options of a select; return whether they have changed. @param options Values and texts. */
-export function fillOptions(select, options) {
+/**
+ * Set the options of a select; return whether they have changed.
+ *
+ * @param options Values and texts. @param value The chosen value, by default the one before.
+ */
+export function fillOptions(select, options, value = select.value) {
   const shown = JSON.stringify(options);
   if (select.dataset.shown === shown) return false;
-  const { value } = select;
   select.dataset.shown = shown;
   select.replaceChildren(...options.map(([each, text]) => element("option", { value: each, text })));
   if (options.some(([each]) => each === value)) select.value = value;

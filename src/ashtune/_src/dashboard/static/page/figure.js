@@ -1,29 +1,34 @@
 // The frame of a figure: title, legend, drawing area, and its data as a table for readers who cannot see it.
 
 import { textOn, valueAt } from "./axis.js";
-import { element, replaceChildren, set, setText, table } from "./dom.js";
+import { button, element, replaceChildren, set, setText, table } from "./dom.js";
+import { FONT } from "./canvas.js";
 import { Plot } from "./plot.js";
-import { fillOf, STROKES } from "./theme.js";
+import { fillOf, STROKES, token } from "./theme.js";
 import { countText, isNumber } from "./text.js";
 
 const ROWS = 200;
+/** The height of the name, and of each entry of the legend, in a saved picture. */
+const LINE = 18;
 
 export class Figure {
-  /** @param title Title above the figure; may be empty. */
-  constructor(title = "") {
+  /** @param title Title above the figure; may be empty. @param name Its name for screen readers. */
+  constructor(title = "", name = title) {
     /** @type {Plot | null} */
     this._drawn = null;
-    this.plot = element("div", { class: "plot", role: "img" });
-    this._title = title;
+    this.plot = element("div", { class: "plot", role: "img", "aria-label": name });
+    this._name = name;
     this._caption = element("span", { class: "caption quiet" });
     this._legend = new Legend();
     this._table = element("div");
-    this._details = element("details", { class: "data" }, element("summary", { text: "As a table" }), this._table);
+    this._details = element("details", { class: "data", hidden: true }, element("summary", { text: "As a table or a picture" }), this._table);
     this._details.addEventListener("toggle", () => this._fill());
     this._rows = null;
+    const save = button("Save as PNG", () => this._save());
+    this._details.append(save);
     this.element = element(
       "figure",
-      {},
+      { "aria-label": name },
       element("figcaption", {}, element("span", { class: "title", text: title }), this._caption),
       this._legend.element,
       this.plot,
@@ -39,7 +44,7 @@ export class Figure {
    */
   show(figure, isPanel = false) {
     const { x, y, series, cells, notes } = figure;
-    this.plot.hidden = !series.length && !cells;
+    this.plot.hidden = this._details.hidden = !series.length && !cells;
     setText(this._caption, isPanel ? "" : notes.join(" · "));
     if (this.plot.hidden) return;
     this._drawn ??= new Plot(this.plot);
@@ -47,7 +52,7 @@ export class Figure {
     this.legend(isPanel ? [] : legendOf(figure));
     const names = series.map(({ name }) => name).filter(Boolean);
     const over = [y.name || x.name, y.name && x.name].filter(Boolean).join(" over ");
-    this.describe([this._title, over, ...names, "as a table below"].filter(Boolean).join(", "));
+    this.describe([this._name, over, ...names, "as a table below"].filter(Boolean).join(", "));
     this.data(() => tableOf(figure));
   }
 
@@ -64,6 +69,7 @@ export class Figure {
   /** Set the table's data. @param rows Returns the column titles and the rows; called while the table is open. */
   data(rows) {
     this._rows = rows;
+    this._details.hidden = false;
     this._fill();
   }
 
@@ -72,13 +78,35 @@ export class Figure {
     this._drawn?.destroy();
   }
 
+  /** Save the picture with its name and its legend as a PNG file. */
+  _save() {
+    const drawn = this.plot.querySelector("canvas");
+    if (!drawn) return;
+    const ratio = drawn.width / drawn.clientWidth;
+    const head = LINE * (2 + this._legend.entries.length);
+    const made = element("canvas", { width: drawn.width, height: drawn.height + head * ratio });
+    const context = /** @type {CanvasRenderingContext2D} */ (made.getContext("2d"));
+    context.fillStyle = token("--paper");
+    context.fillRect(0, 0, made.width, made.height);
+    context.drawImage(drawn, 0, head * ratio);
+    context.scale(ratio, ratio);
+    context.font = FONT;
+    for (const [place, [color, text]] of [["--ink", this._name], ...this._legend.entries].entries()) {
+      context.fillStyle = color.startsWith("--") ? token(color) : color;
+      context.fillRect(LINE, LINE * (place + 1) - 8, 8, 8);
+      context.fillStyle = token("--ink");
+      context.fillText(text, 2 * LINE, LINE * (place + 1));
+    }
+    made.toBlob((blob) => blob && element("a", { href: URL.createObjectURL(blob), download: `${this._name}.png` }).click());
+  }
+
   _fill() {
     if (!this._details.open || this._rows === null) return;
     const [columns, rows] = this._rows();
     const more =
       rows.length > ROWS &&
       element("p", { class: "quiet", text: `the last ${ROWS} of ${countText(rows.length)} rows` });
-    replaceChildren(this._table, more, table(`Data ${this._title}`, columns, rows.slice(-ROWS)));
+    replaceChildren(this._table, more, table(`Data of ${this._name}`, columns, rows.slice(-ROWS)));
   }
 }
 
@@ -139,6 +167,8 @@ export function tableOf({ x, y, series }) {
 export class Legend {
   constructor() {
     this.element = element("ul", { class: "legend", hidden: true });
+    /** @type {LegendEntry[]} */
+    this.entries = [];
     this._shown = "";
   }
 
@@ -147,6 +177,7 @@ export class Legend {
     const shown = JSON.stringify(entries);
     if (shown === this._shown) return;
     this._shown = shown;
+    this.entries = entries;
     this.element.hidden = !entries.length;
     replaceChildren(
       this.element,

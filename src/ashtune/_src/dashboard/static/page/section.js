@@ -100,8 +100,15 @@ export class Section {
     /** @type {{ address: string, position: number | null, at: number }} */
     let last = { address: "", position: null, at: -Infinity };
     let isAsking = false;
+    let isRefused = false;
+    const say = (line) => {
+      isRefused = line !== "";
+      refuse(line);
+    };
     const consider = async () => {
-      if (isAsking || !this.isNear || document.hidden || study.position === null) return;
+      // A line at the top says that the connection is lost; a refusal that its end has caused would be wrong.
+      if (study.isConnected === false && isRefused) say("");
+      if (study.isConnected === false || isAsking || !this.isNear || document.hidden || study.position === null) return;
       const asked = question();
       if (asked === null) return;
       const address = JSON.stringify(asked);
@@ -116,10 +123,10 @@ export class Section {
       try {
         const answer = await study.ask(...asked);
         last.position = Math.min(position, answer.position ?? position); // an older answer: the question is asked again
-        refuse("");
+        say("");
         draw(answer, asked);
       } catch (problem) {
-        refuse(lineOf(problem));
+        say(lineOf(problem));
         last.position = null; // asked again later, even if the study does not change
       } finally {
         clearTimeout(patience);

@@ -1,16 +1,7 @@
-// The reader's five questions, each answered by a word and a sentence from the parts of a study.
+// The reader's questions, each answered by a word and a sentence from the parts of a study.
 
 import {
-  capital,
-  countText,
-  isNumber,
-  listed,
-  numberText,
-  plural,
-  roughSecondsText,
-  secondsText,
-  shareText,
-  shortened,
+  capital, countText, isNumber, listed, numberText, plural, roughSecondsText, secondsText, shareText, shortened,
 } from "../page/text.js";
 
 /** A best value that did not change for this share of the time is old. */
@@ -27,16 +18,26 @@ function answer(mood, word, text) {
   return { mood, word, text };
 }
 
+/** Whether a study has ended, and no trial has a finite result. @param {HeadPart} head */
+export function isFruitless({ state, best, tried }) {
+  return state === "complete" && !best && tried > 0;
+}
+
+/** The answer while the journal is read for the first time, or once more for how the study ended. */
+const READING = answer("none", "Not known yet", "The journal is being read.");
+
 /** Is it getting better? @param {Parts} parts */
 export function isBetter({ head, best }) {
   const metric = head.objectives[0]?.metric;
   const steps = stepsOf(best);
+  if (head.state === "reading") return READING;
+  if (isFruitless(head)) return answer("bad", "No result", "No trial has a finite result.");
   if (!steps.length) return answer("none", "No result yet", isAtWork(head) ? "The first trials are training." : "");
   const moved = steps.findLastIndex(([, value], place) => place > 0 && value !== steps[place - 1][1]);
   const [since] = steps[Math.max(0, moved)];
   const now = Math.max(head.now, since);
   const [first, last] = [stepsOf(best, true)[0][1], steps[steps.length - 1][1]];
-  const value = `${capital(metric)} ${numberText(last)}`;
+  const value = capital(head.objectives.length > 1 ? `best ${metric} ${numberText(last)}` : `${metric} ${numberText(last)}`);
   if (!isAtWork(head))
     return answer("good", value, `Reached after ${secondsText(since)}; the first result was ${numberText(first)}.`);
   if (now - since > LATELY * now)
@@ -61,6 +62,7 @@ function stepsOf({ over_time: { series } }, isAny = false) {
 
 /** Are my workers busy? @param {Parts} parts */
 export function areBusy({ head, workers }) {
+  if (head.state === "reading") return READING;
   if (!isNumber(head.utilisation)) return answer("none", "Not known yet", "No worker has trained so far.");
   const share = shareText(head.utilisation);
   const losses = Object.entries(workers.rest)
@@ -107,12 +109,9 @@ export function whatMatters({ head }, { answer: importance, refusal }) {
 export function whyFailed({ head, failures }) {
   const place = ({ kind }) => (head.failed && kind === "failed" ? 0 : 1);
   const [first, ...rest] = [...failures.groups].sort((a, b) => place(a) - place(b) || b.count - a.count);
-  if (!first)
-    return answer(
-      "good",
-      "None failed",
-      head.tried ? `${plural(head.tried, "trial")} tried so far.` : "No trial has ended yet.",
-    );
+  if (!first && head.state === "reading") return READING;
+  if (!first && !head.tried) return answer("none", "None failed", "No trial has ended yet.");
+  if (!first) return answer("good", "None failed", `${plural(head.tried, "trial")} tried so far.`);
   const word = head.failed
     ? `${countText(head.failed)} of ${countText(head.tried)} failed`
     : `${countText(first.count)} ${first.kind === "lost" ? "lost with a worker" : first.kind}`;
@@ -123,6 +122,15 @@ export function whyFailed({ head, failures }) {
   return answer(head.failed > MANY_FAILED * head.tried ? "bad" : "fair", word, `${reason}${more}`);
 }
 
+/** Is the search keeping up? @param {Parts} parts */
+export function keepsUp({ notes: { proposed, late } }) {
+  if (!proposed) return answer("none", "It was not asked", "All configurations are random or given.");
+  const [ready, text] = [1 - late / proposed, `${countText(proposed - late)} of ${plural(proposed, "proposal")} in time.`];
+  const others = late ? " The others are mutations of good trials." : "";
+  const mood = ready >= BUSY ? "good" : ready >= HALF_BUSY ? "fair" : "bad";
+  return answer(mood, `${{ good: "Yes", fair: "Mostly", bad: "Hardly" }[mood]}, ${shareText(ready)}`, text + others);
+}
+
 /** How long will it take? @param {Parts} parts */
 export function howLong({ head }) {
   const done = head.trials_wanted
@@ -130,7 +138,10 @@ export function howLong({ head }) {
     : `${plural(head.tried, "trial")} tried.`;
   const ended = `After ${secondsText(head.wall_seconds)}. ${done} Go on with: ashtune resume ${head.directory}`;
   switch (head.state) {
+    case "reading":
+      return READING;
     case "complete":
+      if (isFruitless(head)) return answer("bad", "It has ended", `No trial has a result. ${done}`);
       return answer("good", "It is complete", `It took ${secondsText(head.wall_seconds)}. ${done}`);
     case "stopped":
       return answer("fair", "It was stopped", ended);
@@ -142,11 +153,12 @@ export function howLong({ head }) {
     case "unreadable":
       return answer("none", "Not known", capital(head.state_text));
   }
+  if (head.paused) return answer("fair", "It is paused", `No job begins until it is continued. ${done}`);
   const { seconds } = head.remaining;
   if (isNumber(seconds)) return answer("good", `About ${roughSecondsText(seconds)}`, done);
   return answer("none", head.trials_wanted ? "Too early to tell" : "It is open", done);
 }
 
 function isAtWork({ state }) {
-  return state === "running" || state === "reading";
+  return state === "running";
 }

@@ -13,6 +13,8 @@ export class Study {
     this.position = null;
     /** Names of hyperparameters, most important first; empty until known. */
     this.important = [];
+    /** Whether the server can be asked. */
+    this.isConnected = true;
     this._heard = performance.now();
     this._listeners = [];
     this._changed = new Set();
@@ -24,7 +26,10 @@ export class Study {
     follow(
       `api/studies/${this.number}/events`,
       (data) => this._take(data),
-      tell,
+      (state) => {
+        this.isConnected = state === "connected";
+        tell(state);
+      },
       () => this.isRunning,
     );
   }

@@ -1,11 +1,11 @@
-// One row of cards: the reader's five questions, each with a word, a sentence and a link to its section.
+// One row of cards: the reader's questions, each with a word, a sentence and a link to its section.
 
-import { areBusy, howLong, isBetter, whatMatters, whyFailed } from "../study/answers.js";
+import { areBusy, howLong, isBetter, keepsUp, whatMatters, whyFailed } from "../study/answers.js";
 import { element, setText } from "../page/dom.js";
 import { Section } from "../page/section.js";
 
 export function answers(study) {
-  const section = new Section("answers", "Five answers", "", "");
+  const section = new Section("answers", "Answers", "", "");
   section.element.classList.add("answers");
   const importance = { answer: null, refusal: "" };
   const matters = card("Which hyperparameter matters?", "#importance", ["head"], (parts) =>
@@ -16,15 +16,10 @@ export function answers(study) {
     card("Are my workers busy?", "#workers", ["head", "workers"], areBusy),
     matters,
     card("Why did these fail?", "#failures", ["head", "failures"], whyFailed),
+    card("Is the search keeping up?", "#notes", ["notes"], keepsUp),
     card("How long still?", "#ladder", ["head"], howLong),
   ];
-  section.body.append(
-    element(
-      "ul",
-      { class: "cards" },
-      cards.map((each) => each.element),
-    ),
-  );
+  section.body.append(element("ul", { class: "cards" }, cards.map((each) => each.element)));
   for (const { names, show, lack } of cards) study.on(names, show, lack);
   const question = () => (study.parts.head?.best ? ["importance", []] : null);
   const learn = (answer) => {

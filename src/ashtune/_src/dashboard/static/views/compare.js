@@ -17,7 +17,7 @@ export function compare(study, others) {
     "The best so far of each study that this command watches.",
     "Compare",
   );
-  const figures = [new Figure("Over time"), new Figure("Over what was trained")];
+  const figures = ["Over time", "Over what was trained"].map((title) => new Figure(title, `Studies compared: ${title}`));
   const place = element("div");
   section.body.append(element("div", { class: "pair" }, ...figures.map((each) => each.element)), place);
   const ids = others.slice(0, MOST).map((each) => each.id);

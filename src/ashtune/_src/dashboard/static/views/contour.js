@@ -9,7 +9,7 @@ export function contour(study) {
   const lead = "The result over two hyperparameters, the best in full colour; a point is a trial.";
   const section = new Section("contour", "Two at once", lead, "Contours");
   const [x, y] = [element("select", { id: "contour-x" }), element("select", { id: "contour-y" })];
-  const figure = new Figure();
+  const figure = new Figure("", "Contours");
   const labels = [
     element("label", { for: "contour-x", text: "across " }),
     element("label", { for: "contour-y", text: "up " }),

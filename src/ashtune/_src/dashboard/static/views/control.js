@@ -54,7 +54,7 @@ function newSender(study) {
       isBusy = false;
     }
   };
-  return { send, element: element("div", {}, done, refused) };
+  return { send, element: element("div", { class: "said" }, done, refused) };
 }
 
 function pauseButton(study, sender) {
@@ -134,10 +134,7 @@ function ownConfiguration(study, sender) {
   const begin = () => {
     if (!details.open || fields.length) return;
     fields = study.parts.space.hyperparameters.map((each, place) => newField(each, `control-value-${place}`));
-    replaceChildren(
-      list,
-      fields.map((field) => field.element),
-    );
+    replaceChildren(list, fields.map((field) => field.element));
     fill();
   };
   const send = () => {

@@ -63,8 +63,8 @@ export class Coordinates {
     return brushes.map(([name, places]) => {
       const axis = this._axis(name);
       const [low, high] = places.map((place) => valueAt(axis, place));
-      return axis.choices.length
-        ? { name, low: String(Math.max(0, Math.ceil(low))), high: String(Math.floor(high)) }
+      return axis.choices.length || axis.written === "count"
+        ? { name, low: String(Math.ceil(low)), high: String(Math.floor(high)) }
         : { name, low: String(Number(low.toPrecision(6))), high: String(Number(high.toPrecision(6))) };
     });
   }
@@ -187,6 +187,7 @@ export class Coordinates {
     context.textAlign = isLast ? "right" : "left";
     for (const [at, text] of ticksOf(axis, HEIGHT - TOP - BOTTOM, 16))
       paintLabel(context, text, x + (isLast ? -5 : 5), this._y(placeOn(axis, at)));
+    if (this._places.some((line) => line[number] === null)) paintLabel(context, "off", x + 5, this._y(OFF));
     const brush = this._brushes.get(axis.name);
     if (!brush) return;
     context.fillStyle = token("--accent");

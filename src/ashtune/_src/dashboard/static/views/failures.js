@@ -1,10 +1,11 @@
 // Failed and withdrawn trials and lost workers, by reason, with the traceback of the first one.
 
-import { element, replaceChildren, trialLink } from "../page/dom.js";
+import { button, element, replaceChildren, trialLink } from "../page/dom.js";
 import { Section } from "../page/section.js";
 import { countText, isNumber, plural } from "../page/text.js";
+import { isFruitless } from "../study/answers.js";
 import { preformatted } from "./trial.js";
-import { stateMark } from "./trials.js";
+import { FILTER, stateMark } from "./trials.js";
 
 export function failures(study) {
   const section = new Section("failures", "Why did these fail?", "", "Failures");
@@ -22,17 +23,19 @@ export function failures(study) {
     shown = now;
     replaceChildren(
       list,
-      groups.map((group) => element("li", {}, groupOf(group, study))),
+      groups.map((group, place) => element("li", {}, groupOf(group, study, isFruitless(head) && !place))),
     );
   });
   return section;
 }
 
-function groupOf({ kind, reason, count, trial, rung, traceback, in_common: shared }, study) {
+function groupOf({ kind, reason, count, trial, rung, traceback, in_common: shared }, study, isOpen) {
   const key = `${kind} ${reason}`;
   const resource = study.resources[rung];
   const where = isNumber(resource) ? ` on the way to ${plural(resource, study.unit)}` : "";
-  const first = isNumber(trial) ? element("p", { class: "quiet" }, "first: ", trialLink(trial), where) : null;
+  const list = () => dispatchEvent(new CustomEvent(FILTER, { detail: { like: String(trial) } }));
+  const all = count > 1 && kind !== "lost" && button("All in the table", list, { "data-key": `all ${key}` });
+  const first = isNumber(trial) ? element("p", { class: "quiet" }, "first: ", trialLink(trial), where, " ", all) : null;
   return element(
     "article",
     { class: "group", "data-kind": kind },
@@ -48,9 +51,9 @@ function groupOf({ kind, reason, count, trial, rung, traceback, in_common: share
     traceback &&
       element(
         "details",
-        { "data-key": key },
+        { "data-key": key, open: isOpen },
         element("summary", { "data-key": `summary ${key}`, text: "Traceback" }),
-        preformatted(traceback, "Traceback", `traceback ${key}`),
+        preformatted(traceback, `Traceback of ${isNumber(trial) ? `trial ${trial}` : kind}`, `traceback ${key}`),
       ),
   );
 }

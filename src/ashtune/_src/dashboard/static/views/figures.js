@@ -10,7 +10,7 @@ const MOST_CHOSEN = 4;
 
 export function ladder(study) {
   const section = new Section("ladder", "The ladder", "Each trial starts at the lowest rung.", "Ladder");
-  const figure = new Figure();
+  const figure = new Figure("", "The ladder");
   section.body.append(figure.element);
   section.drawWhenSeen(study, ["ladder"], ({ ladder: part }) => {
     setText(section.lead, `Each trial starts at the lowest rung. ${part.quota_text}`);
@@ -21,13 +21,28 @@ export function ladder(study) {
 
 export function best(study) {
   const lead = "The best result so far. Each point is a result, in the colour of its rung.";
-  const section = new Section("best", "Is it getting better?", lead, "Best so far");
-  const [overTime, overResource] = [new Figure("Over time"), new Figure("Over what was trained")];
+  const section = new Section("best", "Is it getting better?", lead, "Best");
+  const overTime = new Figure("Over time", "The best over time");
+  const overResource = new Figure("Over what was trained", "The best over what was trained");
   section.body.append(element("div", { class: "pair" }, overTime.element, overResource.element));
   section.drawWhenSeen(study, ["best"], ({ best: part }) => {
     overTime.show(part.over_time);
     overResource.show(part.over_resource);
   });
+  return section;
+}
+
+/** The Pareto front of a study with several objectives. */
+export function front(study) {
+  const lead = "Results that no other result beats in all objectives. The star is the best by the weights of the study.";
+  const section = new Section("front", "Which trade-offs are there?", lead, "Front");
+  const figure = new Figure("", "Front");
+  section.body.append(figure.element);
+  section.askWhenSeen(
+    study,
+    () => (study.parts.head?.best && study.parts.head.objectives.length > 1 ? ["front", []] : null),
+    (/** @type {Answers["contour"]} */ answer) => figure.show(answer.figure),
+  );
   return section;
 }
 
@@ -51,7 +66,7 @@ export function importance(study) {
   const lead =
     "A forest learns from all trials how good a configuration is. A bar is a hyperparameter's share of the variance.";
   const section = new Section("importance", "Which hyperparameter matters?", lead, "Importance");
-  const figure = new Figure();
+  const figure = new Figure("", "Importance");
   section.body.append(figure.element);
   section.askWhenSeen(
     study,
@@ -67,17 +82,13 @@ export function importance(study) {
 /** Learning curves: the best trials, a sample of the others, and trials chosen by the reader. */
 export function curves(study) {
   const lead = "The best trials, a sample of the others, and trials of your choice.";
-  const section = new Section("curves", "Learning curves", lead);
-  const figure = new Figure();
+  const section = new Section("curves", "Learning curves", lead, "Curves");
+  const figure = new Figure("", "Learning curves");
   /** @type {Map<number, FigureValue>} */
   const chosen = new Map();
   const list = element("ul", { class: "chips" });
   const { input, fields } = numberField("curve-trial", "trial ", { min: 0, inputmode: "numeric" });
-  section.body.append(
-    figure.element,
-    form(fields, "Add its curve", () => add(Number(input.value))),
-    list,
-  );
+  section.body.append(figure.element, form(fields, "Add its curve", () => add(Number(input.value))), list);
   const again = section.drawWhenSeen(study, ["curves"], ({ curves: part }) =>
     figure.show(together(part.figure, [...chosen.values()])),
   );
@@ -90,10 +101,7 @@ export function curves(study) {
         "aria-label": `Remove the curve of trial ${each}`,
         "data-key": `curve ${each}`,
       });
-    replaceChildren(
-      list,
-      [...chosen.keys()].map((each) => element("li", {}, `trial ${each} `, chip(each))),
-    );
+    replaceChildren(list, [...chosen.keys()].map((each) => element("li", {}, `trial ${each} `, chip(each))));
     again();
   };
   const add = async (trial) => {

@@ -19,14 +19,14 @@ export function parallel(study) {
     "A line is a trial, the best the brightest. Draw along an axis to keep only the lines that pass there.",
     "Parallel",
   );
-  const figure = new Figure();
+  const figure = new Figure("", "Parallel coordinates");
   set(figure.plot, { class: "plot wide", tabindex: 0 });
   const coordinates = new Coordinates(figure.plot, () => say());
   const count = element("p", { class: "quiet", role: "status" });
   const best = element("p");
   const clear = button("Clear all ranges", () => coordinates.clear());
   const list = button("List them in the table", () =>
-    dispatchEvent(new CustomEvent(FILTER, { detail: coordinates.ranges() })),
+    dispatchEvent(new CustomEvent(FILTER, { detail: { where: coordinates.ranges() } })),
   );
   const sliders = element("div", { class: "sliders" });
   section.body.append(

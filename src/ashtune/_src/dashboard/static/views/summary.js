@@ -2,15 +2,9 @@
 
 import { element, replaceChildren, set, setText, trialLink } from "../page/dom.js";
 import {
-  capital,
-  countText,
-  isNumber,
-  numberText,
-  plural,
-  roughSecondsText,
-  secondsText,
-  shareText,
+  capital, countText, isNumber, numberText, plural, roughSecondsText, secondsText, shareText,
 } from "../page/text.js";
+import { isFruitless } from "../study/answers.js";
 
 /** The names of a study's states, and the meaning of each, which sets its colour. */
 const STATES = {
@@ -25,12 +19,20 @@ const STATES = {
 };
 const OVER = ["complete", "stopped", "died", "missing", "unreadable"];
 
+/** @param {HeadPart} head */
+function stateOf(head) {
+  if (isFruitless(head)) return { name: "Ended without a result", mood: "bad" };
+  return head.paused ? { name: "Paused", mood: "fair" } : STATES[head.state];
+}
+
 export function summary(study) {
   const state = tile("state", "State");
   const best = tile("best-value", "Best");
   const left = tile("time-left", "Time left");
   const name = element("h1", { text: "…" });
   const about = element("p", { class: "about quiet" });
+  const nothing = element("p", { hidden: true });
+  const tiles = element("div", { class: "tiles" }, state.element, best.element, left.element);
   const bar = element("progress", { "aria-label": "Trials tried", max: 1 });
   left.value.after(bar);
   set(state.value, { role: "status" });
@@ -39,7 +41,8 @@ export function summary(study) {
     { id: "summary", tabindex: -1, "aria-label": "Summary" },
     name,
     about,
-    element("div", { class: "tiles" }, state.element, best.element, left.element),
+    nothing,
+    tiles,
   );
   const show = ({ head }) => {
     const goals = head.objectives.map(({ metric, mode }) => `${metric} (${mode})`).join(", ");
@@ -47,7 +50,10 @@ export function summary(study) {
     setText(name, title);
     setText(about, joined(head.scheduler, head.search, goals, head.directory));
     if (!location.hash.startsWith("#trial/"))
-      document.title = joined(head.best && numberText(bestValue(head)), STATES[head.state].name.toLowerCase(), title);
+      document.title = joined(head.best && numberText(bestValue(head)), stateOf(head).name.toLowerCase(), title);
+    tiles.hidden = !(nothing.hidden = study.isThere);
+    const start = `${capital(head.state_text)}. A study that is started there is shown here at once:`;
+    replaceChildren(nothing, `${start} `, element("code", { text: `ashtune run … --directory ${head.directory}` }));
     showState(state, head);
     showBest(best, head);
     showLeft(left, bar, head);
@@ -84,19 +90,20 @@ function tile(kind, title) {
 
 /** @param {HeadPart} head */
 function showState(state, head) {
-  const { name, mood } = STATES[head.state];
+  const { name, mood } = stateOf(head);
   const words = capital(head.state_text);
-  const value = head.state === "reading" ? `${name}: ${shareText(head.is_reading)}` : head.paused ? "Paused" : name;
+  const value = head.state === "reading" ? `${name}: ${shareText(head.is_reading)}` : name;
   state.element.dataset.mood = mood;
-  state.say(value, words === name ? "" : words, timeText(head, 0));
+  state.say(value, words === STATES[head.state].name ? "" : words, timeText(head, 0));
 }
 
 /** @param {HeadPart} head @param more Seconds since `head` was sent. */
 function timeText({ state, wall_seconds: seconds, workers, busy, sessions }, more) {
   const isRunning = state === "running";
   return joined(
-    `ran for ${secondsText(seconds + (isRunning ? more : 0))}`,
-    isRunning && isNumber(busy) && `${countText(busy)} of ${plural(workers, "worker")} busy`,
+    state !== "reading" && `ran for ${secondsText(seconds + (isRunning ? more : 0))}`,
+    isRunning && !workers && "the workers are starting",
+    isRunning && workers > 0 && isNumber(busy) && `${countText(busy)} of ${plural(workers, "worker")} busy`,
     sessions > 1 && plural(sessions, "session"),
   );
 }
@@ -109,7 +116,8 @@ function bestValue({ best, objectives }) {
 /** @param {HeadPart} head */
 function showBest(tileOfBest, head) {
   if (!head.best) {
-    tileOfBest.say("none yet", head.tried ? "No trial has a finite result" : "The first trials are training");
+    const reason = head.tried ? "No trial has a finite result" : "The first trials are training";
+    tileOfBest.say(isFruitless(head) ? "none" : "none yet", head.state === "running" || head.tried ? reason : "");
     return;
   }
   const { trial, resource, metrics, origin, compared } = head.best;
@@ -117,17 +125,20 @@ function showBest(tileOfBest, head) {
   const names = [first, ...others.map((metric) => `${metric} ${numberText(metrics[metric])}`)];
   setText(tileOfBest.value, numberText(bestValue(head)));
   replaceChildren(tileOfBest.detail, `${names.join(", ")} at ${plural(resource, head.unit)}, `, trialLink(trial));
-  setText(tileOfBest.more, joined(origin && `proposed by: ${origin}`, compared));
+  const chosen = others.length > 0 && "the best of the front, by the weights of the study";
+  setText(tileOfBest.more, joined(chosen, origin && `proposed by: ${origin}`, compared));
 }
 
-function showLeft(left, bar, { state, remaining, epochs, unit, failed, withdrawn, tried, trials_wanted: wanted }) {
+function showLeft(left, bar, head) {
+  const { state, remaining, epochs, unit, failed, withdrawn, tried, trials_wanted: wanted } = head;
   const open = isNumber(remaining.seconds) ? `about ${roughSecondsText(remaining.seconds)}` : "open";
-  const over = state === "complete" ? "done" : "stands still";
+  const now = head.paused ? "paused" : state === "reading" ? "not known yet" : open;
+  left.element.dataset.mood = isFruitless(head) ? "bad" : "";
   left.say(
-    OVER.includes(state) ? over : open,
+    isFruitless(head) ? "ended" : state === "complete" ? "done" : OVER.includes(state) ? "stands still" : now,
     capital(remaining.done),
     joined(
-      `${countText(epochs)} ${unit}s trained`,
+      `${plural(epochs, unit)} trained`,
       failed > 0 && `${countText(failed)} failed`,
       withdrawn > 0 && `${countText(withdrawn)} withdrawn`,
     ),

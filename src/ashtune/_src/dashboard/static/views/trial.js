@@ -3,18 +3,11 @@
 import { element, replaceChildren, setText, table } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
 import {
-  bytesText,
-  capital,
-  countText,
-  isNumber,
-  numberText,
-  secondsText,
-  shortened,
-  valueText,
+  bytesText, capital, countText, isNumber, numberText, plural, secondsText, shortened, valueText,
 } from "../page/text.js";
 import { lineOf } from "../study/ask.js";
 import { historyList } from "./notes.js";
-import { stateMark } from "./trials.js";
+import { stateMark, stateText } from "./trials.js";
 
 const EVERY = 2000;
 
@@ -101,12 +94,12 @@ export class TrialPage {
     document.title = `trial ${answer.trial} · ${parts.head?.name ?? ""}`;
     const words = [
       isNumber(answer.rung) ? `rung ${answer.rung}` : "no result yet",
-      `${countText(answer.resource)} ${unit}s trained`,
+      `${plural(answer.resource, unit)} trained`,
       ...Object.entries(answer.metrics).map(([name, value]) => `${name} ${numberText(value)}`),
       isNumber(answer.seconds) && secondsText(answer.seconds),
       answer.origin && `proposed by: ${answer.origin}`,
     ];
-    replaceChildren(this._about, stateMark(answer.status), ` · ${words.filter(Boolean).join(" · ")}`);
+    replaceChildren(this._about, stateMark(answer.status, stateText(answer.status, this._study)), ` · ${words.filter(Boolean).join(" · ")}`);
     this._next.hidden = !(answer.trial < parts.head?.started - 1);
     for (const [metric, curves] of Object.entries(answer.curves)) this._drawCurve(metric, curves);
     replaceChildren(
@@ -154,11 +147,7 @@ function configurationTable(configuration, isBest) {
   });
   const columns = ["hyperparameter", "value", "of the best"];
   const count = isBest ? 2 : 3;
-  return table(
-    "Configuration",
-    columns.slice(0, count),
-    rows.map((row) => row.slice(0, count)),
-  );
+  return table("Configuration", columns.slice(0, count), rows.map((row) => row.slice(0, count)));
 }
 
 function checkpointsTable(checkpoints, unit) {

@@ -5,6 +5,8 @@ import { capital, numberText, plural, shortened, valueText } from "../page/text.
 
 /** Milliseconds after the last key before the search begins. */
 const PAUSE = 250;
+export const HELP =
+  "Search for a trial (50), a text (adam, a reason), or comparisons (accuracy>0.9 width=64); all words must fit.";
 
 /** The search field, the filters, the form for a range of a hyperparameter or the value, and the current ranges. */
 export class Filters {
@@ -16,13 +18,15 @@ export class Filters {
     let wait = 0;
     const search = element("input", {
       type: "search",
-      placeholder: "Search: a number, a value, a reason …",
+      placeholder: "Search: 50, adam, accuracy>0.9, a reason …",
       "aria-label": "Search the trials",
+      title: HELP,
       oninput: () => {
         clearTimeout(wait);
         wait = setTimeout(() => this._set("search", search.value.trim()), PAUSE);
       },
     });
+    this._search = search;
     const select = (name) => {
       const made = element("select", { "aria-label": capital(name), onchange: () => this._set(name, made.value) });
       return made;
@@ -40,6 +44,13 @@ export class Filters {
     const range = form([this._name, this._low, this._high, this._choice], "Add range", () => this._add());
     this.element = element("div", { class: "controls" }, search, this._status, this._rung, this._origin, range);
     this.chips = element("ul", { class: "chips" });
+    this.showQuery();
+  }
+
+  /** Show the query in the fields. */
+  showQuery() {
+    const { search, status, rung, origin } = this._asked;
+    [this._search.value, this._status.value, this._rung.value, this._origin.value] = [search, status, rung, origin];
   }
 
   /** Set the options for rungs and hyperparameters, once they are known. */
@@ -49,7 +60,7 @@ export class Filters {
       String(rung),
       `rung ${rung}: ${plural(resource, head.unit)}`,
     ]);
-    fillOptions(this._rung, [["", "any rung"], ...rungs]);
+    fillOptions(this._rung, [["", "any rung"], ...rungs], this._asked.rung);
     const names = [...head.objectives.map(({ metric }) => metric), ...this._study.names];
     const options = names.map((name) => [name, shortened(name, 40)]);
     if (fillOptions(this._name, options)) this._offerValues();
@@ -57,11 +68,9 @@ export class Filters {
 
   /** Set the options for the server's states and origins. @param {Answers["trials"]} answer */
   offerKinds({ statuses, origins }) {
-    for (const [select, any, kinds] of [
-      [this._status, "any state", statuses],
-      [this._origin, "any origin", origins],
-    ])
-      fillOptions(select, [["", any], ...Object.keys(kinds).map((each) => [each, each])]);
+    const options = (any, kinds) => [["", any], ...Object.keys(kinds).map((each) => [each, each])];
+    fillOptions(this._status, options("any state", statuses), this._asked.status);
+    fillOptions(this._origin, options("any origin", origins), this._asked.origin);
   }
 
   /** Show the current ranges, each with a button that removes it. */
@@ -79,7 +88,10 @@ export class Filters {
       const words = `${shortened(range.name, 30)} ${rangeText(range, this._choicesOf(range.name))} `;
       return element("li", {}, words, button("×", remove, attributes));
     };
-    replaceChildren(this.chips, this._asked.where.map(chip));
+    const { like } = this._asked;
+    const all = button("×", () => this._set("like", ""), { class: "plain", "aria-label": "Show all reasons" });
+    const alike = like !== "" && element("li", {}, `ended for the reason of trial ${like} `, all);
+    replaceChildren(this.chips, alike, this._asked.where.map(chip));
   }
 
   _set(name, value) {

@@ -3,47 +3,59 @@
 import { button, element, replaceChildren, setText, table, trialLink } from "../page/dom.js";
 import { Section } from "../page/section.js";
 import { countText, isNumber, numberText, plural, secondsText, shortened, valueText } from "../page/text.js";
-import { Filters } from "./trial_filters.js";
+import { Filters, HELP } from "./trial_filters.js";
 
+/** The query for all trials, the best first. */
+export const ALL = { search: "", sort: "value", order: "", status: "", rung: "", origin: "", like: "", where: [], offset: 0 };
 const COUNT = 25;
 /** Milliseconds before the table may be asked for again; a table is cheap for the server. */
 const EVERY = 3000;
-/** The event with which other views request a filter: its detail is a list of `{name, low, high}`. */
+/** The event with which other views request a filter: its detail has parts of the query. */
 export const FILTER = "ashtune-filter";
 
 export function trials(study) {
-  const section = new Section("trials", "Trials");
-  const asked = { search: "", sort: "value", order: "", status: "", rung: "", origin: "", where: [], offset: 0 };
+  const lead = "A click on a row opens its trial. A paused trial has a result and is not promoted, so far.";
+  const section = new Section("trials", "Trials", lead);
+  const asked = queryIn(location.search);
   const place = element("div");
   const count = element("p", { class: "quiet", role: "status" });
   const pages = element("div", { class: "pages" });
+  const file = element("a", { download: "trials.csv", text: "Download them as CSV" });
   const controls = new Filters(study, asked, () => change({}));
-  section.body.append(controls.element, controls.chips, count, place, pages);
+  section.body.append(controls.element, controls.chips, count, place, pages, file);
+  controls.showChips();
 
   const question = () =>
     study.parts.head?.tried || study.parts.head?.running ? ["trials", parametersOf(asked, study)] : null;
+  const refuse = (line) => {
+    if (!line) return;
+    setText(count, line);
+    replaceChildren(place);
+    pages.hidden = file.hidden = true;
+  };
   const consider = section.askWhenSeen(
     study,
     question,
     (/** @type {Answers["trials"]} */ answer) => {
       controls.offerKinds(answer);
       setText(count, countOf(answer, asked));
-      replaceChildren(
-        place,
-        trialsTable(answer, asked, study, (sort, order) => change({ sort, order })),
-      );
+      replaceChildren(place, trialsTable(answer, asked, study, (sort, order) => change({ sort, order })));
+      file.hidden = !answer.matching;
+      file.href = `api/studies/${study.number}/csv?${new URLSearchParams(parametersOf(asked, study))}`;
       turnPages(pages, answer, asked, (offset) => change({ offset }, true));
     },
-    { every: EVERY },
+    { every: EVERY, refuse },
   );
   const change = (changes, isTurn = false) => {
     Object.assign(asked, changes, isTurn ? {} : { offset: 0 });
+    history.replaceState(null, "", addressOf(asked));
     controls.showChips();
     consider();
   };
   study.on(["space", "ladder", "head"], () => controls.offer());
   addEventListener(FILTER, (event) => {
-    change({ where: /** @type {CustomEvent} */ (event).detail });
+    change({ ...ALL, ...(/** @type {CustomEvent} */ (event).detail) });
+    controls.showQuery();
     section.element.scrollIntoView();
     section.element.focus({ preventScroll: true });
   });
@@ -54,7 +66,37 @@ function firstOrder(name, study) {
   return name === "value" && study.objective.mode === "max" ? "desc" : "asc"; // the best, and the first, come first
 }
 
-/** Return the query as parameters of the address. */
+/**
+ * Return the query in the page's address, so that a reload or another reader sees the same trials. The query is not in
+ * the hash, because links to sections and trials change the hash.
+ */
+export function queryIn(search) {
+  const given = new URLSearchParams(search);
+  const where = given.getAll("where").map((text) => /^(.*):(.*):(.*)$/s.exec(text) ?? []);
+  const one = Object.keys(ALL).map((name) => [name, given.get(name) ?? ALL[name]]);
+  return {
+    ...Object.fromEntries(one),
+    offset: Math.max(0, Math.floor(Number(given.get("offset"))) || 0),
+    where: where.filter(({ length }) => length).map(([, name, low, high]) => ({ name, low, high })),
+  };
+}
+
+/** Return the page's address with the query. */
+function addressOf(asked) {
+  const address = new URL(location.href);
+  for (const [name, value] of Object.entries(ALL)) {
+    address.searchParams.delete(name);
+    if (name !== "where" && asked[name] !== value) address.searchParams.set(name, asked[name]);
+  }
+  for (const each of asked.where) address.searchParams.append("where", whereText(each));
+  return address;
+}
+
+function whereText({ name, low, high }) {
+  return `${name}:${low}:${high}`;
+}
+
+/** Return the query as parameters of a question. */
 export function parametersOf(asked, study) {
   const parameters = [
     ["sort", asked.sort],
@@ -62,13 +104,14 @@ export function parametersOf(asked, study) {
     ["offset", asked.offset],
     ["count", COUNT],
   ];
-  for (const name of ["search", "status", "rung", "origin"])
+  for (const name of ["search", "status", "rung", "origin", "like"])
     if (asked[name] !== "") parameters.push([name, asked[name]]);
-  return [...parameters, ...asked.where.map(({ name, low, high }) => ["where", `${name}:${low}:${high}`])];
+  return [...parameters, ...asked.where.map((each) => ["where", whereText(each)])];
 }
 
-function countOf({ total, matching }, { offset }) {
-  if (!matching) return total ? `none of ${plural(total, "trial")} fits` : "no trial yet";
+function countOf({ total, matching }, { offset, search }) {
+  if (!total) return "no trial yet";
+  if (!matching) return `none of ${plural(total, "trial")} fits${search ? `. ${HELP}` : ""}`;
   const last = Math.min(matching, offset + COUNT);
   const of =
     matching < total ? `${plural(matching, "trial")} that fit, of ${countText(total)}` : plural(total, "trial");
@@ -76,7 +119,7 @@ function countOf({ total, matching }, { offset }) {
 }
 
 /** @param {Answers["trials"]} answer */
-function trialsTable({ columns, rows }, asked, study, sort) {
+function trialsTable({ columns, metrics, rows }, asked, study, sort) {
   const order = asked.order || firstOrder(asked.sort, study);
   const head = (name, title = name) => {
     const isSorted = asked.sort === name;
@@ -102,21 +145,32 @@ function trialsTable({ columns, rows }, asked, study, sort) {
     head("number", "trial"),
     head("status", "state"),
     head("value", study.objective.metric),
+    ...metrics.slice(1).map((name) => head(name)),
     head("resource", `${study.unit}s`),
     head("seconds", "time"),
     ...columns.map((name) => head(name)),
   ];
   const cells = rows.map((row) => [
     element("th", { scope: "row", class: row.trial === best && "bold" }, trialLink(row.trial, String(row.trial))),
-    element("td", { class: "state" }, stateMark(row.status), row.reason && ` ${shortened(row.reason, 60)}`),
-    row.value === null ? "" : numberText(row.value),
+    element("td", { class: "state" }, stateMark(row.status, stateText(row.status, study)), row.reason && ` ${shortened(row.reason, 60)}`),
+    ...metrics.map((name) => (isNumber(row.metrics[name]) ? numberText(row.metrics[name]) : "")),
     countText(row.resource),
     isNumber(row.seconds) ? secondsText(row.seconds) : "",
     ...columns.map((name) =>
       Object.hasOwn(row.configuration, name) ? shortened(valueText(row.configuration[name]), 24) : "",
     ),
   ]);
-  return table("Trials", heads, cells, { class: "trials" });
+  return table("All trials", heads, cells, { class: "trials", onclick: openRow });
+}
+
+/** Open the trial of a row. A click on a link, and the end of a selection of text, are no click on the row. */
+function openRow({ target }) {
+  if (!target.closest("a, button") && !String(getSelection())) target.closest("tbody tr")?.querySelector("a").click();
+}
+
+/** Return the word for a trial's state. Once the driver has ended, no trial runs. */
+export function stateText(status, { parts: { head } }) {
+  return status === "running" && ["died", "stopped"].includes(head?.state) ? "broken off" : status;
 }
 
 /** Return a state as a word with a mark in the state's colour. */

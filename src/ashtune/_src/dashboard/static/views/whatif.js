@@ -76,10 +76,7 @@ export function whatif(study) {
   const consider = section.askWhenSeen(study, question, (/** @type {Answers["whatif"]} */ answer, [, given]) => {
     const asked = Object.fromEntries(given); // the sliders may have changed by now
     predictions.add(answer.predictions, asked.reduction_factor, study.position);
-    replaceChildren(
-      words,
-      answer.text.map((sentence) => element("p", { text: sentence })),
-    );
+    replaceChildren(words, answer.text.map((sentence) => element("p", { text: sentence })));
     if (chosen.deadline !== null && asked.deadline === String(chosen.deadline)) setText(first, answer.text[0] ?? "");
     show();
   });
