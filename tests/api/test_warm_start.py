@@ -295,9 +295,21 @@ def test_of_each_other_task_the_best_configurations_come_first_in_turn() -> None
     assert [each.configuration for each in found] == [
         EXPECTED[at].configuration for at in (0, 1, 9, 2, 8, 3, 4, 5, 6)
     ]  # the second task's best is the second of the first, and what was trained longer comes first
-    assert line.startswith("warm start: 9 trials first, the best of 3 other tasks: 7 results of 7 configurations; 3 re")
+    assert line.startswith(
+        "warm start: up to 9 trials first, the best of 3 other tasks: 7 results of 7 configurations; 3 re"
+    )
     assert len(known_in([rows])[0]) == 10
     assert known_in([[], []]) == ([], "warm start: there are no results, so the search begins without")
+
+
+def test_a_feasible_configuration_of_another_task_comes_before_one_that_was_trained_longer() -> None:
+    goal = Goal("loss", "min", constraints=(Constraint("latency", "<=", 0.2),))
+    rows = [
+        {"x": 0.1, "loss": 0.1, "latency": 0.9, "resource": 9},
+        {"x": 0.9, "loss": 0.9, "latency": 0.1, "resource": 3},
+    ]
+    best, _ = known_in([rows], {"x": (0.0, 1.0)}, goal)
+    assert [each.configuration["x"] for each in best] == [0.9, 0.1]
 
 
 @pytest.mark.parametrize("search", ["random", IN_TURN, "grid:points=3"])

@@ -156,8 +156,8 @@ def test_workers_did_what_the_timeline_says(study: ashtune.Study, parts: dict[st
         ends[lane] = end
     assert {word for each in timeline["series"] for word in each["words"]} <= {"", "failed", "withdrawn"}
     assert timeline["x"]["high"] == pytest.approx(parts["head"]["now"], abs=1e-3)
-    (training,) = workers["utilisation"]["series"]
-    assert all(0 <= share <= 1 for share in training["y"])
+    for training in workers["utilisation"]["series"]:  # none if the study was too short for two points
+        assert all(0 <= share <= 1 for share in training["y"])
 
 
 def test_failures_are_grouped_by_reason(parts: dict[str, Any]) -> None:

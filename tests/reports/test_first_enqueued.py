@@ -74,7 +74,7 @@ def test_nothing_is_said_without_an_enqueued_configuration_or_a_result() -> None
 
 
 def test_a_first_configuration_that_failed_or_was_withdrawn_has_no_result() -> None:
-    none = f"Y{FIRST} has no result so far."
+    none = f"Y{FIRST} has no result."
     assert said(reached(1, 0, 0.5)) == said(reached(0, 0, float("nan")), reached(1, 0, 0.5)) == none
     withdrawn = TrialWithdrawn(2.0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=1.0)
     assert said(reached(0, 0, 0.5), reached(1, 0, 0.4), withdrawn) == none

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ConfigSpace import UniformIntegerHyperparameter
 
+from ashtune import When
 from ashtune._src.search.random import Random
 from ashtune._src.space.space import Space
 from tests.search.spaces import conditional, of_every_kind, with_every_clause
@@ -94,3 +95,10 @@ def test_a_point_is_snapped_to_the_middle_of_the_points_with_its_configuration(s
             is_float = column.choices is None and not column.is_integer
             wanted = 0.5 if name not in configuration else given if is_float else column.place(configuration[name])
             assert middle == wanted
+
+
+def test_a_hyperparameter_whose_condition_names_no_value_is_never_active() -> None:
+    space = Space.parse({"a": ["p", "q"], "b": When("a", [], (0.0, 1.0))})
+    points = space.random_points(np.random.default_rng(0).random((20, space.draws)))
+    assert all("b" not in configuration for configuration in space.at(points))
+    assert (space.snap(points)[:, 1] == 0.5).all()

@@ -7,12 +7,14 @@ import pytest
 
 from ashtune import GP
 from ashtune._src.analysis.audit import Audit
+from ashtune._src.analysis.counts import RungTally
 from ashtune._src.analysis.expected import expected
 from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.engines.simulated.model import Training
 from ashtune._src.engines.simulated.workers import SimulatedEngine
 from ashtune._src.schedulers.ash import Ash
+from ashtune._src.schedulers.registry import SchedulerView
 from ashtune._src.simulation.run import LOSS, new_journal, simulate
 from tests.helpers import studies
 
@@ -42,6 +44,20 @@ def test_a_study_that_resumes_nothing_and_has_a_dear_lowest_rung_ends_with_full_
     found = expected(reader.scheduler, LADDER, TRIALS, learns=False, rungs=reader.tally.rungs)
     assert found is not None
     assert [each.middle for each in found] == [rung.trained for rung in reader.tally.rungs]
+
+
+def test_the_forecast_knows_trials_that_went_straight_to_a_rung_which_is_no_longer_the_top() -> None:
+    ladder = Ladder(1, 27, 3)
+    rungs = [RungTally(resource, LOSS) for resource in ladder.rungs]
+    for rung, (arrived, promoted) in zip(rungs, [(13, 7), (7, 6), (37, 8), (24, 0)], strict=True):
+        rung.arrived, rung.promoted = arrived, promoted
+    ash = Ash(ahead=1, exponent=0.8, skip_above=0.4)
+    view = SchedulerView("ash", ash.rule, ash.build(ladder, None))
+    found = expected(view, ladder, 60, learns=False, rungs=rungs)
+    assert found is not None
+    lowest, _, old_top, top = (each.middle for each in found)
+    assert (lowest, old_top) == (13, 37)
+    assert 24 <= top < 30
 
 
 @pytest.mark.parametrize(

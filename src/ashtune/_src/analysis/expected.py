@@ -16,6 +16,7 @@ last trial.
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -23,7 +24,6 @@ from ashtune._src.analysis.counts import RungTally
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.numbers import plural, seconds_text
-from ashtune._src.schedulers.ash import FEWEST_RUNGS
 from ashtune._src.schedulers.protocol import Rule
 from ashtune._src.schedulers.ranking import QuotaRule
 from ashtune._src.schedulers.registry import SchedulerView
@@ -93,11 +93,14 @@ def expected(
 
 def _entering(scheduler: SchedulerView, trials: int, rungs: Sequence[RungTally]) -> Sequence[int] | None:
     """Return how many trials enter at each rung. If some went straight to the top, all further trials do (``Ash``)."""
-    planned = scheduler.entering(trials)
-    if planned is None or len(rungs) < FEWEST_RUNGS or planned[-1] or rungs[-1].trained <= rungs[-2].promoted:
-        return planned
-    at_lowest = min(trials, rungs[0].trained + rungs[0].running)
-    return [at_lowest, *planned[1:-1], trials - at_lowest]
+    machine = scheduler.machine
+    if machine is None or not machine.entries_follow_results or not rungs:
+        return scheduler.entering(trials)
+    above = [max(0, rung.trained + rung.running - below.promoted) for below, rung in pairwise(rungs)]
+    at_lowest = rungs[0].trained + rungs[0].running
+    if above and above[-1]:
+        above[-1] += max(0, trials - at_lowest - sum(above))
+    return [max(0, trials - sum(above)), *above]
 
 
 class _PromotionForecast:

@@ -29,6 +29,7 @@ from ashtune._src.core.plaintext import error_line, one_line, shown
 from ashtune._src.space.plain import identity
 from ashtune._src.space.space import Space
 from ashtune._src.study.journal import MOST_LINE_BYTES
+from ashtune._src.study.settings import MOST_OF_TASKS
 
 FORMS = (
     "a DataFrame, a list of dicts, a csv file, the directory of a study, or a study of Optuna (of Ray's results "
@@ -36,8 +37,6 @@ FORMS = (
 )
 MOST = 10_000
 """The largest number of results that a study keeps; of more results, a study keeps the best."""
-MOST_OF_TASKS = 10
-"""The number of first trials that have configurations of other tasks; the default search begins with as many draws."""
 COLUMNS_SHOWN = 200
 """The largest number of characters of column names in a message."""
 _RAY_PREFIX, _ASHTUNE_PREFIX, _OPTUNA_PREFIX = "config/", "config.", "params_"
@@ -339,9 +338,15 @@ def _key(result: KnownResult, goal: Goal) -> tuple[float, float]:
 def _best_of_tasks(tasks: Sequence[WarmStart], goal: Goal) -> WarmStart:
     """Return the best result of each task, then the second-best of each, to ``MOST_OF_TASKS`` configurations.
 
-    Results at higher resources come first: a task's search has trained its good configurations longer.
+    Feasible results come first, then results at higher resources, because a search trains its good configurations
+    longer. Several metrics are compared by the first one.
     """
-    ranked = [sorted(task.results, key=lambda each: (-each.resource, _key(each, goal))) for task in tasks]
+
+    def key(result: KnownResult) -> tuple[bool, int, tuple[float, float]]:
+        violation, _ = standing = _key(result, goal)
+        return violation > 0, -result.resource, standing
+
+    ranked = [sorted(task.results, key=key) for task in tasks]
     in_turn = (each for place in zip_longest(*ranked) for each in place if each is not None)
     first = dict[object, KnownResult]()
     for each in in_turn:
@@ -350,5 +355,7 @@ def _best_of_tasks(tasks: Sequence[WarmStart], goal: Goal) -> WarmStart:
         return tasks[0]
     best = [msgspec.structs.replace(each, is_of_another_task=True) for each in list(first.values())[:MOST_OF_TASKS]]
     read = "; ".join(task.line.removeprefix("warm start: ") for task in tasks)
-    line = f"warm start: {plural(len(best), 'trial')} first, the best of {plural(len(tasks), 'other task')}: {read}"
+    line = (
+        f"warm start: up to {plural(len(best), 'trial')} first, the best of {plural(len(tasks), 'other task')}: {read}"
+    )
     return WarmStart(best, one_line(line))

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ashtune._src.core.errors import AshtuneError, needs_extra
+from ashtune._src.core.errors import AshtuneError, ExtraMissing, needs_extra
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.following import FollowedStudy
 from ashtune._src.dashboard.questions import Questions
@@ -41,7 +41,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Serve until stdin is closed."""
     with needs_extra("mcp"):
-        import mcp  # noqa: F401 - a missing library is reported before anything starts
+        import mcp.server
+    if not hasattr(mcp.server, "MCPServer"):
+        raise ExtraMissing("mcp 2", "mcp")
     from ashtune._src.study.folders import check_directory
 
     with ExitStack() as stack:

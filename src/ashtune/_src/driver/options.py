@@ -226,7 +226,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         budget: The search ends when the workers have been there for this time, summed over workers and sessions, such
             as "40 hours" (or "40 worker-hours"). In "40 gpu-hours", an hour of a worker counts as ``gpus_per_worker``
-            hours.
+            hours, also the hours of earlier sessions.
         total_resource: The search ends when all trials together have used this much resource.
         patience: The search ends after this many results or failures in a row at the top rung without a new best.
         stop_when: "not_worth_it": the search ends when an hour of results at the top rung gains less than the noise; or

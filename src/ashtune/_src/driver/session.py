@@ -241,7 +241,8 @@ class Session:
             study = ReportedStudy(self._settings, self._ladder, info, tally=self._tally, outcome=outcome)
             show(summary(study), sys.stderr)
         else:
-            write(f"stopped: {stopped}; go on with: ashtune resume {self._shown}\n", sys.stderr)
+            more = " --budget and a larger time" if stopped.startswith("budget of ") else ""
+            write(f"stopped: {stopped}; go on with: ashtune resume {self._shown}{more}\n", sys.stderr)
 
     def _say_if_nobody_went_on(self) -> None:
         """If no trial reached the rungs that this session added, print why."""

@@ -97,23 +97,25 @@ def compared_with_first(tally: "Tally", *, unit: str) -> str:
     if (best := tally.best) is None or results is None:
         return ""
     if not results:
-        return f"{who.capitalize()} has no result so far."
+        return f"{who.capitalize()} has no result."
     first = results.get(best.rung) or results[max(results)]
     where = f"at {unit} {first.resource:,}"
     if first.rung != best.rung:
         rung = tally.rungs[first.rung]
         best = rung.result_of(best.trial) or rung.best or first
         where += ", the most that trial 0 has reached"
+    violates = ", and violates the constraints" if first.violation else ""
     if best.trial == first.trial:
-        return f"{who.capitalize()} is the best {where}: {result_text(goal, first.metrics, 6)}."
+        return f"{who.capitalize()} is the best {where}: {result_text(goal, first.metrics, 6)}{violates}."
     if not goal.is_plain:
         ours, yours = (result_text(goal, each.metrics, 6) for each in (best, first))
-        violates = ", and violates the constraints" if first.violation else ""
         return f"Trial {best.trial} has {ours} {where}; {who} has {yours}{violates}."
     gain = first.loss - best.loss
     is_better = f"{'better' if gain > 0 else 'worse'} than {who} by {number_text(abs(gain), 3)}"
     ours, yours = (number_text(goal.value(each.loss), 6) for each in (best, first))
     values = f"{goal.metric} = {ours} against {yours} {where}"
+    if gain < 0 and tally.confirmed is not None:
+        values += ", by their first results; the repetitions chose the winner"
     return f"Trial {best.trial} is {is_better if gain else f'as good as {who}'}: {values}."
 
 

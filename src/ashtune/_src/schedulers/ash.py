@@ -191,13 +191,15 @@ class AshMachine(Machine):
             self._skip_above = 1.0  # trials are resumed, so promoted trials do not pay for the lowest rung again
             self._seconds.clear()
             self._prices.clear()
+        elif result.resource != self.ladder.rungs[result.rung]:
+            pass  # the trial ended itself early
         elif result.rung == 0:
             self._seconds[result.trial] = result.seconds
         elif result.rung == 1 and (before := self._seconds.pop(result.trial, None)) is not None:
             rungs = self.ladder.rungs
             pace = max(0.0, result.seconds - before) / (rungs[1] - rungs[0])
             full = result.seconds + pace * (rungs[-1] - rungs[1])
-            self._prices.append(before / full if full else 0.0)
+            self._prices.append(min(1.0, before / full) if full else 0.0)
         is_known = len(self.ladder.rungs) >= FEWEST_RUNGS and len(self._prices) >= FEWEST_PRICES
         self._is_straight = is_known and self._price > self._skip_above
 

@@ -6,7 +6,7 @@ Rule 2: a configuration is forbidden if a forbidden clause holds, or if the user
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial, reduce
+from functools import reduce
 from itertools import product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -28,7 +28,16 @@ _COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "EQ": ("==", operator.eq), "NEQ": ("!=", operator.ne), "LT": ("<", operator.lt), "LE": ("<=", operator.le),
     "GT": (">", operator.gt), "GE": (">=", operator.ge),
 }  # fmt: skip
-_all, _any = partial(reduce, operator.and_), partial(reduce, operator.or_)  # of bools, or of arrays of bools
+
+
+def _all(parts: Iterable[Any]) -> Any:
+    """Return whether all parts are true; the parts are bools or arrays of bools."""
+    return reduce(operator.and_, parts, True)
+
+
+def _any(parts: Iterable[Any]) -> Any:
+    """Return whether any part is true; the parts are bools or arrays of bools."""
+    return reduce(operator.or_, parts, False)
 
 
 class _Condition(NamedTuple):
@@ -121,7 +130,8 @@ class Rules:
         known: dict[str, tuple[NDArray[Any], Mask]] = {}
         for name in self.parents_first if self._conditions else ():
             if name in self._conditions:
-                found[name] = _all(rule.where(known) for rule in self._conditions[name])
+                mask = _all(rule.where(known) for rule in self._conditions[name])
+                found[name] = np.broadcast_to(mask, len(points[name]))  # a rule without parts has no array
             if name in self._parents:
                 ranks = self._columns[name].ranks(points[name])
                 known[name] = ranks, found.get(name, np.ones(len(ranks), bool))

@@ -5,6 +5,7 @@ promoted trials. Events of earlier sessions can therefore be read with the longe
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
@@ -14,9 +15,12 @@ from ashtune._src.core.events import SessionStarted, UnixSeconds
 from ashtune._src.core.jobs import Goal, KnownResult
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.parts import as_text
+from ashtune._src.space.plain import identity
 
 FORMAT = 2
 """The version of the journal's format."""
+MOST_OF_TASKS = 10
+"""Maximum number of first trials that are configurations of other tasks; the default search begins with ten draws."""
 MOST_SHOWN = 60
 """Maximum number of characters of a value in a message."""
 
@@ -58,8 +62,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def first_configurations(self) -> list[dict[str, Any]]:
         """The configurations of the first trials: enqueued ones, then the best ones of other tasks."""
-        others = [each.configuration for each in self.known if each.is_of_another_task]
-        return [*self.enqueued, *(each for each in others if each not in self.enqueued)]
+        others = islice((each.configuration for each in self.known if each.is_of_another_task), MOST_OF_TASKS)
+        enqueued = {identity(each) for each in self.enqueued}
+        return [*self.enqueued, *(each for each in others if identity(each) not in enqueued)]
 
     @property
     def search_name(self) -> str:
