@@ -1,6 +1,6 @@
 """Write the recipes with the sum and the address of a released sdist, to ``dist/recipes``.
 
-python packaging/fill_in.py dist/ashtune-0.1.0.tar.gz --address ADDRESS
+python packaging/fill_in.py dist/ashtune-0.2.0.tar.gz --address ADDRESS
 """
 
 import argparse

@@ -6,11 +6,11 @@ from spack_repo.builtin.build_systems.python import PythonPackage
 class PyAshtune(PythonPackage):
     """Hyperparameter tuning by asynchronous sequential halving, on every core."""
 
-    pypi = "ashtune/ashtune-0.1.0.tar.gz"
+    pypi = "ashtune/ashtune-0.2.0.tar.gz"
 
     license("Apache-2.0")
 
-    version("0.1.0", sha256="@SHA256@")
+    version("0.2.0", sha256="@SHA256@")
 
     variant("mpi", default=True, description="Run on the ranks of an MPI job")
 

@@ -79,7 +79,7 @@ def test_what_is_known_at_a_release_only_is_filled_in_then(tmp_path: Path, monke
     assert spec.loader is not None
     fill_in = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fill_in)
-    sdist = tmp_path / "ashtune-0.1.0.tar.gz"
+    sdist = tmp_path / "ashtune-0.2.0.tar.gz"
     sdist.write_bytes(b"an sdist")
     monkeypatch.setattr(fill_in, "OUT", tmp_path / "recipes")
     monkeypatch.setattr(sys, "argv", ["fill_in.py", str(sdist), "--address", "https://index.example/ashtune.tar.gz"])
