@@ -86,7 +86,8 @@ def wait(page: "Page", expression: str) -> None:
 
 def show_all(page: "Page") -> None:
     """Show each section once, so that all are drawn, and go back to the top."""
-    for section in page.evaluate("[...document.querySelectorAll('.overview > section')].map(({ id }) => id)"):
+    there = "[...document.querySelectorAll('.overview > section')].filter((each) => each.offsetParent)"
+    for section in page.evaluate(f"{there}.map(({{ id }}) => id)"):
         page.evaluate("(id) => document.getElementById(id).scrollIntoView({ block: 'center' })", section)
         wait(page, f"!document.querySelector('#{section}.blank, #{section}[aria-busy]')")
     page.evaluate("scrollTo(0, 0)")
