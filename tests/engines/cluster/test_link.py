@@ -5,6 +5,7 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,26 @@ from ashtune._src.core.version import __version__
 from ashtune._src.driver.options import flat
 from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers
 from ashtune._src.engines.cluster.host import connected, find
-from ashtune._src.engines.cluster.link import Socket, python_version
-from ashtune._src.engines.cluster.messages import NAME, Farewell, Hello, Rendezvous, Replacement, ToHost, Welcome
+from ashtune._src.engines.cluster.link import HANDSHAKE_MILLISECONDS, Socket, python_version
+from ashtune._src.engines.cluster.messages import (
+    FRAME_BYTES,
+    NAME,
+    Farewell,
+    Hello,
+    Outbox,
+    Rendezvous,
+    Replacement,
+    ToHost,
+    Welcome,
+)
 from ashtune._src.engines.distributed import Leaving
+from ashtune._src.engines.mpi.messages import Chunk
 from ashtune._src.engines.registry import choose_engine
+from ashtune._src.study.disk import PIECE_BYTES
 from ashtune.testing.workers import EngineHarness, count, open_harness
 
 SECONDS = 30.0
+GREETING = bytes([0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1]) + b"CURVE".ljust(20, b"\0") + bytes(32)
 
 
 @pytest.fixture
@@ -48,12 +62,12 @@ class MockHost:
     def __init__(self, study: Path, harness: EngineHarness, dealer: Socket) -> None:
         self._study = study
         self._harness = harness
-        self._dealer = dealer
+        self.dealer = dealer
         self._decode = msgspec.msgpack.Decoder(list[ToHost]).decode
         self._heard: list[ToHost] = []
 
     def say(self, *messages: Any) -> None:
-        self._dealer.send(msgspec.msgpack.encode(messages))
+        self.dealer.send(msgspec.msgpack.encode(messages))
 
     def hello(self, **changes: Any) -> Any:
         """Say hello, and return the answer of the driver."""
@@ -67,9 +81,9 @@ class MockHost:
         while not self._heard:
             assert time.monotonic() < until, "the driver says nothing"
             self._harness.workers.wait(self._harness.workers.now() + 0.01)
-            while self._dealer.poll(0):
-                if body := self._dealer.recv():
-                    self._heard += self._decode(body)
+            while self.dealer.poll(0):
+                if (frames := self.dealer.recv_multipart())[0]:
+                    self._heard += self._decode(b"".join(frames))
         return self._heard.pop(0)
 
     def joins(self) -> WorkerId:
@@ -189,13 +203,12 @@ def test_connections_with_garbage_do_no_harm(
     assert found is not None
     worker = host.joins()
     name, _, port = found.addresses[0].removeprefix("tcp://").rpartition(":")
-    greeting = bytes([0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1]) + b"CURVE".ljust(20, b"\0") + bytes(32)
     said = [
         b"",
         os.urandom(200),
-        greeting,
-        greeting + b"\x06" + (1 << 62).to_bytes(8, "big"),
-        greeting + os.urandom(300),
+        GREETING,
+        GREETING + b"\x06" + (1 << 62).to_bytes(8, "big"),
+        GREETING + os.urandom(300),
     ]
     held: list[socket.socket] = []
     for number in range(connections):
@@ -211,6 +224,27 @@ def test_connections_with_garbage_do_no_harm(
     for connection in held:
         connection.close()
     assert not [event for event in harness.history if not isinstance(event, WorkerJoined)]
+
+
+def test_a_client_without_keys_cannot_fill_the_memory(harness: EngineHarness, study: Path) -> None:
+    found, _ = find(study)
+    assert found is not None
+    name, _, port = found.addresses[0].removeprefix("tcp://").rpartition(":")
+    with socket.create_connection((name, int(port)), HANDSHAKE_MILLISECONDS / 2000) as connection:
+        connection.sendall(GREETING + b"\x06" + (3 * FRAME_BYTES).to_bytes(8, "big"))
+        with suppress(ConnectionResetError):
+            while connection.recv(4096):
+                pass  # its greeting; a timeout means that the driver waits for the rest of the frame
+
+
+def test_messages_may_be_larger_than_a_frame(host: MockHost, study: Path) -> None:
+    outbox = Outbox()
+    outbox.put(Hello(__version__, python_version(), name="x" * (3 * FRAME_BYTES)))
+    outbox.put_chunks(iter([Chunk("logs/worker-0.log", b"y" * PIECE_BYTES, appended=True)]))
+    outbox.put(Leaving())
+    outbox.flush(host.dealer)
+    assert host.hear() == Farewell(), "it is not refused"
+    assert (study / "logs" / "worker-0.log").stat().st_size == PIECE_BYTES
 
 
 def test_the_rendezvous_is_for_the_owner_and_tells_the_end(study: Path) -> None:

@@ -240,8 +240,9 @@ class HostSession:
 
     def _read(self) -> list[ToHost]:
         """Return the messages in the driver's next message. Write the chunk of a file that came instead."""
-        *marks, body = self._dealer.recv_multipart()
-        if not marks:
+        frames = self._dealer.recv_multipart()
+        body = b"".join(frames)
+        if frames[0] or len(frames) == 1:
             return self._decode(body) if body else []
         if self._receiver is None:
             self._receiver = FileReceiver(self._scratch.folder(), FROM_THE_DRIVER)

@@ -28,6 +28,7 @@ from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import one_line, shown
 from ashtune._src.core.version import __version__
 from ashtune._src.engines.cluster.messages import (
+    FRAME_BYTES,
     SOCKET_OPTIONS,
     Farewell,
     FromHost,
@@ -40,7 +41,6 @@ from ashtune._src.engines.cluster.messages import (
 from ashtune._src.engines.distributed import Closed, Content, Leaving, Malformed, Opened, Unable
 from ashtune._src.engines.mpi.files import NEEDED, CheckpointLocations, ChunkError, FileReceiver, FileSender
 from ashtune._src.engines.mpi.messages import Chunk, Opening
-from ashtune._src.processes.frames import MOST_BYTES
 from ashtune._src.study.disk import DISK
 from ashtune._src.training.messages import Assignment
 
@@ -141,7 +141,7 @@ class ClusterLink:
         for option, value in (
             (zmq.CURVE_SERVER, 1),
             (zmq.ROUTER_MANDATORY, 1),  # sending to a host without connection is an error
-            (zmq.MAXMSGSIZE, 4 * MOST_BYTES),  # the messages of several workers may come together
+            (zmq.MAXMSGSIZE, 2 * FRAME_BYTES),  # of a frame; ZeroMQ holds a frame in memory before it asks for the keys
             (zmq.HANDSHAKE_IVL, HANDSHAKE_MILLISECONDS),
             *SOCKET_OPTIONS,
         ):
@@ -210,9 +210,10 @@ class ClusterLink:
         if host is None:
             return self._welcome(key, b"".join(frames))
         try:
-            if len(frames) == 1:
-                return [item for message in self._decode(frames[0]) for item in self._sort(host, message)]
-            self._receiver.take(self._chunk(frames[-1]))
+            body = b"".join(frames)
+            if frames[0] or len(frames) == 1:
+                return [item for message in self._decode(body) for item in self._sort(host, message)]
+            self._receiver.take(self._chunk(body))
             return ()
         except (msgspec.MsgspecError, ChunkError) as error:
             return [(peer, Malformed(str(error))) for peer in host.peers]

@@ -4,8 +4,9 @@ A *host* is a process of the command ``ashtune worker``. A host runs several wor
 driver, and the peer has the worker's number. The driver gives the numbers, so that no worker gets a number twice.
 
 Each message of ZeroMQ is a list of the messages in this module, in msgpack. An empty message tests the connection. A
-message with two frames, of which the first is empty, has a chunk of a file. Only hosts that do not see the study's
-directory exchange files with the driver.
+message whose first frame is empty, with more frames, has a chunk of a file. A message or chunk of more than
+``FRAME_BYTES`` is split into frames, so that a receiver can refuse large frames of a client without keys. Only hosts
+that do not see the study's directory exchange files with the driver.
 """
 
 import os
@@ -27,6 +28,7 @@ from ashtune._src.engines.workload import WorkerMessage
 from ashtune._src.study.disk import DISK, OpenFile, reason_of, write_new
 from ashtune._src.training.messages import Assignment
 
+FRAME_BYTES = 1 << 20
 SOCKET_OPTIONS = (
     (zmq.SNDHWM, 16),  # more messages wait in an outbox
     (zmq.RCVHWM, 16),
@@ -122,8 +124,12 @@ class Outbox:
         if chunk is None:
             self._waiting.popleft()
         if isinstance(first, list):
-            return [self._encode(first)]
-        return [] if chunk is None else [b"", self._encode(chunk)]
+            return _split(self._encode(first))
+        return [] if chunk is None else [b"", *_split(self._encode(chunk))]
+
+
+def _split(body: bytes) -> list[bytes]:
+    return [body[at : at + FRAME_BYTES] for at in range(0, len(body), FRAME_BYTES)]
 
 
 ToHost = Welcome | Replacement | Assignment | Release | Pause | Discard | Farewell
