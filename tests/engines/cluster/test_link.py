@@ -16,7 +16,8 @@ import zmq
 import ashtune
 from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import WorkerJoined, WorkerLost
-from ashtune._src.core.jobs import WorkerId
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.orders import Pause
 from ashtune._src.core.version import __version__
 from ashtune._src.driver.options import flat
 from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers
@@ -33,7 +34,7 @@ from ashtune._src.engines.cluster.messages import (
     ToHost,
     Welcome,
 )
-from ashtune._src.engines.distributed import Leaving
+from ashtune._src.engines.distributed import Closed, Leaving
 from ashtune._src.engines.mpi.messages import Chunk
 from ashtune._src.engines.registry import choose_engine
 from ashtune._src.study.disk import PIECE_BYTES
@@ -154,6 +155,51 @@ def test_a_host_speaks_for_its_own_workers_only(host: MockHost, harness: EngineH
         other.say(Leaving())
         assert isinstance(other.hear(), Farewell)
     assert not [event for event in harness.history if isinstance(event, WorkerLost)]
+
+
+def test_a_host_that_leaves_may_go_when_its_last_worker_dies(host: MockHost, harness: EngineHarness) -> None:
+    worker = host.joins()
+    harness.train(worker, 0)
+    host.hear()
+    host.say(Leaving())
+    assert host.hear() == Pause(worker, TrialId(0))
+    host.say(WorkerLost(time=0, worker=worker, reason="it fell"))
+    assert host.hear() == Farewell()
+    host.say(Leaving())
+    assert host.hear() == Farewell(), "as often as it asks"
+
+
+def test_the_last_files_of_a_host_that_leaves_are_kept(host: MockHost, harness: EngineHarness, study: Path) -> None:
+    worker = host.joins()
+    host.say(Leaving())
+    assert host.hear() == Farewell()
+    outbox = Outbox()
+    outbox.put_chunks(iter([Chunk(f"logs/worker-{worker}.log", b"last words", appended=True)]))
+    outbox.put(Closed())
+    outbox.flush(host.dealer)
+    until = harness.workers.now() + SECONDS
+    while not (log := study / "logs" / f"worker-{worker}.log").exists():
+        assert harness.workers.now() < until
+        harness.workers.wait(harness.workers.now() + 0.01)
+    assert log.read_bytes() == b"last words"
+
+
+@pytest.mark.parametrize("is_sudden", [False, True])
+def test_the_driver_forgets_a_host_that_has_left(is_sudden: bool, harness: EngineHarness, study: Path) -> None:
+    found, _ = find(study)
+    assert found is not None
+    with connected(found) as (dealer, _):
+        host = MockHost(study, harness, dealer)
+        host.joins()
+        host.say(Leaving())
+        assert host.hear() == Farewell()
+        if not is_sudden:
+            host.say(Closed())
+    assert isinstance(harness.workers, ClusterWorkers)
+    until = harness.workers.now() + SECONDS
+    while harness.workers._hosts._hosts:
+        assert harness.workers.now() < until
+        harness.workers.wait(harness.workers.now() + 0.01)
 
 
 def test_a_host_that_says_hello_and_nothing_more_is_lost_when_it_is_gone(harness: EngineHarness, study: Path) -> None:

@@ -185,7 +185,7 @@ class ClusterLink:
         if (now := time.monotonic()) >= self._next_ping:
             self._next_ping = now + max(PING_SECONDS, len(self._hosts) / HOSTS_A_PING_SECOND)
             self._admit()
-            for host in self._hosts.values():
+            for host in list(self._hosts.values()):
                 self._ping(host)
         return arrived
 
@@ -204,6 +204,8 @@ class ClusterLink:
             pass  # it receives slowly
         except zmq.ZMQError:  # it has no connection
             self.failed |= host.peers
+            if not host.peers:
+                del self._hosts[host.key]
 
     def _read(self, key: bytes, frames: Sequence[bytes]) -> Iterable[tuple[int, Content]]:
         host = self._hosts.get(key)
@@ -225,6 +227,8 @@ class ClusterLink:
                 return [(peer, Malformed("it says hello a second time")) for peer in host.peers]
             case Leaving():
                 host.is_leaving = True
+                if not host.peers:
+                    self._bid_farewell(host)
                 return [(peer, message) for peer in host.peers]
             case Closed() | Unable():
                 peers = sorted(host.peers)
@@ -244,6 +248,8 @@ class ClusterLink:
             (new,) = self._new_workers(host, 1)
             self._put(host, Replacement(new))
             lost.append((new, Opened()))
+        elif not host.peers:
+            self._bid_farewell(host)
         return lost
 
     def _welcome(self, key: bytes, body: bytes) -> Iterable[tuple[int, Content]]:
@@ -342,11 +348,10 @@ class ClusterLink:
         if not host.is_leaving:
             host.is_leaving = True
             self.failed |= host.peers
-            self._bid_farewell(host, "the driver has given up this worker; see the driver's output")
-        elif not host.peers:
-            self._bid_farewell(host)
-        if not host.peers:
             self._hosts.pop(host.key, None)
+            self._bid_farewell(host, "the driver has given up this worker; see the driver's output")
+        elif not host.peers and host.key in self._hosts:
+            self._bid_farewell(host)  # its last files follow
 
     def _bid_farewell(self, host: ClusterHost, reason: str = "") -> None:
         host.outbox.clear()  # the other messages are useless now
