@@ -252,7 +252,7 @@ class Collector:
             return None  # the worker's workload has noted it
         elif isinstance(message, Broken):
             if message.failure is None or not self._has_a_result:
-                self.fatal_error = self.fatal_error or self._broken(message)
+                self.fatal_error = self.fatal_error or self.explain(message)
                 return None
             message = message.failure
         force_setattr(message, "time", moment)  # nobody else has this message
@@ -263,7 +263,8 @@ class Collector:
         progress, self._progress = self._progress, []
         return progress
 
-    def _broken(self, message: Broken) -> ObjectiveError:
+    def explain(self, message: Broken) -> ObjectiveError:
+        """Return the error of a worker that cannot train any trial, after its traceback is added to its log."""
         if not message.traceback:
             return ObjectiveError(message.reason)
         log = self._logs / f"worker-{message.worker}.log"
