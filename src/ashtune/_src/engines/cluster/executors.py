@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ashtune._src.core.errors import SettingsError, StudyError
-from ashtune._src.core.events import Event
+from ashtune._src.core.events import Event, JobFinished, WorkerJoined
 from ashtune._src.core.plaintext import error_line, shown
 from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers
 from ashtune._src.engines.options import RunOptions
@@ -40,7 +40,7 @@ class ExecutorWorkers(ClusterWorkers):
         self._task = brief.setup.study
         self._tasks: list[Future[None] | None] = [None] * brief.workers
         self._next_look = 0.0
-        self._failures = 0  # since a task ended in order
+        self._failures = 0  # since a task ended in order, a worker joined, or a job finished
 
     def wait(self, until: float) -> Sequence[Event]:
         """Wait for events, after the tasks that have ended are submitted again; see ``Workers.wait``.
@@ -53,6 +53,8 @@ class ExecutorWorkers(ClusterWorkers):
                 self._next_look = now + LOOK_SECONDS
                 self._tasks = [self._running(task) for task in self._tasks]
             events = super().wait(min(until, self.now() + LOOK_SECONDS))
+            if any(isinstance(event, WorkerJoined | JobFinished) for event in events):
+                self._failures = 0
             if events or self.now() >= until:
                 return events
 
