@@ -125,6 +125,12 @@ def test_a_task_that_is_lost_after_its_worker_has_joined_is_replaced_without_lim
     harness.workers.close()
 
 
+def test_a_task_ends_when_no_driver_can_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "PATIENCE_SECONDS", 0.0)
+    with pytest.raises(StudyError, match="no driver has begun"):
+        executors.work(str(tmp_path))
+
+
 @pytest.mark.parametrize("engine", [ashtune.Executors("no pool", workers=2), ashtune.Executors(Failing(takes=True))])
 def test_a_pool_and_its_workers_must_be_given(engine: ashtune.Executors, tmp_path: Path) -> None:
     with pytest.raises(SettingsError):

@@ -1,8 +1,10 @@
 """What a driver does with hosts without the keys, hosts of another kind, and hosts that misbehave."""
 
 import os
+import signal
 import socket
 import stat
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,6 +22,7 @@ from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Pause
 from ashtune._src.core.version import __version__
 from ashtune._src.driver.options import flat
+from ashtune._src.engines.cluster import host as cluster_host
 from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers
 from ashtune._src.engines.cluster.host import connected, find
 from ashtune._src.engines.cluster.link import HANDSHAKE_MILLISECONDS, Socket, python_version
@@ -37,6 +40,7 @@ from ashtune._src.engines.cluster.messages import (
 from ashtune._src.engines.distributed import Closed, Leaving
 from ashtune._src.engines.mpi.messages import Chunk
 from ashtune._src.engines.registry import choose_engine
+from ashtune._src.engines.stop import StopSwitch
 from ashtune._src.study.disk import PIECE_BYTES
 from ashtune.testing.workers import EngineHarness, count, open_harness
 
@@ -309,6 +313,7 @@ def test_the_rendezvous_is_for_the_owner_and_tells_the_end(study: Path) -> None:
     assert found is not None
     assert found.host_secret != first.host_secret
     assert len(found.addresses) >= len(first.addresses)
+    assert found.addresses[-1].startswith("tcp://127."), "other machines try their own loopback last"
 
 
 @pytest.mark.parametrize("harm", ["others read it", "a link", "no JSON", "a folder"])
@@ -335,6 +340,27 @@ def test_a_host_says_which_address_it_has_tried(tmp_path: Path) -> None:
         found, why = find(tmp_path)
     assert found is None
     assert f"127.0.0.1:{port} Connection refused" in why
+
+
+def test_a_host_tries_the_next_address_if_another_program_answers_at_the_first(
+    harness: EngineHarness, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_host, "WELCOME_SECONDS", 0.1)
+    monkeypatch.setattr(cluster_host, "AGAIN_SECONDS", 0.01)
+    found = Rendezvous.read(study)
+    assert found is not None
+    with socket.create_server(("127.0.0.1", 0)) as other, StopSwitch() as stop:
+        wrong = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        msgspec.structs.replace(found, addresses=[wrong, *found.addresses]).write(study)
+        host = threading.Thread(target=cluster_host.serve, args=(study, cluster_host.Slots(), stop))
+        host.start()
+        try:
+            harness.next(WorkerJoined)
+        finally:
+            stop.signals.append(signal.SIGTERM)
+            assert isinstance(harness.workers, ClusterWorkers)
+            harness.workers.close()
+            host.join(SECONDS)
 
 
 def test_options_of_the_cluster_stay_with_the_engine() -> None:

@@ -21,14 +21,19 @@ from ashtune._src.engines.stop import StopSwitch
 
 LOOK_SECONDS = 0.5
 FAILURES_ALLOWED = 3
+PATIENCE_SECONDS = 60.0
 
 
 def work(study: str) -> None:
-    """Run a worker in a task of a pool, until the study has ended or the task's process gets a signal to end."""
+    """Run a worker in a task of a pool, until the study has ended or the task's process gets a signal to end.
+
+    Raises:
+        AshtuneError: If the driver refuses this worker, or no driver was reached for ``PATIENCE_SECONDS``.
+    """
     from ashtune._src.engines.cluster.host import Slots, serve
 
     with StopSwitch(math.inf, grace=math.inf) as stop:
-        serve(Path(study), Slots(is_quiet=True), stop)
+        serve(Path(study), Slots(is_quiet=True), stop, patience=PATIENCE_SECONDS)
 
 
 class ExecutorWorkers(ClusterWorkers):

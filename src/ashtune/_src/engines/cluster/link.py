@@ -80,7 +80,7 @@ def listen(router: Socket, interface: str) -> list[str]:
             addresses.append(router.getsockopt_string(zmq.LAST_ENDPOINT))
     if not addresses:
         raise SettingsError(f"interface={shown(interface)}: {why}; give one of {', '.join(there)}, or '{ALL}' for all")
-    return addresses
+    return sorted(addresses, key=lambda address: address.startswith("tcp://127."))  # other machines do not reach these
 
 
 class ClusterHost:
