@@ -37,7 +37,7 @@ from ashtune._src.engines.cluster.messages import (
     ToHost,
     Welcome,
 )
-from ashtune._src.engines.distributed import Closed, Leaving
+from ashtune._src.engines.distributed import Closed, DistributedWorkers, Leaving
 from ashtune._src.engines.mpi.messages import Chunk
 from ashtune._src.engines.registry import choose_engine
 from ashtune._src.engines.stop import StopSwitch
@@ -316,14 +316,30 @@ def test_the_rendezvous_is_for_the_owner_and_tells_the_end(study: Path) -> None:
     assert found.addresses[-1].startswith("tcp://127."), "other machines try their own loopback last"
 
 
-@pytest.mark.parametrize("harm", ["others read it", "a link", "no JSON", "a folder"])
+DAMAGED = {"no JSON": "[", "no key": '{"driver_key": "k"}', "no port": '{"addresses": ["tcp://127.0.0.1:x"]}'}
+
+
+def test_the_connections_end_even_if_the_end_of_the_study_fails(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = open_harness(Cluster(), study, count, 0)
+    found = Rendezvous.read(study)
+    assert found is not None
+    monkeypatch.setattr(DistributedWorkers, "close", lambda *_, **__: 1 / 0)
+    assert isinstance(harness.workers, ClusterWorkers)
+    with pytest.raises(ZeroDivisionError):
+        harness.workers.close()
+    name, _, port = found.addresses[0].removeprefix("tcp://").rpartition(":")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((name, int(port)))
+
+
+@pytest.mark.parametrize("harm", ["others read it", "a link", "a folder", *DAMAGED])
 def test_a_rendezvous_of_others_is_refused(harm: str, tmp_path: Path) -> None:
     Rendezvous(addresses=["tcp://127.0.0.1:1"]).write(tmp_path)
     path = tmp_path / NAME
     if harm == "others read it":
         path.chmod(0o640)
-    elif harm == "no JSON":
-        path.write_text("[")
+    elif harm in DAMAGED:
+        path.write_text(DAMAGED[harm])
     else:
         path.rename(tmp_path / "other")
         path.mkdir() if harm == "a folder" else path.symlink_to(tmp_path / "other")

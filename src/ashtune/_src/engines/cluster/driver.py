@@ -58,8 +58,10 @@ class ClusterWorkers(DistributedWorkers):
 
         with suppress(OSError):  # a full disk
             Rendezvous().write(self._study)  # later hosts end at once
-        super().close(deletes=deletes)
-        self._hosts.end()
+        try:
+            super().close(deletes=deletes)
+        finally:
+            self._hosts.end()
 
 
 class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -106,7 +108,8 @@ class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Listen for hosts."""
         workers = ClusterWorkers(self, brief)
         if not brief.options["quiet"]:
-            sys.stderr.write(f"workers join by: ashtune worker {brief.setup.study}\n")
+            with suppress(OSError, ValueError):  # the study goes on without an error output
+                sys.stderr.write(f"workers join by: ashtune worker {brief.setup.study}\n")
         return workers
 
     def leave(self, status: int) -> None:

@@ -134,25 +134,22 @@ def find(study: Path, in_vain: Mapping[str, int] = {}) -> tuple[Rendezvous | Non
 @contextmanager
 def connected(found: Rendezvous) -> Iterator[tuple[Socket, Socket]]:
     """Connect to a driver. Yield the socket, and a second socket that has a message when the connection is lost."""
-    context: zmq.Context[Socket] = zmq.Context()
-    dealer = context.socket(zmq.DEALER)
-    for option, value in (
-        (zmq.CURVE_SERVERKEY, found.driver_key.encode()),
-        (zmq.CURVE_PUBLICKEY, found.host_key.encode()),
-        (zmq.CURVE_SECRETKEY, found.host_secret.encode()),
-        (zmq.RECONNECT_IVL, -1),  # messages of a lost connection may be missing
-        *SOCKET_OPTIONS,
-    ):
-        dealer.setsockopt(option, value)
-    monitor = dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED)
-    try:
-        dealer.connect(found.addresses[0])
-        yield dealer, monitor
-    finally:
-        dealer.disable_monitor()
-        monitor.close(linger=0)
-        dealer.close()
-        context.term()
+    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+        for option, value in (
+            (zmq.CURVE_SERVERKEY, found.driver_key.encode()),
+            (zmq.CURVE_PUBLICKEY, found.host_key.encode()),
+            (zmq.CURVE_SECRETKEY, found.host_secret.encode()),
+            (zmq.RECONNECT_IVL, -1),  # messages of a lost connection may be missing
+            *SOCKET_OPTIONS,
+        ):
+            dealer.setsockopt(option, value)
+        monitor = dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED)
+        try:
+            dealer.connect(found.addresses[0])
+            yield dealer, monitor
+        finally:
+            dealer.disable_monitor()
+            monitor.close(linger=0)
 
 
 class HostSession:

@@ -138,6 +138,9 @@ FromHost = Hello | Leaving | WorkerMessage | Unable | Closed
 NAME = "rendezvous.json"
 MOST_BYTES = 1 << 16
 _FOR_OTHERS = 0o077
+Address = Annotated[str, msgspec.Meta(pattern=r"^tcp://[^:]+:[0-9]{1,5}\Z")]
+Key = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#-]{40})?\Z")]
+"""A key of CURVE in Z85."""
 
 
 class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,10 +149,10 @@ class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
     A driver has new keys in each session. All hosts of a session use the same keys, which are texts in Z85.
     """
 
-    addresses: list[str] = []
-    driver_key: str = ""
-    host_key: str = ""
-    host_secret: str = ""
+    addresses: list[Address] = []
+    driver_key: Key = ""
+    host_key: Key = ""
+    host_secret: Key = ""
 
     def write(self, study: Path) -> None:
         """Write the file for the study's owner only, and replace the file of an earlier driver."""
