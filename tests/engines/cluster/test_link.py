@@ -1,5 +1,6 @@
 """What a driver does with hosts without the keys, hosts of another kind, and hosts that misbehave."""
 
+import errno
 import os
 import signal
 import socket
@@ -23,7 +24,7 @@ from ashtune._src.core.orders import Pause
 from ashtune._src.core.version import __version__
 from ashtune._src.driver.options import flat
 from ashtune._src.engines.cluster import host as cluster_host
-from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers
+from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers, check_installed
 from ashtune._src.engines.cluster.host import connected, find
 from ashtune._src.engines.cluster.link import HANDSHAKE_MILLISECONDS, Socket, python_version
 from ashtune._src.engines.cluster.messages import (
@@ -41,7 +42,7 @@ from ashtune._src.engines.distributed import Closed, DistributedWorkers, Leaving
 from ashtune._src.engines.mpi.messages import Chunk
 from ashtune._src.engines.registry import choose_engine
 from ashtune._src.engines.stop import StopSwitch
-from ashtune._src.study.disk import PIECE_BYTES
+from ashtune._src.study.disk import DISK, PIECE_BYTES
 from ashtune.testing.workers import EngineHarness, count, open_harness
 
 SECONDS = 30.0
@@ -348,6 +349,24 @@ def test_a_rendezvous_of_others_is_refused(harm: str, tmp_path: Path) -> None:
     assert "\n" not in str(refusal.value)
 
 
+def test_a_rendezvous_that_is_replaced_at_this_moment_is_not_there_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Rendezvous().write(tmp_path)
+
+    def stale(*_: Any) -> bytes:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(type(DISK), "read", stale)
+    assert Rendezvous.read(tmp_path) is None
+
+
+def test_a_pyzmq_that_cannot_encrypt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zmq, "has", lambda _: False)
+    with pytest.raises(SettingsError, match="CURVE"):
+        check_installed()
+
+
 def test_a_host_says_which_address_it_has_tried(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -387,7 +406,13 @@ def test_options_of_the_cluster_stay_with_the_engine() -> None:
     assert named == Cluster(interface="lo", no_workers_for="10m")
 
 
-@pytest.mark.parametrize("text", ["cluster:face=lo", "cluster:workers=3", "local:interface=lo"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("cluster:face=lo", "cluster:workers=3", "local:interface=lo", "cluster:interface"),
+        *("cluster:interface=lo:interface=lo", "mpi:", "mpi:interface=lo"),
+    ],
+)
 def test_an_option_that_an_engine_does_not_have_is_refused(text: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         choose_engine(text)
@@ -395,7 +420,13 @@ def test_an_option_that_an_engine_does_not_have_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "engine", [Cluster(interface="none0"), Cluster(no_workers_for="soon"), "cluster:no_workers_for=-1"]
+    "engine",
+    [
+        Cluster(interface="none0"),
+        Cluster(interface="0.0.0.0"),
+        Cluster(no_workers_for="soon"),
+        "cluster:no_workers_for=-1",
+    ],
 )
 def test_what_is_not_possible_is_refused_before_a_study_is_made(engine: Any, study: Path) -> None:
     with pytest.raises(SettingsError):

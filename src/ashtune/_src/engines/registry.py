@@ -61,9 +61,11 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
 def _engine_named(text: str) -> Engine:
     """Return the engine of a text such as "local", or "cluster:interface=ib0" with options of this engine alone."""
     name, *options = text.split(":")
-    engine: Engine = ENGINES.make(name)
     given = dict(option.partition("=")[::2] for option in options)
     try:
+        if name == "mpi" or len(given) < len(options) or not all("=" in option for option in options):
+            raise msgspec.ValidationError("give each option once, as NAME=VALUE; mpi has no options")
+        engine: Engine = ENGINES.make(name)
         if given.keys() & RunOptions.__annotations__.keys():
             raise msgspec.ValidationError("an option of every engine stands by itself")
         return msgspec.convert(given, type(engine), strict=False) if given else engine

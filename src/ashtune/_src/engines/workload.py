@@ -165,8 +165,11 @@ class Workload:
                 return self._of_an_end(message)
             case TrialReleased():
                 return self._of_a_release(message)
-            case Broken(failure=failure):
-                return "" if failure is None else self._of_an_end(failure)
+            case Broken(failure=None):
+                complaint = ""
+            case Broken(worker=worker, failure=JobFailed() as failure):
+                is_own = failure.worker == worker
+                complaint = self._of_an_end(failure) if is_own else f"it speaks as worker {failure.worker}"
             case ProgramCompiled(lanes=lanes):
                 return "" if lanes >= 1 else f"a program of {lanes} lanes"
             case WorkerJoined():

@@ -16,9 +16,14 @@ from ashtune._src.engines.protocol import Brief
 
 
 def check_installed() -> None:
-    """Raise SettingsError if pyzmq is missing."""
-    if find_spec("zmq") is None:
-        raise SettingsError("workers that join need pyzmq, which is not installed: pip install 'ashtune[cluster]'")
+    """Raise SettingsError if pyzmq is missing, or if it cannot encrypt."""
+    lack = "is not installed"
+    if find_spec("zmq") is not None:
+        import zmq
+
+        lack = "" if zmq.has("curve") else "has no CURVE encryption here"
+    if lack:
+        raise SettingsError(f"workers that join need pyzmq, which {lack}: pip install 'ashtune[cluster]'")
 
 
 class ClusterWorkers(DistributedWorkers):
@@ -102,6 +107,7 @@ class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         self.longest_wait()
         with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+            router.setsockopt(zmq.CURVE_SERVER, 1)  # nobody can connect
             listen(router, self.interface)
 
     def open(self, brief: Brief) -> ClusterWorkers:

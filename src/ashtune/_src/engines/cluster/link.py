@@ -71,7 +71,7 @@ def listen(router: Socket, interface: str) -> list[str]:
     """
     there = [name for _, name in socket.if_nameindex()]
     addresses, why = [], "no such interface"
-    for name in there if interface == ALL else [interface or LOOPBACK]:
+    for name in there if interface == ALL else {interface or LOOPBACK} & {LOOPBACK, *there}:
         try:
             router.bind(f"tcp://{name}:*")
         except zmq.ZMQError as error:
@@ -275,11 +275,11 @@ class ClusterLink:
 
     def _has(self, mark: str | None) -> bool:
         """Return whether a host's mark is in the study's directory, and delete the mark."""
-        try:
-            DISK.unlink(f"{self._study}/{mark}")
-        except OSError:
-            return False
-        return mark is not None
+        with suppress(OSError):
+            if mark is not None:
+                DISK.unlink(f"{self._study}/{mark}")
+                return True
+        return False
 
     def _new_workers(self, host: ClusterHost, number: int) -> list[WorkerId]:
         workers = [WorkerId(next(self._worker_numbers)) for _ in range(number)]

@@ -9,6 +9,7 @@ message whose first frame is empty, with more frames, has a chunk of a file. A m
 that do not see the study's directory exchange files with the driver.
 """
 
+import errno
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -137,6 +138,8 @@ FromHost = Hello | Leaving | WorkerMessage | Unable | Closed
 
 NAME = "rendezvous.json"
 MOST_BYTES = 1 << 16
+NOT_YET = (errno.ENOENT, errno.ESTALE, errno.EIO)
+"""The errors of a file that does not exist, or that a new driver replaces at this moment (over NFS)."""
 _FOR_OTHERS = 0o077
 Address = Annotated[str, msgspec.Meta(pattern=r"^tcp://[^:]+:[0-9]{1,5}\Z")]
 Key = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#-]{40})?\Z")]
@@ -172,7 +175,7 @@ class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
             if status.st_uid != os.geteuid() or status.st_mode & _FOR_OTHERS:
                 raise ValueError("other users own it, or can read or write it")
             return msgspec.json.decode(data, type=cls)
-        except FileNotFoundError:
-            return None
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in NOT_YET:
+                return None
             raise StudyError(f"{path}: {reason_of(error)}; remove it, and start the driver again") from None
