@@ -63,11 +63,10 @@ def _engine_named(text: str) -> Engine:
     name, *options = text.split(":")
     given = dict(option.partition("=")[::2] for option in options)
     try:
-        if name == "mpi" or len(given) < len(options) or not all("=" in option for option in options):
-            raise msgspec.ValidationError("give each option once, as NAME=VALUE; mpi has no options")
+        is_well_formed = len(given) == len(options) and all("=" in option for option in options)
+        if name == "mpi" or not is_well_formed or given.keys() & RunOptions.__annotations__.keys():
+            raise msgspec.ValidationError("give only options of this engine alone, each once as NAME=VALUE")
         engine: Engine = ENGINES.make(name)
-        if given.keys() & RunOptions.__annotations__.keys():
-            raise msgspec.ValidationError("an option of every engine stands by itself")
         return msgspec.convert(given, type(engine), strict=False) if given else engine
     except msgspec.ValidationError as error:
         raise SettingsError(f"engine={shown(text)} has an option that does not fit: {one_line(str(error))}") from None
