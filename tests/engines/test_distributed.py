@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from ashtune._src.core.errors import StudyError
+from ashtune._src.core.errors import ObjectiveError, StudyError
 from ashtune._src.core.events import JobFinished, JobPaused, StopRequested, TrialReleased, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Pause, Release, Train
 from ashtune._src.engines import distributed
 from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Leaving, Opened, Unable
 from ashtune._src.study.configurations import Configurations
-from ashtune._src.training.messages import Assignment
+from ashtune._src.training.messages import Assignment, Broken
 from ashtune.testing.workers import Numbered
 
 
@@ -144,6 +144,33 @@ def test_a_peer_that_cannot_train_ends_no_study_that_others_may_join(link: Liste
     link.arrived += [(0, Unable("peer 0 has no memory")), (0, Closed())]
     assert [lost.reason for lost in waited(workers)] == ["peer 0 has no memory"]
     assert come(link, workers, 1) == 1
+
+
+def test_a_machine_that_cannot_load_the_function_is_given_up_alone_if_others_could(
+    link: Listed, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workers = elastic(link, tmp_path)
+    come(link, workers, 0)
+    link.arrived += [(1, Opened()), (1, Broken(WorkerId(1), "no module torch"))]
+    assert waited(workers) == []
+    assert link.given_up == [1]
+    assert "peer 1: no module torch" in capsys.readouterr().err
+    link.failed.add(2)
+    link.arrived += [(2, Opened()), (2, Broken(WorkerId(2), "no module torch"))]
+    assert waited(workers) == []
+    assert not capsys.readouterr().err, "its host is given up already"
+    assert come(link, workers, 3) == 3
+
+
+@pytest.mark.parametrize("joins", ["nobody", "itself"])
+def test_a_function_that_no_other_machine_has_loaded_ends_the_study(joins: str, link: Listed, tmp_path: Path) -> None:
+    workers = elastic(link, tmp_path)
+    if joins == "itself":
+        come(link, workers, 0)
+    link.arrived += [(0, Opened()), (0, Broken(WorkerId(0), "no module torch"))]
+    with pytest.raises(ObjectiveError, match="no module torch"):
+        for _ in range(2):
+            waited(workers)
 
 
 def test_a_study_stops_once_after_the_longest_time_without_workers(

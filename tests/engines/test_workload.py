@@ -6,7 +6,7 @@ from ashtune._src.core.events import JobFailed, JobFinished
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Train
 from ashtune._src.engines.workload import Workload
-from ashtune._src.training.messages import Alone
+from ashtune._src.training.messages import Alone, Broken
 
 
 def job(trial: int, *, in_place: bool = False) -> Train:
@@ -37,6 +37,13 @@ def test_the_first_job_that_came_is_to_blame_and_one_in_place_comes_before_it() 
     for _ in range(2):  # the second time it has ended already
         end(workload, 2)
         assert blamed(workload) == 3
+
+
+def test_a_worker_reports_failures_of_its_own_only() -> None:
+    workload = workload_of(3, together=False)
+    failure = JobFailed(0, worker=WorkerId(1), trial=TrialId(3), rung=0, seconds=0.0, reason="no matter")
+    assert workload.complaint(Broken(WorkerId(0), "no matter", failure=failure)) == "it speaks as worker 1"
+    assert not workload.complaint(Broken(WorkerId(1), "no matter", failure=failure))
 
 
 def test_of_several_trained_together_none_is_to_blame() -> None:

@@ -13,6 +13,9 @@ import pytest
 import ashtune
 from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import JobFinished, WorkerJoined, WorkerLost
+from ashtune._src.core.jobs import WorkerId
+from ashtune._src.engines.cluster import executors
+from ashtune._src.engines.cluster.driver import ClusterWorkers
 from ashtune.testing.trainers import TrainersSuite
 from ashtune.testing.workers import EngineHarness, MakeHarness, count, open_harness
 from tests.helpers.cluster import events
@@ -107,6 +110,25 @@ class Failing(Executor):
 def test_a_pool_that_runs_no_workers_ends_the_study(takes: bool, why: str, tmp_path: Path) -> None:
     with pytest.raises(StudyError, match=why):
         tuned(tmp_path, Failing(takes=takes))
+
+
+def test_a_task_that_is_lost_after_its_worker_has_joined_is_replaced_without_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors, "LOOK_SECONDS", 0.0)
+    harness = open_harness(ashtune.Executors(Failing(takes=True), workers=1), tmp_path, count, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(ClusterWorkers, "wait", lambda *_: [WorkerJoined(0, WorkerId(0), 1, "here")])
+        for _ in range(3 * executors.FAILURES_ALLOWED):
+            assert harness.workers.wait(0.0)
+    assert isinstance(harness.workers, ClusterWorkers)
+    harness.workers.close()
+
+
+def test_a_task_ends_when_no_driver_can_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(executors, "PATIENCE_SECONDS", 0.0)
+    with pytest.raises(StudyError, match="no driver has begun"):
+        executors.work(str(tmp_path))
 
 
 @pytest.mark.parametrize("engine", [ashtune.Executors("no pool", workers=2), ashtune.Executors(Failing(takes=True))])

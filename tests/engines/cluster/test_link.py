@@ -1,10 +1,14 @@
 """What a driver does with hosts without the keys, hosts of another kind, and hosts that misbehave."""
 
+import errno
 import os
+import signal
 import socket
 import stat
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +19,34 @@ import zmq
 import ashtune
 from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import WorkerJoined, WorkerLost
-from ashtune._src.core.jobs import WorkerId
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.orders import Pause
 from ashtune._src.core.version import __version__
 from ashtune._src.driver.options import flat
-from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers
+from ashtune._src.engines.cluster import host as cluster_host
+from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers, check_installed
 from ashtune._src.engines.cluster.host import connected, find
-from ashtune._src.engines.cluster.link import Socket, python_version
-from ashtune._src.engines.cluster.messages import NAME, Farewell, Hello, Rendezvous, Replacement, ToHost, Welcome
-from ashtune._src.engines.distributed import Leaving
+from ashtune._src.engines.cluster.link import HANDSHAKE_MILLISECONDS, Socket, python_version
+from ashtune._src.engines.cluster.messages import (
+    FRAME_BYTES,
+    NAME,
+    Farewell,
+    Hello,
+    Outbox,
+    Rendezvous,
+    Replacement,
+    ToHost,
+    Welcome,
+)
+from ashtune._src.engines.distributed import Closed, DistributedWorkers, Leaving
+from ashtune._src.engines.mpi.messages import Chunk
 from ashtune._src.engines.registry import choose_engine
+from ashtune._src.engines.stop import StopSwitch
+from ashtune._src.study.disk import DISK, PIECE_BYTES
 from ashtune.testing.workers import EngineHarness, count, open_harness
 
 SECONDS = 30.0
+GREETING = bytes([0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1]) + b"CURVE".ljust(20, b"\0") + bytes(32)
 
 
 @pytest.fixture
@@ -48,12 +68,12 @@ class MockHost:
     def __init__(self, study: Path, harness: EngineHarness, dealer: Socket) -> None:
         self._study = study
         self._harness = harness
-        self._dealer = dealer
+        self.dealer = dealer
         self._decode = msgspec.msgpack.Decoder(list[ToHost]).decode
         self._heard: list[ToHost] = []
 
     def say(self, *messages: Any) -> None:
-        self._dealer.send(msgspec.msgpack.encode(messages))
+        self.dealer.send(msgspec.msgpack.encode(messages))
 
     def hello(self, **changes: Any) -> Any:
         """Say hello, and return the answer of the driver."""
@@ -67,9 +87,9 @@ class MockHost:
         while not self._heard:
             assert time.monotonic() < until, "the driver says nothing"
             self._harness.workers.wait(self._harness.workers.now() + 0.01)
-            while self._dealer.poll(0):
-                if body := self._dealer.recv():
-                    self._heard += self._decode(body)
+            while self.dealer.poll(0):
+                if (frames := self.dealer.recv_multipart())[0]:
+                    self._heard += self._decode(b"".join(frames))
         return self._heard.pop(0)
 
     def joins(self) -> WorkerId:
@@ -142,6 +162,51 @@ def test_a_host_speaks_for_its_own_workers_only(host: MockHost, harness: EngineH
     assert not [event for event in harness.history if isinstance(event, WorkerLost)]
 
 
+def test_a_host_that_leaves_may_go_when_its_last_worker_dies(host: MockHost, harness: EngineHarness) -> None:
+    worker = host.joins()
+    harness.train(worker, 0)
+    host.hear()
+    host.say(Leaving())
+    assert host.hear() == Pause(worker, TrialId(0))
+    host.say(WorkerLost(time=0, worker=worker, reason="it fell"))
+    assert host.hear() == Farewell()
+    host.say(Leaving())
+    assert host.hear() == Farewell(), "as often as it asks"
+
+
+def test_the_last_files_of_a_host_that_leaves_are_kept(host: MockHost, harness: EngineHarness, study: Path) -> None:
+    worker = host.joins()
+    host.say(Leaving())
+    assert host.hear() == Farewell()
+    outbox = Outbox()
+    outbox.put_chunks(iter([Chunk(f"logs/worker-{worker}.log", b"last words", appended=True)]))
+    outbox.put(Closed())
+    outbox.flush(host.dealer)
+    until = harness.workers.now() + SECONDS
+    while not (log := study / "logs" / f"worker-{worker}.log").exists():
+        assert harness.workers.now() < until
+        harness.workers.wait(harness.workers.now() + 0.01)
+    assert log.read_bytes() == b"last words"
+
+
+@pytest.mark.parametrize("is_sudden", [False, True])
+def test_the_driver_forgets_a_host_that_has_left(is_sudden: bool, harness: EngineHarness, study: Path) -> None:
+    found, _ = find(study)
+    assert found is not None
+    with connected(found) as (dealer, _):
+        host = MockHost(study, harness, dealer)
+        host.joins()
+        host.say(Leaving())
+        assert host.hear() == Farewell()
+        if not is_sudden:
+            host.say(Closed())
+    assert isinstance(harness.workers, ClusterWorkers)
+    until = harness.workers.now() + SECONDS
+    while harness.workers._hosts._hosts:
+        assert harness.workers.now() < until
+        harness.workers.wait(harness.workers.now() + 0.01)
+
+
 def test_a_host_that_says_hello_and_nothing_more_is_lost_when_it_is_gone(harness: EngineHarness, study: Path) -> None:
     found, _ = find(study)
     assert found is not None
@@ -189,13 +254,12 @@ def test_connections_with_garbage_do_no_harm(
     assert found is not None
     worker = host.joins()
     name, _, port = found.addresses[0].removeprefix("tcp://").rpartition(":")
-    greeting = bytes([0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1]) + b"CURVE".ljust(20, b"\0") + bytes(32)
     said = [
         b"",
         os.urandom(200),
-        greeting,
-        greeting + b"\x06" + (1 << 62).to_bytes(8, "big"),
-        greeting + os.urandom(300),
+        GREETING,
+        GREETING + b"\x06" + (1 << 62).to_bytes(8, "big"),
+        GREETING + os.urandom(300),
     ]
     held: list[socket.socket] = []
     for number in range(connections):
@@ -211,6 +275,27 @@ def test_connections_with_garbage_do_no_harm(
     for connection in held:
         connection.close()
     assert not [event for event in harness.history if not isinstance(event, WorkerJoined)]
+
+
+def test_a_client_without_keys_cannot_fill_the_memory(harness: EngineHarness, study: Path) -> None:
+    found, _ = find(study)
+    assert found is not None
+    name, _, port = found.addresses[0].removeprefix("tcp://").rpartition(":")
+    with socket.create_connection((name, int(port)), HANDSHAKE_MILLISECONDS / 2000) as connection:
+        connection.sendall(GREETING + b"\x06" + (3 * FRAME_BYTES).to_bytes(8, "big"))
+        with suppress(ConnectionResetError):
+            while connection.recv(4096):
+                pass  # its greeting; a timeout means that the driver waits for the rest of the frame
+
+
+def test_messages_may_be_larger_than_a_frame(host: MockHost, study: Path) -> None:
+    outbox = Outbox()
+    outbox.put(Hello(__version__, python_version(), name="x" * (3 * FRAME_BYTES)))
+    outbox.put_chunks(iter([Chunk("logs/worker-0.log", b"y" * PIECE_BYTES, appended=True)]))
+    outbox.put(Leaving())
+    outbox.flush(host.dealer)
+    assert host.hear() == Farewell(), "it is not refused"
+    assert (study / "logs" / "worker-0.log").stat().st_size == PIECE_BYTES
 
 
 def test_the_rendezvous_is_for_the_owner_and_tells_the_end(study: Path) -> None:
@@ -229,22 +314,57 @@ def test_the_rendezvous_is_for_the_owner_and_tells_the_end(study: Path) -> None:
     assert found is not None
     assert found.host_secret != first.host_secret
     assert len(found.addresses) >= len(first.addresses)
+    assert found.addresses[-1].startswith("tcp://127."), "other machines try their own loopback last"
 
 
-@pytest.mark.parametrize("harm", ["others read it", "a link", "no JSON", "a folder"])
+DAMAGED = {"no JSON": "[", "no key": '{"driver_key": "k"}', "no port": '{"addresses": ["tcp://127.0.0.1:x"]}'}
+
+
+def test_the_connections_end_even_if_the_end_of_the_study_fails(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness = open_harness(Cluster(), study, count, 0)
+    found = Rendezvous.read(study)
+    assert found is not None
+    monkeypatch.setattr(DistributedWorkers, "close", lambda *_, **__: 1 / 0)
+    assert isinstance(harness.workers, ClusterWorkers)
+    with pytest.raises(ZeroDivisionError):
+        harness.workers.close()
+    name, _, port = found.addresses[0].removeprefix("tcp://").rpartition(":")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((name, int(port)))
+
+
+@pytest.mark.parametrize("harm", ["others read it", "a link", "a folder", *DAMAGED])
 def test_a_rendezvous_of_others_is_refused(harm: str, tmp_path: Path) -> None:
     Rendezvous(addresses=["tcp://127.0.0.1:1"]).write(tmp_path)
     path = tmp_path / NAME
     if harm == "others read it":
         path.chmod(0o640)
-    elif harm == "no JSON":
-        path.write_text("[")
+    elif harm in DAMAGED:
+        path.write_text(DAMAGED[harm])
     else:
         path.rename(tmp_path / "other")
         path.mkdir() if harm == "a folder" else path.symlink_to(tmp_path / "other")
     with pytest.raises(StudyError) as refusal:
         Rendezvous.read(tmp_path)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_rendezvous_that_is_replaced_at_this_moment_is_not_there_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Rendezvous().write(tmp_path)
+
+    def stale(*_: Any) -> bytes:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(type(DISK), "read", stale)
+    assert Rendezvous.read(tmp_path) is None
+
+
+def test_a_pyzmq_that_cannot_encrypt_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zmq, "has", lambda _: False)
+    with pytest.raises(SettingsError, match="CURVE"):
+        check_installed()
 
 
 def test_a_host_says_which_address_it_has_tried(tmp_path: Path) -> None:
@@ -257,6 +377,27 @@ def test_a_host_says_which_address_it_has_tried(tmp_path: Path) -> None:
     assert f"127.0.0.1:{port} Connection refused" in why
 
 
+def test_a_host_tries_the_next_address_if_another_program_answers_at_the_first(
+    harness: EngineHarness, study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_host, "WELCOME_SECONDS", 0.1)
+    monkeypatch.setattr(cluster_host, "AGAIN_SECONDS", 0.01)
+    found = Rendezvous.read(study)
+    assert found is not None
+    with socket.create_server(("127.0.0.1", 0)) as other, StopSwitch() as stop:
+        wrong = f"tcp://127.0.0.1:{other.getsockname()[1]}"
+        msgspec.structs.replace(found, addresses=[wrong, *found.addresses]).write(study)
+        host = threading.Thread(target=cluster_host.serve, args=(study, cluster_host.Slots(), stop))
+        host.start()
+        try:
+            harness.next(WorkerJoined)
+        finally:
+            stop.signals.append(signal.SIGTERM)
+            assert isinstance(harness.workers, ClusterWorkers)
+            harness.workers.close()
+            host.join(SECONDS)
+
+
 def test_options_of_the_cluster_stay_with_the_engine() -> None:
     engine = Cluster(workers=4, interface="lo", trial_timeout="10m")
     assert flat({"engine": engine}) == {"engine": engine, "workers": 4, "trial_timeout": "10m", "profile": False}
@@ -265,7 +406,13 @@ def test_options_of_the_cluster_stay_with_the_engine() -> None:
     assert named == Cluster(interface="lo", no_workers_for="10m")
 
 
-@pytest.mark.parametrize("text", ["cluster:face=lo", "cluster:workers=3", "local:interface=lo"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("cluster:face=lo", "cluster:workers=3", "local:interface=lo", "cluster:interface"),
+        *("cluster:interface=lo:interface=lo", "mpi:", "mpi:interface=lo"),
+    ],
+)
 def test_an_option_that_an_engine_does_not_have_is_refused(text: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         choose_engine(text)
@@ -273,7 +420,13 @@ def test_an_option_that_an_engine_does_not_have_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "engine", [Cluster(interface="none0"), Cluster(no_workers_for="soon"), "cluster:no_workers_for=-1"]
+    "engine",
+    [
+        Cluster(interface="none0"),
+        Cluster(interface="0.0.0.0"),
+        Cluster(no_workers_for="soon"),
+        "cluster:no_workers_for=-1",
+    ],
 )
 def test_what_is_not_possible_is_refused_before_a_study_is_made(engine: Any, study: Path) -> None:
     with pytest.raises(SettingsError):

@@ -108,6 +108,7 @@ NONSENSE = [
     Chunk("checkpoints/3.8", b"x"),
     Chunk("checkpoints/3.8", b"x", is_last=True),
     Chunk("checkpoints/3.8", b"/etc", is_first=True, is_last=True, is_link=True),
+    Chunk("checkpoints/3.8", b"a\0b", "link", is_first=True, is_last=True, is_link=True),
     Chunk("checkpoints/../journal.jsonl", b"x", is_first=True, is_last=True),
     Chunk("/checkpoints/3.8", b"x", is_first=True, is_last=True),
     Chunk("checkpoints/3.8\n", b"x", is_first=True, is_last=True),

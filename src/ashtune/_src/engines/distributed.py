@@ -8,6 +8,8 @@ Rule 2: the job of a peer that dies is given to another peer. If the lost job's 
 the trial counts as the cause of the peer's death. A trial in a separate process does not cause a peer's death.
 Rule 3: after the driver has given up a peer, the driver ignores all messages from this peer.
 Rule 4: a peer that leaves gets no new job. Its trials are paused and saved first, and no trial is to blame.
+Rule 5: if workers come by themselves, a peer that cannot load the training function ends the study only if no worker
+has joined before.
 """
 
 import math
@@ -278,16 +280,19 @@ class DistributedWorkers:
             case Unable(reason=reason):
                 self._lose_worker(peer, reason, events)
                 self._go_on_without(peer, reason)
+            case Broken(failure=None) if peer.worker is None and self._joined and self._no_workers_for:
+                self._go_on_without_the_host(number, content)
             case Malformed(reason=reason):
                 self._lose(number, f"it sent what does not fit: {reason}", events)
             case _:
-                if type(content) is JobFinished and content.worker == peer.worker and peer.workload.finish(content):
-                    message = self._as_kept(number, content)
-                elif complaint := self._complaint(number, peer, content):
+                is_a_result = (
+                    type(content) is JobFinished and content.worker == peer.worker and peer.workload.finish(content)
+                )
+                if not is_a_result and (complaint := self._complaint(number, peer, content)):
                     self._lose(number, f"it sent what does not fit: {complaint}", events)
                     return
-                else:
-                    message = self._as_kept(number, content)
+                message = self._as_kept(number, content)
+                if not is_a_result:
                     self._note(number, peer, message)
                 events += self._collector.collect([message], self._moment)
                 if peer.is_leaving:
@@ -365,6 +370,12 @@ class DistributedWorkers:
             self._collector.fatal_error = self._collector.fatal_error or ObjectiveError(reason)
         else:
             _write(f"{reason}; the others go on")
+
+    def _go_on_without_the_host(self, number: int, message: Broken) -> None:
+        """Give up a peer that cannot load the training function, which other peers have loaded."""
+        if number not in self._link.failed:  # otherwise another peer of the same host has said why
+            _write(f"{self._link.name(number)}: {self._collector.explain(message)}; the others go on")
+        self._lose(number, "it cannot load the training function", [])
 
     def _lose(self, number: int, why: str, events: list[Event], *, is_asked: bool = False) -> None:
         """Give up a peer. If ``is_asked``, the peer leaves on request, and no trial is to blame."""

@@ -61,11 +61,12 @@ def choose_engine(engine: str | Engine = AUTO, *, workers_given: bool = False) -
 def _engine_named(text: str) -> Engine:
     """Return the engine of a text such as "local", or "cluster:interface=ib0" with options of this engine alone."""
     name, *options = text.split(":")
-    engine: Engine = ENGINES.make(name)
     given = dict(option.partition("=")[::2] for option in options)
     try:
-        if given.keys() & RunOptions.__annotations__.keys():
-            raise msgspec.ValidationError("an option of every engine stands by itself")
+        is_well_formed = len(given) == len(options) and all("=" in option for option in options)
+        if name == "mpi" or not is_well_formed or given.keys() & RunOptions.__annotations__.keys():
+            raise msgspec.ValidationError("give only options of this engine alone, each once as NAME=VALUE")
+        engine: Engine = ENGINES.make(name)
         return msgspec.convert(given, type(engine), strict=False) if given else engine
     except msgspec.ValidationError as error:
         raise SettingsError(f"engine={shown(text)} has an option that does not fit: {one_line(str(error))}") from None

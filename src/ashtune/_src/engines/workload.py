@@ -165,8 +165,11 @@ class Workload:
                 return self._of_an_end(message)
             case TrialReleased():
                 return self._of_a_release(message)
-            case Broken(failure=failure):
-                return "" if failure is None else self._of_an_end(failure)
+            case Broken(failure=None):
+                complaint = ""
+            case Broken(worker=worker, failure=JobFailed() as failure):
+                is_own = failure.worker == worker
+                complaint = self._of_an_end(failure) if is_own else f"it speaks as worker {failure.worker}"
             case ProgramCompiled(lanes=lanes):
                 return "" if lanes >= 1 else f"a program of {lanes} lanes"
             case WorkerJoined():
@@ -252,7 +255,7 @@ class Collector:
             return None  # the worker's workload has noted it
         elif isinstance(message, Broken):
             if message.failure is None or not self._has_a_result:
-                self.fatal_error = self.fatal_error or self._broken(message)
+                self.fatal_error = self.fatal_error or self.explain(message)
                 return None
             message = message.failure
         force_setattr(message, "time", moment)  # nobody else has this message
@@ -263,7 +266,8 @@ class Collector:
         progress, self._progress = self._progress, []
         return progress
 
-    def _broken(self, message: Broken) -> ObjectiveError:
+    def explain(self, message: Broken) -> ObjectiveError:
+        """Return the error of a worker that cannot train any trial, after its traceback is added to its log."""
         if not message.traceback:
             return ObjectiveError(message.reason)
         log = self._logs / f"worker-{message.worker}.log"

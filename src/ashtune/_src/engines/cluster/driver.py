@@ -16,9 +16,14 @@ from ashtune._src.engines.protocol import Brief
 
 
 def check_installed() -> None:
-    """Raise SettingsError if pyzmq is missing."""
-    if find_spec("zmq") is None:
-        raise SettingsError("workers that join need pyzmq, which is not installed: pip install 'ashtune[cluster]'")
+    """Raise SettingsError if pyzmq is missing, or if it cannot encrypt."""
+    lack = "is not installed"
+    if find_spec("zmq") is not None:
+        import zmq
+
+        lack = "" if zmq.has("curve") else "has no CURVE encryption here"
+    if lack:
+        raise SettingsError(f"workers that join need pyzmq, which {lack}: pip install 'ashtune[cluster]'")
 
 
 class ClusterWorkers(DistributedWorkers):
@@ -58,8 +63,10 @@ class ClusterWorkers(DistributedWorkers):
 
         with suppress(OSError):  # a full disk
             Rendezvous().write(self._study)  # later hosts end at once
-        super().close(deletes=deletes)
-        self._hosts.end()
+        try:
+            super().close(deletes=deletes)
+        finally:
+            self._hosts.end()
 
 
 class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -100,13 +107,15 @@ class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
         self.longest_wait()
         with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+            router.setsockopt(zmq.CURVE_SERVER, 1)  # nobody can connect
             listen(router, self.interface)
 
     def open(self, brief: Brief) -> ClusterWorkers:
         """Listen for hosts."""
         workers = ClusterWorkers(self, brief)
         if not brief.options["quiet"]:
-            sys.stderr.write(f"workers join by: ashtune worker {brief.setup.study}\n")
+            with suppress(OSError, ValueError):  # the study goes on without an error output
+                sys.stderr.write(f"workers join by: ashtune worker {brief.setup.study}\n")
         return workers
 
     def leave(self, status: int) -> None:

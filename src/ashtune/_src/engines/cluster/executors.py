@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ashtune._src.core.errors import SettingsError, StudyError
-from ashtune._src.core.events import Event
+from ashtune._src.core.events import Event, JobFinished, WorkerJoined
 from ashtune._src.core.plaintext import error_line, shown
 from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers
 from ashtune._src.engines.options import RunOptions
@@ -21,14 +21,19 @@ from ashtune._src.engines.stop import StopSwitch
 
 LOOK_SECONDS = 0.5
 FAILURES_ALLOWED = 3
+PATIENCE_SECONDS = 60.0
 
 
 def work(study: str) -> None:
-    """Run a worker in a task of a pool, until the study has ended or the task's process gets a signal to end."""
+    """Run a worker in a task of a pool, until the study has ended or the task's process gets a signal to end.
+
+    Raises:
+        AshtuneError: If the driver refuses this worker, or no driver was reached for ``PATIENCE_SECONDS``.
+    """
     from ashtune._src.engines.cluster.host import Slots, serve
 
     with StopSwitch(math.inf, grace=math.inf) as stop:
-        serve(Path(study), Slots(is_quiet=True), stop)
+        serve(Path(study), Slots(is_quiet=True), stop, patience=PATIENCE_SECONDS)
 
 
 class ExecutorWorkers(ClusterWorkers):
@@ -40,7 +45,7 @@ class ExecutorWorkers(ClusterWorkers):
         self._task = brief.setup.study
         self._tasks: list[Future[None] | None] = [None] * brief.workers
         self._next_look = 0.0
-        self._failures = 0  # since a task ended in order
+        self._failures = 0  # since a task ended in order, a worker joined, or a job finished
 
     def wait(self, until: float) -> Sequence[Event]:
         """Wait for events, after the tasks that have ended are submitted again; see ``Workers.wait``.
@@ -53,6 +58,8 @@ class ExecutorWorkers(ClusterWorkers):
                 self._next_look = now + LOOK_SECONDS
                 self._tasks = [self._running(task) for task in self._tasks]
             events = super().wait(min(until, self.now() + LOOK_SECONDS))
+            if any(isinstance(event, WorkerJoined | JobFinished) for event in events):
+                self._failures = 0
             if events or self.now() >= until:
                 return events
 

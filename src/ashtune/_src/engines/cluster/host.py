@@ -4,12 +4,13 @@ Rule 1: a host that loses the driver ends its workers and looks for the driver a
 Rule 2: a host that is asked to leave, by a signal or at the end of its lifetime, lets the driver pause its trials.
 """
 
+import math
 import os
 import random
 import socket
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -78,36 +79,48 @@ class GivenNumbers(deque[int]):
         return self.popleft()
 
 
-def serve(study: Path, slots: Slots, stop: StopSwitch) -> None:
+def serve(study: Path, slots: Slots, stop: StopSwitch, *, patience: float = math.inf) -> None:
     """Run workers for the drivers of a study, until a driver has ended in order or ``stop`` has a reason.
 
     Raises:
-        AshtuneError: If the driver refuses this host, or the workers cannot start.
+        AshtuneError: If the driver refuses this host, the workers cannot start, or no driver was reached for
+            ``patience`` seconds.
     """
-    said = ""
+    said, reached = "", time.monotonic()
+    in_vain: Counter[str] = Counter()
     while not stop.reason(time.monotonic()):
-        found, why = find(study)
-        if why and why != said:
-            said = why
-            slots.say(f"{study}: {why}; waiting")
+        found, why = find(study, in_vain)
         if found is not None:
             if not found.addresses:
                 slots.say(f"{study}: the driver has ended")
                 return
             with connected(found) as (dealer, monitor):
-                if HostSession(study, slots, dealer, monitor).run(stop):
+                session = HostSession(study, slots, dealer, monitor)
+                if session.run(stop):
                     return
-            said = ""
-            slots.say(f"{study}: the driver is lost; looking for it again")
+            if session.is_welcome:
+                said, reached = "", time.monotonic()
+                slots.say(f"{study}: the driver is lost; looking for it again")
+            else:
+                in_vain.update(found.addresses)
+                why = f"no driver answers at {found.addresses[0]}"
+        if why and time.monotonic() - reached > patience:
+            raise StudyError(f"{study}: {why}")
+        if why and why != said:
+            said = why
+            slots.say(f"{study}: {why}; waiting")
         time.sleep(AGAIN_SECONDS * random.uniform(0.5, 1.5))  # many hosts do not come at the same moment
 
 
-def find(study: Path) -> tuple[Rendezvous | None, str]:
-    """Return the rendezvous with the one address that can be reached, or None and the reason."""
+def find(study: Path, in_vain: Mapping[str, int] = {}) -> tuple[Rendezvous | None, str]:
+    """Return the rendezvous with one address that can be reached, or None and the reason.
+
+    ``in_vain`` counts how often no driver answered at an address; the address with the lowest count is tried first.
+    """
     if (found := Rendezvous.read(study)) is None:
         return None, "no driver has begun"
     why = []
-    for address in found.addresses:
+    for address in sorted(found.addresses, key=lambda address: in_vain.get(address, 0)):
         host, _, port = address.removeprefix("tcp://").rpartition(":")
         try:
             socket.create_connection((host, int(port)), PROBE_SECONDS).close()
@@ -121,25 +134,22 @@ def find(study: Path) -> tuple[Rendezvous | None, str]:
 @contextmanager
 def connected(found: Rendezvous) -> Iterator[tuple[Socket, Socket]]:
     """Connect to a driver. Yield the socket, and a second socket that has a message when the connection is lost."""
-    context: zmq.Context[Socket] = zmq.Context()
-    dealer = context.socket(zmq.DEALER)
-    for option, value in (
-        (zmq.CURVE_SERVERKEY, found.driver_key.encode()),
-        (zmq.CURVE_PUBLICKEY, found.host_key.encode()),
-        (zmq.CURVE_SECRETKEY, found.host_secret.encode()),
-        (zmq.RECONNECT_IVL, -1),  # messages of a lost connection may be missing
-        *SOCKET_OPTIONS,
-    ):
-        dealer.setsockopt(option, value)
-    monitor = dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED)
-    try:
-        dealer.connect(found.addresses[0])
-        yield dealer, monitor
-    finally:
-        dealer.disable_monitor()
-        monitor.close(linger=0)
-        dealer.close()
-        context.term()
+    with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
+        for option, value in (
+            (zmq.CURVE_SERVERKEY, found.driver_key.encode()),
+            (zmq.CURVE_PUBLICKEY, found.host_key.encode()),
+            (zmq.CURVE_SECRETKEY, found.host_secret.encode()),
+            (zmq.RECONNECT_IVL, -1),  # messages of a lost connection may be missing
+            *SOCKET_OPTIONS,
+        ):
+            dealer.setsockopt(option, value)
+        monitor = dealer.get_monitor_socket(zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED)
+        try:
+            dealer.connect(found.addresses[0])
+            yield dealer, monitor
+        finally:
+            dealer.disable_monitor()
+            monitor.close(linger=0)
 
 
 class HostSession:
@@ -165,6 +175,11 @@ class HostSession:
         self._receiver: FileReceiver | None = None
         self._files: dict[WorkerId, RankFiles] | None = None  # None if the host sees the study's directory
         self._next_log = 0.0
+
+    @property
+    def is_welcome(self) -> bool:
+        """Whether the driver has answered."""
+        return self._pool is not None
 
     def run(self, stop: StopSwitch) -> bool:
         """Serve the driver. Return whether this host ends; False if the driver is lost.
@@ -240,8 +255,9 @@ class HostSession:
 
     def _read(self) -> list[ToHost]:
         """Return the messages in the driver's next message. Write the chunk of a file that came instead."""
-        *marks, body = self._dealer.recv_multipart()
-        if not marks:
+        frames = self._dealer.recv_multipart()
+        body = b"".join(frames)
+        if frames[0] or len(frames) == 1:
             return self._decode(body) if body else []
         if self._receiver is None:
             self._receiver = FileReceiver(self._scratch.folder(), FROM_THE_DRIVER)

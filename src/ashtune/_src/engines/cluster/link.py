@@ -28,6 +28,7 @@ from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import one_line, shown
 from ashtune._src.core.version import __version__
 from ashtune._src.engines.cluster.messages import (
+    FRAME_BYTES,
     SOCKET_OPTIONS,
     Farewell,
     FromHost,
@@ -40,7 +41,6 @@ from ashtune._src.engines.cluster.messages import (
 from ashtune._src.engines.distributed import Closed, Content, Leaving, Malformed, Opened, Unable
 from ashtune._src.engines.mpi.files import NEEDED, CheckpointLocations, ChunkError, FileReceiver, FileSender
 from ashtune._src.engines.mpi.messages import Chunk, Opening
-from ashtune._src.processes.frames import MOST_BYTES
 from ashtune._src.study.disk import DISK
 from ashtune._src.training.messages import Assignment
 
@@ -71,7 +71,7 @@ def listen(router: Socket, interface: str) -> list[str]:
     """
     there = [name for _, name in socket.if_nameindex()]
     addresses, why = [], "no such interface"
-    for name in there if interface == ALL else [interface or LOOPBACK]:
+    for name in there if interface == ALL else {interface or LOOPBACK} & {LOOPBACK, *there}:
         try:
             router.bind(f"tcp://{name}:*")
         except zmq.ZMQError as error:
@@ -80,7 +80,7 @@ def listen(router: Socket, interface: str) -> list[str]:
             addresses.append(router.getsockopt_string(zmq.LAST_ENDPOINT))
     if not addresses:
         raise SettingsError(f"interface={shown(interface)}: {why}; give one of {', '.join(there)}, or '{ALL}' for all")
-    return addresses
+    return sorted(addresses, key=lambda address: address.startswith("tcp://127."))  # other machines do not reach these
 
 
 class ClusterHost:
@@ -141,7 +141,7 @@ class ClusterLink:
         for option, value in (
             (zmq.CURVE_SERVER, 1),
             (zmq.ROUTER_MANDATORY, 1),  # sending to a host without connection is an error
-            (zmq.MAXMSGSIZE, 4 * MOST_BYTES),  # the messages of several workers may come together
+            (zmq.MAXMSGSIZE, 2 * FRAME_BYTES),  # of a frame; ZeroMQ holds a frame in memory before it asks for the keys
             (zmq.HANDSHAKE_IVL, HANDSHAKE_MILLISECONDS),
             *SOCKET_OPTIONS,
         ):
@@ -185,7 +185,7 @@ class ClusterLink:
         if (now := time.monotonic()) >= self._next_ping:
             self._next_ping = now + max(PING_SECONDS, len(self._hosts) / HOSTS_A_PING_SECOND)
             self._admit()
-            for host in self._hosts.values():
+            for host in list(self._hosts.values()):
                 self._ping(host)
         return arrived
 
@@ -204,15 +204,18 @@ class ClusterLink:
             pass  # it receives slowly
         except zmq.ZMQError:  # it has no connection
             self.failed |= host.peers
+            if not host.peers:
+                del self._hosts[host.key]
 
     def _read(self, key: bytes, frames: Sequence[bytes]) -> Iterable[tuple[int, Content]]:
         host = self._hosts.get(key)
         if host is None:
             return self._welcome(key, b"".join(frames))
         try:
-            if len(frames) == 1:
-                return [item for message in self._decode(frames[0]) for item in self._sort(host, message)]
-            self._receiver.take(self._chunk(frames[-1]))
+            body = b"".join(frames)
+            if frames[0] or len(frames) == 1:
+                return [item for message in self._decode(body) for item in self._sort(host, message)]
+            self._receiver.take(self._chunk(body))
             return ()
         except (msgspec.MsgspecError, ChunkError) as error:
             return [(peer, Malformed(str(error))) for peer in host.peers]
@@ -224,6 +227,8 @@ class ClusterLink:
                 return [(peer, Malformed("it says hello a second time")) for peer in host.peers]
             case Leaving():
                 host.is_leaving = True
+                if not host.peers:
+                    self._bid_farewell(host)
                 return [(peer, message) for peer in host.peers]
             case Closed() | Unable():
                 peers = sorted(host.peers)
@@ -243,6 +248,8 @@ class ClusterLink:
             (new,) = self._new_workers(host, 1)
             self._put(host, Replacement(new))
             lost.append((new, Opened()))
+        elif not host.peers:
+            self._bid_farewell(host)
         return lost
 
     def _welcome(self, key: bytes, body: bytes) -> Iterable[tuple[int, Content]]:
@@ -268,11 +275,11 @@ class ClusterLink:
 
     def _has(self, mark: str | None) -> bool:
         """Return whether a host's mark is in the study's directory, and delete the mark."""
-        try:
-            DISK.unlink(f"{self._study}/{mark}")
-        except OSError:
-            return False
-        return mark is not None
+        with suppress(OSError):
+            if mark is not None:
+                DISK.unlink(f"{self._study}/{mark}")
+                return True
+        return False
 
     def _new_workers(self, host: ClusterHost, number: int) -> list[WorkerId]:
         workers = [WorkerId(next(self._worker_numbers)) for _ in range(number)]
@@ -341,11 +348,10 @@ class ClusterLink:
         if not host.is_leaving:
             host.is_leaving = True
             self.failed |= host.peers
-            self._bid_farewell(host, "the driver has given up this worker; see the driver's output")
-        elif not host.peers:
-            self._bid_farewell(host)
-        if not host.peers:
             self._hosts.pop(host.key, None)
+            self._bid_farewell(host, "the driver has given up this worker; see the driver's output")
+        elif not host.peers and host.key in self._hosts:
+            self._bid_farewell(host)  # its last files follow
 
     def _bid_farewell(self, host: ClusterHost, reason: str = "") -> None:
         host.outbox.clear()  # the other messages are useless now

@@ -4,10 +4,12 @@ A *host* is a process of the command ``ashtune worker``. A host runs several wor
 driver, and the peer has the worker's number. The driver gives the numbers, so that no worker gets a number twice.
 
 Each message of ZeroMQ is a list of the messages in this module, in msgpack. An empty message tests the connection. A
-message with two frames, of which the first is empty, has a chunk of a file. Only hosts that do not see the study's
-directory exchange files with the driver.
+message whose first frame is empty, with more frames, has a chunk of a file. A message or chunk of more than
+``FRAME_BYTES`` is split into frames, so that a receiver can refuse large frames of a client without keys. Only hosts
+that do not see the study's directory exchange files with the driver.
 """
 
+import errno
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -27,6 +29,7 @@ from ashtune._src.engines.workload import WorkerMessage
 from ashtune._src.study.disk import DISK, OpenFile, reason_of, write_new
 from ashtune._src.training.messages import Assignment
 
+FRAME_BYTES = 1 << 20
 SOCKET_OPTIONS = (
     (zmq.SNDHWM, 16),  # more messages wait in an outbox
     (zmq.RCVHWM, 16),
@@ -122,8 +125,12 @@ class Outbox:
         if chunk is None:
             self._waiting.popleft()
         if isinstance(first, list):
-            return [self._encode(first)]
-        return [] if chunk is None else [b"", self._encode(chunk)]
+            return _split(self._encode(first))
+        return [] if chunk is None else [b"", *_split(self._encode(chunk))]
+
+
+def _split(body: bytes) -> list[bytes]:
+    return [body[at : at + FRAME_BYTES] for at in range(0, len(body), FRAME_BYTES)]
 
 
 ToHost = Welcome | Replacement | Assignment | Release | Pause | Discard | Farewell
@@ -131,7 +138,12 @@ FromHost = Hello | Leaving | WorkerMessage | Unable | Closed
 
 NAME = "rendezvous.json"
 MOST_BYTES = 1 << 16
+NOT_YET = (errno.ENOENT, errno.ESTALE, errno.EIO)
+"""The errors of a file that does not exist, or that a new driver replaces at this moment (over NFS)."""
 _FOR_OTHERS = 0o077
+Address = Annotated[str, msgspec.Meta(pattern=r"^tcp://[^:]+:[0-9]{1,5}\Z")]
+Key = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#-]{40})?\Z")]
+"""A key of CURVE in Z85."""
 
 
 class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,10 +152,10 @@ class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
     A driver has new keys in each session. All hosts of a session use the same keys, which are texts in Z85.
     """
 
-    addresses: list[str] = []
-    driver_key: str = ""
-    host_key: str = ""
-    host_secret: str = ""
+    addresses: list[Address] = []
+    driver_key: Key = ""
+    host_key: Key = ""
+    host_secret: Key = ""
 
     def write(self, study: Path) -> None:
         """Write the file for the study's owner only, and replace the file of an earlier driver."""
@@ -163,7 +175,7 @@ class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
             if status.st_uid != os.geteuid() or status.st_mode & _FOR_OTHERS:
                 raise ValueError("other users own it, or can read or write it")
             return msgspec.json.decode(data, type=cls)
-        except FileNotFoundError:
-            return None
         except (OSError, ValueError) as error:
+            if isinstance(error, OSError) and error.errno in NOT_YET:
+                return None
             raise StudyError(f"{path}: {reason_of(error)}; remove it, and start the driver again") from None

@@ -141,7 +141,7 @@ class FileReceiver:
             and not any(part in ("", ".", "..") for part in parts)
             and len(chunk.data) <= PIECE_BYTES
             and (chunk.appended or chunk.is_first or path in self._coming)
-            and (bool(inside) or not chunk.is_link)
+            and (not chunk.is_link or (bool(inside) and b"\0" not in chunk.data))
         )
         if not makes_sense:
             raise ChunkError(f"a piece of {path[:200]!r}, {inside[:200]!r} arrived, which is none of those sent")
