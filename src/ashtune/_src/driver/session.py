@@ -241,7 +241,7 @@ class Session:
             study = ReportedStudy(self._settings, self._ladder, info, tally=self._tally, outcome=outcome)
             show(summary(study), sys.stderr)
         else:
-            more = " --budget and a larger time" if stopped.startswith("budget of ") else ""
+            more = " --budget and a larger time" if self._tally.presence >= self._budget else ""
             write(f"stopped: {stopped}; go on with: ashtune resume {self._shown}{more}\n", sys.stderr)
 
     def _say_if_nobody_went_on(self) -> None:

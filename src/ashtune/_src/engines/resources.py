@@ -139,7 +139,7 @@ def environments_here(workers: int, *, threads: int | None, gpus_per_worker: flo
     Raises:
         SettingsError: If there are not enough GPUs.
     """
-    mine = claim(os.environ)
+    mine, present = claim(os.environ), None if gpus_per_worker is None else gpus_present()
     return [
         environment_of(
             place,
@@ -147,7 +147,7 @@ def environments_here(workers: int, *, threads: int | None, gpus_per_worker: flo
             threads=threads,
             gpus_per_worker=gpus_per_worker,
             inherited=os.environ,
-            gpus_present=None if gpus_per_worker is None else gpus_present(),
+            gpus_present=present,
         )
         for place in range(workers)
     ]
