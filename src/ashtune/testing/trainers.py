@@ -179,7 +179,7 @@ class TrainersSuite(WorkersSuite):
             def _is_waiting(thread: int) -> bool:
                 """Return whether a thread waits for the driver's answer, while no message is being sent."""
                 names = _callers(sys._current_frames()[thread])
-                return {"answer", "wait"} <= names and not {"_collect", "_take_whole"} & names
+                return {"answer", "wait"} <= names and not {"_collect", "_take", "_take_whole"} & names
 
             def _callers(frame: Any) -> set[str]:
                 names = set()
