@@ -46,18 +46,29 @@ def test_a_study_that_resumes_nothing_and_has_a_dear_lowest_rung_ends_with_full_
     assert [each.middle for each in found] == [rung.trained for rung in reader.tally.rungs]
 
 
-def test_the_forecast_knows_trials_that_went_straight_to_a_rung_which_is_no_longer_the_top() -> None:
+def forecast(*counts: tuple[int, int]) -> list[int]:
+    """Return the expected final numbers of 60 trials by rung, from trials (trained, promoted) so far."""
     ladder = Ladder(1, 27, 3)
     rungs = [RungTally(resource, LOSS) for resource in ladder.rungs]
-    for rung, (arrived, promoted) in zip(rungs, [(13, 7), (7, 6), (37, 8), (24, 0)], strict=True):
+    for rung, (arrived, promoted) in zip(rungs, counts, strict=True):
         rung.arrived, rung.promoted = arrived, promoted
     ash = Ash(ahead=1, exponent=0.8, skip_above=0.4)
     view = SchedulerView("ash", ash.rule, ash.build(ladder, None))
     found = expected(view, ladder, 60, learns=False, rungs=rungs)
     assert found is not None
-    lowest, _, old_top, top = (each.middle for each in found)
+    return [each.middle for each in found]
+
+
+def test_the_forecast_knows_trials_that_went_straight_to_a_rung_which_is_no_longer_the_top() -> None:
+    lowest, _, old_top, top = forecast((13, 7), (7, 6), (37, 8), (24, 0))
     assert (lowest, old_top) == (13, 37)
     assert 24 <= top < 30
+
+
+def test_trials_below_the_top_are_expected_there_beside_those_that_go_straight_to_it() -> None:
+    lowest, _, _, top = forecast((12, 6), (6, 3), (0, 0), (3, 0))  # three are on their way to the rung below the top
+    assert lowest == 12
+    assert top > 60 - 12
 
 
 @pytest.mark.parametrize(
