@@ -10,9 +10,11 @@ from ashtune._src.analysis.audit import Audit
 from ashtune._src.analysis.counts import RungTally
 from ashtune._src.analysis.expected import expected
 from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.errors import StudyError
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.engines.simulated.model import Training
 from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.schedulers import ash
 from ashtune._src.schedulers.ash import Ash
 from ashtune._src.schedulers.registry import SchedulerView
 from ashtune._src.simulation.run import LOSS, new_journal, simulate
@@ -31,9 +33,9 @@ def test_a_study_that_resumes_nothing_and_has_a_dear_lowest_rung_ends_with_full_
         seconds=lambda trial, start, target: 5.0 + target - start,
         resumes=resumes,
     )
-    ash = Ash(ahead=1, exponent=0.8, skip_above=0.4)
-    with new_journal(tmp_path / "s", "s", LOSS, ash, LADDER, trials=TRIALS, seed=0) as journal:
-        machine, engine = ash.build(LADDER, 0), SimulatedEngine(training, workers=4)
+    scheduler = Ash(ahead=1, exponent=0.8, skip_above=0.4)
+    with new_journal(tmp_path / "s", "s", LOSS, scheduler, LADDER, trials=TRIALS, seed=0) as journal:
+        machine, engine = scheduler.build(LADDER, 0), SimulatedEngine(training, workers=4)
         simulate(machine, engine, [], trials=TRIALS, ledger=journal)
     reader = StudyReader(tmp_path / "s")
     lowest, _, top = reader.tally.rungs
@@ -52,8 +54,8 @@ def forecast(*counts: tuple[int, int]) -> list[int]:
     rungs = [RungTally(resource, LOSS) for resource in ladder.rungs]
     for rung, (arrived, promoted) in zip(rungs, counts, strict=True):
         rung.arrived, rung.promoted = arrived, promoted
-    ash = Ash(ahead=1, exponent=0.8, skip_above=0.4)
-    view = SchedulerView("ash", ash.rule, ash.build(ladder, None))
+    scheduler = Ash(ahead=1, exponent=0.8, skip_above=0.4)
+    view = SchedulerView("ash", scheduler.rule, scheduler.build(ladder, None))
     found = expected(view, ladder, 60, learns=False, rungs=rungs)
     assert found is not None
     return [each.middle for each in found]
@@ -80,3 +82,17 @@ def test_seconds_count_only_beside_a_search_that_weighs_them(
     studies.tuned(tmp_path, trials=1, max_resource=9, min_resource=None, search=search, engine="threads")
     record = StudyReader(tmp_path / "study").settings.scheduler
     assert record.get("skip_above") == skip_above
+
+
+def test_a_study_from_before_the_default_share_goes_on_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"max_resource": 9, "min_resource": None, "search": "gp", "engine": "threads"}
+    with monkeypatch.context() as earlier:
+        earlier.setattr(ash, "SKIP_ABOVE", None)
+        studies.tuned(tmp_path, trials=1, **options)
+    studies.tuned(tmp_path, trials=2, **options)
+    reader = StudyReader(tmp_path / "study")
+    assert (reader.tally.started, reader.settings.scheduler.get("skip_above")) == (2, None)
+    with pytest.raises(StudyError, match=r"skip_above = None and not 0\.6"):
+        studies.tuned(tmp_path, trials=3, scheduler=Ash(skip_above=0.6), **options)

@@ -145,10 +145,10 @@ def build_configurations(settings: Settings, valid: Valid | None = None) -> Conf
             search, space, design, goal=settings.goal, seed=settings.seed, grouped_by=settings.grouped_by,
             known=_known(settings),
         )  # fmt: skip
-    first = len(settings.first_configurations)
     return Configurations(
-        design, space=space, proposals=proposals, enqueued=first, of_other_tasks=first - len(settings.enqueued)
-    )
+        design, space=space, proposals=proposals, enqueued=len(settings.enqueued),
+        of_other_tasks=len(settings.of_other_tasks),
+    )  # fmt: skip
 
 
 def _search(settings: Settings, valid: Valid | None) -> tuple[Search, Space, Design]:
@@ -159,7 +159,7 @@ def _search(settings: Settings, valid: Valid | None) -> tuple[Search, Space, Des
             search,
             space,
             settings.seed,
-            enqueued=[written.check(configuration) for configuration in settings.first_configurations],
+            enqueued=[written.check(each) for each in (*settings.enqueued, *settings.of_other_tasks)],
             grouped_by=settings.grouped_by,
             trials=settings.grouped_for,
         )
