@@ -62,12 +62,7 @@ class Controller:
     """
 
     def __init__(
-        self,
-        scheduler: Machine,
-        goal: Goal,
-        *,
-        configurations: int | None = None,
-        checkpoint_limit: int | None = None,
+        self, scheduler: Machine, goal: Goal, *, configurations: int | None = None, checkpoint_limit: int | None = None
     ) -> None:
         self._scheduler = scheduler
         self._rungs = scheduler.ladder.rungs

@@ -30,15 +30,7 @@ from ashtune._src.study.settings import Settings, first_ladder, names_of
 
 
 def new_settings(
-    *,
-    name: str,
-    goal: Goal,
-    scheduler: Scheduler,
-    ladder: Ladder,
-    space: Space,
-    search: Search,
-    seed: int,
-    **more: Any,
+    *, name: str, goal: Goal, scheduler: Scheduler, ladder: Ladder, space: Space, search: Search, seed: int, **more: Any
 ) -> Settings:
     """Return the first line of a new study's journal. ``more`` are further fields of ``Settings``.
 
@@ -103,10 +95,7 @@ def build_controller(settings: Settings, machine: Machine | None = None) -> Cont
         if machine is None:
             machine = SCHEDULERS.read(settings.scheduler).build(first_ladder(settings), 0, settings.seed)
     return Controller(
-        machine,
-        settings.goal,
-        configurations=settings.configurations,
-        checkpoint_limit=settings.checkpoint_limit,
+        machine, settings.goal, configurations=settings.configurations, checkpoint_limit=settings.checkpoint_limit
     )
 
 
