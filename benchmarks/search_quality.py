@@ -14,12 +14,14 @@ that the tuner would name, over time; the test loss of the same is shown beside 
   then, however busy it is, and nor does what a configuration costs.
 
     python benchmarks/search_quality.py DATA [--clock wall] [--tasks ...] [--tuners ...] [--seeds 10] [--budget 16]
-        [--results DIR] [--table] [--json FILE] [--figure FILE]
+        [--results DIR] [--table] [--oracle] [--json FILE] [--figure FILE]
 
-DATA holds ``tabular`` and ``mnist``. A run that is in the results' folder is not run again; --table runs nothing. Tasks
-and tuners whose library is not installed are left out and named: see ``peers/requirements-quality.txt``.
+DATA holds ``tabular`` and ``mnist``. A run that is in the results' folder is not run again; --table runs nothing.
+--oracle runs nothing either, and shows what a perfect model could have gained (``quality/oracle.py``). Tasks and tuners
+whose library is not installed are left out and named: see ``peers/requirements-quality.txt``.
 
-It ends with status 1 if ashtune's "gp" is behind a peer or its own random search by two standard errors on some task.
+It ends with status 1 if ashtune's "gp" is behind a peer or a baseline (its own random search, "one epoch, keep
+the best") by two standard errors on some task.
 """
 
 import argparse
@@ -36,11 +38,12 @@ import numpy as np
 
 from ashtune._src.search.random import Random
 from ashtune._src.space.space import Space
+from quality.oracle import show_oracle
 from quality.runs import Report, at, named
 from quality.store import Store
 from quality.tasks import MODULES
 from quality.tasks import task as load
-from quality.tuners import ALONE, DEFAULT, TUNERS, Setting, is_peer, run
+from quality.tuners import ALONE, DEFAULT, ONE_EPOCH, TUNERS, Setting, is_peer, run
 from quality.virtual import rungs_of
 from table import show
 
@@ -95,12 +98,13 @@ def main() -> int:
     parser.add_argument("--budget", type=float, default=16.0, help="in full trainings")
     parser.add_argument("--results", type=Path, default=Path("runs/search_quality"))
     parser.add_argument("--table", action="store_true", help="only show what there is")
+    parser.add_argument("--oracle", action="store_true", help="only show what a perfect model could have gained")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--figure", type=Path, help="an .html, with plotly; or .svg or .png, with kaleido too")
     given = parser.parse_args()
     store = Store(given.results, "runs", ("task", "tuner", "seed", "clock", "budget"))
     times = Store(given.results, "full_trainings", ("task",))
-    if not given.table:
+    if not (given.table or given.oracle):
         run_missing(given, store, times)
     kept = [each for each in store if each["clock"] == given.clock and each["budget"] == given.budget]
     by_task: dict[str, Losses] = {}
@@ -109,6 +113,9 @@ def main() -> int:
             each["changes"] = [Report(*change) for change in each["named"]]
             by_task.setdefault(each["task"], {}).setdefault(each["tuner"], {})[each["seed"]] = each
     medians = {each["task"]: each for each in times}
+    if given.oracle:
+        show_oracle(by_task, {task: partial(loss_at, median=medians[task]) for task in by_task}, given.budget)
+        return 0
     for task, runs in by_task.items():
         show_task(given, task, runs, medians[task])
     if given.figure:
@@ -199,7 +206,7 @@ def summarise(given: argparse.Namespace, by_task: dict[str, Losses], medians: di
             continue
         behind += [
             f"{tuner} on {task}" for tuner in runs
-            if (tuner == ALONE or is_peer(tuner))
+            if (tuner in (ALONE, ONE_EPOCH) or is_peer(tuner))
             and is_above_zero(differences(runs, tuner, given.budget, medians[task], "validation"))
         ]  # fmt: skip
         ends = {

@@ -129,8 +129,9 @@ def test_what_cannot_be_used_is_counted_by_the_reason_in_one_line() -> None:
     [
         (5, r"warm_start=5 cannot be read; give a DataFrame, a list of dicts, a csv file, the directory of a study"),
         ({"x": [1.0]}, r"warm_start=\{'x': \[1\.0\]\} cannot be read"),
-        ([5], r"warm_start=5 cannot be read"),
-        ([[{"x": 0.5}], 5], r"the list has no column for the"),
+        ([5], r"warm_start\[0\]=5 cannot be read"),
+        ([[{"x": 0.5}], 5], r"warm_start\[0\]: the list has no column for the"),
+        ([results(1), "gone.csv"], r"warm_start\[1\]='gone\.csv' is neither a file nor a directory"),
         ([results(1)[0], "before.csv"], r"warm_start=\[.*cannot be read"),
         ("nowhere.csv", r"warm_start='nowhere\.csv' is neither a file nor a directory; give a DataFrame"),
         ([{"x": 0.5, "layers": 1, "kind": "a", "loss": 1.0}],

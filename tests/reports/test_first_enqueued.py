@@ -10,7 +10,7 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import Event, TrialStarted, TrialWithdrawn
 from ashtune._src.core.jobs import Constraint, Goal, Objective, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.reports.tables import compared_with_first
+from ashtune._src.reports.sentences import compared_with_first
 from tests.helpers.made_up import ACCURACY, result, tell
 from tests.helpers.studies import train, tuned
 

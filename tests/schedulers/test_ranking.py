@@ -130,12 +130,7 @@ def test_a_rung_of_several_losses_promotes_its_quota(of_trial: list[Key], kept: 
 
 @pytest.mark.parametrize(("losses", "has_constraints"), [(2, False), (1, True), (2, True), (3, True)])
 @pytest.mark.parametrize(
-    ("scheduler", "oracle"),
-    [
-        (Ash(), ash),
-        (StoppingAsh(), oracles.stopping),
-        (SuccessiveHalving(), oracles.sh),
-    ],
+    ("scheduler", "oracle"), [(Ash(), ash), (StoppingAsh(), oracles.stopping), (SuccessiveHalving(), oracles.sh)]
 )
 def test_schedulers_do_as_their_oracles_by_several_losses_and_under_constraints(
     scheduler: Scheduler, oracle: Oracle, losses: int, has_constraints: bool

@@ -172,10 +172,7 @@ def test_a_class_of_the_script_itself_is_refused() -> None:
         (lambda: ashtune.Hyperband("all"), "brackets='all' does not fit Hyperband: Expected `int | None`, got `str`"),
         (lambda: ashtune.Grid("many"), "points='many' does not fit Grid: Expected `int | dict | None`, got `str`"),
         (lambda: ashtune.OptunaSearch("TPESampler", 5), "options=5 does not fit OptunaSearch"),
-        (
-            lambda: ashtune.OptunaSearch(random_share=2),
-            "random_share=2 does not fit OptunaSearch",
-        ),
+        (lambda: ashtune.OptunaSearch(random_share=2), "random_share=2 does not fit OptunaSearch"),
     ],
 )
 def test_an_option_that_does_not_fit_its_field_is_refused_when_the_part_is_made(make: Any, says: str) -> None:

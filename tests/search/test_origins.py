@@ -2,7 +2,7 @@
 
 import pytest
 
-from ashtune._src.search.origins import FAILED, NOT_READY, REPLACED, Sort, sort_of
+from ashtune._src.search.origins import FAILED, NOT_READY, OF_OTHER_TASKS, REPLACED, Sort, sort_of
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,8 @@ from ashtune._src.search.origins import FAILED, NOT_READY, REPLACED, Sort, sort_
         ("mutation of 17", Sort.MUTATION),
         (f"mutation of 17{NOT_READY}", Sort.STANDING_IN),
         (f"one step from 3{NOT_READY}", Sort.STANDING_IN),
-        ("enqueued", Sort.OTHER),
+        ("enqueued", Sort.ENQUEUED),
+        (OF_OTHER_TASKS, Sort.ENQUEUED),
         ("confirms 17", Sort.OTHER),
     ],
 )

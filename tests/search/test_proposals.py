@@ -339,10 +339,7 @@ def test_a_proposer_is_told_how_far_a_result_is_beyond_a_constraint() -> None:
     proposer = Scripted(numbered)
     study.start(lambda: proposer, ahead=1)
     study.waits(1)
-    assert proposer.news[-1] == (
-        Result(TrialId(0), 0, 1, (-3.0,), 2.0, violation=0.5),
-        study.design.configuration(0),
-    )
+    assert proposer.news[-1] == (Result(TrialId(0), 0, 1, (-3.0,), 2.0, violation=0.5), study.design.configuration(0))
 
 
 def fails(error: BaseException) -> Callable[..., Any]:
@@ -508,9 +505,7 @@ def test_a_fused_study_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     assert study.proposals.waits == 0
 
 
-def test_a_configuration_is_not_proposed_again_with_rounded_floats(
-    studied: Studied,
-) -> None:
+def test_a_configuration_is_not_proposed_again_with_rounded_floats(studied: Studied) -> None:
     values = iter((0.0010000000000000002, 0.002))
     studied.proposals.tried({"x": 0.001})
     studied.start(lambda: Scripted(lambda trial: Proposal({"x": next(values)}, "the model")), ahead=1)

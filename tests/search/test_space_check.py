@@ -41,11 +41,7 @@ def test_a_checked_configuration_is_plain_and_in_the_spaces_order() -> None:
         (SPACE, GOOD | {"c": len}, "c=<built-in function len> is outside"),
         (SPACE, GOOD | {"k": 8}, "k=8 is outside; give a value in 9"),
         (TREE, {"opt": "adam", "layers": 2}, "momentum is missing in {'opt': 'adam', 'layers': 2}"),
-        (
-            TREE,
-            LEAF | {"dropout": 0.1},
-            "dropout=0.1 is inactive here; leave it out, for it counts only if layers > 2",
-        ),
+        (TREE, LEAF | {"dropout": 0.1}, "dropout=0.1 is inactive here; leave it out, for it counts only if layers > 2"),
         (TREE, LEAF | {"nesterov": True}, "nesterov=True is inactive here"),
         (TREE, {"opt": "none", "layers": 2}, "{'opt': 'none', 'layers': 2} is ruled out by"),
     ],

@@ -70,9 +70,7 @@ def test_all_that_configspace_writes_is_read_as_in_journals_from_before() -> Non
             st.tuples(st.integers(-99, 0), st.integers(1, 99)),
             st.tuples(st.floats(-1e6, 0), st.floats(1e-3, 1e6)),
             st.lists(
-                st.one_of(st.none(), st.integers(), st.text("abc \u00e9'\"", max_size=3)),
-                min_size=1,
-                unique=True,
+                st.one_of(st.none(), st.integers(), st.text("abc \u00e9'\"", max_size=3)), min_size=1, unique=True
             ).filter(lambda choices: all(abs(c) < 2**63 for c in choices if isinstance(c, int))),
             st.booleans(),
             st.text("abc \u00e9'\"", max_size=4),
@@ -81,9 +79,7 @@ def test_all_that_configspace_writes_is_read_as_in_journals_from_before() -> Non
         max_size=4,
     )
 )
-def test_any_dict_is_the_same_space_after_a_round_trip(
-    given: dict[str, object],
-) -> None:
+def test_any_dict_is_the_same_space_after_a_round_trip(given: dict[str, object]) -> None:
     space = Space.parse(given)
     again = Space.from_record(json.loads(json.dumps(space.to_record())))
     drawn = Random().build(space, 1).configuration(0)

@@ -6,13 +6,7 @@ import msgspec
 import pytest
 
 from ashtune._src.analysis.tally import Tally
-from ashtune._src.core.events import (
-    JobFinished,
-    JobPaused,
-    SessionStarted,
-    WorkerJoined,
-    WorkerLost,
-)
+from ashtune._src.core.events import JobFinished, JobPaused, SessionStarted, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.engines.simulated.model import Stay

@@ -275,12 +275,7 @@ class AnyStudy(RuleBasedStateMachine):
         is_higher=st.booleans(),
     )  # fmt: skip
     def another_driver_goes_on(
-        self,
-        more: int,
-        total: int | None,
-        aim: float | None,
-        limits: tuple[int | None, int | None],
-        is_higher: bool,
+        self, more: int, total: int | None, aim: float | None, limits: tuple[int | None, int | None], is_higher: bool
     ) -> None:
         """The driver was killed at any moment, or had ended."""
         self.returned += [running.job for running in self.running.values()]

@@ -320,9 +320,7 @@ def test_a_short_job_syncs_nothing_and_a_long_one_the_file_and_its_name() -> Non
         assert (disk.calls["sync"], disk.calls["sync_folder"]) == (syncs, syncs)
 
 
-def test_training_has_a_folder_elsewhere_if_none_can_be_made(
-    tmp_path: Path,
-) -> None:
+def test_training_has_a_folder_elsewhere_if_none_can_be_made(tmp_path: Path) -> None:
     class Full(Disk):
         def make_folder(self, path: str) -> None:
             raise OSError(28, "No space left on device")

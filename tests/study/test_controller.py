@@ -93,10 +93,7 @@ def test_a_trial_promoted_at_once_goes_on_in_place_and_nothing_is_released() -> 
 
 def test_a_trial_that_is_not_promoted_is_released_before_the_next_is_trained() -> None:
     harness = ControllerHarness()
-    assert harness.report(0, 0, 0, 0.5) == [
-        Release(WorkerId(0), TrialId(0)),
-        Train(WorkerId(0), TrialId(1), 0, 0, 1),
-    ]
+    assert harness.report(0, 0, 0, 0.5) == [Release(WorkerId(0), TrialId(0)), Train(WorkerId(0), TrialId(1), 0, 0, 1)]
 
 
 def test_a_promotion_waits_until_the_trial_is_saved_and_the_worker_takes_another_job() -> None:

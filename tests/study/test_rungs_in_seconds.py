@@ -10,9 +10,11 @@ from ashtune._src.analysis.audit import Audit
 from ashtune._src.analysis.counts import RungTally
 from ashtune._src.analysis.expected import expected
 from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.errors import StudyError
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.engines.simulated.model import Training
 from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.schedulers import ash
 from ashtune._src.schedulers.ash import Ash
 from ashtune._src.schedulers.registry import SchedulerView
 from ashtune._src.simulation.run import LOSS, new_journal, simulate
@@ -31,9 +33,9 @@ def test_a_study_that_resumes_nothing_and_has_a_dear_lowest_rung_ends_with_full_
         seconds=lambda trial, start, target: 5.0 + target - start,
         resumes=resumes,
     )
-    ash = Ash(ahead=1, exponent=0.8, skip_above=0.4)
-    with new_journal(tmp_path / "s", "s", LOSS, ash, LADDER, trials=TRIALS, seed=0) as journal:
-        machine, engine = ash.build(LADDER, 0), SimulatedEngine(training, workers=4)
+    scheduler = Ash(ahead=1, exponent=0.8, skip_above=0.4)
+    with new_journal(tmp_path / "s", "s", LOSS, scheduler, LADDER, trials=TRIALS, seed=0) as journal:
+        machine, engine = scheduler.build(LADDER, 0), SimulatedEngine(training, workers=4)
         simulate(machine, engine, [], trials=TRIALS, ledger=journal)
     reader = StudyReader(tmp_path / "s")
     lowest, _, top = reader.tally.rungs
@@ -46,18 +48,29 @@ def test_a_study_that_resumes_nothing_and_has_a_dear_lowest_rung_ends_with_full_
     assert [each.middle for each in found] == [rung.trained for rung in reader.tally.rungs]
 
 
-def test_the_forecast_knows_trials_that_went_straight_to_a_rung_which_is_no_longer_the_top() -> None:
+def forecast(*counts: tuple[int, int]) -> list[int]:
+    """Return the expected final numbers of 60 trials by rung, from trials (trained, promoted) so far."""
     ladder = Ladder(1, 27, 3)
     rungs = [RungTally(resource, LOSS) for resource in ladder.rungs]
-    for rung, (arrived, promoted) in zip(rungs, [(13, 7), (7, 6), (37, 8), (24, 0)], strict=True):
+    for rung, (arrived, promoted) in zip(rungs, counts, strict=True):
         rung.arrived, rung.promoted = arrived, promoted
-    ash = Ash(ahead=1, exponent=0.8, skip_above=0.4)
-    view = SchedulerView("ash", ash.rule, ash.build(ladder, None))
+    scheduler = Ash(ahead=1, exponent=0.8, skip_above=0.4)
+    view = SchedulerView("ash", scheduler.rule, scheduler.build(ladder, None))
     found = expected(view, ladder, 60, learns=False, rungs=rungs)
     assert found is not None
-    lowest, _, old_top, top = (each.middle for each in found)
+    return [each.middle for each in found]
+
+
+def test_the_forecast_knows_trials_that_went_straight_to_a_rung_which_is_no_longer_the_top() -> None:
+    lowest, _, old_top, top = forecast((13, 7), (7, 6), (37, 8), (24, 0))
     assert (lowest, old_top) == (13, 37)
     assert 24 <= top < 30
+
+
+def test_trials_below_the_top_are_expected_there_beside_those_that_go_straight_to_it() -> None:
+    lowest, _, _, top = forecast((12, 6), (6, 3), (0, 0), (3, 0))  # three are on their way to the rung below the top
+    assert lowest == 12
+    assert top > 60 - 12
 
 
 @pytest.mark.parametrize(
@@ -69,3 +82,17 @@ def test_seconds_count_only_beside_a_search_that_weighs_them(
     studies.tuned(tmp_path, trials=1, max_resource=9, min_resource=None, search=search, engine="threads")
     record = StudyReader(tmp_path / "study").settings.scheduler
     assert record.get("skip_above") == skip_above
+
+
+def test_a_study_from_before_the_default_share_goes_on_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {"max_resource": 9, "min_resource": None, "search": "gp", "engine": "threads"}
+    with monkeypatch.context() as earlier:
+        earlier.setattr(ash, "SKIP_ABOVE", None)
+        studies.tuned(tmp_path, trials=1, **options)
+    studies.tuned(tmp_path, trials=2, **options)
+    reader = StudyReader(tmp_path / "study")
+    assert (reader.tally.started, reader.settings.scheduler.get("skip_above")) == (2, None)
+    with pytest.raises(StudyError, match=r"skip_above = None and not 0\.6"):
+        studies.tuned(tmp_path, trials=3, scheduler=Ash(skip_above=0.6), **options)

@@ -50,6 +50,7 @@ TUNERS = {
     "ashtune gp": ("ashtune_searches", "gp"),
     "ashtune random": ("ashtune_searches", "random"),
     "ashtune mutation": ("ashtune_searches", "mutation"),
+    "one epoch, keep the best": ("one_epoch", ""),
     "optuna tpe": ("optuna_studies", "tpe"),
     "optuna tpe halving": ("optuna_studies", "tpe halving"),
     "optuna tpe hyperband": ("optuna_studies", "tpe hyperband"),
@@ -57,13 +58,13 @@ TUNERS = {
     "neps asha": ("neps_runs", "asha"),
     "neps bo": ("neps_runs", "bayesian_optimization"),
 }
-DEFAULT, ALONE = "ashtune gp", "ashtune random"
-"""The search that is to be the best, and what it must never be behind."""
+DEFAULT, ALONE, ONE_EPOCH = "ashtune gp", "ashtune random", "one epoch, keep the best"
+"""The search that is to be the best, and the two baselines that it must never be behind."""
 
 
 def is_peer(tuner: str) -> bool:
     """Say whether a tuner is another's."""
-    return not tuner.startswith("ashtune")
+    return tuner != ONE_EPOCH and not tuner.startswith("ashtune")
 
 
 def run(tuner: str, clock: str, setting: Setting) -> Outcome:

@@ -34,7 +34,7 @@ def in_processes(module: str, arguments: Sequence[Sequence[str]], setting: Setti
         for each in arguments
     ]
     if setting.is_started:
-        began = _first_training(setting.folder)
+        began = first_training(setting.folder)
     time.sleep(max(0.0, began + setting.seconds - time.time()))
     for worker in workers:
         worker.kill()
@@ -49,7 +49,7 @@ def begin(folder: str) -> None:
         file.write(repr(time.time()))
 
 
-def _first_training(folder: str) -> float:
+def first_training(folder: str) -> float:
     """Wait until a worker begins to train; return when."""
     path, end = Path(folder, BEGAN), time.time() + LONGEST_START
     while time.time() < end:

@@ -160,21 +160,17 @@ class RungTally:
         self.arrived += 1
         self.seconds += event.seconds
         self.epochs += event.resource - event.start
-        goal, violation = self._goal, 0.0
-        if goal.others:
+        if self._goal.others:
             self._add_to_the_front(event)
             return
-        if goal.constraints:
-            losses, amount = goal.judged(event.metrics)
-            loss, violation = as_one(amount, losses[0]), amount or 0.0
-        else:
-            loss = goal.loss(event.metrics)
+        losses, violation = self._goal.judged(event.metrics)
+        loss = as_one(violation, losses[0])
         if loss > self._worst:
             return
         best, ranks, rank = self._best, self._ranks, (loss, event.trial)
         place = bisect_right(ranks, rank)
         ranks.insert(place, rank)
-        best.insert(place, BestResult(event.trial, event.rung, event.resource, loss, event.metrics, violation))
+        best.insert(place, BestResult(event.trial, event.rung, event.resource, loss, event.metrics, violation or 0.0))
         if len(best) >= BEST_KEPT:
             del best[BEST_KEPT:], ranks[BEST_KEPT:]
             self._worst = best[-1].loss

@@ -66,8 +66,9 @@ def expected(
         learns: Whether the search learns from results, so that late trials are better than early ones.
         rungs: The counts of each rung so far; by default all are zero, as before a study begins.
     """
-    counts, entering = scheduler.expected(trials), _entering(scheduler, trials, rungs)
-    if counts is None or entering is None:
+    counts, planned = scheduler.expected(trials), scheduler.entering(trials)
+    entering = _entering(scheduler, trials, rungs)
+    if counts is None or planned is None or entering is None:
         return None
     if scheduler.rule in AS_PLANNED:
         return [Expected(count, count, count) for count in counts]
@@ -79,7 +80,7 @@ def expected(
         forecast = _PromotionForecast(trained, promoted, quota, learns=learns)
         here = max(middle, trained)
         most = max(here, min(here + reach, ranges[-1].high))
-        middle = forecast.of(here) if counts[number + 1] > new or promoted else 0.0
+        middle = forecast.of(here) if counts[number + 1] > planned[number + 1] or promoted else 0.0
         further = forecast.of(most) - middle
         spread = (SPREAD_WHERE_LEARNT if learns else SPREAD_OF_RANDOM) * (here - trained) ** POWER
         reach = math.sqrt(further**2 + spread**2 + 2 * CORRELATION * further * spread)

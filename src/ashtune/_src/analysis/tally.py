@@ -189,7 +189,7 @@ class Tally(Observer):
             "by the model": self.sorts[Sort.MODEL],
             "mutations": self.sorts[Sort.MUTATION] + self.sorts[Sort.STANDING_IN],
             "random": self.sorts[Sort.RANDOM],
-            "others": self.sorts[Sort.OTHER],
+            "others": self.sorts[Sort.OTHER] + self.sorts[Sort.ENQUEUED],
         }
         return ", ".join(f"{share_text(count / self.started)} {name}" for name, count in counts.items() if count)
 

@@ -13,14 +13,7 @@ import msgspec
 from ashtune._src.analysis.counts import without_numbers
 from ashtune._src.analysis.hyperparameters import FEWEST, Columns, Hyperparameter, hyperparameters, in_common
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.core.events import (
-    Event,
-    JobFailed,
-    JobFinished,
-    JobPaused,
-    TrialStarted,
-    TrialWithdrawn,
-)
+from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer

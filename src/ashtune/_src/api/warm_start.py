@@ -12,6 +12,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import nsmallest
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,7 +30,6 @@ from ashtune._src.core.plaintext import error_line, one_line, shown
 from ashtune._src.space.plain import identity
 from ashtune._src.space.space import Space
 from ashtune._src.study.journal import MOST_LINE_BYTES
-from ashtune._src.study.settings import MOST_OF_TASKS
 
 FORMS = (
     "a DataFrame, a list of dicts, a csv file, the directory of a study, or a study of Optuna (of Ray's results "
@@ -37,6 +37,8 @@ FORMS = (
 )
 MOST = 10_000
 """The largest number of results that a study keeps; of more results, a study keeps the best."""
+MOST_OF_TASKS = 10
+"""The largest number of first trials that come from other tasks; the default search begins with ten draws."""
 COLUMNS_SHOWN = 200
 """The largest number of characters of column names in a message."""
 _RAY_PREFIX, _ASHTUNE_PREFIX, _OPTUNA_PREFIX = "config/", "config.", "params_"
@@ -75,7 +77,9 @@ class _LeftOut(Exception):  # noqa: N818 - no error
     """Raised with a reason and details if a result cannot be used."""
 
 
-def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
+def known_results(
+    source: Any, space: Space, goal: Goal, *, top: int, unit: str, which: str = "warm_start"
+) -> WarmStart:
     """Return the results of a source that the study can use.
 
     Args:
@@ -84,6 +88,7 @@ def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str)
         goal: The study's metrics.
         top: The resource of the top rung, which is used for results without a resource.
         unit: The unit of the resource, such as "epoch"; the column of resources may have this name.
+        which: What error messages call the source; in a list of sources, the second is "warm_start[1]".
 
     Returns:
         At most ``MOST`` results, O(n log n).
@@ -94,12 +99,15 @@ def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str)
         JournalError: If the source is a directory without a study, or its journal cannot be read.
     """
     if isinstance(source, list | tuple) and source and not any(isinstance(each, Mapping) for each in source):
-        tasks = [known_results(each, space, goal, top=top, unit=unit) for each in source]
+        tasks = [
+            known_results(each, space, goal, top=top, unit=unit, which=f"{which}[{at}]")
+            for at, each in enumerate(source)
+        ]
         return _best_of_tasks(tasks, goal)
-    read = _read(source, space, goal, top, unit)
+    read = _read(which, source, space, goal, top=top, unit=unit)
     choices = {name: each.choices or [] for name, each in space.columns.items()}
     constants = {name: values[0] for name, values in choices.items() if len(values) == 1}
-    _check_columns(read, space, goal, constants)
+    _check_columns(which, read, space, goal, constants)
     left_out, examples = Counter(dict(read.left_out)), dict[str, str]()
     given = left_out.total() + len(read.results)
     results = dict[object, KnownResult]()
@@ -119,13 +127,11 @@ def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str)
     left_out[f"beyond the best {MOST:,}"] = len(results) - len(best)
     reasons = ", ".join(f"{count:,} {reason}{examples.get(reason, '')}" for reason, count in (+left_out).items())
     if given and not best:
-        raise SettingsError(f"warm_start: {read.name} has no result that can be used: {reasons}")
+        raise SettingsError(f"{which}: {read.name} has no result that can be used: {reasons}")
     if not given:
         return WarmStart([], "warm start: there are no results, so the search begins without")
     if (size := len(msgspec.json.encode(best))) > MOST_LINE_BYTES // 2:
-        raise SettingsError(
-            f"warm_start: {read.name} has {size:,} bytes of results; give fewer of them, or fewer columns"
-        )
+        raise SettingsError(f"{which}: {read.name} has {size:,} bytes of results; give fewer of them, or fewer columns")
     configurations = len({identity(result.configuration) for result in best})
     line = f"warm start: {plural(len(best), 'result')} of {plural(configurations, 'configuration')}"
     return WarmStart(
@@ -133,22 +139,22 @@ def known_results(source: Any, space: Space, goal: Goal, *, top: int, unit: str)
     )
 
 
-def _read(source: Any, space: Space, goal: Goal, top: int, unit: str) -> _Source:
+def _read(which: str, source: Any, space: Space, goal: Goal, *, top: int, unit: str) -> _Source:
     name = "the list"
     if isinstance(source, Study):
         source = source.directory
     if isinstance(source, str | os.PathLike):
         if Path(source).is_dir():
             return _read_study(Path(source))
-        name, rows = str(source), _rows_of(_csv(Path(source)))
+        name, rows = str(source), _rows_of(_csv(which, Path(source)))
     elif type(source).__module__.partition(".")[0] == "optuna" and hasattr(source, "directions"):
-        return _read_optuna(source, goal, top)
+        return _read_optuna(which, source, goal, top)
     elif hasattr(source, "to_dict"):
         name, rows = "the table", _rows_of(source)
     else:
         rows = list(source) if isinstance(source, Iterable) and not isinstance(source, bytes | Mapping) else [source]
     if not all(isinstance(row, Mapping) for row in rows) or isinstance(source, Mapping):
-        raise SettingsError(f"warm_start={shown(source)} cannot be read; give {FORMS}")
+        raise SettingsError(f"{which}={shown(source)} cannot be read; give {FORMS}")
     return _read_table(name, [dict(_flat(row)) for row in rows], space, goal, top=top, unit=unit)
 
 
@@ -161,15 +167,15 @@ def _flat(row: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]]
             yield f"{before}{name}", value
 
 
-def _csv(path: Path) -> Any:
+def _csv(which: str, path: Path) -> Any:
     with needs_extra("pandas"):
         import pandas
     if not path.is_file():
-        raise SettingsError(f"warm_start={shown(str(path))} is neither a file nor a directory; give {FORMS}")
+        raise SettingsError(f"{which}={shown(str(path))} is neither a file nor a directory; give {FORMS}")
     try:
         return pandas.read_csv(path, keep_default_na=False, na_values=["", "null", "nan", "NaN"])  # "None" is a choice
     except (OSError, ValueError) as error:
-        raise SettingsError(f"warm_start: {path} is no csv file ({error_line(error)}); give {FORMS}") from None
+        raise SettingsError(f"{which}: {path} is no csv file ({error_line(error)}); give {FORMS}") from None
 
 
 def _rows_of(table: Any) -> list[Any]:
@@ -238,7 +244,7 @@ def _source_of(name: str, results: Sequence[_ReadResult], left_out: Mapping[str,
     return _Source(name, results, list(columns), left_out or {})
 
 
-def _read_optuna(study: Any, goal: Goal, top: int) -> _Source:
+def _read_optuna(which: str, study: Any, goal: Goal, top: int) -> _Source:
     """Return the results of an Optuna study's complete trials, and of its pruned trials if their steps are resources.
 
     If no step is above the top rung, Optuna's steps are resources. If any trial has a step 0, every step is increased
@@ -247,7 +253,7 @@ def _read_optuna(study: Any, goal: Goal, top: int) -> _Source:
     ways = ["min" if direction.name == "MINIMIZE" else "max" for direction in study.directions]
     if ways != [objective.mode for objective in goal.objectives]:
         raise SettingsError(
-            f"warm_start: the study of Optuna has the directions {', '.join(ways)}, this one {goal}; give one with the "
+            f"{which}: the study of Optuna has the directions {', '.join(ways)}, this one {goal}; give one with the "
             "same metrics, or its trials_dataframe() with the columns renamed"
         )
     trials = study.get_trials(deepcopy=False)
@@ -275,7 +281,7 @@ def _read_optuna(study: Any, goal: Goal, top: int) -> _Source:
     return _source_of("the study of Optuna", results, left_out)
 
 
-def _check_columns(read: _Source, space: Space, goal: Goal, constants: Mapping[str, object]) -> None:
+def _check_columns(which: str, read: _Source, space: Space, goal: Goal, constants: Mapping[str, object]) -> None:
     """Raise an error if a source lacks a metric of the study, or a hyperparameter that is always active."""
     if not read.results:
         return
@@ -285,7 +291,7 @@ def _check_columns(read: _Source, space: Space, goal: Goal, constants: Mapping[s
     if missing or not reported.issuperset(goal.metrics):
         kind, names = ("hyperparameter", missing) if missing else ("metric", set(goal.metrics) - reported)
         raise SettingsError(
-            f"warm_start: {read.name} has no column for the {kind} {shown(min(names))}; it has "
+            f"{which}: {read.name} has no column for the {kind} {shown(min(names))}; it has "
             f"{one_line(', '.join(read.columns), COLUMNS_SHOWN)}; name it as in the study, a hyperparameter also with "
             "config/ or params_ in front; of a new one give the value that it had"
         )
@@ -325,9 +331,8 @@ def _number(value: Any) -> float:
 
 def _best(results: list[KnownResult], goal: Goal) -> list[KnownResult]:
     """Return the ``MOST`` best results in their original order. Feasible results are better."""
-    if len(results) <= MOST:
-        return results
-    return [results[at] for at in sorted(sorted(range(len(results)), key=lambda at: _key(results[at], goal))[:MOST])]
+    best = nsmallest(MOST, range(len(results)), key=lambda at: _key(results[at], goal))
+    return [results[at] for at in sorted(best)]
 
 
 def _key(result: KnownResult, goal: Goal) -> tuple[float, float]:

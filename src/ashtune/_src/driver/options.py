@@ -36,7 +36,7 @@ from ashtune._src.driver.enough import check_enough, read_enough
 from ashtune._src.engines.options import Local, RunOptions
 from ashtune._src.engines.protocol import AUTO, Engine
 from ashtune._src.schedulers.adaptive import AdaptiveAsh
-from ashtune._src.schedulers.ash import SKIP_ABOVE, Ash
+from ashtune._src.schedulers.ash import Ash
 from ashtune._src.schedulers.protocol import Scheduler
 from ashtune._src.schedulers.registry import SCHEDULERS
 from ashtune._src.search.protocol import Search
@@ -224,9 +224,10 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """The less common rules that end a search.
 
     Args:
-        budget: The search ends when the workers have been there for this time, summed over workers and sessions, such
-            as "40 hours" (or "40 worker-hours"). In "40 gpu-hours", an hour of a worker counts as ``gpus_per_worker``
-            hours, also the hours of earlier sessions.
+        budget: The search ends when the workers have been present for this time, such as "40 hours" (or "40
+            worker-hours"). The times of all workers are added, over all sessions and idle time included. In "40
+            gpu-hours", an hour of a worker counts as ``gpus_per_worker`` hours. The present number counts for earlier
+            sessions too, even if a worker had another number of GPUs then.
         total_resource: The search ends when all trials together have used this much resource.
         patience: The search ends after this many results or failures in a row at the top rung without a new best.
         stop_when: "not_worth_it": the search ends when an hour of results at the top rung gains less than the noise; or
@@ -318,7 +319,7 @@ def chosen_halving(options: Halving, *, weighs_seconds: bool = False) -> tuple[S
 
     Args:
         options: The options that the user gave.
-        weighs_seconds: Whether the search weighs the seconds of results, so that ``Ash`` may weigh them too.
+        weighs_seconds: Whether the search weighs the seconds of results, so that the scheduler may do so too.
 
     Raises:
         SettingsError: If the resources do not fit together, or the scheduler is unknown.
@@ -346,8 +347,6 @@ def chosen_halving(options: Halving, *, weighs_seconds: bool = False) -> tuple[S
             )
         scheduler, low = AdaptiveAsh(), None
     if low is None and scheduler.least_share is not None:
-        scheduler = scheduler.where_rungs_are_chosen()
-        if weighs_seconds and isinstance(scheduler, Ash) and scheduler.skip_above is None:
-            scheduler = msgspec.structs.replace(scheduler, skip_above=SKIP_ABOVE)
+        scheduler = scheduler.where_rungs_are_chosen(weighs_seconds=weighs_seconds)
         return scheduler, Ladder.from_above(high, factor, scheduler.least_share or 1)
     return scheduler, Ladder(1 if low is None else cast("int", low), high, factor)

@@ -50,9 +50,10 @@ class JobBegan(msgspec.Struct, frozen=True, tag=True):
 
 
 class ResultCame(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
-    """A message to the proposer with the result of a job, or with a result from before the study.
+    """A message to the proposer with the result of a job.
 
-    The first message about a trial has the trial's configuration.
+    If ``is_from_before``, the result was known before the study began (``warm_start``), and each message has its
+    configuration. Otherwise, only the first message about a trial has a configuration.
     """
 
     result: Result

@@ -51,7 +51,7 @@ from ashtune._src.engines.loop import Drive
 from ashtune._src.engines.protocol import EXPECTED_WORKERS, Brief, Engine, Workers
 from ashtune._src.engines.registry import worker_count
 from ashtune._src.engines.stop import GRACE_SECONDS, SLURM_ENDS, TRY_AGAIN, StopSwitch, time_in_slurm
-from ashtune._src.reports.tables import compared_with_first, why_no_result
+from ashtune._src.reports.sentences import compared_with_first, why_no_result
 from ashtune._src.reports.terminal.live import display_for, in_a_notebook
 from ashtune._src.reports.terminal.text import show, write
 from ashtune._src.search.protocol import Proposer, Search

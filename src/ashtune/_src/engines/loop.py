@@ -73,7 +73,7 @@ class Drive:
         self._configurations = configurations
         self._stop = stop
         self._observers = Observers(observers)
-        self._search = None if configurations.proposals is None else Observers([configurations.proposals])
+        self._search = Observers([] if configurations.proposals is None else [configurations.proposals])
         self._told: list[Told] = []  # that the observers are not told yet
         self._told_search = 0  # how many of them the search was told
         self._requests = requests
@@ -128,7 +128,7 @@ class Drive:
         self._observers.tell(told)
 
     def _tell_search(self) -> None:
-        if self._search is not None and (told := self._told[self._told_search :]):
+        if told := self._told[self._told_search :]:
             self._told_search = len(self._told)
             self._search.tell(told)
 
@@ -145,8 +145,7 @@ class Drive:
         for progress in self._workers.progress():
             self._observers.progress(progress)
         self._journal.flush()
-        if self._search is not None:
-            self._search.tick(now)
+        self._search.tick(now)
         self._observers.tick(now)
 
     def _hear(self, requests: Requests, now: float) -> None:
@@ -172,14 +171,10 @@ class Drive:
             self._journal.flush()  # the events are in the file before anything follows from them
             self._told += taken
         carry_out, configurations = self._workers.carry_out, self._configurations
-        for _, followed in taken:
-            for what in followed:
-                if type(what) is Train:
-                    if not what.start and what.trial not in configurations:
-                        self._start(what, events[-1].time)
-                elif isinstance(what, Verdict):
-                    continue
-                carry_out(what)
+        for order in [what for _, followed in taken for what in followed if not isinstance(what, Verdict)]:
+            if type(order) is Train and not order.start and order.trial not in configurations:
+                self._start(order, events[-1].time)
+            carry_out(order)
         if len(self._told) >= MOST_UNTOLD:
             self.tell()
 

@@ -8,12 +8,12 @@ import msgspec
 from ashtune._src.analysis.best_so_far import BestSoFar
 from ashtune._src.analysis.confirm import Confirmed
 from ashtune._src.analysis.counts import BestResult
-from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.numbers import number_text, plural, result_text, seconds_text, value_text
 from ashtune._src.figures.best import best_over_resource_figure, best_over_time_figure, front_figure, in_a_row
 from ashtune._src.figures.curves import curves_figure
 from ashtune._src.reports.page import html
 from ashtune._src.reports.sections import ReportedStudy, Section
+from ashtune._src.reports.sentences import best_sentence, compared_with_first, no_result_sentence, place_of_best
 from ashtune._src.reports.tables import (
     BAD,
     GOOD,
@@ -22,12 +22,9 @@ from ashtune._src.reports.tables import (
     QUIET,
     WARNING,
     bare_table,
-    compared_with_first,
     indented,
     line,
-    place_of_best,
     trials_table,
-    why_no_result,
 )
 
 if TYPE_CHECKING:
@@ -101,22 +98,6 @@ class BestSection(Section):
         for name, value in configuration.items():
             shown = number_text(value, digits=6) if type(value) is float else value_text(value)
             yield line(f"{INDENT}{name:<{longest}}  {shown}")
-
-
-def best_sentence(tally: Tally, best: BestResult, *, unit: str) -> str:
-    """Return a sentence about the best result of a study: its metrics, resource, trial, and the rule that chose it.
-
-    If the user enqueued a configuration, a second sentence compares the best trial with it.
-    """
-    place = place_of_best(tally, best, unit=unit)
-    compared = compared_with_first(tally, unit=unit)
-    return f"Best: {result_text(tally.goal, best.metrics, 6)} {place}.{compared and ' '}{compared}"
-
-
-def no_result_sentence(tally: Tally) -> str:
-    """Return the sentence "No trial has a result". If the reason is known, the sentence has the reason."""
-    why = f": {why_no_result(tally)}" if tally.failures.total or tally.withdrawals.total else ""
-    return f"No trial has a result{why}."
 
 
 def _is_better(anywhere: BestResult | None, best: BestResult) -> TypeGuard[BestResult]:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ashtune._src.core.numbers import plural, seconds_text, value_text
-from ashtune._src.reports.best import best_sentence, no_result_sentence
 from ashtune._src.reports.page.html import escaped, table
 from ashtune._src.reports.sections import ReportedStudy
+from ashtune._src.reports.sentences import best_sentence, no_result_sentence
 from ashtune._src.reports.tables import HEADING, INDENT, line
 from ashtune._src.reports.terminal.text import as_text
 from ashtune._src.reports.times import rung_records, rung_table

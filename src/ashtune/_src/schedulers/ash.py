@@ -62,12 +62,13 @@ class Ash(Scheduler, frozen=True):
     exponent: Annotated[float, Meta(ge=LEAST_EXPONENT, le=1)] | None = None
     skip_above: Annotated[float, Meta(ge=0, le=1)] | None = None
 
-    def where_rungs_are_chosen(self) -> "Ash":
+    def where_rungs_are_chosen(self, *, weighs_seconds: bool = False) -> "Ash":
         """Return the scheduler with the defaults that apply if the user names no lowest rung."""
         return msgspec.structs.replace(
             self,
             ahead=AHEAD if self.ahead is None else self.ahead,
             exponent=EXPONENT if self.exponent is None else self.exponent,
+            skip_above=SKIP_ABOVE if weighs_seconds and self.skip_above is None else self.skip_above,
         )
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "AshMachine":
@@ -102,8 +103,8 @@ class AshMachine(Machine):
         self._entered = [0] * len(ladder.rungs)  # for each rung, the results of trials that entered there
         self._skip_above = skip_above
         self.entries_follow_results = self._enters_above = skip_above < 1  # trials may enter above the lowest rung
-        self._is_straight = False  # whether new trials go straight to the top rung
-        self._above: dict[TrialId, int] = {}  # the rung of each trial that went straight to it
+        self._skips_to_top = False  # whether new trials go straight to the top rung
+        self._entered_at: dict[TrialId, int] = {}  # the rung of each trial that went straight to it
         self._seconds: dict[TrialId, float] = {}  # of trials at the lowest rung
         self._prices: deque[float] = deque(maxlen=MOST_PRICES)
         self._prospects = Prospects(self._rungs, self._entered)
@@ -129,28 +130,28 @@ class AshMachine(Machine):
         newborn = self._budget.start()
         if newborn is None:
             return None
-        if self._is_straight:
-            self._above[newborn] = self.ladder.top
+        if self._skips_to_top:
+            self._entered_at[newborn] = self.ladder.top
         return Job(newborn, self.entry(newborn) if self._enters_above else 0)
 
     def entry(self, trial: TrialId) -> int:
         if trial >= self._budget.started:
-            return self.ladder.top if self._is_straight else 0
-        return self._above.get(trial, 0)
+            return self.ladder.top if self._skips_to_top else 0
+        return self._entered_at.get(trial, 0)
 
     def entering(self, trials: int) -> list[int]:
         """Return how many of the first ``trials`` trials enter at each rung if new trials start as they do now."""
         counts = [0] * len(self.ladder.rungs)
-        for trial, rung in self._above.items():
+        for trial, rung in self._entered_at.items():
             counts[rung] += trial < trials
-        if self._is_straight:
+        if self._skips_to_top:
             counts[-1] += max(0, trials - self._budget.started)
         counts[0] += trials - sum(counts)
         return counts
 
     def notes(self) -> str:
         """Return a text that says that new trials go straight to the top rung, and why. If they do not, it is empty."""
-        if not self._is_straight:
+        if not self._skips_to_top:
             return ""
         return (
             f"new trials go straight to {self.ladder.rungs[-1]:,}, as {self.ladder.rungs[0]:,} takes "
@@ -201,7 +202,7 @@ class AshMachine(Machine):
             full = result.seconds + pace * (rungs[-1] - rungs[1])
             self._prices.append(min(1.0, before / full) if full else 0.0)
         is_known = len(self.ladder.rungs) >= FEWEST_RUNGS and len(self._prices) >= FEWEST_PRICES
-        self._is_straight = is_known and self._price > self._skip_above
+        self._skips_to_top = is_known and self._price > self._skip_above
 
     @property
     def _price(self) -> float:
@@ -233,7 +234,7 @@ class AshMachine(Machine):
         old_top, self.ladder = self.ladder.top, ladder
         self._seconds.clear()
         self._prices.clear()
-        self._is_straight = False
+        self._skips_to_top = False
         self._rungs += [self._ranking(rung) for rung in range(old_top, ladder.top)]
         for entry in self._finished:
             self._rungs[old_top].add(entry)

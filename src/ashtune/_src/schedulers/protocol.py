@@ -151,8 +151,11 @@ class Scheduler(Part, frozen=True, kw_only=True):
         """Return the scheduler without its rungs, because the journal stores the rungs separately."""
         return msgspec.structs.replace(self, **dict.fromkeys(Scheduler.__struct_fields__))
 
-    def where_rungs_are_chosen(self) -> "Scheduler":
-        """Return the scheduler that is used if the user names no lowest rung: by default, this scheduler."""
+    def where_rungs_are_chosen(self, *, weighs_seconds: bool = False) -> "Scheduler":
+        """Return the scheduler that is used if the user names no lowest rung: by default, this scheduler.
+
+        If ``weighs_seconds``, the search weighs the seconds of results, so the scheduler may do so too.
+        """
         return self
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> Machine:

@@ -165,7 +165,13 @@ class GaussianProcess:
         return root
 
     def _explained(self, across: "Array") -> "Array":
-        """Solve for the covariances of the values with m rows, shape (n, m). Squared sums give explained variances."""
+        """Return the solution of ``root @ explained = across``, shape (n, m).
+
+        The squared length of a column is the part of the variance at one of m rows that the values explain.
+
+        Args:
+            across: The covariances of the n values and the function at the m rows, shape (n, m).
+        """
         from scipy.linalg import solve_triangular
 
         explained: Array = solve_triangular(self._root, across, lower=True, check_finite=False)
@@ -185,7 +191,10 @@ class GaussianProcess:
 
     @cached_property
     def _own_columns(self) -> "Array":
-        """What :meth:`_squared` multiplies with, shape (e + 2, n)."""
+        """The right factor of the matrix product in :meth:`_squared`, shape (e + 2, n).
+
+        Each row of the values has a column ``(v, 1, |v|^2)``, where ``v`` is the row's vector, of length e.
+        """
         import numpy as np
 
         vectors, norms = self._embedded(self.rows)
@@ -228,7 +237,11 @@ def _squares(rows: "Array", is_category: "NDArray[np.bool_]") -> "Array":
 
 
 def _matern(squared: "Array") -> "Array":
-    """Replace squared distances by the Matern kernel of degree 5/2, in place, as new arrays take half of the time."""
+    """Return the Matern kernel of degree 5/2, of variance 1, for squared distances of any shape.
+
+    With ``r = sqrt(5 * squared)``, the kernel is ``(1 + r + r^2 / 3) exp(-r)``. The kernel overwrites ``squared``,
+    because new arrays would double the time.
+    """
     import numpy as np
 
     distance = np.sqrt(5 * squared)

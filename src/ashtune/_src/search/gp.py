@@ -68,7 +68,7 @@ class GP(Search, frozen=True):
         first: How many of the first trials are random; configurations with results from before the study count too.
         random_share: Fraction of the later trials that is random.
         ahead: How many proposals are made in advance when the waiting time is used up. With 0 each trial waits for its
-            proposal (about 10 ms).
+            proposal (10 to 25 ms).
         price: The expected improvement is divided by ``seconds ** price`` of a trial's training. With 0 the training
             time does not count. With ``price=0`` and ``ahead=0`` a study on one worker can be reproduced.
 

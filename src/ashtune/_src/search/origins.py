@@ -23,7 +23,9 @@ class Sort(IntEnum):
     STANDING_IN = 3
     """Made by the stand-in, usually as a mutation, because no proposal was ready."""
     OTHER = 4
-    """Enqueued by the user, or a repetition of another trial: neither a draw nor a proposal."""
+    """A repetition of another trial: neither a draw nor a proposal."""
+    ENQUEUED = 5
+    """Enqueued by the user, or the best of another task."""
 
 
 PROPOSED = (Sort.MODEL, Sort.MUTATION, Sort.STANDING_IN)
@@ -45,7 +47,9 @@ def sort_of(origin: str) -> Sort:
     first = origin.partition(", ")[0]
     if not first or first in DESIGNS:
         return Sort.RANDOM
-    if first == ENQUEUED or first.startswith(_CONFIRMATION):
+    if origin in (ENQUEUED, OF_OTHER_TASKS):
+        return Sort.ENQUEUED
+    if first.startswith(_CONFIRMATION):
         return Sort.OTHER
     if origin.endswith(NOT_READY):
         return Sort.STANDING_IN
@@ -55,9 +59,9 @@ def sort_of(origin: str) -> Sort:
 SORTS = {"model": (Sort.MODEL,), "mutation": (Sort.MUTATION, Sort.STANDING_IN), "random": (Sort.RANDOM,)}
 """The sorts that views show under one name."""
 SOURCES = (*SORTS, "enqueued", "other")
-_SOURCE_OF = {sort: source for source, sorts in SORTS.items() for sort in sorts}
+_SOURCE_OF = {sort: source for source, sorts in SORTS.items() for sort in sorts} | {Sort.ENQUEUED: "enqueued"}
 
 
 def source_of(origin: str) -> str:
     """Return the name that views show for an origin: one of :data:`SOURCES`."""
-    return "enqueued" if origin in (ENQUEUED, OF_OTHER_TASKS) else _SOURCE_OF.get(sort_of(origin), "other")
+    return _SOURCE_OF.get(sort_of(origin), "other")

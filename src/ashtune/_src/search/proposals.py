@@ -47,7 +47,8 @@ FREE_WAIT_SECONDS, WAIT_SHARE = 5.0, 0.2
 MOST_ASKED = 6
 """How often a proposer is asked for one trial if its proposals were tried before. After that the design is used."""
 MOST_DRAWN = 256
-"""How many configurations of an endless design are tested for one trial, if they were tried before. Takes 1 ms."""
+"""At most this many configurations of an endless design are tested for one trial, which takes 1 ms. If all of them were
+tried before, the trial gets the last of them."""
 
 
 class StartedConfigurations(Protocol):

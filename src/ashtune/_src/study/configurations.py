@@ -48,8 +48,8 @@ class Configurations:
     Args:
         space: The search space, to check enqueued configurations; None to accept any configuration.
         proposals: The proposals of a search that sees results, used instead of the design.
-        enqueued: How many of the first trials have configurations that were given at the start.
-        of_other_tasks: How many of these, the last ones, are the best of other tasks.
+        enqueued: How many of the first trials have configurations that the user enqueued at the start.
+        of_other_tasks: How many of the trials after these have the best configurations of other tasks.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class Configurations:
     ) -> None:
         self._design = design
         self.space = space
-        self._enqueued = enqueued
-        self._by_the_user = enqueued - of_other_tasks
+        self._by_the_user = enqueued
+        self._enqueued = enqueued + of_other_tasks
         self.proposals = proposals
         self._encoded: dict[TrialId, bytes] = {}
         self._numbering = Numbering()

@@ -62,12 +62,7 @@ class Controller:
     """
 
     def __init__(
-        self,
-        scheduler: Machine,
-        goal: Goal,
-        *,
-        configurations: int | None = None,
-        checkpoint_limit: int | None = None,
+        self, scheduler: Machine, goal: Goal, *, configurations: int | None = None, checkpoint_limit: int | None = None
     ) -> None:
         self._scheduler = scheduler
         self._rungs = scheduler.ladder.rungs
@@ -208,13 +203,8 @@ class Controller:
     def _finish(self, event: JobFinished) -> list[Followed]:
         worker, trial, assignments = event.worker, event.trial, self._assignments
         assigned = self._take_off(worker, trial, event.rung)
-        violation = None
-        if self._is_plain:
-            loss = self._goal.loss(event.metrics)
-            losses: Losses = (loss,)
-        else:
-            losses, violation = self._goal.judged(event.metrics)
-            loss = as_one(violation, losses[0])
+        losses, violation = self._goal.judged(event.metrics)
+        loss = as_one(violation, losses[0])
         orders: list[Followed] = []
         if trial in self._confirmations.of:
             orders += self.checkpoints.remove(trial)

@@ -30,15 +30,7 @@ from ashtune._src.study.settings import Settings, first_ladder, names_of
 
 
 def new_settings(
-    *,
-    name: str,
-    goal: Goal,
-    scheduler: Scheduler,
-    ladder: Ladder,
-    space: Space,
-    search: Search,
-    seed: int,
-    **more: Any,
+    *, name: str, goal: Goal, scheduler: Scheduler, ladder: Ladder, space: Space, search: Search, seed: int, **more: Any
 ) -> Settings:
     """Return the first line of a new study's journal. ``more`` are further fields of ``Settings``.
 
@@ -103,10 +95,7 @@ def build_controller(settings: Settings, machine: Machine | None = None) -> Cont
         if machine is None:
             machine = SCHEDULERS.read(settings.scheduler).build(first_ladder(settings), 0, settings.seed)
     return Controller(
-        machine,
-        settings.goal,
-        configurations=settings.configurations,
-        checkpoint_limit=settings.checkpoint_limit,
+        machine, settings.goal, configurations=settings.configurations, checkpoint_limit=settings.checkpoint_limit
     )
 
 
@@ -145,10 +134,10 @@ def build_configurations(settings: Settings, valid: Valid | None = None) -> Conf
             search, space, design, goal=settings.goal, seed=settings.seed, grouped_by=settings.grouped_by,
             known=_known(settings),
         )  # fmt: skip
-    first = len(settings.first_configurations)
     return Configurations(
-        design, space=space, proposals=proposals, enqueued=first, of_other_tasks=first - len(settings.enqueued)
-    )
+        design, space=space, proposals=proposals, enqueued=len(settings.enqueued),
+        of_other_tasks=len(settings.of_other_tasks),
+    )  # fmt: skip
 
 
 def _search(settings: Settings, valid: Valid | None) -> tuple[Search, Space, Design]:
@@ -159,7 +148,7 @@ def _search(settings: Settings, valid: Valid | None) -> tuple[Search, Space, Des
             search,
             space,
             settings.seed,
-            enqueued=[written.check(configuration) for configuration in settings.first_configurations],
+            enqueued=[written.check(each) for each in (*settings.enqueued, *settings.of_other_tasks)],
             grouped_by=settings.grouped_by,
             trials=settings.grouped_for,
         )

@@ -5,7 +5,6 @@ promoted trials. Events of earlier sessions can therefore be read with the longe
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from typing import Annotated, Any
 
 import msgspec
@@ -19,8 +18,6 @@ from ashtune._src.space.plain import identity
 
 FORMAT = 2
 """The version of the journal's format."""
-MOST_OF_TASKS = 10
-"""Maximum number of first trials that are configurations of other tasks; the default search begins with ten draws."""
 MOST_SHOWN = 60
 """Maximum number of characters of a value in a message."""
 
@@ -60,11 +57,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     simulated: bool = False
 
     @property
-    def first_configurations(self) -> list[dict[str, Any]]:
-        """The configurations of the first trials: enqueued ones, then the best ones of other tasks."""
-        others = islice((each.configuration for each in self.known if each.is_of_another_task), MOST_OF_TASKS)
+    def of_other_tasks(self) -> list[dict[str, Any]]:
+        """The configurations of other tasks that are trained after ``enqueued``, without those in ``enqueued``."""
         enqueued = {identity(each) for each in self.enqueued}
-        return [*self.enqueued, *(each for each in others if identity(each) not in enqueued)]
+        others = [each.configuration for each in self.known if each.is_of_another_task]
+        return [each for each in others if identity(each) not in enqueued]
 
     @property
     def search_name(self) -> str:

@@ -14,7 +14,7 @@ from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.liveness import Standing
 from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart, Subject, short, short_value
 from ashtune._src.dashboard.parts.workers import WorkersPart
-from ashtune._src.reports.tables import compared_with_first
+from ashtune._src.reports.sentences import compared_with_first
 
 MOST_METRICS = 50
 

@@ -22,7 +22,8 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.numbers import bytes_text, configuration_text, plural, result_text, seconds_text, share_text
 from ashtune._src.core.plaintext import visible
 from ashtune._src.figures.looks import TRIALS, Look
-from ashtune._src.reports.tables import QUIET, WARNING, most_frequent, place_of_best
+from ashtune._src.reports.sentences import most_frequent, place_of_best
+from ashtune._src.reports.tables import QUIET, WARNING
 
 WIDEST, NARROW = 120, 56
 WORKERS_SHOWN = 16

@@ -17,7 +17,7 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.numbers import plural, result_text, seconds_text, share_text
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.plaintext import visible
-from ashtune._src.reports.tables import place_of_best
+from ashtune._src.reports.sentences import place_of_best
 from ashtune._src.reports.terminal.text import Visible, as_html, as_text, is_a_terminal, write
 
 if TYPE_CHECKING:

@@ -1,0 +1,81 @@
+"""Sentences about a study's results that several views share."""
+
+from ashtune._src.analysis.counts import BestResult, Reasons
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.numbers import number_text, plural, result_text, shortened
+
+REASON_CHARACTERS = 200
+
+
+def place_of_best(tally: Tally, best: BestResult, *, unit: str) -> str:
+    """Return a text with the best result's rung and trial: ``at epoch 81, the top rung (trial 5)``."""
+    goal, top = tally.goal, "the top rung" if best.rung == tally.ladder.top else "the highest rung reached"
+    named = ", the named winner" if tally.confirmed is not None else ""
+    chosen = (", by the weights, of the front" if goal.weights else ", the knee of the front") if goal.others else ""
+    violates = "; no trial is feasible, and this one violates the constraints least" if best.violation else ""
+    return f"at {unit} {best.resource:,}, {top} (trial {best.trial}{named}){chosen}{violates}"
+
+
+def compared_with_first(tally: Tally, *, unit: str) -> str:
+    """Return a sentence that compares the best trial with the first enqueued configuration at the same resource.
+
+    If no configuration was enqueued when the study was created, or if no trial has a result, return "".
+    """
+    results, goal, who = tally.first_enqueued, tally.goal, "your first configuration (trial 0)"
+    if (best := tally.best) is None or results is None:
+        return ""
+    if not results:
+        return f"{who.capitalize()} has no result."
+    first = results.get(best.rung) or results[max(results)]
+    where = f"at {unit} {first.resource:,}"
+    if first.rung != best.rung:
+        rung = tally.rungs[first.rung]
+        best = rung.result_of(best.trial) or rung.best or first
+        where += ", the most that trial 0 has reached"
+    violates = ", and violates the constraints" if first.violation else ""
+    if best.trial == first.trial:
+        return f"{who.capitalize()} is the best {where}: {result_text(goal, first.metrics, 6)}{violates}."
+    if not goal.is_plain:
+        ours, yours = (result_text(goal, each.metrics, 6) for each in (best, first))
+        return f"Trial {best.trial} has {ours} {where}; {who} has {yours}{violates}."
+    gain = first.loss - best.loss
+    is_better = f"{'better' if gain > 0 else 'worse'} than {who} by {number_text(abs(gain), 3)}"
+    ours, yours = (number_text(goal.value(each.loss), 6) for each in (best, first))
+    values = f"{goal.metric} = {ours} against {yours} {where}"
+    if gain < 0 and tally.confirmed is not None:
+        values += ", by their first results; the repetitions chose the winner"
+    return f"Trial {best.trial} is {is_better if gain else f'as good as {who}'}: {values}."
+
+
+def best_sentence(tally: Tally, best: BestResult, *, unit: str) -> str:
+    """Return a sentence about the best result of a study: its metrics, resource, trial, and the rule that chose it.
+
+    If the user enqueued a configuration, a second sentence compares the best trial with it.
+    """
+    place = place_of_best(tally, best, unit=unit)
+    compared = compared_with_first(tally, unit=unit)
+    return f"Best: {result_text(tally.goal, best.metrics, 6)} {place}.{compared and ' '}{compared}"
+
+
+def no_result_sentence(tally: Tally) -> str:
+    """Return the sentence "No trial has a result". If the reason is known, the sentence has the reason."""
+    why = f": {why_no_result(tally)}" if tally.failures.total or tally.withdrawals.total else ""
+    return f"No trial has a result{why}."
+
+
+def why_no_result(tally: Tally) -> str:
+    """Return a text about failed trials, or about withdrawn trials if there are more, with the most frequent reason."""
+    text = max(
+        (tally.failures.total, most_frequent(tally.failures, "trial", "failed")),
+        (tally.withdrawals.total, most_frequent(tally.withdrawals, "trial", "withdrawn")),
+    )[1]
+    return text or "no trial reported"
+
+
+def most_frequent(reasons: Reasons, noun: str, what: str) -> str:
+    """Return a text with the number of cases and the most frequent reason: ``12 trials failed, 9 of them with ...``."""
+    if not reasons.total:
+        return ""
+    most = reasons.groups()[0]
+    of_them = "" if most.count == reasons.total else f", {most.count:,} of them"
+    return f"{plural(reasons.total, noun)} {what}{of_them} with {shortened(most.reason, REASON_CHARACTERS)}"
