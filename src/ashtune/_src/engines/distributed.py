@@ -285,16 +285,10 @@ class DistributedWorkers:
             case Malformed(reason=reason):
                 self._lose(number, f"it sent what does not fit: {reason}", events)
             case _:
-                is_a_result = (
-                    type(content) is JobFinished and content.worker == peer.worker and peer.workload.finish(content)
-                )
-                if not is_a_result and (complaint := self._complaint(number, peer, content)):
+                if complaint := self._accept(number, peer, content):
                     self._lose(number, f"it sent what does not fit: {complaint}", events)
                     return
-                message = self._as_kept(number, content)
-                if not is_a_result:
-                    self._note(number, peer, message)
-                events += self._collector.collect([message], self._moment)
+                events += self._collector.collect([self._as_kept(number, content)], self._moment)
                 if peer.is_leaving:
                     self._retire(number, peer, events)
 
@@ -307,15 +301,23 @@ class DistributedWorkers:
         if peer.workload.is_free:
             self._lose(number, "its host leaves", events, is_asked=True)
 
-    def _complaint(self, number: int, peer: Peer, message: WorkerMessage) -> str:
-        """Return an error message if this peer's worker cannot have sent ``message``, or else an empty string."""
-        if message.worker == peer.worker:
-            return peer.workload.complaint(message)
-        if isinstance(message, WorkerJoined) and peer.worker is None:
-            is_its_own = message.worker not in self._joined and self._link.may_join(number, message.worker)
-            return "" if is_its_own else f"worker {message.worker} joins"
-        is_before_joining = peer.worker is None and isinstance(message, Broken | WorkerLost)
-        return "" if is_before_joining else f"it speaks as worker {message.worker}"
+    def _accept(self, number: int, peer: Peer, message: WorkerMessage) -> str:
+        """Take in a message. Return an error message if this peer's worker cannot have sent it, or an empty string."""
+        worker = message.worker
+        if worker == peer.worker:
+            complaint = peer.workload.accept(message)
+            if not complaint and isinstance(message, WorkerLost):
+                self._forget_worker(peer)
+            return complaint
+        if peer.worker is not None or not isinstance(message, WorkerJoined | Broken | WorkerLost):
+            return f"it speaks as worker {worker}"
+        if isinstance(message, WorkerJoined):
+            if worker in self._joined or not self._link.may_join(number, worker):
+                return f"worker {worker} joins"
+            self._joined.add(worker)
+            self._peer_of[worker] = number
+            peer.worker = worker
+        return ""
 
     def _as_kept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
         """Return the message. If a checkpoint cannot be stored, replace the checkpoint by an error message."""
@@ -324,17 +326,6 @@ class DistributedWorkers:
         if why := self._store.put(peer, message.trial, message.resource):
             return msgspec.structs.replace(message, checkpoint=None, problem=f"checkpoint not saved: {why}")
         return message
-
-    def _note(self, number: int, peer: Peer, message: WorkerMessage) -> None:
-        match message:
-            case WorkerJoined(worker=worker):
-                self._joined.add(worker)
-                self._peer_of[worker] = number
-                peer.worker = worker
-            case WorkerLost():
-                self._forget_worker(peer)
-            case _:
-                peer.workload.note(message)
 
     def _forget_worker(self, peer: Peer) -> None:
         if peer.worker is not None:

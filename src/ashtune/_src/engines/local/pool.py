@@ -206,13 +206,8 @@ class ProcessPool:
         try:
             for body in (bodies := worker.reader.take(worker.process.read())):
                 message = self._decoder.decode(body)
-                if type(message) is JobFinished and message.worker == worker.number and worker.workload.finish(message):
-                    self._in_vain = 0
-                    self._begin_next(worker)
-                elif complaint := self._complaint(worker, message):
+                if complaint := self._accept(worker, message):
                     raise EngineError(complaint)
-                else:
-                    self._note(worker, message)
                 messages.append(message)
                 if worker.is_leaving and _ends_a_job(message):
                     return [*messages, self._dismiss(worker)]
@@ -227,30 +222,25 @@ class ProcessPool:
             worker.message_since = self._awake.seconds
         return messages
 
-    def _complaint(self, worker: Worker, message: FromWorker) -> str:
-        """Return an error message if this worker cannot have sent ``message``, or else an empty string."""
+    def _accept(self, worker: Worker, message: FromWorker) -> str:
+        """Take in a message. Return an error message if this worker cannot have sent it, or else an empty string."""
         if message.worker != worker.number:
             return f"it speaks as worker {message.worker}"
-        if isinstance(message, WorkerJoined) and not worker.has_joined:
+        if not worker.has_joined and isinstance(message, WorkerJoined):
+            worker.has_joined, worker.starting_since = True, None
+            self._failed_starts = 0
             return ""
         if not worker.has_joined and not isinstance(message, Broken):
             return "it speaks before it has joined"
-        return worker.workload.complaint(message)
-
-    def _note(self, worker: Worker, message: FromWorker) -> None:
-        worker.workload.note(message)
-        match message:
-            case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn() | Broken():
-                self._in_vain = 0
-                self._begin_next(worker)
-            case WorkerJoined():
-                worker.has_joined, worker.starting_since = True, None
-                self._failed_starts = 0
-            case TrialReleased():
-                worker.saving_since = None
-                self._begin_next(worker)
-            case _:
-                pass
+        if complaint := worker.workload.accept(message):
+            return complaint
+        if isinstance(message, TrialReleased):
+            worker.saving_since = None
+            self._begin_next(worker)
+        elif isinstance(message, (JobFinished, JobPaused, JobFailed, TrialWithdrawn, Broken)):
+            self._in_vain = 0
+            self._begin_next(worker)
+        return ""
 
     def _begin_next(self, worker: Worker) -> None:
         """Set the start time of the worker's next job, or None if the worker has no further job."""
