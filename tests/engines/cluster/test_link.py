@@ -26,20 +26,12 @@ from ashtune._src.driver.options import flat
 from ashtune._src.engines.cluster import host as cluster_host
 from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers, check_installed
 from ashtune._src.engines.cluster.host import connected, find
-from ashtune._src.engines.cluster.link import HANDSHAKE_MILLISECONDS, Socket, python_version
-from ashtune._src.engines.cluster.messages import (
-    FRAME_BYTES,
-    NAME,
-    Farewell,
-    Hello,
-    Outbox,
-    Rendezvous,
-    Replacement,
-    ToHost,
-    Welcome,
-)
+from ashtune._src.engines.cluster.link import HANDSHAKE_MILLISECONDS
+from ashtune._src.engines.cluster.messages import Farewell, Hello, Replacement, ToHost, Welcome, python_version
+from ashtune._src.engines.cluster.rendezvous import NAME, Rendezvous
+from ashtune._src.engines.cluster.wire import FRAME_BYTES, Outbox, Socket
 from ashtune._src.engines.distributed import Closed, DistributedWorkers, Leaving
-from ashtune._src.engines.mpi.messages import Chunk
+from ashtune._src.engines.files import Chunk
 from ashtune._src.engines.registry import choose_engine
 from ashtune._src.engines.stop import StopSwitch
 from ashtune._src.study.disk import DISK, PIECE_BYTES

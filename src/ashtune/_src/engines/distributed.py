@@ -334,7 +334,7 @@ class DistributedWorkers:
             peer.worker, peer.workload = None, Workload(self._suspects)
 
     def _delete(self, order: Discard) -> None:
-        self._store.discard(order.trial, order.resource, self._peers)
+        self._store.discard(order.trial, order.resource)
 
     def _check_liveness(self, events: list[Event]) -> None:
         """Give up each peer that is dead according to the transport, or that has been silent for too long."""

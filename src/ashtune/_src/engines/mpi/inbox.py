@@ -8,10 +8,11 @@ from pathlib import Path
 import msgspec
 
 from ashtune._src.engines.awake import AwakeClock
-from ashtune._src.engines.mpi.files import FROM_THE_DRIVER, FileReceiver
-from ashtune._src.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Envelope, Opening, ToRank, WithinStudy
-from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, HEARTBEAT, Polling, chunk_decoder
+from ashtune._src.engines.files import FROM_THE_DRIVER, FileReceiver
+from ashtune._src.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Envelope, ToRank, WithinStudy
+from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, HEARTBEAT, Polling
 from ashtune._src.engines.mpi.world import World
+from ashtune._src.engines.opening import Opening
 from ashtune._src.study.folders import ScratchDirectory
 
 LONGEST_SLEEP = 0.02
@@ -31,7 +32,6 @@ class RankInbox:
         self._scratch = scratch
         self._transport = world.transport
         self._envelope = msgspec.msgpack.Decoder(Envelope[ToRank])
-        self._chunk = chunk_decoder()
         self._polling = Polling(LONGEST_SLEEP, is_for_an_answer=True)
         self._messages: list[ToRank] = []
         self._receiver: tuple[Path, FileReceiver] | None = None
@@ -60,7 +60,7 @@ class RankInbox:
             if kind == ENVELOPE:
                 messages += self._envelope.decode(body).messages
             elif kind == CHUNK:
-                self._files().take(self._chunk(body))
+                self._files().take_encoded(body)
         self._check_liveness()
         return messages
 

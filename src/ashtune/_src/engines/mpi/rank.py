@@ -13,21 +13,21 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import assert_never
-
-import msgspec
 
 from ashtune._src.core.errors import AshtuneError
 from ashtune._src.core.orders import Discard, Pause, Release
 from ashtune._src.core.process import environment_now
 from ashtune._src.engines.distributed import Closed, Unable
+from ashtune._src.engines.files import PeerFiles
 from ashtune._src.engines.local.pool import ProcessPool
-from ashtune._src.engines.mpi.files import RankFiles
 from ashtune._src.engines.mpi.inbox import RankInbox
-from ashtune._src.engines.mpi.messages import DRIVER, EndOfLaunch, Opening, WithinStudy
+from ashtune._src.engines.mpi.messages import DRIVER, EndOfLaunch, WithinStudy
 from ashtune._src.engines.mpi.world import World
+from ashtune._src.engines.opening import Opening
 from ashtune._src.engines.resources import environment_of, gpus_present
 from ashtune._src.engines.stop import SIGNALS
 from ashtune._src.engines.worker.serve import serve
@@ -79,7 +79,7 @@ def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: O
     me = f"rank {world.rank} on {os.uname().nodename}"
     try:
         directory = scratch.folder() if opening.carries_checkpoints else _shared_directory(opening)
-        opening = _with_its_paths(directory, opening)
+        opening = opening.seen_in(directory)
         environment = environment_of(
             world.place,
             world.claims,
@@ -104,12 +104,6 @@ def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: O
     world.transport.flush()
 
 
-def _with_its_paths(directory: Path, opening: Opening) -> Opening:
-    objective = directory / Path(opening.setup.objective).name
-    setup = msgspec.structs.replace(opening.setup, study=str(directory), objective=str(objective))
-    return msgspec.structs.replace(opening, setup=setup)
-
-
 def _shared_directory(opening: Opening) -> Path:
     """Return the study's directory. Raise AshtuneError if this rank does not see the driver's directory."""
     directory = Path(opening.setup.study)
@@ -129,6 +123,11 @@ def _shared_directory(opening: Opening) -> Path:
         time.sleep(0.05)
 
 
+def _files_of(world: World, opening: Opening, directory: Path) -> PeerFiles | None:
+    """Return what sends the files of this rank to the driver, or None if the rank sees the driver's directory."""
+    return PeerFiles(partial(world.transport.put_chunks, DRIVER), directory) if opening.carries_checkpoints else None
+
+
 BUSY_SECONDS = 0.05
 IDLE_SECONDS = 0.002
 LOG_SECONDS = 1.0
@@ -142,7 +141,7 @@ class WorkerRelay:
     ) -> None:
         self._world = world
         self._inbox = inbox
-        self._files = RankFiles(world.transport, directory) if opening.carries_checkpoints else None
+        self._files = _files_of(world, opening, directory)
         self._checkpoints = Checkpoints(directory)
         self._next_log = self._next_listening = 0.0
         self._pool = ProcessPool(
@@ -217,7 +216,7 @@ class RankChannel:
         self._transport = world.transport
         self._inbox = inbox
         self._checkpoints = Checkpoints(directory)
-        self._files = RankFiles(world.transport, directory) if opening.carries_checkpoints else None
+        self._files = _files_of(world, opening, directory)
         self._waiting: deque[ToWorker] = deque([opening.setup])
         self._is_drained = False  # known without another probe
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ashtune._src.engines.mpi.messages import Chunk
+from ashtune._src.engines.files import Chunk
 
 ENVELOPE, CHUNK, HEARTBEAT = 1, 2, 3
 WINDOW_BYTES = 8 << 20
@@ -197,11 +197,6 @@ class Transport:
         self._comm.Ack_failed()
         dead = self._comm.Get_failed()
         self.failed.update(dead.Translate_ranks(list(range(dead.Get_size())), self._comm.Get_group()))
-
-
-def chunk_decoder() -> Callable[[bytearray], Chunk]:
-    """Return a function that decodes the bytes of a chunk."""
-    return msgspec.msgpack.Decoder(Chunk).decode
 
 
 SPIN_SECONDS = 0.0002
