@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import stat
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -357,6 +358,17 @@ def test_a_pyzmq_that_cannot_encrypt_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(zmq, "has", lambda _: False)
     with pytest.raises(SettingsError, match="CURVE"):
         check_installed()
+
+
+def test_a_host_whose_error_output_is_gone_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    stderr = os.fdopen(writer, "w")
+    monkeypatch.setattr(sys, "stderr", stderr)
+    cluster_host.Slots().say("to nobody")
+    with suppress(BrokenPipeError):
+        stderr.close()
+    cluster_host.Slots().say("to a closed stream")
 
 
 def test_a_host_says_which_address_it_has_tried(tmp_path: Path) -> None:

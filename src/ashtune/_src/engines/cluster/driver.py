@@ -1,13 +1,13 @@
 """The engine ``cluster``: the driver waits for hosts, which are processes of the command ``ashtune worker``."""
 
 import math
-import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
 from ashtune._src.core.checks import check_seconds
 from ashtune._src.core.errors import SettingsError, needs_extra
+from ashtune._src.core.plaintext import say
 from ashtune._src.engines.cluster.rendezvous import Rendezvous
 from ashtune._src.engines.distributed import DistributedWorkers
 from ashtune._src.engines.opening import opening_of
@@ -101,8 +101,7 @@ class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Listen for hosts."""
         workers = ClusterWorkers(self, brief)
         if not brief.options["quiet"]:
-            with suppress(OSError, ValueError):  # the study goes on without an error output
-                sys.stderr.write(f"workers join by: ashtune worker {brief.setup.study}\n")
+            say(f"workers join by: ashtune worker {brief.setup.study}")
         return workers
 
     def leave(self, status: int) -> None:

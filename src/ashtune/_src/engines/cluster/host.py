@@ -23,7 +23,7 @@ from ashtune._src.core.events import WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import WorkerId
 from ashtune._src.core.numbers import plural
 from ashtune._src.core.orders import Discard
-from ashtune._src.core.plaintext import visible
+from ashtune._src.core.plaintext import say
 from ashtune._src.core.version import __version__
 from ashtune._src.engines.cluster.messages import Farewell, Hello, Replacement, ToHost, Welcome, python_version
 from ashtune._src.engines.cluster.rendezvous import Rendezvous
@@ -57,8 +57,7 @@ class Slots(msgspec.Struct, frozen=True, kw_only=True):
     def say(self, text: str) -> None:
         """Write a line for the user, unless the user sees no host."""
         if not self.is_quiet:
-            sys.stderr.write(f"{visible(text)}\n")
-            sys.stderr.flush()
+            say(text)
 
 
 class GivenNumbers(deque[int]):

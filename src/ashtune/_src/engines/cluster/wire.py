@@ -14,7 +14,7 @@ import zmq
 
 from ashtune._src.engines.files import Chunk
 
-FRAME_BYTES = 1 << 20
+FRAME_BYTES = 1 << 16
 ROOM_MILLISECONDS = 5
 """The time between two checks whether there is room for more messages."""
 SOCKET_OPTIONS = (

@@ -24,7 +24,7 @@ from ashtune._src.engines.awake import AwakeClock
 from ashtune._src.engines.local.process import SHUTDOWN_SECONDS, Host, WorkerProcess
 from ashtune._src.engines.workload import WorkerMessage, Workload
 from ashtune._src.processes.frames import FrameReader, FrameWriter
-from ashtune._src.training.messages import Assignment, Broken, FromWorker, Setup
+from ashtune._src.training.messages import Assignment, Broken, FromWorker, JobEvent, Setup
 
 FAILED_STARTS_ALLOWED = 2
 LIVENESS_CHECK_SECONDS = 0.2
@@ -348,6 +348,4 @@ class ProcessPool:
 
 def _ends_a_job(message: FromWorker) -> bool:
     """Return whether a worker may be dismissed after it has sent ``message``."""
-    if isinstance(message, JobFinished):
-        return not message.held
-    return isinstance(message, JobPaused | JobFailed | TrialWithdrawn | TrialReleased)
+    return isinstance(message, JobEvent) and not (isinstance(message, JobFinished) and message.held)

@@ -1,12 +1,12 @@
 """Receive the driver's messages and files on a rank, and exchange heartbeats with the driver."""
 
 import os
-import sys
 import time
 from pathlib import Path
 
 import msgspec
 
+from ashtune._src.core.plaintext import say
 from ashtune._src.engines.awake import AwakeClock
 from ashtune._src.engines.files import FROM_THE_DRIVER, FileReceiver
 from ashtune._src.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Envelope, ToRank, WithinStudy
@@ -76,10 +76,7 @@ class RankInbox:
         # If threads may not send, heartbeats come only during a study.
         is_silent = self._silence.is_over(now) and world.heartbeat.is_possible
         if is_silent or DRIVER in self._transport.failed:
-            sys.stderr.write(
-                f"rank {world.rank} on {os.uname().nodename}: the driver is gone; leaving. Go on by `ashtune resume`\n"
-            )
-            sys.stderr.flush()
+            say(f"rank {world.rank} on {os.uname().nodename}: the driver is gone; leaving. Go on by `ashtune resume`")
             os._exit(1)
 
     def look_within_study(self) -> tuple[list[WithinStudy], bool]:
