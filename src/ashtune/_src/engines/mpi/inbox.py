@@ -64,6 +64,11 @@ class RankInbox:
         self._check_liveness()
         return messages
 
+    def has_news(self) -> bool:
+        """Return whether :meth:`look` may have messages. An exception that breaks in here loses no message."""
+        self._check_liveness()
+        return bool(self._messages) or self._transport.has_news
+
     def _check_liveness(self) -> None:
         """Send a heartbeat if it is due. End this process if the driver is dead or has been silent for too long."""
         world, now = self._world, time.monotonic()

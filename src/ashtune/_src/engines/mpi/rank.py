@@ -241,15 +241,16 @@ class RankChannel:
 
         Raises:
             Shutdown: When the study is over.
-            Unsure: When an exception interrupted the receiving of messages.
+            Unsure: When an exception interrupted the sending or the receiving of messages.
         """
         while not self._waiting:
-            try:
-                self._take()
-            except Shutdown:
-                raise
-            except BaseException as error:
-                raise Unsure from error
+            if not self._transport.is_empty or self._inbox.has_news():
+                try:
+                    self._take()
+                except Shutdown:
+                    raise
+                except BaseException as error:
+                    raise Unsure from error
             self._is_drained = bool(self._waiting)
             if not self._is_drained:
                 self._inbox.rest()

@@ -99,6 +99,15 @@ class Transport:
         except self._mpi.Exception:
             self.failed.add(rank)
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there may be a message to collect. An exception that breaks in here loses no message."""
+        comm, source, tag = self._comm, self._source, self._mpi.ANY_TAG
+        try:
+            return bool(self._arriving or comm.Iprobe(source, tag) or comm.Iprobe(source, tag))
+        except self._mpi.Exception:
+            return True  # collect() finds the reason
+
     def collect(self) -> list[Arrived]:
         """Return the messages that have arrived. Messages of the same rank are in the order of sending."""
         comm, status, source, tag, byte = self._comm, self._status, self._source, self._mpi.ANY_TAG, self._mpi.BYTE
