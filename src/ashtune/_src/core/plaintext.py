@@ -61,10 +61,10 @@ def one_line(text: str, most: int = LINE) -> str:
     return f"{line[: most - end - 5]} ... {line[-end:]}"
 
 
-def say(text: str) -> None:
-    """Write a line to stderr. If the reader of stderr is gone, or stderr is closed, the line is lost."""
+def say(*lines: str) -> None:
+    """Write lines to stderr. If the reader of stderr is gone, or stderr is closed, the lines are lost."""
     with suppress(OSError, ValueError):
-        sys.stderr.write(f"{visible(text)}\n")
+        sys.stderr.write("".join(f"{visible(line)}\n" for line in lines))
         sys.stderr.flush()
 
 

@@ -54,10 +54,10 @@ WAIT_SECONDS = 2 * SYNC_SECONDS
 
 
 class DeferredDeletions:
-    """A queue of checkpoints that are deleted after the journal is synced."""
+    """A queue of checkpoints that are deleted after the journal is synced. ``store`` deletes them."""
 
-    def __init__(self, delete: Callable[[Discard], None], now: Callable[[], float]) -> None:
-        self._delete = delete
+    def __init__(self, store: CheckpointStore | Checkpoints, now: Callable[[], float]) -> None:
+        self._store = store
         self._now = now
         self._waiting: deque[tuple[float, Discard]] = deque()
         self._trials: Counter[TrialId] = Counter()
@@ -78,7 +78,7 @@ class DeferredDeletions:
         self._trials[order.trial] -= 1
         if not self._trials[order.trial]:
             del self._trials[order.trial]
-        self._delete(order)
+        self._store.discard(order.trial, order.resource)
 
     def carry_out_of(self, trial: TrialId) -> None:
         """Delete the queued checkpoints of a trial that starts again, before the trial writes the same files again."""
@@ -88,7 +88,7 @@ class DeferredDeletions:
         due = [order for _, order in self._waiting if order.trial == trial]
         self._waiting = deque(waiting for waiting in self._waiting if waiting[1].trial != trial)
         for order in due:
-            self._delete(order)
+            self._store.discard(order.trial, order.resource)
 
     def carry_out_all(self) -> None:
         """Carry out all deletions."""

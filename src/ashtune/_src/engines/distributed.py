@@ -159,7 +159,7 @@ class DistributedWorkers:
         self._clock_offset = began - time.monotonic()
         self._moment = began
         self._collector = Collector(study / "logs")
-        self._deletions = DeferredDeletions(self._delete, self.now)
+        self._deletions = DeferredDeletions(self._store, self.now)
         self._next_liveness_check = began
         self._suspects: set[TrialId] = set()  # see Workload
         self._peer_of: dict[WorkerId, int] = {}
@@ -333,9 +333,6 @@ class DistributedWorkers:
             del self._peer_of[peer.worker]
             peer.workload.lose()
             peer.worker, peer.workload = None, Workload(self._suspects)
-
-    def _delete(self, order: Discard) -> None:
-        self._store.discard(order.trial, order.resource)
 
     def _check_liveness(self, events: list[Event]) -> None:
         """Give up each peer that is dead according to the transport, or that has been silent for too long."""

@@ -7,6 +7,7 @@ Rule 2: if a checkpoint cannot be written, for example to a full disk, its trial
 import errno
 import os
 import re
+import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,7 @@ from ashtune._src.study.folders import delete, sync_tree, walk
 from ashtune._src.training.profiling import path_of
 
 ARRIVING = ".arriving"
+LOG_SECONDS = 1.0
 CHECKPOINT = rf"{FOLDER}/\d+\.\d+"
 FROM_A_RANK = re.compile(rf"{CHECKPOINT}|logs/worker-\d+\.log|profile/worker-\d+\.json", re.ASCII)
 FROM_THE_DRIVER = re.compile(rf"{CHECKPOINT}|objective\.pickle", re.ASCII)
@@ -257,6 +259,7 @@ class PeerFiles:
         self._log = ""
         self._sent = 0
         self._profile = ""
+        self._next_log = 0.0
 
     def before(self, message: WorkerMessage) -> None:
         """Send the files that must arrive at the driver before ``message``."""
@@ -276,6 +279,12 @@ class PeerFiles:
         """After a worker has ended, send the end of its log and its profile."""
         self.log()
         self._send_profile()
+
+    def log_if_due(self) -> None:
+        """Call :meth:`log` if the last call was ``LOG_SECONDS`` ago."""
+        if time.monotonic() > self._next_log:
+            self._next_log = time.monotonic() + LOG_SECONDS
+            self.log()
 
     def log(self) -> None:
         """Send the part of the worker's log that has not been sent yet."""

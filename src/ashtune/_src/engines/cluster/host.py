@@ -43,7 +43,6 @@ LOOK_MILLISECONDS = 200
 PROBE_SECONDS = 3.0
 WELCOME_SECONDS = 30.0
 AGAIN_SECONDS = 1.0
-LOG_SECONDS = 1.0
 FAREWELL_SECONDS = 5.0
 
 
@@ -58,15 +57,6 @@ class Slots(msgspec.Struct, frozen=True, kw_only=True):
         """Write a line for the user, unless the user sees no host."""
         if not self.is_quiet:
             say(text)
-
-
-class GivenNumbers(deque[int]):
-    """The numbers of the next workers, which the driver has given. The iterator ends while there is no number."""
-
-    def __next__(self) -> int:
-        if not self:
-            raise StopIteration
-        return self.popleft()
 
 
 def serve(study: Path, slots: Slots, stop: StopSwitch, *, patience: float = math.inf) -> None:
@@ -158,12 +148,11 @@ class HostSession:
         self._outbox = Outbox()
         self._decode = msgspec.msgpack.Decoder(list[ToHost]).decode
         self._pool: ProcessPool | None = None
-        self._numbers = GivenNumbers()
+        self._numbers: deque[int] = deque()  # of the next workers, as the driver gives them
         self._environments: Sequence[Mapping[str, str]] = ()
         self._scratch = ScratchDirectory()
         self._receiver: FileReceiver | None = None
         self._files: dict[WorkerId, PeerFiles] | None = None  # None if the host sees the study's directory
-        self._next_log = 0.0
 
     @property
     def is_welcome(self) -> bool:
@@ -223,10 +212,8 @@ class HostSession:
             self._report(message)
         if pool.fatal_error is not None:
             raise pool.fatal_error
-        if self._files and time.monotonic() > self._next_log:
-            self._next_log = time.monotonic() + LOG_SECONDS
-            for files in self._files.values():
-                files.log()
+        for files in (self._files or {}).values():
+            files.log_if_due()
 
     def _rest(self) -> None:
         """Wait until the driver or a worker has sent something, but at most ``LOOK_MILLISECONDS``."""
@@ -308,7 +295,7 @@ class HostSession:
                 setup, path=[*setup.path, *(entry for entry in sys.path if entry not in setup.path)]
             ),
             folder_of_a_study(directory / "logs"),
-            numbers=self._numbers,
+            next_number=lambda: self._numbers.popleft() if self._numbers else None,
             environments=self._environments,
             trial_timeout=opening.trial_timeout,
         )

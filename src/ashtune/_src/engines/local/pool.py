@@ -3,7 +3,7 @@
 A pool of workers belongs to the driver (``local/workers.py``). An MPI rank has its own pool (``mpi/rank.py``).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -60,7 +60,7 @@ class ProcessPool:
 
     Args:
         setup: The first message to every worker, in which the pool sets the worker's own number.
-        numbers: Yields the number of each new worker; all numbers are different. While there is no number, no worker
+        next_number: Returns the number of a new worker; all numbers are different. While it returns None, no worker
             starts, and :meth:`resize` starts the missing workers later.
         environments: For each place, the environment variables that its worker gets in addition.
         trial_timeout: Seconds that one job may take; after this time, the job's worker is killed and the job's trial
@@ -75,14 +75,14 @@ class ProcessPool:
         setup: Setup,
         logs: Path,
         *,
-        numbers: Iterator[int],
+        next_number: Callable[[], int | None],
         environments: Sequence[Mapping[str, str]],
         trial_timeout: float | None = None,
         host: Host | None = None,
     ) -> None:
         self._setup = setup
         self._logs = logs
-        self._numbers = numbers
+        self._next_number = next_number
         self._timeout = trial_timeout
         self._host = host or Host()
         self._writer = FrameWriter()
@@ -193,7 +193,7 @@ class ProcessPool:
         self._dismissed.clear()
 
     def _start_worker(self, environment: Mapping[str, str], place: int) -> None:
-        if (found := next(self._numbers, None)) is None:
+        if (found := self._next_number()) is None:
             return
         number = WorkerId(found)
         process = self._host.start(number, self._logs, environment)

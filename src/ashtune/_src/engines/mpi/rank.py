@@ -130,7 +130,6 @@ def _files_of(world: World, opening: Opening, directory: Path) -> PeerFiles | No
 
 BUSY_SECONDS = 0.05
 IDLE_SECONDS = 0.002
-LOG_SECONDS = 1.0
 
 
 class WorkerRelay:
@@ -143,11 +142,11 @@ class WorkerRelay:
         self._inbox = inbox
         self._files = _files_of(world, opening, directory)
         self._checkpoints = Checkpoints(directory)
-        self._next_log = self._next_listening = 0.0
+        self._next_listening = 0.0
         self._pool = ProcessPool(
             opening.setup,
             directory / "logs",
-            numbers=count(opening.setup.worker, opening.step),
+            next_number=count(opening.setup.worker, opening.step).__next__,
             environments=[environment],
             trial_timeout=opening.trial_timeout,
         )
@@ -177,9 +176,8 @@ class WorkerRelay:
                     self._report(message)
                 if self._pool.fatal_error is not None:
                     raise self._pool.fatal_error
-                if self._files is not None and time.monotonic() > self._next_log:
-                    self._next_log = time.monotonic() + LOG_SECONDS
-                    self._files.log()
+                if self._files is not None:
+                    self._files.log_if_due()
                 self._world.transport.flush()
         finally:
             self._pool.close()

@@ -231,7 +231,6 @@ class Polling:
     """
 
     def __init__(self, longest: float, *, is_for_an_answer: bool = False) -> None:
-        self._longest = longest
         self._longest_gap = longest**2 / (2 * WAKE_SECONDS)
         self._is_for_an_answer = is_for_an_answer
         self._heard_at = time.monotonic()
