@@ -324,17 +324,15 @@ class ProcessPool:
         workload = worker.workload
         workload.lose()
         job = None if worker.saving_since is not None else workload.to_blame
-        messages: list[WorkerMessage] = [
-            WorkerLost(
-                time=0,
-                worker=worker.number,
-                reason=reason or how,
-                trial=job.trial if job else None,
-                rung=job.rung if job else 0,
-                is_fatal=is_fatal and job is not None,
-                last_words=worker.process.last_words() if job else "",
-            )
-        ]
+        lost = WorkerLost(
+            time=0,
+            worker=worker.number,
+            reason=reason or how,
+            trial=job.trial if job else None,
+            rung=job.rung if job else 0,
+            is_fatal=is_fatal and job is not None,
+            last_words=worker.process.last_words() if job else "",
+        )
         self._failed_starts += not worker.has_joined
         self._in_vain += bool(workload.suspects) and job is None
         if self._failed_starts > FAILED_STARTS_ALLOWED:
@@ -343,7 +341,7 @@ class ProcessPool:
             self.fatal_error = ObjectiveError(f"workers end before any job does ({how}); see {worker.process.log}")
         else:
             self._fill_place(worker)
-        return messages
+        return [lost]
 
 
 def _ends_a_job(message: FromWorker) -> bool:
