@@ -77,12 +77,6 @@ from ashtune._src.study.replay import replay
 from ashtune._src.training.messages import Setup
 from ashtune._src.training.versions import changes
 
-
-def open_engine(engine: Engine, brief: Brief) -> Workers:
-    """Return the workers of a session."""
-    return engine.open(brief)
-
-
 LIMITS = tuple(name for name in Ending.__annotations__ if name != "time_limit")
 """Limits that keep their value of the session before if the user gives no value. A time limit ends with its session."""
 
@@ -94,7 +88,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     unix_time: Callable[[], float] = time.time
     environment: Callable[[], dict[str, str]] = environment
     open_journal: Callable[[Path], Journal] = Journal
-    open_engine: Callable[[Engine, Brief], Workers] = open_engine
+    open_engine: Callable[[Engine, Brief], Workers] = lambda engine, brief: engine.open(brief)
     open_proposer: Callable[[Search, Space, int, int], Proposer] = ProposerProcess
 
 

@@ -16,10 +16,9 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import assert_never
 
 from ashtune._src.core.errors import AshtuneError
-from ashtune._src.core.orders import Discard, Pause, Release
+from ashtune._src.core.orders import Discard
 from ashtune._src.core.process import environment_now
 from ashtune._src.engines.distributed import Closed, Unable
 from ashtune._src.engines.files import PeerFiles
@@ -36,7 +35,7 @@ from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.study.disk import append_to, folder_of_a_study
 from ashtune._src.study.folders import ScratchDirectory
 from ashtune._src.study.journal import NAME, read_settings
-from ashtune._src.training.messages import Assignment, Broken, FromWorker, Shutdown, ToWorker, Unsure
+from ashtune._src.training.messages import Broken, FromWorker, Shutdown, ToWorker, Unsure
 
 DIRECTORY_SECONDS = 3.0
 
@@ -193,13 +192,10 @@ class WorkerRelay:
         return self._pool.wait(0)
 
     def _pass_on(self, message: WithinStudy) -> None:
-        match message:
-            case Assignment(worker=worker) | Release(worker=worker) | Pause(worker=worker):
-                self._pool.send(worker, message)  # not sent if this worker is dead; its replacement has another number
-            case Discard(trial=trial, resource=resource):
-                self._checkpoints.discard(trial, resource)
-            case _:
-                assert_never(message)
+        if isinstance(message, Discard):
+            self._checkpoints.discard(message.trial, message.resource)
+        else:  # not sent if this worker is dead; its replacement has another number
+            self._pool.send(message.worker, message)
 
     def _report(self, message: WorkerMessage) -> None:
         if self._files is not None:
