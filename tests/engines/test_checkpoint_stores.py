@@ -1,4 +1,4 @@
-"""All stores of checkpoints pass the suite: the study's directory, messages between ranks, and hosts of a cluster."""
+"""All stores of checkpoints pass the suite: the study's directory, and messages to ranks and to hosts of a cluster."""
 
 from collections import deque
 from collections.abc import Callable
@@ -9,8 +9,7 @@ import pytest
 
 from ashtune._src.core.orders import Discard
 from ashtune._src.engines.checkpoint_store import SharedDirectory
-from ashtune._src.engines.cluster.link import OF_ALL, HostCheckpoints
-from ashtune._src.engines.mpi.files import FROM_THE_DRIVER, CheckpointLocations, FileReceiver, FileSender
+from ashtune._src.engines.files import FROM_THE_DRIVER, CheckpointLocations, FileReceiver, FileSender
 from ashtune._src.study.checkpoints import Checkpoints
 from ashtune.testing.checkpoints import CheckpointStoreSuite, StoreHarness
 
@@ -37,11 +36,9 @@ class Delayed:
 
 
 def deliver(transport: Delayed, folders: list[Path], receivers: list[FileReceiver]) -> None:
-    """Let what is under way arrive. Nothing is sent to those who see the study's directory."""
+    """Let what is under way arrive."""
     while transport.under_way:
         rank, item = transport.under_way.popleft()
-        if rank == OF_ALL:
-            continue
         if isinstance(item, Discard):
             Checkpoints(folders[rank]).discard(item.trial, item.resource)
         else:
@@ -49,7 +46,7 @@ def deliver(transport: Delayed, folders: list[Path], receivers: list[FileReceive
                 receivers[rank].take(chunk)
 
 
-class TestCluster(CheckpointStoreSuite):
+class TestMessages(CheckpointStoreSuite):
     """Peer 2 does not see the study's directory, and peer 1 only in some of the tests."""
 
     @pytest.fixture(params=[True, False])
@@ -60,8 +57,7 @@ class TestCluster(CheckpointStoreSuite):
                 folder.mkdir()
             if request.param:
                 folders[1] = folders[0]
-            transport: Any = Delayed()
-            transport.host_number = lambda peer: OF_ALL if folders[peer] == folders[0] else peer
+            transport = Delayed()
             receivers = [FileReceiver(folders[0]), *(FileReceiver(folder, FROM_THE_DRIVER) for folder in folders[1:])]
 
             def send(peer: int, name: str) -> None:
@@ -70,31 +66,9 @@ class TestCluster(CheckpointStoreSuite):
                         receivers[0].take(chunk)
 
             return StoreHarness(
-                HostCheckpoints(transport, folders[0], receivers[0]),
-                folders.__getitem__,
-                send,
-                lambda: deliver(transport, folders, receivers),
-            )
-
-        return make
-
-
-class TestMessages(CheckpointStoreSuite):
-    @pytest.fixture
-    def stores(self) -> Callable[[Path], StoreHarness]:
-        def make(place: Path) -> StoreHarness:
-            folders = [place / name for name in ("study", "one", "two")]
-            for folder in folders:
-                folder.mkdir()
-            transport: Any = Delayed()
-            receivers = [FileReceiver(folders[0]), *(FileReceiver(folder, FROM_THE_DRIVER) for folder in folders[1:])]
-
-            def send(peer: int, name: str) -> None:
-                for chunk in FileSender(folders[peer]).chunks(name):
-                    receivers[0].take(chunk)
-
-            return StoreHarness(
-                CheckpointLocations(transport, folders[0], receivers[0]),
+                CheckpointLocations(
+                    transport, folders[0], receivers[0], lambda peer: None if folders[peer] == folders[0] else peer
+                ),
                 folders.__getitem__,
                 send,
                 lambda: deliver(transport, folders, receivers),

@@ -21,7 +21,10 @@ class Deletions:
     def __init__(self) -> None:
         self.time = 100.0
         self.deleted: list[Discard] = []
-        self.deletions = DeferredDeletions(self.deleted.append, lambda: self.time)
+        self.deletions = DeferredDeletions(self, lambda: self.time)
+
+    def discard(self, trial: TrialId, resource: int) -> None:
+        self.deleted.append(Discard(trial, resource))
 
 
 def test_nothing_is_deleted_before_the_journal_is_synced() -> None:

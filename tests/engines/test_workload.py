@@ -14,7 +14,7 @@ def job(trial: int, *, in_place: bool = False) -> Train:
 
 
 def end(workload: Workload, trial: int) -> None:
-    workload.note(JobFailed(0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0.0, reason="no matter"))
+    workload.accept(JobFailed(0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0.0, reason="no matter"))
 
 
 def workload_of(*trials: int, together: bool, suspects: set[TrialId] | None = None) -> Workload:
@@ -42,8 +42,8 @@ def test_the_first_job_that_came_is_to_blame_and_one_in_place_comes_before_it() 
 def test_a_worker_reports_failures_of_its_own_only() -> None:
     workload = workload_of(3, together=False)
     failure = JobFailed(0, worker=WorkerId(1), trial=TrialId(3), rung=0, seconds=0.0, reason="no matter")
-    assert workload.complaint(Broken(WorkerId(0), "no matter", failure=failure)) == "it speaks as worker 1"
-    assert not workload.complaint(Broken(WorkerId(1), "no matter", failure=failure))
+    assert workload.accept(Broken(WorkerId(0), "no matter", failure=failure)) == "it speaks as worker 1"
+    assert not workload.accept(Broken(WorkerId(1), "no matter", failure=failure))
 
 
 def test_of_several_trained_together_none_is_to_blame() -> None:
@@ -58,7 +58,7 @@ def test_of_several_trained_together_none_is_to_blame() -> None:
 @pytest.mark.parametrize("ends", [0, 2])
 def test_one_that_is_trained_alone_is_to_blame_as_long_as_it_is_trained(ends: int) -> None:
     workload = workload_of(0, 1, 2, 3, together=True)
-    workload.note(Alone(WorkerId(0), TrialId(2)))
+    assert not workload.accept(Alone(WorkerId(0), TrialId(2)))
     end(workload, ends)
     assert blamed(workload) == (2 if ends == 0 else None)
 
@@ -80,5 +80,4 @@ def test_a_result_whose_curve_leaves_its_job_is_refused() -> None:
             0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=1, seconds=0.0, metrics={"loss": 1.0},
             curve=[(at, {"loss": 1.0})],
         )  # fmt: skip
-        assert not workload.finish(result)
-        assert workload.complaint(result) == f"a report at {at}, where 1 is the end"
+        assert workload.accept(result) == f"a report at {at}, where 1 is the end"

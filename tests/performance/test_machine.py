@@ -29,7 +29,7 @@ def four_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         describe(tmp_path / f"cpu{core}" / "cache" / "index1", 1, "Instruction", "64K", str(core))
         describe(tmp_path / f"cpu{core}" / "cache" / "index2", 2, "Unified", "512K", str(core))
         describe(tmp_path / f"cpu{core}" / "cache" / "index3", 3, "Unified", "16M", pair)
-    monkeypatch.setattr(machine, "_own_cores", lambda: [0, 1, 2])
+    monkeypatch.setattr(machine, "own_cores", lambda: [0, 1, 2])
     return tmp_path
 
 

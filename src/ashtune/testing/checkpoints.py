@@ -77,7 +77,7 @@ class CheckpointStoreSuite:
         harness.save(1, 4, b"four")
         harness.store.get(2, TRIAL, 2)
         harness.deliver()
-        harness.store.discard(TRIAL, 2, [1, 2])
+        harness.store.discard(TRIAL, 2)
         harness.deliver()
         assert [harness.read(peer, 2) for peer in (1, 2)] == [None, None]
         assert harness.read(1, 4) == b"four"
@@ -88,6 +88,6 @@ class CheckpointStoreSuite:
         """The trial starts again."""
         harness = stores(tmp_path)
         harness.store.get(2, TRIAL, 4)
-        harness.store.discard(TRIAL, 4, [1, 2])
+        harness.store.discard(TRIAL, 4)
         harness.deliver()
         assert harness.read(2, 4) is None

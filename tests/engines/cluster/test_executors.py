@@ -12,8 +12,8 @@ import pytest
 
 import ashtune
 from ashtune._src.core.errors import SettingsError, StudyError
-from ashtune._src.core.events import JobFinished, WorkerJoined, WorkerLost
-from ashtune._src.core.jobs import WorkerId
+from ashtune._src.core.events import Event, JobFailed, JobFinished, WorkerJoined, WorkerLost
+from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.engines.cluster import executors
 from ashtune._src.engines.cluster.driver import ClusterWorkers
 from ashtune.testing.trainers import TrainersSuite
@@ -112,15 +112,22 @@ def test_a_pool_that_runs_no_workers_ends_the_study(takes: bool, why: str, tmp_p
         tuned(tmp_path, Failing(takes=takes))
 
 
-def test_a_task_that_is_lost_after_its_worker_has_joined_is_replaced_without_limit(
+def test_lost_tasks_are_replaced_while_jobs_end_and_end_the_study_if_none_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(executors, "LOOK_SECONDS", 0.0)
     harness = open_harness(ashtune.Executors(Failing(takes=True), workers=1), tmp_path, count, 1)
+    joined = WorkerJoined(0, WorkerId(0), 1, "here")
+    failed = JobFailed(0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0.0, reason="no matter")
+    happened: list[list[Event]] = [[joined, failed]]
     with monkeypatch.context() as patch:
-        patch.setattr(ClusterWorkers, "wait", lambda *_: [WorkerJoined(0, WorkerId(0), 1, "here")])
+        patch.setattr(ClusterWorkers, "wait", lambda *_: happened[0])
         for _ in range(3 * executors.FAILURES_ALLOWED):
             assert harness.workers.wait(0.0)
+        happened[0] = [joined]
+        with pytest.raises(StudyError, match="no such machine"):
+            for _ in range(executors.FAILURES_ALLOWED + 1):
+                harness.workers.wait(0.0)
     assert isinstance(harness.workers, ClusterWorkers)
     harness.workers.close()
 

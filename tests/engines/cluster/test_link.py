@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import stat
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,20 +27,12 @@ from ashtune._src.driver.options import flat
 from ashtune._src.engines.cluster import host as cluster_host
 from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers, check_installed
 from ashtune._src.engines.cluster.host import connected, find
-from ashtune._src.engines.cluster.link import HANDSHAKE_MILLISECONDS, Socket, python_version
-from ashtune._src.engines.cluster.messages import (
-    FRAME_BYTES,
-    NAME,
-    Farewell,
-    Hello,
-    Outbox,
-    Rendezvous,
-    Replacement,
-    ToHost,
-    Welcome,
-)
+from ashtune._src.engines.cluster.link import HANDSHAKE_MILLISECONDS
+from ashtune._src.engines.cluster.messages import Farewell, Hello, Replacement, ToHost, Welcome, python_version
+from ashtune._src.engines.cluster.rendezvous import NAME, Rendezvous
+from ashtune._src.engines.cluster.wire import FRAME_BYTES, Outbox, Socket
 from ashtune._src.engines.distributed import Closed, DistributedWorkers, Leaving
-from ashtune._src.engines.mpi.messages import Chunk
+from ashtune._src.engines.files import Chunk
 from ashtune._src.engines.registry import choose_engine
 from ashtune._src.engines.stop import StopSwitch
 from ashtune._src.study.disk import DISK, PIECE_BYTES
@@ -365,6 +358,17 @@ def test_a_pyzmq_that_cannot_encrypt_is_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(zmq, "has", lambda _: False)
     with pytest.raises(SettingsError, match="CURVE"):
         check_installed()
+
+
+def test_a_host_whose_error_output_is_gone_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    stderr = os.fdopen(writer, "w")
+    monkeypatch.setattr(sys, "stderr", stderr)
+    cluster_host.Slots().say("to nobody")
+    with suppress(BrokenPipeError):
+        stderr.close()
+    cluster_host.Slots().say("to a closed stream")
 
 
 def test_a_host_says_which_address_it_has_tried(tmp_path: Path) -> None:

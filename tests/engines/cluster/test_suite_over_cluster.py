@@ -16,7 +16,7 @@ from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Release
 from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers
 from ashtune._src.engines.cluster.host import Slots, serve
-from ashtune._src.engines.cluster.messages import NAME
+from ashtune._src.engines.cluster.rendezvous import NAME
 from ashtune._src.engines.stop import StopSwitch
 from ashtune.testing.trainers import TrainersSuite
 from ashtune.testing.workers import EngineHarness, MakeHarness, count, open_harness

@@ -16,7 +16,7 @@ import pytest
 
 import ashtune
 from ashtune._src.core.events import JobFinished, JobPaused, StopRequested, TrialStarted, WorkerJoined, WorkerLost
-from ashtune._src.engines.cluster.messages import NAME
+from ashtune._src.engines.cluster.rendezvous import NAME
 from tests.helpers.cluster import Host, events, hosts, until
 
 pytestmark = pytest.mark.slow

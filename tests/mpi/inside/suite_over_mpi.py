@@ -1,15 +1,26 @@
 """The ranks of an MPI job pass the suite of ``ashtune.testing.workers``, with a worker process and without."""
 
+import itertools
+import math
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.orders import Release
 from ashtune._src.engines.mpi.driver import MpiEngine
+from ashtune._src.engines.mpi.inbox import RankInbox
+from ashtune._src.engines.mpi.messages import Envelope
+from ashtune._src.engines.mpi.rank import RankChannel
 from ashtune._src.engines.mpi.start import start_mpi
+from ashtune._src.engines.mpi.transport import Transport
 from ashtune._src.engines.options import RunOptions
 from ashtune._src.engines.protocol import Workers
+from ashtune._src.study.folders import ScratchDirectory
 from ashtune.testing.trainers import TrainersSuite
 from ashtune.testing.workers import EngineHarness, MakeHarness, open_harness
 
@@ -59,3 +70,31 @@ class TestTrainingInTheRankWithoutASharedDirectory(TrainersSuite):
     @pytest.fixture
     def engine(self) -> Iterator[MakeHarness]:
         yield from makers(isolate=False, checkpoints="messages")
+
+
+def test_an_exception_breaks_into_a_wait_at_any_line_until_a_message_comes(tmp_path: Path) -> None:
+    """A rank sends messages to itself. The exception comes as from a thread of the training function."""
+    from mpi4py import MPI
+
+    transport = Transport(MPI, MPI.COMM_SELF.Dup(), source=0, enclose=lambda messages: Envelope(0, messages))
+    world: Any = SimpleNamespace(
+        transport=transport, rank=0, silence_allowed=math.inf, heartbeat=SimpleNamespace(is_possible=False)
+    )
+    opening: Any = SimpleNamespace(setup="a setup", carries_checkpoints=False)
+    channel = RankChannel(world, RankInbox(world, ScratchDirectory()), opening, tmp_path)
+    assert channel.poll() is opening.setup
+    for line in range(50):
+        lines = itertools.count()
+
+        def trace(*_: Any, line: int = line, lines: "itertools.count[int]" = lines) -> Any:
+            if next(lines) == line:
+                raise TimeoutError
+            return trace
+
+        with pytest.raises(TimeoutError):
+            sys.settrace(trace)  # until it raises
+            channel.wait()
+    order = Release(WorkerId(0), TrialId(0))
+    transport.put(0, order)
+    channel.wait()
+    assert channel.poll() == order

@@ -2,7 +2,6 @@
 
 import os
 import re
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -19,11 +18,10 @@ from ashtune._src.core.events import JobFinished
 from ashtune._src.core.jobs import Goal, KnownResult, Mode
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.numbers import plural
-from ashtune._src.core.plaintext import error_line, one_line, shown
+from ashtune._src.core.plaintext import error_line, one_line, say, shown
 from ashtune._src.driver import hints
 from ashtune._src.driver.goal import check_one_metric, goal_of, target_of
 from ashtune._src.driver.options import TuneOptions, chosen_halving, will_end, worker_seconds
-from ashtune._src.reports.terminal.text import write
 from ashtune._src.schedulers.registry import SCHEDULERS
 from ashtune._src.search.protocol import Search
 from ashtune._src.search.registry import SEARCHES, design_of
@@ -163,12 +161,6 @@ def _known(
     return warm_start.results, [warm_start.line]
 
 
-def say(lines: Iterable[str]) -> None:
-    """Print lines on stderr."""
-    for line in lines:
-        write(f"{line}\n", sys.stderr)
-
-
 def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
     """Return the path of the study's directory. The default path is in ``runs`` and has the current time in its name.
 
@@ -287,7 +279,7 @@ def _set_failed_study_aside(path: Path, *, quiet: bool) -> None:
         DISK.sync_folder(str(place))
         DISK.sync_folder(str(path))
     if not quiet:
-        say([f"no trial of {path} had a result: the study begins anew; what failed is in {place}"])
+        say(f"no trial of {path} had a result: the study begins anew; what failed is in {place}")
 
 
 def _meant(options: TuneOptions, first: Ladder) -> Ladder:

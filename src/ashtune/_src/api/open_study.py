@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Unpack
 
-from ashtune._src.api.creating import make_folder, open_or_create, place_for, say, study_request
+from ashtune._src.api.creating import make_folder, open_or_create, place_for, study_request
 from ashtune._src.api.study import Study
 from ashtune._src.core import process
 from ashtune._src.core.checks import check_flag, check_seconds, check_whole
@@ -30,7 +30,7 @@ from ashtune._src.core.ladder import Reduction
 from ashtune._src.core.numbers import plural, seconds_text
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.options import checked
-from ashtune._src.core.plaintext import error_line, one_line, shown
+from ashtune._src.core.plaintext import error_line, one_line, say, shown
 from ashtune._src.driver.options import Stop, TuneOptions, flat
 from ashtune._src.driver.session import Session
 from ashtune._src.engines.loop import TICK_SECONDS, Drive
@@ -338,7 +338,7 @@ class OpenStudy:
         if not self._quiet and self._asked and all(asked.thread == thread for asked in self._asked.values()):
             self._quiet = True
             here = f"this one has all {plural(len(self._asked), 'trial')} that are out"
-            say([f"hint: ask() waits until another thread tells, and {here}; try ask(wait=False)"])
+            say(f"hint: ask() waits until another thread tells, and {here}; try ask(wait=False)")
 
     def _handle(self, message: JobEvent | Progress) -> None:
         with self._changed:
@@ -541,7 +541,7 @@ def _open(
     name = "study" if directory is None else os.path.basename(os.path.realpath(path))  # noqa: PTH119 - it may be a loop
     request = study_request(space, metric, mode, options, path=path, name=name, given=given)
     if not options["quiet"]:
-        say(request.lines)
+        say(*request.lines)
     path = make_folder(path, is_new=directory is None)
     with ExitStack() as stack:
         stack.enter_context(StudyLock(path))

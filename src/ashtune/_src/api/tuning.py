@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Unpack
 
-from ashtune._src.api.creating import make_folder, open_or_create, place_for, say, study_request
+from ashtune._src.api.creating import make_folder, open_or_create, place_for, study_request
 from ashtune._src.api.study import Study
 from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.errors import in_one_line
@@ -12,6 +12,7 @@ from ashtune._src.core.jobs import Mode
 from ashtune._src.core.ladder import Reduction
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.options import checked
+from ashtune._src.core.plaintext import say
 from ashtune._src.driver import hints
 from ashtune._src.driver.options import Stop, TuneOptions, flat
 from ashtune._src.driver.session import Session
@@ -165,7 +166,7 @@ def run_study(
     check_engine(engine, options, options["trials"])
     pickled = objectives.pack(objective, quiet=quiet)
     if not quiet:
-        say(request.lines)
+        say(*request.lines)
     path = make_folder(path, is_new=options["directory"] is None)
     with StudyLock(path):
         version = version_of(objective)
@@ -175,5 +176,5 @@ def run_study(
         session.run()
     if not quiet:
         results = read_events(path / journals.NAME)
-        say(f"hint: {line}" for line in hints.of_the_results(request.settings.goal, results))
+        say(*(f"hint: {line}" for line in hints.of_the_results(request.settings.goal, results)))
     return Study.load(path)

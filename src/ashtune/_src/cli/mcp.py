@@ -89,7 +89,7 @@ class _Tools:
         """List the studies: id, name, state, metric, best value and number of trials."""
         for number in range(len(self._studies)):
             self._wait(number)
-        return self._ask("api/studies")
+        return self._answer("api/studies")
 
     def read_study(self, study: int) -> dict[str, Any]:
         """Read one study: its state, rungs, best result, workers, failures by reason, notes and search space."""
@@ -104,30 +104,25 @@ class _Tools:
         offset: int = 0, count: int = 20,
     ) -> dict[str, Any]:  # fmt: skip
         """List trials. `search` has words or conditions such as `rate<0.01`; `sort` is `value` or a hyperparameter."""
-        self._wait(study)
         given = {"search": search, "sort": sort, "order": order, "status": status, "offset": offset, "count": count}
-        return self._ask(f"api/studies/{study}/trials", given)
+        return self._ask(study, "trials", given)
 
     def read_trial(self, study: int, trial: int) -> dict[str, Any]:
         """Read one trial: configuration, metrics, curves, what happened to it, and the end of its output."""
-        self._wait(study)
-        return self._ask(f"api/studies/{study}/trials/{trial}")
+        return self._ask(study, f"trials/{trial}")
 
     def importance(self, study: int) -> dict[str, Any]:
         """Compute which hyperparameters explain the differences between the trials."""
-        self._wait(study)
-        return self._ask(f"api/studies/{study}/importance")
+        return self._ask(study, "importance")
 
     def audit(self, study: int) -> dict[str, Any]:
         """Check every promotion of a study against the rule of its scheduler."""
-        self._wait(study)
-        return self._ask(f"api/studies/{study}/audit")
+        return self._ask(study, "audit")
 
     def what_if(self, study: int, workers: str = "", reduction_factor: str = "", deadline: str = "") -> dict[str, Any]:
         """Predict the time of the same study with other settings, such as workers="1,8,64" or deadline="2h"."""
-        self._wait(study)
         given = {"workers": workers, "reduction_factor": reduction_factor, "deadline": deadline}
-        return self._ask(f"api/studies/{study}/whatif", {name: text for name, text in given.items() if text})
+        return self._ask(study, "whatif", {name: text for name, text in given.items() if text})
 
     def pause(self, study: int) -> dict[str, Any]:
         """Pause a study: its running trials stop at their next epoch and are saved."""
@@ -154,13 +149,16 @@ class _Tools:
             self._studies[study].wait_until_read(READ_SECONDS)
 
     def _parts(self, study: int, names: Sequence[str]) -> dict[str, Any]:
-        self._wait(study)
-        self._ask(f"api/studies/{study}/trials", {"count": 0})  # refuses an unknown study, or one that is not there
+        self._ask(study, "trials", {"count": 0})  # refuses an unknown study, or one that is not there
         parts = msgspec.json.decode(self._studies[study].message().data)["parts"]
         return {name: parts[name] for name in names}
 
-    def _ask(self, path: str, given: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        answer = _or_refuse(lambda: self._routes.answer(path, {name: [str(v)] for name, v in (given or {}).items()}))
+    def _ask(self, study: int, what: str, given: Mapping[str, Any] = {}) -> dict[str, Any]:
+        self._wait(study)
+        return self._answer(f"api/studies/{study}/{what}", given)
+
+    def _answer(self, path: str, given: Mapping[str, Any] = {}) -> dict[str, Any]:
+        answer = _or_refuse(lambda: self._routes.answer(path, {name: [str(v)] for name, v in given.items()}))
         assert isinstance(answer, bytes), "it is no stream and no file"
         decoded: dict[str, Any] = msgspec.json.decode(answer)
         return decoded

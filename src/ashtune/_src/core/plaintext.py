@@ -4,6 +4,8 @@ A name, a value or an exception may contain escape sequences, carriage returns o
 writing. Dangerous characters are replaced by escapes as in a Python string literal.
 """
 
+import sys
+from contextlib import suppress
 from typing import Any
 
 LINE = 480
@@ -57,6 +59,13 @@ def one_line(text: str, most: int = LINE) -> str:
         return line
     end = most // 4
     return f"{line[: most - end - 5]} ... {line[-end:]}"
+
+
+def say(*lines: str) -> None:
+    """Write lines to stderr. If the reader of stderr is gone, or stderr is closed, the lines are lost."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write("".join(f"{visible(line)}\n" for line in lines))
+        sys.stderr.flush()
 
 
 def shown(value: Any, most: int = VALUE) -> str:

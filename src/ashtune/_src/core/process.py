@@ -25,6 +25,12 @@ def _look_again() -> None:
 os.register_at_fork(after_in_child=_look_again)
 
 
+def own_cores() -> list[int]:
+    """Return the numbers of the cores that this process may use, from its affinity mask if the system has masks."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return sorted(affinity(0)) if affinity else list(range(os.cpu_count() or 1))
+
+
 def environment_now() -> dict[str, str]:
     """Return a copy of ``os.environ``, even while another thread removes variables.
 

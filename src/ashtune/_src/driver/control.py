@@ -16,7 +16,6 @@ import atexit
 import os
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -35,12 +34,12 @@ from ashtune._src.core.events import (
     WorkersChanged,
 )
 from ashtune._src.core.numbers import plural
-from ashtune._src.core.plaintext import one_line
+from ashtune._src.core.plaintext import one_line, say
 from ashtune._src.engines.options import MOST_WORKERS
 from ashtune._src.engines.protocol import Resizable, Workers
 from ashtune._src.processes.child import ChildProcess, module_command, module_environment
 from ashtune._src.reports.terminal.live import in_a_notebook
-from ashtune._src.reports.terminal.text import show_link, write
+from ashtune._src.reports.terminal.text import show_link
 from ashtune._src.study.commands import (
     AddTrials,
     ChangeWorkers,
@@ -206,7 +205,7 @@ class Page:
 
     def _stay(self) -> None:
         if self.is_there and self._process is not None:
-            write(f"the live page stays until Ctrl-C: {self._address}\n", sys.stderr)
+            say(f"the live page stays until Ctrl-C: {self._address}")
             with suppress(KeyboardInterrupt):
                 self._process.wait()
 
@@ -226,9 +225,9 @@ class Page:
             show_link("live page", self._address)
         elif self._address:
             host, port = one_line(socket.gethostname(), 100), self._address.split("/")[2].rpartition(":")[2]
-            write(f"live page: {self._address} (elsewhere: ssh -L {port}:127.0.0.1:{port} {host})\n", sys.stderr)
+            say(f"live page: {self._address} (elsewhere: ssh -L {port}:127.0.0.1:{port} {host})")
         else:
-            write(f"no live page: {self._problem}; the study goes on\n", sys.stderr)
+            say(f"no live page: {self._problem}; the study goes on")
 
     def end(self) -> None:
         """Ask the page's process to end, and kill it if necessary. If another process started the page, do nothing."""

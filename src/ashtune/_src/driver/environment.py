@@ -17,6 +17,7 @@ from typing import Any
 from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.core.events import PROGRAM, SessionStarted
 from ashtune._src.core.observer import Observer
+from ashtune._src.core.process import own_cores
 from ashtune._src.driver.observing import OBSERVERS
 from ashtune._src.engines.protocol import AUTO, Engine
 from ashtune._src.engines.registry import ENGINES
@@ -109,8 +110,8 @@ def processor() -> str:
 
 
 def _cores() -> str:
-    there, allowed = os.cpu_count() or 0, getattr(os, "sched_getaffinity", None)
-    usable = len(allowed(0)) if allowed else there
+    usable = len(own_cores())
+    there = os.cpu_count() or usable
     return str(there) if usable == there else f"{usable} of {there}"
 
 

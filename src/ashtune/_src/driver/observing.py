@@ -9,7 +9,6 @@ Rule 4: no observer is called from two threads at the same time. A study refuses
 call for an ended study hangs, or two studies begin at the same moment, the observer receives the second study later.
 """
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,9 +21,8 @@ from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import Progress
 from ashtune._src.core.observer import Exporter, ObservedStudy, Observer, Observers, Told
 from ashtune._src.core.parts import Names
-from ashtune._src.core.plaintext import error_line, shown
+from ashtune._src.core.plaintext import error_line, say, shown
 from ashtune._src.engines.awake import AwakeClock
-from ashtune._src.reports.terminal.text import write
 from ashtune._src.study.controller import Controller
 from ashtune._src.study.disk import Disk
 from ashtune._src.study.journal import JournalReader
@@ -207,7 +205,7 @@ class ObserverThread(Observer):
     def _drop(self, reason: str) -> None:
         self._is_dropped = True
         self._is_past_over.set()
-        write(f"observer {self._name} is dropped, the study goes on: {reason}\n", sys.stderr)
+        say(f"observer {self._name} is dropped, the study goes on: {reason}")
 
 
 def history_of(journal: Path, disk: Disk, new_controller: Callable[[], Controller]) -> _History:

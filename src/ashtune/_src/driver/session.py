@@ -32,7 +32,7 @@ from ashtune._src.core.jobs import WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.numbers import plural, seconds_text
 from ashtune._src.core.observer import Observer, Told
-from ashtune._src.core.plaintext import visible
+from ashtune._src.core.plaintext import say, visible
 from ashtune._src.core.version import __version__
 from ashtune._src.driver.control import Control, Page, page_of
 from ashtune._src.driver.enough import Enough, check_enough
@@ -53,7 +53,7 @@ from ashtune._src.engines.registry import worker_count
 from ashtune._src.engines.stop import GRACE_SECONDS, SLURM_ENDS, TRY_AGAIN, StopSwitch, time_in_slurm
 from ashtune._src.reports.sentences import compared_with_first, why_no_result
 from ashtune._src.reports.terminal.live import display_for, in_a_notebook
-from ashtune._src.reports.terminal.text import show, write
+from ashtune._src.reports.terminal.text import show
 from ashtune._src.search.protocol import Proposer, Search
 from ashtune._src.search.registry import learns
 from ashtune._src.space.rules import Valid
@@ -77,12 +77,6 @@ from ashtune._src.study.replay import replay
 from ashtune._src.training.messages import Setup
 from ashtune._src.training.versions import changes
 
-
-def open_engine(engine: Engine, brief: Brief) -> Workers:
-    """Return the workers of a session."""
-    return engine.open(brief)
-
-
 LIMITS = tuple(name for name in Ending.__annotations__ if name != "time_limit")
 """Limits that keep their value of the session before if the user gives no value. A time limit ends with its session."""
 
@@ -94,7 +88,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     unix_time: Callable[[], float] = time.time
     environment: Callable[[], dict[str, str]] = environment
     open_journal: Callable[[Path], Journal] = Journal
-    open_engine: Callable[[Engine, Brief], Workers] = open_engine
+    open_engine: Callable[[Engine, Brief], Workers] = lambda engine, brief: engine.open(brief)
     open_proposer: Callable[[Search, Space, int, int], Proposer] = ProposerProcess
 
 
@@ -179,7 +173,7 @@ class Session:
         if not stop.signals:
             self._refuse_to_end_with_nothing()
         if self._tally.best is None and self._tally.failures.total:
-            write(f"no trial has a result yet; {why_no_result(self._tally)}\n", sys.stderr)
+            say(f"no trial has a result yet; {why_no_result(self._tally)}")
         is_cut_short = not self._controller.is_complete and self._controller.stopping == SLURM_ENDS
         if session.rungs and self._controller.is_complete and not self._options["quiet"]:
             self._say_if_nobody_went_on()
@@ -227,8 +221,8 @@ class Session:
             what += f"; {space.rules.refused:,} of {plural(space.rules.asked, 'draw')} were not valid"
         where = f"kept in {self._shown}; `ashtune report {self._shown}` shows what was found"
         if compared := compared_with_first(tally, unit=self._settings.resource):
-            write(f"{compared}\n", sys.stderr)
-        write(f"complete{what}; {where}\n", sys.stderr)
+            say(compared)
+        say(f"complete{what}; {where}")
 
     def _say_how_to_go_on(self, *, is_whole: bool) -> None:
         """Print the command that resumes the study. If ``is_whole``, print the whole summary of the study."""
@@ -242,7 +236,7 @@ class Session:
             show(summary(study), sys.stderr)
         else:
             more = " --budget and a larger time" if self._tally.presence >= self._budget else ""
-            write(f"stopped: {stopped}; go on with: ashtune resume {self._shown}{more}\n", sys.stderr)
+            say(f"stopped: {stopped}; go on with: ashtune resume {self._shown}{more}")
 
     def _say_if_nobody_went_on(self) -> None:
         """If no trial reached the rungs that this session added, print why."""
@@ -250,9 +244,9 @@ class Session:
         if any(rung.trained for rung in rungs[number + 1 :]):
             return
         finished, share = rungs[number].trained, self._ladder.kept[number]
-        sys.stderr.write(
+        say(
             f"no trial goes on from {rungs[number].resource:,}: {plural(finished, 'trial')} reached it, and the "
-            f"best {share} of them may go on; give more trials, as in trials={2 * max(1, self._tally.started)}\n"
+            f"best {share} of them may go on; give more trials, as in trials={2 * max(1, self._tally.started)}"
         )
 
     def _begin(self) -> tuple[SessionStarted, list[Told]]:
@@ -414,7 +408,7 @@ class Session:
             self._checkpoints.settle(best.trial, best.resource)  # the best trial may never be trained again
             limit, kept = self._settings.checkpoint_limit, self._controller.checkpoints
             if limit is not None and self._tally.saves and best.trial not in kept and not self._options["quiet"]:
-                _complain(
+                say(
                     f"checkpoint_limit={limit} left no room for the model of the best trial, {best.trial}; "
                     f"study.train({best.trial}, {best.resource}) trains it again"
                 )
@@ -464,7 +458,7 @@ class Session:
             controller=self._controller,
             workers=workers,
             count=count,
-            complain=_complain,
+            complain=say,
         )
 
     @contextmanager
@@ -476,7 +470,7 @@ class Session:
                 workers=workers or EXPECTED_WORKERS,
                 trials=trials,
                 max_resource=self._ladder.rungs[-1],
-                complain=_complain,
+                complain=say,
                 open_apart=self._surroundings.open_proposer,
             )
         try:
@@ -537,10 +531,6 @@ class Session:
 
     def _notes(self) -> str:
         return "; ".join(filter(None, [self._controller.notes(), self._caution]))
-
-
-def _complain(line: str) -> None:
-    write(f"{line}\n", sys.stderr)
 
 
 class _Past(Observer):

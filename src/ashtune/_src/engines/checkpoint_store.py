@@ -1,13 +1,13 @@
 """Store the checkpoints of a study, so that one worker can load a checkpoint that another worker has saved.
 
-Checkpoints are stored in a study's directory that all workers see, or sent in messages (``engines/mpi/files.py``).
+Checkpoints are stored in a study's directory that all workers see, or sent in messages (``engines/files.py``).
 
 The driver deletes a checkpoint after the journal is synced, while no worker waits for the driver. If the journal were
 not synced first, a power loss could leave a journal that names a deleted checkpoint.
 """
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -26,8 +26,8 @@ class CheckpointStore(Protocol):
     def get(self, peer: int, trial: TrialId, resource: int) -> None:
         """Make a checkpoint readable for a peer before the peer reads its next message from the driver."""
 
-    def discard(self, trial: TrialId, resource: int, peers: Iterable[int]) -> None:
-        """Delete a checkpoint from the store, and the copies of the checkpoint on ``peers``."""
+    def discard(self, trial: TrialId, resource: int) -> None:
+        """Delete a checkpoint from the store, and all copies of the checkpoint."""
 
 
 class SharedDirectory:
@@ -44,9 +44,8 @@ class SharedDirectory:
     def get(self, peer: int, trial: TrialId, resource: int) -> None:
         """Do nothing, because every peer can read the checkpoint in the study's directory."""
 
-    def discard(self, trial: TrialId, resource: int, peers: Iterable[int] = ()) -> None:
+    def discard(self, trial: TrialId, resource: int) -> None:
         """Delete a checkpoint."""
-        del peers
         self._checkpoints.discard(trial, resource)
 
 
@@ -55,10 +54,10 @@ WAIT_SECONDS = 2 * SYNC_SECONDS
 
 
 class DeferredDeletions:
-    """A queue of checkpoints that are deleted after the journal is synced."""
+    """A queue of checkpoints that are deleted after the journal is synced. ``store`` deletes them."""
 
-    def __init__(self, delete: Callable[[Discard], None], now: Callable[[], float]) -> None:
-        self._delete = delete
+    def __init__(self, store: CheckpointStore | Checkpoints, now: Callable[[], float]) -> None:
+        self._store = store
         self._now = now
         self._waiting: deque[tuple[float, Discard]] = deque()
         self._trials: Counter[TrialId] = Counter()
@@ -79,7 +78,7 @@ class DeferredDeletions:
         self._trials[order.trial] -= 1
         if not self._trials[order.trial]:
             del self._trials[order.trial]
-        self._delete(order)
+        self._store.discard(order.trial, order.resource)
 
     def carry_out_of(self, trial: TrialId) -> None:
         """Delete the queued checkpoints of a trial that starts again, before the trial writes the same files again."""
@@ -89,7 +88,7 @@ class DeferredDeletions:
         due = [order for _, order in self._waiting if order.trial == trial]
         self._waiting = deque(waiting for waiting in self._waiting if waiting[1].trial != trial)
         for order in due:
-            self._delete(order)
+            self._store.discard(order.trial, order.resource)
 
     def carry_out_all(self) -> None:
         """Carry out all deletions."""

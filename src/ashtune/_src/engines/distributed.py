@@ -13,7 +13,6 @@ has joined before.
 """
 
 import math
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,6 +34,7 @@ from ashtune._src.core.events import (
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.numbers import seconds_text
 from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
+from ashtune._src.core.plaintext import say
 from ashtune._src.engines.awake import AwakeClock
 from ashtune._src.engines.checkpoint_store import CheckpointStore, DeferredDeletions, SharedDirectory
 from ashtune._src.engines.workload import Collector, WorkerMessage, Workload, assignment_of
@@ -131,7 +131,7 @@ class DistributedWorkers:
         is_isolated: Whether each peer trains in a separate process.
         began: The time at the start of this session, in seconds since the study began.
         store: The store of the checkpoints; by default, the study's directory, which all peers see.
-        no_workers_for: Seconds without any peer after which the study stops in order. 0 if no peer can come later.
+        no_workers_for: Seconds without any peer after which the study stops in order. None if no peer can come later.
 
     Raises:
         StudyError: If there is no peer and no peer can come later. :meth:`wait` also raises this error if the last peer
@@ -149,7 +149,7 @@ class DistributedWorkers:
         is_isolated: bool = True,
         began: float = 0.0,
         store: CheckpointStore | None = None,
-        no_workers_for: float = 0.0,
+        no_workers_for: float | None = None,
     ) -> None:
         self._link = link
         self._configurations = configurations
@@ -159,7 +159,7 @@ class DistributedWorkers:
         self._clock_offset = began - time.monotonic()
         self._moment = began
         self._collector = Collector(study / "logs")
-        self._deletions = DeferredDeletions(self._delete, self.now)
+        self._deletions = DeferredDeletions(self._store, self.now)
         self._next_liveness_check = began
         self._suspects: set[TrialId] = set()  # see Workload
         self._peer_of: dict[WorkerId, int] = {}
@@ -167,10 +167,11 @@ class DistributedWorkers:
         self._why_unable = ""
         self._early: list[Event] = []  # events that did not come from a peer
         self._awake = AwakeClock(time.monotonic())
-        self._no_workers_for = no_workers_for
+        self._peers_may_come = no_workers_for is not None
+        self._alone_allowed = no_workers_for or 0.0
         self._alone_since = 0.0
         self._peers = {peer: Peer(0.0, Workload(self._suspects)) for peer in peers}
-        if not self._peers and not no_workers_for:
+        if not self._peers and not self._peers_may_come:
             raise StudyError(NOBODY_LEFT)
         folder_of_a_study(study / "logs")
 
@@ -259,7 +260,7 @@ class DistributedWorkers:
             if self._peers and not arrived:
                 link.rest(CLOSING_SLEEP)
         for number in sorted(self._peers):
-            _write(f"{link.name(number)} does not leave the study; it is given up for lost")
+            say(f"{link.name(number)} does not leave the study; it is given up for lost")
             link.give_up(number)
 
     def _take(self, number: int, content: Content, events: list[Event]) -> None:
@@ -280,21 +281,15 @@ class DistributedWorkers:
             case Unable(reason=reason):
                 self._lose_worker(peer, reason, events)
                 self._go_on_without(peer, reason)
-            case Broken(failure=None) if peer.worker is None and self._joined and self._no_workers_for:
+            case Broken(failure=None) if peer.worker is None and self._joined and self._peers_may_come:
                 self._go_on_without_the_host(number, content)
             case Malformed(reason=reason):
                 self._lose(number, f"it sent what does not fit: {reason}", events)
             case _:
-                is_a_result = (
-                    type(content) is JobFinished and content.worker == peer.worker and peer.workload.finish(content)
-                )
-                if not is_a_result and (complaint := self._complaint(number, peer, content)):
+                if complaint := self._accept(number, peer, content):
                     self._lose(number, f"it sent what does not fit: {complaint}", events)
                     return
-                message = self._as_kept(number, content)
-                if not is_a_result:
-                    self._note(number, peer, message)
-                events += self._collector.collect([message], self._moment)
+                events += self._collector.collect([self._as_kept(number, content)], self._moment)
                 if peer.is_leaving:
                     self._retire(number, peer, events)
 
@@ -307,15 +302,23 @@ class DistributedWorkers:
         if peer.workload.is_free:
             self._lose(number, "its host leaves", events, is_asked=True)
 
-    def _complaint(self, number: int, peer: Peer, message: WorkerMessage) -> str:
-        """Return an error message if this peer's worker cannot have sent ``message``, or else an empty string."""
-        if message.worker == peer.worker:
-            return peer.workload.complaint(message)
-        if isinstance(message, WorkerJoined) and peer.worker is None:
-            is_its_own = message.worker not in self._joined and self._link.may_join(number, message.worker)
-            return "" if is_its_own else f"worker {message.worker} joins"
-        is_before_joining = peer.worker is None and isinstance(message, Broken | WorkerLost)
-        return "" if is_before_joining else f"it speaks as worker {message.worker}"
+    def _accept(self, number: int, peer: Peer, message: WorkerMessage) -> str:
+        """Take in a message. Return an error message if this peer's worker cannot have sent it, or an empty string."""
+        worker = message.worker
+        if worker == peer.worker:
+            complaint = peer.workload.accept(message)
+            if not complaint and isinstance(message, WorkerLost):
+                self._forget_worker(peer)
+            return complaint
+        if peer.worker is not None or not isinstance(message, WorkerJoined | Broken | WorkerLost):
+            return f"it speaks as worker {worker}"
+        if isinstance(message, WorkerJoined):
+            if worker in self._joined or not self._link.may_join(number, worker):
+                return f"worker {worker} joins"
+            self._joined.add(worker)
+            self._peer_of[worker] = number
+            peer.worker = worker
+        return ""
 
     def _as_kept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
         """Return the message. If a checkpoint cannot be stored, replace the checkpoint by an error message."""
@@ -325,25 +328,11 @@ class DistributedWorkers:
             return msgspec.structs.replace(message, checkpoint=None, problem=f"checkpoint not saved: {why}")
         return message
 
-    def _note(self, number: int, peer: Peer, message: WorkerMessage) -> None:
-        match message:
-            case WorkerJoined(worker=worker):
-                self._joined.add(worker)
-                self._peer_of[worker] = number
-                peer.worker = worker
-            case WorkerLost():
-                self._forget_worker(peer)
-            case _:
-                peer.workload.note(message)
-
     def _forget_worker(self, peer: Peer) -> None:
         if peer.worker is not None:
             del self._peer_of[peer.worker]
             peer.workload.lose()
             peer.worker, peer.workload = None, Workload(self._suspects)
-
-    def _delete(self, order: Discard) -> None:
-        self._store.discard(order.trial, order.resource, self._peers)
 
     def _check_liveness(self, events: list[Event]) -> None:
         """Give up each peer that is dead according to the transport, or that has been silent for too long."""
@@ -355,26 +344,26 @@ class DistributedWorkers:
             self._lose(number, f"{self._link.transport} says that it is dead", events)
         if events or not all(peer.is_unable for peer in self._peers.values()):
             self._alone_since = now
-        elif not self._no_workers_for:
+        elif not self._peers_may_come:
             why = f"{self._why_unable}; " if self._why_unable else ""
             raise self._collector.fatal_error or StudyError(f"{why}{NOBODY_LEFT}")
-        elif now - self._alone_since > self._no_workers_for:
-            events.append(StopRequested(self._moment, f"no worker for {seconds_text(self._no_workers_for)}"))
-            self._no_workers_for = math.inf
+        elif now - self._alone_since > self._alone_allowed:
+            events.append(StopRequested(self._moment, f"no worker for {seconds_text(self._alone_allowed)}"))
+            self._alone_allowed = math.inf  # the study stops only once
 
     def _go_on_without(self, peer: Peer, reason: str) -> None:
         """Record that a peer cannot train any more. The study continues if another peer can train."""
         peer.is_unable = True
         self._why_unable = reason
-        if not self._no_workers_for and all(each.is_unable for each in self._peers.values()):
+        if not self._peers_may_come and all(each.is_unable for each in self._peers.values()):
             self._collector.fatal_error = self._collector.fatal_error or ObjectiveError(reason)
         else:
-            _write(f"{reason}; the others go on")
+            say(f"{reason}; the others go on")
 
     def _go_on_without_the_host(self, number: int, message: Broken) -> None:
         """Give up a peer that cannot load the training function, which other peers have loaded."""
         if number not in self._link.failed:  # otherwise another peer of the same host has said why
-            _write(f"{self._link.name(number)}: {self._collector.explain(message)}; the others go on")
+            say(f"{self._link.name(number)}: {self._collector.explain(message)}; the others go on")
         self._lose(number, "it cannot load the training function", [])
 
     def _lose(self, number: int, why: str, events: list[Event], *, is_asked: bool = False) -> None:
@@ -396,8 +385,3 @@ class DistributedWorkers:
             time=self._moment, worker=worker, reason=reason, trial=trial, rung=rung, is_dismissed=is_asked
         )
         events.append(lost)
-
-
-def _write(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()

@@ -58,7 +58,7 @@ class AskedWorkers:
         self._configurations = brief.configurations
         self._checkpoints = Checkpoints(Path(brief.setup.study))
         self._clock_offset = brief.began - time.monotonic()
-        self._deletions = DeferredDeletions(self._delete, self.now)
+        self._deletions = DeferredDeletions(self._checkpoints, self.now)
         self._numbers = count(brief.setup.worker)
         self._arrived: list[Event] = []
         self._progress: list[Progress] = []
@@ -175,9 +175,6 @@ class AskedWorkers:
         """Carry out queued deletions. Jobs that have not ended are handed out again when the study is opened again."""
         if deletes:
             self._deletions.carry_out_all()
-
-    def _delete(self, order: Discard) -> None:
-        self._checkpoints.discard(order.trial, order.resource)
 
 
 class OwnLoopEngine:

@@ -23,6 +23,7 @@ import msgspec
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.numbers import plural
 from ashtune._src.core.plaintext import shown
+from ashtune._src.core.process import own_cores
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -37,9 +38,7 @@ _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 def available_cores() -> int:
     """Return the number of cores that this process may use, from its affinity mask and its container's CPU quota."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    quota = quota_cores()
+    cores, quota = len(own_cores()), quota_cores()
     return cores if quota is None else min(cores, quota)
 
 
@@ -88,10 +87,8 @@ class Claim(msgspec.Struct, frozen=True):
 
 def claim(environment: Mapping[str, str]) -> Claim:
     """Return the cores and GPUs that this process inherited. ``environment`` has its environment variables."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = sorted(affinity(0)) if affinity else range(os.cpu_count() or 1)
     mask = next(((name, environment[name]) for name in (CUDA, HIP, ROCR) if name in environment), None)
-    return Claim(tuple(cores), None if mask is None else mask[1], device_files())
+    return Claim(tuple(own_cores()), None if mask is None else mask[1], device_files())
 
 
 def environment_of(

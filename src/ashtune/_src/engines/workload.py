@@ -9,6 +9,7 @@ Rule 3: every message is compared with the orders to its worker. Only valid mess
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import assert_never
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -78,59 +79,83 @@ class Workload:
         elif (job := self._held.pop(order.trial, None)) is not None:
             self._releasing[order.trial] = job
 
-    def finish(self, result: JobFinished) -> bool:
-        """Check a result and update the workload. If the result needs a longer check, change nothing and return False.
+    def accept(self, message: WorkerMessage) -> str:
+        """Check a message of the worker, and update the workload from a valid message.
 
-        For nearly all results this method replaces :meth:`complaint` and :meth:`note`, and is faster.
+        Returns:
+            An empty string, or an error message if the message does not fit the worker's orders.
         """
-        trial = result.trial
-        job = self._jobs.get(trial)
-        if (
-            job is None
-            or result.rung != job.rung
-            or result.resource != job.target
-            or result.start != job.start
-            or not result.metrics
-            or not all(0 <= resource <= job.target for resource, _ in result.curve)
-            or self._alone is not None
-        ):
-            return False
-        del self._jobs[trial]
-        if result.held:
-            self._held[trial] = job
-        if self._pausing:
-            self._pausing.discard(trial)
-        if self._suspects:
-            self._suspects.discard(trial)
-        return True
-
-    def note(self, message: WorkerMessage) -> None:
-        """Update the workload from a valid message of the worker."""
+        complaint = ""
         match message:
-            case JobFinished(trial=trial, held=held):
-                self._end(trial, held=held)
-            case JobPaused(trial=trial) | JobFailed(trial=trial) | TrialWithdrawn(trial=trial):
-                self._end(trial)
-            case Broken(failure=JobFailed(trial=trial)):
-                self._end(trial)
-            case TrialReleased(trial=trial):
-                self._releasing.pop(trial, None)
-            case PlacesChanged():
-                self.trains_together = True
-            case Alone(trial=trial):
-                self._alone = trial
-            case _:
+            case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn():
+                complaint = self._end(message)
+            case Broken(worker=worker, failure=JobFailed() as failure):
+                is_own = failure.worker == worker
+                complaint = self._end(failure) if is_own else f"it speaks as worker {failure.worker}"
+            case Broken():
                 pass
+            case TrialReleased():
+                complaint = self._release(message)
+            case ProgramCompiled(lanes=lanes):
+                complaint = "" if lanes >= 1 else f"a program of {lanes} lanes"
+            case WorkerJoined():
+                complaint = "it joins a second time"
+            case PlacesChanged(places=places):
+                is_possible = 1 <= places <= MOST_PLACES
+                self.trains_together = self.trains_together or is_possible
+                complaint = "" if is_possible else f"it offers {places} places"
+            case Progress(trial=trial) | Alone(trial=trial) | WorkerLost(trial=trial):
+                if trial is not None and trial not in self._jobs:
+                    complaint = f"it speaks of trial {trial}, which it does not have"
+                elif isinstance(message, Alone):
+                    self._alone = trial
+            case _:
+                assert_never(message)
+        return complaint
 
-    def _end(self, trial: TrialId, *, held: bool = False) -> None:
-        """Remove a job that has ended. ``held`` says whether the worker still holds the job's trial."""
+    def _end(self, event: JobFinished | JobPaused | JobFailed | TrialWithdrawn) -> str:
+        """Check the end of a job, and remove a job that has ended."""
+        trial = event.trial
+        job = self._jobs.get(trial)
+        if job is None:
+            return f"{_kind(event)} of trial {trial}, which it does not train"
+        if event.rung != job.rung:
+            return f"{_kind(event)} of trial {trial} at rung {event.rung} and not {job.rung}"
+        if isinstance(event, (JobFinished, JobPaused)) and (complaint := self._of_a_stretch(event, job)):
+            return complaint
+        del self._jobs[trial]
         if trial == self._alone:
             self._alone = None
-        if (job := self._jobs.pop(trial, None)) is not None:
-            self._pausing.discard(trial)
-            self._suspects.discard(trial)
-            if held:
-                self._held[trial] = job
+        self._pausing.discard(trial)
+        self._suspects.discard(trial)
+        if isinstance(event, JobFinished) and event.held:
+            self._held[trial] = job
+        return ""
+
+    def _of_a_stretch(self, event: JobFinished | JobPaused, job: AssignedJob) -> str:
+        is_a_result = isinstance(event, JobFinished)
+        if not is_a_result and event.trial not in self._pausing:
+            return f"a pause of trial {event.trial}, which nobody asked for"
+        if event.start not in (0, job.start) or not event.start + is_a_result <= event.resource <= job.target:
+            return (
+                f"{_kind(event)} of trial {event.trial} from {event.start} to {event.resource} "
+                f"and not from {job.start} to {job.target}"
+            )
+        if isinstance(event, JobFinished) and not event.metrics:
+            return f"a result of trial {event.trial} without a metric"
+        for at, _ in event.curve:
+            if not 0 <= at <= job.target:
+                return f"a report at {at}, where {job.target} is the end"
+        return ""
+
+    def _release(self, event: TrialReleased) -> str:
+        job = self._releasing.get(event.trial)
+        if job is None:
+            return f"it releases trial {event.trial}, which it was not told to"
+        if not 0 < event.resource <= job.target:
+            return f"it releases trial {event.trial} at {event.resource} and not {job.target}"
+        del self._releasing[event.trial]
+        return ""
 
     def lose(self) -> None:
         """Record that the worker is lost. The trials that a lost worker trained together become suspects."""
@@ -157,59 +182,6 @@ class Workload:
         if self.suspects:
             return None if self._alone is None else self._jobs.get(self._alone)
         return next(iter(self._jobs.values()), None)
-
-    def complaint(self, message: WorkerMessage) -> str:
-        """Return an error message if a message does not fit the worker's orders, or else an empty string."""
-        match message:
-            case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn():
-                return self._of_an_end(message)
-            case TrialReleased():
-                return self._of_a_release(message)
-            case Broken(failure=None):
-                complaint = ""
-            case Broken(worker=worker, failure=JobFailed() as failure):
-                is_own = failure.worker == worker
-                complaint = self._of_an_end(failure) if is_own else f"it speaks as worker {failure.worker}"
-            case ProgramCompiled(lanes=lanes):
-                return "" if lanes >= 1 else f"a program of {lanes} lanes"
-            case WorkerJoined():
-                return "it joins a second time"
-            case PlacesChanged(places=places):
-                complaint = "" if 1 <= places <= MOST_PLACES else f"it offers {places} places"
-            case Progress(trial=trial) | Alone(trial=trial) | WorkerLost(trial=trial):
-                is_known = trial is None or trial in self._jobs
-                complaint = "" if is_known else f"it speaks of trial {trial}, which it does not have"
-        return complaint
-
-    def _of_an_end(self, event: JobFinished | JobPaused | JobFailed | TrialWithdrawn) -> str:
-        job = self._jobs.get(event.trial)
-        if job is None:
-            return f"{_kind(event)} of trial {event.trial}, which it does not train"
-        if event.rung != job.rung:
-            return f"{_kind(event)} of trial {event.trial} at rung {event.rung} and not {job.rung}"
-        return self._of_a_stretch(event, job) if isinstance(event, JobFinished | JobPaused) else ""
-
-    def _of_a_stretch(self, event: JobFinished | JobPaused, job: AssignedJob) -> str:
-        is_a_result = isinstance(event, JobFinished)
-        if not is_a_result and event.trial not in self._pausing:
-            return f"a pause of trial {event.trial}, which nobody asked for"
-        if event.start not in (0, job.start) or not event.start + is_a_result <= event.resource <= job.target:
-            return (
-                f"{_kind(event)} of trial {event.trial} from {event.start} to {event.resource} "
-                f"and not from {job.start} to {job.target}"
-            )
-        if isinstance(event, JobFinished) and not event.metrics:
-            return f"a result of trial {event.trial} without a metric"
-        outside = next((at for at, _ in event.curve if not 0 <= at <= job.target), None)
-        return "" if outside is None else f"a report at {outside}, where {job.target} is the end"
-
-    def _of_a_release(self, event: TrialReleased) -> str:
-        job = self._releasing.get(event.trial)
-        if job is None:
-            return f"it releases trial {event.trial}, which it was not told to"
-        if not 0 < event.resource <= job.target:
-            return f"it releases trial {event.trial} at {event.resource} and not {job.target}"
-        return ""
 
 
 def _kind(event: FromWorker) -> str:

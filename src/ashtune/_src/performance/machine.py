@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.process import own_cores
 from ashtune._src.performance.roofline import Cache, Roof, Roofs
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def array_bytes(own_caches: Sequence[Cache], *, everywhere: bool) -> int:
 def caches(cpus: Path = _CPUS) -> list[Cache]:
     """Return the data caches of this process's cores, read from Linux's system files and sorted by level."""
     sizes_by_cores: dict[tuple[int, str], int] = {}
-    for number in _own_cores():
+    for number in own_cores():
         for place in sorted(cpus.glob(f"cpu{number}/cache/index*")):
             with suppress(OSError, ValueError, IndexError):
                 if (place / "type").read_text().strip() != "Instruction":
@@ -150,11 +151,6 @@ def caches(cpus: Path = _CPUS) -> list[Cache]:
 def second_cache_bytes() -> int:
     """Return the size of a core's level-2 cache in bytes; 1 MiB if the size is unknown."""
     return next((cache.size for cache in caches() if cache.level == 2), _UNKNOWN_SECOND)
-
-
-def _own_cores() -> list[int]:
-    affinity = getattr(os, "sched_getaffinity", None)
-    return sorted(affinity(0)) if affinity else []
 
 
 def _size(text: str) -> int:

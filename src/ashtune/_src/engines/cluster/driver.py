@@ -1,29 +1,26 @@
 """The engine ``cluster``: the driver waits for hosts, which are processes of the command ``ashtune worker``."""
 
 import math
-import sys
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from ashtune._src.core.checks import check_seconds
-from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.errors import SettingsError, needs_extra
+from ashtune._src.core.plaintext import say
+from ashtune._src.engines.cluster.rendezvous import Rendezvous
 from ashtune._src.engines.distributed import DistributedWorkers
-from ashtune._src.engines.mpi.messages import Opening
+from ashtune._src.engines.opening import opening_of
 from ashtune._src.engines.options import Local, RunOptions
 from ashtune._src.engines.protocol import Brief
 
 
 def check_installed() -> None:
-    """Raise SettingsError if pyzmq is missing, or if it cannot encrypt."""
-    lack = "is not installed"
-    if find_spec("zmq") is not None:
+    """Raise ExtraMissing if pyzmq is not installed, or SettingsError if it cannot encrypt."""
+    with needs_extra("cluster", "zmq"):
         import zmq
-
-        lack = "" if zmq.has("curve") else "has no CURVE encryption here"
-    if lack:
-        raise SettingsError(f"workers that join need pyzmq, which {lack}: pip install 'ashtune[cluster]'")
+    if not zmq.has("curve"):
+        raise SettingsError("this pyzmq has no CURVE encryption; pip install 'ashtune[cluster]'")
 
 
 class ClusterWorkers(DistributedWorkers):
@@ -32,16 +29,8 @@ class ClusterWorkers(DistributedWorkers):
     def __init__(self, cluster: "Cluster", brief: Brief) -> None:
         from ashtune._src.engines.cluster.link import ClusterLink
 
-        study, options = Path(brief.setup.study), brief.options
-        opening = Opening(
-            setup=brief.setup,
-            created=brief.created,
-            threads=options["threads"],
-            gpus_per_worker=options["gpus_per_worker"],
-            trial_timeout=cast("float | None", options["trial_timeout"]),
-        )
-        link = self._hosts = ClusterLink(opening, cluster.interface)
-        self._study = study
+        study = self._study = Path(brief.setup.study)
+        link = self._hosts = ClusterLink(opening_of(brief), cluster.interface)
         try:
             super().__init__(
                 link,
@@ -59,8 +48,6 @@ class ClusterWorkers(DistributedWorkers):
 
     def close(self, *, deletes: bool = True) -> None:
         """Tell all hosts that the study is over, and close the connections."""
-        from ashtune._src.engines.cluster.messages import Rendezvous
-
         with suppress(OSError):  # a full disk
             Rendezvous().write(self._study)  # later hosts end at once
         try:
@@ -99,7 +86,7 @@ class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return wanted or 0
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Raise SettingsError if pyzmq is missing or there is no such interface."""
+        """Raise SettingsError if there is no such interface, or ExtraMissing if pyzmq is not installed."""
         check_installed()
         import zmq
 
@@ -114,8 +101,7 @@ class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Listen for hosts."""
         workers = ClusterWorkers(self, brief)
         if not brief.options["quiet"]:
-            with suppress(OSError, ValueError):  # the study goes on without an error output
-                sys.stderr.write(f"workers join by: ashtune worker {brief.setup.study}\n")
+            say(f"workers join by: ashtune worker {brief.setup.study}")
         return workers
 
     def leave(self, status: int) -> None:

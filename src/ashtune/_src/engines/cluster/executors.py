@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from ashtune._src.core.errors import SettingsError, StudyError
-from ashtune._src.core.events import Event, JobFinished, WorkerJoined
+from ashtune._src.core.events import Event
 from ashtune._src.core.plaintext import error_line, shown
 from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers
 from ashtune._src.engines.options import RunOptions
 from ashtune._src.engines.protocol import Brief
 from ashtune._src.engines.stop import StopSwitch
+from ashtune._src.training.messages import JobEvent
 
 LOOK_SECONDS = 0.5
 FAILURES_ALLOWED = 3
@@ -45,20 +46,20 @@ class ExecutorWorkers(ClusterWorkers):
         self._task = brief.setup.study
         self._tasks: list[Future[None] | None] = [None] * brief.workers
         self._next_look = 0.0
-        self._failures = 0  # since a task ended in order, a worker joined, or a job finished
+        self._failures = 0  # since a task ended in order, or a job ended
 
     def wait(self, until: float) -> Sequence[Event]:
         """Wait for events, after the tasks that have ended are submitted again; see ``Workers.wait``.
 
         Raises:
-            StudyError: If the pool takes no task, or if several tasks of each worker fail one after another.
+            StudyError: If the pool takes no task, or if several tasks of each worker fail before any job ends.
         """
         while True:
             if (now := time.monotonic()) >= self._next_look:
                 self._next_look = now + LOOK_SECONDS
                 self._tasks = [self._running(task) for task in self._tasks]
             events = super().wait(min(until, self.now() + LOOK_SECONDS))
-            if any(isinstance(event, WorkerJoined | JobFinished) for event in events):
+            if any(isinstance(event, JobEvent) for event in events):
                 self._failures = 0
             if events or self.now() >= until:
                 return events

@@ -14,7 +14,6 @@ from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import zmq
@@ -24,23 +23,15 @@ from ashtune._src.core.events import WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import WorkerId
 from ashtune._src.core.numbers import plural
 from ashtune._src.core.orders import Discard
-from ashtune._src.core.plaintext import visible
+from ashtune._src.core.plaintext import say
 from ashtune._src.core.version import __version__
-from ashtune._src.engines.cluster.link import ROOM_MILLISECONDS, Socket, python_version
-from ashtune._src.engines.cluster.messages import (
-    SOCKET_OPTIONS,
-    Farewell,
-    Hello,
-    Outbox,
-    Rendezvous,
-    Replacement,
-    ToHost,
-    Welcome,
-)
+from ashtune._src.engines.cluster.messages import Farewell, Hello, Replacement, ToHost, Welcome, python_version
+from ashtune._src.engines.cluster.rendezvous import Rendezvous
+from ashtune._src.engines.cluster.wire import ROOM_MILLISECONDS, SOCKET_OPTIONS, Outbox, Socket, is_chunk
 from ashtune._src.engines.distributed import Closed, Leaving, Unable
+from ashtune._src.engines.files import FROM_THE_DRIVER, FileReceiver, PeerFiles
 from ashtune._src.engines.local.pool import ProcessPool
-from ashtune._src.engines.mpi.files import FROM_THE_DRIVER, FileReceiver, RankFiles
-from ashtune._src.engines.mpi.messages import Chunk, Opening
+from ashtune._src.engines.opening import Opening
 from ashtune._src.engines.resources import environments_here
 from ashtune._src.engines.stop import StopSwitch
 from ashtune._src.engines.workload import WorkerMessage
@@ -52,7 +43,6 @@ LOOK_MILLISECONDS = 200
 PROBE_SECONDS = 3.0
 WELCOME_SECONDS = 30.0
 AGAIN_SECONDS = 1.0
-LOG_SECONDS = 1.0
 FAREWELL_SECONDS = 5.0
 
 
@@ -66,17 +56,7 @@ class Slots(msgspec.Struct, frozen=True, kw_only=True):
     def say(self, text: str) -> None:
         """Write a line for the user, unless the user sees no host."""
         if not self.is_quiet:
-            sys.stderr.write(f"{visible(text)}\n")
-            sys.stderr.flush()
-
-
-class GivenNumbers(deque[int]):
-    """The numbers of the next workers, which the driver has given. The iterator ends while there is no number."""
-
-    def __next__(self) -> int:
-        if not self:
-            raise StopIteration
-        return self.popleft()
+            say(text)
 
 
 def serve(study: Path, slots: Slots, stop: StopSwitch, *, patience: float = math.inf) -> None:
@@ -167,14 +147,12 @@ class HostSession:
         self._polled: set[int] = set()
         self._outbox = Outbox()
         self._decode = msgspec.msgpack.Decoder(list[ToHost]).decode
-        self._chunk = msgspec.msgpack.Decoder(Chunk).decode
         self._pool: ProcessPool | None = None
-        self._numbers = GivenNumbers()
+        self._numbers: deque[int] = deque()  # of the next workers, as the driver gives them
         self._environments: Sequence[Mapping[str, str]] = ()
         self._scratch = ScratchDirectory()
         self._receiver: FileReceiver | None = None
-        self._files: dict[WorkerId, RankFiles] | None = None  # None if the host sees the study's directory
-        self._next_log = 0.0
+        self._files: dict[WorkerId, PeerFiles] | None = None  # None if the host sees the study's directory
 
     @property
     def is_welcome(self) -> bool:
@@ -234,10 +212,8 @@ class HostSession:
             self._report(message)
         if pool.fatal_error is not None:
             raise pool.fatal_error
-        if self._files and time.monotonic() > self._next_log:
-            self._next_log = time.monotonic() + LOG_SECONDS
-            for files in self._files.values():
-                files.log()
+        for files in (self._files or {}).values():
+            files.log_if_due()
 
     def _rest(self) -> None:
         """Wait until the driver or a worker has sent something, but at most ``LOOK_MILLISECONDS``."""
@@ -257,31 +233,23 @@ class HostSession:
         """Return the messages in the driver's next message. Write the chunk of a file that came instead."""
         frames = self._dealer.recv_multipart()
         body = b"".join(frames)
-        if frames[0] or len(frames) == 1:
+        if not is_chunk(frames):
             return self._decode(body) if body else []
         if self._receiver is None:
             self._receiver = FileReceiver(self._scratch.folder(), FROM_THE_DRIVER)
-        self._receiver.take(self._chunk(body))
+        self._receiver.take_encoded(body)
         return []
 
     def _report(self, message: WorkerMessage) -> None:
         """Queue a worker's message to the driver, after the files that the driver needs before the message."""
         if self._files is not None:
             if isinstance(message, WorkerJoined):
-                self._files[message.worker] = RankFiles(self, self._scratch.folder())
+                self._files[message.worker] = PeerFiles(self._outbox.put_chunks, self._scratch.folder())
             if (files := self._files.get(message.worker)) is not None:
                 files.before(message)
             if isinstance(message, WorkerLost) and files is not None:
                 self._files.pop(message.worker).send_the_rest()
         self._outbox.put(message)
-
-    def put(self, rank: int, message: Any) -> None:
-        """Queue a message to the driver. ``rank`` is not used."""
-        self._outbox.put(message)
-
-    def put_chunks(self, rank: int, chunks: Iterator[Chunk]) -> None:
-        """Queue the chunks of a file to the driver. ``rank`` is not used."""
-        self._outbox.put_chunks(chunks)
 
     def _leave(self, farewell: Farewell) -> bool:
         if farewell.reason:
@@ -317,19 +285,17 @@ class HostSession:
 
     def _open(self, opening: Opening) -> ProcessPool:
         """Start the workers, with the paths of this host in place of the driver's paths."""
-        setup, slots = opening.setup, self._slots
+        slots = self._slots
         directory = self._study if self._files is None else self._scratch.folder()
+        setup = opening.seen_in(directory).setup
         gpus = slots.gpus_per_worker or opening.gpus_per_worker
         self._environments = environments_here(slots.number, threads=opening.threads, gpus_per_worker=gpus)
         return ProcessPool(
             msgspec.structs.replace(
-                setup,
-                study=str(directory),
-                objective=str(directory / Path(setup.objective).name),
-                path=[*setup.path, *(entry for entry in sys.path if entry not in setup.path)],
+                setup, path=[*setup.path, *(entry for entry in sys.path if entry not in setup.path)]
             ),
             folder_of_a_study(directory / "logs"),
-            numbers=self._numbers,
+            next_number=lambda: self._numbers.popleft() if self._numbers else None,
             environments=self._environments,
             trial_timeout=opening.trial_timeout,
         )

@@ -9,13 +9,12 @@ from the worker's own host.
 import math
 import resource
 import socket
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 import zmq
@@ -23,24 +22,16 @@ from zmq.utils import z85
 
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import WorkerLost
-from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.jobs import WorkerId
 from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import one_line, shown
 from ashtune._src.core.version import __version__
-from ashtune._src.engines.cluster.messages import (
-    FRAME_BYTES,
-    SOCKET_OPTIONS,
-    Farewell,
-    FromHost,
-    Hello,
-    Outbox,
-    Rendezvous,
-    Replacement,
-    Welcome,
-)
+from ashtune._src.engines.cluster.messages import Farewell, FromHost, Hello, Replacement, Welcome, python_version
+from ashtune._src.engines.cluster.rendezvous import Rendezvous
+from ashtune._src.engines.cluster.wire import FRAME_BYTES, ROOM_MILLISECONDS, SOCKET_OPTIONS, Outbox, Socket, is_chunk
 from ashtune._src.engines.distributed import Closed, Content, Leaving, Malformed, Opened, Unable
-from ashtune._src.engines.mpi.files import NEEDED, CheckpointLocations, ChunkError, FileReceiver, FileSender
-from ashtune._src.engines.mpi.messages import Chunk, Opening
+from ashtune._src.engines.files import NEEDED, CheckpointLocations, Chunk, ChunkError, FileReceiver, FileSender
+from ashtune._src.engines.opening import Opening
 from ashtune._src.study.disk import DISK
 from ashtune._src.training.messages import Assignment
 
@@ -49,18 +40,7 @@ LOOPBACK = "127.0.0.1"
 MOST_AT_ONCE = 512
 PING_SECONDS = 0.5
 HOSTS_A_PING_SECOND = 500
-PROGRESS_A_SECOND = 200
 HANDSHAKE_MILLISECONDS = 5_000
-ROOM_MILLISECONDS = 5
-"""The time between two checks whether there is room for more messages."""
-OF_ALL = 0
-"""The number that all hosts share that see the study's directory."""
-Socket: TypeAlias = "zmq.Socket[bytes]"
-
-
-def python_version() -> str:
-    """Return the version of Python, on which the pickle of a training function depends."""
-    return f"{sys.implementation.name} {sys.version_info.major}.{sys.version_info.minor}"
 
 
 def listen(router: Socket, interface: str) -> list[str]:
@@ -86,13 +66,13 @@ def listen(router: Socket, interface: str) -> list[str]:
 class ClusterHost:
     """The driver's record of a host: its connection, its name, its workers, and what waits to be sent.
 
-    ``number`` is the number of the host for the store of checkpoints, or ``OF_ALL``.
+    If ``has_directory``, the host sees the study's directory.
     """
 
-    def __init__(self, key: bytes, name: str = "", number: int = OF_ALL) -> None:
+    def __init__(self, key: bytes, name: str = "", *, has_directory: bool = True) -> None:
         self.key = key
         self.name = name
-        self.number = number
+        self.has_directory = has_directory
         self.peers: set[int] = set()
         self.is_leaving = False
         self.outbox = Outbox()
@@ -106,14 +86,13 @@ class ClusterLink:
     def __init__(self, opening: Opening, interface: str) -> None:
         self._opening = opening
         self._study = Path(opening.setup.study)
-        self._worker_numbers, self._host_numbers = count(opening.setup.worker), count(OF_ALL + 1)
+        self._worker_numbers = count(opening.setup.worker)
         self._hosts: dict[bytes, ClusterHost] = {}
         self._host_of: dict[int, ClusterHost] = {}
         self._to_flush: dict[bytes, ClusterHost] = {}
         self._sender, self._receiver = FileSender(self._study), FileReceiver(self._study)
-        self.store = HostCheckpoints(self, self._study, self._receiver)
+        self.store = CheckpointLocations(self, self._study, self._receiver, self._place_of)
         self._decode = msgspec.msgpack.Decoder(list[FromHost]).decode
-        self._chunk = msgspec.msgpack.Decoder(Chunk).decode
         self._next_ping = 0.0
         self._is_closing = False
         self.failed: set[int] = set()
@@ -170,10 +149,10 @@ class ClusterLink:
         """Return whether a worker belongs to a peer. A peer has the number of its only worker."""
         return worker == peer
 
-    def host_number(self, peer: int) -> int:
-        """Return the number of a worker's host for the store of checkpoints."""
+    def _place_of(self, peer: int) -> bytes | None:
+        """Return the key of a worker's host, or None if the host sees the study's directory."""
         host = self._host_of.get(peer)
-        return OF_ALL if host is None else host.number
+        return None if host is None or host.has_directory else host.key
 
     def receive(self) -> Sequence[tuple[int, Content]]:
         """Return the new messages of all hosts. Files that a host sent before a message are written before."""
@@ -213,9 +192,9 @@ class ClusterLink:
             return self._welcome(key, b"".join(frames))
         try:
             body = b"".join(frames)
-            if frames[0] or len(frames) == 1:
+            if not is_chunk(frames):
                 return [item for message in self._decode(body) for item in self._sort(host, message)]
-            self._receiver.take(self._chunk(body))
+            self._receiver.take_encoded(body)
             return ()
         except (msgspec.MsgspecError, ChunkError) as error:
             return [(peer, Malformed(str(error))) for peer in host.peers]
@@ -262,15 +241,11 @@ class ClusterLink:
             self._put(ClusterHost(key), Farewell("" if self._is_closing else refusal))
             return ()
         has_directory = self._has(hello.mark)
-        number = OF_ALL if has_directory else next(self._host_numbers)
-        host = self._hosts[key] = ClusterHost(key, one_line(hello.name, 100), number)
+        host = self._hosts[key] = ClusterHost(key, one_line(hello.name, 100), has_directory=has_directory)
         workers = self._new_workers(host, hello.slots)
-        setup = self._opening.setup
-        seconds = max(setup.progress_seconds, len(self._host_of) / PROGRESS_A_SECOND)
-        setup = msgspec.structs.replace(setup, progress_seconds=seconds)
         if not has_directory:
             host.outbox.put_chunks(self._sender.chunks(NEEDED))
-        self._put(host, Welcome(msgspec.structs.replace(self._opening, setup=setup), workers, has_directory))
+        self._put(host, Welcome(self._opening.among(len(self._host_of)), workers, has_directory))
         return [(worker, Opened()) for worker in workers]
 
     def _has(self, mark: str | None) -> bool:
@@ -301,19 +276,16 @@ class ClusterLink:
         host.outbox.put(message)
         self._to_flush[host.key] = host
 
-    def put(self, rank: int, message: Any) -> None:
-        """Queue a message to the host with the number ``rank``, unless the host has left."""
-        for host in self._numbered(rank):
+    def put(self, key: bytes, message: Any) -> None:
+        """Queue a message to a host, unless the host has left."""
+        if (host := self._hosts.get(key)) is not None:
             self._put(host, message)
 
-    def put_chunks(self, rank: int, chunks: Iterator[Chunk]) -> None:
-        """Queue the chunks of a file to the host with the number ``rank``, unless the host has left."""
-        for host in self._numbered(rank):
+    def put_chunks(self, key: bytes, chunks: Iterator[Chunk]) -> None:
+        """Queue the chunks of a file to a host, unless the host has left."""
+        if (host := self._hosts.get(key)) is not None:
             host.outbox.put_chunks(chunks)
-            self._to_flush[host.key] = host
-
-    def _numbered(self, number: int) -> list[ClusterHost]:
-        return [host for host in self._hosts.values() if host.number == number != OF_ALL]
+            self._to_flush[key] = host
 
     def flush(self) -> None:
         """Send the queued messages. What there is no room for is sent by a later call."""
@@ -363,27 +335,3 @@ def _refusal(hello: Hello) -> str:
         if mine != other:
             return f"the driver runs {what}{mine}, and this worker {one_line(other, 40)}; use one version"
     return ""
-
-
-class HostCheckpoints:
-    """The store of the checkpoints of a cluster; see :class:`~ashtune.stores.CheckpointStore`.
-
-    All checkpoints are in the study's directory. Hosts that do not see the directory send and get them in messages.
-    """
-
-    def __init__(self, link: ClusterLink, study: Path, receiver: FileReceiver) -> None:
-        self._host_number = link.host_number
-        self._copies = CheckpointLocations(link, study, receiver)
-
-    def put(self, peer: int, trial: TrialId, resource: int) -> str:
-        """Record that a worker has saved a checkpoint. Other hosts' copies of an older one are not used again."""
-        return self._copies.put(self._host_number(peer), trial, resource)
-
-    def get(self, peer: int, trial: TrialId, resource: int) -> None:
-        """Send a checkpoint to a worker's host, unless the host has it or sees the study's directory."""
-        if (number := self._host_number(peer)) != OF_ALL:
-            self._copies.get(number, trial, resource)
-
-    def discard(self, trial: TrialId, resource: int, peers: Iterable[int]) -> None:
-        """Delete a checkpoint and its copies."""
-        self._copies.discard(trial, resource, {self._host_number(peer) for peer in peers})

@@ -3,7 +3,7 @@
 A pool of workers belongs to the driver (``local/workers.py``). An MPI rank has its own pool (``mpi/rank.py``).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -24,7 +24,7 @@ from ashtune._src.engines.awake import AwakeClock
 from ashtune._src.engines.local.process import SHUTDOWN_SECONDS, Host, WorkerProcess
 from ashtune._src.engines.workload import WorkerMessage, Workload
 from ashtune._src.processes.frames import FrameReader, FrameWriter
-from ashtune._src.training.messages import Assignment, Broken, FromWorker, Setup
+from ashtune._src.training.messages import Assignment, Broken, FromWorker, JobEvent, Setup
 
 FAILED_STARTS_ALLOWED = 2
 LIVENESS_CHECK_SECONDS = 0.2
@@ -60,7 +60,7 @@ class ProcessPool:
 
     Args:
         setup: The first message to every worker, in which the pool sets the worker's own number.
-        numbers: Yields the number of each new worker; all numbers are different. While there is no number, no worker
+        next_number: Returns the number of a new worker; all numbers are different. While it returns None, no worker
             starts, and :meth:`resize` starts the missing workers later.
         environments: For each place, the environment variables that its worker gets in addition.
         trial_timeout: Seconds that one job may take; after this time, the job's worker is killed and the job's trial
@@ -75,14 +75,14 @@ class ProcessPool:
         setup: Setup,
         logs: Path,
         *,
-        numbers: Iterator[int],
+        next_number: Callable[[], int | None],
         environments: Sequence[Mapping[str, str]],
         trial_timeout: float | None = None,
         host: Host | None = None,
     ) -> None:
         self._setup = setup
         self._logs = logs
-        self._numbers = numbers
+        self._next_number = next_number
         self._timeout = trial_timeout
         self._host = host or Host()
         self._writer = FrameWriter()
@@ -193,7 +193,7 @@ class ProcessPool:
         self._dismissed.clear()
 
     def _start_worker(self, environment: Mapping[str, str], place: int) -> None:
-        if (found := next(self._numbers, None)) is None:
+        if (found := self._next_number()) is None:
             return
         number = WorkerId(found)
         process = self._host.start(number, self._logs, environment)
@@ -206,13 +206,8 @@ class ProcessPool:
         try:
             for body in (bodies := worker.reader.take(worker.process.read())):
                 message = self._decoder.decode(body)
-                if type(message) is JobFinished and message.worker == worker.number and worker.workload.finish(message):
-                    self._in_vain = 0
-                    self._begin_next(worker)
-                elif complaint := self._complaint(worker, message):
+                if complaint := self._accept(worker, message):
                     raise EngineError(complaint)
-                else:
-                    self._note(worker, message)
                 messages.append(message)
                 if worker.is_leaving and _ends_a_job(message):
                     return [*messages, self._dismiss(worker)]
@@ -227,30 +222,25 @@ class ProcessPool:
             worker.message_since = self._awake.seconds
         return messages
 
-    def _complaint(self, worker: Worker, message: FromWorker) -> str:
-        """Return an error message if this worker cannot have sent ``message``, or else an empty string."""
+    def _accept(self, worker: Worker, message: FromWorker) -> str:
+        """Take in a message. Return an error message if this worker cannot have sent it, or else an empty string."""
         if message.worker != worker.number:
             return f"it speaks as worker {message.worker}"
-        if isinstance(message, WorkerJoined) and not worker.has_joined:
+        if not worker.has_joined and isinstance(message, WorkerJoined):
+            worker.has_joined, worker.starting_since = True, None
+            self._failed_starts = 0
             return ""
         if not worker.has_joined and not isinstance(message, Broken):
             return "it speaks before it has joined"
-        return worker.workload.complaint(message)
-
-    def _note(self, worker: Worker, message: FromWorker) -> None:
-        worker.workload.note(message)
-        match message:
-            case JobFinished() | JobPaused() | JobFailed() | TrialWithdrawn() | Broken():
-                self._in_vain = 0
-                self._begin_next(worker)
-            case WorkerJoined():
-                worker.has_joined, worker.starting_since = True, None
-                self._failed_starts = 0
-            case TrialReleased():
-                worker.saving_since = None
-                self._begin_next(worker)
-            case _:
-                pass
+        if complaint := worker.workload.accept(message):
+            return complaint
+        if isinstance(message, TrialReleased):
+            worker.saving_since = None
+            self._begin_next(worker)
+        elif isinstance(message, (JobFinished, JobPaused, JobFailed, TrialWithdrawn, Broken)):
+            self._in_vain = 0
+            self._begin_next(worker)
+        return ""
 
     def _begin_next(self, worker: Worker) -> None:
         """Set the start time of the worker's next job, or None if the worker has no further job."""
@@ -334,17 +324,15 @@ class ProcessPool:
         workload = worker.workload
         workload.lose()
         job = None if worker.saving_since is not None else workload.to_blame
-        messages: list[WorkerMessage] = [
-            WorkerLost(
-                time=0,
-                worker=worker.number,
-                reason=reason or how,
-                trial=job.trial if job else None,
-                rung=job.rung if job else 0,
-                is_fatal=is_fatal and job is not None,
-                last_words=worker.process.last_words() if job else "",
-            )
-        ]
+        lost = WorkerLost(
+            time=0,
+            worker=worker.number,
+            reason=reason or how,
+            trial=job.trial if job else None,
+            rung=job.rung if job else 0,
+            is_fatal=is_fatal and job is not None,
+            last_words=worker.process.last_words() if job else "",
+        )
         self._failed_starts += not worker.has_joined
         self._in_vain += bool(workload.suspects) and job is None
         if self._failed_starts > FAILED_STARTS_ALLOWED:
@@ -353,11 +341,9 @@ class ProcessPool:
             self.fatal_error = ObjectiveError(f"workers end before any job does ({how}); see {worker.process.log}")
         else:
             self._fill_place(worker)
-        return messages
+        return [lost]
 
 
 def _ends_a_job(message: FromWorker) -> bool:
     """Return whether a worker may be dismissed after it has sent ``message``."""
-    if isinstance(message, JobFinished):
-        return not message.held
-    return isinstance(message, JobPaused | JobFailed | TrialWithdrawn | TrialReleased)
+    return isinstance(message, JobEvent) and not (isinstance(message, JobFinished) and message.held)

@@ -56,8 +56,7 @@ class LocalWorkers:
         self._logs = study / "logs"
         self._configurations = configurations
         self._environments_of = environments_of
-        checkpoints = Checkpoints(study, disk)
-        self._deletions = DeferredDeletions(lambda order: checkpoints.discard(order.trial, order.resource), self.now)
+        self._deletions = DeferredDeletions(Checkpoints(study, disk), self.now)
         self._host = host or Host()
         self._clock_offset = began - self._host.now()
         self._collector = Collector(self._logs)
@@ -65,7 +64,7 @@ class LocalWorkers:
             self._pool = ProcessPool(
                 setup,
                 self._logs,
-                numbers=count(setup.worker),
+                next_number=count(setup.worker).__next__,
                 environments=environments,
                 trial_timeout=trial_timeout,
                 host=self._host,

@@ -5,7 +5,6 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import cast
 
 import msgspec
 
@@ -13,17 +12,16 @@ from ashtune._src.core.jobs import WorkerId
 from ashtune._src.core.orders import Pause, Release
 from ashtune._src.engines.checkpoint_store import CheckpointStore, SharedDirectory
 from ashtune._src.engines.distributed import Content, DistributedWorkers, Malformed
-from ashtune._src.engines.mpi.files import CheckpointLocations, ChunkError, FileReceiver, FileSender
-from ashtune._src.engines.mpi.messages import Closing, EndOfLaunch, Envelope, FromRank, Opening
-from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, Polling, chunk_decoder
+from ashtune._src.engines.files import NEEDED, CheckpointLocations, ChunkError, FileReceiver, FileSender
+from ashtune._src.engines.mpi.messages import Closing, EndOfLaunch, Envelope, FromRank
+from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, Polling
 from ashtune._src.engines.mpi.world import World
+from ashtune._src.engines.opening import Opening, opening_of
 from ashtune._src.engines.options import RunOptions
 from ashtune._src.engines.protocol import Brief, Workers
-from ashtune._src.study.configurations import Configurations
 from ashtune._src.training.messages import Assignment
 
 LONGEST_SLEEP = 0.01
-PROGRESS_A_SECOND = 200
 
 
 class RankLink:
@@ -39,7 +37,6 @@ class RankLink:
         in_messages = CheckpointLocations(world.transport, study, self._receiver)
         self.store: CheckpointStore = in_messages if opening.carries_checkpoints else SharedDirectory(study)
         self._envelope = msgspec.msgpack.Decoder(Envelope[FromRank])
-        self._chunk = chunk_decoder()
         self._polling = Polling(LONGEST_SLEEP)
         self._first_worker = opening.setup.worker
         self._place_of = {rank: place for place, rank in enumerate(ranks)}
@@ -48,13 +45,12 @@ class RankLink:
     def _open(self, opening: Opening) -> None:
         self._world.edition += 1
         step = len(self._place_of)
-        opening = msgspec.structs.replace(opening, edition=self._world.edition, step=step)
+        opening = msgspec.structs.replace(opening, edition=self._world.edition, step=step).among(step)
         setup = opening.setup
-        seconds = max(setup.progress_seconds, step / PROGRESS_A_SECOND)
         for rank, place in self._place_of.items():
             if opening.carries_checkpoints:
-                self._transport.put_chunks(rank, self._sender.chunks(Path(setup.objective).name))
-            own = msgspec.structs.replace(setup, worker=WorkerId(setup.worker + place), progress_seconds=seconds)
+                self._transport.put_chunks(rank, self._sender.chunks(NEEDED))
+            own = msgspec.structs.replace(setup, worker=WorkerId(setup.worker + place))
             self._transport.put(rank, msgspec.structs.replace(opening, setup=own))
         self._transport.flush()
 
@@ -81,7 +77,7 @@ class RankLink:
             return (None,)
         try:
             if arrived.kind == CHUNK:
-                self._receiver.take(self._chunk(arrived.body))
+                self._receiver.take_encoded(arrived.body)
                 return (None,)
             envelope = self._envelope.decode(arrived.body)
         except (msgspec.MsgspecError, ChunkError) as error:
@@ -117,30 +113,6 @@ class RankLink:
             self._transport.flush()
 
 
-def open_ranks(
-    world: World, opening: Opening, configurations: Configurations, *, workers: int, began: float = 0.0
-) -> DistributedWorkers:
-    """Open the workers of a session on at most ``workers`` ranks of an MPI launch.
-
-    ``opening`` has the worker number of the first rank. ``began`` is the start time of this session.
-
-    Raises:
-        StudyError: If no rank is left; the method ``wait`` of the result also raises this error.
-    """
-    ranks = world.ranks[:workers]
-    link = RankLink(world, opening, ranks)
-    return DistributedWorkers(
-        link,
-        Path(opening.setup.study),
-        configurations,
-        ranks,
-        silence_allowed=world.silence_allowed,
-        is_isolated=opening.is_isolated,
-        began=began,
-        store=link.store,
-    )
-
-
 class MpiEngine:
     """The engine whose workers are the ranks of an MPI launch; see :class:`~ashtune.engines.Engine`."""
 
@@ -159,18 +131,23 @@ class MpiEngine:
         """Accept all options, because the driver does not know the cores and GPUs of other nodes."""
 
     def open(self, brief: Brief) -> Workers:
-        """Tell the ranks that a study begins, and return the workers of the ranks."""
-        options = brief.options
-        opening = Opening(
-            setup=brief.setup,
-            created=brief.created,
-            threads=options["threads"],
-            gpus_per_worker=options["gpus_per_worker"],
-            trial_timeout=cast("float | None", options["trial_timeout"]),
-            is_isolated=options["isolate"],
-            carries_checkpoints=options["checkpoints"] == "messages",
+        """Tell the ranks that a study begins, and return the workers of the ranks.
+
+        Raises:
+            StudyError: If no rank is left; the method ``wait`` of the result also raises this error.
+        """
+        opening, ranks = opening_of(brief), self._world.ranks[: brief.workers]
+        link = RankLink(self._world, opening, ranks)
+        return DistributedWorkers(
+            link,
+            Path(brief.setup.study),
+            brief.configurations,
+            ranks,
+            silence_allowed=self._world.silence_allowed,
+            is_isolated=opening.is_isolated,
+            began=brief.began,
+            store=link.store,
         )
-        return open_ranks(self._world, opening, brief.configurations, workers=brief.workers, began=brief.began)
 
     def leave(self, status: int) -> None:
         """End all other ranks before this program ends with the exit status ``status``."""

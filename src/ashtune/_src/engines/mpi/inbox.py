@@ -1,17 +1,18 @@
 """Receive the driver's messages and files on a rank, and exchange heartbeats with the driver."""
 
 import os
-import sys
 import time
 from pathlib import Path
 
 import msgspec
 
+from ashtune._src.core.plaintext import say
 from ashtune._src.engines.awake import AwakeClock
-from ashtune._src.engines.mpi.files import FROM_THE_DRIVER, FileReceiver
-from ashtune._src.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Envelope, Opening, ToRank, WithinStudy
-from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, HEARTBEAT, Polling, chunk_decoder
+from ashtune._src.engines.files import FROM_THE_DRIVER, FileReceiver
+from ashtune._src.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Envelope, ToRank, WithinStudy
+from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, HEARTBEAT, Polling
 from ashtune._src.engines.mpi.world import World
+from ashtune._src.engines.opening import Opening
 from ashtune._src.study.folders import ScratchDirectory
 
 LONGEST_SLEEP = 0.02
@@ -31,7 +32,6 @@ class RankInbox:
         self._scratch = scratch
         self._transport = world.transport
         self._envelope = msgspec.msgpack.Decoder(Envelope[ToRank])
-        self._chunk = chunk_decoder()
         self._polling = Polling(LONGEST_SLEEP, is_for_an_answer=True)
         self._messages: list[ToRank] = []
         self._receiver: tuple[Path, FileReceiver] | None = None
@@ -60,9 +60,14 @@ class RankInbox:
             if kind == ENVELOPE:
                 messages += self._envelope.decode(body).messages
             elif kind == CHUNK:
-                self._files().take(self._chunk(body))
+                self._files().take_encoded(body)
         self._check_liveness()
         return messages
+
+    def has_news(self) -> bool:
+        """Return whether :meth:`look` may have messages. An exception that breaks in here loses no message."""
+        self._check_liveness()
+        return bool(self._messages) or self._transport.has_news
 
     def _check_liveness(self) -> None:
         """Send a heartbeat if it is due. End this process if the driver is dead or has been silent for too long."""
@@ -76,10 +81,7 @@ class RankInbox:
         # If threads may not send, heartbeats come only during a study.
         is_silent = self._silence.is_over(now) and world.heartbeat.is_possible
         if is_silent or DRIVER in self._transport.failed:
-            sys.stderr.write(
-                f"rank {world.rank} on {os.uname().nodename}: the driver is gone; leaving. Go on by `ashtune resume`\n"
-            )
-            sys.stderr.flush()
+            say(f"rank {world.rank} on {os.uname().nodename}: the driver is gone; leaving. Go on by `ashtune resume`")
             os._exit(1)
 
     def look_within_study(self) -> tuple[list[WithinStudy], bool]:

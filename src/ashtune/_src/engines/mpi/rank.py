@@ -13,21 +13,20 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import assert_never
-
-import msgspec
 
 from ashtune._src.core.errors import AshtuneError
-from ashtune._src.core.orders import Discard, Pause, Release
+from ashtune._src.core.orders import Discard
 from ashtune._src.core.process import environment_now
 from ashtune._src.engines.distributed import Closed, Unable
+from ashtune._src.engines.files import PeerFiles
 from ashtune._src.engines.local.pool import ProcessPool
-from ashtune._src.engines.mpi.files import RankFiles
 from ashtune._src.engines.mpi.inbox import RankInbox
-from ashtune._src.engines.mpi.messages import DRIVER, EndOfLaunch, Opening, WithinStudy
+from ashtune._src.engines.mpi.messages import DRIVER, EndOfLaunch, WithinStudy
 from ashtune._src.engines.mpi.world import World
+from ashtune._src.engines.opening import Opening
 from ashtune._src.engines.resources import environment_of, gpus_present
 from ashtune._src.engines.stop import SIGNALS
 from ashtune._src.engines.worker.serve import serve
@@ -36,7 +35,7 @@ from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.study.disk import append_to, folder_of_a_study
 from ashtune._src.study.folders import ScratchDirectory
 from ashtune._src.study.journal import NAME, read_settings
-from ashtune._src.training.messages import Assignment, Broken, FromWorker, Shutdown, ToWorker, Unsure
+from ashtune._src.training.messages import Broken, FromWorker, Shutdown, ToWorker, Unsure
 
 DIRECTORY_SECONDS = 3.0
 
@@ -79,7 +78,7 @@ def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: O
     me = f"rank {world.rank} on {os.uname().nodename}"
     try:
         directory = scratch.folder() if opening.carries_checkpoints else _shared_directory(opening)
-        opening = _with_its_paths(directory, opening)
+        opening = opening.seen_in(directory)
         environment = environment_of(
             world.place,
             world.claims,
@@ -104,12 +103,6 @@ def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: O
     world.transport.flush()
 
 
-def _with_its_paths(directory: Path, opening: Opening) -> Opening:
-    objective = directory / Path(opening.setup.objective).name
-    setup = msgspec.structs.replace(opening.setup, study=str(directory), objective=str(objective))
-    return msgspec.structs.replace(opening, setup=setup)
-
-
 def _shared_directory(opening: Opening) -> Path:
     """Return the study's directory. Raise AshtuneError if this rank does not see the driver's directory."""
     directory = Path(opening.setup.study)
@@ -129,9 +122,13 @@ def _shared_directory(opening: Opening) -> Path:
         time.sleep(0.05)
 
 
+def _files_of(world: World, opening: Opening, directory: Path) -> PeerFiles | None:
+    """Return what sends the files of this rank to the driver, or None if the rank sees the driver's directory."""
+    return PeerFiles(partial(world.transport.put_chunks, DRIVER), directory) if opening.carries_checkpoints else None
+
+
 BUSY_SECONDS = 0.05
 IDLE_SECONDS = 0.002
-LOG_SECONDS = 1.0
 
 
 class WorkerRelay:
@@ -142,13 +139,13 @@ class WorkerRelay:
     ) -> None:
         self._world = world
         self._inbox = inbox
-        self._files = RankFiles(world.transport, directory) if opening.carries_checkpoints else None
+        self._files = _files_of(world, opening, directory)
         self._checkpoints = Checkpoints(directory)
-        self._next_log = self._next_listening = 0.0
+        self._next_listening = 0.0
         self._pool = ProcessPool(
             opening.setup,
             directory / "logs",
-            numbers=count(opening.setup.worker, opening.step),
+            next_number=count(opening.setup.worker, opening.step).__next__,
             environments=[environment],
             trial_timeout=opening.trial_timeout,
         )
@@ -178,9 +175,8 @@ class WorkerRelay:
                     self._report(message)
                 if self._pool.fatal_error is not None:
                     raise self._pool.fatal_error
-                if self._files is not None and time.monotonic() > self._next_log:
-                    self._next_log = time.monotonic() + LOG_SECONDS
-                    self._files.log()
+                if self._files is not None:
+                    self._files.log_if_due()
                 self._world.transport.flush()
         finally:
             self._pool.close()
@@ -196,13 +192,10 @@ class WorkerRelay:
         return self._pool.wait(0)
 
     def _pass_on(self, message: WithinStudy) -> None:
-        match message:
-            case Assignment(worker=worker) | Release(worker=worker) | Pause(worker=worker):
-                self._pool.send(worker, message)  # not sent if this worker is dead; its replacement has another number
-            case Discard(trial=trial, resource=resource):
-                self._checkpoints.discard(trial, resource)
-            case _:
-                assert_never(message)
+        if isinstance(message, Discard):
+            self._checkpoints.discard(message.trial, message.resource)
+        else:  # not sent if this worker is dead; its replacement has another number
+            self._pool.send(message.worker, message)
 
     def _report(self, message: WorkerMessage) -> None:
         if self._files is not None:
@@ -217,7 +210,7 @@ class RankChannel:
         self._transport = world.transport
         self._inbox = inbox
         self._checkpoints = Checkpoints(directory)
-        self._files = RankFiles(world.transport, directory) if opening.carries_checkpoints else None
+        self._files = _files_of(world, opening, directory)
         self._waiting: deque[ToWorker] = deque([opening.setup])
         self._is_drained = False  # known without another probe
 
@@ -242,15 +235,16 @@ class RankChannel:
 
         Raises:
             Shutdown: When the study is over.
-            Unsure: When an exception interrupted the receiving of messages.
+            Unsure: When an exception interrupted the sending or the receiving of messages.
         """
         while not self._waiting:
-            try:
-                self._take()
-            except Shutdown:
-                raise
-            except BaseException as error:
-                raise Unsure from error
+            if not self._transport.is_empty or self._inbox.has_news():
+                try:
+                    self._take()
+                except Shutdown:
+                    raise
+                except BaseException as error:
+                    raise Unsure from error
             self._is_drained = bool(self._waiting)
             if not self._is_drained:
                 self._inbox.rest()

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ashtune._src.engines.mpi.messages import Chunk
+from ashtune._src.engines.files import Chunk
 
 ENVELOPE, CHUNK, HEARTBEAT = 1, 2, 3
 WINDOW_BYTES = 8 << 20
@@ -98,6 +98,15 @@ class Transport:
             self._comm.Isend((NOTHING, 0, self._mpi.BYTE), rank, HEARTBEAT).Free()
         except self._mpi.Exception:
             self.failed.add(rank)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there may be a message to collect. An exception that breaks in here loses no message."""
+        comm, source, tag = self._comm, self._source, self._mpi.ANY_TAG
+        try:
+            return bool(self._arriving or comm.Iprobe(source, tag) or comm.Iprobe(source, tag))
+        except self._mpi.Exception:
+            return True  # collect() finds the reason
 
     def collect(self) -> list[Arrived]:
         """Return the messages that have arrived. Messages of the same rank are in the order of sending."""
@@ -199,11 +208,6 @@ class Transport:
         self.failed.update(dead.Translate_ranks(list(range(dead.Get_size())), self._comm.Get_group()))
 
 
-def chunk_decoder() -> Callable[[bytearray], Chunk]:
-    """Return a function that decodes the bytes of a chunk."""
-    return msgspec.msgpack.Decoder(Chunk).decode
-
-
 SPIN_SECONDS = 0.0002
 DENSE_SECONDS = 2 * SPIN_SECONDS
 """Spinning is allowed while messages come at least this often. A sleep makes the gap longer: hence the factor of 2."""
@@ -227,7 +231,6 @@ class Polling:
     """
 
     def __init__(self, longest: float, *, is_for_an_answer: bool = False) -> None:
-        self._longest = longest
         self._longest_gap = longest**2 / (2 * WAKE_SECONDS)
         self._is_for_an_answer = is_for_an_answer
         self._heard_at = time.monotonic()

@@ -257,10 +257,9 @@ class SimulatedWorkers:
             seconds = training.release_seconds(trial, resource, keep)
         else:
             seconds = training.save_seconds if keep else 0.0
-        if seconds:
-            self._free_at[worker] = self._now + seconds
         saving = _Saving(worker, trial, resource, seconds, keep)
         if seconds:
+            self._free_at[worker] = self._now + seconds
             self._push(self._now + seconds, saving)
         else:
             self._at_once.append(saving)

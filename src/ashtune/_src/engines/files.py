@@ -1,4 +1,4 @@
-"""Send the files of a study in chunks between the driver and the ranks, if they share no directory.
+"""Send the files of a study in chunks between the driver and its peers, if they share no directory.
 
 Rule 1: a receiver accepts only the file names of a study, and writes nothing outside of its directory.
 Rule 2: if a checkpoint cannot be written, for example to a full disk, its trial starts again from the beginning.
@@ -7,16 +7,18 @@ Rule 2: if a checkpoint cannot be written, for example to a full disk, its trial
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
+
+import msgspec
 
 from ashtune._src.core.errors import StudyError
 from ashtune._src.core.events import JobFinished, JobPaused, TrialReleased, WorkerJoined
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.orders import Discard
-from ashtune._src.engines.mpi.messages import DRIVER, Chunk
 from ashtune._src.engines.workload import WorkerMessage
 from ashtune._src.study.checkpoints import FOLDER, Checkpoints
 from ashtune._src.study.disk import DISK, PIECE_BYTES, Disk, OpenFile, write_all
@@ -24,29 +26,36 @@ from ashtune._src.study.folders import delete, sync_tree, walk
 from ashtune._src.training.profiling import path_of
 
 ARRIVING = ".arriving"
+LOG_SECONDS = 1.0
 CHECKPOINT = rf"{FOLDER}/\d+\.\d+"
 FROM_A_RANK = re.compile(rf"{CHECKPOINT}|logs/worker-\d+\.log|profile/worker-\d+\.json", re.ASCII)
 FROM_THE_DRIVER = re.compile(rf"{CHECKPOINT}|objective\.pickle", re.ASCII)
 NEEDED = "objective.pickle"
-"""The file without which no rank can train; all other files are optional."""
+"""The file without which no peer can train; all other files are optional."""
 
 
 class ChunkError(StudyError):
     """An invalid chunk arrived."""
 
 
-class Carrier(Protocol):
-    """Sends messages and the chunks of files to a peer, in order; for example a ``Transport`` of MPI."""
+class Chunk(msgspec.Struct, frozen=True, array_like=True):
+    """A piece of a file or folder at ``path`` in the study's directory. ``inside`` is the path inside a folder.
 
-    def put(self, rank: int, message: Any) -> None:
-        """Queue a message."""
+    The first piece creates the file or folder, and the last piece completes it. If ``appended``, the piece is added to
+    the end of a growing file such as a log. If ``is_link``, ``data`` is the target of a symbolic link.
+    """
 
-    def put_chunks(self, rank: int, chunks: Iterator[Chunk]) -> None:
-        """Queue the chunks of files. Each chunk is read when it is sent."""
+    path: str
+    data: bytes
+    inside: str = ""
+    is_first: bool = False
+    is_last: bool = False
+    appended: bool = False
+    is_link: bool = False
 
 
 class FileSender:
-    """Reads the files of a study as chunks, from the study's directory or from a rank's scratch directory."""
+    """Reads the files of a study as chunks, from the study's directory or from a peer's scratch directory."""
 
     def __init__(self, directory: Path, disk: Disk = DISK) -> None:
         self._directory = str(directory)
@@ -90,14 +99,19 @@ class FileSender:
 
 
 class FileReceiver:
-    """Writes chunks to the files of a study, in the study's directory or in a rank's scratch directory."""
+    """Writes chunks to the files of a study, in the study's directory or in a peer's scratch directory."""
 
     def __init__(self, directory: Path, takes: re.Pattern[str] = FROM_A_RANK, disk: Disk = DISK) -> None:
         self._directory = str(directory)
         self._takes = takes
         self._disk = disk
+        self._decode = msgspec.msgpack.Decoder(Chunk).decode
         self._coming: set[str] = set()
         self._given_up: dict[str, str] = {}
+
+    def take_encoded(self, body: bytes | bytearray) -> None:
+        """Write a chunk that arrived in msgpack; see :meth:`take`. Raise MsgspecError if it is no chunk."""
+        self.take(self._decode(body))
 
     def take(self, chunk: Chunk) -> None:
         """Write a chunk to its file. If the disk refuses a chunk, the file is given up; see :meth:`why_given_up`.
@@ -175,51 +189,77 @@ class FileReceiver:
         self._disk.rename(whole, final)
 
 
+class Carrier(Protocol):
+    """Sends messages and the chunks of files, in order, to places, which are ranks of MPI or hosts of a cluster."""
+
+    def put(self, place: Any, message: Any, /) -> None:
+        """Queue a message. A place that has left gets no message."""
+
+    def put_chunks(self, place: Any, chunks: Iterator[Chunk], /) -> None:
+        """Queue the chunks of files. Each chunk is read when it is sent."""
+
+
 class CheckpointLocations:
     """The store of checkpoints that are sent in messages; see :class:`~ashtune.stores.CheckpointStore`.
 
-    The driver keeps all checkpoints in the study's directory. The driver knows which ranks have a copy of a checkpoint.
-    A checkpoint is sent to a rank at most once. The ranks' copies of a deleted checkpoint are deleted too.
+    The driver keeps all checkpoints in the study's directory. The driver knows which places have a copy of a
+    checkpoint. A checkpoint is sent to a place at most once. The copies of a deleted checkpoint are deleted too.
+
+    Args:
+        place_of: Returns a peer's place, or None if the peer sees the study's directory. By default, each peer has a
+            place of its own.
     """
 
-    def __init__(self, transport: Carrier, study: Path, receiver: FileReceiver) -> None:
-        self._transport = transport
+    def __init__(
+        self,
+        carrier: Carrier,
+        study: Path,
+        receiver: FileReceiver,
+        place_of: Callable[[int], Hashable | None] = lambda peer: peer,
+    ) -> None:
+        self._carrier = carrier
         self._sender = FileSender(study)
         self._receiver = receiver
+        self._place_of = place_of
         self._checkpoints = Checkpoints(study)
-        self._ranks: dict[tuple[TrialId, int], set[int]] = {}
+        self._places: dict[tuple[TrialId, int], set[Hashable]] = {}
 
     def put(self, peer: int, trial: TrialId, resource: int) -> str:
-        """Record that a rank has saved a checkpoint. All chunks of the checkpoint arrived before this call."""
+        """Record that a peer has saved a checkpoint. All chunks of the checkpoint arrived before this call."""
         if why := self._receiver.why_given_up(f"{FOLDER}/{trial}.{resource}"):
             return why
-        self._ranks[trial, resource] = {peer}
+        self._places[trial, resource] = {self._place_of(peer)}  # older copies are not used again
         return ""
 
     def get(self, peer: int, trial: TrialId, resource: int) -> None:
-        """Send a checkpoint to a rank, unless the rank already has a copy."""
-        ranks = self._ranks.setdefault((trial, resource), set())
-        if peer not in ranks:
-            ranks.add(peer)
-            self._transport.put_chunks(peer, self._sender.chunks(f"{FOLDER}/{trial}.{resource}"))
+        """Send a checkpoint to the place of a peer, unless this place already has a copy."""
+        if (place := self._place_of(peer)) is None:
+            return
+        places = self._places.setdefault((trial, resource), set())
+        if place not in places:
+            places.add(place)
+            self._carrier.put_chunks(place, self._sender.chunks(f"{FOLDER}/{trial}.{resource}"))
 
-    def discard(self, trial: TrialId, resource: int, peers: Iterable[int]) -> None:
-        """Delete a checkpoint from the study's directory, and its copies on the ranks in ``peers``."""
+    def discard(self, trial: TrialId, resource: int) -> None:
+        """Delete a checkpoint from the study's directory, and all its copies."""
         self._checkpoints.discard(trial, resource)
-        if ranks := self._ranks.pop((trial, resource), None):
-            for rank in sorted(ranks & set(peers)):
-                self._transport.put(rank, Discard(trial, resource))
+        for place in self._places.pop((trial, resource), set()) - {None}:
+            self._carrier.put(place, Discard(trial, resource))
 
 
-class RankFiles:
-    """Sends a rank's logs, profiles and checkpoints to the driver. Each checkpoint is sent before its event."""
+class PeerFiles:
+    """Sends a worker's logs, profiles and checkpoints to the driver. Each checkpoint is sent before its event.
 
-    def __init__(self, transport: Carrier, directory: Path) -> None:
-        self._transport = transport
+    ``send`` queues the chunks of files to the driver.
+    """
+
+    def __init__(self, send: Callable[[Iterator[Chunk]], None], directory: Path) -> None:
+        self._send = send
         self._sender = FileSender(directory)
         self._log = ""
         self._sent = 0
         self._profile = ""
+        self._next_log = 0.0
 
     def before(self, message: WorkerMessage) -> None:
         """Send the files that must arrive at the driver before ``message``."""
@@ -231,7 +271,7 @@ class RankFiles:
                 self._profile = path_of(worker)
             case JobFinished(checkpoint=int()) | TrialReleased(checkpoint=int()) | JobPaused(checkpoint=int()):
                 path = f"{FOLDER}/{message.trial}.{message.resource}"
-                self._transport.put_chunks(DRIVER, self._sender.chunks(path))
+                self._send(self._sender.chunks(path))
             case _:
                 pass
 
@@ -240,12 +280,18 @@ class RankFiles:
         self.log()
         self._send_profile()
 
+    def log_if_due(self) -> None:
+        """Call :meth:`log` if the last call was ``LOG_SECONDS`` ago."""
+        if time.monotonic() > self._next_log:
+            self._next_log = time.monotonic() + LOG_SECONDS
+            self.log()
+
     def log(self) -> None:
         """Send the part of the worker's log that has not been sent yet."""
         while self._log and (data := self._sender.growth(self._log, self._sent)):
             self._sent += len(data)
-            self._transport.put_chunks(DRIVER, iter([Chunk(self._log, data, appended=True)]))
+            self._send(iter([Chunk(self._log, data, appended=True)]))
 
     def _send_profile(self) -> None:
         if self._profile:
-            self._transport.put_chunks(DRIVER, self._sender.chunks(self._profile))
+            self._send(self._sender.chunks(self._profile))

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune._src.engines.mpi.files import FROM_THE_DRIVER, PIECE_BYTES, ChunkError, FileReceiver, FileSender
-from ashtune._src.engines.mpi.messages import Chunk
+from ashtune._src.engines.files import FROM_THE_DRIVER, PIECE_BYTES, Chunk, ChunkError, FileReceiver, FileSender
 from tests.helpers.simulated_disk import SimulatedDisk
 
 

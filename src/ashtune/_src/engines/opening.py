@@ -1,0 +1,58 @@
+"""The message that opens a study at a rank of an MPI job, or at a host of a cluster."""
+
+from pathlib import Path
+from typing import cast
+
+import msgspec
+
+from ashtune._src.engines.protocol import Brief
+from ashtune._src.training.messages import Setup
+
+PROGRESS_A_SECOND = 200
+"""The most reports between rungs that all workers together send to the driver."""
+
+
+class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
+    """A message which tells a rank or a host that a study starts.
+
+    ``setup`` has the number of the first worker. ``created`` is the creation time of the study.
+
+    Only ranks use the other fields. ``edition`` is the number of this study within the MPI launch. The number of each
+    later worker of a rank is higher by ``step``. A rank compares ``created`` to check that it sees the right directory.
+    If ``carries_checkpoints``, checkpoints are sent in messages, because the ranks share no directory.
+    """
+
+    edition: int = 0
+    setup: Setup
+    step: int = 1
+    created: float
+    threads: int | None = None
+    gpus_per_worker: float | None = None
+    trial_timeout: float | None = None
+    is_isolated: bool = True
+    carries_checkpoints: bool = False
+
+    def among(self, workers: int) -> "Opening":
+        """Return the message with the time between two reports of a worker that suits this number of workers."""
+        seconds = max(self.setup.progress_seconds, workers / PROGRESS_A_SECOND)
+        return msgspec.structs.replace(self, setup=msgspec.structs.replace(self.setup, progress_seconds=seconds))
+
+    def seen_in(self, directory: Path) -> "Opening":
+        """Return the message with the paths of a rank or host that has the study's files in ``directory``."""
+        objective = directory / Path(self.setup.objective).name
+        setup = msgspec.structs.replace(self.setup, study=str(directory), objective=str(objective))
+        return msgspec.structs.replace(self, setup=setup)
+
+
+def opening_of(brief: Brief) -> Opening:
+    """Return the message that opens the study of a brief."""
+    options = brief.options
+    return Opening(
+        setup=brief.setup,
+        created=brief.created,
+        threads=options["threads"],
+        gpus_per_worker=options["gpus_per_worker"],
+        trial_timeout=cast("float | None", options["trial_timeout"]),
+        is_isolated=options["isolate"],
+        carries_checkpoints=options["checkpoints"] == "messages",
+    )
