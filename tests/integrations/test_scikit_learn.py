@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import cloudpickle
 import numpy as np
 import pytest
 
@@ -33,6 +34,7 @@ from sklearn.utils.estimator_checks import check_estimator
 import ashtune
 from ashtune._src.core.events import JobFinished, TrialReleased
 from ashtune._src.integrations.scikit_learn.resources import PartialFit, resource_of
+from ashtune._src.integrations.scikit_learn.validated import RAISED
 from ashtune._src.study.journal import NAME, read_events
 from ashtune._src.study.objective_file import NAME as OBJECTIVE
 from ashtune._src.training.objectives import load_objective
@@ -440,6 +442,9 @@ def test_a_search_that_raised_goes_on_in_its_directory_once_it_is_mended(iris: t
         search.fit(*iris)
     before = finished(tmp_path)
     assert len(before) > 2
+    with pytest.raises(ashtune.AshtuneError):  # as from another worker, whose connection the end of the study closed
+        objective_of(tmp_path)._stop_with(BrokenPipeError())
+    assert "the disk is gone" in str(cloudpickle.loads((tmp_path / RAISED).read_bytes()))
     with pytest.raises(ashtune.AshtuneError):
         ashtune.Study.load(tmp_path).resume(objective=objective_of(tmp_path), engine="threads", workers=1)
     Broken.left = np.inf

@@ -173,7 +173,7 @@ class Validated:
         return None if self._error_score == "raise" or np.isnan(self._error_score) else float(self._error_score)
 
     def _stop_with(self, error: Exception) -> NoReturn:
-        """Stop the study, and write an exception to a file. The process that called ``fit`` raises this exception."""
+        """Stop the study, and write its first exception to a file. The process that called ``fit`` raises it."""
         import cloudpickle
 
         error.add_note(traceback.format_exc())
@@ -182,8 +182,10 @@ class Validated:
             cloudpickle.loads(kept)
         except Exception:  # noqa: BLE001 - whatever an exception does when it is pickled
             kept = cloudpickle.dumps(ValueError(traceback.format_exc()))
+        path = Path(self._folder, RAISED)
         with suppress(OSError):
-            _write(Path(self._folder, RAISED), kept)
+            if not path.exists():  # a later exception may be that the study has ended, and is no cause
+                _write(path, kept)
         raise CannotGoOn(f"a fit failed: {error_line(error)}") from error
 
 
