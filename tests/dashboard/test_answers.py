@@ -208,7 +208,7 @@ def test_a_question_that_does_not_fit_is_refused_in_one_line(asked: Client, ques
     assert answer.text.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("audit", "whatif")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("audit", "whatif", "report")])
 def test_without_a_result_there_is_a_line_and_no_error_of_the_browser(tmp_path: Path, name: str) -> None:
     def fail(trial: Any) -> None:
         raise ValueError("never")
