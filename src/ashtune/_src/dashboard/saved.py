@@ -9,7 +9,7 @@ import msgspec
 from ashtune._src.core.errors import AshtuneError
 from ashtune._src.dashboard.answers import StudyCache, answer
 from ashtune._src.dashboard.following import FollowedStudy
-from ashtune._src.dashboard.messages import NAMES
+from ashtune._src.dashboard.messages import NAMES, WHAT_IF
 from ashtune._src.dashboard.one_file import one_file
 from ashtune._src.dashboard.routes import Ask, Routes
 from ashtune._src.dashboard.trial_page import trial_pages
@@ -21,6 +21,8 @@ MOST_TRIALS = 50
 """The largest number of trials from the beginning of the table whose own pages are in the file."""
 MOST_BYTES = 2_000_000
 """The size of the pages of trials in JSON after which no other is added."""
+MOST_PREDICTED = 10_000
+"""The largest number of trials of a study whose what-if is in the file. That of 100,000 trials takes half a minute."""
 _STUDY = "api/studies/0"
 
 
@@ -49,7 +51,8 @@ def study_page(study: FollowedStudy, ask: Ask) -> str:
     varying = [each["name"] for each in space.get("hyperparameters", ()) if each["type"] != "constant"]
     given = {"contour": dict(zip(("x", "y"), varying, strict=False))}
     answers = {"api/studies": answered("api/studies"), f"{_STUDY}/events": events}
-    for name in NAMES if objectives else ():
+    names = [name for name in NAMES if objectives and (name != WHAT_IF or head["tried"] <= MOST_PREDICTED)]
+    for name in names:
         answers[f"{_STUDY}/{name}"] = answered(f"{_STUDY}/{name}", **given.get(name, {}))
     if objectives:
         order = "desc" if objectives[0]["mode"] == "max" else "asc"
