@@ -18,7 +18,7 @@ import msgspec
 
 from ashtune._src.analysis.best_so_far import Improvement
 from ashtune._src.analysis.trials import TrialRecord
-from ashtune._src.core.errors import AshtuneError, StudyError
+from ashtune._src.core.errors import AshtuneError, JournalError, StudyError
 from ashtune._src.core.events import SessionStarted
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.plaintext import error_line, one_line, visible
@@ -99,11 +99,17 @@ class FollowedStudy:
         self._thread.start()
 
     def read_now(self) -> None:
-        """Read the whole journal in this thread, in place of :meth:`start`."""
+        """Read the whole journal in this thread, in place of :meth:`start`.
+
+        Raises:
+            JournalError: If the journal cannot be read.
+        """
         import numpy  # noqa: F401 - as in start
 
         while not self._look():
             pass
+        if self._problem:
+            raise JournalError(self._problem)
 
     def close(self) -> None:
         """Stop following the study, and wake all threads that wait for a change."""

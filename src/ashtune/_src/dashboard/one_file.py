@@ -27,7 +27,7 @@ _STYLE = re.compile(r'<link rel="stylesheet" href="([^"]*)">')
 
 def blocks_page(title: str, sections: Sequence[PageSection]) -> str:
     """Return a page with a heading and some sections."""
-    return one_file({"title": title, "sections": msgspec.to_builtins(sections)})
+    return one_file({"title": title, "sections": msgspec.to_builtins([each for each in sections if not each.is_empty])})
 
 
 def write(text: str, file: Path) -> None:

@@ -27,7 +27,11 @@ _STUDY = "api/studies/0"
 
 
 def page_of(directory: Path) -> str:
-    """Return the page of the study in a directory as it is now. Nothing from the directory is executed."""
+    """Return the page of the study in a directory as it is now. Nothing from the directory is executed.
+
+    Raises:
+        JournalError: If the journal cannot be read.
+    """
     study, cache = FollowedStudy(directory), StudyCache()
     study.read_now()
     return study_page(study, lambda question: answer(question, cache))

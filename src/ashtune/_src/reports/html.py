@@ -37,10 +37,15 @@ class Block(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class PageSection(msgspec.Struct, frozen=True):
-    """A section of a page: its heading and its blocks."""
+    """A section of a page: its heading and its blocks. A page leaves empty sections out."""
 
     title: str
     blocks: Sequence[Block]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no block has anything to show."""
+        return not any(block.texts or block.rows or block.figures for block in self.blocks)
 
 
 def words(*sentences: str, is_bad: bool = False) -> Block:
@@ -56,7 +61,7 @@ def figures(**named: Figure) -> Block:
 def table(rich_table: "Table") -> Block:
     """Return a rich table as a block, with its header, footer and bold rows. The footer is the last row."""
     columns = rich_table.columns
-    titles = [_plain(column.header).replace("-\n", "").replace("\n", " ") for column in columns]  # wide enough here
+    titles = [_plain(column.header) for column in columns]
     rows = list(zip(*([_plain(cell) for cell in column._cells] for column in columns), strict=True))
     bold = [place for place, row in enumerate(rich_table.rows) if row.style == "bold"]
     if rich_table.show_footer:
@@ -89,4 +94,5 @@ def table_html(rich_table: "Table") -> str:
 def _plain(cell: object) -> str:
     from rich.text import Text
 
-    return visible(cell.plain if isinstance(cell, Text) else Text.from_markup(str(cell)).plain)
+    text = cell.plain if isinstance(cell, Text) else Text.from_markup(str(cell)).plain
+    return visible(text.replace("-\n", "").replace("\n", " "))  # a page has room for one line

@@ -77,7 +77,7 @@ def sections() -> Mapping[str, type[Section] | str]:
 def page_sections(study: ReportedStudy, tell: TellAll) -> list[html.PageSection]:
     """Return the sections that have blocks. If a section raises, its only block is the reason."""
     sections = [entry.page_section() for entry in _replayed(study, "blocks", tell)]
-    return [section for section in sections if section.blocks]
+    return [section for section in sections if not section.is_empty]
 
 
 def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
@@ -232,11 +232,15 @@ class _Entry:
         return None
 
     def page_section(self) -> html.PageSection:
-        """Return the section of a page. Each block is encoded once as a test, since a bad block would end the page."""
-        blocks = self.attempt(lambda: msgspec.json.decode(msgspec.json.encode(list(self._section.blocks()))))
+        """Return the section of a page. Each block is converted as a test, since a bad block would end the page."""
+        blocks = self.attempt(self._blocks)
         if blocks is None:
             blocks = [html.words(f"Left out: {self.problem}.", is_bad=True)]
         return html.PageSection(self.title, blocks)
+
+    def _blocks(self) -> list[html.Block]:
+        blocks = list(self._section.blocks())
+        return msgspec.convert(msgspec.to_builtins(blocks), list[html.Block])
 
     def lines(self) -> "Sequence[RenderableType]":
         """Return the section's lines. Each line is rendered once as a test, since a bad line would end the summary."""

@@ -20,7 +20,7 @@ export function report(study) {
 /** Sections of blocks. @param heading The element of their headings: "h2" or "h3". */
 export class Sections {
   constructor(heading) {
-    this.element = element("div");
+    this.element = element("div", { class: "sections" });
     this._heading = heading;
     /** @type {Figure[]} */
     this._figures = [];
