@@ -1,5 +1,7 @@
 """The page of a study as one file, beside the live page of the same study, in a real browser."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,3 +96,12 @@ def test_the_page_of_a_study_that_runs_says_when_it_was_saved(browser: "Browser"
             assert page.text(".tile.state .detail.quiet") == ran
     finally:
         study.kill()
+
+
+def test_a_live_page_whose_server_has_ended_names_the_file(browser: "Browser", complete: Path) -> None:
+    owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with watched(complete, options=("--until-exit", str(owner.pid))) as address, Page(browser) as page:
+        page.open(address, "Complete")
+        owner.communicate()
+        said = "(file) => document.getElementById('connection').innerText.includes(file)"
+        page.wait(said, f"open {complete}/page.html")

@@ -48,8 +48,8 @@ class Study(Figures):
     """The results of a study, read from its directory. :func:`~ashtune.tune` and :meth:`load` return a ``Study``.
 
     Reading results executes no code from the directory, but :meth:`resume`, :meth:`train` and ``study.best.load()`` do.
-    Figures and HTML pages need plotly, and tables need pandas: ``pip install 'ashtune[report,pandas]'``. If plotly or
-    pandas is missing, ``SettingsError`` is raised.
+    Figures need plotly, and tables need pandas: ``pip install 'ashtune[report,pandas]'``. If plotly or pandas is
+    missing, ``SettingsError`` is raised.
 
     Example:
         >>> study = Study.load("runs/digits")  # doctest: +SKIP

@@ -190,7 +190,7 @@ setText(byId("version"), `ashtune ${version}`);
 if (SAVED?.sections) {
   const sections = new Sections("h2");
   document.title = visible(SAVED.title ?? "");
-  page.replaceChildren(element("h1", { text: SAVED.title }), sections.element);
+  page.replaceChildren(element("h1", { id: "summary", tabindex: -1, text: SAVED.title }), sections.element);
   sections.show(SAVED.sections);
 } else if (studies.length) {
   const study = new Study(chosenOf(studies));

@@ -40,21 +40,21 @@ export class Sections {
           "section",
           { class: "part" },
           element(this._heading, { text: title }),
-          blocks.map((block) => this._block(block, title)),
+          blocks.map((block, place) => this._block(block, place ? `${title}, part ${place + 1}` : title)),
         ),
       ),
     );
   }
 
-  /** @param {Block} block @param {string} title */
-  _block({ texts = [], is_bad: isBad, columns = [], rows = [], bold = [], figures = {} }, title) {
+  /** @param {Block} block @param {string} label The name of its table for screen readers. */
+  _block({ texts = [], is_bad: isBad, columns = [], rows = [], bold = [], figures = {} }, label) {
     const cell = (text, place) => (bold.includes(place) ? element("td", { class: "bold", text }) : text);
     const cells = rows.map((row, place) => row.map((text) => cell(text, place)));
     return element(
       "div",
       {},
       texts.map((text) => element("p", { class: isBad && "bad", text })),
-      cells.length > 0 && table(title, columns, cells, { class: !columns.length && "facts" }),
+      cells.length > 0 && table(label, columns, cells, { class: !columns.length && "facts" }),
       Object.entries(figures).map(([name, value]) => {
         const figure = new Figure("", capital(name));
         this._figures.push(figure);
