@@ -1,6 +1,6 @@
 """What a report costs: 100,000 trials, tuned for real by a function that only makes up a curve, then their page.
 
-Claim: the page of 100,000 trials is built in under 30 s and stays under 6 MB.
+Claim: the page of 100,000 trials is built in under 60 s and stays under 1 MB.
 
     python benchmarks/report.py [--trials 100000] [--keep FILE] [--json FILE]
 """

@@ -93,22 +93,25 @@ def _train_nothing(trial: ashtune.Trial) -> None:
 
 def write_figure(file: Path, found: list[tuple[float, Simulated]]) -> None:
     """Write utilisation by number of workers as a page."""
+    from ashtune._src.dashboard.one_file import blocks_page, write
+    from ashtune._src.figures.axes import log_axis
+    from ashtune._src.figures.figure import Axis, Figure, Series
     from ashtune._src.figures.looks import CATEGORIES
-    from ashtune._src.reports.page import html
-    from ashtune._src.reports.plot import blank, go
+    from ashtune._src.reports import html
 
-    figure = blank(x="workers", y="utilisation", height=420)
+    series = []
     for color, length in zip(CATEGORIES, LENGTHS, strict=False):
-        for name, dash in (("ash", "solid"), ("sh", "dot")):
+        for name, width in (("ash", 3), ("sh", 1)):
             line = [one for at, one in found if at == length and one.scheduler == name]
-            figure.add_trace(go().Scatter(
-                x=[one.workers for one in line], y=[one.utilisation for one in line], mode="lines+markers",
-                name=f"{name}, jobs of {length:g} s", line={"color": color, "dash": dash},
-            ))  # fmt: skip
-    figure.update_xaxes(type="log", dtick=1)
-    figure.update_yaxes(range=[0, 1.02], tickformat=".0%")
-    section = html.section("figure", "Utilisation by number of workers", [html.figures(scaling=figure)])
-    html.write(html.page("How far one driver scales", [], [section], footer="benchmarks/scaling.py"), file)
+            x, y = [one.workers for one in line], [one.utilisation for one in line]
+            words = f"{name}, jobs of {length:g} s"
+            series.append(Series(kind="line", x=x, y=y, name=words, color=color, width=width))
+    workers = [one.workers for _, one in found]
+    x_axis = log_axis("workers", min(workers) * 0.8, max(workers) * 1.2)
+    y_axis = Axis(name="utilisation", high=1.02, written="share")
+    figure = Figure(x=x_axis, y=y_axis, series=series, height=420)
+    section = html.PageSection("Utilisation by number of workers", [html.figures(utilisation=figure)])
+    write(blocks_page("How far one driver scales", [section]), file)
 
 
 def main() -> None:

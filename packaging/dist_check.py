@@ -37,7 +37,7 @@ EXTRA = "scikit-learn"
 """What the README's example needs."""
 SMALLER = {"trials=64": "trials=8", "max_resource=32": "max_resource=4, workers=2"}
 NEEDED = (
-    *("py.typed", "SKILL.md", "_src/reports/page/page.css", "_src/reports/page/page.js"),
+    *("py.typed", "SKILL.md"),
     *("_src/dashboard/static/index.html", "_src/dashboard/static/app.js"),
 )
 """Files of the package that no import would miss."""

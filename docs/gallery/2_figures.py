@@ -70,6 +70,6 @@ study.plot_parallel()
 study.whatif(workers=[1, 2, 4, 8]).plot()
 
 # %%
-# ``study.report_html("page.html")`` writes the report with its figures as one page. ``study.plot_roofline()`` draws
+# ``study.report_html("page.html")`` writes the live page as one file. ``study.plot_roofline()`` draws
 # what ``ashtune roofline --keep DIR`` measured, ``study.plot_profile()`` a study that ran with
 # ``engine=ashtune.Auto(profile=True)``.

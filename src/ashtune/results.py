@@ -4,6 +4,6 @@ from ashtune._src.analysis.confirm import Confirmed
 from ashtune._src.analysis.trials import TrialRecord
 from ashtune._src.api.again import Trained
 from ashtune._src.api.best import Best, Front, Top
-from ashtune._src.api.whatif import WhatIf
+from ashtune._src.dashboard.whatif import WhatIf
 
 __all__ = ["Best", "Confirmed", "Front", "Top", "Trained", "TrialRecord", "WhatIf"]

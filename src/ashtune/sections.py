@@ -1,10 +1,11 @@
-"""The base class for your own section of a report, and functions that write the HTML of a section.
+"""The base class for your own section of a report, and functions that make the blocks of a section for the live page.
 
 How to add a section: ``docs/how-to/add-a-report-section.md``.
 """
 
 from ashtune._src.core.numbers import number_text, plural, seconds_text
-from ashtune._src.reports.page import html
+from ashtune._src.figures.figure import Axis, Figure, Series
+from ashtune._src.reports import html
 from ashtune._src.reports.sections import ReportedStudy, Section
 
-__all__ = ["ReportedStudy", "Section", "html", "number_text", "plural", "seconds_text"]
+__all__ = ["Axis", "Figure", "ReportedStudy", "Section", "Series", "html", "number_text", "plural", "seconds_text"]

@@ -13,6 +13,7 @@ from ashtune._src.core.events import JobFinished, JobPaused, TrialReleased
 from ashtune._src.schedulers.protocol import Rule, Scheduler
 from ashtune._src.study.journal import NAME, read_events
 from tests.helpers import studies
+from tests.helpers.saved_page import texts
 from tests.helpers.studies import finished
 
 SCHEDULERS = [ashtune.Hyperband(), ashtune.AsyncHyperband()]
@@ -92,7 +93,7 @@ def test_every_view_knows_where_trials_enter(
     assert simulated["epochs"] == planned["epochs"] or is_asynchronous
     assert simulated["trials"] == 40
     assert main(["report", place, "--html", str(tmp_path / "page.html")]) == 0
-    page = (tmp_path / "page.html").read_text()
+    page = texts(tmp_path / "page.html")
     assert f"followed the rule of {scheduler}" in page
     assert "FAULT at" not in page
     capsys.readouterr()

@@ -14,6 +14,7 @@ from ashtune._src.core.events import SessionStarted
 from ashtune._src.simulation.recording import traces_of
 from ashtune._src.study.journal import NAME, read_events
 from tests.helpers import commands, studies
+from tests.helpers.saved_page import texts
 from tests.helpers.studies import finished
 
 SCHEDULERS = ["ash", "stopping", "sh", "full"]
@@ -90,7 +91,7 @@ def test_every_view_of_the_study_knows_the_rungs_that_were_added(scheduler: str,
     assert set(table[table.rung == 4].status) == {"trained to the top"}
     assert "trained to the top" not in set(table[table.rung < 4].status)
     study.report_html(tmp_path / "study.html")
-    page = (tmp_path / "study.html").read_text()
+    page = texts(tmp_path / "study.html")
     assert "1, 2, 4, 8, 16" in page
     assert "never were among the best" not in page
 

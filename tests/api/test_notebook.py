@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ashtune.testing.sections import Parts
+from tests.helpers.html_parts import Parts
 from tests.helpers.notebooks import executed
 
 TRAIN = """

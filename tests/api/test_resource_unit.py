@@ -1,7 +1,6 @@
 """What the resource counts is named once, and everything that shows a study says so."""
 
 import io
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 
 import ashtune
 from tests.helpers.commands import ashtune as command
+from tests.helpers.saved_page import saved
 
 
 def boosted(trial: ashtune.Trial) -> None:
@@ -37,11 +37,6 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(part)
 
 
-def shown(page: str) -> str:
-    """Return what a page shows: without its style and its programs."""
-    return re.sub(r"<style.*?</style>|<script(?! type=.application/json).*?</script>", "", page, flags=re.DOTALL)
-
-
 def says_trees(text: str) -> None:
     assert "tree" in text
     assert "epoch" not in text.lower()
@@ -52,7 +47,7 @@ def test_report_page_and_data_say_it(study: ashtune.Study, tmp_path: Path) -> No
     study.report(printed)
     says_trees(printed.getvalue())
     study.report_html(tmp_path / "page.html")
-    says_trees(shown((tmp_path / "page.html").read_text()))
+    says_trees("\n".join(texts(saved(tmp_path / "page.html"))))
     says_trees("\n".join(texts(study.report_data())))
 
 

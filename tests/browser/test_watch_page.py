@@ -463,7 +463,7 @@ def test_a_study_that_ended_without_a_result_says_so_and_shows_the_traceback_fir
         page.page.wait_for_selector("#answers + #failures pre >> text=no data at all")
         named = "[...document.querySelectorAll('main section')].filter((each) => each.checkVisibility())"
         shown = page.page.evaluate(f"{named}.map(({{ id }}) => id)")
-        assert shown == ["summary", "answers", "failures", "ladder", "workers", "trials", "audit", "notes"]
+        assert shown == ["summary", "answers", "failures", "ladder", "workers", "trials", "audit", "notes", "report"]
         assert [shown for link in ("best", "whatif") if page.page.is_visible(f"nav [href='#{link}']")] == []
 
 

@@ -26,7 +26,7 @@ LOOK = 0.1
 """Seconds from one look at the page to the next, while a test waits."""
 PHONE = {"width": 400, "height": 850}
 DESK = {"width": 1280, "height": 900}
-TALL = {"width": 1280, "height": 9000}
+TALL = {"width": 1280, "height": 12_000}
 """All sections are on the screen at once."""
 VIEWS = {
     "ladder": "canvas",

@@ -11,10 +11,12 @@ import pytest
 
 import ashtune
 from ashtune._src.analysis.audit import Audit
+from ashtune._src.dashboard import saved
 from ashtune._src.dashboard.messages import NAMES, PageAnswer, Question
 from ashtune._src.dashboard.questions import AnswerProcess, Questions
 from ashtune._src.reports.audit_view import audit_findings
 from tests.helpers.live_page import Client, served
+from tests.helpers.saved_page import saved as saved_data
 from tests.helpers.studies import tuned
 
 pytestmark = pytest.mark.timeout(240)
@@ -208,7 +210,7 @@ def test_a_question_that_does_not_fit_is_refused_in_one_line(asked: Client, ques
     assert answer.text.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("audit", "whatif")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("audit", "whatif", "report")])
 def test_without_a_result_there_is_a_line_and_no_error_of_the_browser(tmp_path: Path, name: str) -> None:
     def fail(trial: Any) -> None:
         raise ValueError("never")
@@ -280,3 +282,16 @@ def test_a_study_that_cannot_be_read_is_a_line(tmp_path: Path) -> None:
     assert (answer.json, answer.is_bad) == (b"", False)
     assert "No such file or directory" in answer.refusal
     answering.close()
+
+
+def test_what_a_saved_page_has_is_limited(
+    finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, most in {"MOST_PREDICTED": 0, "MOST_TRIALS": 2, "MOST_BYTES": 40_000}.items():
+        monkeypatch.setattr(saved, name, most)
+    (tmp_path / "page.html").write_text(saved.page_of(finished_study))
+    paths = [path.removeprefix("api/studies/0/") for path in saved_data(tmp_path / "page.html")["answers"]]
+    asked = [name for name in NAMES if name != "whatif"]
+    assert paths[:2] == ["api/studies", "events"]
+    assert paths[2 : 3 + len(asked)] == [*asked, "trials"]
+    assert 1 <= len(paths[3 + len(asked) :]) <= 3, "the pages of the first two, and of the first that failed"

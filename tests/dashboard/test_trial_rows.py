@@ -164,6 +164,16 @@ def test_the_file_has_all_rows_that_fit_with_all_digits(study: ashtune.Study) ->
     assert [float(line[-3]) for line in lines] == relu
 
 
+def test_no_title_of_the_file_is_there_twice() -> None:
+    names = ["trial", "origin", "value"]
+    trials = Trials(
+        Ladder(1, 9, 3), hyperparameters=[Hyperparameter(name, "choice") for name in names], metrics=("reason", "rung")
+    )
+    trials.event(TrialStarted(0.0, TrialId(0), dict.fromkeys(names, "a"), "random"))
+    titles = csv_of(trials, table_of(trials, Query())).decode().splitlines()[0].split(",")
+    assert len(titles) == len(set(titles)) == 12, titles
+
+
 def test_a_text_in_the_file_is_no_formula() -> None:
     trials = Trials(Ladder(1, 9, 3), hyperparameters=[Hyperparameter("kind", "choice")], metrics=("loss",))
     trials.event(TrialStarted(0.0, TrialId(0), {"kind": "=1+1"}, "random"))

@@ -1,5 +1,6 @@
 """``ashtune watch`` as a command, and ``watch=True``."""
 
+import shutil
 import signal
 import stat
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from tests.helpers.commands import ashtune, refused
 from tests.helpers.live_page import Client
 from tests.helpers.ports import free_port
+from tests.helpers.saved_page import answer
 
 pytestmark = pytest.mark.timeout(180)
 TUNE = """
@@ -87,10 +89,13 @@ def test_a_socket_is_served_and_removed(finished_study: Path, tmp_path: Path) ->
 
 def test_it_ends_with_the_process_that_it_belongs_to(finished_study: Path, tmp_path: Path) -> None:
     owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    watching = Watching(tmp_path, str(finished_study), "--until-exit", str(owner.pid))
+    directory = shutil.copytree(finished_study, tmp_path / "study")
+    watching = Watching(tmp_path, str(directory), str(tmp_path / "none"), "--until-exit", str(owner.pid))
     assert Client(watching.address).ask("api/studies")["studies"]
     owner.communicate()
     assert watching.wait() == (0, "")
+    assert answer(directory / "page.html", "events")["parts"]["head"]["state"] == "complete"
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(
@@ -139,6 +144,7 @@ def test_watch_true_shows_a_page_that_outlives_the_study_and_not_the_process(tmp
             while True:
                 viewer.next()
         assert viewer.was_told_the_end
+    assert answer(tmp_path / "study" / "page.html", "events")["parts"]["head"]["tried"] == 8
 
 
 def test_watch_keep_keeps_the_page_until_ctrl_c(tmp_path: Path) -> None:

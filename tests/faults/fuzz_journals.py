@@ -49,6 +49,7 @@ from ashtune._src.study.journal import NAME, end_of_turns, read_settings
 from ashtune._src.study.journal_writer import Journal, create
 from ashtune._src.study.replay import replay
 from tests.helpers.made_up import ACCURACY, MadeUpStudy
+from tests.helpers.saved_page import texts
 
 SECONDS = 10.0
 """Of processor time: this machine may be busy with other things."""
@@ -516,12 +517,12 @@ def _text(study: Any) -> None:
 
 def _page(study: Any, file: Path) -> None:
     study.report_html(file)
-    _check_sections(file.read_text())
+    _check_sections(texts(file))
 
 
 def _check_sections(text: str) -> None:
     """Raise an error if a section was left out for anything but a refusal, which stands without its type."""
-    if problem := re.search(r"eft out: \w+(Error|Exception|Exit|Warning)\b.*", text):
+    if problem := re.search(r"(eft|worked) out: \w+(Error|Exception|Exit|Warning)\b.*", text):
         raise AssertionError(problem[0][:200])
 
 

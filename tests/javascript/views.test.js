@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { tableOf, together } from "./page/figure.js";
 import { colorOn, nearest } from "./page/plot.js";
-import { byImportance } from "./views/slices.js";
 import { rangeText } from "./views/trial_filters.js";
 import { ALL, parametersOf, queryIn, stateText } from "./views/trials.js";
 import { Predictions } from "./views/whatif.js";
@@ -47,10 +46,6 @@ test("a range is said in words, of choices by their names", () => {
   assert.equal(rangeText({ low: "0.1", high: "2" }, null), "from 0.1 to 2");
   assert.equal(rangeText({ low: "0.6", high: "2.4" }, ["sgd", "adam", "lion", "adan"]), "adam or lion");
   assert.equal(rangeText({ low: "2", high: "" }, ["sgd", "adam", "lion", "adan"]), "lion or adan");
-});
-
-test("the most important hyperparameters come first, the others as the user wrote them", () => {
-  assert.deepEqual(byImportance({ names: ["a", "b", "c", "d"], important: ["d", "b"] }), ["d", "b", "a", "c"]);
 });
 
 test("figures are put together over axes that show all, and a name stands once", () => {

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.saved_page import texts
 from tests.plugin.installed import install
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(400)]
@@ -113,10 +114,10 @@ def test_a_study_is_killed_and_resumed_and_read_without_the_package(place: Path,
     assert any("results that a promotion needs" in note for note in whole["notes"])  # type: ignore[attr-defined]
     page = python(tmp_path, "-m", "ashtune", "report", "study", "--html", "page.html", package=place)
     assert page.returncode == 0, page.stderr
-    assert "followed the rule of patient:results=6" in (tmp_path / "page.html").read_text()
+    assert "followed the rule of patient:results=6" in texts(tmp_path / "page.html")
     page = python(tmp_path, "-m", "ashtune", "report", "study", "--html", "page.html", package=None)
     assert page.returncode == 0, page.stderr
-    assert "The rule of patient:results=6 is not known here" in (tmp_path / "page.html").read_text()
+    assert "The rule of patient:results=6 is not known here" in texts(tmp_path / "page.html")
 
 
 def test_plan_and_whatif_know_an_installed_scheduler_by_its_name(place: Path, tmp_path: Path) -> None:

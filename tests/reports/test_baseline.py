@@ -61,8 +61,8 @@ def test_a_worker_that_took_a_lost_one_s_place_is_no_second_worker() -> None:
 def test_the_figure_stacks_each_study_s_rungs_to_its_total() -> None:
     small = run_of(32, [3.2, 1.6, 1.6], [32, 16, 16])
     figure = baseline_figure([small, HALVED], unit="epoch")
-    assert figure.layout.barmode == "stack"
-    assert [bar.name for bar in figure.data] == ["to epoch 1", "to epoch 2", "to epoch 4", "to epoch 8"]
-    assert [sum(bar.y[at] for bar in figure.data) for at in (0, 1)] == pytest.approx([6.4, 16.0])
-    assert list(figure.data[0].x) == ["32", "64"]
-    assert figure.data[3].y[0] == 0, "nobody of 32 models reached the fourth rung of this series"
+    assert [bar.name for bar in figure.series] == ["to epoch 1", "to epoch 2", "to epoch 4", "to epoch 8"]
+    assert list(figure.series[3].end) == pytest.approx([6.4, 16.0])
+    assert [choice.split()[0] for choice in figure.y.choices] == ["32", "64"]
+    last = figure.series[3]
+    assert last.x[0] == last.end[0], "nobody of 32 models reached the fourth rung of this series"

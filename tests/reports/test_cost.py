@@ -6,7 +6,7 @@ from ashtune._src.analysis.loading import StudyInfo
 from ashtune._src.core.events import Event, JobFailed, JobFinished, TrialStarted
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.reports.hyperparameters import CostSection
+from ashtune._src.reports.cost import CostSection
 from ashtune._src.reports.sections import ReportedStudy
 from ashtune._src.schedulers.registry import SchedulerView
 from tests.helpers.made_up import settings_of, tell
@@ -39,7 +39,7 @@ def cost(*trials: tuple[dict[str, Any], float]) -> CostSection:
 
 
 def text_of(section: CostSection) -> str:
-    return "".join(block.html for block in section.blocks())
+    return "\n".join(text for block in section.blocks() for text in block.texts)
 
 
 def test_a_hyperparameter_that_makes_training_slow_is_named_and_one_that_does_not_is_not() -> None:

@@ -7,10 +7,11 @@ import pytest
 from ashtune._src.analysis.loading import Outcome
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.ladder import Ladder
+from ashtune._src.reports import html
 from ashtune._src.reports.glance import Glance, glance, glance_html, glance_text
-from ashtune._src.reports.page import html
 from ashtune._src.reports.sections import ReportedStudy, Section
-from ashtune.testing.sections import Parts, check_section
+from ashtune.testing.sections import check_section
+from tests.helpers.html_parts import Parts
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, info_of, settings_of, show
 
 LADDER = Ladder(1, 16, 2)

@@ -1,47 +1,33 @@
-"""The page's parts: what comes from a study is text, and figures cannot end their script."""
+"""The blocks of a page, and the file that has them: what comes from a study is text, and cannot end its element."""
 
-import json
 import re
+from pathlib import Path
 
 from rich.table import Table
 
-from ashtune._src.reports.page import html
-from ashtune._src.reports.plot import blank, go
+from ashtune._src.dashboard.one_file import blocks_page
+from ashtune._src.figures.figure import Axis, Figure, Series
+from ashtune._src.reports import html
+from tests.helpers.html_parts import Parts
+from tests.helpers.saved_page import saved
 
-EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)>"
+EVIL = "</script><!--<script>alert(1)</script><img src=x onerror=alert(2)>\u202e\u2028"
 
 
-def whole_page() -> str:
-    figure = blank(x=EVIL)
-    figure.add_trace(go().Scatter(x=[1, 2], y=[3, 4], name=EVIL))
-    table = Table(show_footer=True)
-    table.add_column(EVIL, footer=EVIL)
+def test_texts_stay_in_one_element_of_the_file_and_read_back_as_they_were(tmp_path: Path) -> None:
+    figure = Figure(x=Axis(name=EVIL), series=[Series(kind="line", x=[1, 2], y=[3, 4], color="", name=EVIL)])
+    table = Table(EVIL)
     table.add_row(EVIL)
-    blocks = [html.words(EVIL), html.cards({EVIL: EVIL}), html.pairs({EVIL: EVIL}), html.table(table)]
-    blocks += [html.folded(EVIL, EVIL), html.figures(one=figure), html.legend({EVIL: '"><script>alert(3)</script>'})]
-    return html.page(EVIL, [html.words(EVIL)], [html.section("s", EVIL, blocks)], footer=EVIL)
-
-
-def test_nothing_of_a_study_becomes_markup() -> None:
-    page = whole_page()
-    assert "<img src=x" not in page
-    assert "alert(1)</script>" not in page
-    assert "&lt;img src=x onerror=alert(2)&gt;" in page
-    assert len(re.findall("<script", page)) == 3, "data, plotly and the page's own"
-
-
-def test_a_command_between_backticks_and_a_text_of_several_lines_look_so() -> None:
-    assert html.words("Run `ashtune <x>`.").html == "<p>Run <code>ashtune &lt;x&gt;</code>.</p>"
-    assert "<pre>a\n  b &lt;</pre>" in html.folded("why", "a\n  b <").html
-
-
-def test_the_figures_data_reads_back_as_it_was() -> None:
-    page = whole_page()
-    (data,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
-    figure = json.loads(data)["figure-one"]
-    assert figure["data"][0]["name"] == EVIL
-    assert figure["data"][0]["y"] == [3, 4]
-    assert 'id="figure-one"' in page
+    blocks = [html.words(EVIL), html.pairs({EVIL: EVIL}), html.table(table), html.figures(**{EVIL: figure})]
+    (tmp_path / "page.html").write_text(blocks_page(EVIL, [html.PageSection(EVIL, blocks)]))
+    page = (tmp_path / "page.html").read_text()
+    data = saved(tmp_path / "page.html")
+    assert data["title"] == data["sections"][0]["title"] == EVIL
+    assert data["sections"][0]["blocks"][3]["figures"][EVIL]["series"][0]["name"] == EVIL
+    assert page.isascii() or not re.search("[\u202e\u2028]", page)
+    assert Parts(page).tags.count("script") == 3, "the modules, the data, and the first import"
+    assert "img" not in Parts(page).tags
+    assert not re.findall(r"(?:src|href)=\"(?!data:|#)[^\"]*\"", page), "the file asks for no other"
 
 
 def test_a_table_of_the_terminal_keeps_its_cells_header_and_footer() -> None:
@@ -49,18 +35,13 @@ def test_a_table_of_the_terminal_keeps_its_cells_header_and_footer() -> None:
     table.add_column("to epoch", "in all")
     table.add_column("time", "3 s")
     table.add_row("1", "[bold]2 s[/bold]")
-    block = html.table(table).html
-    assert "<th>to epoch</th><th>time</th>" in block
-    assert "<td>1</td><td>2 s</td>" in block
-    assert "<th>in all</th><th>3 s</th>" in block
+    block = html.table(table)
+    assert (block.columns, block.rows) == (["to epoch", "time"], [("1", "2 s"), ("in all", "3 s")])
+    assert block.bold == [1]
+    assert "<td><b>in all</b></td>" in html.table_html(table)
 
 
-def test_what_nobody_sees_is_shown_as_its_escape_in_text_and_figures() -> None:
-    named = "a\u202eb\x1b[31m\u2028 \\u202e \\ é"
-    figure = blank(x=named)
-    figure.add_trace(go().Scatter(x=[1], y=[2], name=named))
-    page = html.page(named, [], [html.section("s", named, [html.figures(one=figure)])], footer=named)
-    (data,) = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
-    drawn = json.loads(data)["figure-one"]
-    assert drawn["data"][0]["name"] == "a\\u202eb\\u001b[31m\\u2028 \\u202e \\ é"
-    assert "<h1>a\\u202eb\\x1b[31m\\u2028 \\u202e \\ é</h1>" in page
+def test_what_nobody_sees_is_shown_as_its_escape() -> None:
+    block = html.words("a\u202eb\x1b[31m\u2028 \\u202e \\ é <b>", "")
+    assert block.texts == ["a\\u202eb\\x1b[31m\\u2028 \\u202e \\ é <b>"]
+    assert html.escaped("<b>\u202e") == "&lt;b&gt;\\u202e"

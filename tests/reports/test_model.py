@@ -20,6 +20,7 @@ from ashtune._src.study.factory import build_controller
 from ashtune._src.study.journal import NAME
 from ashtune._src.study.journal_writer import Journal, create
 from tests.helpers.made_up import result, settings_of
+from tests.helpers.saved_page import sections
 
 LADDER = Ladder(1, 3, 3)
 
@@ -149,10 +150,9 @@ def test_the_page_the_terminal_and_json_say_it_of_a_study(tmp_path: Path) -> Non
         "ready in time."
     )
     study.report_html(tmp_path / "page.html")
-    (section,) = re.findall(r'<section id="model">(.*?)</section>', (tmp_path / "page.html").read_text(), re.DOTALL)
-    assert "<h2>Did the model help?</h2>" in section
-    assert said in section
-    assert "<td>random draws beside them</td><td>29</td>" in section
+    words, table, *_ = sections(tmp_path / "page.html")["Did the model help?"]
+    assert words["texts"][0] == said
+    assert ["random draws beside them", "29"] in [row[:2] for row in table["rows"]]
 
 
 def test_a_study_without_proposals_has_no_such_section(tmp_path: Path) -> None:

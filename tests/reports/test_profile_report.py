@@ -115,10 +115,10 @@ def test_the_profile_of_a_study_is_that_of_all_its_workers_and_of_their_seconds(
 
 def test_the_figure_has_the_largest_on_top_and_no_more_than_the_top() -> None:
     figure = profile_figure(profiled(worker()), top=2)
-    (bars,) = figure.data
-    assert list(bars.x) == [3.0, 0.5]
-    assert figure.layout.yaxis.ticktext[0].endswith("slow")
-    assert figure.layout.yaxis.autorange == "reversed"
+    (bars,) = figure.series
+    assert list(bars.end) == [3.0, 0.5]
+    assert figure.y.choices[0].endswith("slow")
+    assert figure.y.low > figure.y.high
 
 
 def test_the_flame_graph_asks_no_network_and_cannot_be_broken_out_of() -> None:

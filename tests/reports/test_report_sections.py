@@ -1,8 +1,8 @@
 """A report walks over its sections. One that fails is left out with a line that says so, and all others come."""
 
 import io
-import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,12 +13,13 @@ from ashtune._src.reports.report import BUILT_IN, sections, summary
 from ashtune._src.reports.sections import ReportedStudy
 from ashtune._src.reports.terminal.text import as_text
 from tests.helpers.made_up import MadeUpStudy, write_journal
+from tests.helpers.saved_page import answer
+from tests.helpers.saved_page import sections as sections_of
 
 LADDER = Ladder(1, 8, 2)
 MODULE = """
 from ashtune.observers import Observer
-from ashtune._src.reports.plot import blank
-from ashtune._src.reports.page import html
+from ashtune._src.reports import html
 from ashtune._src.reports.sections import Section
 
 
@@ -98,7 +99,7 @@ class Odd(Bad):
 
 class Unknown(Bad):
     def blocks(self):
-        return [html.figures(timeline=blank())]
+        return [object()]
 
     def lines(self):
         return [object()]
@@ -111,7 +112,7 @@ LEFT_OUT = {
     "unmade": ("KeyError: 'unmade'",) * 3,
     "deaf": ("ZeroDivisionError: division by zero",) * 3,
     "odd": ("AttributeError: 'ReportedStudy' object has no attribute 'weather'",) * 3,
-    "unknown": ("figure-timeline", "object", "object"),
+    "unknown": ("object", "object", "object"),
     "absent": ("it cannot be imported (ModuleNotFoundError: No module named 'nowhere')",) * 3,
     "best (sections_of_others:Good)": ("a section of ashtune is called best; give another name",) * 3,
     "number": ("is no section; derive its class from ashtune._src.reports.sections.Section",) * 3,
@@ -138,11 +139,11 @@ def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
-def page_of(study: Study) -> dict[str, str]:
-    """Return the HTML of each section of the page, by its anchor, in its order."""
+def page_of(study: Study) -> dict[str, list[dict[str, Any]]]:
+    """Return the blocks of each section of the page, by its heading, in its order."""
     file = study.directory / "page.html"
     study.report_html(file)
-    return dict(re.findall(r'<section id="([^"]*)">(.*?)</section>', file.read_text(), re.DOTALL))
+    return sections_of(file)
 
 
 def text_of(study: Study) -> str:
@@ -151,9 +152,7 @@ def text_of(study: Study) -> str:
 
 
 def test_sections_of_this_package_come_in_their_order_and_none_is_left_out(study: Study) -> None:
-    # of a search that learns, of several objectives, and of a study in which something was confirmed
-    others = ["model", "front", "confirmed"]
-    assert list(page_of(study)) == [kind.name for kind in BUILT_IN if kind.name not in others]
+    assert list(page_of(study)) == ["Time by rung", "What made training slow", "The run"]
     assert not study.report_data()["left_out"]
     assert "left out" not in text_of(study)
 
@@ -161,8 +160,8 @@ def test_sections_of_this_package_come_in_their_order_and_none_is_left_out(study
 def test_a_section_of_another_package_stands_before_the_last_one(study: Study, others: None) -> None:
     page, text = page_of(study), text_of(study)
     expected = "3 [bold]workers[/bold] of digits, 24 trials"
-    assert list(page)[-1] == "facts"
-    assert f"<h2>Workers of &lt;b&gt;others&lt;/b&gt;</h2><p>{expected}</p>" in page["good"]
+    assert list(page)[-1] == "The run"
+    assert page["Workers of <b>others</b>"] == [{"kind": "words", "texts": [expected]}]
     assert f"\n\n{expected}\n\n" in text
     assert "kept in" in text.split(expected)[1]
     assert study.report_data()["sections"]["good"] == {"joined": 3}
@@ -170,22 +169,25 @@ def test_a_section_of_another_package_stands_before_the_last_one(study: Study, o
 
 def test_a_name_of_this_package_is_not_taken_by_another(study: Study, others: None) -> None:
     assert sections()["best"] is BUILT_IN[0]
-    assert "What was found" in page_of(study)["best"]
 
 
 def test_a_broken_section_is_left_out(study: Study, others: None, monkeypatch: pytest.MonkeyPatch) -> None:
     page, text, data = page_of(study), text_of(study), study.report_data()
     assert set(data["left_out"]) == set(LEFT_OUT)
+    sections = answer(study.directory / "page.html", "report")["sections"]
+    said = [text for section in sections for block in section["blocks"] for text in block.get("texts", ())]
+    left_out = [text for text in said if text.startswith("Left out: ")]
+    assert len(left_out) == len(LEFT_OUT)
     for name, (on_page, in_terminal, in_json) in LEFT_OUT.items():
-        assert "<p class=" in page[name] and "Left out: " in page[name]
-        assert on_page in page[name].replace("&#x27;", "'")
+        assert any(on_page in line for line in left_out)
         (line,) = [part for part in text.split("\n\n") if part.startswith(f"{name} is left out")]
         assert in_terminal in " ".join(line.split())
         assert in_json in data["left_out"][name]
-    for shown in (*page.values(), text, str(data["sections"])):
+    for shown in (str(page), text, str(data["sections"])):
         assert "never shown" not in shown
     monkeypatch.undo()
-    assert {name: part for name, part in page.items() if name not in (*LEFT_OUT, "good")} == page_of(study)
+    own = page_of(study)
+    assert {name: page[name] for name in own} == own
     assert data["sections"]["cost"] == study.report_data()["sections"]["cost"]
 
 

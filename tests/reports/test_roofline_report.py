@@ -76,18 +76,15 @@ def test_a_step_faster_than_its_roof_is_said_to_have_its_bytes_in_a_cache() -> N
 def test_the_figure_draws_each_roof_with_its_corner_and_the_step_below() -> None:
     step = placed(flops=1e6, bytes_moved=1e6, roof=LAPTOP.roofs[0], seconds=1e-3)
     figure = roofline_figure(Placed(machine=LAPTOP, placements=[step]))
-    assert figure.layout.xaxis.type == figure.layout.yaxis.type == "log"
-    one, two, drop, point = figure.data
+    assert figure.x.is_log and figure.y.is_log
+    one, two, drop, point = figure.series
     assert (one.name, one.x[1], one.y[1]) == ("1 core, float32", 4.0, 80.0)
     assert one.y[2] == one.y[1]
     assert one.y[0] == pytest.approx(20 * one.x[0], rel=1e-5)
     assert (two.name, two.y[1]) == ("2 cores, float32", 160.0)
-    assert one.line.color != two.line.color
-    assert one.line.width != two.line.width, "colour alone would say it"
-    assert (point.name, point.x[0], point.y[0]) == ("a step", 1.0, 1.0)
+    assert one.color != two.color
+    assert (point.name, point.x[0], point.y[0]) == ("a step: 1 Gflop/s, 5 % of attainable", 1.0, 1.0)
     assert list(drop.y) == [1.0, 20.0]
-    assert "5 % of attainable" in point.text[0]
-    assert point.marker.symbol == "circle"
 
 
 def test_what_is_kept_in_a_studys_directory_comes_back_as_it_was(tmp_path: Path) -> None:

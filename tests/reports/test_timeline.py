@@ -28,8 +28,7 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.orders import Followed, Release, Train
 from ashtune._src.figures.workers import rungs_figure, timeline_figure, utilisation_figure
 from ashtune._src.reports.plot import plot
-from ashtune._src.reports.terminal.text import as_text
-from ashtune._src.reports.times import time_findings, time_shares_table
+from ashtune._src.reports.times import time_findings
 from tests.helpers.made_up import MadeUpStudy, cut, result, show, studies
 
 LADDER = Ladder(1, 4, 2)
@@ -259,15 +258,13 @@ def test_compiling_is_a_stretch_of_its_own_and_no_wait_for_the_driver() -> None:
     late = time_shares(timeline_of([*waited, *compiled, finished(105.0, W, A, 0, 1.0)]))
     assert (late.barrier, late.compiling, late.driver) == (99.0, 2.0, 2.0), "what came before the order is a barrier"
     assert sum(rung.training for rung in rung_times(timeline)) == 1.0
-    (line,) = [line for line in as_text(time_shares_table(timeline)).splitlines() if line.startswith("compiling")]
-    assert line.split()[-2:] == ["62", "%"]
+    assert shares.share(shares.compiling) == pytest.approx(0.625)
     assert [trace.name for trace in plot(timeline_figure(timeline, unit="epoch")).data] == [
         "to epoch 1",
         "compiling programs",
     ]
     assert "compiling programs" in [trace.name for trace in plot(utilisation_figure(timeline)).data]
     plain = timeline_of([BEGAN, WorkerJoined(1.0, W), train(W, A), finished(2.0, W, A, 0, 0.5)])
-    assert "compiling" not in as_text(time_shares_table(plain))
     assert "compiling programs" not in [trace.name for trace in plot(utilisation_figure(plain)).data]
 
 
@@ -311,16 +308,10 @@ def test_what_a_lost_worker_and_a_killed_session_had_in_hand_is_work_of_theirs()
     assert decision_latency(timeline) is None  # both next jobs were cut off, or came after another worker's event
 
 
-def test_tables_and_sentences_say_the_shares() -> None:
+def test_sentences_say_the_waiting() -> None:
     study = MadeUpStudy(LADDER, 60, 3, seed=1, trouble=0.0)
     steps = [what for _, what in study]
     timeline = timeline_of(steps)
-    shares = time_shares(timeline)
-    table = as_text(time_shares_table(timeline))
-    assert table.isascii()
-    lines = {line[:22].strip(): line[22:].split() for line in table.splitlines()}
-    assert lines["training"][-2:] == [f"{round(100 * shares.share(shares.training))}", "%"]
-    assert lines["3 workers, in all"][-2:] == ["100", "%"]
     sentences = " | ".join(time_findings(timeline))
     assert "99th percentile" in sentences
     assert "not known" not in sentences

@@ -106,7 +106,7 @@ class Top(list[Best]):
     __str__ = __repr__
 
     def _repr_html_(self) -> str:
-        from ashtune._src.reports.page.html import escaped
+        from ashtune._src.reports.html import escaped
 
         metrics = {name: None for best in self for name in best.metrics}
         names = {name: None for best in self for name in best.config}

@@ -179,7 +179,7 @@ class Figures:
         placed = stored_roofline(directory)
         if placed is None:
             raise StudyError(f"{directory} has no roofline; `ashtune roofline --keep {directory}` measures one")
-        return roofline_figure(placed)
+        return plot(roofline_figure(placed))
 
     def plot_profile(self) -> "Figure":
         """Plot the training time of each function.
@@ -189,7 +189,7 @@ class Figures:
         """
         from ashtune._src.reports.profile import profile_figure, read_profile
 
-        return profile_figure(read_profile(self._reader.directory))
+        return plot(profile_figure(read_profile(self._reader.directory)))
 
     @property
     def _unit(self) -> str:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
 
     from ashtune._src.api.again import Trained
-    from ashtune._src.api.whatif import WhatIf
+    from ashtune._src.dashboard.whatif import WhatIf
     from ashtune._src.reports.profile import Profile
     from ashtune._src.reports.sections import ReportedStudy
 
@@ -48,8 +48,8 @@ class Study(Figures):
     """The results of a study, read from its directory. :func:`~ashtune.tune` and :meth:`load` return a ``Study``.
 
     Reading results executes no code from the directory, but :meth:`resume`, :meth:`train` and ``study.best.load()`` do.
-    Figures and HTML pages need plotly, and tables need pandas: ``pip install 'ashtune[report,pandas]'``. If plotly or
-    pandas is missing, ``SettingsError`` is raised.
+    Figures need plotly, and tables need pandas: ``pip install 'ashtune[report,pandas]'``. If plotly or pandas is
+    missing, ``SettingsError`` is raised.
 
     Example:
         >>> study = Study.load("runs/digits")  # doctest: +SKIP
@@ -277,15 +277,15 @@ class Study(Figures):
         show(summary(self._reported, self._reader.tell), sys.stdout if stream is None else stream)
 
     def report_html(self, file: str | Path) -> None:
-        """Write the report, with figures and tables, as one HTML file that needs no other file.
+        """Write the live page of the study, as it is now, to one HTML file that needs no other file.
 
         Raises:
             SettingsError: If the file cannot be written.
         """
-        from ashtune._src.reports.page.html import write
-        from ashtune._src.reports.report import report_page
+        from ashtune._src.dashboard.one_file import write
+        from ashtune._src.dashboard.saved import page_of
 
-        write(report_page(self._reported, self._reader.tell), Path(file))
+        write(page_of(self.directory), Path(file))
 
     def report_data(self) -> dict[str, Any]:
         """Return the content of :meth:`report` as a dict that can be written as JSON."""
@@ -379,7 +379,7 @@ class Study(Figures):
             (1, 8, True)
         """
         given = {name: value for name, value in locals().items() if name != "self"}
-        from ashtune._src.api.whatif import what_if
+        from ashtune._src.dashboard.whatif import what_if
 
         return what_if(self._reader, checked(WhatIfOptions, given))
 
@@ -428,7 +428,7 @@ class Study(Figures):
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """Return a summary of the study, as HTML for a notebook and as text for an IPython prompt."""
         from ashtune._src.reports.glance import glance, glance_html, glance_text
-        from ashtune._src.reports.page.html import escaped
+        from ashtune._src.reports.html import escaped
         from ashtune._src.reports.sections import ReportedStudy
 
         reader = self._reader

@@ -143,14 +143,15 @@ def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
 
 
 def _write(file: Path, runs: "Sequence[Run]", sequential: "Sequence[Run]", unit: str) -> None:
+    from ashtune._src.dashboard.one_file import blocks_page, write
     from ashtune._src.driver.environment import environment
+    from ashtune._src.reports import html
     from ashtune._src.reports.baseline import baseline_figure, baseline_table, baseline_words
-    from ashtune._src.reports.page import html
 
     sections = [
-        html.section("figure", "Broken down by rung", [html.figures(baseline=baseline_figure(runs, unit=unit))]),
-        html.section("table", "Seconds", [html.table(baseline_table(runs, unit=unit))]),
-        html.section("words", "In words", [html.words(*baseline_words(run, unit=unit)) for run in sequential]),
-        html.section("facts", "The run", [html.pairs(environment())]),
+        html.PageSection("Broken down by rung", [html.figures(baseline=baseline_figure(runs, unit=unit))]),
+        html.PageSection("Seconds", [html.table(baseline_table(runs, unit=unit))]),
+        html.PageSection("In words", [html.words(*baseline_words(run, unit=unit)) for run in sequential]),
+        html.PageSection("The run", [html.pairs(environment())]),
     ]
-    html.write(html.page("Computation time by number of models", [], sections), file)
+    write(blocks_page("Computation time by number of models", sections), file)

@@ -53,7 +53,7 @@ def main(given: argparse.Namespace) -> int:
         for study in studies:
             study.start()
             stack.callback(study.close)
-        server_of(studies, Routes(studies, questions), control=given.control).run("stdio")
+        server_of(studies, Routes(studies, questions.ask), control=given.control).run("stdio")
     return 0
 
 

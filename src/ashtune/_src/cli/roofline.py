@@ -191,18 +191,19 @@ def _show(placed: "Placed") -> None:
 
 
 def _write(file: Path, placed: "Placed") -> None:
+    from ashtune._src.dashboard.one_file import blocks_page, write
     from ashtune._src.driver.environment import environment
-    from ashtune._src.reports.page import html
+    from ashtune._src.reports import html
     from ashtune._src.reports.roofline import placement_rows, roofline_figures, roofline_words, roofs_table
 
     roofs = [html.figures(**roofline_figures(placed)), html.table(roofs_table(placed.machine))]
     steps = [html.pairs(placement_rows(placement)) for placement in placed.placements]
     sections = [
-        html.section("roofs", "Roofs", roofs),
-        html.section("step", "In words", [html.words(*roofline_words(placed)), *steps]),
-        html.section("facts", "The run", [html.pairs(environment())]),
+        html.PageSection("Roofs", roofs),
+        html.PageSection("In words", [html.words(*roofline_words(placed)), *steps]),
+        html.PageSection("The run", [html.pairs(environment())]),
     ]
-    html.write(html.page("Roofline", [], sections), file)
+    write(blocks_page("Roofline", sections), file)
 
 
 def _print_epochs(directory: str, configuration: str) -> None:

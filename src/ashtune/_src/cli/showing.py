@@ -91,14 +91,12 @@ def check_page(file: str | None) -> None:
     """Raise an error if an HTML page cannot be written to ``file``. Call this function before the page is computed.
 
     Raises:
-        SettingsError: If plotly is not installed, or the page's folder does not exist.
+        SettingsError: If the page's folder does not exist.
     """
     if not file:
         return
     from ashtune._src.core.checks import refuse
-    from ashtune._src.reports.plot import go
 
-    go()
     folder = Path(file).absolute().parent
     refuse(
         {

@@ -39,7 +39,10 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="let the page pause, stop and change studies whose drivers were started with --control on this machine",
     )  # fmt: skip
     parser.add_argument("--open", action="store_true", help="open it in the browser of this machine")
-    parser.add_argument("--until-exit", type=int, metavar="PID", help="end when this process has ended")
+    parser.add_argument(
+        "--until-exit", type=int, metavar="PID",
+        help="end when this process has ended, and leave the page in DIR as page.html",
+    )  # fmt: skip
 
 
 def main(given: argparse.Namespace) -> int:
@@ -78,6 +81,7 @@ def main(given: argparse.Namespace) -> int:
         page.wait(lambda: owner is not None and not is_process_alive(owner))
         if owner is not None:
             time.sleep(LAST_SECONDS)
+            page.save()
     return 0
 
 

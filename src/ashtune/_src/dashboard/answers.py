@@ -1,4 +1,4 @@
-"""The answer process computes slow answers: importance, slices, parallel, contour, front, audit and what-if.
+"""The answer process computes slow answers: importance, slices, parallel, contour, front, audit, what-if and report.
 
 Questions and answers go through pipes (``dashboard/questions.py``). The process reads the study with the same code as
 the report. No code of the study is executed.
@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -32,22 +33,25 @@ from ashtune._src.dashboard.messages import (
     check_parameters,
 )
 from ashtune._src.dashboard.parts.part import short
-from ashtune._src.dashboard.trial_page import trial_page
+from ashtune._src.dashboard.trial_page import trial_pages
 from ashtune._src.driver.options import WhatIfOptions
 from ashtune._src.figures.best import front_figure
 from ashtune._src.figures.contour import POINTS as CONTOUR_POINTS
 from ashtune._src.figures.contour import contour, contour_figure
-from ashtune._src.figures.importance import importance, importance_figure
+from ashtune._src.figures.importance import Importance, importance, importance_figure
 from ashtune._src.figures.parallel import HYPERPARAMETERS, coordinates_figure
 from ashtune._src.figures.slices import slices
 from ashtune._src.figures.whatif import whatif_figure
 from ashtune._src.processes.child import serve
 from ashtune._src.processes.frames import FrameWriter
 from ashtune._src.reports.audit_view import audit_findings
+from ashtune._src.reports.report import page_sections
+from ashtune._src.reports.sections import ReportedStudy
 
 NICE = 10
 LARGE = 200_000
 """The number of trials above which a study is removed from memory after each answer."""
+_importances: "WeakKeyDictionary[StudyReader, Importance]" = WeakKeyDictionary()
 Parameters = Mapping[str, Sequence[str]]
 """The parameters of a question."""
 MOST_NUMBERS = 4_000
@@ -63,7 +67,7 @@ TRIED_BY_A_DEADLINE = 20
 
 def importance_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return the importances of the hyperparameters, with their figure."""
-    measured = importance(*study.configured)
+    measured = _measured(study)
     return {
         "figure": importance_figure(measured),
         "weights": [
@@ -140,9 +144,17 @@ def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     }
 
 
+def report_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
+    """Return the sections of the report that have blocks, among them the sections of installed packages."""
+    from ashtune._src.driver.environment import missing_parts  # imports every engine
+
+    reported = ReportedStudy(study.settings, study.ladder, study.info(missing_parts))
+    return {"sections": page_sections(reported, study.tell)}
+
+
 def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return predicted times if other settings are given, or a number of workers if a deadline is given."""
-    from ashtune._src.api.whatif import WORKERS, what_if
+    """Return predicted times with other settings, or a number of workers if a deadline is given."""
+    from ashtune._src.dashboard.whatif import WORKERS, what_if
 
     asked: dict[str, Any] = {}
     for name, read in _READ.items():
@@ -197,6 +209,7 @@ _KINDS = dict(
             _Kind(front_answer),
             _Kind(audit_answer, needs_result=False),
             _Kind(whatif_answer, tuple(_READ), needs_result=False),
+            _Kind(report_answer, needs_result=False),
         ),
         strict=True,
     )
@@ -230,7 +243,10 @@ class StudyCache:
 def answer(question: Question | TrialQuestion, cache: StudyCache) -> PageAnswer:
     """Return the answer to a question. If an error occurs, the answer is a refusal."""
     try:
-        data = trial_page(question) if isinstance(question, TrialQuestion) else _of_study(question, cache)
+        if isinstance(question, TrialQuestion):
+            (data,) = trial_pages([question])
+        else:
+            data = _of_study(question, cache)
         return PageAnswer(msgspec.json.encode({**data, "position": question.position}))
     except AshtuneError as error:
         return PageAnswer(refusal=str(error), is_bad=isinstance(error, BadQuestion))
@@ -258,6 +274,13 @@ def main() -> None:
     serve(lambda body: write.frame(answer(decoder.decode(body), cache)))
 
 
+def _measured(study: StudyReader) -> Importance:
+    """Return the importances of the hyperparameters of a study. Several answers need them, and a forest takes long."""
+    if study not in _importances:
+        _importances[study] = importance(*study.configured)
+    return _importances[study]
+
+
 def _known(study: StudyReader) -> list[str]:
     return [each.name for each in hyperparameters(study.settings.space)]
 
@@ -265,6 +288,6 @@ def _known(study: StudyReader) -> list[str]:
 def _important(study: StudyReader) -> list[str]:
     """Return the hyperparameters, the most important first, or [] if importance cannot be measured."""
     try:
-        return [weight.name for weight in importance(*study.configured).weights]
+        return [weight.name for weight in _measured(study).weights]
     except SettingsError:  # scikit-learn is not installed
         return []

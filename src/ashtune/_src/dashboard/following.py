@@ -18,7 +18,7 @@ import msgspec
 
 from ashtune._src.analysis.best_so_far import Improvement
 from ashtune._src.analysis.trials import TrialRecord
-from ashtune._src.core.errors import AshtuneError, StudyError
+from ashtune._src.core.errors import AshtuneError, JournalError, StudyError
 from ashtune._src.core.events import SessionStarted
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.plaintext import error_line, one_line, visible
@@ -64,6 +64,8 @@ class FollowedStudy:
         self.directory = directory.absolute()
         self._may_control = control
         self.shown = visible(str(directory))
+        self.saved_as = ""
+        """The file of the saved page, which viewers are told at the end."""
         self._journal = self.directory / NAME
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
@@ -95,6 +97,19 @@ class FollowedStudy:
         import numpy  # noqa: F401 - else the first parts would wait for it, and count as slow to make
 
         self._thread.start()
+
+    def read_now(self) -> None:
+        """Read the whole journal in this thread, in place of :meth:`start`.
+
+        Raises:
+            JournalError: If the journal cannot be read.
+        """
+        import numpy  # noqa: F401 - as in start
+
+        while not self._look():
+            pass
+        if self._problem:
+            raise JournalError(self._problem)
 
     def close(self) -> None:
         """Stop following the study, and wake all threads that wait for a change."""

@@ -12,7 +12,7 @@ from ashtune._src.core.plaintext import shown
 PROCESS = f"{__package__}.answers"
 """The module that computes answers."""
 WHAT_IF = "whatif"
-NAMES = ("importance", "slices", "parallel", "contour", "front", "audit", WHAT_IF)
+NAMES = ("importance", "slices", "parallel", "contour", "front", "audit", WHAT_IF, "report")
 """The questions about a whole study."""
 
 Pauses = Sequence[tuple[float, float]]

@@ -5,7 +5,7 @@ never opens a path from a request.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Any
@@ -19,8 +19,15 @@ from ashtune._src.core.jobs import Goal
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.core.version import __version__
 from ashtune._src.dashboard.following import FollowedStudy
-from ashtune._src.dashboard.messages import NAMES, BadQuestion, NothingThere, Question, TrialQuestion, whole
-from ashtune._src.dashboard.questions import Questions
+from ashtune._src.dashboard.messages import (
+    NAMES,
+    BadQuestion,
+    NothingThere,
+    PageAnswer,
+    Question,
+    TrialQuestion,
+    whole,
+)
 from ashtune._src.dashboard.trial_query import read_query
 from ashtune._src.figures import looks
 from ashtune._src.figures.best import compared_figures
@@ -43,6 +50,7 @@ MOST_PARAMETERS = 100
 MOST_COMPARED = 12
 _OF_A_STUDY = re.compile(r"api/studies/(\d{1,6})/([a-z]+)(?:/(\d{1,10}))?", re.ASCII)
 _Parameters = Mapping[str, Sequence[str]]
+Ask = Callable[[Question | TrialQuestion], PageAnswer]
 
 
 class PageFile(msgspec.Struct, frozen=True):
@@ -74,11 +82,14 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 class Routes:
-    """Answers requests about the watched studies. The number of a study is its place in the command line, from 0."""
+    """Answers requests about the watched studies. The number of a study is its place in the command line, from 0.
 
-    def __init__(self, studies: Sequence[FollowedStudy], questions: Questions) -> None:
+    ``ask`` answers questions that may take seconds.
+    """
+
+    def __init__(self, studies: Sequence[FollowedStudy], ask: Ask) -> None:
         self._studies = studies
-        self._questions = questions
+        self._answer_to = ask
 
     def answer(self, path: str, given: _Parameters) -> bytes | Stream | PageFile:
         """Return the JSON answer for a path below the page, or a ``Stream`` of changes, or a file.
@@ -146,7 +157,7 @@ class Routes:
         return msgspec.json.encode({"over_time": over_time, "over_resource": over_resource, "table": rows})
 
     def _ask(self, question: Question | TrialQuestion) -> bytes:
-        answer = self._questions.ask(question)
+        answer = self._answer_to(question)
         if answer.is_bad:
             raise BadQuestion(answer.refusal)
         return answer.json or self.refusal(answer.refusal)

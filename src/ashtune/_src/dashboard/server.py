@@ -21,6 +21,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ashtune._src.core.errors import AshtuneError, SettingsError, instead_of_os_error
 from ashtune._src.core.plaintext import error_line, one_line
 from ashtune._src.dashboard.admission import Admission
@@ -181,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 last = following
                 self._send_event(following)
-        self.wfile.write(b"event: end\ndata: {}\n\n")
+        self.wfile.write(b"event: end\ndata: %b\n\n" % msgspec.json.encode({"file": study.saved_as}))
         self.wfile.flush()
 
     def _send_event(self, message: Message) -> None:

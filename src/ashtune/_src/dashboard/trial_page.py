@@ -1,12 +1,12 @@
-"""Makes the page of one trial: its curves, the best trial's curves, its configuration, its output, and its checkpoints.
+"""Makes the page of a trial: its curves, the best trial's curves, its configuration, its output, and its checkpoints.
 
-A journal line is decoded only if it has the number of the trial or of the best trial. The disk layer opens logs, and
-follows no links. Only the size of a checkpoint is read.
+A journal line is decoded only if it has the number of a trial whose page is made, or of the best trial. The disk layer
+opens logs, and follows no links. Only the size of a checkpoint is read.
 """
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import islice
 from pathlib import Path
 from typing import Any, assert_never
@@ -35,6 +35,7 @@ from ashtune._src.figures.curves import trial_figures
 from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.study.disk import DISK
 from ashtune._src.study.journal import NAME, read_events, read_settings
+from ashtune._src.study.settings import Settings
 from ashtune._src.training.printed import read_printed, unmarked_end
 
 MOST_POINTS = 200
@@ -47,17 +48,24 @@ MOST_HISTORY = 200
 _OfTrial = TrialStarted | JobFinished | JobPaused | TrialReleased | JobFailed | TrialWithdrawn | WorkerLost
 
 
-def trial_page(question: TrialQuestion) -> dict[str, Any]:
-    """Return the content of a trial's page. The function searches all bytes of the journal.
+def trial_pages(questions: Sequence[TrialQuestion]) -> Iterator[dict[str, Any]]:
+    """Yield the content of the page of each trial. All are of one study. All bytes of the journal are searched once.
 
     Raises:
         JournalError: If the journal cannot be read.
         StudyError: If a log cannot be read.
     """
+    journal = Path(questions[0].directory) / NAME
+    trials = {TrialId(trial) for each in questions for trial in (each.trial, each.best) if trial is not None}
+    histories = _histories(journal, trials, questions[0].pauses)
+    settings = read_settings(journal)
+    for question in questions:
+        yield _trial_page(question, settings, histories)
+
+
+def _trial_page(question: TrialQuestion, settings: Settings, histories: "Mapping[TrialId, _History]") -> dict[str, Any]:
     directory, trial = Path(question.directory), TrialId(question.trial)
     best = None if question.best is None else TrialId(question.best)
-    settings = read_settings(directory / NAME)
-    histories = _histories(directory / NAME, {trial, trial if best is None else best}, question.pauses)
     history, compared = histories[trial], histories[trial if best is None else best]
     log, is_cut = _log(directory, trial, history)
     best_configuration = compared.configuration if best is not None else {}

@@ -342,9 +342,10 @@ def csv_of(records: Iterable[TrialRecord], table: Table) -> bytes:
     """Return trials as a CSV file in UTF-8. Texts that a spreadsheet would compute begin with an apostrophe."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    names = [f"metric.{name}" if name in COLUMNS else name for name in table.metrics]
-    more = ("seconds", "origin", "reason", *table.columns.values())
-    writer.writerow(["trial", "status", "rung", "resource", *names, *more])
+    own = {*COLUMNS, "trial", "origin", "reason"}
+    metrics = [f"metric.{name}" if name in own else name for name in table.metrics]
+    values = [OF_A_HYPERPARAMETER + name if name in own else name for name in table.columns.values()]
+    writer.writerow(["trial", "status", "rung", "resource", *metrics, "seconds", "origin", "reason", *values])
     for each in records:
         row: list[Any] = [each.number, each.status, each.rung, each.resource]
         row += [each.metrics.get(name) for name in table.metrics]

@@ -1,23 +1,28 @@
 """Runs ``ashtune watch``: the followed studies, the answer processes, the server and the browser."""
 
 import gc
+import os
 import sys
 import time
 import webbrowser
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from types import TracebackType
 from typing import Self
 
+from ashtune._src.core.errors import AshtuneError
 from ashtune._src.dashboard.admission import Admission
 from ashtune._src.dashboard.following import FollowedStudy
 from ashtune._src.dashboard.questions import Questions
 from ashtune._src.dashboard.routes import Routes
 from ashtune._src.dashboard.server import PageServer
+from ashtune._src.study.disk import DISK, write_new
 
 LOOK_SECONDS = 0.5
+READ_SECONDS = 60.0
+"""The longest time in seconds to read the rest of a journal before its page is saved."""
 FEW_COLLECTIONS = (50_000, 20, 50)
 """The thresholds of the garbage collector. Events and numbers are never part of cycles, so it finds little."""
 
@@ -44,7 +49,7 @@ class LivePage:
         self.studies = [FollowedStudy(directory, control=control) for directory in directories]
         self._questions = Questions()
         self._server = PageServer(
-            Routes(self.studies, self._questions), Admission(host_names, token),
+            Routes(self.studies, self._questions.ask), Admission(host_names, token),
             takes_commands=control, port=port, socket_path=socket_path,
         )  # fmt: skip
 
@@ -62,6 +67,18 @@ class LivePage:
         """Wait until ``is_over`` returns True. The function is called twice a second. The default waits forever."""
         while not is_over():
             time.sleep(LOOK_SECONDS)
+
+    def save(self) -> None:
+        """Write the page of each study as one file to the study's directory. If this is impossible, write nothing."""
+        from ashtune._src.dashboard.saved import NAME, study_page
+
+        for study in self.studies:
+            file = str(study.directory / NAME)
+            with suppress(AshtuneError, OSError):
+                study.wait_until_read(READ_SECONDS)
+                _ = study.position  # raises if there is no study
+                write_new(DISK, file, study_page(study, self._questions.ask).encode(), mark=f"{os.getpid()}")
+                study.saved_as = file
 
     def __enter__(self) -> Self:
         for study in self.studies:

@@ -37,7 +37,7 @@ POINTS = 400
 
 
 class Slices(msgspec.Struct, frozen=True, kw_only=True):
-    """A panel for each hyperparameter, the most important first. ``varying`` counts hyperparameters that vary.
+    """A panel for each hyperparameter, the most important first.
 
     ``colors`` has the colour of each rung, the lowest rung first. ``notes`` has sentences about the trials in all
     panels.
@@ -46,7 +46,6 @@ class Slices(msgspec.Struct, frozen=True, kw_only=True):
     panels: Mapping[str, Figure]
     colors: Mapping[str, str]
     notes: Sequence[str]
-    varying: int
 
 
 def slices(
@@ -81,7 +80,7 @@ def slices(
     standing = {trial: (rung, loss) for rung, loss, trial in ranked}
     shown = best_and_sampled(list(standing), points)
     if not shown:
-        return Slices(panels={}, colors={}, notes=["no trial has a finite result"], varying=0)
+        return Slices(panels={}, colors={}, notes=["no trial has a finite result"])
     without = sorted({TrialId(trial) for rung in results.rungs for trial in rung.by_trial()} - standing.keys())
     lost = sampled(without, points // 4)
     order = {name: place for place, name in enumerate(important)}
@@ -120,7 +119,6 @@ def slices(
         panels={column.name: panel(column) for column in drawn},
         colors={named[rung]: colors[named[rung]] for rung in sorted(set(reached)) if colors},
         notes=notes if columns else [],
-        varying=len(columns),
     )
 
 

@@ -1,55 +1,21 @@
-"""Shows the audit of promotions as a table, as sentences, as a figure, and as a section of the report."""
+"""Shows the audit of promotions as sentences and as a figure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ashtune._src.analysis.audit import Audit, RungAudit
 from ashtune._src.analysis.expected import Expected
 from ashtune._src.core.numbers import number_text, plural
 from ashtune._src.figures.looks import BLUE, GREEN, GREY, ORANGE, RED
-from ashtune._src.reports.page import html
 from ashtune._src.reports.plot import blank, go
-from ashtune._src.reports.sections import ReportedStudy, Section
-from ashtune._src.reports.tables import bare_table
 from ashtune._src.schedulers.protocol import Rule
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
-    from rich.table import Table
 
 NAMED = 5
 LOW_CORRELATION = 0.3
 ENOUGH_PAIRS = 20
-
-
-def audit_table(audit: Audit, expected: Sequence[Expected] | None = None, *, unit: str) -> "Table":
-    """Return a table of the rungs: expected and actual numbers of trials, wrong promotions, and the rank correlation.
-
-    Args:
-        audit: The observer that audited the promotions.
-        expected: The expected number of trials at each rung: ``StudyInfo.expected``.
-        unit: What the resource counts, in the singular.
-    """
-    table = bare_table()
-    for name in (
-        f"to {unit}", "expected", "trained", "failed", "may go on", "went on", "outside quota", "wrong", "law",
-        "missed", "rank correlation",
-    ):  # fmt: skip
-        table.add_column(name, justify="right")
-    for record in audit.records():
-        is_top = record.rung == audit.ladder.top
-        decided = [record.quota, record.promoted, len(record.unexplained), record.wrong]
-        law = "" if record.law is None else number_text(record.law, 3)
-        correlation = "" if record.correlation is None else f"{record.correlation:.2f} of {record.pairs:,}"
-        table.add_row(
-            f"{record.resource:,}",
-            "" if expected is None else expected[record.rung].text,
-            f"{record.arrived:,}",
-            f"{record.failed:,}",
-            *([""] * 6 if is_top else [*(f"{count:,}" for count in decided), law, f"{record.missed:,}"]),
-            correlation,
-        )
-    return table
 
 
 def audit_faults(audit: Audit, *, unit: str) -> list[str]:
@@ -128,21 +94,3 @@ def _bad(record: RungAudit) -> int:
 def _says_little(record: RungAudit) -> bool:
     correlation, is_enough = record.correlation, record.pairs >= ENOUGH_PAIRS
     return correlation is not None and is_enough and correlation < LOW_CORRELATION
-
-
-class AuditSection(Section):
-    """The report section of the audit: expected and actual numbers of trials by rung, and wrong promotions."""
-
-    name, title = "audit", "Did the halving do right?"
-    uses = ("tally",)
-    needs_result = True
-
-    def __init__(self, study: ReportedStudy) -> None:
-        super().__init__(study)
-        self._audit = self.observe(Audit(study.ladder, study.goal, study.info.scheduler))
-
-    def blocks(self) -> Iterator[html.Block]:
-        audit, expected, unit = self._audit, self.study.expected, self.study.unit
-        yield html.figures(audit=audit_figure(audit, expected, unit=unit))
-        yield html.table(audit_table(audit, expected, unit=unit))
-        yield html.words(*audit_findings(audit, unit=unit))

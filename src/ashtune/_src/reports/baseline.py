@@ -14,12 +14,12 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.analysis.timeline_times import rung_times, time_shares
 from ashtune._src.core.numbers import number_text, plural, seconds_text
-from ashtune._src.figures.looks import rung_colors
-from ashtune._src.reports.plot import blank, go
+from ashtune._src.figures.axes import choice_axis, rung_names
+from ashtune._src.figures.figure import Axis, Figure, stacked_bars
+from ashtune._src.figures.looks import Look, rung_colors
 from ashtune._src.reports.tables import bare_table
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
     from rich.table import Table
 
 ALIKE = 0.25
@@ -118,29 +118,19 @@ def baseline_table(runs: Sequence[Run], *, unit: str) -> "Table":
     return table
 
 
-def baseline_figure(runs: Sequence[Run], *, unit: str) -> "Figure":
-    """Return a figure with a stacked bar for each number of models, which shows the computation time of each rung."""
-    resources = _resources(runs)
-    schedulers = list(dict.fromkeys(_who(run) for run in runs))
-    figure = blank(x="number of models", y="seconds of all workers", barmode="stack", height=420)
-    several = len(schedulers) > 1
-    models = [f"{run.models:,}" for run in runs]
-    where = [models, [_who(run) for run in runs]] if several else models
-    for color, resource in zip(rung_colors(len(resources)), resources, strict=True):
-        costs = [next((rung for rung in run.rungs if rung.resource == resource), None) for run in runs]
-        figure.add_trace(
-            go().Bar(
-                x=where,
-                y=[cost.seconds if cost else 0.0 for cost in costs],
-                customdata=[[cost.trials, cost.epochs] if cost else [0, 0] for cost in costs],
-                name=f"to {unit} {resource:,}",
-                marker={"color": color},
-                hovertemplate=f"%{{y:.2f}} s: %{{customdata[0]}} trials, %{{customdata[1]}} {unit}s<extra>%{{fullData.name}}</extra>",  # noqa: E501
-            )
-        )
-    if not several:
-        figure.update_xaxes(type="category")
-    return figure
+def baseline_figure(runs: Sequence[Run], *, unit: str) -> Figure:
+    """Return a figure with a stacked bar for each study of the series. Its parts are the times of the rungs."""
+    resources, places = _resources(runs), list(range(len(runs)))
+    seconds = [{rung.resource: rung.seconds for rung in run.rungs} for run in runs]
+    looks = map(Look, rung_names(resources, unit), rung_colors(len(resources)))
+    parts = [(look, [of.get(at, 0.0) for of in seconds]) for look, at in zip(looks, resources, strict=True)]
+    longest = max((sum(of.values()) for of in seconds), default=0.0)
+    return Figure(
+        x=Axis(name="seconds of all workers", high=1.05 * longest or 1.0),
+        y=choice_axis("models", [f"{run.models:,} by {_who(run)}" for run in runs], is_downward=True),
+        series=stacked_bars(parts, places),
+        height=90 + 40 * len(runs),
+    )
 
 
 def baseline_words(run: Run, *, unit: str) -> list[str]:

@@ -1,19 +1,17 @@
-"""Report sections about results: best trials, Pareto front, confirmation, progress, and learning curves."""
+"""Report sections about results: the best trial, the Pareto front, and confirmation."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import msgspec
 
-from ashtune._src.analysis.best_so_far import BestSoFar
 from ashtune._src.analysis.confirm import Confirmed
 from ashtune._src.analysis.counts import BestResult
 from ashtune._src.core.numbers import number_text, plural, result_text, seconds_text, value_text
-from ashtune._src.figures.best import best_over_resource_figure, best_over_time_figure, front_figure, in_a_row
-from ashtune._src.figures.curves import curves_figure
-from ashtune._src.reports.page import html
-from ashtune._src.reports.sections import ReportedStudy, Section
-from ashtune._src.reports.sentences import best_sentence, compared_with_first, no_result_sentence, place_of_best
+from ashtune._src.figures.best import in_a_row
+from ashtune._src.reports import html
+from ashtune._src.reports.sections import Section
+from ashtune._src.reports.sentences import compared_with_first, no_result_sentence, place_of_best
 from ashtune._src.reports.tables import (
     BAD,
     GOOD,
@@ -24,7 +22,6 @@ from ashtune._src.reports.tables import (
     bare_table,
     indented,
     line,
-    trials_table,
 )
 
 if TYPE_CHECKING:
@@ -45,24 +42,6 @@ class BestSection(Section):
     name, title = "best", "What was found"
     uses = ("tally", "trials", "results")
     shows_live = True
-
-    def blocks(self) -> Iterator[html.Block]:
-        tally, unit = self.study.tally, self.study.unit
-        if (best := tally.best) is None:
-            yield html.words(no_result_sentence(tally), style="bad")
-            return
-        yield html.words(best_sentence(tally, best, unit=unit))
-        if _is_better(anywhere := tally.best_at_any_rung, best):
-            yield html.words(f"Best at any rung: {self._words_of(anywhere)}.")
-        configuration = self.study.configuration(best.trial)
-        yield html.pairs({name: value_text(value) for name, value in configuration.items()})
-        yield html.table(self._best_trials())
-
-    def _best_trials(self) -> "Table":
-        trials, metrics = self.study.trials, self.study.goal.metrics
-        records = [trials[trial] for _, _, trial in self.study.results.standings()[:SHOWN]]
-        columns = {name: [number_text(record.metrics.get(name), DIGITS) for record in records] for name in metrics}
-        return trials_table(records, columns, [record.result_resource for record in records], unit=self.study.unit)
 
     def lines(self) -> "Iterator[Text]":
         tally, goal = self.study.tally, self.study.goal
@@ -110,17 +89,6 @@ class FrontSection(Section):
 
     name, title = "front", "The front"
     uses = ("tally", "trials", "results")
-
-    def blocks(self) -> Iterator[html.Block]:
-        front, row, goal = self.study.tally.front, self._row, self.study.goal
-        if not row:
-            return
-        more = f" The figure shows the first two of {len(goal.others) + 1} metrics." if len(goal.others) > 1 else ""
-        yield html.words(f"{self._what(row)}: none is better in one metric and worse in none.{more}")
-        yield html.figures(front=front_figure(front, self.study.results, unit=self.study.unit))
-        columns = {name: [number_text(best.metrics.get(name), DIGITS) for best in row] for name in goal.metrics}
-        records, resources = [self.study.trials[best.trial] for best in row], [best.resource for best in row]
-        yield html.table(trials_table(records, columns, resources, unit=self.study.unit))
 
     def lines(self) -> "Iterator[Text]":
         if not (row := self._row):
@@ -224,35 +192,3 @@ def _confirmed_table(confirmed: Confirmed) -> "Table":
         mean = "-" if one.mean is None else number_text(one.mean, DIGITS)
         table.add_row(*map(Text, (str(one.trial), number_text(one.first, DIGITS), values, mean)))
     return table
-
-
-class ProgressSection(Section):
-    """The report section with the best result so far, as figures over time and over epochs."""
-
-    name, title = "progress", "Best so far"
-    uses = ("trials",)
-    needs_result = True
-
-    def __init__(self, study: ReportedStudy) -> None:
-        super().__init__(study)
-        self._best = self.observe(BestSoFar(study.goal))
-
-    def blocks(self) -> Iterator[html.Block]:
-        unit, origin, of = self.study.unit, self.study.trials.origin, (self._best, self.study.ladder.rungs)
-        yield html.figures(
-            best_over_time=best_over_time_figure(*of, unit=unit, origin=origin),
-            best_over_resource=best_over_resource_figure(*of, unit=unit, origin=origin),
-        )
-
-
-class CurvesSection(Section):
-    """The learning curves."""
-
-    name, title = "curves", "Learning curves"
-    uses = ("curves", "trials")
-    needs_result = True
-
-    def blocks(self) -> Iterator[html.Block]:
-        study = self.study
-        figure = curves_figure(study.curves, study.ladder.rungs, unit=study.unit, origin=study.trials.origin)
-        yield html.figures(curves=figure)

@@ -1,6 +1,6 @@
 """A short view of a study, for a notebook and for a Python prompt.
 
-Rule: any data of a study are shown as text, never as markup (see ``reports/page/html.py``). The short view uses the
+Rule: any data of a study are shown as text, never as markup (see ``reports/html.py``). The short view uses the
 notebook's colours, light or dark.
 """
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ashtune._src.core.numbers import plural, seconds_text, value_text
-from ashtune._src.reports.page.html import escaped, table
+from ashtune._src.reports.html import escaped, table_html
 from ashtune._src.reports.sections import ReportedStudy
 from ashtune._src.reports.sentences import best_sentence, no_result_sentence
 from ashtune._src.reports.tables import HEADING, INDENT, line
@@ -93,4 +93,4 @@ def glance_html(shown: Glance) -> str:
     ]
     above = "".join(f"<div>{each}</div>" for each in lines)
     below = f'<div style="{_QUIET}">kept in {escaped(shown.directory)}; {escaped(shown.calls)}</div>'
-    return f'<div style="line-height: 1.6">{above}{table(shown.rungs).html}{below}</div>'
+    return f'<div style="line-height: 1.6">{above}{table_html(shown.rungs)}{below}</div>'

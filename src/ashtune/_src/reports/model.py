@@ -13,7 +13,7 @@ import msgspec
 from ashtune._src.core.events import Event, TrialStarted
 from ashtune._src.core.numbers import number_text, plural, share_text
 from ashtune._src.core.observer import Observer
-from ashtune._src.reports.page import html
+from ashtune._src.reports import html
 from ashtune._src.reports.sections import ReportedStudy, Section
 from ashtune._src.reports.tables import HEADING, QUIET, bare_table, indented, line
 from ashtune._src.search.origins import FAILED, NOT_READY, REPLACED, Sort
@@ -146,7 +146,6 @@ class ModelSection(Section):
                 "Compared are trials that entered at the same rung in the same stretch of 20, from the first proposal "
                 "on. The interval is of 95 %; the chance is that of a difference as large as this if it makes none who "
                 "proposed a trial, by an exact test over the stretches.",
-                style="quiet",
             )
         yield html.words(*self._remarks())
 

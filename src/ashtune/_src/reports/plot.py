@@ -82,12 +82,8 @@ def nothing(why: str) -> "Plot":
     return figure
 
 
-def plot(figure: Figure | Coordinates, *, is_panel: bool = False) -> "Plot":
+def plot(figure: Figure | Coordinates) -> "Plot":
     """Return a figure as a plotly figure.
-
-    Args:
-        figure: The figure to draw.
-        is_panel: Whether the figure is one of several panels. A panel has no legend and no notes of its own.
 
     Raises:
         SettingsError: If plotly is not installed.
@@ -96,7 +92,7 @@ def plot(figure: Figure | Coordinates, *, is_panel: bool = False) -> "Plot":
         return _plot_coordinates(figure)
     if not figure.series and figure.cells is None:
         return nothing(" ".join(figure.notes))
-    drawn = blank(height=figure.height + (0 if is_panel else _LEGEND), barmode="overlay")
+    drawn = blank(height=figure.height + _LEGEND, barmode="overlay")
     if figure.cells is not None:
         drawn.add_trace(_cells(figure, figure.cells))
     for series in figure.series:
@@ -106,9 +102,7 @@ def plot(figure: Figure | Coordinates, *, is_panel: bool = False) -> "Plot":
     drawn.update_yaxes(**_axis(figure.y))
     if any(series.kind == "texts" for series in figure.series):
         drawn.update_layout(margin={"r": _BESIDE})
-    if is_panel:
-        drawn.update_layout(showlegend=False, margin={"l": 48, "r": 8, "t": 10, "b": 44})
-    elif figure.notes:
+    if figure.notes:
         lines = [drawn.layout.xaxis.title.text, small(*figure.notes)]
         drawn.update_xaxes(title={"text": "<br>".join(filter(None, lines))})
     return drawn

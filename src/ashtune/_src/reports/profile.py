@@ -10,7 +10,6 @@ import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from html import escape
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +19,10 @@ import msgspec
 from ashtune._src.core.errors import StudyError, instead_of_os_error
 from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn
 from ashtune._src.core.numbers import plural, seconds_text, share_text, shortened
+from ashtune._src.figures.axes import choice_axis
+from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.figures.looks import BLUE
-from ashtune._src.reports.page import html
-from ashtune._src.reports.plot import blank, go
+from ashtune._src.reports import html
 from ashtune._src.reports.sections import Section
 from ashtune._src.reports.tables import HEADING, INDENT, bare_table, line
 from ashtune._src.study.disk import DISK, write_new
@@ -30,7 +30,6 @@ from ashtune._src.study.journal import NAME, read_events
 from ashtune._src.training.profiling import FOLDER, WorkerProfile, read_profiles
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
     from rich.console import Group
     from rich.table import Table
 
@@ -184,31 +183,21 @@ def profile_table(profile: Profile, top: int | None = TOP) -> "Table":
     return table
 
 
-def profile_figure(profile: Profile, top: int = TOP) -> "Figure":
+def profile_figure(profile: Profile, top: int = TOP) -> Figure:
     """Return a figure with a bar for each of the ``top`` functions with the most self seconds."""
     shown = profile.records[:top]
+    seconds = [record.self_seconds for record in shown]
     places = list(range(len(shown)))
-    figure = blank(x="self time (s)", height=90 + 24 * len(shown))
-    figure.add_trace(
-        go().Bar(
-            x=[record.self_seconds for record in shown],
-            y=places,
-            orientation="h",
-            marker={"color": BLUE},
-            text=[share_text(record.share) for record in shown],
-            textposition="auto",
-            hovertext=[_hover(record) for record in shown],
-            hoverinfo="text",
-            showlegend=False,
-        )
+    bars = Series(
+        kind="bars", x=[0.0] * len(shown), end=seconds, y=places, color=BLUE, name="self time",
+        words=[f"{share_text(record.share)} of the time" for record in shown],
+    )  # fmt: skip
+    return Figure(
+        x=Axis(name="self time", title="self time (s)", high=1.05 * max(seconds, default=1.0) or 1.0),
+        y=choice_axis("function", [shortened(record.name, 48) for record in shown], is_downward=True),
+        series=[bars],
+        height=60 + 24 * len(shown),
     )
-    names = [escape(shortened(record.name, 48)) for record in shown]
-    figure.update_yaxes(autorange="reversed", tickvals=places, ticktext=names, showgrid=False)
-    return figure
-
-
-def _hover(record: ProfileRecord) -> str:
-    return f"{escape(record.name)}<br>{record.self_seconds:,.3f} s of its own, {share_text(record.share)}"
 
 
 def write_flame_graph(study: Path) -> Path | None:
@@ -274,8 +263,3 @@ class ProfileSection(Section):
             yield html.figures(profile=profile_figure(profile))
             yield html.table(profile_table(profile))
             yield html.words(*profile_words(profile))
-        elif self.study.info.is_simulated:
-            yield html.words("This study was simulated.", style="quiet")
-        else:
-            remark = "Not profiled; `ashtune run --profile ...` or `ashtune resume --profile` adds it."
-            yield html.words(remark, style="quiet")

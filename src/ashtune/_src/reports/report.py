@@ -1,4 +1,4 @@
-"""Builds the report of a study from sections, as a page, as a summary for the terminal, or as data for JSON.
+"""Builds the report of a study from sections: as sections of the page, as a summary for the terminal, or as JSON data.
 
 An installed package can add a section: the package declares an entry point in the group ``ashtune.report_sections``.
 The entry point refers to a class derived from :class:`~ashtune.sections.Section`. A report shows added sections before
@@ -15,24 +15,21 @@ from ashtune._src.analysis.loading import Outcome
 from ashtune._src.analysis.timeline_times import rung_times, time_shares
 from ashtune._src.core.errors import AshtuneError
 from ashtune._src.core.events import Event
-from ashtune._src.core.numbers import number_text, plural, seconds_text, share_text
+from ashtune._src.core.numbers import plural
 from ashtune._src.core.observer import ObservedStudy, Observer, Told
 from ashtune._src.core.orders import Followed
 from ashtune._src.core.parts import entry_points
 from ashtune._src.core.plaintext import error_line, one_line, shown
-from ashtune._src.core.version import __version__
-from ashtune._src.reports.audit_view import AuditSection
-from ashtune._src.reports.best import BestSection, ConfirmedSection, CurvesSection, FrontSection, ProgressSection
-from ashtune._src.reports.hyperparameters import CostSection, HyperparametersSection
+from ashtune._src.reports import html
+from ashtune._src.reports.best import BestSection, ConfirmedSection, FrontSection
+from ashtune._src.reports.cost import CostSection
 from ashtune._src.reports.model import ModelSection
-from ashtune._src.reports.page import html
-from ashtune._src.reports.plot import go
 from ashtune._src.reports.profile import ProfileSection
 from ashtune._src.reports.roofline import RooflineSection
 from ashtune._src.reports.sections import ReportedStudy, Section
 from ashtune._src.reports.tables import HEADING, WARNING, line
 from ashtune._src.reports.terminal.text import as_text
-from ashtune._src.reports.times import FactsSection, RungsSection, TimelineSection, TroubleSection, rung_records
+from ashtune._src.reports.times import FactsSection, RungsSection, TroubleSection, rung_records
 from ashtune._src.study.factory import observed_study
 
 if TYPE_CHECKING:
@@ -43,13 +40,8 @@ BUILT_IN: tuple[type[Section], ...] = (
     BestSection,
     FrontSection,
     ConfirmedSection,
-    ProgressSection,
     RungsSection,
-    TimelineSection,
-    CurvesSection,
-    HyperparametersSection,
     CostSection,
-    AuditSection,
     ModelSection,
     RooflineSection,
     ProfileSection,
@@ -82,37 +74,10 @@ def sections() -> Mapping[str, type[Section] | str]:
     return {**built_in, **installed, last[0]: last[1]}
 
 
-def report_page(study: ReportedStudy, tell: TellAll) -> str:
-    """Return the report as one HTML page.
-
-    Raises:
-        SettingsError: If plotly is not installed.
-    """
-    go()  # raise before the journal is read
-    tally, timeline = study.tally, study.timeline
-    entries, drawn, figures = _replayed(study, "blocks", tell), [], set[str]()
-    for entry in entries:
-        section = entry.page_section(figures)
-        drawn.append(section)
-        figures |= section.figures.keys()
-    best, full, shares = tally.best, tally.tried * study.ladder.rungs[-1], time_shares(timeline)
-    cards = {
-        **{
-            f"best {each.metric}": number_text(best.metrics.get(each.metric), 5) if best else "none"
-            for each in study.goal.objectives
-        },
-        "trials": f"{tally.tried:,}",
-        f"{study.unit}s trained": f"{tally.epochs:,}",
-        f"fewer {study.unit}s than training all to the top": f"{full / tally.epochs:.1f} x" if tally.epochs else "-",
-        "wall time": seconds_text(tally.wall_seconds),
-        "workers' time spent training": share_text(shares.utilisation) if shares.presence > 0 else "-",
-    }
-    return html.page(
-        f"{study.info.name}: {plural(tally.tried, 'trial')}, {study.outcome.text}",
-        [html.cards(cards)],
-        drawn,
-        footer=f"Made by ashtune {__version__} from {study.info.directory}/journal.jsonl",
-    )
+def page_sections(study: ReportedStudy, tell: TellAll) -> list[html.PageSection]:
+    """Return the sections that have blocks. If a section raises, its only block is the reason."""
+    sections = [entry.page_section() for entry in _replayed(study, "blocks", tell)]
+    return [section for section in sections if not section.is_empty]
 
 
 def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
@@ -266,14 +231,16 @@ class _Entry:
             self.problem = error_line(error)
         return None
 
-    def page_section(self, figures: set[str]) -> html.PageSection:
-        """Return the section of the page. ``figures`` has the HTML ids of the figures of other sections."""
-        section = self.attempt(lambda: html.section(self.name, self.title, self._section.blocks()))
-        if section is not None and (same := figures & section.figures.keys()):
-            self.problem = f"another section has a place called {min(same)}; name the figure otherwise"
-        if section is None or self.problem:
-            return html.section(self.name, self.title, [html.words(f"Left out: {self.problem}.", style="bad")])
-        return section
+    def page_section(self) -> html.PageSection:
+        """Return the section of a page. Each block is converted as a test, since a bad block would end the page."""
+        blocks = self.attempt(self._blocks)
+        if blocks is None:
+            blocks = [html.words(f"Left out: {self.problem}.", is_bad=True)]
+        return html.PageSection(self.title, blocks)
+
+    def _blocks(self) -> list[html.Block]:
+        blocks = list(self._section.blocks())
+        return msgspec.convert(msgspec.to_builtins(blocks), list[html.Block])
 
     def lines(self) -> "Sequence[RenderableType]":
         """Return the section's lines. Each line is rendered once as a test, since a bad line would end the summary."""

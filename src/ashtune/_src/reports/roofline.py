@@ -1,26 +1,26 @@
 """Shows the roofline of a machine, the limit of each training step's speed, and the choice of lanes."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
 from ashtune._src.core.errors import SettingsError, instead_of_os_error
 from ashtune._src.core.numbers import bytes_text, number_text, plural, time_text
+from ashtune._src.core.plaintext import one_line
 from ashtune._src.figures import looks
-from ashtune._src.figures.axes import log_ticks, significant
+from ashtune._src.figures.axes import log_axis, significant
+from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.performance.roofline import Cache, Placement, Roof, Roofs, place
-from ashtune._src.reports.page import html
-from ashtune._src.reports.plot import blank, go, label
+from ashtune._src.reports import html
 from ashtune._src.reports.sections import Section
 from ashtune._src.reports.tables import bare_table
 from ashtune._src.study.disk import DISK, read_whole, write_new
 from ashtune._src.training.fused.dry_run import Sizing
 
 if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
     from rich.table import Table
 
 STORED_FILE = "roofline.json"
@@ -186,7 +186,7 @@ def _times(factor: float) -> str:
     return f"{factor:.3g} times" if factor < 999.5 else f"{factor:,.0f} times"
 
 
-def roofline_figures(placed: Placed) -> "dict[str, Figure]":
+def roofline_figures(placed: Placed) -> dict[str, Figure]:
     """Return the figure of the roofline. If lanes were tried, also return the figure of the time by number of lanes."""
     lanes = {} if placed.sizing is None else {"lanes": lanes_figure(placed.sizing)}
     return {"roofline": roofline_figure(placed), **lanes}
@@ -244,70 +244,47 @@ def placement_rows(placement: Placement) -> dict[str, str]:
     return rows
 
 
-def roofline_figure(placed: Placed) -> "Figure":
+def roofline_figure(placed: Placed) -> Figure:
     """Return a figure of the roofs, with each step below its own roof.
 
-    A step without a measured time is an open circle on its roof. The colour and width of a roof show the number of
-    cores. A roof of float64 is dashed.
+    The colour of a roof shows whether it is the roof of one core, and a thin line is a roof of float64. A step without
+    a measured time is on its roof.
     """
     ridges = [roof.ridge for roof in placed.machine.roofs]
     intensities = ridges + [placement.intensity for placement in placed.placements]
     low, high = min(intensities) / _ROOM, max(intensities) * _ROOM
-    figure = blank(x="operational intensity, flop/byte", y="Gflop/s", height=460)
-    for roof in placed.machine.roofs:
-        _draw_roof(figure, roof, low, high, is_all=roof.cores != 1)
+    series = [_roof(roof, low, high) for roof in placed.machine.roofs]
     for number, placement in enumerate(placed.placements):
-        side = "left" if placement.intensity > math.sqrt(low * high) else "right"
-        where = f"{'top' if number % 2 else 'bottom'} {side}"  # labels of near steps do not overlap
-        _draw_step(figure, placement, _POINTS[number % len(_POINTS)], where)
-    speeds = [speed for trace in figure.data for speed in trace.y]
-    _scale(figure.update_xaxes, low, high)
-    _scale(figure.update_yaxes, min(speeds) / 2, max(speeds) * 2)
-    return figure
+        series += _step(placement, _POINTS[number % len(_POINTS)])
+    speeds = [speed for each in series for speed in each.y if speed is not None]
+    x, y = log_axis("flop/byte", low, high), log_axis("Gflop/s", min(speeds) / 2, max(speeds) * 2)
+    return Figure(x=replace(x, title="operational intensity, flop/byte"), y=y, series=series, height=460)
 
 
-def _scale(update: Callable[..., object], low: float, high: float) -> None:
-    ticks = log_ticks(low, high)
-    texts = [f"{tick:,.0f}" if tick >= 1 else f"{tick:.3g}" for tick in ticks]
-    update(type="log", range=[math.log10(low), math.log10(high)], tickvals=ticks, ticktext=texts)
-
-
-def _draw_roof(figure: "Figure", roof: Roof, low: float, high: float, *, is_all: bool) -> None:
+def _roof(roof: Roof, low: float, high: float) -> Series:
     intensities = [low, roof.ridge, high]
-    figure.add_scatter(
+    return Series(
+        kind="line",
         x=[significant(x) for x in intensities],
         y=[significant(min(roof.peak, roof.bandwidth * x) / _GIGA) for x in intensities],
-        mode="lines",
         name=roof.name,
-        line={
-            "color": looks.BLUE if is_all else looks.ORANGE,
-            "width": 3 if is_all else 2,
-            "dash": "dash" if roof.dtype == "float64" else "solid",
-        },
-        hovertemplate="%{x:.3g} flop/byte: %{y:.4g} Gflop/s",
+        color=looks.ORANGE if roof.cores == 1 else looks.BLUE,
+        width=1.5 if roof.dtype == "float64" else 3,
     )
 
 
-def _draw_step(figure: "Figure", placement: Placement, color: str, where: str) -> None:
-    name, roof = label(placement.step.name, 60), placement.attainable / _GIGA
+def _step(placement: Placement, color: str) -> list[Series]:
+    """Return a point at a step's speed, and a thin line from the point to the step's roof."""
+    roof = placement.attainable / _GIGA
     speed = roof if placement.achieved is None else placement.achieved / _GIGA
     share = placement.share_of_attainable
     below = "attainable" if share is None else f"{percent_text(share)} of attainable"
-    x = significant(placement.intensity)
-    figure.add_scatter(
-        x=[x, x], y=[significant(speed), significant(roof)], mode="lines", showlegend=False, hoverinfo="skip",
-        line={"color": color, "width": 1.5, "dash": "dot"},
-    )  # fmt: skip
-    figure.add_scatter(
-        x=[x],
-        y=[significant(speed)],
-        mode="markers+text",
-        name=name,
-        text=[f"{number_text(speed, 3)} Gflop/s<br>{below}"],
-        textposition=where,
-        marker={"size": 11, "color": color, "symbol": "circle-open" if placement.achieved is None else "circle"},
-        hovertemplate="%{x:.3g} flop/byte: %{y:.4g} Gflop/s",
-    )
+    name = f"{one_line(placement.step.name, 60)}: {number_text(speed, 3)} Gflop/s, {below}"
+    x, y = significant(placement.intensity), significant(speed)
+    return [
+        Series(kind="line", x=[x, x], y=[y, significant(roof)], color=color, width=1.5, is_silent=True),
+        Series(kind="points", x=[x], y=[y], color=color, name=name, size=11, is_rimmed=True),
+    ]
 
 
 def _rate(flop_per_second: float) -> str:
@@ -326,34 +303,20 @@ def lanes_words(sizing: Sizing) -> str:
     return f"{plural(sizing.lanes, 'lane')}: {gain}; {tried} were tried."
 
 
-def lanes_figure(sizing: Sizing) -> "Figure":
+def lanes_figure(sizing: Sizing) -> Figure:
     """Return a figure with the epoch time of a lane for each tried number of lanes."""
-    figure = blank(x="lanes", y="milliseconds a lane's epoch")
     tried = sorted(sizing.seconds)
-    figure.add_trace(
-        go().Scatter(
-            x=tried,
-            y=[1000 * sizing.seconds[lanes] for lanes in tried],
-            mode="lines+markers",
-            line={"color": looks.BLUE},
-            hovertemplate="%{x} lanes: %{y:.3g} ms<extra></extra>",
-        )
+    times = [1000 * sizing.seconds[lanes] for lanes in tried]
+    x = Axis(name="lanes", low=0.8 * tried[0], high=1.2 * tried[-1], is_log=True, written="count", ticks=tried)
+    chosen = [1000 * sizing.seconds[sizing.lanes]]
+    return Figure(
+        x=x,
+        y=Axis(name="milliseconds a lane's epoch", high=1.1 * max(times) or 1.0),
+        series=[
+            Series(kind="line", x=tried, y=times, color=looks.BLUE),
+            Series(kind="points", x=[sizing.lanes], y=chosen, color=looks.GREEN, name="chosen", size=11),
+        ],
     )
-    figure.add_trace(
-        go().Scatter(
-            x=[sizing.lanes],
-            y=[1000 * sizing.seconds[sizing.lanes]],
-            mode="markers+text",
-            marker={"color": looks.GREEN, "size": 11},
-            text=["chosen"],
-            textposition="bottom center",
-            hoverinfo="skip",
-        )
-    )
-    figure.update_layout(showlegend=False)
-    figure.update_xaxes(type="log", tickvals=tried)
-    figure.update_yaxes(rangemode="tozero")
-    return figure
 
 
 class RooflineSection(Section):
@@ -366,8 +329,3 @@ class RooflineSection(Section):
         if placed is not None:
             yield html.figures(**roofline_figures(placed))
             yield html.words(*roofline_words(placed))
-        elif self.study.info.is_simulated:
-            yield html.words("This study was simulated.", style="quiet")
-        else:
-            add = f"ashtune roofline --keep {self.study.info.directory}"
-            yield html.words(f"Not measured; `{add}` adds it.", style="quiet")

@@ -6,8 +6,8 @@ sections. A section may add its own observers (``observe``). All observers see t
 
 Rule 1: an analysis sees the journal only once, even if several sections use the analysis.
 Rule 2: if the code of a section raises, the report shows one line about the error in place of this section.
-Rule 3: any data of a study are shown as text, without markup. The functions of ``reports/page/html.py`` escape such
-text, and the summary shows a ``str`` without markup.
+Rule 3: any data of a study are shown as text, without markup. The page shows the texts of blocks as text, and the
+summary shows a ``str`` without markup.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ from ashtune._src.analysis.trials import Trials, trials_of
 from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
-from ashtune._src.reports.page.html import Block
+from ashtune._src.reports.html import Block
 from ashtune._src.study.settings import Settings
 
 if TYPE_CHECKING:
@@ -130,11 +130,11 @@ class ReportedStudy:
 class Section:
     """The base class of all sections. A derived class overrides ``blocks``, ``lines`` or ``data``.
 
-    ``name`` is the section's anchor in the page and its key in JSON. The name has lower-case letters, digits and
-    hyphens. If another package adds a section, the section's name is the name of the entry point. ``title`` is the
-    section's heading. ``uses`` lists the shared analyses that the section reads. If ``shows_live`` is True, the
-    section's lines need only the tally, and the summary after a session shows these lines. If ``needs_result`` is True
-    and the study has no result, a report leaves the section out.
+    ``name`` is the section's key in JSON. It has lower-case letters, digits and hyphens. If another package adds a
+    section, its name is the name of the entry point. ``title`` is the section's heading. ``uses`` lists the shared
+    analyses that the section reads. If ``shows_live`` is True, the section's lines need only the tally, and the summary
+    after a session shows these lines. If ``needs_result`` is True and the study has no result, a report leaves the
+    section out.
     """
 
     name: ClassVar[str]
@@ -153,7 +153,7 @@ class Section:
         return observer
 
     def blocks(self) -> Iterable[Block]:
-        """Return the section's blocks for the page. A section without blocks is left out of the page."""
+        """Return the section's blocks for the live page. A section without blocks is left out of the page."""
         return ()
 
     def lines(self) -> Iterable["str | RenderableType"]:

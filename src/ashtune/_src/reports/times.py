@@ -12,11 +12,9 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.analysis.timeline_times import RungTimes, TimeShares, decision_latency, rung_times, time_shares
 from ashtune._src.core.numbers import plural, seconds_text, share_text, time_text
-from ashtune._src.figures.looks import STATES
-from ashtune._src.figures.workers import rungs_figure, timeline_figure, utilisation_figure
-from ashtune._src.reports.page import html
+from ashtune._src.reports import html
 from ashtune._src.reports.sections import Section
-from ashtune._src.reports.tables import BAD, HEADING, INDENT, QUIET, WARNING, bare_table, indented, line, trials_table
+from ashtune._src.reports.tables import BAD, HEADING, INDENT, QUIET, WARNING, bare_table, indented, line
 from ashtune._src.study.settings import Settings
 
 if TYPE_CHECKING:
@@ -127,8 +125,8 @@ class RungsSection(Section):
     def blocks(self) -> Iterator[html.Block]:
         table, sentence = self._table_and_line()
         yield html.words(f"{sentence}.")
-        yield html.figures(rungs=rungs_figure(self.study.timeline, unit=self.study.unit))
         yield html.table(table)
+        yield html.words(*time_findings(self.study.timeline))
 
     def lines(self) -> "Iterator[RenderableType]":
         table, sentence = self._table_and_line()
@@ -142,21 +140,6 @@ class RungsSection(Section):
         times = None if study.is_live else rung_times(study.timeline)
         table = rung_table(rung_records(study.tally, study.expected, times), unit=study.unit)
         return table, time_line(study.tally, shares, unit=study.unit)
-
-
-def time_shares_table(timeline: Timeline) -> "Table":
-    """Return a table of the workers' time by state, in seconds and as a share of their presence."""
-    shares = time_shares(timeline)
-    table = bare_table(has_footer=True)
-    table.add_column("workers' time", f"{plural(shares.workers, 'worker')}, in all")
-    table.add_column("time", time_text(shares.presence), justify="right")
-    table.add_column("share", share_text(1.0 if shares.presence > 0 else 0.0), justify="right")
-    for name, look in STATES.items():
-        seconds = getattr(shares, name, 0.0)
-        if name in ("compiling", "failed", "waiting") and not seconds:
-            continue  # omit rows without any time
-        table.add_row(look.name, time_text(seconds), share_text(shares.share(seconds)))
-    return table
 
 
 def time_findings(timeline: Timeline) -> list[str]:
@@ -177,23 +160,8 @@ def time_findings(timeline: Timeline) -> list[str]:
     return sentences
 
 
-class TimelineSection(Section):
-    """The report section with the timeline of the workers, and the workers' time by state."""
-
-    name, title = "timeline", "Timeline"
-    uses = ("timeline",)
-
-    def blocks(self) -> Iterator[html.Block]:
-        timeline = self.study.timeline
-        yield html.figures(timeline=timeline_figure(timeline, unit=self.study.unit))
-        yield html.figures(utilisation=utilisation_figure(timeline))
-        yield html.table(time_shares_table(timeline))
-        yield html.words(*time_findings(timeline))
-
-
 GROUPS_SHOWN = 5
 TRACEBACK_LINES = 12
-TRIALS_SHOWN = 15
 
 
 class TroubleSection(Section):
@@ -202,19 +170,6 @@ class TroubleSection(Section):
     name, title = "trouble", "What went wrong, and notes"
     uses = ("tally", "trials")
     shows_live = True
-
-    def blocks(self) -> Iterator[html.Block]:
-        for reasons, noun, what, _ in self._kinds():
-            groups = reasons.groups()
-            named = (f"{group.count:,} x {group.reason}" for group in groups)
-            shared = (f" ({words})" if words else "" for words in self._in_common(groups))
-            yield html.words(f"{plural(reasons.total, noun)} {what}:", *map("".join, zip(named, shared, strict=True)))
-            for group in [group for group in groups if group.traceback][:GROUPS_SHOWN]:
-                yield html.folded(f"Traceback: {group.reason}", group.traceback)
-        if ended := [trial for trial in self.study.trials if trial.reason][:TRIALS_SHOWN]:
-            why = {"why": [trial.reason for trial in ended]}
-            yield html.table(trials_table(ended, why, [trial.resource for trial in ended], unit=self.study.unit))
-        yield html.words(*self.study.outcome.notes_with(self.study.tally), self.study.info.missing())
 
     def lines(self) -> "Iterator[RenderableType]":
         for reasons, noun, what, style in self._kinds():
@@ -280,6 +235,10 @@ class FactsSection(Section):
         session = tally.session
         if session is not None:
             named |= {"sessions": plural(tally.sessions, "session"), "host": session.host, **session.facts}
+        if missing := self.study.info.missing():
+            named["missing"] = missing
+        if settings.simulated:
+            named["simulated"] = "yes, nothing was trained"
         yield html.pairs(named)
 
     def lines(self) -> "Iterator[RenderableType]":

@@ -37,7 +37,7 @@ class HeadPart(PagePart):
         "started": 0, "tried": 0, "failed": 0, "withdrawn": 0, "running": None, "trials_wanted": None,
         "epochs": 0, "sessions": 0, "best": None, "utilisation": None, "workers": 0, "busy": None,
         "remaining": {"done": "", "seconds": None}, "quiet_seconds": 0.0,
-        "control": False, "paused": False, "is_reading": 0.0,
+        "control": False, "paused": False, "is_reading": 0.0, "simulated": False,
     }  # fmt: skip
 
     def __init__(
@@ -91,6 +91,7 @@ class HeadPart(PagePart):
             "control": standing.control,
             "paused": is_paused,
             "is_reading": round(standing.share_read, 3),
+            "simulated": subject.settings.simulated,
         }  # fmt: skip
 
     def without_figures(self, problem: str) -> Mapping[str, Any]:

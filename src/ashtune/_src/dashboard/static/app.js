@@ -1,10 +1,12 @@
 // The page of `ashtune watch`: one study with its sections, and the page of one trial at #trial/NUMBER.
 
 import { byId, element, fillOptions, set, setText } from "./page/dom.js";
+import { visible } from "./page/text.js";
 import { switchThemesBy } from "./page/theme.js";
 import { ask, lineOf } from "./study/ask.js";
 import { isFruitless } from "./study/answers.js";
 import { namesOf } from "./study/names.js";
+import { SAVED } from "./study/saved.js";
 import { Study } from "./study/study.js";
 import { answers } from "./views/answers.js";
 import { audit } from "./views/audit.js";
@@ -15,6 +17,7 @@ import { failures } from "./views/failures.js";
 import { best, curves, front, importance, ladder, workers } from "./views/figures.js";
 import { notes } from "./views/notes.js";
 import { parallel } from "./views/parallel.js";
+import { report, Sections } from "./views/report.js";
 import { slices } from "./views/slices.js";
 import { summary } from "./views/summary.js";
 import { TrialPage } from "./views/trial.js";
@@ -24,7 +27,7 @@ import { whatif } from "./views/whatif.js";
 /** Ordered by importance to the reader. */
 const VIEWS = [
   summary, answers, control, ladder, best, front, workers, curves, trials,
-  importance, slices, parallel, contour, failures, audit, whatif, notes,
+  importance, slices, parallel, contour, failures, audit, whatif, notes, report,
 ];
 /** Sections that are empty until a trial has a result. */
 const NEED_A_RESULT = ["best", "front", "curves", "importance", "slices", "parallel", "contour", "whatif"];
@@ -51,13 +54,14 @@ async function listOfStudies() {
   }
 }
 
-function setConnection(state, { why = "", directory = "DIR" } = {}) {
+function setConnection(state, { why = "", directory = "DIR", file = "" } = {}) {
   connection.hidden = state === "connected";
   connection.dataset.state = state;
   const texts = {
     connected: "",
     lost: `Connection lost, trying again${why ? ` (${why})` : ""} …`,
-    ended: `This page is not live any more: its server has ended. See the study again: ashtune watch ${directory}`,
+    ended: `This page is not live any more: its server has ended. See the study again: ${file && `open ${file}, or `}ashtune watch ${directory}`,
+    saved: `Saved while the study ran, on ${SAVED?.at}. See the study live: ashtune watch ${directory}`,
   };
   setText(connection, texts[state]);
 }
@@ -177,9 +181,18 @@ class Router {
 }
 
 switchThemesBy(byId("theme"));
-const { studies, version } = await listOfStudies();
+if (SAVED) {
+  document.documentElement.dataset.saved = "";
+  setText(byId("nature"), `This page was saved on ${SAVED.at} and does not change.`);
+}
+const { studies, version } = SAVED?.sections ? { studies: [], version: "" } : await listOfStudies();
 setText(byId("version"), `ashtune ${version}`);
-if (studies.length) {
+if (SAVED?.sections) {
+  const sections = new Sections("h2");
+  document.title = visible(SAVED.title ?? "");
+  page.replaceChildren(element("h1", { id: "summary", tabindex: -1, text: SAVED.title }), sections.element);
+  sections.show(SAVED.sections);
+} else if (studies.length) {
   const study = new Study(chosenOf(studies));
   const sections = VIEWS.map((view) => view(study));
   if (studies.length > 1) sections.push(compare(study, studies));
@@ -188,7 +201,10 @@ if (studies.length) {
   page.replaceChildren(overview, trialPage.element);
   hideEmpty(study, sections, makeNavigation(sections));
   new Router(overview, trialPage, study).go();
-  study.follow((state) => setConnection(state, { directory: study.parts.head?.directory }));
+  study.follow((state, file) => {
+    const isOver = state === "saved" && !study.isRunning;
+    setConnection(isOver ? "connected" : state, { directory: study.parts.head?.directory, file });
+  });
 } else {
   page.replaceChildren(element("p", { text: "No study is watched." }));
 }

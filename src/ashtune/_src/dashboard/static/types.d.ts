@@ -58,6 +58,7 @@ interface HeadPart {
   control: boolean;
   paused: boolean;
   is_reading: number;
+  simulated: boolean;
 }
 
 
@@ -161,9 +162,12 @@ interface Answers {
   contour: { figure: FigureValue };
   audit: { text: string[]; notes: string[]; rungs: Record<string, number | string | null>[] };
   whatif: { predictions: Prediction[]; text: string[] };
+  report: { sections: ReportSection[] };
   trials: {
     total: number;
     matching: number;
+    /** How many of the trials are in a saved page. */
+    saved?: number;
     columns: string[];
     metrics: string[];
     rows: TrialRow[];
@@ -184,6 +188,22 @@ interface Prediction {
   utilisation: number;
   best: Span | null;
   figure: FigureValue;
+}
+
+/** See ashtune._src.reports.html. */
+interface Block {
+  kind: "words" | "table" | "figures";
+  texts?: string[];
+  is_bad?: boolean;
+  columns?: string[];
+  rows?: string[][];
+  bold?: number[];
+  figures?: Record<string, FigureValue>;
+}
+
+interface ReportSection {
+  title: string;
+  blocks: Block[];
 }
 
 interface TrialRow {
@@ -285,5 +305,3 @@ interface ReaderAnswer {
   word: string;
   text: string;
 }
-
-declare const Plotly: any;

@@ -141,7 +141,7 @@ class NotebookDisplay(Display):
         self._handle.update(self._draw(), raw=True)
 
     def _draw(self, *, is_over: bool = False) -> dict[str, str]:
-        from ashtune._src.reports.page.html import escaped
+        from ashtune._src.reports.html import escaped
         from ashtune._src.reports.terminal.frame import Frame
 
         frame, size, note = Frame(self._tally, self._info, is_over=is_over), (NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT), ""

@@ -97,7 +97,7 @@ export class Figure {
       context.fillStyle = token("--ink");
       context.fillText(text, 2 * LINE, LINE * (place + 1));
     }
-    made.toBlob((blob) => blob && element("a", { href: URL.createObjectURL(blob), download: `${this._name}.png` }).click());
+    element("a", { href: made.toDataURL(), download: `${this._name}.png` }).click();
   }
 
   _fill() {

@@ -1,9 +1,11 @@
 // A section of the page. It is drawn and asks questions only while it is on the screen or near it.
 
 import { lineOf } from "../study/ask.js";
+import { SAVED } from "../study/saved.js";
 import { element, setText } from "./dom.js";
 
-const NEAR = "200px";
+/** On a saved page all sections are near, so that they can be printed. */
+const NEAR = SAVED ? "1000000px" : "200px";
 /** Least milliseconds before a question is asked again while the study changes. */
 const EVERY = 15000;
 /** Milliseconds without an answer before the section says that the answer is being computed. */

@@ -136,7 +136,8 @@ export function howLong({ head }) {
   const done = head.trials_wanted
     ? `${countText(head.tried)} of ${plural(head.trials_wanted, "trial")} tried.`
     : `${plural(head.tried, "trial")} tried.`;
-  const ended = `After ${secondsText(head.wall_seconds)}. ${done} Go on with: ashtune resume ${head.directory}`;
+  const more = head.simulated ? "" : ` Go on with: ashtune resume ${head.directory}`;
+  const ended = `After ${secondsText(head.wall_seconds)}. ${done}${more}`;
   switch (head.state) {
     case "reading":
       return READING;

@@ -1,5 +1,7 @@
 // Questions to the server.
 
+import { SAVED, savedAnswer } from "./saved.js";
+
 /** A refusal of the server, in one line. */
 class Refusal extends Error {}
 
@@ -10,7 +12,8 @@ class Refusal extends Error {}
  * @param parameters Pairs of name and value for the query.
  * @throws Refusal With the server's line, or with one that says that the server cannot be reached.
  */
-export function ask(path, parameters = []) {
+export async function ask(path, parameters = []) {
+  if (SAVED) return orRefused(savedAnswer(path, parameters));
   const query = new URLSearchParams(parameters).toString();
   return answerOf(query ? `${path}?${query}` : path, { headers: { Accept: "application/json" } });
 }
@@ -28,6 +31,10 @@ async function answerOf(address, options) {
   } catch {
     throw new Refusal("no answer from ashtune watch");
   }
+  return orRefused(answer);
+}
+
+function orRefused(answer) {
   if (answer.error) throw new Refusal(answer.error);
   return answer;
 }

@@ -1,5 +1,7 @@
 // The stream of a study's changes. A broken connection is opened again and continues after the last message.
 
+import { SAVED } from "./saved.js";
+
 const FIRST_WAIT = 500;
 const LONGEST_WAIT = 4000;
 /** Milliseconds without a message after which the connection is dead: a running study sends about one a second. */
@@ -10,7 +12,8 @@ const SILENCE = 20000;
  *
  * @param address Address of the stream, relative to the page.
  * @param take Called with the content of each snapshot or delta, and whether it is a snapshot.
- * @param tell Called with "connected", "lost", or "ended" if the server said that it ends.
+ * @param tell Called with "connected", "lost", or "ended" if the server said that it ends. A saved page calls it once,
+ *   with "saved". `file` is the file in which the server has saved the page at its end, or "".
  * @param isLive Returns whether silence means that the connection is dead.
  */
 export function follow(address, take, tell, isLive) {
@@ -20,6 +23,12 @@ export function follow(address, take, tell, isLive) {
   let timer = 0;
   let heard = performance.now();
   let hasEnded = false;
+  let file = "";
+  if (SAVED) {
+    take(SAVED.answers?.[address], true);
+    tell("saved", file);
+    return;
+  }
 
   function open() {
     clearTimeout(timer);
@@ -31,12 +40,13 @@ export function follow(address, take, tell, isLive) {
       heard = performance.now();
       wait = FIRST_WAIT;
       hasEnded = false;
-      tell("connected");
+      tell("connected", file);
     });
     source.addEventListener("snapshot", receive);
     source.addEventListener("delta", receive);
-    source.addEventListener("end", () => {
+    source.addEventListener("end", ({ data }) => {
       hasEnded = true;
+      file = JSON.parse(data).file;
     });
     source.addEventListener("error", retry);
   }
@@ -50,7 +60,7 @@ export function follow(address, take, tell, isLive) {
 
   function retry() {
     source.close();
-    tell(hasEnded ? "ended" : "lost");
+    tell(hasEnded ? "ended" : "lost", file);
     clearTimeout(timer);
     timer = setTimeout(open, wait);
     wait = Math.min(LONGEST_WAIT, 2 * wait);

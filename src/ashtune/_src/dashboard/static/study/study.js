@@ -1,6 +1,7 @@
 // A study as the server describes it: its parts, which change while it runs, and answers to questions.
 
 import { ask } from "./ask.js";
+import { SAVED } from "./saved.js";
 import { follow } from "./stream.js";
 
 export class Study {
@@ -11,8 +12,6 @@ export class Study {
     this.parts = {};
     /** The number of bytes of the journal that the server has read. */
     this.position = null;
-    /** Names of hyperparameters, most important first; empty until known. */
-    this.important = [];
     /** Whether the server can be asked. */
     this.isConnected = true;
     this._heard = performance.now();
@@ -21,14 +20,14 @@ export class Study {
     this._frame = 0;
   }
 
-  /** Start to follow the study. `tell` is called with "connected" and "lost". */
+  /** Start to follow the study. `tell`: see `follow`. */
   follow(tell) {
     follow(
       `api/studies/${this.number}/events`,
       (data) => this._take(data),
-      (state) => {
-        this.isConnected = state === "connected";
-        tell(state);
+      (state, file) => {
+        this.isConnected = ["connected", "saved"].includes(state);
+        tell(state, file);
       },
       () => this.isRunning,
     );
@@ -88,9 +87,9 @@ export class Study {
     return (this.parts.space?.hyperparameters ?? []).filter(({ type }) => type !== "constant").map(({ name }) => name);
   }
 
-  /** Seconds since the last message; running work continues in the meantime. */
+  /** Seconds since the last message; running work continues in the meantime, except on a saved page. */
   get sinceHeard() {
-    return (performance.now() - this._heard) / 1000;
+    return SAVED ? 0 : (performance.now() - this._heard) / 1000;
   }
 
   _take({ position, parts }) {

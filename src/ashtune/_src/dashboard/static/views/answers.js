@@ -24,7 +24,6 @@ export function answers(study) {
   const question = () => (study.parts.head?.best ? ["importance", []] : null);
   const learn = (answer) => {
     importance.answer = answer;
-    study.important = answer.weights.map(({ name }) => name);
     matters.show(study.parts);
   };
   const refuse = (line) => {

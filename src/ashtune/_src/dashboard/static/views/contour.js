@@ -14,7 +14,7 @@ export function contour(study) {
     element("label", { for: "contour-x", text: "across " }),
     element("label", { for: "contour-y", text: "up " }),
   ];
-  section.body.append(element("p", { class: "choice" }, labels[0], x, labels[1], y), figure.element);
+  section.body.append(element("p", { class: "choice asks" }, labels[0], x, labels[1], y), figure.element);
   study.on(["space"], () => {
     const options = study.names.map((name) => [name, shortened(name, 40)]);
     if (fillOptions(x, options) && fillOptions(y, options)) y.selectedIndex = Math.min(1, options.length - 1);

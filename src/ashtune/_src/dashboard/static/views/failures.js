@@ -34,7 +34,7 @@ function groupOf({ kind, reason, count, trial, rung, traceback, in_common: share
   const resource = study.resources[rung];
   const where = isNumber(resource) ? ` on the way to ${plural(resource, study.unit)}` : "";
   const list = () => dispatchEvent(new CustomEvent(FILTER, { detail: { like: String(trial) } }));
-  const all = count > 1 && kind !== "lost" && button("All in the table", list, { "data-key": `all ${key}` });
+  const all = count > 1 && kind !== "lost" && button("All in the table", list, { class: "asks", "data-key": `all ${key}` });
   const first = isNumber(trial) ? element("p", { class: "quiet" }, "first: ", trialLink(trial), where, " ", all) : null;
   return element(
     "article",

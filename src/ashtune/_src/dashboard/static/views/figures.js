@@ -88,7 +88,8 @@ export function curves(study) {
   const chosen = new Map();
   const list = element("ul", { class: "chips" });
   const { input, fields } = numberField("curve-trial", "trial ", { min: 0, inputmode: "numeric" });
-  section.body.append(figure.element, form(fields, "Add its curve", () => add(Number(input.value))), list);
+  const adding = element("div", { class: "asks" }, form(fields, "Add its curve", () => add(Number(input.value))));
+  section.body.append(figure.element, adding, list);
   const again = section.drawWhenSeen(study, ["curves"], ({ curves: part }) =>
     figure.show(together(part.figure, [...chosen.values()])),
   );

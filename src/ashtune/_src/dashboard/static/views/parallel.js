@@ -25,8 +25,10 @@ export function parallel(study) {
   const count = element("p", { class: "quiet", role: "status" });
   const best = element("p");
   const clear = button("Clear all ranges", () => coordinates.clear());
-  const list = button("List them in the table", () =>
-    dispatchEvent(new CustomEvent(FILTER, { detail: { where: coordinates.ranges() } })),
+  const list = button(
+    "List them in the table",
+    () => dispatchEvent(new CustomEvent(FILTER, { detail: { where: coordinates.ranges() } })),
+    { class: "asks" },
   );
   const sliders = element("div", { class: "sliders" });
   section.body.append(

@@ -5,7 +5,6 @@ import { Figure, Legend } from "../page/figure.js";
 import { Section } from "../page/section.js";
 import { plural, shortened } from "../page/text.js";
 
-const FIRST = 6;
 /** A question has at most a hundred parameters, and nobody looks at more figures. */
 const MOST = 60;
 
@@ -17,22 +16,16 @@ export function slices(study) {
   );
   const place = element("div", { class: "panels" });
   const legend = new Legend();
-  const more = button("", () => showAll(), { hidden: true });
+  const more = button("", () => showAll(), { class: "asks", hidden: true });
   section.body.append(legend.element, place, more);
   /** @type {Map<string, Figure>} */
   const figures = new Map();
-  let count = FIRST;
+  let isAll = false;
 
-  const names = () => byImportance(study).slice(0, MOST);
+  /** By default the server chooses the most important hyperparameters. */
+  const names = () => (isAll ? study.names.slice(0, MOST) : []);
   const question = () =>
-    study.parts.head?.best && names().length
-      ? [
-          "slices",
-          names()
-            .slice(0, count)
-            .map((name) => ["name", name]),
-        ]
-      : null;
+    study.parts.head?.best && study.names.length ? ["slices", names().map((name) => ["name", name])] : null;
   const consider = section.askWhenSeen(study, question, (/** @type {Answers["slices"]} */ answer) => {
     legend.show(Object.entries(answer.colors).map(([name, color]) => [color, name]));
     section.say(answer.notes.join(" "));
@@ -43,19 +36,13 @@ export function slices(study) {
       return figure.element;
     });
     if (shown.some((each, number) => place.children[number] !== each)) place.replaceChildren(...shown);
-    more.hidden = names().length <= count;
-    setText(more, `Show ${plural(names().length, "hyperparameter")}`);
+    more.hidden = isAll || study.names.length <= shown.length;
+    setText(more, `Show ${plural(Math.min(MOST, study.names.length), "hyperparameter")}`);
   });
   const showAll = () => {
-    count = MOST;
+    isAll = true;
     more.hidden = true;
     consider();
   };
   return section;
-}
-
-/** Return the names of the hyperparameters that are not constant, most important first if known. */
-export function byImportance({ names, important }) {
-  const place = (name) => (important.includes(name) ? important.indexOf(name) : important.length + names.indexOf(name));
-  return [...names].sort((a, b) => place(a) - place(b));
 }

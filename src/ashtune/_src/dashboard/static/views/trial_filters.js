@@ -42,7 +42,7 @@ export class Filters {
     this._high = element("input", { type: "number", step: "any", placeholder: "to", "aria-label": "To" });
     this._choice = element("select", { "aria-label": "Choice", hidden: true });
     const range = form([this._name, this._low, this._high, this._choice], "Add range", () => this._add());
-    this.element = element("div", { class: "controls" }, search, this._status, this._rung, this._origin, range);
+    this.element = element("div", { class: "controls asks" }, search, this._status, this._rung, this._origin, range);
     this.chips = element("ul", { class: "chips" });
     this.showQuery();
   }

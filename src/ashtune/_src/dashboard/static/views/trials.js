@@ -3,6 +3,7 @@
 import { button, element, replaceChildren, setText, table, trialLink } from "../page/dom.js";
 import { Section } from "../page/section.js";
 import { countText, isNumber, numberText, plural, secondsText, shortened, valueText } from "../page/text.js";
+import { SAVED } from "../study/saved.js";
 import { Filters, HELP } from "./trial_filters.js";
 
 /** The query for all trials, the best first. */
@@ -16,11 +17,11 @@ export const FILTER = "ashtune-filter";
 export function trials(study) {
   const lead = "A click on a row opens its trial. A paused trial has a result and is not promoted, so far.";
   const section = new Section("trials", "Trials", lead);
-  const asked = queryIn(location.search);
+  const asked = queryIn(SAVED ? "" : location.search);
   const place = element("div");
   const count = element("p", { class: "quiet", role: "status" });
   const pages = element("div", { class: "pages" });
-  const file = element("a", { download: "trials.csv", text: "Download them as CSV" });
+  const file = element("a", { class: "asks", download: "trials.csv", text: "Download them as CSV" });
   const controls = new Filters(study, asked, () => change({}));
   section.body.append(controls.element, controls.chips, count, place, pages, file);
   controls.showChips();
@@ -48,7 +49,7 @@ export function trials(study) {
   );
   const change = (changes, isTurn = false) => {
     Object.assign(asked, changes, isTurn ? {} : { offset: 0 });
-    history.replaceState(null, "", addressOf(asked));
+    if (!SAVED) history.replaceState(null, "", addressOf(asked));
     controls.showChips();
     consider();
   };
@@ -109,13 +110,14 @@ export function parametersOf(asked, study) {
   return [...parameters, ...asked.where.map((each) => ["where", whereText(each)])];
 }
 
-function countOf({ total, matching }, { offset, search }) {
+function countOf({ total, matching, saved = matching }, { offset, search }) {
   if (!total) return "no trial yet";
   if (!matching) return `none of ${plural(total, "trial")} fits${search ? `. ${HELP}` : ""}`;
   const last = Math.min(matching, offset + COUNT);
   const of =
     matching < total ? `${plural(matching, "trial")} that fit, of ${countText(total)}` : plural(total, "trial");
-  return `${countText(offset + 1)} to ${countText(last)} of ${of}`;
+  const more = saved < matching ? `; the first ${countText(saved)} are in this saved page` : "";
+  return `${countText(offset + 1)} to ${countText(last)} of ${of}${more}`;
 }
 
 /** @param {Answers["trials"]} answer */
@@ -134,7 +136,7 @@ function trialsTable({ columns, metrics, rows }, asked, study, sort) {
       },
       element(
         "button",
-        { class: "plain", "data-key": `sort ${name}`, onclick: () => sort(name, next) },
+        { class: "plain", "data-key": `sort ${name}`, disabled: SAVED !== null, onclick: () => sort(name, next) },
         shortened(title, 24),
         arrow,
       ),
@@ -178,8 +180,8 @@ export function stateMark(status, text = status) {
   return element("span", { class: "mark-of-state", "data-state": status, text });
 }
 
-function turnPages(pages, { matching }, { offset }, turn) {
-  const last = Math.max(0, Math.floor((matching - 1) / COUNT) * COUNT);
+function turnPages(pages, { matching, saved = matching }, { offset }, turn) {
+  const last = Math.max(0, Math.floor((Math.min(matching, saved) - 1) / COUNT) * COUNT);
   const turner = (text, to, disabled) => button(text, () => turn(to), { "data-key": `page ${text}`, disabled });
   pages.hidden = matching <= COUNT;
   const hadFocus = pages.contains(document.activeElement);

@@ -1,6 +1,6 @@
 // What the study would have taken with other choices: sliders for workers, reduction factor and deadline.
 
-import { element, replaceChildren, setText, slider } from "../page/dom.js";
+import { element, replaceChildren, set, setText, slider } from "../page/dom.js";
 import { Figure, together } from "../page/figure.js";
 import { Section } from "../page/section.js";
 import { countText, listed, numberText, plural, roughSecondsText, secondsText, shareText } from "../page/text.js";
@@ -21,6 +21,8 @@ export function whatif(study) {
   );
   /** @type {Record<"workers" | "factor" | "deadline", number | null>} */
   const chosen = { workers: null, factor: null, deadline: null };
+  let ownFactor = 0;
+  const counts = [...WORKERS];
   const figure = new Figure("Wall time by number of workers");
   const words = element("div", { class: "quiet" });
   const first = element("p", { class: "prediction", role: "status" });
@@ -41,11 +43,11 @@ export function whatif(study) {
         wait = setTimeout(consider, WAIT);
       },
     );
-  const workers = choice("workers", "Workers", WORKERS, countText);
+  const workers = choice("workers", "Workers", counts, countText);
   const factor = choice("factor", "Reduction factor", FACTORS, String);
   const deadline = choice("deadline", "Deadline", DEADLINES, (at) => (at === null ? "none" : roughSecondsText(at)));
   section.body.append(
-    element("div", { class: "sliders" }, workers.element, factor.element, deadline.element),
+    element("div", { class: "sliders asks" }, workers.element, factor.element, deadline.element),
     first,
     figure.element,
     words,
@@ -54,28 +56,30 @@ export function whatif(study) {
   study.on(["workers", "ladder"], () => {
     const [there, own] = [lanesOf(study), Math.round((study.resources[1] ?? 1) / study.resources[0])];
     if (chosen.workers !== null || !there || !study.isThere) return;
-    const reach = (values, least) => Math.max(0, values.indexOf(values.find((each) => each >= least) ?? values.at(-1)));
-    workers.set(reach(WORKERS, there));
-    factor.set(reach(FACTORS, own));
-    [chosen.workers, chosen.factor] = [WORKERS[reach(WORKERS, there)], FACTORS[reach(FACTORS, own)]];
+    if (!counts.includes(there)) counts.push(there);
+    counts.sort((a, b) => a - b);
+    set(workers.input, { max: counts.length - 1 });
+    workers.set(counts.indexOf(there));
+    ownFactor = FACTORS.find((each) => each >= own) ?? FACTORS[FACTORS.length - 1];
+    factor.set(FACTORS.indexOf(ownFactor));
+    [chosen.workers, chosen.factor] = [there, ownFactor];
   });
   const show = () => {
     const mine = predictions.of(chosen.factor, chosen.workers);
     if (chosen.deadline === null) setText(first, mine ? predictionText(mine, study) : "");
     drawTimes(figure, predictions.all(chosen.factor), mine, study.objective);
   };
-  /** The next question: the choice itself, then the numbers of workers around it, because each takes seconds. */
+  /** The next question: as `ashtune whatif` without options, and then the choice if its prediction is not known. */
   const question = () => {
     if (!study.parts.head?.best || chosen.workers === null) return null;
     const factors = ["reduction_factor", String(chosen.factor)];
     if (chosen.deadline !== null) return ["whatif", [["deadline", String(chosen.deadline)], factors]];
-    const around = WORKERS.filter((count) => count === 1 || [0.5, 1, 2, 4].includes(count / lanesOf(study)));
-    const next = [chosen.workers, ...around].find((count) => !predictions.of(chosen.factor, count)) ?? chosen.workers;
-    return ["whatif", [["workers", String(next)], factors]];
+    const isKnown = predictions.isEmpty || predictions.of(chosen.factor, chosen.workers);
+    return ["whatif", isKnown ? [] : [["workers", String(chosen.workers)], factors]];
   };
   const consider = section.askWhenSeen(study, question, (/** @type {Answers["whatif"]} */ answer, [, given]) => {
     const asked = Object.fromEntries(given); // the sliders may have changed by now
-    predictions.add(answer.predictions, asked.reduction_factor, study.position);
+    predictions.add(answer.predictions, asked.reduction_factor ?? ownFactor, study.position);
     replaceChildren(words, answer.text.map((sentence) => element("p", { text: sentence })));
     if (chosen.deadline !== null && asked.deadline === String(chosen.deadline)) setText(first, answer.text[0] ?? "");
     show();
@@ -93,6 +97,10 @@ export class Predictions {
     for (const [key, { at, position: then }] of this._known)
       if (then !== position && performance.now() - at > STALE) this._known.delete(key);
     for (const one of answered) this._known.set(`${factor} ${one.workers}`, { one, at: performance.now(), position });
+  }
+
+  get isEmpty() {
+    return !this._known.size;
   }
 
   of(factor, workers) {

@@ -13,9 +13,10 @@ from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.core.checks import refuse
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.numbers import number_text, plural, seconds_text
+from ashtune._src.dashboard import one_file
 from ashtune._src.driver.options import WhatIfOptions
 from ashtune._src.figures.whatif import AsRecorded, whatif_figure, who
-from ashtune._src.reports.page import html
+from ashtune._src.reports import html
 from ashtune._src.reports.plot import nothing, plot
 from ashtune._src.reports.terminal.text import show, write
 from ashtune._src.reports.whatif import whatif_table, whatif_words
@@ -70,23 +71,24 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
         """Write the predictions, as figure, table and text, to one HTML file that needs no other file.
 
         Raises:
-            SettingsError: If plotly is not installed, or the file cannot be written.
+            SettingsError: If the file cannot be written.
         """
-        sections = [html.section("words", "In words", [html.words(*self.words)])]
+        sections = [html.PageSection("In words", [html.words(*self.words)])]
         if self.predictions:
+            figure = whatif_figure(self.predictions, self.recorded)
             sections = [
-                html.section("figure", "Wall time by number of workers", [html.figures(whatif=self.plot())]),
-                html.section("table", "Predictions", [html.table(self._table())]),
+                html.PageSection("Wall time by number of workers", [html.figures(times=figure)]),
+                html.PageSection("Predictions", [html.table(self._table())]),
                 *sections,
             ]
-        html.write(html.page(self.title, [], sections), Path(file))
+        one_file.write(one_file.blocks_page(self.title, sections), Path(file))
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         text = StringIO()
         self.report(text)
-        table = [html.words(self.title), html.table(self._table())] if self.predictions else []
-        shown = "".join(block.html for block in [*table, html.words(*self.words)])
-        return {"text/plain": text.getvalue(), "text/html": shown}
+        table = f"<p>{html.escaped(self.title)}</p>{html.table_html(self._table())}" if self.predictions else ""
+        words = "".join(f"<p>{html.escaped(sentence)}</p>" for sentence in self.words)
+        return {"text/plain": text.getvalue(), "text/html": table + words}
 
     def _table(self) -> "Table":
         return whatif_table(

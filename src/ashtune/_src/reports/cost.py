@@ -1,4 +1,4 @@
-"""Report sections about hyperparameters: importance, slices, parallel coordinates, and effect on training time."""
+"""The report section about the time of training, and the hyperparameters that this time depends on."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,13 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from ashtune._src.analysis.audit import rank_correlation
 from ashtune._src.analysis.sampling import sampled
-from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.numbers import number_text, plural, time_text, value_text
-from ashtune._src.figures.importance import importance, importance_figure
-from ashtune._src.figures.parallel import coordinates_figure
-from ashtune._src.figures.slices import slices
-from ashtune._src.reports.page import html
+from ashtune._src.reports import html
 from ashtune._src.reports.sections import Section
 from ashtune._src.reports.tables import trials_table
 
@@ -29,33 +25,6 @@ FEWEST = 10
 STRONG = 0.5
 SLOWER = 1.5
 """A hyperparameter is named if trials with its slowest value take this many times longer than with its fastest."""
-
-
-class HyperparametersSection(Section):
-    """The report section with importance, slices and parallel coordinates of the hyperparameters."""
-
-    name, title = "hyperparameters", "Hyperparameters"
-    uses = ("results", "trials")
-    needs_result = True
-
-    def blocks(self) -> Iterator[html.Block]:
-        study, unit = self.study, self.study.unit
-        of = (study.results, study.trials.configuration, study.settings.space)
-        names: list[str] = []
-        try:
-            measured = importance(*of)
-        except SettingsError as error:
-            yield html.words(f"Importance is left out: {error}.", style="quiet")
-        else:
-            yield html.figures(importance=importance_figure(measured))
-            names = [weight.name for weight in measured.weights]
-        found = slices(*of, important=names, rungs=study.ladder.rungs, unit=unit, origin=study.trials.origin)
-        panels = {f"slice{place}": each for place, each in enumerate(found.panels.values())}
-        yield html.legend(found.colors)
-        yield html.figures(layout="panels", **panels)
-        more = f"{len(panels)} of {found.varying} hyperparameters are shown." if len(panels) < found.varying else ""
-        yield html.words(*found.notes, *filter(None, [more]), style="quiet")
-        yield html.figures(coordinates=coordinates_figure(*of, important=names, unit=unit))
 
 
 class CostSection(Section):

@@ -1,0 +1,82 @@
+"""Saves the live page of a study as one file: the page's files, with the server's answers to its first questions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ashtune._src.core.errors import AshtuneError
+from ashtune._src.dashboard.answers import StudyCache, answer
+from ashtune._src.dashboard.following import FollowedStudy
+from ashtune._src.dashboard.messages import NAMES, WHAT_IF
+from ashtune._src.dashboard.one_file import one_file
+from ashtune._src.dashboard.routes import Ask, Routes
+from ashtune._src.dashboard.trial_page import trial_pages
+from ashtune._src.dashboard.trial_query import MOST_ROWS
+
+NAME = "page.html"
+"""The name of the page that the live page leaves in a study's directory."""
+MOST_TRIALS = 50
+"""The largest number of trials from the beginning of the table whose own pages are in the file."""
+MOST_BYTES = 2_000_000
+"""The size of the pages of trials in JSON after which no other is added."""
+MOST_PREDICTED = 10_000
+"""The largest number of trials of a study whose what-if is in the file. That of 100,000 trials takes half a minute."""
+_STUDY = "api/studies/0"
+
+
+def page_of(directory: Path) -> str:
+    """Return the page of the study in a directory as it is now. Nothing from the directory is executed.
+
+    Raises:
+        JournalError: If the journal cannot be read.
+    """
+    study, cache = FollowedStudy(directory), StudyCache()
+    study.read_now()
+    return study_page(study, lambda question: answer(question, cache))
+
+
+def study_page(study: FollowedStudy, ask: Ask) -> str:
+    """Return the page of a study that is followed. ``ask`` answers questions that may take seconds."""
+    routes = Routes([study], ask)
+
+    def answered(path: str, **given: Any) -> Any:
+        try:
+            data = routes.answer(path, {name: [str(value)] for name, value in given.items()})
+        except AshtuneError as error:
+            data = routes.refusal(str(error))
+        assert isinstance(data, bytes), "it is no stream and no file"
+        return msgspec.json.decode(data)
+
+    events = msgspec.json.decode(study.message().data)
+    head, space, failures = (events["parts"][name] or {} for name in ("head", "space", "failures"))
+    objectives = head["objectives"]
+    varying = [each["name"] for each in space.get("hyperparameters", ()) if each["type"] != "constant"]
+    given = {"contour": dict(zip(("x", "y"), varying, strict=False))}
+    answers = {"api/studies": answered("api/studies"), f"{_STUDY}/events": events}
+    names = [name for name in NAMES if objectives and (name != WHAT_IF or head["tried"] <= MOST_PREDICTED)]
+    for name in names:
+        answers[f"{_STUDY}/{name}"] = answered(f"{_STUDY}/{name}", **given.get(name, {}))
+    if objectives:
+        order = "desc" if objectives[0]["mode"] == "max" else "asc"
+        rows = answered(f"{_STUDY}/trials", sort="value", order=order, count=MOST_ROWS)
+        answers[f"{_STUDY}/trials"] = rows
+        trials = [row["trial"] for row in rows.get("rows", ())[:MOST_TRIALS]]
+        trials += [group["trial"] for group in failures.get("groups", ()) if group["trial"] is not None]
+        answers.update(_pages(study, list(dict.fromkeys(trials))))
+    return one_file({"answers": answers})
+
+
+def _pages(study: FollowedStudy, trials: Sequence[int]) -> dict[str, Any]:
+    """Return the answers of the pages of trials. A trial that cannot be read, and all after it, are left out."""
+    pages, size = {}, 0
+    try:
+        for page in trial_pages([study.question_of_trial(trial) for trial in trials]) if trials else ():
+            body = msgspec.json.encode({**page, "position": study.position})
+            if (size := size + len(body)) > MOST_BYTES:
+                break
+            pages[f"{_STUDY}/trials/{page['trial']}"] = msgspec.json.decode(body)
+    except Exception:  # noqa: BLE001 - a study may be made to break what reads it; the others are shown
+        pass
+    return pages

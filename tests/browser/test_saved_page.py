@@ -1,0 +1,107 @@
+"""The page of a study as one file, beside the live page of the same study, in a real browser."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import ashtune
+from ashtune._src.dashboard.saved import MOST_TRIALS
+from tests.browser.watched_page import PHONE, TALL, VIEWS, Page, RunningStudy, watched
+from tests.helpers.chromium import CHROMIUM
+from tests.helpers.saved_page import answer, saved
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
+    pytest.mark.timeout(600),
+]
+
+SECTIONS = ("summary", "answers", *VIEWS, "report")
+IS_ANSWERED = "!document.querySelector('[aria-busy]') && document.querySelectorAll('#report table').length > 2"
+SHOWN = "[...document.querySelectorAll('.overview > section:not([hidden])')].map(({ id }) => id)"
+HIDE_WHAT_ASKS = "document.documentElement.dataset.saved = ''"
+LOOKS = {"light, desk": ("light", TALL), "dark, phone": ("dark", {**PHONE, "height": 20_000})}
+
+
+@pytest.fixture(scope="module")
+def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a study that is complete, with its page."""
+    study = RunningStudy(tmp_path_factory.mktemp("complete") / "letters", trials=120, epoch_seconds=0.005)
+    study.wait()
+    ashtune.Study.load(study.directory).report_html(study.directory / "page.html")
+    return study.directory
+
+
+@pytest.fixture(scope="module")
+def address(complete: Path) -> Iterator[str]:
+    """The address of its live page."""
+    with watched(complete) as address:
+        yield address
+
+
+@pytest.mark.parametrize(("theme", "size"), LOOKS.values(), ids=LOOKS)
+def test_every_section_shows_the_same_texts_numbers_and_figures_as_on_the_live_page(
+    browser: "Browser", complete: Path, address: str, theme: str, size: dict[str, int]
+) -> None:
+    look = {"viewport": size, "color_scheme": theme}
+    with Page(browser, **look) as live, Page(browser, **look) as file:
+        live.open(address, "Complete")
+        file.open((complete / "page.html").as_uri(), "Complete")
+        live.page.evaluate(HIDE_WHAT_ASKS)
+        live.wait(IS_ANSWERED)
+        for section in SECTIONS:
+            expected = file.page.evaluate("(id) => seenIn(id)", section)
+            live.wait("([id, expected]) => seenIn(id) === expected", [section, expected])
+        assert sorted(file.page.evaluate(SHOWN)) == sorted(live.page.evaluate(SHOWN)) == sorted(SECTIONS)
+        assert file.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert file.console == []
+        assert [each[:5] for each in file.asked if not each.startswith("data:")] == ["file:"]
+
+
+def test_the_pages_of_the_first_trials_are_in_the_file_and_the_others_are_said_to_be_elsewhere(
+    browser: "Browser", complete: Path
+) -> None:
+    rows = [row["trial"] for row in answer(complete / "page.html", "trials")["rows"]]
+    with Page(browser) as page:
+        page.open((complete / "page.html").as_uri(), "Complete")
+        page.page.click("button:has-text('Next')")
+        assert page.text("#trials [role=status]") == f"26 to 50 of {len(rows)} trials"
+        page.show_trial(rows[MOST_TRIALS - 1])
+        assert page.page.locator(".trial canvas").count() == 2, "of each metric"
+        paths = saved(complete / "page.html")["answers"]
+        other = next(trial for trial in rows if f"api/studies/0/trials/{trial}" not in paths)
+        page.page.evaluate("(trial) => { location.hash = `#trial/${trial}`; }", other)
+        page.wait("document.querySelector('.trial .remark').textContent.includes('is not in the saved page')")
+        assert page.console == []
+
+
+def test_the_page_of_a_study_that_runs_says_when_it_was_saved(browser: "Browser", tmp_path: Path) -> None:
+    study = RunningStudy(tmp_path / "running")
+    try:
+        with watched(study.directory) as address, Page(browser) as live:
+            live.open(address)
+        ashtune.Study.load(study.directory).report_html(tmp_path / "page.html")
+        with Page(browser) as page:
+            page.open((tmp_path / "page.html").as_uri())
+            assert page.text("#connection").startswith("Saved while the study ran, on ")
+            ran = page.text(".tile.state .detail.quiet")
+            page.page.wait_for_timeout(2000)
+            assert page.text(".tile.state .detail.quiet") == ran
+    finally:
+        study.kill()
+
+
+def test_a_live_page_whose_server_has_ended_names_the_file(browser: "Browser", complete: Path) -> None:
+    owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    with watched(complete, options=("--until-exit", str(owner.pid))) as address, Page(browser) as page:
+        page.open(address, "Complete")
+        owner.communicate()
+        said = "(file) => document.getElementById('connection').innerText.includes(file)"
+        page.wait(said, f"open {complete}/page.html")
