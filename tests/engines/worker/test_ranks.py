@@ -221,6 +221,21 @@ def test_a_pause_and_a_resume_concern_all_ranks(tmp_path: Path) -> None:
     assert not [event for event in events(study) if isinstance(event, JobFailed)]
 
 
+def test_a_rank_that_asks_for_no_epochs_does_not_hold_up_rank_0(tmp_path: Path) -> None:
+    """As with Lightning, which tells the other ranks itself how far to train."""
+
+    def train(trial: Any) -> None:
+        end = trial.checkpoint_dir / "end"
+        for epoch in trial.epochs() if trial.rank == 0 else ():
+            trial.report(score=trial["x"] * epoch)
+        end.touch() if trial.rank == 0 else None
+        while not end.exists():
+            time.sleep(0.05)
+
+    study = tuned(tmp_path, train, engine=TWO, trials=2, min_resource=5_000, max_resource=5_000, time_limit=60)
+    assert [trial.result_resource for trial in study.trials] == [5_000, 5_000]
+
+
 @pytest.mark.parametrize("objective", ["a program", "a fused function"])
 def test_functions_for_one_process_are_refused_with_a_way_out(tmp_path: Path, objective: str) -> None:
     function: Any = ashtune.Program(["true"])

@@ -14,6 +14,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, assert_never
 
@@ -109,25 +110,42 @@ class StreamChannel:
 
 
 class RankStreams:
-    """The connections of rank 0 to the other ranks of its worker. The guardian ends this process if a rank ends."""
+    """The connections of rank 0 to the other ranks of its worker. The guardian ends this process if a rank ends.
+
+    Rank 0 never waits for a rank that reads no messages, as such a rank may wait for rank 0 in a collective operation.
+    """
 
     def __init__(self, files: Sequence[int]) -> None:
         self._channels = {file: StreamChannel(file, Ended) for file in files}
+        self._writer = FrameWriter()
+        self._unsent = {file: bytearray() for file in files}
         self._poll = select.poll()
         for file in files:
+            os.set_blocking(file, False)
             self._poll.register(file, select.POLLIN)
 
     def send(self, message: ToOtherRank) -> None:
-        """Send a message to all other ranks."""
-        for channel in self._channels.values():
+        """Send a message to all other ranks, now or when they have read earlier messages."""
+        frame = self._writer.frame(message)
+        for unsent in self._unsent.values():
+            unsent.extend(frame)
+        self._flush()
+
+    def _flush(self) -> None:
+        for file, unsent in self._unsent.items():
             try:
-                channel.send(message)
+                with suppress(BlockingIOError):
+                    while unsent:
+                        del unsent[: os.write(file, unsent)]
             except ConnectionError:
                 _wait_for_the_guardian()
+            self._poll.modify(file, select.POLLIN | (select.POLLOUT if unsent else 0))
 
     def receive(self, seconds: float | None) -> Iterator[Ended]:
         """Wait for messages of the other ranks, at most ``seconds``; None to wait without limit. Yield the messages."""
-        for file, _ in self._poll.poll(None if seconds is None else seconds * 1000):
+        for file, event in self._poll.poll(None if seconds is None else seconds * 1000):
+            if event & select.POLLOUT:
+                self._flush()
             try:
                 while (message := self._channels[file].poll()) is not None:
                     yield message
