@@ -23,6 +23,7 @@ from ashtune._src.engines.resources import (
     device_files,
     devices_in,
     environment_of,
+    gpus_of_rank,
     gpus_present,
     is_amd,
 )
@@ -333,3 +334,26 @@ def test_gpus_outside_the_cgroup_do_not_count(monkeypatch: pytest.MonkeyPatch, t
     assert gpus_present(tmp_path) == 10
     named = [Path(file).name for file in device_files(tmp_path)]
     assert sorted(named) == sorted([f"nvidia{number}" for number in range(1, 11)] + ["renderD128"])
+
+
+def test_the_processes_of_a_worker_share_its_cores() -> None:
+    given_out = environment_of(
+        0, [FREE], threads=None, gpus_per_worker=None, inherited={}, gpus_present=None, processes=2
+    )
+    assert given_out["OMP_NUM_THREADS"] == "2"
+
+
+@pytest.mark.parametrize(
+    ("mask", "parts"),
+    [
+        ("4,5", ["4", "5"]),
+        ("0,1,2,3", ["0,1", "2,3"]),
+        ("0,1,2", [None, None]),
+        ("0", [None, None]),
+        ("", [None, None]),
+    ],
+)
+def test_the_ranks_of_a_worker_divide_its_gpus_if_they_can(mask: str, parts: list[str | None]) -> None:
+    assert [gpus_of_rank(rank, 2, {CUDA: mask}).get(CUDA) for rank in range(2)] == parts
+    assert gpus_of_rank(0, 2, {}) == {}
+    assert gpus_of_rank(0, 1, {CUDA: mask}) == {}

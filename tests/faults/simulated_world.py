@@ -185,8 +185,8 @@ class Host:
     def now(self) -> float:
         return self._world.now
 
-    def start(self, worker: WorkerId, logs: Path, environment: Mapping[str, str]) -> "Process":
-        del environment
+    def start(self, worker: WorkerId, logs: Path, environment: Mapping[str, str], ranks: int) -> "Process":
+        del environment, ranks
         self._world.driver_step()
         if self._world.happens("no process"):
             raise BlockingIOError(11, "Resource temporarily unavailable")

@@ -3,7 +3,10 @@
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+
+from ashtune._src.engines.worker import guardian
 
 KINDS = ("a fork", "a process", "a pool", "a session", "a daemon")
 
@@ -97,3 +100,21 @@ def wait_until_gone(pids: Iterable[int], limit: float = 60.0) -> None:
         assert time.monotonic() < give_up, f"left behind: {left}"
         os.sched_yield()
         time.sleep(0.005)
+
+
+def ranks_of_workers(ancestor: int) -> list[int]:
+    """Return the processes that train trials below a process: the children of guardians."""
+    guardians = {pid for pid in guardian._descendants(ancestor) if _is_a_guardian(pid)}
+    return [pid for pid in guardians if guardians & set(_parents_of(pid))]
+
+
+def _is_a_guardian(pid: int) -> bool:
+    with suppress(OSError):  # it has ended
+        return guardian.MODULE.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+def _parents_of(pid: int) -> list[int]:
+    with suppress(OSError):
+        return [int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])]
+    return []

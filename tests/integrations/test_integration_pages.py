@@ -77,11 +77,27 @@ def test_the_page_on_trackers_does_what_it_says(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
+@pytest.mark.timeout(600)
+@needs("torch", "lightning")
+@pytest.mark.filterwarnings("ignore")
+def test_the_page_on_several_processes_does_what_it_says(tmp_path: Path) -> None:
+    gloo, _, _, lightning = pages.carried_out(f"{PAGES}/several-processes.md", tmp_path)
+    assert "'width': " in gloo.printed
+    assert "'rate': " in lightning.printed
+
+
 @needs("transformers")
 @pytest.mark.filterwarnings("ignore")
 def test_the_page_on_transformers_does_what_it_says(tmp_path: Path) -> None:
     (step,) = pages.carried_out(f"{PAGES}/transformers.md", tmp_path)
     assert "'eval_accuracy': " in step.printed
+
+
+@needs("transformers", "peft")
+@pytest.mark.filterwarnings("ignore")
+def test_the_page_on_peft_does_what_it_says(tmp_path: Path) -> None:
+    (step,) = pages.carried_out(f"{PAGES}/peft.md", tmp_path)
+    assert "['adapter_config.json', 'adapter_model.safetensors']" in step.printed
 
 
 @needs("hydra")

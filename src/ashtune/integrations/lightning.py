@@ -5,7 +5,8 @@
 Rule 1: at every rung, the Trainer's ``max_epochs`` is the study's top resource. Therefore a learning rate schedule is
 the same at all rungs. A callback sets the Trainer's ``should_stop``, which ends training at the rung.
 Rule 2: a Trainer is refused if it would change the number of epochs, or start the user's script again.
-Rule 3: only the worker process asks the study. Processes that Lightning starts ask the worker process over a pipe.
+Rule 3: only the worker process asks the study. Processes that Lightning starts ask the worker process over a pipe. The
+ranks of a trial with several processes are trials themselves, and follow rank 0.
 Rule 4: rank 0 asks the study and sends the answer to the other ranks, so that all ranks end at the same epoch.
 """
 
@@ -147,12 +148,13 @@ def _asking(trial: Trial, trainer: Any, root: str) -> Iterator[Ask]:
     if isinstance(launcher, launchers._MultiProcessingLauncher):  # for ddp_spawn, ddp_fork and ddp_notebook
         with answer_from_a_thread(course) as relay:
             yield relay
-    elif trainer.world_size == 1:
+    elif trainer.world_size in (1, trial.world_size):
         yield course
     else:
         raise ObjectiveError(
             f"Trainer(devices={trainer.num_devices}) has this script run in each of {trainer.world_size} processes, "
-            'which would tune in each; give Trainer strategy="ddp_spawn" or "ddp_fork"'
+            "which would tune in each; give engine=ashtune.Local(processes_per_trial=...) and call "
+            'trial.torch_distributed() before, or give Trainer strategy="ddp_spawn" or "ddp_fork"'
         )
 
 

@@ -193,7 +193,10 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
     def _check_arguments(self, args: Any, data: Any) -> None:
         """Refuse training arguments that would lose a trial's state, or count the trial's resource wrongly."""
         folder = self._trial.checkpoint_dir
-        one_process = "a Trial is of one process; start several by ashtune run ... -- torchrun, with a LaunchedTrial"
+        processes = (
+            "this trial has another number; give engine=ashtune.Local(processes_per_trial=...) and call "
+            "trial.torch_distributed() before, or use ashtune run ... -- torchrun with a LaunchedTrial"
+        )
         last_state = "a trial goes on from its last state; leave it out"
         unit = "an evaluation is a unit of the resource"
         strategy = shown(str(args.eval_strategy.value))
@@ -218,7 +221,10 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
                 "it cannot go on from an epoch; give eval_strategy='steps', eval_steps and max_steps",
             ),
             (args.save_only_model, "save_only_model=True", "a trial goes on with its optimizer; leave it out"),
-            (args.world_size > 1 and isinstance(self._trial, Trial), f"{args.world_size} processes", one_process),
+            (
+                isinstance(self._trial, Trial) and args.world_size not in (1, self._trial.world_size),
+                f"{args.world_size} processes", processes,
+            ),
         ):  # fmt: skip
             if is_wrong:
                 raise ObjectiveError(f"the Trainer has {setting}; {why}")

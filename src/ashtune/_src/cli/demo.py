@@ -58,7 +58,7 @@ def main(given: argparse.Namespace) -> int:
         directory=base / "sequential", **common,
     )  # fmt: skip
     engine = choose_engine(workers_given=given.workers is not None)
-    workers = worker_count(engine, given.workers, given.trials)
+    workers = worker_count(engine, {"workers": given.workers}, given.trials)
     say(f"2. ASH: {given.trials} configurations on {plural(workers, 'worker')}.")
     study = tune(
         objective.train, objective.space(), trials=given.trials, workers=workers, directory=base / "ash", **common

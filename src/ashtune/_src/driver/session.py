@@ -339,7 +339,7 @@ class Session:
     ) -> Iterator[Drive]:
         """Open a session's journal, display, proposer and workers. Close these parts in an order that loses no data."""
         options, surroundings = self._options, self._surroundings
-        count = worker_count(self._engine, options["workers"], session.trials)
+        count = worker_count(self._engine, options, session.trials)
         trials = None if options["control"] else session.trials  # commands may add trials
         deadline = None if math.isinf(stop.ends_at) else stop.ends_at
         self._say_where()
@@ -382,6 +382,7 @@ class Session:
             profile=options["profile"],
             places=0 if trials is None else -(-trials // (workers or EXPECTED_WORKERS)),  # a worker's share
             max_resource=self._ladder.rungs[-1],
+            processes=options["processes_per_trial"],
         )
         return Brief(
             setup=setup,

@@ -19,7 +19,9 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
     Only ranks use the other fields. ``edition`` is the number of this study within the MPI launch. The number of each
     later worker of a rank is higher by ``step``. A rank compares ``created`` to check that it sees the right directory.
-    If ``carries_checkpoints``, checkpoints are sent in messages, because the ranks share no directory.
+    If ``carries_checkpoints``, checkpoints are sent in messages, because the ranks share no directory. ``group`` has
+    the ranks that train the same trials as this rank, the first of which is the worker; it is empty if the rank trains
+    alone.
     """
 
     edition: int = 0
@@ -31,6 +33,7 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     trial_timeout: float | None = None
     is_isolated: bool = True
     carries_checkpoints: bool = False
+    group: list[int] = []
 
     def among(self, workers: int) -> "Opening":
         """Return the message with the time between two reports of a worker that suits this number of workers."""
@@ -53,6 +56,6 @@ def opening_of(brief: Brief) -> Opening:
         threads=options["threads"],
         gpus_per_worker=options["gpus_per_worker"],
         trial_timeout=cast("float | None", options["trial_timeout"]),
-        is_isolated=options["isolate"],
+        is_isolated=options["isolate"] and options["ranks_per_trial"] == 1,
         carries_checkpoints=options["checkpoints"] == "messages",
     )

@@ -14,8 +14,10 @@ from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.options import COUNT, TIME, Option
 from ashtune._src.core.plaintext import shown
 from ashtune._src.engines.resources import check_gpus_per_worker
+from ashtune._src.engines.worker import guardian
 
 MOST_WORKERS = 100_000
+MOST_RANKS = 1_000
 CHECKPOINTS = ("files", "messages")
 
 
@@ -37,6 +39,17 @@ def check_checkpoints(name: str, value: str) -> str:
     return value
 
 
+def check_processes(name: str, value: int) -> int:
+    """Check the option ``processes_per_trial``, and return its value.
+
+    Raises:
+        SettingsError: If the value is not a whole number, or if several processes are not possible on this system.
+    """
+    if check_whole(name, value, at_most=MOST_RANKS) > 1 and not guardian.is_available():
+        raise SettingsError(f"{name}={value} needs Linux; leave it out")
+    return value
+
+
 class RunOptions(TypedDict, total=False):
     """The options of a session. :func:`~ashtune.tune` describes the arguments with the same names."""
 
@@ -45,6 +58,10 @@ class RunOptions(TypedDict, total=False):
     threads: Annotated[int | None, Option(**COUNT)]
     gpus_per_worker: Annotated[
         float | None, Option(check=lambda _, value: check_gpus_per_worker(value), parse=float, metavar="N")
+    ]
+    processes_per_trial: Annotated[int, Option(default=1, check=check_processes, parse=int, metavar="N")]
+    ranks_per_trial: Annotated[
+        int, Option(default=1, check=partial(check_whole, at_most=MOST_RANKS), parse=int, metavar="N")
     ]
     isolate: Annotated[
         bool,
@@ -64,8 +81,10 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         workers: The same as in :func:`~ashtune.tune`.
-        threads: BLAS threads of each worker; by default, the workers share the cores equally.
+        threads: BLAS threads of each process that trains; by default, the processes share the cores equally.
         gpus_per_worker: GPUs that each worker sees. With a fraction such as 0.5, two workers share one GPU.
+        processes_per_trial: Processes on one machine that train each trial together, as ranks of ``torch.distributed``.
+            They share the worker's cores and GPUs equally. More than 1 needs Linux.
         trial_timeout: The longest time that one job, from one rung to the next, may take: seconds, or a text as "10m".
         profile: Profile training in every worker, for ``ashtune report --profile`` and a flame graph.
 
@@ -86,16 +105,19 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     workers: int | None = None
     threads: int | None = None
     gpus_per_worker: float | None = None
+    processes_per_trial: int = 1
     trial_timeout: float | str | None = None
     profile: bool = False
 
 
 class MPI(Local, frozen=True, kw_only=True):
-    """Run a worker on each rank of an MPI launch, with the options of :class:`Local` and two more options.
+    """Run a worker on each rank of an MPI launch, with the options of :class:`Local` and three more options.
 
     Args:
         isolate: Whether to train in a separate process beside each rank, so that a crash or a hang costs one job only.
             If False, train in the rank itself, which suits functions that take less than a millisecond.
+        ranks_per_trial: Ranks with consecutive numbers that train each trial together, in the ranks themselves as with
+            ``isolate=False``. ``trial.comm`` is their communicator.
         checkpoints: "files" to use the study's directory, or "messages" if the ranks share no directory.
 
     Example:
@@ -105,6 +127,7 @@ class MPI(Local, frozen=True, kw_only=True):
     name: ClassVar[str] = "mpi"
 
     isolate: bool = True
+    ranks_per_trial: int = 1
     checkpoints: str = "files"
 
 

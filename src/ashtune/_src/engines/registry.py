@@ -72,9 +72,14 @@ def _engine_named(text: str) -> Engine:
         raise SettingsError(f"engine={shown(text)} has an option that does not fit: {one_line(str(error))}") from None
 
 
-def worker_count(engine: Engine, wanted: int | None, trials: int | None) -> int:
+def worker_count(engine: Engine, options: RunOptions, trials: int | None) -> int:
     """Return the number of workers of a session, which is at most the number of the session's trials."""
+    wanted = options.get("workers")
     count = engine.worker_count(wanted)
+    if isinstance(engine, MpiEngine):
+        count = min(count, engine.worker_count(None) // options.get("ranks_per_trial", 1))
+    if wanted is None and isinstance(engine, LocalEngine):  # one core for each process
+        count = max(1, count // options.get("processes_per_trial", 1))
     return count if trials is None else min(count, max(1, trials))
 
 
@@ -84,9 +89,10 @@ def check_engine(engine: Engine, options: RunOptions, trials: int | None) -> Non
     Raises:
         SettingsError: If the engine cannot provide these workers, or if two options contradict each other.
     """
-    if options["trial_timeout"] is not None and not options["isolate"]:
+    if options["trial_timeout"] is not None and (not options["isolate"] or options["ranks_per_trial"] > 1):
+        other = "isolate=False" if not options["isolate"] else f"ranks_per_trial={options['ranks_per_trial']}"
         raise SettingsError(
-            f"trial_timeout={options['trial_timeout']:g} ends a worker process, and isolate=False starts none; "
-            "give one of them"
+            f"trial_timeout={options['trial_timeout']:g} ends a worker process, and {other} starts none; give one of "
+            "them"
         )
-    engine.check(options, worker_count(engine, options["workers"], trials))
+    engine.check(options, worker_count(engine, options, trials))

@@ -99,6 +99,7 @@ def environment_of(
     gpus_per_worker: float | None,
     inherited: Mapping[str, str],
     gpus_present: int | None,
+    processes: int = 1,
 ) -> dict[str, str]:
     """Return the environment variables that must be added for one worker.
 
@@ -109,8 +110,9 @@ def environment_of(
         gpus_per_worker: The value that :func:`check_gpus_per_worker` returned. If None, the inherited GPUs stay.
         inherited: This worker's environment.
         gpus_present: How many GPUs this worker could use if no GPU were hidden; None if unknown.
+        processes: How many processes of the worker share its cores.
     """
-    environment = thread_variables(threads, _share_of_cores(claims[index], claims), inherited)
+    environment = thread_variables(threads, _share_of_cores(claims[index], claims) // processes, inherited)
     if gpus_per_worker is None:
         return environment
     mine = claims[index]
@@ -130,8 +132,12 @@ def environment_of(
     return environment | dict.fromkeys(names, ",".join(own))
 
 
-def environments_here(workers: int, *, threads: int | None, gpus_per_worker: float | None) -> list[dict[str, str]]:
+def environments_here(
+    workers: int, *, threads: int | None, gpus_per_worker: float | None, processes: int = 1
+) -> list[dict[str, str]]:
     """Return the environment variables that must be added for each of the workers that share this process's resources.
+
+    ``processes`` is the number of processes that share a worker's cores.
 
     Raises:
         SettingsError: If there are not enough GPUs.
@@ -145,9 +151,24 @@ def environments_here(workers: int, *, threads: int | None, gpus_per_worker: flo
             gpus_per_worker=gpus_per_worker,
             inherited=os.environ,
             gpus_present=present,
+            processes=processes,
         )
         for place in range(workers)
     ]
+
+
+def gpus_of_rank(rank: int, size: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with the GPUs of one of the ``size`` ranks of a worker, in place of the worker's variables.
+
+    If the worker's GPUs cannot be divided equally among the ranks, return nothing: each rank sees all of them.
+    """
+    own = {}
+    for name in (CUDA, HIP, ROCR):
+        devices = devices_in(environment.get(name, ""))
+        if devices and size > 1 and len(devices) % size == 0:
+            each = len(devices) // size
+            own[name] = ",".join(devices[rank * each : (rank + 1) * each])
+    return own
 
 
 def _share_of_cores(mine: Claim, claims: Sequence[Claim]) -> int:

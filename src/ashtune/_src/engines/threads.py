@@ -42,6 +42,7 @@ from ashtune._src.training.runner import runner_of
 
 NEEDS_PROCESSES = {
     "trial_timeout": "a thread cannot be ended",
+    "processes_per_trial": "all ranks of a trial would be one process",
     "gpus_per_worker": "all threads see the same GPUs",
     "threads": "all threads share one BLAS",
     "profile": "the profiler watches the thread in which it begins",

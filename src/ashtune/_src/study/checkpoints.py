@@ -35,6 +35,8 @@ from ashtune._src.study.folders import copy_folder, delete, rename, sync_file, s
 
 FOLDER = "checkpoints"
 SAVED = "saved.pickle"
+SAVED_BY_ANY = re.compile(r"saved(\.\d+)?\.pickle", re.ASCII)
+"""The names of the objects that the processes of a trial have saved: ``SAVED`` of process 0, ``saved.1.pickle`` ..."""
 OURS = re.compile(r"\d+\.(\d+(\.arriving)?|by-\d+\.unfinished(\.d)?)", re.ASCII)
 """The form of names that ashtune gives to checkpoints, which are complete, unfinished or being received."""
 OWN_FOLDER = re.compile(r"ashtune-.*-[0-9a-f]{12}", re.ASCII | re.DOTALL)
@@ -176,16 +178,19 @@ class CheckpointWriter:
         """
         if not self._earlier:
             return None
-        folder = self._earlier
         try:
-            path = f"{folder}/{SAVED}" if self._disk.status(folder).is_folder else folder
+            path = self._path_of_saved()
             with suppress(FileNotFoundError), OpenFile(self._disk, path, os.O_RDONLY) as opened:
                 reader = io.BufferedReader(opened, BUFFER_BYTES)
                 return read_saved(reader, self._disk.status(path).size, unpickle)
-            self._disk.status(folder)  # raises if the checkpoint is gone, not if a folder has no pickle
+            self._disk.status(self._earlier)  # raises if the checkpoint is gone, not if a folder has no pickle
         except OSError as error:
             raise self._unread(error) from None
         return None
+
+    def _path_of_saved(self) -> str:
+        folder = self._earlier
+        return f"{folder}/{SAVED}" if self._disk.status(folder).is_folder else folder
 
     def _unread(self, error: OSError) -> CheckpointUnread:
         self._not_read = f"checkpoint not read: {error.strerror}; trained again from the start"
@@ -253,7 +258,7 @@ class CheckpointWriter:
 
     def _fill_folder(self) -> None:
         if self._earlier and self._disk.status(self._earlier).is_folder:
-            copy_folder(self._disk, self._earlier, self._unfinished_folder, leave_out=SAVED)
+            copy_folder(self._disk, self._earlier, self._unfinished_folder, leave_out=SAVED_BY_ANY)
         else:
             self._make_folders()
             self._disk.make_folder(self._unfinished_folder)
@@ -331,8 +336,12 @@ class CheckpointWriter:
             self._at_opening = None
         self._forget_saved()
 
+    def fail(self, problem: str) -> None:
+        """Record that another process of the trial could not save its part, so that nothing is committed."""
+        self._not_saved = problem
+
     def _note(self, error: OSError) -> None:
-        self._not_saved = f"checkpoint not saved: {error.strerror}"
+        self.fail(f"checkpoint not saved: {error.strerror}")
 
     @cached_property
     def _unfinished_file(self) -> str:
@@ -341,6 +350,37 @@ class CheckpointWriter:
     @cached_property
     def _unfinished_folder(self) -> str:
         return f"{self._unfinished}.unfinished.d"
+
+
+class PartWriter(CheckpointWriter):
+    """Writes what a process above 0 of a trial saves, into the folder that process 0 commits.
+
+    Args:
+        folder: The unfinished folder, which process 0 has made.
+        process: The number of this process.
+    """
+
+    def __init__(self, checkpoints: Checkpoints, trial: TrialId, start: int, *, folder: str, process: int) -> None:
+        super().__init__(checkpoints, trial, 0)
+        self._earlier = checkpoints.of(trial, start) if start else ""
+        self._folder = folder
+        self._name = f"saved.{process}.pickle"
+
+    def _path_of_saved(self) -> str:
+        """Return the path of what this process has saved. If it has saved nothing, process 0 has saved for all."""
+        own = f"{self._earlier}/{self._name}"
+        with suppress(OSError):
+            self._disk.status(own)
+            return own
+        return super()._path_of_saved()
+
+    def directory(self) -> Path:
+        """Return the folder of all processes of the trial."""
+        return Path(self._folder)
+
+    @cached_property
+    def _unfinished_file(self) -> str:
+        return f"{self._folder}/{self._name}"
 
 
 # Paths are strings here: for thousands of small files, pathlib and shutil.rmtree would cost more than the writing.
@@ -374,22 +414,22 @@ def flaw_of(disk: Disk, path: str, size: int | None) -> str:
     """Return the flaw of a checkpoint as text, or "" if it has no flaw. The size is checked unless ``size`` is None."""
     try:
         status = disk.status(path)
-        pickled = path
+        pickled = [path]
         total = status.size
         if status.is_folder:
-            pickled = ""
+            pickled = []
             total = 0
             for inside, one in walk(disk, path):
                 total += one.size
-                if inside == f"{path}/{SAVED}":
-                    pickled = inside
+                if SAVED_BY_ANY.fullmatch(inside.removeprefix(f"{path}/")):
+                    pickled.append(inside)
         elif not status.is_file:
             return "it is not a file"
         if size is not None and total != size:
             return (
                 f"{total:,} of {size:,} bytes are there" if total < size else f"{total:,} bytes where {size:,} belong"
             )
-        if pickled and not _is_whole(disk, pickled):
+        if not all(_is_whole(disk, inside) for inside in pickled):
             return "it is not what was written"
     except FileNotFoundError:
         return "it is not there"

@@ -6,6 +6,7 @@ path that the user gives may be a link.
 """
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -41,11 +42,11 @@ def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:
             yield path, status
 
 
-def copy_folder(disk: Disk, source: str, final: str, *, leave_out: str = "") -> None:
+def copy_folder(disk: Disk, source: str, final: str, *, leave_out: "re.Pattern[str] | None" = None) -> None:
     """Copy a folder with its content. Links are copied as links. Pipes, sockets and devices are left out."""
     disk.make_folder(final)
     for name in disk.names(source):
-        if name == leave_out:
+        if leave_out is not None and leave_out.fullmatch(name):
             continue
         path, copy = f"{source}/{name}", f"{final}/{name}"
         status = disk.status(path)

@@ -31,7 +31,7 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
     ``objective`` is the file with the training function, pickled by cloudpickle; ``path`` is the driver's ``sys.path``.
     ``progress_seconds`` is the least time between two :class:`Progress` messages. ``places`` is the largest number of
     jobs that a worker may ask for, so that every worker gets jobs; 0 means no limit. ``max_resource`` is the resource
-    of the top rung; 0 if unknown.
+    of the top rung; 0 if unknown. ``processes`` is the number of processes that train each trial of the worker.
     """
 
     worker: WorkerId
@@ -44,6 +44,7 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
     profile: bool = False
     places: int = 0
     max_resource: int = 0
+    processes: int = 1
 
 
 class Assignment(msgspec.Struct, frozen=True, tag=True):

@@ -60,7 +60,7 @@ class Outcomes:
             why = one_line(str(error), REASON_CHARACTERS)
             job.say(Broken(job.worker, why, failure=job.failed(reason)), "over")
         else:
-            self.tell_failure(reason, job, writer, _user_traceback(error, self._file))
+            self.tell_failure(reason, job, writer, user_traceback(error, self._file))
 
     def tell_failure(self, reason: str, job: RunningJob, writer: CheckpointWriter, trace: str = "") -> None:
         """Report that the training or the release of a trial failed, with a reason in words."""
@@ -87,7 +87,7 @@ def _problem(writer: CheckpointWriter) -> str:
     return one_line(writer.problem, REASON_CHARACTERS) if writer.problem else ""
 
 
-def _user_traceback(error: BaseException, file: str) -> str:
+def user_traceback(error: BaseException, file: str) -> str:
     """Return the traceback without frames of this package; "" if no frame is left and the error is ashtune's."""
     described = traceback.TracebackException(type(error), error, error.__traceback__)
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))

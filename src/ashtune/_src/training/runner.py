@@ -12,13 +12,15 @@ from typing import Any, NamedTuple, NoReturn, Protocol, runtime_checkable
 import msgspec
 
 from ashtune._src.core import process
-from ashtune._src.core.errors import CheckpointUnread
+from ashtune._src.core.errors import CheckpointUnread, ObjectiveError
 from ashtune._src.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune._src.study.disk import DISK, Disk
+from ashtune._src.training.group import Begin, OtherRanks
 from ashtune._src.training.job import RunningJob
 from ashtune._src.training.messages import Assignment, Mailbox, Setup, Shutdown, Unsure
 from ashtune._src.training.objectives import Objective
 from ashtune._src.training.outcomes import Outcomes
+from ashtune._src.training.ranks import Ranks
 from ashtune._src.training.stateful import StatefulObjects
 from ashtune._src.training.trial import CURRENT_TRIAL, Trial
 
@@ -54,6 +56,8 @@ def prepare_trial(
     setup: Setup,
     mailbox: Mailbox,
     checkpoints: Checkpoints,
+    *,
+    ranks: Ranks | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> PreparedTrial:
     """Return the trial of an assignment, ready for the training function, and start the job's clock."""
@@ -65,7 +69,9 @@ def prepare_trial(
     job.must_take_up = start > 0
     configuration = msgspec.msgpack.decode(assignment.configuration)
     objects = StatefulObjects(job, writer)
-    return PreparedTrial(Trial(assignment.trial, configuration, job, writer, objects), job, writer, objects)
+    return PreparedTrial(
+        Trial(assignment.trial, configuration, job, writer, objects, ranks=ranks), job, writer, objects
+    )
 
 
 class TrialRunner:
@@ -83,9 +89,14 @@ class TrialRunner:
         *,
         file: str = "",
         profiler: AbstractContextManager[None] | None = None,
+        others: OtherRanks | None = None,
+        ranks: Ranks | None = None,
         disk: Disk = DISK,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
+        self._others = others
+        self._ranks = ranks or Ranks()
+        self._has_failed = False  # the last trial
         self._objective = objective
         self._clock = clock
         self._outcomes = Outcomes(mailbox, file)
@@ -96,11 +107,25 @@ class TrialRunner:
 
     def run(self, assignment: Assignment) -> None:
         """Train one trial, and send the outcome to the driver."""
-        prepared = prepare_trial(assignment, self._setup, self._mailbox, self._checkpoints, self._clock)
+        prepared = prepare_trial(
+            assignment, self._setup, self._mailbox, self._checkpoints, ranks=self._ranks, clock=self._clock
+        )
         trial, job, writer, objects = prepared
+        job.others = others = self._others
+        are_whole = True
         try:
             with self._profiler:
-                remark = job.conclude(self._call(trial, job, writer, objects))
+                if others is not None:
+                    assignment = msgspec.structs.replace(assignment, start=job.start)
+                    folder, port = str(writer.directory()), self._ranks.reserve()
+                    others.begin(Begin(assignment, folder, self._ranks.address, port, self._has_failed))
+                    if self._has_failed:
+                        self._ranks.renew()
+                        self._has_failed = False
+                returned = call_objective(self._objective, trial, job, writer, objects)
+                if others is not None and (problem := others.finish()):
+                    writer.fail(problem)
+                remark = job.conclude(returned)
                 if not self._mailbox.is_sure:  # because of an exception in another thread
                     raise Unsure
                 self._outcomes.tell_end(job, writer, remark)
@@ -108,37 +133,20 @@ class TrialRunner:
             raise
         except BaseException as error:  # noqa: BLE001 - any exception of user code is this trial's failure
             self._check_sure(error)
+            failed = None if others is None else others.failure(error)
+            self._ranks.leave()  # a rank that waits for this one in a collective operation gets an error
+            are_whole = others is None or others.stop()
+            self._has_failed = True
             self._hear_out(job)
-            self._outcomes.tell_error(job, error, writer)
+            if failed is None:
+                self._outcomes.tell_error(job, error, writer)
+            else:
+                self._outcomes.tell_failure(failed.reason, job, writer, failed.traceback)
         finally:
             writer.abandon()
-
-    def _call(self, trial: Trial, job: RunningJob, writer: CheckpointWriter, objects: StatefulObjects) -> Any:
-        """Call the training function, then save the objects that it passed to the trial.
-
-        If the function has forked, a child process that returns from the function is ended.
-        """
-        own_pid = process.pid
-        token = CURRENT_TRIAL.set(trial)
-        try:
-            try:
-                returned = self._objective(trial)
-            except CheckpointUnread:
-                if not (job.begin_again() and writer.forget_earlier()):
-                    raise
-                objects.forget()
-                returned = self._objective(trial)
-        except BaseException:
-            if process.pid != own_pid:
-                traceback.print_exc()
-                _leave(1)
-            raise
-        finally:
-            CURRENT_TRIAL.reset(token)
-        if process.pid != own_pid:
-            _leave(0)
-        objects.save()
-        return returned
+            self._ranks.leave()
+        if not are_whole:
+            raise Unsure("other ranks still train after a failure")
 
     def _hear_out(self, job: RunningJob) -> None:
         """Wait for the driver's answer to a result, even after an exception. Other messages must be sent later."""
@@ -160,6 +168,36 @@ class TrialRunner:
         raise Unsure from error
 
 
+def call_objective(
+    objective: Objective, trial: Trial, job: RunningJob, writer: CheckpointWriter, objects: StatefulObjects
+) -> Any:
+    """Call the training function, then save the objects that it passed to the trial.
+
+    If the function has forked, a child process that returns from the function is ended.
+    """
+    own_pid = process.pid
+    token = CURRENT_TRIAL.set(trial)
+    try:
+        try:
+            returned = objective(trial)
+        except CheckpointUnread:
+            if not (job.begin_again() and writer.forget_earlier()):
+                raise
+            objects.forget()
+            returned = objective(trial)
+    except BaseException:
+        if process.pid != own_pid:
+            traceback.print_exc()
+            _leave(1)
+        raise
+    finally:
+        CURRENT_TRIAL.reset(token)
+    if process.pid != own_pid:
+        _leave(0)
+    objects.save()
+    return returned
+
+
 def _leave(status: int) -> NoReturn:
     """End a process that the training function forked, because this process must not use the worker's connection."""
     sys.stderr.write("a process that the training function forked has come back from it, and ends here\n")
@@ -175,8 +213,16 @@ def runner_of(
     *,
     file: str = "",
     profiler: AbstractContextManager[None] | None = None,
+    others: OtherRanks | None = None,
+    ranks: Ranks | None = None,
 ) -> Runner:
-    """Return the training function's own runner if it makes one, otherwise a :class:`TrialRunner`."""
-    if isinstance(objective, HasRunner):
-        return objective.make_runner(setup, mailbox, file=file, profiler=profiler)
-    return TrialRunner(objective, setup, mailbox, file=file, profiler=profiler)
+    """Return the training function's own runner if it makes one, otherwise a :class:`TrialRunner`.
+
+    Raises:
+        ObjectiveError: If a training function with its own runner is to be trained by several ranks.
+    """
+    if not isinstance(objective, HasRunner):
+        return TrialRunner(objective, setup, mailbox, file=file, profiler=profiler, others=others, ranks=ranks)
+    if others is not None:
+        raise ObjectiveError("this function trains many trials in one process; give it one process for each trial")
+    return objective.make_runner(setup, mailbox, file=file, profiler=profiler)

@@ -9,6 +9,7 @@ from ashtune._src.core.errors import ObjectiveError
 from ashtune._src.core.jobs import TrialId, derived_seed
 from ashtune._src.study.checkpoints import CheckpointWriter
 from ashtune._src.training.job import RunningJob
+from ashtune._src.training.ranks import Ranks
 from ashtune._src.training.reports import as_metrics
 from ashtune._src.training.stateful import StatefulObjects
 
@@ -42,6 +43,8 @@ class Trial:
         job: RunningJob,
         checkpoint: CheckpointWriter,
         objects: StatefulObjects,
+        *,
+        ranks: Ranks | None = None,
     ) -> None:
         self.number = number
         """The number of the trial, from 0."""
@@ -50,6 +53,7 @@ class Trial:
         self._job = job
         self._checkpoint = checkpoint
         self._objects = objects
+        self._ranks = ranks or Ranks()
         self._is_asked_for = False
 
     def __getitem__(self, name: str) -> Any:
@@ -89,6 +93,44 @@ class Trial:
     def seed(self) -> int:
         """A seed for this trial, below 2**32, which is the same in every job of the trial."""
         return derived_seed(self._job.study_seed, self.number)
+
+    @property
+    def rank(self) -> int:
+        """The rank of this process among the processes that train this trial, from 0. Rank 0 reports and decides.
+
+        The training function runs in each rank, with the same configuration and seed. :meth:`epochs` ends in all ranks
+        where it ends in rank 0. The study takes the reports of rank 0 only.
+        """
+        return self._ranks.rank
+
+    @property
+    def world_size(self) -> int:
+        """The number of processes that train this trial: ``processes_per_trial``, or ``ranks_per_trial`` under MPI."""
+        return self._ranks.size
+
+    @property
+    def comm(self) -> Any:
+        """The communicator of the trial's ranks, an ``mpi4py.MPI.Comm``; None without ``ranks_per_trial``."""
+        return self._ranks.comm
+
+    def torch_distributed(self) -> dict[str, str]:
+        """Set the environment variables that ``torch.distributed`` and libraries on top of it read, as torchrun does.
+
+        The variables are MASTER_ADDR, MASTER_PORT, RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE. The port is
+        reserved for this trial. LOCAL_RANK is the index of this process among the processes that see the same GPUs, so
+        it is 0 if each process has GPUs of its own. When the training function ends, the variables get their earlier
+        values, and a process group that is left is destroyed.
+
+        Returns:
+            The variables, by name.
+
+        Example:
+            >>> def train(trial):
+            ...     trial.torch_distributed()
+            ...     torch.distributed.init_process_group("gloo")
+            ...     model = DistributedDataParallel(build(trial.config))
+        """
+        return self._ranks.set_variables()
 
     def epochs(self) -> Iterator[int]:
         """Yield the epochs to train: 1-based, from ``start + 1`` to ``target`` inclusive.
@@ -184,7 +226,7 @@ class Trial:
     def save(self, state: object) -> None:
         """Save an object, pickled by cloudpickle, for the next job of this trial.
 
-        Nothing is written if :attr:`needs_checkpoint` is False.
+        Nothing is written if :attr:`needs_checkpoint` is False. Each rank of a trial saves an object of its own.
 
         Raises:
             ObjectiveError: If :meth:`checkpoint` already saves this trial.
@@ -195,13 +237,19 @@ class Trial:
             self._checkpoint.save(state)
 
     def restore(self) -> Any:
-        """Return the object that :meth:`save` saved, or the state dicts of :meth:`checkpoint`; None for a new trial."""
+        """Return the object that :meth:`save` saved, or the state dicts of :meth:`checkpoint`; None for a new trial.
+
+        Each rank of a trial gets the object that it has saved. A rank that has saved none gets the object of rank 0.
+        """
         self._job.take_up()
         return self._checkpoint.restore()
 
     @property
     def checkpoint_dir(self) -> Path:
-        """A folder for your own files, as an alternative to :meth:`save`; the folder has the files of earlier jobs."""
+        """A folder for your own files, as an alternative to :meth:`save`; the folder has the files of earlier jobs.
+
+        All ranks of a trial have the same folder. It becomes a checkpoint when all ranks have ended.
+        """
         self._job.take_up()
         return self._checkpoint.directory()
 

@@ -289,7 +289,9 @@ class HostSession:
         directory = self._study if self._files is None else self._scratch.folder()
         setup = opening.seen_in(directory).setup
         gpus = slots.gpus_per_worker or opening.gpus_per_worker
-        self._environments = environments_here(slots.number, threads=opening.threads, gpus_per_worker=gpus)
+        self._environments = environments_here(
+            slots.number, threads=opening.threads, gpus_per_worker=gpus, processes=setup.processes
+        )
         return ProcessPool(
             msgspec.structs.replace(
                 setup, path=[*setup.path, *(entry for entry in sys.path if entry not in setup.path)]

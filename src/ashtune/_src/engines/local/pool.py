@@ -196,7 +196,7 @@ class ProcessPool:
         if (found := self._next_number()) is None:
             return
         number = WorkerId(found)
-        process = self._host.start(number, self._logs, environment)
+        process = self._host.start(number, self._logs, environment, self._setup.processes)
         self._workers[number] = Worker(process, environment, place, Workload(self._suspects), self._awake.seconds)
         self._host.send(process, self._writer.frame(msgspec.structs.replace(self._setup, worker=number)))
 

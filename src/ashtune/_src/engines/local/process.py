@@ -29,13 +29,13 @@ class WorkerProcess(ChildProcess):
     itself.
     """
 
-    def __init__(self, worker: WorkerId, log: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, worker: WorkerId, log: Path, environment: Mapping[str, str], ranks: int) -> None:
         self.worker = worker
         self.log = log
         self._socket, theirs = socket.socketpair()
         with append_to(log) as output, theirs, _hold_back_signals():
             super().__init__(
-                module_command(guardian.MODULE, theirs.fileno(), os.getpid()),
+                module_command(guardian.MODULE, theirs.fileno(), os.getpid(), ranks),
                 {**module_environment(), **environment, **variables_set_aside(), "PYTHONUNBUFFERED": "1"},
                 stdout=output,
                 stderr=output,
@@ -120,10 +120,10 @@ class Host:
         """Return the time of a monotonic clock, in seconds."""
         return time.monotonic()
 
-    def start(self, worker: WorkerId, logs: Path, environment: Mapping[str, str]) -> WorkerProcess:
-        """Start a worker process, which writes its output to its own log file."""
+    def start(self, worker: WorkerId, logs: Path, environment: Mapping[str, str], ranks: int) -> WorkerProcess:
+        """Start the process, or the ``ranks`` processes, of a worker, which write their output to its own log file."""
         folder_of_a_study(logs)
-        process = WorkerProcess(worker, logs / f"worker-{worker}.log", environment)
+        process = WorkerProcess(worker, logs / f"worker-{worker}.log", environment, ranks)
         self._by_file[process.file] = process
         self._poll.register(process.file, select.POLLIN)
         return process

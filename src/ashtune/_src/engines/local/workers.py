@@ -179,4 +179,9 @@ class LocalEngine:
         """Do nothing, because no worker process runs longer than its session."""
 
     def _environments(self, options: RunOptions, workers: int) -> list[dict[str, str]]:
-        return environments_here(workers, threads=options["threads"], gpus_per_worker=options["gpus_per_worker"])
+        return environments_here(
+            workers,
+            threads=options["threads"],
+            gpus_per_worker=options["gpus_per_worker"],
+            processes=options["processes_per_trial"],
+        )

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import msgspec
 
+from ashtune._src.core.checks import refuse
+from ashtune._src.core.events import JobFailed
 from ashtune._src.core.jobs import WorkerId
 from ashtune._src.core.orders import Pause, Release
 from ashtune._src.engines.checkpoint_store import CheckpointStore, SharedDirectory
-from ashtune._src.engines.distributed import Content, DistributedWorkers, Malformed
+from ashtune._src.engines.distributed import Content, DistributedWorkers, Malformed, Unable
 from ashtune._src.engines.files import NEEDED, CheckpointLocations, ChunkError, FileReceiver, FileSender
 from ashtune._src.engines.mpi.messages import Closing, EndOfLaunch, Envelope, FromRank
 from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, Polling
@@ -29,7 +31,7 @@ class RankLink:
 
     transport = "MPI"
 
-    def __init__(self, world: World, opening: Opening, ranks: Sequence[int]) -> None:
+    def __init__(self, world: World, opening: Opening, groups: Sequence[list[int]]) -> None:
         study = Path(opening.setup.study)
         self._world = world
         self._transport = world.transport
@@ -39,7 +41,9 @@ class RankLink:
         self._envelope = msgspec.msgpack.Decoder(Envelope[FromRank])
         self._polling = Polling(LONGEST_SLEEP)
         self._first_worker = opening.setup.worker
-        self._place_of = {rank: place for place, rank in enumerate(ranks)}
+        self._place_of = {group[0]: place for place, group in enumerate(groups)}
+        self._group_of = {group[0]: group for group in groups}
+        self._leader_of = {rank: group[0] for group in groups for rank in group}
         self._open(opening)
 
     def _open(self, opening: Opening) -> None:
@@ -51,13 +55,16 @@ class RankLink:
             if opening.carries_checkpoints:
                 self._transport.put_chunks(rank, self._sender.chunks(NEEDED))
             own = msgspec.structs.replace(setup, worker=WorkerId(setup.worker + place))
-            self._transport.put(rank, msgspec.structs.replace(opening, setup=own))
+            group = self._group_of[rank]
+            own_opening = msgspec.structs.replace(opening, setup=own, group=group if len(group) > 1 else [])
+            for each in group:
+                self._transport.put(each, own_opening)
         self._transport.flush()
 
     @property
     def failed(self) -> set[int]:
-        """The ranks that are dead according to MPI."""
-        return self._transport.failed
+        """The ranks that are dead according to MPI. With a rank, its whole group is dead."""
+        return {self._leader_of.get(rank, rank) for rank in self._transport.failed}
 
     def name(self, peer: int) -> str:
         """Return the name of a rank for messages to the user."""
@@ -70,7 +77,21 @@ class RankLink:
 
     def receive(self) -> list[tuple[int, Content]]:
         """Return the new messages. Files that a rank sent before a message are written before this call returns."""
-        return [(arrived.source, content) for arrived in self._transport.collect() for content in self._read(arrived)]
+        return [
+            (self._leader_of.get(arrived.source, arrived.source), content)
+            for arrived in self._transport.collect()
+            for content in self._read(arrived)
+            if self._counts(arrived.source, content)
+        ]
+
+    def _counts(self, rank: int, content: Content) -> bool:
+        """Return whether a message counts as a message of the first rank of its group, which speaks for the group.
+
+        A rank that has failed, and that the first rank does not hear, speaks for the group, too.
+        """
+        if isinstance(content, Unable) and rank in self._leader_of:  # its other ranks may hang in MPI for ever
+            self._world.lost.update(self._group_of[self._leader_of[rank]][1:])
+        return self._leader_of.get(rank, rank) == rank or isinstance(content, JobFailed | Unable)
 
     def _read(self, arrived: Arrived) -> Iterable[Content]:
         if arrived.kind not in (CHUNK, ENVELOPE) or arrived.source in self._world.lost:
@@ -102,15 +123,17 @@ class RankLink:
     def close(self, peer: int) -> None:
         """Tell a rank that the study is over."""
         self._transport.forget(peer)  # queued messages are useless now
-        self._transport.put(peer, Closing())
+        for rank in self._group_of[peer]:
+            self._transport.put(rank, Closing())
 
     def give_up(self, peer: int) -> None:
         """Ignore all messages of a rank from now on. If the rank is still alive, tell the rank to leave."""
-        self._world.lost.add(peer)
-        self._transport.forget(peer)
-        if peer not in self._transport.failed:
-            self._transport.put(peer, EndOfLaunch(is_whole=False))
-            self._transport.flush()
+        for rank in self._group_of[peer]:
+            self._world.lost.add(rank)
+            self._transport.forget(rank)
+            if rank not in self._transport.failed:
+                self._transport.put(rank, EndOfLaunch(is_whole=False))
+        self._transport.flush()
 
 
 class MpiEngine:
@@ -128,7 +151,21 @@ class MpiEngine:
         return min(wanted or there_are, there_are)
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Accept all options, because the driver does not know the cores and GPUs of other nodes."""
+        """Raise SettingsError if the launch has too few ranks, or if the options contradict each other.
+
+        The driver does not know the cores and GPUs of other nodes.
+        """
+        each, processes = options["ranks_per_trial"], options["processes_per_trial"]
+        refuse({
+            f"ranks_per_trial={each} needs {each + 1} ranks or more; start with mpiexec -n {each + 1}": (
+                each > 1 and workers < 1
+            ),
+            f"ranks_per_trial={each} needs a directory that all ranks share; leave checkpoints='messages' out": (
+                each > 1 and options["checkpoints"] == "messages"
+            ),
+            f"processes_per_trial={processes} starts processes, and the trials are trained in the ranks; give "
+            "ranks_per_trial, or isolate=True": processes > 1 and (each > 1 or not options["isolate"]),
+        })  # fmt: skip
 
     def open(self, brief: Brief) -> Workers:
         """Tell the ranks that a study begins, and return the workers of the ranks.
@@ -136,13 +173,14 @@ class MpiEngine:
         Raises:
             StudyError: If no rank is left; the method ``wait`` of the result also raises this error.
         """
-        opening, ranks = opening_of(brief), self._world.ranks[: brief.workers]
-        link = RankLink(self._world, opening, ranks)
+        opening, ranks, each = opening_of(brief), self._world.ranks, brief.options["ranks_per_trial"]
+        groups = [ranks[first : first + each] for first in range(0, len(ranks) - each + 1, each)][: brief.workers]
+        link = RankLink(self._world, opening, groups)
         return DistributedWorkers(
             link,
             Path(brief.setup.study),
             brief.configurations,
-            ranks,
+            [group[0] for group in groups],
             silence_allowed=self._world.silence_allowed,
             is_isolated=opening.is_isolated,
             began=brief.began,

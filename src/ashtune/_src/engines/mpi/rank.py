@@ -23,6 +23,7 @@ from ashtune._src.core.process import environment_now
 from ashtune._src.engines.distributed import Closed, Unable
 from ashtune._src.engines.files import PeerFiles
 from ashtune._src.engines.local.pool import ProcessPool
+from ashtune._src.engines.mpi.group import GroupPeers, LeadingRank, ranks_of
 from ashtune._src.engines.mpi.inbox import RankInbox
 from ashtune._src.engines.mpi.messages import DRIVER, EndOfLaunch, WithinStudy
 from ashtune._src.engines.mpi.world import World
@@ -35,6 +36,7 @@ from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.study.disk import append_to, folder_of_a_study
 from ashtune._src.study.folders import ScratchDirectory
 from ashtune._src.study.journal import NAME, read_settings
+from ashtune._src.training.following import Follower, StillTraining
 from ashtune._src.training.messages import Broken, FromWorker, Shutdown, ToWorker, Unsure
 
 DIRECTORY_SECONDS = 3.0
@@ -86,6 +88,7 @@ def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: O
             gpus_per_worker=opening.gpus_per_worker,
             inherited=os.environ,
             gpus_present=gpus_present(),
+            processes=opening.setup.processes,
         )
     except AshtuneError as error:  # an error at the start stops the study, so that the user can fix it
         world.transport.put(DRIVER, Broken(opening.setup.worker, f"{me}: {error}"))
@@ -238,13 +241,7 @@ class RankChannel:
             Unsure: When an exception interrupted the sending or the receiving of messages.
         """
         while not self._waiting:
-            if not self._transport.is_empty or self._inbox.has_news():
-                try:
-                    self._take()
-                except Shutdown:
-                    raise
-                except BaseException as error:
-                    raise Unsure from error
+            self.look()
             self._is_drained = bool(self._waiting)
             if not self._is_drained:
                 self._inbox.rest()
@@ -257,6 +254,16 @@ class RankChannel:
             else:
                 self._take()
         return self._waiting.popleft() if self._waiting else None
+
+    def look(self) -> None:
+        """Send and receive without waiting, as :meth:`wait` does."""
+        if not self._transport.is_empty or self._inbox.has_news():
+            try:
+                self._take()
+            except Shutdown:
+                raise
+            except BaseException as error:
+                raise Unsure from error
 
     def _take(self) -> None:
         self._transport.flush()
@@ -282,7 +289,10 @@ def train_in_rank(
     channel = RankChannel(world, inbox, opening, directory)
     try:
         with output_to(logs / f"worker-{opening.setup.worker}.log"):
-            serve(channel)
+            if not opening.group:
+                serve(channel)
+            else:
+                _train_in_group(world, inbox, opening, channel)
     except Shutdown:
         pass
     finally:
@@ -291,6 +301,19 @@ def train_in_rank(
         os.environ.clear()
         os.environ.update(before)
     inbox.wait_for_the_end()
+
+
+def _train_in_group(world: World, inbox: RankInbox, opening: Opening, channel: RankChannel) -> None:
+    ranks, transport = ranks_of(world, opening.group, share_gpus=opening.gpus_per_worker is None)
+    try:
+        if ranks.rank:
+            Follower(LeadingRank(transport, inbox), ranks).serve()
+        else:
+            serve(channel, GroupPeers(transport, ranks.size, channel.look, inbox), ranks)
+    except Unsure as error:  # no rank can interrupt another one in MPI
+        if isinstance(error, StillTraining):
+            world.transport.put(DRIVER, error.failure)
+        world.transport.put(DRIVER, Unable(f"ranks {opening.group[0]} to {opening.group[-1]}: {error}"))
 
 
 @contextmanager

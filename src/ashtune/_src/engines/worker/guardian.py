@@ -1,10 +1,11 @@
 """The guardian of one worker: when the worker ends, the guardian ends all processes that the worker has started.
 
-The driver starts the guardian as ``python -m ashtune._src.engines.worker.guardian FILE_DESCRIPTOR DRIVER``. On Linux
-the guardian forks the worker and remains the worker's parent. A process whose parent ends becomes a child of the
-guardian (``PR_SET_CHILD_SUBREAPER`` in prctl(2)). All processes that the worker starts therefore stay descendants of
-the guardian. When the worker or the driver ends, the guardian kills all its descendants, and ends with the worker's
-exit status. On systems other than Linux, the started process is the worker itself.
+The driver starts the guardian as ``python -m ashtune._src.engines.worker.guardian FILE_DESCRIPTOR DRIVER RANKS``. On
+Linux the guardian forks the worker and remains the worker's parent. If several processes train each trial, the guardian
+forks all of them: the worker is rank 0, and the end of any rank is the end of the worker. A process whose parent ends
+becomes a child of the guardian (``PR_SET_CHILD_SUBREAPER`` in prctl(2)). All processes that the worker starts therefore
+stay descendants of the guardian. When the worker or the driver ends, the guardian kills all its descendants, and ends
+with the worker's exit status. On systems other than Linux, the started process is the worker itself.
 
 Rule 1: the guardian forks before it imports a large module. After the fork, the guardian only waits.
 Rule 2: the guardian handles only two signals. The kernel sends SIGCHLD when a child ends, and :func:`end_signal` when
@@ -39,17 +40,28 @@ def end_signal() -> int:
 
 
 def main() -> None:
-    """Run a worker, on Linux under a guardian. ``sys.argv`` has a file descriptor and the driver's process number."""
-    file, parent = int(sys.argv[1]), int(sys.argv[2])
+    """Run a worker, on Linux under a guardian.
+
+    ``sys.argv`` has a file descriptor, the driver's process number, and the number of processes that train each trial.
+    """
+    file, parent, ranks = (int(argument) for argument in sys.argv[1:])
+    rank, files = 0, [file]
     if is_available():
-        parent = _fork_the_worker(file, driver=parent)
+        parent, rank, files = _fork_the_worker(file, driver=parent, ranks=ranks)
+    else:
+        ranks = 1
     from ashtune._src.engines.worker.serve import main as serve
 
-    serve(file, parent)
+    serve(files, parent, rank=rank, size=ranks)
 
 
-def _fork_the_worker(file: int, *, driver: int) -> int:
-    """Fork the worker, and return the guardian's process number in the worker. The guardian never returns."""
+def _fork_the_worker(file: int, *, driver: int, ranks: int) -> tuple[int, int, list[int]]:
+    """Fork the worker, and its other ranks. The guardian never returns.
+
+    Returns:
+        In each rank, the guardian's process number, the rank, and its connections. Rank 0 has connections to the driver
+        and to the other ranks. Any other rank has a connection to rank 0.
+    """
     import ctypes
 
     prctl = ctypes.CDLL(None).prctl
@@ -60,23 +72,49 @@ def _fork_the_worker(file: int, *, driver: int) -> int:
     if os.getppid() != driver:
         os._exit(1)
     guardian = os.getpid()
-    worker = os.fork()
-    if worker != 0:
-        os.close(file)
-        status = _wait_for_the_end(worker)
-        _end_all_descendants()
-        prctl(_PR_SET_DUMPABLE, 0)  # only the worker may leave a core file
-        _end_like(status)
-    os.setsid()  # signals to the worker's group or session do not reach the guardian
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
-    return guardian
+    files = _connections(file, ranks)
+    workers: dict[int, int] = {}
+    for rank, own in enumerate(files):
+        worker = os.fork()
+        if worker == 0:
+            for other in {each for several in files for each in several} - set(own):
+                os.close(other)
+            os.setsid()  # signals to the worker's group or session do not reach the guardian
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            return guardian, rank, own
+        workers[worker] = rank
+    for own in files:
+        for each in own:
+            os.close(each)
+    status = _wait_for_the_end(workers)
+    _end_all_descendants()
+    prctl(_PR_SET_DUMPABLE, 0)  # only the worker may leave a core file
+    return _end_like(status)
 
 
-def _wait_for_the_end(worker: int) -> int:
-    """Wait until the worker has ended or must be killed. Return the worker's status in the format of waitpid(2)."""
+def _connections(file: int, ranks: int) -> list[list[int]]:
+    """Return the file descriptors of each rank, of which ``file`` is rank 0's connection to the driver."""
+    files = [[file]]
+    if ranks > 1:
+        import socket
+
+        for _ in range(1, ranks):
+            here, there = socket.socketpair()
+            files[0].append(here.detach())
+            files.append([there.detach()])
+    return files
+
+
+def _wait_for_the_end(workers: dict[int, int]) -> int:
+    """Wait until a rank of the worker has ended or must be killed. Return its status in the format of waitpid(2).
+
+    ``workers`` has the rank of each process. A rank other than 0 is named in the worker's log.
+    """
     while signal.sigwait({signal.SIGCHLD, end_signal()}) == signal.SIGCHLD:
         for child, status in _ended_children():
-            if child == worker:
+            if (rank := workers.get(child)) is not None:
+                if rank:
+                    os.write(2, f"rank {rank} of {len(workers)} has ended, and with it the worker\n".encode())
                 return status
     return signal.SIGKILL
 

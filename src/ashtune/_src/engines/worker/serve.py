@@ -13,8 +13,10 @@ import threading
 import time
 import traceback
 from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import assert_never
+from typing import Any, NoReturn, assert_never
 
 import msgspec
 
@@ -22,13 +24,14 @@ from ashtune._src.core.events import WorkerJoined
 from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import error_line, visible
 from ashtune._src.core.process import restore_variables
+from ashtune._src.engines.resources import gpus_of_rank
 from ashtune._src.engines.stop import SIGNALS
 from ashtune._src.processes.frames import READ_BYTES, FrameReader, FrameWriter, read_some, write_all
+from ashtune._src.training.group import Ended, OtherRanks, Peers, ToOtherRank
 from ashtune._src.training.messages import (
     Assignment,
     Broken,
     Channel,
-    FromWorker,
     Mailbox,
     Setup,
     Shutdown,
@@ -38,9 +41,11 @@ from ashtune._src.training.messages import (
 from ashtune._src.training.objectives import load_objective
 from ashtune._src.training.outcomes import REASON_CHARACTERS, TRACEBACK_CHARACTERS
 from ashtune._src.training.printed import Marks
+from ashtune._src.training.ranks import Ranks
 from ashtune._src.training.runner import TrialRunner, runner_of
 
 _PR_SET_PDEATHSIG = 1
+GUARDIAN_SECONDS = 10.0
 _POLL_SECONDS = 0.5
 
 
@@ -63,20 +68,20 @@ def _end_with_parent(parent: int) -> None:
 
 
 class StreamChannel:
-    """The connection of a worker to the driver over a socket."""
+    """The connection of a worker to the driver over a socket, or between two ranks with other ``kinds`` of messages."""
 
-    def __init__(self, file: int) -> None:
+    def __init__(self, file: int, kinds: Any = ToWorker) -> None:
         self._file = file
         self._reader = FrameReader()
         self._writer = FrameWriter()
-        self._decoder: msgspec.msgpack.Decoder[ToWorker] = msgspec.msgpack.Decoder(ToWorker)
+        self._decoder = msgspec.msgpack.Decoder(kinds)
         self._inbox: deque[bytes] = deque()
         self._poll = select.poll()
         self._poll.register(file, select.POLLIN)
         self._is_readable = self._is_drained = False  # known without another system call
 
-    def send(self, message: FromWorker) -> None:
-        """Send a message to the driver."""
+    def send(self, message: Any) -> None:
+        """Send a message to the other end."""
         write_all(self._file, self._writer.frame(message))
 
     def wait(self) -> None:
@@ -85,8 +90,8 @@ class StreamChannel:
             self._poll.poll()
             self._is_readable = True
 
-    def poll(self) -> ToWorker | None:
-        """Return the driver's next message, or None if the whole message has not arrived yet."""
+    def poll(self) -> Any:
+        """Return the next message, or None if the whole message has not arrived yet."""
         if not self._inbox:
             if self._is_drained:  # the socket was just read to its end; the next call reads newer data
                 self._is_drained = False
@@ -104,8 +109,63 @@ class StreamChannel:
             raise Shutdown from None
 
 
-def serve(channel: Channel) -> None:
+class RankStreams:
+    """The connections of rank 0 to the other ranks of its worker. The guardian ends this process if a rank ends.
+
+    Rank 0 never waits for a rank that reads no messages, as such a rank may wait for rank 0 in a collective operation.
+    """
+
+    def __init__(self, files: Sequence[int]) -> None:
+        self._channels = {file: StreamChannel(file, Ended) for file in files}
+        self._writer = FrameWriter()
+        self._unsent = {file: bytearray() for file in files}
+        self._poll = select.poll()
+        for file in files:
+            os.set_blocking(file, False)
+            self._poll.register(file, select.POLLIN)
+
+    def send(self, message: ToOtherRank) -> None:
+        """Send a message to all other ranks, now or when they have read earlier messages."""
+        frame = self._writer.frame(message)
+        for unsent in self._unsent.values():
+            unsent.extend(frame)
+        self._flush()
+
+    def _flush(self) -> None:
+        for file, unsent in self._unsent.items():
+            try:
+                with suppress(BlockingIOError):
+                    while unsent:
+                        del unsent[: os.write(file, unsent)]
+            except ConnectionError:
+                _wait_for_the_guardian()
+            self._poll.modify(file, select.POLLIN | (select.POLLOUT if unsent else 0))
+
+    def receive(self, seconds: float | None) -> Iterator[Ended]:
+        """Wait for messages of the other ranks, at most ``seconds``; None to wait without limit. Yield the messages."""
+        for file, event in self._poll.poll(None if seconds is None else seconds * 1000):
+            if event & select.POLLOUT:
+                self._flush()
+            try:
+                while (message := self._channels[file].poll()) is not None:
+                    yield message
+            except Shutdown:
+                _wait_for_the_guardian()
+
+
+def _wait_for_the_guardian() -> NoReturn:
+    """Wait for the end of this process, because another rank has ended."""
+    time.sleep(GUARDIAN_SECONDS)
+    raise Unsure
+
+
+def serve(channel: Channel, peers: Peers | None = None, ranks: Ranks | None = None) -> None:
     """Carry out the driver's assignments until the driver ends the connection.
+
+    Args:
+        channel: The connection to the driver.
+        peers: The connections to the other ranks that train each trial; None if this process trains alone.
+        ranks: The rank of this process, which is 0, and the number of ranks.
 
     Raises:
         Shutdown: When the connection ends, because a driver ends its workers by closing the connection.
@@ -114,21 +174,25 @@ def serve(channel: Channel) -> None:
     setup = Mailbox(channel).next()
     assert isinstance(setup, Setup), "it is what a driver sends first"
     sys.path[:] = setup.path
+    others = None
+    if peers is not None and ranks is not None:
+        others = OtherRanks(peers, ranks.size)
+        peers.send(setup)
+    mailbox, profiler = Mailbox(channel), None
     try:
         objective, file = load_objective(Path(setup.objective), as_main=True)
+        if setup.profile:
+            from ashtune._src.training.profiling import ProfiledMailbox, Profiler
+
+            profiler = Profiler(setup, file)
+            mailbox = ProfiledMailbox(channel, profiler)
+        runner = runner_of(objective, setup, mailbox, file=file, profiler=profiler, others=others, ranks=ranks)
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
         reason = f"a worker cannot load the training function: {error_line(error, REASON_CHARACTERS)}"
         channel.send(
             Broken(setup.worker, reason, visible(traceback.format_exc()[-TRACEBACK_CHARACTERS:], keeps_newlines=True))
         )
         raise Shutdown from None
-    mailbox, profiler = Mailbox(channel), None
-    if setup.profile:
-        from ashtune._src.training.profiling import ProfiledMailbox, Profiler
-
-        profiler = Profiler(setup, file)
-        mailbox = ProfiledMailbox(channel, profiler)
-    runner = runner_of(objective, setup, mailbox, file=file, profiler=profiler)
     marks = Marks() if isinstance(runner, TrialRunner) else None  # with several trials at once, output has no trial
     channel.send(WorkerJoined(0, setup.worker, os.getpid(), os.uname().nodename))
     while True:
@@ -160,19 +224,35 @@ def _stop_as_usual() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
-def main(file: int, parent: int) -> None:
-    """Run a worker that is connected to the driver by a socket. The worker ends when the process ``parent`` ends."""
+def main(files: Sequence[int], parent: int, *, rank: int, size: int) -> None:
+    """Run a rank of a worker that is connected by sockets. The process ends when the process ``parent`` ends.
+
+    Args:
+        files: In rank 0, the connection to the driver, followed by the connections to the other ranks. In other ranks,
+            the connection to rank 0.
+    """
     die_with_parent(parent)
-    os.set_inheritable(file, False)
+    for file in files:
+        os.set_inheritable(file, False)
     for number in SIGNALS:
         signal.signal(number, lambda *_: None)  # a batch system signals every process; only the driver acts
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # the signals were blocked while this process started
     os.register_at_fork(after_in_child=_stop_as_usual)
     restore_variables()
     faulthandler.enable()
+    own_gpus = gpus_of_rank(rank, size, os.environ)
+    os.environ.update(own_gpus)
+    ranks = Ranks(rank, size, local_rank=(0, 1) if own_gpus else (rank, size))
     try:
-        serve(StreamChannel(file))
+        if rank:
+            from ashtune._src.training.following import Follower
+
+            Follower(StreamChannel(files[0], ToOtherRank), ranks).serve()
+        else:
+            serve(StreamChannel(files[0]), RankStreams(files[1:]) if size > 1 else None, ranks)
     except (Shutdown, ConnectionError):
+        if rank:
+            time.sleep(GUARDIAN_SECONDS)  # rank 0 has ended, and its end tells the guardian how the worker has ended
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # do not wait for the user's threads

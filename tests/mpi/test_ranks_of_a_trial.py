@@ -1,0 +1,143 @@
+"""Several ranks of an MPI launch train each trial: their communicator, and what a failure or a kill of a rank costs."""
+
+import random
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from ashtune._src.core.events import JobFailed, JobFinished, WorkerLost
+from ashtune._src.study.journal import NAME, read_events
+from tests.helpers.killing import Tuned, kill, ranks, until
+from tests.helpers.launching import FAMILY, PYTHON, launched, mpiexec_launched
+
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),
+    pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment"),
+    pytest.mark.timeout(1200),
+]
+
+# Least squares by gradients over a batch that the ranks share out.
+TRAIN = """
+    import os
+    import numpy as np
+    space = {"rate": (0.001, 0.1)}
+
+    def mean(trial, own):
+        return own if trial.comm is None else trial.comm.allreduce(own) / trial.world_size
+
+    def train(trial):
+        generator = np.random.default_rng(7)
+        x = generator.normal(size=(64, 4))
+        y = x @ np.arange(1.0, 5.0)
+        mine = slice(trial.rank, None, trial.world_size)
+        weights = trial.restore()
+        weights = np.zeros(4) if weights is None else weights
+        (trial.checkpoint_dir / f"rank-{trial.rank}").write_text(str(trial.target))
+        assert trial.comm is None or (trial.comm.rank, trial.comm.size) == (trial.rank, trial.world_size)
+        for epoch in trial.epochs():
+            if f"{trial.number} {trial.rank}" == os.environ.get("FAILS"):
+                raise ValueError("fails alone")
+            error = x[mine] @ weights - y[mine]
+            weights = weights - trial["rate"] * mean(trial, 2 * x[mine].T @ error / len(error))
+            trial.report(score=-mean(trial, float((error**2).mean())))
+        trial.save(weights)
+"""
+
+
+def command(folder: Path, name: str, *options: str) -> tuple[str, ...]:
+    (folder / "train.py").write_text(textwrap.dedent(TRAIN))
+    return (
+        *(PYTHON, "-m", "ashtune", "run", f"{folder / 'train.py'}:train", "--metric", "score", "--mode", "max"),
+        *("--trials", "20", "--max-resource", "9", "--search", "random", "--directory", str(folder / name), "--quiet"),
+        *options,
+    )
+
+
+def scores(study: Path) -> dict[tuple[int, int], float]:
+    return {
+        (event.trial, event.resource): event.metrics["score"] or 0.0
+        for event in read_events(study / NAME)
+        if isinstance(event, JobFinished)
+    }
+
+
+def test_two_ranks_have_the_scores_of_one_process(tmp_path: Path) -> None:
+    with launched(*command(tmp_path, "alone", "--workers", "1")) as launch:
+        assert launch.wait().status == 0
+    with mpiexec_launched(5, *command(tmp_path, "both", "--ranks-per-trial", "2")) as launch:
+        ended = launch.wait()
+    assert ended.status == 0, str(ended)
+    alone, both = scores(tmp_path / "alone"), scores(tmp_path / "both")
+    assert {trial for trial, _ in both} == set(range(20))
+    common = alone.keys() & both.keys()
+    assert len(common) >= 20
+    assert {job: both[job] for job in common} == pytest.approx({job: alone[job] for job in common}, rel=1e-9)
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_rank_that_fails_alone_costs_its_trial_and_its_group(tmp_path: Path, failing: int) -> None:
+    """The other rank waits in MPI for ever, where nobody can interrupt it."""
+    study = command(tmp_path, "study", "--ranks-per-trial", "2")
+    with mpiexec_launched(5, *study, variables={"FAILS": f"3 {failing}"}) as launch:
+        ended = launch.wait(120)
+    assert ended.left_behind == ()
+    events = list(read_events(tmp_path / "study" / NAME))
+    (failed,) = [event for event in events if isinstance(event, JobFailed)]
+    assert (failed.trial, "fails alone" in failed.reason) == (3, True)
+    assert len([event for event in events if isinstance(event, WorkerLost)]) <= 1  # the study may end before
+    assert {trial for trial, _ in scores(tmp_path / "study")} == set(range(20)) - {3}
+
+
+LEFT = """
+    space = {"x": (0.0, 1.0)}
+
+    def train(trial):
+        other, trained = 1 - trial.rank, trial.restore() or 0
+        for epoch in trial.epochs():
+            request = trial.comm.isend(trial.number, other)
+            if trial.number == 3:
+                raise ValueError("fails in both ranks")
+            assert trial.comm.recv(source=other) == trial.number
+            request.wait()
+            trial.report(score=trial["x"])
+        trial.save(trained)
+"""
+
+
+def test_a_message_that_a_failed_trial_has_left_reaches_no_other_trial(tmp_path: Path) -> None:
+    words = command(tmp_path, "study", "--ranks-per-trial", "2")
+    (tmp_path / "train.py").write_text(textwrap.dedent(LEFT))
+    with mpiexec_launched(3, *words) as launch:
+        ended = launch.wait()
+    assert ended.status == 0, str(ended)
+    failed = [event for event in read_events(tmp_path / "study" / NAME) if isinstance(event, JobFailed)]
+    assert [(event.trial, event.reason) for event in failed] == [(3, "ValueError: fails in both ranks")]
+
+
+def test_too_few_ranks_are_refused(tmp_path: Path) -> None:
+    with mpiexec_launched(3, *command(tmp_path, "study", "--ranks-per-trial", "4")) as launch:
+        ended = launch.wait(60)
+    assert ended.status == 2
+    assert "ranks_per_trial=4 needs 5 ranks or more" in ended.stderr
+
+
+def test_after_twenty_random_kills_of_ranks_the_study_goes_on_where_it_was(tmp_path: Path) -> None:
+    """A kill of a rank ends the launch, as without groups. It hangs nowhere, and the next launch goes on."""
+    tuned, chosen = Tuned(tmp_path, trials=200), random.Random(5)
+    tuned.hold(150)
+    for _ in range(20):
+        with mpiexec_launched(5, *tuned.command, "--ranks-per-trial", "2") as launch:
+            before = len(tuned.joined())
+            until(launch, lambda before=before: len(tuned.joined()) >= before + 2)
+            time.sleep(chosen.uniform(0.0, 0.5))
+            kill(launch, [ranks(launch)[chosen.choice([1, 2, 3, 4])]])
+            assert launch.wait(60).left_behind == ()
+    tuned.let_go()
+    with mpiexec_launched(5, *tuned.command, "--ranks-per-trial", "2") as launch:
+        ended = launch.wait(300)
+    assert ended.status == 0, str(ended)
+    tuned.assert_is_whole()
