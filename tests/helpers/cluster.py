@@ -2,16 +2,37 @@
 
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import ashtune
 from ashtune._src.core.events import Event
 from ashtune._src.study.journal import NAME, read_events
+from tests.faults.chaos_oracle import Oracle
 
 LIMIT = 150.0
+TRAIN = """
+    import time
+    from pathlib import Path
+
+    HERE = Path({folder!r})
+    space = {{"x": (0.0, 1.0)}}
+
+    def train(trial):
+        number, epoch = trial.restore() or (trial.number, 0)
+        assert (number, epoch) == (trial.number, trial.start), "resumed from the wrong checkpoint"
+        for epoch in trial.epochs():
+            while trial.number >= 10 and not (HERE / "go").exists():
+                time.sleep(0.005)
+            time.sleep({seconds})
+            trial.report(score=trial["x"] + (trial.number * epoch) % 7 / epoch)
+        trial.save([trial.number, epoch])
+"""
+"""What the oracle of chaos knows. The trials from number 10 on wait until there is a file ``go``."""
 Kind = TypeVar("Kind", bound=Event)
 
 
@@ -28,6 +49,24 @@ class Host:
     @property
     def output(self) -> str:
         return self._output.read_text()
+
+
+def write_function(folder: Path, *, seconds: float) -> list[str]:
+    """Write ``train.py``, whose epochs take some seconds; return the words of ``ashtune run`` that tune it."""
+    (folder / "train.py").write_text(textwrap.dedent(TRAIN).format(folder=str(folder), seconds=seconds))
+    return [
+        *("run", str(folder / "train.py:train"), "--metric", "score", "--mode", "max", "--search", "random"),
+        *("--scheduler", "ash", "--min-resource", "1", "--max-resource", "9"),
+    ]
+
+
+def is_whole(study: Path, trials: int) -> None:
+    """Check that a study is complete, and that nothing is lost or doubled by the rules of another program."""
+    loaded = ashtune.Study.load(study)
+    assert loaded.is_complete
+    best = loaded.best
+    assert best is not None
+    assert not list(Oracle(study, trials, (best.trial, best.rung, best.metrics["score"]), ()).complaints())
 
 
 @contextmanager
