@@ -20,7 +20,7 @@ busy.
 
     python benchmarks/engines.py [--trials 5000] [--repeat 3] [--workers 2] [--json FILE]
 
-It needs loky, Dask's distributed and an mpiexec beside this Python: the environment of ``make test-integrations``.
+It needs Dask's distributed: run it in the environment of ``make test-integrations``.
 """
 
 import multiprocessing
@@ -114,7 +114,7 @@ def engine_of(way: str, study: Path, workers: int) -> Iterator[tuple[Any, Callab
         with host(study, str(workers)):
             yield way, of_this
     elif way == "Executors(loky)":
-        from loky import ProcessPoolExecutor
+        from joblib.externals.loky import ProcessPoolExecutor
 
         with ProcessPoolExecutor(workers) as pool:
             yield ashtune.Executors(pool), of_this
@@ -280,7 +280,7 @@ def alone(way: str, jobs: int, workers: int) -> None:
     if way == "dask.distributed":
         by_dask(jobs, workers)
     elif way == "loky":
-        from loky import ProcessPoolExecutor
+        from joblib.externals.loky import ProcessPoolExecutor
 
         with ProcessPoolExecutor(workers) as pool:
             by_futures(pool, jobs, workers)

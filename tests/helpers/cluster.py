@@ -39,11 +39,11 @@ Kind = TypeVar("Kind", bound=Event)
 class Host:
     """A process of ``ashtune worker``. Its complaints are in a file, which no process of its workers holds open."""
 
-    def __init__(self, study: Path, output: Path, *options: str) -> None:
+    def __init__(self, output: Path, *words: str) -> None:
         self._output = output
         with output.open("w") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "ashtune", "worker", str(study), *options], stdout=file, stderr=file
+                [sys.executable, "-m", "ashtune", "worker", *words], stdout=file, stderr=file
             )
 
     @property
@@ -74,8 +74,9 @@ def hosts(study: Path) -> Iterator[Callable[..., Host]]:
     """Yield a function that starts a host of a study with some options. Kill the hosts at the end."""
     made: list[Host] = []
 
-    def start(*options: str) -> Host:
-        made.append(Host(study, study.parent / f"host-{len(made)}.txt", *options))
+    def start(*options: str, directory: Path | None = study) -> Host:
+        words = [] if directory is None else [str(directory)]
+        made.append(Host(study.parent / f"host-{len(made)}.txt", *words, *options))
         return made[-1]
 
     try:

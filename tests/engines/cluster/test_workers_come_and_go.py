@@ -15,6 +15,7 @@ import pytest
 import ashtune
 from ashtune._src.core.events import JobFinished, JobPaused, StopRequested, TrialStarted, WorkerJoined, WorkerLost
 from ashtune._src.engines.cluster.rendezvous import NAME
+from tests.helpers import commands
 from tests.helpers.cluster import Host, events, hosts, is_whole, until, write_function
 
 pytestmark = pytest.mark.slow
@@ -152,6 +153,27 @@ def test_a_study_without_workers_stops_in_order_when_it_is_asked_to(study: Path)
         assert running.wait(60) == 1, "no trial has a result"
     (stop,) = events(study, StopRequested)
     assert stop.reason == "no worker for 1.0 s"
+
+
+def test_a_worker_without_the_directory_joins_by_the_contents_of_the_rendezvous_alone(
+    study: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (study.parent / "go").touch()
+    with driver(study) as running:
+        until((study / NAME).exists)
+        monkeypatch.setenv("ASHTUNE_WORKER", (study / NAME).read_text())
+        host = start("--slots", "2", directory=None)
+        assert running.wait(150) == 0
+    assert host.process.wait(60) == 0
+    is_whole(study, TRIALS)
+
+
+def test_a_worker_without_the_directory_says_what_is_missing(tmp_path: Path) -> None:
+    refused = commands.ashtune(tmp_path, "worker")
+    assert (refused.returncode, "DIR" in refused.stderr) == (2, True)
+    refused = commands.ashtune(tmp_path, "worker", ASHTUNE_WORKER='{"addresses": "secret"}')
+    assert (refused.returncode, "ASHTUNE_WORKER" in refused.stderr) == (2, True)
+    assert "secret" not in refused.stderr
 
 
 def test_workers_that_come_too_late_end_at_once(study: Path, start: Start) -> None:

@@ -1,0 +1,59 @@
+"""Workers that are tasks of Dask: a cluster that grows and shrinks, and some of whose processes are killed."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+import ashtune
+from ashtune._src.core.events import WorkerJoined, WorkerLost
+from tests.helpers.cluster import events, is_whole, until, write_function
+
+distributed = pytest.importorskip("distributed", reason="Dask is not installed")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+TRIALS = 40
+
+
+def present(study: Path) -> int:
+    return len(events(study, WorkerJoined)) - len(events(study, WorkerLost))
+
+
+@pytest.mark.filterwarnings("ignore")  # Dask's own
+def test_a_study_goes_through_1_8_2_and_5_workers_of_dask_some_of_which_are_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = tmp_path / "study"
+    write_function(tmp_path, seconds=0.05)
+    monkeypatch.syspath_prepend(tmp_path)
+    from train import space, train  # type: ignore[import-not-found]
+
+    def tune() -> None:
+        ashtune.tune(
+            train, space, metric="score", mode="max", trials=TRIALS, min_resource=1, max_resource=9, scheduler="ash",
+            search="random", quiet=True, directory=study, engine=ashtune.Executors(client.get_executor(), workers=8),
+        )  # fmt: skip
+
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        running = threading.Thread(target=tune)
+        running.start()
+        until(lambda: present(study) == 1)
+        cluster.scale(8)
+        until(lambda: present(study) == 8)
+        for pid in list(client.run(os.getpid).values())[:3]:
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: len(events(study, WorkerLost)) >= 3)
+        until(lambda: present(study) == 8)
+        cluster.scale(2)
+        until(lambda: present(study) == 2)
+        cluster.scale(5)
+        until(lambda: present(study) == 5)
+        (tmp_path / "go").touch()
+        running.join(200)
+        assert client.submit(abs, -1).result(60) == 1, "the cluster is free again"
+    assert len(events(study, WorkerJoined)) >= 14
+    is_whole(study, TRIALS)
