@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import ashtune
 from ashtune._src.core.events import Event
 from ashtune._src.study.journal import NAME, read_events
+from ashtune.testing.workers import EngineHarness, MakeHarness, open_harness
 from tests.faults.chaos_oracle import Oracle
 
 LIMIT = 150.0
@@ -67,6 +68,20 @@ def is_whole(study: Path, trials: int) -> None:
     best = loaded.best
     assert best is not None
     assert not list(Oracle(study, trials, (best.trial, best.rung, best.metrics["score"]), ()).complaints())
+
+
+@contextmanager
+def engines_of_a_pool(pool: Any) -> Iterator[MakeHarness]:
+    """Yield what the suites of workers need, for workers that are tasks of a pool."""
+    made: list[EngineHarness] = []
+
+    def make(study: Path, objective: Callable[..., Any], workers: int) -> EngineHarness:
+        made.append(open_harness(ashtune.Executors(pool, workers=workers), study, objective, workers))
+        return made[-1]
+
+    yield make
+    for harness in made:
+        harness.workers.close()
 
 
 @contextmanager

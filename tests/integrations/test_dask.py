@@ -3,16 +3,24 @@
 import os
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import ashtune
 from ashtune._src.core.events import WorkerJoined, WorkerLost
-from tests.helpers.cluster import events, is_whole, until, write_function
+from ashtune.testing.trainers import TrainersSuite
+from ashtune.testing.workers import MakeHarness
+from tests.helpers.cluster import engines_of_a_pool, events, is_whole, until, write_function
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed")
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.filterwarnings("ignore"),  # Dask's own
+]
 TRIALS = 40
 
 
@@ -20,7 +28,19 @@ def present(study: Path) -> int:
     return len(events(study, WorkerJoined)) - len(events(study, WorkerLost))
 
 
-@pytest.mark.filterwarnings("ignore")  # Dask's own
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with distributed.Client(n_workers=8, threads_per_worker=1, dashboard_address=None) as client:
+        yield client
+
+
+class TestDask(TrainersSuite):
+    @pytest.fixture
+    def engine(self, client: Any) -> Iterator[MakeHarness]:
+        with engines_of_a_pool(client.get_executor()) as engines:
+            yield engines
+
+
 def test_a_study_goes_through_1_8_2_and_5_workers_of_dask_some_of_which_are_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

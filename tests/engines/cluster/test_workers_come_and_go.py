@@ -79,7 +79,7 @@ def test_a_host_that_is_silent_for_seconds_comes_back_with_its_worker(study: Pat
         host = start()
         until(lambda: len(events(study, JobFinished)) > 5)
         host.process.send_signal(signal.SIGSTOP)
-        time.sleep(3.0)
+        time.sleep(5.0)
         host.process.send_signal(signal.SIGCONT)
         (study.parent / "go").touch()
         assert running.wait(150) == 0
