@@ -9,8 +9,8 @@ Beside them, the same number of workers under other libraries alone, each of whi
 with one task outstanding a worker: a bare exchange over ``multiprocessing.Pipe``, loky, ``dask.distributed`` with
 ``as_completed``, and ``mpi4py.futures``.
 
-Busy is the time in epochs of 100 ms over the time in which workers were there, from their joining to their end or the
-end of the study, idle tail included. An epoch sleeps, so that it takes 100 ms also on a busy machine. The last row has
+Busy is the time in epochs of 100 ms over the time in which workers were there, from their joining to their end or to
+the last result, idle tail included. An epoch sleeps, so that it takes 100 ms also on a busy machine. The last row has
 1, 8, 2 and 5 workers of a cluster one after another; what the killed workers trained and did not finish is not counted.
 
 A rate is the median of the turns. A ratio is the median of the ratios within one turn.
@@ -176,13 +176,13 @@ def busy(study: Path) -> float:
     joined: dict[int, float] = {}
     present = trained = end = 0.0
     for event in read_events(study / NAME):
-        end = event.time
         if isinstance(event, WorkerJoined):
             joined[event.worker] = event.time
         elif isinstance(event, WorkerLost):
             present += event.time - joined.pop(event.worker)
         elif isinstance(event, JobFinished | JobPaused):
             trained += (event.resource - event.start) * EPOCH_SECONDS
+            end = event.time
     return 100 * trained / (present + sum(end - begun for begun in joined.values()))
 
 

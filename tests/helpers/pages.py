@@ -76,7 +76,7 @@ NOT_RUN = {
     "ashtune watch": "serves until Ctrl-C: tests/dashboard",
     "ashtune mcp": "talks to an assistant: tests/dashboard/test_mcp.py",
     "ashtune run ...": "an ellipsis",
-    "ashtune run --space space.json --metric eval_accuracy": "wants train.py of two ranks: test_transformers.py has one",
+    "ashtune run --space space.json --metric eval_accuracy": "wants torchrun: test_transformers.py has another",
     "ashtune worker": "joins a study: tests/engines/cluster and test_ways_of_running.py",
     "ashtune run train.py:train --metric accuracy --mode max --trials 1000 --max-resource 64 --engine": "waits for "
     "workers: test_ways_of_running.py",
