@@ -25,9 +25,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def drives(folder: Path, interface: str, seconds: float) -> list[str]:
+def drives(folder: Path, interface: str, seconds: float, trials: int = TRIALS) -> list[str]:
     return [
-        *(PYTHON, "-m", "ashtune", *write_function(folder, seconds=seconds), "--trials", str(TRIALS)),
+        *(PYTHON, "-m", "ashtune", *write_function(folder, seconds=seconds), "--trials", str(trials)),
         *("--engine", f"cluster:interface={interface}", "--directory", str(folder / "runs" / "study")),
     ]
 
@@ -62,12 +62,12 @@ def test_workers_join_from_three_hosts_of_which_two_do_not_see_the_directory_and
 def test_the_six_jobs_of_an_array_join_a_study_and_leave_it_before_their_time_limits(
     slurm: Slurm, folder: Path
 ) -> None:
-    study = folder / "runs" / "study"
+    study, trials = folder / "runs" / "study", 150  # a minute for six workers, whose epochs are shorter than KillWait
     shutil.copy(EXAMPLE / "array.sbatch", folder)
     path = f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"
     words = ["sbatch", "--parsable", "--array=1-6%3", "--time=1", "--cpus-per-task=2", "array.sbatch"]
     array = int(slurm.ask(*words, cwd=folder, variables={"PATH": path}).strip())
-    with subprocess.Popen(drives(folder, "lo", 2.5)) as driver:
+    with subprocess.Popen(drives(folder, "lo", 1.0, trials)) as driver:
         until(lambda: len(events(study, WorkerJoined)) == 6 and len(events(study, JobFinished)) > 4)
         slurm.ask("scancel", f"{array}_2")
         assert driver.wait(250) == 0
@@ -76,4 +76,4 @@ def test_the_six_jobs_of_an_array_join_a_study_and_leave_it_before_their_time_li
     assert len(lost) >= 6, "one job is cancelled, two come to their limits"
     assert len(events(study, WorkerJoined)) >= 10
     assert SlurmJob(slurm, array, folder / "unused").wait() == "COMPLETED"
-    is_whole(study, TRIALS)
+    is_whole(study, trials)
