@@ -12,6 +12,7 @@ Claim: >= 97 %.
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,25 @@ EPOCH_SECONDS = 0.010
 WORKERS = 2
 
 
-def train(trial: Any) -> None:
-    """Compute for 10 ms an epoch and save a small state."""
-    state = trial.restore() or {"epochs": 0}
-    for _ in trial.epochs():
-        end = time.perf_counter() + EPOCH_SECONDS
-        while time.perf_counter() < end:
-            pass
-        state["epochs"] += 1
-        trial.report(score=trial["x"] * state["epochs"])
-    trial.save(state)
+def compute(seconds: float) -> None:
+    """Keep a core busy."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+
+def train_for(seconds: float, work: Callable[[float], None]) -> Callable[[Any], None]:
+    """Return a training function that works so long in each epoch and saves a small state."""
+
+    def train(trial: Any) -> None:
+        state = trial.restore() or {"epochs": 0}
+        for _ in trial.epochs():
+            work(seconds)
+            state["epochs"] += 1
+            trial.report(score=trial["x"] * state["epochs"])
+        trial.save(state)
+
+    return train
 
 
 def main() -> None:
@@ -44,8 +54,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as directory:
             study = Path(directory, "study")
             ashtune.tune(
-                train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=trials, max_resource=64,
-                scheduler=scheduler, search="random", workers=WORKERS, directory=study, quiet=True,
+                train_for(EPOCH_SECONDS, compute), {"x": (0.0, 1.0)}, metric="score", mode="max", trials=trials,
+                max_resource=64, scheduler=scheduler, search="random", workers=WORKERS, directory=study, quiet=True,
             )  # fmt: skip
             joined, end, busy, epochs = 0.0, 0.0, 0.0, 0
             for event in read_events(study / NAME):

@@ -40,6 +40,14 @@ def test_all_pages_are_run_but_for_commands_of_which_each_says_why_not() -> None
     assert reasons.count("") > 30
 
 
+def test_each_page_that_has_something_to_run_is_carried_out() -> None:
+    tests = Path(__file__).read_text() + (pages.ROOT / "tests/integrations/test_integration_pages.py").read_text()
+    for page in PAGES + INTEGRATION_PAGES:
+        texts = [str(example.parsed) for example in pages.parsed(page).examples()]
+        if not all(map(pages.reason_not_to_run, texts)):
+            assert re.search(rf'"{Path(page).stem}"|{Path(page).name}"', tests), f"no test carries out {page}"
+
+
 def test_the_readme_tunes_the_digits_and_goes_on(folder: Path) -> None:
     steps = pages.carried_out("README.md", folder)
     configuration = printed(steps, "MLPClassifier")

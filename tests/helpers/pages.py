@@ -67,8 +67,6 @@ NOT_RUN = {
     "sbatch": "wants SLURM: make test-cluster",
     "cd examples/slurm": "goes with sbatch",
     "ln": "links to a folder of the reader's",
-    "python tune.py": "the page's block of Python is that script",
-    "ashtune demo": "takes two minutes",
     "ashtune run train.py:train --metric accuracy --mode max --trials 64 --max-resource 8 --workers 4 "
     "--gpus-per-worker": "wants two GPUs",
     "ashtune baseline --models": "trains the demo's network for minutes; tests of the command train smaller ones",
@@ -78,12 +76,26 @@ NOT_RUN = {
     "ashtune watch": "serves until Ctrl-C: tests/dashboard",
     "ashtune mcp": "talks to an assistant: tests/dashboard/test_mcp.py",
     "ashtune run ...": "an ellipsis",
+    "ashtune run --space space.json --metric eval_accuracy": "wants torchrun: test_transformers.py has another",
+    "ashtune worker": "joins a study: tests/engines/cluster and test_ways_of_running.py",
+    "ashtune run train.py:train --metric accuracy --mode max --trials 1000 --max-resource 64 --engine": "waits for "
+    "workers: test_ways_of_running.py",
+    "mkdir -p study &&": "copies from another machine",
+    "ssh": "wants another machine: tests/browser/test_watch_behind_proxies.py has a proxy",
+    "python main.py": "the page's block of Python is that script: test_integration_pages.py runs it",
+    "python3.11 -m pip": "installs from a registry",
+    "python3.11 -m venv": "goes with it",
+    "~/ashtune/bin/pip": "wants the files of pip download",
+    "apptainer": "wants Apptainer, as the page says",
+    "kubectl": "wants Kubernetes, as the page says",
 }
 """Commands that are not run, by how they begin, and why not. The longest beginning counts."""
 RUN_ALL_THE_SAME = ("ashtune roofline --roof",)
 
-_COMMAND = re.compile(r"^    ((?:ashtune|make|pip|mpiexec|srun|sbatch|cd|ln|python) [^\n]*)$", re.MULTILINE)
-_FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+_COMMAND = re.compile(r"^    ((?:ashtune|make|pip|mpiexec|srun|sbatch|cd|ln|python|ssh) [^\n]*)$", re.MULTILINE)
+_LINE = re.compile(r"^(?!#)(?:[^\n]*\\\n)*[^\n]+$", re.MULTILINE)
+_FENCE = re.compile(r"^```(\w*).*?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_SHELL = ("sh", "bash")
 
 
 class Command(str):
@@ -167,10 +179,15 @@ def _run_command(command: str, folder: Path) -> str:
 
 
 def _commands(document: Document) -> Iterator[Region]:
-    fences = [fence.span() for fence in _FENCE.finditer(document.text)]
+    """Yield the commands that are indented, and those of a shell's blocks, unless a block is a whole script."""
+    fences = list(_FENCE.finditer(document.text))
     for command in _COMMAND.finditer(document.text):
-        if not any(begin <= command.start() < end for begin, end in fences):
+        if not any(fence.start() <= command.start() < fence.end() for fence in fences):
             yield Region(command.start(1), command.end(1), Command(command[1].strip()))
+    for fence in fences:
+        if fence[1] in _SHELL and not fence[2].startswith("#!"):
+            for line in _LINE.finditer(document.text, fence.start(2), fence.end(2)):
+                yield Region(*line.span(), Command(re.sub(r"\s*\\\n\s*", " ", line[0])))
 
 
 @contextlib.contextmanager

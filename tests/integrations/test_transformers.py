@@ -1,6 +1,8 @@
 """The Trainer in pieces: a trial that was paused, stopped and killed has the curve of one training."""
 
 import json
+import sys
+import textwrap
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import ashtune
 from ashtune._src.core.errors import ObjectiveError
 from ashtune.integrations.launched import LaunchedTrial
 from tests.integrations import pieces
@@ -321,6 +324,21 @@ RANK = (
                 json.dump([entry["eval_loss"] for entry in logs if "eval_loss" in entry], plain)
 """
 )
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+@pytest.mark.slow
+def test_two_ranks_of_torchrun_train_a_trial_in_pieces(tmp_path: Path) -> None:
+    (tmp_path / "rank.py").write_text(textwrap.dedent(RANK))
+    program = ashtune.Program([sys.executable, *TORCHRUN, "rank.py"], folder=str(tmp_path))
+    space, options = {"rate": (1e-3, 1e-1, "log")}, {"workers": 1, "directory": tmp_path / "study", "quiet": True}
+    ashtune.tune(program, space, metric="eval_loss", mode="min", trials=1, max_resource=1, scheduler="full", **options)
+    study = ashtune.Study.load(tmp_path / "study").resume(max_resource=2, workers=1, quiet=True)
+    assert [(event.start, event.resource) for event in pieces.finished(study.directory)] == [(0, 1), (1, 2)]
+    curve = pieces.curves(study.directory)[study.best.trial]
+    assert [curve[epoch]["eval_loss"] for epoch in (1, 2)] == pytest.approx(
+        json.loads((tmp_path / "plain.json").read_text()), rel=1e-5
+    )
 
 
 def test_rank_0_of_a_launched_trial_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,8 @@ from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.engines.cluster import executors
 from ashtune._src.engines.cluster.driver import ClusterWorkers
 from ashtune.testing.trainers import TrainersSuite
-from ashtune.testing.workers import EngineHarness, MakeHarness, count, open_harness
-from tests.helpers.cluster import events
+from ashtune.testing.workers import MakeHarness, count, open_harness
+from tests.helpers.cluster import engines_of_a_pool, events
 
 
 def threads(size: int) -> Executor:
@@ -37,20 +37,17 @@ def loky(size: int) -> Executor:
     return pool
 
 
+@pytest.fixture(scope="module", params=[threads, pytest.param(loky, marks=pytest.mark.thorough)])
+def eight(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    with request.param(8) as pool:
+        yield pool
+
+
 class TestExecutors(TrainersSuite):
     @pytest.fixture
-    def engine(self) -> Iterator[MakeHarness]:
-        made: list[EngineHarness] = []
-        with ThreadPoolExecutor(8) as pool:
-
-            def make(study: Path, objective: Callable[..., Any], workers: int) -> EngineHarness:
-                engine = ashtune.Executors(pool, workers=workers)
-                made.append(open_harness(engine, study, objective, workers))
-                return made[-1]
-
-            yield make
-            for harness in made:
-                harness.workers.close()
+    def engine(self, eight: Executor) -> Iterator[MakeHarness]:
+        with engines_of_a_pool(eight) as engines:
+            yield engines
 
 
 def tuned(study: Path, pool: Any, **more: Any) -> ashtune.Study:
@@ -135,7 +132,7 @@ def test_lost_tasks_are_replaced_while_jobs_end_and_end_the_study_if_none_does(
 def test_a_task_ends_when_no_driver_can_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executors, "PATIENCE_SECONDS", 0.0)
     with pytest.raises(StudyError, match="no driver has begun"):
-        executors.work(str(tmp_path))
+        executors.work(str(tmp_path), "task")
 
 
 @pytest.mark.parametrize("engine", [ashtune.Executors("no pool", workers=2), ashtune.Executors(Failing(takes=True))])

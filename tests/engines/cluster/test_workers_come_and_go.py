@@ -3,10 +3,8 @@
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,35 +15,16 @@ import pytest
 import ashtune
 from ashtune._src.core.events import JobFinished, JobPaused, StopRequested, TrialStarted, WorkerJoined, WorkerLost
 from ashtune._src.engines.cluster.rendezvous import NAME
-from tests.helpers.cluster import Host, events, hosts, until
+from tests.helpers import commands
+from tests.helpers.cluster import Host, events, hosts, is_whole, until, write_function
 
 pytestmark = pytest.mark.slow
 TRIALS = 40
-TRAIN = """
-    import os
-    import time
-    from pathlib import Path
-
-    HERE = Path(__file__).parent
-    space = {"x": (0.0, 1.0)}
-
-    def train(trial):
-        trained = trial.restore() or []
-        for epoch in trial.epochs():
-            while trial.number >= 10 and not (HERE / "go").exists():
-                time.sleep(0.005)
-            time.sleep(0.01)
-            trained.append(epoch)
-            assert trained == list(range(1, epoch + 1)), "resumed from the wrong checkpoint"
-            trial.report(score=trial["x"])
-        trial.save(trained)
-"""
 Start = Callable[..., Host]
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN))
     return tmp_path / "study"
 
 
@@ -58,10 +37,8 @@ def start(study: Path) -> Iterator[Start]:
 @contextmanager
 def driver(study: Path, *more: str, resumes: bool = False) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a driver, which is killed if it has not ended at the end of the block."""
-    new = [
-        *("run", f"{study.parent / 'train.py'}:train", "--metric", "score", "--mode", "max", "--search", "random"),
-        *("--trials", str(TRIALS), "--max-resource", "9", "--directory", str(study)),
-    ]
+    run = write_function(study.parent, seconds=0.01)
+    new = [*run, "--trials", str(TRIALS), "--directory", str(study)]
     command = ["resume", str(study)] if resumes else new
     with (study.parent / "driver.txt").open("w") as output:
         process = subprocess.Popen(
@@ -76,16 +53,6 @@ def driver(study: Path, *more: str, resumes: bool = False) -> Iterator["subproce
 
 def present(study: Path) -> int:
     return len(events(study, WorkerJoined)) - len(events(study, WorkerLost))
-
-
-def is_whole(study: Path) -> None:
-    """Check that the study is complete, with each result once."""
-    assert ashtune.Study.load(study).is_complete
-    results = Counter((result.trial, result.rung) for result in events(study, JobFinished))
-    assert set(results.values()) == {1}
-    assert (
-        {trial for trial, _ in results} == {event.trial for event in events(study, TrialStarted)} == set(range(TRIALS))
-    )
 
 
 def test_a_study_begins_with_none_and_goes_through_1_8_2_and_5_workers(study: Path, start: Start) -> None:
@@ -104,7 +71,7 @@ def test_a_study_begins_with_none_and_goes_through_1_8_2_and_5_workers(study: Pa
     assert [host.process.wait(30) for host in (first, leaver, last)] == [0, 0, 0]
     joined = [event.worker for event in events(study, WorkerJoined)]
     assert sorted(joined) == list(range(11)), "no number is given twice"
-    is_whole(study)
+    is_whole(study, TRIALS)
 
 
 def test_a_host_that_is_silent_for_seconds_comes_back_with_its_worker(study: Path, start: Start) -> None:
@@ -112,12 +79,12 @@ def test_a_host_that_is_silent_for_seconds_comes_back_with_its_worker(study: Pat
         host = start()
         until(lambda: len(events(study, JobFinished)) > 5)
         host.process.send_signal(signal.SIGSTOP)
-        time.sleep(3.0)
+        time.sleep(5.0)
         host.process.send_signal(signal.SIGCONT)
         (study.parent / "go").touch()
         assert running.wait(150) == 0
     assert not events(study, WorkerLost)
-    is_whole(study)
+    is_whole(study, TRIALS)
 
 
 def test_a_second_driver_is_refused_and_the_workers_stay_with_the_first(study: Path, start: Start) -> None:
@@ -131,7 +98,7 @@ def test_a_second_driver_is_refused_and_the_workers_stay_with_the_first(study: P
         (study.parent / "go").touch()
         assert running.wait(150) == 0
     assert not events(study, WorkerLost)
-    is_whole(study)
+    is_whole(study, TRIALS)
 
 
 def test_a_killed_workers_job_is_done_by_another(study: Path, start: Start) -> None:
@@ -145,7 +112,7 @@ def test_a_killed_workers_job_is_done_by_another(study: Path, start: Start) -> N
         assert running.wait(150) == 0
     (lost,) = events(study, WorkerLost)
     assert (lost.trial, lost.is_dismissed) == (None, False)
-    is_whole(study)
+    is_whole(study, TRIALS)
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGUSR1", "lifetime"])
@@ -178,7 +145,7 @@ def test_workers_find_the_next_driver_when_theirs_is_killed(study: Path, start: 
         assert second.wait(150) == 0
     assert host.process.wait(60) == 0
     assert sorted(event.worker for event in events(study, WorkerJoined)) == [0, 1, 2, 3]
-    is_whole(study)
+    is_whole(study, TRIALS)
 
 
 def test_a_study_without_workers_stops_in_order_when_it_is_asked_to(study: Path) -> None:
@@ -186,6 +153,27 @@ def test_a_study_without_workers_stops_in_order_when_it_is_asked_to(study: Path)
         assert running.wait(60) == 1, "no trial has a result"
     (stop,) = events(study, StopRequested)
     assert stop.reason == "no worker for 1.0 s"
+
+
+def test_a_worker_without_the_directory_joins_by_the_contents_of_the_rendezvous_alone(
+    study: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (study.parent / "go").touch()
+    with driver(study) as running:
+        until((study / NAME).exists)
+        monkeypatch.setenv("ASHTUNE_WORKER", (study / NAME).read_text())
+        host = start("--slots", "2", directory=None)
+        assert running.wait(150) == 0
+    assert host.process.wait(60) == 0
+    is_whole(study, TRIALS)
+
+
+def test_a_worker_without_the_directory_says_what_is_missing(tmp_path: Path) -> None:
+    refused = commands.ashtune(tmp_path, "worker")
+    assert (refused.returncode, "DIR" in refused.stderr) == (2, True)
+    refused = commands.ashtune(tmp_path, "worker", ASHTUNE_WORKER='{"addresses": "secret"}')
+    assert (refused.returncode, "ASHTUNE_WORKER" in refused.stderr) == (2, True)
+    assert "secret" not in refused.stderr
 
 
 def test_workers_that_come_too_late_end_at_once(study: Path, start: Start) -> None:

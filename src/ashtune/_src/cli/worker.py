@@ -1,6 +1,10 @@
 """``ashtune worker DIR``: runs workers for the driver of a study."""
 
 import argparse
+import os
+
+RENDEZVOUS = "ASHTUNE_WORKER"
+"""The environment variable with the contents of a file ``rendezvous.json``, for machines that cannot get the file."""
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -11,9 +15,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         'The study\'s driver runs with `--engine cluster`, or tune(engine="cluster"). Workers run the training '
         "function in DIR: join only studies whose origin you trust. SIGTERM, Ctrl-C and the end of a SLURM job let "
-        "trials be saved at their next epoch before the workers leave; a second Ctrl-C leaves at once."
+        "trials be saved at their next epoch before the workers leave; a second Ctrl-C leaves at once. The environment "
+        f"variable {RENDEZVOUS}, with the contents of the file DIR/rendezvous.json, can take the place of DIR."
     )
-    parser.add_argument("directory", metavar="DIR", help="the study's directory, as this machine sees it")
+    number = "?" if RENDEZVOUS in os.environ else None
+    parser.add_argument("directory", metavar="DIR", nargs=number, help="the study's directory, as this machine sees it")
     parser.add_argument("--slots", type=int, default=1, metavar="N", help="the number of workers (1)")
     parser.add_argument(
         "--gpus-per-worker", type=float, metavar="N", help="GPUs that each worker sees; by default as the driver says"
@@ -26,18 +32,23 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Run workers until the study ends or the lifetime is over."""
     import math
-    import os
     import time
     from pathlib import Path
 
+    import msgspec
+
     from ashtune._src.core.checks import check_seconds, check_whole
+    from ashtune._src.core.errors import SettingsError
     from ashtune._src.engines.cluster.driver import check_installed
     from ashtune._src.engines.options import MOST_WORKERS
     from ashtune._src.engines.resources import check_gpus_per_worker
     from ashtune._src.engines.stop import StopSwitch, time_in_slurm
 
     check_installed()
+    from ashtune._src.engines.cluster.executors import PATIENCE_SECONDS
     from ashtune._src.engines.cluster.host import Slots, serve
+    from ashtune._src.engines.cluster.rendezvous import Rendezvous
+    from ashtune._src.study.folders import ScratchDirectory
 
     gpus = given.gpus_per_worker
     lifetime = math.inf if given.lifetime is None else check_seconds("--lifetime", given.lifetime)
@@ -46,6 +57,16 @@ def main(given: argparse.Namespace) -> int:
         number=check_whole("--slots", given.slots, at_most=MOST_WORKERS),
         gpus_per_worker=None if gpus is None else check_gpus_per_worker(gpus),
     )
+    text, scratch = os.environ.pop(RENDEZVOUS, ""), ScratchDirectory()  # training functions do not see the keys
     with StopSwitch(time.monotonic() + min(lifetime, in_slurm), grace=math.inf) as stop:
-        serve(Path(given.directory).resolve(), slots, stop)
+        if given.directory is not None:
+            serve(Path(given.directory).resolve(), slots, stop)
+            return 0
+        try:
+            msgspec.json.decode(text, type=Rendezvous).write(scratch.folder())
+            serve(scratch.folder(), slots, stop, patience=PATIENCE_SECONDS)  # the next driver has other keys
+        except msgspec.MsgspecError as error:
+            raise SettingsError(f"{RENDEZVOUS} does not have the contents of a rendezvous.json: {error}") from None
+        finally:
+            scratch.delete()
     return 0

@@ -4,6 +4,7 @@ A task is a host with one worker, and runs until the study ends. The pool is not
 """
 
 import math
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor, Future
@@ -25,14 +26,17 @@ FAILURES_ALLOWED = 3
 PATIENCE_SECONDS = 60.0
 
 
-def work(study: str) -> None:
+def work(study: str, task: str) -> None:
     """Run a worker in a task of a pool, until the study has ended or the task's process gets a signal to end.
+
+    ``task`` is another text for each task, because some pools (Dask) run equal calls only once.
 
     Raises:
         AshtuneError: If the driver refuses this worker, or no driver was reached for ``PATIENCE_SECONDS``.
     """
     from ashtune._src.engines.cluster.host import Slots, serve
 
+    del task
     with StopSwitch(math.inf, grace=math.inf) as stop:
         serve(Path(study), Slots(is_quiet=True), stop, patience=PATIENCE_SECONDS)
 
@@ -43,7 +47,7 @@ class ExecutorWorkers(ClusterWorkers):
     def __init__(self, cluster: "Executors", brief: Brief) -> None:
         super().__init__(cluster, brief)
         self._pool = cluster.pool
-        self._task = brief.setup.study
+        self._study_path = brief.setup.study
         self._tasks: list[Future[None] | None] = [None] * brief.workers
         self._next_look = 0.0
         self._failures = 0  # since a task ended in order, or a job ended
@@ -71,7 +75,7 @@ class ExecutorWorkers(ClusterWorkers):
         self._failures = 0 if error is None else self._failures + 1
         try:
             if error is None or self._failures <= FAILURES_ALLOWED * len(self._tasks):
-                return self._pool.submit(work, self._task)
+                return self._pool.submit(work, self._study_path, os.urandom(8).hex())
         except Exception as refused:  # noqa: BLE001 - each pool has its own errors
             error = refused
         assert error is not None, "or the task is submitted"
@@ -89,7 +93,7 @@ class ExecutorWorkers(ClusterWorkers):
 class Executors(Cluster, frozen=True):
     """Run each worker as a task of a pool: a ``concurrent.futures.Executor``, or a pool with the same ``submit``.
 
-    Such pools are those of loky, Dask (``client.get_executor(pure=False)``), Parsl, executorlib and ``mpi4py.futures``.
+    Such pools are those of loky, Dask (``client.get_executor()``), Parsl, executorlib and ``mpi4py.futures``.
     The tasks run as long as the study, and need what :class:`Cluster` needs. It has the options of :class:`Cluster`.
 
     Args:
