@@ -17,6 +17,7 @@ from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import JobFailed, WorkerLost
 from ashtune._src.processes.memory import ProcessTable
 from tests.helpers import studies
+from tests.helpers.cluster import hosts
 from tests.helpers.launching import PYTHON, launched
 from tests.helpers.studies import events, finished, results
 
@@ -82,12 +83,16 @@ def test_a_trial_over_the_limit_fails_at_once_and_no_other_trial_is_harmed(tmp_p
     assert (group["reason"], group["count"]) == (OVER, 2)
 
 
-def test_a_trial_that_is_retried_alone_may_use_the_memory_of_all_workers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [ashtune.Local, ashtune.Cluster])
+def test_a_trial_that_is_retried_alone_may_use_the_memory_of_all_workers(kind: Any, tmp_path: Path) -> None:
     note = tmp_path / "note"
-    engine = ashtune.Local(memory_limit=LIMIT, on_out_of_memory="retry_alone")
-    study = tuned(tmp_path, 400_000_000, note, engine=engine)
+    engine = kind(memory_limit=LIMIT, on_out_of_memory="retry_alone")
+    with hosts(tmp_path / "study") as start:
+        if kind is ashtune.Cluster:
+            start("--slots", "2")
+        study = tuned(tmp_path, 400_000_000, note, engine=engine)
     assert set(study.dataframe().status) <= {"paused", "trained to the top"}
-    assert [(event.trial, event.is_fatal) for event in lost(study)] == [(trial, False) for trial in LARGE]
+    assert {(event.trial, event.is_fatal) for event in lost(study) if event.trial} == {(3, False), (8, False)}
     spans = [tuple(map(float, line.split())) for line in note.read_text().splitlines()]
     large = [span for span in spans if span[:2] in {(trial, 2) for trial in LARGE}]
     assert len(large) == len(LARGE)
@@ -173,37 +178,46 @@ def small_cgroup(tmp_path: Path) -> Iterator[Path]:
     pytest.skip("this process cannot make a cgroup with a limit")
 
 
+GREEDY = """
+    import os, pathlib, sys
+    import ashtune
+
+    def hold(is_greedy):
+        held = []
+        for _ in range(60 if is_greedy else 0):
+            held.append(bytearray(b"x") * 10_000_000)
+
+    def train(trial):
+        hold(trial.number == 3)
+        return trial["x"]
+
+    if __name__ == "__main__" and len(sys.argv) == 2:
+        hold(sys.argv[1] == "3")
+        print("loss=1.0")
+    elif __name__ == "__main__":
+        cgroup, directory, kind = sys.argv[1:]
+        pathlib.Path(cgroup, "cgroup.procs").write_text(str(os.getpid()))
+        program = ashtune.Program([sys.executable, __file__, "{trial}"])
+        ashtune.tune(
+            train if kind == "function" else program, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8,
+            max_resource=1, workers=1, search="random", quiet=True, directory=directory,
+        )
+"""
+
+
 @pytest.mark.thorough
-def test_the_kernels_killer_is_told_apart(small_cgroup: Path, tmp_path: Path) -> None:
-    script = tmp_path / "tune.py"
-    script.write_text(
-        textwrap.dedent(f"""
-            import os, pathlib, sys, time
-            import ashtune
-
-            def train(trial):
-                held = []
-                for _ in range(60 if trial.number == 3 else 0):
-                    held.append(bytearray(b"x") * 10_000_000)
-                return trial["x"]
-
-            if __name__ == "__main__":
-                pathlib.Path({str(small_cgroup)!r}, "cgroup.procs").write_text(str(os.getpid()))
-                ashtune.tune(
-                    train, {{"x": (0.0, 1.0)}}, metric="loss", mode="min", trials=8, max_resource=1, workers=1,
-                    search="random", quiet=True, directory=sys.argv[1],
-                )
-        """)
-    )
-    with launched(PYTHON, str(script), str(tmp_path / "study")) as launch:
+@pytest.mark.parametrize("kind", ["function", "program"])
+def test_the_kernels_killer_is_told_apart(kind: str, small_cgroup: Path, tmp_path: Path) -> None:
+    script = tmp_path / "greedy.py"
+    script.write_text(textwrap.dedent(GREEDY))
+    with launched(PYTHON, str(script), str(small_cgroup), str(tmp_path / "study"), kind) as launch:
         ended = launch.wait()
     assert ended.status == 0, str(ended)
     study = ashtune.Study.load(tmp_path / "study")
-    assert [trial.reason for trial in study.trials if trial.status == "failed"] == [
-        "out of memory: killed by the kernel, as no memory was left"
-    ]
-    assert study.trials[3].status == "failed"
-    assert [event.trial for event in lost(study)] == [3, 3]
+    assert [trial.number for trial in study.trials if trial.status == "failed"] == [3]
+    assert study.trials[3].is_out_of_memory
+    assert ("killed by the kernel" if kind == "function" else "killed by SIGKILL") in study.trials[3].reason
+    assert [event.trial for event in lost(study)] == ([3, 3] if kind == "function" else [])
 
 
 @pytest.mark.parametrize(
