@@ -15,6 +15,9 @@ import pytest
 import ashtune
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import JobFailed, WorkerLost
+from ashtune._src.core.options import checked
+from ashtune._src.engines.mpi.driver import MpiEngine
+from ashtune._src.engines.options import RunOptions
 from ashtune._src.processes.memory import ProcessTable
 from tests.helpers import studies
 from tests.helpers.cluster import hosts
@@ -231,3 +234,9 @@ def test_a_limit_that_cannot_be_kept_is_refused(engine: Any, tmp_path: Path) -> 
     with pytest.raises(SettingsError):
         tuned(tmp_path, 0, engine=engine)
     assert not (tmp_path / "study").exists()
+
+
+def test_ranks_do_not_wait_for_each_other() -> None:
+    world: Any = None
+    with pytest.raises(SettingsError, match="retry_alone"):
+        MpiEngine(world).check(checked(RunOptions, {"on_out_of_memory": "retry_alone"}), 2)
