@@ -133,6 +133,17 @@ def test_an_error_of_the_function_is_out_of_memory_too(how: str, tmp_path: Path)
     assert [event.trial for event in lost(study)] == (list(LARGE) if how == "retry_alone" else [])
 
 
+def test_a_rank_that_runs_out_of_memory_says_so(tmp_path: Path) -> None:
+    def train(trial: Any) -> float:
+        if trial.number in LARGE and trial.rank == 1:
+            raise MemoryError
+        return float(trial["x"])
+
+    engine = ashtune.Local(processes_per_trial=2)
+    study = studies.tuned(tmp_path, train, trials=TRIALS, max_resource=1, workers=1, engine=engine)
+    assert {trial.number for trial in study.trials if trial.is_out_of_memory} == set(LARGE)
+
+
 def test_a_trial_is_not_blamed_for_what_earlier_trials_left_in_memory(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         left: list[Any] = sys.__dict__.setdefault("left", [])
