@@ -69,7 +69,15 @@ def test_trial_output_is_in_its_log_alone(tmp_path: Path, capsys: pytest.Capture
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("trial_timeout", 3.0), ("gpus_per_worker", 1), ("threads", 2), ("profile", True), ("checkpoints", "messages")],
+    [
+        ("trial_timeout", 3.0),
+        ("memory_limit", "1GB"),
+        ("on_out_of_memory", "retry_alone"),
+        ("gpus_per_worker", 1),
+        ("threads", 2),
+        ("profile", True),
+        ("checkpoints", "messages"),
+    ],
 )
 def test_options_of_processes_are_refused(option: str, value: Any, tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refusal:

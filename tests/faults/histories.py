@@ -24,6 +24,7 @@ from ashtune._src.core.options import checked
 from ashtune._src.driver.options import SessionOptions
 from ashtune._src.driver.session import Session, Surroundings
 from ashtune._src.engines.local.workers import LocalEngine, LocalWorkers
+from ashtune._src.engines.options import Limits
 from ashtune._src.schedulers.registry import SCHEDULERS
 from ashtune._src.search.registry import SEARCHES
 from ashtune._src.space.space import Space
@@ -320,7 +321,7 @@ class History:
         )
         return LocalWorkers(
             setup, brief.configurations, environments=[{}] * brief.workers, host=Host(self.world), disk=self.world.disk,
-            trial_timeout=brief.options["trial_timeout"], began=brief.began,
+            limits=Limits.of(brief.options), began=brief.began,
         )  # fmt: skip
 
     def _train(self, trial: Any) -> None:

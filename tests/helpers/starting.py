@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ashtune._src.engines.worker import guardian
+from ashtune._src.processes.memory import ProcessTable
 
 KINDS = ("a fork", "a process", "a pool", "a session", "a daemon")
 
@@ -104,7 +105,7 @@ def wait_until_gone(pids: Iterable[int], limit: float = 60.0) -> None:
 
 def ranks_of_workers(ancestor: int) -> list[int]:
     """Return the processes that train trials below a process: the children of guardians."""
-    guardians = {pid for pid in guardian._descendants(ancestor) if _is_a_guardian(pid)}
+    guardians = {pid for pid in ProcessTable().descendants(ancestor) if _is_a_guardian(pid)}
     return [pid for pid in guardians if guardians & set(_parents_of(pid))]
 
 

@@ -314,7 +314,7 @@ def test_a_proposer_is_told_all_that_began_and_ended_before_it_is_asked_again(st
         studied.begin(trial)
     studied.finish(0, 0.5)
     common: dict[str, Any] = {"worker": WorkerId(0), "rung": 0, "seconds": 1.0}
-    studied.proposals.followed(TrialFailed(TrialId(1), 0, "its worker died twice"))
+    studied.proposals.followed(TrialFailed(TrialId(1), 0, "out of memory: no", is_out_of_memory=True))
     studied.proposals.event(TrialWithdrawn(0.0, trial=TrialId(2), **common))
     studied.proposals.followed(Train(WorkerId(0), TrialId(0), 1, 1, 2))
     studied.finish(0, math.nan, rung=1)
@@ -324,7 +324,7 @@ def test_a_proposer_is_told_all_that_began_and_ended_before_it_is_asked_again(st
     assert proposer.news == [
         *((Job(TrialId(trial), 0), x[trial]) for trial in range(3)),
         (Result(TrialId(0), 0, 1, (-0.5,), 2.0), x[0]),
-        (Result(TrialId(1), 0, 0, (math.inf,), 0.0), x[1]),
+        (Result(TrialId(1), 0, 0, (math.inf,), 0.0, is_out_of_memory=True), x[1]),
         (Result(TrialId(2), 0, 0, (math.inf,), 0.0), x[2]),
         (Job(TrialId(0), 1), x[0]),
         (Result(TrialId(0), 1, 1, (math.inf,), 2.0), x[0]),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+import msgspec
 import pytest
 
 from ashtune._src.core.errors import SettingsError
@@ -14,10 +15,10 @@ from ashtune._src.core.events import (
     WorkerJoined,
     WorkerLost,
 )
-from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.orders import Followed, TrialFailed, TrialPromoted, Verdict
+from ashtune._src.core.orders import Followed, Train, TrialFailed, TrialPromoted, Verdict
 from ashtune._src.engines.simulated.model import Mortality, Training
 from ashtune._src.engines.simulated.workers import SimulatedEngine
 from ashtune._src.schedulers.ash import AshMachine
@@ -145,3 +146,33 @@ def test_a_scheduler_that_refuses_a_session_is_a_difference_and_reading_goes_on(
     kept = read(events, replay)
     assert "trials=6" in replay.difference
     assert kept.events == events
+
+
+@pytest.mark.parametrize("has_controller", [True, False])
+def test_a_trial_that_ran_out_of_memory_is_told_apart(has_controller: bool) -> None:
+    controller = Controller(AshMachine(LADDER, 9), Goal("loss", "min")) if has_controller else None
+    replay, worker, trial = Replay(controller, rungs=4), WorkerId(0), TrialId(0)
+    for event in (
+        SessionStarted(0.0, 0.0, "0", "host", 1, trials=9),
+        WorkerJoined(0.0, worker),
+        TrialStarted(0.0, trial, {"x": 1}),
+    ):
+        replay.feed(event)
+    event = JobFailed(1.0, worker=worker, trial=trial, rung=0, seconds=1.0, reason="M", is_out_of_memory=True)
+    (verdict, *_) = replay.feed(event)
+    assert verdict == TrialFailed(trial, 0, "out of memory: M", "", is_out_of_memory=True)
+
+
+def test_a_trial_is_trained_alone_after_a_worker_ran_out_of_memory_with_it() -> None:
+    controller, worker = Controller(AshMachine(LADDER, 9), Goal("loss", "min")), WorkerId(0)
+    controller.handle(SessionStarted(0.0, 0.0, "0", "host", 1, trials=9))
+    (first,) = controller.handle(WorkerJoined(0.0, worker))
+    lost = WorkerLost(1.0, worker=worker, trial=TrialId(0), rung=0, reason="killed", is_out_of_memory=True)
+    controller.handle(lost)
+    (again,) = controller.handle(WorkerJoined(2.0, WorkerId(1)))
+    assert isinstance(first, Train)
+    assert not first.alone
+    assert again == Train(WorkerId(1), TrialId(0), 0, 0, 1, alone=True)
+    assert controller.handle(msgspec.structs.replace(lost, worker=WorkerId(1)))[0] == TrialFailed(
+        TrialId(0), 0, "out of memory: killed", "", is_out_of_memory=True
+    )

@@ -408,3 +408,37 @@ def test_a_trial_may_be_trained_in_a_thread_of_its_own(run: Any) -> None:
 )
 def test_metrics_that_no_journal_wants_fail_the_trial_in_a_short_line(run: Any, metrics: Any) -> None:
     assert len(reason(run(lambda trial: trial.report(metrics)))) < 500
+
+
+class OutOfMemoryError(RuntimeError):
+    """As PyTorch's and CuPy's."""
+
+
+class XlaRuntimeError(RuntimeError):
+    """As JAX's."""
+
+
+@pytest.mark.parametrize(
+    ("error", "is_out_of_memory"),
+    [
+        (MemoryError(), True),
+        (OutOfMemoryError("CUDA out of memory. Tried to allocate 30.00 GiB"), True),
+        (XlaRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 1125899906842624 bytes."), True),
+        (XlaRuntimeError("INVALID_ARGUMENT: no"), False),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:119] DefaultCPUAllocator: can't allocate memory"),
+            True,
+        ),
+        (RuntimeError("shapes do not fit"), False),
+        (ValueError("RESOURCE_EXHAUSTED"), False),
+    ],
+)
+def test_errors_of_libraries_that_say_that_no_memory_is_left_are_known(
+    run: Any, error: Exception, is_out_of_memory: bool
+) -> None:
+    def train(trial: Any) -> None:
+        raise error
+
+    (event,) = run(train)
+    assert isinstance(event, JobFailed)
+    assert event.is_out_of_memory == is_out_of_memory

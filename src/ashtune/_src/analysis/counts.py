@@ -11,6 +11,7 @@ import msgspec
 from ashtune._src.core.events import JobFinished
 from ashtune._src.core.jobs import Goal, Key, Losses, TrialId, as_one
 from ashtune._src.core.order import front_of, preferred, ranked
+from ashtune._src.core.orders import OUT_OF_MEMORY
 
 GROUPS_KEPT = 20
 TRACEBACK_CHARACTERS = 8_000
@@ -35,7 +36,10 @@ def without_numbers(reason: str) -> str:
 
     Other whole numbers are replaced only in messages of this package, where whole numbers count epochs or bytes. In
     messages from other code, a whole number may be an error code. Signal numbers and exit statuses are not replaced.
+    All reasons of trials that ran out of memory become equal.
     """
+    if reason.startswith(f"{OUT_OF_MEMORY}: "):
+        return OUT_OF_MEMORY
     reason = _A_DECIMAL.sub("_", reason)
     return _A_NUMBER.sub("_", reason) if _OURS.match(reason) else reason
 

@@ -17,7 +17,7 @@ from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, T
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.orders import Followed, Train, TrialFailed
+from ashtune._src.core.orders import OUT_OF_MEMORY, Followed, Train, TrialFailed
 from ashtune._src.study.settings import Settings
 
 if TYPE_CHECKING:
@@ -59,6 +59,11 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     def config(self) -> dict[str, Any]:
         """The same as ``configuration``. The property ``study.best`` also uses the name ``config``."""
         return self.configuration
+
+    @property
+    def is_out_of_memory(self) -> bool:
+        """Whether the trial failed because it ran out of memory."""
+        return self.status == "failed" and self.reason.startswith(f"{OUT_OF_MEMORY}: ")
 
 
 class Trials(Observer, Sequence[TrialRecord]):

@@ -150,6 +150,7 @@ class JobFailed(_OfJob, frozen=True, kw_only=True):
 
     reason: str
     traceback: str = ""
+    is_out_of_memory: bool = False
 
 
 class TrialWithdrawn(_OfJob, frozen=True, kw_only=True):
@@ -162,7 +163,8 @@ class WorkerLost(_Fact, frozen=True, kw_only=True):
     """A worker ended. If the worker had a job (``trial``, ``rung``), the job is started again.
 
     If ``is_fatal``, the trial caused the end of the worker, for example by exceeding its time limit, and fails.
-    ``last_words`` is the last part of the worker's output. If ``is_dismissed``, the worker left in order.
+    ``last_words`` is the last part of the worker's output. If ``is_dismissed``, the worker left in order. If
+    ``is_out_of_memory``, the worker exceeded its memory limit, or was killed because no memory was left.
     """
 
     worker: _Worker
@@ -172,6 +174,7 @@ class WorkerLost(_Fact, frozen=True, kw_only=True):
     is_fatal: bool = False
     last_words: str = ""
     is_dismissed: bool = False
+    is_out_of_memory: bool = False
 
 
 class PlacesChanged(_Fact, frozen=True):

@@ -39,7 +39,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     ``math.inf``. ``seconds`` is the duration of the job. ``curve`` has the job's earlier reports as (resource, first
     loss), for a scheduler that reads curves. ``violation`` is the total violation of the constraints. The violation is
     0 if all constraints are met, and None if there are no constraints. ``start`` is the resource from which the job
-    trained: 0 if the job resumed no earlier job.
+    trained: 0 if the job resumed no earlier job. ``is_out_of_memory`` says that the trial failed because of memory.
     """
 
     trial: TrialId
@@ -50,6 +50,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     curve: tuple[tuple[int, float], ...] = ()
     violation: float | None = None
     start: int = 0
+    is_out_of_memory: bool = False
 
     @classmethod
     def of(cls, job: Job, *losses: float, violation: float | None = None) -> "Result":

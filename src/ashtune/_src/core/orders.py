@@ -6,7 +6,11 @@ verdicts. Observers receive orders and verdicts.
 
 import msgspec
 
-from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.events import JobFailed, WorkerLost
+from ashtune._src.core.jobs import Job, TrialId, WorkerId
+
+OUT_OF_MEMORY = "out of memory"
+"""The reasons of all trials that ran out of memory begin with this text."""
 
 
 class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -14,7 +18,8 @@ class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
 
     With ``in_place``, the worker continues the trial that it has in memory. Without ``in_place``, the worker restores
     the checkpoint at ``start``, which has ``size`` bytes. If ``start`` is 0, the worker begins a new training. If the
-    trial confirms another trial, ``confirms`` is the number of the other trial.
+    trial confirms another trial, ``confirms`` is the number of the other trial. If ``alone``, the trial ran out of
+    memory before.
     """
 
     worker: WorkerId
@@ -25,6 +30,7 @@ class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
     in_place: bool = False
     size: int | None = None
     confirms: TrialId | None = None
+    alone: bool = False
 
 
 class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
@@ -60,6 +66,15 @@ class TrialFailed(msgspec.Struct, frozen=True, gc=False):
     rung: int
     reason: str
     traceback: str = ""
+    is_out_of_memory: bool = False
+
+    @classmethod
+    def of(cls, job: Job, event: JobFailed | WorkerLost) -> "TrialFailed":
+        """Return the verdict on a job that failed with an event."""
+        lost = isinstance(event, WorkerLost)
+        kind = f"{OUT_OF_MEMORY}: " if event.is_out_of_memory else "worker lost: " if lost else ""
+        said = event.last_words if isinstance(event, WorkerLost) else event.traceback
+        return cls(job.trial, job.rung, f"{kind}{event.reason}", said, event.is_out_of_memory)
 
 
 class TrialPromoted(msgspec.Struct, frozen=True, gc=False):

@@ -1,10 +1,10 @@
 """The message that opens a study at a rank of an MPI job, or at a host of a cluster."""
 
 from pathlib import Path
-from typing import cast
 
 import msgspec
 
+from ashtune._src.engines.options import NO_LIMITS, Limits
 from ashtune._src.engines.protocol import Brief
 from ashtune._src.training.messages import Setup
 
@@ -30,7 +30,7 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     created: float
     threads: int | None = None
     gpus_per_worker: float | None = None
-    trial_timeout: float | None = None
+    limits: Limits = NO_LIMITS
     is_isolated: bool = True
     carries_checkpoints: bool = False
     group: list[int] = []
@@ -55,7 +55,7 @@ def opening_of(brief: Brief) -> Opening:
         created=brief.created,
         threads=options["threads"],
         gpus_per_worker=options["gpus_per_worker"],
-        trial_timeout=cast("float | None", options["trial_timeout"]),
+        limits=Limits.of(options),
         is_isolated=options["isolate"] and options["ranks_per_trial"] == 1,
         carries_checkpoints=options["checkpoints"] == "messages",
     )

@@ -5,11 +5,12 @@ Users give these options to a function as ``engine=``, in an object of :class:`L
 
 from functools import partial
 from importlib.util import find_spec
-from typing import Annotated, ClassVar, TypedDict
+from typing import Annotated, ClassVar, TypedDict, cast
 
 import msgspec
 
-from ashtune._src.core.checks import check_flag, check_name, check_whole
+from ashtune._src.core import parse
+from ashtune._src.core.checks import check_flag, check_name, check_size, check_whole
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.options import COUNT, TIME, Option
 from ashtune._src.core.plaintext import shown
@@ -19,6 +20,7 @@ from ashtune._src.engines.worker import guardian
 MOST_WORKERS = 100_000
 MOST_RANKS = 1_000
 CHECKPOINTS = ("files", "messages")
+FAIL, RETRY_ALONE = "fail", "retry_alone"
 
 
 def check_profile(name: str, value: bool) -> bool:
@@ -32,10 +34,10 @@ def check_profile(name: str, value: bool) -> bool:
     return value
 
 
-def check_checkpoints(name: str, value: str) -> str:
-    """Check the option ``checkpoints``, and return its value. Raise SettingsError if the value is unknown."""
-    if check_name(name, value) not in CHECKPOINTS:
-        raise SettingsError(f"{name}={shown(value)} is unknown; give one of {', '.join(CHECKPOINTS)}")
+def check_one_of(known: tuple[str, ...], name: str, value: str) -> str:
+    """Return the value of an option. Raise SettingsError if it is not one of the known values."""
+    if check_name(name, value) not in known:
+        raise SettingsError(f"{name}={shown(value)} is unknown; give one of {', '.join(known)}")
     return value
 
 
@@ -54,6 +56,10 @@ class RunOptions(TypedDict, total=False):
     """The options of a session. :func:`~ashtune.tune` describes the arguments with the same names."""
 
     trial_timeout: Annotated[float | str | None, Option(**TIME)]
+    memory_limit: Annotated[int | str | None, Option(check=check_size, parse=parse.size, metavar="SIZE")]
+    on_out_of_memory: Annotated[
+        str, Option(default=FAIL, check=partial(check_one_of, (FAIL, RETRY_ALONE)), parse=str, metavar="HOW")
+    ]
     workers: Annotated[int | None, Option(check=partial(check_whole, at_most=MOST_WORKERS), parse=int, metavar="N")]
     threads: Annotated[int | None, Option(**COUNT)]
     gpus_per_worker: Annotated[
@@ -71,9 +77,34 @@ class RunOptions(TypedDict, total=False):
             check=check_flag,
         ),
     ]
-    checkpoints: Annotated[str, Option(default="files", check=check_checkpoints, parse=str, metavar="HOW")]
+    checkpoints: Annotated[
+        str, Option(default="files", check=partial(check_one_of, CHECKPOINTS), parse=str, metavar="HOW")
+    ]
     quiet: Annotated[bool, Option(default=False, check=check_flag)]
     profile: Annotated[bool, Option(default=False, check=check_profile)]
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """The limits of the workers on one machine.
+
+    Args:
+        seconds: The longest time that one job may take; None for no limit.
+        memory: The most bytes of memory that the processes of one worker may hold; None for no limit.
+        retry_alone: Whether a trial that runs out of memory is trained again while no other trial trains.
+    """
+
+    seconds: float | None = None
+    memory: int | None = None
+    retry_alone: bool = False
+
+    @classmethod
+    def of(cls, options: RunOptions) -> "Limits":
+        """Return the limits that the user has set."""
+        seconds, memory = cast("float | None", options["trial_timeout"]), cast("int | None", options["memory_limit"])
+        return cls(seconds, memory, options["on_out_of_memory"] == RETRY_ALONE)
+
+
+NO_LIMITS = Limits()
 
 
 class Local(msgspec.Struct, frozen=True, kw_only=True):
@@ -86,6 +117,10 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
         processes_per_trial: Processes on one machine that train each trial together, as ranks of ``torch.distributed``.
             They share the worker's cores and GPUs equally. More than 1 needs Linux.
         trial_timeout: The longest time that one job, from one rung to the next, may take: seconds, or a text as "10m".
+        memory_limit: The most memory that the processes of one worker may hold, such as "8GB" (on Linux). Beyond the
+            limit, the worker is replaced, and its trial has run out of memory.
+        on_out_of_memory: "fail", or "retry_alone": a trial that runs out of memory is trained once more while no other
+            trial of its machine trains. It may then hold as much memory as all workers together.
         profile: Profile training in every worker, for ``ashtune report --profile`` and a flame graph.
 
     Example:
@@ -107,6 +142,8 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     gpus_per_worker: float | None = None
     processes_per_trial: int = 1
     trial_timeout: float | str | None = None
+    memory_limit: int | str | None = None
+    on_out_of_memory: str = FAIL
     profile: bool = False
 
 

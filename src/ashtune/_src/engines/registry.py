@@ -6,6 +6,7 @@ engine's name, and a class without arguments that implements :class:`~ashtune.en
 
 import msgspec
 
+from ashtune._src.core.checks import refuse
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.parts import Names
 from ashtune._src.core.plaintext import one_line, shown
@@ -15,6 +16,7 @@ from ashtune._src.engines.mpi.driver import MpiEngine
 from ashtune._src.engines.options import RunOptions
 from ashtune._src.engines.protocol import AUTO, Engine
 from ashtune._src.engines.threads import ThreadEngine
+from ashtune._src.engines.worker import guardian
 
 ENGINES: Names[Engine] = Names(
     "engine",
@@ -89,10 +91,15 @@ def check_engine(engine: Engine, options: RunOptions, trials: int | None) -> Non
     Raises:
         SettingsError: If the engine cannot provide these workers, or if two options contradict each other.
     """
-    if options["trial_timeout"] is not None and (not options["isolate"] or options["ranks_per_trial"] > 1):
-        other = "isolate=False" if not options["isolate"] else f"ranks_per_trial={options['ranks_per_trial']}"
-        raise SettingsError(
-            f"trial_timeout={options['trial_timeout']:g} ends a worker process, and {other} starts none; give one of "
-            "them"
-        )
+    limits = [name for name in ("trial_timeout", "memory_limit") if options[name] is not None]
+    ranks = options["ranks_per_trial"]
+    other = f"ranks_per_trial={ranks}" if options["isolate"] else "isolate=False"
+    refuse({
+        f"{', '.join(limits)}: a limit ends a worker process, and {other} starts none; give one of them": (
+            limits and (not options["isolate"] or ranks > 1)
+        ),
+        "memory_limit= needs Linux, which shows the memory of processes in /proc; leave it out": (
+            options["memory_limit"] is not None and not guardian.is_available()
+        ),
+    })  # fmt: skip
     engine.check(options, worker_count(engine, options, trials))

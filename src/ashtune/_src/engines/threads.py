@@ -42,6 +42,8 @@ from ashtune._src.training.runner import runner_of
 
 NEEDS_PROCESSES = {
     "trial_timeout": "a thread cannot be ended",
+    "memory_limit": "all threads share one memory",
+    "on_out_of_memory": "all threads share one memory",
     "processes_per_trial": "all ranks of a trial would be one process",
     "gpus_per_worker": "all threads see the same GPUs",
     "threads": "all threads share one BLAS",

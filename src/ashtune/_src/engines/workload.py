@@ -198,7 +198,7 @@ def assignment_of(order: Train, configurations: Configurations, *, alone: bool =
     configuration = NO_CONFIGURATION if order.in_place else msgspec.Raw(configurations.encoded(order.trial))
     return Assignment(
         order.worker, order.trial, order.rung, order.start, order.target, order.in_place, configuration,
-        alone=alone, size=order.size,
+        alone=alone or order.alone, size=order.size,
     )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ study, it replaces one of the ten random trials and is not proposed.
 Rule 7: the kernels are fitted again when the number of results has grown by an eighth, at the latest after 16 new
 results. Between two fits, the process uses each new result at once. A fit takes four fifths of a proposal's time. With
 several losses, the kernel is fitted for each proposal, because the weights of the losses differ from trial to trial.
+Rule 8: a third Gaussian process predicts whether a configuration fits into memory, from trials that ran out of memory
+(-1) and other trials (1). The expected improvement is multiplied by the squared probability of a positive value.
 
 The measurements of this search are in ``docs/decisions/0030-a-search-that-learns.md``.
 """
@@ -49,6 +51,9 @@ MOST_BEST, MOST_NEWEST = 40, 40
 REFITS, LATEST_REFIT = 8, 16
 """The kernels are fitted again when the number of results has grown by an eighth or by 16, whichever comes first."""
 DRAWS = 16
+FITS_NOISE, FITS_POWER = 0.01, 2
+"""The noise of "fits into memory", as a fitted noise would blur its sharp boundary, and the power of its probability,
+as the best configurations are often near the boundary."""
 DIGITS = 9
 """Coordinates are rounded to this many digits, as conversion to a configuration and back changes the last bits."""
 MOST_PRICE = 4.0
@@ -132,6 +137,7 @@ class GPProposer(Proposer):
         points: Each trial's point in the unit cube, 0.5 where a hyperparameter is inactive.
         losses: For each trial with results, the loss by resource; with several losses or constraints, the key.
         paces: For each trial, the logarithm of the seconds for a unit of resource in its first job.
+        too_large: The trials that ran out of memory.
         running: The trials in training that have no result yet.
         proposed: Points of proposals that have not started.
         known: The numbers, all below 0, of the configurations with results from before the study.
@@ -152,6 +158,7 @@ class GPProposer(Proposer):
         self._standings: dict[int, dict[TrialId, Key]] = {}  # by the highest resource with finite losses
         self._highest: dict[TrialId, int] = {}  # the same resource by trial
         self.paces: dict[TrialId, float] = {}
+        self.too_large: dict[TrialId, None] = {}  # an ordered set
         self.running: set[TrialId] = set()
         self.known: set[TrialId] = set()
         self.proposed: deque[tuple[float, ...]] = deque(maxlen=max(1, options.ahead))
@@ -182,6 +189,8 @@ class GPProposer(Proposer):
         trial, is_plain = result.trial, len(result.losses) == 1 and result.violation is None
         self.running.discard(trial)
         self._place(trial, configuration)
+        if result.is_out_of_memory:
+            self.too_large[trial] = None
         if trial not in self.losses and not result.is_failure and result.seconds > 0 and result.resource > 0:
             self.paces[trial] = math.log(result.seconds / result.resource)
         self.losses.setdefault(trial, {})[result.resource] = result.losses[0] if is_plain else result.key
@@ -263,14 +272,15 @@ class GPProposer(Proposer):
 
 
 class _Kernels(NamedTuple):
-    """The kernels of losses and of paces. A kernel is None if its values cannot be fitted before a proposal."""
+    """The kernels of losses, paces and fits. A kernel is None if its values cannot be fitted before a proposal."""
 
     losses: "Kernel | None" = None
     paces: "Kernel | None" = None
+    fits: "Kernel | None" = None
 
 
 class _ShownResults(NamedTuple):
-    """The results that the Gaussian processes of losses and paces use.
+    """The results that the Gaussian processes use.
 
     Args:
         points: The points of the trials, shape (t, d).
@@ -278,6 +288,9 @@ class _ShownResults(NamedTuple):
         losses: The losses of the results, shape (n,), or the keys of several losses, shape (n, 1 + m).
         priced: The points of the trials whose pace is known, shape (p, d).
         paces: The paces of these trials, shape (p,).
+        sized: The points of the newest trials that ran out of memory, and of other trials, shape (q, d); no point if no
+            trial ran out of memory.
+        fits: -1 for each of these trials that ran out of memory, 1 for the others, shape (q,).
     """
 
     points: "Array"
@@ -285,6 +298,8 @@ class _ShownResults(NamedTuple):
     losses: "Array"
     priced: "Array"
     paces: "Array"
+    sized: "Array"
+    fits: "Array"
 
     @classmethod
     def of(cls, known: GPProposer) -> "_ShownResults":
@@ -293,11 +308,15 @@ class _ShownResults(NamedTuple):
 
         shown = known.shown_trials()
         priced = [trial for trial in shown if trial in known.paces]
+        too_large = list(known.too_large)[-MOST_NEWEST:]
+        fitting = [trial for trial in shown if trial not in known.too_large] if too_large else []
         return cls(
             np.array([known.points[trial] for trial in shown]),
             *known.rows(shown),
             np.array([known.points[trial] for trial in priced]),
             np.array([known.paces[trial] for trial in priced]),
+            np.array([known.points[trial] for trial in [*too_large, *fitting]]),
+            np.array([-1.0] * len(too_large) + [1.0] * len(fitting)),
         )
 
     def kernels(self, is_category: list[bool], *, has_price: bool) -> _Kernels:
@@ -307,7 +326,12 @@ class _ShownResults(NamedTuple):
         return _Kernels(
             None if losses is None else _fit_kernel(self.rows, losses, [*is_category, False]),
             None if paces is None else _fit_kernel(self.priced, paces, is_category),
+            self.fits_kernel(is_category) if len(self.fits) else None,
         )
+
+    def fits_kernel(self, is_category: list[bool]) -> "Kernel":
+        """Fit the kernel of what fits into memory."""
+        return _fit_kernel(self.sized, self.fits, is_category)._replace(noise=FITS_NOISE)
 
     def standard_paces(self) -> "Array | None":
         """Return the standardized paces of the trials; None if the paces are too few or all equal."""
@@ -331,6 +355,7 @@ class _View:
         price: Process of the standardized logarithm of the seconds for a unit of resource; None if the price is not
             known.
         price_scale: Weight of ``price`` in the score.
+        fits: Process that is positive for configurations that fit into memory; None if all trials did.
         space: The search space, with its priors.
         belief: Weight of the priors' log density in the score.
         centres: Points of the trials with the lowest means, shape (2, d).
@@ -338,10 +363,10 @@ class _View:
 
     def __init__(
         self, model: "GaussianProcess", best: "Array", *, price: "GaussianProcess | None", price_scale: float,
-        space: Space, belief: float, centres: "Array",
+        fits: "GaussianProcess | None", space: Space, belief: float, centres: "Array",
     ) -> None:  # fmt: skip
         self._model, self._best = model, best
-        self._price, self._price_scale = price, price_scale
+        self._price, self._price_scale, self._fits = price, price_scale, fits
         self._space, self._belief = space, belief
         self.centres = centres
 
@@ -373,15 +398,24 @@ class _View:
         if exponent and (paces := seen.standard_paces()) is not None:
             kernel = kernels.paces or _fit_kernel(seen.priced, paces, known.is_category)
             price = GaussianProcess(seen.priced, paces, np.array(known.is_category), kernel)
+        fits = None
+        if len(seen.fits):
+            kernel = kernels.fits or seen.fits_kernel(known.is_category)
+            fits = GaussianProcess(seen.sized, seen.fits, np.array(known.is_category), kernel)
         return cls(
             model, best, price=price, price_scale=exponent * float(seen.paces.std()) if price else 0.0,
-            space=known.space, belief=BELIEF / len(known.losses),
+            fits=fits, space=known.space, belief=BELIEF / len(known.losses),
             centres=seen.points[np.argsort(means, kind="stable")[:TRIAL_CENTRES]],
         )  # fmt: skip
 
     def score(self, points: "Array") -> "Array":
-        """Return each point's score, shape (n,): log expected improvement minus the price term plus the prior term."""
+        """Return each point's score, shape (n,).
+
+        The score is the log expected improvement minus the price term, plus the term of the probability that the
+        configuration fits into memory, plus the prior term.
+        """
         import numpy as np
+        from scipy.special import log_ndtr
 
         from ashtune._src.search.gaussian_process import log_expected_improvement
 
@@ -392,6 +426,9 @@ class _View:
         score: Array = most + np.log(np.exp(logs - most[:, None]).sum(axis=1))
         if self._price is not None:
             score = score - self._price_scale * self._price.means(points)
+        if self._fits is not None:
+            mean, deviation = self._fits.predict(points)
+            score = score + FITS_POWER * log_ndtr(mean / deviation)
         return score + self._belief * self._space.log_belief(points)
 
 

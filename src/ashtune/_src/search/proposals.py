@@ -228,8 +228,8 @@ class Proposals(Observer):
         if self._is_closed:
             return
         match what:
-            case TrialFailed(trial=trial, rung=rung):
-                self._news.append(self._failure(trial, rung))
+            case TrialFailed(trial=trial, rung=rung, is_out_of_memory=is_out_of_memory):
+                self._news.append(self._failure(trial, rung, is_out_of_memory=is_out_of_memory))
             case Train(trial=trial, rung=rung) if trial in self._begun:
                 self._news.append(Job(trial, rung))
             case Train(trial=trial, rung=rung):
@@ -237,9 +237,9 @@ class Proposals(Observer):
             case _:
                 pass
 
-    def _failure(self, trial: TrialId, rung: int) -> Result:
+    def _failure(self, trial: TrialId, rung: int, *, is_out_of_memory: bool = False) -> Result:
         losses, violation = self._goal.failed
-        return Result(trial, rung, 0, losses, 0.0, violation=violation)
+        return Result(trial, rung, 0, losses, 0.0, violation=violation, is_out_of_memory=is_out_of_memory)
 
     def tick(self, now: float) -> None:
         """Notify the proposer's thread if there are new events."""

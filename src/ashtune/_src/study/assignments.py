@@ -25,12 +25,16 @@ class Deaths:
 
     def __init__(self) -> None:
         self._of: dict[TrialId, int] = {}
+        self.out_of_memory: set[TrialId] = set()
+        """The trials that are trained alone, because a worker ran out of memory with them."""
 
     def is_failure(self, event: WorkerLost) -> bool:
         """Record a lost worker, and return whether its trial fails. A trial that does not fail is trained again."""
         if event.trial is None:
             return False
         deaths = self._of[event.trial] = self._of.get(event.trial, 0) + 1
+        if event.is_out_of_memory:
+            self.out_of_memory.add(event.trial)
         return event.is_fatal or deaths > DEATHS_ALLOWED
 
 

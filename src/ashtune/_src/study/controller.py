@@ -175,15 +175,14 @@ class Controller:
             case PlacesChanged(worker=worker, places=places):
                 self._assignments.offer(worker, places)
             case JobFailed(worker=worker, trial=trial, rung=rung):
-                job = self._leave(worker, trial, rung)
-                orders = self._fail(job, event.reason, event.traceback, seconds=event.seconds)
+                orders = self._fail(self._leave(worker, trial, rung), event, seconds=event.seconds)
             case TrialWithdrawn(worker=worker, trial=trial, rung=rung):
                 orders = self._withdraw(self._leave(worker, trial, rung))
             case JobPaused():
                 orders = self._break_off(event)
-            case WorkerLost(reason=reason, last_words=last_words):
+            case WorkerLost():
                 if (failed := self._assignments.lose(event)) is not None:
-                    orders = self._fail(failed, f"worker lost: {reason}", last_words)
+                    orders = self._fail(failed, event)
             case StopRequested(reason=reason, ends_search=ends_search):
                 self._stop_at(reason, ends_search=ends_search)
             case StudyPaused():
@@ -305,7 +304,7 @@ class Controller:
         trial, size = event.trial, event.checkpoint
         return [*self.checkpoints.keep(trial, worker=event.worker, resource=event.resource, size=size)]
 
-    def _fail(self, job: Job, reason: str, traceback: str, *, seconds: float = 0.0) -> list[Followed]:
+    def _fail(self, job: Job, event: JobFailed | WorkerLost, *, seconds: float = 0.0) -> list[Followed]:
         """Record a failure: the trial is ranked last in its rung, and is not trained again."""
         if job.trial not in self._confirmations.of:
             place, (losses, violation) = self._confirmations.numbering.place(job.trial), self._failed
@@ -317,7 +316,7 @@ class Controller:
             self._stop_at_limits()
         self._count_failure()
         self.checkpoints.end_use(job.trial)
-        return [TrialFailed(job.trial, job.rung, reason, traceback), *self._discard(job.trial)]
+        return [TrialFailed.of(job, event), *self._discard(job.trial)]
 
     def _count_failure(self) -> None:
         """Count a failure before the session's first result, and stop the study after too many failures."""
@@ -498,7 +497,8 @@ class Controller:
         worker = self._assignments.take(job, None if saved is None else saved.worker)
         target = self._rungs[job.rung]
         start, size = (0, None) if saved is None else (saved.resource, saved.size)
-        return Train(worker, trial, job.rung, start, target, size=size, confirms=self._confirmations.of.get(trial))
+        confirms, alone = self._confirmations.of.get(trial), trial in self.deaths.out_of_memory
+        return Train(worker, trial, job.rung, start, target, size=size, confirms=confirms, alone=alone)
 
     def _go_on(self, holding: Holding, job: Job) -> Train:
         self._assignments.go_on(job, holding.worker)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ashtune._src.core.errors import JournalError, SettingsError
 from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn, WorkerLost
-from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.jobs import Job, TrialId
 from ashtune._src.core.observer import Observer, Observers, Told
 from ashtune._src.core.orders import Followed, TrialFailed, TrialPromoted, Verdict
 from ashtune._src.study.assignments import NOT_STARTED, Arrivals, Deaths
@@ -142,10 +142,10 @@ class Replay:
             self._on_their_way.pop(trial, None)
             return verdicts
         match event:
-            case JobFailed(reason=reason, traceback=traceback):
-                verdicts.append(TrialFailed(trial, rung, reason, traceback))
-            case WorkerLost(reason=reason, last_words=last_words) if self._deaths.is_failure(event):
-                verdicts.append(TrialFailed(trial, rung, f"worker lost: {reason}", last_words))
+            case JobFailed():
+                verdicts.append(TrialFailed.of(Job(trial, rung), event))
+            case WorkerLost() if self._deaths.is_failure(event):
+                verdicts.append(TrialFailed.of(Job(trial, rung), event))
             case _:
                 pass
         return verdicts

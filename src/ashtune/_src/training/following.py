@@ -17,7 +17,7 @@ from ashtune._src.training.group import STOP_SECONDS, Begin, Decision, End, Ende
 from ashtune._src.training.job import RunningJob
 from ashtune._src.training.messages import Mailbox, Setup, Shutdown, Unsure
 from ashtune._src.training.objectives import Objective, load_objective
-from ashtune._src.training.outcomes import REASON_CHARACTERS, user_traceback
+from ashtune._src.training.outcomes import REASON_CHARACTERS, is_out_of_memory, user_traceback
 from ashtune._src.training.ranks import Ranks
 from ashtune._src.training.runner import call_objective
 from ashtune._src.training.stateful import StatefulObjects
@@ -106,7 +106,9 @@ class Follower:
             self._mailbox.send(ended)
             if ended.reason:
                 self._ranks.leave()  # a rank that waits for this one in a collective operation gets an error
-                self._wait_for_the_others(job.failed(ended.reason, ended.traceback))
+                self._wait_for_the_others(
+                    job.failed(ended.reason, ended.traceback, is_out_of_memory=ended.is_out_of_memory)
+                )
             while not self._is_over:
                 self._hear()
             self._ranks.leave()
@@ -145,7 +147,7 @@ class Follower:
                 raise Unsure from error
             traceback.print_exc()
             reason = self._of_this_rank(error_line(error, REASON_CHARACTERS))
-            ended = Ended(number, reason, user_traceback(error, file))
+            ended = Ended(number, reason, user_traceback(error, file), is_out_of_memory=is_out_of_memory(error))
         job.close()
         return ended
 

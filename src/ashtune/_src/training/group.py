@@ -62,6 +62,7 @@ class Ended(msgspec.Struct, frozen=True, tag=True):
     reason: str = ""
     traceback: str = ""
     problem: str = ""
+    is_out_of_memory: bool = False
 
 
 ToOtherRank = Setup | Begin | Decision | End

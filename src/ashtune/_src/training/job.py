@@ -449,9 +449,11 @@ class RunningJob:
             problem=problem,
         )
 
-    def failed(self, reason: str, traceback: str = "") -> JobFailed:
+    def failed(self, reason: str, traceback: str = "", *, is_out_of_memory: bool = False) -> JobFailed:
         """Return the event which says that the job has failed."""
-        return self._event(JobFailed, rung=self.rung, reason=reason, traceback=traceback)
+        return self._event(
+            JobFailed, rung=self.rung, reason=reason, traceback=traceback, is_out_of_memory=is_out_of_memory
+        )
 
     def withdrawn(self, reason: str) -> TrialWithdrawn:
         """Return the event which says that the training function has refused the trial's configuration."""

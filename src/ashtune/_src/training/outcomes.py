@@ -16,6 +16,10 @@ from ashtune._src.training.reports import MetricMissing
 
 TRACEBACK_CHARACTERS = 8_000
 REASON_CHARACTERS = 1_000
+_OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError")
+"""Names of classes, as the libraries may not be installed."""
+_OUT_OF_MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "CUDA error: out of memory", "DefaultCPUAllocator: can't allocate memory")
+"""JAX and PyTorch raise a RuntimeError or a subclass with these words."""
 
 
 class Outcomes:
@@ -60,14 +64,17 @@ class Outcomes:
             why = one_line(str(error), REASON_CHARACTERS)
             job.say(Broken(job.worker, why, failure=job.failed(reason)), "over")
         else:
-            self.tell_failure(reason, job, writer, user_traceback(error, self._file))
+            trace, is_said = user_traceback(error, self._file), is_out_of_memory(error)
+            self.tell_failure(reason, job, writer, trace, is_out_of_memory=is_said)
 
-    def tell_failure(self, reason: str, job: RunningJob, writer: CheckpointWriter, trace: str = "") -> None:
+    def tell_failure(
+        self, reason: str, job: RunningJob, writer: CheckpointWriter, trace: str = "", *, is_out_of_memory: bool = False
+    ) -> None:
         """Report that the training or the release of a trial failed, with a reason in words."""
         writer.abandon()  # before another worker may get this trial
         match job.phase:
             case "training":
-                job.say(job.failed(reason, trace), "over")
+                job.say(job.failed(reason, trace, is_out_of_memory=is_out_of_memory), "over")
             case "releasing":
                 job.say(job.released(problem=reason), "over")
             case "pausing":
@@ -81,6 +88,14 @@ def _is_misuse(error: BaseException, job: RunningJob) -> bool:
     if isinstance(error, ObjectiveError) and not isinstance(error, ProgramFailed):
         return isinstance(error, MetricMissing) or not (job.start or job.has_trained)
     return False
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error of Python, NumPy, PyTorch, JAX, TensorFlow or CuPy says that no memory was left."""
+    if any(kind.__name__ in _OUT_OF_MEMORY for kind in type(error).__mro__):
+        return True
+    text = error_line(error, REASON_CHARACTERS)
+    return isinstance(error, RuntimeError) and any(words in text for words in _OUT_OF_MEMORY_WORDS)
 
 
 def _problem(writer: CheckpointWriter) -> str:

@@ -29,6 +29,7 @@ from ashtune._src.core.errors import ObjectiveError, ProgramFailed
 from ashtune._src.core.plaintext import one_line, shown
 from ashtune._src.core.process import environment_now
 from ashtune._src.processes.child import ChildProcess
+from ashtune._src.processes.memory import kernel_kills
 from ashtune._src.study.disk import read_whole
 from ashtune._src.study.folders import temporary_folder
 from ashtune._src.training.reports import MetricMissing, names_text
@@ -199,6 +200,7 @@ class Program:
         except (OSError, ValueError) as error:
             raise ObjectiveError(f"{shown(arguments[0])} cannot be started: {error}") from None
         _running.add(process)
+        kills_before = kernel_kills()
         try:
             last = ""
             for line in _lines(process):
@@ -212,7 +214,13 @@ class Program:
             _running.discard(process)
         if status:
             words = one_line(last, LAST_WORDS) or "nothing"
-            raise ProgramFailed(f"{self.__name__} {'was ' if status < 0 else ''}{how}; it said last: {words}")
+            is_out_of_memory = status == -signal.SIGKILL and kernel_kills() > kills_before
+            kind = ProgramOutOfMemory if is_out_of_memory else ProgramFailed
+            raise kind(f"{self.__name__} {'was ' if status < 0 else ''}{how}; it said last: {words}")
+
+
+class ProgramOutOfMemory(ProgramFailed, MemoryError):  # noqa: N818 - as its base class
+    """The kernel killed a training program because no memory was left."""
 
 
 class Printed:

@@ -299,5 +299,5 @@ class HostSession:
             folder_of_a_study(directory / "logs"),
             next_number=lambda: self._numbers.popleft() if self._numbers else None,
             environments=self._environments,
-            trial_timeout=opening.trial_timeout,
+            limits=opening.limits,
         )

@@ -5,6 +5,7 @@ A pool of workers belongs to the driver (``local/workers.py``). An MPI rank has 
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeGuard
 
 import msgspec
 
@@ -19,15 +20,20 @@ from ashtune._src.core.events import (
     WorkerLost,
 )
 from ashtune._src.core.jobs import TrialId, WorkerId
+from ashtune._src.core.numbers import bytes_text, plural
 from ashtune._src.core.orders import Pause, Release
 from ashtune._src.engines.awake import AwakeClock
 from ashtune._src.engines.local.process import SHUTDOWN_SECONDS, Host, WorkerProcess
+from ashtune._src.engines.options import NO_LIMITS, Limits
 from ashtune._src.engines.workload import WorkerMessage, Workload
 from ashtune._src.processes.frames import FrameReader, FrameWriter
+from ashtune._src.processes.memory import ProcessTable, kernel_kills
 from ashtune._src.training.messages import Assignment, Broken, FromWorker, JobEvent, Setup
 
 FAILED_STARTS_ALLOWED = 2
 LIVENESS_CHECK_SECONDS = 0.2
+MEMORY_CHECK_SECONDS = 0.5
+KILLED = "killed by SIGKILL"
 MESSAGE_SECONDS = 10.0
 """The longest time from the first byte of a message to its last byte."""
 START_SECONDS = 600.0
@@ -52,6 +58,10 @@ class Worker:
         self.saving_since: float | None = None
         self.is_leaving = False
         """Whether the worker will be dismissed after its job, because fewer workers are wanted."""
+        self.is_alone = False
+        """Whether the worker's last job must be trained alone."""
+        self.held = self.held_before = 0
+        """The bytes of memory that the worker's processes held at the last check, and before its last job began."""
         self.message_since: float | None = None
 
 
@@ -63,8 +73,7 @@ class ProcessPool:
         next_number: Returns the number of a new worker; all numbers are different. While it returns None, no worker
             starts, and :meth:`resize` starts the missing workers later.
         environments: For each place, the environment variables that its worker gets in addition.
-        trial_timeout: Seconds that one job may take; after this time, the job's worker is killed and the job's trial
-            fails.
+        limits: A worker that exceeds a limit is killed, and its trial fails or is given to another worker.
 
     Raises:
         OSError: If no process can be started. :meth:`wait` also raises this error, as it replaces workers that die.
@@ -77,13 +86,13 @@ class ProcessPool:
         *,
         next_number: Callable[[], int | None],
         environments: Sequence[Mapping[str, str]],
-        trial_timeout: float | None = None,
+        limits: Limits = NO_LIMITS,
         host: Host | None = None,
     ) -> None:
         self._setup = setup
         self._logs = logs
         self._next_number = next_number
-        self._timeout = trial_timeout
+        self._limits = limits
         self._host = host or Host()
         self._writer = FrameWriter()
         self._decoder = msgspec.msgpack.Decoder(FromWorker)
@@ -97,7 +106,9 @@ class ProcessPool:
         self._awake = AwakeClock(self._host.now())
         self._has_leavers = False
         self._dismissed: list[tuple[WorkerProcess, float]] = []  # each with the time until which it may end by itself
-        self._last_liveness_check = 0.0
+        self._last_liveness_check = self._last_memory_check = 0.0
+        self._kernel_kills = (kernel_kills(),) * 2  # at the last two liveness checks
+        self._waiting: list[tuple[WorkerId, Assignment | Pause]] = []  # orders that wait for a trial that trains alone
         try:
             for place, environment in enumerate(environments):
                 self._start_worker(environment, place)
@@ -127,12 +138,42 @@ class ProcessPool:
 
     def send(self, number: WorkerId, message: Assignment | Release | Pause) -> None:
         """Send a message to a worker. If the worker has died, drop the message. Then :meth:`wait` reports the loss."""
+        if isinstance(message, Release) or not self._limits.retry_alone:
+            self._send_now(number, message)
+        else:
+            self._waiting.append((number, message))
+            self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        """Send the orders that need not wait any more. An order to a worker that has died is dropped."""
+        orders, self._waiting = self._waiting, []
+        for number, order in orders:
+            if self._must_wait(order):
+                self._waiting.append((number, order))
+            else:
+                self._send_now(number, order)
+
+    def _must_wait(self, order: Assignment | Pause) -> bool:
+        """Return whether an order waits, because a trial trains alone, or a trial before it waits until it is alone.
+
+        A trial that is in the memory of a worker continues without waiting.
+        """
+        if isinstance(order, Pause):
+            return any(before.trial == order.trial for _, before in self._waiting)
+        busy = [worker for worker in self._workers.values() if not worker.workload.is_free]
+        is_to_be_alone = order.alone or order.trial in self._suspects
+        is_blocked = self._waiting or any(worker.is_alone for worker in busy) or (is_to_be_alone and busy)
+        return bool(is_blocked) and not order.in_place
+
+    def _send_now(self, number: WorkerId, message: Assignment | Release | Pause) -> None:
         worker = self._workers.get(number)
         if worker is None:
             return
         if isinstance(message, Assignment):
             if worker.workload.take(message):
                 message = msgspec.structs.replace(message, alone=True)
+            if not message.in_place:
+                worker.is_alone, worker.held_before = message.alone, worker.held
             if worker.training_since is None:
                 worker.training_since = self._awake.seconds
         else:
@@ -151,6 +192,8 @@ class ProcessPool:
                 messages += self._listen(worker)
         if self._has_leavers:
             messages += self._dismiss_the_idle()
+        if self._waiting:
+            self._send_waiting()
         if self._awake.seconds - self._last_liveness_check >= LIVENESS_CHECK_SECONDS:
             self._last_liveness_check = self._awake.seconds
             messages += self._check_liveness()
@@ -206,6 +249,9 @@ class ProcessPool:
         try:
             for body in (bodies := worker.reader.take(worker.process.read())):
                 message = self._decoder.decode(body)
+                if self._limits.retry_alone and not worker.is_alone and _is_out_of_memory(message):
+                    worker.process.kill()
+                    return messages + self._lose(worker, message.reason, is_out_of_memory=True)
                 if complaint := self._accept(worker, message):
                     raise EngineError(complaint)
                 messages.append(message)
@@ -255,6 +301,29 @@ class ProcessPool:
                 messages += self._read_to_the_end(worker)
             else:
                 messages += self._overdue(worker)
+        if (limit := self._limits.memory) and self._awake.seconds - self._last_memory_check >= MEMORY_CHECK_SECONDS:
+            self._last_memory_check = self._awake.seconds
+            messages += self._check_memory(limit)
+        self._kernel_kills = (self._kernel_kills[1], kernel_kills())
+        return messages
+
+    def _check_memory(self, limit: int) -> list[WorkerMessage]:
+        """Replace the workers whose processes hold more memory than the limit.
+
+        A trial that trains alone may use the memory of all workers, except for the memory that the others hold. A trial
+        is not to blame if its worker held more than half of the limit before.
+        """
+        table, workers, messages = ProcessTable(), list(self._workers.values()), list[WorkerMessage]()
+        for worker in workers:
+            worker.held = table.memory(worker.process.pid, exact_above=limit)
+        for worker in workers:
+            is_shared = self._limits.retry_alone and worker.is_alone
+            if worker.held > limit and not (is_shared and sum(each.held for each in workers) <= limit * self._places):
+                worker.process.kill()
+                many = f" for each of {plural(self._places, 'worker')}" if is_shared else ""
+                reason = f"over its memory_limit of {bytes_text(limit)}{many}"
+                is_fatal = not self._limits.retry_alone and worker.held_before <= limit / 2
+                messages += self._lose(worker, reason, is_fatal=is_fatal, is_out_of_memory=True)
         return messages
 
     def _read_to_the_end(self, worker: Worker) -> list[WorkerMessage]:
@@ -277,15 +346,15 @@ class ProcessPool:
         if worker.starting_since is not None and now > worker.starting_since + START_SECONDS:
             worker.process.kill()
             return self._lose(worker, f"did not start within {START_SECONDS:g} s")
-        if self._timeout is None:
+        if (timeout := self._limits.seconds) is None:
             return []
-        is_saving = worker.saving_since is not None and now > worker.saving_since + self._timeout
-        is_training = worker.training_since is not None and now > worker.training_since + self._timeout
+        is_saving = worker.saving_since is not None and now > worker.saving_since + timeout
+        is_training = worker.training_since is not None and now > worker.training_since + timeout
         if not (is_saving or is_training):
             return []
         worker.process.kill()
         is_fatal = worker.saving_since is None
-        reason = f"over its trial_timeout of {self._timeout:g} s" + ("" if is_fatal else " while saving")
+        reason = f"over its trial_timeout of {timeout:g} s" + ("" if is_fatal else " while saving")
         return self._lose(worker, reason, is_fatal=is_fatal)
 
     def _fill_place(self, worker: Worker) -> None:
@@ -316,11 +385,15 @@ class ProcessPool:
                 staying.append((process, until))
         self._dismissed = staying
 
-    def _lose(self, worker: Worker, reason: str = "", *, is_fatal: bool = False) -> list[WorkerMessage]:
+    def _lose(
+        self, worker: Worker, reason: str = "", *, is_fatal: bool = False, is_out_of_memory: bool = False
+    ) -> list[WorkerMessage]:
         """Replace a lost worker. Trials that the worker trained together are trained one at a time from now on."""
         self._host.forget(worker.process)
         del self._workers[worker.number]
         how = worker.process.end()
+        if not reason and how == KILLED and kernel_kills() > self._kernel_kills[0]:
+            how, is_out_of_memory = "killed by the kernel, as no memory was left", True
         workload = worker.workload
         workload.lose()
         job = None if worker.saving_since is not None else workload.to_blame
@@ -331,8 +404,10 @@ class ProcessPool:
             trial=job.trial if job else None,
             rung=job.rung if job else 0,
             is_fatal=is_fatal and job is not None,
+            is_out_of_memory=is_out_of_memory,
             last_words=worker.process.last_words() if job else "",
         )
+        how = reason or how
         self._failed_starts += not worker.has_joined
         self._in_vain += bool(workload.suspects) and job is None
         if self._failed_starts > FAILED_STARTS_ALLOWED:
@@ -342,6 +417,10 @@ class ProcessPool:
         else:
             self._fill_place(worker)
         return [lost]
+
+
+def _is_out_of_memory(message: FromWorker) -> TypeGuard[JobFailed]:
+    return isinstance(message, JobFailed) and message.is_out_of_memory
 
 
 def _ends_a_job(message: FromWorker) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import cast
 
 from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import Event, Progress
@@ -11,7 +10,7 @@ from ashtune._src.core.orders import Discard, Order, Train
 from ashtune._src.engines.checkpoint_store import DeferredDeletions
 from ashtune._src.engines.local.pool import ProcessPool
 from ashtune._src.engines.local.process import Host
-from ashtune._src.engines.options import RunOptions
+from ashtune._src.engines.options import NO_LIMITS, Limits, RunOptions
 from ashtune._src.engines.protocol import Brief
 from ashtune._src.engines.resources import available_cores, environments_here
 from ashtune._src.engines.workload import Collector, assignment_of
@@ -30,8 +29,7 @@ class LocalWorkers:
     Args:
         setup: The first message to every worker; ``setup.worker`` is the number of the first worker.
         environments: For each worker, the environment variables that it gets in addition.
-        trial_timeout: Seconds that one job may take; after this time, the job's worker is killed and the job's trial
-            fails.
+        limits: The limits of each worker.
         environments_of: Returns the environments for another number of workers, or raises SettingsError. None if the
             number of workers is fixed.
         began: The time at the start of this session, in seconds since the study began.
@@ -47,7 +45,7 @@ class LocalWorkers:
         *,
         environments: Sequence[Mapping[str, str]],
         environments_of: Callable[[int], Sequence[Mapping[str, str]]] | None = None,
-        trial_timeout: float | None = None,
+        limits: Limits = NO_LIMITS,
         began: float = 0.0,
         host: Host | None = None,
         disk: Disk = DISK,
@@ -66,7 +64,7 @@ class LocalWorkers:
                 self._logs,
                 next_number=count(setup.worker).__next__,
                 environments=environments,
-                trial_timeout=trial_timeout,
+                limits=limits,
                 host=self._host,
             )
         except OSError as error:
@@ -171,7 +169,7 @@ class LocalEngine:
             brief.configurations,
             environments=self._environments(options, brief.workers),
             environments_of=environments_of,
-            trial_timeout=cast("float | None", options["trial_timeout"]),
+            limits=Limits.of(options),
             began=brief.began,
         )
 

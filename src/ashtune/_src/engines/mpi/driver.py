@@ -19,7 +19,7 @@ from ashtune._src.engines.mpi.messages import Closing, EndOfLaunch, Envelope, Fr
 from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, Polling
 from ashtune._src.engines.mpi.world import World
 from ashtune._src.engines.opening import Opening, opening_of
-from ashtune._src.engines.options import RunOptions
+from ashtune._src.engines.options import RETRY_ALONE, RunOptions
 from ashtune._src.engines.protocol import Brief, Workers
 from ashtune._src.training.messages import Assignment
 
@@ -165,6 +165,8 @@ class MpiEngine:
             ),
             f"processes_per_trial={processes} starts processes, and the trials are trained in the ranks; give "
             "ranks_per_trial, or isolate=True": processes > 1 and (each > 1 or not options["isolate"]),
+            f"on_out_of_memory={RETRY_ALONE!r} is not for MPI, where the ranks of a node train on their own; leave it "
+            "out, or give engine='local' or engine='cluster'": options["on_out_of_memory"] == RETRY_ALONE,
         })  # fmt: skip
 
     def open(self, brief: Brief) -> Workers:

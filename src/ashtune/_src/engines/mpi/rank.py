@@ -150,7 +150,7 @@ class WorkerRelay:
             directory / "logs",
             next_number=count(opening.setup.worker, opening.step).__next__,
             environments=[environment],
-            trial_timeout=opening.trial_timeout,
+            limits=opening.limits,
         )
 
     def run(self) -> None:

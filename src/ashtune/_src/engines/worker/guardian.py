@@ -16,9 +16,10 @@ import os
 import signal
 import sys
 import time
-from collections import defaultdict
 from contextlib import suppress
 from typing import NoReturn
+
+from ashtune._src.processes.memory import ProcessTable
 
 END_SECONDS = 5.0
 """The longest wait for killed processes to end, as a process that waits for a lost disk may never end."""
@@ -140,24 +141,12 @@ def _end_all_descendants() -> None:
     with suppress(ChildProcessError):  # raised when no child is left, and so no descendant
         while True:
             if not _ended_children():
-                for pid in _descendants(os.getpid()):
+                for pid in ProcessTable().descendants(os.getpid()):
                     with suppress(OSError):  # the process has ended meanwhile, or is another user's
                         os.kill(pid, signal.SIGKILL)
                 if time.monotonic() >= give_up:
                     return
                 signal.sigtimedwait({signal.SIGCHLD}, 0.05)
-
-
-def _descendants(ancestor: int) -> list[int]:
-    children = defaultdict(list)
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
-            with suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
-                children[int(file.read().rpartition(b")")[2].split()[1])].append(int(name))
-    descendants = children[ancestor]
-    for pid in descendants:  # the list grows during the loop
-        descendants += children[pid]
-    return descendants
 
 
 def _end_like(status: int) -> NoReturn:

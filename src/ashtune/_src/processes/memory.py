@@ -1,0 +1,69 @@
+"""The processes of this machine, their memory, and the processes that the kernel has killed, as Linux's /proc tells."""
+
+import os
+from collections import defaultdict
+from contextlib import suppress
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+class ProcessTable:
+    """All processes of this machine at one moment."""
+
+    def __init__(self) -> None:
+        self._children: defaultdict[int, list[int]] = defaultdict(list)
+        self._resident: dict[int, int] = {}
+        for name in os.listdir("/proc"):
+            if name.isdecimal():
+                with suppress(OSError), open(f"/proc/{name}/stat", "rb") as file:
+                    fields = file.read().rpartition(b")")[2].split()
+                    self._children[int(fields[1])].append(int(name))
+                    self._resident[int(name)] = int(fields[21]) * PAGE
+
+    def descendants(self, ancestor: int) -> list[int]:
+        """Return the children of a process, the children of the children, and so on."""
+        descendants = list(self._children[ancestor])
+        for pid in descendants:  # the list grows during the loop
+            descendants += self._children[pid]
+        return descendants
+
+    def memory(self, ancestor: int, *, exact_above: int = 0) -> int:
+        """Return how many bytes of memory a process and its descendants hold.
+
+        A page that several processes share is counted once in an exact number, and once for each process otherwise. An
+        exact number takes the kernel about 10 ms for each gigabyte.
+        """
+        pids = [ancestor, *self.descendants(ancestor)]
+        resident = sum(self._resident.get(pid, 0) for pid in pids)
+        return resident if resident <= exact_above else sum(map(self._proportional, pids))
+
+    def _proportional(self, pid: int) -> int:
+        """Return the bytes of a process. A page that is shared by n processes counts as a fraction 1/n."""
+        with suppress(OSError), open(f"/proc/{pid}/smaps_rollup", "rb") as file:
+            return next((int(line.split()[1]) << 10 for line in file if line.startswith(b"Pss:")), 0)
+        return self._resident.get(pid, 0)
+
+
+def kernel_kills() -> int:
+    """Return how many processes in this process's cgroup the kernel has killed because no memory was left.
+
+    Return 0 if this is unknown.
+    """
+    kills = 0
+    for file in _event_files():
+        with suppress(OSError), open(file) as lines:
+            kills += sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+    return kills
+
+
+def _event_files() -> list[str]:
+    """Return the files with the number of kills, for both versions of cgroups."""
+    files = []
+    with suppress(OSError), open("/proc/self/cgroup") as lines:
+        for line in lines:
+            _, controllers, path = line.rstrip("\n").split(":", 2)
+            if not controllers:
+                files.append(f"/sys/fs/cgroup{path}/memory.events")
+            elif "memory" in controllers.split(","):
+                files.append(f"/sys/fs/cgroup/memory{path}/memory.oom_control")
+    return files

@@ -1,0 +1,253 @@
+"""A trial that runs out of memory is told apart from other failures, is retried as asked, and harms no other trial."""
+
+import os
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.events import JobFailed, WorkerLost
+from ashtune._src.core.options import checked
+from ashtune._src.engines.mpi.driver import MpiEngine
+from ashtune._src.engines.options import RunOptions
+from ashtune._src.processes.memory import ProcessTable
+from tests.helpers import studies
+from tests.helpers.cluster import hosts
+from tests.helpers.launching import PYTHON, launched
+from tests.helpers.studies import events, finished, results
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the memory of processes is read from /proc")
+STEP = 50_000_000
+LIMIT = "300MB"
+OVER = "out of memory: over its memory_limit of 300 MB"
+LARGE = (3, 8)
+TRIALS = 12
+
+
+def hold(size: int) -> list[bytearray]:
+    """Return objects of this size, after a while.
+
+    The memory is looked at twice a second: 30 GB, which take 90 s, end the process long before the machine is full.
+    """
+    held = []
+    for _ in range(size // STEP):
+        held.append(bytearray(b"x") * STEP)
+        time.sleep(0.15)
+    time.sleep(2)
+    return held
+
+
+def tuned(directory: Path, large: int, note: Path | None = None, **options: Any) -> ashtune.Study:
+    """Tune a function that holds ``large`` bytes in the second epoch of the large trials."""
+
+    def train(trial: Any) -> None:
+        trained = trial.restore() or 0
+        for epoch in trial.epochs():
+            began = time.monotonic()
+            is_large = trial.number in LARGE and epoch == 2
+            held = hold(large) if is_large else time.sleep(0.1)
+            trained += 1
+            assert trained == epoch
+            trial.report(score=1.0 if trial.number in LARGE else trial["x"] * epoch)
+            del held
+            if note is not None:
+                with note.open("a") as file:
+                    file.write(f"{trial.number} {epoch} {began} {time.monotonic()}\n")
+        trial.save(trained)
+
+    settings: dict[str, Any] = {"trials": TRIALS, "max_resource": 2, "workers": 2}
+    return studies.tuned(directory, train, **(settings | options))
+
+
+def lost(study: ashtune.Study) -> list[WorkerLost]:
+    return [event for event in events(study) if isinstance(event, WorkerLost)]
+
+
+def test_a_trial_over_the_limit_fails_at_once_and_no_other_trial_is_harmed(tmp_path: Path) -> None:
+    study = tuned(tmp_path, 30_000_000_000, engine=ashtune.Local(memory_limit=LIMIT))
+    table = study.dataframe().set_index("number")
+    failed = table[table.status == "failed"]
+    assert set(failed.index) == set(LARGE)
+    assert set(failed.reason) == {OVER}
+    assert [(event.trial, event.is_fatal, event.is_out_of_memory) for event in lost(study)] == [
+        (trial, True, True) for trial in LARGE
+    ]
+    assert Counter(results(study)) == dict.fromkeys(results(study), 1)
+    assert {trial for trial, rung in results(study) if rung == 0} == set(range(TRIALS))
+    (group,) = study.report_data()["failures"]
+    assert (group["reason"], group["count"]) == (OVER, 2)
+
+
+@pytest.mark.parametrize("kind", [ashtune.Local, ashtune.Cluster])
+def test_a_trial_that_is_retried_alone_may_use_the_memory_of_all_workers(kind: Any, tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    engine = kind(memory_limit=LIMIT, on_out_of_memory="retry_alone")
+    with hosts(tmp_path / "study") as start:
+        if kind is ashtune.Cluster:
+            start("--slots", "2")
+        study = tuned(tmp_path, 400_000_000, note, engine=engine)
+    assert set(study.dataframe().status) <= {"paused", "trained to the top"}
+    assert {(event.trial, event.is_fatal) for event in lost(study) if event.trial} == {(3, False), (8, False)}
+    spans = [tuple(map(float, line.split())) for line in note.read_text().splitlines()]
+    large = [span for span in spans if span[:2] in {(trial, 2) for trial in LARGE}]
+    assert len(large) == len(LARGE)
+    for trial, _, began, ended in large:
+        others = [span for span in spans if span[0] != trial]
+        assert not [span for span in others if span[2] < ended and began < span[3]], "another trial trained"
+
+
+def test_a_trial_that_does_not_fit_alone_either_fails(tmp_path: Path) -> None:
+    engine = ashtune.Local(memory_limit=LIMIT, on_out_of_memory="retry_alone")
+    study = tuned(tmp_path, 30_000_000_000, engine=engine)
+    table = study.dataframe().set_index("number")
+    assert set(table.index[table.status == "failed"]) == set(LARGE)
+    assert set(table.reason[list(LARGE)]) == {f"{OVER} for each of 2 workers"}
+    assert Counter(event.trial for event in lost(study)) == dict.fromkeys(LARGE, 2)
+    assert {trial for trial, rung in results(study) if rung == 0} == set(range(TRIALS))
+    assert len(study.report_data()["failures"]) == 1
+
+
+@pytest.mark.parametrize("how", ["fail", "retry_alone"])
+def test_an_error_of_the_function_is_out_of_memory_too(how: str, tmp_path: Path) -> None:
+    def train(trial: Any) -> float:
+        if trial.number in LARGE:
+            bytearray(1 << 60)
+        return float(trial["x"])
+
+    engine = ashtune.Local(on_out_of_memory=how)
+    study = studies.tuned(tmp_path, train, trials=TRIALS, max_resource=1, engine=engine)
+    assert {trial.number for trial in study.trials if trial.status == "failed"} == set(LARGE)
+    assert {study.trials[trial].reason for trial in LARGE} == {"out of memory: MemoryError"}
+    assert {trial.number for trial in study.trials if trial.is_out_of_memory} == set(LARGE)
+    failed = [event for event in events(study) if isinstance(event, JobFailed)]
+    assert [(event.trial, event.is_out_of_memory) for event in failed] == [(trial, True) for trial in LARGE]
+    assert "MemoryError" in failed[0].traceback
+    assert [event.trial for event in lost(study)] == (list(LARGE) if how == "retry_alone" else [])
+
+
+def test_a_rank_that_runs_out_of_memory_says_so(tmp_path: Path) -> None:
+    def train(trial: Any) -> float:
+        if trial.number in LARGE and trial.rank == 1:
+            raise MemoryError
+        return float(trial["x"])
+
+    engine = ashtune.Local(processes_per_trial=2)
+    study = studies.tuned(tmp_path, train, trials=TRIALS, max_resource=1, workers=1, engine=engine)
+    assert {trial.number for trial in study.trials if trial.is_out_of_memory} == set(LARGE)
+
+
+def test_a_trial_is_not_blamed_for_what_earlier_trials_left_in_memory(tmp_path: Path) -> None:
+    def train(trial: Any) -> float:
+        left: list[Any] = sys.__dict__.setdefault("left", [])
+        left.append(bytearray(b"x") * 60_000_000)
+        time.sleep(1.2)
+        return float(trial["x"])
+
+    study = studies.tuned(
+        tmp_path, train, trials=8, max_resource=1, workers=1, engine=ashtune.Local(memory_limit=LIMIT)
+    )
+    assert len(finished(study)) == 8
+    assert lost(study)
+    assert not any(event.is_fatal for event in lost(study))
+
+
+def test_memory_that_two_processes_share_is_counted_once() -> None:
+    held = bytearray(b"x") * 200_000_000
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+        os._exit(0)
+    try:
+        table = ProcessTable()
+        assert child in table.descendants(os.getpid())
+        alone = table.memory(child, exact_above=1 << 60)
+        assert table.memory(os.getpid(), exact_above=1 << 60) >= 2 * len(held)
+        assert alone >= len(held) > table.memory(child)
+    finally:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+
+
+@pytest.fixture
+def small_cgroup(tmp_path: Path) -> Iterator[Path]:
+    """A cgroup of 300 MB, where this process may make one."""
+    for root, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        folder = Path(root) / f"ashtune-test-{os.getpid()}"
+        with suppress(OSError):
+            folder.mkdir()
+            try:
+                (folder / limit).write_text("300000000")
+                yield folder
+                return
+            finally:
+                folder.rmdir()
+    pytest.skip("this process cannot make a cgroup with a limit")
+
+
+GREEDY = """
+    import os, pathlib, sys
+    import ashtune
+
+    def hold(is_greedy):
+        held = []
+        for _ in range(60 if is_greedy else 0):
+            held.append(bytearray(b"x") * 10_000_000)
+
+    def train(trial):
+        hold(trial.number == 3)
+        return trial["x"]
+
+    if __name__ == "__main__" and len(sys.argv) == 2:
+        hold(sys.argv[1] == "3")
+        print("loss=1.0")
+    elif __name__ == "__main__":
+        cgroup, directory, kind = sys.argv[1:]
+        pathlib.Path(cgroup, "cgroup.procs").write_text(str(os.getpid()))
+        program = ashtune.Program([sys.executable, __file__, "{trial}"])
+        ashtune.tune(
+            train if kind == "function" else program, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8,
+            max_resource=1, workers=1, search="random", quiet=True, directory=directory,
+        )
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("kind", ["function", "program"])
+def test_the_kernels_killer_is_told_apart(kind: str, small_cgroup: Path, tmp_path: Path) -> None:
+    script = tmp_path / "greedy.py"
+    script.write_text(textwrap.dedent(GREEDY))
+    with launched(PYTHON, str(script), str(small_cgroup), str(tmp_path / "study"), kind) as launch:
+        ended = launch.wait()
+    assert ended.status == 0, str(ended)
+    study = ashtune.Study.load(tmp_path / "study")
+    assert [trial.number for trial in study.trials if trial.status == "failed"] == [3]
+    assert study.trials[3].is_out_of_memory
+    assert ("killed by the kernel" if kind == "function" else "killed by SIGKILL") in study.trials[3].reason
+    assert [event.trial for event in lost(study)] == ([3, 3] if kind == "function" else [])
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        ashtune.Auto(memory_limit="1GB", isolate=False), ashtune.Local(memory_limit="much"),
+        ashtune.Local(on_out_of_memory="cry"),
+    ],
+)  # fmt: skip
+def test_a_limit_that_cannot_be_kept_is_refused(engine: Any, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError):
+        tuned(tmp_path, 0, engine=engine)
+    assert not (tmp_path / "study").exists()
+
+
+def test_ranks_do_not_wait_for_each_other() -> None:
+    world: Any = None
+    with pytest.raises(SettingsError, match="retry_alone"):
+        MpiEngine(world).check(checked(RunOptions, {"on_out_of_memory": "retry_alone"}), 2)
