@@ -287,7 +287,9 @@ def test_messages_may_be_larger_than_a_frame(host: MockHost, study: Path) -> Non
     outbox.put_chunks(iter([Chunk("logs/worker-0.log", b"y" * PIECE_BYTES, appended=True)]))
     outbox.put(Leaving())
     outbox.flush(host.dealer)
-    assert host.hear() == Farewell(), "it is not refused"
+    while not isinstance(heard := host.hear(), Farewell):
+        pass  # the welcome, if the driver answers before the last frame arrives
+    assert heard == Farewell(), "it is not refused"
     assert (study / "logs" / "worker-0.log").stat().st_size == PIECE_BYTES
 
 
