@@ -1,12 +1,13 @@
 """A trial that runs out of memory is told apart from other failures, is retried as asked, and harms no other trial."""
 
 import os
+import signal
 import sys
 import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ import pytest
 
 import ashtune
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.core.events import JobFailed, WorkerLost
+from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, WorkerJoined, WorkerLost
+from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.options import checked
+from ashtune._src.core.orders import Pause, Train
+from ashtune._src.engines.local.workers import LocalEngine, LocalWorkers
 from ashtune._src.engines.mpi.driver import MpiEngine
 from ashtune._src.engines.options import RunOptions
 from ashtune._src.processes.memory import ProcessTable
+from ashtune.testing.workers import open_harness
 from tests.helpers import studies
 from tests.helpers.cluster import hosts
 from tests.helpers.launching import PYTHON, launched
@@ -133,6 +138,36 @@ def test_an_error_of_the_function_is_out_of_memory_too(how: str, tmp_path: Path)
     assert [event.trial for event in lost(study)] == (list(LARGE) if how == "retry_alone" else [])
 
 
+def test_a_job_that_waits_is_paused_at_once_and_is_forgotten_with_its_worker(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+
+    def train(trial: Any) -> float:
+        while trial.number == 0 and not go.exists():
+            time.sleep(0.01)
+        return 1.0
+
+    harness = open_harness(LocalEngine(), tmp_path, train, 3, options={"on_out_of_memory": "retry_alone"})
+    workers = harness.workers
+    assert isinstance(workers, LocalWorkers)
+    with closing(workers):
+        pid_of = {event.worker: event.pid for event in (harness.next(WorkerJoined) for _ in range(3))}
+        first, second, third = pid_of
+        harness.train(first, 0)
+        harness.train(second, 1)
+        harness.next(JobFinished)
+        workers.carry_out(Train(second, TrialId(1), 0, 0, 1, alone=True))
+        harness.train(third, 2)
+        workers.carry_out(Pause(third, TrialId(2)))
+        paused = harness.next(JobPaused)
+        assert (paused.worker, paused.trial, paused.resource, paused.start) == (third, 2, 0, 0)
+        os.kill(pid_of[second], signal.SIGKILL)
+        assert harness.next(WorkerLost).trial is None
+        harness.train(third, 3)
+        assert harness.next(JobFinished).trial == 3
+        go.touch()
+        assert harness.next(JobFinished).trial == 0
+
+
 def test_a_rank_that_runs_out_of_memory_says_so(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         if trial.number in LARGE and trial.rank == 1:
@@ -178,13 +213,13 @@ def test_memory_that_two_processes_share_is_counted_once() -> None:
 
 @pytest.fixture
 def small_cgroup(tmp_path: Path) -> Iterator[Path]:
-    """A cgroup of 300 MB, where this process may make one."""
+    """A cgroup of 2 GB, where this process may make one. A process of this size takes a while to end."""
     for root, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
         folder = Path(root) / f"ashtune-test-{os.getpid()}"
         with suppress(OSError):
             folder.mkdir()
             try:
-                (folder / limit).write_text("300000000")
+                (folder / limit).write_text("2000000000")
                 yield folder
                 return
             finally:
@@ -198,8 +233,8 @@ GREEDY = """
 
     def hold(is_greedy):
         held = []
-        for _ in range(60 if is_greedy else 0):
-            held.append(bytearray(b"x") * 10_000_000)
+        for _ in range(30 if is_greedy else 0):
+            held.append(bytearray(b"x") * 100_000_000)
 
     def train(trial):
         hold(trial.number == 3)
