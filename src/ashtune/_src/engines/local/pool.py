@@ -3,7 +3,6 @@
 A pool of workers belongs to the driver (``local/workers.py``). An MPI rank has its own pool (``mpi/rank.py``).
 """
 
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -108,9 +107,8 @@ class ProcessPool:
         self._awake = AwakeClock(self._host.now())
         self._has_leavers = False
         self._dismissed: list[tuple[WorkerProcess, float]] = []  # each with the time until which it may end by itself
-        self._last_liveness_check = self._last_memory_check = 0.0
-        checks = round(KERNEL_KILL_SECONDS / LIVENESS_CHECK_SECONDS)
-        self._kernel_kills = deque([kernel_kills()], maxlen=checks)  # at the last liveness checks
+        self._last_liveness_check = self._last_memory_check = self._last_kernel_check = 0.0
+        self._kernel_kills = (kernel_kills(),) * 2  # at the last two times that were KERNEL_KILL_SECONDS apart
         self._waiting: list[Assignment] = []  # jobs that wait for a trial that trains alone
         self._paused: list[WorkerMessage] = []  # the jobs that were paused while they waited
         try:
@@ -312,7 +310,9 @@ class ProcessPool:
         if (limit := self._limits.memory) and self._awake.seconds - self._last_memory_check >= MEMORY_CHECK_SECONDS:
             self._last_memory_check = self._awake.seconds
             messages += self._check_memory(limit)
-        self._kernel_kills.append(kernel_kills())
+        if self._awake.seconds - self._last_kernel_check >= KERNEL_KILL_SECONDS:
+            self._last_kernel_check = self._awake.seconds
+            self._kernel_kills = (self._kernel_kills[1], kernel_kills())
         return messages
 
     def _check_memory(self, limit: int) -> list[WorkerMessage]:
