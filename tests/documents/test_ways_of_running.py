@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ SMALLER = {
     "-n 65": "-n 3",
 }
 STUDY = "runs/study"
+POOL = "from concurrent.futures import ProcessPoolExecutor\npool = ProcessPoolExecutor(2)\n"
 
 
 def rows(page: str) -> dict[str, str]:
@@ -76,14 +78,13 @@ def succeeds(launch: Launch) -> None:
     assert ended.status == 0, str(ended)
 
 
-def by_one_command(reader: Reader) -> None:
-    reader.script()
-    succeeds(reader.types(reader.commands[0]))
-
-
-def by_python(reader: Reader, before: str = "", **variables: str) -> None:
+def by_one_command(reader: Reader, command: str = "", before: str = "", **variables: str) -> None:
+    """Carry out the row's first command, or another one for a row that only has the arguments of ``tune``."""
     reader.script(before)
-    succeeds(reader.types("python tune.py", **variables))
+    succeeds(reader.types(command or reader.commands[0], **variables))
+
+
+by_python = partial(by_one_command, command="python tune.py")
 
 
 def by_gpus(reader: Reader) -> None:
@@ -91,19 +92,10 @@ def by_gpus(reader: Reader) -> None:
     assert {event.worker for event in events(reader.study, WorkerJoined)} == {0, 1}
 
 
-def by_messages(reader: Reader) -> None:
-    reader.script()
-    succeeds(reader.types("mpiexec -n 3 python tune.py"))
-
-
 def by_dask(reader: Reader) -> None:
     pytest.importorskip("distributed", reason="Dask is not installed")
     local = "Client(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None)"
-    by_python(reader, f"from distributed import Client\nclient = {local}\n")
-
-
-def by_a_pool(reader: Reader) -> None:
-    by_python(reader, "from concurrent.futures import ProcessPoolExecutor\npool = ProcessPoolExecutor(2)\n")
+    by_python(reader, before=f"from distributed import Client\nclient = {local}\n")
 
 
 def by_workers_that_join(reader: Reader) -> None:
@@ -147,8 +139,8 @@ WAYS: dict[str, Callable[[Reader], None] | str] = {
     "SLURM": "make test-cluster: tests/mpi/cluster/test_slurm_study.py",
     "job arrays, spot machines": by_workers_that_join,
     "a Dask cluster": by_dask,
-    "another pool of tasks": by_a_pool,
-    "MPI without a shared folder": by_messages,
+    "another pool of tasks": partial(by_python, before=POOL),
+    "MPI without a shared folder": partial(by_one_command, command="mpiexec -n 3 python tune.py"),
     "a worker without the study's folder": by_the_contents_of_a_file,
     "a program in any language": "test_pages.py carries out docs/guide/any-program.md",
     "training that ashtune cannot start": "test_pages.py carries out docs/guide/own-loop.md",

@@ -50,20 +50,11 @@ def kernel_kills() -> int:
     Return 0 if this is unknown.
     """
     kills = 0
-    for file in _event_files():
-        with suppress(OSError), open(file) as lines:
-            kills += sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+    with suppress(OSError), open("/proc/self/cgroup") as cgroups:
+        for cgroup in cgroups:
+            _, controllers, path = cgroup.rstrip("\n").split(":", 2)
+            folder, file = ("memory", "memory.oom_control") if controllers else ("", "memory.events")
+            if "memory" in controllers.split(",") or not controllers:
+                with suppress(OSError), open(f"/sys/fs/cgroup/{folder}{path}/{file}") as lines:
+                    kills += sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
     return kills
-
-
-def _event_files() -> list[str]:
-    """Return the files with the number of kills, for both versions of cgroups."""
-    files = []
-    with suppress(OSError), open("/proc/self/cgroup") as lines:
-        for line in lines:
-            _, controllers, path = line.rstrip("\n").split(":", 2)
-            if not controllers:
-                files.append(f"/sys/fs/cgroup{path}/memory.events")
-            elif "memory" in controllers.split(","):
-                files.append(f"/sys/fs/cgroup/memory{path}/memory.oom_control")
-    return files

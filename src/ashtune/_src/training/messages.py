@@ -51,7 +51,7 @@ class Assignment(msgspec.Struct, frozen=True, tag=True):
     """An order to train a trial from ``start`` to ``target``. If ``in_place``, the trial is still in the worker.
 
     ``size`` is the size in bytes of the checkpoint at ``start``; None without a checkpoint. If ``alone``, the worker
-    trains no other trial at the same time, because a worker died while it trained this trial with others.
+    trains no other trial at the same time, because a worker died or ran out of memory with this trial.
     """
 
     worker: WorkerId

@@ -5,7 +5,6 @@ A pool of workers belongs to the driver (``local/workers.py``). An MPI rank has 
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeGuard
 
 import msgspec
 
@@ -33,6 +32,8 @@ from ashtune._src.training.messages import Assignment, Broken, FromWorker, JobEv
 FAILED_STARTS_ALLOWED = 2
 LIVENESS_CHECK_SECONDS = 0.2
 MEMORY_CHECK_SECONDS = 0.5
+KERNEL_KILL_SECONDS = 30.0
+"""The longest time from a kill by the kernel to the end of the process, as its memory is freed first."""
 KILLED = "killed by SIGKILL"
 MESSAGE_SECONDS = 10.0
 """The longest time from the first byte of a message to its last byte."""
@@ -106,9 +107,10 @@ class ProcessPool:
         self._awake = AwakeClock(self._host.now())
         self._has_leavers = False
         self._dismissed: list[tuple[WorkerProcess, float]] = []  # each with the time until which it may end by itself
-        self._last_liveness_check = self._last_memory_check = 0.0
-        self._kernel_kills = (kernel_kills(),) * 2  # at the last two liveness checks
-        self._waiting: list[tuple[WorkerId, Assignment | Pause]] = []  # orders that wait for a trial that trains alone
+        self._last_liveness_check = self._last_memory_check = self._last_kernel_check = 0.0
+        self._kernel_kills = (kernel_kills(),) * 2  # at the last two times that were KERNEL_KILL_SECONDS apart
+        self._waiting: list[Assignment] = []  # jobs that wait for a trial that trains alone
+        self._paused: list[WorkerMessage] = []  # the jobs that were paused while they waited
         try:
             for place, environment in enumerate(environments):
                 self._start_worker(environment, place)
@@ -138,32 +140,35 @@ class ProcessPool:
 
     def send(self, number: WorkerId, message: Assignment | Release | Pause) -> None:
         """Send a message to a worker. If the worker has died, drop the message. Then :meth:`wait` reports the loss."""
-        if isinstance(message, Release) or not self._limits.retry_alone:
+        if not self._limits.retry_alone:
             self._send_now(number, message)
-        else:
-            self._waiting.append((number, message))
+        elif isinstance(message, Assignment):
+            self._waiting.append(message)
             self._send_waiting()
+        elif isinstance(message, Pause) and (jobs := [job for job in self._waiting if job.trial == message.trial]):
+            self._waiting.remove(jobs[0])
+            self._paused.append(_paused_before_it_began(jobs[0]))
+        else:
+            self._send_now(number, message)
 
     def _send_waiting(self) -> None:
-        """Send the orders that need not wait any more. An order to a worker that has died is dropped."""
-        orders, self._waiting = self._waiting, []
-        for number, order in orders:
-            if self._must_wait(order):
-                self._waiting.append((number, order))
+        """Send the jobs that need not wait any more. The jobs of workers that are lost are given to other workers."""
+        jobs, self._waiting = self._waiting, []
+        for job in jobs:
+            if job.worker in self._workers and self._must_wait(job):
+                self._waiting.append(job)
             else:
-                self._send_now(number, order)
+                self._send_now(job.worker, job)
 
-    def _must_wait(self, order: Assignment | Pause) -> bool:
-        """Return whether an order waits, because a trial trains alone, or a trial before it waits until it is alone.
+    def _must_wait(self, job: Assignment) -> bool:
+        """Return whether a job waits, because a trial trains alone, or a trial before it waits until it is alone.
 
         A trial that is in the memory of a worker continues without waiting.
         """
-        if isinstance(order, Pause):
-            return any(before.trial == order.trial for _, before in self._waiting)
         busy = [worker for worker in self._workers.values() if not worker.workload.is_free]
-        is_to_be_alone = order.alone or order.trial in self._suspects
+        is_to_be_alone = job.alone or job.trial in self._suspects
         is_blocked = self._waiting or any(worker.is_alone for worker in busy) or (is_to_be_alone and busy)
-        return bool(is_blocked) and not order.in_place
+        return bool(is_blocked) and not job.in_place
 
     def _send_now(self, number: WorkerId, message: Assignment | Release | Pause) -> None:
         worker = self._workers.get(number)
@@ -184,9 +189,9 @@ class ProcessPool:
 
     def wait(self, seconds: float) -> list[WorkerMessage]:
         """Wait at most ``seconds`` for messages from workers. Return the messages, the oldest first."""
-        ready = self._host.ready(seconds)
+        messages, self._paused = self._paused, []
+        ready = self._host.ready(0.0 if messages else seconds)
         self._awake.look(self._host.now(), slept=seconds)
-        messages: list[WorkerMessage] = []
         for process in ready:
             if (worker := self._workers.get(process.worker)) is not None:
                 messages += self._listen(worker)
@@ -246,10 +251,11 @@ class ProcessPool:
     def _listen(self, worker: Worker) -> list[WorkerMessage]:
         """Read and return a worker's messages. If a message is invalid, kill and replace the worker."""
         messages: list[WorkerMessage] = []
+        is_retried = self._limits.retry_alone and not worker.is_alone
         try:
             for body in (bodies := worker.reader.take(worker.process.read())):
                 message = self._decoder.decode(body)
-                if self._limits.retry_alone and not worker.is_alone and _is_out_of_memory(message):
+                if is_retried and isinstance(message, JobFailed) and message.is_out_of_memory:
                     worker.process.kill()
                     return messages + self._lose(worker, message.reason, is_out_of_memory=True)
                 if complaint := self._accept(worker, message):
@@ -304,7 +310,9 @@ class ProcessPool:
         if (limit := self._limits.memory) and self._awake.seconds - self._last_memory_check >= MEMORY_CHECK_SECONDS:
             self._last_memory_check = self._awake.seconds
             messages += self._check_memory(limit)
-        self._kernel_kills = (self._kernel_kills[1], kernel_kills())
+        if self._awake.seconds - self._last_kernel_check >= KERNEL_KILL_SECONDS:
+            self._last_kernel_check = self._awake.seconds
+            self._kernel_kills = (self._kernel_kills[1], kernel_kills())
         return messages
 
     def _check_memory(self, limit: int) -> list[WorkerMessage]:
@@ -419,8 +427,10 @@ class ProcessPool:
         return [lost]
 
 
-def _is_out_of_memory(message: FromWorker) -> TypeGuard[JobFailed]:
-    return isinstance(message, JobFailed) and message.is_out_of_memory
+def _paused_before_it_began(job: Assignment) -> JobPaused:
+    return JobPaused(
+        0, worker=job.worker, trial=job.trial, rung=job.rung, seconds=0, resource=job.start, start=job.start
+    )
 
 
 def _ends_a_job(message: FromWorker) -> bool:
