@@ -1,4 +1,4 @@
-"""The page of ``ashtune watch`` of a study whose names, values and words are made to break it, in a real browser."""
+"""The live and the saved page of a study whose names, values and words are made to break it, in a real browser."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,8 @@ LONG = "long" * 49
 RIGHT_TO_LEFT = "שיעור הלמידה"
 ENDLESS = "word" * 500
 SIZES = {"desk": DESK, "phone": PHONE}
+SCRIPTS = {"live": 1, "saved": 3}
+"""How many scripts a page has by itself."""
 
 
 def train(trial: Any) -> None:
@@ -59,24 +61,29 @@ def hostile_space() -> Any:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    saved = tmp_path_factory.mktemp("saved") / "page.html"
     directory = tmp_path_factory.mktemp("hostile") / f"{MARKUP.replace('/', '')} {RIGHT_TO_LEFT} {'x' * 60}"
-    ashtune.tune(
+    study = ashtune.tune(
         train, hostile_space(), metric=METRIC, mode="max", trials=40, max_resource=4, min_resource=1,
         reduction_factor=2, search="random", workers=2, directory=directory, quiet=True,
     )  # fmt: skip
+    study.report_html(saved)
     with watched(directory, directory) as address:
-        yield address
+        yield {"live": address, "saved": saved.as_uri()}
 
 
-@pytest.fixture(scope="module", params=SIZES.values(), ids=SIZES)
-def page(request: pytest.FixtureRequest, browser: "Browser", address: str) -> Iterator[Page]:
-    """The page, with all sections shown and all that can be opened open."""
-    with Page(browser, viewport=request.param) as page:
-        page.open(address, "Complete")
+@pytest.fixture(scope="module", params=[f"{kind}, {size}" for kind in SCRIPTS for size in SIZES])
+def kind_and_page(
+    request: pytest.FixtureRequest, browser: "Browser", addresses: dict[str, str]
+) -> Iterator[tuple[str, Page]]:
+    """The kind of a page, and the page, with all sections shown and all that can be opened open."""
+    kind, size = request.param.split(", ")
+    with Page(browser, viewport=SIZES[size]) as page:
+        page.open(addresses[kind], "Complete")
         page.show_all()
         page.page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
-        yield page
+        yield kind, page
 
 
 def seen(page: Page) -> tuple[object, int, int, bool]:
@@ -92,21 +99,24 @@ def seen(page: Page) -> tuple[object, int, int, bool]:
     return tuple(found)  # type: ignore[return-value]  # four of them
 
 
-def test_nothing_of_a_hostile_study_runs_or_is_markup_and_all_of_it_fits(page: Page) -> None:
-    assert seen(page) == (None, 1, 0, True)
+def test_nothing_of_a_hostile_study_runs_or_is_markup_and_all_of_it_fits(kind_and_page: tuple[str, Page]) -> None:
+    kind, page = kind_and_page
+    assert seen(page) == (None, SCRIPTS[kind], 0, True)
     body = page.text("body")
     assert "document.pwned=1" in body, "it is there, as text"
     assert RIGHT_TO_LEFT in body
     assert [hidden for hidden in "\u202e\x1b\x07\u2028" if hidden in body] == []
 
 
-def test_nothing_of_its_trials_runs_or_is_markup_and_all_of_it_fits(page: Page) -> None:
+def test_nothing_of_its_trials_runs_or_is_markup_and_all_of_it_fits(kind_and_page: tuple[str, Page]) -> None:
+    kind, page = kind_and_page
     for trial in (0, 3, 5):
         page.show_trial(trial)
-        assert seen(page) == (None, 1, 0, True)
+        assert seen(page) == (None, SCRIPTS[kind], 0, True)
         assert "document.pwned=1" in page.text(".trial")
     page.page.go_back()
 
 
-def test_the_console_of_a_hostile_study_stays_without_a_message(page: Page) -> None:
+def test_the_console_of_a_hostile_study_stays_without_a_message(kind_and_page: tuple[str, Page]) -> None:
+    _, page = kind_and_page
     assert page.console == []

@@ -105,3 +105,35 @@ def test_a_live_page_whose_server_has_ended_names_the_file(browser: "Browser", c
         owner.communicate()
         said = "(file) => document.getElementById('connection').innerText.includes(file)"
         page.wait(said, f"open {complete}/page.html")
+
+
+def _unsaved(trial: ashtune.Trial) -> None:
+    for _ in trial.epochs():
+        trial.report(loss=trial["x"])
+
+
+def test_the_what_if_begins_with_the_studys_own_choices_and_a_map_needs_two_hyperparameters(
+    browser: "Browser", tmp_path: Path
+) -> None:
+    study = ashtune.tune(
+        _unsaved, {"x": (0.0, 1.0), "y": 1}, metric="loss", mode="min", trials=12, directory=tmp_path / "own",
+        scheduler=ashtune.Ash(rungs=[1, 5, 25]), workers=3, quiet=True,
+    )  # fmt: skip
+    study.report_html(tmp_path / "page.html")
+    with Page(browser) as page:
+        page.open((tmp_path / "page.html").as_uri(), "Complete")
+        page.wait("document.querySelector('#whatif .prediction').textContent.startsWith('On 3 workers with ')")
+        assert page.text("output[for=slider-reduction-factor]") == "5"
+        assert "contour" not in page.page.evaluate(SHOWN)
+
+
+def test_the_page_of_a_study_without_a_trial_has_no_section_that_waits(browser: "Browser", tmp_path: Path) -> None:
+    ashtune.open_study(
+        {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=4, max_resource=4, directory=tmp_path / "none"
+    ).close()
+    ashtune.Study.load(tmp_path / "none").report_html(tmp_path / "page.html")
+    with Page(browser) as page:
+        page.open((tmp_path / "page.html").as_uri(), "Stopped")
+        page.wait("!document.querySelector('.overview > .blank:not([hidden], .answers)')")
+        assert page.text("#trials [role=status]") == "no trial yet"
+        assert page.console == []

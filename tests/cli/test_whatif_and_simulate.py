@@ -49,6 +49,7 @@ def test_whatif_prints_a_table_and_what_it_cannot_know(study: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "recorded: ash on 2 workers, 64 trials" in done.stdout
     assert "were never trained" in done.stdout
+    assert "ash 1/2 on 2 workers: the study as it was recorded." in ashtune(study, "whatif", "s").stdout
     (figures,) = sections(study / "w.html")["Wall time by number of workers"]
     names = {line.get("name", "").partition(":")[0] for line in figures["figures"]["times"]["series"]}
     assert names >= {"ash 1/2", "full", "recorded"}
@@ -67,7 +68,7 @@ def test_a_study_that_was_stopped_is_no_line_of_its_own_what_if(study: Path) -> 
     stopped = ("simulate", "--trials", "64", *SIMULATE, "--workers", "2", "--until", "20s", "--directory", "stopped")
     assert ashtune(study, *stopped).returncode == 0
     done = ashtune(study, "whatif", "stopped", "--workers", "2")
-    assert "The line in bold" not in done.stdout
+    assert "the study as it was recorded" not in done.stdout
     assert "was not recorded whole, in one go and one trial at a time (it still runs, was stopped" in done.stdout
 
 

@@ -294,4 +294,6 @@ def test_what_a_saved_page_has_is_limited(
     asked = [name for name in NAMES if name != "whatif"]
     assert paths[:2] == ["api/studies", "events"]
     assert paths[2 : 3 + len(asked)] == [*asked, "trials"]
-    assert 1 <= len(paths[3 + len(asked) :]) <= 3, "the pages of the first two, and of the first that failed"
+    best = ashtune.Study.load(finished_study).best.trial
+    assert paths[3 + len(asked)] == f"trials/{best}", "the page of the best trial, wherever its row is"
+    assert len(paths[4 + len(asked) :]) <= 3, "those of the first two, and of the first that failed"

@@ -11,7 +11,6 @@ from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.space.space import Space
 from ashtune.testing.sections import HOSTILE, hostile
-from tests.helpers.chromium import CHROMIUM, Visit
 from tests.helpers.html_parts import Parts
 from tests.helpers.made_up import MadeUpStudy, write_journal
 from tests.helpers.saved_page import texts
@@ -43,17 +42,3 @@ def test_nothing_hostile_becomes_markup_or_turns_the_text(pages: dict[str, Path]
     assert not parts.handlers
     assert HOSTILE in texts(pages[name]), "it is there, as text"
     assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", page)
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium")
-@pytest.mark.parametrize("name", ["report", "whatif"])
-@pytest.mark.thorough
-def test_a_browser_runs_nothing_hostile(pages: dict[str, Path], name: str, tmp_path: Path) -> None:
-    visit = Visit(pages[name], tmp_path)
-    assert visit.complaints == []
-    parts = Parts(visit.dom)
-    assert parts.tags.count("script") == EXPECTED_SCRIPTS
-    assert "img" not in parts.tags
-    assert "canvas" in parts.tags
-    assert not parts.handlers
-    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]", "".join(parts.texts))

@@ -161,7 +161,7 @@ def test_a_section_of_another_package_stands_before_the_last_one(study: Study, o
     page, text = page_of(study), text_of(study)
     expected = "3 [bold]workers[/bold] of digits, 24 trials"
     assert list(page)[-1] == "The run"
-    assert page["Workers of <b>others</b>"] == [{"kind": "words", "texts": [expected]}]
+    assert page["Workers of <b>others</b>"] == [{"texts": [expected]}]
     assert f"\n\n{expected}\n\n" in text
     assert "kept in" in text.split(expected)[1]
     assert study.report_data()["sections"]["good"] == {"joined": 3}

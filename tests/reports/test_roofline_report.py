@@ -82,9 +82,14 @@ def test_the_figure_draws_each_roof_with_its_corner_and_the_step_below() -> None
     assert one.y[2] == one.y[1]
     assert one.y[0] == pytest.approx(20 * one.x[0], rel=1e-5)
     assert (two.name, two.y[1]) == ("2 cores, float32", 160.0)
-    assert one.color != two.color
     assert (point.name, point.x[0], point.y[0]) == ("a step: 1 Gflop/s, 5 % of attainable", 1.0, 1.0)
     assert list(drop.y) == [1.0, 20.0]
+
+
+def test_each_roof_has_its_own_colour_in_the_legend() -> None:
+    roofs = [Roof(peak=1e9, bandwidth=1e9, cores=cores, dtype=f"float{bits}") for cores in (1, 2) for bits in (32, 64)]
+    figure = roofline_figure(Placed(machine=Roofs(roofs=roofs, caches=[], blas="", array_bytes=1)))
+    assert len({each.color for each in figure.series}) == 4
 
 
 def test_what_is_kept_in_a_studys_directory_comes_back_as_it_was(tmp_path: Path) -> None:

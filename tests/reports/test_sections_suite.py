@@ -64,7 +64,7 @@ class TerminalMarkup(Small):
 
 class Invisible(Small):
     def blocks(self) -> Iterable[html.Block]:
-        return [html.Block("words", texts=[self.text()])]
+        return [html.Block(texts=[self.text()])]
 
 
 class NeedsAResult(Small):

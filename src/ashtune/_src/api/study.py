@@ -358,7 +358,7 @@ class Study(Figures):
         The prediction for a choice takes some milliseconds per trial and draw.
 
         Args:
-            workers: Numbers of workers, 1 to 64 by default.
+            workers: Numbers of workers, by default 1 to 64 and that of the study.
             reduction_factor: Reduction factors for rungs between the study's lowest and top rung; by default the
                 study's own rungs.
             scheduler: Schedulers, as for ``tune``; by default the study's own scheduler.

@@ -11,7 +11,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("directory", metavar="DIR", help="the study's directory; a folder of studies lists them")
     parser.add_argument("--json", action="store_true", help="print it as JSON")
-    parser.add_argument("--html", metavar="FILE", help="write it as one page, with figures, in place of text")
+    parser.add_argument("--html", metavar="FILE", help="write the live page as one file, with outputs of trials")
     parser.add_argument("--trial", type=int, metavar="N", help="print one trial instead, with all that it printed")
     parser.add_argument("--profile", action="store_true", help="print the profile instead, of all functions")
 

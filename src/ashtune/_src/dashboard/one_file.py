@@ -27,7 +27,8 @@ _STYLE = re.compile(r'<link rel="stylesheet" href="([^"]*)">')
 
 def blocks_page(title: str, sections: Sequence[PageSection]) -> str:
     """Return a page with a heading and some sections."""
-    return one_file({"title": title, "sections": msgspec.to_builtins([each for each in sections if not each.is_empty])})
+    shown = msgspec.json.encode([each for each in sections if not each.is_empty])  # writes NaN as null
+    return one_file({"title": title, "sections": msgspec.json.decode(shown)})
 
 
 def write(text: str, file: Path) -> None:

@@ -62,7 +62,8 @@ def study_page(study: FollowedStudy, ask: Ask) -> str:
         order = "desc" if objectives[0]["mode"] == "max" else "asc"
         rows = answered(f"{_STUDY}/trials", sort="value", order=order, count=MOST_ROWS)
         answers[f"{_STUDY}/trials"] = rows
-        trials = [row["trial"] for row in rows.get("rows", ())[:MOST_TRIALS]]
+        trials = [head["best"]["trial"]] if head["best"] else []
+        trials += [row["trial"] for row in rows.get("rows", ())[:MOST_TRIALS]]
         trials += [group["trial"] for group in failures.get("groups", ()) if group["trial"] is not None]
         answers.update(_pages(study, list(dict.fromkeys(trials))))
     return one_file({"answers": answers})

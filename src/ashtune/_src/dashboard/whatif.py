@@ -124,12 +124,14 @@ class _Asking:
     def __init__(self, study: StudyReader, asked: WhatIfOptions) -> None:
         self._study = study
         self._asked = asked
-        self._workers: Sequence[int] = asked["workers"] or WORKERS  # type: ignore[assignment]  # checked: a list
         self._predictor = Predictor(
             traces_of(study),
             draws=DRAWS if asked["draws"] is None else asked["draws"],
             seed=asked["seed"],
         )
+        recorded = self._predictor.traces.recorded
+        usual = sorted({*WORKERS, recorded.workers} if recorded else WORKERS)
+        self._workers: Sequence[int] = asked["workers"] or usual  # type: ignore[assignment]  # checked: a list
 
     def answer(self) -> WhatIf:
         asked, study, recorded = self._asked, self._study, self._predictor.traces.recorded

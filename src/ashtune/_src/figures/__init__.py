@@ -1,1 +1,1 @@
-"""Figures of a study as data. Plotly draws figures in reports, and a canvas draws figures on the live page."""
+"""Figures of a study as data. Plotly draws figures in notebooks, and a canvas draws figures on the page."""

@@ -1,7 +1,7 @@
 """Describes a figure as data: two axes, and series of points with names, colours and texts.
 
-Plotly draws figures in reports and notebooks (``reports/plot.py``). A canvas draws figures on the live page
-(``dashboard/static/page/plot.js``). Plotly and the canvas draw these values and compute no other values.
+Plotly draws figures in notebooks (``reports/plot.py``). A canvas draws figures on the page
+(``dashboard/static/page/plot.js``). Both draw these values and compute no other values.
 """
 
 import math

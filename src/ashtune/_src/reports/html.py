@@ -9,7 +9,7 @@ characters, and marks that change the direction of text, are shown as escapes, a
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -21,13 +21,11 @@ if TYPE_CHECKING:
 
 
 class Block(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A piece of a section.
+    """A piece of a section: a paragraph for each of its texts, a table, or figures by name.
 
-    A block of the kind "words" has a paragraph for each of its texts. A block of the kind "table" has rows of texts
-    below titles; ``bold`` has the places of its bold rows. A block of the kind "figures" has figures by name.
+    The table has rows of texts below titles. ``bold`` has the places of its bold rows.
     """
 
-    kind: Literal["words", "table", "figures"]
     texts: Sequence[str] = ()
     is_bad: bool = False
     columns: Sequence[str] = ()
@@ -50,12 +48,12 @@ class PageSection(msgspec.Struct, frozen=True):
 
 def words(*sentences: str, is_bad: bool = False) -> Block:
     """Return a block with a paragraph for each sentence that is not empty. If ``is_bad``, they look like an error."""
-    return Block("words", texts=[visible(sentence) for sentence in sentences if sentence], is_bad=is_bad)
+    return Block(texts=[visible(sentence) for sentence in sentences if sentence], is_bad=is_bad)
 
 
 def figures(**named: Figure) -> Block:
     """Return a block of figures. The name of a figure is its description for readers who cannot see it."""
-    return Block("figures", figures=named)
+    return Block(figures=named)
 
 
 def table(rich_table: "Table") -> Block:
@@ -67,12 +65,12 @@ def table(rich_table: "Table") -> Block:
     if rich_table.show_footer:
         bold.append(len(rows))
         rows.append(tuple(_plain(column.footer) for column in columns))
-    return Block("table", columns=titles, rows=rows, bold=bold)
+    return Block(columns=titles, rows=rows, bold=bold)
 
 
 def pairs(named: Mapping[str, str]) -> Block:
     """Return a block with a table of names and values."""
-    return Block("table", rows=[(visible(name), visible(value)) for name, value in named.items()])
+    return Block(rows=[(visible(name), visible(value)) for name, value in named.items()])
 
 
 def escaped(text: str) -> str:

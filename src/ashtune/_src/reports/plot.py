@@ -1,6 +1,6 @@
-"""Draws figures with plotly, for reports, notebooks and images.
+"""Draws figures with plotly, for notebooks and images.
 
-Rule: backgrounds are transparent, and text has a neutral colour. A page may change the colours of figures.
+Rule: backgrounds are transparent, and text has a neutral colour, so that figures fit a light and a dark notebook.
 """
 
 import math

@@ -33,6 +33,10 @@ _GIGA = 1e9
 _BUSY = 0.5
 _ROOM = 8.0
 """The axis extends by this factor beyond the outermost ridge or step on each side."""
+_ROOFS = {
+    (True, False): looks.ORANGE, (True, True): looks.PINK, (False, False): looks.BLUE, (False, True): looks.TEAL,
+}  # fmt: skip
+"""The colour of a roof by whether it is of one core, and whether it is of float64."""
 _POINTS = (looks.RED, looks.GREEN, looks.PURPLE)
 
 
@@ -247,8 +251,7 @@ def placement_rows(placement: Placement) -> dict[str, str]:
 def roofline_figure(placed: Placed) -> Figure:
     """Return a figure of the roofs, with each step below its own roof.
 
-    The colour of a roof shows whether it is the roof of one core, and a thin line is a roof of float64. A step without
-    a measured time is on its roof.
+    Each roof has its own colour. A step without a measured time is on its roof.
     """
     ridges = [roof.ridge for roof in placed.machine.roofs]
     intensities = ridges + [placement.intensity for placement in placed.placements]
@@ -268,8 +271,8 @@ def _roof(roof: Roof, low: float, high: float) -> Series:
         x=[significant(x) for x in intensities],
         y=[significant(min(roof.peak, roof.bandwidth * x) / _GIGA) for x in intensities],
         name=roof.name,
-        color=looks.ORANGE if roof.cores == 1 else looks.BLUE,
-        width=1.5 if roof.dtype == "float64" else 3,
+        color=_ROOFS[roof.cores == 1, roof.dtype == "float64"],
+        width=2.5,
     )
 
 

@@ -66,9 +66,7 @@ def whatif_table(
 
 def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
     """Return sentences about the predictions' uncertainty, and about the largest efficient number of workers."""
-    sentences = []
-    if any(one.is_as_recorded for one in predictions):
-        sentences.append("The line in bold is the study as it was recorded.")
+    sentences = [f"{_named(one)}: the study as it was recorded." for one in predictions if one.is_as_recorded]
     if any(_off(one.wall_seconds) or (one.best and _or(one.best)) for one in predictions):
         sentences.append(
             "'or' is how far it may be off, by replays with slightly other times and other plausible continuations of "

@@ -31,6 +31,8 @@ const VIEWS = [
 ];
 /** Sections that are empty until a trial has a result. */
 const NEED_A_RESULT = ["best", "front", "curves", "importance", "slices", "parallel", "contour", "whatif"];
+/** The least number of hyperparameters that are not constant. */
+const LEAST_VARYING = { importance: 1, slices: 1, parallel: 1, contour: 2 };
 /** Sections without a study to show. The section "control" hides itself. */
 const NEED_NOTHING = ["summary", "compare", "control"];
 const AGAIN = 2000;
@@ -108,11 +110,13 @@ function makeNavigation(sections) {
 /** Hide empty sections and their links. If a study ended without a result, its failures come first. */
 function hideEmpty(study, sections, links) {
   const byName = new Map(sections.map((each) => [each.id, each.element]));
-  study.on(["head"], ({ head }) => {
+  study.on(["head", "space"], ({ head }) => {
+    const varying = study.names.length;
     for (const [id, section] of byName) {
       if (NEED_NOTHING.includes(id)) continue;
       const isOne = id === "front" && head.objectives.length < 2;
-      section.hidden = isOne || !study.isThere || (!head.best && NEED_A_RESULT.includes(id));
+      const isFlat = varying < (LEAST_VARYING[id] ?? 0);
+      section.hidden = isOne || isFlat || !study.isThere || (!head.best && NEED_A_RESULT.includes(id));
       set(links.get(id) ?? section, { hidden: section.hidden });
     }
     if (isFruitless(head)) byName.get("answers").after(byName.get("failures"));

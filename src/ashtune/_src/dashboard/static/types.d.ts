@@ -192,7 +192,6 @@ interface Prediction {
 
 /** See ashtune._src.reports.html. */
 interface Block {
-  kind: "words" | "table" | "figures";
   texts?: string[];
   is_bad?: boolean;
   columns?: string[];

@@ -26,8 +26,7 @@ export function trials(study) {
   section.body.append(controls.element, controls.chips, count, place, pages, file);
   controls.showChips();
 
-  const question = () =>
-    study.parts.head?.tried || study.parts.head?.running ? ["trials", parametersOf(asked, study)] : null;
+  const question = () => (study.isThere ? ["trials", parametersOf(asked, study)] : null);
   const refuse = (line) => {
     if (!line) return;
     setText(count, line);

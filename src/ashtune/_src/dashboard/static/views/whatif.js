@@ -22,7 +22,7 @@ export function whatif(study) {
   /** @type {Record<"workers" | "factor" | "deadline", number | null>} */
   const chosen = { workers: null, factor: null, deadline: null };
   let ownFactor = 0;
-  const counts = [...WORKERS];
+  const [counts, factors] = [[...WORKERS], [...FACTORS]];
   const figure = new Figure("Wall time by number of workers");
   const words = element("div", { class: "quiet" });
   const first = element("p", { class: "prediction", role: "status" });
@@ -44,7 +44,7 @@ export function whatif(study) {
       },
     );
   const workers = choice("workers", "Workers", counts, countText);
-  const factor = choice("factor", "Reduction factor", FACTORS, String);
+  const factor = choice("factor", "Reduction factor", factors, String);
   const deadline = choice("deadline", "Deadline", DEADLINES, (at) => (at === null ? "none" : roughSecondsText(at)));
   section.body.append(
     element("div", { class: "sliders asks" }, workers.element, factor.element, deadline.element),
@@ -54,15 +54,11 @@ export function whatif(study) {
   );
 
   study.on(["workers", "ladder"], () => {
-    const [there, own] = [lanesOf(study), Math.round((study.resources[1] ?? 1) / study.resources[0])];
+    const [there, [low, next = 3 * low]] = [lanesOf(study), study.resources];
     if (chosen.workers !== null || !there || !study.isThere) return;
-    if (!counts.includes(there)) counts.push(there);
-    counts.sort((a, b) => a - b);
-    set(workers.input, { max: counts.length - 1 });
-    workers.set(counts.indexOf(there));
-    ownFactor = FACTORS.find((each) => each >= own) ?? FACTORS[FACTORS.length - 1];
-    factor.set(FACTORS.indexOf(ownFactor));
-    [chosen.workers, chosen.factor] = [there, ownFactor];
+    ownFactor = Math.max(2, Math.round(next / low));
+    chosen.workers = choose(workers, counts, there);
+    chosen.factor = choose(factor, factors, ownFactor);
   });
   const show = () => {
     const mine = predictions.of(chosen.factor, chosen.workers);
@@ -72,10 +68,10 @@ export function whatif(study) {
   /** The next question: as `ashtune whatif` without options, and then the choice if its prediction is not known. */
   const question = () => {
     if (!study.parts.head?.best || chosen.workers === null) return null;
-    const factors = ["reduction_factor", String(chosen.factor)];
-    if (chosen.deadline !== null) return ["whatif", [["deadline", String(chosen.deadline)], factors]];
+    const asked = ["reduction_factor", String(chosen.factor)];
+    if (chosen.deadline !== null) return ["whatif", [["deadline", String(chosen.deadline)], asked]];
     const isKnown = predictions.isEmpty || predictions.of(chosen.factor, chosen.workers);
-    return ["whatif", isKnown ? [] : [["workers", String(chosen.workers)], factors]];
+    return ["whatif", isKnown ? [] : [["workers", String(chosen.workers)], asked]];
   };
   const consider = section.askWhenSeen(study, question, (/** @type {Answers["whatif"]} */ answer, [, given]) => {
     const asked = Object.fromEntries(given); // the sliders may have changed by now
@@ -85,6 +81,15 @@ export function whatif(study) {
     show();
   });
   return section;
+}
+
+/** Set a slider to a value, which is added to the slider's values if it is not among them. Return the value. */
+function choose({ input, set: move }, values, value) {
+  if (!values.includes(value)) values.push(value);
+  values.sort((a, b) => a - b);
+  set(input, { max: values.length - 1 });
+  move(values.indexOf(value));
+  return value;
 }
 
 /** The predictions so far, by reduction factor and number of workers. If the study grows, old ones are deleted. */
