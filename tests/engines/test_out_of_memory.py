@@ -193,7 +193,8 @@ def test_memory_that_two_processes_share_is_counted_once() -> None:
         assert child in table.descendants(os.getpid())
         alone = table.memory(child, exact_above=1 << 60)
         assert table.memory(os.getpid(), exact_above=1 << 60) >= 2 * len(held)
-        assert alone >= len(held) > table.memory(child)
+        assert alone >= len(held)
+        assert table.memory(child) < 0.75 * alone, "nearly all of it is shared"
     finally:
         os.kill(child, 9)
         os.waitpid(child, 0)

@@ -172,6 +172,8 @@ def test_a_rank_that_ends_ends_the_worker_and_another_trains_its_trial(tmp_path:
             if trial.number in (2, 4) and epoch == 2 and trial.rank == 1 and not mark.exists():
                 mark.touch()
                 os._exit(3) if trial.number == 2 else os.kill(os.getpid(), signal.SIGKILL)
+            while trial.number in (2, 4) and epoch == 2 and not mark.exists():
+                time.sleep(0.01)  # rank 0 must not finish before rank 1 ends
             time.sleep(0.01)
             trial.report(score=trial["x"] * epoch)
         trial.save(trial.target)

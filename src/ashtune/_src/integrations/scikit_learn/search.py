@@ -86,8 +86,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         error_score: The score of a failed fit, or "raise".
         return_train_score: Whether to compute scores on the training data too.
         random_state: Seed of the candidates and of samples.
-        n_jobs: Number of processes that fit; with 1, this process fits. Under ``mpiexec`` rank 0 directs the search, and
-            the other ranks fit the candidates.
+        n_jobs: Number of processes that fit; with 1, this process fits. Under ``mpiexec`` rank 0 directs the search,
+            and the other ranks fit the candidates.
         verbose: If above 0, the study prints its progress.
         search: A search of ashtune; by default a Gaussian process.
         scheduler: A scheduler of ashtune.
