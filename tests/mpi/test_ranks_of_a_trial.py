@@ -141,3 +141,31 @@ def test_after_twenty_random_kills_of_ranks_the_study_goes_on_where_it_was(tmp_p
         ended = launch.wait(300)
     assert ended.status == 0, str(ended)
     tuned.assert_is_whole()
+
+
+def test_a_rank_that_hangs_in_training_is_given_up_at_the_end_of_the_study(tmp_path: Path) -> None:
+    words = command(tmp_path, "study", "--ranks-per-trial", "2", "--time-limit", "2s")
+    (tmp_path / "train.py").write_text(
+        "import time\n"
+        "space = {'x': (0.0, 1.0)}\n"
+        "def train(trial):\n"
+        "    for epoch in trial.epochs():\n"
+        "        trial.report(score=trial['x'])\n"
+        "    time.sleep(600 * trial.rank)\n"
+    )
+    with mpiexec_launched(3, *words) as launch:
+        ended = launch.wait(60)
+    assert ended.left_behind == ()
+    assert "rank 1 does not leave the study" in ended.stderr
+
+
+def test_a_rank_that_cannot_begin_ends_the_study_with_its_reason(tmp_path: Path) -> None:
+    """The first rank of its group would wait for the rank for ever."""
+    rank_2_has_no_gpu = '[ "${PMI_RANK:-$OMPI_COMM_WORLD_RANK}" = 2 ] && export CUDA_VISIBLE_DEVICES=; exec "$@"'
+    words = command(tmp_path, "study", "--ranks-per-trial", "2", "--gpus-per-worker", "1")
+    variables = {"CUDA_VISIBLE_DEVICES": "0,1"}
+    with mpiexec_launched(3, "sh", "-c", rank_2_has_no_gpu, "sh", *words, variables=variables) as launch:
+        ended = launch.wait(60)
+    assert ended.status == 2
+    assert "rank 2 on" in ended.stderr
+    assert "gpus_per_worker=1, but this node shows no GPU" in ended.stderr

@@ -13,7 +13,7 @@ from ashtune._src.core.events import JobFailed
 from ashtune._src.core.jobs import WorkerId
 from ashtune._src.core.orders import Pause, Release
 from ashtune._src.engines.checkpoint_store import CheckpointStore, SharedDirectory
-from ashtune._src.engines.distributed import Content, DistributedWorkers, Malformed, Unable
+from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Malformed, Unable
 from ashtune._src.engines.files import NEEDED, CheckpointLocations, ChunkError, FileReceiver, FileSender
 from ashtune._src.engines.mpi.messages import Closing, EndOfLaunch, Envelope, FromRank
 from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, Polling
@@ -21,7 +21,7 @@ from ashtune._src.engines.mpi.world import World
 from ashtune._src.engines.opening import Opening, opening_of
 from ashtune._src.engines.options import RETRY_ALONE, RunOptions
 from ashtune._src.engines.protocol import Brief, Workers
-from ashtune._src.training.messages import Assignment
+from ashtune._src.training.messages import Assignment, Broken
 
 LONGEST_SLEEP = 0.01
 
@@ -44,6 +44,7 @@ class RankLink:
         self._place_of = {group[0]: place for place, group in enumerate(groups)}
         self._group_of = {group[0]: group for group in groups}
         self._leader_of = {rank: group[0] for group in groups for rank in group}
+        self._left: set[int] = set()
         self._open(opening)
 
     def _open(self, opening: Opening) -> None:
@@ -87,11 +88,17 @@ class RankLink:
     def _counts(self, rank: int, content: Content) -> bool:
         """Return whether a message counts as a message of the first rank of its group, which speaks for the group.
 
-        A rank that has failed, and that the first rank does not hear, speaks for the group, too.
+        A rank that cannot train, and that the first rank does not hear, speaks for the group, too. A group has left the
+        study when all its ranks have left.
         """
-        if isinstance(content, Unable) and rank in self._leader_of:  # its other ranks may hang in MPI for ever
-            self._world.lost.update(self._group_of[self._leader_of[rank]][1:])
-        return self._leader_of.get(rank, rank) == rank or isinstance(content, JobFailed | Unable)
+        leader = self._leader_of.get(rank, rank)
+        group = self._group_of.get(leader, ())
+        if isinstance(content, Closed):
+            self._left.add(rank)
+            return self._left.issuperset(group)
+        if isinstance(content, Unable):  # its other ranks may hang in MPI for ever
+            self._world.lost.update(group[1:])
+        return leader == rank or isinstance(content, JobFailed | Unable | Broken)
 
     def _read(self, arrived: Arrived) -> Iterable[Content]:
         if arrived.kind not in (CHUNK, ENVELOPE) or arrived.source in self._world.lost:
