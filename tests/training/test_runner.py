@@ -1,9 +1,10 @@
 """What a worker does with a training function, whatever that does."""
 
+import errno
 import math
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from ashtune._src.core.errors import InvalidConfiguration, ObjectiveError
 from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.orders import Pause, Release
+from ashtune._src.study.disk import Disk
+from ashtune._src.training.group import End, Ended, OtherRanks, Ranks
 from ashtune._src.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
 from ashtune._src.training.runner import TrialRunner
 
@@ -435,3 +438,41 @@ def test_errors_of_libraries_that_say_that_no_memory_is_left_are_known(
     (event,) = run(train)
     assert isinstance(event, JobFailed)
     assert event.is_out_of_memory == is_out_of_memory
+
+
+class OneOther:
+    """Another rank that trains nothing, and has ended when it is asked."""
+
+    def __init__(self) -> None:
+        self.sent: list[Any] = []
+
+    def send(self, message: Any) -> None:
+        self.sent.append(message)
+
+    def receive(self, _: float | None) -> Iterator[Ended]:
+        if isinstance(self.sent[-1], End):
+            self.sent.append(Ended(TrialId(0)))
+            yield self.sent[-1]
+
+
+class Uncopied(Disk):
+    """A disk that loses the folder of a checkpoint before the folder is copied."""
+
+    def names(self, path: str) -> list[str]:
+        if path.endswith("/0.4"):
+            raise OSError(errno.EIO, "input/output error")
+        return super().names(path)
+
+
+def test_several_ranks_begin_again_if_their_folder_cannot_be_copied(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints" / "0.4").mkdir(parents=True)
+    channel, other = Channel([RELEASE]), OneOther()
+    setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [])
+    runner = TrialRunner(saves, setup, Mailbox(channel), others=OtherRanks(other, Ranks(0, 2)), disk=Uncopied())
+    runner.run(assignment(start=4, target=8))
+    assert other.sent[0].assignment.start == 0
+    finished, released = channel.sent
+    assert isinstance(finished, JobFinished)
+    assert isinstance(released, TrialReleased)
+    assert (finished.start, finished.resource) == (0, 8)
+    assert "trained again from the start" in released.problem

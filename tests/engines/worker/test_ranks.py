@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune._src.core.errors import ObjectiveError, SettingsError
-from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, WorkerLost
+from ashtune._src.core.errors import InvalidConfiguration, ObjectiveError, SettingsError
+from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, TrialWithdrawn, WorkerLost
 from ashtune._src.engines.options import check_processes
 from tests.helpers.cluster import hosts
 from tests.helpers.killing import Tuned, kill, until
@@ -164,6 +164,38 @@ def test_an_exception_in_any_rank_fails_its_trial_alone(tmp_path: Path) -> None:
     assert len(study.trials) == 16
 
 
+def test_a_configuration_that_all_ranks_refuse_is_withdrawn(tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        if trial.number == 3:
+            time.sleep(0.2 * (1 - trial.rank))  # rank 0 is the last
+            raise InvalidConfiguration("too wide")
+        trial.restore()
+        train_alone(trial)
+
+    study = tuned(tmp_path, train, engine=TWO)
+    withdrawn = [event for event in events(study) if isinstance(event, TrialWithdrawn)]
+    assert [(event.trial, event.reason) for event in withdrawn] == [(3, "too wide")]
+    assert not [event for event in events(study) if isinstance(event, JobFailed)]
+
+
+def test_a_rank_that_cannot_read_its_object_does_not_begin_again_alone(tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        if trial.rank == 1 and trial.start:
+            saved = trial.checkpoint_dir.parent / f"{trial.number}.{trial.start}" / "saved.pickle.of-rank-1"
+            saved.unlink()
+            saved.mkdir()
+        elif trial.start:
+            time.sleep(0.3)  # rank 1 fails first
+        trained = trial.restore()
+        assert trained == (trial.start or None)
+        train_alone(trial)
+
+    study = tuned(tmp_path, train, engine=TWO)
+    failed = [event for event in events(study) if isinstance(event, JobFailed)]
+    assert failed
+    assert all("rank 1 of 2: CheckpointUnread" in event.reason for event in failed)
+
+
 def test_a_rank_that_ends_ends_the_worker_and_another_trains_its_trial(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         trial.restore()
@@ -173,8 +205,8 @@ def test_a_rank_that_ends_ends_the_worker_and_another_trains_its_trial(tmp_path:
                 mark.touch()
                 os._exit(3) if trial.number == 2 else os.kill(os.getpid(), signal.SIGKILL)
             while trial.number in (2, 4) and epoch == 2 and not mark.exists():
-                time.sleep(0.01)  # rank 0 must not finish before rank 1 ends
-            time.sleep(0.01)
+                time.sleep(0.01)
+            time.sleep(0.05 if trial.number in (2, 4) else 0.01)  # rank 1 ends before rank 0 has a result
             trial.report(score=trial["x"] * epoch)
         trial.save(trial.target)
 

@@ -35,8 +35,8 @@ from ashtune._src.study.folders import copy_folder, delete, rename, sync_file, s
 
 FOLDER = "checkpoints"
 SAVED = "saved.pickle"
-SAVED_BY_ANY = re.compile(r"saved(\.\d+)?\.pickle", re.ASCII)
-"""The names of the objects that the processes of a trial have saved: ``SAVED`` of process 0, ``saved.1.pickle`` ..."""
+SAVED_BY_ANY = re.compile(r"saved\.pickle(\.of-rank-\d+)?", re.ASCII)
+"""The names of the objects that the processes of a trial have saved: ``SAVED`` of process 0, and of the others."""
 OURS = re.compile(r"\d+\.(\d+(\.arriving)?|by-\d+\.unfinished(\.d)?)", re.ASCII)
 """The form of names that ashtune gives to checkpoints, which are complete, unfinished or being received."""
 OWN_FOLDER = re.compile(r"ashtune-.*-[0-9a-f]{12}", re.ASCII | re.DOTALL)
@@ -364,12 +364,12 @@ class PartWriter(CheckpointWriter):
         super().__init__(checkpoints, trial, 0)
         self._earlier = checkpoints.of(trial, start) if start else ""
         self._folder = folder
-        self._name = f"saved.{process}.pickle"
+        self._name = f"{SAVED}.of-rank-{process}"
 
     def _path_of_saved(self) -> str:
         """Return the path of what this process has saved. If it has saved nothing, process 0 has saved for all."""
         own = f"{self._earlier}/{self._name}"
-        with suppress(OSError):
+        with suppress(FileNotFoundError, NotADirectoryError):
             self._disk.status(own)
             return own
         return super()._path_of_saved()

@@ -9,17 +9,24 @@ Rule 2: an exception in one rank fails the trial. The other ranks get ``STOP_SEC
 Then the worker ends, and with it all its ranks. The death of a rank is the death of the worker.
 """
 
+import os
+import sys
 import time
 from collections.abc import Iterator
-from typing import Any, Literal, Protocol
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.training.messages import Assignment, Setup, Shutdown, Unsure
 
+if TYPE_CHECKING:
+    import socket
+
 STOP_SECONDS = 10.0
 """The longest wait for the other ranks after an exception in one rank."""
+LOOPBACK = "127.0.0.1"
 
 Phase = Literal["training", "reported", "releasing", "pausing", "failed", "over"]
 
@@ -34,7 +41,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
     folder: str
     address: str
     port: int
-    is_after_failure: bool = False
+    is_after_failure: bool
 
 
 class Decision(msgspec.Struct, frozen=True, tag=True):
@@ -51,7 +58,6 @@ class Decision(msgspec.Struct, frozen=True, tag=True):
 class End(msgspec.Struct, frozen=True, tag=True):
     """Rank 0 has ended the training function, or ``is_failed`` because one of the ranks has failed."""
 
-    trial: TrialId
     is_failed: bool
 
 
@@ -71,9 +77,74 @@ ToOtherRank = Setup | Begin | Decision | End
 class RankFailed(Exception):  # noqa: N818 - the name says what happened
     """Raised in rank 0 if another rank has failed."""
 
-    def __init__(self, ended: Ended) -> None:
-        super().__init__(ended.reason)
-        self.ended = ended
+
+class Ranks:
+    """The rank of this process in a trial, the number of ranks, and the address of rank 0.
+
+    Args:
+        local_rank: The index of this process among the ranks that see the same GPUs, and their number.
+        comm: The communicator of the trial's ranks; None without MPI.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1, *, local_rank: tuple[int, int] = (0, 1), comm: Any = None) -> None:
+        self.rank = rank
+        self.size = size
+        self.comm = comm
+        self.local_rank = local_rank
+        self.address = LOOPBACK
+        self.port = 0
+        self._held: socket.socket | None = None
+        self._before: dict[str, str | None] = {}
+
+    def reserve(self) -> int:
+        """Reserve a port of this machine for this trial, unless a port is reserved; return the port.
+
+        The reserving socket never listens. Another socket with ``SO_REUSEADDR``, which PyTorch sets, can therefore
+        listen on the port, while the system gives the port to nobody who asks for a free one.
+        """
+        if not self.port:
+            import socket
+
+            self._held = socket.socket()
+            self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._held.bind(("", 0))
+            self.port = self._held.getsockname()[1]
+        return self.port
+
+    def set_variables(self) -> dict[str, str]:
+        """Set the variables of torchrun, and return them."""
+        local, local_size = self.local_rank
+        variables = {
+            "MASTER_ADDR": self.address,
+            "MASTER_PORT": str(self.reserve()),
+            "RANK": str(self.rank),
+            "WORLD_SIZE": str(self.size),
+            "LOCAL_RANK": str(local),
+            "LOCAL_WORLD_SIZE": str(local_size),
+        }
+        self._before = {name: os.environ.get(name) for name in variables} | self._before
+        os.environ.update(variables)
+        return variables
+
+    def renew(self) -> None:
+        """Replace the communicator after a failed trial. All ranks must call this method together."""
+        if self.comm is not None:
+            self.comm = self.comm.Dup()
+
+    def leave(self) -> None:
+        """End the process group that the trial has left, restore the variables, and free the port."""
+        distributed = sys.modules.get("torch.distributed")
+        if self._before and distributed is not None and distributed.is_available() and distributed.is_initialized():
+            with suppress(Exception):  # another rank is gone
+                distributed.destroy_process_group()
+        for name, value in self._before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+        self._before = {}
+        if self._held is not None:
+            self._held.close()
+        self._held, self.port = None, 0
 
 
 class Peers(Protocol):
@@ -87,29 +158,35 @@ class Peers(Protocol):
 
 
 class OtherRanks:
-    """The other ranks of a trial, as rank 0 sees them."""
+    """The other ranks of a trial, as rank 0 sees them. ``ranks`` describes rank 0."""
 
-    def __init__(self, peers: Peers, size: int) -> None:
+    def __init__(self, peers: Peers, ranks: Ranks) -> None:
+        self.ranks = ranks
         self._peers = peers
-        self._others = size - 1
         self._trial: TrialId | None = None
         self._ended: list[Ended] = []
+        self._is_after_failure = False
 
-    def begin(self, begin: Begin) -> None:
-        """Let the other ranks train a trial."""
-        self._trial, self._ended = begin.assignment.trial, []
-        self._peers.send(begin)
+    def begin(self, assignment: Assignment, folder: str) -> None:
+        """Let the other ranks train a trial, with ``folder`` for its checkpoint."""
+        ranks = self.ranks
+        self._trial, self._ended = assignment.trial, []
+        self.send(Begin(assignment, folder, ranks.address, ranks.reserve(), self._is_after_failure))
+        if self._is_after_failure:
+            ranks.renew()
+            self._is_after_failure = False
 
-    def tell(self, decision: Decision) -> None:
-        """Send a decision to the other ranks."""
-        self._peers.send(decision)
+    def send(self, message: ToOtherRank) -> None:
+        """Send a message to the other ranks."""
+        with _uninterrupted():
+            self._peers.send(message)
 
     def check(self) -> None:
         """Raise RankFailed if another rank has failed."""
         self._collect(0.0)
         for ended in self._ended:
             if ended.reason:
-                raise RankFailed(ended)
+                raise RankFailed(ended.reason)
 
     def finish(self) -> str:
         """Wait until the other ranks have ended the training function; return their problems with the checkpoint.
@@ -117,51 +194,48 @@ class OtherRanks:
         Raises:
             RankFailed: If another rank has failed.
         """
-        assert self._trial is not None, "the ranks have begun"
         self.check()
-        self._peers.send(End(self._trial, is_failed=False))
-        while len(self._ended) < self._others:
+        self.send(End(is_failed=False))
+        while not self._have_ended:
             self._collect(None)
             self.check()
         self._trial = None
         return next((ended.problem for ended in self._ended if ended.problem), "")
 
-    def failure(self, error: BaseException) -> Ended | None:
-        """Return how another rank has failed, if it has failed before the exception in this rank."""
-        if isinstance(error, RankFailed):
-            return error.ended
-        if self._trial is not None:
-            self._collect(0.0)
-        return next((ended for ended in self._ended if ended.reason), None)
+    def failure(self, own: str) -> Ended | None:
+        """Return how another rank has failed; None if it has failed for the reason ``own``, as this rank has."""
+        if self._trial is None:
+            return None
+        self._collect(0.0)
+        return next((ended for ended in self._ended if ended.reason and not ended.reason.endswith(own)), None)
 
     def stop(self) -> bool:
         """Let the other ranks end the training function after a failure. Return whether they have ended in time."""
         if self._trial is None:
             return True
-        self._peers.send(End(self._trial, is_failed=True))
+        self._is_after_failure = True
+        self.send(End(is_failed=True))
         deadline = time.monotonic() + STOP_SECONDS
-        while len(self._ended) < self._others and (left := deadline - time.monotonic()) > 0:
+        while not self._have_ended and (left := deadline - time.monotonic()) > 0:
             self._collect(left)
         self._trial = None
-        return len(self._ended) == self._others
+        return self._have_ended
+
+    @property
+    def _have_ended(self) -> bool:
+        return len(self._ended) == self.ranks.size - 1
 
     def _collect(self, seconds: float | None) -> None:
-        try:
+        with _uninterrupted():
             self._ended += [ended for ended in self._peers.receive(seconds) if ended.trial == self._trial]
-        except (Shutdown, Unsure):
-            raise
-        except BaseException as error:  # raised by a handler or thread of the training function; a message may be lost
-            raise Unsure from error
 
 
-class Leader(Protocol):
-    """The connection of another rank to rank 0."""
-
-    def send(self, message: Any) -> None:
-        """Send a message to rank 0."""
-
-    def wait(self) -> None:
-        """Wait until a message has arrived, or raise Shutdown if rank 0 is gone."""
-
-    def poll(self) -> ToOtherRank | None:
-        """Return the next message, or None."""
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Raise Unsure if a handler or thread of the training function raises an exception, as a message may be lost."""
+    try:
+        yield
+    except (Shutdown, Unsure):
+        raise
+    except BaseException as error:
+        raise Unsure from error

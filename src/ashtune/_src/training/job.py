@@ -103,7 +103,7 @@ class RunningJob:
             return decide()
         self.others.check()
         goes_on = decide()
-        self.others.tell(Decision(goes_on, self.phase, self.rung, self.start, self.target, self.is_kept))
+        self.others.send(Decision(goes_on, self.phase, self.rung, self.start, self.target, self.is_kept))
         return goes_on
 
     def _goes_on(self, trained: int) -> bool:

@@ -13,14 +13,14 @@ import msgspec
 
 from ashtune._src.core import process
 from ashtune._src.core.errors import CheckpointUnread, ObjectiveError
+from ashtune._src.core.plaintext import error_line
 from ashtune._src.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune._src.study.disk import DISK, Disk
-from ashtune._src.training.group import Begin, OtherRanks
+from ashtune._src.training.group import OtherRanks, Ranks
 from ashtune._src.training.job import RunningJob
 from ashtune._src.training.messages import Assignment, Mailbox, Setup, Shutdown, Unsure
 from ashtune._src.training.objectives import Objective
-from ashtune._src.training.outcomes import Outcomes
-from ashtune._src.training.ranks import Ranks
+from ashtune._src.training.outcomes import REASON_CHARACTERS, Outcomes
 from ashtune._src.training.stateful import StatefulObjects
 from ashtune._src.training.trial import CURRENT_TRIAL, Trial
 
@@ -90,13 +90,11 @@ class TrialRunner:
         file: str = "",
         profiler: AbstractContextManager[None] | None = None,
         others: OtherRanks | None = None,
-        ranks: Ranks | None = None,
         disk: Disk = DISK,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._others = others
-        self._ranks = ranks or Ranks()
-        self._has_failed = False  # the last trial
+        self._ranks = Ranks() if others is None else others.ranks
         self._objective = objective
         self._clock = clock
         self._outcomes = Outcomes(mailbox, file)
@@ -111,17 +109,18 @@ class TrialRunner:
             assignment, self._setup, self._mailbox, self._checkpoints, ranks=self._ranks, clock=self._clock
         )
         trial, job, writer, objects = prepared
-        job.others = others = self._others
-        are_whole = True
+        others, are_whole = self._others, True
         try:
             with self._profiler:
                 if others is not None:
-                    assignment = msgspec.structs.replace(assignment, start=job.start)
-                    folder, port = str(writer.directory()), self._ranks.reserve()
-                    others.begin(Begin(assignment, folder, self._ranks.address, port, self._has_failed))
-                    if self._has_failed:
-                        self._ranks.renew()
-                        self._has_failed = False
+                    try:
+                        folder = writer.directory()
+                    except CheckpointUnread:
+                        job.begin_again()
+                        writer.forget_earlier()
+                        folder = writer.directory()
+                    others.begin(msgspec.structs.replace(assignment, start=job.start), str(folder))
+                    job.others = others
                 returned = call_objective(self._objective, trial, job, writer, objects)
                 if others is not None and (problem := others.finish()):
                     writer.fail(problem)
@@ -133,10 +132,9 @@ class TrialRunner:
             raise
         except BaseException as error:  # noqa: BLE001 - any exception of user code is this trial's failure
             self._check_sure(error)
-            failed = None if others is None else others.failure(error)
+            failed = None if others is None else others.failure(error_line(error, REASON_CHARACTERS))
             self._ranks.leave()  # a rank that waits for this one in a collective operation gets an error
             are_whole = others is None or others.stop()
-            self._has_failed = True
             self._hear_out(job)
             if failed is None:
                 self._outcomes.tell_error(job, error, writer)
@@ -216,7 +214,6 @@ def runner_of(
     file: str = "",
     profiler: AbstractContextManager[None] | None = None,
     others: OtherRanks | None = None,
-    ranks: Ranks | None = None,
 ) -> Runner:
     """Return the training function's own runner if it makes one, otherwise a :class:`TrialRunner`.
 
@@ -224,7 +221,7 @@ def runner_of(
         ObjectiveError: If a training function with its own runner is to be trained by several ranks.
     """
     if not isinstance(objective, HasRunner):
-        return TrialRunner(objective, setup, mailbox, file=file, profiler=profiler, others=others, ranks=ranks)
+        return TrialRunner(objective, setup, mailbox, file=file, profiler=profiler, others=others)
     if others is not None:
         raise ObjectiveError("this function trains many trials in one process; give it one process for each trial")
     return objective.make_runner(setup, mailbox, file=file, profiler=profiler)

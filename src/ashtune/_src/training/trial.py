@@ -8,8 +8,8 @@ from typing import Any
 from ashtune._src.core.errors import ObjectiveError
 from ashtune._src.core.jobs import TrialId, derived_seed
 from ashtune._src.study.checkpoints import CheckpointWriter
+from ashtune._src.training.group import Ranks
 from ashtune._src.training.job import RunningJob
-from ashtune._src.training.ranks import Ranks
 from ashtune._src.training.reports import as_metrics
 from ashtune._src.training.stateful import StatefulObjects
 

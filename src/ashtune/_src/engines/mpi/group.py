@@ -15,9 +15,8 @@ import msgspec
 from ashtune._src.engines.mpi.inbox import RankInbox
 from ashtune._src.engines.mpi.transport import ENVELOPE, Transport
 from ashtune._src.engines.mpi.world import World
-from ashtune._src.training.group import Ended, ToOtherRank
+from ashtune._src.training.group import LOOPBACK, Ended, Ranks, ToOtherRank
 from ashtune._src.training.messages import Shutdown
-from ashtune._src.training.ranks import LOOPBACK, Ranks
 
 LOOK_SECONDS = 0.02
 
@@ -92,12 +91,12 @@ class LeadingRank:
 
     def wait(self) -> None:
         """Wait until a message has arrived, or raise Shutdown when the study is over."""
+        self._take()
         while not self._waiting:
+            self._inbox.rest()
             self._take()
-            if not self._waiting:
-                self._inbox.rest()
 
-    def poll(self) -> ToOtherRank | None:
+    def poll(self) -> Any:
         """Return the next message, or None."""
         if not self._waiting:
             self._take()

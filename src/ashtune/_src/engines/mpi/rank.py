@@ -37,6 +37,7 @@ from ashtune._src.study.disk import append_to, folder_of_a_study
 from ashtune._src.study.folders import ScratchDirectory
 from ashtune._src.study.journal import NAME, read_settings
 from ashtune._src.training.following import Follower, StillTraining
+from ashtune._src.training.group import OtherRanks
 from ashtune._src.training.messages import Broken, FromWorker, Shutdown, ToWorker, Unsure
 
 DIRECTORY_SECONDS = 3.0
@@ -309,7 +310,7 @@ def _train_in_group(world: World, inbox: RankInbox, opening: Opening, channel: R
         if ranks.rank:
             Follower(LeadingRank(transport, inbox), ranks).serve()
         else:
-            serve(channel, GroupPeers(transport, ranks.size, channel.look, inbox), ranks)
+            serve(channel, OtherRanks(GroupPeers(transport, ranks.size, channel.look, inbox), ranks))
     except Unsure as error:  # no rank can interrupt another one in MPI
         if isinstance(error, StillTraining):
             world.transport.put(DRIVER, error.failure)

@@ -24,10 +24,9 @@ from ashtune._src.core.events import WorkerJoined
 from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import error_line, visible
 from ashtune._src.core.process import restore_variables
-from ashtune._src.engines.resources import gpus_of_rank
 from ashtune._src.engines.stop import SIGNALS
 from ashtune._src.processes.frames import READ_BYTES, FrameReader, FrameWriter, read_some, write_all
-from ashtune._src.training.group import Ended, OtherRanks, Peers, ToOtherRank
+from ashtune._src.training.group import Ended, OtherRanks, Ranks, ToOtherRank
 from ashtune._src.training.messages import (
     Assignment,
     Broken,
@@ -41,7 +40,6 @@ from ashtune._src.training.messages import (
 from ashtune._src.training.objectives import load_objective
 from ashtune._src.training.outcomes import REASON_CHARACTERS, TRACEBACK_CHARACTERS
 from ashtune._src.training.printed import Marks
-from ashtune._src.training.ranks import Ranks
 from ashtune._src.training.runner import TrialRunner, runner_of
 
 _PR_SET_PDEATHSIG = 1
@@ -159,13 +157,12 @@ def _wait_for_the_guardian() -> NoReturn:
     raise Unsure
 
 
-def serve(channel: Channel, peers: Peers | None = None, ranks: Ranks | None = None) -> None:
+def serve(channel: Channel, others: OtherRanks | None = None) -> None:
     """Carry out the driver's assignments until the driver ends the connection.
 
     Args:
         channel: The connection to the driver.
-        peers: The connections to the other ranks that train each trial; None if this process trains alone.
-        ranks: The rank of this process, which is 0, and the number of ranks.
+        others: The other ranks that train each trial; None if this process trains alone.
 
     Raises:
         Shutdown: When the connection ends, because a driver ends its workers by closing the connection.
@@ -174,10 +171,8 @@ def serve(channel: Channel, peers: Peers | None = None, ranks: Ranks | None = No
     setup = Mailbox(channel).next()
     assert isinstance(setup, Setup), "it is what a driver sends first"
     sys.path[:] = setup.path
-    others = None
-    if peers is not None and ranks is not None:
-        others = OtherRanks(peers, ranks.size)
-        peers.send(setup)
+    if others is not None:
+        others.send(setup)
     mailbox, profiler = Mailbox(channel), None
     try:
         objective, file = load_objective(Path(setup.objective), as_main=True)
@@ -186,7 +181,7 @@ def serve(channel: Channel, peers: Peers | None = None, ranks: Ranks | None = No
 
             profiler = Profiler(setup, file)
             mailbox = ProfiledMailbox(channel, profiler)
-        runner = runner_of(objective, setup, mailbox, file=file, profiler=profiler, others=others, ranks=ranks)
+        runner = runner_of(objective, setup, mailbox, file=file, profiler=profiler, others=others)
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
         reason = f"a worker cannot load the training function: {error_line(error, REASON_CHARACTERS)}"
         channel.send(
@@ -218,6 +213,19 @@ def serve(channel: Channel, peers: Peers | None = None, ranks: Ranks | None = No
                 assert_never(message)
 
 
+def _serve_together(files: Sequence[int], rank: int, size: int) -> None:
+    from ashtune._src.engines.resources import gpus_of_rank
+    from ashtune._src.training.following import Follower
+
+    own_gpus = gpus_of_rank(rank, size, os.environ)
+    os.environ.update(own_gpus)
+    ranks = Ranks(rank, size, local_rank=(0, 1) if own_gpus else (rank, size))
+    if rank:
+        Follower(StreamChannel(files[0], ToOtherRank), ranks).serve()
+    else:
+        serve(StreamChannel(files[0]), OtherRanks(RankStreams(files[1:]), ranks))
+
+
 def _stop_as_usual() -> None:
     """Restore the default signal handlers in a process that training forks. The worker itself ignores these signals."""
     for number in SIGNALS:
@@ -240,16 +248,11 @@ def main(files: Sequence[int], parent: int, *, rank: int, size: int) -> None:
     os.register_at_fork(after_in_child=_stop_as_usual)
     restore_variables()
     faulthandler.enable()
-    own_gpus = gpus_of_rank(rank, size, os.environ)
-    os.environ.update(own_gpus)
-    ranks = Ranks(rank, size, local_rank=(0, 1) if own_gpus else (rank, size))
     try:
-        if rank:
-            from ashtune._src.training.following import Follower
-
-            Follower(StreamChannel(files[0], ToOtherRank), ranks).serve()
+        if size == 1:
+            serve(StreamChannel(files[0]))
         else:
-            serve(StreamChannel(files[0]), RankStreams(files[1:]) if size > 1 else None, ranks)
+            _serve_together(files, rank, size)
     except (Shutdown, ConnectionError):
         if rank:
             time.sleep(GUARDIAN_SECONDS)  # rank 0 has ended, and its end tells the guardian how the worker has ended
