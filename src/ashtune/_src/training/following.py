@@ -41,8 +41,9 @@ class FollowingJob(RunningJob):
     def __init__(self, begin: Begin, setup: Setup, mailbox: Mailbox, hear: Callable[[], Decision | End]) -> None:
         super().__init__(begin.assignment, setup, mailbox, start=begin.assignment.start)
         self._hear_decision = hear
+        self.agree = self._follow
 
-    def _agree(self, decide: Callable[[], bool]) -> bool:
+    def _follow(self, decide: Callable[[], bool]) -> bool:
         """Return the next decision of rank 0 in place of the result of ``decide``."""
         del decide
         if self.phase != "training":
@@ -63,10 +64,6 @@ class FollowingJob(RunningJob):
     def stop(self) -> None:
         """Do nothing, because rank 0 decides for all ranks."""
         self._check_may_speak()
-
-    def begin_again(self) -> bool:
-        """Return False, because a rank cannot begin a trial again without the other ranks."""
-        return False
 
     def close(self) -> None:
         """Refuse later calls by the training function, which has ended."""

@@ -12,13 +12,14 @@ Then the worker ends, and with it all its ranks. The death of a rank is the deat
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from ashtune._src.core.jobs import TrialId
+from ashtune._src.training.job import Phase, RunningJob
 from ashtune._src.training.messages import Assignment, Setup, Shutdown, Unsure
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 STOP_SECONDS = 10.0
 """The longest wait for the other ranks after an exception in one rank."""
 LOOPBACK = "127.0.0.1"
-
-Phase = Literal["training", "reported", "releasing", "pausing", "failed", "over"]
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
@@ -133,6 +132,8 @@ class Ranks:
 
     def leave(self) -> None:
         """End the process group that the trial has left, restore the variables, and free the port."""
+        if not self.port:
+            return
         distributed = sys.modules.get("torch.distributed")
         if self._before and distributed is not None and distributed.is_available() and distributed.is_initialized():
             with suppress(Exception):  # another rank is gone
@@ -175,6 +176,15 @@ class OtherRanks:
         if self._is_after_failure:
             ranks.renew()
             self._is_after_failure = False
+
+    def agree(self, job: RunningJob, decide: Callable[[], bool]) -> bool:
+        """Return the result of ``decide``, which says whether the trial goes on, after all its ranks know it."""
+        if job.phase != "training":
+            return decide()
+        self.check()
+        goes_on = decide()
+        self.send(Decision(goes_on, job.phase, job.rung, job.start, job.target, job.is_kept))
+        return goes_on
 
     def send(self, message: ToOtherRank) -> None:
         """Send a message to the other ranks."""

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 from ashtune._src.core import process
 from ashtune._src.core.errors import ObjectiveError
@@ -11,10 +11,10 @@ from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, Progress
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.orders import Release
 from ashtune._src.core.plaintext import shown
-from ashtune._src.training.group import Decision, OtherRanks, Phase
 from ashtune._src.training.messages import Assignment, FromWorker, Mailbox, Setup
 from ashtune._src.training.reports import Reports, names_text
 
+Phase = Literal["training", "reported", "releasing", "pausing", "failed", "over"]
 Told = TypeVar("Told")
 
 
@@ -60,8 +60,8 @@ class RunningJob:
         """Whether the trial has a checkpoint that the training function must still restore."""
         self.refusal = ""
         """The error message for a misuse of the trial; the trial fails even if the function catches the exception."""
-        self.others: OtherRanks | None = None
-        """The other ranks that train this trial; None without other ranks."""
+        self.agree: Callable[[Callable[[], bool]], bool] | None = None
+        """Decides, with a function that decides for this rank, whether all ranks go on; None without other ranks."""
         self._asked_for_start = False
         self._late = ""  # a remark on a report that came too late
         self._is_closed = False  # the training function has ended
@@ -92,19 +92,10 @@ class RunningJob:
             self._check_may_speak()
             if loop is not self._loop:
                 self._refuse("trial.epochs() is used in two places at a time: only one loop can train a trial")
-            goes_on = self._agree(lambda: self._goes_on(trained))
+            goes_on = self._goes_on(trained) if self.agree is None else self.agree(lambda: self._goes_on(trained))
             if goes_on:
                 self.epoch = trained + 1
             return goes_on
-
-    def _agree(self, decide: Callable[[], bool]) -> bool:
-        """Return the result of ``decide``, which says whether the trial goes on, after all its ranks know it."""
-        if self.others is None or self.phase != "training":
-            return decide()
-        self.others.check()
-        goes_on = decide()
-        self.others.send(Decision(goes_on, self.phase, self.rung, self.start, self.target, self.is_kept))
-        return goes_on
 
     def _goes_on(self, trained: int) -> bool:
         if self.phase != "training" or self.is_stopped:
@@ -234,7 +225,7 @@ class RunningJob:
 
     def begin_again(self) -> bool:
         """Restart the trial from 0, because its checkpoint cannot be read; return False if training has begun."""
-        if self.epoch or self.reports.last_resource >= 0 or self.others is not None:
+        if self.epoch or self.reports.last_resource >= 0 or self.agree is not None:
             return False
         self.start, self.must_take_up, self._asked_for_start = 0, False, False
         return True
@@ -308,7 +299,7 @@ class RunningJob:
         """
         with self._lock:
             self._check_may_speak()
-            if not self._agree(self._is_promoted):
+            if not (self._is_promoted() if self.agree is None else self.agree(self._is_promoted)):
                 return False
             self.epoch = 0  # the next report may again have no resource
             return True

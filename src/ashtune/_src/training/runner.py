@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, Protocol, runtime_checkable
 
@@ -120,7 +121,7 @@ class TrialRunner:
                         writer.forget_earlier()
                         folder = writer.directory()
                     others.begin(msgspec.structs.replace(assignment, start=job.start), str(folder))
-                    job.others = others
+                    job.agree = partial(others.agree, job)
                 returned = call_objective(self._objective, trial, job, writer, objects)
                 if others is not None and (problem := others.finish()):
                     writer.fail(problem)
