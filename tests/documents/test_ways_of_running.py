@@ -142,7 +142,7 @@ WAYS: dict[str, Callable[[Reader], None] | str] = {
     "another pool of tasks": partial(by_python, before=POOL),
     "MPI without a shared folder": partial(by_one_command, command="mpiexec -n 3 python tune.py"),
     "a worker without the study's folder": by_the_contents_of_a_file,
-    "a program in any language": "test_pages.py carries out docs/guide/any-program.md",
+    "a program in any language that prints its loss": "test_pages.py carries out docs/guide/any-program.md",
     "training that ashtune cannot start": "test_pages.py carries out docs/guide/own-loop.md",
 }
 
