@@ -1,7 +1,7 @@
 """Makes the blocks of a report's section for a page: sentences, tables and figures.
 
 A block is data. The script of the page draws blocks (``dashboard/static/views/report.js``) and shows any text as text.
-The functions :func:`escaped` and :func:`table_html` write HTML for a notebook.
+The functions ``escaped`` and ``table_html`` write HTML for a notebook.
 
 Rule: any data of a study are shown as text, never as markup, since a journal may come from another person. Control
 characters, and marks that change the direction of text, are shown as escapes, as in a Python string literal.
