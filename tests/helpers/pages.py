@@ -77,6 +77,7 @@ NOT_RUN = {
     "ashtune mcp": "talks to an assistant: tests/dashboard/test_mcp.py",
     "ashtune run ...": "an ellipsis",
     "ashtune run --space space.json --metric eval_accuracy": "wants torchrun: test_transformers.py has another",
+    "ashtune run --space space.json --metric loss --mode min --max-resource 9": "the same",
     "ashtune worker": "joins a study: tests/engines/cluster and test_ways_of_running.py",
     "ashtune run train.py:train --metric accuracy --mode max --trials 1000 --max-resource 64 --engine": "waits for "
     "workers: test_ways_of_running.py",

@@ -81,7 +81,7 @@ def test_the_page_on_trackers_does_what_it_says(tmp_path: Path) -> None:
 @needs("torch", "lightning")
 @pytest.mark.filterwarnings("ignore")
 def test_the_page_on_several_processes_does_what_it_says(tmp_path: Path) -> None:
-    gloo, _, _, lightning = pages.carried_out(f"{PAGES}/several-processes.md", tmp_path)
+    gloo, *_, lightning = pages.carried_out(f"{PAGES}/several-processes.md", tmp_path)
     assert "'width': " in gloo.printed
     assert "'rate': " in lightning.printed
 
@@ -89,7 +89,7 @@ def test_the_page_on_several_processes_does_what_it_says(tmp_path: Path) -> None
 @needs("transformers")
 @pytest.mark.filterwarnings("ignore")
 def test_the_page_on_transformers_does_what_it_says(tmp_path: Path) -> None:
-    (step,) = pages.carried_out(f"{PAGES}/transformers.md", tmp_path)
+    step, _ = pages.carried_out(f"{PAGES}/transformers.md", tmp_path)
     assert "'eval_accuracy': " in step.printed
 
 

@@ -238,7 +238,7 @@ def test_a_trial_has_its_last_validated_result(tmp_path: Path, learn: ModuleType
 class Handed:
     """A trial of which nobody asks more than this."""
 
-    number, start, target, max_resource = 3, 0, 3, TOP
+    number, start, target, max_resource, rank, world_size = 3, 0, 3, TOP, 0, 1
 
     def __init__(self, folder: Path) -> None:
         self.checkpoint_dir = folder

@@ -144,8 +144,7 @@ def test_workers_find_the_next_driver_when_theirs_is_killed(study: Path, start: 
     with driver(study, resumes=True) as second:
         assert second.wait(150) == 0
     assert host.process.wait(60) == 0
-    joined = sorted(event.worker for event in events(study, WorkerJoined))
-    assert joined in ([0, 1, 2], [0, 1, 2, 3]), "new numbers; the study may end before the second one joins"
+    assert {event.worker for event in events(study, WorkerJoined)} >= {0, 1, 2}, "a worker that comes back is a new one"
     is_whole(study, TRIALS)
 
 
