@@ -62,8 +62,8 @@ class AnsweringHost:
     def now(self) -> float:
         return time.monotonic()
 
-    def start(self, worker: WorkerId, logs: Path, environment: Any) -> "AnsweringProcess":
-        del logs, environment
+    def start(self, worker: WorkerId, logs: Path, environment: Any, processes: int) -> "AnsweringProcess":
+        del logs, environment, processes
         process = self._processes[worker] = AnsweringProcess(worker, self)
         return process
 

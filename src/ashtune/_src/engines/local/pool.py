@@ -100,7 +100,7 @@ class ProcessPool:
         self._workers: dict[WorkerId, Worker] = {}
         self._suspects: set[TrialId] = set()  # see Workload
         self._failed_starts = 0
-        self._in_vain = 0  # workers that died with several jobs since the last end of a job
+        self._losses_without_result = 0  # workers that died with several jobs since the last end of a job
         self._places = len(environments)
         self.fatal_error: ObjectiveError | None = None
         """The reason to start no more workers; set after several workers have died before their first job."""
@@ -290,7 +290,7 @@ class ProcessPool:
             worker.saving_since = None
             self._begin_next(worker)
         elif isinstance(message, (JobFinished, JobPaused, JobFailed, TrialWithdrawn, Broken)):
-            self._in_vain = 0
+            self._losses_without_result = 0
             self._begin_next(worker)
         return ""
 
@@ -301,7 +301,7 @@ class ProcessPool:
     def _check_liveness(self) -> list[WorkerMessage]:
         """Replace workers that have died or exceeded a time limit. Return the last messages of these workers."""
         messages: list[WorkerMessage] = []
-        self._see_off_the_dismissed()
+        self._end_the_dismissed()
         for worker in list(self._workers.values()):
             if worker.process.is_dead:
                 messages += self._read_to_the_end(worker)
@@ -383,7 +383,7 @@ class ProcessPool:
         self._fill_place(worker)
         return WorkerLost(time=0, worker=worker.number, reason="dismissed, as fewer were wanted", is_dismissed=True)
 
-    def _see_off_the_dismissed(self) -> None:
+    def _end_the_dismissed(self) -> None:
         """Forget dismissed workers whose processes have ended. Kill dismissed workers after ``SHUTDOWN_SECONDS``."""
         staying = []
         for process, until in self._dismissed:
@@ -417,10 +417,10 @@ class ProcessPool:
         )
         how = reason or how
         self._failed_starts += not worker.has_joined
-        self._in_vain += bool(workload.suspects) and job is None
+        self._losses_without_result += bool(workload.suspects) and job is None
         if self._failed_starts > FAILED_STARTS_ALLOWED:
             self.fatal_error = ObjectiveError(f"workers end before their first job ({how}); see {worker.process.log}")
-        elif self._in_vain > FAILED_STARTS_ALLOWED + 2 * self._places:
+        elif self._losses_without_result > FAILED_STARTS_ALLOWED + 2 * self._places:
             self.fatal_error = ObjectiveError(f"workers end before any job does ({how}); see {worker.process.log}")
         else:
             self._fill_place(worker)
