@@ -22,7 +22,7 @@ from ashtune._src.demo import digits, objective
 from ashtune._src.demo.network import Mlp
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page, Playwright
 
 DOCS = Path(__file__).resolve().parent
 TRIALS = 1500
@@ -75,6 +75,12 @@ def process(*command: str, folder: str) -> Iterator[subprocess.Popen[str]]:
         started.communicate()
 
 
+def chromium(playwright: "Playwright") -> "Browser":
+    """Start the Chromium of this machine."""
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    return playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+
+
 def wait(page: "Page", expression: str) -> None:
     """Wait until something is true on the page."""
     end = time.monotonic() + PATIENCE
@@ -115,7 +121,6 @@ def main(folder: Path) -> None:
     """Tune, watch and take the pictures."""
     from playwright.sync_api import sync_playwright
 
-    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     with (
         tempfile.TemporaryDirectory() as place,
         process(str(Path(__file__).resolve()), TUNE, DIRECTORY, folder=place),
@@ -124,7 +129,7 @@ def main(folder: Path) -> None:
     ):
         assert watch.stdout is not None
         address = watch.stdout.readline().strip()
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        browser = chromium(playwright)
         looks: dict[str, tuple[Any, float, str]] = {
             "light": (DESK, 1, "#summary"),
             "dark": (DESK, 1, "#importance"),

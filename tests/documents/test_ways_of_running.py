@@ -135,9 +135,9 @@ def by_the_contents_of_a_file(reader: Reader) -> None:
 WAYS: dict[str, Callable[[Reader], None] | str] = {
     "a laptop": by_one_command,
     "GPUs in one machine": by_gpus,
-    "MPI": by_one_command,
-    "SLURM": "make test-cluster: tests/mpi/cluster/test_slurm_study.py",
-    "job arrays, spot machines": by_workers_that_join,
+    "a job on MPI (PBS, LSF)": by_one_command,
+    "a SLURM job": "make test-cluster: tests/mpi/cluster/test_slurm_study.py",
+    "many short jobs, spot or idle machines": by_workers_that_join,
     "a Dask cluster": by_dask,
     "another pool of tasks": partial(by_python, before=POOL),
     "MPI without a shared folder": partial(by_one_command, command="mpiexec -n 3 python tune.py"),
