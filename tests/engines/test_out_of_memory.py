@@ -15,10 +15,10 @@ import pytest
 
 import ashtune
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, WorkerJoined, WorkerLost
-from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, TrialReleased, WorkerJoined, WorkerLost
+from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.options import checked
-from ashtune._src.core.orders import Pause, Train
+from ashtune._src.core.orders import Pause, Release, Train
 from ashtune._src.engines.local.workers import LocalEngine, LocalWorkers
 from ashtune._src.engines.mpi.driver import MpiEngine
 from ashtune._src.engines.options import RunOptions
@@ -156,6 +156,18 @@ def test_a_job_that_waits_is_paused_at_once_and_is_forgotten_with_its_worker(tmp
         assert harness.next(JobFinished).trial == 0
 
 
+def test_a_search_goes_on_at_random_as_long_as_nothing_fits_into_memory(tmp_path: Path) -> None:
+    def train(trial: Any) -> float:
+        if trial.number < 40:
+            raise MemoryError
+        return float(trial["x"])
+
+    stop = ashtune.Stop(max_failures=50)
+    study = studies.tuned(tmp_path, train, trials=50, max_resource=1, search="gp", stop=stop)
+    assert [trial.is_out_of_memory for trial in study.trials] == [True] * 40 + [False] * 10
+    assert {trial.origin.partition(",")[0] for trial in study.trials[:40]} == {"random"}
+
+
 def test_a_rank_that_runs_out_of_memory_says_so(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         if trial.number in LARGE and trial.rank == 1:
@@ -170,16 +182,65 @@ def test_a_rank_that_runs_out_of_memory_says_so(tmp_path: Path) -> None:
 def test_a_trial_is_not_blamed_for_what_earlier_trials_left_in_memory(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         left: list[Any] = sys.__dict__.setdefault("left", [])
-        left.append(bytearray(b"x") * 60_000_000)
+        left.append(bytearray(b"x") * (190_000_000 if not left else 120_000_000))
         time.sleep(1.2)
         return float(trial["x"])
 
     study = studies.tuned(
-        tmp_path, train, trials=8, max_resource=1, workers=1, engine=ashtune.Local(memory_limit=LIMIT)
+        tmp_path, train, trials=4, max_resource=1, workers=1, engine=ashtune.Local(memory_limit=LIMIT)
     )
-    assert len(finished(study)) == 8
-    assert lost(study)
-    assert not any(event.is_fatal for event in lost(study))
+    assert len(finished(study)) == 4
+    assert {(event.is_out_of_memory, event.is_fatal) for event in lost(study)} == {(True, False)}
+
+
+@pytest.mark.parametrize("kind", [ashtune.Local, ashtune.Cluster])
+def test_a_worker_that_grows_from_trial_to_trial_is_replaced_before_it_reaches_its_limit(
+    kind: Any, tmp_path: Path
+) -> None:
+    def train(trial: Any) -> None:
+        trained = trial.restore() or 0
+        for epoch in trial.epochs():
+            sys.__dict__.setdefault("left", []).append(bytearray(b"x") * 25_000_000)
+            time.sleep(0.6)
+            trained += 1
+            assert trained == epoch, "no epoch is trained twice"
+            trial.report(score=trial["x"] * epoch)
+        trial.save(trained)
+
+    engine = kind(memory_limit=LIMIT)
+    with hosts(tmp_path / "study") as start:
+        if kind is ashtune.Cluster:
+            start("--slots", "1")
+        study = studies.tuned(tmp_path, train, trials=3, max_resource=6, min_resource=6, workers=1, engine=engine)
+    assert results(study) == [(0, 0), (1, 0), (2, 0)]
+    paused = [event for event in events(study) if isinstance(event, JobPaused)]
+    assert paused
+    assert [(event.is_dismissed, event.trial) for event in lost(study)] == [(True, None)] * len(paused)
+    assert all(event.reason.endswith("of 300 MB") for event in lost(study))
+    assert all(0 < event.memory_share <= 1 for event in finished(study))
+
+
+def test_a_trial_that_needs_much_memory_by_itself_is_paused_only_once(tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        data = sys.__dict__.setdefault("data", bytearray(b"x") * 170_000_000)
+        for _ in trial.epochs():
+            held = bytearray(b"x") * (60_000_000 if trial.number == 1 else 1)
+            time.sleep(1.2)
+            trial.report(score=float(len(data) + len(held)))
+
+    harness = open_harness(LocalEngine(), tmp_path, train, 1, options={"memory_limit": 300_000_000})
+    with closing(harness.workers):
+        for worker in range(2):
+            harness.next(WorkerJoined)
+            harness.train(WorkerId(worker), 2 * worker)
+            harness.next(JobFinished)
+            harness.workers.carry_out(Release(WorkerId(worker), TrialId(2 * worker), keep=False))
+            harness.next(TrialReleased)
+            harness.train(WorkerId(worker), 1, target=3)
+            if worker == 0:
+                assert harness.next(JobPaused).trial == 1
+                assert harness.next(WorkerLost).is_dismissed
+        assert harness.next(JobFinished).trial == 1
 
 
 def test_memory_that_two_processes_share_is_counted_once() -> None:

@@ -394,14 +394,17 @@ def test_an_option_that_cannot_be_is_refused_with_its_value(options: dict[str, A
 
 
 @pytest.mark.parametrize(
-    "of_size",
+    ("of_size", "is_measured", "times"),
     [
-        pytest.param(lambda width, depth: -0.4 * math.log2(width) - 0.1 * depth, id="larger is better"),
-        pytest.param(lambda width, depth: (math.log2(width) - 7) ** 2, id="the middle is best"),
-        pytest.param(lambda width, depth: 0.0, id="size is no matter"),
+        pytest.param(lambda width, depth: -0.4 * math.log2(width) - 0.1 * depth, False, 3, id="larger is better"),
+        pytest.param(lambda width, depth: (math.log2(width) - 7) ** 2, False, 3, id="the middle is best"),
+        pytest.param(lambda width, depth: 0.0, False, 3, id="size is no matter"),
+        pytest.param(lambda width, depth: -9 * math.log(width * depth), True, 5, id="memory is measured"),
     ],
 )
-def test_what_does_not_fit_into_memory_is_proposed_less_than_a_third_as_often_as_at_random(of_size: Any) -> None:
+def test_what_does_not_fit_into_memory_is_proposed_less_often_than_at_random(
+    of_size: Any, is_measured: bool, times: int
+) -> None:
     space = Space.parse({"width": (16, 4096, "log"), "depth": (1, 16), "rate": (1e-4, 0.1, "log")})
     ours, random = 0, 0
     for seed in range(3):
@@ -417,8 +420,9 @@ def test_what_does_not_fit_into_memory_is_proposed_less_than_a_third_as_often_as
                 ours += is_too_large
                 random += drawn["width"] * drawn["depth"] > 2000
             proposer.started(Job(TrialId(trial), 0), given)
-            result = Result(TrialId(trial), 0, 9, (loss,), 1.0)
+            share = given["width"] * given["depth"] / 2000 if is_measured else 0.0
+            result = Result(TrialId(trial), 0, 9, (loss,), 1.0, memory_share=share)
             if is_too_large:
                 result = Result(TrialId(trial), 0, 0, (math.inf,), 0.0, is_out_of_memory=True)
             proposer.observe(result, given)
-    assert ours < random / 3
+    assert ours < random / times

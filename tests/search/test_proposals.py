@@ -152,6 +152,7 @@ class Studied:
                 resource=1,
                 metrics={"score": score},
                 seconds=2.0,
+                memory_share=0.5,
             )
         )
 
@@ -323,11 +324,11 @@ def test_a_proposer_is_told_all_that_began_and_ended_before_it_is_asked_again(st
     studied.waits(1)
     assert proposer.news == [
         *((Job(TrialId(trial), 0), x[trial]) for trial in range(3)),
-        (Result(TrialId(0), 0, 1, (-0.5,), 2.0), x[0]),
+        (Result(TrialId(0), 0, 1, (-0.5,), 2.0, memory_share=0.5), x[0]),
         (Result(TrialId(1), 0, 0, (math.inf,), 0.0, is_out_of_memory=True), x[1]),
         (Result(TrialId(2), 0, 0, (math.inf,), 0.0), x[2]),
         (Job(TrialId(0), 1), x[0]),
-        (Result(TrialId(0), 1, 1, (math.inf,), 2.0), x[0]),
+        (Result(TrialId(0), 1, 1, (math.inf,), 2.0, memory_share=0.5), x[0]),
     ]
     assert proposer.asked == [3]
 
@@ -339,7 +340,8 @@ def test_a_proposer_is_told_how_far_a_result_is_beyond_a_constraint() -> None:
     proposer = Scripted(numbered)
     study.start(lambda: proposer, ahead=1)
     study.waits(1)
-    assert proposer.news[-1] == (Result(TrialId(0), 0, 1, (-3.0,), 2.0, violation=0.5), study.design.configuration(0))
+    result = Result(TrialId(0), 0, 1, (-3.0,), 2.0, violation=0.5, memory_share=0.5)
+    assert proposer.news[-1] == (result, study.design.configuration(0))
 
 
 def fails(error: BaseException) -> Callable[..., Any]:

@@ -119,12 +119,14 @@ class JobFinished(_OfTraining, frozen=True, kw_only=True):
 
     The job trained from resource ``start`` (0: from the beginning) to ``resource``. If ``held``, the worker has the
     trial in memory and waits for the next order. If not ``held``, the worker is free, and ``checkpoint`` is the
-    checkpoint's size in bytes or None. If ``stopped``, the training function ended the trial early.
+    checkpoint's size in bytes or None. If ``stopped``, the training function ended the trial early. ``memory_share`` is
+    the most memory that the worker held during the job, as a fraction of its ``memory_limit``; 0 if unknown.
     """
 
     metrics: dict[str, float | None]
     held: bool = False
     stopped: bool = False
+    memory_share: Annotated[float, msgspec.Meta(ge=0, le=1e18)] = 0.0
 
 
 class TrialReleased(_Fact, frozen=True, kw_only=True):

@@ -40,6 +40,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     loss), for a scheduler that reads curves. ``violation`` is the total violation of the constraints. The violation is
     0 if all constraints are met, and None if there are no constraints. ``start`` is the resource from which the job
     trained: 0 if the job resumed no earlier job. ``is_out_of_memory`` says that the trial failed because of memory.
+    ``memory_share`` is the most memory that the job's worker held, as a fraction of its limit; 0 if unknown.
     """
 
     trial: TrialId
@@ -51,6 +52,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
     violation: float | None = None
     start: int = 0
     is_out_of_memory: bool = False
+    memory_share: float = 0.0
 
     @classmethod
     def of(cls, job: Job, *losses: float, violation: float | None = None) -> "Result":

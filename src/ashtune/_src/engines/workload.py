@@ -55,7 +55,6 @@ class Workload:
         self._jobs: dict[TrialId, AssignedJob] = {}
         self._held: dict[TrialId, AssignedJob] = {}  # their results are sent; the worker waits for orders
         self._releasing: dict[TrialId, AssignedJob] = {}
-        self._pausing: set[TrialId] = set()
         self._alone: TrialId | None = None
         self.trains_together = False
         """Whether the worker trains several jobs together."""
@@ -73,10 +72,8 @@ class Workload:
         return job.trial in self._suspects
 
     def obey(self, order: Release | Pause) -> None:
-        """Record an order to the worker to release a trial that it holds, or to pause a job."""
-        if isinstance(order, Pause):
-            self._pausing.add(order.trial)
-        elif (job := self._held.pop(order.trial, None)) is not None:
+        """Record an order to release a trial that the worker holds. A worker may pause a job without an order."""
+        if isinstance(order, Release) and (job := self._held.pop(order.trial, None)) is not None:
             self._releasing[order.trial] = job
 
     def accept(self, message: WorkerMessage) -> str:
@@ -126,7 +123,6 @@ class Workload:
         del self._jobs[trial]
         if trial == self._alone:
             self._alone = None
-        self._pausing.discard(trial)
         self._suspects.discard(trial)
         if isinstance(event, JobFinished) and event.held:
             self._held[trial] = job
@@ -134,8 +130,6 @@ class Workload:
 
     def _of_a_stretch(self, event: JobFinished | JobPaused, job: AssignedJob) -> str:
         is_a_result = isinstance(event, JobFinished)
-        if not is_a_result and event.trial not in self._pausing:
-            return f"a pause of trial {event.trial}, which nobody asked for"
         if event.start not in (0, job.start) or not event.start + is_a_result <= event.resource <= job.target:
             return (
                 f"{_kind(event)} of trial {event.trial} from {event.start} to {event.resource} "

@@ -14,8 +14,10 @@ study, it replaces one of the ten random trials and is not proposed.
 Rule 7: the kernels are fitted again when the number of results has grown by an eighth, at the latest after 16 new
 results. Between two fits, the process uses each new result at once. A fit takes four fifths of a proposal's time. With
 several losses, the kernel is fitted for each proposal, because the weights of the losses differ from trial to trial.
-Rule 8: a third Gaussian process predicts whether a configuration fits into memory, from trials that ran out of memory
-(-1) and other trials (1). The expected improvement is multiplied by the squared probability of a positive value.
+Rule 8: a third Gaussian process predicts whether a configuration fits into memory. Its values are -1 for trials that
+ran out of memory, and for other trials the logarithm of the memory limit divided by the memory that the trial used,
+from 0 to 1. A trial of unknown memory has the value 1. The expected improvement is multiplied by the squared
+probability of a positive value.
 
 The measurements of this search are in ``docs/decisions/0030-a-search-that-learns.md``.
 """
@@ -137,7 +139,7 @@ class GPProposer(Proposer):
         points: Each trial's point in the unit cube, 0.5 where a hyperparameter is inactive.
         losses: For each trial with results, the loss by resource; with several losses or constraints, the key.
         paces: For each trial, the logarithm of the seconds for a unit of resource in its first job.
-        too_large: The trials that ran out of memory.
+        fits: The values of rule 8, for trials that ran out of memory and trials whose memory is known.
         running: The trials in training that have no result yet.
         proposed: Points of proposals that have not started.
         known: The numbers, all below 0, of the configurations with results from before the study.
@@ -158,7 +160,7 @@ class GPProposer(Proposer):
         self._standings: dict[int, dict[TrialId, Key]] = {}  # by the highest resource with finite losses
         self._highest: dict[TrialId, int] = {}  # the same resource by trial
         self.paces: dict[TrialId, float] = {}
-        self.too_large: dict[TrialId, None] = {}  # an ordered set
+        self.fits: dict[TrialId, float] = {}
         self.running: set[TrialId] = set()
         self.known: set[TrialId] = set()
         self.proposed: deque[tuple[float, ...]] = deque(maxlen=max(1, options.ahead))
@@ -190,7 +192,9 @@ class GPProposer(Proposer):
         self.running.discard(trial)
         self._place(trial, configuration)
         if result.is_out_of_memory:
-            self.too_large[trial] = None
+            self.fits[trial] = -1.0
+        elif result.memory_share > 0:
+            self.fits[trial] = min(self.fits.get(trial, 1.0), max(0.0, -math.log(result.memory_share)))
         if trial not in self.losses and not result.is_failure and result.seconds > 0 and result.resource > 0:
             self.paces[trial] = math.log(result.seconds / result.resource)
         self.losses.setdefault(trial, {})[result.resource] = result.losses[0] if is_plain else result.key
@@ -290,7 +294,7 @@ class _ShownResults(NamedTuple):
         paces: The paces of these trials, shape (p,).
         sized: The points of the newest trials that ran out of memory, and of other trials, shape (q, d); no point if no
             trial ran out of memory.
-        fits: -1 for each of these trials that ran out of memory, 1 for the others, shape (q,).
+        fits: The values of rule 8 for these trials, shape (q,).
     """
 
     points: "Array"
@@ -308,15 +312,15 @@ class _ShownResults(NamedTuple):
 
         shown = known.shown_trials()
         priced = [trial for trial in shown if trial in known.paces]
-        too_large = list(known.too_large)[-MOST_NEWEST:]
-        fitting = [trial for trial in shown if trial not in known.too_large] if too_large else []
+        too_large = [trial for trial, value in known.fits.items() if value < 0][-MOST_NEWEST:]
+        fitting = [trial for trial in shown if known.fits.get(trial, 1.0) >= 0] if too_large else []
         return cls(
             np.array([known.points[trial] for trial in shown]),
             *known.rows(shown),
             np.array([known.points[trial] for trial in priced]),
             np.array([known.paces[trial] for trial in priced]),
             np.array([known.points[trial] for trial in [*too_large, *fitting]]),
-            np.array([-1.0] * len(too_large) + [1.0] * len(fitting)),
+            np.array([known.fits.get(trial, 1.0) for trial in [*too_large, *fitting]]),
         )
 
     def kernels(self, is_category: list[bool], *, has_price: bool) -> _Kernels:

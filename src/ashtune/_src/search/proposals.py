@@ -204,7 +204,10 @@ class Proposals(Observer):
             return
         if type(event) is JobFinished:
             losses, violation = self._goal.judged(event.metrics)
-            result = Result(event.trial, event.rung, event.resource, losses, event.seconds, violation=violation)
+            result = Result(
+                event.trial, event.rung, event.resource, losses, event.seconds, violation=violation,
+                memory_share=event.memory_share,
+            )  # fmt: skip
             self._trained += event.seconds
             self._news.append(result)
             if self._stand_in is not None:

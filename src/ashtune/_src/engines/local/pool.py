@@ -32,6 +32,8 @@ from ashtune._src.training.messages import Assignment, Broken, FromWorker, JobEv
 FAILED_STARTS_ALLOWED = 2
 LIVENESS_CHECK_SECONDS = 0.2
 MEMORY_CHECK_SECONDS = 0.5
+SOFT_LIMIT = 0.8
+"""A worker that holds more than this fraction of its memory limit may be replaced between two epochs."""
 KERNEL_KILL_SECONDS = 30.0
 """The longest time from a kill by the kernel to the end of the process, as its memory is freed first."""
 KILLED = "killed by SIGKILL"
@@ -57,12 +59,13 @@ class Worker:
         self.starting_since: float | None = now
         self.training_since: float | None = None
         self.saving_since: float | None = None
-        self.is_leaving = False
-        """Whether the worker will be dismissed after its job, because fewer workers are wanted."""
+        self.why_leaving = ""
+        """Why the worker will be dismissed after its job; "" if it stays."""
         self.is_alone = False
         """Whether the worker's last job must be trained alone."""
-        self.held = self.held_before = 0
-        """The bytes of memory that the worker's processes held at the last check, and before its last job began."""
+        self.held = self.held_before = self.most_held = 0
+        """The bytes of memory that the worker's processes held at the last check, before its last trial began (at
+        most), and at most since then (0 before the first check)."""
         self.message_since: float | None = None
 
 
@@ -111,6 +114,7 @@ class ProcessPool:
         self._kernel_kills = (kernel_kills(),) * 2  # at the last two times that were KERNEL_KILL_SECONDS apart
         self._waiting: list[Assignment] = []  # jobs that wait for a trial that trains alone
         self._paused: list[WorkerMessage] = []  # the jobs that were paused while they waited
+        self._moved: set[TrialId] = set()  # the trials that were paused once to replace their worker
         try:
             for place, environment in enumerate(environments):
                 self._start_worker(environment, place)
@@ -178,7 +182,7 @@ class ProcessPool:
             if worker.workload.take(message):
                 message = msgspec.structs.replace(message, alone=True)
             if not message.in_place:
-                worker.is_alone, worker.held_before = message.alone, worker.held
+                worker.is_alone, worker.held_before, worker.most_held = message.alone, worker.held, 0
             if worker.training_since is None:
                 worker.training_since = self._awake.seconds
         else:
@@ -221,7 +225,7 @@ class ProcessPool:
         self._places = len(environments)
         workers = sorted(self._workers.values(), key=lambda each: (each.workload.is_free, each.number))
         for place, worker in enumerate(workers):
-            worker.is_leaving = place >= self._places
+            worker.why_leaving = "fewer were wanted" if place >= self._places else ""
         self._has_leavers = len(workers) > self._places
         taken = {worker.place for worker in workers}
         free = [place for place in range(self._places) if place not in taken]
@@ -260,8 +264,11 @@ class ProcessPool:
                     return messages + self._lose(worker, message.reason, is_out_of_memory=True)
                 if complaint := self._accept(worker, message):
                     raise EngineError(complaint)
+                if self._limits.memory and isinstance(message, JobFinished) and not worker.workload.trains_together:
+                    share = round(worker.most_held / self._limits.memory, 4)
+                    message = msgspec.structs.replace(message, memory_share=share)
                 messages.append(message)
-                if worker.is_leaving and _ends_a_job(message):
+                if worker.why_leaving and _ends_a_job(message):
                     return [*messages, self._dismiss(worker)]
         except EOFError:
             return messages + self._lose(worker)
@@ -324,6 +331,8 @@ class ProcessPool:
         table, workers, messages = ProcessTable(), list(self._workers.values()), list[WorkerMessage]()
         for worker in workers:
             worker.held = table.memory(worker.process.pid, exact_above=limit)
+            worker.held_before = min(worker.held_before, worker.held)
+            worker.most_held = max(worker.most_held, worker.held)
         for worker in workers:
             is_shared = self._limits.retry_alone and worker.is_alone
             if worker.held > limit and not (is_shared and sum(each.held for each in workers) <= limit * self._places):
@@ -332,7 +341,20 @@ class ProcessPool:
                 reason = f"over its memory_limit of {bytes_text(limit)}{many}"
                 is_fatal = not self._limits.retry_alone and worker.held_before <= limit / 2
                 messages += self._lose(worker, reason, is_fatal=is_fatal, is_out_of_memory=True)
+            elif worker.held > SOFT_LIMIT * limit and worker.held_before > limit / 2:
+                self._replace_between_epochs(worker, table, limit)
         return messages
+
+    def _replace_between_epochs(self, worker: Worker, table: ProcessTable, limit: int) -> None:
+        """Pause the trial of a worker over the soft limit, so that the trial goes on without what earlier trials left.
+
+        A trial is paused only once, as it may need that much memory by itself.
+        """
+        for trial in set(worker.workload.trials) - self._moved if not worker.workload.trains_together else ():
+            if (held := table.memory(worker.process.pid)) > SOFT_LIMIT * limit:
+                self._moved.add(trial)
+                worker.why_leaving, self._has_leavers = f"it held {bytes_text(held)} of {bytes_text(limit)}", True
+                self._send_now(worker.number, Pause(worker.number, trial))
 
     def _read_to_the_end(self, worker: Worker) -> list[WorkerMessage]:
         """Read a dead worker's last messages, then report its loss. Its children may keep the connection open."""
@@ -366,11 +388,11 @@ class ProcessPool:
         return self._lose(worker, reason, is_fatal=is_fatal)
 
     def _fill_place(self, worker: Worker) -> None:
-        if sum(not each.is_leaving for each in self._workers.values()) < self._places:
+        if sum(not each.why_leaving for each in self._workers.values()) < self._places:
             self._start_worker(worker.environment, worker.place)
 
     def _dismiss_the_idle(self) -> list[WorkerMessage]:
-        leavers = [worker for worker in self._workers.values() if worker.is_leaving]
+        leavers = [worker for worker in self._workers.values() if worker.why_leaving]
         self._has_leavers = bool(leavers)
         return [self._dismiss(worker) for worker in leavers if worker.workload.is_free]
 
@@ -381,7 +403,7 @@ class ProcessPool:
         worker.process.hang_up()
         self._dismissed.append((worker.process, self._awake.seconds + SHUTDOWN_SECONDS))
         self._fill_place(worker)
-        return WorkerLost(time=0, worker=worker.number, reason="dismissed, as fewer were wanted", is_dismissed=True)
+        return WorkerLost(time=0, worker=worker.number, reason=f"dismissed, as {worker.why_leaving}", is_dismissed=True)
 
     def _end_the_dismissed(self) -> None:
         """Forget dismissed workers whose processes have ended. Kill dismissed workers after ``SHUTDOWN_SECONDS``."""
