@@ -221,14 +221,19 @@ def test_a_worker_that_grows_from_trial_to_trial_is_replaced_before_it_reaches_i
 
 
 def test_a_trial_that_needs_much_memory_by_itself_is_paused_only_once(tmp_path: Path) -> None:
+    resized = tmp_path / "resized"
+
     def train(trial: Any) -> None:
         data = sys.__dict__.setdefault("data", bytearray(b"x") * 170_000_000)
         for _ in trial.epochs():
             held = bytearray(b"x") * (60_000_000 if trial.number == 1 else 1)
             time.sleep(1.2)
+            while trial.number == 1 and not resized.exists():
+                time.sleep(0.01)
             trial.report(score=float(len(data) + len(held)))
 
     harness = open_harness(LocalEngine(), tmp_path, train, 1, options={"memory_limit": 300_000_000})
+    assert isinstance(harness.workers, LocalWorkers)
     with closing(harness.workers):
         for worker in range(2):
             harness.next(WorkerJoined)
@@ -238,6 +243,9 @@ def test_a_trial_that_needs_much_memory_by_itself_is_paused_only_once(tmp_path: 
             harness.next(TrialReleased)
             harness.train(WorkerId(worker), 1, target=3)
             if worker == 0:
+                harness.workers.wait(harness.workers.now() + 2.0)
+                harness.workers.resize(1)
+                resized.touch()
                 assert harness.next(JobPaused).trial == 1
                 assert harness.next(WorkerLost).is_dismissed
         assert harness.next(JobFinished).trial == 1

@@ -36,7 +36,7 @@ SOFT_LIMIT = 0.8
 """A worker that holds more than this fraction of its memory limit may be replaced between two epochs."""
 KERNEL_KILL_SECONDS = 30.0
 """The longest time from a kill by the kernel to the end of the process, as its memory is freed first."""
-KILLED = "killed by SIGKILL"
+KILLED, FEWER_WANTED = "killed by SIGKILL", "fewer were wanted"
 MESSAGE_SECONDS = 10.0
 """The longest time from the first byte of a message to its last byte."""
 START_SECONDS = 600.0
@@ -225,8 +225,9 @@ class ProcessPool:
         self._places = len(environments)
         workers = sorted(self._workers.values(), key=lambda each: (each.workload.is_free, each.number))
         for place, worker in enumerate(workers):
-            worker.why_leaving = "fewer were wanted" if place >= self._places else ""
-        self._has_leavers = len(workers) > self._places
+            if place >= self._places or worker.why_leaving == FEWER_WANTED:
+                worker.why_leaving = FEWER_WANTED if place >= self._places else ""
+        self._has_leavers = any(worker.why_leaving for worker in workers)
         taken = {worker.place for worker in workers}
         free = [place for place in range(self._places) if place not in taken]
         for place in free[: max(0, self._places - len(workers))]:
@@ -353,7 +354,8 @@ class ProcessPool:
         for trial in set(worker.workload.trials) - self._moved if not worker.workload.trains_together else ():
             if (held := table.memory(worker.process.pid)) > SOFT_LIMIT * limit:
                 self._moved.add(trial)
-                worker.why_leaving, self._has_leavers = f"it held {bytes_text(held)} of {bytes_text(limit)}", True
+                worker.why_leaving = f"it held {bytes_text(held)} of its memory_limit of {bytes_text(limit)}"
+                self._has_leavers = True
                 self._send_now(worker.number, Pause(worker.number, trial))
 
     def _read_to_the_end(self, worker: Worker) -> list[WorkerMessage]:
