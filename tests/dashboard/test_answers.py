@@ -11,9 +11,12 @@ import pytest
 
 import ashtune
 from ashtune._src.analysis.audit import Audit
+from ashtune._src.core.events import JobFinished
+from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.dashboard import saved
 from ashtune._src.dashboard.messages import NAMES, PageAnswer, Question
 from ashtune._src.dashboard.questions import AnswerProcess, Questions
+from ashtune._src.dashboard.trial_page import _History
 from ashtune._src.reports.audit_view import audit_findings
 from tests.helpers.live_page import Client, served
 from tests.helpers.saved_page import saved as saved_data
@@ -157,6 +160,22 @@ def test_what_if_predicts_fewer_seconds_on_more_workers(asked: Client) -> None:
     assert answer["text"]
     deadline = asked.ask("api/studies/0/whatif?deadline=1h")
     assert deadline["predictions"][0]["workers"] == 1
+
+
+def test_a_trials_page_says_how_much_memory_a_job_held() -> None:
+    history = _History()
+    job: dict[str, Any] = {
+        "worker": WorkerId(1),
+        "trial": TrialId(2),
+        "rung": 0,
+        "seconds": 3.0,
+        "metrics": {"score": 0.5},
+    }
+    for share in (0.0, 0.43):
+        history.add(JobFinished(0.0, resource=4, memory_share=share, **job), 0.0)
+    before, after = (step["text"] for step in history.steps)
+    assert before == "trained to 4 by worker 1 in 3.0 s: score = 0.5"
+    assert after == "trained to 4 by worker 1 in 3.0 s with 43 % of its memory_limit: score = 0.5"
 
 
 def test_a_trials_page_has_its_curve_its_configuration_and_what_it_printed(study: ashtune.Study, asked: Client) -> None:

@@ -26,7 +26,7 @@ from ashtune._src.core.events import (
     WorkerLost,
 )
 from ashtune._src.core.jobs import TrialId
-from ashtune._src.core.numbers import number_text, seconds_text
+from ashtune._src.core.numbers import number_text, seconds_text, share_text
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.messages import Pauses, TrialQuestion
 from ashtune._src.dashboard.parts.failures import shown_text
@@ -149,9 +149,9 @@ class _History:
         self.metrics = self.points[event.resource] = event.metrics
         numbers = ", ".join(f"{name} = {number_text(value)}" for name, value in list(event.metrics.items())[:3])
         again = " from the start" if event.rung and not event.start else ""
-        return (
-            f"trained{again} to {event.resource:,} by worker {event.worker} in {seconds_text(event.seconds)}: {numbers}"
-        )
+        memory = f" with {share_text(event.memory_share)} of its memory_limit" if event.memory_share else ""
+        trained = f"trained{again} to {event.resource:,} by worker {event.worker} in {seconds_text(event.seconds)}"
+        return f"{trained}{memory}: {numbers}"
 
     def _report(self, event: JobFinished | JobPaused) -> None:
         """Add the reports of a job. These reports replace earlier reports of the same epochs."""

@@ -269,7 +269,7 @@ class ProcessPool:
                     share = round(worker.most_held / self._limits.memory, 4)
                     message = msgspec.structs.replace(message, memory_share=share)
                 messages.append(message)
-                if worker.why_leaving and _ends_a_job(message):
+                if worker.why_leaving and isinstance(message, JobEvent) and not getattr(message, "held", False):
                     return [*messages, self._dismiss(worker)]
         except EOFError:
             return messages + self._lose(worker)
@@ -455,8 +455,3 @@ def _paused_before_it_began(job: Assignment) -> JobPaused:
     return JobPaused(
         0, worker=job.worker, trial=job.trial, rung=job.rung, seconds=0, resource=job.start, start=job.start
     )
-
-
-def _ends_a_job(message: FromWorker) -> bool:
-    """Return whether a worker may be dismissed after it has sent ``message``."""
-    return isinstance(message, JobEvent) and not (isinstance(message, JobFinished) and message.held)
