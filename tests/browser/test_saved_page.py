@@ -51,9 +51,10 @@ def test_every_section_shows_the_same_texts_numbers_and_figures_as_on_the_live_p
     browser: "Browser", complete: Path, address: str, theme: str, size: dict[str, int]
 ) -> None:
     look = {"viewport": size, "color_scheme": theme}
+    chosen = "?chosen=" + "-".join(str(row["trial"]) for row in answer(complete / "page.html", "trials")["rows"][:3])
     with Page(browser, **look) as live, Page(browser, **look) as file:
-        live.open(address, "Complete")
-        file.open((complete / "page.html").as_uri(), "Complete")
+        live.open(address + chosen, "Complete")
+        file.open((complete / "page.html").as_uri() + chosen, "Complete")
         live.page.evaluate(HIDE_WHAT_ASKS)
         live.wait(IS_ANSWERED)
         for section in SECTIONS:
@@ -79,6 +80,14 @@ def test_the_pages_of_the_first_trials_are_in_the_file_and_the_others_are_said_t
         other = next(trial for trial in rows if f"api/studies/0/trials/{trial}" not in paths)
         page.page.evaluate("(trial) => { location.hash = `#trial/${trial}`; }", other)
         page.wait("document.querySelector('.trial .remark').textContent.includes('is not in the saved page')")
+        page.page.locator(".trial .links .chooser").check()
+        page.page.click(".trial .links >> text=See 1 chosen trial side by side")
+        page.page.wait_for_selector(f"#chosen p >> text=Trial {other}: this is not in the saved page; see it with")
+        page.page.reload()
+        page.page.wait_for_selector(f"#chosen p >> text=Trial {other}: this is not in the saved page; see it with")
+        page.page.fill("#chosen-trial", str(rows[0]))
+        page.page.click("#chosen >> text=Add it")
+        page.page.wait_for_selector("#chosen canvas")
         assert page.console == []
 
 

@@ -116,8 +116,9 @@ def look(request: pytest.FixtureRequest, browser: "Browser", complete_address: s
     """A page of the study that is complete, in a theme and a size, with a table, sliders and tracebacks open."""
     theme, size = request.param
     with Page(browser, viewport=size, color_scheme=theme, reduced_motion="reduce") as page:
-        page.open(complete_address, "Complete")
+        page.open(f"{complete_address}&chosen=0-1-2-999", "Complete")
         page.show_all()
+        page.page.wait_for_selector("#chosen canvas")
         page.page.evaluate(OPEN)
         yield page
 
@@ -128,9 +129,10 @@ def test_every_view_has_data_and_changes_while_the_study_runs(browser: "Browser"
         for section, data in VIEWS.items():
             page.page.wait_for_selector(f"#{section} {data}", state="attached")
         assert [section for section in VIEWS if not page.page.evaluate(IS_PAINTED, section)] == []
-        for section in VIEWS:
+        changing = [section for section in VIEWS if section != "chosen"]
+        for section in changing:
             page.remember(section)
-        for section in VIEWS:
+        for section in changing:
             page.wait_for_another_sight(section)
 
 
@@ -221,7 +223,16 @@ def test_all_that_can_be_used_is_reached_by_keyboard_and_the_focus_is_seen(still
             break
         assert is_seen, name
         reached.append(name)
-    expected = ["bar A", "bar BUTTON", "answers A", "trials INPUT", "trials SELECT", "whatif INPUT", "contour SELECT"]
+    expected = [
+        "bar A",
+        "bar BUTTON",
+        "answers A",
+        "trials INPUT",
+        "trials SELECT",
+        "chosen INPUT",
+        "whatif INPUT",
+        "contour SELECT",
+    ]
     figures = ["ladder", "best", "workers", "curves", "importance", "slices", "parallel", "contour", "whatif"]
     assert [name for name in [*expected, *(f"{figure} SUMMARY" for figure in figures)] if name not in reached] == []
 
@@ -326,15 +337,89 @@ def test_all_links_fit_and_the_questions_stand_in_one_line(still: Page) -> None:
     assert len(set(still.page.evaluate(tops))) == 2, "two rows"
 
 
-def test_the_curve_of_a_chosen_trial_is_added_and_removed(still: Page) -> None:
-    still.show("trials")
-    number = still.text("#trials tbody a")
-    still.show("curves")
-    still.page.fill("#curve-trial", number)
-    still.page.click("#curves >> text=Add its curve")
-    still.page.wait_for_selector(f"#curves .legend >> text='trial {number}'")
-    still.page.click(f"#curves [aria-label='Remove the curve of trial {number}']")
-    still.page.wait_for_selector(f"#curves .legend >> text='trial {number}'", state="detached")
+TRIALS = """async () => (await (await fetch("api/studies/1/trials?count=500")).json()).rows"""
+COLOR = """
+    (trial) => getComputedStyle(document.querySelector(`#chosen th:has([href="#trial/${trial}"]) i`)).backgroundColor
+"""
+IS_COMPARED = """
+    (trials) => document.querySelector("#chosen:not([aria-busy])") && JSON.stringify(trials) === JSON.stringify(
+        [...document.querySelectorAll("#chosen thead a")].map((link) => Number(link.innerText.slice(6))))
+"""
+
+
+def test_chosen_trials_are_side_by_side_in_the_address_and_marked_in_every_figure(still: Page) -> None:
+    rows = still.page.evaluate(TRIALS)
+    kinds = [[row for row in rows if row["configuration"]["optimizer"] == kind] for kind in ("adam", "sgd")]
+    first, second, third = (row["trial"] for row in (*kinds[0][:2], kinds[1][0]))
+    still.show_all()
+    marked = ("best", "curves", "trials", "slices", "parallel")
+    for section in marked:
+        still.show(section)
+        still.remember(section)
+    for trial in (first, second, third):
+        still.page.fill("#trials input[type=search]", f"trial {trial}")
+        still.page.locator(f"#trials [aria-label='Compare trial {trial}']").check()
+        still.page.wait_for_selector("#trials tr:has(:checked)")
+    still.page.fill("#trials input[type=search]", "")
+    still.wait("(chosen) => location.search === `?study=1&chosen=${chosen}`", f"{first}-{second}-{third}")
+    still.page.click("#trials >> text=See 3 chosen trials side by side")
+    still.wait(IS_COMPARED, [first, second, third])
+    differing = (
+        "[...document.querySelectorAll('#chosen tr:has(.differs)')].map((row) => row.innerText.split(/\\s+/)[1])"
+    )
+    assert "optimizer" in still.page.evaluate(differing)
+    assert still.page.locator("#chosen figure .legend li").count() == 2 * 3, "a curve of each, of two metrics"
+    for section in marked:
+        still.show(section)
+        still.wait_for_another_sight(section)
+    still.page.evaluate("location.hash = '#chosen'")
+    before = still.page.evaluate(COLOR, third)
+    still.page.click(f"#chosen [aria-label='Remove trial {second}']")
+    still.page.click(f"#chosen [aria-label='Remove trial {first}']")
+    still.wait(IS_COMPARED, [third])
+    still.page.fill("#chosen-trial", str(second))
+    still.page.click("#chosen >> text=Add it")
+    still.wait(IS_COMPARED, [second, third])
+    still.page.reload()
+    still.wait(f"{STATE} === 'Complete'")
+    still.page.evaluate("document.getElementById('chosen').scrollIntoView()")
+    still.wait(IS_COMPARED, [second, third])
+    assert still.page.evaluate(COLOR, third) == before, "a trial keeps its colour"
+    still.page.evaluate("location.hash = '#trial/' + new URLSearchParams(location.search).get('chosen').split('-')[0]")
+    still.page.locator(f".trial .links [aria-label='Compare trial {second}']").uncheck()
+    still.page.click(".trial .links >> text=See 1 chosen trial side by side")
+    still.wait(IS_COMPARED, [third])
+    assert still.console == []
+
+
+def test_equal_hyperparameters_are_folded_and_a_ninth_trial_cannot_be_chosen(
+    browser: "Browser", complete_address: str, still: Page
+) -> None:
+    adams = [row["trial"] for row in still.page.evaluate(TRIALS) if row["configuration"]["optimizer"] == "adam"]
+    with Page(browser) as page:
+        page.open(f"{complete_address}&chosen={'-'.join(map(str, adams[:8]))}#chosen", "Complete")
+        page.wait(IS_COMPARED, adams[:8])
+        page.page.click("#chosen summary >> text=1 hyperparameter equal in all")
+        assert page.text("#chosen details p") == "optimizer: adam"
+        page.show("trials")
+        assert page.page.locator("#trials .chooser:enabled").count() <= len(adams[:8])
+        page.page.fill("#chosen-trial", str(adams[8]))
+        page.page.click("#chosen >> text=Add it")
+        page.page.wait_for_selector("#chosen .remark >> text=At most 8 trials")
+        assert str(adams[8]) not in page.page.url.split("chosen=")[1].split("-")
+
+
+def test_a_click_with_shift_on_a_mark_of_a_figure_chooses_its_trial(still: Page) -> None:
+    still.show_down_to("curves")
+    still.page.locator("#curves canvas").scroll_into_view_if_needed()
+    box = still.page.locator("#curves canvas").bounding_box()
+    assert box is not None
+    still.page.keyboard.down("Shift")
+    still.page.mouse.click(box["x"] + box["width"] - 65, box["y"] + 25)  # where the best curve ends
+    still.page.keyboard.up("Shift")
+    still.wait("location.search.includes('chosen=')")
+    still.page.evaluate("document.getElementById('chosen').scrollIntoView()")
+    still.wait(IS_COMPARED, [int(still.page.url.split("chosen=")[1].split("#")[0])])
 
 
 def test_a_figure_tells_the_nearest_trial_opens_it_by_a_click_and_is_zoomed_by_dragging(still: Page) -> None:
@@ -463,7 +548,18 @@ def test_a_study_that_ended_without_a_result_says_so_and_shows_the_traceback_fir
         page.page.wait_for_selector("#answers + #failures pre >> text=no data at all")
         named = "[...document.querySelectorAll('main section')].filter((each) => each.checkVisibility())"
         shown = page.page.evaluate(f"{named}.map(({{ id }}) => id)")
-        assert shown == ["summary", "answers", "failures", "ladder", "workers", "trials", "audit", "notes", "report"]
+        assert shown == [
+            "summary",
+            "answers",
+            "failures",
+            "ladder",
+            "workers",
+            "trials",
+            "chosen",
+            "audit",
+            "notes",
+            "report",
+        ]
         assert [shown for link in ("best", "whatif") if page.page.is_visible(f"nav [href='#{link}']")] == []
 
 

@@ -34,6 +34,7 @@ VIEWS = {
     "workers": ".plot[aria-label] canvas",
     "curves": "canvas",
     "trials": "tbody tr",
+    "chosen": "form",
     "importance": "canvas",
     "slices": "canvas",
     "parallel": ".plot[aria-label] canvas",

@@ -22,6 +22,7 @@ from ashtune._src.dashboard.parts.notes import NotesPart
 from ashtune._src.dashboard.parts.workers import WorkersPart
 from ashtune._src.dashboard.routes import page_files
 from ashtune._src.figures.figure import Axis, Figure, Series, words_of
+from ashtune._src.figures.looks import CHOSEN
 
 HERE = Path(__file__).parent
 NODE = shutil.which("node")
@@ -100,6 +101,11 @@ def test_numbers_times_and_words_are_the_same_on_the_page_and_in_python(served: 
     assert texts["sizes"] == [bytes_text(each) for each in SIZES]
     points = [(series, at) for series in FIGURE.series for at in range(len(series.x))]
     assert texts["words"] == [words_of(FIGURE, *each) for each in points]
+
+
+def test_each_chosen_trial_has_a_colour() -> None:
+    script = (STATIC / "study" / "chosen.js").read_text()
+    assert f"export const MOST = {len(set(CHOSEN))};" in script
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { tableOf, together } from "./page/figure.js";
 import { colorOn, nearest } from "./page/plot.js";
+import { placesIn } from "./study/chosen.js";
 import { rangeText } from "./views/trial_filters.js";
 import { ALL, parametersOf, queryIn, stateText } from "./views/trials.js";
 import { Predictions } from "./views/whatif.js";
@@ -53,6 +54,18 @@ test("figures are put together over axes that show all, and a name stands once",
   const both = together(figure(1, 4, [1, 4], "ash"), [figure(0, 2, [2], "ash"), figure(1, 9, [], "trial 3")]);
   assert.deepEqual(both.x, { low: 0, high: 9, ticks: [1, 2, 4] });
   assert.deepEqual(both.series, [{ name: "ash" }, { name: "" }, { name: "trial 3" }]);
+});
+
+test("axes of which not all are logarithmic are together a linear one, which can show what each shows", () => {
+  const figure = (isLog, low, high, ticks) => ({ x: { isLog, low, high, ticks }, y: { isLog, low, high, ticks }, series: [] });
+  const both = together(figure(true, 0.9, 90, [1, 10]), [figure(false, 0, 2, [])]);
+  assert.deepEqual(both.x, { isLog: false, low: 0, high: 90, ticks: [] });
+});
+
+test("chosen trials are read from the address, each once, and a free place keeps the colours of the others", () => {
+  assert.deepEqual(placesIn("?chosen=3--17&study=1"), [3, null, 17]);
+  assert.deepEqual(placesIn("?chosen=3-x-3-1e9-1-2-4-5-6-7"), [3, null, null, null, 1, 2, 4, 5]);
+  assert.deepEqual(placesIn(""), [null]);
 });
 
 test("the table of a figure has all that can be pointed at, without columns that nothing uses", () => {

@@ -15,9 +15,11 @@ from collections.abc import Sequence
 import msgspec
 
 BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#3f7fd1", "#e08a2c", "#3fa66b", "#d4505f", "#8f6fc9", "#8a94a3"
-TEAL, PINK, DARK_RED = "#1f8a96", "#c2649a", "#7a2e3a"
+TEAL, PINK, DARK_RED, BROWN = "#1f8a96", "#c2649a", "#7a2e3a", "#96703a"
 CATEGORIES = (BLUE, ORANGE, GREEN, PURPLE, RED, TEAL)
 """The colours of categories without an order."""
+CHOSEN = (*CATEGORIES, PINK, BROWN)
+"""The colours of the trials that a reader of the page has chosen. Their numbers stand beside their marks."""
 SCALE = ("#5260c8", "#3484b8", "#2a9b8e", "#6dab53", "#c5aa2e")
 """The colours of rungs, the lowest rung first, and of trials by rank."""
 PLACES = (GREY, GREY, *SCALE)
@@ -78,6 +80,7 @@ _TOKENS = {
     "bad": ("#bf3344", "#ef7685"),
     "grid": ("rgba(110, 120, 135, 0.2)", "rgba(150, 160, 175, 0.18)"),
     "shadow": ("rgba(29, 39, 51, 0.07)", "rgba(0, 0, 0, 0.3)"),
+    **{f"chosen-{place}": (color, color) for place, color in enumerate(CHOSEN)},
 }
 """The colours of the page on a light background and on a dark background."""
 

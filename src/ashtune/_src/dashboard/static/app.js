@@ -10,6 +10,7 @@ import { SAVED } from "./study/saved.js";
 import { Study } from "./study/study.js";
 import { answers } from "./views/answers.js";
 import { audit } from "./views/audit.js";
+import { chosen } from "./views/chosen.js";
 import { compare } from "./views/compare.js";
 import { contour } from "./views/contour.js";
 import { control } from "./views/control.js";
@@ -26,7 +27,7 @@ import { whatif } from "./views/whatif.js";
 
 /** Ordered by importance to the reader. */
 const VIEWS = [
-  summary, answers, control, ladder, best, front, workers, curves, trials,
+  summary, answers, control, ladder, best, front, workers, curves, trials, chosen,
   importance, slices, parallel, contour, failures, audit, whatif, notes, report,
 ];
 /** Sections that are empty until a trial has a result. */

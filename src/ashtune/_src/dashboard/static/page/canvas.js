@@ -1,7 +1,8 @@
 // A canvas that is as wide as its container and sharp on every screen.
 
+import { onChosen } from "../study/chosen.js";
 import { element } from "./dom.js";
-import { onTheme } from "./theme.js";
+import { onTheme, token } from "./theme.js";
 
 export const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 
@@ -20,7 +21,7 @@ export class Canvas {
     place.append(this.element);
     this._observer = new ResizeObserver(() => this.repaint());
     this._observer.observe(place);
-    this._forget = onTheme(() => this.repaint());
+    this._forget = [onTheme, onChosen].map((on) => on(() => this.repaint()));
   }
 
   /** Paint the canvas with a height, and at least `least` pixels wide; its container may scroll. */
@@ -33,7 +34,7 @@ export class Canvas {
   /** Stop painting; called when the container is removed. */
   destroy() {
     this._observer.disconnect();
-    this._forget();
+    for (const forget of this._forget) forget();
   }
 
   repaint() {
@@ -52,4 +53,15 @@ export class Canvas {
     context.textBaseline = "middle";
     this._paint(context, width, this._height);
   }
+}
+
+/** Write a label with an outline in the page's colour, so that it is readable over lines. */
+export function paintLabel(context, text, x, y, color = "--quiet") {
+  context.strokeStyle = token("--paper");
+  context.lineWidth = 3;
+  context.globalAlpha = 0.85;
+  context.strokeText(text, x, y);
+  context.globalAlpha = 1;
+  context.fillStyle = token(color);
+  context.fillText(text, x, y);
 }

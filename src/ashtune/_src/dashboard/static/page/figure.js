@@ -110,6 +110,29 @@ export class Figure {
   }
 }
 
+/** Several figures in one element, each with its title. */
+export class Figures {
+  /** @param {HTMLElement} place @param titleOf Returns the title for a name. */
+  constructor(place, titleOf) {
+    this._place = place;
+    this._titleOf = titleOf;
+    /** @type {Map<string, Figure>} */
+    this._figures = new Map();
+  }
+
+  /** Show figures, and remove the others. @param {[string, FigureValue][]} named @param isPanel See `Figure.show`. */
+  show(named, isPanel = false) {
+    const before = this._figures;
+    this._figures = new Map(named.map(([name]) => [name, before.get(name) ?? new Figure(this._titleOf(name))]));
+    for (const [name, figure] of before) if (!this._figures.has(name)) figure.destroy();
+    const elements = [...this._figures.values()].map((each) => each.element);
+    const { children } = this._place;
+    if (elements.length !== children.length || elements.some((each, at) => each !== children[at]))
+      this._place.replaceChildren(...elements);
+    for (const [name, value] of named) this._figures.get(name)?.show(value, isPanel);
+  }
+}
+
 /** Return the legend's entries for colours and lines. @param {FigureValue} figure @returns {LegendEntry[]} */
 function legendOf({ series, cells }) {
   const shape = ({ kind, pattern = "", isRimmed = false }) =>
@@ -132,8 +155,10 @@ function legendOf({ series, cells }) {
  */
 export function together(figure, others) {
   const wide = (end) => {
-    const axes = [figure, ...others].map((each) => each[end]);
-    const [low, high] = [Math.min(...axes.map((each) => each.low)), Math.max(...axes.map((each) => each.high))];
+    const all = [figure, ...others].map((each) => each[end]);
+    const linear = all.filter(({ isLog }) => !isLog); // a logarithmic axis may not show what a linear one shows
+    const axes = linear.length ? linear : all;
+    const [low, high] = [Math.min(...all.map((each) => each.low)), Math.max(...all.map((each) => each.high))];
     return { ...axes[0], low, high, ticks: [...new Set(axes.flatMap(({ ticks }) => ticks))].sort((a, b) => a - b) };
   };
   const names = new Set();

@@ -1,7 +1,9 @@
-// A figure on a canvas. A text shows the mark next to the pointer, a click opens its trial, dragging zooms along x.
+// A figure on a canvas. A text shows the mark next to the pointer, a click opens its trial, with Shift it chooses the
+// trial, and dragging zooms along x.
 
 import { placeOn, textOn, ticksOf, valueAt } from "./axis.js";
-import { Canvas } from "./canvas.js";
+import { choose, chosenTrials, colorOf } from "../study/chosen.js";
+import { Canvas, paintLabel } from "./canvas.js";
 import { element, openTrial, replaceChildren } from "./dom.js";
 import { patternOf, token } from "./theme.js";
 import { isNumber, shortened } from "./text.js";
@@ -83,6 +85,8 @@ export class Plot {
     context.clip();
     if (cells) paintCells(context, cells, this._figure, this._at);
     for (const each of series) PAINT[each.kind](context, each, this._at, { left, wide });
+    for (const trial of chosenTrials())
+      for (const each of series) paintChosen(context, each, trial, this._at, left + wide);
     context.globalAlpha = 0.18;
     context.fillStyle = token("--accent");
     if (this._drag) context.fillRect(this._drag[0], TOP, this._drag[1] - this._drag[0], high);
@@ -115,7 +119,7 @@ export class Plot {
       return;
     }
     const near = this._figure && nearest(this._figure.series, this._at, event);
-    if (near) openTrial(near.series.trials?.[near.point]);
+    if (near) (event.shiftKey ? choose : openTrial)(near.series.trials?.[near.point]);
   }
 
   _zoomTo(ends) {
@@ -347,6 +351,24 @@ export function colorOn(colors, share) {
   const [from, to] = colors.map((color) => color.match(/[\d.]+/g).map(Number));
   const at = Math.max(0, Math.min(1, share));
   return from.map((part, number) => (part + at * (to[number] - part)) * (number === 3 ? 255 : 1));
+}
+
+/**
+ * Paint the marks of a chosen trial once more, in its colour, with its number beside the last one.
+ *
+ * @param {Series} series
+ */
+function paintChosen(context, series, trial, at, right) {
+  if (!["line", "points"].includes(series.kind)) return;
+  const y = series.y.map((value, point) => (series.trials?.[point] === trial ? value : null));
+  const last = y.findLastIndex(isNumber);
+  if (last < 0) return;
+  const more = { color: token(colorOf(trial)), alpha: 1, width: 3, size: (series.size ?? 6) + 4, isRimmed: true };
+  PAINT[series.kind](context, { ...series, ...more, y }, at);
+  const x = at.x(series.x[last]);
+  const isAtEnd = x > right - 30;
+  context.textAlign = isAtEnd ? "right" : "left";
+  paintLabel(context, String(trial), x + (isAtEnd ? -8 : 8), at.y(y[last]) - 8, "--ink");
 }
 
 /** Symbols, drawn in a square from -1 to 1. */

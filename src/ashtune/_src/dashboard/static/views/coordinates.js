@@ -1,15 +1,18 @@
 // The drawing of parallel coordinates: axes, a line for each trial, and the selected ranges (brushes).
 
 import { placeOn, textOn, ticksOf, valueAt } from "../page/axis.js";
-import { Canvas } from "../page/canvas.js";
+import { Canvas, paintLabel } from "../page/canvas.js";
 import { slider } from "../page/dom.js";
 import { isNumber, shortened } from "../page/text.js";
 import { token } from "../page/theme.js";
+import { chosenTrials, colorOf } from "../study/chosen.js";
 
 const HEIGHT = 340;
 const [TOP, BOTTOM, SIDE, LEAST] = [40, 26, 46, 96];
 /** The position, below the axis, of lines whose hyperparameter is not active. */
 const OFF = -0.07;
+/** The opacity of other lines while trials are chosen. */
+const BEHIND = 0.4;
 
 /** The axes, the lines and the brushes. */
 export class Coordinates {
@@ -146,17 +149,28 @@ export class Coordinates {
 
   _paint(context, width) {
     const last = Math.max(1, this.trials.length - 1);
+    const chosen = chosenTrials().filter((trial) => this.trials.includes(trial));
     for (const isIn of [false, true]) {
       for (let at = last; at >= 0; at -= 1) {
         if (!(at in this._places) || this._isWithin(at) !== isIn) continue;
         context.strokeStyle = isIn ? this._colors[at] : token("--line");
-        context.globalAlpha = isIn ? 0.95 - (0.7 * at) / last : this.isBrushed ? 0.35 : 1;
+        context.globalAlpha = (isIn ? 0.95 - (0.7 * at) / last : this.isBrushed ? 0.35 : 1) * (chosen.length ? BEHIND : 1);
         context.lineWidth = isIn && at === 0 ? 2.5 : isIn ? 1.3 : 1;
         this._paintLine(context, width, this._places[at]);
       }
     }
     context.globalAlpha = 1;
+    context.lineWidth = 3;
+    for (const trial of chosen) {
+      context.strokeStyle = token(colorOf(trial));
+      this._paintLine(context, width, this._places[this.trials.indexOf(trial)]);
+    }
     this.axes.forEach((axis, number) => this._paintAxis(context, width, axis, this._x(width, number), number));
+    context.textAlign = "left";
+    for (const trial of chosen) {
+      const place = this._places[this.trials.indexOf(trial)].at(-1);
+      paintLabel(context, String(trial), this._x(width, this.axes.length - 1) + 5, this._y(place ?? OFF), "--ink");
+    }
   }
 
   _paintLine(context, width, places) {
@@ -224,15 +238,4 @@ export class Coordinates {
     if (this._drag !== null && Math.abs(this._drag.to - this._drag.from) < 0.01) this._brush(this._drag.name, 0, 1);
     this._drag = null;
   }
-}
-
-/** Write a label with an outline in the page's colour, so that it is readable over lines. */
-function paintLabel(context, text, x, y) {
-  context.strokeStyle = token("--paper");
-  context.lineWidth = 3;
-  context.globalAlpha = 0.85;
-  context.strokeText(text, x, y);
-  context.globalAlpha = 1;
-  context.fillStyle = token("--quiet");
-  context.fillText(text, x, y);
 }

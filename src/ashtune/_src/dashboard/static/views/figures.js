@@ -1,12 +1,11 @@
 // Sections that show figures of the server: the ladder, the best so far, workers, curves, importance.
 
-import { button, element, form, numberField, replaceChildren, setText } from "../page/dom.js";
+import { element, setText } from "../page/dom.js";
 import { Figure, together } from "../page/figure.js";
 import { Section } from "../page/section.js";
 import { capital } from "../page/text.js";
-import { lineOf } from "../study/ask.js";
-
-const MOST_CHOSEN = 4;
+import { onChosen } from "../study/chosen.js";
+import { askChosen, curvesOf } from "./chosen.js";
 
 export function ladder(study) {
   const section = new Section("ladder", "The ladder", "Each trial starts at the lowest rung.", "Ladder");
@@ -79,44 +78,18 @@ export function importance(study) {
   return section;
 }
 
-/** Learning curves: the best trials, a sample of the others, and trials chosen by the reader. */
+/** Learning curves: the best trials, a sample of the others, and the trials that the reader has chosen. */
 export function curves(study) {
-  const lead = "The best trials, a sample of the others, and trials of your choice.";
+  const lead = "The best trials, a sample of the others, and the trials that you have chosen.";
   const section = new Section("curves", "Learning curves", lead, "Curves");
   const figure = new Figure("", "Learning curves");
-  /** @type {Map<number, FigureValue>} */
-  const chosen = new Map();
-  const list = element("ul", { class: "chips" });
-  const { input, fields } = numberField("curve-trial", "trial ", { min: 0, inputmode: "numeric" });
-  const adding = element("div", { class: "asks" }, form(fields, "Add its curve", () => add(Number(input.value))));
-  section.body.append(figure.element, adding, list);
-  const again = section.drawWhenSeen(study, ["curves"], ({ curves: part }) =>
-    figure.show(together(part.figure, [...chosen.values()])),
-  );
-  const choose = (trial, curve) => {
-    if (curve === null) chosen.delete(trial);
-    else chosen.set(trial, curve);
-    const chip = (each) =>
-      button("×", () => choose(each, null), {
-        class: "plain",
-        "aria-label": `Remove the curve of trial ${each}`,
-        "data-key": `curve ${each}`,
-      });
-    replaceChildren(list, [...chosen.keys()].map((each) => element("li", {}, `trial ${each} `, chip(each))));
+  section.body.append(figure.element);
+  let chosen = [];
+  const again = section.drawWhenSeen(study, ["curves"], ({ curves: part }) => figure.show(together(part.figure, chosen)));
+  const ask = askChosen(section, study, (answers) => {
+    chosen = curvesOf(answers, study.objective.metric);
     again();
-  };
-  const add = async (trial) => {
-    try {
-      const { curves: own } = await study.ask(`trials/${trial}`);
-      const curve = own[study.objective.metric];
-      section.say(curve ? "" : `trial ${trial} has reported nothing yet`);
-      if (!curve) return;
-      if (chosen.size >= MOST_CHOSEN) chosen.delete([...chosen.keys()][0]);
-      choose(trial, { ...curve, series: curve.series.slice(-2) }); // its line, and the dot at its end
-      if (Number(input.value) === trial) input.value = ""; // unless the user has typed another number
-    } catch (problem) {
-      section.say(lineOf(problem));
-    }
-  };
+  });
+  onChosen(ask);
   return section;
 }

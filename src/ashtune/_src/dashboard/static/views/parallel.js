@@ -7,6 +7,7 @@ import { button, element, replaceChildren, set, setText, trialLink } from "../pa
 import { Figure } from "../page/figure.js";
 import { Section } from "../page/section.js";
 import { countText, numberText, plural } from "../page/text.js";
+import { chooseOnly } from "../study/chosen.js";
 import { Coordinates } from "./coordinates.js";
 import { FILTER } from "./trials.js";
 
@@ -30,12 +31,17 @@ export function parallel(study) {
     () => dispatchEvent(new CustomEvent(FILTER, { detail: { where: coordinates.ranges() } })),
     { class: "asks" },
   );
+  let named = [];
+  const sideBySide = button("See the best side by side", () => {
+    chooseOnly(named.map((at) => coordinates.trials[at]));
+    location.hash = "#chosen";
+  });
   const sliders = element("div", { class: "sliders" });
   section.body.append(
     figure.element,
     count,
     best,
-    element("p", { class: "choice" }, clear, list),
+    element("p", { class: "choice" }, clear, list, sideBySide),
     element("details", { class: "data" }, element("summary", { text: "Ranges by sliders" }), sliders),
   );
 
@@ -47,8 +53,10 @@ export function parallel(study) {
       count,
       isBrushed ? `${countText(within.length)} of ${all} within the ranges` : "",
     );
-    const named = within.slice(0, NAMED).map((at) => [trialLink(trials[at]), ` (${numberText(values[at])}) `]);
-    replaceChildren(best, within.length > 0 && "The best of them: ", ...named);
+    named = within.slice(0, NAMED);
+    const links = named.map((at) => [trialLink(trials[at]), ` (${numberText(values[at])}) `]);
+    replaceChildren(best, named.length > 0 && "The best of them: ", ...links);
+    sideBySide.hidden = named.length < 2;
     clear.disabled = list.disabled = !isBrushed;
     coordinates.showIn(sliders);
   };

@@ -1,7 +1,7 @@
 // The result over each hyperparameter: one small figure each, with points in the colours of their rungs.
 
 import { button, element, setText } from "../page/dom.js";
-import { Figure, Legend } from "../page/figure.js";
+import { Figures, Legend } from "../page/figure.js";
 import { Section } from "../page/section.js";
 import { plural, shortened } from "../page/text.js";
 
@@ -18,8 +18,7 @@ export function slices(study) {
   const legend = new Legend();
   const more = button("", () => showAll(), { class: "asks", hidden: true });
   section.body.append(legend.element, place, more);
-  /** @type {Map<string, Figure>} */
-  const figures = new Map();
+  const figures = new Figures(place, (name) => shortened(name, 40));
   let isAll = false;
 
   /** By default the server chooses the most important hyperparameters. */
@@ -29,13 +28,8 @@ export function slices(study) {
   const consider = section.askWhenSeen(study, question, (/** @type {Answers["slices"]} */ answer) => {
     legend.show(Object.entries(answer.colors).map(([name, color]) => [color, name]));
     section.say(answer.notes.join(" "));
-    const shown = Object.entries(answer.panels).map(([name, panel]) => {
-      const figure = figures.get(name) ?? new Figure(shortened(name, 40));
-      figures.set(name, figure);
-      figure.show(panel, true);
-      return figure.element;
-    });
-    if (shown.some((each, number) => place.children[number] !== each)) place.replaceChildren(...shown);
+    const shown = Object.entries(answer.panels);
+    figures.show(shown, true);
     more.hidden = isAll || study.names.length <= shown.length;
     setText(more, `Show ${plural(Math.min(MOST, study.names.length), "hyperparameter")}`);
   });

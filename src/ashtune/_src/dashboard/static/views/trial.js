@@ -1,13 +1,13 @@
 // The page of one trial: its curve and configuration next to those of the best trial, its log and its history.
 
 import { element, replaceChildren, setText, table } from "../page/dom.js";
-import { Figure } from "../page/figure.js";
+import { Figures } from "../page/figure.js";
 import {
   bytesText, capital, countText, isNumber, numberText, plural, secondsText, shortened, valueText,
 } from "../page/text.js";
 import { lineOf } from "../study/ask.js";
 import { historyList } from "./notes.js";
-import { stateMark, stateText } from "./trials.js";
+import { chooser, chosenLink, stateMark, stateText } from "./trials.js";
 
 const EVERY = 2000;
 
@@ -21,8 +21,8 @@ export class TrialPage {
     this._remark = element("p", { class: "remark quiet", role: "status" });
     this._curves = element("div", { class: "pair" });
     this._rest = element("div");
-    /** @type {Map<string, Figure>} */
-    this._figures = new Map();
+    this._figures = new Figures(this._curves, capital);
+    this._choice = element("label");
     this._shown = "";
     this._back = element("a", { text: "↑ back to the study" });
     this._previous = element("a", { text: "← the one before" });
@@ -30,7 +30,7 @@ export class TrialPage {
     this.element = element(
       "article",
       { class: "trial", hidden: true, "aria-label": "Trial" },
-      element("p", { class: "links" }, this._back, this._previous, this._next),
+      element("p", { class: "links" }, this._back, this._previous, this._next, this._choice, chosenLink()),
       this._title,
       this._about,
       this._remark,
@@ -51,9 +51,9 @@ export class TrialPage {
     this._previous.hidden = trial === 0;
     this._next.href = `#trial/${trial + 1}`;
     this._next.hidden = true;
-    for (const each of [this._about, this._rest, this._curves]) replaceChildren(each);
-    for (const figure of this._figures.values()) figure.destroy();
-    this._figures.clear();
+    replaceChildren(this._choice, chooser(trial), " compare");
+    for (const each of [this._about, this._rest]) replaceChildren(each);
+    this._figures.show([]);
     this._shown = "";
     this._ask();
     this._title.focus({ preventScroll: true });
@@ -101,7 +101,7 @@ export class TrialPage {
     ];
     replaceChildren(this._about, stateMark(answer.status, stateText(answer.status, this._study)), ` · ${words.filter(Boolean).join(" · ")}`);
     this._next.hidden = !(answer.trial < parts.head?.started - 1);
-    for (const [metric, curves] of Object.entries(answer.curves)) this._drawCurve(metric, curves);
+    this._figures.show(Object.entries(answer.curves));
     replaceChildren(
       this._rest,
       answer.reason && part("Why", element("p", { class: "bad", text: answer.reason })),
@@ -119,14 +119,6 @@ export class TrialPage {
         answer.log ? preformatted(answer.log, "Log") : element("p", { class: "quiet", text: "nothing" }),
       ),
     );
-  }
-
-  /** @param {string} metric @param {FigureValue} curves */
-  _drawCurve(metric, curves) {
-    const figure = this._figures.get(metric) ?? new Figure(capital(metric));
-    this._figures.set(metric, figure);
-    if (!figure.element.isConnected) this._curves.append(figure.element);
-    figure.show(curves);
   }
 }
 

@@ -3,6 +3,7 @@
 import { button, element, replaceChildren, setText, table, trialLink } from "../page/dom.js";
 import { Section } from "../page/section.js";
 import { countText, isNumber, numberText, plural, secondsText, shortened, valueText } from "../page/text.js";
+import { choose, chosenTrials, colorOf, isChosen, isFull, onChosen } from "../study/chosen.js";
 import { SAVED } from "../study/saved.js";
 import { Filters, HELP } from "./trial_filters.js";
 
@@ -15,7 +16,7 @@ const EVERY = 3000;
 export const FILTER = "ashtune-filter";
 
 export function trials(study) {
-  const lead = "A click on a row opens its trial. A paused trial has a result and is not promoted, so far.";
+  const lead = "A click on a row opens its trial, and a tick compares it. A paused trial has a result and is not promoted, so far.";
   const section = new Section("trials", "Trials", lead);
   const asked = queryIn(SAVED ? "" : location.search);
   const place = element("div");
@@ -23,7 +24,7 @@ export function trials(study) {
   const pages = element("div", { class: "pages" });
   const file = element("a", { class: "asks", download: "trials.csv", text: "Download them as CSV" });
   const controls = new Filters(study, asked, () => change({}));
-  section.body.append(controls.element, controls.chips, count, place, pages, file);
+  section.body.append(controls.element, controls.chips, count, place, pages, element("p", { class: "links" }, chosenLink(), file));
   controls.showChips();
 
   const question = () => (study.isThere ? ["trials", parametersOf(asked, study)] : null);
@@ -152,7 +153,7 @@ function trialsTable({ columns, metrics, rows }, asked, study, sort) {
     ...columns.map((name) => head(name)),
   ];
   const cells = rows.map((row) => [
-    element("th", { scope: "row", class: row.trial === best && "bold" }, trialLink(row.trial, String(row.trial))),
+    element("th", { scope: "row", class: row.trial === best && "bold" }, chooser(row.trial), trialLink(row.trial, String(row.trial))),
     element("td", { class: "state" }, stateMark(row.status, stateText(row.status, study)), row.reason && ` ${shortened(row.reason, 60)}`),
     ...metrics.map((name) => (isNumber(row.metrics[name]) ? numberText(row.metrics[name]) : "")),
     countText(row.resource),
@@ -166,7 +167,36 @@ function trialsTable({ columns, metrics, rows }, asked, study, sort) {
 
 /** Open the trial of a row. A click on a link, and the end of a selection of text, are no click on the row. */
 function openRow({ target }) {
-  if (!target.closest("a, button") && !String(getSelection())) target.closest("tbody tr")?.querySelector("a").click();
+  if (!target.closest("a, button, input") && !String(getSelection())) target.closest("tbody tr")?.querySelector("a").click();
+}
+
+/** Return a box that chooses a trial. */
+export function chooser(trial) {
+  const attributes = { class: "chooser", "data-trial": trial, "data-key": `choose ${trial}`, "aria-label": `Compare trial ${trial}` };
+  const box = element("input", { type: "checkbox", ...attributes, onchange: () => choose(trial, box.checked) });
+  showChoice(box);
+  return box;
+}
+
+function showChoice(box) {
+  const trial = Number(box.dataset.trial);
+  box.checked = isChosen(trial);
+  box.disabled = !box.checked && isFull();
+  box.style.setProperty("accent-color", box.checked ? `var(${colorOf(trial)})` : "");
+}
+
+onChosen(() => document.querySelectorAll(".chooser").forEach(showChoice));
+
+/** Return a link to the chosen trials, which is hidden while there are none. */
+export function chosenLink() {
+  const link = element("a", { href: "#chosen" });
+  const show = () => {
+    setText(link, `See ${plural(chosenTrials().length, "chosen trial")} side by side`);
+    link.hidden = !chosenTrials().length;
+  };
+  onChosen(show);
+  show();
+  return link;
 }
 
 /** Return the word for a trial's state. Once the driver has ended, no trial runs. */
