@@ -307,9 +307,9 @@ def test_the_table_is_in_the_address_and_a_click_on_a_row_opens_its_trial(still:
 
 def test_a_group_of_failures_is_listed_in_the_table(still: Page) -> None:
     still.show_down_to("failures")
-    group = still.page.locator("#failures .group:has(button)").first
+    group = still.page.locator("#failures .group:has(a.asks)").first
     count = int(group.locator(".count").inner_text().split()[0])
-    group.locator("button").click()
+    group.locator("a.asks").click()
     still.wait(
         "(count) => document.querySelector('#trials [role=status]').innerText.includes(`${count} trials`)", count
     )
@@ -407,6 +407,25 @@ def test_equal_hyperparameters_are_folded_and_a_ninth_trial_cannot_be_chosen(
         page.page.click("#chosen >> text=Add it")
         page.page.wait_for_selector("#chosen .remark >> text=At most 8 trials")
         assert str(adams[8]) not in page.page.url.split("chosen=")[1].split("-")
+
+
+def test_a_range_of_parallel_coordinates_is_a_range_of_the_table_and_of_the_address(still: Page) -> None:
+    said = "([section, words]) => document.querySelector(`#${section} [role=status]`).innerText.includes(words)"
+    still.show_all()
+    still.show("parallel")
+    still.page.click("#parallel summary >> text=Ranges by sliders")
+    still.page.get_by_label("accuracy, from").fill("0.5")
+    still.wait("location.search.includes('where=accuracy')")
+    count = still.text("#parallel [role=status]").split()[0]
+    still.page.click("#parallel >> text=See them in the table")
+    still.wait(said, ["trials", f"{count} trials that fit"])
+    still.page.reload()
+    still.wait(f"{STATE} === 'Complete'")
+    still.show_all()
+    still.wait(said, ["parallel", f"{count} of "])
+    still.page.click("#trials [aria-label='Remove the range of accuracy']")
+    still.wait("!document.querySelector('#parallel [role=status]').innerText")
+    assert "where=" not in still.page.url
 
 
 def test_a_click_with_shift_on_a_mark_of_a_figure_chooses_its_trial(still: Page) -> None:

@@ -60,16 +60,34 @@ export class Coordinates {
     return [...this.trials.keys()].filter((at) => this._isWithin(at));
   }
 
-  /** Return the brushes as filters of the table of trials, which has no filter for a range of rungs. */
+  /** Whether the table of trials has a filter for an axis; it has none for a range of rungs. */
+  isFilter(name) {
+    return this._filters.has(name) && this._names.includes(name);
+  }
+
+  /** Return the brushes as filters of the table. A brush that reaches an end of its axis is open there. */
   ranges() {
-    const brushes = [...this._brushes].filter(([name]) => this._filters.has(name));
+    const brushes = [...this._brushes].filter(([name]) => this.isFilter(name));
     return brushes.map(([name, places]) => {
       const axis = this._axis(name);
       const [low, high] = places.map((place) => valueAt(axis, place));
-      return axis.choices.length || axis.written === "count"
-        ? { name, low: String(Math.ceil(low)), high: String(Math.floor(high)) }
-        : { name, low: String(Number(low.toPrecision(6))), high: String(Number(high.toPrecision(6))) };
+      const [from, to] = isWhole(axis)
+        ? [Math.ceil(low), Math.floor(high)]
+        : [low, high].map((value) => Number(value.toPrecision(6)));
+      return { name, low: places[0] > 0 ? String(from) : "", high: places[1] < 1 ? String(to) : "" };
     });
+  }
+
+  /** Take filters of the table as the brushes of these axes. */
+  brush(ranges) {
+    for (const name of this._filters) this._brushes.delete(name);
+    for (const { name, low, high } of ranges.filter((each) => this.isFilter(each.name))) {
+      const axis = this._axis(name);
+      const half = isWhole(axis) ? 0.5 : 0; // lines of a choice are beside each other
+      const [from, to] = [low === "" ? 0 : placeOn(axis, low - half), high === "" ? 1 : placeOn(axis, Number(high) + half)];
+      this._brushes.set(name, [Math.max(0, from), Math.min(1, to)]);
+    }
+    this._repaint();
   }
 
   /** Return the columns and rows of a table of the lines within all brushes. */
@@ -238,4 +256,8 @@ export class Coordinates {
     if (this._drag !== null && Math.abs(this._drag.to - this._drag.from) < 0.01) this._brush(this._drag.name, 0, 1);
     this._drag = null;
   }
+}
+
+function isWhole({ choices, written }) {
+  return choices.length > 0 || written === "count";
 }

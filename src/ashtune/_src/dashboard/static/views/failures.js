@@ -1,11 +1,11 @@
 // Failed and withdrawn trials and lost workers, by reason, with the traceback of the first one.
 
-import { button, element, replaceChildren, trialLink } from "../page/dom.js";
+import { element, replaceChildren, trialLink } from "../page/dom.js";
 import { Section } from "../page/section.js";
 import { countText, isNumber, plural } from "../page/text.js";
 import { isFruitless } from "../study/answers.js";
 import { preformatted } from "./trial.js";
-import { FILTER, stateMark } from "./trials.js";
+import { ALL, FILTER, stateMark } from "./trials.js";
 
 export function failures(study) {
   const section = new Section("failures", "Why did these fail?", "", "Failures");
@@ -33,8 +33,8 @@ function groupOf({ kind, reason, count, trial, rung, traceback, in_common: share
   const key = `${kind} ${reason}`;
   const resource = study.resources[rung];
   const where = isNumber(resource) ? ` on the way to ${plural(resource, study.unit)}` : "";
-  const list = () => dispatchEvent(new CustomEvent(FILTER, { detail: { like: String(trial) } }));
-  const all = count > 1 && kind !== "lost" && button("All in the table", list, { class: "asks", "data-key": `all ${key}` });
+  const list = () => dispatchEvent(new CustomEvent(FILTER, { detail: { ...ALL, like: String(trial) } }));
+  const all = count > 1 && kind !== "lost" && element("a", { href: "#trials", class: "asks", "data-key": `all ${key}`, text: "All in the table", onclick: list });
   const first = isNumber(trial) ? element("p", { class: "quiet" }, "first: ", trialLink(trial), where, " ", all) : null;
   return element(
     "article",

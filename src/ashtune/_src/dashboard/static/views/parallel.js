@@ -8,8 +8,10 @@ import { Figure } from "../page/figure.js";
 import { Section } from "../page/section.js";
 import { countText, numberText, plural } from "../page/text.js";
 import { chooseOnly } from "../study/chosen.js";
+import { SAVED } from "../study/saved.js";
 import { Coordinates } from "./coordinates.js";
-import { FILTER } from "./trials.js";
+import { PAUSE } from "./trial_filters.js";
+import { FILTER, queryIn, RANGES } from "./trials.js";
 
 const NAMED = 5;
 
@@ -22,15 +24,24 @@ export function parallel(study) {
   );
   const figure = new Figure("", "Parallel coordinates");
   set(figure.plot, { class: "plot wide", tabindex: 0 });
-  const coordinates = new Coordinates(figure.plot, () => say());
+  let wait = 0;
+  /** The ranges of the table, which are also the brushes here. */
+  let { where } = queryIn(SAVED ? "" : location.search);
+  const coordinates = new Coordinates(figure.plot, () => {
+    say();
+    if (SAVED) return;
+    clearTimeout(wait);
+    wait = setTimeout(filter, PAUSE);
+  });
+  const filter = () => {
+    wait = 0;
+    where = [...where.filter(({ name }) => !coordinates.isFilter(name)), ...coordinates.ranges()];
+    dispatchEvent(new CustomEvent(FILTER, { detail: { where } }));
+  };
   const count = element("p", { class: "quiet", role: "status" });
   const best = element("p");
   const clear = button("Clear all ranges", () => coordinates.clear());
-  const list = button(
-    "List them in the table",
-    () => dispatchEvent(new CustomEvent(FILTER, { detail: { where: coordinates.ranges() } })),
-    { class: "asks" },
-  );
+  const list = element("a", { href: "#trials", class: "asks", text: "See them in the table" });
   let named = [];
   const sideBySide = button("See the best side by side", () => {
     chooseOnly(named.map((at) => coordinates.trials[at]));
@@ -57,7 +68,7 @@ export function parallel(study) {
     const links = named.map((at) => [trialLink(trials[at]), ` (${numberText(values[at])}) `]);
     replaceChildren(best, named.length > 0 && "The best of them: ", ...links);
     sideBySide.hidden = named.length < 2;
-    clear.disabled = list.disabled = !isBrushed;
+    clear.disabled = list.hidden = !isBrushed;
     coordinates.showIn(sliders);
   };
   section.askWhenSeen(
@@ -65,6 +76,7 @@ export function parallel(study) {
     () => (study.parts.head?.best ? ["parallel", []] : null),
     (/** @type {Answers["parallel"]} */ { figure: answer }) => {
       coordinates.draw(answer, study);
+      if (!SAVED && !wait) coordinates.brush(where);
       section.say(answer.notes.join("; "));
       say();
       figure.describe(
@@ -73,5 +85,10 @@ export function parallel(study) {
       figure.data(() => coordinates.table());
     },
   );
+  addEventListener(RANGES, (event) => {
+    ({ where } = /** @type {CustomEvent} */ (event).detail);
+    coordinates.brush(where);
+    say();
+  });
   return section;
 }

@@ -3,8 +3,8 @@
 import { button, element, fillOptions, form, replaceChildren } from "../page/dom.js";
 import { capital, numberText, plural, shortened, valueText } from "../page/text.js";
 
-/** Milliseconds after the last key before the search begins. */
-const PAUSE = 250;
+/** Milliseconds after the last key, or the last change of a range, before the search begins. */
+export const PAUSE = 250;
 export const HELP =
   "Search for a trial (50), a text (adam, a reason), or comparisons (accuracy>0.9 width=64); all words must fit.";
 

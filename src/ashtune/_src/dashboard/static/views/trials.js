@@ -12,8 +12,10 @@ export const ALL = { search: "", sort: "value", order: "", status: "", rung: "",
 const COUNT = 25;
 /** Milliseconds before the table may be asked for again; a table is cheap for the server. */
 const EVERY = 3000;
-/** The event with which other views request a filter: its detail has parts of the query. */
+/** The event with which other views change the query: its detail has parts of the query. */
 export const FILTER = "ashtune-filter";
+/** The event after a change of the query; its detail is the query. */
+export const RANGES = "ashtune-ranges";
 
 export function trials(study) {
   const lead = "A click on a row opens its trial, and a tick compares it. A paused trial has a result and is not promoted, so far.";
@@ -52,13 +54,12 @@ export function trials(study) {
     if (!SAVED) history.replaceState(null, "", addressOf(asked));
     controls.showChips();
     consider();
+    dispatchEvent(new CustomEvent(RANGES, { detail: asked }));
   };
   study.on(["space", "ladder", "head"], () => controls.offer());
   addEventListener(FILTER, (event) => {
-    change({ ...ALL, ...(/** @type {CustomEvent} */ (event).detail) });
+    change(/** @type {CustomEvent} */ (event).detail);
     controls.showQuery();
-    section.element.scrollIntoView();
-    section.element.focus({ preventScroll: true });
   });
   return section;
 }
