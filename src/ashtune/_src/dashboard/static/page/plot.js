@@ -85,8 +85,10 @@ export class Plot {
     context.clip();
     if (cells) paintCells(context, cells, this._figure, this._at);
     for (const each of series) PAINT[each.kind](context, each, this._at, { left, wide });
+    const labels = [];
     for (const trial of chosenTrials())
-      for (const each of series) paintChosen(context, each, trial, this._at, left + wide);
+      for (const each of series) paintChosen(context, each, trial, this._at, labels);
+    for (const label of labels) paintNumber(context, label, left + wide);
     context.globalAlpha = 0.18;
     context.fillStyle = token("--accent");
     if (this._drag) context.fillRect(this._drag[0], TOP, this._drag[1] - this._drag[0], high);
@@ -354,11 +356,12 @@ export function colorOn(colors, share) {
 }
 
 /**
- * Paint the marks of a chosen trial once more, in its colour, with its number beside the last one.
+ * Paint the marks of a chosen trial once more, in its colour, and add a label for the last one.
  *
  * @param {Series} series
+ * @param {{ trial: number, x: number, top: number }[]} labels
  */
-function paintChosen(context, series, trial, at, right) {
+function paintChosen(context, series, trial, at, labels) {
   if (!["line", "points"].includes(series.kind)) return;
   const y = series.y.map((value, point) => (series.trials?.[point] === trial ? value : null));
   const last = y.findLastIndex(isNumber);
@@ -366,9 +369,20 @@ function paintChosen(context, series, trial, at, right) {
   const more = { color: token(colorOf(trial)), alpha: 1, width: 3, size: (series.size ?? 6) + 4, isRimmed: true };
   PAINT[series.kind](context, { ...series, ...more, y }, at);
   const x = at.x(series.x[last]);
-  const isAtEnd = x > right - 30;
-  context.textAlign = isAtEnd ? "right" : "left";
-  paintLabel(context, String(trial), x + (isAtEnd ? -8 : 8), at.y(y[last]) - 8, "--ink");
+  const near = labels.filter((label) => Math.abs(label.x - x) < 28);
+  if (near.some((label) => label.trial === trial)) return;
+  const tops = Array.from({ length: 2 * near.length + 3 }, (_, step) => at.y(y[last]) - 8 + 12 * (step % 2 ? step + 1 : -step) / 2);
+  const top = tops.find((each) => each > TOP + 5 && near.every((label) => Math.abs(label.top - each) >= 12)) ?? tops[0];
+  labels.push({ trial, x, top });
+}
+
+/** Paint the number of a chosen trial beside its mark, with its colour. */
+function paintNumber(context, { trial, x, top }, right) {
+  const side = x > right - 40 ? -1 : 1;
+  context.textAlign = side < 0 ? "right" : "left";
+  paintLabel(context, String(trial), x + 13 * side, top, "--ink");
+  context.fillStyle = token(colorOf(trial));
+  context.fillRect(x + 9 * side - 2, top - 4, 4, 8);
 }
 
 /** Symbols, drawn in a square from -1 to 1. */
