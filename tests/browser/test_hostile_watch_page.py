@@ -80,8 +80,9 @@ def kind_and_page(
     """The kind of a page, and the page, with all sections shown and all that can be opened open."""
     kind, size = request.param.split(", ")
     with Page(browser, viewport=SIZES[size]) as page:
-        page.open(addresses[kind], "Complete")
+        page.open(f"{addresses[kind]}?chosen=0-3-5", "Complete")
         page.show_all()
+        page.page.wait_for_selector("#chosen .differs")
         page.page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
         yield kind, page
 

@@ -81,7 +81,7 @@ def test_the_pages_of_the_first_trials_are_in_the_file_and_the_others_are_said_t
         page.page.evaluate("(trial) => { location.hash = `#trial/${trial}`; }", other)
         page.wait("document.querySelector('.trial .remark').textContent.includes('is not in the saved page')")
         page.page.locator(".trial .links .chooser").check()
-        page.page.click(".trial .links >> text=See 1 chosen trial side by side")
+        page.page.click(".trial .links >> text=See the chosen trials")
         page.page.wait_for_selector(f"#chosen p >> text=Trial {other}: this is not in the saved page; see it with")
         page.page.reload()
         page.page.wait_for_selector(f"#chosen p >> text=Trial {other}: this is not in the saved page; see it with")

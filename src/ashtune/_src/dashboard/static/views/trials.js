@@ -3,7 +3,7 @@
 import { button, element, replaceChildren, setText, table, trialLink } from "../page/dom.js";
 import { Section } from "../page/section.js";
 import { countText, isNumber, numberText, plural, secondsText, shortened, valueText } from "../page/text.js";
-import { choose, chosenTrials, colorOf, isChosen, isFull, onChosen } from "../study/chosen.js";
+import { choose, colorOf, isChosen, isFull, onChosen } from "../study/chosen.js";
 import { SAVED } from "../study/saved.js";
 import { Filters, HELP } from "./trial_filters.js";
 
@@ -188,16 +188,9 @@ function showChoice(box) {
 
 onChosen(() => document.querySelectorAll(".chooser").forEach(showChoice));
 
-/** Return a link to the chosen trials, which is hidden while there are none. */
+/** Return a link to the chosen trials. */
 export function chosenLink() {
-  const link = element("a", { href: "#chosen" });
-  const show = () => {
-    setText(link, `See ${plural(chosenTrials().length, "chosen trial")} side by side`);
-    link.hidden = !chosenTrials().length;
-  };
-  onChosen(show);
-  show();
-  return link;
+  return element("a", { href: "#chosen", text: "See the chosen trials side by side" });
 }
 
 /** Return the word for a trial's state. Once the driver has ended, no trial runs. */
