@@ -12,7 +12,7 @@ import { stateMark, stateText } from "./trials.js";
 
 const LEAD =
   `Choose 2 to ${MOST} trials: tick them in the table, click a mark in a figure while you hold Shift, or add their` +
-  " numbers. All figures show them with their numbers. The address of this page has your choice.";
+  " numbers. Figures mark the chosen trials, and the address of this page contains your choice.";
 const HEIGHT = 320;
 /** Free space above and below all curves, as a share of the axis. */
 const AIR = 0.04;
@@ -67,7 +67,8 @@ export function askChosen(section, study, draw) {
   const ask = async (_, trials) => {
     const all = (await Promise.all(trials.map(one))).filter(({ trial }) => isChosen(trial)); // others are removed by now
     const [answers, refusals] = [all.filter(({ line }) => !line), all.filter(({ line }) => line)];
-    return { answers, refusals, position: Math.min(...answers.map(({ position }) => position)) };
+    const position = refusals.length ? 0 : Math.min(...answers.map((each) => each.position)); // 0: asked again
+    return { answers, refusals, position };
   };
   const asker = Object.assign(Object.create(study), { ask });
   return section.askWhenSeen(asker, () => ["", chosenTrials()], ({ answers, refusals }) => draw(answers, refusals));
@@ -105,14 +106,15 @@ function comparison(answers, study, section) {
   ];
   const names = united(({ configuration }) => configuration.map(({ name }) => name));
   const valuesOf = (name) => answers.map(({ configuration }) => configuration.find((each) => each.name === name)?.value);
-  const isEqual = (name) => answers.length > 1 && isOne(valuesOf(name).map((value) => JSON.stringify(value ?? null)));
+  const areEqual = (texts) => answers.length > 1 && new Set(texts).size === 1;
+  const isEqual = (name) => areEqual(valuesOf(name).map((value) => JSON.stringify(value ?? null)));
   const equal = names.filter(isEqual);
   const others = names.filter((name) => !isEqual(name)).map((name) => {
     const values = valuesOf(name);
     const texts = values.map((value) => shortened(valueText(value), 40));
     const sign = answers.length > 1 && element("span", { class: "differs", title: "differs", text: "≠ " });
     const title = element("th", { scope: "row" }, sign, shortened(name, 40));
-    return [title, ...(isOne(texts) ? values.map((value) => JSON.stringify(value)) : texts)]; // all digits, if they matter
+    return [title, ...(areEqual(texts) ? values.map((value) => JSON.stringify(value)) : texts)]; // all digits matter
   });
   const heads = answers.map(({ trial }) => element("th", { scope: "col" }, colorMark(trial), trialLink(trial), remover(trial, section)));
   return [
@@ -125,8 +127,4 @@ function comparison(answers, study, section) {
         element("p", { text: equal.map((name) => `${name}: ${shortened(valueText(valuesOf(name)[0]), 40)}`).join(", ") }),
       ),
   ];
-}
-
-function isOne(texts) {
-  return new Set(texts).size === 1;
 }
