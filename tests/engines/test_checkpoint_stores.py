@@ -1,5 +1,6 @@
 """All stores of checkpoints pass the suite: the study's directory, and messages to ranks and to hosts of a cluster."""
 
+import shutil
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,9 @@ import pytest
 from ashtune._src.core.orders import Discard
 from ashtune._src.engines.checkpoint_store import SharedDirectory
 from ashtune._src.engines.files import FROM_THE_DRIVER, CheckpointLocations, FileReceiver, FileSender
-from ashtune._src.study.checkpoints import Checkpoints
+from ashtune._src.study.checkpoints import FOLDER, Checkpoints
+from ashtune._src.study.disk import DISK
+from ashtune._src.study.remote import RemoteFolder
 from ashtune.testing.checkpoints import CheckpointStoreSuite, StoreHarness
 
 
@@ -73,5 +76,40 @@ class TestMessages(CheckpointStoreSuite):
                 send,
                 lambda: deliver(transport, folders, receivers),
             )
+
+        return make
+
+
+class TestRemote(CheckpointStoreSuite):
+    """A peer copies a checkpoint to the store when the peer has saved it, and from the store before its next job."""
+
+    @pytest.fixture
+    def stores(self, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], StoreHarness]:
+        address = f"file://{tmp_path_factory.mktemp('bucket')}"
+
+        def make(place: Path) -> StoreHarness:
+            folders = [place / name for name in ("study", "one", "two")]
+            for folder in folders:
+                (folder / FOLDER).mkdir(parents=True)
+            RemoteFolder.begin(folders[0], address, DISK)
+            remote, transport = RemoteFolder.of(folders[0]), Delayed()
+            assert remote is not None
+            store = CheckpointLocations(transport, folders[0], FileReceiver(folders[0]))
+
+            def send(peer: int, name: str) -> None:
+                remote.push(str(folders[peer] / name), Path(name).name)
+
+            def deliver() -> None:
+                assert not transport.under_way, "no message has a checkpoint"
+                deleting = store._checkpoints.remote
+                assert deleting is not None
+                deleting._thread.submit(int).result()  # after the deletions
+                for folder in folders[1:]:
+                    shutil.rmtree(folder / FOLDER)
+                    (folder / FOLDER).mkdir()
+                    for name in remote.names():
+                        remote.pull(name, str(folder / FOLDER / name), str(folder / "temporary"))
+
+            return StoreHarness(store, folders.__getitem__, send, deliver)
 
         return make

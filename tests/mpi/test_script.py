@@ -48,6 +48,12 @@ SCRIPT = (
     sys.exit(int(sys.argv[3]))
 """
 )
+MORE = [
+    "{}",
+    "{'isolate': False}",
+    "{'checkpoints': 'messages'}",
+    "{'checkpoints': 'file://' + sys.argv[1]}",
+]
 
 
 @pytest.fixture
@@ -57,7 +63,7 @@ def script(tmp_path: Path) -> str:
     return str(file)
 
 
-@pytest.mark.parametrize("more", ["{}", "{'isolate': False}", "{'checkpoints': 'messages'}"])
+@pytest.mark.parametrize("more", MORE)
 def test_code_after_tune_runs_once(script: str, tmp_path: Path, more: str) -> None:
     ended = mpiexec(3, PYTHON, script, str(tmp_path), more, "0", variables=together(2, tmp_path))
     assert ended.status == 0, str(ended)
@@ -69,6 +75,7 @@ def test_code_after_tune_runs_once(script: str, tmp_path: Path, more: str) -> No
     logs = [file.read_text() for file in (tmp_path / "second" / "logs").iterdir()]
     assert sum(log.count("a word of trial") for log in logs) == 20
     assert "a word" not in ended.stdout
+    assert (tmp_path / "first" / "checkpoints").exists() != ("file://" in more)
     assert ended.left_behind == ()
 
 

@@ -407,7 +407,7 @@ def test_a_host_tries_the_next_address_if_another_program_answers_at_the_first(
 def test_options_of_the_cluster_stay_with_the_engine() -> None:
     engine = Cluster(workers=4, interface="lo", trial_timeout="10m")
     assert flat({"engine": engine}) == {"engine": engine, "workers": 4, "trial_timeout": "10m"} | {
-        "on_out_of_memory": "fail", "processes_per_trial": 1, "profile": False
+        "checkpoints": "files", "on_out_of_memory": "fail", "processes_per_trial": 1, "profile": False
     }  # fmt: skip
     assert choose_engine(engine) is engine
     named = choose_engine("cluster:interface=lo:no_workers_for=10m")

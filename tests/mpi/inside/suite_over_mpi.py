@@ -80,7 +80,7 @@ def test_an_exception_breaks_into_a_wait_at_any_line_until_a_message_comes(tmp_p
     world: Any = SimpleNamespace(
         transport=transport, rank=0, silence_allowed=math.inf, heartbeat=SimpleNamespace(is_possible=False)
     )
-    opening: Any = SimpleNamespace(setup="a setup", carries_checkpoints=False)
+    opening: Any = SimpleNamespace(setup="a setup", sends_files=False)
     channel = RankChannel(world, RankInbox(world, ScratchDirectory()), opening, tmp_path)
     assert channel.poll() is opening.setup
     for line in range(50):

@@ -14,8 +14,9 @@ from ashtune._src.core.order import preferred
 from ashtune._src.core.plaintext import error_line, visible
 from ashtune._src.driver.goal import weights_of
 from ashtune._src.study.checkpoints import FOLDER, SAVED, flaw_of, read_saved
-from ashtune._src.study.disk import DISK
+from ashtune._src.study.disk import DISK, folder_of_a_study
 from ashtune._src.study.objective_file import NAME
+from ashtune._src.study.remote import RemoteFolder
 from ashtune._src.training.fused.protocol import SavedState
 from ashtune._src.training.objectives import load_objective
 
@@ -146,13 +147,24 @@ class Front(Top):
 
 
 def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
-    """Return the resource and path of a trial's newest checkpoint, or None if the trial has no checkpoint."""
-    checkpoints = [
-        (int(path.suffix[1:]), path)
-        for path in (study / FOLDER).glob(f"{trial}.*")
-        if path.stem == str(trial) and path.suffix[1:].isdecimal()
-    ]
-    return max(checkpoints, default=None)
+    """Return the resource and path of a trial's newest checkpoint, or None if the trial has no checkpoint.
+
+    A checkpoint in a remote store is first copied to the study's directory. Raise StudyError if this is not possible.
+    """
+    remote = RemoteFolder.of(study)
+    try:
+        names = [path.name for path in (study / FOLDER).glob(f"{trial}.*")] if remote is None else remote.names()
+        parts = [name.partition(".") for name in names]
+        resources = [int(resource) for stem, _, resource in parts if stem == str(trial) and resource.isdecimal()]
+        if not resources:
+            return None
+        path = study / FOLDER / f"{trial}.{max(resources)}"
+        if remote is not None:
+            folder_of_a_study(study / FOLDER)
+            remote.pull(path.name, str(path), f"{path}.arriving")
+    except OSError as error:
+        raise StudyError(f"{error.filename}: {error.strerror}; the checkpoints of {study} cannot be read") from None
+    return max(resources), path
 
 
 def load_saved(checkpoint: Path, config: Mapping[str, Any], stored: Path, function: Callable[[], Any]) -> Any:

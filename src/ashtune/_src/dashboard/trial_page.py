@@ -203,6 +203,8 @@ def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]
 def _checkpoints(directory: Path, trial: TrialId, history: _History) -> list[dict[str, Any]]:
     """Return those checkpoints of a trial in the journal that still exist, with their sizes on disk."""
     checkpoints, there = Checkpoints(directory), []
+    if checkpoints.remote is not None:
+        return []  # a page asks no other machine
     try:
         if not DISK.status(checkpoints.folder).is_folder:
             return []  # a link to another folder is not followed

@@ -23,13 +23,14 @@ from ashtune._src.engines.workload import WorkerMessage
 from ashtune._src.study.checkpoints import FOLDER, Checkpoints
 from ashtune._src.study.disk import DISK, PIECE_BYTES, Disk, OpenFile, write_all
 from ashtune._src.study.folders import delete, sync_tree, walk
+from ashtune._src.study.remote import URL_FILE
 from ashtune._src.training.profiling import path_of
 
 ARRIVING = ".arriving"
 LOG_SECONDS = 1.0
 CHECKPOINT = rf"{FOLDER}/\d+\.\d+"
 FROM_A_RANK = re.compile(rf"{CHECKPOINT}|logs/worker-\d+\.log|profile/worker-\d+\.json", re.ASCII)
-FROM_THE_DRIVER = re.compile(rf"{CHECKPOINT}|objective\.pickle", re.ASCII)
+FROM_THE_DRIVER = re.compile(rf"{CHECKPOINT}|objective\.pickle|{re.escape(URL_FILE)}", re.ASCII)
 NEEDED = "objective.pickle"
 """The file without which no peer can train; all other files are optional."""
 
@@ -70,6 +71,11 @@ class FileSender:
             held = Chunk(path, data, inside, is_first=held is None, is_link=is_link)
         if held is not None:
             yield Chunk(path, held.data, held.inside, held.is_first, is_last=True, is_link=held.is_link)
+
+    def needed(self) -> Iterator[Chunk]:
+        """Yield the chunks of the files that a peer needs before its first job."""
+        yield from self.chunks(NEEDED)
+        yield from self.chunks(URL_FILE)
 
     def growth(self, path: str, seen: int) -> bytes:
         """Return the next bytes after the first ``seen`` bytes of a file, or nothing at its end or without a file."""
@@ -203,7 +209,8 @@ class CheckpointLocations:
     """The store of checkpoints that are sent in messages; see :class:`~ashtune.stores.CheckpointStore`.
 
     The driver keeps all checkpoints in the study's directory. The driver knows which places have a copy of a
-    checkpoint. A checkpoint is sent to a place at most once. The copies of a deleted checkpoint are deleted too.
+    checkpoint. A checkpoint is sent to a place at most once. The copies of a deleted checkpoint are deleted too. If the
+    study has a remote store, no checkpoint is sent, because workers read and write the store.
 
     Args:
         place_of: Returns a peer's place, or None if the peer sees the study's directory. By default, each peer has a
@@ -228,12 +235,13 @@ class CheckpointLocations:
         """Record that a peer has saved a checkpoint. All chunks of the checkpoint arrived before this call."""
         if why := self._receiver.why_given_up(f"{FOLDER}/{trial}.{resource}"):
             return why
-        self._places[trial, resource] = {self._place_of(peer)}  # older copies are not used again
+        if self._checkpoints.remote is None:
+            self._places[trial, resource] = {self._place_of(peer)}  # older copies are not used again
         return ""
 
     def get(self, peer: int, trial: TrialId, resource: int) -> None:
         """Send a checkpoint to the place of a peer, unless this place already has a copy."""
-        if (place := self._place_of(peer)) is None:
+        if (place := self._place_of(peer)) is None or self._checkpoints.remote is not None:
             return
         places = self._places.setdefault((trial, resource), set())
         if place not in places:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 
-from ashtune._src.engines.options import NO_LIMITS, Limits
+from ashtune._src.engines.options import FILES, NO_LIMITS, Limits
 from ashtune._src.engines.protocol import Brief
 from ashtune._src.training.messages import Setup
 
@@ -19,9 +19,8 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
     Only ranks use the other fields. ``edition`` is the number of this study within the MPI launch. The number of each
     later worker of a rank is higher by ``step``. A rank compares ``created`` to check that it sees the right directory.
-    If ``carries_checkpoints``, checkpoints are sent in messages, because the ranks share no directory. ``group`` has
-    the ranks that train the same trials as this rank, the first of which is the worker; it is empty if the rank trains
-    alone.
+    If ``sends_files``, files are sent in messages, because the ranks may share no directory. ``group`` has the ranks
+    that train the same trials as this rank, the first of which is the worker; it is empty if the rank trains alone.
     """
 
     edition: int = 0
@@ -32,7 +31,7 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     gpus_per_worker: float | None = None
     limits: Limits = NO_LIMITS
     is_isolated: bool = True
-    carries_checkpoints: bool = False
+    sends_files: bool = False
     group: list[int] = []
 
     def among(self, workers: int) -> "Opening":
@@ -57,5 +56,5 @@ def opening_of(brief: Brief) -> Opening:
         gpus_per_worker=options["gpus_per_worker"],
         limits=Limits.of(options),
         is_isolated=options["isolate"] and options["ranks_per_trial"] == 1,
-        carries_checkpoints=options["checkpoints"] == "messages",
+        sends_files=options["checkpoints"] != FILES,
     )

@@ -16,10 +16,11 @@ from ashtune._src.core.options import COUNT, TIME, Option
 from ashtune._src.core.plaintext import shown
 from ashtune._src.engines.resources import check_gpus_per_worker
 from ashtune._src.engines.worker import guardian
+from ashtune._src.study.remote import check_address, is_remote
 
 MOST_WORKERS = 100_000
 MOST_RANKS = 1_000
-CHECKPOINTS = ("files", "messages")
+FILES, MESSAGES = "files", "messages"
 FAIL, RETRY_ALONE = "fail", "retry_alone"
 
 
@@ -39,6 +40,14 @@ def check_one_of(known: tuple[str, ...], name: str, value: str) -> str:
     if check_name(name, value) not in known:
         raise SettingsError(f"{name}={shown(value)} is unknown; give one of {', '.join(known)}")
     return value
+
+
+def check_checkpoints(name: str, value: str) -> str:
+    """Check the option ``checkpoints``, and return its value. Raise SettingsError if it is unknown."""
+    if is_remote(check_name(name, value)):
+        check_address(name, value)
+        return value
+    return check_one_of((FILES, MESSAGES, "an address such as 's3://bucket/studies'"), name, value)
 
 
 def check_processes(name: str, value: int) -> int:
@@ -77,9 +86,7 @@ class RunOptions(TypedDict, total=False):
             check=check_flag,
         ),
     ]
-    checkpoints: Annotated[
-        str, Option(default="files", check=partial(check_one_of, CHECKPOINTS), parse=str, metavar="HOW")
-    ]
+    checkpoints: Annotated[str, Option(default=FILES, check=check_checkpoints, parse=str, metavar="HOW")]
     quiet: Annotated[bool, Option(default=False, check=check_flag)]
     profile: Annotated[bool, Option(default=False, check=check_profile)]
 
@@ -121,6 +128,8 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
             limit, the worker is replaced, and its trial has run out of memory.
         on_out_of_memory: "fail", or "retry_alone": a trial that runs out of memory is trained once more while no other
             trial of its machine trains. It may then hold as much memory as all workers together.
+        checkpoints: "files" to store checkpoints in the study's directory, or the address of a folder in a store that
+            fsspec knows, such as "s3://bucket/studies". A store needs ``ashtune[remote]`` and the store's library.
         profile: Profile training in every worker, for ``ashtune report --profile`` and a flame graph.
 
     Example:
@@ -144,18 +153,19 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
     trial_timeout: float | str | None = None
     memory_limit: int | str | None = None
     on_out_of_memory: str = FAIL
+    checkpoints: str = FILES
     profile: bool = False
 
 
 class MPI(Local, frozen=True, kw_only=True):
-    """Run a worker on each rank of an MPI launch, with the options of :class:`Local` and three more options.
+    """Run a worker on each rank of an MPI launch, with the options of :class:`Local` and two more options.
 
     Args:
         isolate: Whether to train in a separate process beside each rank, so that a crash or a hang costs one job only.
             If False, train in the rank itself, which suits functions that take less than a millisecond.
         ranks_per_trial: Ranks with consecutive numbers that train each trial together, in the ranks themselves as with
             ``isolate=False``. ``trial.comm`` is their communicator.
-        checkpoints: "files" to use the study's directory, or "messages" if the ranks share no directory.
+        checkpoints: As in :class:`Local`, or "messages" if the ranks share neither a directory nor a store.
 
     Example:
         >>> engine = MPI(checkpoints="messages", trial_timeout="10m")  # tune(..., engine=engine)
@@ -165,7 +175,6 @@ class MPI(Local, frozen=True, kw_only=True):
 
     isolate: bool = True
     ranks_per_trial: int = 1
-    checkpoints: str = "files"
 
 
 class Auto(MPI, frozen=True, kw_only=True):

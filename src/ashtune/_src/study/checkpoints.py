@@ -9,6 +9,9 @@ Rule 2: only files and folders whose names have ashtune's own form are deleted, 
 ``checkpoints`` itself is a link to another folder, the study has its own subfolder in the other folder.
 Rule 3: no trial fails because of an error of the disk.
 
+The checkpoints of a study may be in a store at a remote address: see ``remote.py``. Then a worker has a copy of a
+checkpoint at the checkpoint's path only during a job.
+
 Security: ``save`` writes a pickle, unless another ``dump`` is given. Loading a pickle executes code, so only the
 driver's own workers load pickles, while a study is run or resumed. Reading PyTorch state dicts executes no code.
 """
@@ -27,11 +30,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ashtune._src.core.errors import CheckpointUnread, StudyError
+from ashtune._src.core.errors import CheckpointUnread, StudyError, instead_of_os_error
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.study import torch_states
 from ashtune._src.study.disk import BUFFER_BYTES, DISK, PIECE_BYTES, Disk, OpenFile
 from ashtune._src.study.folders import copy_folder, delete, rename, sync_file, sync_tree, walk
+from ashtune._src.study.remote import RemoteFolder
 
 FOLDER = "checkpoints"
 SAVED = "saved.pickle"
@@ -55,6 +59,15 @@ class Checkpoints:
         self._study = study
         self.folder = str(study / FOLDER)
 
+    @cached_property
+    def remote(self) -> RemoteFolder | None:
+        """The study's folder in a store, or None if checkpoints are in the study's directory only."""
+        return RemoteFolder.of(self._study)
+
+    def use(self, address: str) -> None:
+        """Let the study store checkpoints at a remote address. Raise StudyError if this is not possible."""
+        RemoteFolder.begin(self._study, address, self.disk)
+
     def of(self, trial: TrialId, resource: int) -> str:
         """Return the path of a trial's checkpoint at a resource, whether or not it exists."""
         return f"{self.folder}/{trial}.{resource}"
@@ -62,6 +75,8 @@ class Checkpoints:
     def discard(self, trial: TrialId, resource: int) -> None:
         """Delete a trial's checkpoint at a resource."""
         delete(self.disk, self.of(trial, resource))
+        if self.remote is not None:
+            self.remote.delete([f"{trial}.{resource}"])
 
     def settle(self, trial: TrialId, resource: int) -> None:
         """If a trial has a checkpoint at a resource, make this checkpoint survive a power loss."""
@@ -81,6 +96,10 @@ class Checkpoints:
     def sweep(self, wanted: dict[TrialId, int]) -> None:
         """Delete all checkpoints that a killed driver left, except the checkpoints in ``wanted``."""
         keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
+        if self.remote is not None:
+            with instead_of_os_error(StudyError, self.remote.address, "the checkpoints of the study are stored there"):
+                names = self.remote.names()
+            self.remote.delete(name for name in names if OURS.fullmatch(name) and name not in keep)
         try:
             if self.disk.status(self.folder).is_link:
                 self._move_in(keep)
@@ -145,15 +164,26 @@ class CheckpointWriter:
         self._trial = trial
         self._clock = clock
         self._began = clock()
-        self._not_read = self._not_saved = ""
+        self._not_read = self._not_saved = self._copy = ""
         self._earlier = checkpoints.of(trial, start) if start else ""
-        if self._earlier and (flaw := flaw_of(self._disk, self._earlier, size)):
+        if self._earlier and (flaw := self._fetch() or flaw_of(self._disk, self._earlier, size)):
             self._not_read = f"checkpoint not read: {flaw}; trained again from the start"
             self._earlier = ""
         self._has_begun = self._has_saved = False
         self._at_opening: dict[str, tuple[int, int]] | None = None
         self._at_rung: dict[str, tuple[int, int]] = {}  # contents at the last rung, if the trial went on in place
         self._elsewhere = ""
+
+    def _fetch(self) -> str:
+        """If the earlier checkpoint is in a remote store, copy it to its path. Return an error message, or ""."""
+        if (remote := self._checkpoints.remote) is not None:
+            try:
+                self._make_folders()
+                remote.pull(os.path.basename(self._earlier), self._earlier, self._unfinished_folder)
+                self._copy = self._earlier
+            except OSError as error:
+                return str(error.strerror)
+        return ""
 
     @property
     def exists(self) -> bool:
@@ -304,6 +334,11 @@ class CheckpointWriter:
             rename(disk, self._unfinished_folder, final)
         if is_synced:
             disk.sync_folder(self._checkpoints.folder)
+        if self._checkpoints.remote is not None:
+            try:
+                self._checkpoints.remote.push(final, os.path.basename(final))
+            finally:
+                delete(disk, final)
         self._has_begun, self._has_saved, self._at_opening = False, False, None
         self._began = self._clock()
         return size
@@ -326,7 +361,9 @@ class CheckpointWriter:
             self._has_begun = self._has_saved = False
 
     def abandon(self) -> None:
-        """Delete all files that were written since the last commit."""
+        """Delete all files that were written since the last commit, and the copy of an earlier remote checkpoint."""
+        if self._copy:
+            delete(self._disk, self._copy)
         if self._at_opening is not None:
             if self._elsewhere:
                 delete(DISK, self._elsewhere)

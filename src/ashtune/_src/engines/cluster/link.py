@@ -30,7 +30,7 @@ from ashtune._src.engines.cluster.messages import Farewell, FromHost, Hello, Rep
 from ashtune._src.engines.cluster.rendezvous import Rendezvous
 from ashtune._src.engines.cluster.wire import FRAME_BYTES, ROOM_MILLISECONDS, SOCKET_OPTIONS, Outbox, Socket, is_chunk
 from ashtune._src.engines.distributed import Closed, Content, Leaving, Malformed, Opened, Unable
-from ashtune._src.engines.files import NEEDED, CheckpointLocations, Chunk, ChunkError, FileReceiver, FileSender
+from ashtune._src.engines.files import CheckpointLocations, Chunk, ChunkError, FileReceiver, FileSender
 from ashtune._src.engines.opening import Opening
 from ashtune._src.study.disk import DISK
 from ashtune._src.training.messages import Assignment
@@ -244,7 +244,7 @@ class ClusterLink:
         host = self._hosts[key] = ClusterHost(key, one_line(hello.name, 100), has_directory=has_directory)
         workers = self._new_workers(host, hello.slots)
         if not has_directory:
-            host.outbox.put_chunks(self._sender.chunks(NEEDED))
+            host.outbox.put_chunks(self._sender.needed())
         self._put(host, Welcome(self._opening.among(len(self._host_of)), workers, has_directory))
         return [(worker, Opened()) for worker in workers]
 

@@ -14,12 +14,12 @@ from ashtune._src.core.jobs import WorkerId
 from ashtune._src.core.orders import Pause, Release
 from ashtune._src.engines.checkpoint_store import CheckpointStore, SharedDirectory
 from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Malformed, Unable
-from ashtune._src.engines.files import NEEDED, CheckpointLocations, ChunkError, FileReceiver, FileSender
+from ashtune._src.engines.files import CheckpointLocations, ChunkError, FileReceiver, FileSender
 from ashtune._src.engines.mpi.messages import Closing, EndOfLaunch, Envelope, FromRank
 from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, Polling
 from ashtune._src.engines.mpi.world import World
 from ashtune._src.engines.opening import Opening, opening_of
-from ashtune._src.engines.options import RETRY_ALONE, RunOptions
+from ashtune._src.engines.options import FILES, RETRY_ALONE, RunOptions
 from ashtune._src.engines.protocol import Brief, Workers
 from ashtune._src.training.messages import Assignment, Broken
 
@@ -37,7 +37,7 @@ class RankLink:
         self._transport = world.transport
         self._sender, self._receiver = FileSender(study), FileReceiver(study)
         in_messages = CheckpointLocations(world.transport, study, self._receiver)
-        self.store: CheckpointStore = in_messages if opening.carries_checkpoints else SharedDirectory(study)
+        self.store: CheckpointStore = in_messages if opening.sends_files else SharedDirectory(study)
         self._envelope = msgspec.msgpack.Decoder(Envelope[FromRank])
         self._polling = Polling(LONGEST_SLEEP)
         self._first_worker = opening.setup.worker
@@ -53,8 +53,8 @@ class RankLink:
         opening = msgspec.structs.replace(opening, edition=self._world.edition, step=step).among(step)
         setup = opening.setup
         for rank, place in self._place_of.items():
-            if opening.carries_checkpoints:
-                self._transport.put_chunks(rank, self._sender.chunks(NEEDED))
+            if opening.sends_files:
+                self._transport.put_chunks(rank, self._sender.needed())
             own = msgspec.structs.replace(setup, worker=WorkerId(setup.worker + place))
             group = self._group_of[rank]
             own_opening = msgspec.structs.replace(opening, setup=own, group=group if len(group) > 1 else [])
@@ -167,8 +167,8 @@ class MpiEngine:
             f"ranks_per_trial={each} needs {each + 1} ranks or more; start with mpiexec -n {each + 1}": (
                 each > 1 and workers < 1
             ),
-            f"ranks_per_trial={each} needs a directory that all ranks share; leave checkpoints='messages' out": (
-                each > 1 and options["checkpoints"] == "messages"
+            f"ranks_per_trial={each} needs a directory that all ranks share; leave checkpoints out": (
+                each > 1 and options["checkpoints"] != FILES
             ),
             f"processes_per_trial={processes} starts processes, and the trials are trained in the ranks; give "
             "ranks_per_trial, or isolate=True": processes > 1 and (each > 1 or not options["isolate"]),

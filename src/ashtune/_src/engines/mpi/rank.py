@@ -80,7 +80,7 @@ def serve_rank(world: World) -> bool:
 def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: Opening) -> None:
     me = f"rank {world.rank} on {os.uname().nodename}"
     try:
-        directory = scratch.folder() if opening.carries_checkpoints else _shared_directory(opening)
+        directory = scratch.folder() if opening.sends_files else _shared_directory(opening)
         opening = opening.seen_in(directory)
         environment = environment_of(
             world.place,
@@ -128,7 +128,7 @@ def _shared_directory(opening: Opening) -> Path:
 
 def _files_of(world: World, opening: Opening, directory: Path) -> PeerFiles | None:
     """Return what sends the files of this rank to the driver, or None if the rank sees the driver's directory."""
-    return PeerFiles(partial(world.transport.put_chunks, DRIVER), directory) if opening.carries_checkpoints else None
+    return PeerFiles(partial(world.transport.put_chunks, DRIVER), directory) if opening.sends_files else None
 
 
 BUSY_SECONDS = 0.05
