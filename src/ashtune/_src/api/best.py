@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ashtune._src.analysis.loading import StudyReader
-from ashtune._src.core.errors import SettingsError, StudyError, in_one_line
+from ashtune._src.core.errors import SettingsError, StudyError, in_one_line, instead_of_os_error
 from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.numbers import number_text, value_text
 from ashtune._src.core.order import preferred
@@ -152,7 +152,7 @@ def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
     A checkpoint in a remote store is first copied to the study's directory. Raise StudyError if this is not possible.
     """
     remote = RemoteFolder.of(study)
-    try:
+    with instead_of_os_error(StudyError, f"the checkpoints of {study}", "they cannot be read"):
         names = [path.name for path in (study / FOLDER).glob(f"{trial}.*")] if remote is None else remote.names()
         parts = [name.partition(".") for name in names]
         resources = [int(resource) for stem, _, resource in parts if stem == str(trial) and resource.isdecimal()]
@@ -162,8 +162,6 @@ def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
         if remote is not None:
             folder_of_a_study(study / FOLDER)
             remote.pull(path.name, str(path), f"{path}.arriving")
-    except OSError as error:
-        raise StudyError(f"{error.filename}: {error.strerror}; the checkpoints of {study} cannot be read") from None
     return max(resources), path
 
 

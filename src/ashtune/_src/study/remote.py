@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ashtune._src.core.errors import SettingsError, StudyError, needs_extra
+from ashtune._src.core.errors import SettingsError, StudyError, instead_of_os_error, needs_extra
 from ashtune._src.core.plaintext import error_line, shown
 from ashtune._src.study.disk import DISK, Disk, read_whole, write_new
 from ashtune._src.study.folders import delete, rename
@@ -61,12 +61,9 @@ class RemoteFolder:
     @classmethod
     def of(cls, study: Path) -> "RemoteFolder | None":
         """Return the folder that the file ``checkpoints.url`` names, or None if there is no such file."""
-        try:
+        with instead_of_os_error(StudyError, study / URL_FILE, "make it readable"), suppress(FileNotFoundError):
             return cls(read_whole(str(study / URL_FILE), MOST_URL_BYTES).decode("utf-8", "replace").strip())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StudyError(f"{study / URL_FILE}: {error.strerror}") from None
+        return None
 
     @classmethod
     def begin(cls, study: Path, address: str, disk: Disk) -> None:
@@ -84,12 +81,10 @@ class RemoteFolder:
         if there is not None:
             return
         folder = cls(f"{address}/ashtune-{study.name[:40]}-{os.urandom(6).hex()}")
-        try:
-            with folder._errors():
-                folder._files.mkdir(folder._root, create_parents=False)
-                folder._files.pipe_file(f"{folder._root}/{FIRST}", b"")
-        except OSError as error:
-            raise StudyError(f"checkpoints={shown(address)}: {error.strerror}; give a folder that exists") from None
+        option = f"checkpoints={shown(address)}"
+        with instead_of_os_error(StudyError, option, "give a folder that exists"), folder._errors():
+            folder._files.mkdir(folder._root, create_parents=False)
+            folder._files.pipe_file(f"{folder._root}/{FIRST}", b"")
         write_new(disk, str(study / URL_FILE), folder.address.encode())
 
     def push(self, path: str, name: str) -> None:
@@ -156,7 +151,7 @@ class RemoteFolder:
         """Raise an error of the store's library as an OSError with a reason."""
         try:
             yield
-        except FileNotFoundError:
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self.address) from None
         except Exception as error:  # each library has errors of its own
-            raise OSError(errno.EIO, error_line(error), self.address) from error
+            is_missing = isinstance(error, FileNotFoundError)
+            number, reason = (errno.ENOENT, os.strerror(errno.ENOENT)) if is_missing else (errno.EIO, error_line(error))
+            raise OSError(number, reason, self.address) from error
