@@ -12,8 +12,7 @@ from ashtune._src.core.orders import Discard
 from ashtune._src.engines.checkpoint_store import SharedDirectory
 from ashtune._src.engines.files import FROM_THE_DRIVER, CheckpointLocations, FileReceiver, FileSender
 from ashtune._src.study.checkpoints import FOLDER, Checkpoints
-from ashtune._src.study.disk import DISK
-from ashtune._src.study.remote import RemoteFolder
+from ashtune._src.study.remote import DELETIONS, RemoteFolder
 from ashtune.testing.checkpoints import CheckpointStoreSuite, StoreHarness
 
 
@@ -91,7 +90,7 @@ class TestRemote(CheckpointStoreSuite):
             folders = [place / name for name in ("study", "one", "two")]
             for folder in folders:
                 (folder / FOLDER).mkdir(parents=True)
-            RemoteFolder.begin(folders[0], address, DISK)
+            RemoteFolder.begin(folders[0], address)
             remote, transport = RemoteFolder.of(folders[0]), Delayed()
             assert remote is not None
             store = CheckpointLocations(transport, folders[0], FileReceiver(folders[0]))
@@ -101,14 +100,12 @@ class TestRemote(CheckpointStoreSuite):
 
             def deliver() -> None:
                 assert not transport.under_way, "no message has a checkpoint"
-                deleting = store._checkpoints.remote
-                assert deleting is not None
-                deleting._thread.submit(int).result()  # after the deletions
+                DELETIONS.wait()
                 for folder in folders[1:]:
                     shutil.rmtree(folder / FOLDER)
                     (folder / FOLDER).mkdir()
                     for name in remote.names():
-                        remote.pull(name, str(folder / FOLDER / name), str(folder / "temporary"))
+                        remote.pull(name, str(folder / FOLDER / name))
 
             return StoreHarness(store, folders.__getitem__, send, deliver)
 

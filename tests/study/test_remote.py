@@ -1,8 +1,10 @@
 """Checkpoints in a store that fsspec knows: saved, restored, deleted and resumed from there."""
 
+import os
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from ashtune._src.core.jobs import TrialId
 from ashtune._src.engines.cluster.rendezvous import NAME as RENDEZVOUS
 from ashtune._src.study.checkpoints import FOLDER, Checkpoints, CheckpointWriter
 from ashtune._src.study.journal import NAME, read_events
-from ashtune._src.study.remote import SUFFIX, URL_FILE
+from ashtune._src.study.remote import DELETIONS, SUFFIX, URL_FILE, RemoteFolder
 from tests.helpers import curves
 from tests.helpers.cluster import hosts, until
 from tests.helpers.studies import finished, tuned
@@ -65,7 +67,6 @@ def test_all_checkpoints_are_in_the_store_and_only_those_that_are_needed(
 ) -> None:
     study = tuned(tmp_path, **({} if objective is None else {"objective": objective}), engine=local(bucket))
     assert problems(study) == set()
-    assert any(event.start > 0 for event in finished(study))
     assert list((study.directory / FOLDER).iterdir()) == []
     remote = Checkpoints(study.directory).remote
     assert remote is not None
@@ -136,7 +137,7 @@ def test_hosts_without_the_directory_use_the_store(
 def test_a_checkpoint_in_memory(tmp_path: Path) -> None:
     """The writers of one process share a store in memory."""
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.use("memory://studies")
+    checkpoints.begin_session("memory://studies")
     writer = CheckpointWriter(checkpoints, TRIAL, 0)
     writer.save([1, 2])
     size = writer.commit(4)
@@ -146,8 +147,9 @@ def test_a_checkpoint_in_memory(tmp_path: Path) -> None:
     later.abandon()
     assert list((tmp_path / FOLDER).iterdir()) == []
     checkpoints.sweep({})
+    DELETIONS.wait()
     assert checkpoints.remote is not None
-    until(lambda: checkpoints.remote.names() == [])
+    assert checkpoints.remote.names() == []
     assert not CheckpointWriter(Checkpoints(tmp_path), TRIAL, 4, size=size).exists
 
 
@@ -182,7 +184,7 @@ def test_a_store_that_is_lost_stops_no_study(tmp_path: Path, bucket: Path) -> No
     assert problems(study) == {"checkpoint not saved: No such file or directory"}
     best = study.best
     assert best is not None
-    with pytest.raises(StudyError, match="has no checkpoint"):
+    with pytest.raises(StudyError, match="No such file"):
         best.load()
 
 
@@ -201,6 +203,9 @@ def test_two_studies_at_one_address_keep_apart(tmp_path: Path, bucket: Path) -> 
     [
         ("s4://bucket", "Protocol not known: s4"),
         ("file:///nowhere/at/all", "No such file or directory"),
+        ("file://relative/path", "whole path"),
+        ("file:///", "whole path"),
+        ("memory://studies", "a memory of its own"),
         ("nowhere", "give one of files, messages, an address"),
     ],
 )
@@ -215,6 +220,87 @@ def test_an_address_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, a
 def test_another_address_is_refused(old: ashtune.Study, tmp_path: Path, bucket: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    with pytest.raises(StudyError, match="leave checkpoints="):
+    with pytest.raises(StudyError, match="the checkpoints of the study are there"):
         old.resume(max_resource=16, engine=local(other))
     assert (old.directory / URL_FILE).read_text().startswith(f"file://{bucket}/ashtune-study-")
+
+
+def test_a_study_that_began_with_files_goes_on_from_them(tmp_path: Path, bucket: Path) -> None:
+    before = tuned(tmp_path)
+    assert before.best is not None
+    study = before.resume(trials=20, engine=local(bucket))
+    assert study.best is not None
+    assert study.best.load() == 8
+    longer = study.resume(max_resource=16, workers=2)
+    assert problems(longer) == set()
+    assert any(event.start == 8 for event in finished(longer))
+
+
+def test_a_copy_of_a_study_does_not_use_the_folder_of_the_original(old: ashtune.Study, tmp_path: Path) -> None:
+    """It would restore the checkpoints of other configurations."""
+    copy = tmp_path / "copy"
+    shutil.copytree(old.directory, copy)
+    old.resume(trials=20, workers=2)
+    with pytest.raises(StudyError, match=f"another copy of the study.*remove {URL_FILE}"):
+        ashtune.Study.load(copy).resume(trials=24, workers=2)
+    (copy / URL_FILE).unlink()
+    assert ashtune.Study.load(copy).resume(trials=24, workers=2).is_complete
+    assert old.resume(trials=24, workers=2).is_complete
+
+
+def test_links_stay_as_they_are(tmp_path: Path, bucket: Path) -> None:
+    folder, later = tmp_path / "folder", tmp_path / "later"
+    (folder / "inner").mkdir(parents=True)
+    links = {"absolute": "/etc/hostname", "outside": "../../other", "dotted": "./inner/../inner"}
+    for name, target in links.items():
+        (folder / name).symlink_to(target)
+    os.mkfifo(folder / "pipe")
+    remote = RemoteFolder(f"file://{bucket}")
+    remote.push(str(folder), "1.2")
+    remote.pull("1.2", str(later))
+    assert {path.name: os.readlink(path) for path in later.iterdir() if path.is_symlink()} == links  # noqa: PTH115 - a Path is shortened
+    assert sorted(path.name for path in later.iterdir()) == ["absolute", "dotted", "inner", "outside"]
+
+
+def test_an_interrupted_copy_is_no_checkpoint(tmp_path: Path, bucket: Path) -> None:
+    """A folder whose first files arrived looks like a folder."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for number in range(20):
+        (folder / str(number)).write_bytes(bytes(10_000))
+    remote = RemoteFolder(f"file://{bucket}")
+    remote.push(str(folder), "1.2")
+    whole = (bucket / "1.2.tar").read_bytes()
+    for blocks in range(0, len(whole) - 10_240, 10_752):  # a file and its header
+        (bucket / "1.2.tar").write_bytes(whole[: 1024 + blocks])
+        with pytest.raises(OSError, match=r"complete|ReadError"):
+            remote.pull("1.2", str(tmp_path / "later"))
+        assert not (tmp_path / "later").exists()
+
+
+def test_readers_do_not_disturb_each_other(old: ashtune.Study) -> None:
+    """Nor does a reader write to the study, which may be running, or of somebody else."""
+    best = old.best
+    assert best is not None
+    before = sorted(old.directory.rglob("*"))
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda _: best.load(), range(40))) == [8] * 40
+    assert sorted(old.directory.rglob("*")) == before
+
+
+def test_the_name_of_a_study_is_no_part_of_an_address(tmp_path: Path, bucket: Path) -> None:
+    for name in ("lr::adam", "lr::sgd", "a?b#c"):
+        study = tmp_path / name
+        study.mkdir()
+        RemoteFolder.begin(study, f"file://{bucket}")
+        RemoteFolder.begin(study, "")
+    assert len([folder for folder in bucket.iterdir() if folder.name.startswith("ashtune-")]) == 3
+
+
+@pytest.mark.parametrize("content", ["", "nowhere", "s4://bucket"])
+def test_a_file_without_an_address_is_no_reason_to_read_or_delete_anything(old: ashtune.Study, content: str) -> None:
+    (old.directory / URL_FILE).write_text(content)
+    assert old.trials
+    with pytest.raises(StudyError) as refused:
+        ashtune.Study.load(old.directory).resume(trials=20, workers=2)
+    assert "\n" not in str(refused.value)

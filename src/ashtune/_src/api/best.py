@@ -1,5 +1,7 @@
 """The best trials of a study, with their configuration, metrics and saved model."""
 
+import atexit
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,15 @@ from ashtune._src.core.order import preferred
 from ashtune._src.core.plaintext import error_line, visible
 from ashtune._src.driver.goal import weights_of
 from ashtune._src.study.checkpoints import FOLDER, SAVED, flaw_of, read_saved
-from ashtune._src.study.disk import DISK, folder_of_a_study
+from ashtune._src.study.disk import DISK
+from ashtune._src.study.folders import ScratchDirectory
 from ashtune._src.study.objective_file import NAME
 from ashtune._src.study.remote import RemoteFolder
 from ashtune._src.training.fused.protocol import SavedState
 from ashtune._src.training.objectives import load_objective
+
+SCRATCH = ScratchDirectory()
+atexit.register(SCRATCH.delete)
 
 
 class Best(msgspec.Struct, frozen=True, eq=False):
@@ -149,19 +155,22 @@ class Front(Top):
 def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
     """Return the resource and path of a trial's newest checkpoint, or None if the trial has no checkpoint.
 
-    A checkpoint in a remote store is first copied to the study's directory. Raise StudyError if this is not possible.
+    A checkpoint in a remote store is first copied to this machine, where the copy stays until this process ends. Raise
+    StudyError if this is not possible.
     """
     remote = RemoteFolder.of(study)
-    with instead_of_os_error(StudyError, f"the checkpoints of {study}", "they cannot be read"):
-        names = [path.name for path in (study / FOLDER).glob(f"{trial}.*")] if remote is None else remote.names()
+    with instead_of_os_error(StudyError, f"the checkpoints of {study}", "study.train trains a trial again"):
+        names = [path.name for path in (study / FOLDER).glob(f"{trial}.*")]
+        names += [] if remote is None else remote.names()
         parts = [name.partition(".") for name in names]
         resources = [int(resource) for stem, _, resource in parts if stem == str(trial) and resource.isdecimal()]
         if not resources:
             return None
         path = study / FOLDER / f"{trial}.{max(resources)}"
-        if remote is not None:
-            folder_of_a_study(study / FOLDER)
-            remote.pull(path.name, str(path), f"{path}.arriving")
+        if remote is not None and not path.exists():
+            path = SCRATCH.folder() / os.urandom(4).hex() / path.name  # a worker or another reader may use the study's
+            path.parent.mkdir()
+            remote.pull(path.name, str(path))
     return max(resources), path
 
 

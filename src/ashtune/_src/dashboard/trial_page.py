@@ -203,9 +203,9 @@ def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]
 def _checkpoints(directory: Path, trial: TrialId, history: _History) -> list[dict[str, Any]]:
     """Return those checkpoints of a trial in the journal that still exist, with their sizes on disk."""
     checkpoints, there = Checkpoints(directory), []
-    if checkpoints.remote is not None:
-        return []  # a page asks no other machine
     try:
+        if checkpoints.remote is not None:
+            return []  # a page asks no other machine
         if not DISK.status(checkpoints.folder).is_folder:
             return []  # a link to another folder is not followed
         for resource, size in sorted(history.saved.items()):
@@ -214,6 +214,6 @@ def _checkpoints(directory: Path, trial: TrialId, history: _History) -> list[dic
             except FileNotFoundError:
                 continue
             there.append({"resource": resource, "bytes": status.size if status.is_file else size})
-    except OSError:
+    except (OSError, StudyError):
         return there
     return there

@@ -73,7 +73,7 @@ from ashtune._src.study.factory import (
 )
 from ashtune._src.study.journal import ladder_in_force
 from ashtune._src.study.journal_writer import Journal
-from ashtune._src.study.remote import is_remote
+from ashtune._src.study.remote import DELETIONS
 from ashtune._src.study.replay import replay
 from ashtune._src.training.messages import Setup
 from ashtune._src.training.versions import changes
@@ -427,10 +427,10 @@ class Session:
         a power loss could remove the events that made the checkpoint unnecessary. The trial would begin again.
         """
         with self._surroundings.open_journal(self._directory / journals.NAME) as journal:
-            if is_remote(address := self._options["checkpoints"]):
-                self._checkpoints.use(address)
+            self._checkpoints.begin_session(self._options["checkpoints"])
             self._checkpoints.sweep(self._controller.checkpoints.resources())
             yield journal
+        DELETIONS.wait()
 
     def _say_where(self) -> None:
         if (page := self._page()) is not None:

@@ -6,6 +6,7 @@ import msgspec
 
 from ashtune._src.engines.options import FILES, NO_LIMITS, Limits
 from ashtune._src.engines.protocol import Brief
+from ashtune._src.study.remote import URL_FILE
 from ashtune._src.training.messages import Setup
 
 PROGRESS_A_SECOND = 200
@@ -49,6 +50,7 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 def opening_of(brief: Brief) -> Opening:
     """Return the message that opens the study of a brief."""
     options = brief.options
+    has_store = (Path(brief.setup.study) / URL_FILE).exists()
     return Opening(
         setup=brief.setup,
         created=brief.created,
@@ -56,5 +58,5 @@ def opening_of(brief: Brief) -> Opening:
         gpus_per_worker=options["gpus_per_worker"],
         limits=Limits.of(options),
         is_isolated=options["isolate"] and options["ranks_per_trial"] == 1,
-        sends_files=options["checkpoints"] != FILES,
+        sends_files=options["ranks_per_trial"] == 1 and (options["checkpoints"] != FILES or has_store),
     )

@@ -9,8 +9,8 @@ Rule 2: only files and folders whose names have ashtune's own form are deleted, 
 ``checkpoints`` itself is a link to another folder, the study has its own subfolder in the other folder.
 Rule 3: no trial fails because of an error of the disk.
 
-The checkpoints of a study may be in a store at a remote address: see ``remote.py``. Then a worker has a copy of a
-checkpoint at the checkpoint's path only during a job.
+The checkpoints of a study may be in a store at a remote address: see ``remote.py``. Then a worker has its own copy of
+the earlier checkpoint during a job.
 
 Security: ``save`` writes a pickle, unless another ``dump`` is given. Loading a pickle executes code, so only the
 driver's own workers load pickles, while a study is run or resumed. Reading PyTorch state dicts executes no code.
@@ -35,14 +35,14 @@ from ashtune._src.core.jobs import TrialId
 from ashtune._src.study import torch_states
 from ashtune._src.study.disk import BUFFER_BYTES, DISK, PIECE_BYTES, Disk, OpenFile
 from ashtune._src.study.folders import copy_folder, delete, rename, sync_file, sync_tree, walk
-from ashtune._src.study.remote import RemoteFolder
+from ashtune._src.study.remote import RemoteFolder, is_remote
 
 FOLDER = "checkpoints"
 SAVED = "saved.pickle"
 SAVED_BY_ANY = re.compile(r"saved\.pickle(\.of-rank-\d+)?", re.ASCII)
 """The names of the objects that the processes of a trial have saved: ``SAVED`` of process 0, and of the others."""
-OURS = re.compile(r"\d+\.(\d+(\.arriving)?|by-\d+\.unfinished(\.d)?)", re.ASCII)
-"""The form of names that ashtune gives to checkpoints, which are complete, unfinished or being received."""
+OURS = re.compile(r"\d+\.(\d+(\.arriving)?|by-\d+\.(unfinished|earlier)(\.d)?)", re.ASCII)
+"""The form of names that ashtune gives to checkpoints: complete, unfinished, received, or copied from a store."""
 OWN_FOLDER = re.compile(r"ashtune-.*-[0-9a-f]{12}", re.ASCII | re.DOTALL)
 END = struct.Struct("<8sI")
 """The end of a checkpoint file after the pickle: a mark, and the CRC-32 of the pickle."""
@@ -64,9 +64,13 @@ class Checkpoints:
         """The study's folder in a store, or None if checkpoints are in the study's directory only."""
         return RemoteFolder.of(self._study)
 
-    def use(self, address: str) -> None:
-        """Let the study store checkpoints at a remote address. Raise StudyError if this is not possible."""
-        RemoteFolder.begin(self._study, address, self.disk)
+    def begin_session(self, checkpoints: str) -> None:
+        """Open the study's store, if it has one, or if the option ``checkpoints`` is the address of one.
+
+        Raises:
+            StudyError: If the store cannot be used.
+        """
+        RemoteFolder.begin(self._study, checkpoints if is_remote(checkpoints) else "")
 
     def of(self, trial: TrialId, resource: int) -> str:
         """Return the path of a trial's checkpoint at a resource, whether or not it exists."""
@@ -164,9 +168,10 @@ class CheckpointWriter:
         self._trial = trial
         self._clock = clock
         self._began = clock()
-        self._not_read = self._not_saved = self._copy = ""
+        self._not_read = self._not_saved = ""
         self._earlier = checkpoints.of(trial, start) if start else ""
-        if self._earlier and (flaw := self._fetch() or flaw_of(self._disk, self._earlier, size)):
+        self._copy = f"{self._unfinished}.earlier"
+        if self._earlier and (flaw := self._flaw_of_earlier(size)):
             self._not_read = f"checkpoint not read: {flaw}; trained again from the start"
             self._earlier = ""
         self._has_begun = self._has_saved = False
@@ -174,16 +179,18 @@ class CheckpointWriter:
         self._at_rung: dict[str, tuple[int, int]] = {}  # contents at the last rung, if the trial went on in place
         self._elsewhere = ""
 
-    def _fetch(self) -> str:
-        """If the earlier checkpoint is in a remote store, copy it to its path. Return an error message, or ""."""
-        if (remote := self._checkpoints.remote) is not None:
-            try:
-                self._make_folders()
-                remote.pull(os.path.basename(self._earlier), self._earlier, self._unfinished_folder)
-                self._copy = self._earlier
-            except OSError as error:
-                return str(error.strerror)
-        return ""
+    def _flaw_of_earlier(self, size: int | None) -> str:
+        """Return the flaw of the earlier checkpoint, or "". If the checkpoint is in a remote store, first copy it."""
+        flaw = flaw_of(self._disk, self._earlier, size)
+        if not flaw or (remote := self._checkpoints.remote) is None:
+            return flaw
+        try:
+            self._make_folders()
+            remote.pull(os.path.basename(self._earlier), self._copy)
+        except OSError as error:
+            return str(error.strerror)
+        self._earlier = self._copy
+        return flaw_of(self._disk, self._earlier, size)
 
     @property
     def exists(self) -> bool:
@@ -315,30 +322,31 @@ class CheckpointWriter:
             return None
 
     def _commit(self, final: str) -> int | None:
-        disk = self._disk
+        disk, remote = self._disk, self._checkpoints.remote
         if self._at_opening is None:
-            is_synced = self._clock() - self._began >= SYNC_SECONDS
+            written = self._unfinished_file
+            is_synced = remote is None and self._clock() - self._began >= SYNC_SECONDS
             if is_synced:
-                sync_file(disk, self._unfinished_file)
-            size = disk.status(self._unfinished_file).size
-            rename(disk, self._unfinished_file, final)
+                sync_file(disk, written)
+            size = disk.status(written).size
         else:
+            written = self._unfinished_folder
             if self._has_saved:
                 disk.rename(self._unfinished_file, f"{self._unfinished_folder}/{SAVED}")
             contents = self._contents()
             if contents == self._at_rung:
                 return None
-            sync_tree(disk, self._unfinished_folder)  # the user's files have no check value
-            is_synced = True
+            is_synced = remote is None
+            if is_synced:
+                sync_tree(disk, written)  # the user's files have no check value
             size = sum(length for length, _ in contents.values())
-            rename(disk, self._unfinished_folder, final)
+        if remote is None:
+            rename(disk, written, final)
+        else:
+            remote.push(written, os.path.basename(final))
+            delete(disk, written)
         if is_synced:
             disk.sync_folder(self._checkpoints.folder)
-        if self._checkpoints.remote is not None:
-            try:
-                self._checkpoints.remote.push(final, os.path.basename(final))
-            finally:
-                delete(disk, final)
         self._has_begun, self._has_saved, self._at_opening = False, False, None
         self._began = self._clock()
         return size
@@ -362,7 +370,7 @@ class CheckpointWriter:
 
     def abandon(self) -> None:
         """Delete all files that were written since the last commit, and the copy of an earlier remote checkpoint."""
-        if self._copy:
+        if self._checkpoints.remote is not None:
             delete(self._disk, self._copy)
         if self._at_opening is not None:
             if self._elsewhere:
@@ -399,7 +407,9 @@ class PartWriter(CheckpointWriter):
 
     def __init__(self, checkpoints: Checkpoints, trial: TrialId, start: int, *, folder: str, process: int) -> None:
         super().__init__(checkpoints, trial, 0)
-        self._earlier = checkpoints.of(trial, start) if start else ""
+        copy = f"{folder.removesuffix('.unfinished.d')}.earlier"  # process 0 has made it if the store is remote
+        if start:
+            self._earlier = copy if os.path.lexists(copy) else checkpoints.of(trial, start)
         self._folder = folder
         self._name = f"{SAVED}.of-rank-{process}"
 

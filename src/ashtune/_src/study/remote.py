@@ -8,11 +8,15 @@ checkpoint to its disk. If an object is incomplete, its trial begins again.
 Each error of a store is raised as an OSError, so that a store is treated like a disk.
 """
 
+import copy
 import errno
+import io
 import os
+import queue
+import re
 import tarfile
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -20,16 +24,18 @@ from typing import Any
 
 from ashtune._src.core.errors import SettingsError, StudyError, instead_of_os_error, needs_extra
 from ashtune._src.core.plaintext import error_line, shown
-from ashtune._src.study.disk import DISK, Disk, read_whole, write_new
+from ashtune._src.study.disk import DISK, read_whole, write_new
 from ashtune._src.study.folders import delete, rename
 
 URL_FILE = "checkpoints.url"
 MOST_URL_BYTES = 4096
-INSIDE = "checkpoint"
-"""The name of the checkpoint in its tar file."""
+INSIDE, END = "checkpoint", "complete"
+"""The names in a tar file: of the checkpoint, and of an empty file at the end."""
 SUFFIX = ".tar"
-FIRST = "begun"
-"""An object that shows at the start of a study that the store can be written."""
+OWNER = "owner"
+"""An object with the token of the last session. A copy of the study's directory does not know this token."""
+MOST_AT_ONCE = 500
+WAIT_SECONDS = 10.0
 
 
 def is_remote(checkpoints: str) -> bool:
@@ -42,101 +48,127 @@ def check_address(name: str, address: str) -> None:
 
     Raises:
         ExtraMissing: If fsspec is not installed.
-        SettingsError: If fsspec does not know the kind of address, or lacks a library for it.
+        SettingsError: If fsspec does not know the kind of address, or the address is not the same for all processes.
     """
     with needs_extra("remote", "fsspec"):
         import fsspec
+    kind, _, place = address.partition("://")
+    reason = ""
     try:
-        fsspec.get_filesystem_class(address.partition("://")[0])
+        fsspec.get_filesystem_class(kind)
     except (ImportError, ValueError) as error:
-        raise SettingsError(f"{name}={shown(address)}: {error}") from None
+        reason = str(error)
+    if kind == "memory":
+        reason = "each worker has a memory of its own"
+    elif not place.strip("/") or (kind in ("file", "local") and not place.startswith("/")):
+        reason = "give the whole path of a folder"
+    if reason:
+        raise SettingsError(f"{name}={shown(address)}: {reason}")
 
 
 class RemoteFolder:
-    """The folder of a study in a store."""
+    """The folder of a study in a store. ``tokens`` are those of the study's last two sessions."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, tokens: Sequence[str] = ()) -> None:
         self.address = address
+        self._tokens = tokens
 
     @classmethod
     def of(cls, study: Path) -> "RemoteFolder | None":
-        """Return the folder that the file ``checkpoints.url`` names, or None if there is no such file."""
-        with instead_of_os_error(StudyError, study / URL_FILE, "make it readable"), suppress(FileNotFoundError):
-            return cls(read_whole(str(study / URL_FILE), MOST_URL_BYTES).decode("utf-8", "replace").strip())
+        """Return the folder that the file ``checkpoints.url`` names, or None if there is no such file.
+
+        Raises:
+            StudyError: If the file cannot be read, or has no address.
+        """
+        path = study / URL_FILE
+        with instead_of_os_error(StudyError, path, "make it readable"), suppress(FileNotFoundError):
+            address, *tokens = read_whole(str(path), MOST_URL_BYTES).decode("utf-8", "replace").splitlines() or [""]
+            if not is_remote(address):
+                raise OSError(errno.EINVAL, "no address of a store", str(path))
+            return cls(address, tokens)
         return None
 
     @classmethod
-    def begin(cls, study: Path, address: str, disk: Disk) -> None:
-        """Let a study store its later checkpoints in a new folder at an address, unless the study has a folder there.
+    def begin(cls, study: Path, address: str) -> None:
+        """At the start of a session, note in the store that the study uses its folder. Make a new folder if necessary.
+
+        Args:
+            study: The study's directory.
+            address: The address that the user gives, or an empty text.
 
         Raises:
-            StudyError: If the study's checkpoints are elsewhere, or the store refuses a new object.
+            StudyError: If the study's folder is at another address, another copy of the study has used the folder, or
+                the store refuses an object.
         """
-        address = address.rstrip("/")
-        there = cls.of(study)
-        if there is not None and there.address.rpartition("/")[0] != address:
-            raise StudyError(
-                f"the checkpoints of {study} are at {there.address}; leave checkpoints={shown(address)} out"
-            )
-        if there is not None:
+        folder = cls.of(study)
+        if folder is None and not address:
             return
-        folder = cls(f"{address}/ashtune-{study.name[:40]}-{os.urandom(6).hex()}")
-        option = f"checkpoints={shown(address)}"
-        with instead_of_os_error(StudyError, option, "give a folder that exists"), folder._errors():
-            folder._files.mkdir(folder._root, create_parents=False)
-            folder._files.pipe_file(f"{folder._root}/{FIRST}", b"")
-        write_new(disk, str(study / URL_FILE), folder.address.encode())
+        if folder is None:
+            name = re.sub(r"[^\w.-]", "_", study.name[:40], flags=re.ASCII)  # fsspec gives other characters a meaning
+            folder = cls(f"{address.rstrip('/')}/ashtune-{name}-{os.urandom(6).hex()}")
+            with instead_of_os_error(StudyError, f"checkpoints={shown(address)}", "give a folder that exists"):
+                folder._claim(study, is_new=True)
+        else:
+            with instead_of_os_error(StudyError, folder.address, f"remove {URL_FILE}, and all trials begin again"):
+                if address and folder.address.rpartition("/")[0] != address.rstrip("/"):
+                    raise OSError(errno.EINVAL, "the checkpoints of the study are there")
+                folder._claim(study, is_new=False)
+
+    def _claim(self, study: Path, *, is_new: bool) -> None:
+        token, path = os.urandom(8).hex(), f"{self._root}/{OWNER}"
+        with self._errors():
+            if is_new:
+                self._files.mkdir(self._root, create_parents=False)
+                self._files.pipe_file(path, token.encode())
+            elif self._files.cat_file(path).decode("utf-8", "replace") not in self._tokens:
+                raise OSError("another copy of the study has used this folder")
+        write_new(DISK, str(study / URL_FILE), "\n".join([self.address, token, *self._tokens[:1]]).encode())
+        with self._errors():
+            self._files.pipe_file(path, token.encode())
 
     def push(self, path: str, name: str) -> None:
         """Copy a checkpoint, which is a file or a folder, to the store. O(bytes)."""
-        with (
-            self._errors(),
-            self._files.open(f"{self._root}/{name}{SUFFIX}", "wb") as file,
-            tarfile.open(fileobj=file, mode="w|") as tar,
-        ):
-            tar.add(path, INSIDE)
+        there = f"{self._root}/{name}{SUFFIX}"
+        try:
+            with self._errors(), self._files.open(there, "wb") as file, tarfile.open(fileobj=file, mode="w|") as tar:
+                tar.add(path, INSIDE, filter=_if_stored)
+                tar.addfile(tarfile.TarInfo(END), io.BytesIO())
+        except OSError:
+            with suppress(OSError), self._errors():
+                self._files.rm_file(there)  # an interrupted upload may end as an object
+            raise
 
-    def pull(self, name: str, path: str, temporary: str) -> None:
-        """Copy a checkpoint from the store to ``path``, with the help of a temporary folder. O(bytes)."""
+    def pull(self, name: str, path: str) -> None:
+        """Copy a checkpoint from the store to ``path``. O(bytes)."""
+        temporary = f"{path}.d"
         delete(DISK, temporary)
+        delete(DISK, path)
         DISK.make_folder(temporary)
-        with (
-            self._errors(),
-            self._files.open(f"{self._root}/{name}{SUFFIX}", "rb") as file,
-            tarfile.open(fileobj=file, mode="r|") as tar,
-        ):
-            tar.extraction_filter = getattr(tarfile, "data_filter", None)  # Python 3.11.3 has no filter
-            tar.extractall(temporary)
-        rename(DISK, f"{temporary}/{INSIDE}", path)
-        delete(DISK, temporary)
+        try:
+            with (
+                self._errors(),
+                self._files.open(f"{self._root}/{name}{SUFFIX}", "rb") as file,
+                tarfile.open(fileobj=file, mode="r|") as tar,
+            ):
+                tar.extraction_filter = _as_written
+                tar.extractall(temporary)
+            if END not in DISK.names(temporary):
+                raise OSError(errno.EIO, "it is not complete", name)
+            rename(DISK, f"{temporary}/{INSIDE}", path)
+        finally:
+            delete(DISK, temporary)
 
     def names(self) -> list[str]:
         """Return the names of all checkpoints in the store."""
-        paths: list[str] = []
-        with suppress(FileNotFoundError), self._errors():  # a store without folders may find no object
+        with self._errors():
             self._files.invalidate_cache()
-            paths = self._files.ls(self._root, detail=False)
+            paths: list[str] = self._files.ls(self._root, detail=False)
         return [path.rpartition("/")[2].removesuffix(SUFFIX) for path in paths if path.endswith(SUFFIX)]
 
     def delete(self, names: Iterable[str]) -> None:
-        """Delete checkpoints, in a thread: the driver does not wait for the store. Errors are ignored."""
+        """Delete checkpoints later, since the driver does not wait for a store. Errors are ignored."""
         for name in names:
-            self._thread.submit(self._delete, name)
-
-    def _delete(self, name: str) -> None:
-        with suppress(OSError), self._errors():
-            self._files.rm_file(f"{self._root}/{name}{SUFFIX}")
-
-    @cached_property
-    def _thread(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(1, "ashtune-remote")  # Python ends after the last deletion
-
-    @cached_property
-    def _opened(self) -> tuple[Any, str]:
-        from fsspec.core import url_to_fs
-
-        files, root = url_to_fs(self.address)
-        return files, root.rstrip("/")
+            DELETIONS.add(self._files, f"{self._root}/{name}{SUFFIX}")
 
     @property
     def _files(self) -> Any:
@@ -146,12 +178,76 @@ class RemoteFolder:
     def _root(self) -> str:
         return self._opened[1]
 
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        from fsspec.core import url_to_fs
+
+        with self._errors():
+            files, root = url_to_fs(self.address)
+        return files, root.rstrip("/")
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
         """Raise an error of the store's library as an OSError with a reason."""
         try:
             yield
         except Exception as error:  # each library has errors of its own
-            is_missing = isinstance(error, FileNotFoundError)
-            number, reason = (errno.ENOENT, os.strerror(errno.ENOENT)) if is_missing else (errno.EIO, error_line(error))
-            raise OSError(number, reason, self.address) from error
+            number = errno.ENOENT if isinstance(error, FileNotFoundError) else errno.EIO
+            reason = os.strerror(number) if number == errno.ENOENT else getattr(error, "strerror", "")
+            raise OSError(number, reason or error_line(error), self.address) from error
+
+
+def _if_stored(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """Leave out pipes, sockets and devices, as all copies of checkpoints do."""
+    return member if member.isreg() or member.isdir() or member.issym() or member.islnk() else None
+
+
+def _as_written(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
+    """Refuse a name outside of ``path``. The target of a symbolic link stays as it is, because no reader follows it."""
+    check = getattr(tarfile, "data_filter", lambda member, path: member)  # Python 3.11.3 has no filter
+    if not member.issym():
+        return check(member, path)  # type: ignore[no-any-return]
+    as_file = copy.copy(member)
+    as_file.type = tarfile.REGTYPE
+    check(as_file, path)
+    return member.replace(uid=None, gid=None, uname=None, gname=None, deep=False)  # type: ignore[arg-type]
+
+
+class Deletions:
+    """Deletes objects in a thread. What is left at the end of the process is deleted by the study's next session."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[tuple[Any, str]] = queue.Queue()
+        self._thread = threading.Thread(target=self._run, name="ashtune-deletions", daemon=True)
+
+    def add(self, files: Any, path: str) -> None:
+        """Queue the deletion of an object."""
+        self._queue.put((files, path))
+        with suppress(RuntimeError):  # it runs already
+            self._thread.start()
+
+    def wait(self, seconds: float = WAIT_SECONDS) -> None:
+        """Wait until the queue is empty, but not longer than some seconds."""
+        done = self._queue.all_tasks_done
+        with done:
+            done.wait_for(lambda: not self._queue.unfinished_tasks, seconds)
+
+    def _run(self) -> None:
+        while True:
+            batch = [self._queue.get()]
+            with suppress(queue.Empty):
+                while len(batch) < MOST_AT_ONCE:
+                    batch.append(self._queue.get_nowait())
+            for files in {id(files): files for files, _ in batch}.values():
+                paths = [path for of_files, path in batch if of_files is files]
+                try:
+                    files.rm(paths)  # one request in most stores
+                except Exception:  # noqa: BLE001 - one object is missing, or the store refuses
+                    for path in paths:
+                        with suppress(Exception):
+                            files.rm_file(path)
+            for _ in batch:
+                self._queue.task_done()
+
+
+DELETIONS = Deletions()

@@ -19,7 +19,7 @@ from ashtune._src.engines.mpi.messages import Closing, EndOfLaunch, Envelope, Fr
 from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, Arrived, Polling
 from ashtune._src.engines.mpi.world import World
 from ashtune._src.engines.opening import Opening, opening_of
-from ashtune._src.engines.options import FILES, RETRY_ALONE, RunOptions
+from ashtune._src.engines.options import MESSAGES, RETRY_ALONE, RunOptions
 from ashtune._src.engines.protocol import Brief, Workers
 from ashtune._src.training.messages import Assignment, Broken
 
@@ -167,8 +167,8 @@ class MpiEngine:
             f"ranks_per_trial={each} needs {each + 1} ranks or more; start with mpiexec -n {each + 1}": (
                 each > 1 and workers < 1
             ),
-            f"ranks_per_trial={each} needs a directory that all ranks share; leave checkpoints out": (
-                each > 1 and options["checkpoints"] != FILES
+            f"ranks_per_trial={each} needs a directory that all ranks share; leave checkpoints={MESSAGES!r} out": (
+                each > 1 and options["checkpoints"] == MESSAGES
             ),
             f"processes_per_trial={processes} starts processes, and the trials are trained in the ranks; give "
             "ranks_per_trial, or isolate=True": processes > 1 and (each > 1 or not options["isolate"]),
