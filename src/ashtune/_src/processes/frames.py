@@ -2,6 +2,7 @@
 
 import os
 import struct
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -62,6 +63,22 @@ class FrameReader:
             at = end
         self._rest = data[at:]
         return bodies
+
+
+class Outbox:
+    """Sends data over a connection that does not block, and keeps the data that the other end has not read yet."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._unsent = bytearray()
+
+    def send(self, data: bytes = b"") -> bool:
+        """Send as much of the unsent data and of ``data`` as the connection takes. Return whether all data is sent."""
+        self._unsent += data
+        with suppress(BlockingIOError):
+            while self._unsent:
+                del self._unsent[: os.write(self._file, self._unsent)]
+        return not self._unsent
 
 
 def read_some(file: int) -> bytes:

@@ -14,7 +14,7 @@ from ashtune._src.core.process import variables_set_aside
 from ashtune._src.engines.stop import SIGNALS
 from ashtune._src.engines.worker import guardian
 from ashtune._src.processes.child import ChildProcess, module_command, module_environment
-from ashtune._src.processes.frames import read_some
+from ashtune._src.processes.frames import Outbox, read_some
 from ashtune._src.study.disk import DISK, append_to, folder_of_a_study
 
 SHUTDOWN_SECONDS = 2.0
@@ -42,8 +42,8 @@ class WorkerProcess(ChildProcess):
                 pass_fds=[theirs.fileno()],
             )
         self._socket.setblocking(False)
-        self._unsent = bytearray()
         self.file = self._socket.fileno()
+        self._outbox = Outbox(self.file)
 
     @property
     def has_more(self) -> bool:
@@ -52,28 +52,15 @@ class WorkerProcess(ChildProcess):
         poll.register(self.file, select.POLLIN)
         return bool(poll.poll(0))
 
-    def send(self, frame: bytes) -> bool:
+    def send(self, frame: bytes = b"") -> bool:
         """Send all unsent data, followed by a frame, to the worker. Return False if some data is still unsent.
 
         If the worker is suspended, data may stay unsent. If the worker has ended, only :meth:`read` detects this.
         """
-        sent = 0
         try:
-            if not self._unsent and (sent := os.write(self.file, frame)) == len(frame):
-                return True
-        except BlockingIOError:
-            pass
+            return self._outbox.send(frame)
         except ConnectionError:
             return True
-        self._unsent += frame[sent:]
-        try:
-            while self._unsent:
-                del self._unsent[: os.write(self.file, self._unsent)]
-        except BlockingIOError:
-            return False
-        except ConnectionError:
-            self._unsent.clear()
-        return True
 
     def read(self) -> bytes:
         """Return the data that the worker has sent. Raise EOFError if the connection is closed."""
@@ -142,7 +129,7 @@ class Host:
     def ready(self, seconds: float) -> list[WorkerProcess]:
         """Wait at most ``seconds`` for data. Return the workers that have sent data or have ended."""
         if self._slow:
-            self._slow = {process for process in self._slow if not process.send(b"")}
+            self._slow = {process for process in self._slow if not process.send()}
             seconds = min(seconds, SEND_AGAIN_SECONDS)
         return [self._by_file[file] for file, _ in self._poll.poll(seconds * 1000)]
 

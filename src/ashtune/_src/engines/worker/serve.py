@@ -14,7 +14,6 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, assert_never
 
@@ -25,7 +24,7 @@ from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import error_line, visible
 from ashtune._src.core.process import restore_variables
 from ashtune._src.engines.stop import SIGNALS
-from ashtune._src.processes.frames import READ_BYTES, FrameReader, FrameWriter, read_some, write_all
+from ashtune._src.processes.frames import READ_BYTES, FrameReader, FrameWriter, Outbox, read_some, write_all
 from ashtune._src.training.group import Ended, OtherRanks, Ranks, ToOtherRank
 from ashtune._src.training.messages import (
     Assignment,
@@ -116,7 +115,7 @@ class RankStreams:
     def __init__(self, files: Sequence[int]) -> None:
         self._channels = {file: StreamChannel(file, Ended) for file in files}
         self._writer = FrameWriter()
-        self._unsent = {file: bytearray() for file in files}
+        self._outboxes = {file: Outbox(file) for file in files}
         self._poll = select.poll()
         for file in files:
             os.set_blocking(file, False)
@@ -125,25 +124,21 @@ class RankStreams:
     def send(self, message: ToOtherRank) -> None:
         """Send a message to all other ranks, now or when they have read earlier messages."""
         frame = self._writer.frame(message)
-        for unsent in self._unsent.values():
-            unsent.extend(frame)
-        self._flush()
+        for file in self._outboxes:
+            self._send(file, frame)
 
-    def _flush(self) -> None:
-        for file, unsent in self._unsent.items():
-            try:
-                with suppress(BlockingIOError):
-                    while unsent:
-                        del unsent[: os.write(file, unsent)]
-            except ConnectionError:
-                _wait_for_the_guardian()
-            self._poll.modify(file, select.POLLIN | (select.POLLOUT if unsent else 0))
+    def _send(self, file: int, data: bytes = b"") -> None:
+        try:
+            are_sent = self._outboxes[file].send(data)
+        except ConnectionError:
+            _wait_for_the_guardian()
+        self._poll.modify(file, select.POLLIN | (0 if are_sent else select.POLLOUT))
 
     def receive(self, seconds: float | None) -> Iterator[Ended]:
         """Wait for messages of the other ranks, at most ``seconds``; None to wait without limit. Yield the messages."""
         for file, event in self._poll.poll(None if seconds is None else seconds * 1000):
             if event & select.POLLOUT:
-                self._flush()
+                self._send(file)
             try:
                 while (message := self._channels[file].poll()) is not None:
                     yield message
