@@ -39,7 +39,7 @@ from ashtune._src.schedulers.protocol import Scheduler
 from ashtune._src.search.protocol import Search
 from ashtune._src.study.lock import StudyLock
 from ashtune._src.training.job import RunningJob
-from ashtune._src.training.messages import JobEvent, Mailbox
+from ashtune._src.training.messages import Failure, JobEvent, Mailbox
 from ashtune._src.training.outcomes import REASON_CHARACTERS, Outcomes
 from ashtune._src.training.reports import as_metrics, names_text
 from ashtune._src.training.runner import PreparedTrial
@@ -245,7 +245,8 @@ class OpenStudy:
             if isinstance(why, BaseException):
                 asked.outcomes.tell_error(job, why, writer)
             else:
-                asked.outcomes.tell_failure(one_line(why, REASON_CHARACTERS) or NO_REASON, job, writer)
+                failure = Failure(one_line(why, REASON_CHARACTERS) or NO_REASON)
+                asked.outcomes.tell_failure(failure, job, writer)
             self._forget(asked)
 
     def give_back(self, trial: Trial) -> None:
@@ -261,7 +262,7 @@ class OpenStudy:
             if job.phase in ("training", "pausing"):
                 job.say(hand_back(job), "over")
             else:
-                asked.outcomes.tell_failure("given back before it was saved", job, writer)
+                asked.outcomes.tell_failure(Failure("given back before it was saved"), job, writer)
             self._forget(asked)
 
     def read(self) -> Study:

@@ -19,7 +19,7 @@ from ashtune._src.training.group import STOP_SECONDS, Begin, Decision, End, Ende
 from ashtune._src.training.job import RunningJob
 from ashtune._src.training.messages import Channel, Mailbox, Setup, Shutdown, Unsure
 from ashtune._src.training.objectives import Objective, load_objective
-from ashtune._src.training.outcomes import REASON_CHARACTERS, is_out_of_memory, user_traceback
+from ashtune._src.training.outcomes import failure_of
 from ashtune._src.training.runner import call_objective
 from ashtune._src.training.stateful import StatefulObjects
 from ashtune._src.training.trial import Trial
@@ -101,11 +101,9 @@ class Follower:
             ended = self._train(objective, begin, job, Checkpoints(Path(setup.study)), file)
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._mailbox.send(ended)
-            if ended.reason:
+            if ended.failure is not None:
                 self._ranks.leave()  # a rank that waits for this one in a collective operation gets an error
-                self._wait_for_the_others(
-                    job.failed(ended.reason, ended.traceback, is_out_of_memory=ended.is_out_of_memory)
-                )
+                self._wait_for_the_others(job.failed(ended.failure))
             while not self._is_over:
                 self._hear()
             self._ranks.leave()
@@ -143,8 +141,9 @@ class Follower:
             if not self._mailbox.is_sure:
                 raise Unsure from error
             traceback.print_exc()
-            reason = f"rank {ranks.rank} of {ranks.size}: {error_line(error, REASON_CHARACTERS)}"
-            return Ended(job.trial, reason, user_traceback(error, file), is_out_of_memory=is_out_of_memory(error))
+            failure = failure_of(error, file)
+            reason = f"rank {ranks.rank} of {ranks.size}: {failure.reason}"
+            return Ended(job.trial, msgspec.structs.replace(failure, reason=reason))
         finally:
             job.close()
 

@@ -20,7 +20,7 @@ import msgspec
 
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.training.job import Phase, RunningJob
-from ashtune._src.training.messages import Assignment, Setup, Shutdown, Unsure
+from ashtune._src.training.messages import Assignment, Failure, Setup, Shutdown, Unsure
 
 if TYPE_CHECKING:
     import socket
@@ -61,13 +61,11 @@ class End(msgspec.Struct, frozen=True, tag=True):
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True):
-    """A rank has ended the training function, or has failed for a ``reason``. ``problem`` is about its checkpoint."""
+    """A rank has ended the training function, perhaps by a failure. ``problem`` is about its checkpoint."""
 
     trial: TrialId
-    reason: str = ""
-    traceback: str = ""
+    failure: Failure | None = None
     problem: str = ""
-    is_out_of_memory: bool = False
 
 
 ToOtherRank = Setup | Begin | Decision | End
@@ -194,9 +192,8 @@ class OtherRanks:
     def check(self) -> None:
         """Raise RankFailed if another rank has failed."""
         self._collect(0.0)
-        for ended in self._ended:
-            if ended.reason:
-                raise RankFailed(ended.reason)
+        for failure in self._failures:
+            raise RankFailed(failure.reason)
 
     def finish(self) -> str:
         """Wait until the other ranks have ended the training function; return their problems with the checkpoint.
@@ -212,12 +209,12 @@ class OtherRanks:
         self._trial = None
         return next((ended.problem for ended in self._ended if ended.problem), "")
 
-    def failure(self, own: str) -> Ended | None:
+    def failure(self, own: str) -> Failure | None:
         """Return how another rank has failed; None if it has failed for the reason ``own``, as this rank has."""
         if self._trial is None:
             return None
         self._collect(0.0)
-        return next((ended for ended in self._ended if ended.reason and not ended.reason.endswith(own)), None)
+        return next((failure for failure in self._failures if not failure.reason.endswith(own)), None)
 
     def stop(self) -> bool:
         """Let the other ranks end the training function after a failure. Return whether they have ended in time."""
@@ -230,6 +227,10 @@ class OtherRanks:
             self._collect(left)
         self._trial = None
         return self._have_ended
+
+    @property
+    def _failures(self) -> list[Failure]:
+        return [ended.failure for ended in self._ended if ended.failure is not None]
 
     @property
     def _have_ended(self) -> bool:

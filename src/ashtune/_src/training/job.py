@@ -5,13 +5,15 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, NoReturn, TypeVar
 
+import msgspec
+
 from ashtune._src.core import process
 from ashtune._src.core.errors import ObjectiveError
 from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.orders import Release
 from ashtune._src.core.plaintext import shown
-from ashtune._src.training.messages import Assignment, FromWorker, Mailbox, Setup
+from ashtune._src.training.messages import Assignment, Failure, FromWorker, Mailbox, Setup
 from ashtune._src.training.reports import Reports, names_text
 
 Phase = Literal["training", "reported", "releasing", "pausing", "failed", "over"]
@@ -368,7 +370,7 @@ class RunningJob:
     def tell(self) -> bool:
         """Send the job's result, or a failure if the result is invalid; return whether the driver will answer."""
         if complaint := self.refusal or self.reports.complaint:
-            self.say(self.failed(complaint), "failed")
+            self.say(self.failed(Failure(complaint)), "failed")
             return False
         self.say(self.finished(held=True), "reported")
         return True
@@ -440,11 +442,9 @@ class RunningJob:
             problem=problem,
         )
 
-    def failed(self, reason: str, traceback: str = "", *, is_out_of_memory: bool = False) -> JobFailed:
+    def failed(self, failure: Failure) -> JobFailed:
         """Return the event which says that the job has failed."""
-        return self._event(
-            JobFailed, rung=self.rung, reason=reason, traceback=traceback, is_out_of_memory=is_out_of_memory
-        )
+        return self._event(JobFailed, rung=self.rung, **msgspec.structs.asdict(failure))
 
     def withdrawn(self, reason: str) -> TrialWithdrawn:
         """Return the event which says that the training function has refused the trial's configuration."""

@@ -72,6 +72,14 @@ class Alone(msgspec.Struct, frozen=True, tag_field="event", tag="alone"):
     trial: TrialId
 
 
+class Failure(msgspec.Struct, frozen=True):
+    """How a job failed: a reason in words, the traceback of the training function, and whether no memory was left."""
+
+    reason: str
+    traceback: str = ""
+    is_out_of_memory: bool = False
+
+
 class Broken(msgspec.Struct, frozen=True, tag_field="event", tag="broken"):
     """A message which says that probably every trial will fail, for instance because the function cannot be loaded.
 

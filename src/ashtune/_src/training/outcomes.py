@@ -11,7 +11,7 @@ from ashtune._src.core.plaintext import error_line, one_line, visible
 from ashtune._src.pickles.arrival import NAMELESS
 from ashtune._src.study.checkpoints import CheckpointWriter
 from ashtune._src.training.job import RunningJob
-from ashtune._src.training.messages import Broken, Mailbox
+from ashtune._src.training.messages import Broken, Failure, Mailbox
 from ashtune._src.training.reports import MetricMissing
 
 TRACEBACK_CHARACTERS = 8_000
@@ -35,7 +35,7 @@ class Outcomes:
         match job.phase:
             case "training":
                 if complaint := job.reports.complaint:
-                    job.say(job.failed(complaint), "over")
+                    job.say(job.failed(Failure(complaint)), "over")
                     return
                 checkpoint = writer.commit(job.reports.last_resource)
                 writer.abandon()
@@ -62,23 +62,20 @@ class Outcomes:
             job.say(Broken(job.worker, one_line(str(error), REASON_CHARACTERS)), "over")
         elif job.phase == "training" and not self._has_a_result and _is_misuse(error, job):
             why = one_line(str(error), REASON_CHARACTERS)
-            job.say(Broken(job.worker, why, failure=job.failed(reason)), "over")
+            job.say(Broken(job.worker, why, failure=job.failed(Failure(reason))), "over")
         else:
-            trace, is_said = user_traceback(error, self._file), is_out_of_memory(error)
-            self.tell_failure(reason, job, writer, trace, is_out_of_memory=is_said)
+            self.tell_failure(failure_of(error, self._file), job, writer)
 
-    def tell_failure(
-        self, reason: str, job: RunningJob, writer: CheckpointWriter, trace: str = "", *, is_out_of_memory: bool = False
-    ) -> None:
-        """Report that the training or the release of a trial failed, with a reason in words."""
+    def tell_failure(self, failure: Failure, job: RunningJob, writer: CheckpointWriter) -> None:
+        """Report that the training or the release of a trial failed."""
         writer.abandon()  # before another worker may get this trial
         match job.phase:
             case "training":
-                job.say(job.failed(reason, trace, is_out_of_memory=is_out_of_memory), "over")
+                job.say(job.failed(failure), "over")
             case "releasing":
-                job.say(job.released(problem=reason), "over")
+                job.say(job.released(problem=failure.reason), "over")
             case "pausing":
-                job.say(job.paused(problem=reason), "over")
+                job.say(job.paused(problem=failure.reason), "over")
             case _:
                 return
 
@@ -90,7 +87,12 @@ def _is_misuse(error: BaseException, job: RunningJob) -> bool:
     return False
 
 
-def is_out_of_memory(error: BaseException) -> bool:
+def failure_of(error: BaseException, file: str) -> Failure:
+    """Return the failure that an exception is; ``file`` is the training function's file, for the traceback."""
+    return Failure(error_line(error, REASON_CHARACTERS), _user_traceback(error, file), _is_out_of_memory(error))
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error of Python, NumPy, PyTorch, JAX, TensorFlow or CuPy says that no memory was left."""
     if any(kind.__name__ in _OUT_OF_MEMORY for kind in type(error).__mro__):
         return True
@@ -102,7 +104,7 @@ def _problem(writer: CheckpointWriter) -> str:
     return one_line(writer.problem, REASON_CHARACTERS) if writer.problem else ""
 
 
-def user_traceback(error: BaseException, file: str) -> str:
+def _user_traceback(error: BaseException, file: str) -> str:
     """Return the traceback without frames of this package; "" if no frame is left and the error is ashtune's."""
     described = traceback.TracebackException(type(error), error, error.__traceback__)
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))

@@ -140,9 +140,7 @@ class TrialRunner:
             if failed is None:
                 self._outcomes.tell_error(job, error, writer)
             else:
-                self._outcomes.tell_failure(
-                    failed.reason, job, writer, failed.traceback, is_out_of_memory=failed.is_out_of_memory
-                )
+                self._outcomes.tell_failure(failed, job, writer)
         finally:
             writer.abandon()
             self._ranks.leave()
