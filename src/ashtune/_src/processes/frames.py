@@ -65,7 +65,7 @@ class FrameReader:
         return bodies
 
 
-class Outbox:
+class SendBuffer:
     """Sends data over a connection that does not block, and keeps the data that the other end has not read yet."""
 
     def __init__(self, file: int) -> None:

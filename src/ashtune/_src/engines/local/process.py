@@ -14,7 +14,7 @@ from ashtune._src.core.process import variables_set_aside
 from ashtune._src.engines.stop import SIGNALS
 from ashtune._src.engines.worker import guardian
 from ashtune._src.processes.child import ChildProcess, module_command, module_environment
-from ashtune._src.processes.frames import Outbox, read_some
+from ashtune._src.processes.frames import SendBuffer, read_some
 from ashtune._src.study.disk import DISK, append_to, folder_of_a_study
 
 SHUTDOWN_SECONDS = 2.0
@@ -43,7 +43,7 @@ class WorkerProcess(ChildProcess):
             )
         self._socket.setblocking(False)
         self.file = self._socket.fileno()
-        self._outbox = Outbox(self.file)
+        self._unsent = SendBuffer(self.file)
 
     @property
     def has_more(self) -> bool:
@@ -58,7 +58,7 @@ class WorkerProcess(ChildProcess):
         If the worker is suspended, data may stay unsent. If the worker has ended, only :meth:`read` detects this.
         """
         try:
-            return self._outbox.send(frame)
+            return self._unsent.send(frame)
         except ConnectionError:
             return True
 

@@ -24,7 +24,7 @@ from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import error_line, visible
 from ashtune._src.core.process import restore_variables
 from ashtune._src.engines.stop import SIGNALS
-from ashtune._src.processes.frames import READ_BYTES, FrameReader, FrameWriter, Outbox, read_some, write_all
+from ashtune._src.processes.frames import READ_BYTES, FrameReader, FrameWriter, SendBuffer, read_some, write_all
 from ashtune._src.training.group import Ended, OtherRanks, Ranks, ToOtherRank
 from ashtune._src.training.messages import (
     Assignment,
@@ -115,7 +115,7 @@ class RankStreams:
     def __init__(self, files: Sequence[int]) -> None:
         self._channels = {file: StreamChannel(file, Ended) for file in files}
         self._writer = FrameWriter()
-        self._outboxes = {file: Outbox(file) for file in files}
+        self._unsent = {file: SendBuffer(file) for file in files}
         self._poll = select.poll()
         for file in files:
             os.set_blocking(file, False)
@@ -124,12 +124,12 @@ class RankStreams:
     def send(self, message: ToOtherRank) -> None:
         """Send a message to all other ranks, now or when they have read earlier messages."""
         frame = self._writer.frame(message)
-        for file in self._outboxes:
+        for file in self._unsent:
             self._send(file, frame)
 
     def _send(self, file: int, data: bytes = b"") -> None:
         try:
-            are_sent = self._outboxes[file].send(data)
+            are_sent = self._unsent[file].send(data)
         except ConnectionError:
             _wait_for_the_guardian()
         self._poll.modify(file, select.POLLIN | (0 if are_sent else select.POLLOUT))
