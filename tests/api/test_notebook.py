@@ -121,12 +121,12 @@ def test_the_best_trials_are_tables_and_the_report_is_text(notebook: Notebook) -
     assert "time by rung" in report["text"]
 
 
-def test_a_study_shows_its_state_its_best_its_rungs_and_how_to_go_on(notebook: Notebook) -> None:
+def test_a_study_shows_its_state_its_best_and_its_rungs(notebook: Notebook) -> None:
     markup, text = forms(notebook.output("study"))
-    (trial,) = re.findall(r"Best: score = \S+ at epoch 4, the top rung \(trial (\d+)\)\.", text)
+    (trial,) = re.findall(r"best  score = \S+ at epoch 4, the top rung \(trial (\d+)\)\n", text)
     assert f"<td>{trial}</td><td>4</td>" in notebook.output("best")["data"]["text/html"]
     for form in (markup, text):
-        for part in ("study", "complete", "16 trials", f"trial {trial})", "x = ", "to epoch", "study.resume(trials="):
+        for part in ("study", "complete", "16 trials", f"trial {trial})", "  x  ", "to epoch", "kept in "):
             assert part in form
     assert notebook.output("study")["data"] == notebook.output("loaded")["data"]
     assert notebook.output("line")["text"] == "Study('study')\n", "a log has one line of it"

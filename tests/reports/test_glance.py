@@ -1,69 +1,38 @@
-"""A study at a glance: its state, its best, its rungs and how to go on, as HTML and as text, whatever the study was."""
+"""What a notebook and a prompt show of a study: its state, its best, its rungs and how to go on."""
 
-from collections.abc import Iterator
+from pathlib import Path
 
-import pytest
-
+import ashtune
 from ashtune._src.analysis.loading import Outcome
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.reports import html
-from ashtune._src.reports.glance import Glance, glance, glance_html, glance_text
-from ashtune._src.reports.sections import ReportedStudy, Section
-from ashtune.testing.sections import check_section
+from ashtune._src.reports.report import summary
+from ashtune._src.reports.sections import ReportedStudy
+from ashtune._src.reports.terminal.text import as_html, as_text
 from tests.helpers.html_parts import Parts
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, info_of, settings_of, show
 
 LADDER = Ladder(1, 16, 2)
 
 
-class AtAGlance(Section):
-    """A study at a glance as a section, for the suite that every section passes."""
-
-    name, title = "glance", "At a glance"
-    uses = ("tally", "trials")
-    shows_live = True
-
-    def blocks(self) -> Iterator[html.Block]:
-        yield html.Block(glance_html(glance(self.study, can_resume=True)))
-
-    def lines(self) -> Iterator[str]:
-        yield from glance_text(glance(self.study, can_resume=True)).splitlines()
-
-
-def seen(outcome: Outcome, *, can_resume: bool = True) -> Glance:
-    study = MadeUpStudy(LADDER, 64, 4)
-    tally = show(Tally(LADDER, ACCURACY), study)
-    reported = ReportedStudy(settings_of(LADDER), LADDER, info_of(study), tally=tally, outcome=outcome)
-    return glance(reported, can_resume=can_resume)
-
-
-def test_it_shows_every_kind_of_study_and_no_text_of_one_becomes_markup() -> None:
-    check_section(AtAGlance)
-
-
 def test_both_forms_have_the_name_the_state_the_best_the_rungs_and_the_next_step() -> None:
-    shown = seen(Outcome(is_complete=False, stopped="Ctrl-C received"))
-    texts = " ".join(Parts(glance_html(shown)).texts)
-    for form in (texts, glance_text(shown)):
-        for part in ("digits", "stopped: Ctrl-C received", "64 trials", "Best: accuracy = ", "the top rung", "width ="):
-            assert part in " ".join(form.split())
-        assert "study.resume()" in form
-        assert "runs/digits" in form
-        for resource in LADDER.rungs:
-            assert str(resource) in form.split()
+    study = MadeUpStudy(LADDER, 64, 4)
+    tally, outcome = show(Tally(LADDER, ACCURACY), study), Outcome(is_complete=False, stopped="Ctrl-C received")
+    shown = summary(ReportedStudy(settings_of(LADDER), LADDER, info_of(study), tally=tally, outcome=outcome))
+    for form in (" ".join(Parts(as_html(shown)).texts), as_text(shown)):
+        words = form.split()
+        for part in ("digits", "stopped: Ctrl-C received", "64 trials", "best accuracy = ", "the top rung", "width "):
+            assert part in " ".join(words)
+        assert "ashtune resume runs/digits" in " ".join(words)
+        assert {str(resource) for resource in LADDER.rungs} <= set(words)
 
 
-@pytest.mark.parametrize(
-    ("outcome", "can_resume", "call"),
-    [
-        (Outcome(), True, "study.resume(trials=...)"),
-        (Outcome(is_complete=False), True, "study.resume()"),
-        (Outcome(is_complete=False), False, ""),
-    ],
-    ids=["complete", "not complete", "simulated"],
-)
-def test_the_next_step_is_one_that_can_be_taken(outcome: Outcome, can_resume: bool, call: str) -> None:
-    calls = seen(outcome, can_resume=can_resume).calls
-    assert ("resume" in calls) == bool(call)
-    assert call in calls
+def test_no_name_of_a_hyperparameter_becomes_markup(tmp_path: Path) -> None:
+    study = ashtune.tune(
+        lambda trial: trial.report(loss=trial["<b>x</b>"]), {"<b>x</b>": (0.0, 1.0)}, metric="loss", mode="min",
+        trials=2, max_resource=1, engine="threads", quiet=True, directory=tmp_path / "study",
+    )  # fmt: skip
+    shown = study._repr_mimebundle_()
+    assert "<b>x</b>" in shown["text/plain"]
+    assert "&lt;b&gt;x&lt;/b&gt;" in shown["text/html"]
+    assert "<b>" not in shown["text/html"]

@@ -28,7 +28,6 @@ from ashtune._src.figures.best import in_a_row
 from ashtune._src.schedulers.protocol import Scheduler
 from ashtune._src.space.configspace import space_of_record
 from ashtune._src.space.space import Space
-from ashtune._src.study import objective_file as objectives
 from ashtune._src.study.factory import observed_study
 from ashtune._src.study.folders import check_directory
 from ashtune._src.study.journal import read_events
@@ -427,18 +426,17 @@ class Study(Figures):
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """Return a summary of the study, as HTML for a notebook and as text for an IPython prompt."""
-        from ashtune._src.reports.glance import glance, glance_html, glance_text
         from ashtune._src.reports.html import escaped
+        from ashtune._src.reports.report import summary
         from ashtune._src.reports.sections import ReportedStudy
+        from ashtune._src.reports.terminal.text import as_html, as_text
 
         reader = self._reader
         try:
             study = ReportedStudy(
                 reader.settings, reader.ladder, reader.info(), tally=reader.tally, outcome=reader.outcome
             )
-            has_function = (self.directory / objectives.NAME).exists()
-            shown = glance(study, can_resume=has_function and not reader.settings.simulated)
-            return {"text/plain": glance_text(shown), "text/html": glance_html(shown)}
+            return {"text/plain": as_text(summary(study)), "text/html": as_html(summary(study))}
         except AshtuneError as error:
             line = f"{self!r}: {error}"
             return {"text/plain": line, "text/html": f"<div>{escaped(line)}</div>"}

@@ -47,16 +47,6 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
     return f"Trial {best.trial} is {is_better if gain else f'as good as {who}'}: {values}."
 
 
-def best_sentence(tally: Tally, best: BestResult, *, unit: str) -> str:
-    """Return a sentence about the best result of a study: its metrics, resource, trial, and the rule that chose it.
-
-    If the user enqueued a configuration, a second sentence compares the best trial with it.
-    """
-    place = place_of_best(tally, best, unit=unit)
-    compared = compared_with_first(tally, unit=unit)
-    return f"Best: {result_text(tally.goal, best.metrics, 6)} {place}.{compared and ' '}{compared}"
-
-
 def no_result_sentence(tally: Tally) -> str:
     """Return the sentence "No trial has a result". If the reason is known, the sentence has the reason."""
     why = f": {why_no_result(tally)}" if tally.failures.total or tally.withdrawals.total else ""

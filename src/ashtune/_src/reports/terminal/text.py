@@ -53,7 +53,7 @@ def as_text(
     return "".join(f"{line.rstrip()}\n" for line in page)
 
 
-def as_html(renderable: "RenderableType", width: int, height: int) -> str:
+def as_html(renderable: "RenderableType", width: int = PLAIN_WIDTH, height: int | None = None) -> str:
     """Return rich's output as HTML for a notebook. Text without a colour gets the notebook's colour."""
     from rich.console import Console
     from rich.segment import Segment
