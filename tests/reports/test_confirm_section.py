@@ -6,22 +6,11 @@ from statistics import fmean
 
 import pytest
 
-from ashtune._src.analysis.confirm import Confirmations, interval, t_quantile
+from ashtune._src.analysis.confirm import Confirmations, interval
 from ashtune._src.analysis.counts import BestResult
 from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.jobs import Goal, TrialId
 from tests.helpers.made_up import result
-
-QUANTILES = {  # of Student's t at 0.95 and 0.9833, from tables
-    1: (6.3138, 19.0811), 2: (2.9200, 5.3397), 3: (2.3534, 3.7407), 4: (2.1318, 3.1863), 9: (1.8331, 2.5096),
-    30: (1.6973, 2.2306),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("freedom", QUANTILES)
-def test_quantiles_are_those_of_the_tables(freedom: int) -> None:
-    for probability, expected in zip((0.95, 0.98333), QUANTILES[freedom], strict=True):
-        assert t_quantile(probability, freedom) == pytest.approx(expected, rel=0.005)
 
 
 def test_more_values_of_one_configuration_give_the_interval_of_students_t() -> None:

@@ -17,7 +17,7 @@ import math
 from collections.abc import Sequence
 from fractions import Fraction
 from heapq import heapify, heappop, heappush, heappushpop
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -32,6 +32,10 @@ from ashtune._src.schedulers.protocol import Rule
 from ashtune._src.schedulers.ranking import QuotaRule
 from ashtune._src.schedulers.registry import SchedulerView
 from ashtune._src.search.origins import PROPOSED, sort_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 _AS_IT_COMES = (Rule.ALWAYS, Rule.UNKNOWN)
 """Under these rules, a trial enters at the rung of its first job, and may be promoted from this rung to any rung."""
@@ -353,23 +357,16 @@ def rank_correlation(left: Sequence[float], right: Sequence[float]) -> float | N
     """
     if len(left) < FEWEST:
         return None
-    a, b = _ranks(left), _ranks(right)
-    mean = (len(left) - 1) / 2
-    spread = math.sqrt(sum((x - mean) ** 2 for x in a) * sum((y - mean) ** 2 for y in b))
-    if spread == 0:
-        return None
-    return sum((x - mean) * (y - mean) for x, y in zip(a, b, strict=True)) / spread
+    a, b = _centred_ranks(left), _centred_ranks(right)
+    spread = math.sqrt((a @ a) * (b @ b))
+    return float(a @ b) / spread if spread else None
 
 
-def _ranks(values: Sequence[float]) -> list[float]:
-    """Return each value's rank, from 0; equal values get the mean of their ranks."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    ranks, first = [0.0] * len(values), 0
-    while first < len(order):
-        last = first
-        while last + 1 < len(order) and values[order[last + 1]] == values[order[first]]:
-            last += 1
-        for place in range(first, last + 1):
-            ranks[order[place]] = (first + last) / 2
-        first = last + 1
+def _centred_ranks(values: Sequence[float]) -> "npt.NDArray[np.float64]":
+    """Return each value's rank minus the mean rank; equal values get the mean of their ranks."""
+    import numpy as np
+
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: npt.NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    ranks -= ranks.mean()
     return ranks

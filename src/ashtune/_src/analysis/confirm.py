@@ -21,7 +21,7 @@ The script ``benchmarks/confirm.py`` measures how often the winner's interval co
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist, fmean
+from statistics import fmean
 
 import msgspec
 
@@ -192,6 +192,8 @@ def interval(
     Returns:
         The mean and half of the width; the half is None if there is only one repeated value in total.
     """
+    from scipy.special import stdtrit
+
     count, times = len(first), len(repeated[0])
     means = [fmean(values) for values in repeated]
     freedom = count * (times - 1) or count - 1
@@ -204,31 +206,11 @@ def interval(
         squares = sum((each - fmean(off)) ** 2 for each in off) / 1.5
     variance = squares / freedom / times  # the variance of a mean
     if count < FEWEST_TO_SHRINK:
-        return means[winner], t_quantile(1 - (1 - level) / (2 * count), freedom) * math.sqrt(variance)
+        return means[winner], float(stdtrit(freedom, 1 - (1 - level) / (2 * count))) * math.sqrt(variance)
     middle = fmean(means)
     spread = sum((mean - middle) ** 2 for mean in means)
     most = (count - 3) / (count - 1)
     share = most if spread <= 0 else min(most, (count - 3) * variance / spread)
     away = means[winner] - middle
     left = variance * (1 - (count - 1) / count * share) + 2 / (count - 3) * (share * away) ** 2
-    return means[winner] - share * away, t_quantile(1 - (1 - level) / 2, freedom) * math.sqrt(left)
-
-
-def t_quantile(probability: float, freedom: int) -> float:
-    """Return a quantile of Student's t, with an error up to 0.4 % for probabilities between 0.9 and 0.99.
-
-    Source: Abramowitz and Stegun, *Handbook of Mathematical Functions*, 26.7.5. For 1 and 2 degrees of freedom, the
-        closed form is used.
-    """
-    if freedom == 1:
-        return math.tan(math.pi * (probability - 0.5))
-    if freedom == 2:
-        return (2 * probability - 1) * math.sqrt(2 / (4 * probability * (1 - probability)))
-    x, n = NormalDist().inv_cdf(probability), freedom
-    return (
-        x
-        + (x**3 + x) / (4 * n)
-        + (5 * x**5 + 16 * x**3 + 3 * x) / (96 * n**2)
-        + (3 * x**7 + 19 * x**5 + 17 * x**3 - 15 * x) / (384 * n**3)
-        + (79 * x**9 + 776 * x**7 + 1482 * x**5 - 1920 * x**3 - 945 * x) / (92160 * n**4)
-    )
+    return means[winner] - share * away, float(stdtrit(freedom, 1 - (1 - level) / 2)) * math.sqrt(left)

@@ -170,17 +170,21 @@ class Chances(msgspec.Struct, frozen=True):
 
 def chances(stretches: Sequence[Stretch]) -> Chances:
     """Return the exact probabilities of :class:`Chances`. Cost: O(s sqrt(s)) for ``s`` stretches of equal length."""
-    begin, probabilities = 0, [1.0]  # of ``begin``, ``begin + 1``, ... promoted random draws
+    import numpy as np
+
+    begin, probabilities = 0, np.ones(1)  # of ``begin``, ``begin + 1``, ... promoted random draws
     promoted = 0
     for stretch in stretches:
         least, one = _hypergeometric(stretch)
-        begin, probabilities = _trim(begin + least, _convolve(probabilities, one))
+        probabilities = np.convolve(probabilities, one)
+        kept = np.flatnonzero(probabilities >= NEGLIGIBLE)
+        begin, probabilities = begin + least + int(kept[0]), probabilities[kept[0] : kept[-1] + 1]
         promoted += stretch.random_promoted
     place = promoted - begin
     return Chances(
         as_many=min(1.0, math.fsum(probabilities[max(0, place) :])),
         as_few=min(1.0, math.fsum(probabilities[: max(0, place + 1)])),
-        fewest=probabilities[0],
+        fewest=float(probabilities[0]),
     )
 
 
@@ -209,22 +213,3 @@ def _hypergeometric(stretch: Stretch) -> tuple[int, list[float]]:
         math.comb(promoted, each) * math.comb(n - promoted, stretch.random - each) / ways
         for each in range(least, most + 1)
     ]
-
-
-def _convolve(left: Sequence[float], right: Sequence[float]) -> list[float]:
-    """Return the probability distribution of the sum of two independent random numbers."""
-    summed = [0.0] * (len(left) + len(right) - 1)
-    for place, one in enumerate(left):
-        for more, other in enumerate(right, start=place):
-            summed[more] += one * other
-    return summed
-
-
-def _trim(begin: int, probabilities: list[float]) -> tuple[int, list[float]]:
-    """Drop the negligible probabilities at both ends of a distribution."""
-    first, last = 0, len(probabilities)
-    while last - first > 1 and probabilities[first] < NEGLIGIBLE:
-        first += 1
-    while last - first > 1 and probabilities[last - 1] < NEGLIGIBLE:
-        last -= 1
-    return begin + first, probabilities[first:last]
