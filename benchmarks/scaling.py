@@ -17,6 +17,7 @@ import math
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,12 @@ from typing import Any
 import ashtune
 from ashtune._src.analysis.best_so_far import BestSoFar
 from ashtune._src.analysis.tally import Tally
-from ashtune._src.core.events import JobFinished, TrialReleased
+from ashtune._src.core.events import Event, JobFinished, TrialReleased
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.numbers import seconds_text
-from ashtune._src.engines.simulated.model import DriverCost
-from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.engines.protocol import Brief
+from ashtune._src.engines.simulated.model import Training
+from ashtune._src.engines.simulated.workers import SimulatedEngine, SimulatedWorkers
 from ashtune._src.reports.simulated import Simulated, simulated
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.schedulers.brackets import Bracket, BracketsMachine
@@ -44,6 +46,35 @@ WORKERS = (1, 10, 100, 1_000, 10_000)
 LENGTHS = (0.1, 1.0, 10.0, 100.0)
 
 
+class BusyDriver(SimulatedWorkers):
+    """Simulated workers whose driver spends ``decision`` seconds on each event; later events wait meanwhile."""
+
+    def __init__(self, training: Training, decision: float, **more: Any) -> None:
+        super().__init__(training, **more)
+        self._decision = decision
+        self.busy_seconds = 0.0
+
+    def wait(self, until: float) -> Sequence[Event]:
+        """Return the next events, when the driver has decided about them."""
+        events = super().wait(until)
+        self.busy_seconds += len(events) * self._decision
+        self._now += len(events) * self._decision
+        return events
+
+
+class BusyEngine(SimulatedEngine):
+    """The engine of :class:`BusyDriver`."""
+
+    def __init__(self, workers: int, training: Training, decision: float) -> None:
+        super().__init__(training, workers=workers)
+        self._decide = training, decision
+
+    def open(self, brief: Brief) -> BusyDriver:
+        """Return the workers."""
+        self.opened = BusyDriver(*self._decide, workers=brief.workers)
+        return self.opened
+
+
 def option(name: str, default: float) -> float:
     """Return the number that the command line gives."""
     return float(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else default
@@ -56,12 +87,12 @@ def run(job: tuple[str, int, float, float]) -> tuple[Simulated, float]:
     scheduler: Machine = AshMachine(LADDER) if name == "ash" else BracketsMachine(LADDER, [Bracket(0, models)])
     curves = invent_curves(epoch_seconds=length / EPOCHS_A_JOB)
     until = (3 if workers == WORKERS[-1] else 6) * LADDER.rungs[-1] * length / EPOCHS_A_JOB
-    crew = SimulatedEngine(curves.training(), workers=workers, driver=DriverCost(decision))
+    crew = BusyEngine(workers, curves.training(), decision)
     tally, progress = Tally(LADDER, curves.goal), BestSoFar(curves.goal)
     began = time.perf_counter()
     end = simulate(scheduler, crew, [tally, progress], until=until)
     study = simulated(name, workers, tally, progress, wall_seconds=end, real_seconds=time.perf_counter() - began)
-    return study, crew.driver_seconds / end
+    return study, crew.opened.busy_seconds / end
 
 
 def measured_decision_seconds() -> float:

@@ -14,7 +14,7 @@ from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Pause, Train
-from ashtune._src.engines.simulated.model import DriverCost, Mortality, Stay, Training
+from ashtune._src.engines.simulated.model import Mortality, Stay, Training
 from ashtune._src.engines.simulated.workers import SimulatedEngine, SimulatedWorkers
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.simulation.run import simulate
@@ -85,28 +85,6 @@ def test_jobs_of_which_hardly_one_in_ten_thousand_ends_are_refused(drop: float, 
     else:
         with pytest.raises(SettingsError):
             jobs_of(workers, 3)
-
-
-def test_results_that_come_while_the_driver_is_busy_wait_in_its_queue() -> None:
-    """Three workers join at 0 and are told at 3; their jobs end together at 13 and are decided on by 16."""
-    training = Training(metrics=metrics, seconds=lambda trial, start, target: 10.0)
-    workers = SimulatedEngine(training, workers=3, driver=DriverCost(decision_seconds=1.0))
-    events, end = jobs_of(workers, 6)
-    finished = [event.time for event in events if isinstance(event, JobFinished)]
-    assert finished[:3] == [13.0, 13.0, 13.0]
-    released = [event.time for event in events if isinstance(event, TrialReleased)]
-    assert released[:3] == [16.0, 16.0, 16.0]
-    assert finished[3:] == [26.0, 26.0, 26.0]
-    assert end == 29.0 + 3.0
-    assert workers.driver_seconds == 3 + 3 + 3 + 3 + 3
-
-
-def test_a_driver_that_is_too_slow_bounds_the_jobs_a_second() -> None:
-    training = Training(metrics=metrics, seconds=lambda trial, start, target: 0.001)
-    workers = SimulatedEngine(training, workers=100, driver=DriverCost(decision_seconds=0.01))
-    _, end = jobs_of(workers, 1000)
-    decisions = 100 + 1000 + 1000  # joining, results, trials let go
-    assert end == pytest.approx(decisions * 0.01, rel=0.01)
 
 
 def test_each_job_begins_a_handover_after_its_order() -> None:

@@ -71,16 +71,6 @@ class Mortality(msgspec.Struct, frozen=True):
     replaced_after: float | None = None
 
 
-class DriverCost(msgspec.Struct, frozen=True):
-    """The time that the driver takes for its own decisions.
-
-    The driver is like one server with a queue: events that arrive while the driver is busy wait in the queue. The
-    driver takes all waiting events at once, spends ``decision_seconds`` on each event, then sends its orders.
-    """
-
-    decision_seconds: float = 0.0
-
-
 def check_that_jobs_end(seconds: float, hazard: float) -> None:
     """Raise SettingsError if a job would hardly ever end. ``hazard`` is the rate of drops and deaths per second."""
     if hazard * seconds > LEAST_SURVIVAL:

@@ -26,7 +26,6 @@ from ashtune._src.engines.protocol import Brief, Workers
 from ashtune._src.engines.simulated.model import (
     Arrival,
     Departure,
-    DriverCost,
     Lifetimes,
     Mortality,
     Stay,
@@ -70,7 +69,6 @@ class SimulatedWorkers:
     Args:
         training: The model of training. A job is refused if its probability to end is below 1 in 10,000.
         workers: The number of workers, which are all present from the beginning; or the stay of each worker.
-        driver: The cost of the driver's decisions; by default, decisions take no time.
         deaths: How workers die; by default, no worker dies.
         began: The earliest time at which a worker may join, in seconds since the study began.
     """
@@ -81,7 +79,6 @@ class SimulatedWorkers:
         *,
         workers: int | Sequence[Stay],
         seed: int = 0,
-        driver: DriverCost | None = None,
         deaths: Mortality | None = None,
         first_worker: int = 0,
         began: float = 0.0,
@@ -89,11 +86,8 @@ class SimulatedWorkers:
         self._training = training
         self._checkpoint = CHECKPOINT_BYTES if training.saves else None
         self._hazard = -math.log1p(-training.drop) + (0.0 if deaths is None else 1 / deaths.mean_seconds)
-        self._driver = driver or DriverCost()
         self._random = random.Random(seed)
         self._now = began
-        self.driver_seconds = 0.0
-        """The number of seconds for which the driver was busy so far."""
         self._serial = 0
         self._due: list[tuple[float, int, _Due]] = []
         self._at_once: list[_Saving] = []  # releases that take no time
@@ -133,9 +127,6 @@ class SimulatedWorkers:
                     del self._running[what.order.worker]
                     events.append(self._ended(what, now))
         if events:
-            seconds = len(events) * self._driver.decision_seconds
-            self._now += seconds
-            self.driver_seconds += seconds
             return events
         if not due and math.isinf(until):
             raise StudyError("nothing is left to happen, and the study is not over; give it workers")
@@ -308,7 +299,6 @@ class SimulatedEngine:
 
     Args:
         workers: The default number of workers; or the stay of each worker.
-        driver: The cost of the driver's decisions; by default, decisions take no time.
         deaths: How workers die; by default, no worker dies.
     """
 
@@ -321,17 +311,10 @@ class SimulatedEngine:
         *,
         workers: int | Sequence[Stay] = 1,
         seed: int = 0,
-        driver: DriverCost | None = None,
         deaths: Mortality | None = None,
     ) -> None:
         self._workers = workers
-        self._make = partial(SimulatedWorkers, training, seed=seed, driver=driver, deaths=deaths)
-        self._opened: SimulatedWorkers | None = None
-
-    @property
-    def driver_seconds(self) -> float:
-        """The number of seconds for which the driver of the last session was busy."""
-        return 0.0 if self._opened is None else self._opened.driver_seconds
+        self._make = partial(SimulatedWorkers, training, seed=seed, deaths=deaths)
 
     def worker_count(self, wanted: int | None) -> int:
         """Return the wanted number of workers, or this engine's own number if no number is wanted."""
@@ -345,8 +328,7 @@ class SimulatedEngine:
     def open(self, brief: Brief) -> Workers:
         """Return workers that join in virtual time."""
         workers = brief.workers if isinstance(self._workers, int) else self._workers[: brief.workers]
-        self._opened = self._make(workers=workers, first_worker=brief.setup.worker, began=brief.began)
-        return self._opened
+        return self._make(workers=workers, first_worker=brief.setup.worker, began=brief.began)
 
     def leave(self, status: int) -> None:
         """Do nothing, because simulated workers have no processes."""
