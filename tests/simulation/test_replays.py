@@ -9,7 +9,6 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import JobFinished, JobPaused, SessionStarted, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.engines.simulated.model import Stay
 from ashtune._src.engines.simulated.workers import SimulatedEngine
 from ashtune._src.schedulers.registry import SCHEDULERS
 from ashtune._src.simulation.curves import courses, invent_curves
@@ -23,10 +22,10 @@ GOAL, LADDER, TRIALS = Goal("loss", "min"), Ladder(1, 27, 3), 40
 def study(scheduler: str, workers: int, **training: Any) -> tuple[RecorderAndTimeline, Tally, float]:
     readers = RecorderAndTimeline(GOAL, LADDER)
     does = invent_curves(seed=4).training(has_curves=True, **training)
-    stays = [Stay(joins=0.1 * number) for number in range(workers)]
+    joins = [0.1 * number for number in range(workers)]
     inner = SCHEDULERS.part(scheduler).build(LADDER, TRIALS)
     tally = Tally(LADDER, GOAL)
-    return readers, tally, simulate(inner, SimulatedEngine(does, workers=stays), [readers, tally], trials=TRIALS)
+    return readers, tally, simulate(inner, SimulatedEngine(does, workers=joins), [readers, tally], trials=TRIALS)
 
 
 KINDS: dict[str, dict[str, Any]] = {

@@ -14,7 +14,7 @@ from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Pause, Train
-from ashtune._src.engines.simulated.model import Mortality, Stay, Training
+from ashtune._src.engines.simulated.model import Mortality, Training
 from ashtune._src.engines.simulated.workers import SimulatedEngine, SimulatedWorkers
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.simulation.run import simulate
@@ -93,16 +93,11 @@ def test_each_job_begins_a_handover_after_its_order() -> None:
     assert end == 4 * (2.0 + 0.5)
 
 
-def test_workers_join_late_leave_early_and_what_they_had_is_trained_by_others() -> None:
+def test_workers_join_late() -> None:
     training = Training(metrics=metrics, seconds=lambda trial, start, target: 10.0)
-    workers = SimulatedEngine(training, workers=[Stay(), Stay(joins=5.0), Stay(leaves=15.0)])
-    events, _ = jobs_of(workers, 6)
-    assert [event.time for event in events if isinstance(event, WorkerJoined)] == [0.0, 0.0, 5.0]
-    (lost,) = [event for event in events if isinstance(event, WorkerLost)]
-    assert (lost.time, lost.trial) == (15.0, None)
-    jobs = [event for event in events if isinstance(event, JobFinished)]
-    assert sorted(job.trial for job in jobs) == [0, 1, 2, 3, 4, 5]
-    assert all(not (job.worker == lost.worker and job.time > 15.0) for job in jobs)
+    events, _ = jobs_of(SimulatedEngine(training, workers=[0.0, 5.0]), 6)
+    assert [event.time for event in events if isinstance(event, WorkerJoined)] == [0.0, 5.0]
+    assert sorted(event.trial for event in events if isinstance(event, JobFinished)) == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -214,7 +214,7 @@ def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "LossCurv
 
 
 def _engine(given: argparse.Namespace, curves: "LossCurves", *, has_curves: bool) -> "SimulatedEngine":
-    from ashtune._src.engines.simulated.model import Mortality, Stay, half_normal
+    from ashtune._src.engines.simulated.model import Mortality, half_normal
     from ashtune._src.engines.simulated.workers import SimulatedEngine
 
     saving: dict[str, Any] = {} if given.save is None else {"save_seconds": given.save, "release_seconds": None}
@@ -227,7 +227,7 @@ def _engine(given: argparse.Namespace, curves: "LossCurves", *, has_curves: bool
     )
     return SimulatedEngine(
         training,
-        workers=[Stay(curves.timing.start(number)) for number in range(given.workers)],
+        workers=[curves.timing.start(number) for number in range(given.workers)],
         seed=given.seed,
         deaths=None if given.deaths is None else Mortality(given.deaths, given.replaced),
     )

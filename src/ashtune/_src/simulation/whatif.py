@@ -19,7 +19,6 @@ from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import Event, JobFinished
 from ashtune._src.core.ladder import Ladder, Reduction
 from ashtune._src.core.observer import Observer
-from ashtune._src.engines.simulated.model import Stay
 from ashtune._src.engines.simulated.workers import SimulatedEngine
 from ashtune._src.schedulers.protocol import Rule, Scheduler
 from ashtune._src.schedulers.registry import SCHEDULERS
@@ -210,8 +209,8 @@ class Predictor:
         machine = choice.scheduler.build(choice.ladder, choice.trials, self._study_seed)
         luck = (lambda chance: math.exp(chance.gauss(0.0, JITTER))) if draw else None
         training = curves.training(stretch=luck, has_curves=machine.reads_curves)
-        stays = [Stay(self.traces.timing.start(number)) for number in range(choice.workers)]
-        engine = SimulatedEngine(training, workers=stays, seed=draw)
+        joins = [self.traces.timing.start(number) for number in range(choice.workers)]
+        engine = SimulatedEngine(training, workers=joins, seed=draw)
         tally, seen = Tally(choice.ladder, goal), _ReplayWatch(self.traces, choice.ladder.top)
         wall = simulate(machine, engine, [tally, seen], trials=choice.trials, goal=goal)
         return Replayed(

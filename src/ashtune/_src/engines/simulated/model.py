@@ -53,13 +53,6 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
     has_curves: bool = False
 
 
-class Stay(msgspec.Struct, frozen=True):
-    """When a worker joins and leaves, in seconds since the study began. A worker that leaves loses its job."""
-
-    joins: float = 0.0
-    leaves: float = math.inf
-
-
 class Mortality(msgspec.Struct, frozen=True):
     """How often workers die. The lifetime of a worker is exponentially distributed with mean ``mean_seconds``.
 
@@ -92,30 +85,29 @@ class Arrival(msgspec.Struct, frozen=True):
     """A worker that is about to join."""
 
     worker: WorkerId
-    leaves: float
 
 
-class Departure(msgspec.Struct, frozen=True):
-    """A worker that is about to leave or die."""
+class Death(msgspec.Struct, frozen=True):
+    """A worker that is about to die."""
 
     worker: WorkerId
-    is_dead: bool
 
 
 class Lifetimes:
-    """Decides when simulated workers join, leave and die.
+    """Decides when simulated workers join and die.
 
     Args:
-        push: (time, what) -> schedules an arrival or a departure.
+        joins: The time at which each worker joins, in seconds since the study began.
+        push: (time, what) -> schedules an arrival or a death.
         began: The earliest time at which a worker may join, in seconds since the study began.
     """
 
     def __init__(
         self,
-        stays: Sequence[Stay],
+        joins: Sequence[float],
         deaths: Mortality | None,
         chance: random.Random,
-        push: Callable[[float, Arrival | Departure], None],
+        push: Callable[[float, Arrival | Death], None],
         *,
         first_worker: int,
         began: float,
@@ -124,40 +116,35 @@ class Lifetimes:
         self._chance = chance
         self._push = push
         self._next = first_worker
-        self._leaves: dict[WorkerId, float] = {}  # without workers that stay
+        self._dies: dict[WorkerId, float] = {}
         self._gone: set[WorkerId] = set()
-        for stay in stays:
-            self._invite(max(began, stay.joins), stay.leaves)
+        for time in joins:
+            self._invite(max(began, time))
 
     def is_gone(self, worker: WorkerId, now: float) -> bool:
-        """Return whether a worker has left, even if the driver does not know it yet."""
-        return bool(self._leaves) and self._leaves.get(worker, math.inf) <= now
+        """Return whether a worker has died, even if the driver does not know it yet."""
+        return bool(self._dies) and self._dies.get(worker, math.inf) <= now
 
     def has_left(self, worker: WorkerId) -> bool:
-        """Return whether the driver was told that a worker has left."""
+        """Return whether the driver was told that a worker has died."""
         return worker in self._gone
 
-    def join(self, joining: Arrival, now: float) -> WorkerJoined:
-        """Let a worker join, and schedule its departure."""
-        is_dead, leaves = False, joining.leaves
+    def join(self, worker: WorkerId, now: float) -> WorkerJoined:
+        """Let a worker join, and schedule its death."""
         if self._deaths is not None:
-            dies = now + self._chance.expovariate(1 / self._deaths.mean_seconds)
-            is_dead, leaves = dies < leaves, min(dies, leaves)
-        if math.isfinite(leaves):
-            self._leaves[joining.worker] = leaves
-            self._push(leaves, Departure(joining.worker, is_dead))
-        return WorkerJoined(now, joining.worker)
+            self._dies[worker] = now + self._chance.expovariate(1 / self._deaths.mean_seconds)
+            self._push(self._dies[worker], Death(worker))
+        return WorkerJoined(now, worker)
 
-    def leave(self, departure: Departure, now: float, order: Train | None) -> WorkerLost:
-        """Remove a worker, and return the event of its loss. The event contains the trial only if the worker died."""
-        worker, is_dead = departure.worker, departure.is_dead
+    def die(self, worker: WorkerId, now: float, order: Train | None) -> WorkerLost:
+        """Remove a worker, and return the event of its loss; ``order`` is the worker's job."""
         self._gone.add(worker)
-        if is_dead and self._deaths is not None and self._deaths.replaced_after is not None:
-            self._invite(now + self._deaths.replaced_after, math.inf)
-        if order is None or not is_dead:
-            return WorkerLost(now, worker=worker, reason="died" if is_dead else "left")
+        if self._deaths is not None and self._deaths.replaced_after is not None:
+            self._invite(now + self._deaths.replaced_after)
+        if order is None:
+            return WorkerLost(now, worker=worker, reason="died")
         return WorkerLost(now, worker=worker, reason="died", trial=order.trial, rung=order.rung)
 
-    def _invite(self, joins: float, leaves: float) -> None:
-        self._push(joins, Arrival(WorkerId(self._next), leaves))
+    def _invite(self, joins: float) -> None:
+        self._push(joins, Arrival(WorkerId(self._next)))
         self._next += 1

@@ -25,10 +25,9 @@ from ashtune._src.engines.options import RunOptions
 from ashtune._src.engines.protocol import Brief, Workers
 from ashtune._src.engines.simulated.model import (
     Arrival,
-    Departure,
+    Death,
     Lifetimes,
     Mortality,
-    Stay,
     Training,
     check_that_jobs_end,
 )
@@ -60,7 +59,7 @@ class _Saving(msgspec.Struct, frozen=True, gc=False):
     is_kept: bool
 
 
-_Due = _Running | _Saving | Arrival | Departure
+_Due = _Running | _Saving | Arrival | Death
 
 
 class SimulatedWorkers:
@@ -68,7 +67,7 @@ class SimulatedWorkers:
 
     Args:
         training: The model of training. A job is refused if its probability to end is below 1 in 10,000.
-        workers: The number of workers, which are all present from the beginning; or the stay of each worker.
+        workers: The number of workers, which are there from the beginning; or the time at which each worker joins.
         deaths: How workers die; by default, no worker dies.
         began: The earliest time at which a worker may join, in seconds since the study began.
     """
@@ -77,7 +76,7 @@ class SimulatedWorkers:
         self,
         training: Training,
         *,
-        workers: int | Sequence[Stay],
+        workers: int | Sequence[float],
         seed: int = 0,
         deaths: Mortality | None = None,
         first_worker: int = 0,
@@ -95,8 +94,8 @@ class SimulatedWorkers:
         self._held: dict[WorkerId, int] = {}  # the resource of the trial that the worker holds
         self._free_at: dict[WorkerId, float] = {}
         self._warm: set[WorkerId] = set()
-        stays = [Stay()] * workers if isinstance(workers, int) else workers
-        self._lifetimes = Lifetimes(stays, deaths, self._random, self._push, first_worker=first_worker, began=began)
+        joins = [0.0] * workers if isinstance(workers, int) else workers
+        self._lifetimes = Lifetimes(joins, deaths, self._random, self._push, first_worker=first_worker, began=began)
 
     def now(self) -> float:
         """Return the virtual time, in seconds since the study began."""
@@ -156,8 +155,8 @@ class SimulatedWorkers:
     def close(self, *, deletes: bool = True) -> None:
         """Do nothing, because simulated workers have no processes."""
 
-    def _happen(self, due: _Saving | Arrival | Departure, now: float, events: list[Event]) -> None:
-        """Append the event that is due at ``now``. Skip the release of a trial if the trial's worker has left."""
+    def _happen(self, due: _Saving | Arrival | Death, now: float, events: list[Event]) -> None:
+        """Append the event that is due at ``now``. Skip the release of a trial if the trial's worker has died."""
         match due:
             case _Saving():
                 if not self._lifetimes.has_left(due.worker):
@@ -172,10 +171,10 @@ class SimulatedWorkers:
                         )
                     )
             case Arrival():
-                events.append(self._lifetimes.join(due, now))
-            case Departure():
+                events.append(self._lifetimes.join(due.worker, now))
+            case Death():
                 job = self._running.pop(due.worker, None)
-                events.append(self._lifetimes.leave(due, now, None if job is None else job.order))
+                events.append(self._lifetimes.die(due.worker, now, None if job is None else job.order))
             case _:
                 assert_never(due)
 
@@ -298,7 +297,7 @@ class SimulatedEngine:
     Users cannot choose the simulated engine by name, because it needs a model of training.
 
     Args:
-        workers: The default number of workers; or the stay of each worker.
+        workers: The default number of workers; or the time at which each worker joins.
         deaths: How workers die; by default, no worker dies.
     """
 
@@ -309,7 +308,7 @@ class SimulatedEngine:
         self,
         training: Training,
         *,
-        workers: int | Sequence[Stay] = 1,
+        workers: int | Sequence[float] = 1,
         seed: int = 0,
         deaths: Mortality | None = None,
     ) -> None:
