@@ -158,13 +158,13 @@ class Figures:
         return plot(coordinates_figure(*self._reader.configured, important=self._important, unit=self._unit))
 
     def plot_audit(self) -> "Figure":
-        """Plot the outcomes of the promotions at each rung, and the number of wrong promotions."""
+        """Plot for each rung how many trials were promoted rightly and wrongly, and how many were not promoted."""
         from ashtune._src.analysis.audit import Audit
         from ashtune._src.reports.audit_view import audit_figure
 
         reader = self._reader
         audit = reader.told(Audit(reader.ladder, reader.settings.goal, reader.scheduler))
-        return audit_figure(audit, reader.info().expected(reader.tally), unit=self._unit)
+        return plot(audit_figure(audit, unit=self._unit))
 
     def plot_roofline(self) -> "Figure":
         """Plot the roofline of the machine with the training steps, read from the file in the study's directory.

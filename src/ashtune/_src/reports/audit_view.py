@@ -1,17 +1,11 @@
 """Shows the audit of promotions as sentences and as a figure."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 from ashtune._src.analysis.audit import Audit, RungAudit
-from ashtune._src.analysis.expected import Expected
 from ashtune._src.core.numbers import number_text, plural
-from ashtune._src.figures.looks import BLUE, GREEN, GREY, ORANGE, RED
-from ashtune._src.reports.plot import blank, go
+from ashtune._src.figures.axes import choice_axis
+from ashtune._src.figures.figure import Axis, Figure, stacked_bars
+from ashtune._src.figures.looks import BLUE, GREEN, ORANGE, RED, Look
 from ashtune._src.schedulers.protocol import Rule
-
-if TYPE_CHECKING:
-    from plotly.graph_objects import Figure
 
 NAMED = 5
 LOW_CORRELATION = 0.3
@@ -64,27 +58,22 @@ def audit_findings(audit: Audit, *, unit: str) -> list[str]:
     return sentences
 
 
-def audit_figure(audit: Audit, expected: Sequence[Expected] | None = None, *, unit: str) -> "Figure":
-    """Return a figure with bars for each rung: expected and actual numbers of trials, right and wrong promotions."""
+def audit_figure(audit: Audit, *, unit: str) -> Figure:
+    """Return a figure with a bar for each rung: the trials that were promoted, rightly or not, and the other trials."""
     records = audit.records()
-    where = [f"{record.resource:,}" for record in records]
-    figure = blank(x=f"trained to {unit}", y="trials", barmode="stack")
+    if not any(record.arrived for record in records):
+        return Figure(notes=["no trial has a result"])
     bars = [
-        ("expected", GREY, 0, [each.middle for each in expected or ()]),
-        ("trained", BLUE, 1, [record.arrived for record in records]),
-        ("went on, rightly", GREEN, 2, [max(0, record.promoted - _bad(record)) for record in records]),
-        ("went on, wrong in hindsight", ORANGE, 2, [_bad(record) - len(record.unexplained) for record in records]),
-        ("went on outside the quota", RED, 2, [len(record.unexplained) for record in records]),
+        (Look("promoted, rightly", GREEN), [max(0, record.promoted - _bad(record)) for record in records]),
+        (Look("promoted, wrong in hindsight", ORANGE, "/"), [_bad(each) - len(each.unexplained) for each in records]),
+        (Look("promoted outside the quota", RED, "x"), [len(record.unexplained) for record in records]),
+        (Look("not promoted", BLUE), [max(0, record.arrived - record.promoted) for record in records]),
     ]
-    for name, color, group, counts in bars:
-        if any(counts):
-            figure.add_trace(
-                go().Bar(
-                    x=where, y=counts, name=name, offsetgroup=group, marker={"color": color}, hovertemplate="%{y:,}"
-                )
-            )
-    figure.update_xaxes(type="category")
-    return figure
+    return Figure(
+        x=Axis(name="trials", high=1.05 * max(record.arrived for record in records), written="count"),
+        y=choice_axis(f"trained to {unit}", [f"{record.resource:,}" for record in records]),
+        series=stacked_bars([bar for bar in bars if any(bar[1])], range(len(records))),
+    )
 
 
 def _bad(record: RungAudit) -> int:
