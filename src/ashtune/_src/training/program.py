@@ -143,11 +143,6 @@ class Program:
 
     def __call__(self, trial: Trial) -> None:
         """Run the program for one job, and report its metrics."""
-        if trial.world_size > 1:
-            raise ObjectiveError(
-                f"a program runs once for each trial, and {trial.world_size} processes train each trial; let the "
-                "program start its own, as in: ashtune run ... -- torchrun --standalone --nproc-per-node 2 train.py"
-            )
         count = trial.target - trial.start
         with temporary_folder() as scratch:
             values = {

@@ -217,10 +217,16 @@ def runner_of(
     """Return the training function's own runner if it makes one, otherwise a :class:`TrialRunner`.
 
     Raises:
-        ObjectiveError: If a training function with its own runner is to be trained by several ranks.
+        ObjectiveError: If several ranks are to train a program, or a function with its own runner.
     """
-    if not isinstance(objective, HasRunner):
-        return TrialRunner(objective, setup, mailbox, file=file, profiler=profiler, others=others)
     if others is not None:
-        raise ObjectiveError("this function trains many trials in one process; give it one process for each trial")
-    return objective.make_runner(setup, mailbox, file=file, profiler=profiler)
+        from ashtune._src.training.program import Program
+
+        if isinstance(objective, HasRunner | Program):
+            raise ObjectiveError(
+                "this function trains in one process; give it one process for each trial, or a program that starts its "
+                "own, as in: ashtune run ... -- torchrun --standalone --nproc-per-node 2 train.py"
+            )
+    if isinstance(objective, HasRunner):
+        return objective.make_runner(setup, mailbox, file=file, profiler=profiler)
+    return TrialRunner(objective, setup, mailbox, file=file, profiler=profiler, others=others)
