@@ -11,19 +11,17 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import assert_never
 
-import msgspec
-
 from ashtune._src.core.errors import CheckpointUnread
 from ashtune._src.core.events import PlacesChanged, ProgramCompiled
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.orders import Pause, Release
-from ashtune._src.study.checkpoints import Checkpoints, CheckpointWriter
+from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.training.fused.pack import Clock, Lane, Pack, next_pack
 from ashtune._src.training.fused.programs import Learnt, Shape
 from ashtune._src.training.fused.protocol import Backend, FusedProgram, LaneMetrics, SavedState, Static, not_finite
-from ashtune._src.training.job import RunningJob
 from ashtune._src.training.messages import Alone, Assignment, Mailbox, Setup, Shutdown, ToWorker
 from ashtune._src.training.outcomes import Outcomes
+from ashtune._src.training.runner import prepare_trial
 
 PROMOTION_SECONDS = 0.1
 """The least time in seconds during which fuller packs may be trained before a promoted trial."""
@@ -95,13 +93,10 @@ class FusedRunner:
                 assert_never(message)
 
     def _begin(self, assignment: Assignment) -> None:
-        setup, trial = self._setup, assignment.trial
-        writer = CheckpointWriter(self._checkpoints, trial, assignment.start, worker=setup.worker, size=assignment.size)
         clock = Clock()
-        job = RunningJob(assignment, setup, self._mailbox, start=assignment.start if writer.exists else 0, clock=clock)
-        configuration = msgspec.msgpack.decode(assignment.configuration)
+        trial, job, writer, _ = prepare_trial(assignment, self._setup, self._mailbox, self._checkpoints, clock=clock)
         try:
-            static, numbers = self._backend.recipe.split(configuration)
+            static, numbers = self._backend.recipe.split(trial.config)
             shape = self._shape_of(static, numbers)
             self._ask_for_places(shape.most)
             began = time.perf_counter()
@@ -119,7 +114,7 @@ class FusedRunner:
             job=job,
             writer=writer,
             clock=clock,
-            configuration=configuration,
+            configuration=trial.config,
             shape=shape,
             numbers=numbers,
             state=None if saved is None else saved.state,
