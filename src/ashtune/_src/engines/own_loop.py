@@ -34,8 +34,7 @@ from ashtune._src.core.events import (
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
 from ashtune._src.engines.checkpoint_store import DeferredDeletions
-from ashtune._src.engines.options import RunOptions
-from ashtune._src.engines.protocol import Brief
+from ashtune._src.engines.protocol import Brief, Engine
 from ashtune._src.engines.workload import assignment_of
 from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.training.job import RunningJob
@@ -177,7 +176,7 @@ class AskedWorkers:
             self._deletions.carry_out_all()
 
 
-class OwnLoopEngine:
+class OwnLoopEngine(Engine):
     """The engine for a user's own loop, which users cannot choose by name; see :class:`~ashtune.engines.Engine`.
 
     Attributes:
@@ -185,7 +184,6 @@ class OwnLoopEngine:
     """
 
     name = "own loop"
-    must_exit = False
 
     def __init__(self) -> None:
         self.workers: AskedWorkers | None = None
@@ -194,16 +192,10 @@ class OwnLoopEngine:
         """Return the number of jobs that the user expects to take at the same time, by default 1."""
         return wanted or 1
 
-    def check(self, options: RunOptions, workers: int) -> None:
-        """Accept all options, because users cannot give unsuitable options to this engine."""
-
     def open(self, brief: Brief) -> AskedWorkers:
         """Return the workers of a session. No worker has joined yet."""
         self.workers = AskedWorkers(brief)
         return self.workers
-
-    def leave(self, status: int) -> None:
-        """Do nothing, because this engine has started no process."""
 
 
 class DirectChannel:

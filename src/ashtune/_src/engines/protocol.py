@@ -91,12 +91,12 @@ class Engine(Protocol):
     """Opens the workers of a session.
 
     An engine from the entry point group ``ashtune.engines`` is created without arguments, anew for each session. If an
-    engine needs arguments, the user creates the engine.
+    engine needs arguments, the user creates the engine. An engine may inherit the defaults from this class.
     """
 
     name: str
     """The name of the engine, as in ``engine="local"``."""
-    must_exit: bool
+    must_exit: bool = False
     """Whether the driver must exit with a status, because a launcher treats an end by a signal as a crash."""
 
     def worker_count(self, wanted: int | None) -> int:
@@ -106,11 +106,12 @@ class Engine(Protocol):
         """
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Before a study is created, raise SettingsError if its options are not possible with this engine.
+        """Before a study is created, raise SettingsError if its options are not possible: by default, do nothing.
 
         Raises:
             SettingsError: With a message of one line that names the option.
         """
+        del options, workers
 
     def open(self, brief: Brief) -> Workers:
         """Return the workers of a session. A worker sends an event when it joins.
@@ -121,4 +122,5 @@ class Engine(Protocol):
         """
 
     def leave(self, status: int) -> None:
-        """End all processes that outlive a session, before this program ends with the exit status ``status``."""
+        """End the processes that outlive a session, before this program ends with ``status``: by default, none."""
+        del status

@@ -32,7 +32,7 @@ from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import error_line
 from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Unable
 from ashtune._src.engines.options import RunOptions
-from ashtune._src.engines.protocol import Brief
+from ashtune._src.engines.protocol import Brief, Engine
 from ashtune._src.study.disk import append_to, folder_of_a_study
 from ashtune._src.training.messages import Assignment, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
 from ashtune._src.training.objectives import Objective, load_for_threads
@@ -308,11 +308,10 @@ class ThreadWorkers(DistributedWorkers):
         self._logs.close()
 
 
-class ThreadEngine:
+class ThreadEngine(Engine):
     """The engine whose workers are threads of this process; see :class:`~ashtune.engines.Engine`."""
 
     name = "threads"
-    must_exit = False
 
     def worker_count(self, wanted: int | None) -> int:
         """Return the wanted number of workers, or ``THREADS_BY_DEFAULT`` if no number is wanted."""
@@ -331,6 +330,3 @@ class ThreadEngine:
     def open(self, brief: Brief) -> ThreadWorkers:
         """Start the threads."""
         return ThreadWorkers(brief)
-
-    def leave(self, status: int) -> None:
-        """Do nothing, because worker threads end together with this process."""

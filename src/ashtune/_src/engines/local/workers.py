@@ -11,7 +11,7 @@ from ashtune._src.engines.checkpoint_store import DeferredDeletions
 from ashtune._src.engines.local.pool import ProcessPool
 from ashtune._src.engines.local.process import Host
 from ashtune._src.engines.options import NO_LIMITS, Limits, RunOptions
-from ashtune._src.engines.protocol import Brief
+from ashtune._src.engines.protocol import Brief, Engine
 from ashtune._src.engines.resources import available_cores, environments_here
 from ashtune._src.engines.workload import Collector, assignment_of
 from ashtune._src.study.checkpoints import Checkpoints
@@ -138,11 +138,10 @@ class LocalWorkers:
         return StudyError(f"{self._logs}: no worker can be started: {error.strerror}; what was found so far is kept")
 
 
-class LocalEngine:
+class LocalEngine(Engine):
     """The engine that runs workers as processes on this machine; see :class:`~ashtune.engines.Engine`."""
 
     name = "local"
-    must_exit = False
 
     def worker_count(self, wanted: int | None) -> int:
         """Return the wanted number of workers, or the number of available cores if no number is wanted."""
@@ -172,9 +171,6 @@ class LocalEngine:
             limits=Limits.of(options),
             began=brief.began,
         )
-
-    def leave(self, status: int) -> None:
-        """Do nothing, because no worker process runs longer than its session."""
 
     def _environments(self, options: RunOptions, workers: int) -> list[dict[str, str]]:
         return environments_here(

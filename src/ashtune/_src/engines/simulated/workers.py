@@ -21,8 +21,7 @@ from ashtune._src.core.errors import StudyError
 from ashtune._src.core.events import Curve, Event, JobFailed, JobFinished, JobPaused, Progress, TrialReleased
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
-from ashtune._src.engines.options import RunOptions
-from ashtune._src.engines.protocol import Brief, Workers
+from ashtune._src.engines.protocol import Brief, Engine, Workers
 from ashtune._src.engines.simulated.model import (
     Arrival,
     Death,
@@ -291,7 +290,7 @@ class SimulatedWorkers:
         self._serial += 1
 
 
-class SimulatedEngine:
+class SimulatedEngine(Engine):
     """The engine of :class:`SimulatedWorkers`, which work in virtual time; see :class:`~ashtune.engines.Engine`.
 
     Users cannot choose the simulated engine by name, because it needs a model of training.
@@ -302,7 +301,6 @@ class SimulatedEngine:
     """
 
     name = "simulated"
-    must_exit = False
 
     def __init__(
         self,
@@ -321,13 +319,7 @@ class SimulatedEngine:
             return wanted or self._workers
         return min(wanted or len(self._workers), len(self._workers))
 
-    def check(self, options: RunOptions, workers: int) -> None:
-        """Accept all options, because options concern processes and this engine starts no process."""
-
     def open(self, brief: Brief) -> Workers:
         """Return workers that join in virtual time."""
         workers = brief.workers if isinstance(self._workers, int) else self._workers[: brief.workers]
         return self._make(workers=workers, first_worker=brief.setup.worker, began=brief.began)
-
-    def leave(self, status: int) -> None:
-        """Do nothing, because simulated workers have no processes."""
