@@ -59,16 +59,18 @@ class Workers(Protocol):
         """Return the time in seconds since the study began. The clock of :meth:`now` also gives the times of events."""
 
     def progress(self) -> Sequence[Progress]:
-        """Return the trials' reports between rungs that have arrived since the last call."""
+        """Return the trials' reports between rungs that have arrived since the last call: by default, none."""
+        return ()
 
     def close(self, *, deletes: bool = True) -> None:
-        """End all workers and all their processes.
+        """End all workers and all their processes: by default, there are no processes.
 
         Args:
             deletes: Whether to carry out queued deletions of checkpoints. Pass False if the journal is not on disk,
                 because a power loss could undo the events that led to the deletions. The next session then carries out
                 the deletions.
         """
+        del deletes
 
 
 @runtime_checkable

@@ -220,9 +220,6 @@ class AshMachine(Machine):
             self._highest = len(self._rungs) - 1
             self._prospects.reset()
 
-    def pass_over(self, job: Job) -> None:
-        """Do nothing. The trial still counts as promoted, but never arrives at the next rung."""
-
     def extend(self, trials: int | None) -> None:
         self._budget.extend(trials)
         self._prospects.reset()

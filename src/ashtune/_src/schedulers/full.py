@@ -41,9 +41,6 @@ class FullMachine(Machine):
         """Withdraw a trial. If ``replace``, a new trial may start."""
         self._budget.withdraw(replace=replace)
 
-    def pass_over(self, job: Job) -> None:
-        """Do nothing, because full training promotes no trial."""
-
     def extend(self, trials: int | None) -> None:
         self._budget.extend(trials)
 

@@ -56,7 +56,11 @@ class Machine(Protocol):
         """Remove the trial of a job from every rung. If ``replace``, a new trial may start."""
 
     def pass_over(self, job: Job) -> None:
-        """Record that the user has ended a promoted trial, which is not trained further. The trial's results stay."""
+        """Record that the user has ended a promoted trial, which is not trained further. The trial's results stay.
+
+        By default, do nothing: the trial counts as promoted, but never arrives at the next rung.
+        """
+        del job
 
     def extend(self, trials: int | None) -> None:
         """Set the number of trials that may be started. If the number is None, there is no limit.

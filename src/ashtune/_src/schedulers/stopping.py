@@ -69,9 +69,6 @@ class StoppingMachine(Machine):
             rung.remove(job.trial)
         self._budget.withdraw(replace=replace)
 
-    def pass_over(self, job: Job) -> None:
-        """Do nothing, because the ended trial never arrives at the next rung."""
-
     def extend(self, trials: int | None) -> None:
         self._budget.extend(trials)
 

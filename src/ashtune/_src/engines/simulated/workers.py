@@ -18,7 +18,7 @@ from typing import assert_never
 import msgspec
 
 from ashtune._src.core.errors import StudyError
-from ashtune._src.core.events import Curve, Event, JobFailed, JobFinished, JobPaused, Progress, TrialReleased
+from ashtune._src.core.events import Curve, Event, JobFailed, JobFinished, JobPaused, TrialReleased
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
 from ashtune._src.engines.protocol import Brief, Engine, Workers
@@ -61,8 +61,8 @@ class _Saving(msgspec.Struct, frozen=True, gc=False):
 _Due = _Running | _Saving | Arrival | Death
 
 
-class SimulatedWorkers:
-    """Workers in virtual time.
+class SimulatedWorkers(Workers):
+    """Workers in virtual time. Reports between rungs arrive together with the result of a job.
 
     Args:
         training: The model of training. A job is refused if its probability to end is below 1 in 10,000.
@@ -146,13 +146,6 @@ class SimulatedWorkers:
                 self._pause(order.worker, order.trial)
             case _:
                 assert_never(order)
-
-    def progress(self) -> Sequence[Progress]:
-        """Return an empty sequence, because reports between rungs arrive together with the result of a job."""
-        return ()
-
-    def close(self, *, deletes: bool = True) -> None:
-        """Do nothing, because simulated workers have no processes."""
 
     def _happen(self, due: _Saving | Arrival | Death, now: float, events: list[Event]) -> None:
         """Append the event that is due at ``now``. Skip the release of a trial if the trial's worker has died."""
