@@ -23,13 +23,14 @@ from ashtune._src.core.plaintext import error_line, one_line, shown
 from ashtune._src.reports import html
 from ashtune._src.reports.best import BestSection, ConfirmedSection, FrontSection
 from ashtune._src.reports.cost import CostSection
+from ashtune._src.reports.facts import FactsSection, TroubleSection
 from ashtune._src.reports.model import ModelSection
 from ashtune._src.reports.profile import ProfileSection
 from ashtune._src.reports.roofline import RooflineSection
 from ashtune._src.reports.sections import ReportedStudy, Section
 from ashtune._src.reports.tables import HEADING, WARNING, line
 from ashtune._src.reports.terminal.text import as_text
-from ashtune._src.reports.times import FactsSection, RungsSection, TroubleSection, rung_records
+from ashtune._src.reports.times import RungsSection, rung_records
 from ashtune._src.study.factory import observed_study
 
 if TYPE_CHECKING:

@@ -1,12 +1,10 @@
-"""Report sections about the run: time by rung, time by state of the workers, timeline, failures, notes and settings."""
+"""The report section about the time of the workers, by rung."""
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune._src.analysis.counts import Group, Reasons
 from ashtune._src.analysis.expected import Expected
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline import Timeline
@@ -14,8 +12,7 @@ from ashtune._src.analysis.timeline_times import RungTimes, TimeShares, decision
 from ashtune._src.core.numbers import plural, seconds_text, share_text, time_text
 from ashtune._src.reports import html
 from ashtune._src.reports.sections import Section
-from ashtune._src.reports.tables import BAD, HEADING, INDENT, QUIET, WARNING, bare_table, indented, line
-from ashtune._src.study.settings import Settings
+from ashtune._src.reports.tables import HEADING, bare_table, indented, line
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -100,7 +97,8 @@ def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) ->
     """Return one line about the use of time. If ``shares`` is given, the line has the utilisation of the workers."""
     parts = [f"{plural(tally.arrived, 'job')}, {plural(tally.epochs, unit)} in {seconds_text(tally.wall_seconds)}"]
     if shares is not None and shares.presence > 0:
-        parts.append(f"workers trained {share_text(shares.utilisation)} of the time they were there{_in_vain(shares)}")
+        failed = f" ({share_text(shares.share(shares.failed))} for jobs that failed)" if shares.failed > 0 else ""
+        parts.append(f"workers trained {share_text(shares.utilisation)} of the time they were there{failed}")
     saving = tally.saving_seconds if shares is None else shares.saving
     if saving >= 0.005:
         parts.append(f"saving took {seconds_text(saving)}")
@@ -108,11 +106,6 @@ def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) ->
         of = [f"{plural(lanes, 'lane')} ({count:,} x)" for lanes, count in sorted(tally.programs.items())]
         parts.append(f"compiling took {seconds_text(tally.compile_seconds)}, for programs of {', '.join(of)}")
     return "; ".join(parts)
-
-
-def _in_vain(shares: TimeShares) -> str:
-    """Return a text with the share of the workers' time that failed jobs took, or "" if no job failed."""
-    return f" ({share_text(shares.share(shares.failed))} for jobs that failed)" if shares.failed > 0 else ""
 
 
 class RungsSection(Section):
@@ -158,104 +151,3 @@ def time_findings(timeline: Timeline) -> list[str]:
     if not timeline.knows_orders:
         sentences.append("The study's orders are not known: all waiting counts as waiting for the driver.")
     return sentences
-
-
-GROUPS_SHOWN = 5
-TRACEBACK_LINES = 12
-
-
-class TroubleSection(Section):
-    """The report section with failures, withdrawals and lost workers by reason, and notes for the user."""
-
-    name, title = "trouble", "What went wrong, and notes"
-    uses = ("tally", "trials")
-    shows_live = True
-
-    def lines(self) -> "Iterator[RenderableType]":
-        for reasons, noun, what, style in self._kinds():
-            yield line(f"{plural(reasons.total, noun)} {what}", f"{HEADING} {style}")
-            yield from self._reasons(reasons, shows_traceback=noun == "trial")
-        if notes := self.study.outcome.notes_with(self.study.tally):
-            yield line("notes", HEADING)
-            yield from (indented(line(note, WARNING)) for note in notes)
-
-    def _kinds(self) -> Iterator[tuple[Reasons, str, str, str]]:
-        """Yield (reasons, noun, verb, style) for each kind of problem in the study."""
-        tally = self.study.tally
-        for reasons, noun, what, style in (
-            (tally.failures, "trial", "failed", BAD),
-            (tally.withdrawals, "trial", "withdrawn", WARNING),
-            (tally.lost_workers, "worker", "lost", WARNING),
-        ):
-            if reasons.total:
-                yield reasons, noun, what, style
-
-    def _reasons(self, reasons: Reasons, *, shows_traceback: bool) -> "Iterator[RenderableType]":
-        """Yield lines for each reason: its first trial, its trials' common hyperparameter values, and a traceback."""
-        groups = reasons.groups()[:GROUPS_SHOWN]
-        for group, shared in zip(groups, self._in_common(groups), strict=True):
-            first = "" if group.trial is None else f" (first: trial {group.trial} on the way to rung {group.rung})"
-            yield indented(line(f"{group.count:,} x {' '.join(group.reason.split())}{first}"))
-            if shared:
-                yield indented(line(shared), 3)
-            if shows_traceback:
-                lines = group.traceback.rstrip().splitlines()
-                cut = ["..."] if len(lines) > TRACEBACK_LINES else []
-                yield from (indented(line(each, QUIET), 3) for each in cut + lines[-TRACEBACK_LINES:])
-        if unseen := reasons.total - sum(group.count for group in groups):
-            yield line(f"{INDENT}{unseen:,} for other reasons")
-
-    def _in_common(self, groups: Sequence[Group]) -> Sequence[str]:
-        """Return the common hyperparameter values of each reason's trials, or "" while the study runs."""
-        if self.study.is_live:
-            return [""] * len(groups)
-        return [self.study.trials.in_common(group.reason) for group in groups]
-
-
-class FactsSection(Section):
-    """The report section with the study's settings, machine and directory, and with the command to resume."""
-
-    name, title = "facts", "The run"
-    uses = ("tally",)
-    shows_live = True
-
-    def blocks(self) -> Iterator[html.Block]:
-        settings, tally = self.study.settings, self.study.tally
-        named = {
-            "directory": self.study.info.directory,
-            "began": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(settings.created)),
-            "scheduler": self.study.info.scheduler.name,
-            "rungs": ", ".join(f"{resource:,}" for resource in self.study.ladder.rungs),
-            "search": settings.search_name,
-            **({"from before": _known(settings)} if settings.known else {}),
-            "seed": str(settings.seed),
-            "metric": str(settings.goal),
-            "written by": f"ashtune {settings.ashtune}",
-        }
-        session = tally.session
-        if session is not None:
-            named |= {"sessions": plural(tally.sessions, "session"), "host": session.host, **session.facts}
-        if missing := self.study.info.missing():
-            named["missing"] = missing
-        if settings.simulated:
-            named["simulated"] = "yes, nothing was trained"
-        yield html.pairs(named)
-
-    def lines(self) -> "Iterator[RenderableType]":
-        info = self.study.info
-        yield line(f"kept in {info.directory}")
-        if self.study.settings.known:
-            yield line(f"the search began with {_known(self.study.settings)} from before")
-        if missing := info.missing():
-            yield line(missing, WARNING)
-        if not self.study.outcome.is_complete and not info.is_simulated:
-            is_to_be_mended = self.study.tally.best is None and self.study.tally.failures.total
-            mended = " FILE:FUNCTION" if is_to_be_mended and not self.study.tally.is_program else ""
-            yield line(f"go on with: ashtune resume {info.directory}{mended}", HEADING)
-
-
-def _known(settings: Settings) -> str:
-    """Return a text with the numbers of results and configurations that were known before the study began."""
-    configurations = len({msgspec.json.encode(each.configuration, order="sorted") for each in settings.known})
-    elsewhere = " of other tasks" if any(each.is_of_another_task for each in settings.known) else ""
-    return f"{plural(len(settings.known), 'result')} of {plural(configurations, 'configuration')}{elsewhere}"

@@ -1,0 +1,117 @@
+"""The report sections of failures and notes, and of the study's settings and machine."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ashtune._src.analysis.counts import Group, Reasons
+from ashtune._src.core.numbers import plural
+from ashtune._src.reports import html
+from ashtune._src.reports.sections import Section
+from ashtune._src.reports.tables import BAD, HEADING, INDENT, QUIET, WARNING, indented, line
+from ashtune._src.study.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+GROUPS_SHOWN = 5
+TRACEBACK_LINES = 12
+
+
+class TroubleSection(Section):
+    """The report section with failures, withdrawals and lost workers by reason, and notes for the user."""
+
+    name, title = "trouble", "What went wrong, and notes"
+    uses = ("tally", "trials")
+    shows_live = True
+
+    def lines(self) -> "Iterator[RenderableType]":
+        for reasons, noun, what, style in self._kinds():
+            yield line(f"{plural(reasons.total, noun)} {what}", f"{HEADING} {style}")
+            yield from self._reasons(reasons, shows_traceback=noun == "trial")
+        if notes := self.study.outcome.notes_with(self.study.tally):
+            yield line("notes", HEADING)
+            yield from (indented(line(note, WARNING)) for note in notes)
+
+    def _kinds(self) -> Iterator[tuple[Reasons, str, str, str]]:
+        """Yield (reasons, noun, verb, style) for each kind of problem in the study."""
+        tally = self.study.tally
+        for reasons, noun, what, style in (
+            (tally.failures, "trial", "failed", BAD),
+            (tally.withdrawals, "trial", "withdrawn", WARNING),
+            (tally.lost_workers, "worker", "lost", WARNING),
+        ):
+            if reasons.total:
+                yield reasons, noun, what, style
+
+    def _reasons(self, reasons: Reasons, *, shows_traceback: bool) -> "Iterator[RenderableType]":
+        """Yield lines for each reason: its first trial, its trials' common hyperparameter values, and a traceback."""
+        groups = reasons.groups()[:GROUPS_SHOWN]
+        for group, shared in zip(groups, self._in_common(groups), strict=True):
+            first = "" if group.trial is None else f" (first: trial {group.trial} on the way to rung {group.rung})"
+            yield indented(line(f"{group.count:,} x {' '.join(group.reason.split())}{first}"))
+            if shared:
+                yield indented(line(shared), 3)
+            if shows_traceback:
+                lines = group.traceback.rstrip().splitlines()
+                cut = ["..."] if len(lines) > TRACEBACK_LINES else []
+                yield from (indented(line(each, QUIET), 3) for each in cut + lines[-TRACEBACK_LINES:])
+        if unseen := reasons.total - sum(group.count for group in groups):
+            yield line(f"{INDENT}{unseen:,} for other reasons")
+
+    def _in_common(self, groups: Sequence[Group]) -> Sequence[str]:
+        """Return the common hyperparameter values of each reason's trials, or "" while the study runs."""
+        if self.study.is_live:
+            return [""] * len(groups)
+        return [self.study.trials.in_common(group.reason) for group in groups]
+
+
+class FactsSection(Section):
+    """The report section with the study's settings, machine and directory, and with the command to resume."""
+
+    name, title = "facts", "The run"
+    uses = ("tally",)
+    shows_live = True
+
+    def blocks(self) -> Iterator[html.Block]:
+        settings, tally = self.study.settings, self.study.tally
+        named = {
+            "directory": self.study.info.directory,
+            "began": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(settings.created)),
+            "scheduler": self.study.info.scheduler.name,
+            "rungs": ", ".join(f"{resource:,}" for resource in self.study.ladder.rungs),
+            "search": settings.search_name,
+            **({"from before": _known(settings)} if settings.known else {}),
+            "seed": str(settings.seed),
+            "metric": str(settings.goal),
+            "written by": f"ashtune {settings.ashtune}",
+        }
+        session = tally.session
+        if session is not None:
+            named |= {"sessions": plural(tally.sessions, "session"), "host": session.host, **session.facts}
+        if missing := self.study.info.missing():
+            named["missing"] = missing
+        if settings.simulated:
+            named["simulated"] = "yes, nothing was trained"
+        yield html.pairs(named)
+
+    def lines(self) -> "Iterator[RenderableType]":
+        info = self.study.info
+        yield line(f"kept in {info.directory}")
+        if self.study.settings.known:
+            yield line(f"the search began with {_known(self.study.settings)} from before")
+        if missing := info.missing():
+            yield line(missing, WARNING)
+        if not self.study.outcome.is_complete and not info.is_simulated:
+            is_to_be_mended = self.study.tally.best is None and self.study.tally.failures.total
+            mended = " FILE:FUNCTION" if is_to_be_mended and not self.study.tally.is_program else ""
+            yield line(f"go on with: ashtune resume {info.directory}{mended}", HEADING)
+
+
+def _known(settings: Settings) -> str:
+    """Return a text with the numbers of results and configurations that were known before the study began."""
+    configurations = len({msgspec.json.encode(each.configuration, order="sorted") for each in settings.known})
+    elsewhere = " of other tasks" if any(each.is_of_another_task for each in settings.known) else ""
+    return f"{plural(len(settings.known), 'result')} of {plural(configurations, 'configuration')}{elsewhere}"
