@@ -98,7 +98,13 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         if self._is_over:  # another callback may have set another value
             model.stop_training = True
             return
-        trial.report({name: value for name, value in (logs or {}).items() if _is_reported(value, name, trial.metrics)})
+        trial.report(
+            {
+                name: value
+                for name, value in (logs or {}).items()
+                if name in trial.metrics or isinstance(value, int | float | np.number)
+            }
+        )
         if model.stop_training:
             trial.stop()
             self._is_over = True
@@ -220,8 +226,3 @@ def _assign(variables: Sequence[Any], values: Sequence[Any], what: str) -> None:
         raise ObjectiveError(f"the {what} {words}; build it from trial.config alone, before its state is loaded")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
-
-
-def _is_reported(value: Any, name: str, needed: Sequence[str]) -> bool:
-    """Return whether an entry of Keras' logs is reported. Numbers and the study's metrics are reported."""
-    return name in needed or isinstance(value, int | float | np.number)

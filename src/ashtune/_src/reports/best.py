@@ -93,7 +93,8 @@ class FrontSection(Section):
     def lines(self) -> "Iterator[Text]":
         if not (row := self._row):
             return
-        yield line("").append("front  ", HEADING).append(self._what(row))
+        what = f"{plural(len(row), 'result')} at {self.study.unit} {row[0].resource:,} that no other there dominates"
+        yield line("").append("front  ", HEADING).append(what)
         for best in row[:LINES]:
             yield line(f"{INDENT}{result_text(self.study.goal, best.metrics)}  (trial {best.trial})")
         if len(row) > LINES:
@@ -118,9 +119,6 @@ class FrontSection(Section):
     @property
     def _row(self) -> list[BestResult]:
         return list(in_a_row(self.study.tally.front)) if self.study.goal.others else []
-
-    def _what(self, row: list[BestResult]) -> str:
-        return f"{plural(len(row), 'result')} at {self.study.unit} {row[0].resource:,} that no other there dominates"
 
 
 class ConfirmedSection(Section):

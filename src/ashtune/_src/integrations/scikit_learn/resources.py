@@ -62,7 +62,7 @@ class Plain(Resource):
 
     def __init__(self, parameter: str) -> None:
         self.parameter: str = parameter
-        self.unit = _unit(parameter)
+        self.unit = {"n_estimators": "tree", "max_iter": "iteration"}.get(parameter.rpartition("__")[2], "step")
 
     def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
         """Fit the estimator from the beginning, with the parameter set to ``target``."""
@@ -256,10 +256,6 @@ def in_order(train: Any, y: Any, seed: int) -> NDArray[Any]:
         rows = np.flatnonzero(labels == label)
         place[rows] = np.arange(len(rows)) / len(rows)
     return shuffled[np.argsort(place, kind="stable")]
-
-
-def _unit(parameter: str) -> str:
-    return {"n_estimators": "tree", "max_iter": "iteration"}.get(parameter.rpartition("__")[2], "step")
 
 
 def _last_step(estimator: Any) -> tuple[Any, str]:
