@@ -69,13 +69,7 @@ class RungAudit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Audit(Observer):
-    """Checks the promotions of a study.
-
-    Args:
-        ladder: The rungs.
-        goal: The objectives and constraints of the study.
-        scheduler: The scheduler whose rule is checked.
-    """
+    """Checks the promotions of a study."""
 
     def __init__(self, ladder: Ladder, goal: Goal, scheduler: SchedulerView) -> None:
         self.ladder = ladder

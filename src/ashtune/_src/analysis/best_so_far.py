@@ -33,11 +33,7 @@ class Improvement(msgspec.Struct, frozen=True, gc=False):
 
 
 class BestSoFar(Observer):
-    """Records the best result so far at each rung, and the best result so far at any rung.
-
-    Args:
-        goal: The metric, and which way is better.
-    """
+    """Records the best result so far at each rung, and the best result so far at any rung."""
 
     sees_confirmations = False
 

@@ -72,11 +72,7 @@ class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Confirmations:
-    """Collects the results of confirming trials, which train another trial's configuration again.
-
-    Args:
-        goal: The metric, and which way is better.
-    """
+    """Collects the results of confirming trials, which train another trial's configuration again."""
 
     def __init__(self, goal: Goal) -> None:
         self._goal = goal

@@ -40,7 +40,6 @@ class Curves(Observer):
     """Keeps the learning curves of the best trials, and a sample of other curves.
 
     Args:
-        goal: The metric, and which way is better.
         most: How many curves to show. A third are the best curves at the highest rungs, all others are a sample.
     """
 

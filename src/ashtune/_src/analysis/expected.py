@@ -60,9 +60,6 @@ def expected(
     """Return the number of trials that each rung will have at the end of the study; None if unknown. O(rungs).
 
     Args:
-        scheduler: The scheduler, which decides on promotions.
-        ladder: The rungs.
-        trials: How many trials are started.
         learns: Whether the search learns from results, so that late trials are better than early ones.
         rungs: The counts of each rung so far; by default all are zero, as before a study begins.
     """
@@ -105,14 +102,7 @@ def _entering(scheduler: SchedulerView, trials: int, rungs: Sequence[RungTally])
 
 
 class _PromotionForecast:
-    """Forecasts the number of trials that are promoted from a rung by the end of a study.
-
-    Args:
-        trained: How many trials were trained to the rung so far.
-        promoted: How many of these trials were promoted.
-        quota: The quota of the rung.
-        learns: Whether the search learns from results.
-    """
+    """Forecasts the number of trials that are promoted from a rung by the end of a study."""
 
     def __init__(self, trained: int, promoted: int, quota: QuotaRule, *, learns: bool) -> None:
         self._quota = quota
@@ -182,9 +172,7 @@ def increments(trained: Sequence[int], entering: Sequence[int], resources: Seque
     """Return, for each rung, the epochs of all jobs to this rung together. A promoted trial begins at the rung below.
 
     Args:
-        trained: How many trials are trained to each rung.
         entering: How many trials start at each rung, from epoch 0.
-        resources: The resource of each rung.
     """
     epochs, before = [], 0
     for trials, new, resource in zip(trained, entering, resources, strict=True):

@@ -183,7 +183,6 @@ def in_common(ended: "Mask", others: "Mask", columns: Columns) -> str:
     Args:
         ended: Which trials failed for the reason.
         others: Which trials have a result.
-        columns: The hyperparameters of all trials.
     """
     count, rest = int(ended.sum()), int(others.sum())
     if count < FEWEST or rest < FEWEST_OTHERS:

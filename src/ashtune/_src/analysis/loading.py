@@ -94,9 +94,6 @@ class StudyReader:
 
     A property reads the journal at its first use. Later events of a running study do not change the property.
 
-    Args:
-        directory: The directory of the study.
-
     Raises:
         JournalError: From any property or method, if there is no journal, or a line of the journal cannot be read.
     """

@@ -44,11 +44,7 @@ class RungResults:
 
 
 class Results(Observer):
-    """Collects all results of a study.
-
-    Args:
-        goal: The metrics that count, which way is better, and constraints.
-    """
+    """Collects all results of a study."""
 
     sees_confirmations = False
 

@@ -39,11 +39,7 @@ def thinned(count: int, most: int) -> Sequence[int]:
 
 
 class Pool:
-    """Keeps at most ``most`` trials: the trials with the greatest keys.
-
-    Args:
-        most: How many trials to keep.
-    """
+    """Keeps at most ``most`` trials: the trials with the greatest keys."""
 
     def __init__(self, most: int) -> None:
         self._most = most

@@ -46,12 +46,7 @@ from ashtune._src.training.versions import changes
 
 
 class Tally(Observer):
-    """Counts the trials, results, failures and seconds of a running study or of a journal.
-
-    Args:
-        ladder: The rungs.
-        goal: The metrics that count, which way is better, and constraints.
-    """
+    """Counts the trials, results, failures and seconds of a running study or of a journal."""
 
     def __init__(self, ladder: Ladder, goal: Goal) -> None:
         self.ladder = ladder

@@ -206,7 +206,6 @@ class Timeline(Observer):
     """Records the work and the waits of each worker. The timeline reads a study's events and, if known, its orders.
 
     Args:
-        ladder: The rungs.
         rows: The object that receives the rows of work; None to keep all rows in this object.
     """
 

@@ -70,7 +70,6 @@ class Trials(Observer, Sequence[TrialRecord]):
     """The sequence of all trials of a running study or of a journal, by trial number.
 
     Args:
-        ladder: The rungs.
         design: The name of the search, which is the origin of trials that belong to its design.
         hyperparameters: The hyperparameters that are known before the first trial starts.
         metrics: The metrics that are also kept in columns. If there are any, other metrics get columns too, up to

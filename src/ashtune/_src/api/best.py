@@ -178,8 +178,6 @@ def load_saved(checkpoint: Path, config: Mapping[str, Any], stored: Path, functi
     """Return the object saved in a checkpoint. If a checkpoint contains only files, return its folder.
 
     Args:
-        checkpoint: The path of the checkpoint.
-        config: The trial's configuration.
         stored: The path of the stored training function. The object may refer to names in the function's script.
         function: Returns the training function. A fused training function builds the model from the saved state.
 

@@ -65,12 +65,8 @@ def study_request(
     """Return the study that the arguments of ``tune`` describe. Nothing is written.
 
     Args:
-        space: The same as for ``tune``.
-        metric: The name of the metric, or a list of names.
-        mode: "min" or "max", for each metric.
         options: The checked options; this function turns their target into one value per metric.
         path: The study's directory, existing or not.
-        name: The study's name.
         given: The options as the user gave them, for messages.
         objective: The training function; None if the user has their own loop.
 
@@ -210,10 +206,6 @@ def open_or_create(
     """Create the requested study in a locked directory, or check that the directory contains this study.
 
     Args:
-        path: The directory.
-        request: The requested study.
-        options: The checked options.
-        pickled: The training function, if there is one.
         version: Version of the training function. A study with another version is refused; an empty version is always
             accepted.
 

@@ -23,11 +23,7 @@ if TYPE_CHECKING:
 
 @all_in_one_line
 class Figures:
-    """The methods ``plot_...`` of a study.
-
-    Args:
-        reader: The study.
-    """
+    """The methods ``plot_...`` of a study."""
 
     def __init__(self, reader: StudyReader) -> None:
         self._reader = reader

@@ -84,8 +84,6 @@ def known_results(
 
     Args:
         source: See ``FORMS``. Of a list of sources, the results of the first ``MOST_OF_TASKS`` trials are returned.
-        space: The study's search space.
-        goal: The study's metrics.
         top: The resource of the top rung, which is used for results without a resource.
         unit: The unit of the resource, such as "epoch"; the column of resources may have this name.
         which: What error messages call the source; in a list of sources, the second is "warm_start[1]".

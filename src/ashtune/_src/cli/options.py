@@ -17,7 +17,6 @@ def add(
     """Add the options of a kind to a parser, as one group.
 
     Args:
-        parser: The command's parser.
         kind: A kind of options in ``ashtune._src.driver.options``.
         names: Names of the options to add; by default all.
         title: Title of the group; by default the first sentence of the kind's docstring.

@@ -120,7 +120,6 @@ def needs_extra(extra: str, module: str = "") -> Iterator[None]:
     """If an import in this context fails, raise an error that names the extra to install.
 
     Args:
-        extra: The extra of ashtune.
         module: The import name of the library; by default the name of the extra.
 
     Raises:

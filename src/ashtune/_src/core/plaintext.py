@@ -31,10 +31,6 @@ _ESCAPED_BUT_NEWLINES = {code: escape for code, escape in _ESCAPED.items() if co
 def visible(text: str, *, keeps_newlines: bool = False) -> str:
     """Return a text with its control characters and lone surrogates escaped.
 
-    Args:
-        text: Any text.
-        keeps_newlines: Do not escape newlines.
-
     Example:
         >>> visible("red: \\x1b[31m")
         'red: \\\\x1b[31m'

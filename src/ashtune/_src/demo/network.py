@@ -56,7 +56,6 @@ class Mlp:
             config: ``learning_rate``; ``momentum``; ``weight_decay``, decoupled (each step reduces each weight by its
                 fraction ``learning_rate * weight_decay``); ``width``, the units in a hidden layer; ``depth``, the
                 number of hidden layers; ``batch_size``.
-            seed: The seed of the initial weights.
             dtype: The dtype of all arithmetic.
         """
         self.config = dict(config)
@@ -191,13 +190,7 @@ def _cut(vector: Floats, shapes: list[tuple[int, int]]) -> list[Floats]:
 
 
 def demo_step(width: int, depth: int, batch_size: int) -> "Step":
-    """Return the operations, bytes and calls of a training step in float32, without a measured time.
-
-    Args:
-        width: The units in a hidden layer.
-        depth: The number of hidden layers.
-        batch_size: The images in a step.
-    """
+    """Return the operations, bytes and calls of a training step in float32, without a measured time."""
     from ashtune._src.performance.roofline import Step
 
     return Step(

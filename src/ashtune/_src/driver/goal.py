@@ -16,8 +16,6 @@ def goal_of(metric: Any, mode: Any, *, weights: Any = None, constraints: Any = N
     """Return the goal of a study.
 
     Args:
-        metric: The name of a metric, or a list of names.
-        mode: "min" or "max"; for several metrics, a list with one mode for each.
         weights: The weight of each metric in the choice of the best trial, by name; or None.
         constraints: A bound for each constrained metric, such as "<= 5", by name; or None.
     """

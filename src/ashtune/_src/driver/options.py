@@ -318,7 +318,6 @@ def chosen_halving(options: Halving, *, weighs_seconds: bool = False) -> tuple[S
     """Return the scheduler and the ladder. The scheduler may choose a lowest rung that the user does not give.
 
     Args:
-        options: The options that the user gave.
         weighs_seconds: Whether the search weighs the seconds of results, so that the scheduler may do so too.
 
     Raises:

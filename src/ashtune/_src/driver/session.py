@@ -100,8 +100,6 @@ class Session:
     """The work of one driver on a study. The caller of :class:`Session` must hold the study's lock.
 
     Args:
-        directory: The study's directory, which contains the journal and the training function.
-        engine: The engine that starts the workers.
         ladder: The longer ladder, if this session adds rungs at the top.
         version: The version of the training function, if a function was given: see ``training/versions.py``.
         objective: The training function; None to use the function in the directory.

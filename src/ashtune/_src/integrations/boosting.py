@@ -43,7 +43,6 @@ class Rounds:
     """The rounds of a trial during its training, and the value of the metric for the next report.
 
     Args:
-        trial: The trial.
         metric: The reported metric; by default the study's metric.
         data: The data set whose metric is reported; by default the data set that is evaluated last.
 
@@ -179,9 +178,6 @@ class BoosterObjective(ABC):
     Args:
         name: The library's name, used to name the study's directory.
         params: Fixed parameters; a trial's hyperparameters override them.
-        dtrain: The training data.
-        dvalid: The evaluation data.
-        metric: The reported metric.
         options: Further arguments of the library's training function.
 
     Raises:

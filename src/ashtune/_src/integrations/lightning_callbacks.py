@@ -49,8 +49,6 @@ class Fit:
     """One fit of a trial, as an object in each process of the fit.
 
     Args:
-        ask: Asks the study.
-        folder: The folder of the trial's checkpoint.
         start: The number of epochs already trained.
         weights_only: Whether the trial's checkpoint may contain only weights and plain values.
     """

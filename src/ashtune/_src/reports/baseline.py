@@ -78,13 +78,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run_of(scheduler: str, tally: Tally, timeline: Timeline) -> Run:
-    """Return the costs of a study, computed from the study's tally and timeline.
-
-    Args:
-        scheduler: The scheduler's name.
-        tally: The study's counts.
-        timeline: The study's timeline.
-    """
+    """Return the costs of a study, computed from the study's tally and timeline."""
     shares, best = time_shares(timeline), tally.best
     costs = [
         RungCost(times.resource, rung.trained, rung.epochs, times.trained + times.saving + times.driver)

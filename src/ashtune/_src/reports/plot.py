@@ -50,8 +50,6 @@ def blank(*, x: str = "", y: str = "", height: int = 360, **layout: Any) -> "Plo
     Args:
         x: Title of the x axis, with its unit.
         y: Title of the y axis, with its unit.
-        height: The height in pixels.
-        layout: Further layout options of plotly.
     """
     axis = {"gridcolor": GRID, "zerolinecolor": GRID, "linecolor": GRID, "automargin": True}
     figure: Plot = go().Figure()

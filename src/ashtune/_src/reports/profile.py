@@ -203,9 +203,6 @@ def profile_figure(profile: Profile, top: int = TOP) -> Figure:
 def write_flame_graph(study: Path) -> Path | None:
     """Write the workers' samples as a flame graph, which is a page drawn by pyinstrument.
 
-    Args:
-        study: The study's directory.
-
     Returns:
         The path of the page; None if there are no samples.
 

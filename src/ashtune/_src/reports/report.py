@@ -85,7 +85,6 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
     """Return the summary as a rich group. The summary is plain ASCII, except for the user's texts.
 
     Args:
-        study: The study.
         tell: A function that replays the journal, or None if the study already has its tally. If it is None, only
             sections that need no journal are shown.
     """
@@ -199,9 +198,7 @@ class _Entry:
     """A section in a report. ``problem`` is the reason for leaving the section out, or "".
 
     Args:
-        name: The section's name.
         kind: The section's class, or the reason why the section cannot be used.
-        study: The study.
     """
 
     def __init__(self, name: str, kind: type[Section] | str, study: ReportedStudy) -> None:

@@ -44,10 +44,8 @@ def trials_table(
     """Return a table of trials: number, the given ``columns``, resource, seconds, configuration and origin.
 
     Args:
-        records: The trials.
         columns: The texts of further columns, by title.
         resources: For each trial, the resource at which the values in ``columns`` were measured.
-        unit: What the resource counts, in the singular.
     """
     from rich.text import Text
 

@@ -44,7 +44,6 @@ def rung_records(
     """Return a record for each rung, the lowest rung first.
 
     Args:
-        tally: The study's counts.
         expected: The expected number of trials at each rung: ``StudyInfo.expected``.
         times: The workers' time by rung, including jobs that were lost with a worker. By default the tally's times are
             used.

@@ -21,9 +21,6 @@ def whatif_table(
     """Return a table with a row for each prediction. Empty columns are left out.
 
     Args:
-        predictions: The predictions, in the order of the table's rows.
-        metric: The metric's name.
-        unit: What the resource counts, in the singular.
         cores_per_worker: The number of cores of a worker, given if the predictions differ in cost. If it is given, the
             table shows trials and core-hours. If it is None, the table shows speed-up and efficiency.
     """

@@ -52,7 +52,6 @@ class BracketsMachine(Machine):
     """The machine of synchronous halving, which fills one bracket after another with trials.
 
     Args:
-        ladder: The rungs.
         brackets: The brackets of one round, in order; rounds repeat while trials may start.
         trials: How many trials may be started in all; None for no limit. The last bracket may be smaller.
     """

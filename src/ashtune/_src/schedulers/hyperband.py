@@ -29,7 +29,6 @@ def hyperband_brackets(ladder: Ladder, brackets: int | None = None) -> list[Brac
     """Return the brackets of one round of Hyperband, from the lowest entry rung to the highest.
 
     Args:
-        ladder: The rungs.
         brackets: The number of brackets with the lowest entry rungs; by default one for each rung.
 
     Example:

@@ -64,10 +64,8 @@ def view_of(record: dict[str, Any], first: Ladder, now: Ladder, seed: int) -> Sc
     """Return the view of a study's scheduler.
 
     Args:
-        record: The scheduler in the settings of the study.
         first: The ladder at the study's beginning.
         now: The present ladder.
-        seed: The seed of the study.
 
     Raises:
         SettingsError: If the record names no scheduler, or its options do not fit.

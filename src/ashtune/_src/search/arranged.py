@@ -75,7 +75,6 @@ class Grouped:
     """A design that gives a search's configurations in runs with equal static hyperparameters.
 
     Args:
-        search: The design that is reordered.
         names: The hyperparameters whose values are equal within a run.
         trials: The number of trials when the study began, if known; a small number makes runs shorter.
     """

@@ -78,11 +78,7 @@ class Proposals(Observer):
     all earlier events.
 
     Args:
-        search: Makes the proposer.
-        space: The search space.
-        design: Gives the configurations of trials without a proposal.
         goal: Converts metrics to losses and violations.
-        seed: The seed of the study.
         grouped_by: Hyperparameters whose values are equal within a run of trials. A ready proposal that continues the
             run is taken first; if no proposal is ready, the design continues the run.
         known: Results from before the study, with their configurations: see :meth:`Proposer.know`.
@@ -159,7 +155,6 @@ class Proposals(Observer):
             known: Configurations by trial.
             workers: Number of workers of the session; the most proposals that are made in advance.
             trials: Number of trials of the study, None for no end. If all trials follow the design, there is no thread.
-            max_resource: The resource of the top rung.
             complain: Called with one line if the proposer is dropped.
             open_apart: Returns the proposer of a search, space, seed and ``max_resource`` in a separate process.
         """

@@ -44,9 +44,6 @@ def design_of(
     """Return the design of a study: the enqueued configurations, and after them the configurations of the search.
 
     Args:
-        search: The search that the user chose.
-        space: The search space.
-        seed: The seed of the study.
         enqueued: Configurations that come first, as :meth:`Space.check` returns them.
         grouped_by: Hyperparameters that must be equal for trials to train together; empty for the search's own order.
         trials: The number of trials when the study began, which limits the length of runs.

@@ -45,9 +45,7 @@ def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int]
     """Return the function (trial, resource) -> loss, which continues the recorded curve of each trial.
 
     Args:
-        traces: The trials.
         draw: 0 for the most likely continuations; each other number gives other random continuations.
-        seed: The seed of the random continuations.
     """
     trials, (low, high) = traces.trials, _bounds(traces)
     by_length = sorted((trial for trial in trials if not trial.fails), key=lambda trial: trial.known)

@@ -54,7 +54,6 @@ def simulate(
         observers: Receive all events, as in a real study.
         trials: The number of trials to start; None for no limit, if ``until`` is given.
         until: The simulated time at which the study stops, in seconds. Jobs that are still running then have no result.
-        goal: The metric to optimize.
         confirm: How many configurations to confirm after the search, and how often.
         ledger: Where events are written, such as a journal; by default nowhere.
         configurations: The configurations of the trials; by default the trial numbers.

@@ -140,7 +140,6 @@ def read_table(path: Path, goal: Goal, *, values: str = "", times: str = "", epo
 
     Args:
         path: The ``.npz`` file.
-        goal: The metric, and whether it is minimized or maximized.
         values: The array of the metric, trials by epochs; by default the array with the metric's name. Indices select a
             part of an array with more dimensions, as in ``val_accuracy[0]``.
         times: The array of the total seconds of training after each epoch. A value that is below an earlier value is

@@ -44,8 +44,6 @@ class _Condition(NamedTuple):
     """A condition on configurations.
 
     Args:
-        holds: Whether the condition holds for a configuration.
-        text: The condition as text.
         names: The hyperparameters that the condition uses.
         where: For which of n configurations the condition holds, shape (n,). ``where`` takes for each hyperparameter in
             ``names`` its ranks (see :meth:`Column.ranks`), shape (n,), and where it is active, shape (n,).
@@ -61,9 +59,7 @@ class Rules:
     """The conditions and forbidden clauses of a space.
 
     Args:
-        columns: The hyperparameters, by name.
         conditions: Records of conditions, as ConfigSpace writes them.
-        forbiddens: Records of forbidden clauses.
         valid: Returns whether a configuration is valid; None if all configurations are valid.
 
     Attributes:

@@ -290,7 +290,6 @@ class SimulatedEngine(Engine):
 
     Args:
         workers: The default number of workers; or the time at which each worker joins.
-        deaths: How workers die; by default, no worker dies.
     """
 
     name = "simulated"

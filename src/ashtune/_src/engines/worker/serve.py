@@ -156,7 +156,6 @@ def serve(channel: Channel, others: OtherRanks | None = None) -> None:
     """Carry out the driver's assignments until the driver ends the connection.
 
     Args:
-        channel: The connection to the driver.
         others: The other ranks that train each trial; None if this process trains alone.
 
     Raises:

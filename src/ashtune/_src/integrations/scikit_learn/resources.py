@@ -165,10 +165,6 @@ def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any, 
     """Return the resource for an estimator, such as trees or rows, which grows from rung to rung.
 
     Args:
-        estimator: The estimator, unfitted.
-        wanted: The user's name of the resource.
-        searched: The searched parameters.
-        y: The target values.
         has_fit_params: Whether ``fit`` gets arguments besides the data.
 
     Raises:
@@ -243,9 +239,7 @@ def in_order(train: Any, y: Any, seed: int) -> NDArray[Any]:
     """Return row indices in a random order, so that every prefix has about the same share of each class.
 
     Args:
-        train: The row indices.
         y: The classes of all rows; None if there are no classes.
-        seed: The seed of the order.
     """
     shuffled = np.random.default_rng(seed).permutation(np.asarray(train))
     if y is None:

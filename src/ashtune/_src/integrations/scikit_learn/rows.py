@@ -17,8 +17,6 @@ class CandidateRow(NamedTuple):
     """The results of a candidate at a rung.
 
     Args:
-        rung: The number of the rung.
-        configuration: The candidate's configuration.
         splits: The result of scikit-learn's ``_fit_and_score`` for each split.
     """
 

@@ -193,7 +193,6 @@ def write_data(folder: str, content: tuple[Any, ...]) -> str:
     """Write the data for fitting and scoring to a file, if the file does not exist. Return a digest of the data.
 
     Args:
-        folder: The folder to write to.
         content: X, y, the arguments of ``fit`` with one value per row, and such arguments of the scorers.
     """
     digest: str = joblib.hash(content)

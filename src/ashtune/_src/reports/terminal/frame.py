@@ -36,8 +36,6 @@ class Frame:
     """A frame that rich can draw. When rich draws the frame, the frame shows the tally's present counts.
 
     Args:
-        tally: The study's counts.
-        info: The study.
         is_over: Whether the driver has ended. If it has, the frame omits the workers' states and the remaining time.
     """
 

@@ -168,10 +168,8 @@ def display_for(tally: Tally, info: StudyInfo, *, stream: TextIO | None = None, 
 
     Args:
         tally: The study's counts. The tally must precede the display in the list of observers.
-        info: The study.
         stream: The stream to write to. The default is the cell in a notebook, and stderr elsewhere, since stdout is for
             results.
-        quiet: Whether the display shows nothing.
     """
     if quiet:
         return Display(tally, info)

@@ -27,7 +27,6 @@ class JaxBackend:
     """Makes JAX programs from a recipe, which has the user's functions and data.
 
     Args:
-        recipe: The arguments of :func:`ashtune.fused`.
         study: The directory of the study whose worker this process is; None outside of a study.
         is_x64: Whether JAX has 64-bit numbers in the user's script; if so, JAX also has 64-bit numbers in the workers.
     """

@@ -29,7 +29,6 @@ class TorchBackend:
     """Makes PyTorch programs from a recipe, which has the user's functions and data.
 
     Args:
-        recipe: The arguments of :func:`ashtune.fused_torch`.
         seed: The seed of the initial weights, of the order of the batches, and of the modules' random numbers.
         is_fixed: Whether programs have a fixed number of lanes, so that results are bitwise equal.
         study: The study's directory; not used, as nothing is compiled.
