@@ -79,7 +79,6 @@ class BestSoFar(Observer):
             self._withdraw(event.trial)
 
     def tick(self, now: float) -> None:
-        """Advance the clock to ``now``."""
         self._now = max(self._now, now)
 
     def _make_room(self, rung: int) -> None:

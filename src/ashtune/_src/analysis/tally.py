@@ -167,7 +167,6 @@ class Tally(Observer):
             worker.resource = progress.resource
 
     def tick(self, now: float) -> None:
-        """Advance the clock to ``now``."""
         self.now = max(self.now, now)
 
     @property

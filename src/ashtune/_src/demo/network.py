@@ -102,11 +102,9 @@ class Mlp:
             return float(losses.mean()), float(right.mean())
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the network's state for a checkpoint."""
         return {"config": self.config, "weights": self.weights, "velocities": self.velocities}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Continue from a checkpoint."""
         self.__dict__.update(state)
         self._prepare()
 
@@ -124,7 +122,6 @@ class Mlp:
         self._buffers: dict[int, _Buffers] = {}
 
     def _buffers_for(self, m: int) -> "_Buffers":
-        """Return the buffers for ``m`` images: a batch, the last batch, or all validation images."""
         if m not in self._buffers:
             self._buffers[m] = _Buffers(self.config["width"], self.config["depth"], m, self.weights.dtype)
         return self._buffers[m]

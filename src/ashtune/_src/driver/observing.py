@@ -198,7 +198,6 @@ class ObserverThread(Observer):
             self._past_steps += 1
 
     def _leave(self) -> None:
-        """Allow another thread to call the observer."""
         with _in_use_lock:
             _in_use.remove(self)
 

@@ -314,7 +314,6 @@ class ThreadEngine(Engine):
     name = "threads"
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the wanted number of workers, or ``THREADS_BY_DEFAULT`` if no number is wanted."""
         return wanted or THREADS_BY_DEFAULT
 
     def check(self, options: RunOptions, workers: int) -> None:
@@ -328,5 +327,4 @@ class ThreadEngine(Engine):
                 )
 
     def open(self, brief: Brief) -> ThreadWorkers:
-        """Start the threads."""
         return ThreadWorkers(brief)

@@ -164,7 +164,6 @@ class Tracker(Exporter, ABC):
         return 0
 
     def event(self, event: Event) -> None:
-        """Record an event. O(reports in it)."""
         self._trials.event(event)
         self._tally.event(event)
         if (own := self._of_the_search(event)) is not None:
@@ -184,7 +183,6 @@ class Tracker(Exporter, ABC):
         self._changed[trial] = None
 
     def followed(self, what: Followed) -> None:
-        """Record an order or a failure. O(1)."""
         self._trials.followed(what)
         self._tally.followed(what)
         if (own := self._of_the_search(what)) is not None:

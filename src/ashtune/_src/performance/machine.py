@@ -154,7 +154,6 @@ def second_cache_bytes() -> int:
 
 
 def _size(text: str) -> int:
-    """Return the number of bytes in a text such as ``32768K``."""
     return int(text[:-1]) * _UNITS[text[-1]] if text[-1] in _UNITS else int(text)
 
 

@@ -38,7 +38,6 @@ class FullMachine(Machine):
             (self._finished if result.rung == self.ladder.top else self._to_go_on).append(result.trial)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Withdraw a trial. If ``replace``, a new trial may start."""
         self._budget.withdraw(replace=replace)
 
     def extend(self, trials: int | None) -> None:
@@ -53,11 +52,9 @@ class FullMachine(Machine):
         self._finished = []
 
     def entry(self, trial: TrialId) -> int:
-        """Return the top rung."""
         return self.ladder.top
 
     def entering(self, trials: int) -> list[int]:
-        """Return how many of the first ``trials`` trials enter at each rung. All trials enter at the top rung."""
         return self.expected(trials)
 
     def expected(self, trials: int) -> list[int]:

@@ -41,7 +41,6 @@ class StoppingMachine(Machine):
         self._budget = Budget(trials)
 
     def next_job(self) -> Job | None:
-        """Return the job of a promoted trial. If no promoted trial waits, return the job of a new trial. O(1)."""
         if self._going_on:
             return self._going_on.popleft()
         newborn = self._budget.start()
@@ -64,7 +63,6 @@ class StoppingMachine(Machine):
             self._stopped.append(result.trial)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Remove a trial from the rungs that it reached. If ``replace``, a new trial may start."""
         for rung in self._rungs[: job.rung]:
             rung.remove(job.trial)
         self._budget.withdraw(replace=replace)

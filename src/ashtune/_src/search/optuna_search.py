@@ -119,7 +119,6 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
         return sampler
 
     def stand_in(self, space: Space, seed: int) -> Proposer:
-        """Return a proposer for trials without a ready proposal. Half of the stand-in's proposals are mutations."""
         return Mutation(random_share=0.5).proposer(space, seed, 1)
 
     @property

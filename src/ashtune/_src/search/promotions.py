@@ -71,7 +71,6 @@ class Promotions(Observer):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Record the promotion or failure of a trial. O(1)."""
         match what:
             case TrialPromoted(trial=trial):
                 self._grow(trial)

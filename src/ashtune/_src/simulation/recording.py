@@ -199,7 +199,6 @@ class Recorder(Observer):
         self._is_smooth = True
 
     def event(self, event: Event) -> None:
-        """Store the data of an event for the traces."""
         self._lost = None
         match event:
             case JobFinished():

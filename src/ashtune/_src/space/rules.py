@@ -31,12 +31,10 @@ _COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
 
 
 def _all(parts: Iterable[Any]) -> Any:
-    """Return whether all parts are true; the parts are bools or arrays of bools."""
     return reduce(operator.and_, parts, True)
 
 
 def _any(parts: Iterable[Any]) -> Any:
-    """Return whether any part is true; the parts are bools or arrays of bools."""
     return reduce(operator.or_, parts, False)
 
 

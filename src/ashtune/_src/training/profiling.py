@@ -218,7 +218,6 @@ class ProfiledMailbox(Mailbox):
         self.send = self._say
 
     def wait(self) -> None:
-        """Write the profile if a write is due, then wait until there is a message."""
         self._profiler.write_if_due()
         try:
             super().wait()

@@ -303,7 +303,6 @@ class ProcessPool:
         return ""
 
     def _begin_next(self, worker: Worker) -> None:
-        """Set the start time of the worker's next job, or None if the worker has no further job."""
         worker.training_since = self._awake.seconds if worker.workload else None
 
     def _check_liveness(self) -> list[WorkerMessage]:

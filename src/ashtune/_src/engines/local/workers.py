@@ -143,7 +143,6 @@ class LocalEngine(Engine):
     name = "local"
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the wanted number of workers, or the number of available cores if no number is wanted."""
         return wanted or available_cores()
 
     def check(self, options: RunOptions, workers: int) -> None:
@@ -155,7 +154,6 @@ class LocalEngine(Engine):
             self._environments(options, workers)
 
     def open(self, brief: Brief) -> LocalWorkers:
-        """Start the processes."""
         options = brief.options
 
         def environments_of(workers: int) -> Sequence[Mapping[str, str]]:

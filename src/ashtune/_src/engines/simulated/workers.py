@@ -97,7 +97,6 @@ class SimulatedWorkers(Workers):
         self._lifetimes = Lifetimes(joins, deaths, self._random, self._push, first_worker=first_worker, began=began)
 
     def now(self) -> float:
-        """Return the virtual time, in seconds since the study began."""
         return self._now
 
     def wait(self, until: float) -> Sequence[Event]:
@@ -132,7 +131,6 @@ class SimulatedWorkers(Workers):
         return events
 
     def carry_out(self, order: Order) -> None:
-        """Begin to carry out an order, and schedule the event that results from the order."""
         if isinstance(order, Discard):
             return  # there are no files
         if self._lifetimes.is_gone(order.worker, self._now):
@@ -306,12 +304,10 @@ class SimulatedEngine(Engine):
         self._make = partial(SimulatedWorkers, training, seed=seed, deaths=deaths)
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the wanted number of workers, or this engine's own number if no number is wanted."""
         if isinstance(self._workers, int):
             return wanted or self._workers
         return min(wanted or len(self._workers), len(self._workers))
 
     def open(self, brief: Brief) -> Workers:
-        """Return workers that join in virtual time."""
         workers = brief.workers if isinstance(self._workers, int) else self._workers[: brief.workers]
         return self._make(workers=workers, first_worker=brief.setup.worker, began=brief.began)
