@@ -177,7 +177,7 @@ def test_the_page_on_notebooks_does_what_it_says_in_a_notebook(folder: Path) -> 
     (tune,) = [outputs for block, outputs in cells.items() if "ashtune.tune(" in block]
     assert "60 of 60 trials" in tune[0]["data"]["text/plain"]
     (study,) = cells["study\n"]
-    assert "Best: loss = " in study["data"]["text/html"]
+    assert "best  loss = " in study["data"]["text/plain"]
     for figure in ("study.plot_ladder()\n", 'study.plot_contour("rate", "noise")\n'):
         (output,) = cells[figure]
         assert output["data"]["application/vnd.plotly.v1+json"]["data"]
