@@ -13,11 +13,13 @@ import ashtune
 from ashtune._src.analysis.audit import Audit
 from ashtune._src.core.events import JobFinished
 from ashtune._src.core.jobs import TrialId, WorkerId
-from ashtune._src.dashboard import saved
+from ashtune._src.dashboard import reading, saved
 from ashtune._src.dashboard.messages import NAMES, PageAnswer, Question
 from ashtune._src.dashboard.questions import AnswerProcess, Questions
 from ashtune._src.dashboard.trial_page import _History
 from ashtune._src.reports.audit_view import audit_findings
+from ashtune._src.study import replay
+from ashtune._src.study.journal import Batch, JournalReader
 from tests.helpers.live_page import Client, served
 from tests.helpers.saved_page import saved as saved_data
 from tests.helpers.studies import tuned
@@ -316,3 +318,26 @@ def test_what_a_saved_page_has_is_limited(
     best = ashtune.Study.load(finished_study).best.trial
     assert paths[3 + len(asked)] == f"trials/{best}", "the page of the best trial, wherever its row is"
     assert len(paths[4 + len(asked) :]) <= 3, "those of the first two, and of the first that failed"
+
+
+def test_a_saved_page_reads_the_events_once_and_has_the_answers_of_the_server(
+    finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saved, "MOST_PREDICTED", 0)
+    decoded: list[int] = []
+
+    class Counting(JournalReader):
+        def read(self) -> Iterator[Batch]:
+            for batch in super().read():
+                decoded.append(len(batch.events))
+                yield batch
+
+    for module in (reading, replay):
+        monkeypatch.setattr(module, "JournalReader", Counting)
+    (tmp_path / "page.html").write_text(saved.page_of(finished_study))
+    assert sum(decoded) == (finished_study / "journal.jsonl").read_bytes().count(b"\n") - 1
+    answers = saved_data(tmp_path / "page.html")["answers"]
+    with served(finished_study) as client, client.watch() as viewer:
+        viewer.until_state("complete")
+        for name in ("slices", "parallel", "audit", "report"):
+            assert client.ask(f"api/studies/0/{name}") == answers[f"api/studies/0/{name}"], name

@@ -23,7 +23,7 @@ from ashtune._src.search.registry import SEARCHES, learns
 from ashtune._src.study.factory import build_controller, caution_of, scheduler_view
 from ashtune._src.study.journal import NAME, ladder_in_force, read_events, read_settings
 from ashtune._src.study.replay import Replay
-from ashtune._src.study.settings import first_ladder
+from ashtune._src.study.settings import Settings, first_ladder
 
 ObserverT = TypeVar("ObserverT", bound=Observer)
 
@@ -87,6 +87,15 @@ class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
     def _expected(self, tally: Tally, rungs: Sequence[RungTally]) -> list[Expected] | None:
         trials = tally.most_trials
         return expected(self.scheduler, tally.ladder, trials, learns=self.learns, rungs=rungs) if trials else None
+
+
+def outcome_of(settings: Settings, view: SchedulerView, replay: Replay | None) -> Outcome:
+    """Return the outcome of a study after a replay of its whole journal."""
+    if view.machine is None or replay is None:
+        return Outcome(is_complete=False, is_known=False)
+    stopped = "its journal was written under other rules" if replay.difference else replay.stopping
+    notes = "; ".join(filter(None, [view.machine.notes(), caution_of(settings)]))
+    return Outcome(is_complete=replay.is_complete, stopped=stopped, notes=notes)
 
 
 class StudyReader:
@@ -188,11 +197,7 @@ class StudyReader:
         controller = None if view.machine is None else build_controller(self.settings, view.machine)
         replay = Replay(controller, rungs=len(self.ladder.rungs))
         replay.read(self.journal, observers)
-        if view.machine is None:
-            return Outcome(is_complete=False, is_known=False)
-        stopped = "its journal was written under other rules" if replay.difference else replay.stopping
-        notes = "; ".join(filter(None, [view.machine.notes(), caution_of(self.settings)]))
-        return Outcome(is_complete=replay.is_complete, stopped=stopped, notes=notes)
+        return outcome_of(self.settings, view, replay)
 
     def told(self, observer: ObserverT) -> ObserverT:
         """Replay the journal for an observer, as :meth:`tell` does, and return the observer."""
@@ -203,6 +208,10 @@ class StudyReader:
     def configured(self) -> tuple[Results, Callable[[TrialId], dict[str, Any]], dict[str, Any]]:
         """The results, the configurations and the record of the search space, for figures of hyperparameters."""
         return self.results, self.trials.configuration, self.settings.space
+
+    def load(self, tally: Tally, trials: Trials, results: Results) -> None:
+        """Use observers that see the whole journal elsewhere, in place of a reading of the journal."""
+        self._loaded = tally, trials, results
 
     @cached_property
     def _loaded(self) -> tuple[Tally, Trials, Results]:

@@ -218,8 +218,13 @@ class Timeline(Observer):
         self._workers = PresentWorkers()
         self._kept = AllRows()
         self._rows: RowSink = self._kept if rows is None else rows
+        self._keeps_too = False
         self._past: dict[int, WorkerLane] = {}
         self._work: Work | None = None
+
+    def keep_all(self) -> None:
+        """Keep all rows in this object too, for :meth:`work`. Call this before the first event."""
+        self._keeps_too = self._rows is not self._kept
 
     @property
     def workers(self) -> dict[WorkerId, PresentWorker]:
@@ -283,7 +288,7 @@ class Timeline(Observer):
     def followed(self, order: Followed) -> None:
         """Process an order. O(1)."""
         self._work = None
-        self.knows_orders |= not isinstance(order, Verdict)
+        self.knows_orders = self.knows_orders or not isinstance(order, Verdict)
         self._workers.followed(order, self.now)
 
     def _ended(self, event: JobEnded, *, epochs: int = 0) -> None:
@@ -328,12 +333,16 @@ class Timeline(Observer):
         row = WorkRow(
             worker.lane, TrialId(trial), worker.rung, *what, earliest - free, begin - earliest, worked + earlier
         )
-        number = self._rows.add(row, worker, now, earlier)
+        number = self._store(row, worker, now, earlier)
         worker.waited -= earlier
         worker.waited_until -= earlier
         if not has_waited_here and (begin > free or worker.chain < 0):
             worker.chain, worker.waited, worker.waited_until = number, begin - earliest, begin
         worker.free = now
+
+    def _store(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
+        number = self._rows.add(row, worker, end, earlier)
+        return self._kept.add(row, worker, end, earlier) if self._keeps_too else number
 
     def _lose(self, event: WorkerLost) -> None:
         worker = self.workers.get(event.worker)
@@ -348,6 +357,6 @@ class Timeline(Observer):
     def _depart(self, number: WorkerId, time: float, ending: int, *, is_lost: bool = False) -> None:
         worker = self.workers[number]
         if (row := cut(worker, time, ending)) is not None:
-            self._rows.add(row, worker, time, 0.0)
+            self._store(row, worker, time, 0.0)
         self._past[worker.lane] = _stay(worker, time, row)
         self._workers.leave(number, time, is_lost=is_lost)

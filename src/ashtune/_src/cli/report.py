@@ -34,6 +34,9 @@ def main(given: argparse.Namespace) -> int:
         show_trial(study, given.trial, as_json=given.json, stream=sys.stdout)
         return 0
     if given.html:
+        from ashtune._src.dashboard.watching import collect_seldom
+
+        collect_seldom()
         study.report_html(given.html)
         write(f"{given.html}\n", sys.stdout)
         return 0

@@ -84,10 +84,12 @@ class Observer:
         An observer may override this method if it can take many events faster than one at a time. The observer's own
         method must have the same effect as the default method.
         """
+        hears_what_followed = _overrides(self, "followed")
         for event, followed in told:
             self.event(event)
-            for what in followed:
-                self.followed(what)
+            if hears_what_followed:
+                for what in followed:
+                    self.followed(what)
 
     def progress(self, progress: Progress) -> None:
         """Called for some of a worker's reports between two rungs. The journal has no reports between rungs."""

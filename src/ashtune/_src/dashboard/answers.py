@@ -18,7 +18,10 @@ import msgspec
 
 from ashtune._src.analysis.audit import Audit
 from ashtune._src.analysis.hyperparameters import hyperparameters
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.loading import Outcome, StudyReader
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.analysis.timeline import Timeline
+from ashtune._src.analysis.trials import Trials
 from ashtune._src.core import parse
 from ashtune._src.core.errors import AshtuneError, SettingsError, StudyError
 from ashtune._src.core.options import checked
@@ -45,13 +48,16 @@ from ashtune._src.figures.whatif import whatif_figure
 from ashtune._src.processes.child import serve
 from ashtune._src.processes.frames import FrameWriter
 from ashtune._src.reports.audit_view import audit_findings
-from ashtune._src.reports.report import page_sections
+from ashtune._src.reports.html import PageSection
+from ashtune._src.reports.report import TellAll, page_sections
 from ashtune._src.reports.sections import ReportedStudy
 
 NICE = 10
 LARGE = 200_000
 """The number of trials above which a study is removed from memory after each answer."""
 _importances: "WeakKeyDictionary[StudyReader, Importance]" = WeakKeyDictionary()
+_audits: "WeakKeyDictionary[StudyReader, tuple[Audit, Outcome]]" = WeakKeyDictionary()
+_sections: "WeakKeyDictionary[StudyReader, Sequence[PageSection]]" = WeakKeyDictionary()
 Parameters = Mapping[str, Sequence[str]]
 """The parameters of a question."""
 MOST_NUMBERS = 4_000
@@ -127,8 +133,7 @@ def front_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return the audit of the promotions: sentences, and the numbers of each rung."""
-    audit = Audit(study.ladder, study.settings.goal, study.scheduler)
-    outcome = study.tell([audit])
+    audit, outcome = _audits.get(study) or _audited(study)
     expected = study.info().expected(study.tally)
     return {
         "text": audit_findings(audit, unit=study.settings.resource),
@@ -146,10 +151,7 @@ def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 def report_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return the sections of the report that have blocks, among them the sections of installed packages."""
-    from ashtune._src.driver.environment import missing_parts  # imports every engine
-
-    reported = ReportedStudy(study.settings, study.ladder, study.info(missing_parts))
-    return {"sections": page_sections(reported, study.tell)}
+    return {"sections": _sections.get(study) or page_sections(_reported(study), study.tell)}
 
 
 def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
@@ -216,10 +218,32 @@ _KINDS = dict(
 )
 
 
-class StudyCache:
-    """Keeps the last study in memory. If several questions are about the same study, the journal is read only once."""
+def work_out(study: StudyReader, tally: Tally, trials: Trials, timeline: Timeline, tell: TellAll) -> None:
+    """Work out at once what the questions need of the whole journal. Each question would replay the journal again.
 
-    def __init__(self) -> None:
+    Args:
+        study: The study.
+        tally: The study's counts, after ``tell`` was called; and so are the next two.
+        trials: The study's trials.
+        timeline: The study's timeline, which keeps all rows.
+        tell: Replays the journal to the three observers above, and to others.
+    """
+    audit = Audit(study.ladder, study.settings.goal, study.scheduler)
+    reported = _reported(study)
+    reported.tally, reported.trials, reported.timeline = tally, trials, timeline
+    study.load(tally, trials, reported.results)
+    _sections[study] = page_sections(reported, lambda observers: tell([audit, *observers]))
+    _audits[study] = audit, reported.outcome
+
+
+class StudyCache:
+    """Keeps the last study in memory. If several questions are about the same study, the journal is read only once.
+
+    If ``only`` is given, all questions are about this study.
+    """
+
+    def __init__(self, only: StudyReader | None = None) -> None:
+        self._only = only
         self._known: tuple[str, int] | None = None
         self._reader: StudyReader | None = None
 
@@ -229,6 +253,8 @@ class StudyCache:
         Raises:
             JournalError: If there is no journal.
         """
+        if self._only is not None:
+            return self._only
         if self._reader is None or self._known != (directory, position):
             self._reader = None  # two large studies would not fit into memory
             self._reader = StudyReader(Path(directory))
@@ -279,6 +305,17 @@ def _measured(study: StudyReader) -> Importance:
     if study not in _importances:
         _importances[study] = importance(*study.configured)
     return _importances[study]
+
+
+def _audited(study: StudyReader) -> tuple[Audit, Outcome]:
+    audit = Audit(study.ladder, study.settings.goal, study.scheduler)
+    return audit, study.tell([audit])
+
+
+def _reported(study: StudyReader) -> ReportedStudy:
+    from ashtune._src.driver.environment import missing_parts  # imports every engine
+
+    return ReportedStudy(study.settings, study.ladder, study.info(missing_parts))
 
 
 def _known(study: StudyReader) -> list[str]:

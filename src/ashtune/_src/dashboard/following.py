@@ -17,10 +17,12 @@ from typing import Any
 import msgspec
 
 from ashtune._src.analysis.best_so_far import Improvement
+from ashtune._src.analysis.loading import Outcome
 from ashtune._src.analysis.trials import TrialRecord
 from ashtune._src.core.errors import AshtuneError, JournalError, StudyError
 from ashtune._src.core.events import SessionStarted
 from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.observer import Observer
 from ashtune._src.core.plaintext import error_line, one_line, visible
 from ashtune._src.dashboard.liveness import DriverProcess, ReadStudy, Standing, State, state_of
 from ashtune._src.dashboard.messages import NothingThere, TrialQuestion, TrialStatus
@@ -98,18 +100,30 @@ class FollowedStudy:
 
         self._thread.start()
 
-    def read_now(self) -> None:
-        """Read the whole journal in this thread, in place of :meth:`start`.
+    def open_now(self, ladder: Ladder) -> Picture:
+        """Open the journal in this thread, in place of :meth:`start`. Then call :meth:`read_now`.
 
         Raises:
             JournalError: If the journal cannot be read.
         """
         import numpy  # noqa: F401 - as in start
 
+        self._open(ladder, most_read=1)
+        return self._there()
+
+    def read_now(self, observers: Sequence[Observer]) -> Outcome:
+        """Read the whole journal in this thread, once for the page and for other observers.
+
+        Raises:
+            JournalError: If the journal cannot be read, or a session with more rungs began meanwhile.
+        """
+        picture = self._there()
+        picture.tell_also(observers)
         while not self._look():
             pass
-        if self._problem:
-            raise JournalError(self._problem)
+        if self._problem or picture is not self._picture:
+            raise JournalError(self._problem or f"{self._journal} has changed; read it again")
+        return picture.outcome
 
     def close(self) -> None:
         """Stop following the study, and wake all threads that wait for a change."""
@@ -336,22 +350,24 @@ class FollowedStudy:
             self._driver_at = time.monotonic() + DRIVER_SECONDS
             self._is_alive = None if self._driver is None else self._driver.is_alive()
 
-    def _open(self, ladder: Ladder | None = None) -> None:
+    def _open(self, ladder: Ladder | None = None, *, most_read: int = 2) -> None:
         """Open the journal. A study that was read before is shown again after its journal is read.
 
         Args:
             ladder: The ladder of a later session; by default the ladder of the journal's first line.
+            most_read: How often the journal may be read.
         """
         settings = read_settings(self._journal)
         status = DISK.status(str(self._journal))
-        picture = Picture(self._journal, settings, ladder or first_ladder(settings), status.size, self.shown)
+        size = status.size if most_read > 1 else 0
+        picture = Picture(self._journal, settings, ladder or first_ladder(settings), size, self.shown)
         before = self._picture
         if before is not None and before.has_read_all and before.settings == settings:
             self._next_picture = picture
         else:
             self._show(picture)
         self._must_open = False
-        if ladder is None:  # a higher ladder is of the same journal
+        if ladder is None or before is None:  # a higher ladder is of the same journal
             self._grew_at = time.monotonic() - max(0.0, time.time() - status.changed_ns / 1e9)
             self._longest_pause = 0.0
 

@@ -7,12 +7,13 @@ the two readings continue together.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from ashtune._src.analysis.loading import Outcome, outcome_of
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.trials import trials_of
 from ashtune._src.core.errors import AshtuneError
@@ -137,7 +138,12 @@ class Picture:
     @property
     def knows_end(self) -> bool:
         """Whether the study's scheduler can be replayed, which is necessary to know whether the study is complete."""
-        return self._replay is not None
+        return self._replay is not None and not self._replay.difference
+
+    @property
+    def outcome(self) -> Outcome:
+        """The study's outcome, known once every reading has reached the end of the journal."""
+        return outcome_of(self.settings, self._machine, self._replay)
 
     @property
     def is_complete(self) -> bool:
@@ -147,7 +153,7 @@ class Picture:
     @property
     def stopping(self) -> str:
         """The reason why the study stopped or will stop, or "" if the study continues."""
-        return self.tally.stopping if self._replay is None else self._replay.stopping
+        return self._replay.stopping if self._replay is not None and self.knows_end else self.tally.stopping
 
     @property
     def is_busy(self) -> bool:
@@ -159,6 +165,10 @@ class Picture:
         """Return the share of the journal that the first reading has read, and the share that the last has read."""
         first, last = (min(1.0, reading.position / max(1, size)) for reading in (self._readings[0], self._readings[-1]))
         return (1.0 if self.has_read_all else first), (1.0 if self.is_level else last)
+
+    def tell_also(self, observers: Sequence[Observer]) -> None:
+        """Pass each event to other observers too, after the observers of the parts."""
+        self._readings[-1].tell_also(observers)
 
     def advance(self, seconds: float) -> bool:
         """Read the journal for about ``seconds``. Return whether the end of the journal is reached.
@@ -177,8 +187,7 @@ class Picture:
             for shown in self.shown.values():
                 shown.make_at = 0.0
         if self._replay is not None and self._replay.difference:
-            self._replay = None  # written under other rules: from here on only events are used
-            self.workers.lose_orders()
+            self.workers.lose_orders()  # written under other rules: from here on only events are used
         return is_level
 
     def make(self, standing: Standing, ran: float, sequence: int, now: float) -> int:

@@ -40,6 +40,7 @@ class Reading:
         self._ladder = ladder
         self._reader = JournalReader(path)
         self._replay = replay
+        self._all = observers
         self._observers = Observers(observers)
         self._batches: Iterator[Batch] | None = None
         self._failure: Exception | None = None
@@ -48,6 +49,10 @@ class Reading:
     def position(self) -> int:
         """The number of bytes read so far."""
         return self._reader.position
+
+    def tell_also(self, observers: Sequence[Observer]) -> None:
+        """Pass each event to other observers too. Call this before the first :meth:`advance`."""
+        self._observers = Observers([*self._all, *observers])
 
     @property
     def can_go_on(self) -> bool:

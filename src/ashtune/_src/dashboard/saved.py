@@ -6,8 +6,9 @@ from typing import Any
 
 import msgspec
 
+from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.core.errors import AshtuneError
-from ashtune._src.dashboard.answers import StudyCache, answer
+from ashtune._src.dashboard.answers import StudyCache, answer, work_out
 from ashtune._src.dashboard.following import FollowedStudy
 from ashtune._src.dashboard.messages import NAMES, WHAT_IF
 from ashtune._src.dashboard.one_file import one_file
@@ -32,8 +33,11 @@ def page_of(directory: Path) -> str:
     Raises:
         JournalError: If the journal cannot be read.
     """
-    study, cache = FollowedStudy(directory), StudyCache()
-    study.read_now()
+    study, reader = FollowedStudy(directory), StudyReader(directory)
+    picture, cache = study.open_now(reader.ladder), StudyCache(reader)
+    timeline = picture.workers.timeline
+    timeline.keep_all()
+    work_out(reader, picture.tally, picture.trials, timeline, study.read_now)
     return study_page(study, lambda question: answer(question, cache))
 
 

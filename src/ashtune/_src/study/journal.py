@@ -82,7 +82,7 @@ class JournalReader:
     def __init__(self, path: Path, position: int = 0, disk: Disk = DISK, *, only: Sequence[bytes] = ()) -> None:
         self._path = path
         self._disk = disk
-        self._only = only
+        self._only = re.compile(b"|".join(map(re.escape, only))) if only else None
         self._start, self._lines = 0, 0
         with _open_for_reading(path, disk) as file:
             first = self._whole(file, 0, lambda block: block.find(b"\n") + 1)[:-1]
@@ -115,13 +115,13 @@ class JournalReader:
         """
         ends, checks, problem = self._turns(block)
         block, unreadable_line = block[: ends[-1]], 0
-        if self._only and not any(each in block for each in self._only):
+        if self._only and not self._only.search(block):
             self._lines += block.count(b"\n")
             self.position, self._check = self.position + ends[-1], checks[-1]
             return Batch([], []), problem, 0
         lines = block.split(b"\n")[:-1]
         begins = list(accumulate((len(line) + 1 for line in lines), initial=0))
-        wanted = self._wanted(lines)
+        wanted = self._wanted(block, begins)
         try:
             events: list[Event] = _events.decode_lines(
                 block if len(wanted) == len(lines) else b"\n".join(lines[place] for place in wanted)
@@ -154,11 +154,11 @@ class JournalReader:
             checks.append(check)
         return ends, checks, ""
 
-    def _wanted(self, lines: Sequence[bytes]) -> Sequence[int]:
+    def _wanted(self, block: bytes, begins: Sequence[int]) -> Sequence[int]:
         """Return the indices of the lines to decode."""
         if not self._only:
-            return range(len(lines))
-        return [place for place, line in enumerate(lines) if any(each in line for each in self._only)]
+            return range(len(begins) - 1)
+        return list(dict.fromkeys(bisect_right(begins, found.start()) - 1 for found in self._only.finditer(block)))
 
     def _whole(self, file: int, position: int, end_of: Callable[[bytes], int]) -> bytes:
         """Return some complete turns or lines from ``position`` on, or nothing if no complete line follows."""

@@ -112,15 +112,15 @@ class WorkersPart(PagePart):
     def __init__(self, subject: Subject) -> None:
         self._ladder, self._unit = subject.ladder, subject.unit
         self._rows = LastRows()
-        self._timeline = Timeline(subject.ladder, self._rows)
+        self.timeline = Timeline(subject.ladder, self._rows)
         self._lanes: list[tuple[PresentWorker, str]] = []  # for each lane, its last worker and the worker's host
         self._counted_until = 0.0
         self._has_lost_orders = False
 
     def event(self, event: Event) -> None:
         """Take in one event. O(log n)."""
-        timeline = self._timeline
-        if isinstance(event, WorkerJoined | WorkerLost | SessionStarted):
+        timeline = self.timeline
+        if type(event) in (WorkerJoined, WorkerLost, SessionStarted):
             workers, now = len(timeline.workers), timeline.wall_seconds
             timeline.event(event)
             past, now = self._rows.busyness, now if type(event) is SessionStarted else timeline.wall_seconds
@@ -133,12 +133,12 @@ class WorkersPart(PagePart):
 
     def followed(self, what: Followed) -> None:
         """Take in one order. O(1)."""
-        self._timeline.followed(what)
+        self.timeline.followed(what)
 
     @property
     def knows_orders(self) -> bool:
         """Whether the part knows the current job of each worker."""
-        return self._timeline.knows_orders and not self._has_lost_orders
+        return self.timeline.knows_orders and not self._has_lost_orders
 
     @property
     def running(self) -> list[int] | None:
@@ -146,7 +146,7 @@ class WorkersPart(PagePart):
         if not self.knows_orders:
             return None
         running = [0] * len(self._ladder.rungs)
-        for worker in self._timeline.workers.values():
+        for worker in self.timeline.workers.values():
             for rung in worker.jobs.values():
                 running[rung] += 1
         return running
@@ -156,22 +156,22 @@ class WorkersPart(PagePart):
         """The number of busy workers, or None if the number is unknown."""
         if not self.knows_orders:
             return None
-        return sum(1 for worker in self._timeline.workers.values() if worker.jobs or worker.releasing is not None)
+        return sum(1 for worker in self.timeline.workers.values() if worker.jobs or worker.releasing is not None)
 
     @property
     def ran(self) -> float:
         """The seconds that the study had run at the last event."""
-        return self._timeline.wall_seconds
+        return self.timeline.wall_seconds
 
     @property
     def there(self) -> int:
         """The number of workers that are present."""
-        return len(self._timeline.workers)
+        return len(self.timeline.workers)
 
     def lose_orders(self) -> None:
         """Forget the jobs of all workers. From now on, the driver's orders are unknown."""
         self._has_lost_orders = True
-        for worker in self._timeline.workers.values():
+        for worker in self.timeline.workers.values():
             worker.jobs.clear()
             worker.releasing = None
 
@@ -193,7 +193,7 @@ class WorkersPart(PagePart):
         }
 
     def _latest(self, ran: float) -> Figure:
-        there, lanes = self._timeline.workers, self._lanes[:MOST_LANES]
+        there, lanes = self.timeline.workers, self._lanes[:MOST_LANES]
         now = [span for span, _ in self._under_way(ran) if span.lane < MOST_LANES]
         spans = [*self._rows.spans, *now][-MOST_SPANS:]
         named = [(f"worker {last.worker}", there.get(last.worker) is last) for last, _ in lanes]
@@ -210,8 +210,8 @@ class WorkersPart(PagePart):
 
     def _under_way(self, ran: float) -> Iterator[tuple[Span, float]]:
         """Yield a span for each worker's current work, and the waiting time before this work. The span ends now."""
-        for worker in self._timeline.workers.values():
-            now = max(ran + worker.paused, self._timeline.now)
+        for worker in self.timeline.workers.values():
+            now = max(ran + worker.paused, self.timeline.now)
             if (row := cut(worker, now, CUT_OFF)) is not None:
                 yield span_of(row, worker, now, row.seconds, is_running=True), row.barrier
 
@@ -238,7 +238,7 @@ class WorkersPart(PagePart):
 
     def _seconds(self, ran: float) -> tuple[dict[str, float], float]:
         """Return the seconds of all workers by state, including running work, and the workers' presence in seconds."""
-        rows, stays = self._rows, self._timeline.stays(max(ran + self._paused, self._timeline.now))
+        rows, stays = self._rows, self.timeline.stays(max(ran + self._paused, self.timeline.now))
         by_kind, barrier = list(rows.by_kind), rows.barrier
         for span, waited in self._under_way(ran):
             by_kind[span.kind] += span.end - span.begin
@@ -249,8 +249,8 @@ class WorkersPart(PagePart):
 
     @property
     def _paused(self) -> float:
-        return self._timeline.now - self._timeline.wall_seconds
+        return self.timeline.now - self.timeline.wall_seconds
 
     def _join(self, event: WorkerJoined) -> None:
-        worker = self._timeline.workers[event.worker]
+        worker = self.timeline.workers[event.worker]
         self._lanes[worker.place : worker.place + 1] = [(worker, one_line(event.host, HOST_CHARACTERS))]
