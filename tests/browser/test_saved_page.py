@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -146,3 +148,66 @@ def test_the_page_of_a_study_without_a_trial_has_no_section_that_waits(browser: 
         page.wait("!document.querySelector('.overview > .blank:not([hidden], .answers)')")
         assert page.text("#trials [role=status]") == "no trial yet"
         assert page.console == []
+
+
+DIFFERING = """
+    async (sources) => {
+        const pixels = [];
+        for (const source of sources) {
+            const image = new Image();
+            image.src = source;
+            await image.decode();
+            const { naturalWidth: width, naturalHeight: height } = image;
+            const scale = sources[0] === source ? 2 : 1; // the PNG has two pixels for each of the SVG
+            const canvas = document.createElement("canvas");
+            [canvas.width, canvas.height] = [scale * width, scale * height];
+            const context = canvas.getContext("2d");
+            context.drawImage(image, 0, 0, canvas.width, canvas.height);
+            pixels.push(context.getImageData(0, 0, canvas.width, canvas.height));
+        }
+        const [{ data: one, width, height }, { data: other }] = pixels;
+        const isOther = (_, at) => [0, 1, 2].some((part) => Math.abs(one[4 * at + part] - other[4 * at + part]) > 48);
+        return Array.from({ length: width * height }, isOther).filter(Boolean).length / (width * height);
+    }
+"""
+"""The share of pixels that differ between an SVG and a PNG of the same picture."""
+RECORD_TEXTS = """
+    const { fillText } = CanvasRenderingContext2D.prototype;
+    window.written = [];
+    CanvasRenderingContext2D.prototype.fillText = function (text, ...more) {
+        if (!this.canvas.isConnected) written.push(text);
+        fillText.call(this, text, ...more);
+    };
+"""
+MOST_DIFFERING = 0.02
+"""Of pixels at the edges of letters and lines: an SVG places letters at other fractions of a pixel."""
+
+
+def test_every_figure_is_saved_as_png_and_as_svg_with_the_same_texts_and_looks(
+    browser: "Browser", complete: Path
+) -> None:
+    with Page(browser) as file, Page(browser) as blank:
+        file.page.add_init_script(RECORD_TEXTS)
+        file.open((complete / "page.html").as_uri(), "Complete")
+        file.page.evaluate("for (const each of document.querySelectorAll('figure details')) each.open = true")
+        figures = [each for each in file.page.locator("figure:has(canvas)").all() if each.is_visible()]
+        drawn = {each.get_attribute("aria-label") for each in figures}
+        assert {"The ladder", "The best over time", "Lanes", "Learning curves", "Contours", "depth"} <= drawn
+        for figure in figures:
+            file.page.evaluate("written.length = 0")
+            saved_as = {}
+            for kind in ("PNG", "SVG"):
+                with file.page.expect_download() as saving:
+                    figure.locator(f"text=Save as {kind}").click()
+                saved_as[kind] = saving.value.path().read_bytes()
+            texts = [
+                each.text or "" for each in ET.fromstring(saved_as["SVG"]).iter("{http://www.w3.org/2000/svg}text")
+            ]
+            name = figure.get_attribute("aria-label")
+            assert name in texts
+            assert len(texts) > 2
+            assert sorted(set(texts)) == sorted(set(file.page.evaluate("written"))), name
+            kinds = {"SVG": "svg+xml", "PNG": "png"}
+            pictures = [f"data:image/{kinds[kind]};base64,{b64encode(saved_as[kind]).decode()}" for kind in kinds]
+            assert blank.page.evaluate(DIFFERING, pictures) < MOST_DIFFERING, name
+        assert file.console == []

@@ -478,10 +478,27 @@ def test_a_wide_page_has_its_links_at_the_side_and_short_sections_beside_each_ot
 def test_a_figure_is_saved_as_a_picture(still: Page) -> None:
     still.show("ladder")
     still.page.click("#ladder summary")
-    with still.page.expect_download() as saved:
-        still.page.click("#ladder >> text=Save as PNG")
-    assert saved.value.suggested_filename == "The ladder.png"
-    assert saved.value.path().read_bytes().startswith(b"\x89PNG")
+    for kind, begin in {"png": b"\x89PNG", "svg": b"<svg "}.items():
+        with still.page.expect_download() as saved:
+            still.page.click(f"#ladder >> text=Save as {kind.upper()}")
+        assert saved.value.suggested_filename == f"The ladder.{kind}"
+        assert saved.value.path().read_bytes().startswith(begin)
+
+
+def test_the_scale_of_an_axis_and_the_hyperparameters_of_a_map_are_in_the_address(still: Page) -> None:
+    still.show_down_to("contour")
+    still.page.click("#curves figure summary")
+    still.remember("curves")
+    still.page.check("#curves >> text=y axis logarithmic")
+    still.wait_for_another_sight("curves")
+    still.page.select_option("#contour-x", "depth")
+    still.page.select_option("#contour-y", "optimizer")
+    still.page.reload()
+    still.show_down_to("contour")
+    still.page.click("#curves figure summary")
+    assert still.page.is_checked("#curves >> text=y axis logarithmic")
+    assert [still.page.input_value(f"#contour-{end}") for end in "xy"] == ["depth", "optimizer"]
+    assert still.page.locator("#ladder input[type=checkbox]").count() == 0, "bars begin at 0"
 
 
 def test_a_slider_of_what_if_asks_again(still: Page) -> None:

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { placeOn, roundTicks, textOn, ticksOf, valueAt } from "./page/axis.js";
+import { placeOn, roundTicks, scaled, textOn, ticksOf, valueAt } from "./page/axis.js";
 
 const AXIS = { name: "", title: "", low: 0, high: 1, isLog: false, written: "number", unit: 1, ticks: [], choices: [] };
 const near = (a, b) => assert.ok(Math.abs(a - b) <= 1e-9 * Math.max(1, Math.abs(b)), `${a} is not ${b}`);
@@ -46,4 +46,15 @@ test("ticks that are close together on a logarithmic axis are left out", () => {
     [2.8, "2.8"],
     [30, "30"],
   ]);
+});
+
+test("an axis gets another scale with its own ticks and title, and a low end above 0", () => {
+  const linear = { ...AXIS, name: "loss", low: -0.1, high: 2, ticks: [1] };
+  const log = scaled(linear, true, 0.02);
+  assert.deepEqual([log.high, log.title, log.low < 0.02, log.low > 0.01], [2, "loss (logarithmic)", true, true]);
+  assert.deepEqual(ticksOf(log, 900).map(([at]) => at), [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2]);
+  assert.deepEqual(ticksOf({ ...log, low: 1.2, high: 1.8 }, 300).map(([at]) => at), [1.2, 1.4, 1.6, 1.8]);
+  const again = scaled(log, false, 0.02);
+  assert.deepEqual([again.title, again.low < 0.02, again.low > -0.1], ["loss", true, true]);
+  assert.equal(scaled(linear, false, 0.02), linear);
 });

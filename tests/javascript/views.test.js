@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { tableOf, together } from "./page/figure.js";
+import { leastOn, tableOf, together } from "./page/figure.js";
 import { colorOn, nearest } from "./page/plot.js";
 import { placesIn } from "./study/chosen.js";
 import { rangeText } from "./views/trial_filters.js";
@@ -102,4 +102,15 @@ test("the mark nearest to the pointer is found, and none where none is near", ()
     [found(bars, 10, 54), found(bars, 23, 50), found(bars, 26, 50), found(bars, 35, 40)],
     [0, 0, undefined, 1],
   );
+});
+
+test("an axis may be logarithmic if all values on it are above 0 and no bar begins there", () => {
+  const axis = { low: -1, high: 9, choices: [], written: "number" };
+  const least = (x, changes = {}, kind = "line") => leastOn({ x: { ...axis, ...changes }, series: [{ kind, x }], cells: null }, "x");
+  assert.equal(least([3, null, 2]), 2);
+  assert.equal(least([3, 0]), 0);
+  assert.equal(least([3, -5, 2]), 2, "a value beyond the axis");
+  assert.equal(least([3, 2], {}, "bars"), 0);
+  assert.equal(least([1, 2], { choices: ["a", "b", "c"] }), 0);
+  assert.equal(least([]), 0);
 });

@@ -151,9 +151,14 @@ def outside(axis: Axis, noun: str) -> str:
 
 
 def scale_note(axis: Axis, noun: str) -> list[str]:
-    """Return notes about a logarithmic axis, and about values beyond an axis that are drawn at the axis's end."""
-    notes = [f"The scale of {axis.name} is logarithmic."] if axis.is_log else []
-    return [*notes, f"{plural(axis.beyond, noun)} far worse than most stand at its end."] if axis.beyond else notes
+    """Return notes about a logarithmic axis without a title, and about values beyond it."""
+    return [*([f"The scale of {axis.name} is logarithmic."] if axis.is_log else []), *far_note(axis, noun)]
+
+
+def far_note(axis: Axis, noun: str) -> list[str]:
+    """Return a note about values beyond an axis that are drawn at the axis's end."""
+    of = f"the end of the axis of {axis.name}"
+    return [f"{plural(axis.beyond, noun)} far worse than most stand at {of}."] if axis.beyond else []
 
 
 def rung_names(rungs: Sequence[int], unit: str) -> list[str]:

@@ -19,12 +19,12 @@ from ashtune._src.core.numbers import plural
 from ashtune._src.figures.axes import (
     Origin,
     column_axis,
+    far_note,
     metric_axis,
     no_origin,
     origins,
     points_by_rung,
     rung_names,
-    scale_note,
     significant,
 )
 from ashtune._src.figures.columns import Configuration, Numbers, numbers, spread_places
@@ -97,7 +97,7 @@ def slices(
     which = ": the best and a sample" if few else ""
     notes = [
         f"{few}{plural(len(ranked), 'trial')}{which}; a trial stands at its highest rung with a finite result.",
-        *scale_note(y, "result"),
+        *far_note(y, "result"),
     ]
     if without:
         of = f"{len(lost):,} of " if len(lost) < len(without) else ""

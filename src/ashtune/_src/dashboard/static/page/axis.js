@@ -3,6 +3,9 @@
 import { countText, isNumber, numberText, secondsText, shareText, shortened } from "./text.js";
 
 const CHARACTER = 6.6;
+/** The room below the least value, as a share of the axis. */
+const AIR = 0.04;
+const LOGARITHMIC = " (logarithmic)";
 const WRITTEN = { number: numberText, count: countText, seconds: secondsText, share: shareText };
 
 /** Return a value of an axis as a text. @param {Axis} axis @param {number | null} value */
@@ -33,7 +36,8 @@ export function ticksOf(axis, room, each = 0) {
   const { unit, written } = axis;
   const isTime = written === "seconds" && (unit !== 1 || !axis.ticks.length);
   const text = (at) => (isTime ? numberText(at / unit) : textOn(axis, at));
-  const ticks = axis.ticks.length ? axis.ticks : roundTicks(axis, room / (2 * each || 64));
+  const round = axis.isLog && axis.high > 5 * axis.low ? logTicks(axis) : roundTicks(axis, room / (2 * each || 64));
+  const ticks = axis.ticks.length ? axis.ticks : round;
   const [low, high] = [Math.min(axis.low, axis.high), Math.max(axis.low, axis.high)];
   const named = ticks
     .filter((at) => at >= low && at <= high)
@@ -47,6 +51,22 @@ export function ticksOf(axis, room, each = 0) {
     if (isFar) last = place;
     return isFar;
   });
+}
+
+/** Return an axis with another scale. @param {Axis} axis @param least The least value on it. */
+export function scaled(axis, isLog, least) {
+  if (axis.isLog === isLog) return axis;
+  const name = (axis.title || axis.name).replace(LOGARITHMIC, "");
+  const low = valueAt({ ...axis, isLog, low: least }, -AIR);
+  return { ...axis, isLog, title: isLog ? name + LOGARITHMIC : name, low, ticks: [] };
+}
+
+/** Return 1, 2 and 5 times powers of ten, or powers of ten on a wide axis. @param {Axis} axis */
+function logTicks({ low, high, unit }) {
+  const [first, last] = [low, high].map((end) => Math.floor(Math.log10(end / unit)));
+  const steps = high / low < 300 ? [1, 2, 5] : [1];
+  const powers = Array.from({ length: last - first + 1 }, (_, place) => first + place);
+  return powers.flatMap((power) => steps.map((step) => Number(`${step}e${power}`) * unit));
 }
 
 /** Return about `count` round numbers on a linear axis. @param {Axis} axis */

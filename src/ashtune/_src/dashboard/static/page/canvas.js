@@ -6,6 +6,14 @@ import { onTheme, token } from "./theme.js";
 
 export const FONT = "12px system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 
+/** @type {WeakMap<Element, Canvas>} */
+const canvases = new WeakMap();
+
+/** Return the canvas in a container. */
+export function canvasIn(place) {
+  return canvases.get(place);
+}
+
 export class Canvas {
   /**
    * @param {HTMLElement} place Its container.
@@ -19,6 +27,7 @@ export class Canvas {
     /** @type {HTMLCanvasElement} */
     this.element = element("canvas");
     place.append(this.element);
+    canvases.set(place, this);
     this._observer = new ResizeObserver(() => this.repaint());
     this._observer.observe(place);
     this._forget = [onTheme, onChosen].map((on) => on(() => this.repaint()));
@@ -49,9 +58,22 @@ export class Canvas {
     this.element.style.height = `${this._height}px`;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, this._height);
+    this.paintOn(context, width);
+  }
+
+  /** Paint the same on another context. */
+  paintOn(context, width = this.width) {
     context.font = FONT;
     context.textBaseline = "middle";
     this._paint(context, width, this._height);
+  }
+
+  get width() {
+    return this.element.clientWidth;
+  }
+
+  get height() {
+    return this._height;
   }
 }
 

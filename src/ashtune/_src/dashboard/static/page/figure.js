@@ -1,15 +1,20 @@
 // The frame of a figure: title, legend, drawing area, and its data as a table for readers who cannot see it.
 
-import { textOn, valueAt } from "./axis.js";
-import { button, element, replaceChildren, set, setText, table } from "./dom.js";
-import { FONT } from "./canvas.js";
-import { Plot } from "./plot.js";
-import { fillOf, STROKES, token } from "./theme.js";
+import { scaled, textOn, valueAt } from "./axis.js";
+import { button, element, keep, kept, replaceChildren, set, setText, table } from "./dom.js";
+import { canvasIn } from "./canvas.js";
+import { colorOn, Plot } from "./plot.js";
+import { SvgContext } from "./svg.js";
+import { fillOf, patternOf, STROKES, token } from "./theme.js";
 import { countText, isNumber } from "./text.js";
 
 const ROWS = 200;
 /** The height of the name, and of each entry of the legend, in a saved picture. */
 const LINE = 18;
+/** The least pixels of a PNG for each pixel of the page. */
+const SHARP = 2;
+/** The parameter of the page's address with the reader's scales. */
+const SCALES = "log";
 
 export class Figure {
   /** @param title Title above the figure; may be empty. @param name Its name for screen readers. */
@@ -21,11 +26,18 @@ export class Figure {
     this._caption = element("span", { class: "caption quiet" });
     this._legend = new Legend();
     this._table = element("div");
-    this._details = element("details", { class: "data", hidden: true }, element("summary", { text: "As a table or a picture" }), this._table);
+    this._scales = element("span", { class: "choice" });
+    this._details = element(
+      "details",
+      { class: "data", hidden: true, "data-key": `more of ${name}` },
+      element("summary", { text: "Axes, picture, table" }),
+      element("p", { class: "choice" }, ["PNG", "SVG"].map((kind) => button(`Save as ${kind}`, () => this._save(kind))), this._scales),
+      this._table,
+    );
     this._details.addEventListener("toggle", () => this._fill());
     this._rows = null;
-    const save = button("Save as PNG", () => this._save());
-    this._details.append(save);
+    /** @type {LegendEntry[]} */
+    this._entries = [];
     this.element = element(
       "figure",
       { "aria-label": name },
@@ -43,13 +55,15 @@ export class Figure {
    * @param isPanel Whether it is one of several figures that share a legend and notes.
    */
   show(figure, isPanel = false) {
-    const { x, y, series, cells, notes } = figure;
+    this._offerScales(figure, isPanel);
+    const { x, y, series, cells, notes } = this._scaled(figure);
     this.plot.hidden = this._details.hidden = !series.length && !cells;
     setText(this._caption, isPanel ? "" : notes.join(" · "));
     if (this.plot.hidden) return;
     this._drawn ??= new Plot(this.plot);
-    this._drawn.draw(figure);
-    this.legend(isPanel ? [] : legendOf(figure));
+    this._drawn.draw({ ...figure, x, y });
+    this._entries = legendOf(figure);
+    this._legend.show(isPanel ? [] : this._entries);
     const names = series.map(({ name }) => name).filter(Boolean);
     const over = [y.name || x.name, y.name && x.name].filter(Boolean).join(" over ");
     this.describe([this._name, over, ...names, "as a table below"].filter(Boolean).join(", "));
@@ -59,11 +73,6 @@ export class Figure {
   /** Set the figure's description for screen readers. */
   describe(words) {
     set(this.plot, { "aria-label": words });
-  }
-
-  /** Set the legend; see `Legend.show`. @param {LegendEntry[]} entries */
-  legend(entries) {
-    this._legend.show(entries);
   }
 
   /** Set the table's data. @param rows Returns the column titles and the rows; called while the table is open. */
@@ -78,26 +87,75 @@ export class Figure {
     this._drawn?.destroy();
   }
 
-  /** Save the picture with its name and its legend as a PNG file. */
-  _save() {
-    const drawn = this.plot.querySelector("canvas");
-    if (!drawn) return;
-    const ratio = drawn.width / drawn.clientWidth;
-    const head = LINE * (2 + this._legend.entries.length);
-    const made = element("canvas", { width: drawn.width, height: drawn.height + head * ratio });
-    const context = /** @type {CanvasRenderingContext2D} */ (made.getContext("2d"));
-    context.fillStyle = token("--paper");
-    context.fillRect(0, 0, made.width, made.height);
-    context.drawImage(drawn, 0, head * ratio);
-    context.scale(ratio, ratio);
-    context.font = FONT;
-    for (const [place, [color, text]] of [["--ink", this._name], ...this._legend.entries].entries()) {
-      context.fillStyle = color.startsWith("--") ? token(color) : color;
-      context.fillRect(LINE, LINE * (place + 1) - 8, 8, 8);
-      context.fillStyle = token("--ink");
-      context.fillText(text, 2 * LINE, LINE * (place + 1));
+  /** Offer the other scale of each axis that can have both. @param {FigureValue} figure */
+  _offerScales(figure, isPanel) {
+    const again = () => this.show(figure, isPanel);
+    const made = ["x", "y"].filter((end) => leastOn(figure, end) > 0).map((end) => {
+      const onchange = ({ target }) => {
+        keepScale(this._name, end, target.checked);
+        again();
+      };
+      const isLog = scaleOf(this._name, end) ?? figure[end].isLog;
+      const box = element("input", { type: "checkbox", checked: isLog, onchange, "data-key": `${end} of ${this._name}` });
+      return element("label", { class: "tick" }, box, `${end} axis logarithmic`);
+    });
+    replaceChildren(this._scales, made);
+  }
+
+  /** Return a figure with the scales that the reader has chosen. @param {FigureValue} figure */
+  _scaled(figure) {
+    const axis = (end) => {
+      const [isLog, least] = [scaleOf(this._name, end), leastOn(figure, end)];
+      return isLog === null || !(least > 0) ? figure[end] : scaled(figure[end], isLog, least);
+    };
+    return { ...figure, x: axis("x"), y: axis("y") };
+  }
+
+  /** Save the picture with its name and its legend. @param kind "PNG" or "SVG". */
+  _save(kind) {
+    const canvas = canvasIn(this.plot);
+    if (!canvas) return;
+    const head = LINE * (1.5 + this._entries.length);
+    const [width, height] = [canvas.width, canvas.height + head];
+    const link = element("a", { download: `${this._name}.${kind.toLowerCase()}` });
+    if (kind === "SVG") {
+      const context = new SvgContext(width, height);
+      this._paint(context, canvas, head);
+      const text = new XMLSerializer().serializeToString(context.element);
+      link.href = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
+    } else {
+      const ratio = Math.max(SHARP, devicePixelRatio);
+      const made = element("canvas", { width: Math.round(width * ratio), height: Math.round(height * ratio) });
+      const context = /** @type {CanvasRenderingContext2D} */ (made.getContext("2d"));
+      context.scale(ratio, ratio);
+      this._paint(context, canvas, head);
+      link.href = made.toDataURL();
     }
-    element("a", { href: made.toDataURL(), download: `${this._name}.png` }).click();
+    link.click();
+  }
+
+  /** Paint the name, the legend and the figure, each below the one before. @param {import("./canvas.js").Canvas} canvas */
+  _paint(context, canvas, head) {
+    context.fillStyle = token("--paper");
+    context.fillRect(0, 0, canvas.width, canvas.height + head);
+    context.translate(0, head);
+    canvas.paintOn(context);
+    context.translate(0, -head);
+    context.textAlign = "left";
+    context.lineWidth = 1;
+    context.strokeStyle = context.fillStyle = token("--ink");
+    context.fillText(this._name, LINE, LINE);
+    for (const [place, [color, text, shape = ""]] of this._entries.entries()) {
+      const top = LINE * (place + 2);
+      const solid = color.startsWith("--") ? token(color) : color;
+      context.fillStyle = patternOf(context, solid, shape in STROKES ? shape : "");
+      context.beginPath();
+      context.rect(LINE, shape === "line" ? top - 2 : top - 5, 10, shape === "line" ? 3 : 10);
+      context.fill();
+      if (shape === "rimmed") context.stroke();
+      context.fillStyle = token("--ink");
+      context.fillText(text, 2 * LINE, top);
+    }
   }
 
   _fill() {
@@ -133,6 +191,38 @@ export class Figures {
   }
 }
 
+/**
+ * Return the least value on an axis that may be linear or logarithmic; 0 if it may not.
+ *
+ * @param {FigureValue} figure @param {string} end "x" or "y".
+ */
+export function leastOn(figure, end) {
+  const { low, high, choices, written } = /** @type {Axis} */ (figure[end]);
+  const isLines = figure.series.every(({ kind }) => ["line", "step", "points"].includes(kind));
+  if (choices.length || figure.cells || written === "share" || !isLines) return 0;
+  const values = figure.series.flatMap((each) => each[end].filter((value) => isNumber(value) && value >= low));
+  const least = values.reduce((one, other) => Math.min(one, other), high);
+  return values.length && least < high ? Math.max(0, least) : 0;
+}
+
+/** Return whether the reader has chosen a logarithmic scale, or null if the reader has chosen none. */
+function scaleOf(name, end) {
+  return chosenScales()[`${name}:${end}`] ?? null;
+}
+
+function keepScale(name, end, isLog) {
+  keep(SCALES, JSON.stringify({ ...chosenScales(), [`${name}:${end}`]: isLog }));
+}
+
+/** @returns {Record<string, boolean>} */
+function chosenScales() {
+  try {
+    return JSON.parse(kept(SCALES)) ?? {};
+  } catch {
+    return {}; // somebody has changed the address
+  }
+}
+
 /** Return the legend's entries for colours and lines. @param {FigureValue} figure @returns {LegendEntry[]} */
 function legendOf({ series, cells }) {
   const shape = ({ kind, pattern = "", isRimmed = false }) =>
@@ -142,7 +232,10 @@ function legendOf({ series, cells }) {
   for (const each of series) if (each.name) entries.push([each.color, each.name, shape(each)]);
   if (cells) {
     const { scale, colors } = cells;
-    const mixed = (share) => `color-mix(in srgb, ${colors[1]} ${100 * share}%, ${colors[0]})`;
+    const mixed = (share) => {
+      const [red, green, blue, opacity] = colorOn(colors, share);
+      return `rgba(${red}, ${green}, ${blue}, ${opacity / 255})`;
+    };
     for (const share of [0, 0.25, 0.5, 0.75, 1]) entries.push([mixed(share), textOn(scale, valueAt(scale, share))]);
   }
   return entries;
@@ -192,8 +285,6 @@ export function tableOf({ x, y, series }) {
 export class Legend {
   constructor() {
     this.element = element("ul", { class: "legend", hidden: true });
-    /** @type {LegendEntry[]} */
-    this.entries = [];
     this._shown = "";
   }
 
@@ -202,7 +293,6 @@ export class Legend {
     const shown = JSON.stringify(entries);
     if (shown === this._shown) return;
     this._shown = shown;
-    this.entries = entries;
     this.element.hidden = !entries.length;
     replaceChildren(
       this.element,

@@ -40,6 +40,7 @@ export class Plot {
 
   /** Draw a figure; call it again whenever the figure changes. @param {FigureValue} figure */
   draw(figure) {
+    if (figure.x.isLog !== this._figure?.x.isLog) this._zoom = null;
     this._figure = { ...figure, series: stacked(figure.series) };
     this._canvas.draw(figure.height);
   }
@@ -255,7 +256,8 @@ function paintPoints(context, { x, y, color, symbol = "circle", size = 6, alpha 
   context.fillStyle = color;
   context.strokeStyle = symbol === "cross" ? color : token("--ink");
   context.lineWidth = symbol === "cross" ? 1.5 : 1;
-  const shape = new Path2D(SHAPES[symbol]);
+  const path = SHAPES[symbol];
+  const shape = Object.assign(new Path2D(path), { path }); // an SVG needs the path as text
   x.forEach((value, number) => {
     if (!isNumber(value) || !isNumber(y[number])) return;
     context.save();

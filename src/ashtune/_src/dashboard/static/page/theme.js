@@ -15,7 +15,8 @@ export const STROKES = {
   "-": "M0 2H8M0 6H8",
   "|": "M2 0V8M6 0V8",
 };
-const TILE = 8;
+/** The size of a tile in pixels. */
+export const TILE = 8;
 const listeners = new Set();
 const tiles = new Map();
 let tokens = new Map();
@@ -45,6 +46,7 @@ function tileOf(color, pattern) {
 function newTile(color, pattern) {
   const tile = document.createElement("canvas");
   [tile.width, tile.height] = [TILE, TILE];
+  Object.assign(tile.dataset, { color, pattern });
   const context = /** @type {CanvasRenderingContext2D} */ (tile.getContext("2d"));
   context.fillStyle = context.strokeStyle = color;
   context.globalAlpha = 0.4;

@@ -1,6 +1,6 @@
 // The result over two hyperparameters: a smoothed mean, and the trials behind it.
 
-import { element, fillOptions } from "../page/dom.js";
+import { element, fillOptions, keep, kept } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
 import { Section } from "../page/section.js";
 import { shortened } from "../page/text.js";
@@ -17,7 +17,10 @@ export function contour(study) {
   section.body.append(element("p", { class: "choice asks" }, labels[0], x, labels[1], y), figure.element);
   study.on(["space"], () => {
     const options = study.names.map((name) => [name, shortened(name, 40)]);
-    if (fillOptions(x, options) && fillOptions(y, options)) y.selectedIndex = Math.min(1, options.length - 1);
+    if (!fillOptions(x, options, kept("across"))) return;
+    fillOptions(y, options);
+    y.selectedIndex = Math.min(1, options.length - 1);
+    if (study.names.includes(kept("up"))) y.value = kept("up");
   });
   const parameters = () => [
     ["x", x.value],
@@ -32,6 +35,8 @@ export function contour(study) {
   for (const select of [x, y]) {
     select.addEventListener("change", () => {
       section.say(x.value === y.value ? "choose two that differ" : "");
+      keep("across", x.value);
+      keep("up", y.value);
       consider();
     });
   }

@@ -1,6 +1,6 @@
 // The result over each hyperparameter: one small figure each, with points in the colours of their rungs.
 
-import { button, element, setText } from "../page/dom.js";
+import { button, element, keep, kept, setText } from "../page/dom.js";
 import { Figures, Legend } from "../page/figure.js";
 import { Section } from "../page/section.js";
 import { plural, shortened } from "../page/text.js";
@@ -19,7 +19,7 @@ export function slices(study) {
   const more = button("", () => showAll(), { class: "asks", hidden: true });
   section.body.append(legend.element, place, more);
   const figures = new Figures(place, (name) => shortened(name, 40));
-  let isAll = false;
+  let isAll = kept("slices") === "all";
 
   /** By default the server chooses the most important hyperparameters. */
   const names = () => (isAll ? study.names.slice(0, MOST) : []);
@@ -35,6 +35,7 @@ export function slices(study) {
   });
   const showAll = () => {
     isAll = true;
+    keep("slices", "all");
     more.hidden = true;
     consider();
   };

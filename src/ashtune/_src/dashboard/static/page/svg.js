@@ -1,0 +1,166 @@
+// A drawing context that records a picture as SVG. It has the part of a canvas's context that figures use.
+
+import { FONT } from "./canvas.js";
+import { element, set } from "./dom.js";
+import { STROKES, TILE } from "./theme.js";
+
+const NAMESPACE = "http://www.w3.org/2000/svg";
+const ANCHORS = { left: "start", center: "middle", right: "end" };
+/** What `save` keeps. */
+const STATE = [
+  "fillStyle", "strokeStyle", "globalAlpha", "lineWidth", "lineJoin", "textAlign", "imageSmoothingEnabled",
+  "_transform", "_group",
+];
+
+export class SvgContext {
+  fillStyle = "#000";
+  strokeStyle = "#000";
+  globalAlpha = 1;
+  lineWidth = 1;
+  lineJoin = "miter";
+  textAlign = "left";
+  imageSmoothingEnabled = true;
+  _transform = "";
+
+  /** @param width In pixels, as the height. */
+  constructor(width, height) {
+    const size = { width, height, viewBox: `0 0 ${width} ${height}` };
+    this.element = made("svg", { ...size, "font-family": "system-ui, sans-serif", "font-size": 12 });
+    this._group = this.element;
+    this._count = 0;
+    this._path = "";
+    this._kept = [];
+    this._measure = /** @type {CanvasRenderingContext2D} */ (element("canvas").getContext("2d"));
+    this._measure.font = FONT;
+  }
+
+  save() {
+    this._kept.push(Object.fromEntries(STATE.map((name) => [name, this[name]])));
+  }
+
+  restore() {
+    Object.assign(this, this._kept.pop());
+  }
+
+  translate(x, y) {
+    this._transform += `translate(${short(x)} ${short(y)}) `;
+  }
+
+  rotate(angle) {
+    this._transform += `rotate(${short((180 * angle) / Math.PI)}) `;
+  }
+
+  scale(x, y) {
+    this._transform += `scale(${short(x)} ${short(y)}) `;
+  }
+
+  beginPath() {
+    this._path = "";
+  }
+
+  moveTo(x, y) {
+    this._path += `M${short(x)} ${short(y)}`;
+  }
+
+  lineTo(x, y) {
+    this._path += `${this._path ? "L" : "M"}${short(x)} ${short(y)}`;
+  }
+
+  bezierCurveTo(...numbers) {
+    this._path += `C${numbers.map(short).join(" ")}`;
+  }
+
+  rect(x, y, width, height) {
+    this._path += rectangle(x, y, width, height);
+  }
+
+  /** Cut what follows at the path, until `restore`. */
+  clip() {
+    const clip = made("clipPath", { id: `clip-${(this._count += 1)}` });
+    clip.append(made("path", { d: this._path, transform: this._transform }));
+    const group = made("g", { "clip-path": `url(#${clip.id})` });
+    this._group.append(clip, group);
+    this._group = group;
+  }
+
+  /** @param shape What `shapeOf` returns, or undefined for the path. */
+  fill({ path } = { path: this._path }) {
+    this._add("path", { d: path, ...this._filled() });
+  }
+
+  stroke({ path } = { path: this._path }) {
+    this._add("path", { d: path, ...this._stroked() });
+  }
+
+  fillRect(x, y, width, height) {
+    this._add("path", { d: rectangle(x, y, width, height), ...this._filled() });
+  }
+
+  fillText(text, x, y) {
+    this._write(text, x, y, this._filled());
+  }
+
+  strokeText(text, x, y) {
+    this._write(text, x, y, this._stroked());
+  }
+
+  measureText(text) {
+    return this._measure.measureText(text);
+  }
+
+  /** Return a fill of the tiles that `patternOf` makes. */
+  createPattern({ dataset: { color, pattern } }) {
+    const tile = { width: TILE, height: TILE };
+    const fill = made("pattern", { id: `pattern-${(this._count += 1)}`, ...tile, patternUnits: "userSpaceOnUse" });
+    fill.append(
+      made("path", { d: rectangle(0, 0, TILE, TILE), ...painted("fill", color), opacity: 0.4 }),
+      made("path", { d: STROKES[pattern], ...painted("stroke", color), fill: "none", "stroke-width": 2 }),
+    );
+    this._group.append(fill);
+    return `url(#${fill.id})`;
+  }
+
+  drawImage(image, x, y, width, height) {
+    const smooth = this.imageSmoothingEnabled ? null : "pixelated";
+    const place = { x, y, width, height, preserveAspectRatio: "none", "image-rendering": smooth };
+    this._add("image", { href: image.toDataURL(), ...place });
+  }
+
+  _write(text, x, y, looks) {
+    this._add("text", { x: short(x), y: short(y), dy: ".3em", "text-anchor": ANCHORS[this.textAlign], ...looks, text });
+  }
+
+  _add(name, attributes) {
+    const opacity = this.globalAlpha === 1 ? null : this.globalAlpha;
+    this._group.append(made(name, { ...attributes, opacity, transform: this._transform.trim() || null }));
+  }
+
+  _filled() {
+    return painted("fill", this.fillStyle);
+  }
+
+  _stroked() {
+    const line = { "stroke-width": short(this.lineWidth), "stroke-linejoin": this.lineJoin };
+    return { fill: "none", ...painted("stroke", this.strokeStyle), ...line };
+  }
+}
+
+function made(name, attributes) {
+  const one = document.createElementNS(NAMESPACE, name);
+  set(one, attributes);
+  return one;
+}
+
+/** Return the attributes of a colour. Programs that read SVG 1.1 know no colour with an opacity. */
+function painted(kind, color) {
+  const [, solid, opacity] = /^rgba\((.+),\s*([^,]+)\)$/.exec(color) ?? [];
+  return solid ? { [kind]: `rgb(${solid})`, [`${kind}-opacity`]: opacity } : { [kind]: color };
+}
+
+function rectangle(x, y, width, height) {
+  return `M${short(x)} ${short(y)}h${short(width)}v${short(height)}h${short(-width)}z`;
+}
+
+function short(number) {
+  return Number(number.toFixed(3));
+}
