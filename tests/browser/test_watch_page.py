@@ -291,7 +291,7 @@ def test_the_table_is_in_the_address_and_a_click_on_a_row_opens_its_trial(still:
     rows = "[...document.querySelectorAll('#trials tbody tr')].map((row) => row.innerText)"
     still.page.wait_for_timeout(1000)
     before = still.page.evaluate(rows)
-    still.page.reload()
+    still.open(still.page.url, "Complete")
     still.wait(f"{STATE} === 'Complete'")
     still.show("trials")
     assert still.page.evaluate(rows) == before
@@ -493,7 +493,7 @@ def test_the_scale_of_an_axis_and_the_hyperparameters_of_a_map_are_in_the_addres
     still.wait_for_another_sight("curves")
     still.page.select_option("#contour-x", "depth")
     still.page.select_option("#contour-y", "optimizer")
-    still.page.reload()
+    still.open(still.page.url, "Complete")
     still.show_down_to("contour")
     still.page.click("#curves figure summary")
     assert still.page.is_checked("#curves >> text=y axis logarithmic")
@@ -604,6 +604,11 @@ def test_the_front_and_all_metrics_of_a_study_with_several_objectives_are_shown(
         page.open(live.address, "Complete")
         page.page.evaluate("document.getElementById('front').scrollIntoView()")
         page.page.wait_for_selector("#front canvas")
+        page.show("slices")
+        page.remember("slices")
+        page.page.select_option("#slices-value", "size")
+        page.wait_for_another_sight("slices")
+        assert page.page.url.endswith("slices-value=size")
         page.show("trials")
         heads = page.page.locator("#trials thead th").all_inner_texts()
         assert [head.split()[0] for head in heads[:5]] == ["trial", "state", "score", "size", "other"]

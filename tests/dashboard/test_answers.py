@@ -131,6 +131,9 @@ def test_the_front_is_that_of_the_study_and_needs_several_objectives(tmp_path: P
         with client.watch() as viewer:
             viewer.until_state("complete")
         figure = client.ask("api/studies/0/front")["figure"]
+        panels = client.ask("api/studies/0/slices?metric=size")["panels"]
+        assert {panel["y"]["name"] for panel in panels.values()} == {"size"}
+        assert client.get("api/studies/0/slices?metric=loss").status == 400
     (front,) = [each["trials"] for each in figure["series"] if each.get("name") == "front"]
     assert sorted(front) == sorted(best.trial for best in two.front)
     assert "a front needs several" in asked.get("api/studies/0/front").json["error"]

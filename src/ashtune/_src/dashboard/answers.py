@@ -19,11 +19,13 @@ import msgspec
 from ashtune._src.analysis.audit import Audit
 from ashtune._src.analysis.hyperparameters import hyperparameters
 from ashtune._src.analysis.loading import Outcome, StudyReader
+from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.analysis.trials import Trials
 from ashtune._src.core import parse
 from ashtune._src.core.errors import AshtuneError, SettingsError, StudyError
+from ashtune._src.core.jobs import Goal
 from ashtune._src.core.options import checked
 from ashtune._src.core.plaintext import error_line, one_line, shown
 from ashtune._src.dashboard.messages import (
@@ -39,6 +41,7 @@ from ashtune._src.dashboard.parts.part import short
 from ashtune._src.dashboard.trial_page import trial_pages
 from ashtune._src.driver.options import WhatIfOptions
 from ashtune._src.figures.best import front_figure
+from ashtune._src.figures.columns import Configuration
 from ashtune._src.figures.contour import POINTS as CONTOUR_POINTS
 from ashtune._src.figures.contour import contour, contour_figure
 from ashtune._src.figures.importance import Importance, importance, importance_figure
@@ -51,6 +54,7 @@ from ashtune._src.reports.audit_view import audit_findings
 from ashtune._src.reports.html import PageSection
 from ashtune._src.reports.report import TellAll, page_sections
 from ashtune._src.reports.sections import ReportedStudy
+from ashtune._src.study.replay import Replay
 
 NICE = 10
 LARGE = 200_000
@@ -93,7 +97,7 @@ def slices_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     for name in names:
         check_choice("name", name, _known(study))
     found = slices(
-        *study.configured, important=() if names else _important(study), names=names, rungs=study.ladder.rungs,
+        *_valued(study, given), important=() if names else _important(study), names=names, rungs=study.ladder.rungs,
         points=min(POINTS, MOST_NUMBERS // (4 * len(names))) if names else POINTS, unit=study.settings.resource,
     )  # fmt: skip
     return {"panels": found.panels, "colors": found.colors, "notes": found.notes}
@@ -114,7 +118,8 @@ def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
         check_choice(end, name, _known(study))
     if names[0] == names[1]:
         raise BadQuestion(f"x and y are both {shown(names[0])}; give two hyperparameters")
-    drawn = contour(*study.configured, *names)
+    results, configuration, space = _valued(study, given)
+    drawn = contour(results, configuration, space, *names)
     if isinstance(drawn, str):
         raise StudyError(drawn)
     cells, most = len(drawn.x_places) * len(drawn.y_places), MOST_NUMBERS - 4 * CONTOUR_POINTS
@@ -122,7 +127,7 @@ def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
         raise StudyError(
             f"{' and '.join(map(shown, names))} have {cells:,} cells, and a map shows {most:,}; choose others"
         )
-    return {"figure": contour_figure(drawn, study.settings.goal, unit=study.settings.resource)}
+    return {"figure": contour_figure(drawn, results.goal, unit=study.settings.resource)}
 
 
 def front_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
@@ -205,9 +210,9 @@ _KINDS = dict(
         NAMES,
         (
             _Kind(importance_answer),
-            _Kind(slices_answer, ("name",)),
+            _Kind(slices_answer, ("name", "metric")),
             _Kind(parallel_answer),
-            _Kind(contour_answer, ("x", "y")),
+            _Kind(contour_answer, ("x", "y", "metric")),
             _Kind(front_answer),
             _Kind(audit_answer, needs_result=False),
             _Kind(whatif_answer, tuple(_READ), needs_result=False),
@@ -316,6 +321,21 @@ def _reported(study: StudyReader) -> ReportedStudy:
     from ashtune._src.driver.environment import missing_parts  # imports every engine
 
     return ReportedStudy(study.settings, study.ladder, study.info(missing_parts))
+
+
+def _valued(study: StudyReader, given: Parameters) -> tuple[Results, Configuration, Mapping[str, object]]:
+    """Return the results, configurations and space of a study. The results may be of another objective than the first.
+
+    The results of another objective take one more reading of the journal, without the scheduler.
+    """
+    results, configuration, space = study.configured
+    if not (name := given.get("metric", ("",))[-1]):
+        return results, configuration, space
+    modes = {each.metric: each.mode for each in results.goal.objectives}
+    check_choice("metric", name, modes)
+    own = Results(Goal(name, modes[name]))
+    Replay(rungs=len(study.ladder.rungs)).read(study.journal, [own])
+    return own, configuration, space
 
 
 def _known(study: StudyReader) -> list[str]:

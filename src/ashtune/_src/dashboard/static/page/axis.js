@@ -36,7 +36,7 @@ export function ticksOf(axis, room, each = 0) {
   const { unit, written } = axis;
   const isTime = written === "seconds" && (unit !== 1 || !axis.ticks.length);
   const text = (at) => (isTime ? numberText(at / unit) : textOn(axis, at));
-  const round = axis.isLog && axis.high > 5 * axis.low ? logTicks(axis) : roundTicks(axis, room / (2 * each || 64));
+  const round = axis.isLog && axis.high > 5 * axis.low ? logTicks(axis) : roundTicks(axis, room / (1.6 * each || 64));
   const ticks = axis.ticks.length ? axis.ticks : round;
   const [low, high] = [Math.min(axis.low, axis.high), Math.max(axis.low, axis.high)];
   const named = ticks

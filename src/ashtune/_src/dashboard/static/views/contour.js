@@ -4,6 +4,7 @@ import { element, fillOptions, keep, kept } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
 import { Section } from "../page/section.js";
 import { shortened } from "../page/text.js";
+import { valueChoice } from "./value.js";
 
 export function contour(study) {
   const lead = "The result over two hyperparameters, the best in full colour; a point is a trial.";
@@ -14,7 +15,8 @@ export function contour(study) {
     element("label", { for: "contour-x", text: "across " }),
     element("label", { for: "contour-y", text: "up " }),
   ];
-  section.body.append(element("p", { class: "choice asks" }, labels[0], x, labels[1], y), figure.element);
+  const value = valueChoice(study, "contour", () => consider());
+  section.body.append(element("p", { class: "choice asks" }, labels[0], x, labels[1], y), value.element, figure.element);
   study.on(["space"], () => {
     const options = study.names.map((name) => [name, shortened(name, 40)]);
     if (!fillOptions(x, options, kept("across"))) return;
@@ -25,6 +27,7 @@ export function contour(study) {
   const parameters = () => [
     ["x", x.value],
     ["y", y.value],
+    ...value.parameters(),
   ];
   const isAsked = () => study.parts.head?.best && x.value && y.value && x.value !== y.value;
   const consider = section.askWhenSeen(

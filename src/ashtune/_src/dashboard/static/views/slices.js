@@ -4,6 +4,7 @@ import { button, element, keep, kept, setText } from "../page/dom.js";
 import { Figures, Legend } from "../page/figure.js";
 import { Section } from "../page/section.js";
 import { plural, shortened } from "../page/text.js";
+import { valueChoice } from "./value.js";
 
 /** A question has at most a hundred parameters, and nobody looks at more figures. */
 const MOST = 60;
@@ -17,14 +18,15 @@ export function slices(study) {
   const place = element("div", { class: "panels" });
   const legend = new Legend();
   const more = button("", () => showAll(), { class: "asks", hidden: true });
-  section.body.append(legend.element, place, more);
+  const value = valueChoice(study, "slices", () => consider());
+  section.body.append(value.element, legend.element, place, more);
   const figures = new Figures(place, (name) => shortened(name, 40));
   let isAll = kept("slices") === "all";
 
   /** By default the server chooses the most important hyperparameters. */
   const names = () => (isAll ? study.names.slice(0, MOST) : []);
-  const question = () =>
-    study.parts.head?.best && study.names.length ? ["slices", names().map((name) => ["name", name])] : null;
+  const parameters = () => [...names().map((name) => ["name", name]), ...value.parameters()];
+  const question = () => (study.parts.head?.best && study.names.length ? ["slices", parameters()] : null);
   const consider = section.askWhenSeen(study, question, (/** @type {Answers["slices"]} */ answer) => {
     legend.show(Object.entries(answer.colors).map(([name, color]) => [color, name]));
     section.say(answer.notes.join(" "));
