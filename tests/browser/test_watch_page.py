@@ -337,7 +337,7 @@ def test_all_links_fit_and_the_questions_stand_in_one_line(still: Page) -> None:
     assert len(set(still.page.evaluate(tops))) == 2, "two rows"
 
 
-TRIALS = """async () => (await (await fetch("api/studies/1/trials?count=500")).json()).rows"""
+TRIALS = """async () => (await (await fetch("api/studies/1/trials?count=500&sort=value&order=desc")).json()).rows"""
 COLOR = """
     (trial) => getComputedStyle(document.querySelector(`#chosen th:has([href="#trial/${trial}"]) i`)).backgroundColor
 """
