@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ashtune._src.study.disk import Disk
@@ -125,6 +125,7 @@ def tree(root: Path) -> dict[str, bytes | str | None]:
 
 @settings(max_examples=300)
 @given(st.lists(calls, max_size=40))
+@example([("make_link", "a", "g"), ("remove_folder", "l/a", 2)])
 def test_without_faults_it_answers_and_refuses_as_the_disk_of_this_machine(history: list[tuple[object, ...]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         simulated = SimulatedDisk(Random(0))

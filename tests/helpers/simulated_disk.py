@@ -555,12 +555,22 @@ class SimulatedDisk(Disk):
 
     def _parent(self, path: str, at: int | None) -> tuple[Node, str]:
         """Return the folder of a path's last part, and that part."""
-        begin = [self._root] if at is None or path.startswith("/") else [self._of(at).node]
+        begin = [self._root] if at is None or path.startswith("/") else self._way_to(self._of(at).node)
         before, _, name = path.rstrip("/").rpartition("/")
         stack = self._stack(before, begin) if before else begin
         if not stack[-1].is_folder:
             raise error(errno.ENOTDIR, path)
         return stack[-1], name
+
+    def _way_to(self, node: Node) -> list[Node]:
+        """Return the folders from the root to an open folder, as a path may lead out of the folder."""
+        ways = [[self._root]]
+        while ways:
+            way = ways.pop()
+            if way[-1] is node:
+                return way
+            ways += [[*way, each] for each in way[-1].names.values() if each.is_folder]
+        return [node]
 
     def _stack(self, path: str, begin: list[Node], *, links: int = 0) -> list[Node]:
         stack = [self._root] if path.startswith("/") else list(begin)

@@ -65,7 +65,8 @@ def train_files(trial: Any) -> None:
 def test_all_checkpoints_are_in_the_store_and_only_those_that_are_needed(
     tmp_path: Path, bucket: Path, objective: Any
 ) -> None:
-    study = tuned(tmp_path, **({} if objective is None else {"objective": objective}), engine=local(bucket))
+    options = {} if objective is None else {"objective": objective}
+    study = tuned(tmp_path, **options, engine=local(bucket), workers=1)
     assert problems(study) == set()
     assert list((study.directory / FOLDER).iterdir()) == []
     remote = Checkpoints(study.directory).remote
@@ -76,7 +77,7 @@ def test_all_checkpoints_are_in_the_store_and_only_those_that_are_needed(
     assert study.best.checkpoint.exists()
     if objective is None:
         assert study.best.load() == 8
-    longer = study.resume(max_resource=16, workers=2)
+    longer = study.resume(max_resource=16, trials=32, workers=1)
     assert problems(longer) == set()
     assert any(event.resource == 16 and event.start == 8 for event in finished(longer))
 
