@@ -67,7 +67,7 @@ def check_address(name: str, address: str) -> None:
 
 
 class RemoteFolder:
-    """The folder of a study in a store. ``tokens`` are those of the study's last two sessions."""
+    """The folder of a study in a store. ``tokens`` are those that the object ``owner`` may have at the next session."""
 
     def __init__(self, address: str, tokens: Sequence[str] = ()) -> None:
         self.address = address
@@ -119,10 +119,11 @@ class RemoteFolder:
         with self._errors():
             if is_new:
                 self._files.mkdir(self._root, create_parents=False)
-                self._files.pipe_file(path, token.encode())
-            elif self._files.cat_file(path).decode("utf-8", "replace") not in self._tokens:
+                self._files.pipe_file(path, b"")
+            earlier = self._files.cat_file(path).decode("utf-8", "replace")
+            if not is_new and earlier not in self._tokens:
                 raise OSError("another copy of the study has used this folder")
-        write_new(DISK, str(study / URL_FILE), "\n".join([self.address, token, *self._tokens[:1]]).encode())
+        write_new(DISK, str(study / URL_FILE), "\n".join([self.address, token, earlier]).encode())
         with self._errors():
             self._files.pipe_file(path, token.encode())
 
