@@ -251,6 +251,45 @@ def test_a_trial_that_needs_much_memory_by_itself_is_paused_only_once(tmp_path: 
         assert harness.next(JobFinished).trial == 1
 
 
+class SlowToSave:
+    """An object whose saving takes longer than the time between two checks of memory."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        time.sleep(1.2)
+        return {}
+
+
+def test_memory_is_measured_without_the_trial_before(tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        held = bytearray(b"x") * (150_000_000 if trial["is_large"] else 1)
+        for _ in trial.epochs():
+            time.sleep(0.8)
+            trial.report(score=len(held))
+        trial.save(SlowToSave())
+
+    study = studies.tuned(
+        tmp_path, train, {"is_large": [True, False]}, search="grid", trials=2, max_resource=1, workers=1,
+        engine=ashtune.Local(memory_limit="400MB"),
+    )  # fmt: skip
+    large, small = (event.memory_share for event in finished(study))
+    assert large > 0.4
+    assert 0 < small < 0.25
+
+
+def test_a_worker_whose_trials_free_their_memory_is_not_replaced(tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        held = bytearray(b"x") * 225_000_000
+        for _ in trial.epochs():
+            time.sleep(0.2)
+            trial.report(score=len(held))
+
+    study = studies.tuned(
+        tmp_path, train, trials=4, max_resource=6, workers=1, scheduler="full", engine=ashtune.Local(memory_limit=LIMIT)
+    )
+    assert not [event for event in events(study) if isinstance(event, JobPaused)]
+    assert max(event.memory_share for event in finished(study)) > 0.8, "above the soft limit"
+
+
 def test_memory_that_two_processes_share_is_counted_once() -> None:
     held = bytearray(b"x") * 200_000_000
     child = os.fork()

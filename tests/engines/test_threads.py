@@ -76,6 +76,7 @@ def test_trial_output_is_in_its_log_alone(tmp_path: Path, capsys: pytest.Capture
         ("gpus_per_worker", 1),
         ("threads", 2),
         ("profile", True),
+        ("checkpoints", "messages"),
     ],
 )
 def test_options_of_processes_are_refused(option: str, value: Any, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tarfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 import ashtune
 from ashtune._src.core.errors import SettingsError, StudyError
@@ -261,6 +263,36 @@ def test_links_stay_as_they_are(tmp_path: Path, bucket: Path) -> None:
     remote.pull("1.2", str(later))
     assert {path.name: os.readlink(path) for path in later.iterdir() if path.is_symlink()} == links  # noqa: PTH115 - a Path is shortened
     assert sorted(path.name for path in later.iterdir()) == ["absolute", "dotted", "inner", "outside"]
+
+
+def test_a_link_with_an_absolute_name_is_made_inside(tmp_path: Path, bucket: Path) -> None:
+    with tarfile.open(bucket / "1.2.tar", "w") as tar:
+        for name in ("checkpoint", "complete"):
+            tar.addfile(tarfile.TarInfo(name))
+        link = tarfile.TarInfo(str(tmp_path / "outside"))
+        link.type, link.linkname = tarfile.SYMTYPE, "anywhere"
+        tar.addfile(link)
+    RemoteFolder(f"file://{bucket}").pull("1.2", str(tmp_path / "later"))
+    assert not (tmp_path / "outside").is_symlink()
+
+
+def test_a_start_that_is_interrupted_does_not_lose_the_store(
+    tmp_path: Path, bucket: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[None] = []
+    write = LocalFileSystem.pipe_file
+
+    def fail_at_second(self: Any, *arguments: Any, **options: Any) -> Any:
+        calls.append(None)
+        if len(calls) == 2:
+            raise OSError("no connection")
+        return write(self, *arguments, **options)
+
+    monkeypatch.setattr(LocalFileSystem, "pipe_file", fail_at_second)
+    with pytest.raises(StudyError, match="no connection"):
+        RemoteFolder.begin(tmp_path, f"file://{bucket}")
+    RemoteFolder.begin(tmp_path, f"file://{bucket}")
+    assert len(calls) == 3
 
 
 def test_an_interrupted_copy_is_no_checkpoint(tmp_path: Path, bucket: Path) -> None:

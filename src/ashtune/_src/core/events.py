@@ -144,7 +144,7 @@ class TrialReleased(_Fact, frozen=True, kw_only=True):
 
 
 class JobPaused(_OfTraining, frozen=True, kw_only=True):
-    """A job was interrupted between two epochs, at ``resource``, because the study stops or is paused."""
+    """A job was interrupted between two epochs, at ``resource``, because the study or the worker stops or pauses."""
 
 
 class JobFailed(_OfJob, frozen=True, kw_only=True):

@@ -127,7 +127,7 @@ class _History:
                 return self._finished(event)
             case JobPaused(resource=resource):
                 self._report(event)
-                return f"broken off at {resource:,} by worker {event.worker}, as the study was stopping or paused"
+                return f"broken off at {resource:,} by worker {event.worker}, as the study or the worker was stopping"
             case TrialReleased(resource=resource):
                 if event.checkpoint is not None:
                     self.saved[resource] = event.checkpoint

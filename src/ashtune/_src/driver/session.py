@@ -427,6 +427,7 @@ class Session:
         with self._surroundings.open_journal(self._directory / journals.NAME) as journal:
             self._checkpoints.begin_session(self._options["checkpoints"])
             self._checkpoints.sweep(self._controller.checkpoints.resources())
+            DELETIONS.wait()  # a trial that begins again saves objects of the same names
             yield journal
         DELETIONS.wait()
 

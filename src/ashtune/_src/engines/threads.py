@@ -48,6 +48,7 @@ NEEDS_PROCESSES = {
     "gpus_per_worker": "all threads see the same GPUs",
     "threads": "all threads share one BLAS",
     "profile": "the profiler watches the thread in which it begins",
+    "checkpoints": "all threads see the same directory",
 }
 """The options that the thread engine refuses, each with the reason."""
 THREADS_BY_DEFAULT = 8

@@ -156,9 +156,14 @@ class Workload:
         self._suspects.update(self.suspects)
 
     @property
+    def holds(self) -> bool:
+        """Whether the worker holds or releases a trial."""
+        return bool(self._held or self._releasing)
+
+    @property
     def is_free(self) -> bool:
         """Whether the worker has no job and no trial that it holds or releases."""
-        return not (self._jobs or self._held or self._releasing)
+        return not (self._jobs or self.holds)
 
     @property
     def trials(self) -> tuple[TrialId, ...]:

@@ -119,10 +119,10 @@ class RemoteFolder:
         with self._errors():
             if is_new:
                 self._files.mkdir(self._root, create_parents=False)
-                self._files.pipe_file(path, b"")
+                self._files.pipe_file(path, b"new")
             earlier = self._files.cat_file(path).decode("utf-8", "replace")
             if not is_new and earlier not in self._tokens:
-                raise OSError("another copy of the study has used this folder")
+                raise OSError(errno.EBUSY, "another copy of the study has used this folder")
         write_new(DISK, str(study / URL_FILE), "\n".join([self.address, token, earlier]).encode())
         with self._errors():
             self._files.pipe_file(path, token.encode())
@@ -210,8 +210,8 @@ def _as_written(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
         return check(member, path)  # type: ignore[no-any-return]
     as_file = copy.copy(member)
     as_file.type = tarfile.REGTYPE
-    check(as_file, path)
-    return member.replace(uid=None, gid=None, uname=None, gname=None, deep=False)  # type: ignore[arg-type]
+    name = check(as_file, path).name
+    return member.replace(name=name, uid=None, gid=None, uname=None, gname=None, deep=False)  # type: ignore[arg-type]
 
 
 class Deletions:
@@ -219,12 +219,13 @@ class Deletions:
 
     def __init__(self) -> None:
         self._queue: queue.Queue[tuple[Any, str]] = queue.Queue()
-        self._thread = threading.Thread(target=self._run, name="ashtune-deletions", daemon=True)
+        self._thread: threading.Thread | None = None
 
     def add(self, files: Any, path: str) -> None:
         """Queue the deletion of an object."""
         self._queue.put((files, path))
-        with suppress(RuntimeError):  # it runs already
+        if self._thread is None or not self._thread.is_alive():  # a forked process has no threads
+            self._thread = threading.Thread(target=self._run, name="ashtune-deletions", daemon=True)
             self._thread.start()
 
     def wait(self, seconds: float = WAIT_SECONDS) -> None:

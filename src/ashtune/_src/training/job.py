@@ -24,7 +24,7 @@ class RunningJob:
     """A job in a worker, which connects the training function and the driver.
 
     ``phase`` is "training" while the function trains, and "reported" while the driver has not answered a result.
-    ``phase`` is "releasing" if the worker must release the trial, and "pausing" if the study stops. ``phase`` is
+    ``phase`` is "releasing" if the worker must release the trial, and "pausing" if the job is paused. ``phase`` is
     "failed" after a failure at the rung was sent, and "over" after the end of the job was sent. ``clock`` measures the
     job's seconds.
 

@@ -60,10 +60,19 @@ def prepare_trial(
     *,
     ranks: Ranks | None = None,
     clock: Callable[[], float] = time.perf_counter,
+    saving_clock: Callable[[], float] | None = None,
 ) -> PreparedTrial:
-    """Return the trial of an assignment, ready for the training function, and start the job's clock."""
+    """Return the trial of an assignment, ready for the training function, and start the job's clock.
+
+    The checkpoint is synced after a time on ``saving_clock``, which by default is ``clock``.
+    """
     writer = CheckpointWriter(
-        checkpoints, assignment.trial, assignment.start, worker=setup.worker, size=assignment.size, clock=clock
+        checkpoints,
+        assignment.trial,
+        assignment.start,
+        worker=setup.worker,
+        size=assignment.size,
+        clock=saving_clock or clock,
     )
     start = assignment.start if writer.exists else 0
     job = RunningJob(assignment, setup, mailbox, start=start, clock=clock)

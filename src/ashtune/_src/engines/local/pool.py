@@ -263,10 +263,11 @@ class ProcessPool:
                 if is_retried and isinstance(message, JobFailed) and message.is_out_of_memory:
                     worker.process.kill()
                     return messages + self._lose(worker, message.reason, is_out_of_memory=True)
+                most_held = worker.most_held
                 if complaint := self._accept(worker, message):
                     raise EngineError(complaint)
                 if self._limits.memory and isinstance(message, JobFinished) and not worker.workload.trains_together:
-                    share = round(worker.most_held / self._limits.memory, 4)
+                    share = round(most_held / self._limits.memory, 4)
                     message = msgspec.structs.replace(message, memory_share=share)
                 messages.append(message)
                 if worker.why_leaving and isinstance(message, JobEvent) and not getattr(message, "held", False):
@@ -304,6 +305,10 @@ class ProcessPool:
 
     def _begin_next(self, worker: Worker) -> None:
         worker.training_since = self._awake.seconds if worker.workload else None
+        if (limit := self._limits.memory) and not worker.workload.holds:
+            worker.most_held = 0
+            if max(worker.held, worker.held_before) > limit / 2:  # measured while the worker held an earlier trial
+                worker.held = worker.held_before = ProcessTable().memory(worker.process.pid)
 
     def _check_liveness(self) -> list[WorkerMessage]:
         """Replace workers that have died or exceeded a time limit. Return the last messages of these workers."""
@@ -341,7 +346,7 @@ class ProcessPool:
                 reason = f"over its memory_limit of {bytes_text(limit)}{many}"
                 is_fatal = not self._limits.retry_alone and worker.held_before <= limit / 2
                 messages += self._lose(worker, reason, is_fatal=is_fatal, is_out_of_memory=True)
-            elif worker.held > SOFT_LIMIT * limit and worker.held_before > limit / 2:
+            elif worker.held > SOFT_LIMIT * limit and worker.held_before > limit / 2 and not is_shared:
                 self._replace_between_epochs(worker, table, limit)
         return messages
 
@@ -389,7 +394,10 @@ class ProcessPool:
         return self._lose(worker, reason, is_fatal=is_fatal)
 
     def _fill_place(self, worker: Worker) -> None:
-        if sum(not each.why_leaving for each in self._workers.values()) < self._places:
+        if (
+            worker.why_leaving != FEWER_WANTED
+            and sum(not each.why_leaving for each in self._workers.values()) < self._places
+        ):
             self._start_worker(worker.environment, worker.place)
 
     def _dismiss_the_idle(self) -> list[WorkerMessage]:

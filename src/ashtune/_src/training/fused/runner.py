@@ -94,7 +94,9 @@ class FusedRunner:
 
     def _begin(self, assignment: Assignment) -> None:
         clock = Clock()
-        trial, job, writer, _ = prepare_trial(assignment, self._setup, self._mailbox, self._checkpoints, clock=clock)
+        trial, job, writer, _ = prepare_trial(
+            assignment, self._setup, self._mailbox, self._checkpoints, clock=clock, saving_clock=time.perf_counter
+        )
         try:
             static, numbers = self._backend.recipe.split(trial.config)
             shape = self._shape_of(static, numbers)
