@@ -138,3 +138,12 @@ def test_the_figure_has_a_line_for_each_scheduler_and_readable_times() -> None:
     assert points.hovertext[0].split("<br>")[:3] == ["wall time 1 min 00 s", "workers 1", "1.0 s to 1 min 10 s"]
     assert (list(line.x), list(line.y)) == ([1, 2, 4], [60.0, 30.0, 15.0])
     assert "10 s" in figure.layout.yaxis.ticktext
+
+
+def test_figures_of_single_predictions_have_a_name_and_round_times_in_common() -> None:
+    recorded = [whatif_figure([prediction(2, Range(5.4, 5.4, 5.4), is_as_recorded=is_own)]) for is_own in (True, False)]
+    assert [{series.name for series in figure.series} for figure in recorded] == 2 * [{"", "ash 1/3"}]
+    for seconds in (0.04 * 1.1**power for power in range(180)):
+        axis = whatif_figure([prediction(1, Range(seconds, seconds, seconds))]).y
+        assert axis.ticks == recorded[0].y.ticks
+        assert any(axis.low <= tick <= axis.high for tick in axis.ticks), f"none near {seconds:g} s"

@@ -9,7 +9,12 @@ from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.figures.looks import CATEGORIES, RED
 from ashtune._src.simulation.whatif import Prediction
 
-_TICKS = (0.1, 0.3, 1, 3, 10, 30, 60, 300, 900, *(3600 * hours for hours in (1, 4, 12, 24, 72, 240, 720)))  # fmt: skip
+_TICKS = (
+    *(step * 10.0**power for power in (-2, -1, 0) for step in (1, 2, 3, 5)), 10, 20, 30,
+    *(60 * minutes for minutes in (1, 2, 3, 5, 10, 20, 30)), *(3600 * hours for hours in (1, 2, 4, 8, 16)),
+    *(86400 * 2**power for power in range(12)),
+)  # fmt: skip
+"""Each is at most twice the one before, so that a figure of one prediction has a tick."""
 
 
 class AsRecorded(msgspec.Struct, frozen=True):
@@ -30,10 +35,8 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
     for number, one in enumerate(by_scheduler(predictions).values()):
         x, y = [each.workers for each in one], [each.wall_seconds.likely for each in one]
         color, is_own = CATEGORIES[number % len(CATEGORIES)], any(each.is_as_recorded for each in one)
-        name = who(one[0]) + (" (recorded)" if is_own else "")
-        points = Series(
-            kind="points", x=x, y=y, color=color, name=name, size=9 if is_own else 7, words=[*map(_words, one)]
-        )
+        size, words = 9 if is_own else 7, [*map(_words, one)]
+        points = Series(kind="points", x=x, y=y, color=color, name=who(one[0]), size=size, words=words)
         series += [Series(kind="line", x=x, y=y, color=color, width=4.5 if is_own else 2, is_silent=True), points]
     walls = [end for one in predictions for end in (one.wall_seconds.low, one.wall_seconds.high)]
     counts = [one.workers for one in predictions]
@@ -43,7 +46,6 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
         series.append(Series(kind="points", x=[at], y=[wall], color=RED, size=14, symbol="diamond", name=name))
         walls, counts = [*walls, wall], [*counts, at]
     low, high = max(1e-3, min(walls) / 1.5), max(1e-3, *walls) * 1.5
-    ticks = [at for at in _TICKS if low <= at <= high] or [low, high]
     return Figure(
         x=Axis(
             name="workers",
@@ -53,7 +55,7 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
             written="count",
             ticks=sorted(set(counts)),
         ),
-        y=Axis(name="wall time", low=low, high=high, is_log=True, written="seconds", ticks=ticks),
+        y=Axis(name="wall time", low=low, high=high, is_log=True, written="seconds", ticks=_TICKS),
         series=series,
         height=350,
     )
