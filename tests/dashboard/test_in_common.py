@@ -80,6 +80,19 @@ def test_two_hyperparameters_are_named_where_only_together_they_tell_failures_ap
     assert in_common(ended & few, ~ended & few, columns) == "", "of 3 and 15 trials two are named by chance"
 
 
+def test_a_range_is_named_with_the_others_in_it_if_most_of_it_failed() -> None:
+    number = np.arange(400)
+    columns = Columns(())
+    columns.numbers["rate"] = array("d", number.tolist())
+
+    def words(ended: Any) -> str:
+        return in_common(ended, ~ended, columns)
+
+    assert words((number >= 380) & (number % 5 > 0)) == "16 of 16 with rate from 381 on, 3 of 384 others"
+    assert words((number >= 380) & (number % 3 == 1)) == "", "most of the range did well"
+    assert words(np.isin(number, (395, 397, 399))) == "", "three trials are there by chance"
+
+
 def test_what_is_named_by_chance_is_rare() -> None:
     draw = np.random.default_rng(0)
     studies = 1_000

@@ -4,8 +4,9 @@ The journal may contain errors, so values of the wrong type are ignored.
 
 A shared value is a value that all trials with the same failure reason have, and that no successful trial has. A shared
 value is reported only if at least ``FEWEST`` trials failed for this reason, and ``FEWEST_OTHERS`` trials have a result.
-If 3 trials failed and 10 trials succeeded, a hyperparameter has a shared range by chance with probability 1/140. A pair
-of values is reported only if the probability of such a pair by chance is below ``1 / UNLIKELY``.
+If 3 trials failed and 10 trials succeeded, a hyperparameter has a shared range by chance with probability 1/140. If
+there is no shared value, a pair of values is reported, or else a value that fewer successful than failed trials have.
+Both are reported only if their probability by chance is below ``1 / UNLIKELY``.
 """
 
 import math
@@ -191,11 +192,15 @@ def in_common(ended: "Mask", others: "Mask", columns: Columns) -> str:
     named = [words for words, too in shared if not too.any()][:MOST_NAMED]
     choices = sum(len(column.texts) for column in columns.texts.values())
     conditions = 3 * (count + rest) * len(columns.numbers) + choices
-    if not named and _is_unlikely(count, rest, conditions):
+    if not named and _is_unlikely(count, rest, conditions**2):
         pairs = (pair for pair in combinations(shared, 2) if not (pair[0][1] & pair[1][1]).any())
         closest = min(pairs, key=lambda pair: int(pair[0][1].sum() + pair[1][1].sum()), default=())
         named = [words for words, _ in closest]
-    return f"{count:,} of {count:,} with {' and '.join(named)}, 0 of {rest:,} others" if named else ""
+    also = 0
+    if not named and shared:
+        also, words = min((int(too.sum()), words) for words, too in shared)
+        named = [words] if also < count and _is_unlikely(count, rest, conditions, also) else []
+    return f"{count:,} of {count:,} with {' and '.join(named)}, {also:,} of {rest:,} others" if named else ""
 
 
 def _choices(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple[str, Mask]]":
@@ -225,7 +230,12 @@ def _ranges(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple[
             yield f"{name} up to {high:.3g}", rest <= high
 
 
-def _is_unlikely(ended: int, others: int, conditions: int) -> bool:
-    """Return whether the probability that a pair of values separates the trials by chance is below ``1 / UNLIKELY``."""
-    ways = math.lgamma(ended + others + 1) - math.lgamma(ended + 1) - math.lgamma(others + 1)
-    return ways > math.log(UNLIKELY) + 2 * math.log(max(1, conditions))
+def _is_unlikely(ended: int, others: int, conditions: int, also: int = 0) -> bool:
+    """Return whether the probability that one of the conditions holds by chance is below ``1 / UNLIKELY``.
+
+    A condition holds if all trials that ended have a value that only ``also`` of the other trials have.
+    """
+    ways, ways_within = (
+        math.lgamma(ended + more + 1) - math.lgamma(ended + 1) - math.lgamma(more + 1) for more in (others, also)
+    )
+    return ways - ways_within > math.log(UNLIKELY * max(1, conditions))
