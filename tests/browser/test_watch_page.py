@@ -438,6 +438,17 @@ def test_a_click_with_shift_on_a_mark_of_a_figure_chooses_its_trial(still: Page)
     still.wait(IS_COMPARED, [int(still.page.url.split("chosen=")[1].split("#")[0])])
 
 
+def test_a_mark_at_the_end_of_an_axis_is_whole(still: Page) -> None:
+    still.show("slices")
+    below = """(() => {
+        const canvas = document.querySelector("#slices canvas");
+        const end = canvas.clientHeight - 42; // above the ticks and the name of the axis
+        const row = canvas.getContext("2d").getImageData(0, end + 2, canvas.width, 1).data;
+        return row.some((value, at) => at % 4 === 3 && value > 0);
+    })()"""
+    assert still.page.evaluate(below), "crosses are the trials that failed"
+
+
 def test_a_figure_tells_the_nearest_trial_opens_it_by_a_click_and_is_zoomed_by_dragging(still: Page) -> None:
     still.show_down_to("curves")
     still.page.locator("#curves canvas").scroll_into_view_if_needed()

@@ -104,8 +104,9 @@ test("nothing is invented while the journal is read, and a paused study is no go
 
 test("a study that ended without a result is bad news", () => {
   const head = { ...HEAD, state: "complete", best: null };
-  for (const answer of [isBetter({ head, best: best([], []) }), howLong({ head })]) assert.equal(answer.mood, "bad");
-  assert.equal(isBetter({ head, best: best([], []) }).word, "No result");
+  const nothing = [isBetter({ head, best: best([], []) }), whatMatters({ head }, { answer: null, refusal: "" })];
+  for (const answer of [...nothing, howLong({ head })]) assert.equal(answer.mood, "bad");
+  for (const answer of nothing) assert.equal(answer.word, "No result");
 });
 
 test("with several objectives the best value of one metric is called so", () => {

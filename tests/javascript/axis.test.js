@@ -18,6 +18,7 @@ test("a place on an axis and the value there are inverse, on linear, logarithmic
 test("ticks are round numbers within the axis", () => {
   assert.deepEqual(roundTicks({ ...AXIS, low: 0.13, high: 0.92 }, 4), [0.2, 0.4, 0.6, 0.8]);
   assert.deepEqual(roundTicks({ ...AXIS, low: 0, high: 100 }, 5), [0, 20, 40, 60, 80, 100]);
+  assert.deepEqual(roundTicks({ ...AXIS, low: 0.04, high: 0.96 }, 3), [0.2, 0.4, 0.6, 0.8], "more than 0.5 alone");
 });
 
 test("ticks of a time are whole in its unit", () => {

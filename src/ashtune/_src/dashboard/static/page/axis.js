@@ -69,8 +69,9 @@ function logTicks({ low, high, unit }) {
   return powers.flatMap((power) => steps.map((step) => Number(`${step}e${power}`) * unit));
 }
 
-/** Return about `count` round numbers on a linear axis. @param {Axis} axis */
-export function roundTicks({ low, high, unit }, count) {
+/** Return about `count` round numbers on a linear axis, at least two. @param {Axis} axis */
+export function roundTicks(axis, count) {
+  const { low, high, unit } = axis;
   const ticks = [];
   const rough = (high - low) / unit / Math.max(1, count);
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -78,5 +79,5 @@ export function roundTicks({ low, high, unit }, count) {
   if (low / unit + step === low / unit || high / unit + step === high / unit) return [low, high]; // beyond the digits of a number
   for (let at = Math.ceil(low / unit / step - 1e-9) * step; at <= high / unit + step * 1e-9; at += step)
     ticks.push(Number(at.toPrecision(12)) * unit);
-  return ticks;
+  return ticks.length < 2 && count < 10 ? roundTicks(axis, count + 1) : ticks;
 }

@@ -9,6 +9,8 @@ import { patternOf, token } from "./theme.js";
 import { isNumber, shortened } from "./text.js";
 
 const [TOP, RIGHT, TICKS, LABEL] = [10, 12, 24, 18];
+/** Pixels around the axes in which a mark at the end of an axis is whole. */
+const EDGE = 4;
 /** The largest distance between the pointer and its mark, in pixels. */
 const REACH = 26;
 const REACH_OF_BARS = 4;
@@ -82,7 +84,7 @@ export class Plot {
     if (up) paintUpwards(context, shortened(up, 40), 8, TOP + high / 2);
     context.save();
     context.beginPath();
-    context.rect(left, TOP - 1, wide, high + 2);
+    context.rect(left - EDGE, TOP - EDGE, wide + 2 * EDGE, high + 2 * EDGE);
     context.clip();
     if (cells) paintCells(context, cells, this._figure, this._at);
     for (const each of series) PAINT[each.kind](context, each, this._at, { left, wide });

@@ -85,6 +85,7 @@ export function areBusy({ head, workers }) {
  */
 export function whatMatters({ head }, { answer: importance, refusal }) {
   if (importance === null && refusal) return answer("none", "Not known", `${capital(refusal)}.`);
+  if (importance === null && head && isFruitless(head)) return answer("bad", "No result", "No trial has a finite result.");
   if (importance === null)
     return head?.best
       ? answer("none", "Being computed", "A forest learns from the trials.")
