@@ -438,6 +438,20 @@ def test_a_click_with_shift_on_a_mark_of_a_figure_chooses_its_trial(still: Page)
     still.wait(IS_COMPARED, [int(still.page.url.split("chosen=")[1].split("#")[0])])
 
 
+def test_texts_that_stand_over_bars_on_a_phone_are_outlined(still: Page) -> None:
+    still.show("ladder")
+    still.page.evaluate("""() => {
+        window.outlined = [];
+        const { strokeText } = CanvasRenderingContext2D.prototype;
+        CanvasRenderingContext2D.prototype.strokeText = function (text, ...at) {
+            window.outlined.push(text);
+            strokeText.call(this, text, ...at);
+        };
+    }""")
+    still.page.set_viewport_size(PHONE)
+    still.wait("outlined.some((text) => text.includes(' trained'))")
+
+
 def test_a_mark_at_the_end_of_an_axis_is_whole(still: Page) -> None:
     still.show("slices")
     below = """(() => {

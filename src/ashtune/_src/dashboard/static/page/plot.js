@@ -311,15 +311,14 @@ function paintFlows(context, { x, end = [], y, color, thick = 0.7, alpha = 1 }, 
   });
 }
 
-/** Write lines of text at the right edge; the first line has the strong colour. */
+/** Write lines of text at the right edge, on a phone over the bars; the first line has the strong colour. */
 function paintTexts(context, { y, words = [] }, at, { left, wide }) {
-  context.globalAlpha = 1;
   context.textAlign = "right";
   y.forEach((value, number) => {
     const lines = words[number].split("\n");
     lines.forEach((line, place) => {
-      context.fillStyle = token(place ? "--quiet" : "--ink");
-      context.fillText(line, left + wide, at.y(value) + 15 * place - 7.5 * (lines.length - 1));
+      const top = at.y(value) + 15 * place - 7.5 * (lines.length - 1);
+      paintLabel(context, line, left + wide, top, place ? "--quiet" : "--ink");
     });
   });
 }
