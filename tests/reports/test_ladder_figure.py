@@ -3,6 +3,7 @@
 import itertools
 from typing import Any
 
+from ashtune._src.analysis.expected import Expected
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
@@ -55,6 +56,8 @@ def test_the_expected_number_stands_beside_the_actual_one_as_a_mark_and_in_words
     (spans,) = [trace for trace in lines_of(figure) if trace.error_x.array is not None]
     assert [x + more for x, more in zip(spans.x, spans.error_x.array, strict=True)] == [each.high for each in expected]
     assert figure.layout.margin.r >= 60, "the text beside the longest bar needs room"
+    many = [Expected(*[10**9] * 3) for _ in expected]
+    assert plot(ladder_figure(tally, many, unit="epoch")).layout.margin.r > figure.layout.margin.r, "a longer one more"
     (texts,) = [trace.text for trace in lines_of(figure) if trace.mode == "text"]
     for text, rung, wanted in zip(texts, tally.rungs, expected, strict=True):
         assert f"<b>{rung.trained} trained, {wanted.text} expected</b>" in text

@@ -22,8 +22,8 @@ LINE = 56
 _EDGE = 0.002
 _LEGEND = 70
 """Pixels for the legend above a figure and the notes below it."""
-_BESIDE = 64
-"""Pixels at the right for texts beside bars, so that a figure of 620 pixels has room for them."""
+_BESIDE, _FITTING, _MORE = 64, 25, 12
+"""Pixels at the right of bars, characters of a text that then fits into a figure of 620 pixels, pixels for one more."""
 _STRAIGHT = 40
 """If all labels of parallel axes have more characters than this number, the labels are slanted."""
 _OFF = 0.12
@@ -98,8 +98,9 @@ def plot(figure: Figure | Coordinates) -> "Plot":
             drawn.add_trace(trace)
     drawn.update_xaxes(**_axis(figure.x))
     drawn.update_yaxes(**_axis(figure.y))
-    if any(series.kind == "texts" for series in figure.series):
-        drawn.update_layout(margin={"r": _BESIDE})
+    if words := [words for series in figure.series if series.kind == "texts" for words in series.words]:
+        longest = max(len(line) for line in "\n".join(words).split("\n"))
+        drawn.update_layout(margin={"r": _BESIDE + _MORE * max(0, longest - _FITTING)})
     if figure.notes:
         lines = [drawn.layout.xaxis.title.text, small(*figure.notes)]
         drawn.update_xaxes(title={"text": "<br>".join(filter(None, lines))})
