@@ -14,6 +14,7 @@ from ashtune._src.analysis.audit import Audit
 from ashtune._src.core.events import JobFinished
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.dashboard import reading, saved
+from ashtune._src.dashboard.answers import _valued
 from ashtune._src.dashboard.messages import NAMES, PageAnswer, Question
 from ashtune._src.dashboard.questions import AnswerProcess, Questions
 from ashtune._src.dashboard.trial_page import _History
@@ -137,6 +138,18 @@ def test_the_front_is_that_of_the_study_and_needs_several_objectives(tmp_path: P
     (front,) = [each["trials"] for each in figure["series"] if each.get("name") == "front"]
     assert sorted(front) == sorted(best.trial for best in two.front)
     assert "a front needs several" in asked.get("api/studies/0/front").json["error"]
+
+
+def test_results_of_another_objective_keep_the_constraints(tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(score=trial["x"] * epoch, size=trial["x"])
+
+    two = tuned(tmp_path, train, metric=["score", "size"], mode=["max", "min"], constraints={"size": ">= 0.2"})
+    results, *_ = _valued(two._reader, {"metric": ["size"]})
+    keeps = [(two.trials[trial].metrics["size"] or 0) >= 0.2 for _, _, trial in results.standings()]
+    assert sorted(set(keeps)) == [False, True]
+    assert keeps == sorted(keeps, reverse=True), "the smallest sizes violate the constraint"
 
 
 def test_the_audit_is_the_reports(study: ashtune.Study, asked: Client) -> None:
@@ -321,6 +334,24 @@ def test_what_a_saved_page_has_is_limited(
     best = ashtune.Study.load(finished_study).best.trial
     assert paths[3 + len(asked)] == f"trials/{best}", "the page of the best trial, wherever its row is"
     assert len(paths[4 + len(asked) :]) <= 3, "those of the first two, and of the first that failed"
+
+
+def test_a_fault_of_the_audit_leaves_only_the_audit_out_of_a_saved_page(
+    finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(audit: Audit, event: object) -> None:
+        raise ZeroDivisionError("a fault of the audit")
+
+    monkeypatch.setattr(saved, "MOST_PREDICTED", 0)
+    monkeypatch.setattr(Audit, "event", fails)
+    (tmp_path / "page.html").write_text(saved.page_of(finished_study))
+    refused = {
+        path.rpartition("/")[2]: answer["error"]
+        for path, answer in saved_data(tmp_path / "page.html")["answers"].items()
+        if "error" in answer
+    }
+    assert "a fault of the audit" in refused.pop("audit")
+    assert set(refused) <= {"front", "contour"}, "a study of one objective and one hyperparameter"
 
 
 def test_a_saved_page_reads_the_events_once_and_has_the_answers_of_the_server(

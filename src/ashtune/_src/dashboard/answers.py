@@ -333,7 +333,7 @@ def _valued(study: StudyReader, given: Parameters) -> tuple[Results, Configurati
         return results, configuration, space
     modes = {each.metric: each.mode for each in results.goal.objectives}
     check_choice("metric", name, modes)
-    own = Results(Goal(name, modes[name]))
+    own = Results(Goal(name, modes[name], constraints=results.goal.constraints))
     Replay(rungs=len(study.ladder.rungs)).read(study.journal, [own])
     return own, configuration, space
 

@@ -1,6 +1,6 @@
 """Saves the live page of a study as one file: the page's files, with the server's answers to its first questions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,22 @@ def page_of(directory: Path) -> str:
     Raises:
         JournalError: If the journal cannot be read.
     """
+    try:
+        study, reader = _read(directory, work_out)
+    except Exception:  # noqa: BLE001 - a study may be made to break what reads it: then each answer is worked out alone
+        study, reader = _read(directory, lambda *given: given[-1](()))
+    cache = StudyCache(reader)
+    return study_page(study, lambda question: answer(question, cache))
+
+
+def _read(directory: Path, read: Callable[..., object]) -> tuple[FollowedStudy, StudyReader]:
+    """Return a study, read by a function that takes the arguments of :func:`work_out`."""
     study, reader = FollowedStudy(directory), StudyReader(directory)
-    picture, cache = study.open_now(reader.ladder), StudyCache(reader)
+    picture = study.open_now(reader.ladder)
     timeline = picture.workers.timeline
     timeline.keep_all()
-    work_out(reader, picture.tally, picture.trials, timeline, study.read_now)
-    return study_page(study, lambda question: answer(question, cache))
+    read(reader, picture.tally, picture.trials, timeline, study.read_now)
+    return study, reader
 
 
 def study_page(study: FollowedStudy, ask: Ask) -> str:
