@@ -386,6 +386,10 @@ def test_chosen_trials_are_side_by_side_in_the_address_and_marked_in_every_figur
     still.page.locator(f".trial .links [aria-label='Compare trial {second}']").uncheck()
     still.page.click(".trial .links >> text=See the chosen trials")
     still.wait(IS_COMPARED, [third])
+    still.show_trial(first)
+    still.page.locator(f".trial .links [aria-label='Compare trial {first}']").check()
+    still.page.go_back()
+    still.wait("(chosen) => new URLSearchParams(location.search).get('chosen') === chosen", f"{first}--{third}")
     assert still.console == []
 
 
@@ -396,13 +400,14 @@ def test_equal_hyperparameters_are_folded_and_a_ninth_trial_cannot_be_chosen(
     with Page(browser) as page:
         page.open(f"{complete_address}&chosen={'-'.join(map(str, adams[:8]))}#chosen", "Complete")
         page.wait(IS_COMPARED, adams[:8])
-        page.page.click("#chosen summary >> text=1 hyperparameter equal in all")
+        page.page.click("#chosen summary >> text=1 hyperparameter is equal in all of them")
         assert page.text("#chosen details p") == "optimizer: adam"
         page.show("trials")
         assert page.page.locator("#trials .chooser:enabled").count() <= len(adams[:8])
+        assert page.page.locator("#trials .chooser:disabled").first.get_attribute("title").startswith("At most 8")
         page.page.fill("#chosen-trial", str(adams[8]))
         page.page.click("#chosen >> text=Add it")
-        page.page.wait_for_selector("#chosen .remark >> text=At most 8 trials")
+        page.page.wait_for_selector("#chosen [role=status] >> text=At most 8 trials")
         assert str(adams[8]) not in page.page.url.split("chosen=")[1].split("-")
 
 
@@ -423,6 +428,13 @@ def test_a_range_of_parallel_coordinates_is_a_range_of_the_table_and_of_the_addr
     still.page.click("#trials [aria-label='Remove the range of accuracy']")
     still.wait("!document.querySelector('#parallel [role=status]').innerText")
     assert "where=" not in still.page.url
+    range_of_accuracy = "where=accuracy%3A0.123456789%3A"  # with more digits than an axis, and an end beyond it
+    still.open(f"{still.page.url.partition('#')[0]}&{range_of_accuracy}7", "Complete")
+    still.show_all()
+    still.page.click("#parallel summary >> text=Ranges by sliders")
+    still.page.get_by_label("depth, from").fill("0.5")
+    still.wait("location.search.includes('where=depth')")
+    assert f"{range_of_accuracy}7&where=depth" in still.page.url, "another range is as it was"
 
 
 def test_a_click_with_shift_on_a_mark_of_a_figure_chooses_its_trial(still: Page) -> None:
@@ -514,8 +526,10 @@ def test_the_scale_of_an_axis_and_the_hyperparameters_of_a_map_are_in_the_addres
     still.show_down_to("contour")
     still.page.click("#curves figure summary")
     still.remember("curves")
+    box = still.page.locator("#curves .tick:not([hidden]) input").last.element_handle()
     still.page.check("#curves >> text=y axis logarithmic")
     still.wait_for_another_sight("curves")
+    assert box.evaluate("(box) => box.isConnected && box.checked"), "a redrawn figure keeps its boxes and their focus"
     still.page.select_option("#contour-x", "depth")
     still.page.select_option("#contour-y", "optimizer")
     still.open(still.page.url, "Complete")
@@ -523,7 +537,7 @@ def test_the_scale_of_an_axis_and_the_hyperparameters_of_a_map_are_in_the_addres
     still.page.click("#curves figure summary")
     assert still.page.is_checked("#curves >> text=y axis logarithmic")
     assert [still.page.input_value(f"#contour-{end}") for end in "xy"] == ["depth", "optimizer"]
-    assert still.page.locator("#ladder input[type=checkbox]").count() == 0, "bars begin at 0"
+    assert still.page.locator("#ladder .tick:not([hidden])").count() == 0, "bars begin at 0"
 
 
 def test_a_slider_of_what_if_asks_again(still: Page) -> None:

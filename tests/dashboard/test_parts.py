@@ -15,7 +15,7 @@ from ashtune._src.dashboard import picture as pictures
 from ashtune._src.dashboard.liveness import Standing
 from ashtune._src.dashboard.parts.best import CurvesPart
 from ashtune._src.dashboard.parts.head import HeadPart
-from ashtune._src.dashboard.parts.part import PagePart
+from ashtune._src.dashboard.parts.part import VALUE_CHARACTERS, PagePart, short_value
 from ashtune._src.dashboard.parts.workers import STRETCHES, Busyness
 from ashtune._src.space.space import Space
 from ashtune._src.study.journal import NAME, ladder_in_force, read_events, read_settings
@@ -282,3 +282,12 @@ def test_stretches_of_time_keep_their_sums_as_they_double() -> None:
     assert max(busyness.present) <= 3 * busyness.width * (1 + 1e-9)
     busyness.add(busyness.present, 5.0, 1e18)
     assert math.isfinite(sum(busyness.present))
+
+
+def test_long_values_that_differ_stay_different_when_they_are_cut() -> None:
+    one, other = ("w" * 500 + middle + "w" * 500 for middle in "ab")
+    cut = [short_value(value) for value in (one, other, [one], [other])]
+    assert len(set(cut)) == len(cut)
+    assert [len(text) for text in cut] == [VALUE_CHARACTERS] * len(cut)
+    assert short_value(one) == cut[0]
+    assert short_value(one[:VALUE_CHARACTERS]) == one[:VALUE_CHARACTERS]

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bytesText, capital, listed, roughSecondsText, shareText, shortened, valueText, visible } from "./page/text.js";
+import {
+  bytesText, capital, listed, roughSecondsText, shareText, shortened, textsApart, valueText, visible,
+} from "./page/text.js";
 
 test("an estimate of a time has one unit and no false digits", () => {
   assert.deepEqual([0.2, 7, 42, 89, 90, 600, 5400, 7000, 129600].map(roughSecondsText), [
@@ -23,6 +25,15 @@ test("what is not known is said in words", () => {
 
 test("hidden characters are shown, ends of lines stay", () => {
   assert.equal(visible("a\u202eb\x07c\nd"), "a\\u202eb\\x07c\nd");
+  assert.equal(visible("\ufffe\uffff"), "\\ufffe\\uffff", "XML forbids them");
+});
+
+test("values that differ have texts that differ", () => {
+  assert.deepEqual(textsApart([0.98661, 0.98663, 0.5, 0.5]), ["0.98661", "0.98663", "0.5", "0.5"]);
+  assert.deepEqual(textsApart([0.98661, 0.5, "none"]), ["0.9866", "0.5", "none"]);
+  const long = "word".repeat(20);
+  assert.deepEqual(textsApart([`${long}1`, `${long}2`]), [`"${long}1"`, `"${long}2"`]);
+  assert.deepEqual(textsApart([1, "1"]), ["1", '"1"']);
 });
 
 test("a text is cut to a width on one line", () => {

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { leastOn, tableOf, together } from "./page/figure.js";
 import { colorOn, nearest } from "./page/plot.js";
-import { placesIn } from "./study/chosen.js";
+import { chooseOnly, placesIn } from "./study/chosen.js";
+import { askChosen } from "./views/chosen.js";
 import { rangeText } from "./views/trial_filters.js";
 import { ALL, parametersOf, queryIn, stateText } from "./views/trials.js";
 import { Predictions } from "./views/whatif.js";
@@ -63,9 +64,20 @@ test("axes of which not all are logarithmic are together a linear one, which can
 });
 
 test("chosen trials are read from the address, each once, and a free place keeps the colours of the others", () => {
-  assert.deepEqual(placesIn("?chosen=3--17&study=1"), [3, null, 17]);
-  assert.deepEqual(placesIn("?chosen=3-x-3-1e9-1-2-4-5-6-7"), [3, null, null, null, 1, 2, 4, 5]);
+  assert.deepEqual(placesIn("3--17"), [3, null, 17]);
+  assert.deepEqual(placesIn("3-x-3-1e9-1-2-4-5-6-7"), [3, null, null, null, 1, 2, 4, 5]);
   assert.deepEqual(placesIn(""), [null]);
+});
+
+test("the chosen trials are asked for again when their places change, which are their colours", () => {
+  Object.assign(globalThis, { location: { href: "http://here/" }, document: { querySelectorAll: () => [] } });
+  let question = () => [];
+  askChosen({ askWhenSeen: (_, asked) => (question = asked) }, {}, () => {});
+  const asked = [[null, 3, null, 5], [3, 5]].map((places) => {
+    chooseOnly(places);
+    return JSON.stringify(question());
+  });
+  assert.notEqual(asked[0], asked[1]);
 });
 
 test("the table of a figure has all that can be pointed at, without columns that nothing uses", () => {

@@ -23,6 +23,7 @@ _CONTROLS = (
     *range(0x2066, 0x206A),
     0xFEFF,
     *range(0xFFF9, 0xFFFC),
+    *range(0xFFFE, 0x10000),  # forbidden in XML
 )
 _ESCAPED = {code: repr(chr(code))[1:-1] for code in _CONTROLS}
 _ESCAPED_BUT_NEWLINES = {code: escape for code, escape in _ESCAPED.items() if code != ord("\n")}

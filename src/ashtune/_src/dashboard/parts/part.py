@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from hashlib import blake2b
 from typing import Any, ClassVar
 
 import msgspec
@@ -69,6 +70,12 @@ def short(value: float | None) -> float | None:
 
 
 def short_value(value: Any) -> Any:
-    """Return the value of a hyperparameter, or a short text if the value is a long text or a long list."""
+    """Return the value of a hyperparameter, or a short text if the value is a long text or a long list.
+
+    The short texts of different values differ: they end with a checksum.
+    """
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode() if isinstance(value, list) else ""
-    return value if len(text) <= VALUE_CHARACTERS else one_line(text, VALUE_CHARACTERS)
+    if len(text) <= VALUE_CHARACTERS:
+        return value
+    end = f" ({len(text):,} characters, checksum {blake2b(text.encode(), digest_size=8).hexdigest()})"
+    return one_line(text, VALUE_CHARACTERS - len(end)) + end

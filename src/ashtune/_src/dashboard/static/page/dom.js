@@ -102,19 +102,6 @@ export function table(label, columns, rows, attributes = {}) {
   );
 }
 
-/** Put a parameter in the page's address, so that a reload or another reader sees the same; "" removes it. */
-export function keep(name, value) {
-  const address = new URL(location.href);
-  if (value === "") address.searchParams.delete(name);
-  else address.searchParams.set(name, value);
-  history.replaceState(null, "", address);
-}
-
-/** Return a parameter of the page's address, or "". */
-export function kept(name) {
-  return new URLSearchParams(location.search).get(name) ?? "";
-}
-
 /** Return a button. */
 export function button(text, onclick, attributes = {}) {
   return element("button", { type: "button", text, onclick, ...attributes });

@@ -1,7 +1,8 @@
 // The frame of a figure: title, legend, drawing area, and its data as a table for readers who cannot see it.
 
+import { keep, kept } from "./address.js";
 import { scaled, textOn, valueAt } from "./axis.js";
-import { button, element, keep, kept, replaceChildren, set, setText, table } from "./dom.js";
+import { button, element, replaceChildren, set, setText, table } from "./dom.js";
 import { canvasIn } from "./canvas.js";
 import { colorOn, Plot } from "./plot.js";
 import { SvgContext } from "./svg.js";
@@ -13,6 +14,8 @@ const ROWS = 200;
 const LINE = 18;
 /** The least pixels of a PNG for each pixel of the page. */
 const SHARP = 2;
+/** Milliseconds after which a saved picture is freed. */
+const SAVING = 60000;
 /** The parameter of the page's address with the reader's scales. */
 const SCALES = "log";
 
@@ -26,12 +29,20 @@ export class Figure {
     this._caption = element("span", { class: "caption quiet" });
     this._legend = new Legend();
     this._table = element("div");
-    this._scales = element("span", { class: "choice" });
+    this._again = () => {};
+    this._scales = ["x", "y"].map((end) => {
+      const onchange = () => {
+        keepScale(name, end, box.checked);
+        this._again();
+      };
+      const box = element("input", { type: "checkbox", onchange });
+      return { end, box, label: element("label", { class: "tick", hidden: true }, box, `${end} axis logarithmic`) };
+    });
     this._details = element(
       "details",
       { class: "data", hidden: true, "data-key": `more of ${name}` },
       element("summary", { text: "Axes, picture, table" }),
-      element("p", { class: "choice" }, ["PNG", "SVG"].map((kind) => button(`Save as ${kind}`, () => this._save(kind))), this._scales),
+      element("p", { class: "choice" }, ["PNG", "SVG"].map((kind) => button(`Save as ${kind}`, () => this._save(kind))), this._scales.map(({ label }) => label)),
       this._table,
     );
     this._details.addEventListener("toggle", () => this._fill());
@@ -55,7 +66,8 @@ export class Figure {
    * @param isPanel Whether it is one of several figures that share a legend and notes.
    */
   show(figure, isPanel = false) {
-    this._offerScales(figure, isPanel);
+    this._again = () => this.show(figure, isPanel);
+    this._offerScales(figure);
     const { x, y, series, cells, notes } = this._scaled(figure);
     this.plot.hidden = this._details.hidden = !series.length && !cells;
     setText(this._caption, isPanel ? "" : notes.join(" · "));
@@ -88,18 +100,11 @@ export class Figure {
   }
 
   /** Offer the other scale of each axis that can have both. @param {FigureValue} figure */
-  _offerScales(figure, isPanel) {
-    const again = () => this.show(figure, isPanel);
-    const made = ["x", "y"].filter((end) => leastOn(figure, end) > 0).map((end) => {
-      const onchange = ({ target }) => {
-        keepScale(this._name, end, target.checked);
-        again();
-      };
-      const isLog = scaleOf(this._name, end) ?? figure[end].isLog;
-      const box = element("input", { type: "checkbox", checked: isLog, onchange, "data-key": `${end} of ${this._name}` });
-      return element("label", { class: "tick" }, box, `${end} axis logarithmic`);
-    });
-    replaceChildren(this._scales, made);
+  _offerScales(figure) {
+    for (const { end, box, label } of this._scales) {
+      label.hidden = leastOn(figure, end) <= 0;
+      box.checked = scaleOf(this._name, end) ?? figure[end].isLog;
+    }
   }
 
   /** Return a figure with the scales that the reader has chosen. @param {FigureValue} figure */
@@ -132,6 +137,7 @@ export class Figure {
       link.href = made.toDataURL();
     }
     link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), SAVING);
   }
 
   /** Paint the name, the legend and the figure, each below the one before. @param {import("./canvas.js").Canvas} canvas */
@@ -211,7 +217,7 @@ function scaleOf(name, end) {
 }
 
 function keepScale(name, end, isLog) {
-  keep(SCALES, JSON.stringify({ ...chosenScales(), [`${name}:${end}`]: isLog }));
+  keep({ [SCALES]: JSON.stringify({ ...chosenScales(), [`${name}:${end}`]: isLog }) });
 }
 
 /** @returns {Record<string, boolean>} */

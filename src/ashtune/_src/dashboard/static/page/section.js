@@ -93,12 +93,18 @@ export class Section {
    * Ask a question when the section is first seen, and again while the study changes.
    *
    * @param study A study, or an object with `position` and `ask`.
-   * @param question Returns `[path, parameters]`, or null if there is nothing to ask.
+   * @param question Returns the arguments of `ask`, or null if there is nothing to ask.
    * @param draw Called with the answer and its question, because the current question may be another one by then.
-   * @param options `every`: milliseconds; `refuse`: called with the line of a refusal, and with "" after an answer.
+   * @param options `every`: milliseconds; `refuse`: called with the line of a refusal, and with "" after an answer;
+   *   `ask`: returns the answer to a question.
    * @returns A function that asks at once if the question has changed.
    */
-  askWhenSeen(study, question, draw, { every = EVERY, refuse = (line) => this.say(line) } = {}) {
+  askWhenSeen(
+    study,
+    question,
+    draw,
+    { every = EVERY, refuse = (line) => this.say(line), ask = (...asked) => study.ask(...asked) } = {},
+  ) {
     /** @type {{ address: string, position: number | null, at: number }} */
     let last = { address: "", position: null, at: -Infinity };
     let isAsking = false;
@@ -123,7 +129,7 @@ export class Section {
       const { position } = study;
       last = { address, position, at: performance.now() };
       try {
-        const answer = await study.ask(...asked);
+        const answer = await ask(...asked);
         last.position = Math.min(position, answer.position ?? position); // an older answer: the question is asked again
         say("");
         draw(answer, asked);

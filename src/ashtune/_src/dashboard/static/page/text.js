@@ -69,8 +69,18 @@ export function valueText(value) {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }
 
-/** Control characters, and marks that change the direction of writing; without line ends and tabs. */
-const UNSEEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb]/g;
+/** Return values as texts that differ where the values differ, of numbers with as few digits as that takes. */
+export function textsApart(values) {
+  const all = values.map((value) => JSON.stringify(value ?? null));
+  for (let digits = 4; digits <= 17; digits += 1) {
+    const texts = values.map((value) => (isNumber(value) ? numberText(value, digits) : shortened(valueText(value), 40)));
+    if (new Set(texts).size === new Set(all).size) return texts;
+  }
+  return all;
+}
+
+/** Control characters, marks that change the direction of writing, and what XML forbids; without line ends and tabs. */
+const UNSEEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ufffe\uffff]/g;
 
 /** Return a text with such characters escaped, as in the terminal, so that the reader can see them. */
 export function visible(text) {

@@ -1,18 +1,25 @@
-// The trials that the reader has chosen to compare. They are in the page's address, so that a reload or another reader
-// sees the same trials.
+// The trials that the reader has chosen to compare. They are in the page's address.
+
+import { keep, kept } from "../page/address.js";
 
 /** The largest number of chosen trials. The page's colours have one for each. */
 export const MOST = 8;
+export const FULL = `At most ${MOST} trials are compared; remove one first.`;
 const PARAMETER = "chosen";
 const listeners = new Set();
 /** A trial keeps its place, and so its colour, while others come and go: a free place is null. */
-let places = placesIn(globalThis.location?.search ?? "");
+let places = placesIn(kept(PARAMETER));
 
-/** Return the places in the query of an address. @returns {(number | null)[]} */
-export function placesIn(search) {
-  const texts = (new URLSearchParams(search).get(PARAMETER) ?? "").split("-").slice(0, MOST);
+/** Return the places in a parameter of the address. @returns {(number | null)[]} */
+export function placesIn(parameter) {
+  const texts = parameter.split("-").slice(0, MOST);
   const trials = texts.map((text) => (/^\d{1,9}$/.test(text) ? Number(text) : null));
   return trials.map((trial, place) => (trials.indexOf(trial) === place ? trial : null));
+}
+
+/** Return the chosen trials at their places, which are their colours. */
+export function chosenPlaces() {
+  return places;
 }
 
 /** Return the chosen trials in the order of their places. */
@@ -46,10 +53,7 @@ export function choose(trial, isIn = !isChosen(trial)) {
 export function chooseOnly(trials) {
   places = trials.slice(0, trials.findLastIndex((trial) => trial !== null) + 1);
   for (const listener of listeners) listener();
-  const address = new URL(location.href);
-  address.searchParams.delete(PARAMETER);
-  if (places.length) address.searchParams.set(PARAMETER, places.map((trial) => trial ?? "").join("-"));
-  history.replaceState(null, "", address);
+  keep({ [PARAMETER]: places.join("-") });
 }
 
 /** Call a function whenever the chosen trials change. Return a function that stops this. */

@@ -1,18 +1,18 @@
 // Chosen trials beside each other: their results, the hyperparameters in which they differ, and their learning curves.
 
 import { valueAt } from "../page/axis.js";
-import { button, element, form, numberField, replaceChildren, set, table, trialLink } from "../page/dom.js";
+import { button, element, form, numberField, replaceChildren, set, setText, table, trialLink } from "../page/dom.js";
 import { Figures, together } from "../page/figure.js";
 import { Section } from "../page/section.js";
-import { capital, countText, isNumber, numberText, plural, secondsText, shortened, valueText } from "../page/text.js";
+import { capital, countText, isNumber, plural, secondsText, shortened, textsApart, valueText } from "../page/text.js";
 import { token } from "../page/theme.js";
 import { lineOf } from "../study/ask.js";
-import { choose, chosenTrials, colorOf, isChosen, isFull, MOST, onChosen } from "../study/chosen.js";
+import { choose, chosenPlaces, colorOf, FULL, isChosen, isFull, MOST, onChosen } from "../study/chosen.js";
 import { stateMark, stateText } from "./trials.js";
 
 const LEAD =
   `Choose 2 to ${MOST} trials: tick them in the table, click a mark in a figure while you hold Shift, or add their` +
-  " numbers. Figures mark the chosen trials, and the address of this page contains your choice.";
+  " numbers. Figures mark the chosen trials that they show, and the address of this page contains your choice.";
 const HEIGHT = 320;
 /** Free space above and below all curves, as a share of the axis. */
 const AIR = 0.04;
@@ -21,14 +21,15 @@ export function chosen(study) {
   const section = new Section("chosen", "Trials side by side", LEAD, "");
   const { input, fields } = numberField("chosen-trial", "trial ", { min: 0, inputmode: "numeric" });
   const add = () => {
-    section.say(isFull() ? `At most ${MOST} trials are compared; remove one first.` : "");
+    setText(full, isFull() ? FULL : "");
     choose(Number(input.value), true);
     input.value = "";
   };
+  const full = element("p", { class: "quiet", role: "status" });
   const place = element("div");
   const curves = element("div", { class: "pair" });
   const figures = new Figures(curves, capital);
-  section.body.append(form(fields, "Add it", add), place, curves);
+  section.body.append(form(fields, "Add it", add), full, place, curves);
   study.on(["head"], ({ head }) => set(input, { max: Math.max(0, head.started - 1) }));
   const ask = askChosen(section, study, (answers, refusals) => {
     const lacking = refusals.map(({ trial, line }) => element("p", {}, `Trial ${trial}: ${line}.`, remover(trial, section)));
@@ -36,7 +37,10 @@ export function chosen(study) {
     const metrics = [...new Set(answers.flatMap(({ curves: own }) => Object.keys(own)))];
     figures.show(metrics.map((metric) => [metric, overlaid(curvesOf(answers, metric))]));
   });
-  onChosen(ask);
+  onChosen(() => {
+    setText(full, "");
+    ask();
+  });
   return section;
 }
 
@@ -64,14 +68,14 @@ function colorMark(trial) {
  */
 export function askChosen(section, study, draw) {
   const one = (trial) => study.ask(`trials/${trial}`).catch((problem) => ({ trial, line: lineOf(problem) }));
-  const ask = async (_, trials) => {
+  const ask = async (places) => {
+    const trials = places.filter((trial) => trial !== null);
     const all = (await Promise.all(trials.map(one))).filter(({ trial }) => isChosen(trial)); // others are removed by now
     const [answers, refusals] = [all.filter(({ line }) => !line), all.filter(({ line }) => line)];
     const position = refusals.length ? 0 : Math.min(...answers.map((each) => each.position)); // 0: asked again
     return { answers, refusals, position };
   };
-  const asker = Object.assign(Object.create(study), { ask });
-  return section.askWhenSeen(asker, () => ["", chosenTrials()], ({ answers, refusals }) => draw(answers, refusals));
+  return section.askWhenSeen(study, () => [chosenPlaces()], ({ answers, refusals }) => draw(answers, refusals), { ask });
 }
 
 /** Return a figure for each chosen trial with its curve in its colour. @param {TrialAnswer[]} answers */
@@ -98,7 +102,10 @@ function comparison(answers, study, section) {
   const row = (name, cellOf) => [element("th", { scope: "row", text: shortened(name, 40) }), ...answers.map(cellOf)];
   const results = [
     row("state", ({ status }) => stateMark(status, stateText(status, study))),
-    ...metrics.map((name) => row(name, ({ metrics: own }) => numberText(own[name]))),
+    ...metrics.map((name) => {
+      const texts = textsApart(answers.map(({ metrics: own }) => own[name] ?? "none"));
+      return row(name, (_, at) => texts[at]);
+    }),
     row(`${study.unit}s`, ({ resource }) => countText(resource)),
     row("time", ({ seconds }) => secondsText(seconds)),
     row("proposed by", ({ origin }) => shortened(origin, 40)),
@@ -106,15 +113,12 @@ function comparison(answers, study, section) {
   ];
   const names = united(({ configuration }) => configuration.map(({ name }) => name));
   const valuesOf = (name) => answers.map(({ configuration }) => configuration.find((each) => each.name === name)?.value);
-  const areEqual = (texts) => answers.length > 1 && new Set(texts).size === 1;
-  const isEqual = (name) => areEqual(valuesOf(name).map((value) => JSON.stringify(value ?? null)));
+  const isEqual = (name) => answers.length > 1 && new Set(valuesOf(name).map((value) => JSON.stringify(value ?? null))).size === 1;
   const equal = names.filter(isEqual);
   const others = names.filter((name) => !isEqual(name)).map((name) => {
-    const values = valuesOf(name);
-    const texts = values.map((value) => shortened(valueText(value), 40));
     const sign = answers.length > 1 && element("span", { class: "differs", title: "differs", text: "≠ " });
     const title = element("th", { scope: "row" }, sign, shortened(name, 40));
-    return [title, ...(areEqual(texts) ? values.map((value) => JSON.stringify(value)) : texts)]; // all digits matter
+    return [title, ...textsApart(valuesOf(name))];
   });
   const heads = answers.map(({ trial }) => element("th", { scope: "col" }, colorMark(trial), trialLink(trial), remover(trial, section)));
   return [
@@ -123,7 +127,7 @@ function comparison(answers, study, section) {
       element(
         "details",
         { class: "data", "data-key": "equal" },
-        element("summary", { "data-key": "summary equal", text: `${plural(equal.length, "hyperparameter")} equal in all` }),
+        element("summary", { "data-key": "summary equal", text: `${plural(equal.length, "hyperparameter")} ${equal.length === 1 ? "is" : "are"} equal in all of them` }),
         element("p", { text: equal.map((name) => `${name}: ${shortened(valueText(valuesOf(name)[0]), 40)}`).join(", ") }),
       ),
   ];

@@ -1,6 +1,7 @@
 // The result over two hyperparameters: a smoothed mean, and the trials behind it.
 
-import { element, fillOptions, keep, kept } from "../page/dom.js";
+import { keep, kept } from "../page/address.js";
+import { element, fillOptions } from "../page/dom.js";
 import { Figure } from "../page/figure.js";
 import { Section } from "../page/section.js";
 import { shortened } from "../page/text.js";
@@ -38,8 +39,7 @@ export function contour(study) {
   for (const select of [x, y]) {
     select.addEventListener("change", () => {
       section.say(x.value === y.value ? "choose two that differ" : "");
-      keep("across", x.value);
-      keep("up", y.value);
+      keep({ across: x.value, up: y.value });
       consider();
     });
   }

@@ -16,7 +16,7 @@ const BEHIND = 0.4;
 
 /** The axes, the lines and the brushes. */
 export class Coordinates {
-  /** @param {HTMLElement} place @param changed Called after a change of a brush. */
+  /** @param {HTMLElement} place @param changed Called with the axes whose brushes have changed. */
   constructor(place, changed) {
     /** The last axis is that of the metric. @type {Axis[]} */
     this.axes = [];
@@ -61,13 +61,13 @@ export class Coordinates {
   }
 
   /** Whether the table of trials has a filter for an axis; it has none for a range of rungs. */
-  isFilter(name) {
+  _isFilter(name) {
     return this._filters.has(name) && this._names.includes(name);
   }
 
-  /** Return the brushes as filters of the table. A brush that reaches an end of its axis is open there. */
-  ranges() {
-    const brushes = [...this._brushes].filter(([name]) => this.isFilter(name));
+  /** Return brushes as filters of the table. A brush that reaches an end of its axis is open there. @param {Set} names */
+  ranges(names) {
+    const brushes = [...this._brushes].filter(([name]) => names.has(name) && this._isFilter(name));
     return brushes.map(([name, places]) => {
       const axis = this._axis(name);
       const [low, high] = places.map((place) => valueAt(axis, place));
@@ -81,7 +81,7 @@ export class Coordinates {
   /** Take filters of the table as the brushes of these axes. */
   brush(ranges) {
     for (const name of this._filters) this._brushes.delete(name);
-    for (const { name, low, high } of ranges.filter((each) => this.isFilter(each.name))) {
+    for (const { name, low, high } of ranges.filter((each) => this._isFilter(each.name))) {
       const axis = this._axis(name);
       const half = isWhole(axis) ? 0.5 : 0; // lines of a choice are beside each other
       const [from, to] = [low === "" ? 0 : placeOn(axis, low - half), high === "" ? 1 : placeOn(axis, Number(high) + half)];
@@ -98,8 +98,9 @@ export class Coordinates {
   }
 
   clear() {
+    const names = [...this._brushes.keys()];
     this._brushes.clear();
-    this._refresh();
+    this._refresh(names);
   }
 
   /** Show two sliders for each axis. */
@@ -138,12 +139,12 @@ export class Coordinates {
   _brush(name, low, high) {
     if (low <= 0 && high >= 1) this._brushes.delete(name);
     else this._brushes.set(name, [low, high]);
-    this._refresh();
+    this._refresh([name]);
   }
 
-  _refresh() {
+  _refresh(names) {
     this._repaint();
-    this._changed();
+    this._changed(names);
   }
 
   _repaint() {

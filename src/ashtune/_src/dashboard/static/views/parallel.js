@@ -25,17 +25,21 @@ export function parallel(study) {
   const figure = new Figure("", "Parallel coordinates");
   set(figure.plot, { class: "plot wide", tabindex: 0 });
   let wait = 0;
+  /** The axes whose ranges have changed since the table was told. */
+  const changed = new Set();
   /** The ranges of the table, which are also the brushes here. */
   let { where } = queryIn(SAVED ? "" : location.search);
-  const coordinates = new Coordinates(figure.plot, () => {
+  const coordinates = new Coordinates(figure.plot, (names) => {
     say();
     if (SAVED) return;
+    for (const name of names) changed.add(name);
     clearTimeout(wait);
     wait = setTimeout(filter, PAUSE);
   });
   const filter = () => {
     wait = 0;
-    where = [...where.filter(({ name }) => !coordinates.isFilter(name)), ...coordinates.ranges()];
+    where = [...where.filter(({ name }) => !changed.has(name)), ...coordinates.ranges(changed)];
+    changed.clear();
     dispatchEvent(new CustomEvent(FILTER, { detail: { where } }));
   };
   const count = element("p", { class: "quiet", role: "status" });

@@ -1,6 +1,7 @@
 // The result over each hyperparameter: one small figure each, with points in the colours of their rungs.
 
-import { button, element, keep, kept, setText } from "../page/dom.js";
+import { keep, kept } from "../page/address.js";
+import { button, element, setText } from "../page/dom.js";
 import { Figures, Legend } from "../page/figure.js";
 import { Section } from "../page/section.js";
 import { plural, shortened } from "../page/text.js";
@@ -37,7 +38,7 @@ export function slices(study) {
   });
   const showAll = () => {
     isAll = true;
-    keep("slices", "all");
+    keep({ slices: "all" });
     more.hidden = true;
     consider();
   };

@@ -1,9 +1,10 @@
 // The table of trials. The server searches, sorts and filters; the page shows a part of the result.
 
+import { keep } from "../page/address.js";
 import { button, element, replaceChildren, setText, table, trialLink } from "../page/dom.js";
 import { Section } from "../page/section.js";
 import { countText, isNumber, numberText, plural, secondsText, shortened, valueText } from "../page/text.js";
-import { choose, colorOf, isChosen, isFull, onChosen } from "../study/chosen.js";
+import { choose, colorOf, FULL, isChosen, isFull, onChosen } from "../study/chosen.js";
 import { SAVED } from "../study/saved.js";
 import { Filters, HELP } from "./trial_filters.js";
 
@@ -51,7 +52,7 @@ export function trials(study) {
   );
   const change = (changes, isTurn = false) => {
     Object.assign(asked, changes, isTurn ? {} : { offset: 0 });
-    if (!SAVED) history.replaceState(null, "", addressOf(asked));
+    if (!SAVED) keepQuery(asked);
     controls.showChips();
     consider();
     dispatchEvent(new CustomEvent(RANGES, { detail: asked }));
@@ -83,15 +84,9 @@ export function queryIn(search) {
   };
 }
 
-/** Return the page's address with the query. */
-function addressOf(asked) {
-  const address = new URL(location.href);
-  for (const [name, value] of Object.entries(ALL)) {
-    address.searchParams.delete(name);
-    if (name !== "where" && asked[name] !== value) address.searchParams.set(name, asked[name]);
-  }
-  for (const each of asked.where) address.searchParams.append("where", whereText(each));
-  return address;
+function keepQuery(asked) {
+  const one = Object.entries(ALL).map(([name, value]) => [name, asked[name] === value ? "" : asked[name]]);
+  keep({ ...Object.fromEntries(one), where: asked.where.map(whereText) });
 }
 
 function whereText({ name, low, high }) {
@@ -183,6 +178,7 @@ function showChoice(box) {
   const trial = Number(box.dataset.trial);
   box.checked = isChosen(trial);
   box.disabled = !box.checked && isFull();
+  box.title = box.disabled ? FULL : "";
   box.style.setProperty("accent-color", box.checked ? `var(${colorOf(trial)})` : "");
 }
 

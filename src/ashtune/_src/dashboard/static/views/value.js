@@ -1,17 +1,18 @@
 // The choice of the objective that a figure shows, for a study with several objectives.
 
-import { element, fillOptions, keep, kept } from "../page/dom.js";
+import { keep, kept } from "../page/address.js";
+import { element, fillOptions } from "../page/dom.js";
 import { shortened } from "../page/text.js";
 
 /** @param id Id of the section. @param changed Called after a change. */
 export function valueChoice(study, id, changed) {
   const name = `${id}-value`;
   const onchange = () => {
-    keep(name, select.value);
+    keep({ [name]: select.value });
     changed();
   };
   const select = element("select", { id: name, onchange });
-  const place = element("p", { class: "choice asks", hidden: true }, element("label", { for: name, text: "value " }), select);
+  const place = element("p", { class: "choice asks", hidden: true }, element("label", { for: name, text: "metric " }), select);
   study.on(["head"], ({ head }) => {
     const options = head.objectives.map(({ metric }) => [metric, shortened(metric, 40)]);
     fillOptions(select, options, select.value || kept(name));
