@@ -23,7 +23,7 @@ function write() {
   const address = new URL(location.href);
   address.search = choices.toString();
   try {
-    history.replaceState(null, "", address);
+    if (address.href !== location.href) history.replaceState(null, "", address);
   } catch {
     // the choices stay in memory
   }

@@ -14,8 +14,6 @@ const ROWS = 200;
 const LINE = 18;
 /** The least pixels of a PNG for each pixel of the page. */
 const SHARP = 2;
-/** Milliseconds after which a saved picture is freed. */
-const SAVING = 60000;
 /** The parameter of the page's address with the reader's scales. */
 const SCALES = "log";
 
@@ -32,7 +30,7 @@ export class Figure {
     this._again = () => {};
     this._scales = ["x", "y"].map((end) => {
       const onchange = () => {
-        keepScale(name, end, box.checked);
+        keep({ [SCALES]: JSON.stringify({ ...chosenScales(), [`${name}:${end}`]: box.checked }) });
         this._again();
       };
       const box = element("input", { type: "checkbox", onchange });
@@ -137,7 +135,7 @@ export class Figure {
       link.href = made.toDataURL();
     }
     link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), SAVING);
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000); // it is saved by then
   }
 
   /** Paint the name, the legend and the figure, each below the one before. @param {import("./canvas.js").Canvas} canvas */
@@ -214,10 +212,6 @@ export function leastOn(figure, end) {
 /** Return whether the reader has chosen a logarithmic scale, or null if the reader has chosen none. */
 function scaleOf(name, end) {
   return chosenScales()[`${name}:${end}`] ?? null;
-}
-
-function keepScale(name, end, isLog) {
-  keep({ [SCALES]: JSON.stringify({ ...chosenScales(), [`${name}:${end}`]: isLog }) });
 }
 
 /** @returns {Record<string, boolean>} */

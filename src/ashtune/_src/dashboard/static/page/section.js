@@ -95,16 +95,10 @@ export class Section {
    * @param study A study, or an object with `position` and `ask`.
    * @param question Returns the arguments of `ask`, or null if there is nothing to ask.
    * @param draw Called with the answer and its question, because the current question may be another one by then.
-   * @param options `every`: milliseconds; `refuse`: called with the line of a refusal, and with "" after an answer;
-   *   `ask`: returns the answer to a question.
+   * @param options `every`: milliseconds; `refuse`: called with the line of a refusal, and with "" after an answer; `ask`.
    * @returns A function that asks at once if the question has changed.
    */
-  askWhenSeen(
-    study,
-    question,
-    draw,
-    { every = EVERY, refuse = (line) => this.say(line), ask = (...asked) => study.ask(...asked) } = {},
-  ) {
+  askWhenSeen(study, question, draw, { every = EVERY, refuse = (line) => this.say(line), ask = study.ask.bind(study) } = {}) {
     /** @type {{ address: string, position: number | null, at: number }} */
     let last = { address: "", position: null, at: -Infinity };
     let isAsking = false;

@@ -8,18 +8,13 @@ export const FULL = `At most ${MOST} trials are compared; remove one first.`;
 const PARAMETER = "chosen";
 const listeners = new Set();
 /** A trial keeps its place, and so its colour, while others come and go: a free place is null. */
-let places = placesIn(kept(PARAMETER));
+export let places = placesIn(kept(PARAMETER));
 
 /** Return the places in a parameter of the address. @returns {(number | null)[]} */
 export function placesIn(parameter) {
   const texts = parameter.split("-").slice(0, MOST);
   const trials = texts.map((text) => (/^\d{1,9}$/.test(text) ? Number(text) : null));
   return trials.map((trial, place) => (trials.indexOf(trial) === place ? trial : null));
-}
-
-/** Return the chosen trials at their places, which are their colours. */
-export function chosenPlaces() {
-  return places;
 }
 
 /** Return the chosen trials in the order of their places. */

@@ -7,7 +7,7 @@ import { Section } from "../page/section.js";
 import { capital, countText, isNumber, plural, secondsText, shortened, textsApart, valueText } from "../page/text.js";
 import { token } from "../page/theme.js";
 import { lineOf } from "../study/ask.js";
-import { choose, chosenPlaces, colorOf, FULL, isChosen, isFull, MOST, onChosen } from "../study/chosen.js";
+import { choose, colorOf, FULL, isChosen, isFull, MOST, onChosen, places } from "../study/chosen.js";
 import { stateMark, stateText } from "./trials.js";
 
 const LEAD =
@@ -37,10 +37,8 @@ export function chosen(study) {
     const metrics = [...new Set(answers.flatMap(({ curves: own }) => Object.keys(own)))];
     figures.show(metrics.map((metric) => [metric, overlaid(curvesOf(answers, metric))]));
   });
-  onChosen(() => {
-    setText(full, "");
-    ask();
-  });
+  onChosen(() => setText(full, ""));
+  onChosen(ask);
   return section;
 }
 
@@ -68,14 +66,14 @@ function colorMark(trial) {
  */
 export function askChosen(section, study, draw) {
   const one = (trial) => study.ask(`trials/${trial}`).catch((problem) => ({ trial, line: lineOf(problem) }));
-  const ask = async (places) => {
-    const trials = places.filter((trial) => trial !== null);
+  const ask = async (asked) => {
+    const trials = asked.filter((trial) => trial !== null);
     const all = (await Promise.all(trials.map(one))).filter(({ trial }) => isChosen(trial)); // others are removed by now
     const [answers, refusals] = [all.filter(({ line }) => !line), all.filter(({ line }) => line)];
     const position = refusals.length ? 0 : Math.min(...answers.map((each) => each.position)); // 0: asked again
     return { answers, refusals, position };
   };
-  return section.askWhenSeen(study, () => [chosenPlaces()], ({ answers, refusals }) => draw(answers, refusals), { ask });
+  return section.askWhenSeen(study, () => [places], ({ answers, refusals }) => draw(answers, refusals), { ask });
 }
 
 /** Return a figure for each chosen trial with its curve in its colour. @param {TrialAnswer[]} answers */
@@ -99,17 +97,14 @@ function overlaid(figures) {
 function comparison(answers, study, section) {
   const united = (namesOf) => [...new Set(answers.flatMap(namesOf))];
   const metrics = united(({ metrics: own }) => Object.keys(own));
-  const row = (name, cellOf) => [element("th", { scope: "row", text: shortened(name, 40) }), ...answers.map(cellOf)];
+  const row = (name, cells) => [element("th", { scope: "row", text: shortened(name, 40) }), ...cells];
   const results = [
-    row("state", ({ status }) => stateMark(status, stateText(status, study))),
-    ...metrics.map((name) => {
-      const texts = textsApart(answers.map(({ metrics: own }) => own[name] ?? "none"));
-      return row(name, (_, at) => texts[at]);
-    }),
-    row(`${study.unit}s`, ({ resource }) => countText(resource)),
-    row("time", ({ seconds }) => secondsText(seconds)),
-    row("proposed by", ({ origin }) => shortened(origin, 40)),
-    answers.some(({ reason }) => reason) && row("reason", ({ reason }) => shortened(reason, 40)),
+    row("state", answers.map(({ status }) => stateMark(status, stateText(status, study)))),
+    ...metrics.map((name) => row(name, textsApart(answers.map(({ metrics: own }) => own[name] ?? "none")))),
+    row(`${study.unit}s`, answers.map(({ resource }) => countText(resource))),
+    row("time", answers.map(({ seconds }) => secondsText(seconds))),
+    row("proposed by", answers.map(({ origin }) => shortened(origin, 40))),
+    answers.some(({ reason }) => reason) && row("reason", answers.map(({ reason }) => shortened(reason, 40))),
   ];
   const names = united(({ configuration }) => configuration.map(({ name }) => name));
   const valuesOf = (name) => answers.map(({ configuration }) => configuration.find((each) => each.name === name)?.value);
