@@ -529,7 +529,9 @@ def test_the_scale_of_an_axis_and_the_hyperparameters_of_a_map_are_in_the_addres
     box = still.page.locator("#curves .tick:not([hidden]) input").last.element_handle()
     still.page.check("#curves >> text=y axis logarithmic")
     still.wait_for_another_sight("curves")
-    assert box.evaluate("(box) => box.isConnected && box.checked"), "a redrawn figure keeps its boxes and their focus"
+    assert box.evaluate("(box) => box.isConnected && box.checked"), (
+        "a redrawn figure keeps its boxes, so that a click and the focus reach them"
+    )
     still.page.select_option("#contour-x", "depth")
     still.page.select_option("#contour-y", "optimizer")
     still.open(still.page.url, "Complete")

@@ -1,7 +1,7 @@
 // The reader's choices. They are parameters of the page's address, so that a reload or another reader sees the same.
 //
-// They are also kept in memory: the browser's history has addresses without later choices, and a page within a frame may
-// not change its address.
+// They are also kept in memory: the browser's history has addresses without later choices, and a browser may refuse to
+// change the address of a page within a frame.
 
 const choices = new URLSearchParams(globalThis.location?.search ?? "");
 
