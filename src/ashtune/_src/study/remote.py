@@ -81,7 +81,7 @@ class RemoteFolder:
             StudyError: If the file cannot be read, or has no address.
         """
         path = study / URL_FILE
-        with instead_of_os_error(StudyError, path, "make it readable"), suppress(FileNotFoundError):
+        with instead_of_os_error(StudyError, path, "write an address, or remove it"), suppress(FileNotFoundError):
             address, *tokens = read_whole(str(path), MOST_URL_BYTES).decode("utf-8", "replace").splitlines() or [""]
             if not is_remote(address):
                 raise OSError(errno.EINVAL, "no address of a store", str(path))
@@ -92,9 +92,7 @@ class RemoteFolder:
     def begin(cls, study: Path, address: str) -> None:
         """At the start of a session, note in the store that the study uses its folder. Make a new folder if necessary.
 
-        Args:
-            study: The study's directory.
-            address: The address that the user gives, or an empty text.
+        ``address`` is the address that the user gives, or an empty text.
 
         Raises:
             StudyError: If the study's folder is at another address, another copy of the study has used the folder, or
