@@ -101,10 +101,10 @@ docs: $(VENV_DOCS)/.docs ## the site of the documents, in build/docs/html: guide
 dist-check: $(VENV_DOCS)/.docs ## build wheel and sdist, install each elsewhere, under each Python that is here, and try it
 	$(VENV_DOCS)/bin/python packaging/dist_check.py
 
-format: $(VENV)/.check ## let ruff format and mend what it can; lower the budget to today's numbers
+format: $(VENV)/.check ## let ruff format and fix what it can; tighten the budget to today's numbers
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	$(BIN)/python tools/budget.py --lower
+	$(BIN)/python tools/budget.py --tighten
 
 hooks: $(VENV)/.check ## let git run the checks before each commit
 	$(BIN)/pre-commit install

@@ -17,34 +17,54 @@ def budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     (tmp_path / "tools").mkdir()
-    (tmp_path / "tools" / "budget.toml").write_text("[most]\nsrc_files = 10\nimport_lines = 20\n[raised]\n")
+    text = "[most]\nfiles = 10\ntokens = 20\n[least]\ncomments = 3\n[raised]\n"
+    (tmp_path / "tools" / "budget.toml").write_text(text)
     monkeypatch.setattr(tool, "ROOT", tmp_path)
     return tool
 
 
-def test_a_number_above_its_budget_is_refused(budget: ModuleType) -> None:
-    assert list(budget.complaints({"src_files": 10, "import_lines": 20}, lambda _: {})) == []
-    (line,) = budget.complaints({"src_files": 11, "import_lines": 20}, lambda _: {})
-    assert line.startswith("src_files is 11, the budget is 10")
+def test_a_number_beyond_its_budget_is_refused(budget: ModuleType) -> None:
+    none = budget.Budget({}, {}, {})
+    assert list(budget.complaints({"files": 10, "tokens": 20, "comments": 3}, lambda _: none)) == []
+    more, fewer = budget.complaints({"files": 11, "comments": 2}, lambda _: none)
+    assert more.startswith("files is 11, the budget is 10")
+    assert fewer.startswith("comments is 2, and must be at least 3")
 
 
-def test_a_budget_that_rose_wants_a_decision(budget: ModuleType) -> None:
-    before = {"HEAD": {"src_files": 10}, "HEAD^": {"src_files": 9}}
-    (line,) = budget.complaints({"src_files": 10}, before.__getitem__)
-    assert line.startswith("src_files rose from 9 to 10 since HEAD^")
+def test_a_budget_that_becomes_weaker_wants_a_decision(budget: ModuleType) -> None:
+    before = {"HEAD": budget.Budget({"files": 10}, {}, {}), "HEAD^": budget.Budget({"files": 9}, {"comments": 4}, {})}
+    rose, fell = budget.complaints({"files": 10}, before.__getitem__)
+    assert rose.startswith("files rose from 9 to 10 since HEAD^")
+    assert fell.startswith("comments fell from 4 to 3 since HEAD^")
     path = budget.ROOT / budget.BUDGET
-    path.write_text(path.read_text() + 'src_files = "0048"\n')
-    assert list(budget.complaints({"src_files": 10}, before.__getitem__)) == []
+    path.write_text(path.read_text() + 'files = "0048"\n')
+    assert list(budget.complaints({"files": 10}, before.__getitem__)) == [fell]
 
 
-def test_the_budget_is_lowered_to_what_is_there_and_never_raised(budget: ModuleType) -> None:
+def test_the_budget_is_tightened_to_what_is_there_and_never_weakened(budget: ModuleType) -> None:
     path = budget.ROOT / budget.BUDGET
-    path.write_text(path.read_text() + 'src_files = "0048"\n')
-    budget.lower({"src_files": 8, "import_lines": 30})
-    assert budget.read(path.read_text()) == ({"src_files": 8, "import_lines": 20}, {"src_files": "0048"})
+    path.write_text(path.read_text() + 'files = "0048"\n')
+    budget.tighten({"files": 8, "tokens": 30, "comments": 5})
+    assert budget.read(path.read_text()) == ({"files": 8, "tokens": 20}, {"comments": 5}, {"files": "0048"})
+    budget.tighten({"comments": 4})
+    assert budget.read(path.read_text()).least == {"comments": 5}
 
 
 def test_only_code_is_counted_as_code(budget: ModuleType) -> None:
-    text = '"""A docstring\nof two lines."""\n\n# a comment\nx = (\n    1\n)\n"""Of x."""\n'
+    text = '"""A docstring\nof two lines."""\n\n# a comment\nx = (\n    1\n)  # no line of its own\n"""Of x."""\n'
     tree = ast.parse(text)
     assert budget.code_lines(text, tree) == {5, 6, 7}
+    assert budget.tokens(text, tree) == len(["x", "=", "(", "1", ")"])
+    assert budget.comment_lines(text + "# fmt: skip\n") == 1
+
+
+def test_packed_lines_and_long_names_are_counted(budget: ModuleType) -> None:
+    packed = ast.parse("a, b = 1, 2\nc = a if b else 0\nprint(d := c)\na, b = c\n")
+    assert sum(map(budget.is_packed, ast.walk(packed))) == 3
+    name = "test_" + "_".join("word" for _ in range(budget.MOST_WORDS))
+    tree = ast.parse(f"def {name}(): ...\ndef {name}_more(): ...\n")
+    assert budget.long_test_names(tree) == 1
+
+
+def test_a_text_is_one_token_of_a_script(budget: ModuleType) -> None:
+    assert budget.script_tokens('const a = "x // y", b; // a comment\n/* another */ f(a?.b ?? 1);') == 16
