@@ -78,7 +78,13 @@ class CurveSet:
 
 def load(folder: Path) -> list[CurveSet]:
     """Return all pools of a folder: six of lcbench, three of Baker et al."""
-    return _lcbench(folder / LCBENCH) + [_baker(folder / "baker2018" / f"{name}.csv.gz", name) for name in BAKER]
+    return _lcbench(folder / LCBENCH) + [_baker(folder, name) for name in BAKER]
+
+
+def rows_of(folder: Path, name: str) -> list[dict[str, str]]:
+    """Return the rows of a table of Baker et al.: columns of hyperparameters, then a column for each epoch."""
+    with gzip.open(folder / "baker2018" / f"{name}.csv.gz", "rt", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def _lcbench(path: Path) -> list[CurveSet]:
@@ -96,10 +102,9 @@ def _lcbench(path: Path) -> list[CurveSet]:
     return pools
 
 
-def _baker(path: Path, name: str) -> CurveSet:
+def _baker(folder: Path, name: str) -> CurveSet:
     goal, prefix, first = BAKER[name]
-    with gzip.open(path, "rt", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(folder, name)
     columns = [column for column in rows[0] if column.startswith(prefix) and column != f"{prefix}{first - 1}"]
     metric = np.array([[float(row[column]) for column in columns] for row in rows])
     metric[(metric == 0).all(axis=1)] = np.nan
