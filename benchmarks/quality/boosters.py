@@ -124,17 +124,34 @@ def arguments(tuner: str, setting: Setting) -> list[list[str]]:
     return [[json.dumps([tuner, number, setting])] for number in range(processes)]
 
 
+@functools.cache
+def matrices(task: Task, data: str) -> tuple[Any, Any]:
+    """Return the rows to train on and to validate on, which each process prepares once."""
+    import xgboost
+
+    dtrain, dvalid = (xgboost.DMatrix(*rows(task, data, part), nthread=1) for part in ("train", "validation"))
+    return dtrain, dvalid
+
+
+def train(task: Task, data: str, trial: Any) -> None:
+    """Train a booster in ashtune's study."""
+    import xgboost
+
+    from ashtune.integrations.xgboost import callback
+
+    dtrain, dvalid = matrices(task, data)
+    xgboost.train(
+        {**task.parameters, **trial.config}, dtrain, task.rounds, evals=[(dvalid, "valid")], verbose_eval=False,
+        xgb_model=trial.restore(), callbacks=[callback(trial)],
+    )  # fmt: skip
+
+
 def tune(search: str | None, setting: Setting) -> None:
     """Run ashtune's study."""
     import ashtune
-    import ashtune.integrations.xgboost as integration
 
     task = Task(*setting.task)
-    objective = integration.booster_objective(
-        task.parameters,
-        functools.partial(rows, task, setting.data, "train"),
-        functools.partial(rows, task, setting.data, "validation"),
-    )
+    objective = functools.partial(train, task, setting.data)
     ashtune.tune(
         objective, dict(XGBoost.space), metric=task.metric, mode="min", max_resource=task.rounds, resource="round",
         trials=setting.trials, search=search, workers=setting.workers, seed=setting.seed,
@@ -173,7 +190,7 @@ def optimize(tuner: str, number: int, setting: Setting) -> None:
     pruner: Any = optuna.pruners.MedianPruner()  # the default
     if tuner == "optuna, halving":  # its lowest rung at a 27th
         pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=max(1, task.rounds // 27), reduction_factor=3)
-    dtrain, dvalid = (xgboost.DMatrix(*rows(task, setting.data, part), nthread=1) for part in ("train", "validation"))
+    dtrain, dvalid = matrices(task, setting.data)
     study = optuna.create_study(
         storage=JournalStorage(JournalFileBackend(f"{setting.folder}/{JOURNAL}")), study_name=SHARED_NAME,
         load_if_exists=True, direction="minimize",

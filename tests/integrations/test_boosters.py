@@ -3,7 +3,6 @@
 import functools
 import importlib
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -19,7 +18,6 @@ import numpy as np
 import pytest
 
 import ashtune
-from ashtune._src.core.errors import ObjectiveError
 from ashtune._src.core.events import JobFailed, JobFinished, JobPaused
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.orders import Pause, Release
@@ -28,10 +26,12 @@ from ashtune._src.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune._src.study.journal import NAME, read_events
 from ashtune._src.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, ToWorker
 from ashtune._src.training.runner import TrialRunner
-from ashtune._src.training.versions import changes, version_of
+from tests import ROOT
 
 WORKER, TRIAL = WorkerId(0), TrialId(0)
 LIBRARIES = ("xgboost", "lightgbm", "catboost")
+Rows = Callable[[str], dict[str, Any]]
+"""What returns the rows of a part, "train" or "valid", as arguments of a library's class of data."""
 
 
 class Library(NamedTuple):
@@ -119,9 +119,14 @@ def valid_rows() -> tuple[Any, Any]:
     return x[400:], y[400:]
 
 
-def signs(read: Callable[[], tuple[Any, Any]]) -> tuple[Any, Any]:
-    x, y = read()
-    return x, (y > 0).astype(int)
+def arguments(part: str) -> dict[str, Any]:
+    x, y = train_rows() if part == "train" else valid_rows()
+    return {"data": x, "label": y}
+
+
+def signs(part: str) -> dict[str, Any]:
+    found = arguments(part)
+    return {**found, "label": (found["label"] > 0).astype(int)}
 
 
 class Driver:
@@ -160,7 +165,6 @@ class Training:
         self.reached = 0
         self.results: list[JobFinished] = []
         self.failures: list[JobFailed] = []
-        self.ends_the_study = False  # if no trial has a result
 
     def to(self, target: int, *, in_place: tuple[int, ...] = (), pause_at: int = 0) -> "Training":
         """Train to a rung, in place to others, and be paused when the driver is asked for the so-many-th time."""
@@ -178,7 +182,6 @@ class Training:
             if isinstance(event, JobFinished | JobPaused):
                 self.reached = event.resource
             if isinstance(event, Broken) and event.failure is not None:
-                self.ends_the_study = True
                 self.failures.append(event.failure)
             if isinstance(event, JobFailed):
                 self.failures.append(event)
@@ -205,8 +208,50 @@ class Training:
         return found
 
 
-def objective_of(library: Library, **params: Any) -> Any:
-    return library.module.booster_objective({**library.fixed, **params}, train_rows, valid_rows)
+def own_xgboost(trial: Any, rows: Rows = arguments, params: Any = (), which: Any = (), **more: Any) -> None:
+    import xgboost
+
+    from ashtune.integrations.xgboost import callback
+
+    settings: dict[str, Any] = {
+        "num_boost_round": 1000, "evals": [(xgboost.DMatrix(**rows("valid")), "valid")], "verbose_eval": False,
+        "xgb_model": trial.restore(), "callbacks": [callback(trial, **dict(which))],
+    }  # fmt: skip
+    xgboost.train({**dict(params), **trial.config}, xgboost.DMatrix(**rows("train")), **{**settings, **more})
+
+
+def own_lightgbm(trial: Any, rows: Rows = arguments, params: Any = (), which: Any = (), **more: Any) -> None:
+    import lightgbm
+
+    from ashtune.integrations.lightgbm import callback, seeds
+
+    settings: dict[str, Any] = {
+        "num_boost_round": 1000, "valid_sets": [lightgbm.Dataset(**rows("valid"))], "init_model": trial.restore(),
+        "callbacks": [callback(trial, **dict(which)), seeds(trial)],
+    }  # fmt: skip
+    parameters = {"verbosity": -1, **dict(params), **trial.config}
+    lightgbm.train(parameters, lightgbm.Dataset(**rows("train")), **{**settings, **more})
+
+
+def own_catboost(trial: Any, rows: Rows = arguments, params: Any = (), which: Any = (), **more: Any) -> None:
+    import catboost
+
+    from ashtune.integrations.catboost import callback, snapshot
+
+    settings: dict[str, Any] = {
+        "eval_set": catboost.Pool(**rows("valid")), "verbose": False, "callbacks": [callback(trial, **dict(which))],
+    }  # fmt: skip
+    model = catboost.CatBoost({"iterations": 1000, **snapshot(trial), **dict(params), **trial.config})
+    model.fit(catboost.Pool(**rows("train")), **{**settings, **more})
+    trial.save(model)
+
+
+OWN = {"xgboost": own_xgboost, "lightgbm": own_lightgbm, "catboost": own_catboost}
+
+
+def objective_of(library: Library, *, rows: Rows = arguments, **params: Any) -> Callable[[Any], None]:
+    """Return a user's training function."""
+    return functools.partial(OWN[library.name], rows=rows, params={**library.fixed, **params})
 
 
 @pytest.mark.parametrize("is_drawn", [False, True], ids=["plain", "drawn"])
@@ -234,11 +279,12 @@ OF_RANKINGS = {
 }
 
 
-def queries(name: str, read: Callable[[], tuple[Any, Any]]) -> dict[str, Any]:
+def queries(name: str, part: str) -> dict[str, Any]:
     """Return queries of 20 rows."""
-    x, y = read()
-    each = {"qid": np.arange(len(y)) // 20} if name == "xgboost" else {"group": [20] * (len(y) // 20)}
-    return {"data": x, "label": np.digitize(y, [-1, 0, 1]), **each}
+    found = arguments(part)
+    number = len(found["label"])
+    each = {"qid": np.arange(number) // 20} if name == "xgboost" else {"group": [20] * (number // 20)}
+    return {**found, "label": np.digitize(found["label"], [-1, 0, 1]), **each}
 
 
 @pytest.mark.parametrize(
@@ -253,9 +299,7 @@ def queries(name: str, read: Callable[[], tuple[Any, Any]]) -> dict[str, Any]:
 def test_rankings_go_on_unbroken(tmp_path: Path, name: str, params: dict[str, Any], is_the_same: bool) -> None:
     """What the guide says: ``rank_xendcg`` and the pair method "mean" draw the same again after a rung."""
     pytest.importorskip(name)
-    train = ALL[name].module.booster_objective(
-        {**OF_RANKINGS[name], **params}, queries(name, train_rows), queries(name, valid_rows)
-    )
+    train = functools.partial(OWN[name], rows=functools.partial(queries, name), params={**OF_RANKINGS[name], **params})
     through = Training(train, tmp_path / "through", "ndcg@3", "max").to(20)
     broken = Training(train, tmp_path / "broken", "ndcg@3", "max").to(7).to(20)
     assert not broken.failures
@@ -263,7 +307,7 @@ def test_rankings_go_on_unbroken(tmp_path: Path, name: str, params: dict[str, An
     assert np.allclose(one, other, rtol=1e-3, atol=1e-3) == is_the_same
 
 
-def test_what_is_reported_is_the_best_so_far_and_its_rounds_are_kept(library: Library, tmp_path: Path) -> None:
+def test_reports_have_the_best_so_far_and_its_rounds_are_kept(library: Library, tmp_path: Path) -> None:
     training = Training(objective_of(library, **library.overfit), tmp_path, library.metric).to(60).to(200)
     values = [value for _, value, _ in training.reports]
     assert values == sorted(values, reverse=True)
@@ -286,9 +330,7 @@ def test_of_a_metric_that_is_to_grow_the_highest_is_kept(library: Library, tmp_p
         "catboost": {"loss_function": "Logloss", "eval_metric": "AUC", "custom_metric": ["AUC"]},
     }[library.name]
 
-    objective = library.module.booster_objective(
-        {**library.fixed, **library.overfit, **logistic}, lambda: signs(train_rows), lambda: signs(valid_rows)
-    )
+    objective = objective_of(library, rows=signs, **{**library.overfit, **logistic})
     training = Training(objective, tmp_path, metric, "max").to(20).to(60)
     values = [value for _, value, _ in training.reports]
     assert values == sorted(values)
@@ -313,8 +355,7 @@ def test_a_study_that_is_after_the_worst_of_a_metric_is_refused(
     tmp_path: Path, *, name: str, params: dict[str, Any], metric: str, mode: str, words: str
 ) -> None:
     pytest.importorskip(name)
-    objective = ALL[name].module.booster_objective(params, lambda: signs(train_rows), lambda: signs(valid_rows))
-    training = Training(objective, tmp_path, metric, mode).to(9)
+    training = Training(functools.partial(OWN[name], rows=signs, params=params), tmp_path, metric, mode).to(9)
     assert not training.results
     reason = training.failures[0].reason
     assert f"mode={mode!r}: " in reason
@@ -329,12 +370,6 @@ def test_a_metric_is_not_reported_under_the_name_of_another(library: Library, tm
     assert f"is not evaluated, but '{library.metric} of" in training.failures[0].reason
 
 
-def test_parameters_that_are_none_are_refused_before_the_study(library: Library) -> None:
-    """As when the data come first."""
-    with pytest.raises(ObjectiveError):
-        library.module.booster_objective(train_rows(), valid_rows(), library.fixed)
-
-
 def test_which_way_the_users_own_metric_is_better_is_the_users_word(tmp_path: Path) -> None:
     """Even where it has the name of one of the library's."""
     pytest.importorskip("xgboost")
@@ -342,72 +377,23 @@ def test_which_way_the_users_own_metric_is_better_is_the_users_word(tmp_path: Pa
     def auc(predicted: Any, data: Any) -> tuple[str, float]:
         return "auc", float(np.mean((predicted - data.get_label()) ** 2))
 
-    objective = ALL["xgboost"].module.booster_objective(
-        {"disable_default_eval_metric": True}, train_rows, valid_rows, custom_metric=auc
-    )
-    assert Training(objective, tmp_path, "auc", "min").to(9).results
+    train = functools.partial(own_xgboost, params={"disable_default_eval_metric": True}, custom_metric=auc)
+    assert Training(train, tmp_path, "auc", "min").to(9).results
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_a_round_that_is_no_number_fails_the_trial(library: Library, tmp_path: Path) -> None:
-    x, y = valid_rows()
-    objective = library.module.booster_objective(library.fixed, train_rows, (x, np.full(len(y), 1e300)))
-    training = Training(objective, tmp_path, library.metric).to(9)
+    def infinite(part: str) -> dict[str, Any]:
+        found = arguments(part)
+        return found if part == "train" else {**found, "label": np.full(len(found["label"]), 1e300)}
+
+    training = Training(objective_of(library, rows=infinite), tmp_path, library.metric).to(9)
     if library.name == "lightgbm":  # it clips labels to 1e38
         assert training.values == pytest.approx([1e76], rel=1e-6)
         return
     assert not training.results
     words = "Label contains NaN, infinity" if library.name == "xgboost" else f"{library.metric} is not finite at 9"
     assert words in training.failures[0].reason
-
-
-def own_xgboost(trial: Any, **more: Any) -> None:
-    import xgboost
-
-    from ashtune.integrations.xgboost import callback
-
-    settings: dict[str, Any] = {
-        "num_boost_round": 1000, "evals": [(xgboost.DMatrix(*valid_rows()), "valid")], "verbose_eval": False,
-        "xgb_model": trial.restore(), "callbacks": [callback(trial, **more.pop("which", {}))],
-    }  # fmt: skip
-    params = {**ALL["xgboost"].fixed, **more.pop("params", {})}
-    xgboost.train(params, xgboost.DMatrix(*train_rows()), **{**settings, **more})
-
-
-def own_lightgbm(trial: Any, **more: Any) -> None:
-    import lightgbm
-
-    from ashtune.integrations.lightgbm import callback, seeds
-
-    settings: dict[str, Any] = {
-        "num_boost_round": 1000, "valid_sets": [lightgbm.Dataset(*valid_rows())], "init_model": trial.restore(),
-        "callbacks": [callback(trial, **more.pop("which", {})), seeds(trial)],
-    }  # fmt: skip
-    params = {**ALL["lightgbm"].fixed, "verbosity": -1, **more.pop("params", {})}
-    lightgbm.train(params, lightgbm.Dataset(*train_rows()), **{**settings, **more})
-
-
-def own_catboost(trial: Any, **more: Any) -> None:
-    import catboost
-
-    from ashtune.integrations.catboost import callback, snapshot
-
-    arguments = {**ALL["catboost"].fixed, "iterations": 1000, **snapshot(trial), **more.pop("params", {})}
-    settings = {"eval_set": valid_rows(), "verbose": False, "callbacks": [callback(trial, **more.pop("which", {}))]}
-    model = catboost.CatBoostRegressor(**arguments)
-    model.fit(*train_rows(), **{**settings, **more})
-    trial.save(model)
-
-
-OWN = {"xgboost": own_xgboost, "lightgbm": own_lightgbm, "catboost": own_catboost}
-
-
-def test_the_users_own_training_with_the_callback_does_the_same(library: Library, tmp_path: Path) -> None:
-    own = Training(OWN[library.name], tmp_path / "own", library.metric).to(7).to(20, in_place=(40,))
-    whole = Training(objective_of(library), tmp_path / "whole", library.metric).to(40)
-    assert own.values[-1] == pytest.approx(whole.values[-1], rel=1e-6)
-    x = valid_rows()[0]
-    np.testing.assert_allclose(library.predict(own.model, x, None), library.predict(whole.model, x, None), rtol=1e-4)
 
 
 def test_trees_that_change_later_on_are_reported_as_they_are(tmp_path: Path) -> None:
@@ -424,18 +410,6 @@ def test_trees_that_change_later_on_are_reported_as_they_are(tmp_path: Path) -> 
         errors = (library.predict(training.model, x, None) - y) ** 2
         error = np.mean(errors) ** (1.0 if name == "lightgbm" else 0.5)
         assert training.values[-1] == pytest.approx(error, rel=1e-4)
-
-
-def test_prepared_data_are_those_of_each_trial_also_where_bins_are_searched_for(tmp_path: Path) -> None:
-    pytest.importorskip("lightgbm")
-    library = ALL["lightgbm"]
-    alone = {bins: Training(objective_of(library, max_bin=bins), tmp_path / f"{bins}", "l2").to(30) for bins in (7, 63)}
-    objective = library.module.booster_objective(library.fixed, train_rows, valid_rows)
-    for turn, bins in enumerate((63, 7, 63)):
-        objective.params["max_bin"] = bins
-        together = Training(objective, tmp_path / f"turn{turn}", "l2").to(10).to(30)
-        assert together.values[-1] == pytest.approx(alone[bins].values[-1], rel=1e-6)
-    assert alone[7].values[-1] != pytest.approx(alone[63].values[-1], rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -468,7 +442,7 @@ def test_what_cannot_be_trained_says_so(name: str, wrong: Any, words: str, tmp_p
             given["callbacks"] = [ALL[name].module.callback(trial)]
         if given.get("callbacks") == "early":
             given["callbacks"] = [ALL[name].library.early_stopping(1), ALL[name].module.callback(trial)]
-        OWN[name](trial, **given)
+        OWN[name](trial, **{**given, "params": {**ALL[name].fixed, **given.get("params", {})}})
 
     training = Training(train, tmp_path, ALL[name].metric).to(9)
     assert not training.results
@@ -480,7 +454,8 @@ def test_early_stopping_in_the_round_of_the_rung_loses_no_model(tmp_path: Path) 
 
     def train(trial: Any) -> None:
         early = lightgbm.early_stopping(1, verbose=False)
-        own_lightgbm(trial, params={"learning_rate": 3.0}, callbacks=[early, ALL["lightgbm"].module.callback(trial)])
+        params = {**ALL["lightgbm"].fixed, "learning_rate": 3.0}
+        own_lightgbm(trial, params=params, callbacks=[early, ALL["lightgbm"].module.callback(trial)])
 
     training = Training(train, tmp_path, "l2").to(2)  # the second round is worse than the first
     assert training.model.num_trees() == 2
@@ -494,30 +469,6 @@ def test_a_worker_has_the_threads_that_it_was_given(monkeypatch: pytest.MonkeyPa
     assert boosting.threads() == boosting.available_cores()
 
 
-def test_training_functions_travel_without_what_is_prepared_in_a_worker(library: Library, tmp_path: Path) -> None:
-    objective = library.module.booster_objective(library.fixed, train_rows(), valid_rows())
-    before = len(pickle.dumps(objective))
-    first = Training(objective, tmp_path / "first", library.metric).to(9)
-    assert len(pickle.dumps(objective)) == before
-    again = Training(pickle.loads(pickle.dumps(objective)), tmp_path / "again", library.metric).to(9)
-    assert again.values == first.values
-
-
-def test_a_study_goes_on_with_the_same_parameters_and_data_only(library: Library) -> None:
-    make = library.module.booster_objective
-    versions = [
-        version_of(make(library.fixed, train_rows(), valid_rows())),
-        version_of(make(library.fixed, train_rows(), valid_rows())),
-        version_of(make({**library.fixed, "depth": 9}, train_rows(), valid_rows())),
-        version_of(make(library.fixed, valid_rows(), valid_rows())),
-    ]
-    assert not changes(versions[0], versions[1])
-    assert changes(versions[0], versions[2])
-    assert changes(versions[0], versions[3])
-    parts = {name for name in versions[0] if not name.endswith(".py")}
-    assert parts == {library.name}, "a newer ashtune goes on as well"
-
-
 def test_without_the_library_it_is_said_what_to_install(library: Library) -> None:
     code = f"import sys; sys.modules[{library.name!r}] = None; import ashtune.integrations.{library.name}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -525,25 +476,25 @@ def test_without_the_library_it_is_said_what_to_install(library: Library) -> Non
 
 
 SCRIPT = """
-    import os, time
+    import functools, os, time
     import numpy as np
     import ashtune
-    from ashtune.integrations.{name} import booster_objective
+    from tests.integrations.test_boosters import OWN
 
+    @functools.cache  # once in each worker
     def rows(part):
         with open("reads", "a") as file:
             file.write(f"{{os.getpid()}} {{part}}\\n")
         chance = np.random.default_rng(0)
         x = chance.normal(size=(900, 8))
         y = x[:, 0] * x[:, 1] + np.sin(3 * x[:, 2]) + chance.normal(scale=0.5, size=900)
-        return (x[:600], y[:600]) if part == "train" else (x[600:], y[600:])
-
-    booster = booster_objective({fixed}, lambda: rows("train"), lambda: rows("valid"))
+        where = slice(600) if part == "train" else slice(600, None)
+        return {{"data": x[where], "label": y[where]}}
 
     def objective(trial):
         while trial.number >= int(os.environ.get("HOLD", "6")):  # it cannot end before it is killed
             time.sleep(0.02)
-        booster(trial)
+        OWN["{name}"](trial, rows=rows, params={fixed})
 
     space = {{"{rate}": (0.02, 0.5, "log"), "{share}": (0.5, 0.9)}}
     study = ashtune.tune(
@@ -565,7 +516,7 @@ def test_killed_trials_end_unbroken(library: Library, tmp_path: Path, monkeypatc
     fixed, rate, share = OF_SCRIPT[library.name]
     names = {"name": library.name, "fixed": fixed, "rate": rate, "share": share, "metric": library.metric}
     (tmp_path / "tune.py").write_text(textwrap.dedent(SCRIPT).format(**names))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     running = subprocess.Popen([sys.executable, "tune.py"], cwd=tmp_path, env={**environment, "HOLD": "4"})
     try:
         wait_until(lambda: running.poll() is not None or len(finished(tmp_path / "study")) >= 3)

@@ -1,11 +1,11 @@
-"""Trains CatBoost models in a study: with a callback in the user's function, or with a complete training function.
+"""Trains CatBoost models in a study, with a callback in the user's training function.
 
 Rule 1: a trial continues from CatBoost's snapshot in its checkpoint folder. The snapshot contains all rounds and the
 random state. Therefore a model whose training pauses at a rung equals a model that is trained without a pause.
 CatBoost's ``init_model`` is not used: after ``init_model``, CatBoost draws the same rows and the same noise again.
-Rule 2: besides the snapshot, a trial saves its model with the rounds up to the best round. If data are evaluated,
-CatBoost makes this model by default (``use_best_model``). CatBoost chooses the best round by ``eval_metric``. The
-default of ``eval_metric`` is the loss.
+Rule 2: besides the snapshot, the training function saves a model with the rounds up to the best round. If data are
+evaluated, CatBoost makes this model by default (``use_best_model``). CatBoost chooses the best round by
+``eval_metric``. The default of ``eval_metric`` is the loss.
 Rule 3: the user must give the learning rate, because CatBoost's default depends on the number of rounds.
 """
 
@@ -13,36 +13,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ashtune._src.core.errors import ObjectiveError, needs_extra
-from ashtune._src.integrations.boosting import ENDLESS, BoosterObjective, Data, Rounds, as_arguments, threads
+from ashtune._src.integrations.boosting import Rounds, threads
 from ashtune._src.training.trial import Trial
 
 with needs_extra("catboost"):
     import catboost
     from catboost.metrics import BuiltinMetric
 
-__all__ = ["booster_objective", "callback", "snapshot", "threads"]
+__all__ = ["callback", "snapshot", "threads"]
 
 SNAPSHOT = "snapshot"
-THREAD_NAMES = ("thread_count",)
-RATE_NAMES = ("learning_rate", "eta")
-CUSTOM_NAMES = ("custom_metric", "custom_loss")
-SYNONYMS = (
-    RATE_NAMES, ("border_count", "max_bin"), ("depth", "max_depth"), ("rsm", "colsample_bylevel"),
-    ("random_seed", "random_state"), ("l2_leaf_reg", "reg_lambda"), CUSTOM_NAMES,
-    ("max_leaves", "num_leaves"), ("min_data_in_leaf", "min_child_samples"), ("loss_function", "objective"),
-    ("logging_level", "verbose", "verbose_eval", "silent"),
-)  # fmt: skip
-"""Synonyms; CatBoost accepts only one of each group."""
-LEARNING_RATE = 0.03
-"""CatBoost's default learning rate, if CatBoost does not compute a rate from the number of rounds."""
 LEARN = "learn"
 EVAL_SET = "eval_set=(X, y)"
-REFUSED = {
-    "save_snapshot": "each trial has a snapshot of its own",
-    "snapshot_file": "each trial has a snapshot of its own",
-    "use_best_model": "the best round is reported, so the model is cut there",
-}
-"""Parameters that ``booster_objective`` refuses, and why."""
 
 
 def snapshot(trial: Trial) -> dict[str, Any]:
@@ -85,28 +67,10 @@ class _CatBoostCallback:
     def __init__(self, trial: Trial, metric: str | None) -> None:
         self._rounds = Rounds(trial, metric=metric)
         self._trained = -1  # number of rounds; -1 before the first call
-        self.error: BaseException | None = None
-        """The exception raised in the callback. CatBoost replaces it by its own error, with the traceback as text."""
 
     def after_iteration(self, info: Any) -> bool:
         """Report a round. Return False if the training must end after this round."""
-        try:
-            return self._goes_on(info.metrics)
-        except BaseException as error:
-            self.error = error
-            raise
-
-    def check_over(self) -> None:
-        """Raise an error if CatBoost ended the training before the study did.
-
-        Raises:
-            ObjectiveError: If the trial has further rounds to train.
-        """
-        if self._trained >= 0:
-            self._rounds.check_over("iterations")
-
-    def _goes_on(self, metrics: Mapping[str, Mapping[str, Sequence[float]]]) -> bool:
-        rounds = self._rounds
+        rounds, metrics = self._rounds, info.metrics
         if self._trained < 0:
             self._begin(metrics)
             if not rounds.next():
@@ -158,73 +122,3 @@ def _is_higher_better(metric: str) -> bool | None:
     except catboost.CatBoostError:  # a metric of the user
         return None
     return bool(is_higher) if is_higher != is_lower else None  # CtrFactor has neither direction
-
-
-def booster_objective(
-    params: Mapping[str, Any], dtrain: Data, dvalid: Data, *, metric: str | None = None, **options: Any
-) -> BoosterObjective:
-    """Return a training function for ``tune``, which trains CatBoost models. The resource is the number of rounds.
-
-    ``study.best.load()`` returns a ``CatBoost`` model with all rounds up to the best round.
-
-    Args:
-        params: Parameters of ``CatBoost``; the trial's hyperparameters override them. Default ``learning_rate``: 0.03.
-        dtrain: The training data: arrays ``(X, y)``, a dict of arguments of ``Pool``, or a function that is called once
-            in each worker and returns one of these or a ``Pool``.
-        dvalid: The evaluation data, in the same form.
-        metric: The reported metric; by default the study's metric.
-        options: Arguments of ``fit``.
-
-    Raises:
-        ObjectiveError: If the data have another form, the parameters contain the number of rounds, or a parameter
-            prevents that the model ends at its best round.
-
-    Example:
-        >>> objective = booster_objective({"loss_function": "RMSE"}, (X[:400], y[:400]), (X[400:], y[400:]))
-        >>> study = tune(
-        ...     objective, {"depth": (2, 6)}, metric="RMSE", mode="min", trials=8, max_resource=27, quiet=True
-        ... )
-        >>> study.best.load().tree_count_ <= 27
-        True
-    """
-    objective = _CatBoost("catboost", params, dtrain, dvalid, metric=metric, options=options)
-    for name in {*params, *options} & REFUSED.keys():
-        raise ObjectiveError(f"{name!r} is given; {REFUSED[name]}: leave it out")
-    return objective
-
-
-class _CatBoost(BoosterObjective):
-    synonyms = SYNONYMS
-
-    def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        return _pool(train), _pool(valid)
-
-    def __call__(self, trial: Trial) -> None:
-        dtrain, dvalid = self.data()
-        parameters = self.parameters(trial, {"logging_level": "Silent"}, THREAD_NAMES)
-        if not parameters.keys() & set(RATE_NAMES):
-            parameters["learning_rate"] = LEARNING_RATE
-        if (reported := self.metric or trial.metric) in _custom(parameters):
-            parameters.setdefault("eval_metric", reported)  # otherwise the model would be cut where the loss is best
-        model = catboost.CatBoost({**snapshot(trial), **parameters, "iterations": ENDLESS})
-        watched = callback(trial, metric=self.metric)
-        try:
-            model.fit(dtrain, eval_set=dvalid, callbacks=[watched], **self.options)
-        except catboost.CatBoostError:
-            if watched.error is not None:
-                raise watched.error from None
-            raise
-        watched.check_over()
-        trial.save(model)
-
-
-def _custom(parameters: Mapping[str, Any]) -> list[str]:
-    """Return the names of the metrics that CatBoost evaluates in addition to the loss and ``eval_metric``."""
-    given = next((parameters[name] for name in CUSTOM_NAMES if name in parameters), None) or []
-    return [str(each) for each in (given if isinstance(given, list | tuple) else [given])]
-
-
-def _pool(data: Any) -> Any:
-    if isinstance(data, catboost.Pool):
-        return data
-    return catboost.Pool(**{"thread_count": threads(), **as_arguments(data)})

@@ -1,4 +1,4 @@
-"""Trains LightGBM boosters in a study: with a callback in the user's function, or with a complete training function.
+"""Trains LightGBM boosters in a study, with callbacks in the user's training function.
 
 Rule 1: a saved booster has all rounds of its training. As after LightGBM's own early stopping, a saved booster predicts
 only with the rounds up to its ``best_iteration``.
@@ -6,33 +6,31 @@ Rule 2: if LightGBM draws rows or columns, :func:`seeds` gives each round its ow
 training pauses at a rung has the same trees as a booster that is trained without a pause. If :func:`seeds` is not used,
 LightGBM draws the same rows and columns again after each rung. The objective ``rank_xendcg`` is an exception: its
 random draws repeat after each rung.
-Rule 3: a ``Dataset`` stores the predictions of a booster that continued its training. Therefore new trials share a
-``Dataset``, and each trial that continues gets its own ``Dataset``. A ``Dataset`` also stores the parameters of its
-first trial. Therefore only trials with the same parameter names share a ``Dataset``.
+Rule 3: a ``Dataset`` stores the predictions of a booster that continued its training. Therefore a new trial whose
+``Dataset`` has an ``init_score`` is refused.
 Rule 4: a round that finds no split adds no tree, so a booster may have fewer trees than rounds. Reports and random
 draws are counted in rounds, but ``best_iteration`` is counted in trees.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ashtune._src.core.errors import ObjectiveError, needs_extra
-from ashtune._src.integrations.boosting import ENDLESS, BoosterObjective, Data, Rounds, as_arguments, seed_of, threads
+from ashtune._src.integrations.boosting import Rounds, seed_of, threads
 from ashtune._src.training.trial import Trial
 
 with needs_extra("lightgbm"):
     import lightgbm
     from lightgbm.callback import EarlyStopException
 
-__all__ = ["booster_objective", "callback", "seeds", "threads"]
+__all__ = ["callback", "seeds", "threads"]
 
 ROWS = ("bagging_fraction", "pos_bagging_fraction", "neg_bagging_fraction")
 COLUMNS = ("feature_fraction", "feature_fraction_bynode")
 SEED_OF = {**dict.fromkeys(ROWS, "bagging_seed"), **dict.fromkeys(COLUMNS, "feature_fraction_seed"),
            "extra_trees": "extra_seed"}  # fmt: skip
 """Parameters for random draws, and the seed parameter of each."""
-THREAD_NAMES = ("num_threads", "num_thread", "nthread", "nthreads", "n_jobs")
 NEARLY = 1e-9
 """The tiny relative change of a fraction of rows; LightGBM reads fewer digits than a float has."""
 VALID_SETS = "valid_sets=[dvalid]"
@@ -194,79 +192,3 @@ def _drawing(settings: Mapping[str, str]) -> list[str]:
     has_rows = int(settings["bagging_freq"]) > 0
     drawn = [name for name in (*ROWS, *COLUMNS) if float(settings[name]) < 1 and (has_rows or name not in ROWS)]
     return [*drawn, *(["extra_trees"] if settings["extra_trees"] == "1" else [])]
-
-
-def booster_objective(
-    params: Mapping[str, Any], dtrain: Data, dvalid: Data, *, metric: str | None = None, **options: Any
-) -> BoosterObjective:
-    """Return a training function for ``tune``, which trains boosters. The resource is the number of rounds.
-
-    ``study.best.load()`` returns a booster with all its rounds, which predicts with the rounds up to the best round.
-
-    Args:
-        params: Parameters of ``lightgbm.train``; the trial's hyperparameters override them.
-        dtrain: The training data: arrays ``(X, y)``, a dict of arguments of ``Dataset``, or a function that is called
-            once in each worker and returns one of these.
-        dvalid: The evaluation data, in the same form.
-        metric: The reported metric; by default the study's metric.
-        options: Arguments of ``lightgbm.train``: ``feval``.
-
-    Raises:
-        ObjectiveError: If the data have another form, or the parameters contain the number of rounds.
-
-    Example:
-        >>> objective = booster_objective({"objective": "regression"}, (X[:400], y[:400]), (X[400:], y[400:]))
-        >>> study = tune(
-        ...     objective, {"eta": (0.01, 0.5, "log")}, metric="l2", mode="min", trials=8, max_resource=27, quiet=True
-        ... )
-        >>> study.best.load().num_trees()
-        27
-    """
-    return _LightGBM("lightgbm", params, dtrain, dvalid, metric=metric, options=options)
-
-
-class _LightGBM(BoosterObjective):
-    def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        return as_arguments(train), as_arguments(valid)
-
-    def check(self, names: Sequence[str]) -> None:
-        """Refuse parameter names that LightGBM would silently ignore.
-
-        Raises:
-            ObjectiveError: If there is an ignored name, or if the number of rounds is a hyperparameter.
-        """
-        super().check(names)
-        from lightgbm.basic import _ConfigAliases  # the library has no public list
-
-        every: Mapping[str, Collection[str]] = _ConfigAliases._get_all_param_aliases()
-        known = set(every).union(*every.values())
-        for name in (*names, *self.params):
-            if name not in known:
-                raise ObjectiveError(f"LightGBM has no parameter {name!r}; its documentation lists those it has")
-
-    def same_names(self, names: set[str]) -> Collection[str]:
-        from lightgbm.basic import _ConfigAliases  # the library has no public list
-
-        aliases: set[str] = _ConfigAliases.get_by_alias(*names)
-        return aliases
-
-    def __call__(self, trial: Trial) -> None:
-        parameters = self.parameters(trial, {"verbosity": -1, "feature_pre_filter": False}, THREAD_NAMES)
-        before = trial.restore()
-        dtrain, dvalid = self._of_new_trials(frozenset(parameters)) if before is None else self._datasets()
-        lightgbm.train(
-            parameters, dtrain, ENDLESS, valid_sets=[dvalid], valid_names=["valid"], init_model=before,
-            callbacks=[callback(trial, metric=self.metric), seeds(trial)], **self.options,
-        )  # fmt: skip
-
-    def _of_new_trials(self, names: frozenset[str]) -> tuple[Any, Any]:
-        own = self._own
-        if getattr(own, "names", None) != names:
-            own.names, own.datasets = names, self._datasets(free_raw_data=False)
-        datasets: tuple[Any, Any] = own.datasets
-        return datasets
-
-    def _datasets(self, **more: Any) -> tuple[Any, Any]:
-        train, valid = self.data()
-        dtrain = lightgbm.Dataset(**train, **more)
-        return dtrain, lightgbm.Dataset(**valid, reference=dtrain, **more)

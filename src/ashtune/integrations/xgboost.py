@@ -1,4 +1,4 @@
-"""Trains XGBoost boosters in a study: with a callback in the user's function, or with a complete training function.
+"""Trains XGBoost boosters in a study, with a callback in the user's training function.
 
 Rule 1: a saved booster has all rounds of its training. As after XGBoost's own early stopping, the booster's
 ``best_iteration`` and ``best_score`` belong to the best round.
@@ -12,23 +12,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ashtune._src.core.errors import ObjectiveError, needs_extra
-from ashtune._src.integrations.boosting import ENDLESS, BoosterObjective, Data, Rounds, as_arguments, seed_of, threads
+from ashtune._src.integrations.boosting import Rounds, seed_of, threads
 from ashtune._src.training.trial import Trial
 
 with needs_extra("xgboost"):
-    import xgboost
     from xgboost.callback import TrainingCallback
 
-__all__ = ["booster_objective", "callback", "threads"]
+__all__ = ["callback", "threads"]
 
 DRAWN = ("subsample", "colsample_bytree", "colsample_bylevel", "colsample_bynode")
 """Parameters that draw randomly if they are below 1."""
-THREAD_NAMES = ("nthread", "n_jobs")
-SYNONYMS = (
-    ("eta", "learning_rate"), ("gamma", "min_split_loss"), ("lambda", "reg_lambda"), ("alpha", "reg_alpha"),
-    ("seed", "random_state"), THREAD_NAMES,
-)  # fmt: skip
-"""Synonyms. If two synonyms are given, XGBoost uses the synonym that is later in the alphabet."""
 HIGHER_IS_BETTER = frozenset({"auc", "aucpr", "interval-regression-accuracy", "map", "ndcg", "pre"})
 LOWER_IS_BETTER = frozenset({
     "aft-nloglik", "cox-nloglik", "error", "gamma-deviance", "gamma-nloglik", "logloss", "mae", "mape",
@@ -134,54 +127,3 @@ def _values_of(settings: Any, name: str) -> Iterator[Any]:
             yield value
         elif isinstance(value, Mapping | list):
             yield from _values_of(value, name)
-
-
-def booster_objective(
-    params: Mapping[str, Any], dtrain: Data, dvalid: Data, *, metric: str | None = None, **options: Any
-) -> BoosterObjective:
-    """Return a training function for ``tune``, which trains boosters. The resource is the number of rounds.
-
-    ``study.best.load()`` returns a booster with all its rounds. ``booster[: booster.best_iteration + 1]`` has the
-    rounds up to the best round.
-
-    Args:
-        params: Parameters of ``xgboost.train``; the trial's hyperparameters override them.
-        dtrain: The training data: arrays ``(X, y)``, a dict of arguments of ``DMatrix``, or a function that is called
-            once in each worker and returns one of these or a ``DMatrix``.
-        dvalid: The evaluation data, in the same form.
-        metric: The reported metric; by default the study's metric.
-        options: Arguments of ``xgboost.train``: ``obj``, ``custom_metric``.
-
-    Raises:
-        ObjectiveError: If the data have another form, or the parameters contain the number of rounds.
-
-    Example:
-        >>> objective = booster_objective({"objective": "reg:squarederror"}, (X[:400], y[:400]), (X[400:], y[400:]))
-        >>> study = tune(
-        ...     objective, {"eta": (0.01, 0.5, "log")}, metric="rmse", mode="min", trials=8, max_resource=27, quiet=True
-        ... )
-        >>> study.best.load().num_boosted_rounds()
-        27
-    """
-    return _XGBoost("xgboost", params, dtrain, dvalid, metric=metric, options=options)
-
-
-class _XGBoost(BoosterObjective):
-    synonyms = SYNONYMS
-
-    def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        return _matrix(train), _matrix(valid)
-
-    def __call__(self, trial: Trial) -> None:
-        dtrain, dvalid = self.data()
-        xgboost.train(
-            self.parameters(trial, {"verbosity": 1}, THREAD_NAMES), dtrain, ENDLESS, evals=[(dvalid, "valid")],
-            verbose_eval=False, xgb_model=trial.restore(), callbacks=[callback(trial, metric=self.metric)],
-            **self.options,
-        )  # fmt: skip
-
-
-def _matrix(data: Any) -> Any:
-    if isinstance(data, xgboost.DMatrix):
-        return data
-    return xgboost.DMatrix(**{"nthread": threads(), **as_arguments(data)})

@@ -1,18 +1,16 @@
-"""The code that the integrations of XGBoost, LightGBM and CatBoost share: a trial's rounds and reports, and the data.
+"""The code that the integrations of XGBoost, LightGBM and CatBoost share: a trial's rounds, reports, seeds and threads.
 
 Rule 1: each report has the best value of the metric so far, and the round of this value. Therefore a trial ranks by its
 best value, even if later rounds are worse. If a model is cut after its best round, the model has its best value.
 Rule 2: a trial reports at most REPORTS times on the way to a rung: after every n-th round and after the last round.
 Rule 3: the study decides how many rounds a trial trains. If the library ends the training earlier, the trial fails.
-Rule 4: each worker makes its own data objects, because the libraries store prepared data in these objects.
 """
 
 import math
 import os
 import threading
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 from ashtune._src.core.errors import ObjectiveError
 from ashtune._src.core.jobs import derived_seed
@@ -25,18 +23,9 @@ REPORTS = 20
 """The largest number of reports for a rung, because each report is written to the journal."""
 BEST_ROUND = "best_round"
 """The metric with the round of the best value."""
-ENDLESS = 1_000_000
-"""The number of rounds given to a library if the study decides when to stop."""
-ROUND_NAMES = frozenset({
-    "n_estimators", "num_boost_round", "num_boost_rounds", "num_iteration", "num_iterations", "n_iter", "num_tree",
-    "num_trees", "num_round", "num_rounds", "nrounds", "max_iter", "iterations", "early_stopping_round",
-    "early_stopping_rounds", "n_iter_no_change", "od_type", "od_pval", "od_wait",
-})  # fmt: skip
-"""The libraries' names for the number of rounds and for early stopping: in a study, the rounds are the resource."""
 
 Evaluations = Mapping[str, Mapping[str, Any]]
 """Name of a data set -> name of a metric -> values."""
-Data = Sequence[Any] | Mapping[str, Any] | Callable[[], Any]
 
 
 class Rounds:
@@ -170,112 +159,3 @@ def threads() -> int:
     if first.isdigit() and int(first):
         return int(first)
     return available_cores() if threading.current_thread() is threading.main_thread() else 1
-
-
-class BoosterObjective(ABC):
-    """A training function that trains boosters. The objects that ``booster_objective`` returns have this base class.
-
-    Args:
-        name: The library's name, used to name the study's directory.
-        params: Fixed parameters; a trial's hyperparameters override them.
-        options: Further arguments of the library's training function.
-
-    Raises:
-        ObjectiveError: If the data cannot be sent to workers, or the parameters contain the number of rounds.
-    """
-
-    synonyms: ClassVar[Collection[Collection[str]]] = ()
-    """The library's groups of synonyms among the names of parameters."""
-
-    def __init__(
-        self, name: str, params: Mapping[str, Any], dtrain: Data, dvalid: Data,
-        *, metric: str | None, options: Mapping[str, Any],
-    ) -> None:  # fmt: skip
-        if not isinstance(params, Mapping):
-            raise ObjectiveError(
-                f"params is {shown(params)}; give a dict of the library's parameters first, then dtrain and dvalid"
-            )
-        self.__name__ = name
-        self.params, self.metric, self.options = dict(params), metric, dict(options)
-        self._check_rounds(self.params, "params")
-        self._check_rounds(self.options, "options")
-        self._sources = dtrain, dvalid
-        for source in self._sources:
-            if not callable(source):
-                as_arguments(source)
-        self._own = threading.local()
-
-    def check(self, names: Sequence[str]) -> None:
-        """Refuse a search space that has the number of rounds as a hyperparameter.
-
-        Raises:
-            ObjectiveError: If the space has such a hyperparameter.
-        """
-        self._check_rounds(names, "the space")
-
-    def version_parts(self) -> dict[str, Any]:
-        """Return the user's arguments, because the results depend on these arguments."""
-        return {"params": self.params, "data": self._sources, "metric": self.metric, "options": self.options}
-
-    @staticmethod
-    def _check_rounds(names: Collection[str], where: str) -> None:
-        found = sorted(ROUND_NAMES.intersection(names))
-        if found:
-            raise ObjectiveError(
-                f"{found[0]!r} is in {where}; the rounds are what the study shares out: give max_resource= to tune"
-            )
-
-    def parameters(self, trial: Trial, defaults: Mapping[str, Any], thread_names: Collection[str]) -> dict[str, Any]:
-        """Return a trial's parameters.
-
-        Hyperparameters replace fixed parameters, and fixed parameters replace defaults.
-        """
-        parameters: dict[str, Any] = {}
-        for given in (defaults, self.params, trial.config):
-            covered = self.same_names(set(given))  # with synonyms: a library may use any of two synonyms, or none
-            parameters = {name: value for name, value in parameters.items() if name not in covered} | dict(given)
-        if not parameters.keys() & set(thread_names):
-            parameters[next(iter(thread_names))] = threads()
-        return parameters
-
-    def same_names(self, names: set[str]) -> Collection[str]:
-        """Return the given parameter names, and all the library's synonyms of these names."""
-        return names.union(*(group for group in self.synonyms if not names.isdisjoint(group)))
-
-    def data(self) -> tuple[Any, Any]:
-        """Return the prepared training and evaluation data. Each thread prepares its own data once."""
-        if not hasattr(self._own, "data"):
-            self._own.data = self.prepare(*(source() if callable(source) else source for source in self._sources))
-        data: tuple[Any, Any] = self._own.data
-        return data
-
-    @abstractmethod
-    def prepare(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        """Return the training and evaluation data as objects of the library."""
-
-    @abstractmethod
-    def __call__(self, trial: Trial) -> None:
-        """Train a trial to its rung."""
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the object's state for pickling, without the data that this process has prepared."""
-        return {name: value for name, value in vars(self).items() if name != "_own"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _own=threading.local())
-
-
-def as_arguments(data: Any) -> dict[str, Any]:
-    """Return data as arguments of the library's data class. A pair of arrays becomes the arguments "data" and "label".
-
-    Raises:
-        ObjectiveError: If the data are neither a pair nor a dict.
-    """
-    if isinstance(data, Mapping):
-        return dict(data)
-    if isinstance(data, tuple | list) and len(data) == 2:
-        return {"data": data[0], "label": data[1]}
-    raise ObjectiveError(
-        f"the data are {shown(data)}; give arrays (X, y), a dict with the library's names for them, or a function that "
-        "returns one of these and is called once in each worker"
-    )
