@@ -261,16 +261,40 @@ class Handed:
             {"check_val_every_n_epoch": None, "val_check_interval": 3},
             r"check_val_every_n_epoch=None\)",
         ),
-        (
-            {"devices": 2},
-            r"Trainer\(devices=2\) has this script run in each of 2 processes.* give Trainer strategy=\"ddp_spawn\"",
-        ),
+        ({"devices": 2}, r"Trainer\(devices=2, strategy='ddp'\) trains in processes that cannot ask the study"),
     ],
 )
 def test_unfit_trainers_are_refused(tmp_path: Path, learn: ModuleType, settings: dict[str, Any], words: str) -> None:
     trial: Any = Handed(tmp_path)
     with pytest.raises(ObjectiveError, match=words):
         fit(trial, learn.pl.Trainer(**{**learn.SETTINGS, **settings}), *learn.made({"rate": 0.1}, 0))
+
+
+@pytest.mark.parametrize("root", ROOTS)
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("strategy", ["ddp_spawn", "ddp_fork", "ddp_notebook"])
+def test_trainers_that_start_processes_are_refused(tmp_path: Path, root: str, devices: int, strategy: str) -> None:
+    learn = curves.imported(written(tmp_path, root))
+    trial: Any = Handed(tmp_path)
+    trial.world_size = devices
+    trainer = learn.pl.Trainer(**{**learn.SETTINGS, "devices": devices, "strategy": strategy})
+    with pytest.raises(ObjectiveError) as raised:
+        fit(trial, trainer, *learn.made({"rate": 0.1}, 0))
+    assert f"Trainer(devices={devices}, strategy={strategy!r})" in str(raised.value)
+    assert "engine=ashtune.Local(processes_per_trial=N), call trial.torch_distributed() before" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_ranks_without_their_variables_are_refused(
+    tmp_path: Path, learn: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning would start the script again for the ranks that are there."""
+    monkeypatch.setattr("subprocess.Popen", None)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    trial: Any = Handed(tmp_path)
+    trial.world_size = 2
+    with pytest.raises(ObjectiveError, match=r"call trial\.torch_distributed\(\) before"):
+        fit(trial, learn.pl.Trainer(**{**learn.SETTINGS, "devices": 2}), *learn.made({"rate": 0.1}, 0))
 
 
 def test_repeated_scripts_are_refused(tmp_path: Path, learn: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

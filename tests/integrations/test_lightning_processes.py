@@ -1,4 +1,4 @@
-"""A trial that Lightning trains in two processes: rank 0 decides with the study, the other hears it."""
+"""A trial over two processes that Lightning trains: rank 0 asks the study, and the other rank follows."""
 
 import json
 import os
@@ -68,7 +68,8 @@ SCRIPT = """
         )
 
     def train(trial):
-        fit(trial, trainer(trial["strategy"]), *made(trial.config))
+        trial.torch_distributed()
+        fit(trial, trainer("ddp"), *made(trial.config))
 
     class Recorder(pl.callbacks.Checkpoint):
         def __init__(self):
@@ -84,7 +85,7 @@ SCRIPT = """
 
     if __name__ == "__main__":
         config = json.loads(os.environ["CONFIG"])
-        t = trainer(config["strategy"], max_epochs=2)
+        t = trainer("ddp_fork", max_epochs=2)
         t.callbacks.append(Recorder())
         t.fit(*made(config))
 """
@@ -99,19 +100,18 @@ def learn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return curves.imported(script)
 
 
-def tuned(learn: ModuleType, strategy: str, **options: Any) -> ashtune.Study:
-    """Tune in a worker process, whose trials Lightning trains in two more."""
+def tuned(learn: ModuleType, **options: Any) -> ashtune.Study:
+    """Tune with one worker, whose trials have two processes."""
     settings: dict[str, Any] = {"metric": "loss", "min_resource": 1, "max_resource": 2, **options}
-    space = {"rate": (1e-3, 0.3, "log"), "strategy": strategy}
     return ashtune.tune(
-        learn.train, space, mode="min", workers=1, reduction_factor=2, search="random", directory="s", quiet=True,
-        **settings,
+        learn.train, {"rate": (1e-3, 0.3, "log")}, mode="min", workers=1, reduction_factor=2, search="random",
+        directory="s", quiet=True, engine=ashtune.Local(processes_per_trial=2), **settings,
     )  # fmt: skip
 
 
 @pytest.mark.slow
 def test_rank_0_decides_and_the_other_rank_ends_at_the_same_epoch(tmp_path: Path, learn: ModuleType) -> None:
-    study = tuned(learn, "ddp_fork", trials=6)
+    study = tuned(learn, trials=6)
     assert curves.taken_up(study.directory), "none was put aside and taken up"
     assert not curves.problems(study.directory)
     results = curves.results(study.directory)
@@ -130,4 +130,4 @@ def test_rank_0_decides_and_the_other_rank_ends_at_the_same_epoch(tmp_path: Path
 def test_what_the_study_refuses_ends_both_and_is_said_as_it_is(tmp_path: Path, learn: ModuleType) -> None:
     words = "the training function reports 'mean', 'loss', and not 'accuracy', which the study needs"
     with pytest.raises(ObjectiveError, match=words):
-        tuned(learn, "ddp_fork", trials=1, metric="accuracy")
+        tuned(learn, trials=1, metric="accuracy")

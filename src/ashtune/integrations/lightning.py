@@ -4,31 +4,24 @@
 
 Rule 1: at every rung, the Trainer's ``max_epochs`` is the study's top resource. Therefore a learning rate schedule is
 the same at all rungs. A callback sets the Trainer's ``should_stop``, which ends training at the rung.
-Rule 2: a Trainer is refused if it would change the number of epochs, or start the user's script again.
-Rule 3: only the worker process asks the study. Processes that Lightning starts ask the worker process over a pipe. The
-ranks of a trial with several processes are trials themselves, and follow rank 0.
-Rule 4: rank 0 asks the study and sends the answer to the other ranks, so that all ranks end at the same epoch.
+Rule 2: a Trainer is refused if it would change the number of epochs, or start processes. Such a process would run the
+user's script again, or could not ask the study.
+Rule 3: each rank of a trial with several processes has a trial of its own, which follows rank 0. Therefore all ranks
+end at the same epoch.
 """
 
-import importlib
-import multiprocessing
-import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from ashtune._src.core.errors import ObjectiveError
-from ashtune._src.core.plaintext import error_line, shown
-from ashtune._src.integrations.lightning_callbacks import CHECKPOINT, Ask, Fit, Metrics, StudyAnswer, callbacks_of
+from ashtune._src.core.plaintext import shown
+from ashtune._src.integrations.lightning_callbacks import CHECKPOINT, Fit, callbacks_of
 from ashtune._src.study.torch_states import check_version
 from ashtune._src.training.trial import Trial
 
 ROOTS = ("lightning.pytorch", "pytorch_lightning")
 """The import roots of Lightning; objects of different roots do not mix."""
-PORT = "MASTER_PORT"
 
 __all__ = ["fit"]
 
@@ -73,6 +66,7 @@ def fit(
     """
     root = _root_of(trainer)
     _check(trainer, trial)
+    _check_processes(trainer, trial, root)
     if weights_only:
         check_version()
     folder = trial.checkpoint_dir
@@ -80,17 +74,15 @@ def fit(
         _check_files(folder)
     if trainer.max_epochs is None:
         trainer.fit_loop.max_epochs = trial.max_resource
-    with _asking(trial, trainer, root) as ask, _own_port():
-        this = Fit(ask, folder, trial.start, weights_only=weights_only)
-        first, last = (callback(this) for callback in callbacks_of(root))
-        trainer.callbacks = [first, *trainer.callbacks, last]
-        try:
-            trainer.fit(
-                model, train_dataloaders, val_dataloaders, datamodule,
-                ckpt_path=str(folder / CHECKPOINT) if trial.start else None, weights_only=weights_only,
-            )  # fmt: skip
-        finally:
-            trainer.callbacks = [callback for callback in trainer.callbacks if callback not in (first, last)]
+    first, last = callbacks_of(root, Fit(trial, weights_only=weights_only))
+    trainer.callbacks = [first, *trainer.callbacks, last]
+    try:
+        trainer.fit(
+            model, train_dataloaders, val_dataloaders, datamodule,
+            ckpt_path=str(folder / CHECKPOINT) if trial.start else None, weights_only=weights_only,
+        )  # fmt: skip
+    finally:
+        trainer.callbacks = [callback for callback in trainer.callbacks if callback not in (first, last)]
 
 
 def _root_of(trainer: Any) -> str:
@@ -140,104 +132,20 @@ def _check_files(folder: Path) -> None:
             raise ObjectiveError(f"{path} is missing, or no file of its own; leave saving to fit")
 
 
-@contextmanager
-def _asking(trial: Trial, trainer: Any, root: str) -> Iterator[Ask]:
-    """Yield a function that asks the study, from this process or from processes that the Trainer starts."""
-    launcher, course = trainer.strategy.launcher, Course(trial)
-    launchers = importlib.import_module(f"{root}.strategies.launchers")
-    if isinstance(launcher, launchers._MultiProcessingLauncher):  # for ddp_spawn, ddp_fork and ddp_notebook
-        with answer_from_a_thread(course) as relay:
-            yield relay
-    elif trainer.world_size in (1, trial.world_size):
-        yield course
-    else:
+def _check_processes(trainer: Any, trial: Trial, root: str) -> None:
+    """Raise an error if a Trainer would start processes, or has other processes than the trial."""
+    strategy, processes = trainer.strategy, trainer.world_size
+    launchers = import_module(f"{root}.strategies.launchers")
+    # The launcher of ddp_spawn, ddp_fork and ddp_notebook starts a process even for one device.
+    is_refused = isinstance(strategy.launcher, launchers._MultiProcessingLauncher)
+    if processes != 1:
+        # Without the variables of trial.torch_distributed(), Lightning starts the script again for the other ranks.
+        is_there = processes == trial.world_size and strategy.cluster_environment.creates_processes_externally
+        is_refused = is_refused or not is_there
+    if is_refused:
+        given = shown(trainer._accelerator_connector._strategy_flag)
         raise ObjectiveError(
-            f"Trainer(devices={trainer.num_devices}) has this script run in each of {trainer.world_size} processes, "
-            "which would tune in each; give engine=ashtune.Local(processes_per_trial=...) and call "
-            'trial.torch_distributed() before, or give Trainer strategy="ddp_spawn" or "ddp_fork"'
+            f"Trainer(devices={trainer.num_devices}, strategy={given}) trains in processes that cannot ask the study; "
+            "give tune engine=ashtune.Local(processes_per_trial=N), call trial.torch_distributed() before, and give "
+            "Trainer(devices=N, strategy='ddp'); for one process give devices=1 and no strategy"
         )
-
-
-@contextmanager
-def _own_port() -> Iterator[None]:
-    """Let each fit choose a new port, because Lightning keeps the first port in the environment variable
-    MASTER_PORT."""
-    before = os.environ.get(PORT)
-    try:
-        yield
-    finally:
-        os.environ.pop(PORT, None)
-        if before is not None:
-            os.environ[PORT] = before
-
-
-class Course:
-    """Asks the study about a trial's epochs from the worker process."""
-
-    def __init__(self, trial: Trial) -> None:
-        self._trial = trial
-        self._epochs = trial.epochs()
-
-    def __call__(self, metrics: Metrics | None, is_ended: bool) -> StudyAnswer:
-        """Report the metrics, if there are any, and ask the study whether the trial continues.
-
-        Raises:
-            ObjectiveError: If the report is invalid.
-        """
-        if metrics is not None:
-            self._trial.report(metrics)
-        if is_ended:
-            self._trial.stop()
-        goes_on = next(self._epochs, None) is not None
-        return StudyAnswer(goes_on, self._trial.target, self._trial.needs_checkpoint)
-
-
-class PipedCourse:
-    """Asks the study from a process that Lightning started. Lightning passes this object to the process."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def __call__(self, metrics: Metrics | None, is_ended: bool) -> StudyAnswer:
-        """Ask.
-
-        Raises:
-            ObjectiveError: If the question raised an exception in the worker process.
-        """
-        self._connection.send((metrics, is_ended))
-        answer = self._connection.recv()
-        if isinstance(answer, str):
-            raise ObjectiveError(answer)
-        return StudyAnswer(*answer)
-
-
-@contextmanager
-def answer_from_a_thread(course: Course) -> Iterator[PipedCourse]:
-    """Answer the questions of other processes in a thread, as long as the ``with`` block runs.
-
-    If the study refuses a report, the study's exception is raised in place of Lightning's exception.
-    """
-    here, there = multiprocessing.Pipe()
-    refused: list[BaseException] = []
-    thread = threading.Thread(target=_answer, args=(here, course, refused), daemon=True)
-    thread.start()
-    try:
-        yield PipedCourse(there)
-    except Exception:
-        if refused:
-            raise refused[0] from None
-        raise
-    finally:
-        there.send(None)
-        thread.join()
-        here.close()
-        there.close()
-
-
-def _answer(here: Connection, course: Course, refused: list[BaseException]) -> None:
-    while (question := here.recv()) is not None:
-        try:
-            here.send(tuple(course(*question)))
-        except BaseException as error:  # noqa: BLE001 - it is raised again where the training function is
-            refused.append(error)
-            here.send(error_line(error))

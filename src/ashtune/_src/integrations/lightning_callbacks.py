@@ -11,17 +11,15 @@ import os
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Mapping
-from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ashtune._src.core.errors import ObjectiveError
-from ashtune._src.core.plaintext import error_line
 from ashtune._src.study.disk import DISK, OpenFile
 from ashtune._src.study.torch_states import no_weights, read_weights
 from ashtune._src.training.stateful import change_of_length, random_states, set_random_states
+from ashtune._src.training.trial import Trial
 
 CHECKPOINT = "last.ckpt"
 """Lightning's own checkpoint, in the folder of the trial's checkpoint."""
@@ -29,89 +27,59 @@ LOADERS = "loaders"
 """The key of the saved random generators of the data loaders."""
 
 
-Metrics = Mapping[str, float]
-
-
-class StudyAnswer(NamedTuple):
-    """The study's answer: whether to train another epoch, the resource of the next rung, and whether to save."""
-
-    goes_on: bool
-    target: int
-    needs_checkpoint: bool
-
-
-Ask = Callable[[Metrics | None, bool], StudyAnswer]
-"""Takes the metrics of the last epoch (None if there are none) and whether training ends by itself; returns the
-answer. The first call has no metrics."""
-
-
 class Fit:
-    """One fit of a trial, as an object in each process of the fit.
+    """One fit of a trial. Each rank of a trial has a fit of its own.
 
     Args:
-        start: The number of epochs already trained.
         weights_only: Whether the trial's checkpoint may contain only weights and plain values.
     """
 
-    def __init__(self, ask: Ask, folder: Path, start: int, *, weights_only: bool) -> None:
-        self._ask = ask
-        self.folder = folder
-        self.start = start
+    def __init__(self, trial: Trial, *, weights_only: bool) -> None:
+        self.trial = trial
+        self.folder = trial.checkpoint_dir
+        self.start = trial.start
+        """The number of epochs already trained."""
         self.weights_only = weights_only
-        self.answer = StudyAnswer(goes_on=True, target=start, needs_checkpoint=True)
+        self.goes_on = True
         self.has_trained = False
+        self._epochs = trial.epochs()
 
     def ask(self, trainer: Any, metrics: dict[str, float] | None = None, *, is_ended: bool = False) -> None:
-        """Ask the study on rank 0, and send the answer to all ranks.
+        """Report the metrics of the last epoch, if there are any, and end training if the study says so.
+
+        Args:
+            is_ended: Whether training ends by itself.
 
         Raises:
-            ObjectiveError: On all ranks, if the study refuses the report.
+            ObjectiveError: If the study refuses the report.
         """
-        answer, refusal = None, ""
-        try:
-            if trainer.is_global_zero:
-                answer = self._ask(metrics, is_ended)
-        except Exception as error:
-            refusal = error_line(error)
-            raise
-        finally:
-            answer, refusal = trainer.strategy.broadcast((answer, refusal))
-        if refusal:
-            raise ObjectiveError(refusal)
-        self.answer = StudyAnswer(*answer)
+        if metrics is not None:
+            self.trial.report(metrics)
+        if is_ended:
+            self.trial.stop()
+        self.goes_on = next(self._epochs, None) is not None
+        if not self.goes_on:
+            trainer.should_stop = True
 
     def random_file(self, trainer: Any) -> Path:
         """Return the path of the file with the random generators of this rank."""
         return self.folder / f"random-{trainer.global_rank}.pt"
 
 
-@cache
-def callbacks_of(root: str) -> tuple[Any, Any]:
-    """Return the classes of the first callback and of the last callback for Trainers of the package ``root``."""
+def callbacks_of(root: str, fit: Fit) -> tuple[Any, Any]:
+    """Return the first callback and the last callback of a fit, for a Trainer of the package ``root``."""
     library = import_module(f"{root}.callbacks")
-    first = type("FirstCallback", (FirstCallback, library.Callback), {"_root": root})
-    return first, type("LastCallback", (LastCallback, library.Checkpoint), {"_root": root})
-
-
-def _unpickle(root: str, place: int, state: dict[str, Any]) -> Any:
-    kind = callbacks_of(root)[place]
-    callback = kind.__new__(kind)
-    vars(callback).update(state)
-    return callback
+    first = type("FirstCallback", (FirstCallback, library.Callback), {})
+    return first(fit), type("LastCallback", (LastCallback, library.Checkpoint), {})(fit)
 
 
 class FirstCallback:
     """Restores random generators, and saves the checkpoint. ``FirstCallback`` runs before all other callbacks."""
 
-    _root = ""
-
     def __init__(self, fit: Fit) -> None:
         self._fit = fit
         self._on_sigterm: Any = None
         self._schedules: list[Any] = []
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (self._root, 0, vars(self))
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Store the handler of SIGTERM before Lightning replaces it."""
@@ -160,7 +128,7 @@ class FirstCallback:
             ObjectiveError: If the checkpoint could not be read again.
         """
         fit = self._fit
-        if not fit.has_trained or fit.answer.goes_on or not fit.answer.needs_checkpoint:
+        if not fit.has_trained or fit.goes_on or not fit.trial.needs_checkpoint:
             return
         import torch
 
@@ -177,28 +145,21 @@ class FirstCallback:
 class LastCallback:
     """Reports each epoch, and ends the fit at the rung. ``LastCallback`` runs after all other callbacks."""
 
-    _root = ""
-
     def __init__(self, fit: Fit) -> None:
         self._fit = fit
         self._is_validated = False
         self._every = 1
         self._reported_to = 0
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickle, (self._root, 1, vars(self))
-
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Ask the study before the first epoch."""
         self._fit.ask(trainer)
-        if not self._fit.answer.goes_on:  # the study stops
-            trainer.should_stop = True
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
         """Let the last epoch of a rung end with a validation, even if ``check_val_every_n_epoch`` would skip it."""
         self._is_validated = False
         self._every = trainer.check_val_every_n_epoch
-        if trainer.current_epoch + 1 == self._fit.answer.target:
+        if trainer.current_epoch + 1 == self._fit.trial.target:
             trainer.check_val_every_n_epoch = 1
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
@@ -218,16 +179,14 @@ class LastCallback:
         is_new = self._is_validated or not trainer.enable_validation
         metrics = {name: value.item() for name, value in logged.items() if value.numel() == 1} if is_new else None
         if metrics is not None:
-            self._reported_to = self._fit.answer.target
-        elif trainer.should_stop and self._reported_to != self._fit.answer.target:
+            self._reported_to = self._fit.trial.target
+        elif trainer.should_stop and self._reported_to != self._fit.trial.target:
             raise ObjectiveError(
                 f"training ended at epoch {trainer.current_epoch + 1}, which is not validated, before any that is, as "
                 f"check_val_every_n_epoch={self._every}: there is no result; leave that out, or end training later"
             )
         self._fit.has_trained = True
         self._fit.ask(trainer, metrics, is_ended=trainer.should_stop)
-        if not self._fit.answer.goes_on:
-            trainer.should_stop = True
 
 
 def _states_of_schedules(trainer: Any) -> list[Any]:
