@@ -6,7 +6,7 @@ The module ``search/promotions.py`` has the comparison and the statistical test.
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -32,8 +32,6 @@ COMPARED: Mapping[str, tuple[Sort, ...]] = {
 
 _REMARKS = (NOT_READY, REPLACED, FAILED)
 
-Verdict = Literal["helped", "harmed", "no difference", "too few"]
-
 
 class Shares(msgspec.Struct, frozen=True):
     """The number of compared trials of one kind, the number of promoted trials, and the number of failed trials."""
@@ -46,8 +44,16 @@ class Shares(msgspec.Struct, frozen=True):
 class Comparison(msgspec.Struct, frozen=True):
     """The comparison of proposals with random draws from about the same time.
 
-    ``ratio`` is None if no proposal or no random draw was promoted. ``chance`` is the exact two-sided p-value: the
-    probability of at least this difference if proposals and random draws are equally good.
+    The comparison gives numbers, but no judgement: the study does not act upon it. A guard that made more trials random
+    after a bad comparison did not pay, see ``docs/decisions/0049-no-guard-of-searches.md``.
+
+    Attributes:
+        what: The kind of proposals.
+        proposed, random: The numbers of proposals and of random draws.
+        ratio: How many times as often proposals were promoted; None if no proposal or no random draw was promoted.
+        chance: The exact two-sided p-value: the probability of at least this difference if proposals and random draws
+            are equally good.
+        is_too_small: Whether no difference could have been shown with so few random draws.
     """
 
     what: str
@@ -55,12 +61,12 @@ class Comparison(msgspec.Struct, frozen=True):
     random: Shares
     ratio: Ratio | None
     chance: float
-    verdict: Verdict
+    is_too_small: bool
 
     def sentence(self) -> str:
         """Return the conclusion of the comparison in one sentence."""
         subject = f"{self.what[0].upper()}{self.what[1:]}"
-        if self.verdict == "too few":
+        if self.is_too_small:
             return (
                 f"{subject}: too few to tell, with {self.random.trials:,} random draws beside {self.proposed.trials:,}."
             )
@@ -69,13 +75,13 @@ class Comparison(msgspec.Struct, frozen=True):
                 f"were promoted {number_text(self.ratio.ratio, 2)} times as often as random draws (95 % interval "
                 f"{_interval(self.ratio)})"
             )
-        elif self.verdict == "helped":
+        elif self.proposed.promoted:
             rate = "were promoted, and no random draw was"
         else:
             rate = "were never promoted, and random draws were"
-        if self.verdict == "no difference":
-            return f"{subject} {rate}, which may be chance: it does not show that they helped here."
-        return f"{subject} {rate}{': they did harm here' if self.verdict == 'harmed' else ''}."
+        if self.chance > LEVEL:
+            rate += ", which may be chance"
+        return f"{subject} {rate}."
 
     def counts(self) -> str:
         """Return a sentence with the numbers of promoted proposals and of promoted random draws."""
@@ -98,10 +104,8 @@ def comparison_of(promotions: Promotions, what: str, sorts: Collection[Sort]) ->
     stretches = promotions.stretches(sorts)
     exact = chances(stretches)
     chance = min(1.0, 2 * min(exact.as_many, exact.as_few))
-    verdict: Verdict = "too few" if 2 * exact.fewest > LEVEL else "no difference"
-    if chance <= LEVEL:
-        verdict = "helped" if exact.as_few < exact.as_many else "harmed"
-    return Comparison(what, shares(proposed), shares(drawn), ratio_of(stretches), chance, verdict)
+    is_too_small = min(chance, 2 * exact.fewest) > LEVEL
+    return Comparison(what, shares(proposed), shares(drawn), ratio_of(stretches), chance, is_too_small)
 
 
 class _Remarks(Observer):
