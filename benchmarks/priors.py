@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-import ashtune._src.search.gp as model
+import ashtune._src.search.gp_score as model
 import ashtune._src.space.space as spaces
 from ashtune._src.search.registry import SEARCHES
 from ashtune._src.space import priors

@@ -57,7 +57,8 @@ class MadeUp:
         fails: Fails | None = None,
         reported: Callable[[np.random.Generator], float] | None = None,
     ) -> None:
-        self.name, self.space = name, Space.parse(dict(space))
+        self.name, self.written = name, dict(space)
+        self.space = Space.parse(self.written)
         self.loss, self.noise, self.fails, self.reported = loss, noise, fails, reported
 
     def begin(self, seed: int) -> "MadeUpRun":
@@ -255,9 +256,9 @@ def _conditional(points: Points) -> np.ndarray:
 
 
 def _decoy(points: Points) -> np.ndarray:
-    """The same with two more branches. The deep branch is good in a small part only, and its best is better by .03."""
-    decoy = 0.03 + 0.1 * (points[:, 1] - 0.6) ** 2
-    deep = 10 * ((points[:, 2:6] - DEEPEST) ** 2).mean(axis=1)
+    """The same with two more branches. The deep branch is good in a small part only, and its best is better by .05."""
+    decoy = 0.05 + 0.1 * (points[:, 1] - 0.6) ** 2
+    deep = 6 * ((points[:, 2:6] - DEEPEST) ** 2).mean(axis=1)
     third = 0.3 + 0.2 * points[:, 6] + 0.2 * points[:, 7]
     fourth = 0.4 + 0.2 * points[:, 8]
     branch = np.minimum((points[:, 0] * 4).astype(int), 3)

@@ -23,14 +23,26 @@ def chosen(**given: Any) -> tuple[Scheduler, Ladder]:
 @pytest.mark.parametrize(
     ("given", "scheduler", "ladder"),
     [
-        ({"max_resource": 81}, Ash(ahead=1, exponent=0.8), Ladder(9, 81, 3)),  # from a ninth, by the default quota
+        (
+            {"max_resource": 81},
+            Ash(ahead=1, exponent=0.8, least_agreement=0.2),
+            Ladder(9, 81, 3),
+        ),  # from a ninth, by the default quota
         ({"max_resource": 81, "min_resource": 1}, Ash(), Ladder(1, 81, 3)),  # the paper's rule
         ({"rungs": [1, 5, 20]}, Ash(), Ladder.explicit([1, 5, 20])),
-        ({"max_resource": 81, "scheduler": Ash(exponent=1)}, Ash(ahead=1, exponent=1), Ladder(9, 81, 3)),
+        (
+            {"max_resource": 81, "scheduler": Ash(exponent=1)},
+            Ash(ahead=1, exponent=1, least_agreement=0.2),
+            Ladder(9, 81, 3),
+        ),
         ({"max_resource": 81, "min_resource": 1, "scheduler": Ash(ahead=1)}, Ash(ahead=1), Ladder(1, 81, 3)),
         ({"max_resource": 64, "scheduler": "sh"}, SuccessiveHalving(), Ladder(1, 64, 2)),
         ({"max_resource": 81, "scheduler": "stopping"}, StoppingAsh(), Ladder(9, 81, 3)),
-        ({"max_resource": 64, "reduction_factor": 2}, Ash(ahead=1, exponent=0.8), Ladder(8, 64, 2)),
+        (
+            {"max_resource": 64, "reduction_factor": 2},
+            Ash(ahead=1, exponent=0.8, least_agreement=0.2),
+            Ladder(8, 64, 2),
+        ),
         ({"max_resource": 81, "scheduler": "sh", "reduction_factor": 3}, SuccessiveHalving(), Ladder(1, 81, 3)),
         ({"max_resource": 81, "min_resource": "auto"}, AdaptiveAsh(), Ladder(1, 81, 3)),
     ],

@@ -36,21 +36,32 @@ MOST_TRIALS = 10_000
 def ash_by_default(ladder: Ladder, trials: int | None, history: History) -> Job | None:
     """Return the job of ``ash`` with the quota and the entry of a study whose user names no lowest rung."""
     due = promotable(ladder, history, early_and_slow)
-    return due[0] if due else newborn(trials, history, rung=_entry_by_price(ladder, history))
+    if due:
+        return due[0]
+    number = len({job.trial for job in given_jobs(history)})
+    every = [each for each in (_by_price(ladder, history), _by_agreement(ladder, history)) if each]
+    top = len(ladder_now(ladder, history).rungs) - 1
+    skips = bool(every) and number % min(every) == min(every) - 1
+    return newborn(trials, history, rung=top if skips else 0)
 
 
-def _entry_by_price(ladder: Ladder, history: History) -> int:
-    """Return the top rung if the lowest of three or more takes over 0.4 of a full training, and nothing is resumed."""
-    results = [(moment, fact) for moment, fact in enumerate(history) if isinstance(fact, RecordedResult)]
-    if any(fact.start for _, fact in results if not fact.is_failure):
-        return 0
+def _moment_of_ladder(ladder: Ladder, history: History) -> int:
+    """Return the moment at which the ladder changed last, or -1."""
     changes = [
         moment
         for moment, fact in enumerate(history)
         if isinstance(fact, Lengthened) and fact.ladder != ladder_now(ladder, history[:moment])
     ]
-    rungs = ladder_now(ladder, history).rungs
-    lately = [fact for moment, fact in results if moment > max(changes, default=-1) and not fact.is_failure]
+    return max(changes, default=-1)
+
+
+def _by_price(ladder: Ladder, history: History) -> int:
+    """Return 1 if the lowest of three or more takes over 0.4 of a full training, and nothing is resumed; else 0."""
+    results = [(moment, fact) for moment, fact in enumerate(history) if isinstance(fact, RecordedResult)]
+    if any(fact.start for _, fact in results if not fact.is_failure):
+        return 0
+    rungs, since = ladder_now(ladder, history).rungs, _moment_of_ladder(ladder, history)
+    lately = [fact for moment, fact in results if moment > since and not fact.is_failure]
     first = {fact.job.trial: fact.seconds for fact in lately if fact.job.rung == 0}
     prices = []
     for fact in lately:
@@ -60,8 +71,29 @@ def _entry_by_price(ladder: Ladder, history: History) -> int:
             full = fact.seconds + pace * (rungs[-1] - rungs[1])
             prices.append(before / full if full else 0.0)
     newest = sorted(prices[-15:])
-    is_dear = len(rungs) > 2 and len(newest) > 2 and newest[len(newest) // 2] > 0.4
-    return len(rungs) - 1 if is_dear else 0
+    return int(len(rungs) > 2 and len(newest) > 2 and newest[len(newest) // 2] > 0.4)
+
+
+def _by_agreement(ladder: Ladder, history: History) -> int:
+    """Return 4 if the lowest rung seems to mislead, 1 if trials that skipped it are better at the top, else 0."""
+    top, since = len(ladder_now(ladder, history).rungs) - 1, _moment_of_ladder(ladder, history)
+    results = [(moment, fact) for moment, fact in enumerate(history) if isinstance(fact, RecordedResult)]
+    low = {fact.job.trial: fact.loss for _, fact in results if fact.job.rung == 0}
+    ends = [fact for moment, fact in results if fact.job.rung == top and moment > since]
+    first = {fact.job.trial: fact.job.rung for fact in reversed(history) if isinstance(fact, Given)}
+    direct = [fact.loss for fact in ends if top and first[fact.job.trial] == top][-15:]
+    promoted = [fact.loss for fact in ends if first[fact.job.trial] != top][-15:]
+    better = sum(one < other for one in direct for other in promoted)
+    worse = sum(one > other for one in direct for other in promoted)
+    if len(direct) >= 3 and better != worse:
+        return int(better > worse)
+    pairs = [(low[fact.job.trial], fact.loss) for fact in ends if top and fact.job.trial in low][-30:]
+    differences = [(one[0] - other[0], one[1] - other[1]) for one, other in combinations(pairs, 2)]
+    agreeing = sum(left * right > 0 for left, right in differences)
+    disagreeing = sum(left * right < 0 for left, right in differences)
+    if len(pairs) < 4 or not agreeing + disagreeing:
+        return 0
+    return 4 if 5 * (agreeing - disagreeing) < agreeing + disagreeing else 0
 
 
 def early_and_slow(arrived: int, kept: Fraction) -> int:

@@ -77,7 +77,7 @@ def test_an_option_that_is_no_quota_is_refused_with_its_value(options: dict[str,
 
 
 def test_it_is_recorded_with_its_options() -> None:
-    assert SCHEDULERS.text(DEFAULT) == "ash:ahead=1:exponent=0.8:skip_above=0.4"
+    assert SCHEDULERS.text(DEFAULT) == "ash:ahead=1:exponent=0.8:skip_above=0.4:least_agreement=0.2"
     assert SCHEDULERS.read(SCHEDULERS.record(DEFAULT)) == DEFAULT
 
 

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+import ashtune
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.search.gaussian_process import GaussianProcess, Kernel
-from ashtune._src.search.gp import GP, GPProposer
+from ashtune._src.search.gp import GP
+from ashtune._src.search.gp_models import ShownResults, on_one_scale
+from ashtune._src.search.gp_proposer import GPProposer
+from ashtune._src.search.gp_trials import Crowd, SeenTrials
 from ashtune._src.search.random import Random
 from ashtune._src.space.space import Space
 from ashtune.testing.searches import check_proposer
@@ -174,17 +178,13 @@ def test_of_two_equally_good_regions_it_prefers_the_cheaper() -> None:
 
 @pytest.mark.parametrize("price", [0.25, 0.5, 2.0])
 def test_the_score_of_a_point_is_divided_by_its_seconds_to_the_power_of_the_price(price: float) -> None:
-    from ashtune._src.search.gp import _View
-
     def scores(price: float) -> Any:
-        proposer = GPProposer(GP(price=price), Space.parse({"x": (0.0, 1.0)}), 0, 9)
+        proposer = gp_proposer(GP(price=price), Space.parse({"x": (0.0, 1.0)}), 0, 9)
         for trial, x in enumerate(points[:, 0].tolist()):
             resource = 3 + 6 * (trial % 2)
             seconds = resource * math.exp(3 * x)
             proposer.observe(Result(TrialId(trial), 0, resource, ((x - 0.5) ** 2,), seconds), {"x": x})
-        view = _View.of(proposer, np.random.default_rng(0), 20)
-        assert view is not None
-        return view.score(points)
+        return proposer.score(20, np.random.default_rng(0)).of(points)
 
     points = np.linspace(0, 1, 20)[:, None]
     divided = scores(0.0) - scores(price)
@@ -240,8 +240,14 @@ def test_where_a_choice_always_fails_it_is_hardly_proposed() -> None:
     assert kinds.count("b") <= 4
 
 
+def gp_proposer(options: GP, space: Space, seed: int, top: int) -> GPProposer:
+    proposer = options.proposer(space, seed, top)
+    assert isinstance(proposer, GPProposer)
+    return proposer
+
+
 def with_twelve_results() -> GPProposer:
-    proposer = GPProposer(GP(random_share=0.0), Space.parse({"x": (0.0, 1.0)}), 0, 9)
+    proposer = gp_proposer(GP(random_share=0.0), Space.parse({"x": (0.0, 1.0)}), 0, 9)
     for trial, x in enumerate(np.linspace(0, 1, 12).tolist()):
         proposer.observe(Result(TrialId(trial), 0, 9, ((x - 0.5) ** 2,), 1.0), {"x": x})
     return proposer
@@ -321,8 +327,8 @@ def test_the_trials_that_it_sees_are_those_of_the_rule_recomputed_over_all_resul
         if loss < math.inf:
             standing[trial] = min(standing.get(trial, (0, math.inf)), (-rung, loss))
         best = sorted(standing, key=lambda one: (*standing[one], one))[:40]
-        expected = sorted(reached) if len(reached) <= 80 else sorted({*best, *sorted(reached)[-40:]})
-        assert proposer.shown_trials() == expected
+        expected = sorted(standing) if len(standing) <= 80 else sorted({*best, *sorted(standing)[-40:]})
+        assert proposer.seen.shown() == expected
 
 
 def told(proposer: GPProposer, results: int, ask_until: int = 0) -> GPProposer:
@@ -350,20 +356,20 @@ def moments(results: int) -> list[int]:
 @pytest.mark.parametrize("results", [3, 7, 16, 17, 19, 60, 143, 151, 158])
 def test_the_kernels_are_those_of_the_last_moment_at_which_they_are_fitted(results: int) -> None:
     space = Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)})
-    proposer = told(GPProposer(GP(), space, 0, 9), results)
+    proposer = told(gp_proposer(GP(), space, 0, 9), results)
     moment = max(moments(results))
-    then = told(GPProposer(GP(), space, 0, 9), moment)
-    rows, losses = then.rows(then.shown_trials())
+    then = told(gp_proposer(GP(), space, 0, 9), moment)
+    rows, losses = ShownResults(then.seen).losses
     clipped_losses = np.minimum(losses, np.median(losses) + 2 * (np.median(losses) - losses.min()))
     values = (clipped_losses - clipped_losses.mean()) / clipped_losses.std()
     expected = Kernel.fit(rows, values, np.zeros(3, bool))
-    fitted = proposer.kernels().losses
+    fitted = proposer.kernels().of_losses(is_mapped=False)
     assert fitted is not None
     np.testing.assert_allclose(fitted.weights, expected.weights)
     assert (fitted.scale, fitted.noise) == pytest.approx((expected.scale, expected.noise))
-    paces = proposer.kernels().paces
+    paces = proposer.kernels().model_of("paces", ShownResults(proposer.seen))
     assert paces is not None
-    assert paces.weights.shape == (2,)
+    assert paces.process.kernel.weights.shape == (2,)
 
 
 @pytest.mark.parametrize("results", [20, 61])
@@ -371,8 +377,8 @@ def test_one_that_is_told_all_at_once_proposes_what_one_that_was_asked_all_along
     """As after a kill: kernels that were fitted late may not depend on who asked when."""
     space = Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)})
     options = GP(random_share=0.0, ahead=0)
-    asked = told(GPProposer(options, space, 0, 9), results, ask_until=results)
-    anew = told(GPProposer(options, space, 0, 9), results)
+    asked = told(gp_proposer(options, space, 0, 9), results, ask_until=results)
+    anew = told(gp_proposer(options, space, 0, 9), results)
     assert asked.propose(results) == anew.propose(results) is not None
 
 
@@ -383,7 +389,7 @@ def test_of_several_losses_a_trial_counts_at_its_highest_rung_in_whatever_order_
         proposer.know(Result(TrialId(-1), rung, resource, (999.0, 999.0), 1.0), {"x": 0.999})
     for trial in range(80):
         proposer.observe(Result(TrialId(trial), 0, 3, (float(trial), float(trial)), 1.0), {"x": trial / 100})
-    assert proposer.shown_trials() == [-1, *range(39), *range(40, 80)]
+    assert proposer.seen.shown() == [-1, *range(39), *range(40, 80)]
 
 
 @pytest.mark.parametrize("options", [{"first": 0}, {"random_share": 1.5}, {"ahead": -1}, {"price": -1.0}])
@@ -399,7 +405,7 @@ def test_an_option_that_cannot_be_is_refused_with_its_value(options: dict[str, A
         pytest.param(lambda width, depth: -0.4 * math.log2(width) - 0.1 * depth, False, 3, id="larger is better"),
         pytest.param(lambda width, depth: (math.log2(width) - 7) ** 2, False, 3, id="the middle is best"),
         pytest.param(lambda width, depth: 0.0, False, 3, id="size is no matter"),
-        pytest.param(lambda width, depth: -9 * math.log(width * depth), True, 5, id="memory is measured"),
+        pytest.param(lambda width, depth: -9 * math.log(width * depth), True, 4, id="memory is measured"),
     ],
 )
 def test_what_does_not_fit_into_memory_is_proposed_less_often_than_at_random(
@@ -426,3 +432,122 @@ def test_what_does_not_fit_into_memory_is_proposed_less_often_than_at_random(
                 result = Result(TrialId(trial), 0, 0, (math.inf,), 0.0, is_out_of_memory=True)
             proposer.observe(result, given)
     assert ours < random / times
+
+
+def test_the_best_trials_of_each_branch_are_shown() -> None:
+    space = Space.parse({"kind": ["a", "b"], "x": ashtune.When("kind", "a", (0.0, 1.0))})
+    seen = SeenTrials(space, 9)
+    for trial in range(200):
+        is_old = trial < 30
+        configuration = {"kind": "b"} if is_old else {"kind": "a", "x": trial / 200}
+        seen.observe(Result(TrialId(trial), 0, 9, (1.0 + trial if is_old else trial / 1000,), 1.0), configuration)
+    shown = seen.shown()
+    assert [trial for trial in shown if trial < 30] == list(range(20))
+    assert len(shown) == 20 + 80
+
+
+def test_the_first_trials_are_a_latin_hypercube() -> None:
+    space = Space.parse({"x": (0.0, 1.0), "y": (1e-4, 1.0, "log"), "kind": list("abcde")})
+    for seed in range(5):
+        design, random = GP().build(space, seed), Random().build(space, seed)
+        points = np.array([space.place(design.configuration(trial)) for trial in range(10)], dtype=float)
+        assert [sorted((points[:, column] * 10).astype(int)) for column in (0, 1)] == [list(range(10))] * 2
+        assert sorted(design.configuration(trial)["kind"] for trial in range(10)) == sorted("abcde" * 2)
+        assert design.configuration(10) == random.configuration(10)
+
+
+def trained(results: Any, *, options: GP = GP(random_share=0.0), space: Any = None, top: int = 9) -> GPProposer:  # noqa: B008
+    """Return a proposer that was told (configuration, rung, resource, loss) of trials 0, 1 and so on."""
+    proposer = gp_proposer(options, Space.parse(space or {"x": (0.0, 1.0)}), 0, top)
+    for trial, (configuration, *jobs) in enumerate(results):
+        for rung, resource, loss in jobs:
+            proposer.started(Job(TrialId(trial), rung), configuration)
+            proposer.observe(Result(TrialId(trial), rung, resource, (loss,), 1.0), configuration)
+    return proposer
+
+
+def test_the_place_beside_a_paused_trial_promises_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lowest rung says that x = .8 is as good as the best; the study does not promote that trial."""
+    finished = [({"x": x}, (0, 1, (x - 0.3) ** 2), (1, 9, (x - 0.3) ** 2)) for x in (0.1, 0.2, 0.25, 0.3, 0.4)]
+    others = [({"x": x}, (0, 1, 0.3)) for x in (0.0, 0.5, 0.6, 1.0)]
+    paused = ({"x": 0.8}, (0, 1, 0.001))
+    known = trained([*finished, *others, paused])
+    beside = np.array([[0.8]])
+    score = known.score(10, np.random.default_rng(0)).of(beside)
+    monkeypatch.setattr(SeenTrials, "is_paused", lambda *_: False)
+    assert known.score(10, np.random.default_rng(0)).of(beside) > score + 0.4
+
+
+def test_a_paused_trial_never_lowers_the_best_loss() -> None:
+    finished = [({"x": x}, (0, 1, x), (1, 9, x)) for x in (0.2, 0.3, 0.4, 0.5)]
+    paused = [({"x": x}, (0, 1, x - 5.0)) for x in (0.6, 0.7, 0.8, 0.9)]
+    score = trained([*finished, *paused]).score(8, np.random.default_rng(0))
+    assert len(set(score._best.tolist())) == 1
+    assert score._best.shape == (16,)
+
+
+def test_a_failure_spoils_a_place_only_if_failures_share_it() -> None:
+    """The loss that is predicted there is no worse, whether one of five trials fails at the next rung or all do."""
+
+    def at_the_place(failures: int) -> tuple[float, float]:
+        good = [({"x": x}, (0, 1, 0.1 + (x - 0.2) ** 2)) for x in (0.18, 0.19, 0.2, 0.21, 0.22)]
+        others = [({"x": x}, (0, 1, 1.0), (1, 9, 1.0)) for x in (0.0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)]
+        results: list[Any] = [(*trial, (1, 0, math.inf)) for trial in good[:failures]] + good[failures:] + others
+        score = trained(results).score(20, np.random.default_rng(0))
+        there = np.array([[0.205, 1.0]])
+        return float(score._model.means(there).mean()), float(score.log_success(there)[0])
+
+    none, one, five = map(at_the_place, (0, 1, 5))
+    assert none[1] == 0
+    assert max(one[0], five[0]) < none[0] + 0.3
+    assert five[1] <= one[1] < 0
+
+
+def test_losses_are_mapped_by_medians_and_quartiles() -> None:
+    """From the lowest rung to the next the spread shrinks to a fifth, from there to the top it is only shifted."""
+    pairs = np.arange(7.0)
+    low, middle, top = 10 + pairs, 1 + pairs / 5, pairs / 5
+    losses = np.concatenate([low, [30.0, math.inf], middle, top])
+    heights = np.repeat([0.0, 1.0, 0.5, 1.0], [8, 1, 7, 7])
+    owners = [TrialId(trial) for trial in [*range(7), 90, 91, *range(7), *range(7)]]
+    mapped = on_one_scale(losses, heights, owners)
+    np.testing.assert_allclose(mapped[:7], top)
+    np.testing.assert_allclose(mapped[9:16], top)
+    np.testing.assert_allclose(mapped[16:], top)
+    assert mapped[7] == pytest.approx(20 / 5)  # beyond all pairs, the line goes on
+    assert mapped[8] == math.inf
+
+
+def test_with_few_pairs_losses_are_not_mapped() -> None:
+    losses = np.arange(8.0)
+    heights, owners = np.repeat([0.0, 1.0], 4), [TrialId(trial) for trial in [*range(4), *range(4)]]
+    np.testing.assert_array_equal(on_one_scale(losses, heights, owners), losses)
+
+
+def test_a_group_without_a_trial_at_the_top_is_in_vain() -> None:
+    seen = SeenTrials(Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)}), 9)
+    for trial in range(5):  # a chain, in which only neighbours are near each other
+        seen.observe(Result(TrialId(trial), 0, 1, (0.0,), 1.0), {"x": 0.1 + 0.04 * trial, "y": 0.5})
+    assert Crowd(seen).is_in_vain((0.29, 0.5), fewest=5)
+    assert not Crowd(seen).is_in_vain((0.29, 0.5), fewest=6)
+    assert not Crowd(seen).is_in_vain((0.29, 0.56), fewest=5)
+    seen.observe(Result(TrialId(0), 1, 9, (0.0,), 1.0), {"x": 0.1, "y": 0.5})
+    assert not Crowd(seen).is_in_vain((0.29, 0.5), fewest=5)
+
+
+def test_proposals_for_an_accuracy_are_those_for_its_error() -> None:
+    """A loss of accuracy is its negative: another constant, which must not matter."""
+
+    def proposals(shift: float) -> list[Any]:
+        space = {"x": (0.0, 1.0), "y": (0.0, 1.0)}
+        results = []
+        for trial in range(24):
+            configuration = {"x": trial * 0.618 % 1, "y": trial * 0.382 % 1}
+            error = (configuration["x"] - 0.3) ** 2 + 0.1 * configuration["y"]
+            jobs = [(0, 1, error + 0.5 + shift), (1, 9, error + shift)]
+            results.append((configuration, *jobs[: 1 + (trial % 3 == 0)]))
+        proposer = trained(results, space=space)
+        found = [proposer.propose(trial) for trial in (24, 25)]
+        return [[one.configuration[name] for name in space] for one in found if one is not None]
+
+    np.testing.assert_allclose(proposals(0.0), proposals(-1.0), atol=1e-4)

@@ -10,7 +10,9 @@ from ConfigSpace import Categorical, ConfigurationSpace, Float
 import ashtune
 from ashtune._src.core.errors import SpaceError
 from ashtune._src.core.jobs import Job, Result, TrialId
-from ashtune._src.search.gp import BELIEF, GP, GPProposer, _View
+from ashtune._src.search.gp import GP
+from ashtune._src.search.gp_proposer import GPProposer
+from ashtune._src.search.gp_score import BELIEF
 from ashtune._src.search.grid import Grid
 from ashtune._src.search.random import Random, Sobol
 from ashtune._src.space.priors import CHOICE_SHARE, DEVIATION, SHARE, Prior
@@ -112,9 +114,7 @@ def test_the_model_weighs_by_the_priors_the_less_the_more_results_there_are() ->
         scores = []
         for space in (plain, believed):
             proposer = proposer_with(space, results)
-            view = _View.of(proposer, np.random.default_rng(0), results)
-            assert view is not None
-            scores.append(view.score(points))
+            scores.append(proposer.score(results, np.random.default_rng(0)).of(points))
         expected = BELIEF / results * Space.parse(believed).log_belief(points)
         np.testing.assert_allclose(scores[1] - scores[0], expected, atol=1e-9)
 

@@ -42,7 +42,7 @@ SCHEDULERS: dict[str, tuple[Any, Any]] = {
     "sh": (SuccessiveHalving(), oracles.sh),
     "full": (FullTraining(), oracles.full),
     "hyperband": (Hyperband(brackets=2), partial(oracles.brackets, two_brackets)),
-    "default": (Ash(ahead=1, exponent=0.8, skip_above=0.4), oracles.ash_by_default),
+    "default": (Ash(ahead=1, exponent=0.8, skip_above=0.4, least_agreement=0.2), oracles.ash_by_default),
     "pasha": (Pasha(), partial(oracles.pasha, None)),
     "adaptive": (AdaptiveAsh(), oracles.adaptive),
     "async_hyperband": (AsyncHyperband(), partial(oracles.ash_entering, where_trials_enter)),

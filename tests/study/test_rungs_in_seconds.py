@@ -14,7 +14,6 @@ from ashtune._src.core.errors import StudyError
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.engines.simulated.model import Training
 from ashtune._src.engines.simulated.workers import SimulatedEngine
-from ashtune._src.schedulers import ash
 from ashtune._src.schedulers.ash import Ash
 from ashtune._src.schedulers.registry import SchedulerView
 from ashtune._src.simulation.run import LOSS, new_journal, simulate
@@ -84,15 +83,10 @@ def test_seconds_count_only_beside_a_search_that_weighs_them(
     assert record.get("skip_above") == skip_above
 
 
-def test_a_study_from_before_the_default_share_goes_on_without_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_study_with_another_share_is_another_study(tmp_path: Path) -> None:
     options: dict[str, Any] = {"max_resource": 9, "min_resource": None, "search": "gp", "engine": "threads"}
-    with monkeypatch.context() as earlier:
-        earlier.setattr(ash, "SKIP_ABOVE", None)
-        studies.tuned(tmp_path, trials=1, **options)
+    studies.tuned(tmp_path, trials=1, **options)
     studies.tuned(tmp_path, trials=2, **options)
-    reader = StudyReader(tmp_path / "study")
-    assert (reader.tally.started, reader.settings.scheduler.get("skip_above")) == (2, None)
-    with pytest.raises(StudyError, match=r"skip_above = None and not 0\.6"):
+    assert StudyReader(tmp_path / "study").tally.started == 2
+    with pytest.raises(StudyError, match=r"skip_above = 0\.4 and not 0\.6"):
         studies.tuned(tmp_path, trials=3, scheduler=Ash(skip_above=0.6), **options)

@@ -134,7 +134,8 @@ def _check_files(folder: Path) -> None:
 
 def _check_processes(trainer: Any, trial: Trial, root: str) -> None:
     """Raise an error if a Trainer would start processes, or has other processes than the trial."""
-    strategy, processes = trainer.strategy, trainer.world_size
+    strategy = trainer.strategy
+    processes = trainer.world_size
     launchers = import_module(f"{root}.strategies.launchers")
     # The launcher of ddp_spawn, ddp_fork and ddp_notebook starts a process even for one device.
     is_refused = isinstance(strategy.launcher, launchers._MultiProcessingLauncher)

@@ -22,7 +22,6 @@ from ashtune._src.core.plaintext import error_line, one_line, say, shown
 from ashtune._src.driver import hints
 from ashtune._src.driver.goal import check_one_metric, goal_of, target_of
 from ashtune._src.driver.options import TuneOptions, chosen_halving, will_end, worker_seconds
-from ashtune._src.schedulers.registry import SCHEDULERS
 from ashtune._src.search.protocol import Search
 from ashtune._src.search.registry import SEARCHES, design_of
 from ashtune._src.space.space import Space
@@ -219,8 +218,6 @@ def open_or_create(
     ladder = None
     if journal.exists():
         there = journals.read_settings(journal)
-        if there.scheduler == SCHEDULERS.record(chosen_halving(options)[0]):  # older than the default of ``skip_above``
-            settings = msgspec.structs.replace(settings, scheduler=there.scheduler)
         first = first_ladder(there)
         ladder = extend_ladder(first, ladder_in_force(journal), _meant(options, first))
         if ladder is not None:  # it may have more rungs than before

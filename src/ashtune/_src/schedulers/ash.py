@@ -5,13 +5,11 @@ https://arxiv.org/abs/1810.05934, Algorithm 2, function ``get_job``.
 
 Rule 1: ``ranking.py`` decides which trials are promoted.
 Rule 2: promotions depend on trials, rungs and losses, but on no worker, clock, file or random number.
-Rule 3: the entry of new trials also depends on the seconds of results (option ``skip_above``). The price of the lowest
-rung is its share of the seconds of a full training. A trial's first two results give a price: a straight line through
-their seconds gives the seconds of a full training. The price that counts is the median of the newest 15, of at least 3.
+Rule 3: new trials may go straight to the top rung, if the lowest rung is dear (option ``skip_above``, which depends on
+the seconds of results) or misleads (option ``least_agreement``): see ``entry.py``.
 """
 
 import math
-from collections import deque
 from fractions import Fraction
 from heapq import heappop, heappush
 from typing import Annotated, Any
@@ -21,6 +19,7 @@ from msgspec import Meta
 
 from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.ladder import Ladder
+from ashtune._src.schedulers.entry import DearRungs, MisleadingRungs
 from ashtune._src.schedulers.protocol import Budget, Machine, Scheduler
 from ashtune._src.schedulers.ranking import OneLoss, QuotaRule, Ranking, entry_of, ranking_by
 
@@ -28,10 +27,11 @@ AHEAD, EXPONENT, LEAST_SHARE = 1, 0.8, 9
 """The options that apply if the user names no lowest rung; see ``docs/decisions/0028-where-trials-enter.md``."""
 SKIP_ABOVE = 0.4
 """As above, if the search weighs seconds; see ``docs/decisions/0067-rungs-in-seconds.md``."""
-FEWEST_PRICES, MOST_PRICES, FEWEST_RUNGS = 3, 15, 3
+LEAST_AGREEMENT = 0.2
+"""As above, with any search; see ``docs/decisions/0083-rungs-that-mislead.md``."""
 LEAST_EXPONENT = 0.5
 MOST_DENOMINATOR = 20
-"""The largest denominator of an exponent as a fraction: 0.8 is 4/5."""
+"""The largest denominator of an option as a fraction: 0.8 is 4/5."""
 
 
 class Ash(Scheduler, frozen=True):
@@ -45,6 +45,10 @@ class Ash(Scheduler, frozen=True):
         skip_above: If the lowest of three or more rungs takes more than this share of the seconds of a full training,
             and no trial is resumed, new trials go straight to the top rung. By default 0.4 if the user names no lowest
             rung and the search weighs seconds (``GP`` with a price), else 1.
+        least_agreement: If the ranks of trials at the lowest rung and at the top rung have a smaller correlation
+            (Kendall's, from -1 to 1), every fourth new trial goes straight to the top rung, and if these trials do
+            better there than promoted ones, all new trials. By default 0.2 if the user names no lowest rung, else -1,
+            which means never.
 
     Raises:
         SettingsError: If an option is out of its range.
@@ -61,6 +65,7 @@ class Ash(Scheduler, frozen=True):
     ahead: Annotated[int, Meta(ge=0, le=1)] | None = None
     exponent: Annotated[float, Meta(ge=LEAST_EXPONENT, le=1)] | None = None
     skip_above: Annotated[float, Meta(ge=0, le=1)] | None = None
+    least_agreement: Annotated[float, Meta(ge=-1, le=1)] | None = None
 
     def where_rungs_are_chosen(self, *, weighs_seconds: bool = False) -> "Ash":
         """Return the scheduler with the defaults that apply if the user names no lowest rung."""
@@ -69,16 +74,23 @@ class Ash(Scheduler, frozen=True):
             ahead=AHEAD if self.ahead is None else self.ahead,
             exponent=EXPONENT if self.exponent is None else self.exponent,
             skip_above=SKIP_ABOVE if weighs_seconds and self.skip_above is None else self.skip_above,
+            least_agreement=LEAST_AGREEMENT if self.least_agreement is None else self.least_agreement,
         )
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "AshMachine":
-        skip_above = 1.0 if self.skip_above is None else self.skip_above
-        return AshMachine(ladder, trials, ahead=self.ahead or 0, exponent=self.exact_exponent, skip_above=skip_above)
+        return AshMachine(
+            ladder,
+            trials,
+            ahead=self.ahead or 0,
+            exponent=_exact(1.0 if self.exponent is None else self.exponent),
+            skip_above=1.0 if self.skip_above is None else self.skip_above,
+            least_agreement=_exact(-1.0 if self.least_agreement is None else self.least_agreement),
+        )
 
-    @property
-    def exact_exponent(self) -> Fraction:
-        """The exponent as the nearest fraction with a small denominator: 4/5 for 0.8."""
-        return Fraction(1 if self.exponent is None else self.exponent).limit_denominator(MOST_DENOMINATOR)
+
+def _exact(number: float) -> Fraction:
+    """Return the nearest fraction with a small denominator: 4/5 for 0.8."""
+    return Fraction(number).limit_denominator(MOST_DENOMINATOR)
 
 
 class AshMachine(Machine):
@@ -92,6 +104,7 @@ class AshMachine(Machine):
         ahead: int = 0,
         exponent: Fraction = Fraction(1),
         skip_above: float = 1.0,
+        least_agreement: Fraction = Fraction(-1),
     ) -> None:
         self.ladder = ladder
         self._ahead, self._exponent = ahead, exponent
@@ -101,12 +114,10 @@ class AshMachine(Machine):
         self._finished: list[tuple[Any, TrialId]] = []  # the results of the top rung
         self._budget = Budget(trials)
         self._entered = [0] * len(ladder.rungs)  # for each rung, the results of trials that entered there
-        self._skip_above = skip_above
-        self.entries_follow_results = self._enters_above = skip_above < 1  # trials may enter above the lowest rung
-        self._skips_to_top = False  # whether new trials go straight to the top rung
+        self.entries_follow_results = skip_above < 1 or least_agreement > -1
+        self._enters_above = self.entries_follow_results  # whether trials may enter above the lowest rung
+        self._entry_rules = (DearRungs(ladder, skip_above), MisleadingRungs(ladder, least_agreement))
         self._entered_at: dict[TrialId, int] = {}  # the rung of each trial that went straight to it
-        self._seconds: dict[TrialId, float] = {}  # of trials at the lowest rung
-        self._prices: deque[float] = deque(maxlen=MOST_PRICES)
         self._prospects = Prospects(self._rungs, self._entered)
 
     def quota_rule(self, rung: int) -> QuotaRule:
@@ -130,13 +141,22 @@ class AshMachine(Machine):
         newborn = self._budget.start()
         if newborn is None:
             return None
-        if self._skips_to_top:
+        if self._skips(newborn):
             self._entered_at[newborn] = self.ladder.top
         return Job(newborn, self.entry(newborn) if self._enters_above else 0)
 
+    @property
+    def _every(self) -> int:
+        """Return n if every n-th new trial goes straight to the top rung; 0 if none does."""
+        return min((rule.every for rule in self._entry_rules if rule.every), default=0)
+
+    def _skips(self, trial: TrialId) -> bool:
+        every = self._every
+        return every > 0 and (trial + 1) % every == 0
+
     def entry(self, trial: TrialId) -> int:
         if trial >= self._budget.started:
-            return self.ladder.top if self._skips_to_top else 0
+            return self.ladder.top if self._skips(trial) else 0
         return self._entered_at.get(trial, 0)
 
     def entering(self, trials: int) -> list[int]:
@@ -144,19 +164,15 @@ class AshMachine(Machine):
         counts = [0] * len(self.ladder.rungs)
         for trial, rung in self._entered_at.items():
             counts[rung] += trial < trials
-        if self._skips_to_top:
-            counts[-1] += max(0, trials - self._budget.started)
+        every, started = self._every, self._budget.started
+        if every and trials > started:
+            counts[-1] += trials // every - started // every
         counts[0] += trials - sum(counts)
         return counts
 
     def notes(self) -> str:
-        """Return a text that says that new trials go straight to the top rung, and why. If they do not, it is empty."""
-        if not self._skips_to_top:
-            return ""
-        return (
-            f"new trials go straight to {self.ladder.rungs[-1]:,}, as {self.ladder.rungs[0]:,} takes "
-            f"{self._price:.0%} of the time of a full training, and no trial is resumed"
-        )
+        """Return a text that says which new trials go straight to the top rung, and why. If none does, it is empty."""
+        return "; ".join(filter(None, (rule.notes() for rule in self._entry_rules)))
 
     def _promoted(self, rung: Ranking) -> TrialId | None:
         """Promote and return the best trial of a rung that may be promoted, or None if there is no such trial."""
@@ -170,7 +186,8 @@ class AshMachine(Machine):
             self._losses = count  # known only from the first result on
             self._rungs = [self._ranking(rung) for rung in range(self.ladder.top)]
             self._prospects = Prospects(self._rungs, self._entered)
-        if self._enters_above and number and number == self.entry(result.trial):
+        is_direct = self._enters_above and number > 0 and number == self.entry(result.trial)
+        if is_direct:
             self._entered[number] += 1
             self._prospects.look_at_all()
         is_plain = count == 1 and result.violation is None
@@ -183,30 +200,9 @@ class AshMachine(Machine):
                 self._highest = number
         else:
             self._finished.append(entry)
-        if self._skip_above < 1 and not result.is_failure:
-            self._weigh(result)
-
-    def _weigh(self, result: Result) -> None:
-        """Decide by a result's seconds whether new trials go straight to the top rung."""
-        if result.start:
-            self._skip_above = 1.0  # trials are resumed, so promoted trials do not pay for the lowest rung again
-            self._seconds.clear()
-            self._prices.clear()
-        elif result.resource != self.ladder.rungs[result.rung]:
-            pass  # the trial ended itself early
-        elif result.rung == 0:
-            self._seconds[result.trial] = result.seconds
-        elif result.rung == 1 and (before := self._seconds.pop(result.trial, None)) is not None:
-            rungs = self.ladder.rungs
-            pace = max(0.0, result.seconds - before) / (rungs[1] - rungs[0])
-            full = result.seconds + pace * (rungs[-1] - rungs[1])
-            self._prices.append(min(1.0, before / full) if full else 0.0)
-        is_known = len(self.ladder.rungs) >= FEWEST_RUNGS and len(self._prices) >= FEWEST_PRICES
-        self._skips_to_top = is_known and self._price > self._skip_above
-
-    @property
-    def _price(self) -> float:
-        return sorted(self._prices)[len(self._prices) // 2]
+        if self.entries_follow_results:
+            for rule in self._entry_rules:
+                rule.record(result, is_direct=is_direct)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Remove a trial from the rungs that it reached. If ``replace``, a new trial may start. O(n log n)."""
@@ -229,9 +225,8 @@ class AshMachine(Machine):
         if ladder == self.ladder:
             return
         old_top, self.ladder = self.ladder.top, ladder
-        self._seconds.clear()
-        self._prices.clear()
-        self._skips_to_top = False
+        for rule in self._entry_rules:
+            rule.lengthen(ladder)
         self._rungs += [self._ranking(rung) for rung in range(old_top, ladder.top)]
         for entry in self._finished:
             self._rungs[old_top].add(entry)

@@ -26,6 +26,8 @@ SCHEDULERS: Registry[Scheduler] = Registry(
     (Ash, AdaptiveAsh, Pasha, StoppingAsh, SuccessiveHalving, Hyperband, AsyncHyperband, FullTraining),
     group="ashtune.schedulers",
 )
+DEFAULTS = tuple(Ash().where_rungs_are_chosen(weighs_seconds=each) for each in (False, True))
+"""What "ash" means if the user names no lowest rung."""
 
 
 class SchedulerView(msgspec.Struct, frozen=True):
@@ -73,6 +75,8 @@ def view_of(record: dict[str, Any], first: Ladder, now: Ladder, seed: int) -> Sc
     name, scheduler = as_text(record), SCHEDULERS.part_or_reason(record)
     if isinstance(scheduler, str):
         return SchedulerView(name, missing=scheduler)
+    if scheduler in DEFAULTS:
+        name = record["kind"]  # without four options that no user gave
     try:
         machine = scheduler.build(first, 0, seed)
         machine.lengthen(now)

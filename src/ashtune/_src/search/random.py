@@ -152,16 +152,34 @@ class Random(Search, frozen=True):
     """
 
     def build(self, space: Space, seed: int) -> DrawnDesign:
-        def points(block: int) -> "Points":
-            import numpy as np
+        return random_design(space, seed)
 
-            # RandomState's streams are frozen by numpy's policy (NEP 19); Generator's are not. The block
-            # is a spawn key because SeedSequence([s, 0]) equals SeedSequence([s]).
-            sequence = np.random.SeedSequence(seed, spawn_key=(block,))
-            numbers = np.random.RandomState(np.random.MT19937(sequence)).random_sample((BLOCK, space.draws))
-            return space.random_points(numbers)
 
-        return DrawnDesign(space, points)
+def random_design(space: Space, seed: int, covering: int = 0) -> DrawnDesign:
+    """Return a random design, whose first ``covering`` points (at most ``BLOCK``) cover the space evenly.
+
+    These points are a Latin hypercube: of each hyperparameter, each of as many equal parts of the range has one point.
+
+    Source: McKay, Beckman, Conover, *A Comparison of Three Methods for Selecting Values of Input Variables*,
+    Technometrics 21(2), 1979.
+    """
+
+    def points(block: int) -> "Points":
+        import numpy as np
+
+        # RandomState's streams are frozen by numpy's policy (NEP 19); Generator's are not. The block
+        # is a spawn key because SeedSequence([s, 0]) equals SeedSequence([s]).
+        sequence = np.random.SeedSequence(seed, spawn_key=(block,))
+        numbers = np.random.RandomState(np.random.MT19937(sequence)).random_sample((BLOCK, space.draws))
+        if block == 0 and covering:
+            first = numbers[:covering]
+            # The ranks of independent numbers are a random permutation, which chooses the part of each point. A
+            # Sobol sequence is as good (decision 82), but to import scipy's takes longer than the first trials.
+            parts = first.argsort(axis=0).argsort(axis=0)
+            numbers[:covering] = (parts + first * len(first) % 1) / len(first)
+        return space.random_points(numbers)
+
+    return DrawnDesign(space, points)
 
 
 class Sobol(Search, frozen=True):

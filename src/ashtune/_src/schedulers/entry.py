@@ -1,0 +1,158 @@
+"""Two rules that let new trials of ``Ash`` go straight to the top rung: where low rungs are dear, or mislead.
+
+Each rule has a number ``every``: 0 if it lets no trial skip the lower rungs, n if every n-th trial skips them.
+Decisions use results only, and ranks are compared in whole numbers, so a replayed study has the same entries.
+"""
+
+from collections import deque
+from fractions import Fraction
+
+from ashtune._src.core.jobs import Result, TrialId, as_one
+from ashtune._src.core.ladder import Ladder
+
+FEWEST_PRICES, MOST_PRICES, FEWEST_RUNGS = 3, 15, 3
+FEWEST_PAIRS, MOST_PAIRS = 4, 30
+FEWEST_DIRECT, MOST_COMPARED = 3, 15
+PROBES = 4
+"""While only the ranks say that low rungs mislead, every fourth trial goes straight to the top rung."""
+
+
+class DearRungs:
+    """Skips the lower rungs if the lowest one takes a large share of a full training's seconds, and nothing is resumed.
+
+    The price of the lowest rung is its share of the seconds of a full training. A trial's first two results give a
+    price: a straight line through their seconds gives the seconds of a full training. The price that counts is the
+    median of the newest 15, of at least 3. See ``docs/decisions/0067-rungs-in-seconds.md``.
+
+    Args:
+        ladder: The rungs.
+        above: The price above which trials skip the lower rungs; 1 for never.
+    """
+
+    def __init__(self, ladder: Ladder, above: float) -> None:
+        self._above = above
+        self.lengthen(ladder)
+
+    def lengthen(self, ladder: Ladder) -> None:
+        """Forget the prices, as the top rung is another one."""
+        self._rungs = ladder.rungs
+        self._seconds: dict[TrialId, float] = {}  # of trials at the lowest rung
+        self._prices: deque[float] = deque(maxlen=MOST_PRICES)
+        self.every = 0
+
+    def record(self, result: Result, *, is_direct: bool) -> None:
+        del is_direct
+        rungs = self._rungs
+        if self._above >= 1 or result.is_failure:
+            return
+        if result.start:
+            # Trials are resumed, so promoted trials do not pay for the lowest rung again.
+            self._above = 1.0
+            self.every = 0
+            return
+        if result.resource != rungs[result.rung]:
+            pass  # the trial ended itself early
+        elif result.rung == 0:
+            self._seconds[result.trial] = result.seconds
+        elif result.rung == 1 and result.trial in self._seconds:
+            before = self._seconds.pop(result.trial)
+            pace = max(0.0, result.seconds - before) / (rungs[1] - rungs[0])
+            full = result.seconds + pace * (rungs[-1] - rungs[1])
+            self._prices.append(min(1.0, before / full) if full else 0.0)
+        is_known = len(rungs) >= FEWEST_RUNGS and len(self._prices) >= FEWEST_PRICES
+        self.every = int(is_known and self._price > self._above)
+
+    @property
+    def _price(self) -> float:
+        return sorted(self._prices)[len(self._prices) // 2]
+
+    def notes(self) -> str:
+        if not self.every:
+            return ""
+        return (
+            f"new trials go straight to {self._rungs[-1]:,}, as {self._rungs[0]:,} takes {self._price:.0%} of the time "
+            "of a full training, and no trial is resumed"
+        )
+
+
+class MisleadingRungs:
+    """Skips the lower rungs for some trials if the ranks at the lowest rung say little about the ranks at the top.
+
+    Rule 1: a trial that was promoted from the lowest rung to the top has a rank at both. If there are at least 4 such
+    trials (the newest 30 count), and Kendall's correlation of their ranks is below ``least``, every fourth new trial
+    goes straight to the top rung. Only promoted trials have both ranks, so the correlation is too low where halving
+    works well. Therefore it only starts a probe.
+    Rule 2: from the third result of a trial that went straight to the top, these trials decide. They are compared with
+    the promoted ones, the newest 15 of each kind, in all pairs. If the promoted trial of a pair is worse more often,
+    all new trials go straight to the top. If it is better more often, none does. If neither, rule 1 decides.
+
+    The rule knows one loss only. The measurements are in ``docs/decisions/0083-rungs-that-mislead.md``.
+
+    Args:
+        ladder: The rungs.
+        least: The least correlation, from -1 to 1; with -1 the rule is off.
+    """
+
+    def __init__(self, ladder: Ladder, least: Fraction) -> None:
+        self._least = least
+        self._lows: dict[TrialId, float] = {}  # losses at the lowest rung; about 50 bytes each
+        self.lengthen(ladder)
+
+    def lengthen(self, ladder: Ladder) -> None:
+        """Forget what was known of the top rung, as the top rung is another one."""
+        self._rungs = ladder.rungs
+        self._pairs: deque[tuple[float, float]] = deque(maxlen=MOST_PAIRS)
+        self._direct: deque[float] = deque(maxlen=MOST_COMPARED)
+        self._promoted: deque[float] = deque(maxlen=MOST_COMPARED)
+        self._agreement = Fraction(1)
+        self.every = 0
+
+    def record(self, result: Result, *, is_direct: bool) -> None:
+        top = len(self._rungs) - 1
+        if self._least <= -1 or len(result.losses) > 1 or not top:
+            return
+        loss = as_one(result.violation, result.losses[0])
+        if result.rung == 0:
+            self._lows[result.trial] = loss
+        if result.rung < top:
+            return
+        (self._direct if is_direct else self._promoted).append(loss)
+        low = self._lows.get(result.trial)
+        if low is not None:
+            self._pairs.append((low, loss))
+            self._agreement = agreement(list(self._pairs))
+        self.every = self._decide()
+
+    def _decide(self) -> int:
+        if len(self._direct) >= FEWEST_DIRECT:
+            gain = sum((one < other) - (one > other) for one in self._direct for other in self._promoted)
+            if gain:
+                return int(gain > 0)
+        is_misleading = len(self._pairs) >= FEWEST_PAIRS and self._agreement < self._least
+        return PROBES if is_misleading else 0
+
+    def notes(self) -> str:
+        low, top = self._rungs[0], self._rungs[-1]
+        if self.every == 1:
+            return f"new trials go straight to {top:,}: such trials did better there than promoted ones"
+        if self.every:
+            return (
+                f"every fourth new trial goes straight to {top:,}, as ranks at {low:,} and at {top:,} agree little "
+                f"(Kendall's correlation {float(self._agreement):.2f}, {len(self._pairs)} trials)"
+            )
+        return ""
+
+
+def agreement(pairs: list[tuple[float, float]]) -> Fraction:
+    """Return Kendall's correlation (tau-a without ties) of pairs; 1 if each pair is tied with each other. O(n^2).
+
+    Source:
+        M. G. Kendall, *A New Measure of Rank Correlation*, Biometrika 30, 1938.
+    """
+    signs = [
+        ((left > other_left) - (left < other_left)) * ((right > other_right) - (right < other_right))
+        for place, (left, right) in enumerate(pairs)
+        for other_left, other_right in pairs[:place]
+    ]
+    untied = sum(map(abs, signs))
+    return Fraction(sum(signs), untied) if untied else Fraction(1)

@@ -1,0 +1,239 @@
+"""The Gaussian processes of the search: of losses, of training time, of success and of memory.
+
+Each process is built from arrays of the trials that the search has seen. Its kernel is fitted to the results that were
+known at the last refit (rule 7 of ``gp_proposer.py``), and its values are all results known now.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.search.gaussian_process import Array, GaussianProcess, Kernel
+from ashtune._src.search.gp_trials import MOST_NEWEST, SeenTrials
+from ashtune._src.search.scalarisation import clip_outliers, scalarise, weights_for
+
+FEWEST_RESULTS = 3
+FEWEST_PAIRS = 5
+"""The losses of a rung are mapped to the next one if at least five trials have results at both."""
+LEAST_RATIO, MOST_RATIO = 0.1, 1.0
+"""A spread is never stretched, and shrinks at most ten times from one rung to the next: pairs are few."""
+FITS_NOISE = 0.01
+"""The noise of "fits into memory", as a fitted noise would blur its sharp boundary."""
+
+
+class Values(NamedTuple):
+    """What a process is conditioned on: inputs, shape (n, d) or (n, d + 1), and values, shape (n,) or (n, 1 + m)."""
+
+    rows: Array
+    values: Array
+
+
+class Scaled(NamedTuple):
+    """Values that are scaled to mean 0 and variance 1, and what they are scaled by.
+
+    Args:
+        rows: The inputs, shape (n, d) or (n, d + 1).
+        values: The scaled values, shape (n,).
+        mean, scale: The values themselves are ``values * scale + mean``.
+    """
+
+    rows: Array
+    values: Array
+    mean: float = 0.0
+    scale: float = 1.0
+
+
+class Model(NamedTuple):
+    """A process of standardised values, and the mean and the scale of the values themselves."""
+
+    process: GaussianProcess
+    mean: float
+    scale: float
+
+    def means(self, rows: Array) -> Array:
+        """Return the predicted values at some rows, shape (n,)."""
+        means: Array = self.process.means(rows) * self.scale + self.mean
+        return means
+
+
+class ShownResults:
+    """The results of the trials that the model uses now, as arrays.
+
+    Args:
+        seen: All trials.
+
+    Attributes:
+        trials: The trials that are used.
+        points: Their points, shape (t, d).
+        losses: One row for each result: the trial's point, and the resource scaled to [0, 1]; and the losses, or keys.
+        owners: The trial of each result.
+        beside: What is modelled beside the losses, if there is enough of it, by its name: "paces", "success", "fits".
+    """
+
+    def __init__(self, seen: SeenTrials) -> None:
+        self.trials = seen.shown()
+        self._columns = [column.is_category for column in seen.space.columns.values()]
+        self._top = seen.top
+        resources = (resource for trial in self.trials for resource in seen.losses[trial] if resource > 0)
+        self._least = min(resources, default=self._top)
+        self.points = np.array([seen.points[trial] for trial in self.trials])
+        results = [(trial, *result) for trial in self.trials for result in seen.losses[trial].items()]
+        self.owners = [trial for trial, _, _ in results]
+        rows = [[*seen.points[trial], self._height(resource)] for trial, resource, _ in results]
+        self.losses = Values(np.array(rows), np.array([loss for _, _, loss in results]))
+        self.beside: dict[str, Scaled] = {}
+        paces = {trial: seen.paces[trial] for trial in self.trials if trial in seen.paces}
+        if len(paces) >= FEWEST_RESULTS:
+            self._add("paces", np.array([seen.points[trial] for trial in paces]), np.array(list(paces.values())))
+        self._add_success(seen)
+        self._add_fits(seen)
+
+    def _height(self, resource: int) -> float:
+        """Scale a resource by its logarithm: 0 is the lowest resource with a result, 1 the top rung."""
+        if self._least >= self._top or resource <= 0:
+            return 1.0
+        return min(1.0, math.log(resource / self._least) / math.log(self._top / self._least))
+
+    def _add(self, name: str, rows: Array, values: Array) -> None:
+        scaled = standardised(values)
+        if scaled is not None:
+            self.beside[name] = Scaled(rows, scaled, float(values.mean()), float(values.std()))
+
+    def _add_success(self, seen: SeenTrials) -> None:
+        """Add 1 for each result and 0 for each of the newest failures, if a trial failed.
+
+        A failure has the resource of the rung that it did not reach.
+        """
+        failed = sorted(trial for trial in seen.failures if seen.fits.get(trial, 1.0) >= 0)[-MOST_NEWEST:]
+        if not failed or not len(self.losses.rows):
+            return
+        heights = [self._height(seen.resources.get(seen.failures[trial], seen.top)) for trial in failed]
+        rows = [[*seen.points[trial], height] for trial, height in zip(failed, heights, strict=True)]
+        values = np.repeat([1.0, 0.0], [len(self.losses.rows), len(failed)])
+        self._add("success", np.concatenate([self.losses.rows, rows]), values)
+
+    def _add_fits(self, seen: SeenTrials) -> None:
+        """Add the values of rule 8 for the newest trials without memory and for others, if a trial lacked memory."""
+        too_large = [trial for trial, value in seen.fits.items() if value < 0][-MOST_NEWEST:]
+        if too_large:
+            trials = [*too_large, *(trial for trial in self.trials if seen.fits.get(trial, 1.0) >= 0)]
+            values = np.array([seen.fits.get(trial, 1.0) for trial in trials])
+            # They are not scaled: 0 is where memory ends, and what is expected far from all trials.
+            self.beside["fits"] = Scaled(np.array([seen.points[trial] for trial in trials]), values)
+
+    def plain_losses(self, seed: int, trial: int, *, is_mapped: bool) -> Array | None:
+        """Return one standardised number for each result; None if the results tell nothing.
+
+        Args:
+            seed: The seed of the study.
+            trial: The trial that is proposed; its number chooses the weights of several losses.
+            is_mapped: Whether the losses of all rungs are brought to the scale of the highest one first.
+        """
+        losses = self.losses.values
+        if losses.ndim > 1:
+            weights = weights_for(seed, trial, losses.shape[1] - 1)
+            losses = scalarise(losses, weights, self.losses.rows[:, -1])
+        elif is_mapped:
+            losses = on_one_scale(losses, self.losses.rows[:, -1], self.owners)
+        return standardised(clip_outliers(losses))
+
+    @property
+    def has_one_loss(self) -> bool:
+        return self.losses.values.ndim == 1
+
+    def fit(self, rows: Array, values: Array) -> Kernel:
+        """Fit a kernel to values, which are standardised, at points or at points with a resource."""
+        return Kernel.fit(rows, values, self.categories(rows))
+
+    def process(self, rows: Array, values: Array, kernel: Kernel) -> GaussianProcess:
+        return GaussianProcess(rows, values, self.categories(rows), kernel)
+
+    def categories(self, rows: Array) -> NDArray[np.bool_]:
+        """Return which columns of some rows are categories; the resource, if the rows have it, is a number."""
+        return np.array([*self._columns, False][: rows.shape[1]])
+
+
+class Kernels:
+    """The kernels, fitted to the results that were shown at the last refit. Each one is fitted when it is needed."""
+
+    def __init__(self, shown: ShownResults) -> None:
+        self._shown = shown
+        self._fitted: dict[str | bool, Kernel] = {}
+
+    def of_losses(self, *, is_mapped: bool) -> Kernel | None:
+        if not self._shown.has_one_loss:
+            return None  # the weights of several losses differ from trial to trial
+        if is_mapped not in self._fitted:
+            values = self._shown.plain_losses(0, 0, is_mapped=is_mapped)
+            if values is None:
+                return None
+            self._fitted[is_mapped] = self._shown.fit(self._shown.losses.rows, values)
+        return self._fitted[is_mapped]
+
+    def model_of(self, name: str, now: ShownResults) -> Model | None:
+        """Return a model of something beside the losses, with all values known now; None if there is too little."""
+        found = now.beside.get(name)
+        if found is None:
+            return None
+        at_refit = self._shown.beside.get(name)
+        if at_refit is None:
+            # The first values came after the refit. This kernel is not stored, as a proposal may not depend on which
+            # proposals were made before.
+            kernel = now.fit(found.rows, found.values)
+        else:
+            kernel = self._fitted[name] = self._fitted.get(name) or now.fit(at_refit.rows, at_refit.values)
+        if name == "fits":
+            kernel = kernel._replace(noise=FITS_NOISE)
+        return Model(now.process(found.rows, found.values, kernel), found.mean, found.scale)
+
+
+def on_one_scale(losses: Array, heights: Array, owners: Sequence[TrialId]) -> Array:
+    """Map the losses of each rung to the scale of the highest rung.
+
+    Where the lowest rung has a spread a hundred times that of the top rung, the differences at the top would otherwise
+    drown in the noise of one model of all losses. From one rung to the next, trials with results at both define a line:
+    their medians meet, and the spread changes by the ratio of their interquartile ranges.
+
+    Args:
+        losses: Shape (n,), infinite for a trial without enough memory.
+        heights: The scaled resource of each loss, shape (n,).
+        owners: The trial of each loss.
+    """
+    by_height: dict[float, dict[TrialId, float]] = {}
+    for height, owner, loss in zip(heights.tolist(), owners, losses.tolist(), strict=True):
+        if loss < math.inf:
+            by_height.setdefault(height, {})[owner] = loss
+    # Trials that ended themselves early have resources of their own, which are no rungs.
+    rungs = [height for height in sorted(by_height) if len(by_height[height]) >= FEWEST_PAIRS]
+    mapped = losses.copy()
+    for low, high in pairwise(rungs):
+        both = [trial for trial in by_height[low] if trial in by_height[high]]
+        if len(both) < FEWEST_PAIRS:
+            continue
+        before = np.array([by_height[low][trial] for trial in both])
+        after = np.array([by_height[high][trial] for trial in both])
+        spread = np.subtract(*np.percentile(before, [75, 25]))
+        ratio = np.subtract(*np.percentile(after, [75, 25])) / spread if spread > 0 else 1.0
+        is_below = heights <= low
+        scale = float(np.clip(ratio, LEAST_RATIO, MOST_RATIO))
+        mapped[is_below] = np.median(after) + scale * (mapped[is_below] - np.median(before))
+    return mapped
+
+
+def at_top(points: Array) -> Array:
+    """Return rows of points at the top rung, shape (n, d + 1)."""
+    return np.concatenate([points, np.ones((len(points), 1))], axis=1)
+
+
+def standardised(values: Array) -> Array | None:
+    """Return the values scaled to mean 0 and variance 1; None if all values are equal, or a value is not finite."""
+    deviation = values.std() if np.isfinite(values).all() else 0.0
+    if not len(values) or deviation <= 1e-12 * abs(values).max():
+        return None
+    scaled: Array = (values - values.mean()) / deviation
+    return scaled

@@ -1,0 +1,125 @@
+"""Proposes by a Gaussian process over all rungs, which weighs the expected improvement against the training time.
+
+Rule 1: a proposal is a pure function of the seed, the trial's number, the earlier results and the waiting proposals. A
+proposal uses no clock and no stored random state.
+Rule 2: one Gaussian process models all rungs. The resource is an input of the process, and the process predicts losses
+at the top rung. A model of the lowest rung alone would prefer configurations that learn fast only at the start. For
+every other trial, the losses of all rungs are brought to one scale first (``on_one_scale``).
+Rule 3: for each trial without a result at the top rung, losses are drawn from the process and used like results (Snoek,
+Larochelle, Adams, NeurIPS 2012, section 3.2). The next proposal is therefore not close to a trial in training, nor to a
+paused trial. The loss of a paused trial is never better than the best known one, as the study may not promote it.
+Rule 4: another Gaussian process predicts the training time. The expected improvement is divided by its square root.
+Without this division, the model chose the slowest configurations, and was worse than random search.
+Rule 5: a failure is no loss. Another Gaussian process predicts the probability of success, by which the expected
+improvement is multiplied. A trial that did well and failed at a higher rung keeps its results, so its place stays good
+unless failures share it.
+Rule 6: the first ten trials cover the space evenly (a Latin hypercube), and a tenth of all other trials are random. If
+a configuration has results from before the study, it replaces one of the first ten trials and is not proposed.
+Rule 7: the kernels are fitted again when the number of results has grown by an eighth, at the latest after 16 new
+results. Between two fits, the process uses each new result at once. A fit takes four fifths of a proposal's time. With
+several losses, the kernel is fitted for each proposal, because the weights of the losses differ from trial to trial
+(``scalarisation.py``).
+Rule 8: a third Gaussian process predicts whether a configuration fits into memory. Its values are -1 for trials that
+ran out of memory, and for other trials the logarithm of the memory limit divided by the memory that the trial used,
+from 0 to 1. A trial of unknown memory has the value 1. The expected improvement is multiplied by the squared
+probability of a positive value.
+Rule 9: a proposal does not join a group of five or more trials near each other, none of which reached the top rung.
+
+The measurements of this search are in ``docs/decisions/0030-a-search-that-learns.md`` and
+``docs/decisions/0082-never-worse-than-chance.md``.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+
+import numpy as np
+
+from ashtune._src.core.jobs import Job, Result
+from ashtune._src.search.gp_models import FEWEST_RESULTS, Kernels, ShownResults
+from ashtune._src.search.gp_score import Score, search_points
+from ashtune._src.search.gp_trials import Crowd, Point, SeenTrials, rounded
+from ashtune._src.search.origins import results_text
+from ashtune._src.search.protocol import Proposal, Proposer
+from ashtune._src.space.space import Space
+
+REFITS, LATEST_REFIT = 8, 16
+"""The kernels are fitted again when the number of results has grown by an eighth or by 16, whichever comes first."""
+FEWEST_IN_VAIN = 5
+"""The size of a group of rule 9. Random draws form groups of two or three among 64 trials."""
+
+
+class GPProposer(Proposer):
+    """Propose the configuration with the largest expected improvement relative to its training time.
+
+    Attributes:
+        first, random_share, price: As in the options of the search.
+        seed: The seed of the study.
+        seen: What is known of all trials.
+        proposed: Points of proposals that have not started.
+    """
+
+    def __init__(
+        self, space: Space, seed: int, max_resource: int, *, first: int, random_share: float, ahead: int, price: float
+    ) -> None:
+        self.first, self.random_share, self.price = first, random_share, price
+        self.space = space
+        self.seed = seed
+        self.seen = SeenTrials(space, max_resource)
+        self.proposed: deque[Point] = deque(maxlen=max(1, ahead))
+        self._results, self._refit_at = 0, FEWEST_RESULTS
+        self._kernels: Kernels | None = None
+
+    def started(self, job: Job, configuration: Mapping[str, object]) -> None:
+        self.seen.started(job, configuration)
+        point = self.seen.points[job.trial]
+        if point in self.proposed:
+            self.proposed.remove(point)
+
+    def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
+        self.seen.observe(result, configuration)
+        self._results += 1
+        if self._results >= self._refit_at:
+            self._refit_at = self._results + min(max(1, self._results // REFITS), LATEST_REFIT)
+            self._kernels = Kernels(ShownResults(self.seen))  # which are fitted at their first use
+
+    def know(self, result: Result, configuration: Mapping[str, object]) -> None:
+        self.seen.from_before.add(result.trial)
+        self.observe(result, configuration)
+
+    def propose(self, trial: int) -> Proposal | None:
+        """Return the configuration with the best score that a short search finds; None if the trial must be random."""
+        seen = self.seen
+        chance = np.random.default_rng([self.seed, trial, 1])
+        is_random = chance.random() < self.random_share
+        first = self.first - len(seen.from_before)
+        if trial < first or len(seen.losses) < FEWEST_RESULTS or is_random:
+            return None
+        score = self.score(trial, chance)
+        if not score.is_known:
+            return None
+        crowd = Crowd(seen)
+        for point in dict.fromkeys(map(tuple, search_points(self.space, score, chance).tolist())):
+            if self._is_tried(point) or crowd.is_in_vain(point, FEWEST_IN_VAIN):
+                continue
+            [configuration] = self.space.at(np.array([point]))
+            place = rounded(self.space.place(configuration))  # the conversion may have changed the point
+            if not self._is_tried(place) and not self.space.rules.forbidding(configuration):
+                self.proposed.append(place)
+                return Proposal(configuration, f"gp, {results_text(len(seen.losses), len(seen.from_before))}")
+        return None
+
+    def score(self, trial: int, chance: np.random.Generator) -> Score:
+        """Return what scores the points for a new trial."""
+        return Score(
+            self.seen, self.kernels(), chance, is_mapped=trial % 2 == 1, seed=self.seed, trial=trial,
+            price=self.price, waiting=self.proposed,
+        )  # fmt: skip
+
+    def kernels(self) -> Kernels:
+        """Return the kernels, fitted to the results at the time of the last refit (rule 7)."""
+        if self._kernels is None:
+            self._kernels = Kernels(ShownResults(self.seen))
+        return self._kernels
+
+    def _is_tried(self, place: Point) -> bool:
+        return self.seen.is_tried(place) or place in self.proposed

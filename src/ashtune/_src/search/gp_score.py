@@ -1,0 +1,130 @@
+"""The score of a configuration: its expected improvement, weighed by time, success, memory and priors; and its search.
+
+What a trial that has no result at the top rung contributes is drawn from the model: see rule 3 of ``gp_proposer.py``.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import log_ndtr
+
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.search.gaussian_process import Array, GaussianProcess, log_expected_improvement
+from ashtune._src.search.gp_models import FEWEST_RESULTS, Kernels, ShownResults, at_top
+from ashtune._src.search.gp_trials import DIGITS, MOST_NEWEST, Point, SeenTrials
+from ashtune._src.search.mutation import take_steps
+from ashtune._src.space.space import Space
+
+DRAWS = 16
+MOST_PAUSED = 24
+"""Losses are drawn for the 24 paused trials with the lowest predicted losses: near the others, no proposal is made
+anyway."""
+LEAST_SUCCESS = 0.02
+"""The least probability of success, so that a region without success stays possible."""
+FITS_POWER = 2
+"""The power of the probability that a configuration fits into memory: the best ones are often near the boundary."""
+BELIEF = 1.0
+"""The expected improvement is multiplied by ``density of the priors ** (BELIEF / number of trials with results)``."""
+CANDIDATES, CENTRES, TRIAL_CENTRES, ROUNDS, STEPS, STEP = 512, 6, 2, 4, 128, 0.2
+"""A search scores random points, then points near the best points and trials; each of these rounds halves the steps."""
+
+
+class Score:
+    """Scores points for one new trial.
+
+    Args:
+        seen: All trials.
+        kernels: The kernels of the last refit.
+        chance: The random generator of this trial.
+        is_mapped: Whether the losses of all rungs are brought to one scale.
+        seed, trial, price, waiting: The seed of the study, the number of the new trial, the exponent of the training
+            time, and the points of proposals that have not started.
+
+    Attributes:
+        is_known: Whether the results tell anything. If not, there is no score.
+        centres: Points of the trials with the lowest predicted losses, shape (2, d).
+    """
+
+    def __init__(
+        self, seen: SeenTrials, kernels: Kernels, chance: np.random.Generator, *,
+        is_mapped: bool, seed: int, trial: int, price: float, waiting: Sequence[Point],
+    ) -> None:  # fmt: skip
+        self._shown = shown = ShownResults(seen)
+        self._space = seen.space
+        self._belief = BELIEF / max(1, len(seen.losses))
+        values = shown.plain_losses(seed, trial, is_mapped=is_mapped)
+        self.is_known = values is not None
+        if values is None:
+            return
+        kernel = kernels.of_losses(is_mapped=is_mapped) or shown.fit(shown.losses.rows, values)
+        self._condition(seen, shown.process(shown.losses.rows, values, kernel), waiting, chance)
+        self._price = price
+        self._paces = kernels.model_of("paces", shown) if price else None
+        self._success = kernels.model_of("success", shown)
+        self._fits = kernels.model_of("fits", shown)
+
+    def _condition(
+        self, seen: SeenTrials, model: GaussianProcess, waiting: Sequence[Point], chance: np.random.Generator
+    ) -> None:
+        """Draw losses at the top rung for trials without a result there, and find the best loss of each draw (rule 3).
+
+        A paused trial could also be ignored, or count with its drawn loss. Ignored, the place beside it stays as
+        promising as it was, and proposals crowd there; counted, the lowest of many draws is a best loss that no trial
+        will ever have, as the study will not promote it. So its loss is drawn, but not below the best known one.
+        """
+        shown = self._shown
+        means = model.means(at_top(shown.points))
+        self.centres = shown.points[np.argsort(means, kind="stable")[:TRIAL_CENTRES]]
+        finished = [row for row, trial in enumerate(shown.trials) if seen.is_at_top(trial)]
+        best = np.array([means[finished].min() if finished else means.min()])
+        paused: list[TrialId] = []
+        if len(finished) >= FEWEST_RESULTS:  # before, the model knows next to nothing about the top rung
+            order = np.argsort(means, kind="stable")
+            paused = [trial for row in order if seen.is_paused(trial := shown.trials[row])][:MOST_PAUSED]
+        training = [trial for trial in sorted(seen.training)[-MOST_NEWEST:] if not seen.is_at_top(trial)]
+        places = [*(seen.points[trial] for trial in [*paused, *training]), *waiting]
+        if places:
+            rows = at_top(np.array(places))
+            drawn = model.draw(rows, chance.standard_normal((len(rows), DRAWS)))
+            drawn[: len(paused)] = np.maximum(drawn[: len(paused)], best)
+            model = model.with_values(rows, drawn)
+            best = np.minimum(best, drawn.min(axis=0))
+        self._model, self._best = model, best
+
+    def of(self, points: Array) -> Array:
+        """Return the logarithm of each point's score, shape (n,), for points of shape (n, d)."""
+        rows = at_top(points)
+        mean, deviation = self._model.predict(rows)
+        mean = mean.reshape(len(points), -1)
+        logs = log_expected_improvement(mean, deviation[:, None], self._best)
+        most = logs.max(axis=1)
+        score: Array = most + np.log(np.exp(logs - most[:, None]).sum(axis=1))
+        if self._paces is not None:
+            score = score - self._price * self._paces.means(points)
+        score = score + self.log_success(rows)
+        if self._fits is not None:
+            mean, deviation = self._fits.process.predict(points)
+            score = score + FITS_POWER * log_ndtr(mean / deviation)
+        return score + self._belief * self._space.log_belief(points)
+
+    def log_success(self, rows: Array) -> Array:
+        """Return the logarithm of the probability of success at points with a resource, shape (n,)."""
+        if self._success is None:
+            return np.zeros(len(rows))
+        logarithm: Array = np.log(np.clip(self._success.means(rows), LEAST_SUCCESS, 1.0))
+        return logarithm
+
+
+def search_points(space: Space, score: Score, chance: np.random.Generator) -> Array:
+    """Search for points with a high score; return the points, the highest score first. A point may be repeated."""
+    is_category = np.array([column.is_category for column in space.columns.values()])
+    points = space.snap(space.random_points(chance.random((CANDIDATES, space.draws))))
+    scores = score.of(points)
+    for turn in range(ROUNDS):
+        best = np.argsort(-scores, kind="stable")[:CENTRES]
+        centres = np.concatenate([points[best], score.centres])
+        new = take_steps(np.resize(centres, (STEPS, len(is_category))), STEP / 2**turn, is_category, chance)
+        new = space.snap(np.clip(new, 0.0, 1.0))
+        points, scores = np.concatenate([points, new]), np.concatenate([scores, score.of(new)])
+    ordered: Array = points[np.argsort(-scores, kind="stable")].round(DIGITS)
+    return ordered

@@ -1,0 +1,173 @@
+"""What the search by a Gaussian process remembers of the trials of a study."""
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ashtune._src.core.jobs import Job, Key, Result, TrialId
+from ashtune._src.core.order import ranked
+from ashtune._src.search.gaussian_process import Array
+from ashtune._src.space.space import Space
+
+Point = tuple[float, ...]
+
+MOST_BEST, MOST_NEWEST = 40, 40
+"""In a long study, the model uses only the 40 best and the 40 newest trials: a fit takes O(n^3)."""
+DIGITS = 9
+"""Coordinates are rounded to this many digits, as conversion to a configuration and back changes the last bits."""
+MOST_IN_CROWD = 500
+NEAR = 0.05
+"""Two trials are near each other if no hyperparameter differs by more than this share of its range."""
+
+
+class SeenTrials:
+    """The points, results, failures, speed and memory of all trials that the search was told of.
+
+    Args:
+        space: The search space.
+        top: The resource of the top rung.
+
+    Attributes:
+        points: Each trial's point in the unit cube, 0.5 where a hyperparameter is inactive.
+        losses: For each trial with a result, the loss by resource. With several losses or constraints, the key. A trial
+            that ran out of memory has an infinite loss at resource 0. Memory ends sharply, often near the best trials,
+            and a worker is lost each time: the probability of rule 8 alone let every second trial run out of memory.
+        failures: For each trial that failed, the rung at which it failed. Its earlier results stay in ``losses``.
+        resources: The resource of each rung that has a finite result.
+        paces: For each trial, the logarithm of the seconds for a unit of resource in its first job.
+        fits: The values of rule 8 of ``gp_proposer.py``, for trials whose memory is known or that ran out of memory.
+        training: The trials that train now.
+        from_before: The numbers, all below 0, of the configurations with results from before the study.
+    """
+
+    def __init__(self, space: Space, top: int) -> None:
+        self.space = space
+        self.top = top
+        self.points: dict[TrialId, Point] = {}
+        self._tried: set[Point] = set()  # the same points, for lookup
+        self._branches: dict[TrialId, tuple[bool, ...]] = {}  # which hyperparameters are active
+        self.losses: dict[TrialId, dict[int, Any]] = {}
+        self._standings: dict[int, dict[TrialId, Key]] = {}  # by the highest resource with finite losses
+        self._highest: dict[TrialId, int] = {}  # the same resource by trial
+        self.failures: dict[TrialId, int] = {}
+        self.resources: dict[int, int] = {}
+        self.paces: dict[TrialId, float] = {}
+        self.fits: dict[TrialId, float] = {}
+        self.training: set[TrialId] = set()
+        self.from_before: set[TrialId] = set()
+
+    def started(self, job: Job, configuration: Mapping[str, object]) -> None:
+        self.training.add(job.trial)
+        self._place(job.trial, configuration)
+
+    def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
+        trial = result.trial
+        self.training.discard(trial)
+        self._place(trial, configuration)
+        self._note_memory(result)
+        if result.is_failure:
+            self.failures[trial] = result.rung
+            if result.is_out_of_memory:
+                self._note_losses(result)
+            return
+        self.resources[result.rung] = result.resource
+        if trial not in self.losses and result.seconds > 0 and result.resource > 0:
+            self.paces[trial] = math.log(result.seconds / result.resource)
+        self._note_losses(result)
+        before = self._highest.get(trial, 0)
+        if result.resource >= before:
+            self._standings.get(before, {}).pop(trial, None)
+            self._standings.setdefault(result.resource, {})[trial] = result.key
+            self._highest[trial] = result.resource
+
+    def _note_losses(self, result: Result) -> None:
+        is_plain = len(result.losses) == 1 and result.violation is None
+        self.losses.setdefault(result.trial, {})[result.resource] = result.losses[0] if is_plain else result.key
+
+    def _note_memory(self, result: Result) -> None:
+        if result.is_out_of_memory:
+            self.fits[result.trial] = -1.0
+        elif result.memory_share > 0:
+            room = max(0.0, -math.log(result.memory_share))
+            self.fits[result.trial] = min(self.fits.get(result.trial, 1.0), room)
+
+    def _place(self, trial: TrialId, configuration: Mapping[str, object]) -> None:
+        if trial not in self.points:
+            places = self.space.place(configuration)
+            self.points[trial] = rounded(places)
+            self._tried.add(self.points[trial])
+            self._branches[trial] = tuple(place is not None for place in places)
+
+    def is_tried(self, point: Point) -> bool:
+        return point in self._tried
+
+    def is_at_top(self, trial: TrialId) -> bool:
+        """Return whether a trial has a finite result at the top rung."""
+        return self._highest.get(trial, 0) >= self.top
+
+    def is_paused(self, trial: TrialId) -> bool:
+        """Return whether a trial has results, waits below the top rung, and may still be promoted."""
+        return not (trial in self.training or trial in self.failures or self.is_at_top(trial))
+
+    def shown(self) -> list[TrialId]:
+        """Return the trials that the model uses, in the order of their numbers. O(n log n).
+
+        Few trials are all used. Of many, the best ones and the newest ones are used; and the best ones of each branch,
+        where some hyperparameters depend on others. Otherwise the model would forget a branch that has no trial among
+        the best and the newest, and would search it again or never.
+        """
+        if len(self.losses) <= MOST_BEST + MOST_NEWEST:
+            return sorted(self.losses)
+        newest = sorted(self.losses)[-MOST_NEWEST:]
+        chosen = {*newest, *islice(self._best_first(), MOST_BEST)}
+        branches: dict[tuple[bool, ...], list[TrialId]] = {}
+        if self.space.rules.conditional:
+            for trial in self._best_first():
+                branches.setdefault(self._branches[trial], []).append(trial)
+        for trials in branches.values():
+            chosen.update(trials[: max(1, MOST_BEST // len(branches))])
+        return sorted(chosen)
+
+    def _best_first(self) -> Iterator[TrialId]:
+        """Yield all trials with results: those of the highest rung first, the best of each rung first."""
+        for resource in sorted(self._standings, reverse=True):
+            for _, trial in ranked((key, trial) for trial, key in self._standings[resource].items()):
+                yield trial
+
+
+class Crowd:
+    """The points of the newest trials, and which of these trials reached the top rung."""
+
+    def __init__(self, seen: SeenTrials) -> None:
+        newest = list(seen.points)[-MOST_IN_CROWD:]
+        self._places = np.array([seen.points[trial] for trial in newest])
+        self._is_at_top = np.array([seen.is_at_top(trial) for trial in newest])
+
+    def is_in_vain(self, point: Point, fewest: int) -> bool:
+        """Return whether a point is near a group of trials that brought nothing. O(n d) for each of its members.
+
+        The group has the trials near the point, the trials near these, and so on. It brought nothing if it has at least
+        ``fewest`` trials, and none of them has a result at the top rung.
+        """
+        is_member: NDArray[np.bool_] = self._near(np.array(point))
+        new: NDArray[np.bool_] = is_member
+        while new.any() and not (new & self._is_at_top).any():
+            is_near: NDArray[np.bool_] = np.zeros_like(is_member)
+            for row in np.flatnonzero(new):
+                is_near |= self._near(self._places[row])
+            new = is_near & ~is_member
+            is_member = is_member | new
+        return not new.any() and bool(is_member.sum() >= fewest)
+
+    def _near(self, point: Array) -> NDArray[np.bool_]:
+        farthest: Array = np.abs(self._places - point).max(axis=1)
+        return farthest <= NEAR
+
+
+def rounded(places: list[float | None]) -> Point:
+    """Return the point of a configuration, with 0.5 for each inactive hyperparameter."""
+    return tuple(0.5 if place is None else round(place, DIGITS) for place in places)
