@@ -187,7 +187,8 @@ def show_regrets(regrets: Regrets, names: Sequence[str], ways: Sequence[str]) ->
         beside = np.array([regrets.of(name, ALONE).mean(axis=0) for name in names])
         ratios = np.exp(np.log((means + 1e-4) / (beside + 1e-4)).mean(axis=0))
         rows.append([way, *(f"{value:.4f}" for value in means.mean(axis=0)), *(f"{value:.3f}" for value in ratios)])
-    show("Mean over all worlds; geometric mean of the ratio to random", ["way", *NAMES, *NAMES], rows)
+    columns = ["way", *NAMES, *(f"ratio {name}" for name in NAMES)]
+    show("Mean over all worlds; geometric mean of the ratio to random", columns, rows)
 
 
 def show_habits(runs: Sequence[dict[str, Any]], names: Sequence[str], ways: Sequence[str]) -> None:

@@ -137,12 +137,12 @@ def train(task: Task, data: str, trial: Any) -> None:
     """Train a booster in ashtune's study."""
     import xgboost
 
-    from ashtune.integrations.xgboost import callback
+    import ashtune.integrations.xgboost as integration
 
     dtrain, dvalid = matrices(task, data)
     xgboost.train(
         {**task.parameters, **trial.config}, dtrain, task.rounds, evals=[(dvalid, "valid")], verbose_eval=False,
-        xgb_model=trial.restore(), callbacks=[callback(trial)],
+        xgb_model=trial.restore(), callbacks=[integration.callback(trial)],
     )  # fmt: skip
 
 
