@@ -21,6 +21,7 @@ from ashtune._src.core.events import JobFailed, SessionStarted, TrialStarted, Wo
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.dashboard.admission import Admission
+from ashtune._src.dashboard.server import MOST_WAITING
 from ashtune._src.dashboard.watching import LivePage
 from ashtune._src.space.space import Space
 from ashtune._src.study.journal import NAME
@@ -53,6 +54,24 @@ def test_no_path_but_the_page_has_anything(client: Client, path: str) -> None:
     answer = client.get(whole_path=path)
     assert answer.status == 404
     assert TOKEN not in answer.text
+
+
+def half_open(client: Client, connections: contextlib.ExitStack) -> socket.socket:
+    """Open a connection that sends the beginning of a request."""
+    connection = connections.enter_context(socket.create_connection(client._place, timeout=60))
+    connection.sendall(b"GET /")
+    return connection
+
+
+def test_of_many_connections_without_a_request_the_oldest_are_closed(client: Client) -> None:
+    """Otherwise, connections that send nothing would use all descriptors, and keep the owner out of the page."""
+    with contextlib.ExitStack() as connections:
+        opened = [half_open(client, connections) for _ in range(MOST_WAITING + 40)]
+        assert [connection.recv(1) for connection in opened[:40]] == [b""] * 40
+        opened[-1].settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            opened[-1].recv(1)  # it may still send its request
+        assert client.get().status == 200
 
 
 def test_a_token_is_long_and_another_one_each_time() -> None:

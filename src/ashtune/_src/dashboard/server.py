@@ -40,6 +40,8 @@ SILENCE_SECONDS = 15.0
 REQUEST_SECONDS = 30.0
 """Seconds without input after which a connection is closed."""
 MOST_STREAMS = 64
+MOST_WAITING = 64
+"""The largest number of connections without a whole request head. A browser has about six."""
 FAREWELL_SECONDS = 0.1
 """The seconds of one wait until open pages have got their last message."""
 FAREWELLS = 10
@@ -68,7 +70,38 @@ class _PortServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def __init__(self, address: Any, site: "PageServer") -> None:
         self.site = site
+        self._waiting: dict[Any, None] = {}  # connections without a whole request head, the oldest first
+        self._lock = threading.Lock()
         super().__init__(address, _Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.await_head(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self.has_head(request)
+        super().shutdown_request(request)
+
+    def await_head(self, connection: Any) -> None:
+        """Note that a connection must send a request head. If too many must, close the oldest of them.
+
+        Otherwise a few hundred connections that send nothing would use all descriptors of the process, and the owner
+        would get no page until they are closed for their silence.
+        """
+        with self._lock:
+            self._waiting.pop(connection, None)
+            self._waiting[connection] = None
+            oldest = next(iter(self._waiting))
+            if len(self._waiting) <= MOST_WAITING:
+                return
+            del self._waiting[oldest]
+        with suppress(OSError):
+            oldest.shutdown(socket.SHUT_RDWR)  # its thread reads the end, and closes it
+
+    def has_head(self, connection: Any) -> None:
+        """Note that a connection has sent a request head, or is closed."""
+        with self._lock:
+            self._waiting.pop(connection, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print nothing if a viewer disconnects during an answer."""
@@ -90,6 +123,16 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class calls it so
         """Print no log."""
+
+    def handle_one_request(self) -> None:
+        self.server.await_head(self.connection)
+        super().handle_one_request()
+
+    def parse_request(self) -> bool:
+        """Read the headers of a request, and return whether they are valid."""
+        is_valid = super().parse_request()
+        self.server.has_head(self.connection)
+        return is_valid
 
     def do_GET(self) -> None:
         """Answer a request."""
