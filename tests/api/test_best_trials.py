@@ -49,6 +49,11 @@ def test_the_top_are_the_best_of_each_rung_from_the_highest_down(study: ashtune.
     assert len(study.top(100)) == 16
 
 
+def test_the_best_has_the_names_that_optuna_gives_it(study: ashtune.Study) -> None:
+    assert study.best_params == study.best.config
+    assert study.best_value == study.best.metrics["score"]
+
+
 @pytest.mark.parametrize("count", [0, -1, 2.5, True, "5"])
 def test_a_count_that_is_none_is_refused(study: ashtune.Study, count: Any) -> None:
     with pytest.raises(SettingsError, match="count="):

@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, Unpack
 
+from ashtune._src.api.best import Best
 from ashtune._src.api.creating import make_folder, open_or_create, place_for, study_request
 from ashtune._src.api.study import Study
 from ashtune._src.core import process
@@ -264,6 +265,15 @@ class OpenStudy:
             else:
                 asked.outcomes.tell_failure(Failure("given back before it was saved"), job, writer)
             self._forget(asked)
+
+    @property
+    def best(self) -> Best:
+        """The best trial so far, as :attr:`Study.best <ashtune.Study.best>`. O(events of the study).
+
+        Raises:
+            StudyError: If no trial has a result.
+        """
+        return self.read().best
 
     def read(self) -> Study:
         """Return the results so far, as :meth:`Study.load <ashtune.Study.load>` does. The study may be closed."""

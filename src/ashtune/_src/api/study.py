@@ -138,6 +138,24 @@ class Study(Figures):
         return self._best(self._reader.tally.best)
 
     @property
+    def best_params(self) -> dict[str, Any]:
+        """The configuration of :attr:`best`, by the name that Optuna and scikit-learn use.
+
+        Raises:
+            StudyError: If no trial has a result.
+        """
+        return self.best.config
+
+    @property
+    def best_value(self) -> float | None:
+        """The metric of :attr:`best`, by the name that Optuna uses; with several metrics, the first one.
+
+        Raises:
+            StudyError: If no trial has a result.
+        """
+        return self.best.metrics[self.metric]
+
+    @property
     def confirmed(self) -> "Confirmed":
         """The best of the configurations that ``confirm=`` trained again, with its mean and a confidence interval.
 
