@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from plotly.graph_objects import Figure
 
@@ -92,6 +93,17 @@ def test_a_slice_is_of_the_name_given_and_by_default_of_the_most_important_hyper
     importance = study.plot_importance()
     first = importance.layout.yaxis.ticktext[0]
     assert study.plot_slice().layout.xaxis.title.text.startswith(first)
+
+
+def test_importances_are_the_numbers_of_the_figure(study: ashtune.Study) -> None:
+    importance = study.importance()
+    assert list(importance) == list(study.plot_importance().layout.yaxis.ticktext)
+    assert importance["rate"] == max(importance.values()) > 0.3
+    study._importance = msgspec.structs.replace(study._importance, r2=0.0)
+    try:
+        assert study.importance() == {}, "the forest predicts nothing"
+    finally:
+        del study._importance
 
 
 def test_a_contour_is_of_the_names_given_and_else_of_the_most_important_ones(study: ashtune.Study) -> None:

@@ -95,6 +95,19 @@ class Figures:
         results = self._reader.results  # the tally is then of the same reading
         return plot(front_figure(self._reader.tally.front, results, unit=self._unit))
 
+    def importance(self) -> dict[str, float]:
+        """Return the share of each hyperparameter in how good trials are, the largest share first.
+
+        The dict is empty if the trials are too few, or if their configurations do not predict how good they are: such
+        shares mean nothing. They are computed once, which takes some seconds in a large study.
+
+        Raises:
+            SettingsError: If scikit-learn is not installed.
+        """
+        if not self._importance.is_meaningful:
+            return {}
+        return {weight.name: weight.share for weight in self._importance.weights}
+
     def plot_importance(self) -> "Figure":
         """Plot the importance of each hyperparameter over all trials. A text has the importance among the best trials.
 
