@@ -62,6 +62,14 @@ def test_conda_forge_is_given_the_dependencies_of_the_package(conda: dict[str, A
     assert (conda["about"]["summary"], conda["about"]["license"]) == (PROJECT["description"], PROJECT["license"])
 
 
+def test_no_extra_writes_another_build_over_an_installed_library() -> None:
+    """The wheel of xgboost-cpu has the files of xgboost."""
+    extras = PROJECT["optional-dependencies"]
+    assert extras["xgboost"] == ["xgboost>=3"]
+    names = {re.split(r"[\[>]", each)[0] for name, all_of in extras.items() if "test" not in name for each in all_of}
+    assert not [name for name in names if re.search(r"[-_](cpu|gpu|cuda\w*|nightly|skinny|headless)$", name)]
+
+
 def test_spack_is_given_the_dependencies_of_the_package(spack: list[tuple[str, list[Any], dict[str, Any]]]) -> None:
     run = {
         arguments[0]
