@@ -58,6 +58,10 @@ def test_a_json_file_has_conditions_and_orders_too(tmp_path: Path) -> None:
                 "momentum": {"when": {"solver": ["sgd"], "nesterov": True}, "values": {"low": 0.0, "high": 1.0}},
                 "size": {"ordered": WORDS},
                 "fold": {"choice": [1, 2, 3]},
+                "lr": [1e-4, 1, "log"],
+                "decay": {"when": {"solver": "adam"}, "values": [1e-4, 1.0, "log"]},
+                "odd": {"choice": [1, 2, "log"]},
+                "units": {"low": 0, "high": 10, "step": 5},
             }
         )
     )
@@ -70,6 +74,10 @@ def test_a_json_file_has_conditions_and_orders_too(tmp_path: Path) -> None:
                 "momentum": When("nesterov", True, When("solver", ["sgd"], (0.0, 1.0))),
                 "size": Ordered(WORDS),
                 "fold": Choice([1, 2, 3]),
+                "lr": (1e-4, 1, "log"),
+                "decay": When("solver", "adam", (1e-4, 1.0, "log")),
+                "odd": Choice([1, 2, "log"]),
+                "units": Ordered([0, 5, 10]),
             }
         ).to_record()
     )

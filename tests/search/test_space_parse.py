@@ -1,6 +1,7 @@
 """What a user may give as a space, and what is said when it does not fit."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,8 +10,11 @@ from ConfigSpace import ConfigurationSpace, Constant, Float
 from ashtune._src.core.errors import SpaceError
 from ashtune._src.search.random import Random
 from ashtune._src.space.parsing import Ordered, When
+from ashtune._src.space.priors import Prior
 from ashtune._src.space.space import Space
 from tests.search.spaces import conditional, of_every_kind
+
+LOG = (1e-4, 1.0, "log")
 
 
 def test_the_names_keep_the_order_of_the_dict() -> None:
@@ -85,6 +89,15 @@ class Widget:
         ({"x": (0, 2**70)}, "x=(0, 1180591620717411303424) is no range"),
         ({"x": (1, 2, 3)}, "x=(1, 2, 3) is no range"),
         ({"x": ("a", "b")}, "x=('a', 'b') is no range"),
+        ({"x": [1e-4, 1.0, "log"]}, "give (0.0001, 1.0, 'log'), or ashtune.Choice([0.0001, 1.0, 'log'])"),
+        ({"y": [1, 2], "x": When("y", 1, [np.int64(1), 8, np.str_("log")])}, "is a list, and a range is a tuple"),
+        ({"x": {"low": 1}}, "'x' is {'low': 1}; write a list of choices"),
+        ({"x": {"low": 1, "high": 2, "log": True, "step": 1}}, "; write a list of choices"),
+        ({"x": {"low": 0, "high": 1, "step": 0}}, "x: low=0, high=1, step=0 is no range"),
+        ({"x": {"low": 0, "high": 1, "step": 2}}, "step=2 is no range"),
+        ({"x": {"low": 1, "high": 0, "step": 0.1}}, "x: low=1, high=0, step=0.1 is no range"),
+        ({"x": {"low": 0, "high": 1, "step": 1e-9}}, "a step above 0 for 2 to 10,000 values"),
+        ({"x": {"low": "a", "high": 1, "step": math.nan}}, "x: low='a', high=1, step=nan is no range"),
         ({"x": (False, True)}, "x=(False, True) is no range"),
         ({"x": []}, "x=[] has no choices"),
         ({"x": ["a", "b", "a"]}, "x: the choice 'a' is there twice"),
@@ -123,3 +136,38 @@ def test_numpy_numbers_are_taken_as_plain_ones() -> None:
     space = Space.parse({"n": (np.int64(1), np.int64(3)), "c": [np.float64(0.5), np.str_("a"), np.bool_(True)]})
     assert {name: str(column) for name, column in space.columns.items()} == {"n": "1 .. 3", "c": "0.5, a, True"}
     assert {type(choice) for choice in space.columns["c"].choices or []} == {float, str, bool}
+
+
+def test_json_forms_mean_in_python_what_tuples_mean() -> None:
+    inner = {"low": 1e-4, "high": 1.0, "log": True}
+    given = {"lr": inner, "on": [True, False], "p": Prior(inner, 0.1), "m": {"when": {"on": True}, "values": inner}}
+    tuples = {"lr": LOG, "on": [True, False], "p": Prior(LOG, 0.1), "m": When("on", True, LOG)}
+    assert Space.parse(given).to_record() == Space.parse(tuples).to_record()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "step", "values"),
+    [
+        (0, 10, 5, [0, 5, 10]),
+        (-3, 10, 5, [-3, 2, 7]),
+        (0, 0.3, 0.1, [0.0, 0.1, 0.2, 0.3]),
+        (np.int64(0), 1, np.float64(0.4), [0.0, 0.4, 0.8]),
+        (1e-5, 3e-5, 1e-5, [1e-5, 2e-5, 3e-5]),
+    ],
+)
+def test_a_step_gives_ordered_numbers_without_rounding_errors(low: Any, high: Any, step: Any, values: Any) -> None:
+    column = Space.parse({"x": {"low": low, "high": high, "step": step}}).columns["x"]
+    assert column.choices == values
+    assert {type(value) for value in column.choices or []} == {type(values[0])}
+    assert not column.is_category
+
+
+def test_a_multiple_of_a_step_may_have_rounding_errors() -> None:
+    space = Space.parse({"x": {"low": 0, "high": 1, "step": 0.1}})
+    assert space.check({"x": 3 * 0.1}) == {"x": 0.3}
+    with pytest.raises(SpaceError):
+        space.check({"x": 0.31})
+
+
+def test_a_long_list_of_choices_is_shortened_in_a_message() -> None:
+    assert str(Space.parse({"x": {"low": 0, "high": 1000, "step": 5}}).columns["x"]) == "0 < 5 < 10 < ... < 1000"

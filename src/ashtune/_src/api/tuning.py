@@ -70,9 +70,9 @@ def tune(
 
     Args:
         objective: The training function; it is called with a :class:`~ashtune.Trial`.
-        space: A dict of hyperparameters: ranges, ``(low, high, "log")``, lists of choices, constants,
-            :class:`~ashtune.When`, :class:`~ashtune.Ordered`, :class:`~ashtune.Choice`, :class:`~ashtune.Prior`; or a
-            ``ConfigurationSpace`` of ConfigSpace.
+        space: A dict of hyperparameters: ranges, ``(low, high, "log")``, ``{"low": 0, "high": 100, "step": 5}``, lists
+            of choices, constants, :class:`~ashtune.When`, :class:`~ashtune.Ordered`, :class:`~ashtune.Choice`,
+            :class:`~ashtune.Prior`; or a ``ConfigurationSpace`` of ConfigSpace.
         metric: The name of the reported metric, or a list of names. With several metrics, a rung promotes the trials
             that few other trials dominate, ``study.front`` is the Pareto front, and ``study.best`` is the knee of the
             front. A dict such as ``{"accuracy": 0.7, "latency": 0.3}`` gives each metric a weight for the choice of the

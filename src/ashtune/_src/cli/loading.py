@@ -73,35 +73,16 @@ def _space_from_json(path: Path) -> Any:
     if isinstance(listed := read.get("hyperparameters"), list):  # the format of ConfigSpace
         names = [entry.get("name") if isinstance(entry, dict) else None for entry in listed]
         return Space.from_record({"names": names, "space": read})
-    return {name: _hyperparameter(name, values) for name, values in read.items()}
+    return {name: _with_ranges(values) for name, values in read.items()}
 
 
-def _hyperparameter(name: str, values: Any) -> Any:
-    """Convert a hyperparameter of a .json file to an argument of ``tune``."""
-    from ashtune._src.space.parsing import Choice, Ordered, When
+def _with_ranges(values: Any) -> Any:
+    """Make each list ``[low, high, "log"]`` a range, because JSON has no tuples."""
+    from ashtune._src.space.parsing import is_log_range
 
-    match values:
-        case {"low": low, "high": high, "log": bool(is_log), **rest} if not rest:
-            return (low, high, "log") if is_log else (low, high)
-        case {"low": low, "high": high, **rest} if not rest:
-            return low, high
-        case {"ordered": choices, **rest} if not rest:
-            return Ordered(choices)
-        case {"choice": choices, **rest} if not rest:
-            return Choice(choices)
-        case {"when": {**conditions}, "values": inner, **rest} if not rest:
-            inner = _hyperparameter(name, inner)
-            for parent, value in conditions.items():
-                inner = When(str(parent), value, inner)
-            return inner
-        case {}:
-            raise SpaceError(
-                f"{shown(name)} is {shown(values)}; write a list of choices, a range as "
-                '{"low": 1e-4, "high": 0.1, "log": true}, {"ordered": [...]}, {"choice": [...]}, or '
-                '{"when": {"solver": "sgd"}, "values": {"low": 0.0, "high": 1.0}}'
-            )
-        case _:
-            return values
+    if isinstance(values, dict) and "values" in values:
+        return {**values, "values": _with_ranges(values["values"])}
+    return tuple(values) if is_log_range(values) else values
 
 
 def _load(path: Path, name: str) -> ModuleType:

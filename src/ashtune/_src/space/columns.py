@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 LEAST_WEIGHT = 1e-9
 """The least probability that a normal distribution must have within the range."""
 
+MOST_SHOWN = 20
+"""Of a longer list of choices, messages show the first three and the last."""
+
 
 class HyperparameterRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A hyperparameter in the record of a space. ``type`` decides which fields are used; ``meta`` has the prior."""
@@ -192,7 +195,9 @@ class Column:
     def __str__(self) -> str:
         """Return the hyperparameter's possible values as text, such as ``0.0001 .. 1, log`` or ``relu, tanh``."""
         if self.choices is not None:
-            return (", " if self.is_category else " < ").join(str(choice) for choice in self.choices)
+            texts = [str(choice) for choice in self.choices]
+            texts = texts if len(texts) <= MOST_SHOWN else [*texts[:3], "...", texts[-1]]
+            return (", " if self.is_category else " < ").join(texts)
         low, high = (str(end) if self.is_integer else number_text(end, 6) for end in (self.low, self.high))
         return f"{low} .. {high}{', log' if self.is_log else ''}{self._shape_text}"
 
@@ -303,7 +308,10 @@ class Column:
         try:
             given = plain(value)
             if self.choices is not None:
-                return self.choices[self._positions[hashable(given)]]
+                key = hashable(given)
+                if isinstance(key, float) and key not in self._positions:
+                    key = float(f"{key:.12g}")  # a multiple of a step in Optuna has rounding errors, as 3 * 0.1
+                return self.choices[self._positions[key]]
             if self.is_within(given):
                 return int(given) if self.is_integer else float(given)  # type: ignore[call-overload,arg-type]  # a number
         except (SpaceError, KeyError):

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,9 @@ from ashtune._src.core.plaintext import shown
 from ashtune._src.space.configspace import is_of_configspace, record_of_one
 from ashtune._src.space.plain import plain, plain_choices
 from ashtune._src.space.priors import META, Prior
+
+MOST_STEPS = 10_000
+"""The largest number of values of a range with a step, because a journal lists these values."""
 
 
 class When(msgspec.Struct, frozen=True):
@@ -76,7 +80,9 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
     Args:
         mapping: For each name, a range ``(low, high)`` or ``(low, high, "log")``, a list of choices, a constant, an
             :class:`Ordered`, a :class:`Choice` or a hyperparameter of ConfigSpace; or a :class:`~ashtune.Prior` or
-            :class:`When` with one of these. A range includes both ends. A range of two ints has only integers.
+            :class:`When` with one of these. A range includes both ends. A range of two ints has only integers. A dict
+            of a .json file is also possible. ``{"low": 0, "high": 100, "step": 5}`` is the ordered choices 0, 5, ...,
+            100; if the step does not divide the range, the last choice is below ``high``, as in Optuna.
 
     Raises:
         SpaceError: If a name or value is not valid.
@@ -85,16 +91,55 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
     for name, given in mapping.items():
         if not isinstance(name, str):
             raise SpaceError(f"{shown(name)} cannot name a hyperparameter; give a text")
-        values, prior, own = given, dict[str, Any](), list[dict[str, Any]]()
+        values, prior, own = _of_dict(name, given), dict[str, Any](), list[dict[str, Any]]()
         while isinstance(values, Prior | When):
             if isinstance(values, When):
                 own.append(_condition(name, values))
             else:
                 prior = {"meta": {META: plain(values.at)}}
-            values = values.values
+            values = _of_dict(name, values.values)
         entries.append({"name": name, **_entry(name, values), **prior})
         conditions += own if len(own) < 2 else [{"type": "AND", "child": name, "conditions": own}]
     return {"names": list(mapping), "space": {"hyperparameters": entries, "conditions": conditions, "forbiddens": []}}
+
+
+def _of_dict(name: str, values: Any) -> Any:
+    """Convert the forms of a .json file, which are dicts, to the other forms; return other values unchanged."""
+    match values:
+        case {"low": low, "high": high, "log": bool(is_log), **rest} if not rest:
+            values = (low, high, "log") if is_log else (low, high)
+        case {"low": low, "high": high, "step": step, **rest} if not rest:
+            values = _steps(name, low, high, step)
+        case {"low": low, "high": high, **rest} if not rest:
+            values = (low, high)
+        case {"ordered": choices, **rest} if not rest:
+            values = Ordered(choices)
+        case {"choice": choices, **rest} if not rest:
+            values = Choice(choices)
+        case {"when": {**conditions}, "values": inner, **rest} if not rest:
+            for parent, value in conditions.items():
+                inner = When(str(parent), value, inner)
+            values = inner
+        case {}:
+            raise SpaceError(
+                f"{shown(name)} is {shown(values)}; write a list of choices, a range as "
+                '{"low": 1e-4, "high": 0.1, "log": true} or {"low": 0, "high": 100, "step": 5}, {"ordered": [...]}, '
+                '{"choice": [...]}, or {"when": {"solver": "sgd"}, "values": {"low": 0.0, "high": 1.0}}'
+            )
+    return values
+
+
+def _steps(name: str, *bounds: object) -> Ordered:
+    """Return the numbers from the low end, in steps, to at most the high end."""
+    numbers = [number for number in map(_number, bounds) if number is not None]
+    low, high, step = (Decimal(str(number)) for number in numbers) if len(numbers) == 3 else (0, 0, 0)
+    if not (low < high and 0 < step <= high - low <= step * MOST_STEPS):
+        raise SpaceError(
+            f"{name}: low={shown(bounds[0])}, high={shown(bounds[1])}, step={shown(bounds[2])} is no range; give "
+            f"numbers with low < high, and a step above 0 for 2 to {MOST_STEPS:,} values"
+        )
+    kind = int if all(isinstance(number, int) for number in numbers) else float
+    return Ordered([kind(low + place * step) for place in range(int((high - low) / step) + 1)])
 
 
 def _condition(child: str, when: When) -> dict[str, Any]:
@@ -111,6 +156,11 @@ def _entry(name: str, values: object) -> dict[str, Any]:
         listed = values if isinstance(values, list) else values.choices
         if not isinstance(listed, list | tuple):
             raise SpaceError(f"{name}={shown(values)} is no list of choices; give [...]")
+        if is_log_range(values):
+            raise SpaceError(
+                f"{name}={shown(values)} is a list, and a range is a tuple; give {shown(tuple(listed))}, or "
+                f"ashtune.Choice({shown(values)}) for three choices"
+            )
         choices = plain_choices(name, listed)
         if isinstance(values, Ordered) or (isinstance(values, list) and _is_ascending(choices)):
             return {"type": "ordinal", "sequence": choices}
@@ -130,13 +180,19 @@ def _is_ascending(choices: list[Any]) -> bool:
     return len(numbers) == len(choices) > 1 and all(low < high for low, high in pairwise(numbers))
 
 
+def is_log_range(values: Any) -> bool:
+    """Return whether a value is a list ``[low, high, "log"]``, which a tuple or JSON would make a range."""
+    is_triple = isinstance(values, list) and len(values) == 3 and isinstance(values[2], str) and values[2] == "log"
+    return is_triple and None not in map(_number, values[:2])
+
+
 def _range(name: str, bounds: tuple[object, ...]) -> dict[str, Any]:
     is_log = len(bounds) == 3 and isinstance(bounds[2], str) and bounds[2] == "log"
     numbers = [_number(bound) for bound in (bounds[:2] if is_log else bounds)]
     if len(numbers) != 2 or None in numbers:
         raise SpaceError(
-            f"{name}={shown(bounds)} is no range; give two finite numbers (low, high), (low, high, 'log'), or a list "
-            "[...] of choices"
+            f"{name}={shown(bounds)} is no range; give two finite numbers (low, high), (low, high, 'log'), "
+            "{'low': 0, 'high': 100, 'step': 5}, or a list [...] of choices"
         )
     kind = "uniform_int" if all(isinstance(number, int) for number in numbers) else "uniform_float"
     return {"type": kind, "lower": numbers[0], "upper": numbers[1], "log": is_log}
