@@ -61,3 +61,30 @@ def test_options_behind_the_program_are_its_own(home: Path) -> None:
         home, "run", "--space", "space.json", *OPTIONS, "--json", "--", sys.executable, "program.py", "--trials", "--"
     )
     assert json.loads(done.stdout)["best"]["metrics"] == {"loss": 1.0}
+
+
+def test_the_password_of_an_address_stays_with_the_program(home: Path) -> None:
+    """It is in no file that is passed on, and the program gets it."""
+    (home / "program.py").write_text(
+        "import os, sys\n"
+        "assert 'PASSWORD' in sys.argv[1] and 'PASSWORD' in sys.argv[2], sys.argv\n"
+        "if os.environ['ASHTUNE_TRIAL'] == '1':\n"
+        "    raise OSError(5, 'no answer', sys.argv[1])\n"
+        "print('loss=1')\n"
+    )
+    (home / "space.json").write_text('{"db": ["sql://me:PASSWORD@one/b", "sql://me:PASSWORD@two/b"]}')
+    command = ["--", sys.executable, "program.py", "--out=s3://me:PASSWORD@host/bucket", "{db}"]
+    done = ashtune(
+        home, "run", "--space", "space.json", *OPTIONS[:-1], "--directory", "s", "--observers", "csv", "--min-resource",
+        "9", *command,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    page = ashtune(home, "report", "s", "--html", "page.html")
+    texts = [done.stdout, done.stderr, page.stdout, ashtune(home, "report", "s").stdout]
+    facts = json.loads((home / "s" / "journal.jsonl").read_text().splitlines()[1])
+    assert "s3://host/bucket" in str(facts)
+    texts += [str(facts), (home / "page.html").read_text()]
+    texts += [path.read_text() for path in (home / "s").glob("*.csv")]
+    failures = [line for line in (home / "s" / "journal.jsonl").read_text().splitlines() if "failed" in line]
+    assert failures
+    assert "PASSWORD" not in "".join([*texts, *failures])

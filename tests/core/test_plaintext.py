@@ -1,6 +1,7 @@
 """Text of users and files, fit to be shown."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -119,3 +120,23 @@ def test_text_that_an_encoding_does_not_have_is_escaped_and_not_refused() -> Non
     text = ascii_only.read()
     assert "gr\\xf6\\xdfe" in text
     assert "+--" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "without"),
+    [
+        ("s3://user:PASSWORD@host/bucket", "s3://host/bucket"),
+        ("--out=https://PASSWORD@host, redis://:PASSWORD@host:1/0", "--out=https://host, redis://host:1/0"),
+        ("s3://user:two@PASSWORD@host/b", "s3://host/b"),
+        ("s3://key:with/PASSWORD+@host/b", "s3://host/b"),
+        (str(Path("s3://user:PASSWORD@host/b")), "s3:/host/b"),
+        ('{"a":"http://host:80","b":"me@host"}', '{"a":"http://host:80","b":"me@host"}'),
+        ("http://host:8000/x?y=a:b@c tcp://[::1]:80/x@y", "http://host:8000/x?y=a:b@c tcp://[::1]:80/x@y"),
+        ("s3://bucket/x:y@z, /srv/a:/b@c", "s3://bucket/x:y@z, /srv/a:/b@c"),
+    ],
+)
+def test_no_text_that_is_shown_has_the_password_of_an_address(text: str, without: str) -> None:
+    assert visible(text) == one_line(text) == without
+    assert str(SettingsError(text)) == without
+    assert "PASSWORD" not in shown({"address": text}) + error_line(OSError(5, text, text))
+    assert "PASSWORD" not in error_line(OSError(f"{text} {'x' * LINE}"), 20)

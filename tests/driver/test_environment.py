@@ -48,6 +48,8 @@ def test_a_session_s_parts_have_the_names_by_which_they_are_given() -> None:
         (["python", "tune.py", "--api-key", "abc", "--trials", "8"], "python tune.py --api-key '***' --trials 8"),
         (["python", "-c", "print('abc')", "x"], "python -c ... x"),
         (["python", "tune.py", "--monkey-bars"], "python tune.py --monkey-bars"),
+        (["ashtune", "run", "--checkpoints", "s3://me:abc@host/b"], "ashtune run --checkpoints s3://host/b"),
+        (["python", "tune.py", "--db=postgres://me:a'abc@host/b"], "python tune.py --db=postgres://host/b"),
     ],
 )
 def test_what_sounds_secret_and_whole_programs_are_left_out(given: list[str], shown: str) -> None:

@@ -4,13 +4,16 @@ import os
 import shutil
 import tarfile
 import threading
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pytest
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 
 import ashtune
 from ashtune._src.core.errors import SettingsError, StudyError
@@ -337,3 +340,85 @@ def test_a_file_without_an_address_is_no_reason_to_read_or_delete_anything(old: 
     with pytest.raises(StudyError) as refused:
         ashtune.Study.load(old.directory).resume(trials=20, workers=2)
     assert "\n" not in str(refused.value)
+
+
+class LockedFileSystem(MemoryFileSystem):  # type: ignore[misc]
+    """A store in memory that wants a password, and may be out of reach."""
+
+    protocol = "locked"
+    password = "PASSWORD"
+    refusal = ""
+    cachable = False
+
+    @classmethod
+    def _get_kwargs_from_urls(cls, path: str) -> dict[str, str]:
+        return {"address": path}
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return "/" + path.removeprefix("locked://").rpartition("@")[2].strip("/")
+
+    def __init__(self, address: str = "", **options: Any) -> None:
+        super().__init__(**options)
+        self._address = address
+
+    def cat_file(self, *arguments: Any, **options: Any) -> bytes:
+        if self.refusal:
+            raise ConnectionError(self.refusal.format(self._address.removeprefix("locked://"), "PASS/WORD"))
+        if f":{self.password}@" not in self._address:
+            raise PermissionError(f"wrong key in {self._address}")
+        return super().cat_file(*arguments, **options)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def locked(monkeypatch: pytest.MonkeyPatch) -> type[LockedFileSystem]:
+    fsspec.register_implementation("locked", LockedFileSystem, clobber=True)
+    monkeypatch.setattr(LockedFileSystem, "password", "PASSWORD")
+    monkeypatch.setattr(LockedFileSystem, "store", {})
+    monkeypatch.setattr(LockedFileSystem, "pseudo_dirs", [""])
+    return LockedFileSystem
+
+
+def test_a_changed_password_is_not_another_store(tmp_path: Path, locked: type[LockedFileSystem]) -> None:
+    RemoteFolder.begin(tmp_path, "locked://me:PASSWORD@host/bucket/")
+    before = RemoteFolder.of(tmp_path)
+    locked.password = "NEWER"
+    with pytest.raises(StudyError, match=r"wrong key.*try again.*the checkpoints are untouched$") as refused:
+        RemoteFolder.begin(tmp_path, "")
+    assert "PASSWORD" not in str(refused.value)
+    RemoteFolder.begin(tmp_path, "locked://you:NEWER@host/bucket")
+    RemoteFolder.begin(tmp_path, "")
+    after = RemoteFolder.of(tmp_path)
+    assert before is not None
+    assert after is not None
+    assert after.address == before.address.replace("me:PASSWORD", "you:NEWER")
+    with pytest.raises(StudyError, match="the checkpoints of the study are there"):
+        RemoteFolder.begin(tmp_path, "locked://you:NEWER@host/other")
+
+
+@pytest.mark.parametrize("reason", ["500 Internal Server Error", "read timed out", "Connection refused"])
+def test_a_store_out_of_reach_costs_no_checkpoints(
+    tmp_path: Path, locked: type[LockedFileSystem], monkeypatch: pytest.MonkeyPatch, reason: str
+) -> None:
+    RemoteFolder.begin(tmp_path, "locked://me:PASSWORD@host/bucket")
+    monkeypatch.setattr(locked, "refusal", reason)
+    monkeypatch.setattr(locked, "ls", locked.cat_file)
+    for open_again in (lambda: RemoteFolder.begin(tmp_path, ""), lambda: Checkpoints(tmp_path).sweep({})):
+        with pytest.raises(StudyError, match=f"{reason}; try again.*the checkpoints are untouched") as refused:
+            open_again()
+        assert "remove" not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["bucket {0} is not valid", "no user {0!r}" + "x" * 300, "403 for key {1}"])
+def test_no_error_of_a_store_has_its_password(
+    tmp_path: Path, locked: type[LockedFileSystem], monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(locked, "refusal", text)
+    folder = RemoteFolder("locked://me:PASS%2FWORD@host/bucket")
+    monkeypatch.setattr(locked, "ls", locked.cat_file)
+    with pytest.raises(OSError, match="Error") as refused:
+        folder.names()
+    shown = "".join(traceback.format_exception(refused.value)) + str(refused.value.filename)
+    assert str(refused.value.filename) == "locked://host/bucket"
+    assert "PASS%2FWORD" not in shown
+    assert "PASS/WORD" not in shown

@@ -11,7 +11,7 @@ from ashtune._src.core import parse
 from ashtune._src.core.confirm import MOST as MOST_CONFIRMED
 from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.core.plaintext import shown, visible
+from ashtune._src.core.plaintext import escaped, shown
 
 MOST_WHOLE = 1 << 53
 """Programs that read JSON numbers as floats lose digits of whole numbers above ``MOST_WHOLE``."""
@@ -91,7 +91,7 @@ def check_flag(name: str, value: bool) -> bool:
 
 def check_name(what: str, name: str, example: str = "") -> str:
     """Return a name, or raise if it is empty, too long or has control characters."""
-    if not isinstance(name, str) or not name.strip() or visible(name) != name or len(name) > MOST_NAME:
+    if not isinstance(name, str) or not name.strip() or escaped(name) != name or len(name) > MOST_NAME:
         hint = f", as in {what}={example!r}" if example else ""
         raise SettingsError(f"{what}={shown(name)} is not a name; give up to {MOST_NAME} plain characters{hint}")
     return name

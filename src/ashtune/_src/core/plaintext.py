@@ -1,9 +1,11 @@
-"""Makes text from users and files safe to print on a terminal.
+"""Makes text from users and files safe to show.
 
 A name, a value or an exception may contain escape sequences, carriage returns or marks that change the direction of
-writing. Dangerous characters are replaced by escapes as in a Python string literal.
+writing. Dangerous characters are replaced by escapes as in a Python string literal. An address may contain a password,
+which is left out.
 """
 
+import re
 import sys
 from contextlib import suppress
 from typing import Any
@@ -28,18 +30,40 @@ _CONTROLS = (
 _ESCAPED = {code: repr(chr(code))[1:-1] for code in _CONTROLS}
 _ESCAPED_BUT_NEWLINES = {code: escape for code, escape in _ESCAPED.items() if code != ord("\n")}
 
+_USERINFO = re.compile(
+    r'(\w:)(?:(//)[^\s"<>/?#]{0,1000}@'
+    # A key may contain slashes, and a path has lost a slash.
+    r'|(//?)[^\s"<>/?#:@\[]{0,1000}:(?!\d+(?:[/?#]|$))[^\s"<>]{0,1000}@)'
+)
+"""The limits bound the time for a long text."""
+
+
+def without_userinfo(text: str) -> str:
+    """Return a text whose addresses have no user and no password.
+
+    Example:
+        >>> without_userinfo("--checkpoints=s3://user:password@host/bucket")
+        '--checkpoints=s3://host/bucket'
+    """
+    return _USERINFO.sub(r"\1\2\3", text) if ":/" in text else text
+
 
 def visible(text: str, *, keeps_newlines: bool = False) -> str:
-    """Return a text with its control characters and lone surrogates escaped.
+    """Return a text with its control characters and lone surrogates escaped, and addresses without passwords.
 
     Example:
         >>> visible("red: \\x1b[31m")
         'red: \\\\x1b[31m'
     """
+    return escaped(without_userinfo(text), keeps_newlines=keeps_newlines)
+
+
+def escaped(text: str, *, keeps_newlines: bool = False) -> str:
+    """Return a text with its control characters and lone surrogates escaped."""
     if text.isprintable():
         return text
-    escaped = text.translate(_ESCAPED_BUT_NEWLINES if keeps_newlines else _ESCAPED)
-    return escaped.encode("utf-8", "backslashreplace").decode()  # escapes lone surrogates
+    translated = text.translate(_ESCAPED_BUT_NEWLINES if keeps_newlines else _ESCAPED)
+    return translated.encode("utf-8", "backslashreplace").decode()  # escapes lone surrogates
 
 
 def one_line(text: str, most: int = LINE) -> str:

@@ -27,7 +27,7 @@ from ashtune._src.core.events import (
 )
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.numbers import number_text, seconds_text, share_text
-from ashtune._src.core.plaintext import one_line
+from ashtune._src.core.plaintext import one_line, without_userinfo
 from ashtune._src.dashboard.messages import Pauses, TrialQuestion
 from ashtune._src.dashboard.parts.failures import shown_text
 from ashtune._src.dashboard.parts.part import short_value
@@ -197,6 +197,7 @@ def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]
     except OSError as error:
         raise StudyError(f"a log cannot be read: {error.strerror}") from None
     text = "".join([*parts, *(unmarked_end(words + "\n") for words in history.last_words if words)])
+    text = without_userinfo(text)
     return text[-LOG_BYTES:], len(text) > LOG_BYTES
 
 

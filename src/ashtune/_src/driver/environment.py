@@ -1,7 +1,7 @@
 """Describes the environment of a session (machine, versions, command), which may explain the session's results later.
 
-Rule: the description contains no environment variable, no value of a command-line option such as ``--token``, and no
-program given with ``-c``, because these may contain secrets.
+Rule: the description contains no environment variable, no value of a command-line option such as ``--token``, no
+password of an address, and no program given with ``-c``, because these may contain secrets.
 """
 
 import os
@@ -17,6 +17,7 @@ from typing import Any
 from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.core.events import PROGRAM, SessionStarted
 from ashtune._src.core.observer import Observer
+from ashtune._src.core.plaintext import without_userinfo
 from ashtune._src.core.process import own_cores
 from ashtune._src.driver.observing import OBSERVERS
 from ashtune._src.engines.protocol import AUTO, Engine
@@ -76,10 +77,10 @@ def missing_parts(study: StudyReader) -> list[str]:
 
 
 def command(arguments: Sequence[str]) -> str:
-    """Return a command as one line, without the program of ``-c`` and the values of options such as ``--token``."""
+    """Return a command as one line, without the program of ``-c``, values of options as ``--token``, and passwords."""
     shown: list[str] = []
     hides_next = ""
-    for argument in arguments:
+    for argument in map(without_userinfo, arguments):
         if hides_next:
             shown.append(hides_next)
             hides_next = ""

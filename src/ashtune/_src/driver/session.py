@@ -32,7 +32,7 @@ from ashtune._src.core.jobs import WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.numbers import plural, seconds_text
 from ashtune._src.core.observer import Observer, Told
-from ashtune._src.core.plaintext import say, visible
+from ashtune._src.core.plaintext import escaped, say
 from ashtune._src.core.version import __version__
 from ashtune._src.driver.control import Control, Page, page_of
 from ashtune._src.driver.enough import Enough, check_enough
@@ -377,7 +377,7 @@ class Session:
             settings.goal,
             str(self._directory),
             settings.seed,
-            [entry for entry in sys.path if isinstance(entry, str) and visible(entry) == entry],
+            [entry for entry in sys.path if isinstance(entry, str) and escaped(entry) == entry],
             profile=options["profile"],
             places=0 if trials is None else -(-trials // (workers or EXPECTED_WORKERS)),  # a worker's share
             max_resource=self._ladder.rungs[-1],

@@ -15,7 +15,7 @@ import msgspec
 from ashtune._src.core.checks import MOST_NAME
 from ashtune._src.core.errors import SpaceError
 from ashtune._src.core.numbers import number_text
-from ashtune._src.core.plaintext import shown, visible
+from ashtune._src.core.plaintext import escaped, shown
 from ashtune._src.space.plain import WIDEST, hashable, plain, plain_choices
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Column:
 
     def __init__(self, hyperparameter: HyperparameterRecord) -> None:
         self.name, kind = hyperparameter.name, hyperparameter.type
-        if visible(self.name) != self.name or not 0 < len(self.name) <= MOST_NAME:
+        if escaped(self.name) != self.name or not 0 < len(self.name) <= MOST_NAME:
             raise SpaceError(
                 f"{shown(self.name)} cannot name a hyperparameter; give up to {MOST_NAME} plain characters"
             )

@@ -30,12 +30,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ashtune._src.core.errors import CheckpointUnread, StudyError, instead_of_os_error
+from ashtune._src.core.errors import CheckpointUnread, StudyError
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.study import torch_states
 from ashtune._src.study.disk import BUFFER_BYTES, DISK, PIECE_BYTES, Disk, OpenFile
 from ashtune._src.study.folders import copy_folder, delete, rename, sync_file, sync_tree, walk
-from ashtune._src.study.remote import URL_FILE, RemoteFolder, is_remote
+from ashtune._src.study.remote import RemoteFolder, is_remote, refused_by_store
 
 FOLDER = "checkpoints"
 SAVED = "saved.pickle"
@@ -101,7 +101,7 @@ class Checkpoints:
         """Delete all checkpoints that a killed driver left, except the checkpoints in ``wanted``."""
         keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
         if self.remote is not None:
-            with instead_of_os_error(StudyError, self.remote.address, f"remove {URL_FILE}, and all trials begin again"):
+            with refused_by_store(self.remote.address):
                 names = self.remote.names()
             self.remote.delete(name for name in names if OURS.fullmatch(name) and name not in keep)
         try:

@@ -14,6 +14,7 @@ import io
 import os
 import queue
 import re
+import sys
 import tarfile
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,9 +22,10 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from ashtune._src.core.errors import SettingsError, StudyError, instead_of_os_error, needs_extra
-from ashtune._src.core.plaintext import error_line, shown
+from ashtune._src.core.plaintext import REASON, error_line, one_line, shown, without_userinfo
 from ashtune._src.study.disk import DISK, read_whole, write_new
 from ashtune._src.study.folders import delete, rename
 
@@ -36,6 +38,20 @@ OWNER = "owner"
 """An object with the token of the last session. A copy of the study's directory does not know this token."""
 MOST_AT_ONCE = 500
 WAIT_SECONDS = 10.0
+
+
+@contextmanager
+def refused_by_store(address: str) -> Iterator[None]:
+    """Replace an OSError by a StudyError. Only an error that trying again cannot mend advises to begin again."""
+    try:
+        yield
+    except OSError as error:
+        advice = f"remove {URL_FILE}, and all trials begin again"
+        if error.errno == errno.ENOENT:
+            advice = f"bring it back, or {advice}"
+        elif error.errno not in (errno.EINVAL, errno.EBUSY):
+            advice = "try again when the store can be used; the checkpoints are untouched"
+        raise StudyError(f"{address}: {error.strerror}; {advice}") from None
 
 
 def is_remote(checkpoints: str) -> bool:
@@ -107,10 +123,17 @@ class RemoteFolder:
             with instead_of_os_error(StudyError, f"checkpoints={shown(address)}", "give a folder that exists"):
                 folder._claim(study, is_new=True)
         else:
-            with instead_of_os_error(StudyError, folder.address, f"remove {URL_FILE}, and all trials begin again"):
-                if address and folder.address.rpartition("/")[0] != address.rstrip("/"):
-                    raise OSError(errno.EINVAL, "the checkpoints of the study are there")
+            with refused_by_store(folder.address):
+                if address:
+                    folder = folder._moved_to(address.rstrip("/"))
                 folder._claim(study, is_new=False)
+
+    def _moved_to(self, address: str) -> "RemoteFolder":
+        """Return this folder below an address, which may differ in the user and the password only."""
+        above, _, name = self.address.rpartition("/")
+        if without_userinfo(above) != without_userinfo(address):
+            raise OSError(errno.EINVAL, "the checkpoints of the study are there")
+        return RemoteFolder(f"{address}/{name}", self._tokens)
 
     def _claim(self, study: Path, *, is_new: bool) -> None:
         token, path = os.urandom(8).hex(), f"{self._root}/{OWNER}"
@@ -119,8 +142,8 @@ class RemoteFolder:
                 self._files.mkdir(self._root, create_parents=False)
                 self._files.pipe_file(path, b"new")
             earlier = self._files.cat_file(path).decode("utf-8", "replace")
-            if not is_new and earlier not in self._tokens:
-                raise OSError(errno.EBUSY, "another copy of the study has used this folder")
+        if not is_new and earlier not in self._tokens:
+            raise OSError(errno.EBUSY, "another copy of the study has used this folder")
         write_new(DISK, str(study / URL_FILE), "\n".join([self.address, token, earlier]).encode())
         with self._errors():
             self._files.pipe_file(path, token.encode())
@@ -185,15 +208,27 @@ class RemoteFolder:
             files, root = url_to_fs(self.address)
         return files, root.rstrip("/")
 
+    @property
+    def _secrets(self) -> list[str]:
+        """The user with the password, and the password, as they are in the address and as a library decodes them."""
+        hidden = len(self.address) - len(without_userinfo(self.address))
+        userinfo = self.address.partition("://")[2][:hidden].removesuffix("@")
+        secrets = [userinfo, userinfo.partition(":")[2]]
+        return [secret for secret in (*secrets, *map(unquote, secrets)) if secret]
+
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Raise an error of the store's library as an OSError with a reason."""
+        """Raise an error of the store's library as an OSError with a reason, and without a password."""
         try:
             yield
-        except Exception as error:  # each library has errors of its own
+        except Exception as error:  # noqa: BLE001 - each library has errors of its own
             number = errno.ENOENT if isinstance(error, FileNotFoundError) else errno.EIO
             reason = os.strerror(number) if number == errno.ENOENT else getattr(error, "strerror", "")
-            raise OSError(number, reason or error_line(error), self.address) from error
+            reason = reason or error_line(error, sys.maxsize)
+            for secret in self._secrets:
+                reason = reason.replace(secret, "***")
+            # A traceback must not show the library's own text, which may have the password.
+            raise OSError(number, one_line(reason, REASON), without_userinfo(self.address)) from None
 
 
 def _if_stored(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -118,4 +118,4 @@ def _user_traceback(error: BaseException, file: str) -> str:
     text = "".join(described.format())
     if file:
         text = text.replace(NAMELESS, file)
-    return visible(text[-TRACEBACK_CHARACTERS:], keeps_newlines=True)
+    return visible(text, keeps_newlines=True)[-TRACEBACK_CHARACTERS:]

@@ -10,7 +10,7 @@ import msgspec
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.plaintext import one_line
+from ashtune._src.core.plaintext import one_line, without_userinfo
 from ashtune._src.schedulers.registry import SchedulerView
 from ashtune._src.study.settings import Settings
 
@@ -74,6 +74,8 @@ def short_value(value: Any) -> Any:
 
     The short texts of different values differ: they end with a checksum.
     """
+    if isinstance(value, str):
+        value = without_userinfo(value)
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode() if isinstance(value, list) else ""
     if len(text) <= VALUE_CHARACTERS:
         return value

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ashtune._src.core.jobs import WorkerId
+from ashtune._src.core.plaintext import without_userinfo
 from ashtune._src.core.process import variables_set_aside
 from ashtune._src.engines.stop import SIGNALS
 from ashtune._src.engines.worker import guardian
@@ -90,7 +91,8 @@ class WorkerProcess(ChildProcess):
         try:
             with os.fdopen(DISK.open(str(self.log), os.O_RDONLY), "rb") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_WORDS_BYTES))
-                return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+                text = without_userinfo(file.read().decode(errors="replace"))
+                return "\n".join(text.splitlines()[-lines:])
         except OSError:
             return ""
 

@@ -178,9 +178,8 @@ def serve(channel: Channel, others: OtherRanks | None = None) -> None:
         runner = runner_of(objective, setup, mailbox, file=file, profiler=profiler, others=others)
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
         reason = f"a worker cannot load the training function: {error_line(error, REASON_CHARACTERS)}"
-        channel.send(
-            Broken(setup.worker, reason, visible(traceback.format_exc()[-TRACEBACK_CHARACTERS:], keeps_newlines=True))
-        )
+        text = visible(traceback.format_exc(), keeps_newlines=True)[-TRACEBACK_CHARACTERS:]
+        channel.send(Broken(setup.worker, reason, text))
         raise Shutdown from None
     marks = Marks() if isinstance(runner, TrialRunner) else None  # with several trials at once, output has no trial
     channel.send(WorkerJoined(0, setup.worker, os.getpid(), os.uname().nodename))
