@@ -1,5 +1,6 @@
 """Continued curves: what is known stays, the likeliest stays at its last value, others go on as longer trials did."""
 
+import math
 from array import array
 
 import pytest
@@ -33,19 +34,23 @@ def test_the_likeliest_course_stays_at_the_last_value(curves: list[list[float]])
 
 
 def test_another_draw_goes_on_as_a_longer_trial_did_and_stays_where_that_one_ends() -> None:
-    known = traces([1.0, 0.8], [0.9, 0.85, 0.5, 0.45, 0.44])
+    known = traces([1.0, 0.8], [0.9, 0.85, 0.5, 0.45, 0.44], [0.1])
     assert courses(known)(0, 5) == 0.8
     assert courses(known, 1)(0, 5) == pytest.approx(0.8 + 0.44 - 0.85)
     assert courses(known, 1)(0, 9) == courses(known, 1)(0, 5)
     assert courses(known, 1)(1, 9) == 0.44
 
 
-def test_what_looks_like_a_share_stays_one() -> None:
-    falls = [0.9, 0.5, 0.1]
-    for draw in range(5):
-        assert courses(traces([0.2], falls), draw)(0, 3) >= 0
-    assert courses(traces([0.2], [-0.1, *falls]), 1)(0, 4) == pytest.approx(0.2 + 0.1 + 0.1)
-    assert courses(traces([0.2], [1.9, *falls]), 1)(0, 4) < 0
+@given(st.lists(LOSSES.filter(bool), min_size=1, max_size=5), st.integers(0, 3))
+def test_no_course_leaves_the_range_of_the_recorded_values(curves: list[list[float]], draw: int) -> None:
+    loss = courses(traces(*curves), draw)
+    known = [value for curve in curves for value in curve]
+    for trial in range(len(curves)):
+        assert all(min(known) <= loss(trial, resource) <= max(known) for resource in (1, 10, 100))
+
+
+def test_a_course_whose_last_value_is_infinite_stays_infinite() -> None:
+    assert courses(traces([math.inf], [0.9, 0.5]), 1)(0, 2) == math.inf
 
 
 def test_the_same_draw_is_the_same_course_and_another_is_not() -> None:

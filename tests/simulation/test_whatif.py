@@ -12,7 +12,7 @@ from ashtune._src.engines.simulated.workers import SimulatedEngine
 from ashtune._src.figures.whatif import whatif_figure
 from ashtune._src.reports.plot import plot
 from ashtune._src.reports.terminal.text import as_text
-from ashtune._src.reports.whatif import whatif_table, whatif_words
+from ashtune._src.reports.whatif import column_words, whatif_table, whatif_words
 from ashtune._src.schedulers.ash import Ash, AshMachine
 from ashtune._src.simulation.curves import invent_curves
 from ashtune._src.simulation.recording import Recorder
@@ -120,16 +120,50 @@ def prediction(workers: int, wall: Range, **more: object) -> Prediction:
 def test_the_table_shows_spreads_only_where_there_are_any() -> None:
     sure = prediction(8, Range(60.0, 60.0, 60.0))
     assert as_text(whatif_table([sure], metric="loss", unit="epoch")).splitlines() == [
-        "                    times  effi-        best",
-        "workers  wall time faster ciency epochs loss",
-        "ash 1/3",
-        "      8 1 min 00 s      2   25 %     90  0.5",
+        "                              times  effi-        best",
+        "scheduler workers  wall time faster ciency epochs loss",
+        "ash 1/3         8 1 min 00 s      2   25 %     90  0.5",
     ]
     unsure = prediction(16, Range(2.0, 1.5, 2.5), continued=0.3, best=Range(0.5, 0.4, 0.5), trials=5)
     lines = as_text(whatif_table([sure, unsure], metric="loss", unit="epoch")).splitlines()
-    assert lines[-1].split() == ["16", "2.0", "s", "-25/+25", "%", "2", "25", "%", "90", "30", "%", "0.5", "0.4-0.5"]
+    assert " ".join(lines[-1].split()) == "ash 1/3 16 2.0 s -25/+25 % 2 25 % 90 30 % 0.5 0.4 to 0.5"
     assert any("'or' is how far it may be off" in sentence for sentence in whatif_words([sure, unsure], unit="epoch"))
     assert whatif_words([sure], unit="epoch") == []
+
+
+@pytest.mark.parametrize("cores_per_worker", [None, 4])
+def test_the_widest_table_has_100_columns_and_every_cell_whole(cores_per_worker: int | None) -> None:
+    wall, best = Range(86_399.0, 60_000.0, 99_999.0), Range(0.01234, 0.0123, 0.0124)
+    wide: dict[str, object] = {"epochs": 1_000_000, "continued": 0.99, "best": best}
+    names = ["stopping", "ash:ahead=1:exponent=0.8:skip_above=0.4:least_agreement=0.2", "stopping:x=1"]
+    rows = [prediction(1024, wall, scheduler=name, **wide) for name in names]
+    rows.append(prediction(1, wall, scheduler="ash", best=None, trials=10_000))
+    table = whatif_table(rows, metric="validation_accuracy", unit="epoch", cores_per_worker=cores_per_worker)
+    words, wider = (as_text(table, width).split() for width in (100, 500))
+    assert sorted(words) == sorted(wider)
+    assert {"stopping", "(2)", "-31/+16", "1,000,000", "0.01234", "0.0124", "known"} <= {*words}
+    assert f"ash 1/3 is {names[1]} 1/3." in column_words(rows, has_gain=True)
+
+
+def test_the_words_say_what_an_efficiency_is_relative_to() -> None:
+    (sentence,) = column_words([prediction(8, Range(60.0, 60.0, 60.0))], has_gain=True)
+    assert "compares with 1 worker" in sentence
+    assert column_words([prediction(8, Range(60.0, 60.0, 60.0))], has_gain=False) == []
+
+
+def test_no_predicted_result_is_better_than_every_recorded_one() -> None:
+    traces = cut()
+    predictor = Predictor(traces)
+    for workers in (1, 8, 32):
+        best = predictor.prediction(predictor.choice("full", LADDER, workers)).best
+        assert best is not None
+        assert best.low >= traces.best_loss
+
+
+def test_a_result_above_the_highest_recorded_rung_is_not_known() -> None:
+    predictor = Predictor(known(top=8), draws=2)
+    assert predictor.prediction(predictor.choice("full", LADDER, 2)).best is None
+    assert predictor.prediction(predictor.choice("full", Ladder(1, 8, 2), 2)).best is not None
 
 
 def test_the_figure_has_a_line_for_each_scheduler_and_readable_times() -> None:

@@ -19,7 +19,7 @@ from ashtune._src.figures.whatif import AsRecorded, whatif_figure, who
 from ashtune._src.reports import html
 from ashtune._src.reports.plot import nothing, plot
 from ashtune._src.reports.terminal.text import show, write
-from ashtune._src.reports.whatif import whatif_table, whatif_words
+from ashtune._src.reports.whatif import column_words, whatif_table, whatif_words
 from ashtune._src.schedulers.protocol import Rule, Scheduler
 from ashtune._src.simulation.recording import traces_of
 from ashtune._src.simulation.whatif import DRAWS, Choices, Prediction, Predictor, ladders
@@ -147,7 +147,7 @@ class _Asking:
             f"{plural(workers, 'worker')}, {plural(study.tally.tried, 'trial')}, "
             f"{seconds_text(study.tally.wall_seconds)}",
             predictions=predictions,
-            words=words + self._notes(),
+            words=words + column_words(predictions, has_gain=asked["budget"] is None) + self._notes(),
             metric=study.settings.goal.metric,
             unit=study.settings.resource,
             recorded=AsRecorded(workers, study.tally.wall_seconds),
@@ -212,19 +212,22 @@ class _Asking:
         for choice in self._choices():
             for workers in self._workers:
                 affordable = predictor.most_trials(self._on(choice, workers), 3600 * budget / cores)
-                if affordable is not None and (afforded := predictor.prediction(affordable)).best is not None:
-                    predictions.append(afforded)
+                if affordable is not None:
+                    predictions.append(predictor.prediction(affordable))
         predictions.sort(
             key=lambda one: (goal.loss({goal.metric: one.best.likely if one.best else None}), one.wall_seconds.likely)
         )
+        if not math.isfinite(predictor.traces.best_loss):
+            return [], ["no trial of the study has a finite result, so no use of the budget is better than another"]
         if not predictions:
-            if not math.isfinite(predictor.traces.best_loss):
-                return [], ["no trial of the study has a finite result, so no use of the budget is better than another"]
             few = f"a budget of {number_text(budget)} core-hours does not suffice for one trial; give a larger one"
             return [], [few]
         best = predictions[0]
+        if best.best is None:
+            return predictions, ["Which use of the budget is the best is not known."]
+        name = "Best use" if all(one.best for one in predictions) else "Best known use"
         words = [
-            f"Best use of {number_text(budget)} core-hours: {who(best)}, {plural(best.workers, 'worker')}, "
+            f"{name} of {number_text(budget)} core-hours: {who(best)}, {plural(best.workers, 'worker')}, "
             f"{plural(best.trials, 'trial')}, which takes {seconds_text(best.wall_seconds.likely)} and "
             f"{number_text(best.worker_hours * cores, 3)} core-hours. Of the choices listed that find as good "
             "configurations it is the fastest."

@@ -77,4 +77,4 @@ def who(one: Prediction) -> str:
 def _words(one: Prediction) -> str:
     wall = one.wall_seconds
     span = f"{seconds_text(wall.low)} to {seconds_text(wall.high)}" if wall.low < wall.high else ""
-    return f"{span}\n{one.speed_up:.3g} times as fast as one, efficiency {share_text(one.efficiency)}"
+    return f"{span}\n{one.speed_up:.3g} times as fast as 1 worker, efficiency {share_text(one.efficiency)}"

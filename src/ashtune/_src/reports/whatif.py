@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from ashtune._src.core.numbers import number_text, plural, seconds_text, share_text
+from ashtune._src.core.plaintext import one_line
 from ashtune._src.figures.whatif import by_scheduler, who
 from ashtune._src.reports.tables import bare_table
 from ashtune._src.simulation.whatif import Prediction, Range
@@ -13,20 +14,21 @@ if TYPE_CHECKING:
 
 LITTLE = 0.005
 """The smallest share of guessed epochs that the sentences mention."""
+MOST_NAME = 9
+"""The maximum number of characters of a metric's or a scheduler's name in the table."""
+NOT_KNOWN = "not known"
 
 
 def whatif_table(
     predictions: Sequence[Prediction], *, metric: str, unit: str, cores_per_worker: int | None = None
 ) -> "Table":
-    """Return a table with a row for each prediction. Empty columns are left out.
+    """Return a table with a row for each prediction, at most 100 characters wide. Empty columns are left out.
 
     Args:
         cores_per_worker: The number of cores of a worker, given if the predictions differ in cost. If it is given, the
             table shows trials and core-hours. If it is None, the table shows speed-up and efficiency.
     """
-    from rich.text import Text
-
-    table = bare_table(gap=1)
+    table, names = bare_table(gap=1), short_names(predictions)
     cost = {
         "trials": lambda one: f"{one.trials:,}",
         "core\nhours": lambda one: number_text(one.worker_hours * (cores_per_worker or 1), 3),
@@ -36,29 +38,51 @@ def whatif_table(
         "effi-\nciency": lambda one: share_text(one.efficiency),
     }
     columns: dict[str, Callable[[Prediction], str]] = {
-        **({} if cores_per_worker is None else {"scheduler": who}),
+        "scheduler": lambda one: names[who(one)],
         "workers": lambda one: f"{one.workers:,}",
         "wall time": lambda one: seconds_text(one.wall_seconds.likely),
         "or": lambda one: _off(one.wall_seconds),
         **(cost if cores_per_worker is not None else gain),
         f"{unit}s": lambda one: f"{one.epochs:,}",
         "guessed": lambda one: share_text(one.continued) if one.continued else "",
-        f"best\n{metric}": lambda one: "none" if one.best is None else number_text(one.best.likely),
+        f"best\n{one_line(metric, MOST_NAME)}": lambda one: (
+            NOT_KNOWN if one.best is None else number_text(one.best.likely)
+        ),
         "or ": lambda one: "" if one.best is None else _or(one.best),
     }
     for name in [name for name, text in columns.items() if not any(map(text, predictions))]:
         del columns[name]
     for name in columns:
         justify: Literal["left", "right"] = "left" if name == "scheduler" else "right"
-        table.add_column(name, justify=justify, no_wrap=name not in ("or", "or "), overflow="fold", vertical="bottom")
-    before = ""
+        table.add_column(name, justify=justify, no_wrap=name not in ("scheduler", "or "), vertical="bottom")
     for one in predictions:
-        if who(one) != before and cores_per_worker is None:
-            before = who(one)
-            table.add_row(Text(before, "bold", justify="left"))
         cells = [text(one) for text in columns.values()]
         table.add_row(*cells, style="bold" if one.is_as_recorded else "")
     return table
+
+
+def short_names(predictions: Sequence[Prediction]) -> dict[str, str]:
+    """Return a short name for each scheduler of the table, such as ``ash 1/3``. Options are replaced by a number."""
+    names: dict[str, str] = {}
+    for one in predictions:
+        kind, factor = one_line(one.scheduler.partition(":")[0], MOST_NAME), one.reduction_factor
+        short = kind if factor == "1" else f"{kind} 1/{factor}"
+        taken = [name for name in names.values() if name.partition(" (")[0] == short]
+        names.setdefault(who(one), f"{short} ({len(taken) + 1})" if taken else short)
+    return names
+
+
+def column_words(predictions: Sequence[Prediction], *, has_gain: bool) -> list[str]:
+    """Return sentences that explain the table: the full names of schedulers, and the columns with speed-ups."""
+    sentences = [f"{short} is {name}." for name, short in short_names(predictions).items() if short != name]
+    if predictions and has_gain:
+        sentences.append(
+            "'times faster' compares with 1 worker and the same scheduler. 'efficiency' is 'times faster', divided by "
+            "the number of workers."
+        )
+    if any(one.best is None for one in predictions):
+        sentences.append(f"The best result is {NOT_KNOWN} where no trial was recorded up to the highest rung.")
+    return sentences
 
 
 def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
@@ -101,8 +125,6 @@ def _off(span: Range) -> str:
 
 
 def _or(span: Range) -> str:
-    """Return the range of a prediction, such as ``0.98-0.99``. If both ends have the same text, return ""."""
+    """Return the range of a prediction, such as ``0.98 to 0.99``. If both ends have the same text, return ""."""
     low, high = number_text(span.low, 3), number_text(span.high, 3)
-    if low == high:
-        return ""
-    return f"{low} to {high}" if low.startswith("-") or "e" in low + high else f"{low}-{high}"
+    return "" if low == high else f"{low} to {high}"

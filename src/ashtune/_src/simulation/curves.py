@@ -1,8 +1,8 @@
 """Learning curves and times of simulated trials. Each curve has a recorded part and a continuation.
 
 The most likely continuation is constant at the last recorded value, because fitted curves did not predict better
-(decision 51). A random continuation changes like the curve of another trial that has a longer record. If all values of
-a metric are between 0 and 1, the continuations are limited to this range.
+(decision 51). A random continuation changes like the curve of another trial that has a longer record. No continuation
+leaves the range of the recorded values.
 """
 
 import math
@@ -68,16 +68,17 @@ def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int]
         last, change, other = trace.losses[-1] if trace.known else math.inf, 0.0, draw_longer(trial)
         if other is not None:
             change = other.losses[min(resource, other.known) - 1] - other.losses[trace.known - 1]
-        return min(max(last + change if math.isfinite(change) else last, low), high)
+        if not math.isfinite(last + change):
+            return last
+        return min(max(last + change, low), high)
 
     return loss
 
 
 def _bounds(traces: Traces) -> tuple[float, float]:
-    """Return the lowest and the highest allowed loss. A metric with values from 0 to 1 stays in this range."""
-    share = (0.0, 1.0) if traces.goal.mode == "min" else (-1.0, 0.0)
-    known = (loss for trace in traces.trials for loss in trace.losses if math.isfinite(loss))
-    return share if all(share[0] <= loss <= share[1] for loss in known) else (-math.inf, math.inf)
+    """Return the lowest and the highest recorded loss."""
+    known = [loss for trace in traces.trials for loss in trace.losses if math.isfinite(loss)]
+    return min(known, default=-math.inf), max(known, default=math.inf)
 
 
 def continue_curves(traces: Traces, draw: int = 0, seed: int = 0) -> LossCurves:

@@ -48,7 +48,8 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     ``wall_seconds`` is the study's time from start to end. ``first_seconds`` is the time of the first result at the top
     rung; None if there is no such result. ``speed_up`` is the wall time with one worker divided by ``wall_seconds``.
     ``efficiency`` is ``speed_up`` divided by the number of workers. ``continued`` is the share of trained epochs that
-    were not recorded. ``best`` is the metric of the best trial at the highest rung; None if all trials failed.
+    were not recorded. ``best`` is the metric of the best trial at the highest rung; None if it is not known, because no
+    trial was recorded up to this rung, or because all trials failed.
     """
 
     scheduler: str
@@ -82,7 +83,10 @@ class Choices(msgspec.Struct, frozen=True):
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one simulated study: times in seconds, all epochs, epochs that were not recorded, and best loss."""
+    """The result of one simulated study: times in seconds, all epochs, epochs that were not recorded, and best loss.
+
+    The best loss is infinite if it is not known.
+    """
 
     wall: float
     first: float | None
@@ -106,6 +110,7 @@ class Predictor:
         self.traces = traces
         self._draws = draws
         self._study_seed = 0 if traces.recorded is None else traces.recorded.seed
+        self._longest = max((trace.known for trace in traces.trials), default=0)
         self._curves = cache(partial(continue_curves, traces, seed=seed))
         self._known: dict[tuple[Choices, int], Replayed] = {}
 
@@ -219,7 +224,7 @@ class Predictor:
             utilisation=tally.training_seconds / (choice.workers * wall) if wall > 0 else 0.0,
             epochs=tally.epochs,
             continued=seen.continued,
-            best=tally.best.loss if tally.best else math.inf,
+            best=tally.best.loss if tally.best and tally.best.resource <= self._longest else math.inf,
         )
 
 

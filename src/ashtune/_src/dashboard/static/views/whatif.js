@@ -125,8 +125,13 @@ function lanesOf({ parts: { workers } }) {
 function predictionText({ workers, wall_seconds: wall, utilisation, best, reduction_factor: factor }, study) {
   const may = wall.low < wall.high ? `, perhaps ${secondsText(wall.low)} to ${secondsText(wall.high)}` : "";
   const parts = [`${secondsText(wall.likely)} in all${may}`, `workers busy ${shareText(utilisation)}`];
-  if (best) parts.push(`best ${study.objective.metric} ${numberText(best.likely)}`);
+  parts.push(`best ${study.objective.metric} ${bestText(best)}`);
   return `On ${plural(workers, "worker")} with reduction factor ${factor}: ${listed(parts)}.`;
+}
+
+/** @param {Span | null} best */
+function bestText(best) {
+  return best ? numberText(best.likely) : "not known";
 }
 
 /** @param {Figure} figure @param {Prediction[]} predictions @param {Prediction | undefined} mine @param {Goal} goal */
@@ -148,7 +153,7 @@ function drawTimes(figure, predictions, mine, { metric }) {
       secondsText(wall.low),
       secondsText(wall.high),
       shareText(utilisation),
-      best ? numberText(best.likely) : "",
+      bestText(best),
     ]),
   ]);
 }
