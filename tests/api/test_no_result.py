@@ -71,7 +71,8 @@ def test_a_mended_function_restarts_a_study_without_results(tmp_path: Path, capf
         assert [path.name for path in tmp_path.glob("failed-*")] == ["failed-1"][: number - 1]
     capfd.readouterr()
     study = tuned(works, tmp_path, trials=30, quiet=False)
-    line = f"no trial of {tmp_path} had a result: the study begins anew; what failed is in {tmp_path / 'failed-2'}\n"
+    old = tmp_path / "failed-2"
+    line = f"no trial of {tmp_path} has a result, so the study begins anew; the old one is in {old}\n"
     assert line in capfd.readouterr().err
     assert [trial.status for trial in study.trials].count("failed") == 0
     assert len(study.trials) == 30

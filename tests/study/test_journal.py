@@ -15,14 +15,17 @@ import pytest
 from ashtune._src.core.errors import JournalError, StudyError
 from ashtune._src.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted, WorkerJoined
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
+from ashtune._src.space.parsing import Choice, When
+from ashtune._src.space.priors import Prior
 from ashtune._src.space.space import Space
 from ashtune._src.study import journal as journals
 from ashtune._src.study import journal_writer
+from ashtune._src.study.differences import differences
 from ashtune._src.study.disk import Disk
 from ashtune._src.study.journal import BLOCK, CHECK_BYTES, MOST_LINE_BYTES, JournalReader, read_events, read_settings
 from ashtune._src.study.journal_writer import Journal, create
 from ashtune._src.study.lock import StudyLock
-from ashtune._src.study.settings import FORMAT, Settings, differences
+from ashtune._src.study.settings import FORMAT, Settings
 from tests.helpers.thread_study import settings
 
 STARTED: list[Event] = [
@@ -58,7 +61,11 @@ def test_studies_differ_in_what_they_are_and_not_in_their_names_dates_and_versio
     other = msgspec.structs.replace(settings(), ashtune="1", created=1.0, name="other")
     assert differences(settings(), other) == []
     other = msgspec.structs.replace(settings(), goal=Goal("loss", "min"), seed=7)
-    assert differences(settings(), other) == ["goal = score (max) and not loss (min)", "seed = 0 and not 7"]
+    assert differences(settings(), other) == [
+        "metric: 'score' before, 'loss' now",
+        "mode: 'max' before, 'min' now",
+        "seed: 0 before, 7 now",
+    ]
 
 
 def test_every_line_is_json_that_any_program_reads(tmp_path: Path) -> None:
@@ -274,25 +281,38 @@ def test_a_line_without_end_is_refused_before_it_is_read(end: bytes, tmp_path: P
 
 def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
     other = msgspec.structs.replace(settings(), seed=7)
-    assert differences(read_settings(written(tmp_path)), other) == ["seed = 0 and not 7"]
+    assert differences(read_settings(written(tmp_path)), other) == ["seed: 0 before, 7 now"]
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "messages"),
     [
-        ({"width": [16, 32, 65]}, "space.width.sequence = [16, 32, 64] and not [16, 32, 65]"),
-        ({"rate": (1e-4, 0.5)}, "space.rate.upper = 1.0 and not 0.5"),
-        ({"kind": ["a"]}, "space.names = ['rate', 'width'] and not ['rate', 'width', 'kind']"),
-        ({"width": (1, 64)}, "space.width.type = 'ordinal' and not 'uniform_int'"),
+        ({"width": [16, 32, 65]}, ["width: [16, 32, 64] before, [16, 32, 65] now"]),
+        ({"rate": (1e-4, 0.5)}, ["rate: (0.0001, 1.0, 'log') before, (0.0001, 0.5) now"]),
+        ({"rate": [0.1, 1.0]}, ["rate: (0.0001, 1.0, 'log') before, [0.1, 1.0] now"]),
+        ({"kind": ["a"]}, ["kind: not given before, 'a' now"]),
+        ({"width": (1, 64)}, ["width: [16, 32, 64] before, (1, 64) now"]),
+        ({"depth": (1.0, 2.0)}, ["depth: (1, 2) before, (1.0, 2.0) now"]),
+        ({"many": [*range(50), 99]}, ["many.50: 50 before, 99 now"]),
+        ({"depth": When("width", 16, (1, 2))}, ["condition of depth: not given before, 'width == 16' now"]),
+        ({"depth": Prior((1, 2), at=2)}, ["prior of depth: not given before, 2 now"]),
+        (
+            {"width": Choice([16, 32, 64])},
+            ["space.space.hyperparameters.1.type: 'ordinal' before, 'categorical' now"],
+        ),
+        (
+            {"metric": 3, "rate": (1e-4, 0.5, "log")},
+            ["rate: (0.0001, 1.0, 'log') before, (0.0001, 0.5, 'log') now", "metric: not given before, 3 now"],
+        ),
     ],
 )
-def test_the_first_difference_of_spaces_is_named(change: dict[str, Any], message: str) -> None:
+def test_differences_of_spaces_are_said_as_the_user_writes_them(change: dict[str, Any], messages: list[str]) -> None:
     def of(space: dict[str, Any]) -> Settings:
         record = msgspec.json.decode(msgspec.json.encode(Space.parse(space).to_record()))
         return msgspec.structs.replace(settings(), space=record)
 
-    space = {"rate": (1e-4, 1.0), "width": [16, 32, 64]}
-    assert differences(of(space), of({**space, **change}))[0] == message
+    space = {"rate": (1e-4, 1.0, "log"), "width": [16, 32, 64], "depth": (1, 2), "many": list(range(51))}
+    assert differences(of(space), of({**space, **change})) == messages
 
 
 def test_a_curve_too_long_for_a_line_is_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,12 +27,14 @@ from ashtune._src.search.registry import SEARCHES, design_of
 from ashtune._src.space.space import Space
 from ashtune._src.study import journal as journals
 from ashtune._src.study import objective_file as objectives
+from ashtune._src.study.differences import differences
 from ashtune._src.study.disk import DISK, FOLDER_FOR_THE_OWNER
 from ashtune._src.study.factory import build_controller, new_settings
 from ashtune._src.study.journal import ladder_in_force, read_events
 from ashtune._src.study.journal_writer import create
+from ashtune._src.study.lock import StudyLock
 from ashtune._src.study.replay import replay
-from ashtune._src.study.settings import Settings, differences, extend_ladder, first_ladder
+from ashtune._src.study.settings import Settings, extend_ladder, first_ladder
 from ashtune._src.training import printed
 from ashtune._src.training.objectives import ChecksSpace
 from ashtune._src.training.runner import HasRunner
@@ -40,6 +42,7 @@ from ashtune._src.training.versions import Version, changes, version_before
 
 NAME_IN_PLACE = 40
 PARTS_SHOWN = 5
+PARTS_CHARACTERS = 240
 
 
 class StudyRequest(NamedTuple):
@@ -137,9 +140,10 @@ def study_request(
 def _known(
     options: TuneOptions, path: Path, search: Search, *, space: Space, goal: Goal, ladder: Ladder
 ) -> tuple[list[KnownResult], list[str]]:
-    """Return the warm-start results, and lines about them for the user. If the study exists, it keeps its results."""
+    """Return the warm-start results, and lines about them for the user. A study that continues keeps its results."""
     source, journal = options["warm_start"], path / journals.NAME
-    if options["directory"] is not None and journal.exists():
+    continues = options["directory"] is not None and not options["overwrite"]
+    if continues and journal.exists() and _has_result(journal):
         known = journals.read_settings(journal).known
         line = f"warm start: {path} goes on with the {plural(len(known), 'result')} that it began with"
         if not known:
@@ -204,6 +208,8 @@ def open_or_create(
 ) -> Ladder | None:
     """Create the requested study in a locked directory, or check that the directory contains this study.
 
+    A study without results is set aside if it has ended, or differs from the requested study in any way.
+
     Args:
         version: Version of the training function. A study with another version is refused; an empty version is always
             accepted.
@@ -212,7 +218,7 @@ def open_or_create(
         The higher ladder, if the study must get more rungs than before; else None.
 
     Raises:
-        StudyError: If the directory holds another study, or cannot be written.
+        StudyError: If the directory holds another study with results, or cannot be written.
     """
     journal, settings = path / journals.NAME, request.settings
     ladder = None
@@ -220,24 +226,25 @@ def open_or_create(
         there = journals.read_settings(journal)
         first = first_ladder(there)
         ladder = extend_ladder(first, ladder_in_force(journal), _meant(options, first))
+        asked = settings
         if ladder is not None:  # it may have more rungs than before
-            settings = msgspec.structs.replace(settings, rungs=there.rungs, kept=there.kept)
-        different = differences(there, settings)
-        if different:
-            raise StudyError(
-                f"{path} holds another study, where {different[0]}; give another directory, or continue that "
-                f"study with `ashtune resume {path}`"
-            )
+            asked = msgspec.structs.replace(settings, rungs=there.rungs, kept=there.kept)
+        different = differences(there, asked)
         names = changes(version_before(journal), version or {})
-        if _must_begin_anew(journal, there, has_changed=bool(names)):
-            _set_failed_study_aside(path, quiet=options["quiet"])
-            ladder = None
+        if not _has_result(journal):
+            if different or names or _has_ended(journal, there):
+                _set_failed_study_aside(path, quiet=options["quiet"])
+                ladder = None
+        elif different:
+            raise StudyError(
+                f"{path} holds another study with results ({_some(different, '; ')}); give another directory, resume "
+                f"the old study (`ashtune resume {path}`), or give {_overwrite(path)}"
+            )
         elif names:
-            parts = one_line(", ".join(names[:PARTS_SHOWN])) + (", ..." if len(names) > PARTS_SHOWN else "")
             raise FunctionChanged(
-                f"{path} was trained by another version of the training function: {parts} changed since; give another "
-                "directory, or accept_changes=True (--accept-changes) to go on with the function as it is now; a "
-                "changed comment counts too"
+                f"{path} was trained by another version of the training function: {_some(names, ', ')} changed since; "
+                "give another directory, accept_changes=True (--accept-changes) to go on with the function as it is "
+                f"now, or {_overwrite(path)}; a changed comment counts too"
             )
     if pickled is not None:
         objectives.keep(path, pickled)
@@ -248,27 +255,59 @@ def open_or_create(
     return ladder
 
 
-def _must_begin_anew(journal: Path, settings: Settings, *, has_changed: bool) -> bool:
-    """Return whether a study must start again: it has no result, and its function has changed or it has ended."""
-    if any(isinstance(event, JobFinished) for event in read_events(journal, only=(b"job_finished",))):
-        return False
+def move_aside(path: Path, *, quiet: bool) -> None:
+    """Move the directory of a study to a free name such as ``DIR.1``. A directory without a study stays.
+
+    Raises:
+        StudyError: If another driver uses the study, or the directory cannot be moved.
+    """
+    if not (path / journals.NAME).exists():
+        return
+    place = _free_name(path)
+    with StudyLock(path), instead_of_os_error(StudyError, path, "the study cannot be moved; give another directory"):
+        path.rename(place)
+        DISK.sync_folder(str(place.parent))
+    if not quiet:
+        say(f"overwrite: the old study of {path} is now in {place}")
+
+
+def _free_name(path: Path) -> Path:
+    names = (Path(f"{path}.{number}") for number in count(1))
+    return next(name for name in names if not os.path.lexists(name))
+
+
+def _overwrite(path: Path) -> str:
+    return f"overwrite=True (--overwrite) to move it to {_free_name(path).name}"
+
+
+def _some(parts: Sequence[str], between: str) -> str:
+    more = f"{between}..." if len(parts) > PARTS_SHOWN else ""
+    return one_line(between.join(parts[:PARTS_SHOWN]), PARTS_CHARACTERS) + more
+
+
+def _has_result(journal: Path) -> bool:
+    return any(isinstance(event, JobFinished) for event in read_events(journal, only=(b"job_finished",)))
+
+
+def _has_ended(journal: Path, settings: Settings) -> bool:
+    """Return whether a study has ended by itself: all its trials are over, or too many failed."""
     controller = build_controller(settings)
-    return replay(journal, controller, ()) > 0 and (has_changed or controller.is_complete or controller.gave_up)
+    return replay(journal, controller, ()) > 0 and (controller.is_complete or controller.gave_up)
 
 
 def _set_failed_study_aside(path: Path, *, quiet: bool) -> None:
-    """Move the journal and logs of a study without any result into a folder such as ``failed-1``."""
+    """Move the files of a study without any result into a folder such as ``failed-1``."""
     names = (path / f"failed-{number}" for number in count(1))
     place = next(name for name in names if not (name / journals.NAME).exists())
     with instead_of_os_error(StudyError, place, "give another directory"):
         place.mkdir(FOLDER_FOR_THE_OWNER, exist_ok=True)
-        for name in (printed.FOLDER, journals.NAME):
+        for name in (printed.FOLDER, objectives.NAME, objectives.VALID, journals.NAME):
             with suppress(FileNotFoundError):
                 (path / name).rename(place / name)
         DISK.sync_folder(str(place))
         DISK.sync_folder(str(path))
     if not quiet:
-        say(f"no trial of {path} had a result: the study begins anew; what failed is in {place}")
+        say(f"no trial of {path} has a result, so the study begins anew; the old one is in {place}")
 
 
 def _meant(options: TuneOptions, first: Ladder) -> Ladder:

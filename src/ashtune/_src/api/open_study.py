@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Unpack
 
 from ashtune._src.api.best import Best
-from ashtune._src.api.creating import make_folder, open_or_create, place_for, study_request
+from ashtune._src.api.creating import make_folder, move_aside, open_or_create, place_for, study_request
 from ashtune._src.api.study import Study
 from ashtune._src.core import process
 from ashtune._src.core.checks import check_flag, check_seconds, check_whole
@@ -509,6 +509,7 @@ def open_study(
     quiet: bool = False,
     directory: str | os.PathLike[str] | None = None,
     checkpoint_limit: int | str | None = None,
+    overwrite: bool = False,
 ) -> OpenStudy:
     """Open a study for your own loop, which asks for trials and tells their results.
 
@@ -553,6 +554,8 @@ def _open(
     request = study_request(space, metric, mode, options, path=path, name=name, given=given)
     if not options["quiet"]:
         say(*request.lines)
+    if options["overwrite"]:
+        move_aside(path, quiet=options["quiet"])
     path = make_folder(path, is_new=directory is None)
     with ExitStack() as stack:
         stack.enter_context(StudyLock(path))

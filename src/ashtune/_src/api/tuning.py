@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, Unpack
 
-from ashtune._src.api.creating import make_folder, open_or_create, place_for, study_request
+from ashtune._src.api.creating import make_folder, move_aside, open_or_create, place_for, study_request
 from ashtune._src.api.study import Study
 from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.errors import in_one_line
@@ -59,6 +59,7 @@ def tune(
     directory: str | os.PathLike[str] | None = None,
     checkpoint_limit: int | str | None = None,
     accept_changes: bool = False,
+    overwrite: bool = False,
 ) -> Study:
     """Tune a training function on every core of this machine, or on every rank of an MPI job.
 
@@ -67,6 +68,7 @@ def tune(
 
     If the directory already has the same study, the study continues. Therefore a script that is started again, for
     example after a crash, continues its study. A higher ``max_resource`` than before adds rungs above the old top rung.
+    If the directory has another study, a study without results begins anew, and a study with results is refused.
 
     Args:
         objective: The training function; it is called with a :class:`~ashtune.Trial`.
@@ -129,6 +131,8 @@ def tune(
             the least promising trials are deleted first.
         accept_changes: Continue a study in ``directory`` although its training function has changed. Trials trained
             before and after the change are then ranked together. A changed comment counts as a change.
+        overwrite: If ``directory`` already has a study, move it to ``DIR.1`` (or the next free number) and begin anew.
+            Nothing is deleted. A script with this option never continues its study.
     Returns:
         The study, complete or stopped.
 
@@ -167,6 +171,8 @@ def run_study(
     pickled = objectives.pack(objective, quiet=quiet)
     if not quiet:
         say(*request.lines)
+    if options["overwrite"]:
+        move_aside(path, quiet=quiet)
     path = make_folder(path, is_new=options["directory"] is None)
     with StudyLock(path):
         version = version_of(objective)

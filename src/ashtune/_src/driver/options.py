@@ -179,6 +179,7 @@ class Storage(TypedDict, total=False):
         str | os.PathLike[str] | None, Option(check=lambda _, value: check_directory(value), parse=str, metavar="DIR")
     ]
     accept_changes: Annotated[bool, Option(default=False, check=check_flag)]
+    overwrite: Annotated[bool, Option(default=False, check=check_flag)]
 
 
 class TuneOptions(Halving, Searching, Preferring, SessionOptions, Storage, total=False):

@@ -114,6 +114,18 @@ class Space:
         """Return the space as nested dicts and lists for JSON, which callers must not change."""
         return self._record
 
+    def as_written(self) -> dict[str, object]:
+        """Return the values of each hyperparameter as a user writes them, and conditions and priors by longer names."""
+        written = dict[str, object]()
+        for entry in self._record["space"]["hyperparameters"]:
+            name = entry["name"]
+            written[name] = self.columns[name].as_written
+            if name in self.rules.conditional:
+                written[f"condition of {name}"] = self.rules.conditions_text(name)
+            if name in self.beliefs:
+                written[f"prior of {name}"] = entry["meta"][META]
+        return written
+
     def check(self, configuration: Mapping[str, object]) -> dict[str, object]:
         """Check a user's configuration, and return it in plain values, in the order of ``names``.
 

@@ -1,4 +1,4 @@
-"""The settings of a study (the first line of its journal), the differences of two settings, and the study's ladder.
+"""The settings of a study (the first line of its journal), and the study's ladder.
 
 Rule: a session may add rungs at the top. A session that adds rungs keeps the lower rungs and their fractions of
 promoted trials. Events of earlier sessions can therefore be read with the longer ladder.
@@ -13,7 +13,6 @@ from ashtune._src.core.errors import JournalError, SettingsError
 from ashtune._src.core.events import SessionStarted, UnixSeconds
 from ashtune._src.core.jobs import Goal, KnownResult
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.parts import as_text
 from ashtune._src.space.plain import identity
 
 FORMAT = 2
@@ -73,48 +72,6 @@ def names_of(space: Mapping[str, Any]) -> Sequence[str]:
     """Return the names of the hyperparameters in the record of a space, or nothing if the record has no names."""
     names = space.get("names")
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else ()
-
-
-def differences(there: Settings, here: Settings) -> list[str]:
-    """Return the differences of two studies as texts, without differences of names, dates and versions."""
-    same = msgspec.json.decode(msgspec.json.encode(here), type=Settings)  # with the types that are read from a file
-    return [
-        _difference(field, getattr(there, field), getattr(same, field))
-        for field in Settings.__struct_fields__
-        if field not in ("format", "ashtune", "created", "name") and getattr(there, field) != getattr(same, field)
-    ]
-
-
-def _difference(name: str, there: Any, here: Any) -> str:
-    """Return the difference of two values as text. If the values are too long, compare their first different parts."""
-    one, other = _parts(there), _parts(here)
-    if one and other and max(len(repr(there)), len(repr(here))) > MOST_SHOWN:
-        for part in one | other:
-            if one.get(part) != other.get(part):
-                return _difference(name if part in _WRAPPERS else f"{name}.{part}", one.get(part), other.get(part))
-    return f"{name} = {_short(there)} and not {_short(here)}"
-
-
-def _parts(value: object) -> dict[str, Any]:
-    """Return the parts of a record's value by name. The name of a list's item is its "name", else its index."""
-    if isinstance(value, dict):
-        return value
-    if not isinstance(value, list | tuple):
-        return {}
-    return {
-        str(part["name"] if isinstance(part, dict) and "name" in part else at): part for at, part in enumerate(value)
-    }
-
-
-_WRAPPERS = ("space", "hyperparameters")
-"""Names in the record of a space that mean nothing to the user."""
-
-
-def _short(value: object) -> str:
-    if isinstance(value, dict) and "kind" in value:
-        value = as_text(value)
-    text = str(value) if isinstance(value, Goal) else repr(value)
-    return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."
 
 
 def first_ladder(settings: Settings) -> Ladder:

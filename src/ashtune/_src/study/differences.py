@@ -1,0 +1,85 @@
+"""The differences of two studies, in the words in which a user asks for a study."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from ashtune._src.core.parts import as_text
+from ashtune._src.core.plaintext import one_line, shown
+from ashtune._src.space.space import Space
+from ashtune._src.study.settings import MOST_SHOWN, Settings
+
+
+def differences(there: Settings, here: Settings) -> list[str]:
+    """Return the differences of two studies in the user's words, without differences of names, dates and versions."""
+    same = msgspec.json.decode(msgspec.json.encode(here), type=Settings)  # with the types that are read from a file
+    texts = _differences(_options(there), _options(same))
+    if there.space != same.space:
+        before, now = Space.from_record(there.space).as_written(), Space.from_record(same.space).as_written()
+        of_spaces = _differences(before, now)
+        texts = (of_spaces or [_difference("space", there.space, same.space)]) + texts
+    return texts
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    names = [*before, *(name for name in now if name not in before)]
+    pairs = [(name, before.get(name, _MISSING), now.get(name, _MISSING)) for name in names]
+    return [_difference(*pair) for pair in pairs if repr(pair[1]) != repr(pair[2])]  # 1 and 1.0 differ
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    """Return the settings by the names of the user's options."""
+    goal = settings.goal
+    options: dict[str, Any] = {
+        "metric": [each.metric for each in goal.objectives] if goal.others else goal.metric,
+        "mode": [each.mode for each in goal.objectives] if goal.others else goal.mode,
+        "constraints": [str(each) for each in goal.constraints],
+        "weights": list(goal.weights),
+        "max_resource": settings.rungs[-1],
+        "rungs": list(settings.rungs),
+        "promoted from a rung": [f"{kept} of {judged}" for kept, judged in settings.kept],
+        "valid": "a function" if settings.valid else None,
+    }
+    others = msgspec.structs.asdict(settings).items()
+    return options | {_WORDS.get(field, field): value for field, value in others if field not in _NOT_OPTIONS}
+
+
+_NOT_OPTIONS = (
+    *("format", "ashtune", "created", "name"),
+    *("goal", "rungs", "kept", "valid"),  # these have words of their own
+    *("space", "configurations"),
+)
+_WORDS = {
+    "enqueued": "enqueue",
+    "known": "warm_start",
+    "grouped_by": "hyperparameters of a group",
+    "grouped_for": "trials",
+}
+"""The names of fields in the user's words, where they differ."""
+_MISSING = "not given"
+
+
+def _difference(name: str, there: Any, here: Any) -> str:
+    """Return the difference of two values as text. If the values are too long, compare their first different parts."""
+    if max(len(repr(there)), len(repr(here))) > MOST_SHOWN:
+        one, other = _parts(there), _parts(here)
+        for part in (*one, *other) if one and other else ():
+            if one.get(part, _MISSING) != other.get(part, _MISSING):
+                return _difference(f"{name}.{part}", one.get(part, _MISSING), other.get(part, _MISSING))
+    return f"{name}: {_short(there)} before, {_short(here)} now"
+
+
+def _parts(value: object) -> Mapping[Any, Any]:
+    """Return the parts of a dict by name, or of a list by index."""
+    if isinstance(value, list):
+        return dict(enumerate(value))
+    return value if isinstance(value, dict) else {}
+
+
+def _short(value: object) -> str:
+    if value is None or value is _MISSING:
+        return _MISSING
+    if isinstance(value, dict) and "kind" in value:
+        return one_line(as_text(value), MOST_SHOWN)
+    return shown(value, MOST_SHOWN)
