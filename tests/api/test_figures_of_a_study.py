@@ -136,12 +136,12 @@ def test_a_figure_that_is_told_what_to_show_measures_no_importance(study: ashtun
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
-        ("plot_slice", {"name": "widht"}, "name='widht' is no hyperparameter of this study; did you mean width?"),
-        ("plot_slice", {"name": 3}, "name=3 is no hyperparameter of this study; there are rate, width, act"),
+        ("plot_slice", {"name": "widht"}, "name='widht' is no hyperparameter of this study; did you mean 'width'?"),
+        ("plot_slice", {"name": 3}, "name=3 is no hyperparameter of this study; give one of rate, width, act"),
         (
             "plot_contour",
             {"x": "momentum"},
-            "x='momentum' is no hyperparameter of this study; there are rate, width, act",
+            "x='momentum' is no hyperparameter of this study; give one of rate, width, act",
         ),
         ("plot_contour", {"x": "rate", "y": "rate"}, "x='rate' and y='rate' are the same; give two hyperparameters"),
     ],

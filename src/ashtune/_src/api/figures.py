@@ -3,14 +3,13 @@
 Rule: a figure shows the study at the time when its journal was read. The results of slow computations are cached.
 """
 
-from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.errors import SettingsError, StudyError, all_in_one_line
-from ashtune._src.core.plaintext import shown
+from ashtune._src.core.plaintext import instead_of, shown
 from ashtune._src.reports.plot import plot
 from ashtune._src.space.space import Space
 
@@ -231,9 +230,8 @@ class Figures:
 
     def _check_name(self, argument: str, name: str) -> None:
         if name not in self._names:
-            near = get_close_matches(str(name), self._names, 1)
-            there = f"did you mean {near[0]}?" if near else f"there are {', '.join(self._names)}"
-            raise SettingsError(f"{argument}={shown(name)} is no hyperparameter of this study; {there}")
+            advice = instead_of(name, self._names)
+            raise SettingsError(f"{argument}={shown(name)} is no hyperparameter of this study; {advice}")
 
     def _two(self, x: str | None, y: str | None) -> tuple[str, str]:
         """Return ``x`` and ``y``. If ``x`` or ``y`` is None, choose the most important other hyperparameter."""

@@ -30,9 +30,9 @@ from ashtune._src.core.jobs import Mode, TrialId
 from ashtune._src.core.ladder import Reduction
 from ashtune._src.core.numbers import plural, seconds_text
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.options import checked
+from ashtune._src.core.options import checked, suggesting
 from ashtune._src.core.plaintext import error_line, one_line, say, shown
-from ashtune._src.driver.options import Stop, TuneOptions, flat
+from ashtune._src.driver.options import WORDS_OF_OTHERS, Stop, TuneOptions, flat
 from ashtune._src.driver.session import Session
 from ashtune._src.engines.loop import TICK_SECONDS, Drive
 from ashtune._src.engines.own_loop import AskedWorkers, DirectChannel, OwnLoopEngine, hand_back
@@ -482,6 +482,7 @@ def _checked_seconds(job: RunningJob, seconds: float) -> float:
 
 
 @in_one_line
+@suggesting(WORDS_OF_OTHERS)
 def open_study(
     space: Any,
     *,

@@ -11,10 +11,10 @@ from ashtune._src.core.errors import in_one_line
 from ashtune._src.core.jobs import Mode
 from ashtune._src.core.ladder import Reduction
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.options import checked
+from ashtune._src.core.options import checked, suggesting
 from ashtune._src.core.plaintext import say
 from ashtune._src.driver import hints
-from ashtune._src.driver.options import Stop, TuneOptions, flat
+from ashtune._src.driver.options import WORDS_OF_OTHERS, Stop, TuneOptions, flat
 from ashtune._src.driver.session import Session
 from ashtune._src.engines.options import Local
 from ashtune._src.engines.protocol import AUTO, Engine
@@ -29,6 +29,7 @@ from ashtune._src.training.versions import version_of
 
 
 @in_one_line
+@suggesting(WORDS_OF_OTHERS)
 def tune(
     objective: Callable[..., Any],
     space: Any,

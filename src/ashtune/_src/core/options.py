@@ -5,18 +5,20 @@ A ``TypedDict`` has the options of one kind as fields, and each field has an :cl
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from typing import Any, TypeVar, get_type_hints
+from functools import cache, wraps
+from inspect import signature
+from typing import Any, ParamSpec, TypeVar, get_type_hints
 
 import msgspec
 
 from ashtune._src.core import parse
 from ashtune._src.core.checks import check_seconds, check_whole
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.core.plaintext import one_line
+from ashtune._src.core.plaintext import instead_of, one_line
 
 Check = Callable[[str, Any], Any]
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class Option(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,3 +90,22 @@ def _value(name: str, option: Option, given: Mapping[str, Any]) -> Any:
     if option.check is None or (value is None and option.default is None):
         return value
     return option.check(name, value)
+
+
+def suggesting(words: Mapping[str, str]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Let a function refuse an unknown keyword argument with a suggestion. ``words`` are names in other tools."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        known = signature(function).parameters
+        place = function.__qualname__.removesuffix(".__init__")
+
+        @wraps(function)
+        def refusing(*args: P.args, **kwargs: P.kwargs) -> T:
+            for name in kwargs.keys() - known.keys():
+                advice = f"did you mean {words[name]}?" if name in words else instead_of(name, known)
+                raise SettingsError(f"{place}() has no argument {one_line(name, 60)}=; {advice}")
+            return function(*args, **kwargs)
+
+        return refusing
+
+    return decorate

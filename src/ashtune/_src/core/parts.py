@@ -10,7 +10,6 @@ a driver calls :meth:`Registry.read`, which imports the module that a record nam
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -18,7 +17,7 @@ import msgspec
 
 from ashtune._src.core.checks import MOST_NAME
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.core.plaintext import error_line, one_line, shown
+from ashtune._src.core.plaintext import error_line, instead_of, one_line, shown
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -124,8 +123,7 @@ class Names(Generic[T]):
 
     def _instead(self, name: str) -> str:
         """Return the part of an error message that suggests a name in place of an unknown name."""
-        near = " or ".join(map(repr, get_close_matches(name.lower(), self.names, 2)))
-        return f"did you mean {near}?" if near else f"give one of {', '.join(self.names)}"
+        return instead_of(name, self.names)
 
     def _own(self, name: str) -> type[T]:
         own = self._built_in[name]

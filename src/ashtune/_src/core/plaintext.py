@@ -7,7 +7,9 @@ which is left out.
 
 import re
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any
 
 LINE = 480
@@ -96,6 +98,27 @@ def shown(value: Any, most: int = VALUE) -> str:
     except (Exception, SystemExit):  # noqa: BLE001 - repr runs the object's code, and fails for integers of 4,300 digits
         text = f"<{type(value).__name__}>"
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def instead_of(name: object, names: Iterable[str]) -> str:
+    """Return the part of an error message that suggests a name in place of an unknown name.
+
+    Example:
+        >>> instead_of("trails", ["trials", "seed"])
+        "did you mean 'trials'?"
+        >>> instead_of("learning_rate", ["lr", "width"])
+        "did you mean 'lr'?"
+        >>> instead_of("color", ["trials", "seed"])
+        'give one of trials, seed'
+    """
+    unknown, listed = str(name).lower(), list(names)
+    near = [each for each in listed if each == _initials(unknown) or unknown == _initials(each)]
+    near = near or get_close_matches(unknown, listed, 2)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"give one of {', '.join(listed)}"
+
+
+def _initials(name: str) -> str:
+    return "".join(word[:1] for word in name.split("_"))
 
 
 def error_line(error: BaseException, most: int = REASON) -> str:

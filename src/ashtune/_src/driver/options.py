@@ -48,6 +48,21 @@ MAX_FAILURES = 20
 If each trial fails with probability 1/2, a session stops with probability 1e-6.
 """
 
+WORDS_OF_OTHERS = {
+    "n_trials": "trials=",
+    "num_samples": "trials=",
+    "n_iter": "trials=",
+    "timeout": "time_limit=",
+    "direction": "mode=",
+    "directions": "mode=",
+    "n_jobs": "workers=",
+    "sampler": "search=",
+    "pruner": "scheduler=",
+    "storage": "directory=",
+    "study_name": "directory=",
+}
+"""Our names for arguments of Optuna, Ray Tune and scikit-learn."""
+
 
 class Halving(TypedDict, total=False):
     """halving."""

@@ -12,7 +12,7 @@ from ashtune._src.pickles.arrival import NAMELESS
 from ashtune._src.study.checkpoints import CheckpointWriter
 from ashtune._src.training.job import RunningJob
 from ashtune._src.training.messages import Broken, Failure, Mailbox
-from ashtune._src.training.reports import MetricMissing
+from ashtune._src.training.reports import MetricMissing, NoSuchAttribute
 
 TRACEBACK_CHARACTERS = 8_000
 REASON_CHARACTERS = 1_000
@@ -81,9 +81,11 @@ class Outcomes:
 
 
 def _is_misuse(error: BaseException, job: RunningJob) -> bool:
-    """Return whether every trial would fail: a metric is missing, or a new trial failed before training."""
+    """Return whether every trial would fail: a metric or an attribute of the trial is missing, or a new trial
+    failed before training.
+    """
     if isinstance(error, ObjectiveError) and not isinstance(error, ProgramFailed):
-        return isinstance(error, MetricMissing) or not (job.start or job.has_trained)
+        return isinstance(error, MetricMissing | NoSuchAttribute) or not (job.start or job.has_trained)
     return False
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.core.errors import ObjectiveError, SpaceError
 from ashtune._src.core.events import Curve
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.plaintext import one_line, shown
@@ -141,6 +141,16 @@ def _right(needed: Sequence[str]) -> str:
 
 class MetricMissing(ObjectiveError):  # noqa: N818 - the name says what is missing
     """Raised if a report lacks one of the study's metrics."""
+
+
+class NoSuchAttribute(ObjectiveError, AttributeError):  # noqa: N818 - the name says what is missing
+    """Raised if a training function reads an attribute that no trial has, such as one of Optuna's trials."""
+
+
+class NoSuchHyperparameter(SpaceError, KeyError):  # noqa: N818 - the name says what is missing
+    """Raised if a training function reads a hyperparameter that the trial's configuration does not have."""
+
+    __str__ = Exception.__str__  # a KeyError shows the repr of its text
 
 
 @lru_cache(maxsize=1_000)

@@ -3,14 +3,15 @@
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ashtune._src.core.errors import ObjectiveError
 from ashtune._src.core.jobs import TrialId, derived_seed
+from ashtune._src.core.plaintext import instead_of, shown
 from ashtune._src.study.checkpoints import CheckpointWriter
 from ashtune._src.training.group import Ranks
 from ashtune._src.training.job import RunningJob
-from ashtune._src.training.reports import as_metrics
+from ashtune._src.training.reports import NoSuchAttribute, NoSuchHyperparameter, as_metrics
 from ashtune._src.training.stateful import StatefulObjects
 
 
@@ -57,7 +58,24 @@ class Trial:
         self._is_asked_for = False
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self.config:
+            advice = instead_of(name, self.config)
+            raise NoSuchHyperparameter(f"the configuration of this trial has no {shown(name)}; {advice}")
         return self.config[name]
+
+    if not TYPE_CHECKING:  # so that a type checker refuses unknown attributes
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            if name in self.config:
+                advice = f"did you mean trial[{name!r}]?"
+            elif name.startswith("suggest_"):
+                advice = f"give the space to tune, and read trial[{next(iter(self.config), 'lr')!r}]"
+            else:
+                known = [each for each in dir(self) if not each.startswith("_")]
+                advice = _OPTUNAS.get(name) or instead_of(name, known)
+            raise NoSuchAttribute(f"a trial has no attribute {name}; {advice}")
 
     @property
     def start(self) -> int:
@@ -254,6 +272,11 @@ class Trial:
         return self._checkpoint.directory()
 
 
+_OPTUNAS = {
+    "should_prune": "leave it out: the loop over trial.epochs() ends when the trial stops",
+    "params": "did you mean trial.config?",
+}
+"""What replaces attributes of Optuna's trials."""
 CURRENT_TRIAL: ContextVar[Trial | None] = ContextVar("ashtune_trial", default=None)
 """A context variable, so that each thread that trains has its own trial."""
 

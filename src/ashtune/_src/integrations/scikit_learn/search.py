@@ -33,7 +33,8 @@ from ashtune._src.api.tuning import tune
 from ashtune._src.core.errors import AshtuneError, FunctionChanged, NoResultError, StudyError
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
-from ashtune._src.driver.options import Stop
+from ashtune._src.core.options import suggesting
+from ashtune._src.driver.options import WORDS_OF_OTHERS, Stop
 from ashtune._src.engines.mpi.start import start_mpi
 from ashtune._src.integrations.scikit_learn.callbacks import Tasks
 from ashtune._src.integrations.scikit_learn.parameters import Parameters
@@ -57,6 +58,12 @@ from ashtune._src.study.folders import ScratchDirectory
 CANDIDATES = 64
 ENOUGH_FOR_THREE_RUNGS = 5
 """With fewer candidates, no candidate would reach the top of three rungs."""
+
+_WORDS_OF_OTHERS = {
+    **WORDS_OF_OTHERS,
+    **dict.fromkeys(["n_trials", "num_samples", "n_iter", "trials"], "n_candidates="),
+    **dict.fromkeys(["direction", "metric", "mode"], "scoring="),
+}
 
 
 class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
@@ -132,6 +139,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
     }  # fmt: skip
     _parameter_constraints.pop("pre_dispatch")
 
+    @suggesting(_WORDS_OF_OTHERS)
     def __init__(
         self, estimator: Any, param_distributions: Any, *, resource: str = "auto", n_candidates: int | str = CANDIDATES,
         factor: int = 3, min_resources: int | str = "auto", max_resources: int | str = "auto", cv: Any = None,
