@@ -94,15 +94,16 @@ def test_a_complete_study_says_who_proposed_its_trials(tmp_path: Path, capsys: p
 
 def test_a_complete_study_says_where_it_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = f"kept in {tmp_path / 'study'}; `ashtune report {tmp_path / 'study'}` shows what was found\n"
+    failed = "8 of 30 trials failed: score is not finite at 2"
     full(tmp_path, quiet=False)
     said = capsys.readouterr().err
-    assert said.endswith(f"complete; {kept}"), "a slow machine has lines of progress before"
+    assert said.endswith(f"complete; {failed}; {kept}"), "a slow machine has lines of progress before"
     assert "left no room" not in said
     study = full(tmp_path, quiet=False)
-    assert capsys.readouterr().err == f"complete; nothing was trained; {kept}"
+    assert capsys.readouterr().err == f"complete; {failed}; nothing was trained; {kept}"
     full(tmp_path)
     study.resume(workers=1, quiet=True)
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == 2 * f"complete; {failed}\n"
 
 
 class Leaving(ThreadEngine):

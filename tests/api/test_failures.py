@@ -1,6 +1,7 @@
 """Whatever a training function does, the study ends, says which trials failed and why, and loses nothing else."""
 
 import ctypes
+import io
 import math
 import os
 import signal
@@ -14,8 +15,10 @@ from typing import Any
 import pytest
 
 import ashtune
+from ashtune._src.core.errors import StudyError
 from ashtune._src.core.events import JobFinished, WorkerLost
 from tests.helpers import studies
+from tests.helpers.saved_page import answer
 from tests.helpers.studies import events
 
 TRIALS = 16
@@ -164,3 +167,39 @@ def test_training_that_changes_its_folder_scatters_nothing(tmp_path: Path, monke
     studies.tuned(Path(), wanders, trials=4, max_resource=4, workers=1)
     assert list(elsewhere.iterdir()) == []
     assert list((tmp_path / "study" / "checkpoints").iterdir())
+
+
+def _fails_above_the_first_rung(trial: Any) -> None:
+    saved = []
+    for epoch in trial.epochs():
+        if epoch > 1:
+            raise RuntimeError(f"no luck with trial {trial.number}")
+        saved.append(epoch)
+        trial.report(score=trial["x"])
+    trial.save(saved)
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_failures_are_said_in_each_first_and_last_line(
+    quiet: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options: dict[str, Any] = {"engine": "threads", "workers": 1, "search": "random", "max_resource": 3}
+    study = studies.tuned(tmp_path / "study", _fails_above_the_first_rung, trials=8, quiet=quiet, **options)
+    failed = [trial for trial in study.trials if trial.status == "failed"]
+    reason = f"RuntimeError: no luck with trial {failed[0].number}"
+    said = f"{len(failed)} of 8 trials failed: {reason}; no trial reached the top rung (3)"
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"complete; {said}")
+    assert quiet == (last == f"complete; {said}")
+    assert str(study) == f"{study!r}: 8 trials, complete; {said}"
+    study.report(printed := io.StringIO())
+    assert " ".join(printed.getvalue().split("\n\n")[0].split()).endswith(f"8 trials, complete; {said}")
+    study.report_html(tmp_path / "page.html")
+    assert answer(tmp_path / "page.html", "events")["parts"]["head"]["state_text"] == f"complete; {said}"
+
+
+def test_the_model_of_a_trial_that_failed_is_missing_for_this_reason(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"engine": "threads", "workers": 1, "search": "random", "max_resource": 3}
+    best = studies.tuned(tmp_path / "study", _fails_above_the_first_rung, trials=8, **options).best
+    with pytest.raises(StudyError, match=rf"failed above 1 \(RuntimeError: no luck with trial {best.trial}\)"):
+        best.load()

@@ -231,7 +231,8 @@ def test_a_part_that_cannot_be_made_is_named_beside_the_state_and_the_others_are
     with monkeypatch.context() as patch:
         patch.setattr(CurvesPart, "value", fail)
         broken = shown(picture, STANDING)
-        assert broken["head"]["state_text"] == "complete; curves cannot be shown (KeyError: 'x')"
+        assert parts["head"]["state_text"].startswith("complete; 7 of 40 trials failed: ValueError: no good: ")
+        assert broken["head"]["state_text"] == parts["head"]["state_text"] + "; curves cannot be shown (KeyError: 'x')"
         assert [name for name, part in broken.items() if part is None] == ["curves"]
         patch.setattr(HeadPart, "value", fail)
         head = shown(picture, STANDING, 1e6)["head"]

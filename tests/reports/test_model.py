@@ -93,7 +93,7 @@ def test_the_chance_of_one_stretch_is_fishers_and_mutations_are_compared_by_them
     assert comparison is not None
     one_sided = min(fisher_exact([[2, 0], [4, 14]], side).pvalue for side in ("less", "greater"))
     assert comparison.chance == pytest.approx(2 * one_sided)
-    assert (comparison.proposed, comparison.random) == (Shares(18, 4, 0), Shares(2, 2, 0))
+    assert (comparison.proposed, comparison.random) == (Shares(18, 4), Shares(2, 2))
 
 
 def journal_of(directory: Path, *, helps: bool) -> Study:
@@ -134,8 +134,7 @@ def test_the_page_the_terminal_and_json_say_it_of_a_study(tmp_path: Path) -> Non
     (comparison,) = data["comparisons"]
     assert comparison["chance"] < 0.05
     assert not comparison["is_too_small"]
-    assert comparison["proposed"]["trials"] + comparison["random"]["trials"] == 290
-    assert comparison["proposed"]["failed"] == 1
+    assert comparison["proposed"]["trials"] + comparison["random"]["trials"] == 289, "without the one that failed"
     assert comparison["ratio"]["low"] < comparison["ratio"]["ratio"] < comparison["ratio"]["high"]
     assert (data["no_proposal_in_time"], data["proposals_replaced"]) == (9, 0)
     study.report(stream := io.StringIO())
@@ -165,7 +164,7 @@ def test_a_study_without_proposals_has_no_such_section(tmp_path: Path) -> None:
 
 
 def test_a_comparison_without_a_ratio_is_said_in_words() -> None:
-    shares = Shares(20, 0, 0)
+    shares = Shares(20, 0)
     nothing = Comparison("proposals of the model", shares, shares, None, 1.0, is_too_small=True)
     assert nothing.sentence().endswith("too few to tell, with 20 random draws beside 20.")
     some = Comparison("mutations of the best", shares, shares, Ratio(0.5, 0.3, 0.8), 0.01, is_too_small=False)

@@ -51,13 +51,12 @@ def test_random_trials_before_the_first_proposal_enqueued_and_withdrawn_ones_are
     assert promotions.compared(MODEL) == [[3, 4]]
 
 
-def test_a_failure_was_not_promoted_and_a_failure_after_a_promotion_was() -> None:
+def test_trials_that_failed_at_any_rung_are_not_compared() -> None:
     promotions = Promotions()
     tell(promotions, *(start(trial, "gp, 3 results") for trial in range(3)), start(3, "random"))
     tell(promotions, TrialFailed(TrialId(0), 0, "no"), finish(1), TrialPromoted(TrialId(1), 0, 1))
     tell(promotions, TrialFailed(TrialId(1), 1, "no"), finish(2), finish(3), TrialPromoted(TrialId(3), 0, 1))
-    assert promotions.stretches(MODEL) == [Stretch(proposed=3, proposed_promoted=1, random=1, random_promoted=1)]
-    assert list(promotions.failed) == [True, False, False, False]
+    assert promotions.stretches(MODEL) == [Stretch(proposed=1, proposed_promoted=0, random=1, random_promoted=1)]
 
 
 def test_trials_that_entered_at_different_rungs_are_not_compared() -> None:
@@ -79,7 +78,7 @@ def test_shares_of_each_sort_count_trials_once_and_those_that_went_on() -> None:
     shares = promotions.shares()
     assert shares[Sort.RANDOM] == (1, 0)
     assert shares[Sort.MODEL] == (2, 1)
-    assert shares[Sort.MUTATION] == (1, 0)
+    assert shares[Sort.MUTATION] == (0, 0)
     assert shares[Sort.OTHER] == (0, 0)
 
 

@@ -11,10 +11,11 @@ import msgspec
 from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.core.errors import SettingsError, StudyError, in_one_line, instead_of_os_error
 from ashtune._src.core.jobs import Goal, TrialId
-from ashtune._src.core.numbers import number_text, value_text
+from ashtune._src.core.numbers import number_text, shortened, value_text
 from ashtune._src.core.order import preferred
 from ashtune._src.core.plaintext import error_line, visible
 from ashtune._src.driver.goal import weights_of
+from ashtune._src.reports.sentences import REASON_CHARACTERS
 from ashtune._src.study.checkpoints import FOLDER, SAVED, flaw_of, read_saved
 from ashtune._src.study.disk import DISK
 from ashtune._src.study.folders import ScratchDirectory
@@ -77,6 +78,8 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         problems = [group.reason for group in study.tally.saving_problems.groups() if group.trial == self.trial]
         if problems:
             return f"saving failed ({problems[0]})"
+        if (trial := study.trials[self.trial]).status == "failed":
+            return f"the trial failed above {self.resource:,} ({shortened(trial.reason, REASON_CHARACTERS)})"
         who = "program" if study.tally.is_program else "training function"
         if not study.tally.saves:
             return f"the {who} saves nothing: {study.tally.how_to_save}"

@@ -18,6 +18,7 @@ from ashtune._src.core.errors import AshtuneError, StudyError, all_in_one_line
 from ashtune._src.core.events import WorkerLost
 from ashtune._src.core.jobs import Mode, TrialId
 from ashtune._src.core.ladder import Reduction
+from ashtune._src.core.numbers import plural
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.options import checked
 from ashtune._src.core.plaintext import error_line, shown
@@ -441,6 +442,16 @@ class Study(Figures):
 
     def __repr__(self) -> str:
         return f"Study({str(self.directory)!r})"
+
+    def __str__(self) -> str:
+        from ashtune._src.reports.sentences import failures_text
+
+        reader = self._reader
+        try:
+            parts = [f"{plural(reader.tally.tried, 'trial')}, {reader.outcome.text}", failures_text(reader.tally)]
+        except AshtuneError as error:
+            parts = [str(error)]
+        return f"{self!r}: {'; '.join(filter(None, parts))}"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         """Return a summary of the study, as HTML for a notebook and as text for an IPython prompt."""

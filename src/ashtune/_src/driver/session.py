@@ -51,7 +51,7 @@ from ashtune._src.engines.loop import Drive
 from ashtune._src.engines.protocol import EXPECTED_WORKERS, Brief, Engine, Workers
 from ashtune._src.engines.registry import worker_count
 from ashtune._src.engines.stop import GRACE_SECONDS, SLURM_ENDS, TRY_AGAIN, StopSwitch, time_in_slurm
-from ashtune._src.reports.sentences import compared_with_first, why_no_result
+from ashtune._src.reports.sentences import compared_with_first, failures_text, why_no_result
 from ashtune._src.reports.terminal.live import display_for, in_a_notebook
 from ashtune._src.reports.terminal.text import show
 from ashtune._src.search.protocol import Proposer, Search
@@ -171,15 +171,16 @@ class Session:
             self._tell_the_past()
         if not stop.signals:
             self._refuse_to_end_with_nothing()
-        if self._tally.best is None and self._tally.failures.total:
-            say(f"no trial has a result yet; {why_no_result(self._tally)}")
+        failures = failures_text(self._tally)
+        if failures and self._tally.best is None:
+            failures = f"no trial has a result yet; {why_no_result(self._tally)}"
         is_cut_short = not self._controller.is_complete and self._controller.stopping == SLURM_ENDS
         if session.rungs and self._controller.is_complete and not self._options["quiet"]:
             self._say_if_nobody_went_on()
         if self._controller.is_complete:
-            self._say_it_is_complete(has_trained=has_work)
-        elif not self._options["quiet"]:
-            self._say_how_to_go_on(is_whole=bool(stop.signals) or is_cut_short)
+            self._say_it_is_complete(failures, has_trained=has_work)
+        else:
+            self._say_how_to_go_on(failures, is_whole=bool(stop.signals) or is_cut_short)
         if stop.signals and not (self._controller.is_complete and stop.signals[0] == signal.SIGUSR1):
             self._obey(stop.signals[0])
         if is_cut_short:
@@ -208,12 +209,17 @@ class Session:
         self._engine.leave(status)
         raise SystemExit(status)
 
-    def _say_it_is_complete(self, *, has_trained: bool) -> None:
-        """Print who proposed the trials, where the study is stored, and which command shows the report."""
-        if self._options["quiet"] or (has_trained and in_a_notebook()):  # a notebook's display shows this already
+    def _say_it_is_complete(self, failures: str, *, has_trained: bool) -> None:
+        """Print who proposed the trials, where the study is stored, and which command shows the report.
+
+        If the study is quiet, or if a notebook's display shows the rest already, print only which trials failed.
+        """
+        tally, what = self._tally, f"; {failures}" if failures else ""
+        if self._options["quiet"] or (has_trained and in_a_notebook()):
+            if failures:
+                say(f"complete{what}")
             return
-        tally = self._tally
-        what = "" if has_trained else "; nothing was trained"
+        what += "" if has_trained else "; nothing was trained"
         if tally.origins:
             what += f"; {plural(tally.started, 'trial')}: {tally.origins}"
         if (space := self._configurations.space) is not None and space.rules.refused:
@@ -223,10 +229,17 @@ class Session:
             say(compared)
         say(f"complete{what}; {where}")
 
-    def _say_how_to_go_on(self, *, is_whole: bool) -> None:
-        """Print the command that resumes the study. If ``is_whole``, print the whole summary of the study."""
+    def _say_how_to_go_on(self, failures: str, *, is_whole: bool) -> None:
+        """Print the command that resumes the study. If ``is_whole``, print the whole summary of the study.
+
+        If the study is quiet, print only which trials failed.
+        """
         stopped = self._controller.stopping
-        if is_whole:
+        what = f"stopped: {stopped}" + (f"; {failures}" if failures else "")
+        if self._options["quiet"]:
+            if failures:
+                say(what)
+        elif is_whole:
             from ashtune._src.reports.report import summary
             from ashtune._src.reports.sections import ReportedStudy
 
@@ -235,7 +248,7 @@ class Session:
             show(summary(study), sys.stderr)
         else:
             more = " --budget and a larger time" if self._tally.presence >= self._budget else ""
-            say(f"stopped: {stopped}; go on with: ashtune resume {self._shown}{more}")
+            say(f"{what}; go on with: ashtune resume {self._shown}{more}")
 
     def _say_if_nobody_went_on(self) -> None:
         """If no trial reached the rungs that this session added, print why."""

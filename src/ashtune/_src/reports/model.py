@@ -34,11 +34,10 @@ _REMARKS = (NOT_READY, REPLACED, FAILED)
 
 
 class Shares(msgspec.Struct, frozen=True):
-    """The number of compared trials of one kind, the number of promoted trials, and the number of failed trials."""
+    """The number of compared trials of one kind, and the number of promoted trials."""
 
     trials: int
     promoted: int
-    failed: int
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -98,8 +97,7 @@ def comparison_of(promotions: Promotions, what: str, sorts: Collection[Sort]) ->
         return None
 
     def shares(some: Sequence[Any]) -> Shares:
-        failed = sum(promotions.failed[trial] for trial in some)
-        return Shares(len(some), sum(map(promotions.is_promoted, some)), failed)
+        return Shares(len(some), sum(map(promotions.is_promoted, some)))
 
     stretches = promotions.stretches(sorts)
     exact = chances(stretches)
@@ -148,8 +146,8 @@ class ModelSection(Section):
             yield html.table(self._table())
             yield html.words(
                 "Compared are trials that entered at the same rung in the same stretch of 20, from the first proposal "
-                "on. The interval is of 95 %; the chance is that of a difference as large as this if it makes none who "
-                "proposed a trial, by an exact test over the stretches.",
+                "on, without failed trials. The interval is of 95 %; the chance is that of a difference as large as "
+                "this if it makes none who proposed a trial, by an exact test over the stretches.",
             )
         yield html.words(*self._remarks())
 
@@ -188,7 +186,7 @@ class ModelSection(Section):
 
     def _table(self) -> "Table":
         table = bare_table()
-        for title in ("compared", "trials", "promoted", "share", "failed", "ratio", "interval", "chance"):
+        for title in ("compared", "trials", "promoted", "share", "ratio", "interval", "chance"):
             table.add_column(title, justify="left" if title == "compared" else "right")
         for each in self._comparisons:
             ratio = each.ratio
@@ -204,4 +202,4 @@ def _interval(ratio: Ratio) -> str:
 
 def _cells(shares: Shares) -> list[str]:
     share = share_text(shares.promoted / shares.trials) if shares.trials else ""
-    return [f"{shares.trials:,}", f"{shares.promoted:,}", share, f"{shares.failed:,}"]
+    return [f"{shares.trials:,}", f"{shares.promoted:,}", share]

@@ -28,7 +28,8 @@ from ashtune._src.reports.model import ModelSection
 from ashtune._src.reports.profile import ProfileSection
 from ashtune._src.reports.roofline import RooflineSection
 from ashtune._src.reports.sections import ReportedStudy, Section
-from ashtune._src.reports.tables import HEADING, WARNING, line
+from ashtune._src.reports.sentences import failures_text
+from ashtune._src.reports.tables import BAD, HEADING, WARNING, line
 from ashtune._src.reports.terminal.text import as_text
 from ashtune._src.reports.times import RungsSection, rung_records
 from ashtune._src.study.factory import observed_study
@@ -95,7 +96,10 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
     outcome = study.outcome
     head = line("").append(info.name, HEADING)
     head.append(f"  {info.scheduler.name}, {plural(tally.tried, 'trial')}, ")
-    parts: list[RenderableType] = [head.append(outcome.text, "" if outcome.is_complete else WARNING)]
+    head.append(outcome.text, "" if outcome.is_complete else WARNING)
+    if tally.best is not None and (failures := failures_text(tally)):  # without a result, the best section says why
+        head.append(f"; {failures}", BAD)
+    parts: list[RenderableType] = [head]
     for entry in entries:
         if lines := entry.lines():
             parts += [line(""), *lines]

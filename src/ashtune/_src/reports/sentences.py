@@ -47,6 +47,23 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
     return f"Trial {best.trial} is {is_better if gain else f'as good as {who}'}: {values}."
 
 
+def failures_text(tally: Tally) -> str:
+    """Return a text with the share and the most frequent reason of failed trials; "" if no trial failed.
+
+    The text says whether no trial reached the top rung: ``10 of 30 trials failed: ...; no trial reached the top rung
+    (81)``.
+    """
+    failures = tally.failures
+    if not failures.total:
+        return ""
+    most = failures.groups()[0]
+    others = "" if most.count == failures.total else f" ({most.count:,} of them)"
+    reason = shortened(most.reason, REASON_CHARACTERS)
+    tried = plural(tally.tried + len(tally.confirmations.of), "trial")
+    top = "" if tally.rungs[-1].arrived else f"; no trial reached the top rung ({tally.ladder.rungs[-1]:,})"
+    return f"{failures.total:,} of {tried} failed{others}: {reason}{top}"
+
+
 def no_result_sentence(tally: Tally) -> str:
     """Return the sentence "No trial has a result". If the reason is known, the sentence has the reason."""
     why = f": {why_no_result(tally)}" if tally.failures.total or tally.withdrawals.total else ""

@@ -8,8 +8,9 @@ equally likely to be promoted. Promotion quotas may differ between stretches.
 
 Rule 1: trials are compared only within a stretch, which is ``STRETCH`` consecutive trials that entered at the same
 rung. Trials before the first proposal are not compared, because early trials had few competitors.
-Rule 2: a trial is compared when it has a result or a failure at its entry rung. A failed trial counts as not promoted.
-Trials that were withdrawn, were enqueued, or confirm other trials are not compared.
+Rule 2: a trial is compared when it has a result at its entry rung. Trials that failed at any rung are not compared,
+because a mistake in the training function says nothing about the search. Trials that were withdrawn, were enqueued, or
+confirm other trials are not compared.
 Rule 3: the stretch of a trial does not depend on the trial's source or promotion.
 """
 
@@ -47,13 +48,11 @@ class Stretch(msgspec.Struct, frozen=True):
 
 
 class Promotions(Observer):
-    """Records each trial's sort, the rung of its first result or failure, and whether the trial was promoted."""
+    """Records each trial's sort, the rung of its first result, and whether the trial was promoted or failed."""
 
     def __init__(self) -> None:
         self.sorts = bytearray()
         """The sort of each trial that has started."""
-        self.failed = bytearray()
-        """Whether each trial failed at the rung where it entered."""
         self._entered = array("h")
         self._promoted = bytearray()
 
@@ -63,7 +62,9 @@ class Promotions(Observer):
                 self._grow(trial)
                 self.sorts[trial] = sort_of(origin)
             case JobFinished(trial=trial, rung=rung):
-                self._judge(trial, rung)
+                self._grow(trial)
+                if self._entered[trial] == _NOT_JUDGED:
+                    self._entered[trial] = rung
             case TrialWithdrawn(trial=trial):
                 self._grow(trial)
                 self.sorts[trial] = Sort.OTHER
@@ -75,14 +76,14 @@ class Promotions(Observer):
             case TrialPromoted(trial=trial):
                 self._grow(trial)
                 self._promoted[trial] = True
-            case TrialFailed(trial=trial, rung=rung):
-                is_first = self._judge(trial, rung)
-                self.failed[trial] |= is_first
+            case TrialFailed(trial=trial):  # it is never trained again
+                self._grow(trial)
+                self._entered[trial] = _NOT_JUDGED
             case _:
                 pass
 
     def shares(self) -> dict[Sort, tuple[int, int]]:
-        """Return, for each sort, how many trials have a result or a failure, and how many were promoted. O(trials)."""
+        """Return, for each sort, how many trials have a result and did not fail, and how many were promoted."""
         import numpy as np
 
         sorts, judged = np.array(self.sorts), np.array(self._entered) != _NOT_JUDGED
@@ -91,7 +92,7 @@ class Promotions(Observer):
         return {sort: (int(of_all[sort]), int(promoted[sort])) for sort in Sort}
 
     def is_judged(self, trial: TrialId) -> bool:
-        """Return whether a trial has a result or a failure at its entry rung."""
+        """Return whether a trial has a result at its entry rung, and did not fail later."""
         return trial < len(self._entered) and self._entered[trial] != _NOT_JUDGED
 
     def is_promoted(self, trial: TrialId) -> bool:
@@ -127,19 +128,10 @@ class Promotions(Observer):
             random_promoted=random_promoted,
         )
 
-    def _judge(self, trial: TrialId, rung: int) -> bool:
-        """Record the rung of a trial's first result or failure; return False if a rung was recorded before."""
-        self._grow(trial)
-        is_first = self._entered[trial] == _NOT_JUDGED
-        if is_first:
-            self._entered[trial] = rung
-        return is_first
-
     def _grow(self, trial: TrialId) -> None:
         missing = trial + 1 - len(self.sorts)
         if missing > 0:
             self.sorts += bytes([Sort.OTHER]) * missing
-            self.failed += bytes(missing)
             self._promoted += bytes(missing)
             self._entered.extend([_NOT_JUDGED] * missing)
 

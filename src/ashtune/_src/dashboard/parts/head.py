@@ -14,7 +14,7 @@ from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.liveness import Standing
 from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart, Subject, short, short_value
 from ashtune._src.dashboard.parts.workers import WorkersPart
-from ashtune._src.reports.sentences import compared_with_first
+from ashtune._src.reports.sentences import compared_with_first, failures_text
 
 MOST_METRICS = 50
 
@@ -62,7 +62,7 @@ class HeadPart(PagePart):
         is_paused = standing.state == "running" and tally.is_paused
         is_at_work = standing.state in ("running", "quiet") and not is_paused
         return {
-            **self._of_the_study(self.problems),
+            **self._of_the_study(self.problems, failures_text(tally)),
             "now": round(ran, 3),
             "wall_seconds": round(ran, 3),
             "started": tally.started,
@@ -98,10 +98,11 @@ class HeadPart(PagePart):
         """Return the study's name and state. The page calls this method if :meth:`value` has raised."""
         return {**self.empty, **self._of_the_study({"the figures": problem, **self.problems})}
 
-    def _of_the_study(self, problems: Mapping[str, str]) -> dict[str, Any]:
-        """Return the study's name and state. The text of the state names the parts that cannot be shown."""
+    def _of_the_study(self, problems: Mapping[str, str], failures: str = "") -> dict[str, Any]:
+        """Return the study's name and state. The text of the state has failures, and parts that cannot be shown."""
         subject, standing = self._subject, self.standing
-        missing = [f"{name} cannot be shown ({problem})" for name, problem in problems.items()]
+        more = [failures] if failures else []
+        more += [f"{name} cannot be shown ({problem})" for name, problem in problems.items()]
         return {
             "name": one_line(subject.settings.name),
             "directory": self._directory,
@@ -112,7 +113,7 @@ class HeadPart(PagePart):
                 {"metric": each.metric, "mode": each.mode} for each in subject.goal.objectives[:MOST_METRICS]
             ],
             "state": standing.state,
-            "state_text": one_line("; ".join((standing.text, *missing))) if missing else standing.text,
+            "state_text": one_line("; ".join((standing.text, *more))) if more else standing.text,
         }
 
     def _origin_text(self, trial: TrialId) -> str:
