@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ashtune._src.core.numbers import seconds_text
 from ashtune._src.study.journal import NAME
 from tests.helpers.commands import RUN, ashtune, ashtune_process, refused
 
@@ -40,6 +41,14 @@ def test_resume_continues_without_the_file_and_with_more_trials(home_after_a_run
     (home_after_a_run / "train.py").unlink()
     done = ashtune(home_after_a_run, "resume", "s", "--trials", "12", "--quiet", "--json")
     assert json.loads(done.stdout)["trials"]["tried"] == 12
+
+
+def test_plan_tells_the_time_if_that_of_an_epoch_is_given(home: Path) -> None:
+    options = ["--trials", "256", "--max-resource", "81", "--scheduler", "sh", "--epoch", "30s", "--workers", "8"]
+    last = ashtune(home, "plan", *options).stdout.splitlines()[-1]
+    epochs = json.loads(ashtune(home, "plan", *options, "--json").stdout)["epochs"]
+    assert last == f"on 8 workers, if 1 epoch takes 30 s: about {seconds_text(epochs * 30 / 8)}"
+    refused(ashtune_process(home, "plan", "--trials", "9", "--max-resource", "9", "--epoch", "soon"), "'soon'")
 
 
 def test_plan_shows_the_rungs_before_anything_runs(home: Path) -> None:

@@ -7,13 +7,14 @@ import msgspec
 from ashtune._src.analysis.expected import Expected, expected, increments
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.numbers import plural
+from ashtune._src.core.numbers import plural, seconds_text
 from ashtune._src.reports.tables import HEADING, WARNING, bare_table, line
 from ashtune._src.schedulers.registry import SchedulerView
 
 if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
 
 class PlannedRung(msgspec.Struct, frozen=True):
@@ -103,8 +104,7 @@ def plan_table(planned: Plan, *, unit: str) -> "Table":
     table.add_column("trials" if planned.is_exact else "random draws", "", justify="right")
     table.add_column(f"{unit}s", f"{planned.epochs:,}", justify="right")
     if not planned.is_exact:
-        table.add_column("search that learns", "", justify="right")
-        table.add_column(f"{unit}s", f"about {planned.epochs_where_learnt:,}", justify="right")
+        table.add_column("search that learns", f"about {planned.epochs_where_learnt:,} {unit}s", justify="right")
     for rung in planned.rungs:
         each = f"{rung.epochs / rung.trials:g}" if rung.trials else ""
         table.add_row(
@@ -112,6 +112,15 @@ def plan_table(planned: Plan, *, unit: str) -> "Table":
             *([] if planned.is_exact else [rung.where_learnt.text]),
         )  # fmt: skip
     return table
+
+
+def time_line(planned: Plan, seconds: float, workers: int, *, unit: str) -> "Text":
+    """Return the wall time as a line, if an epoch takes ``seconds``, and the workers are busy all the time."""
+    times = [each * seconds / workers for each in (planned.epochs, planned.epochs_where_learnt)]
+    text = seconds_text(times[0])
+    if not planned.is_exact:
+        text = f"{text} with random draws, {seconds_text(times[1])} with a search that learns"
+    return line(f"on {plural(workers, 'worker')}, if {plural(1, unit)} takes {seconds_text(seconds)}: about {text}")
 
 
 def saving_line(planned: Plan, *, unit: str) -> str:

@@ -62,6 +62,13 @@ class SchedulerView(msgspec.Struct, frozen=True):
         return None if self.machine is None else self.machine.entering(trials)
 
 
+def text_of(scheduler: Scheduler) -> str:
+    """Return the scheduler's name and options, as a user writes them; only the name if the options were not chosen."""
+    if scheduler in DEFAULTS:
+        return SCHEDULERS.name_of(type(scheduler))
+    return SCHEDULERS.text(scheduler)
+
+
 def view_of(record: dict[str, Any], first: Ladder, now: Ladder, seed: int) -> SchedulerView:
     """Return the view of a study's scheduler.
 
@@ -72,11 +79,10 @@ def view_of(record: dict[str, Any], first: Ladder, now: Ladder, seed: int) -> Sc
     Raises:
         SettingsError: If the record names no scheduler, or its options do not fit.
     """
-    name, scheduler = as_text(record), SCHEDULERS.part_or_reason(record)
+    scheduler = SCHEDULERS.part_or_reason(record)
     if isinstance(scheduler, str):
-        return SchedulerView(name, missing=scheduler)
-    if scheduler in DEFAULTS:
-        name = record["kind"]  # without four options that no user gave
+        return SchedulerView(as_text(record), missing=scheduler)
+    name = text_of(scheduler)
     try:
         machine = scheduler.build(first, 0, seed)
         machine.lengthen(now)
