@@ -99,7 +99,7 @@ def dask(workers: int) -> Iterator[tuple[Any, int]]:
 @contextmanager
 def host(study: Path, slots: str) -> Iterator["subprocess.Popen[bytes]"]:
     """Start workers of a cluster."""
-    command = [sys.executable, "-m", "ashtune", "worker", str(study), "--slots", slots]
+    command = [sys.executable, "-m", "ashtune", "worker", str(study), "--wait", "--slots", slots]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         yield process
 

@@ -118,6 +118,7 @@ def by_workers_that_join(reader: Reader) -> None:
     until(lambda: len(events(reader.study, WorkerLost)) >= 5)
     succeeds(driver)
     assert all(lost.is_dismissed for lost in events(reader.study, WorkerLost))
+    assert jobs.pop(-2).wait().status == 128 + signal.SIGTERM
     for launch in jobs:
         succeeds(launch)
 

@@ -90,7 +90,7 @@ def hosts(study: Path) -> Iterator[Callable[..., Host]]:
     made: list[Host] = []
 
     def start(*options: str, directory: Path | None = study) -> Host:
-        words = [] if directory is None else [str(directory)]
+        words = [] if directory is None else [str(directory), "--wait"]
         made.append(Host(study.parent / f"host-{len(made)}.txt", *words, *options))
         return made[-1]
 

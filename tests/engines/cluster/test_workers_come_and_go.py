@@ -1,5 +1,6 @@
 """Studies whose workers join and leave: processes of ``ashtune worker``, which are asked to leave or killed."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import ashtune
 from ashtune._src.core.events import JobFinished, JobPaused, StopRequested, TrialStarted, WorkerJoined, WorkerLost
 from ashtune._src.engines.cluster.rendezvous import NAME
+from ashtune._src.study.journal import NAME as JOURNAL
 from tests.helpers import commands
 from tests.helpers.cluster import Host, events, hosts, is_whole, until, write_function
 
@@ -68,7 +70,7 @@ def test_a_study_begins_with_none_and_goes_through_1_8_2_and_5_workers(study: Pa
         leaver.process.terminate()
         (study.parent / "go").touch()
         assert running.wait(150) == 0
-    assert [host.process.wait(30) for host in (first, leaver, last)] == [0, 0, 0]
+    assert [host.process.wait(30) for host in (first, leaver, last)] == [0, 143, 0]
     joined = [event.worker for event in events(study, WorkerJoined)]
     assert sorted(joined) == list(range(11)), "no number is given twice"
     is_whole(study, TRIALS)
@@ -123,7 +125,7 @@ def test_a_worker_that_leaves_saves_what_it_trains(how: str, study: Path, start:
         until(lambda: len(events(study, TrialStarted)) > 0)
         if how != "lifetime":
             leaver.process.send_signal(getattr(signal, how))
-        assert leaver.process.wait(60) == 0
+        assert leaver.process.wait(60) == (143 if how == "SIGTERM" else 0)
         until(lambda: bool(events(study, WorkerLost)))
         assert running.poll() is None, "the study waits for workers"
     (lost,) = events(study, WorkerLost)
@@ -174,6 +176,38 @@ def test_a_worker_without_the_directory_says_what_is_missing(tmp_path: Path) -> 
     refused = commands.ashtune(tmp_path, "worker", ASHTUNE_WORKER='{"addresses": "secret"}')
     assert (refused.returncode, "ASHTUNE_WORKER" in refused.stderr) == (2, True)
     assert "secret" not in refused.stderr
+
+
+def test_a_worker_says_at_once_what_is_missing(tmp_path: Path, study: Path, start: Start) -> None:
+    refused = commands.ashtune(tmp_path, "worker", "study")
+    assert (refused.returncode, "there is no such folder" in refused.stderr) == (2, True)
+    waiting = start()
+    until(lambda: "there is no such folder; waiting" in waiting.output)
+    study.mkdir()
+    until(lambda: "the folder has no study; waiting" in waiting.output)
+    (study / JOURNAL).touch()
+    until(lambda: "the study has no driver; waiting" in waiting.output)
+    waiting.process.terminate()
+    assert waiting.process.wait(60) == 128 + signal.SIGTERM
+
+
+def test_a_worker_with_a_copied_file_says_that_its_driver_is_gone(tmp_path: Path, study: Path, start: Start) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    with driver(study) as running:
+        until((study / NAME).exists)
+        shutil.copy2(study / NAME, copy)
+        host = start(directory=copy)
+        until(lambda: bool(events(study, WorkerJoined)))
+        running.kill()
+        until(lambda: "the driver is lost" in host.output)
+    (study.parent / "go").touch()
+    with driver(study, resumes=True) as second:
+        until(lambda: "if another driver has begun, copy its rendezvous.json again; waiting" in host.output)
+        until(lambda: (study / NAME).read_bytes() != (copy / NAME).read_bytes())
+        shutil.copy2(study / NAME, copy)
+        assert second.wait(150) == 0
+    assert host.process.wait(60) == 0
 
 
 def test_workers_that_come_too_late_end_at_once(study: Path, start: Start) -> None:

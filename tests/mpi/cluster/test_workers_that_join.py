@@ -33,7 +33,7 @@ def drives(folder: Path, interface: str, seconds: float, trials: int = TRIALS) -
 
 
 def worker(study: Path) -> list[str]:
-    return [PYTHON, "-m", "ashtune", "worker", str(study), "--slots", "2"]
+    return [PYTHON, "-m", "ashtune", "worker", str(study), "--wait", "--slots", "2"]
 
 
 def test_workers_join_from_three_hosts_of_which_two_do_not_see_the_directory_and_one_loses_its_power(

@@ -1,8 +1,8 @@
 """``ashtune``: the entry point.
 
 The exit status is 0 if the command succeeds, 1 if the command fails, 2 if an option is wrong, 75 if the batch system
-stopped the study, and 130 after Ctrl-C. If the user made a mistake, or if an output stream cannot be written, stderr
-gets one line and no traceback.
+stopped the study, 130 after Ctrl-C, and 143 if SIGTERM ended a worker. If the user made a mistake, or if an output
+stream cannot be written, stderr gets one line and no traceback.
 """
 
 import argparse

@@ -20,6 +20,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     number = "?" if RENDEZVOUS in os.environ else None
     parser.add_argument("directory", metavar="DIR", nargs=number, help="the study's directory, as this machine sees it")
+    parser.add_argument("--wait", action="store_true", help="wait for DIR if it is not there yet")
     parser.add_argument("--slots", type=int, default=1, metavar="N", help="the number of workers (1)")
     parser.add_argument(
         "--gpus-per-worker", type=float, metavar="N", help="GPUs that each worker sees; by default as the driver says"
@@ -30,15 +31,16 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
 
 def main(given: argparse.Namespace) -> int:
-    """Run workers until the study ends or the lifetime is over."""
+    """Run workers until the study ends or the lifetime is over. Return 143 after SIGTERM, as programs do."""
     import math
+    import signal
     import time
     from pathlib import Path
 
     import msgspec
 
     from ashtune._src.core.checks import check_seconds, check_whole
-    from ashtune._src.core.errors import SettingsError
+    from ashtune._src.core.errors import SettingsError, StudyError
     from ashtune._src.engines.cluster.driver import check_installed
     from ashtune._src.engines.options import MOST_WORKERS
     from ashtune._src.engines.resources import check_gpus_per_worker
@@ -60,13 +62,16 @@ def main(given: argparse.Namespace) -> int:
     text, scratch = os.environ.pop(RENDEZVOUS, ""), ScratchDirectory()  # training functions do not see the keys
     with StopSwitch(time.monotonic() + min(lifetime, in_slurm), grace=math.inf) as stop:
         if given.directory is not None:
-            serve(Path(given.directory).resolve(), slots, stop)
-            return 0
-        try:
-            msgspec.json.decode(text, type=Rendezvous).write(scratch.folder())
-            serve(scratch.folder(), slots, stop, patience=PATIENCE_SECONDS)  # the next driver has other keys
-        except msgspec.MsgspecError as error:
-            raise SettingsError(f"{RENDEZVOUS} does not have the contents of a rendezvous.json: {error}") from None
-        finally:
-            scratch.delete()
-    return 0
+            study = Path(given.directory).resolve()
+            if not (given.wait or study.is_dir()):
+                raise StudyError(f"{study}: there is no such folder; give the study's directory, or --wait for it")
+            serve(study, slots, stop)
+        else:
+            try:
+                msgspec.json.decode(text, type=Rendezvous).write(scratch.folder())
+                serve(scratch.folder(), slots, stop, patience=PATIENCE_SECONDS)  # the next driver has other keys
+            except msgspec.MsgspecError as error:
+                raise SettingsError(f"{RENDEZVOUS} does not have the contents of a rendezvous.json: {error}") from None
+            finally:
+                scratch.delete()
+    return 128 + signal.SIGTERM if signal.SIGTERM in stop.signals else 0

@@ -26,6 +26,7 @@ from ashtune._src.core.orders import Discard
 from ashtune._src.core.plaintext import say
 from ashtune._src.core.version import __version__
 from ashtune._src.engines.cluster.messages import Farewell, Hello, Replacement, ToHost, Welcome, python_version
+from ashtune._src.engines.cluster.rendezvous import NAME as RENDEZVOUS
 from ashtune._src.engines.cluster.rendezvous import Rendezvous
 from ashtune._src.engines.cluster.wire import ROOM_MILLISECONDS, SOCKET_OPTIONS, Outbox, Socket, is_chunk
 from ashtune._src.engines.distributed import Closed, Leaving, Unable
@@ -38,6 +39,7 @@ from ashtune._src.engines.workload import WorkerMessage
 from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.study.disk import folder_of_a_study
 from ashtune._src.study.folders import ScratchDirectory
+from ashtune._src.study.journal import NAME as JOURNAL
 
 LOOK_MILLISECONDS = 200
 PROBE_SECONDS = 3.0
@@ -83,7 +85,7 @@ def serve(study: Path, slots: Slots, stop: StopSwitch, *, patience: float = math
                 slots.say(f"{study}: the driver is lost; looking for it again")
             else:
                 in_vain.update(found.addresses)
-                why = f"no driver answers at {found.addresses[0]}"
+                why = f"no driver answers at {found.addresses[0]}{_hint_for_copy(study)}"
         if why and time.monotonic() - reached > patience:
             raise StudyError(f"{study}: {why}")
         if why and why != said:
@@ -98,7 +100,7 @@ def find(study: Path, in_vain: Mapping[str, int] = {}) -> tuple[Rendezvous | Non
     ``in_vain`` counts how often no driver answered at an address; the address with the lowest count is tried first.
     """
     if (found := Rendezvous.read(study)) is None:
-        return None, "no driver has begun"
+        return None, _what_is_missing(study)
     why = []
     for address in sorted(found.addresses, key=lambda address: in_vain.get(address, 0)):
         host, _, port = address.removeprefix("tcp://").rpartition(":")
@@ -108,7 +110,18 @@ def find(study: Path, in_vain: Mapping[str, int] = {}) -> tuple[Rendezvous | Non
             why.append(f"{host}:{port} {error.strerror or 'does not answer'}")
         else:
             return msgspec.structs.replace(found, addresses=[address]), ""
-    return (None, f"the driver cannot be reached ({', '.join(why)})") if why else (found, "")
+    return (None, f"the driver cannot be reached ({', '.join(why)}){_hint_for_copy(study)}") if why else (found, "")
+
+
+def _what_is_missing(study: Path) -> str:
+    if not study.is_dir():
+        return "there is no such folder"
+    return "the study has no driver" if (study / JOURNAL).exists() else "the folder has no study"
+
+
+def _hint_for_copy(study: Path) -> str:
+    """Return a hint if the folder has no study but only a copy of the rendezvous, which no new driver replaces."""
+    return "" if (study / JOURNAL).exists() else f"; if another driver has begun, copy its {RENDEZVOUS} again"
 
 
 @contextmanager
