@@ -48,6 +48,7 @@ def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
     refused(ashtune(home, "run", *OPTIONS, *COMMAND), "--space")
     refused(ashtune(home, "run", *space, "--", "no-such-program"), "no-such-program")
     refused(ashtune(home, "run", *space, "--", "echo", "{y}"), "{y}", "x, kind")
+    refused(ashtune(home, "run", *space, "--", "echo", "loss=1"), "no argument of 'echo loss=1'", "such as {x}")
     (home / "space.json").write_text('{"x": {"low": 0.0}}')
     refused(ashtune(home, "run", *space, *COMMAND), "low", "high")
     (home / "space.json").write_text("[1, 2]")
@@ -56,9 +57,20 @@ def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
 
 
 def test_options_behind_the_program_are_its_own(home: Path) -> None:
-    (home / "program.py").write_text("import sys; assert sys.argv[1:] == ['--trials', '--'], sys.argv; print('loss=1')")
+    (home / "program.py").write_text("import sys; assert sys.argv[2:] == ['--trials', '--'], sys.argv; print('loss=1')")
     done = ashtune(
-        home, "run", "--space", "space.json", *OPTIONS, "--json", "--", sys.executable, "program.py", "--trials", "--"
+        home,
+        "run",
+        "--space",
+        "space.json",
+        *OPTIONS,
+        "--json",
+        "--",
+        sys.executable,
+        "program.py",
+        "{x}",
+        "--trials",
+        "--",
     )
     assert json.loads(done.stdout)["best"]["metrics"] == {"loss": 1.0}
 

@@ -337,13 +337,13 @@ GREEDY = """
         hold(trial.number == 3)
         return trial["x"]
 
-    if __name__ == "__main__" and len(sys.argv) == 2:
+    if __name__ == "__main__" and len(sys.argv) == 3:
         hold(sys.argv[1] == "3")
         print("loss=1.0")
     elif __name__ == "__main__":
         cgroup, directory, kind = sys.argv[1:]
         pathlib.Path(cgroup, "cgroup.procs").write_text(str(os.getpid()))
-        program = ashtune.Program([sys.executable, __file__, "{trial}"])
+        program = ashtune.Program([sys.executable, __file__, "{trial}", "{x}"])
         ashtune.tune(
             train if kind == "function" else program, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8,
             max_resource=1, workers=1, search="random", quiet=True, directory=directory,

@@ -25,7 +25,7 @@ OPTIONS: dict[str, Any] = {
 
 def tuned(folder: Path, code: str, *arguments: str, space: Any = None, **more: Any) -> ashtune.Study:
     """Tune a Python program that is a process of its own."""
-    (folder / "program.py").write_text(textwrap.dedent(code))
+    (folder / "program.py").write_text(textwrap.dedent(code) + "\n# ASHTUNE_CONFIG, as a program has to use the space")
     program = Program([sys.executable, "program.py", *arguments], folder=str(folder))
     options = {**OPTIONS, "directory": folder / "study", **more}
     return ashtune.tune(program, {"x": (0.0, 1.0)} if space is None else space, **options)
@@ -72,6 +72,15 @@ def test_a_program_that_is_not_there_is_refused_before_the_study(tmp_path: Path)
         Program(["./here.sh"], folder=str(tmp_path)).check([])
     (tmp_path / "here.sh").chmod(0o755)
     Program(["./here.sh"], folder=str(tmp_path)).check([])
+
+
+def test_a_program_that_gets_nothing_of_the_space_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ObjectiveError, match=r"no argument of 'echo loss=1 \{trial\}' has a hyperparameter"):
+        Program(["echo", "loss=1", "{trial}"]).check(["x", "y"])
+    Program(["echo", "--x={x}"]).check(["x", "y"])
+    Program(["sh", "-c", "echo $ASHTUNE_CONFIG"]).check(["x"])
+    (tmp_path / "train.py").write_text("import os; os.environ['ASHTUNE_CONFIG']")
+    Program(["env", "sh", "train.py"], folder=str(tmp_path)).check(["x"])
 
 
 def test_lines_of_each_epoch_are_the_curve_and_of_other_numbers_the_last_counts(tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
 """What a worker does with a training function, whatever that does."""
 
+import copy
 import errno
+import json
 import math
+import operator
+import pickle
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -371,6 +375,64 @@ def test_a_report_in_two_forms_or_in_none_ends_the_study_and_is_shown_the_forms(
     (event,) = run(wrong)
     assert isinstance(event, Broken)
     assert "write trial.report(score=...), or give one dict" in event.reason
+
+
+@pytest.mark.parametrize("wrong", [True, "0.5", b"1", np.True_, np.str_("2")])
+@pytest.mark.parametrize("how", ["report", "return", "dict"])
+def test_a_bool_or_a_text_is_no_metric_however_it_is_given(run: Any, wrong: Any, how: str) -> None:
+    def train(trial: Any) -> Any:
+        for _ in trial.epochs():
+            if how == "report":
+                trial.report(score=wrong)
+        return {"return": wrong, "dict": {"score": wrong}, "report": None}[how]
+
+    assert "is not a number; report float(score)" in reason(run(train))
+
+
+def test_a_report_before_the_loop_fails_and_is_told_where_to_report(run: Any) -> None:
+    def train(trial: Any) -> None:
+        trial.report(score=0)
+        for epoch in trial.epochs():
+            trial.report(score=epoch)
+
+    assert "trial.report() was called before the loop over trial.epochs()" in reason(run(train))
+
+
+def test_a_second_loop_after_the_result_is_said_and_the_checkpoint_kept(run: Any) -> None:
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(score=epoch)
+        assert list(trial.epochs()) == []
+        trial.save("state")
+
+    _, released = run(train, RELEASE)
+    assert "trial.epochs() was called a second time" in released.problem
+    assert released.checkpoint > 0
+
+
+CHANGES: dict[str, Any] = {
+    "update": lambda config: config.update(x=1), "item": lambda config: operator.setitem(config, "x", 1),
+    "del": lambda config: operator.delitem(config, "x"), "or": lambda config: operator.ior(config, {"x": 1}),
+    "pop": lambda config: config.pop("x"), "clear": lambda config: config.clear(),
+    "popitem": lambda config: config.popitem(), "setdefault": lambda config: config.setdefault("y", 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_configuration_cannot_be_changed(run: Any, change: Any) -> None:
+    (event,) = run(lambda trial: change(trial.config))
+    assert "trial.config cannot be changed; change a copy: config = dict(trial.config)" in event.reason
+
+
+def test_copies_of_a_configuration_are_equal_and_can_be_changed(run: Any) -> None:
+    seen: list[Any] = []
+    run(lambda trial: seen.append(trial.config) or 1.0)
+    [config] = seen
+    assert json.loads(json.dumps(config)) == {**config} == {"x": 0.5}
+    for copied in (dict(config), config.copy(), copy.copy(config), copy.deepcopy(config), config | {}):
+        assert copied == config
+        copied["x"] = 1
+    assert pickle.loads(pickle.dumps(config)) == config
 
 
 def test_a_loop_kept_from_a_trial_that_has_ended_says_nothing_to_the_driver(run: Any) -> None:

@@ -272,7 +272,7 @@ def test_a_rank_that_asks_for_no_epochs_does_not_hold_up_rank_0(tmp_path: Path) 
 
 @pytest.mark.parametrize("objective", ["a program", "a fused function"])
 def test_functions_for_one_process_are_refused_with_a_way_out(tmp_path: Path, objective: str) -> None:
-    function: Any = ashtune.Program(["true"])
+    function: Any = ashtune.Program(["true", "{x}"])
     if objective == "a fused function":
         function = Together()
     with pytest.raises(ObjectiveError, match=r"torchrun|one process"):

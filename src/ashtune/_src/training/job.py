@@ -14,7 +14,7 @@ from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.orders import Release
 from ashtune._src.core.plaintext import shown
 from ashtune._src.training.messages import Assignment, Failure, FromWorker, Mailbox, Setup
-from ashtune._src.training.reports import Reports, names_text
+from ashtune._src.training.reports import NOT_NUMBERS, Reports, names_text
 
 Phase = Literal["training", "reported", "releasing", "pausing", "failed", "over"]
 Told = TypeVar("Told")
@@ -65,7 +65,7 @@ class RunningJob:
         self.agree: Callable[[Callable[[], bool]], bool] | None = None
         """Decides, with a function that decides for this rank, whether all ranks go on; None without other ranks."""
         self._asked_for_start = False
-        self._late = ""  # a remark on a report that came too late
+        self._late = ""  # a remark on a report or a loop that came too late
         self._is_closed = False  # the training function has ended
         self._has_ended_training = False  # it has returned or reported, even invalidly
         self._loop: object = None
@@ -81,9 +81,13 @@ class RunningJob:
         """Begin a loop over ``trial.epochs()``; return a token that identifies this loop."""
         with self._lock:
             self._check_may_speak()
-            is_second = self._loop is not None and self.phase == "training"
-            if is_second and (self.has_gone_on or self.reports.last_resource >= 0):
+            has_reports = self.has_gone_on or self.reports.last_resource >= 0
+            if self._loop is not None and self.phase == "releasing":
+                self._late = "trial.epochs() was called a second time, after its loop had ended: it trained nothing"
+            elif self._loop is not None and self.phase == "training" and has_reports:
                 self._refuse("trial.epochs() was called a second time: one loop over it trains to the rung and beyond")
+            elif self.reports.last_resource >= 0:
+                self._refuse("trial.report() was called before the loop over trial.epochs(): report within the loop")
             self.epoch = 0
             self._loop = object()
             return self._loop
@@ -332,7 +336,7 @@ class RunningJob:
         if epoch < self.target and not self.is_stopped:
             raise ObjectiveError(
                 f"the loop over trial.epochs() ended at {epoch} of {self.target}; call trial.stop() to end a trial "
-                "early on purpose, or let the loop end by itself"
+                "early on purpose, or let the loop end by itself, without break or return"
             )
         if self.reports.last_resource < epoch:
             self._report_returned(returned, number)
@@ -464,7 +468,7 @@ def _as_metrics(returned: Any, metric: str) -> Mapping[str, Any] | None:
         return {metric: returned}
     metrics = returned if isinstance(returned, Mapping) else {metric: returned}
     value = metrics.get(metric)
-    if isinstance(value, bool) or not hasattr(type(value), "__float__"):
+    if type(value).__name__ in NOT_NUMBERS or not hasattr(type(value), "__float__"):
         return None
     try:
         float(value)  # type: ignore[arg-type]  # it has __float__

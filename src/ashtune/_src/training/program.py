@@ -41,6 +41,8 @@ LARGEST_SCRIPT = 1_000_000
 """The largest size in bytes of a file whose content is part of the function's version; an interpreter is larger."""
 LARGEST_RESULT = 10_000_000
 """The largest size in bytes of a file with results."""
+READS_ALL = re.compile(rb"ASHTUNE_CONFIG|LaunchedTrial")
+"""Words of a program that takes the configuration from its environment."""
 STOPPED = "stopped"
 """The key in the last object of a file of results that is true if the program ended its trial on purpose."""
 LAST_WORDS = 200
@@ -124,7 +126,7 @@ class Program:
         return {"command": self.command, "files": files}
 
     def check(self, names: Sequence[str]) -> None:
-        """Raise an error if the program does not exist, or a placeholder is not a hyperparameter of the space.
+        """Raise an error if the program does not exist, or if its placeholders do not fit the space.
 
         Raises:
             ObjectiveError: With a message of one line.
@@ -133,13 +135,29 @@ class Program:
         place = os.path.join(self.folder, program) if os.sep in program else program  # noqa: PTH118 - which takes text
         if "{" not in program and which(place) is None:
             raise ObjectiveError(f"{shown(program)} is no program that can be run; give its path, or put it on PATH")
+        is_used = not names or self._reads_all
         for word in self.command:
             for match in _PLACEHOLDER.finditer(word):
+                is_used = is_used or match[1] in names
                 if match[1] is not None and match[1] not in names and match[1] not in OWN:
                     raise ObjectiveError(
                         f"{{{match[1]}}} in {shown(word)} is no hyperparameter and none of {', '.join(OWN)}; the space "
                         f"has {one_line(', '.join(names), LAST_WORDS)}; {{{{ and }}}} are braces"
                     )
+        if not is_used:
+            raise ObjectiveError(
+                f"no argument of {shown(' '.join(self.command))} has a hyperparameter of the space; add one, such as "
+                f"{{{names[0]}}}, or read $ASHTUNE_CONFIG in the command or its script"
+            )
+
+    @property
+    def _reads_all(self) -> bool:
+        """Whether the command, or a file that it names, takes the configuration from the environment."""
+        texts = [word.encode(errors="ignore") for word in self.command]
+        for word in self.command:
+            with suppress(OSError, ValueError):  # not the name of a file
+                texts.append(read_whole(os.path.join(self.folder, word), LARGEST_SCRIPT))  # noqa: PTH118 - any text
+        return any(READS_ALL.search(text) for text in texts)
 
     def __call__(self, trial: Trial) -> None:
         """Run the program for one job, and report its metrics."""

@@ -10,6 +10,9 @@ from ashtune._src.core.events import Curve
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.plaintext import one_line, shown
 
+NOT_NUMBERS = ("bool", "bool_", "str", "str_", "bytes", "bytes_")
+"""The names of types, also of numpy, that are no metrics, although ``float`` takes them."""
+
 
 class Reports:
     """The reports since the last rung; the last report is the job's result.
@@ -168,6 +171,8 @@ def _number(name: str, value: Any) -> float | None:
     """Return a metric as a float; None for a value that is not finite, which JSON cannot represent."""
     if value is None:
         return None
+    if type(value).__name__ in NOT_NUMBERS:
+        raise ObjectiveError(f"{name}={shown(value)} is not a number; report float({name})")
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError) as error:

@@ -1,9 +1,10 @@
 """The trial that is passed to the training function."""
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ashtune._src.core.errors import ObjectiveError
 from ashtune._src.core.jobs import TrialId, derived_seed
@@ -13,6 +14,18 @@ from ashtune._src.training.group import Ranks
 from ashtune._src.training.job import RunningJob
 from ashtune._src.training.reports import NoSuchAttribute, NoSuchHyperparameter, as_metrics
 from ashtune._src.training.stateful import StatefulObjects
+
+
+class FixedConfig(dict[str, Any]):
+    """A configuration that cannot be changed, because the journal has its values. Copies of it can be changed."""
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise ObjectiveError("trial.config cannot be changed; change a copy: config = dict(trial.config)")
+
+    __setitem__ = __delitem__ = __ior__ = update = setdefault = pop = popitem = clear = _refuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OrderedDict, (), None, None, iter(self.items())  # PyTorch reads no other dict as weights only
 
 
 class Trial:
@@ -49,8 +62,8 @@ class Trial:
     ) -> None:
         self.number = number
         """The number of the trial, from 0."""
-        self.config = config
-        """The configuration: name -> plain Python value. ``trial[name]`` is a short form."""
+        self.config: Mapping[str, Any] = FixedConfig(config)
+        """The configuration: name -> plain Python value. It cannot be changed. ``trial[name]`` is a short form."""
         self._job = job
         self._checkpoint = checkpoint
         self._objects = objects
