@@ -12,12 +12,13 @@ import msgspec
 
 from ashtune._src.analysis.counts import without_numbers
 from ashtune._src.analysis.hyperparameters import FEWEST, Columns, Hyperparameter, hyperparameters, in_common
-from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import OUT_OF_MEMORY, Followed, Train, TrialFailed
+from ashtune._src.core.plaintext import shown
 from ashtune._src.study.settings import Settings
 
 if TYPE_CHECKING:
@@ -166,7 +167,10 @@ class Trials(Observer, Sequence[TrialRecord]):
     def __getitem__(self, trial: slice) -> list[TrialRecord]: ...
 
     def __getitem__(self, trial: int | slice) -> TrialRecord | list[TrialRecord]:
-        numbers = range(len(self))[trial]
+        try:
+            numbers = range(len(self))[trial]
+        except TypeError:
+            raise StudyError(f"trials[{shown(trial)}] is no trial; give its number, as in study.trials[0]") from None
         return self._record(TrialId(numbers)) if isinstance(numbers, int) else [self[number] for number in numbers]
 
     def _record(self, trial: TrialId) -> TrialRecord:
@@ -252,12 +256,12 @@ class Trials(Observer, Sequence[TrialRecord]):
             "resource": [record.result_resource for record in records],
         }
         for name in names:
-            shown = f"config.{name}" if name in ours else name
-            columns[shown] = [record.configuration.get(name) for record in records]
+            column = f"config.{name}" if name in ours else name
+            columns[column] = [record.configuration.get(name) for record in records]
         for name in metrics:
-            shown = f"metric.{name}" if name in ours or name in names else name
+            column = f"metric.{name}" if name in ours or name in names else name
             values = (record.metrics.get(name) for record in records)
-            columns[shown] = [float("nan") if value is None else value for value in values]
+            columns[column] = [float("nan") if value is None else value for value in values]
         columns["seconds"] = [record.seconds for record in records]
         columns["reason"] = [record.reason for record in records]
         columns["origin"] = [record.origin for record in records]
@@ -320,9 +324,9 @@ def curves_dataframe(events: Iterable[Event]) -> "pandas.DataFrame":
         "resource": [resource for _, resource in ordered],
     }
     for name in names:
-        shown = f"metric.{name}" if name in columns else name
+        column = f"metric.{name}" if name in columns else name
         values = (points[key].get(name) for key in ordered)
-        columns[shown] = [float("nan") if value is None else value for value in values]
+        columns[column] = [float("nan") if value is None else value for value in values]
     return pandas.DataFrame(columns)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.core.checks import whole_number
 from ashtune._src.core.errors import SettingsError, StudyError, in_one_line, instead_of_os_error
 from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.numbers import number_text, shortened, value_text
@@ -208,9 +209,8 @@ def trial_number(given: object) -> TrialId | None:
     """Return a trial's number. The trial is given as a ``Best`` or as its number. For another object, return None."""
     if isinstance(given, Best):
         return TrialId(given.trial)
-    if isinstance(given, int) and not isinstance(given, bool):
-        return TrialId(given)
-    return None
+    number = whole_number(given)
+    return None if number is None else TrialId(number)
 
 
 def pairs(values: Mapping[str, object]) -> str:

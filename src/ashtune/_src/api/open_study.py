@@ -15,6 +15,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn, Unpack
 
@@ -493,7 +494,7 @@ def open_study(
     min_resource: int | str | None = None,
     reduction_factor: Reduction | None = None,
     resource: str = "epoch",
-    time_limit: float | str | None = None,
+    time_limit: float | str | timedelta | None = None,
     target: float | dict[str, float] | None = None,
     stop: Stop | None = None,
     constraints: Mapping[str, str] | None = None,

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
@@ -63,9 +64,12 @@ class Study(Figures):
         'seconds that the study ran'
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        super().__init__(StudyReader(directory))
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = check_directory(directory)
+        super().__init__(StudyReader(self.directory))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.directory,)  # what was read from the journal is read again
 
     @classmethod
     def load(cls, directory: str | Path) -> "Study":
@@ -74,7 +78,7 @@ class Study(Figures):
         Raises:
             JournalError: If the directory has no study.
         """
-        return cls(check_directory(directory))
+        return cls(directory)
 
     @property
     def metric(self) -> str:
@@ -276,7 +280,7 @@ class Study(Figures):
             configuration,
             resource=resource,
             max_resource=self._reader.ladder.rungs[-1],
-            directory=None if directory is None else Path(directory),
+            directory=None if directory is None else check_directory(directory),
         )
 
     def dataframe(self) -> "pandas.DataFrame":
@@ -300,10 +304,10 @@ class Study(Figures):
         Raises:
             SettingsError: If the file cannot be written.
         """
-        from ashtune._src.dashboard.one_file import write
+        from ashtune._src.dashboard.one_file import checked_file, write
         from ashtune._src.dashboard.saved import page_of
 
-        write(page_of(self.directory), Path(file))
+        write(page_of(self.directory), checked_file(file))
 
     def report_data(self) -> dict[str, Any]:
         """Return the content of :meth:`report` as a dict that can be written as JSON."""
@@ -407,7 +411,7 @@ class Study(Figures):
         *,
         trials: int | None = None,
         max_resource: int | None = None,
-        time_limit: float | str | None = None,
+        time_limit: float | str | timedelta | None = None,
         target: float | dict[str, float] | None = None,
         stop: "Stop | None" = None,
         confirm: "int | Confirm | None" = None,
@@ -434,6 +438,8 @@ class Study(Figures):
             NoResultError: If the study ended without a result of any trial; its files are kept.
             KeyboardInterrupt: After Ctrl-C, once everything is saved.
         """
+        if not isinstance(self, Study):
+            raise StudyError(f"resume() of {shown(self)} needs a study; write ashtune.Study({shown(self)}).resume()")
         given = flat({name: value for name, value in locals().items() if name not in ("self", "objective")})
         from ashtune._src.api.resuming import resume_study
 

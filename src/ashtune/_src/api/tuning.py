@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Literal, Unpack
 
 from ashtune._src.api.creating import make_folder, move_aside, open_or_create, place_for, study_request
@@ -41,7 +42,7 @@ def tune(
     min_resource: int | str | None = None,
     reduction_factor: Reduction | None = None,
     resource: str = "epoch",
-    time_limit: float | str | None = None,
+    time_limit: float | str | timedelta | None = None,
     target: float | dict[str, float] | None = None,
     stop: Stop | None = None,
     constraints: Mapping[str, str] | None = None,
@@ -89,7 +90,8 @@ def tune(
         reduction_factor: Of ``n`` trials in a rung, ``floor(n / reduction_factor)`` continue; by default 3 for
             asynchronous schedulers and 2 for other schedulers.
         resource: The unit of the resource, in the singular: "epoch", "tree", "step", "sample"; used in all output.
-        time_limit: Seconds, or a time as "10m", after which running trials are paused; the study can be resumed.
+        time_limit: Seconds, a time as "10m", or a ``timedelta``, after which running trials are paused; the study can
+            be resumed.
         target: Value of the metric at which the study stops. With several metrics, a dict: one result must reach all
             values.
         stop: Rarely needed rules that end the search, such as ``ashtune.Stop(patience=20)``.

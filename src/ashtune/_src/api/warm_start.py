@@ -142,9 +142,10 @@ def _read(which: str, source: Any, space: Space, goal: Goal, *, top: int, unit: 
     if isinstance(source, Study):
         source = source.directory
     if isinstance(source, str | os.PathLike):
-        if Path(source).is_dir():
-            return _read_study(Path(source))
-        name, rows = str(source), _rows_of(_csv(which, Path(source)))
+        path = Path(os.path.expanduser(source))  # noqa: PTH111 - which takes the home of an unknown user as a name
+        if path.is_dir():
+            return _read_study(path)
+        name, rows = str(source), _rows_of(_csv(which, path))
     elif type(source).__module__.partition(".")[0] == "optuna" and hasattr(source, "directions"):
         return _read_optuna(which, source, goal, top)
     elif hasattr(source, "to_dict"):

@@ -5,6 +5,7 @@ import numbers
 import operator
 import sys
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from ashtune._src.core import parse
@@ -71,8 +72,9 @@ def _read(name: str, value: T | str, read: Callable[[str], T]) -> T:
         raise SettingsError(f"{name}={error}") from None
 
 
-def check_seconds(name: str, value: float | str) -> float:
-    """Return a duration in seconds, which is given as a number or as a text such as "2h"."""
+def check_seconds(name: str, value: float | str | timedelta) -> float:
+    """Return a duration in seconds, which is given as a number, as a text such as "2h", or as a timedelta."""
+    value = value.total_seconds() if isinstance(value, timedelta) else value
     return check_number(name, _read(name, value, parse.seconds), at_most=MOST_SECONDS)
 
 

@@ -9,6 +9,7 @@ Rule 3: an observer with ``sees_confirmations = False`` receives no calls about 
 
 from collections.abc import Sequence
 from os import PathLike, fspath
+from os.path import expanduser
 from typing import ClassVar, TypeAlias, TypeVar
 
 import msgspec
@@ -117,7 +118,7 @@ class Exporter(Observer):
     """The place of the exporter's copy, as text for a person; set by ``begin``."""
 
     def __init__(self, out: str | PathLike[str] | None = None) -> None:
-        self.out = None if out is None else fspath(out)
+        self.out = None if out is None else expanduser(fspath(out))  # noqa: PTH111 - it may be an address
 
 
 class SearchFilter:

@@ -43,12 +43,23 @@ class Part(
 
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(type(self)):
-            value = getattr(self, field.name)
+            given = getattr(self, field.name)
             try:
+                value = _without_numpy(given)
                 msgspec.convert(value, field.type)
-            except Exception as error:  # noqa: BLE001 - for a numpy number, msgspec calls its missing keys()
+            except Exception as error:  # noqa: BLE001 - a list may contain itself; an object may have any methods
                 why = str(error).replace("object | null", "dict | null").replace("| null", "| None")
-                raise SettingsError(f"{field.name}={shown(value)} does not fit {type(self).__name__}: {why}") from None
+                raise SettingsError(f"{field.name}={shown(given)} does not fit {type(self).__name__}: {why}") from None
+            msgspec.structs.force_setattr(self, field.name, value)
+
+
+def _without_numpy(value: Any) -> Any:
+    """Convert the numbers and arrays of numpy in an option to numbers and lists of Python."""
+    if type(value) is dict:
+        return {name: _without_numpy(each) for name, each in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map(_without_numpy, value))
+    return value.tolist() if type(value).__module__ == "numpy" and hasattr(value, "tolist") else value
 
 
 T = TypeVar("T")

@@ -6,6 +6,7 @@ Rule 2: the content policy of the file forbids to load anything from the network
 """
 
 import json
+import os
 import posixpath
 import re
 import time
@@ -17,6 +18,7 @@ from typing import Any
 import msgspec
 
 from ashtune._src.core.errors import SettingsError, instead_of_os_error
+from ashtune._src.core.plaintext import shown
 from ashtune._src.dashboard.routes import PAGE, PageFile, page_files
 from ashtune._src.reports.html import PageSection
 
@@ -29,6 +31,17 @@ def blocks_page(title: str, sections: Sequence[PageSection]) -> str:
     """Return a page with a heading and some sections."""
     shown = msgspec.json.encode([each for each in sections if not each.is_empty])  # writes NaN as null
     return one_file({"title": title, "sections": msgspec.json.decode(shown)})
+
+
+def checked_file(file: "str | os.PathLike[str]") -> Path:
+    """Return the path of a file that the user named; ``~`` is the user's home.
+
+    Raises:
+        SettingsError: If it is no path.
+    """
+    if not isinstance(file, str | os.PathLike):
+        raise SettingsError(f"file={shown(file)} is not the name of a file; give one, as in 'report.html'")
+    return Path(os.path.expanduser(file))  # noqa: PTH111 - which takes the home of an unknown user as a name
 
 
 def write(text: str, file: Path) -> None:

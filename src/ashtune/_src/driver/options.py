@@ -269,12 +269,21 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
     max_failures: int | None = None
 
 
+def _refuse_class(name: str, value: object) -> None:
+    """Raise an error if a value is a class, which a user wrote without brackets."""
+    if isinstance(value, type):
+        package = "ashtune." if value.__module__.startswith("ashtune.") else ""
+        raise SettingsError(f"{name}={value.__name__} is a class; write {name}={package}{value.__name__}()")
+
+
 def flat(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return all options by name, including options inside ``stop``, ``engine``, ``scheduler`` and ``metric``.
 
     Raises:
-        SettingsError: If an option is given twice, or ``stop`` is no :class:`Stop`.
+        SettingsError: If an option is given twice, is a class in place of an object, or ``stop`` is no :class:`Stop`.
     """
+    for name in ("search", "scheduler", "engine", "stop", "confirm"):
+        _refuse_class(name, given.get(name))
     options = {name: value for name, value in given.items() if name != "stop"}
     if not isinstance(stop := given.get("stop"), Stop | None):
         raise SettingsError(f"stop={shown(stop)} holds no rules; give them as in stop=ashtune.Stop(patience=20)")

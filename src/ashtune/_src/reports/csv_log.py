@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Iterable
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ class CsvLog(Exporter):
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
-        super().__init__(None if path is None else Path(path).absolute())
+        super().__init__(None if path is None else Path(expanduser(path)).absolute())  # noqa: PTH111 - never raises
         self._forget()
 
     def _forget(self) -> None:

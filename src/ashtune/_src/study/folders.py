@@ -20,7 +20,7 @@ from ashtune._src.study.disk import DISK, PIECE_BYTES, Disk, OpenFile, Status, w
 
 
 def check_directory(directory: "str | os.PathLike[str]") -> Path:
-    """Return the path of a folder that the user named.
+    """Return the path of a folder that the user named; ``~`` is the user's home.
 
     Raises:
         SettingsError: If the name is empty, no path, or has characters that cannot be shown.
@@ -28,7 +28,7 @@ def check_directory(directory: "str | os.PathLike[str]") -> Path:
     path = os.fspath(directory) if isinstance(directory, str | os.PathLike) else ""
     if not isinstance(path, str) or not path.strip() or visible(path) != path:
         raise SettingsError(f"directory={shown(directory)} is not the name of a folder; give one, as in 'runs/digits'")
-    return Path(path)
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - which takes the home of an unknown user as a name
 
 
 def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:
