@@ -589,6 +589,17 @@ def test_a_complete_study_is_called_so_and_compared_with_one_that_runs(page: Pag
     assert page.console == []
 
 
+def test_a_folder_lists_its_studies_and_each_links_to_its_page(browser: "Browser", complete: Path) -> None:
+    with LivePage([complete.parent]) as live, Page(browser) as page:
+        page.page.goto(live.address)
+        page.page.wait_for_selector("tbody tr >> text=complete")
+        page.page.click("tbody a")
+        page.wait(f"{STATE} === 'Complete'")
+        page.page.select_option("#studies select", "")
+        page.page.wait_for_selector("h1 >> text=Studies")
+        assert page.console == []
+
+
 def test_studies_are_compared_while_the_shown_one_is_idle(browser: "Browser", complete_address: str) -> None:
     with Page(browser, viewport=TALL) as page:
         page.open(complete_address, "Complete")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -187,7 +188,8 @@ def test_the_report_of_a_folder_of_studies_lists_them(home: Path) -> None:
     listed = ashtune(home, "report", "runs")
     assert listed.returncode == 0
     first, second, torn = listed.stdout.splitlines()
-    assert first.startswith("runs/a  8 trials, best score = ")
-    assert second.startswith("runs/demo/b  8 trials, best score = ")
-    assert torn.startswith("runs/torn  runs/torn/journal.jsonl line 1: ")
+    facts = r"complete, \d{4}-\d\d-\d\d \d\d:\d\d, score \(max\), 8 trials, best score = \S+, \d.* s"
+    assert re.fullmatch(f"runs/a  {facts}", first)
+    assert re.fullmatch(f"runs/demo/b  {facts}", second)
+    assert re.match(r"runs/torn  .*runs/torn/journal.jsonl line 1: ", torn)
     refused(ashtune(home, "report", "runs", "--json"), "runs/journal.jsonl")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.commands import ashtune, refused
-from tests.helpers.live_page import Client
+from tests.helpers.live_page import Client, served
 from tests.helpers.ports import free_port
 from tests.helpers.saved_page import answer
 
@@ -96,6 +96,27 @@ def test_it_ends_with_the_process_that_it_belongs_to(finished_study: Path, tmp_p
     assert watching.wait() == (0, "")
     assert answer(directory / "page.html", "events")["parts"]["head"]["state"] == "complete"
     assert not (tmp_path / "none").exists()
+
+
+def test_a_folder_is_a_list_of_its_studies_and_new_ones_appear(finished_study: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    with served(folder) as client:
+        assert not client.ask("api/studies")["is_folder"]
+        shutil.copytree(finished_study, folder / "b")
+        assert [each["id"] for each in client.ask("api/studies")["studies"]] == [1]
+        with client.watch(1) as viewer:
+            viewer.until_state("complete")
+        shutil.copytree(finished_study, folder / "deeper" / "a")
+        listed = client.ask("api/studies")
+        assert listed["is_folder"]
+        assert [Path(each["directory"]).name for each in listed["studies"]] == ["b", "a"]
+        first = listed["studies"][0]
+        assert (first["id"], first["state"]) == (1, "complete")
+        assert first["result"].startswith("best ")
+        assert first["wall_seconds"] > 0
+        assert first["began"]
+        assert first["goal"]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from ashtune._src.core.errors import AshtuneError, JournalError
+from ashtune._src.core.errors import JournalError
+
+READ_SECONDS = 60.0
+"""The longest time in seconds to read a study of a folder."""
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -21,14 +24,15 @@ def main(given: argparse.Namespace) -> int:
     from ashtune._src.api.study import Study
     from ashtune._src.cli.showing import show_profile, show_study, show_trial
     from ashtune._src.reports.terminal.text import write
+    from ashtune._src.study.journal import studies_in
 
     try:
         study = Study.load(given.directory)
     except JournalError:
-        below = [] if given.json else _studies_below(Path(given.directory))
-        if not below:
+        below = [] if given.json else studies_in(Path(given.directory))
+        if below in ([], [Path(given.directory)]):
             raise
-        write("".join(f"{line}\n" for line in map(_summary, below)), sys.stdout)
+        write("".join(f"{line}\n" for line in map(_line, below)), sys.stdout)
         return 0
     if given.trial is not None:
         show_trial(study, given.trial, as_json=given.json, stream=sys.stdout)
@@ -46,24 +50,17 @@ def main(given: argparse.Namespace) -> int:
     return show_study(study, as_json=given.json, stream=sys.stdout)
 
 
-def _studies_below(folder: Path) -> list[Path]:
-    """Return the directories of the studies that are one or two levels below a folder."""
-    from glob import glob
+def _line(directory: Path) -> str:
+    """Return one line about a study: its state, the date of its beginning, its goal, its best result and its time."""
+    from ashtune._src.core.numbers import plural, seconds_text
+    from ashtune._src.dashboard.following import FollowedStudy
 
-    from ashtune._src.study.journal import NAME
-
-    patterns = f"*/{NAME}", f"*/*/{NAME}"
-    found = [name for each in patterns for name in glob(each, root_dir=folder)]  # noqa: PTH207 - pathlib's may raise
-    return sorted(Path(folder, name).parent for name in found)
-
-
-def _summary(directory: Path) -> str:
-    from ashtune._src.analysis.loading import StudyReader
-    from ashtune._src.core.numbers import plural, result_text
-
-    try:
-        tally = StudyReader(directory).tally
-    except AshtuneError as error:
-        return f"{directory}  {error}"
-    best = "no result" if tally.best is None else f"best {result_text(tally.goal, tally.best.metrics)}"
-    return f"{directory}  {plural(tally.started, 'trial')}, {best}"
+    study = FollowedStudy(directory)
+    study.start()
+    study.wait_until_read(READ_SECONDS)
+    of = study.summary()
+    study.close()
+    if not of["goal"]:
+        return f"{directory}  {of['result']}"
+    facts = [of["state"], of["began"], of["goal"], plural(of["tried"], "trial"), of["result"]]
+    return f"{directory}  {', '.join(facts)}, {seconds_text(of['wall_seconds'])}"

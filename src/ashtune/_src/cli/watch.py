@@ -23,7 +23,12 @@ NICE = 5
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("directory", metavar="DIR", nargs="+", help="a study's directory, which need not be there yet")
+    parser.add_argument(
+        "directory",
+        metavar="DIR",
+        nargs="+",
+        help="a study's directory, which need not be there yet; of a folder, all studies below",
+    )
     parser.add_argument(
         "--port", type=int, default=0, metavar="N", help="serve on this port of 127.0.0.1 only (any free port)"
     )

@@ -22,6 +22,7 @@ from ashtune._src.analysis.trials import TrialRecord
 from ashtune._src.core.errors import AshtuneError, JournalError, StudyError
 from ashtune._src.core.events import SessionStarted
 from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.numbers import result_text
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.plaintext import error_line, one_line, visible
 from ashtune._src.dashboard.liveness import DriverProcess, ReadStudy, Standing, State, state_of
@@ -179,14 +180,19 @@ class FollowedStudy:
     def summary(self) -> dict[str, Any]:
         """Return the study's entry in the list of studies."""
         with self._lock:
-            picture, state = self._picture, self._standing().state
-            shown = {"name": self._name, "directory": self.shown, "state": state}
+            picture, standing = self._picture, self._standing()
+            shown = {"name": self._name, "directory": self.shown, "state": standing.state}
             if picture is None:
-                return {**shown, "best": None, "metric": "", "mode": "min", "tried": 0}
+                unread = {"best": None, "metric": "", "mode": "min", "tried": 0, "goal": "", "began": ""}
+                return {**shown, **unread, "result": standing.text, "wall_seconds": 0.0}
             best, goal = picture.tally.best, picture.settings.goal
             return {
                 **shown,
                 "name": one_line(picture.settings.name),
+                "goal": one_line(str(goal)),
+                "began": time.strftime("%Y-%m-%d %H:%M", time.localtime(picture.settings.created)),
+                "result": "no result" if best is None else one_line(f"best {result_text(goal, best.metrics)}"),
+                "wall_seconds": round(self._ran(standing), 3),
                 "best": None if best is None else best.metrics.get(goal.metric),
                 "metric": goal.metric,
                 "mode": goal.mode,
@@ -198,13 +204,11 @@ class FollowedStudy:
         summary = self.summary()
         with self._lock:
             if (picture := self._picture) is None:
-                return {**summary, "unit": "epoch", "epochs": 0, "wall_seconds": 0.0, "utilisation": None}, ()
-            ran = self._ran(self._standing())
+                return {**summary, "unit": "epoch", "epochs": 0, "utilisation": None}, ()
             figures = {
                 "unit": picture.settings.resource,
                 "epochs": picture.tally.epochs,
-                "wall_seconds": round(ran, 3),
-                "utilisation": picture.workers.utilisation(ran),
+                "utilisation": picture.workers.utilisation(summary["wall_seconds"]),
             }
             return {**summary, **figures}, list(picture.best.so_far.steps)
 

@@ -82,14 +82,16 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 class Routes:
-    """Answers requests about the watched studies. The number of a study is its place in the command line, from 0.
+    """Answers requests about the watched studies. The number of a study is its place in ``studies``, from 0.
 
-    ``ask`` answers questions that may take seconds.
+    ``ask`` answers questions that may take seconds. ``find`` adds new studies of a watched folder to ``studies``, and
+    returns whether a folder is watched.
     """
 
-    def __init__(self, studies: Sequence[FollowedStudy], ask: Ask) -> None:
+    def __init__(self, studies: Sequence[FollowedStudy], ask: Ask, find: Callable[[], bool] = lambda: False) -> None:
         self._studies = studies
         self._answer_to = ask
+        self._find = find
 
     def answer(self, path: str, given: _Parameters) -> bytes | Stream | PageFile:
         """Return the JSON answer for a path below the page, or a ``Stream`` of changes, or a file.
@@ -139,8 +141,15 @@ class Routes:
         return msgspec.json.encode({"error": one_line(line)})
 
     def _list(self) -> bytes:
-        studies = [{"id": number, **study.summary()} for number, study in enumerate(self._studies)]
-        return msgspec.json.encode({"studies": studies, "version": __version__})
+        is_folder = self._find()
+        followed = list(self._studies)
+        folders = {parent for study in followed for parent in study.directory.parents}
+        studies = [{"id": number, **study.summary()} for number, study in enumerate(followed)]
+        studies = [
+            each for each, study in zip(studies, followed, strict=True)
+            if each["state"] != "missing" or study.directory not in folders
+        ]  # fmt: skip
+        return msgspec.json.encode({"studies": studies, "is_folder": is_folder, "version": __version__})
 
     def _compare(self, given: _Parameters) -> bytes:
         numbers = [each for text in given.get("studies", ()) for each in text.split(",") if each]

@@ -3,6 +3,7 @@
 import gc
 import os
 import sys
+import threading
 import time
 import webbrowser
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from ashtune._src.dashboard.questions import Questions
 from ashtune._src.dashboard.routes import Routes
 from ashtune._src.dashboard.server import PageServer
 from ashtune._src.study.disk import DISK, write_new
+from ashtune._src.study.journal import studies_in
 
 LOOK_SECONDS = 0.5
 READ_SECONDS = 60.0
@@ -28,9 +30,10 @@ FEW_COLLECTIONS = (50_000, 20, 50)
 
 
 class LivePage:
-    """A page that shows studies, which may be missing at first. The page is served within this object's ``with`` block.
+    """A page that shows studies, which may be missing at first, and all studies below folders.
 
-    See :class:`PageServer` for ``port`` and ``socket_path``. See :class:`Admission` for ``host_names`` and ``token``.
+    The page is served within this object's ``with`` block. See :class:`PageServer` for ``port`` and ``socket_path``.
+    See :class:`Admission` for ``host_names`` and ``token``.
 
     Raises:
         SettingsError: If the port or socket cannot be used, or a name is not a host name.
@@ -46,10 +49,13 @@ class LivePage:
         token: str = "",
         control: bool = False,
     ) -> None:
-        self.studies = [FollowedStudy(directory, control=control) for directory in directories]
+        self.studies: list[FollowedStudy] = []
+        self._directories = directories
+        self._control = control
+        self._finding = threading.Lock()
         self._questions = Questions()
         self._server = PageServer(
-            Routes(self.studies, self._questions.ask), Admission(host_names, token),
+            Routes(self.studies, self._questions.ask, self._find), Admission(host_names, token),
             takes_commands=control, port=port, socket_path=socket_path,
         )  # fmt: skip
 
@@ -73,6 +79,8 @@ class LivePage:
         from ashtune._src.dashboard.saved import NAME, study_page
 
         for study in self.studies:
+            if study.directory not in [each.absolute() for each in self._directories]:
+                continue
             file = str(study.directory / NAME)
             with suppress(AshtuneError, OSError):
                 study.wait_until_read(READ_SECONDS)
@@ -80,9 +88,22 @@ class LivePage:
                 write_new(DISK, file, study_page(study, self._questions.ask).encode(), mark=f"{os.getpid()}")
                 study.saved_as = file
 
+    def _find(self) -> bool:
+        """Follow each new study of the directories. Return whether a directory is a folder of studies."""
+        found: list[Path] = []
+        for directory in self._directories:
+            found += studies_in(directory) or [directory]
+        with self._finding:
+            known = {study.directory for study in self.studies}
+            for directory in dict.fromkeys(found):
+                if directory.absolute() not in known:
+                    study = FollowedStudy(directory, control=self._control)
+                    study.start()
+                    self.studies.append(study)
+        return not {*found} <= {*self._directories}
+
     def __enter__(self) -> Self:
-        for study in self.studies:
-            study.start()
+        self._find()
         self._server.start()
         return self
 

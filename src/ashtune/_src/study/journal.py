@@ -20,6 +20,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
+from glob import glob
 from itertools import accumulate, chain
 from pathlib import Path
 from typing import NamedTuple
@@ -289,3 +290,11 @@ def _open_for_reading(path: Path, disk: Disk) -> Iterator[int]:
         yield file
     finally:
         disk.close(file)
+
+
+def studies_in(folder: Path) -> list[Path]:
+    """Return ``folder`` if it has a journal, or else the directories of studies one or two levels below, sorted."""
+    for patterns in ([NAME], [f"*/{NAME}", f"*/*/{NAME}"]):
+        if found := [name for each in patterns for name in glob(each, root_dir=folder)]:  # noqa: PTH207 - may raise
+            return sorted(Path(folder, name).parent for name in found)
+    return []

@@ -1,6 +1,6 @@
 // The page of `ashtune watch`: one study with its sections, and the page of one trial at #trial/NUMBER.
 
-import { byId, element, fillOptions, set, setText } from "./page/dom.js";
+import { byId, element, fillOptions, replaceChildren, set, setText } from "./page/dom.js";
 import { visible } from "./page/text.js";
 import { switchThemesBy } from "./page/theme.js";
 import { ask, lineOf } from "./study/ask.js";
@@ -15,6 +15,7 @@ import { compare } from "./views/compare.js";
 import { contour } from "./views/contour.js";
 import { control } from "./views/control.js";
 import { failures } from "./views/failures.js";
+import { index } from "./views/index.js";
 import { best, curves, front, importance, ladder, workers } from "./views/figures.js";
 import { notes } from "./views/notes.js";
 import { parallel } from "./views/parallel.js";
@@ -69,19 +70,29 @@ function setConnection(state, { why = "", directory = "DIR", file = "" } = {}) {
   setText(connection, texts[state]);
 }
 
+/** Show the list of a folder's studies again and again. */
+async function showFolder(list) {
+  for (;;) {
+    replaceChildren(page, element("h1", { id: "summary", tabindex: -1, text: "Studies" }), index(list.studies));
+    await new Promise((go) => setTimeout(go, AGAIN));
+    list = await listOfStudies();
+  }
+}
+
 /** Show a choice of the studies if there are several. Return the number of the chosen study. */
-function chosenOf(studies) {
+function chosenOf(studies, isFolder) {
   const asked = Number(new URLSearchParams(location.search).get("study") ?? 0);
   const shown = studies.find((each) => each.id === asked) ?? studies[0];
   const names = namesOf(studies);
   const label = byId("studies");
   const select = /** @type {HTMLSelectElement} */ (label.querySelector("select"));
-  fillOptions(select, studies.map(({ id }) => [String(id), names.get(id)]));
+  const all = isFolder ? [["", "All studies"]] : [];
+  fillOptions(select, [...all, ...studies.map(({ id }) => [String(id), names.get(id)])]);
   select.value = String(shown.id);
   select.addEventListener("change", () => {
-    location.search = `?study=${encodeURIComponent(select.value)}`;
+    location.search = select.value && `?study=${encodeURIComponent(select.value)}`;
   });
-  label.hidden = studies.length < 2;
+  label.hidden = studies.length < 2 && !isFolder;
   return shown.id;
 }
 
@@ -190,15 +201,18 @@ if (SAVED) {
   document.documentElement.dataset.saved = "";
   setText(byId("nature"), `This page was saved on ${SAVED.at} and does not change.`);
 }
-const { studies, version } = SAVED?.sections ? { studies: [], version: "" } : await listOfStudies();
+const list = SAVED?.sections ? { studies: [], version: "" } : await listOfStudies();
+const { studies, version, is_folder: isFolder } = list;
 setText(byId("version"), `ashtune ${version}`);
 if (SAVED?.sections) {
   const sections = new Sections("h2");
   document.title = visible(SAVED.title ?? "");
   page.replaceChildren(element("h1", { id: "summary", tabindex: -1, text: SAVED.title }), sections.element);
   sections.show(SAVED.sections);
+} else if (isFolder && !new URLSearchParams(location.search).has("study")) {
+  showFolder(list);
 } else if (studies.length) {
-  const study = new Study(chosenOf(studies));
+  const study = new Study(chosenOf(studies, isFolder));
   const sections = VIEWS.map((view) => view(study));
   if (studies.length > 1) sections.push(compare(study, studies));
   const overview = element("div", { class: "overview" }, sections.map((each) => each.element));

@@ -135,6 +135,10 @@ interface Summary {
   name: string;
   directory: string;
   state: HeadPart["state"];
+  began: string;
+  goal: string;
+  result: string;
+  wall_seconds: number;
   best: number | null;
   metric: string;
   mode: "min" | "max";
