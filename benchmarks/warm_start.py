@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from ashtune._src.api.warm_start import known_results
+from ashtune._src.api.warm_start import best_of_other_tasks
 from ashtune._src.core.events import Event, JobFinished
 from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.observer import Observer
@@ -108,7 +108,8 @@ def regrets_after(task: Task, sources: list[list[dict[str, Any]]], seed: int) ->
     begin: tuple[dict[str, Any], ...] = ()
     if sources:
         begin = tuple(
-            each.configuration for each in known_results(sources, task.space, GOAL, top=EPOCHS, unit="epoch").results
+            each.configuration
+            for each in best_of_other_tasks(sources, task.space, GOAL, top=EPOCHS, unit="epoch").results
         )
     found = study(
         Begun(begin=begin), task.space, partial(task.train, seed),

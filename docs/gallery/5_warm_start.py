@@ -45,5 +45,5 @@ for name, study in (("with them", warm), ("without", cold)):
 
 # %%
 # ``warm_start=`` takes a DataFrame, a csv file, the directory of a study, or a study of Optuna as well. On the command
-# line it is ``--warm-start results.csv``. A list of these, such as ``["runs/a", "runs/b"]``, has results of other data:
-# the best configurations of each study are then the first trials.
+# line it is ``--warm-start results.csv``. Several sources of the same task are a list. Results of other data are
+# ``other_tasks=["runs/a", "runs/b"]``: the best configurations of each study are then the first trials.

@@ -14,7 +14,7 @@ import pytest
 
 import ashtune
 from ashtune._src.analysis.loading import StudyReader
-from ashtune._src.api.warm_start import known_results
+from ashtune._src.api.warm_start import best_of_other_tasks, known_results
 from ashtune._src.core.errors import ExtraMissing, SettingsError
 from ashtune._src.core.jobs import Constraint, Goal, KnownResult, Objective
 from ashtune._src.search.gp import GP
@@ -48,6 +48,11 @@ def loss(configuration: Any) -> float:
 
 def known_in(source: Any, space: Any = None, goal: Goal = LOSS, top: int = 9) -> tuple[list[KnownResult], str]:
     found = known_results(source, Space.parse(SPACE if space is None else space), goal, top=top, unit="epoch")
+    return found.results, found.line
+
+
+def other_tasks_in(source: Any, space: Any = None, goal: Goal = LOSS) -> tuple[list[KnownResult], str]:
+    found = best_of_other_tasks(source, Space.parse(SPACE if space is None else space), goal, top=9, unit="epoch")
     return found.results, found.line
 
 
@@ -129,7 +134,7 @@ def test_what_cannot_be_used_is_counted_by_the_reason_in_one_line() -> None:
     [
         (5, r"warm_start=5 cannot be read; give a DataFrame, a list of dicts, a csv file, the directory of a study"),
         ({"x": [1.0]}, r"warm_start=\{'x': \[1\.0\]\} cannot be read"),
-        ([5], r"warm_start\[0\]=5 cannot be read"),
+        ([5, 6], r"warm_start\[0\]=5 cannot be read"),
         ([[{"x": 0.5}], 5], r"warm_start\[0\]: the list has no column for the"),
         ([results(1), "gone.csv"], r"warm_start\[1\]='gone\.csv' is neither a file nor a directory"),
         ([results(1)[0], "before.csv"], r"warm_start=\[.*cannot be read"),
@@ -266,7 +271,7 @@ class Evil:
 
 
 def test_a_search_without_a_model_ignores_them_aloud(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    study = tuned(tmp_path / "s", warm_start=results(), search="random", quiet=False)
+    study = tuned(tmp_path / "s", warm_start=results(), search="random", quiet=True)
     said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("warm start")]
     assert said == ["warm start: search='random' does not use results, so they are ignored; give search='gp'"]
     assert read_settings(tmp_path / "s" / NAME).known == []
@@ -288,19 +293,74 @@ def test_a_resumed_study_keeps_them_without_the_source(tmp_path: Path, capfd: py
     assert "began without results, and none can be added; give another directory" in capfd.readouterr().err
 
 
+def test_several_sources_of_the_same_task_are_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    rows = results()
+    assert known_in([rows]) == known_in(rows)
+    again = {**rows[0], "loss": 7.0}
+    found, line = known_in([rows[:10], [*rows[10:], again]])
+    assert len(found) == KNOWN
+    assert not any(each.is_of_another_task for each in found)
+    assert {each.metrics["loss"] for each in found if each.configuration["x"] == rows[0]["x"]} == {7.0}
+    assert line == "warm start: 10 results of 10 configurations; 21 results of 21 configurations"
+    with pytest.raises(SettingsError, match=r"warm_start\[1\]: the list has no column"):
+        known_in([rows, [{"x": 0.5}]])
+    study = tuned(tmp_path, warm_start=[rows], other_tasks=results(2), search=IN_TURN, quiet=False, trials=4)
+    said = [line.partition(":")[0] for line in capfd.readouterr().err.splitlines()[:2]]
+    assert said == ["warm start", "other tasks"]
+    origins = [trial.origin for trial in study.trials]
+    assert origins[:2] == ["enqueued, the best of another task"] * 2
+    assert "30 from before" in origins[2]
+    study.report()
+    said = " ".join(capfd.readouterr().out.split())
+    assert "began with 30 results of 30 configurations and 2 results of 2 configurations of other tasks" in said
+
+
+@pytest.mark.parametrize("form", ["directory", "dataframe"])
+def test_results_of_withdrawn_trials_are_not_taken(form: str, tmp_path: Path) -> None:
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            if epoch > 1 and trial.number % 2:
+                raise ashtune.InvalidConfiguration("too large")
+            trial.report(loss=trial["x"])
+
+    study = tuned(
+        tmp_path, train, search="random", trials=9, scheduler="ash", min_resource=1, max_resource=9,
+        reduction_factor=2, engine="threads",
+    )  # fmt: skip
+    withdrawn = [trial.config["x"] for trial in study.trials if trial.status == "withdrawn"]
+    assert withdrawn, "some had a result at the lowest rung before"
+    if form == "dataframe":
+        pytest.importorskip("pandas")
+    found, line = known_in(study.dataframe() if form == "dataframe" else tmp_path)
+    assert form == "directory" or f"{len(withdrawn)} withdrawn" in line
+    known = {each.configuration["x"] for each in found}
+    assert known
+    assert known.isdisjoint(withdrawn)
+
+
+def test_of_more_results_in_several_sources_the_best_are_kept_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ashtune._src.api.warm_start.MOST", 20)
+    rows = results()
+    found, line = known_in([rows[:15], rows[15:]])
+    losses = sorted(row["loss"] for row in rows)
+    assert sorted(each.metrics["loss"] for each in found) == losses[:20]
+    assert line.endswith("; of these, the best 20 are kept")
+
+
 def test_of_each_other_task_the_best_configurations_come_first_in_turn() -> None:
     rows = [row | {"loss": float(at), "resource": 9} for at, row in enumerate(results())]
     longer = [rows[8] | {"resource": 1, "loss": -1.0}, rows[9] | {"resource": 9}, rows[1]]
-    found, line = known_in([rows[:7], longer, []])
+    found, line = other_tasks_in([rows[:7], longer, []])
     assert all(each.is_of_another_task for each in found)
     assert [each.configuration for each in found] == [
         EXPECTED[at].configuration for at in (0, 1, 9, 2, 8, 3, 4, 5, 6)
     ]  # the second task's best is the second of the first, and what was trained longer comes first
     assert line.startswith(
-        "warm start: up to 9 trials first, the best of 3 other tasks: 7 results of 7 configurations; 3 re"
+        "other tasks: up to 9 trials first, the best of 3 tasks: 7 results of 7 configurations; 3 results"
     )
-    assert len(known_in([rows])[0]) == 10
-    assert known_in([[], []]) == ([], "warm start: there are no results, so the search begins without")
+    assert len(other_tasks_in([rows])[0]) == 10
+    assert other_tasks_in(rows) == other_tasks_in([rows]), "one task needs no list"
+    assert other_tasks_in([[], []])[0] == []
 
 
 def test_a_feasible_configuration_of_another_task_comes_before_one_that_was_trained_longer() -> None:
@@ -309,7 +369,7 @@ def test_a_feasible_configuration_of_another_task_comes_before_one_that_was_trai
         {"x": 0.1, "loss": 0.1, "latency": 0.9, "resource": 9},
         {"x": 0.9, "loss": 0.9, "latency": 0.1, "resource": 3},
     ]
-    best, _ = known_in([rows], {"x": (0.0, 1.0)}, goal)
+    best, _ = other_tasks_in([rows], {"x": (0.0, 1.0)}, goal)
     assert [each.configuration["x"] for each in best] == [0.9, 0.1]
 
 
@@ -319,8 +379,8 @@ def test_the_best_of_other_tasks_are_trials_that_the_search_learns_nothing_else_
 ) -> None:
     best = [each.configuration for each in sorted(EXPECTED, key=lambda each: each.metrics["loss"])]
     given = {"search": search, "enqueue": [best[20], best[0]], "trials": 13}
-    study = tuned(tmp_path / "s", warm_start=[results()], **given, quiet=False)
-    assert "the best of 1 other task: 30 results of 30 configurations" in capfd.readouterr().err
+    study = tuned(tmp_path / "s", other_tasks=[results()], **given, quiet=False)
+    assert "the best of 1 task: 30 results of 30 configurations" in capfd.readouterr().err
     assert [each.configuration for each in study.trials[:11]] == [best[20], *best[:10]]  # none twice
     origins = [each.origin for each in study.trials]
     assert origins[:11] == ["enqueued"] * 2 + ["enqueued, the best of another task"] * 9
@@ -329,10 +389,10 @@ def test_the_best_of_other_tasks_are_trials_that_the_search_learns_nothing_else_
     said = capfd.readouterr().out
     assert "10 results of 10 configurations of other tasks" in said
     assert "your first configuration (trial 0)" in said
-    tuned(tmp_path / "alone", warm_start=[results()], search=search).report()
+    tuned(tmp_path / "alone", other_tasks=[results()], search=search).report()
     assert "your first configuration" not in capfd.readouterr().out  # it is not the user's
-    tuned(tmp_path / "resumed", warm_start=[results()], **given | {"trials": 5})
-    resumed = tuned(tmp_path / "resumed", warm_start=[results()[5:], results(3)], **given)
+    tuned(tmp_path / "resumed", other_tasks=[results()], **given | {"trials": 5})
+    resumed = tuned(tmp_path / "resumed", other_tasks=[results()[5:], results(3)], **given)
     assert [each.configuration for each in resumed.trials] == [each.configuration for each in study.trials]
 
 

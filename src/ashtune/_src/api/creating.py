@@ -141,23 +141,32 @@ def _known(
     options: TuneOptions, path: Path, search: Search, *, space: Space, goal: Goal, ladder: Ladder
 ) -> tuple[list[KnownResult], list[str]]:
     """Return the warm-start results, and lines about them for the user. A study that continues keeps its results."""
-    source, journal = options["warm_start"], path / journals.NAME
+    source, others = options["warm_start"], options["other_tasks"]
+    is_given = source is not None or others is not None
+    journal = path / journals.NAME
     continues = options["directory"] is not None and not options["overwrite"]
     if continues and journal.exists() and _has_result(journal):
         known = journals.read_settings(journal).known
         line = f"warm start: {path} goes on with the {plural(len(known), 'result')} that it began with"
         if not known:
             line = f"warm start: {path} began without results, and none can be added; give another directory"
-        return known, [] if source is None else [one_line(line)]
-    if source is None:
+        return known, [one_line(line)] if is_given else []
+    if not is_given:
         return [], []
-    from ashtune._src.api.warm_start import known_results
+    from ashtune._src.api.warm_start import best_of_other_tasks, known_results
 
-    warm_start = known_results(source, space, goal, top=ladder.rungs[-1], unit=options["resource"])
-    if not search.has_proposer and not any(each.is_of_another_task for each in warm_start.results):
-        kind = SEARCHES.record(search)["kind"]
-        return [], [f"warm start: search={kind!r} does not use results, so they are ignored; give search='gp'"]
-    return warm_start.results, [warm_start.line]
+    top, unit = ladder.rungs[-1], options["resource"]
+    found = []
+    if source is not None:
+        found.append(known_results(source, space, goal, top=top, unit=unit))
+        if not search.has_proposer:
+            # Said in spite of quiet=True: otherwise the user would believe that the results count.
+            kind = SEARCHES.record(search)["kind"]
+            say(f"warm start: search={kind!r} does not use results, so they are ignored; give search='gp'")
+            found.clear()
+    if others is not None:
+        found.append(best_of_other_tasks(others, space, goal, top=top, unit=unit))
+    return [result for each in found for result in each.results], [each.line for each in found]
 
 
 def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:

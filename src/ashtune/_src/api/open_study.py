@@ -503,6 +503,7 @@ def open_study(
     valid: Callable[[dict[str, Any]], Any] | None = None,
     enqueue: Iterable[Mapping[str, Any]] = (),
     warm_start: Any = None,
+    other_tasks: Any = None,
     seed: int = 0,
     confirm: int | Confirm | None = None,
     workers: int | None = None,

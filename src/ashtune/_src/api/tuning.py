@@ -51,6 +51,7 @@ def tune(
     valid: Callable[[dict[str, Any]], Any] | None = None,
     enqueue: Iterable[Mapping[str, Any]] = (),
     warm_start: Any = None,
+    other_tasks: Any = None,
     seed: int = 0,
     confirm: int | Confirm | None = None,
     engine: str | Engine | Local = AUTO,
@@ -107,11 +108,13 @@ def tune(
         valid: Function that returns True for valid configurations, such as ``lambda c: c['warmup'] < c['epochs']``. An
             invalid configuration is drawn again.
         enqueue: Configurations to try first; the search of a finite space does not propose them again.
-        warm_start: Earlier results that the search knows from its first proposal on; these results are not trials. A
-            DataFrame, list of dicts or csv file with a column for each hyperparameter and metric, and a column
-            ``resource`` unless all rows were trained to the top; or the directory of a study, or a study of Optuna.
-            With a list of these, each is another task, such as other data: the first ten trials have the best
-            configurations of each, and the search learns nothing else from them.
+        warm_start: Earlier results of the same task, which the search knows from its first proposal on; these results
+            are not trials. A DataFrame, list of dicts or csv file with a column for each hyperparameter and metric, and
+            a column ``resource`` unless all rows were trained to the top; or the directory of a study, or a study of
+            Optuna; or a list of these.
+        other_tasks: Earlier results of other tasks, such as other data: one of the forms of ``warm_start``, or a list
+            with one for each task. The first ten trials have the best configurations of each task, and the search
+            learns nothing else from them.
         seed: Seed for drawing configurations.
         confirm: When the search has ended, even if a limit ended it, the best configurations are trained again from the
             beginning with other seeds. The configuration with the best mean is the winner. Give the number of

@@ -4,8 +4,9 @@ Rule 1: reading earlier results executes no code from a directory or file.
 Rule 2: a row that is not a configuration of the space, or has no finite metric, is skipped and counted. A missing
 column of a hyperparameter or metric raises an error.
 Rule 3: if a configuration has several rows at the same resource, the last row is used.
-Rule 4: each source in a list of sources is another task, such as other data. Losses of other tasks have another scale
-and another order, so the search gets none of them. The study's first trials are the best configurations of each task.
+Rule 4: all sources of ``warm_start`` are the same task as the study, and the search learns from their results.
+Rule 5: each source of ``other_tasks`` is another task, such as other data. Losses of other tasks have another scale and
+another order, so the search gets none of them. The study's first trials are the best configurations of each task.
 """
 
 import math
@@ -33,7 +34,7 @@ from ashtune._src.study.journal import MOST_LINE_BYTES
 
 FORMS = (
     "a DataFrame, a list of dicts, a csv file, the directory of a study, or a study of Optuna (of Ray's results "
-    "get_dataframe()); of other tasks, such as other data, a list of these"
+    "get_dataframe()), or a list of these"
 )
 MOST = 10_000
 """The largest number of results that a study keeps; of more results, a study keeps the best."""
@@ -77,31 +78,68 @@ class _LeftOut(Exception):  # noqa: N818 - no error
     """Raised with a reason and details if a result cannot be used."""
 
 
-def known_results(
-    source: Any, space: Space, goal: Goal, *, top: int, unit: str, which: str = "warm_start"
-) -> WarmStart:
-    """Return the results of a source that the study can use.
+def known_results(given: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
+    """Return the results of one source or several that the study can use; all are of the study's own task.
 
     Args:
-        source: See ``FORMS``. Of a list of sources, the results of the first ``MOST_OF_TASKS`` trials are returned.
+        given: See ``FORMS``. If several sources have a configuration at the same resource, the last source counts.
         top: The resource of the top rung, which is used for results without a resource.
         unit: The unit of the resource, such as "epoch"; the column of resources may have this name.
-        which: What error messages call the source; in a list of sources, the second is "warm_start[1]".
 
     Returns:
         At most ``MOST`` results, O(n log n).
 
     Raises:
-        SettingsError: If the source has an unknown form, a column is missing, or no result is usable.
-        ExtraMissing: If the source is a csv file, and pandas is not installed.
-        JournalError: If the source is a directory without a study, or its journal cannot be read.
+        SettingsError: If a source has an unknown form, a column is missing, or no result is usable.
+        ExtraMissing: If a source is a csv file, and pandas is not installed.
+        JournalError: If a source is a directory without a study, or its journal cannot be read.
     """
-    if isinstance(source, list | tuple) and source and not any(isinstance(each, Mapping) for each in source):
-        tasks = [
-            known_results(each, space, goal, top=top, unit=unit, which=f"{which}[{at}]")
-            for at, each in enumerate(source)
-        ]
-        return _best_of_tasks(tasks, goal)
+    sources = _results_of_each("warm_start", given, space, goal, top=top, unit=unit)
+    results = {(identity(each.configuration), each.resource): each for source in sources for each in source.results}
+    best = _best(list(results.values()), goal)
+    if (size := len(msgspec.json.encode(best))) > MOST_LINE_BYTES // 2:
+        raise SettingsError(f"warm_start has {size:,} bytes of results; give fewer of them, or fewer columns")
+    fewer = f"; of these, the best {MOST:,} are kept" if len(best) < len(results) else ""
+    return WarmStart(best, one_line(f"warm start: {_lines(sources)}{fewer}"))
+
+
+def best_of_other_tasks(given: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
+    """Return the best results of other tasks for the first ``MOST_OF_TASKS`` trials; each source is a task.
+
+    The first results are the best result of each task, then the second-best of each. Feasible results come first, then
+    results at higher resources, because a search trains its good configurations longer. Several metrics are compared by
+    the first one. The arguments and errors are those of :func:`known_results`.
+    """
+
+    def key(result: KnownResult) -> tuple[bool, int, tuple[float, float]]:
+        violation, _ = standing = _key(result, goal)
+        return violation > 0, -result.resource, standing
+
+    tasks = _results_of_each("other_tasks", given, space, goal, top=top, unit=unit)
+    ranked = [sorted(task.results, key=key) for task in tasks]
+    in_turn = (each for place in zip_longest(*ranked) for each in place if each is not None)
+    first = dict[object, KnownResult]()
+    for each in in_turn:
+        first.setdefault(identity(each.configuration), each)
+    best = [msgspec.structs.replace(each, is_of_another_task=True) for each in list(first.values())[:MOST_OF_TASKS]]
+    first_trials = f"up to {plural(len(best), 'trial')} first, the best of {plural(len(tasks), 'task')}"
+    return WarmStart(best, one_line(f"other tasks: {first_trials}: {_lines(tasks)}"))
+
+
+def _lines(sources: Sequence[WarmStart]) -> str:
+    return "; ".join(source.line for source in sources)
+
+
+def _results_of_each(option: str, given: Any, space: Space, goal: Goal, **more: Any) -> list[WarmStart]:
+    """Return the results of each source of an option."""
+    is_list = isinstance(given, list | tuple) and given and not any(isinstance(each, Mapping) for each in given)
+    sources = given if is_list else [given]
+    names = [f"{option}[{at}]" for at in range(len(sources))] if len(sources) > 1 else [option]
+    return [_results_of(name, source, space, goal, **more) for name, source in zip(names, sources, strict=True)]
+
+
+def _results_of(which: str, source: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
+    """Return the results of one source. ``which`` is the source's name in error messages, such as "warm_start[1]"."""
     read = _read(which, source, space, goal, top=top, unit=unit)
     choices = {name: each.choices or [] for name, each in space.columns.items()}
     constants = {name: values[0] for name, values in choices.items() if len(values) == 1}
@@ -126,15 +164,9 @@ def known_results(
     reasons = ", ".join(f"{count:,} {reason}{examples.get(reason, '')}" for reason, count in (+left_out).items())
     if given and not best:
         raise SettingsError(f"{which}: {read.name} has no result that can be used: {reasons}")
-    if not given:
-        return WarmStart([], "warm start: there are no results, so the search begins without")
-    if (size := len(msgspec.json.encode(best))) > MOST_LINE_BYTES // 2:
-        raise SettingsError(f"{which}: {read.name} has {size:,} bytes of results; give fewer of them, or fewer columns")
     configurations = len({identity(result.configuration) for result in best})
-    line = f"warm start: {plural(len(best), 'result')} of {plural(configurations, 'configuration')}"
-    return WarmStart(
-        best, one_line(f"{line}; {left_out.total():,} of {given:,} left out: {reasons}" if reasons else line)
-    )
+    line = f"{plural(len(best), 'result')} of {plural(configurations, 'configuration')}"
+    return WarmStart(best, f"{line}; {left_out.total():,} of {given:,} left out: {reasons}" if reasons else line)
 
 
 def _read(which: str, source: Any, space: Space, goal: Goal, *, top: int, unit: str) -> _Source:
@@ -210,6 +242,10 @@ def _read_table(
     given = len(rows)
     if is_optunas and resource is None and "state" in free:
         rows = [row for row in rows if row.get("state") == "COMPLETE"]
+    unknown = given - len(rows)
+    if "status" in free:  # a table of ashtune
+        rows = [row for row in rows if row.get("status") != "withdrawn"]
+    left_out = {_UNKNOWN_RESOURCE: unknown, "withdrawn": given - unknown - len(rows)}
     results = [
         _ReadResult(
             {name: row.get(column) for name, column in names.items()},
@@ -218,7 +254,7 @@ def _read_table(
         )
         for row in rows
     ]
-    return _Source(what, results, columns, {_UNKNOWN_RESOURCE: given - len(rows)})
+    return _Source(what, results, columns, left_out)
 
 
 def _read_study(directory: Path) -> _Source:
@@ -337,29 +373,3 @@ def _best(results: list[KnownResult], goal: Goal) -> list[KnownResult]:
 def _key(result: KnownResult, goal: Goal) -> tuple[float, float]:
     losses, violation = goal.judged(result.metrics)
     return violation or 0.0, losses[0]
-
-
-def _best_of_tasks(tasks: Sequence[WarmStart], goal: Goal) -> WarmStart:
-    """Return the best result of each task, then the second-best of each, to ``MOST_OF_TASKS`` configurations.
-
-    Feasible results come first, then results at higher resources, because a search trains its good configurations
-    longer. Several metrics are compared by the first one.
-    """
-
-    def key(result: KnownResult) -> tuple[bool, int, tuple[float, float]]:
-        violation, _ = standing = _key(result, goal)
-        return violation > 0, -result.resource, standing
-
-    ranked = [sorted(task.results, key=key) for task in tasks]
-    in_turn = (each for place in zip_longest(*ranked) for each in place if each is not None)
-    first = dict[object, KnownResult]()
-    for each in in_turn:
-        first.setdefault(identity(each.configuration), each)
-    if not first:
-        return tasks[0]
-    best = [msgspec.structs.replace(each, is_of_another_task=True) for each in list(first.values())[:MOST_OF_TASKS]]
-    read = "; ".join(task.line.removeprefix("warm start: ") for task in tasks)
-    line = (
-        f"warm start: up to {plural(len(best), 'trial')} first, the best of {plural(len(tasks), 'other task')}: {read}"
-    )
-    return WarmStart(best, one_line(line))

@@ -81,7 +81,8 @@ class Searching(TypedDict, total=False):
     search: Annotated[str | Search | None, Option(parse=str, metavar="NAME")]
     valid: Annotated[Callable[[dict[str, Any]], Any] | None, Option()]
     enqueue: Annotated[Iterable[Mapping[str, Any]], Option(default=())]
-    warm_start: Annotated[Any, Option(parse=str, metavar="PATH")]
+    warm_start: Annotated[Any, Option(parse=parse.names, metavar="LIST", forms="as results.csv,runs/a")]
+    other_tasks: Annotated[Any, Option(parse=parse.names, metavar="LIST", forms="as runs/a,runs/b")]
     seed: Annotated[
         int, Option(default=0, check=partial(check_whole, at_least=0, at_most=MOST_SEED), parse=int, metavar="N")
     ]

@@ -112,6 +112,10 @@ class FactsSection(Section):
 
 def _known(settings: Settings) -> str:
     """Return a text with the numbers of results and configurations that were known before the study began."""
-    configurations = len({msgspec.json.encode(each.configuration, order="sorted") for each in settings.known})
-    elsewhere = " of other tasks" if any(each.is_of_another_task for each in settings.known) else ""
-    return f"{plural(len(settings.known), 'result')} of {plural(configurations, 'configuration')}{elsewhere}"
+    texts = []
+    for is_of_another_task, elsewhere in ((False, ""), (True, " of other tasks")):
+        known = [each for each in settings.known if each.is_of_another_task == is_of_another_task]
+        configurations = len({msgspec.json.encode(each.configuration, order="sorted") for each in known})
+        if known:
+            texts.append(f"{plural(len(known), 'result')} of {plural(configurations, 'configuration')}{elsewhere}")
+    return " and ".join(texts)
