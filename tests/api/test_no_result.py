@@ -123,6 +123,29 @@ def test_failures_after_a_result_stop_nothing(tmp_path: Path) -> None:
     assert sum(isinstance(event, JobFailed) for event in read_events(tmp_path / NAME)) == 29
 
 
+def test_a_function_that_never_restores_stops_the_study_and_can_be_mended(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def never_restores(trial: Any) -> None:
+        for _ in trial.epochs():
+            trial.report(loss=trial["x"])
+        trial.save(trial["x"])
+
+    def restores(trial: Any) -> None:
+        trial.restore()
+        never_restores(trial)
+
+    study = tuned(never_restores, tmp_path, scheduler="sh", trials=64, workers=1, quiet=False)
+    assert study.stopped.startswith("5 promoted trials failed for one reason: ObjectiveError: trial ")
+    assert study.stopped.endswith("begin with: model = trial.restore() or build(trial.config)")
+    said = f"stopped: {study.stopped}; 5 of 64 trials failed; no trial reached the top rung (4); mend that, then "
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"{said}go on with: ashtune resume {tmp_path} FILE:FUNCTION"
+    mended = study.resume(restores, quiet=True)
+    assert mended.is_complete
+    assert mended.best.resource == 4
+
+
 def test_the_report_of_failures_alone_begins_with_why(tmp_path: Path) -> None:
     with pytest.raises(NoResultError):
         tuned(fails, tmp_path / "study", stop=ashtune.Stop(max_failures=3))

@@ -33,7 +33,7 @@ from ashtune._src.core.events import (
 from ashtune._src.core.jobs import Goal, Job, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
-from ashtune._src.study.controller import Controller
+from ashtune._src.study.controller import PROMOTED_FAILURES, Controller
 from ashtune.testing.oracles import Extended, Fact, Given, Lengthened, Oracle, PassedOver, RecordedResult, Withdrawn
 
 SETTINGS = settings(
@@ -98,6 +98,7 @@ class AnyStudy(RuleBasedStateMachine):
         self.resource_used = 0
         self.best = math.inf
         self.at_the_top: list[float] = []
+        self.in_place: dict[TrialId, bool] = {}
         self.stopping = False
         self.paused = False
         self.to_pause: set[TrialId] = set()
@@ -178,7 +179,7 @@ class AnyStudy(RuleBasedStateMachine):
     @rule(pick=_PICK)
     def a_job_fails(self, pick: int) -> None:
         running = self._ended(self._picked(self._at_work(), pick))
-        self._record(running.job, math.inf)
+        self._record(running.job, math.inf, reason="no")
         job = running.job
         self._take(JobFailed(time=0, worker=running.worker, trial=job.trial, rung=job.rung, seconds=1, reason="no"))
 
@@ -234,7 +235,7 @@ class AnyStudy(RuleBasedStateMachine):
             if job == blamed:
                 self.deaths[job.trial] = self.deaths.get(job.trial, 0) + 1
                 if is_fatal or self.deaths[job.trial] == 2:
-                    self._record(job, math.inf)
+                    self._record(job, math.inf, reason="worker lost: killed")
                     continue
             self.returned.append(job)
         if blamed is None:
@@ -306,6 +307,8 @@ class AnyStudy(RuleBasedStateMachine):
         self.target = -math.inf if target is None else target
         self.most_failures = math.inf if failures is None else failures
         self.failures, self.has_result, self.stopping, self.paused = 0, False, False, False
+        self.promoted_failures: list[tuple[str, bool]] = []  # their reasons, and whether they were in place
+        self.ways_that_work: set[bool] = set()
         self.to_pause.clear()
         self.discarded.clear()  # more trials or rungs may bring any of them within the quota
         self.history += [Lengthened(self.ladder), Extended(trials)]
@@ -340,7 +343,12 @@ class AnyStudy(RuleBasedStateMachine):
             metrics={"loss": loss}, seconds=1, stopped=stopped, **more,
         )  # fmt: skip
 
-    def _record(self, job: Job, loss: float, *, start: int = 0) -> None:
+    def _record(self, job: Job, loss: float, *, start: int = 0, reason: str = "") -> None:
+        if any(isinstance(each, RecordedResult) and each.job.trial == job.trial for each in self.history):
+            if loss < math.inf:
+                self.ways_that_work.add(self.in_place[job.trial])
+            elif reason and self.in_place[job.trial] not in self.ways_that_work:
+                self.promoted_failures.append((reason, self.in_place[job.trial]))
         self.history.append(RecordedResult(job, loss, seconds=1, start=start))
         self.best = min(self.best, loss)
         if job.rung == self.ladder.top:
@@ -353,6 +361,13 @@ class AnyStudy(RuleBasedStateMachine):
 
     def _stop_at_limits(self) -> None:
         has_failed = not self.has_result and self.failures >= self.most_failures
+        reasons = [reason for reason, _ in self.promoted_failures]
+        first = len(reasons) - next(
+            (n for n, reason in enumerate(reversed(reasons)) if reason != reasons[-1]), len(reasons)
+        )
+        for_one_reason = [way for _, way in self.promoted_failures[first:] if way not in self.ways_that_work]
+        if self.most_failures < math.inf and len(for_one_reason) >= PROMOTED_FAILURES:
+            has_failed = True
         if self.best <= self.target or self.resource_used >= self.most_resource or has_failed:
             self.stopping = True
         if self.at_the_top:  # the first of the best ones, and how many came after it
@@ -475,6 +490,7 @@ class AnyStudy(RuleBasedStateMachine):
                 assert order.worker == saved.worker, "who saved it takes it up again"
             assert order.worker in idle or not idle, "an idle one comes first"
         self.running[order.trial] = Running(order.worker, job, order.start)
+        self.in_place[order.trial] = order.in_place
 
     def _check_release(self, order: Release) -> None:
         assert self.held is not None

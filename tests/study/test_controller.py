@@ -410,6 +410,65 @@ def test_a_session_that_begins_with_failures_only_stops_and_the_next_counts_anew
     assert not harness.controller.stopping
 
 
+def promoted_and_failing(harness: ControllerHarness, trials: range, reason: str = "no: trial 7") -> None:
+    """Report that each trial has a result at the lowest rung, was promoted, and failed."""
+    for trial in trials:
+        harness.report(0, trial, 0, -trial, held=False)
+        fact = {"time": 0, "worker": WorkerId(0), "trial": TrialId(trial), "rung": 1, "seconds": 1.0}
+        harness.handle(JobFailed(**fact, reason=reason))
+
+
+def with_all_promoted(**limits) -> ControllerHarness:
+    harness = ControllerHarness(AshMachine(Ladder(1, 2, 2), 0, ahead=1), trials=50)
+    harness.session(trials=50, **limits)
+    harness.join(0)
+    return harness
+
+
+def test_promoted_trials_that_all_fail_for_one_reason_stop_the_study() -> None:
+    harness = with_all_promoted(max_failures=20)
+    promoted_and_failing(harness, range(2), "another reason")
+    promoted_and_failing(harness, range(2, 6))
+    assert not harness.controller.stopping
+    promoted_and_failing(harness, range(6, 7), "no: trial 8")
+    stopped = "5 promoted trials failed for one reason: no: trial 7"
+    assert harness.controller.stopping == stopped
+    assert harness.controller.gave_up
+    harness.session(trials=50, max_failures=20)
+    harness.join(0)
+    promoted_and_failing(harness, range(7, 11))
+    assert not harness.controller.stopping
+    promoted_and_failing(harness, range(11, 12))
+    assert harness.controller.stopping == stopped
+
+
+def test_promoted_trials_may_fail_after_one_has_a_result() -> None:
+    harness = with_all_promoted(max_failures=20)
+    harness.report(0, 0, 0, 0.0, held=False)
+    harness.report(0, 0, 1, 0.0, held=False)
+    promoted_and_failing(harness, range(1, 20))
+    assert not harness.controller.stopping
+
+
+def test_results_in_place_do_not_hide_that_restores_fail() -> None:
+    harness = with_all_promoted(max_failures=20)
+    for trial in range(0, 10, 2):
+        assert not harness.controller.stopping
+        orders = harness.report(0, trial, 0, -trial)
+        assert any(isinstance(order, Train) and order.in_place for order in orders)
+        harness.report(0, trial, 1, -trial, start=1, held=False)
+        promoted_and_failing(harness, range(trial + 1, trial + 2))
+    assert harness.controller.gave_up
+
+
+def test_a_quarter_of_more_allowed_failures_counts_for_promoted_trials() -> None:
+    harness = with_all_promoted(max_failures=40)
+    promoted_and_failing(harness, range(9))
+    assert not harness.controller.stopping
+    promoted_and_failing(harness, range(9, 10))
+    assert harness.controller.stopping
+
+
 def test_results_that_are_not_finite_count_as_failures_at_first() -> None:
     harness = ControllerHarness(trials=50)
     harness.session(trials=50, max_failures=2)

@@ -1,7 +1,6 @@
 """Parts of the tally: groups of failure reasons, and the counts and best results of each rung."""
 
 import math
-import re
 import sys
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -11,14 +10,10 @@ import msgspec
 from ashtune._src.core.events import JobFinished
 from ashtune._src.core.jobs import Goal, Key, Losses, TrialId, as_one
 from ashtune._src.core.order import front_of, preferred, ranked
-from ashtune._src.core.orders import OUT_OF_MEMORY
+from ashtune._src.core.reasons import without_numbers
 
 GROUPS_KEPT = 20
 TRACEBACK_CHARACTERS = 8_000
-_A_DECIMAL = re.compile(r"[-+]?\d+\.\d*(?:[eE][-+]?\d+)?|[-+]?\d+[eE][-+]?\d+|(?<=\btrial )\d+")
-_A_NUMBER = re.compile(r"(?<!signal )(?<!status )\b\d[\d,]*")
-_OURS = re.compile(r"(?:Objective|Space|Settings|Study)Error: |.* is not finite ")
-"""The beginnings of failure messages from this package."""
 
 
 class Group(msgspec.Struct):
@@ -29,19 +24,6 @@ class Group(msgspec.Struct):
     trial: TrialId | None
     rung: int
     traceback: str
-
-
-def without_numbers(reason: str) -> str:
-    """Replace decimals and trial numbers in a failure reason by "_", so that similar reasons become equal.
-
-    Other whole numbers are replaced only in messages of this package, where whole numbers count epochs or bytes. In
-    messages from other code, a whole number may be an error code. Signal numbers and exit statuses are not replaced.
-    All reasons of trials that ran out of memory become equal.
-    """
-    if reason.startswith(f"{OUT_OF_MEMORY}: "):
-        return OUT_OF_MEMORY
-    reason = _A_DECIMAL.sub("_", reason)
-    return _A_NUMBER.sub("_", reason) if _OURS.match(reason) else reason
 
 
 class Reasons:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import msgspec
 
-from ashtune._src.analysis.counts import without_numbers
 from ashtune._src.analysis.hyperparameters import FEWEST, Columns, Hyperparameter, hyperparameters, in_common
 from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn
@@ -19,6 +18,7 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import OUT_OF_MEMORY, Followed, Train, TrialFailed
 from ashtune._src.core.plaintext import shown
+from ashtune._src.core.reasons import without_numbers
 from ashtune._src.study.settings import Settings
 
 if TYPE_CHECKING:

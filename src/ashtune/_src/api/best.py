@@ -16,8 +16,8 @@ from ashtune._src.core.numbers import number_text, shortened, value_text
 from ashtune._src.core.order import preferred
 from ashtune._src.core.plaintext import error_line, visible
 from ashtune._src.driver.goal import weights_of
-from ashtune._src.reports.sentences import REASON_CHARACTERS
 from ashtune._src.study.checkpoints import FOLDER, SAVED, flaw_of, read_saved
+from ashtune._src.study.controller import REASON_CHARACTERS
 from ashtune._src.study.disk import DISK
 from ashtune._src.study.folders import ScratchDirectory
 from ashtune._src.study.objective_file import NAME

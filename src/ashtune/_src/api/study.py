@@ -454,7 +454,8 @@ class Study(Figures):
 
         reader = self._reader
         try:
-            parts = [f"{plural(reader.tally.tried, 'trial')}, {reader.outcome.text}", failures_text(reader.tally)]
+            outcome = f"{plural(reader.tally.tried, 'trial')}, {reader.outcome.text}"
+            parts = [outcome, failures_text(reader.tally, outcome)]
         except AshtuneError as error:
             parts = [str(error)]
         return f"{self!r}: {'; '.join(filter(None, parts))}"

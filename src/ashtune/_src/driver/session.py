@@ -171,7 +171,7 @@ class Session:
             self._tell_the_past()
         if not stop.signals:
             self._refuse_to_end_with_nothing()
-        failures = failures_text(self._tally)
+        failures = failures_text(self._tally, self._controller.stopping)
         if failures and self._tally.best is None:
             failures = f"no trial has a result yet; {why_no_result(self._tally)}"
         is_cut_short = not self._controller.is_complete and self._controller.stopping == SLURM_ENDS
@@ -248,7 +248,11 @@ class Session:
             show(summary(study), sys.stderr)
         else:
             more = " --budget and a larger time" if self._tally.presence >= self._budget else ""
-            say(f"{what}; go on with: ashtune resume {self._shown}{more}")
+            how = "go on with"
+            if self._controller.gave_up:
+                how = f"mend that, then {how}"
+                more += "" if self._tally.is_program else " FILE:FUNCTION"
+            say(f"{what}; {how}: ashtune resume {self._shown}{more}")
 
     def _say_if_nobody_went_on(self) -> None:
         """If no trial reached the rungs that this session added, print why."""

@@ -3,8 +3,7 @@
 from ashtune._src.analysis.counts import BestResult, Reasons
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.numbers import number_text, plural, result_text, shortened
-
-REASON_CHARACTERS = 200
+from ashtune._src.study.controller import REASON_CHARACTERS
 
 
 def place_of_best(tally: Tally, best: BestResult, *, unit: str) -> str:
@@ -47,11 +46,11 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
     return f"Trial {best.trial} is {is_better if gain else f'as good as {who}'}: {values}."
 
 
-def failures_text(tally: Tally) -> str:
+def failures_text(tally: Tally, before: str) -> str:
     """Return a text with the share and the most frequent reason of failed trials; "" if no trial failed.
 
     The text says whether no trial reached the top rung: ``10 of 30 trials failed: ...; no trial reached the top rung
-    (81)``.
+    (81)``. If ``before``, the text that stands before this one, has the reason, the reason is left out.
     """
     failures = tally.failures
     if not failures.total:
@@ -59,9 +58,10 @@ def failures_text(tally: Tally) -> str:
     most = failures.groups()[0]
     others = "" if most.count == failures.total else f" ({most.count:,} of them)"
     reason = shortened(most.reason, REASON_CHARACTERS)
+    why = "" if reason in before else f": {reason}"
     tried = plural(tally.tried + len(tally.confirmations.of), "trial")
     top = "" if tally.rungs[-1].arrived else f"; no trial reached the top rung ({tally.ladder.rungs[-1]:,})"
-    return f"{failures.total:,} of {tried} failed{others}: {reason}{top}"
+    return f"{failures.total:,} of {tried} failed{others}{why}{top}"
 
 
 def no_result_sentence(tally: Tally) -> str:

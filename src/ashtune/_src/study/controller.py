@@ -39,9 +39,10 @@ from ashtune._src.core.events import (
     WorkersChanged,
 )
 from ashtune._src.core.jobs import Goal, Job, Losses, Result, TrialId, WorkerId, as_one
-from ashtune._src.core.numbers import plural
+from ashtune._src.core.numbers import plural, shortened
 from ashtune._src.core.order import is_as_good
 from ashtune._src.core.orders import Followed, Order, Pause, Release, Train, TrialFailed, TrialPromoted
+from ashtune._src.core.reasons import without_numbers
 from ashtune._src.schedulers.protocol import Machine
 from ashtune._src.study.assignments import Arrivals, Assigned, Assignments, Holding
 from ashtune._src.study.checkpoint_index import CheckpointIndex, RungBests
@@ -51,6 +52,15 @@ REMARKS = (TrialStarted, ProgramCompiled, ConfigurationEnqueued, WorkersChanged)
 """Events after which no worker needs a new job."""
 WITHDRAWN_IN_A_ROW = 1_000
 """A study stops after this many withdrawn trials in a row: probably, all its configurations are invalid."""
+
+PROMOTED_FAILURES = 5
+"""A study stops after this many failures of promoted trials in a row for one reason: probably, all of them will fail.
+
+If the user allows more than four times as many failures before the first result, a quarter of this number counts.
+A failure counts only if no trial that went on in the same way, in place or from its checkpoint, has a result in this
+session: a function that never restores still has results in place.
+"""
+REASON_CHARACTERS = 200
 
 
 class Controller:
@@ -80,6 +90,10 @@ class Controller:
         self._withdrawn_in_a_row = 0
         self._failures_at_first = 0  # failures before this session's first result
         self._has_result = False  # whether this session has a result
+        self._in_place: set[TrialId] = set()  # running trials that went on in place
+        self._ways_that_work: set[bool] = set()  # whether promoted trials with a result in this session were in place
+        self._promoted_failures = {False: 0, True: 0}  # in a row for one reason, without and with going on in place
+        self._why_promoted_fail = ""
         self._failures_allowed = math.inf
         self._resource_allowed = math.inf
         self._targets: Losses = ()  # inf for an objective without a target
@@ -100,7 +114,7 @@ class Controller:
         self.total_resource = 0
         self.stopping = ""
         self.gave_up = False
-        """Whether the study stops because its first trials all failed, or too many configurations were invalid."""
+        """Whether the study stops because its first or its promoted trials failed, or configurations were invalid."""
 
     @property
     def is_open(self) -> bool:
@@ -208,6 +222,9 @@ class Controller:
         if trial in self._confirmations.of:
             orders += self.checkpoints.remove(trial)
         else:
+            if self.arrivals[trial] >= 0 and loss < math.inf:
+                self._ways_that_work.add(trial in self._in_place)
+            self._in_place.discard(trial)
             orders += self._arrive(event, losses, violation)
         if loss < math.inf:
             self._has_result = True
@@ -306,7 +323,10 @@ class Controller:
 
     def _fail(self, job: Job, event: JobFailed | WorkerLost, *, seconds: float = 0.0) -> list[Followed]:
         """Record a failure: the trial is ranked last in its rung, and is not trained again."""
+        failure = TrialFailed.of(job, event)
         if job.trial not in self._confirmations.of:
+            if self.arrivals[job.trial] >= 0:
+                self._count_promoted_failure(failure)
             place, (losses, violation) = self._confirmations.numbering.place(job.trial), self._failed
             resource = self._rungs[job.rung]
             self._scheduler.record(Result(place, job.rung, resource, losses, seconds, violation=violation))
@@ -316,7 +336,7 @@ class Controller:
             self._stop_at_limits()
         self._count_failure()
         self.checkpoints.end_use(job.trial)
-        return [TrialFailed.of(job, event), *self._discard(job.trial)]
+        return [failure, *self._discard(job.trial)]
 
     def _count_failure(self) -> None:
         """Count a failure before the session's first result, and stop the study after too many failures."""
@@ -324,6 +344,21 @@ class Controller:
             self._failures_at_first += 1
             if self._failures_at_first >= self._failures_allowed:
                 self._give_up(f"all of the session's first {self._failures_at_first:,} trials failed")
+
+    def _count_promoted_failure(self, failure: TrialFailed) -> None:
+        """Count a failure of a promoted trial, and stop the study if it seems that no promoted trial can succeed."""
+        way = failure.trial in self._in_place
+        self._in_place.discard(failure.trial)
+        if way in self._ways_that_work:
+            return
+        if without_numbers(failure.reason) != without_numbers(self._why_promoted_fail):
+            self._promoted_failures = {False: 0, True: 0}
+            self._why_promoted_fail = failure.reason
+        self._promoted_failures[way] += 1
+        count = sum(number for way, number in self._promoted_failures.items() if way not in self._ways_that_work)
+        if count >= max(PROMOTED_FAILURES, self._failures_allowed / 4):
+            why = shortened(self._why_promoted_fail, REASON_CHARACTERS)
+            self._give_up(f"{count:,} promoted trials failed for one reason: {why}")
 
     def _withdraw(self, job: Job) -> list[Followed]:
         """Remove a trial from the scheduler. Another trial may replace the removed trial."""
@@ -357,6 +392,8 @@ class Controller:
         self._resource_allowed = math.inf if event.total_resource is None else event.total_resource
         self._targets = self._goal.targets(event.target)
         self._is_at_target = bool(self._targets) and self._bests.reach(self._targets)
+        self._ways_that_work.clear()
+        self._promoted_failures = {False: 0, True: 0}
         self._failures_at_first = 0
         self._withdrawn_in_a_row = 0
         self._has_result = False
@@ -493,6 +530,7 @@ class Controller:
     def _train(self, job: Job) -> Train:
         """Give a job to a free worker, preferably to the worker that saved the job's trial."""
         trial = job.trial
+        self._in_place.discard(trial)
         saved = self.checkpoints.use(trial)
         worker = self._assignments.take(job, None if saved is None else saved.worker)
         target = self._rungs[job.rung]
@@ -502,4 +540,5 @@ class Controller:
 
     def _go_on(self, holding: Holding, job: Job) -> Train:
         self._assignments.go_on(job, holding.worker)
+        self._in_place.add(job.trial)
         return Train(holding.worker, job.trial, job.rung, self._rungs[holding.rung], self._rungs[job.rung], True)

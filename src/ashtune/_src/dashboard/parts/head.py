@@ -62,7 +62,7 @@ class HeadPart(PagePart):
         is_paused = standing.state == "running" and tally.is_paused
         is_at_work = standing.state in ("running", "quiet") and not is_paused
         return {
-            **self._of_the_study(self.problems, failures_text(tally)),
+            **self._of_the_study(self.problems, failures_text(tally, standing.text)),
             "now": round(ran, 3),
             "wall_seconds": round(ran, 3),
             "started": tally.started,

@@ -310,7 +310,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
                 objective, parameters.space, metric=objective.metric, mode="max", trials=candidates,
                 max_resource=self.max_resources_, reduction_factor=self.factor, resource=resource.unit,
                 seed=self.seed_, search=self.search, time_limit=self.time_limit,
-                directory=self.directory_, quiet=not self.verbose, stop=Stop(max_failures=candidates + 1),
+                directory=self.directory_, quiet=not self.verbose,
+                stop=Stop(max_failures=4 * (candidates + 1)),  # never, also of promoted candidates
                 observers=observers, **more,
             )  # fmt: skip
         except NoResultError:
