@@ -28,6 +28,7 @@ from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.schedulers.brackets import SuccessiveHalving
 from ashtune._src.schedulers.protocol import Machine
 from ashtune._src.schedulers.stopping import StoppingMachine
+from ashtune._src.study.assignments import Assignments, Holding
 from ashtune._src.study.checkpoint_index import CheckpointIndex
 from ashtune._src.study.controller import WITHDRAWN_IN_A_ROW, Controller
 from tests.helpers.made_up import orders_in
@@ -278,6 +279,38 @@ def test_a_study_whose_every_configuration_is_invalid_ends() -> None:
     assert "invalid" in harness.controller.stopping
 
 
+def test_only_invalid_configurations_in_a_row_end_a_study() -> None:
+    harness = ControllerHarness(AshMachine(Ladder(1, 1), 0), trials=10**9)
+    for trial in range(2 * WITHDRAWN_IN_A_ROW):
+        if trial % 10 == 9:
+            harness.report(0, trial, 0, 0.5, held=False)
+        else:
+            harness.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0))
+    assert not harness.controller.stopping
+
+
+def test_a_best_trial_keeps_its_checkpoint_only_until_a_withdrawal() -> None:
+    """Without the withdrawn trial's results, a trial that was kept only as the best may be promoted again."""
+    harness = ControllerHarness(AshMachine(Ladder(1, 2, 2), 0, ahead=1), trials=50)
+    harness.report(0, 0, 0, 0.5, held=False, checkpoint=10)
+    harness.report(0, 0, 1, 0.5, start=1, held=False, checkpoint=10)
+    harness.controller._kept_as_best.add(TrialId(0))
+    harness.report(0, 1, 0, 0.4, held=False)
+    harness.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(1), rung=1, seconds=0))
+    orders = harness.report(0, 2, 0, 0.1, held=False)
+    orders += harness.report(0, 2, 1, 0.1, held=False)
+    assert Discard(TrialId(0), 2) not in orders
+
+
+def test_a_lost_worker_leaves_no_trial_to_discard() -> None:
+    assignments, worker, trial = Assignments(), WorkerId(0), TrialId(0)
+    assignments.join(worker)
+    assignments.releasing[trial] = Holding(worker, trial, 0, 0.5)
+    assignments.to_discard.add(trial)
+    assert assignments.lose(WorkerLost(time=0, worker=worker, reason="SIGKILL")) is None
+    assert not assignments.to_discard
+
+
 def test_at_a_barrier_workers_wait_and_the_last_result_employs_them_all() -> None:
     harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 0), trials=4, workers=4)
     for trial in range(3):
@@ -358,6 +391,18 @@ def test_a_checkpoint_that_no_job_goes_on_from_any_more_is_the_first_to_go() -> 
     index.use(TrialId(0))
     index.end_use(TrialId(0))
     orders = index.put(TrialId(2), worker=WorkerId(0), resource=1, size=10, rung=0, loss=0.5)
+    assert orders == [Discard(TrialId(0), 1)]
+
+
+def test_a_limit_does_not_forget_the_checkpoint_of_an_earlier_best() -> None:
+    bests = {TrialId(0)}
+    index = CheckpointIndex(limit=20, bests=bests)
+    for trial, loss in enumerate([0.9, 0.8]):
+        index.put(TrialId(trial), worker=WorkerId(0), resource=1, size=10, rung=0, loss=loss)
+    orders = index.put(TrialId(2), worker=WorkerId(0), resource=1, size=10, rung=0, loss=0.5)
+    assert orders == [Discard(TrialId(1), 1)]
+    bests.clear()
+    orders = index.put(TrialId(3), worker=WorkerId(0), resource=1, size=10, rung=0, loss=0.1)
     assert orders == [Discard(TrialId(0), 1)]
 
 
