@@ -198,7 +198,7 @@ def test_failures_are_said_in_each_first_and_last_line(
     assert answer(tmp_path / "page.html", "events")["parts"]["head"]["state_text"] == f"complete; {said}"
 
 
-def test_the_model_of_a_trial_that_failed_is_missing_for_this_reason(tmp_path: Path) -> None:
+def test_why_a_failed_trial_has_no_model(tmp_path: Path) -> None:
     options: dict[str, Any] = {"engine": "threads", "workers": 1, "search": "random", "max_resource": 3}
     best = studies.tuned(tmp_path / "study", _fails_above_the_first_rung, trials=8, **options).best
     with pytest.raises(StudyError, match=rf"failed above 1 \(RuntimeError: no luck with trial {best.trial}\)"):

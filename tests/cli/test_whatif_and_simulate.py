@@ -72,7 +72,7 @@ def test_a_study_that_was_stopped_is_no_line_of_its_own_what_if(study: Path) -> 
     assert "was not recorded whole, in one go and one trial at a time (it still runs, was stopped" in done.stdout
 
 
-def test_a_study_that_reached_no_top_rung_does_not_say_which_budget_is_best(study: Path) -> None:
+def test_without_a_trial_at_the_top_the_best_use_is_unknown(study: Path) -> None:
     stopped = ("simulate", "--trials", "64", *SIMULATE, "--workers", "1", "--until", "5s", "--directory", "stopped")
     assert ashtune(study, *stopped).returncode == 0
     asked = ashtune(study, "whatif", "stopped", "--workers", "1", "--scheduler", "full", "--budget", "9")

@@ -191,7 +191,7 @@ def test_a_worker_says_at_once_what_is_missing(tmp_path: Path, study: Path, star
     assert waiting.process.wait(60) == 128 + signal.SIGTERM
 
 
-def test_a_worker_with_a_copied_file_says_that_its_driver_is_gone(tmp_path: Path, study: Path, start: Start) -> None:
+def test_a_worker_with_a_copied_file_misses_its_driver(tmp_path: Path, study: Path, start: Start) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()
     with driver(study) as running:

@@ -79,7 +79,8 @@ class Best(msgspec.Struct, frozen=True, eq=False):
         problems = [group.reason for group in study.tally.saving_problems.groups() if group.trial == self.trial]
         if problems:
             return f"saving failed ({problems[0]})"
-        if (trial := study.trials[self.trial]).status == "failed":
+        trial = study.trials[self.trial]
+        if trial.status == "failed":
             return f"the trial failed above {self.resource:,} ({shortened(trial.reason, REASON_CHARACTERS)})"
         who = "program" if study.tally.is_program else "training function"
         if not study.tally.saves:

@@ -74,4 +74,6 @@ def main(given: argparse.Namespace) -> int:
                 raise SettingsError(f"{RENDEZVOUS} does not have the contents of a rendezvous.json: {error}") from None
             finally:
                 scratch.delete()
-    return 128 + signal.SIGTERM if signal.SIGTERM in stop.signals else 0
+    if signal.SIGTERM in stop.signals:
+        return 128 + signal.SIGTERM  # as a shell reports it
+    return 0

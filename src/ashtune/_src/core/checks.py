@@ -74,7 +74,8 @@ def _read(name: str, value: T | str, read: Callable[[str], T]) -> T:
 
 def check_seconds(name: str, value: float | str | timedelta) -> float:
     """Return a duration in seconds, which is given as a number, as a text such as "2h", or as a timedelta."""
-    value = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
     return check_number(name, _read(name, value, parse.seconds), at_most=MOST_SECONDS)
 
 

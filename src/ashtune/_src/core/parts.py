@@ -59,7 +59,9 @@ def _without_numpy(value: Any) -> Any:
         return {name: _without_numpy(each) for name, each in value.items()}
     if type(value) in (list, tuple):
         return type(value)(map(_without_numpy, value))
-    return value.tolist() if type(value).__module__ == "numpy" and hasattr(value, "tolist") else value
+    if type(value).__module__ == "numpy" and hasattr(value, "tolist"):
+        return value.tolist()
+    return value
 
 
 T = TypeVar("T")

@@ -20,4 +20,6 @@ def without_numbers(reason: str) -> str:
     if reason.startswith(f"{OUT_OF_MEMORY}: "):
         return OUT_OF_MEMORY
     reason = _A_DECIMAL.sub("_", reason)
-    return _A_NUMBER.sub("_", reason) if _OURS.match(reason) else reason
+    if _OURS.match(reason):
+        return _A_NUMBER.sub("_", reason)
+    return reason

@@ -225,7 +225,9 @@ class _Asking:
         best = predictions[0]
         if best.best is None:
             return predictions, ["Which use of the budget is the best is not known."]
-        name = "Best use" if all(one.best for one in predictions) else "Best known use"
+        name = "Best use"
+        if not all(one.best for one in predictions):
+            name = "Best known use"
         words = [
             f"{name} of {number_text(budget)} core-hours: {who(best)}, {plural(best.workers, 'worker')}, "
             f"{plural(best.trials, 'trial')}, which takes {seconds_text(best.wall_seconds.likely)} and "

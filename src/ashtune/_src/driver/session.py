@@ -219,7 +219,8 @@ class Session:
             if failures:
                 say(f"complete{what}")
             return
-        what += "" if has_trained else "; nothing was trained"
+        if not has_trained:
+            what += "; nothing was trained"
         if tally.origins:
             what += f"; {plural(tally.started, 'trial')}: {tally.origins}"
         if (space := self._configurations.space) is not None and space.rules.refused:
@@ -251,7 +252,8 @@ class Session:
             how = "go on with"
             if self._controller.gave_up:
                 how = f"mend that, then {how}"
-                more += "" if self._tally.is_program else " FILE:FUNCTION"
+                if not self._tally.is_program:
+                    more += " FILE:FUNCTION"
             say(f"{what}; {how}: ashtune resume {self._shown}{more}")
 
     def _say_if_nobody_went_on(self) -> None:

@@ -97,9 +97,8 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
     head = line("").append(info.name, HEADING)
     head.append(f"  {info.scheduler.name}, {plural(tally.tried, 'trial')}, ")
     head.append(outcome.text, "" if outcome.is_complete else WARNING)
-    if tally.best is not None and (
-        failures := failures_text(tally, outcome.text)
-    ):  # without a result, the best section says why
+    failures = failures_text(tally, outcome.text)
+    if failures and tally.best is not None:  # without a result, the best section says why
         head.append(f"; {failures}", BAD)
     parts: list[RenderableType] = [head]
     for entry in entries:
