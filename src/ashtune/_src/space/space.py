@@ -141,21 +141,21 @@ class Space:
         values = {
             name: column.member(configuration[name]) for name, column in self.columns.items() if name in configuration
         }
-        for complaint in self._complaints(values, shown(dict(configuration))):
+        for complaint in self._complaints(values, configuration):
             raise SpaceError(complaint)
         return values
 
-    def _complaints(self, values: Mapping[str, object], given: str) -> Iterator[str]:
+    def _complaints(self, values: Mapping[str, object], given: Mapping[str, object]) -> Iterator[str]:
         """Yield one line for each reason why the values are not a valid configuration."""
         for name in self.rules.parents_first:
             is_active = self.rules.is_active(name, values)
             if is_active and name not in values:
-                yield f"{name} is missing in {given}; give it a value in {self.columns[name]}"
+                yield f"{name} is missing in {shown(dict(given))}; give it a value in {self.columns[name]}"
             if not is_active and name in values:
                 condition = self.rules.conditions_text(name)
                 yield f"{name}={shown(values[name])} is inactive here; leave it out, for it counts only if {condition}"
         if rule := self.rules.forbidding(values):
-            yield f"{given} is ruled out by {rule!r}; change one of these values"
+            yield f"{shown(dict(given))} is ruled out by {rule!r}; change one of these values"
 
     def at(self, points: "NDArray[np.float64]") -> list[dict[str, object]]:
         """Return the configurations at points, without inactive hyperparameters; a configuration may be forbidden.

@@ -5,21 +5,24 @@ difference, or if the study's scheduler is unknown, verdicts (but not orders) ar
 orders are known, a promotion is derived when the promoted trial's job ends.
 
 Rule: an event is refused if its trial never started or its rung does not exist, since observers keep arrays with one
-item per trial and rung.
+item per trial and rung. A trial is refused if its configuration is outside of the study's space.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from ashtune._src.core.errors import JournalError, SettingsError
+from ashtune._src.core.errors import JournalError, SettingsError, SpaceError
 from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn, WorkerLost
 from ashtune._src.core.jobs import Job, TrialId
 from ashtune._src.core.observer import Observer, Observers, Told
 from ashtune._src.core.orders import Followed, TrialFailed, TrialPromoted, Verdict
+from ashtune._src.space.space import Space
 from ashtune._src.study.assignments import NOT_STARTED, Arrivals, Deaths
 from ashtune._src.study.controller import Controller
 from ashtune._src.study.disk import DISK, Disk
 from ashtune._src.study.journal import JournalReader, unreadable
+from ashtune._src.study.settings import Settings
 
 MOST_RUNGS = 1 << 15
 MOST_LEFT_OUT = 1 << 18
@@ -43,14 +46,21 @@ class Replay:
         self._deaths = Deaths() if controller is None else controller.deaths
         self._on_their_way: dict[TrialId, int] = {}  # trial -> the rung to which it is promoted
         self._left_out = 0
+        self._space: Space | None = None
         self.difference = ""
         """How the journal differs from the controller's orders, for example by other rules; empty if both are equal."""
+
+    def check_space(self, settings: Settings) -> None:
+        """Refuse configurations outside of a study's space from now on. If the space is unreadable, refuse none."""
+        with suppress(SpaceError):
+            self._space = Space.from_record(settings.space)
 
     def feed(self, event: Event) -> Sequence[Followed]:
         """Record an event, and return the verdicts and orders that followed. O(log n), or O(1) without a controller.
 
         Raises:
-            JournalError: If the event's trial has not started, or its rung does not exist.
+            JournalError: If the event's trial has not started, its rung does not exist, or its configuration is outside
+                of the space.
         """
         highest = self._highest
         if type(event) is not JobFinished or not (
@@ -83,7 +93,9 @@ class Replay:
             JournalError: If a line cannot be read, or cannot follow the lines before it.
         """
         time, line, feed, all_observers = 0.0, 1, self.feed, Observers(observers)
-        for events, _ in JournalReader(path, disk=disk).read():
+        reader = JournalReader(path, disk=disk)
+        self.check_space(reader.settings)
+        for events, _ in reader.read():
             told: list[Told] = []
             try:
                 for event in events:
@@ -114,8 +126,13 @@ class Replay:
         return "" if self._controller is None or self.difference else self._controller.stopping
 
     def _check(self, event: Event) -> None:
-        """Raise if the event's trial has not started, or if the event's rung does not exist."""
+        """Raise if the trial has not started, the rung does not exist, or the configuration is outside of the space."""
         if isinstance(event, TrialStarted):
+            if self._space is not None:
+                try:
+                    self._space.check(event.configuration)
+                except SpaceError as error:
+                    raise JournalError(f"trial {event.trial}: {error}") from None
             started = len(self._highest)
             self._left_out += max(0, event.trial - started)
             if self._left_out > MOST_LEFT_OUT:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ashtune._src.core.checks import MOST_SEED, MOST_WHOLE
 from ashtune._src.core.errors import JournalError, SettingsError
 from ashtune._src.core.events import SessionStarted, UnixSeconds
 from ashtune._src.core.jobs import Goal, KnownResult
@@ -48,11 +49,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     enqueued: list[dict[str, Any]] = []
     known: list[KnownResult] = []
     grouped_by: tuple[str, ...] = ()
-    grouped_for: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    grouped_for: Annotated[int, msgspec.Meta(ge=1, le=MOST_WHOLE)] | None = None
     resource: Annotated[str, msgspec.Meta(min_length=1, max_length=20)] = "epoch"
-    configurations: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    seed: Annotated[int, msgspec.Meta(ge=0)]
-    checkpoint_limit: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    configurations: Annotated[int, msgspec.Meta(ge=0, le=MOST_WHOLE)] | None = None
+    seed: Annotated[int, msgspec.Meta(ge=0, le=MOST_SEED)]
+    checkpoint_limit: Annotated[int, msgspec.Meta(ge=0, le=MOST_WHOLE)] | None = None
     simulated: bool = False
 
     @property

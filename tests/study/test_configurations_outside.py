@@ -1,0 +1,67 @@
+"""A journal with right check values and a configuration outside of the study's space is refused, and never shown."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import ashtune
+from ashtune._src.core.errors import JournalError
+from ashtune._src.core.events import TrialStarted
+from ashtune._src.dashboard.following import FollowedStudy
+from ashtune._src.study.journal import NAME, read_events, read_settings
+from ashtune._src.study.journal_writer import Journal, create
+from tests.helpers.studies import tuned
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a finished study."""
+    return tuned(tmp_path_factory.mktemp("finished"), space={"x": (0.0, 1.0), "kind": ["a", "b"]}).directory
+
+
+def written_again(finished: Path, directory: Path, **changes: Any) -> Path:
+    """Write the study's journal again in another directory, with another configuration of trial 3."""
+    shutil.copytree(finished, directory, ignore=shutil.ignore_patterns(NAME))
+    create(directory / NAME, read_settings(finished / NAME))
+    with Journal(directory / NAME) as journal:
+        for event in read_events(finished / NAME):
+            if isinstance(event, TrialStarted) and event.trial == 3:
+                configuration = {name: value for name, value in (event.configuration | changes).items() if value != ""}
+                journal.add(msgspec.structs.replace(event, configuration=configuration))
+            else:
+                journal.add(event)
+            journal.flush()
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"x": 7.0}, "x=7.0 is outside"),
+        ({"kind": "c"}, "kind='c' is outside"),
+        ({"other": 1}, "other=1 is not in the space"),
+        ({"kind": ""}, "kind is missing"),
+    ],
+)
+def test_a_configuration_outside_of_the_space_is_refused_everywhere(
+    finished: Path, tmp_path: Path, changes: dict[str, Any], text: str
+) -> None:
+    directory = written_again(finished, tmp_path / "altered", **changes)
+    with pytest.raises(JournalError, match=f"trial 3: {text}"):
+        ashtune.Study.load(directory).resume(trials=17, quiet=True)
+    with pytest.raises(JournalError, match=f"trial 3: {text}"):
+        _ = ashtune.Study.load(directory).best
+    study = FollowedStudy(directory)
+    study.start()
+    study.wait_until_read(60)
+    summary = study.summary()
+    study.close()
+    assert summary["state"] == "unreadable"
+
+
+def test_a_journal_that_is_written_again_unchanged_is_read(finished: Path, tmp_path: Path) -> None:
+    directory = written_again(finished, tmp_path / "same")
+    assert ashtune.Study.load(directory).best.metrics == ashtune.Study.load(finished).best.metrics
