@@ -262,6 +262,25 @@ def test_a_directory_of_a_study_gives_every_result_at_every_rung_and_executes_no
     assert best.config in [each.configuration for each in top]
 
 
+def test_a_study_gives_no_result_of_a_withdrawn_trial(tmp_path: Path) -> None:
+    once = tmp_path / "once"
+
+    def withdraws_one_above_the_first_rung(trial: Any) -> None:
+        for epoch in trial.epochs():
+            if epoch > 1 and not once.exists():
+                once.touch()
+                raise ashtune.InvalidConfiguration("too deep")
+            trial.report(loss=trial["x"])
+
+    options: dict[str, Any] = {"search": "random", "trials": 12, "scheduler": "ash", "min_resource": 1}
+    study = tuned(tmp_path / "s", withdraws_one_above_the_first_rung, max_resource=9, **options)
+    [withdrawn] = [trial for trial in study.trials if trial.status == "withdrawn"]
+    assert withdrawn.metrics, "it had a result before"
+    kept, _ = known_in(tmp_path / "s")
+    assert kept
+    assert withdrawn.configuration["x"] not in {each.configuration["x"] for each in kept}
+
+
 class Evil:
     def __init__(self, folder: str) -> None:
         self._folder = folder

@@ -122,7 +122,7 @@ def test_a_study_that_cannot_be_used_is_refused_in_one_line(home_after_a_run: Pa
     home = home_after_a_run
     refused(ashtune(home, "resume", "nothing"), "nothing")
     refused(ashtune(home, "report", "nothing"), "nothing")
-    refused(ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--seed", "5"), "seed = 0 and not 5")
+    refused(ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--seed", "5"), "seed: 0 before, 5 now")
     path = home / "s" / NAME
     path.write_bytes(path.read_bytes().replace(b"trial_started", b"trial_imagined", 1))
     refused(ashtune(home, "report", "s"), "line")

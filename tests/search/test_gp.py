@@ -486,6 +486,15 @@ def test_a_paused_trial_never_lowers_the_best_loss() -> None:
     assert score._best.shape == (16,)
 
 
+def test_the_losses_drawn_for_a_running_trial_lower_the_best_loss() -> None:
+    finished = [({"x": x}, (0, 1, x), (1, 9, x)) for x in (0.2, 0.3, 0.4, 0.5)]
+    proposer = trained(finished)
+    proposer.started(Job(TrialId(4), 0), {"x": 0.0})
+    best = proposer.score(5, np.random.default_rng(0))._best
+    assert len(set(best.tolist())) > 1
+    assert best.max() <= trained(finished).score(4, np.random.default_rng(0))._best.min()
+
+
 def test_a_failure_spoils_a_place_only_if_failures_share_it() -> None:
     """The loss that is predicted there is no worse, whether one of five trials fails at the next rung or all do."""
 

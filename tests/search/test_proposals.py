@@ -569,6 +569,14 @@ def test_where_no_proposal_is_ready_the_stand_in_is_asked_after_all_results() ->
     forever.set()
 
 
+def test_a_stand_in_is_told_what_was_known_before() -> None:
+    known = [(Result(TrialId(-1 - n), 0, 1, (0.5 * n,), 0.0), {"x": 0.1 * n}) for n in range(3)]
+    study, stand_in = with_stand_in(numbered)
+    study.proposals = Proposals(WithStandIn(), SPACE, study.design, goal=GOAL, seed=0, known=known)
+    study.start(lambda: Scripted(numbered), ahead=1)
+    assert stand_in.news == known
+
+
 def test_a_stand_in_that_raises_is_dropped_with_one_line_and_the_study_goes_on() -> None:
     def fails(trial: int) -> None:
         raise ZeroDivisionError("the stand-in")

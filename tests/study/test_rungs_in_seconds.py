@@ -88,5 +88,5 @@ def test_a_study_with_another_share_is_another_study(tmp_path: Path) -> None:
     studies.tuned(tmp_path, trials=1, **options)
     studies.tuned(tmp_path, trials=2, **options)
     assert StudyReader(tmp_path / "study").tally.started == 2
-    with pytest.raises(StudyError, match=r"skip_above = 0\.4 and not 0\.6"):
+    with pytest.raises(StudyError, match=r"scheduler\.skip_above: 0\.4 before, 0\.6 now"):
         studies.tuned(tmp_path, trials=3, scheduler=Ash(skip_above=0.6), **options)

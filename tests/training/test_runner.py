@@ -223,6 +223,26 @@ def test_a_pause_breaks_off_before_the_next_epoch_with_all_reports(run: Any) -> 
     assert (event.resource, event.curve) == (0, [])
 
 
+def test_a_report_at_a_resource_obeys_a_pause(run: Any) -> None:
+    def train(trial: Any) -> None:
+        assert not trial._job.report_at(2, {"score": 0.5})
+
+    (event,) = run(train, early=[Pause(WorkerId(0), TrialId(0))])
+    assert isinstance(event, JobPaused)
+    assert (event.resource, event.curve) == (2, [(2, {"score": 0.5})])
+
+
+def test_a_second_report_of_an_epoch_adds_to_the_first(run: Any) -> None:
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(score=epoch)
+            trial.report(size=2 * epoch)
+
+    event = run(train, RELEASE)[0]
+    assert event.metrics == {"score": 4, "size": 8}
+    assert event.curve == [(epoch, {"score": epoch, "size": 2 * epoch}) for epoch in (1, 2, 3)]
+
+
 def test_nothing_is_written_of_a_trial_that_is_not_kept(run: Any, tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         saves(trial)

@@ -131,7 +131,7 @@ def test_lost_tasks_are_replaced_while_jobs_end_and_end_the_study_if_none_does(
 
 def test_a_task_ends_when_no_driver_can_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(executors, "PATIENCE_SECONDS", 0.0)
-    with pytest.raises(StudyError, match="no driver has begun"):
+    with pytest.raises(StudyError, match="the folder has no study"):
         executors.work(str(tmp_path), "task")
 
 

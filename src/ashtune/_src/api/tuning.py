@@ -91,7 +91,7 @@ def tune(
         reduction_factor: Of ``n`` trials in a rung, ``floor(n / reduction_factor)`` continue; by default 3 for
             asynchronous schedulers and 2 for other schedulers.
         resource: The unit of the resource, in the singular: "epoch", "tree", "step", "sample"; used in all output.
-        time_limit: Seconds, a time as "10m", or a ``timedelta``, after which running trials are paused; the study can
+        time_limit: Seconds, or a time as "10m", after which running trials are paused; the study can
             be resumed.
         target: Value of the metric at which the study stops. With several metrics, a dict: one result must reach all
             values.
