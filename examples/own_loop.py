@@ -1,5 +1,6 @@
 """A loop of one's own: this process asks for trials and tells their results, and a pool of processes trains them."""
 
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from multiprocessing import get_context
 from typing import Any
@@ -18,7 +19,7 @@ SPACE = {
 }
 
 
-def train(config: dict[str, Any], model: Any, epochs: int) -> tuple[Any, float]:
+def train(config: Mapping[str, Any], model: Any, epochs: int) -> tuple[Any, float]:
     """Train a network so many epochs more; it knows nothing of ashtune."""
     model = model or MLPClassifier(
         (config["width"],), learning_rate_init=config["learning_rate"], alpha=config["alpha"], random_state=0
