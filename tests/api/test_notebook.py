@@ -14,6 +14,7 @@ import ashtune
 
 def train(trial):
     print("trial", trial.number, "begins at", trial.start)
+    trial.restore()  # otherwise a trial that continues in another process fails, and a line says so
     for epoch in trial.epochs():
         trial.report(score=trial["x"] * epoch)
     trial.save(epoch)
