@@ -8,7 +8,8 @@ import pytest
 import ashtune
 from ashtune._src.cli.main import main
 from ashtune._src.core.errors import NoResultError, StudyError
-from ashtune._src.study.journal import NAME, read_settings
+from ashtune._src.core.events import JobPaused
+from ashtune._src.study.journal import NAME, read_events, read_settings
 from ashtune._src.study.lock import StudyLock
 
 SPACE = {"lr": (1e-4, 1.0, "log")}
@@ -64,6 +65,41 @@ def test_a_study_stopped_before_a_result_begins_anew_with_another_space(tmp_path
     assert not (tmp_path / "failed-1").exists()
     assert tuned(tmp_path, space={"lr": [0.1, 0.2]}, trials=2).is_complete
     assert (tmp_path / "failed-1").is_dir()
+
+
+def paused(study: ashtune.Study) -> list[JobPaused]:
+    return [event for event in read_events(study.directory / NAME) if isinstance(event, JobPaused)]
+
+
+@pytest.mark.parametrize("where", ["folder", "link", "store"])
+def test_a_study_that_is_set_aside_keeps_its_checkpoints(tmp_path: Path, where: str) -> None:
+    """Where ``checkpoints`` is a link, the new study has one too, to a folder of its own in the same folder."""
+
+    def saves(trial: Any) -> None:
+        trained = trial.restore() or 0
+        assert trained == trial.start
+        for _ in trial.epochs():
+            trained += 1
+            trial.report(loss=trial["lr"])
+        trial.save(trained)
+
+    place, elsewhere = tmp_path / "study", tmp_path / "elsewhere"
+    place.mkdir()
+    elsewhere.mkdir()
+    if where == "link":
+        (place / "checkpoints").symlink_to("../elsewhere")
+    options: dict[str, Any] = {"scheduler": "full", "max_resource": 10**9, "time_limit": 0.3}
+    if where == "store":
+        options["engine"] = ashtune.Local(checkpoints=f"file://{elsewhere}")
+    tuned(place, saves, **options)
+    new = tuned(place, saves, **options, seed=1)
+    old = ashtune.Study.load(place / "failed-1").resume(time_limit=0.3, workers=1, quiet=True)
+    assert [job.start for job in paused(new)] == [0]
+    before, after = paused(old)
+    assert (after.trial, after.start, after.problem) == (0, before.resource, "")
+    folders = [path for path in elsewhere.iterdir() if path.name.startswith("ashtune-")]
+    assert len(folders) == (0 if where == "folder" else 2)
+    assert (place / "checkpoints").is_symlink() is (where == "link")
 
 
 def test_a_study_with_results_says_what_differs_and_three_ways_out(tmp_path: Path) -> None:

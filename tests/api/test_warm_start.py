@@ -296,6 +296,8 @@ def test_a_search_without_a_model_ignores_them_aloud(tmp_path: Path, capfd: pyte
     assert read_settings(tmp_path / "s" / NAME).known == []
     plain = tuned(tmp_path / "plain", search="random")
     assert [each.configuration for each in study.trials] == [each.configuration for each in plain.trials]
+    tuned(tmp_path / "s", warm_start=results(), search="random", trials=7)
+    assert [line for line in capfd.readouterr().err.splitlines() if line.startswith("warm start")] == said
 
 
 def test_a_resumed_study_keeps_them_without_the_source(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -308,8 +310,11 @@ def test_a_resumed_study_keeps_them_without_the_source(tmp_path: Path, capfd: py
     whole = tuned(tmp_path / "whole", warm_start=results(), search=search)
     assert [each.configuration for each in started(tmp_path / "s")] == [each.configuration for each in whole.trials]
     tuned(tmp_path / "without", trials=1, search=search)
-    tuned(tmp_path / "without", trials=2, search=search, warm_start=results(), quiet=False)
-    assert "began without results, and none can be added; give another directory" in capfd.readouterr().err
+    tuned(tmp_path / "without", trials=2, search=search, other_tasks=results(), quiet=False)
+    line = f"other tasks: {tmp_path / 'without'} began"
+    assert f"{line} without results, and none can be added; give another directory\n" in capfd.readouterr().err
+    tuned(tmp_path / "without", trials=2, search=search, warm_start=results(), other_tasks=results(), quiet=False)
+    assert "warm start and other tasks: " in capfd.readouterr().err
 
 
 def test_several_sources_of_the_same_task_are_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -27,12 +27,15 @@ from ashtune._src.search.registry import SEARCHES, design_of
 from ashtune._src.space.space import Space
 from ashtune._src.study import journal as journals
 from ashtune._src.study import objective_file as objectives
+from ashtune._src.study.checkpoints import FOLDER as CHECKPOINTS
+from ashtune._src.study.checkpoints import OWN_FOLDER
 from ashtune._src.study.differences import differences
 from ashtune._src.study.disk import DISK, FOLDER_FOR_THE_OWNER
 from ashtune._src.study.factory import build_controller, new_settings
 from ashtune._src.study.journal import ladder_in_force, read_events
 from ashtune._src.study.journal_writer import create
 from ashtune._src.study.lock import StudyLock
+from ashtune._src.study.remote import URL_FILE
 from ashtune._src.study.replay import replay
 from ashtune._src.study.settings import Settings, extend_ladder, first_ladder
 from ashtune._src.training import printed
@@ -142,16 +145,22 @@ def _known(
 ) -> tuple[list[KnownResult], list[str]]:
     """Return the warm-start results, and lines about them for the user. A study that continues keeps its results."""
     source, others = options["warm_start"], options["other_tasks"]
-    is_given = source is not None or others is not None
+    if source is not None and not search.has_proposer:
+        # Said in spite of quiet=True: otherwise the user would believe that the results count.
+        kind = SEARCHES.record(search)["kind"]
+        say(f"warm start: search={kind!r} does not use results, so they are ignored; give search='gp'")
+        source = None
+    named = {"warm start": source, "other tasks": others}
+    given = " and ".join(name for name, value in named.items() if value is not None)
     journal = path / journals.NAME
     continues = options["directory"] is not None and not options["overwrite"]
     if continues and journal.exists() and _has_result(journal):
         known = journals.read_settings(journal).known
-        line = f"warm start: {path} goes on with the {plural(len(known), 'result')} that it began with"
+        line = f"{given}: {path} goes on with the {plural(len(known), 'result')} that it began with"
         if not known:
-            line = f"warm start: {path} began without results, and none can be added; give another directory"
-        return known, [one_line(line)] if is_given else []
-    if not is_given:
+            line = f"{given}: {path} began without results, and none can be added; give another directory"
+        return known, [one_line(line)] if given else []
+    if not given:
         return [], []
     from ashtune._src.api.warm_start import best_of_other_tasks, known_results
 
@@ -159,11 +168,6 @@ def _known(
     found = []
     if source is not None:
         found.append(known_results(source, space, goal, top=top, unit=unit))
-        if not search.has_proposer:
-            # Said in spite of quiet=True: otherwise the user would believe that the results count.
-            kind = SEARCHES.record(search)["kind"]
-            say(f"warm start: search={kind!r} does not use results, so they are ignored; give search='gp'")
-            found.clear()
     if others is not None:
         found.append(best_of_other_tasks(others, space, goal, top=top, unit=unit))
     return [result for each in found for result in each.results], [each.line for each in found]
@@ -242,7 +246,7 @@ def open_or_create(
         names = changes(version_before(journal), version or {})
         if not _has_result(journal):
             if different or names or _has_ended(journal, there):
-                _set_failed_study_aside(path, quiet=options["quiet"])
+                _set_aside(path, quiet=options["quiet"])
                 ladder = None
         elif different:
             raise StudyError(
@@ -304,19 +308,32 @@ def _has_ended(journal: Path, settings: Settings) -> bool:
     return replay(journal, controller, ()) > 0 and (controller.is_complete or controller.gave_up)
 
 
-def _set_failed_study_aside(path: Path, *, quiet: bool) -> None:
+def _set_aside(path: Path, *, quiet: bool) -> None:
     """Move the files of a study without any result into a folder such as ``failed-1``."""
     names = (path / f"failed-{number}" for number in count(1))
     place = next(name for name in names if not (name / journals.NAME).exists())
     with instead_of_os_error(StudyError, place, "give another directory"):
         place.mkdir(FOLDER_FOR_THE_OWNER, exist_ok=True)
-        for name in (printed.FOLDER, objectives.NAME, objectives.VALID, journals.NAME):
-            with suppress(FileNotFoundError):
-                (path / name).rename(place / name)
+        # The journal is last: if the driver is killed before, the next start moves the rest to the same folder.
+        for name in (CHECKPOINTS, URL_FILE, printed.FOLDER, objectives.NAME, objectives.VALID, journals.NAME):
+            _move(path / name, place / name)
         DISK.sync_folder(str(place))
         DISK.sync_folder(str(path))
     if not quiet:
         say(f"no trial of {path} has a result, so the study begins anew; the old one is in {place}")
+
+
+def _move(path: Path, place: Path) -> None:
+    """Move a file or folder, if it is there. In place of a link to checkpoints, the new study gets such a link too."""
+    if path.name != CHECKPOINTS or not path.is_symlink():
+        with suppress(FileNotFoundError):
+            path.rename(place)
+        return
+    target = (path.parent / path.readlink()).absolute()
+    with suppress(FileExistsError):
+        place.symlink_to(target)
+    path.unlink()
+    path.symlink_to(target.parent if OWN_FOLDER.fullmatch(target.name) else target)
 
 
 def _meant(options: TuneOptions, first: Ladder) -> Ladder:
