@@ -1,6 +1,10 @@
-"""A journal with right check values and a configuration outside of the study's space is refused, and never shown."""
+"""A journal with right check values and a configuration outside of the study's space is refused, and never shown.
+
+The driver writes no such journal, whatever a search gives.
+"""
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +12,35 @@ import msgspec
 import pytest
 
 import ashtune
-from ashtune._src.core.errors import JournalError
+from ashtune._src.core.errors import JournalError, SpaceError
 from ashtune._src.core.events import TrialStarted
+from ashtune._src.core.jobs import TrialId
 from ashtune._src.dashboard.following import FollowedStudy
+from ashtune._src.search.protocol import Design, Proposal, Search
+from ashtune._src.space.space import Space
+from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.journal import NAME, read_events, read_settings
 from ashtune._src.study.journal_writer import Journal, create
 from tests.helpers.studies import tuned
+
+CONDITIONAL = {"kind": ["a", "b"], "x": ashtune.When("kind", "a", (0.0, 1.0))}
+
+
+class LeavesInactive(Search, frozen=True):
+    """Gives trial 3 a value of an inactive hyperparameter."""
+
+    def build(self, space: Any, seed: int) -> Design:
+        return _LeavesInactive()
+
+
+class _LeavesInactive:
+    size = None
+
+    def configuration(self, trial: int) -> dict[str, object]:
+        return {"kind": "b" if trial == 3 else "a", "x": trial / 100}
+
+    def find(self, configuration: Mapping[str, object]) -> int | None:
+        return None
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +67,7 @@ def written_again(finished: Path, directory: Path, **changes: Any) -> Path:
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"x": 7.0}, "x=7.0 is outside"),
+        ({"x": 7.0}, "x=7.0 is outside; the lines before it are whole"),
         ({"kind": "c"}, "kind='c' is outside"),
         ({"other": 1}, "other=1 is not in the space"),
         ({"kind": ""}, "kind is missing"),
@@ -65,3 +92,21 @@ def test_a_configuration_outside_of_the_space_is_refused_everywhere(
 def test_a_journal_that_is_written_again_unchanged_is_read(finished: Path, tmp_path: Path) -> None:
     directory = written_again(finished, tmp_path / "same")
     assert ashtune.Study.load(directory).best.metrics == ashtune.Study.load(finished).best.metrics
+
+
+def test_a_search_that_leaves_the_space_ends_the_study(tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match=r"gave trial 3 a wrong configuration: x=.* is inactive here; mend the search"):
+        tuned(tmp_path, lambda trial: trial["x"], CONDITIONAL, search=LeavesInactive(), max_resource=1, workers=1)
+    assert len(ashtune.Study.load(tmp_path / "study").trials) == 3
+
+
+def test_a_proposal_of_a_stand_in_is_checked() -> None:
+    class Proposes:
+        def take(self, trial: int) -> Proposal:
+            return Proposal({"kind": "c"}, "a stand-in")
+
+    space = Space.parse(CONDITIONAL)
+    configurations = Configurations(_LeavesInactive(), space=space, proposals=Proposes())  # type: ignore[arg-type]
+    with pytest.raises(SpaceError, match="kind='c' is outside; mend the search"):
+        configurations.draw(TrialId(0))
+    assert TrialId(0) not in configurations

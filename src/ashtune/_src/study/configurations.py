@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from ashtune._src.core.confirm import Numbering
-from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.errors import SettingsError, SpaceError
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.plaintext import shown
 from ashtune._src.search.origins import ENQUEUED, OF_OTHER_TASKS
@@ -46,7 +46,7 @@ class Configurations:
     """Maps each trial to its configuration, which comes from the journal, the proposals, or the design.
 
     Args:
-        space: The search space, to check enqueued configurations; None to accept any configuration.
+        space: The search space, to check configurations; None to accept any configuration.
         proposals: The proposals of a search that sees results, used instead of the design.
         enqueued: How many of the first trials have configurations that the user enqueued at the start.
         of_other_tasks: How many of the trials after these have the best configurations of other tasks.
@@ -63,6 +63,8 @@ class Configurations:
     ) -> None:
         self._design = design
         self.space = space
+        # Without the user's function `valid`, which the search has called already.
+        self._written = None if space is None else Space.from_record(space.to_record())
         self._by_the_user = enqueued
         self._enqueued = enqueued + of_other_tasks
         self.proposals = proposals
@@ -126,7 +128,11 @@ class Configurations:
         self._waiting.append(configuration)
 
     def draw(self, trial: TrialId) -> Proposal:
-        """Choose and record the configuration of a new trial; return the configuration with its origin."""
+        """Choose and record the configuration of a new trial; return the configuration with its origin.
+
+        Raises:
+            SpaceError: If the search gives a configuration outside of the space, which no reader of a journal accepts.
+        """
         place = self._numbering.place(trial)
         if place < self._enqueued:
             origin = ENQUEUED if place < self._by_the_user else OF_OTHER_TASKS
@@ -137,6 +143,14 @@ class Configurations:
             proposal = Proposal(self._design.configuration(self._moved.get(place, place)))
         else:
             proposal = self.proposals.take(place)
+        if self._written is not None:
+            try:
+                self._written.check(proposal.configuration)
+            except SpaceError as error:
+                reason = str(error).partition(";")[0]
+                raise SpaceError(
+                    f"the search gave trial {trial} a wrong configuration: {reason}; mend the search"
+                ) from None
         self.put(trial, proposal.configuration, origin=proposal.origin)
         return proposal
 

@@ -132,7 +132,8 @@ class Replay:
                 try:
                     self._space.check(event.configuration)
                 except SpaceError as error:
-                    raise JournalError(f"trial {event.trial}: {error}") from None
+                    reason = str(error).partition(";")[0]  # the advice is for users who give a value
+                    raise JournalError(f"trial {event.trial}: {reason}") from None
             started = len(self._highest)
             self._left_out += max(0, event.trial - started)
             if self._left_out > MOST_LEFT_OUT:
