@@ -68,6 +68,14 @@ def test_studies_differ_in_what_they_are_and_not_in_their_names_dates_and_versio
     ]
 
 
+def test_the_order_of_a_dict_makes_no_other_study() -> None:
+    def of(points: dict[str, float]) -> Settings:
+        return msgspec.structs.replace(settings(), search={"kind": "grid", "points": points})
+
+    assert differences(of({"x": 3, "y": 5}), of({"y": 5, "x": 3})) == []
+    assert differences(of({"x": 3, "y": 5}), of({"x": 3.0, "y": 5})) != []
+
+
 def test_every_line_is_json_that_any_program_reads(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in written(tmp_path).read_text().splitlines()]
     assert lines[0]["goal"] == {"metric": "score", "mode": "max"}
@@ -294,6 +302,8 @@ def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
         ({"width": [16, 32, 65]}, ["width: [16, 32, 64] before, [16, 32, 65] now"]),
         ({"rate": (1e-4, 0.5)}, ["rate: (0.0001, 1.0, 'log') before, (0.0001, 0.5) now"]),
         ({"rate": [0.1, 1.0]}, ["rate: (0.0001, 1.0, 'log') before, [0.1, 1.0] now"]),
+        ({"rate": [1e-4, 1.0]}, ["rate: (0.0001, 1.0, 'log') before, [0.0001, 1.0] now"]),
+        ({"depth": [1, 2]}, ["depth: (1, 2) before, [1, 2] now"]),
         ({"kind": ["a"]}, ["kind: not given before, 'a' now"]),
         ({"width": (1, 64)}, ["width: [16, 32, 64] before, (1, 64) now"]),
         ({"depth": (1.0, 2.0)}, ["depth: (1, 2) before, (1.0, 2.0) now"]),
@@ -302,7 +312,7 @@ def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
         ({"depth": Prior((1, 2), at=2)}, ["prior of depth: not given before, 2 now"]),
         (
             {"width": Choice([16, 32, 64])},
-            ["space.space.hyperparameters.1.type: 'ordinal' before, 'categorical' now"],
+            ["width.type: 'ordinal' before, 'categorical' now"],
         ),
         (
             {"metric": 3, "rate": (1e-4, 0.5, "log")},

@@ -18,14 +18,24 @@ def differences(there: Settings, here: Settings) -> list[str]:
     if there.space != same.space:
         before, now = Space.from_record(there.space).as_written(), Space.from_record(same.space).as_written()
         of_spaces = _differences(before, now)
+        of_spaces = of_spaces or _differences(_by_name(there.space), _by_name(same.space))
         texts = (of_spaces or [_difference("space", there.space, same.space)]) + texts
     return texts
+
+
+def _by_name(space: Mapping[str, Any]) -> dict[str, Any]:
+    return {entry["name"]: entry for entry in space["space"]["hyperparameters"]}
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     names = [*before, *(name for name in now if name not in before)]
     pairs = [(name, before.get(name, _MISSING), now.get(name, _MISSING)) for name in names]
-    return [_difference(*pair) for pair in pairs if repr(pair[1]) != repr(pair[2])]  # 1 and 1.0 differ
+    return [_difference(*pair) for pair in pairs if _key(pair[1]) != _key(pair[2])]
+
+
+def _key(value: object) -> tuple[type, bytes]:
+    """Return a key of a value. The order of a dict does not count; 1 and 1.0 differ, also a range and two choices."""
+    return type(value), msgspec.json.encode(value, order="sorted")
 
 
 def _options(settings: Settings) -> dict[str, Any]:
@@ -52,7 +62,6 @@ _NOT_OPTIONS = (
 )
 _WORDS = {
     "enqueued": "enqueue",
-    "known": "warm_start",
     "grouped_by": "hyperparameters of a group",
     "grouped_for": "trials",
 }
