@@ -37,6 +37,12 @@ def test_an_argument_of_another_tool_is_answered_with_ours(function: Any, word: 
     assert str(refusal.value) == f"{function.__name__}() has no argument {word}=; did you mean {ours}?"
 
 
+def test_of_several_wrong_arguments_the_first_is_named() -> None:
+    for words in (["n_trials", "n_jobs", "sampler", "pruner"], ["pruner", "sampler", "n_jobs", "n_trials"]):
+        with pytest.raises(SettingsError, match=f"no argument {words[0]}="):
+            ashtune.tune(metric="loss", mode="min", **dict.fromkeys(words, 3))  # type: ignore[call-arg]
+
+
 def test_arguments_of_tune_stay_visible_and_others_are_pythons() -> None:
     assert "n_trials" not in inspect.signature(ashtune.tune).parameters
     assert "trials" in inspect.signature(ashtune.tune).parameters

@@ -129,6 +129,7 @@ def test_text_that_an_encoding_does_not_have_is_escaped_and_not_refused() -> Non
         ("--out=https://PASSWORD@host, redis://:PASSWORD@host:1/0", "--out=https://host, redis://host:1/0"),
         ("s3://user:two@PASSWORD@host/b", "s3://host/b"),
         ("s3://key:with/PASSWORD+@host/b", "s3://host/b"),
+        ("s3://user:123456/PASSWORD@host/b", "s3://host/b"),
         (str(Path("s3://user:PASSWORD@host/b")), "s3:/host/b"),
         ('{"a":"http://host:80","b":"me@host"}', '{"a":"http://host:80","b":"me@host"}'),
         ("http://host:8000/x?y=a:b@c tcp://[::1]:80/x@y", "http://host:8000/x?y=a:b@c tcp://[::1]:80/x@y"),

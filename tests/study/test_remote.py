@@ -1,6 +1,7 @@
 """Checkpoints in a store that fsspec knows: saved, restored, deleted and resumed from there."""
 
 import os
+import re
 import shutil
 import tarfile
 import threading
@@ -422,3 +423,14 @@ def test_no_error_of_a_store_has_its_password(
     assert str(refused.value.filename) == "locked://host/bucket"
     assert "PASS%2FWORD" not in shown
     assert "PASS/WORD" not in shown
+
+
+@pytest.mark.parametrize(("user", "shown"), [("me", "connect timeout: some metadata"), ("token" * 4, "of ***")])
+def test_only_a_user_that_may_be_a_token_is_left_out(
+    locked: type[LockedFileSystem], monkeypatch: pytest.MonkeyPatch, user: str, shown: str
+) -> None:
+    folder = RemoteFolder(f"locked://{user}@host/bucket")
+    monkeypatch.setattr(locked, "refusal", "connect timeout: some metadata of " + user)
+    monkeypatch.setattr(locked, "ls", locked.cat_file)
+    with pytest.raises(OSError, match=re.escape(shown)):
+        folder.names()

@@ -101,7 +101,7 @@ def suggesting(words: Mapping[str, str]) -> Callable[[Callable[P, T]], Callable[
 
         @wraps(function)
         def refusing(*args: P.args, **kwargs: P.kwargs) -> T:
-            for name in kwargs.keys() - known.keys():
+            for name in (name for name in kwargs if name not in known):
                 advice = f"did you mean {words[name]}?" if name in words else instead_of(name, known)
                 raise SettingsError(f"{place}() has no argument {one_line(name, 60)}=; {advice}")
             return function(*args, **kwargs)

@@ -34,8 +34,8 @@ _ESCAPED_BUT_NEWLINES = {code: escape for code, escape in _ESCAPED.items() if co
 
 _USERINFO = re.compile(
     r'(\w:)(?:(//)[^\s"<>/?#]{0,1000}@'
-    # A key may contain slashes, and a path has lost a slash.
-    r'|(//?)[^\s"<>/?#:@\[]{0,1000}:(?!\d+(?:[/?#]|$))[^\s"<>]{0,1000}@)'
+    # A key may contain slashes, and a path has lost a slash. Up to five digits before a slash are a port.
+    r'|(//?)[^\s"<>/?#:@\[]{0,1000}:(?!\d{1,5}(?:[/?#]|$))[^\s"<>]{0,1000}@)'
 )
 """The limits bound the time for a long text."""
 
@@ -48,6 +48,18 @@ def without_userinfo(text: str) -> str:
         '--checkpoints=s3://host/bucket'
     """
     return _USERINFO.sub(r"\1\2\3", text) if ":/" in text else text
+
+
+def value_without_userinfo(value: Any) -> Any:
+    """Return a value whose texts, also in lists, have addresses without user and password.
+
+    Example:
+        >>> value_without_userinfo([["s3://user:password@host", 1]])
+        [['s3://host', 1]]
+    """
+    if isinstance(value, list | tuple):
+        return [value_without_userinfo(part) for part in value]
+    return without_userinfo(value) if isinstance(value, str) else value
 
 
 def visible(text: str, *, keeps_newlines: bool = False) -> str:
@@ -108,6 +120,8 @@ def instead_of(name: object, names: Iterable[str]) -> str:
         "did you mean 'trials'?"
         >>> instead_of("learning_rate", ["lr", "width"])
         "did you mean 'lr'?"
+        >>> instead_of("layer", ["l", "layers"])
+        "did you mean 'layers'?"
         >>> instead_of("color", ["trials", "seed"])
         'give one of trials, seed'
     """
@@ -118,7 +132,8 @@ def instead_of(name: object, names: Iterable[str]) -> str:
 
 
 def _initials(name: str) -> str:
-    return "".join(word[:1] for word in name.split("_"))
+    """Return the initials of several words. A single word is returned whole, as its initial says too little."""
+    return "".join(word[:1] for word in name.split("_")) if "_" in name else name
 
 
 def error_line(error: BaseException, most: int = REASON) -> str:

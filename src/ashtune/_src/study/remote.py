@@ -36,6 +36,8 @@ INSIDE, END = "checkpoint", "complete"
 SUFFIX = ".tar"
 OWNER = "owner"
 """An object with the token of the last session. A copy of the study's directory does not know this token."""
+LEAST_TOKEN = 16
+"""A user name with fewer characters is no token."""
 MOST_AT_ONCE = 500
 WAIT_SECONDS = 10.0
 
@@ -210,10 +212,16 @@ class RemoteFolder:
 
     @property
     def _secrets(self) -> list[str]:
-        """The user with the password, and the password, as they are in the address and as a library decodes them."""
+        """The user with the password, and the password, as they are in the address and as a library decodes them.
+
+        A user without a password is a secret only if the name is long enough for a token.
+        """
         hidden = len(self.address) - len(without_userinfo(self.address))
         userinfo = self.address.partition("://")[2][:hidden].removesuffix("@")
-        secrets = [userinfo, userinfo.partition(":")[2]]
+        password = userinfo.partition(":")[2]
+        if not password and len(userinfo) < LEAST_TOKEN:
+            return []
+        secrets = [userinfo, password]
         return [secret for secret in (*secrets, *map(unquote, secrets)) if secret]
 
     @contextmanager
