@@ -142,13 +142,14 @@ class _Asking:
         else:
             predictions, words = self._all()
         workers = recorded.workers if recorded else 0
+        metric = study.settings.goal.metric
         return WhatIf(
             title=f"What {study.settings.name} would have taken; recorded: {study.scheduler.name} on "
             f"{plural(workers, 'worker')}, {plural(study.tally.tried, 'trial')}, "
             f"{seconds_text(study.tally.wall_seconds)}",
             predictions=predictions,
-            words=words + column_words(predictions, has_gain=asked["budget"] is None) + self._notes(),
-            metric=study.settings.goal.metric,
+            words=words + column_words(predictions, metric=metric, has_gain=asked["budget"] is None) + self._notes(),
+            metric=metric,
             unit=study.settings.resource,
             recorded=AsRecorded(workers, study.tally.wall_seconds),
             cores_per_worker=None if asked["budget"] is None else asked["cores_per_worker"] or 1,

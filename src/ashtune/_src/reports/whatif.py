@@ -3,8 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from ashtune._src.core.numbers import number_text, plural, seconds_text, share_text
-from ashtune._src.core.plaintext import one_line
+from ashtune._src.core.numbers import number_text, plural, seconds_text, share_text, shortened
 from ashtune._src.figures.whatif import by_scheduler, who
 from ashtune._src.reports.tables import bare_table
 from ashtune._src.simulation.whatif import Prediction, Range
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
 LITTLE = 0.005
 """The smallest share of guessed epochs that the sentences mention."""
-MOST_NAME = 9
+NAME_CHARACTERS = 9
 """The maximum number of characters of a metric's or a scheduler's name in the table."""
 NOT_KNOWN = "not known"
 
@@ -45,7 +44,7 @@ def whatif_table(
         **(cost if cores_per_worker is not None else gain),
         f"{unit}s": lambda one: f"{one.epochs:,}",
         "guessed": lambda one: share_text(one.continued) if one.continued else "",
-        f"best\n{one_line(metric, MOST_NAME)}": lambda one: (
+        f"best\n{shortened(metric, NAME_CHARACTERS)}": lambda one: (
             NOT_KNOWN if one.best is None else number_text(one.best.likely)
         ),
         "or ": lambda one: "" if one.best is None else _or(one.best),
@@ -65,16 +64,19 @@ def short_names(predictions: Sequence[Prediction]) -> dict[str, str]:
     """Return a short name for each scheduler of the table, such as ``ash 1/3``. Options are replaced by a number."""
     names: dict[str, str] = {}
     for one in predictions:
-        kind, factor = one_line(one.scheduler.partition(":")[0], MOST_NAME), one.reduction_factor
+        kind, factor = shortened(one.scheduler.partition(":")[0], NAME_CHARACTERS), one.reduction_factor
         short = kind if factor == "1" else f"{kind} 1/{factor}"
         taken = [name for name in names.values() if name.partition(" (")[0] == short]
         names.setdefault(who(one), f"{short} ({len(taken) + 1})" if taken else short)
     return names
 
 
-def column_words(predictions: Sequence[Prediction], *, has_gain: bool) -> list[str]:
-    """Return sentences that explain the table: the full names of schedulers, and the columns with speed-ups."""
-    sentences = [f"{short} is {name}." for name, short in short_names(predictions).items() if short != name]
+def column_words(predictions: Sequence[Prediction], *, metric: str, has_gain: bool) -> list[str]:
+    """Return sentences that explain the table: the names that are shortened, and the columns with speed-ups."""
+    names = short_names(predictions)
+    if predictions:
+        names[metric] = shortened(metric, NAME_CHARACTERS)
+    sentences = [f"{short} is {name}." for name, short in names.items() if short != name]
     if predictions and has_gain:
         sentences.append(
             "'times faster' compares with 1 worker and the same scheduler. 'efficiency' is 'times faster', divided by "
