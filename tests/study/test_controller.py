@@ -30,7 +30,7 @@ from ashtune._src.schedulers.protocol import Machine
 from ashtune._src.schedulers.stopping import StoppingMachine
 from ashtune._src.study.assignments import Assignments, Holding
 from ashtune._src.study.checkpoint_index import CheckpointIndex
-from ashtune._src.study.controller import WITHDRAWN_IN_A_ROW, Controller
+from ashtune._src.study.controller import PROMOTED_WITHDRAWN, WITHDRAWN_IN_A_ROW, Controller
 from tests.helpers.made_up import orders_in
 
 GOAL = Goal("loss", "min")
@@ -287,6 +287,22 @@ def test_only_invalid_configurations_in_a_row_end_a_study() -> None:
         else:
             harness.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0))
     assert not harness.controller.stopping
+
+
+@pytest.mark.parametrize("works", [False, True])
+def test_a_study_whose_every_promoted_trial_is_withdrawn_ends(works: bool) -> None:
+    harness, withdrawn = ControllerHarness(trials=10**9), 0
+    [order] = harness.orders
+    while isinstance(order, Train) and withdrawn < 2 * PROMOTED_WITHDRAWN:
+        trial, rung = order.trial, order.rung
+        if rung == 0 or (works and withdrawn % 50 == 49):
+            orders = harness.report(0, trial, rung, 1 / (1 + trial), start=order.start, held=False, checkpoint=10)
+            withdrawn += rung > 0
+        else:
+            orders = harness.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=trial, rung=rung, seconds=0))
+            withdrawn += 1
+        order = orders[-1] if orders else None
+    assert harness.controller.stopping == ("" if works else "100 promoted trials in a row were withdrawn as invalid")
 
 
 def test_a_best_trial_keeps_its_checkpoint_only_until_a_withdrawal() -> None:

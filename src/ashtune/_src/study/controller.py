@@ -52,7 +52,11 @@ REMARKS = (TrialStarted, ProgramCompiled, ConfigurationEnqueued, WorkersChanged)
 """Events after which no worker needs a new job."""
 WITHDRAWN_IN_A_ROW = 1_000
 """A study stops after this many withdrawn trials in a row: probably, all its configurations are invalid."""
+PROMOTED_WITHDRAWN = 100
+"""A study stops after this many withdrawn promoted trials in a row. Results of new trials do not end this row.
 
+New trials replace the withdrawn ones, so that otherwise a study with an endless search would never end.
+"""
 PROMOTED_FAILURES = 5
 """A study stops after this many failures of promoted trials in a row for one reason: probably, all of them will fail.
 
@@ -87,7 +91,7 @@ class Controller:
         self._ended_early: set[TrialId] = set()
         self.arrivals = Arrivals()
         self.deaths = self._assignments.deaths
-        self._withdrawn_in_a_row = 0
+        self._withdrawn_in_a_row = [0, 0]  # new trials, promoted trials
         self._failures_at_first = 0  # failures before this session's first result
         self._has_result = False  # whether this session has a result
         self._in_place: set[TrialId] = set()  # running trials that went on in place
@@ -252,8 +256,8 @@ class Controller:
             curve = tuple([(at, self._goal.loss(metrics)) for at, metrics in event.curve])
         place = self._confirmations.numbering.place(trial)
         self._scheduler.record(Result(place, rung, resource, losses, event.seconds, curve, violation, event.start))
+        self._end_the_row(trial)
         self.arrivals.arrive(trial, rung)
-        self._withdrawn_in_a_row = 0
         self.total_resource += resource - event.start
         if self._targets and not violation and is_as_good(losses, self._targets):
             self._is_at_target = True
@@ -330,7 +334,7 @@ class Controller:
             place, (losses, violation) = self._confirmations.numbering.place(job.trial), self._failed
             resource = self._rungs[job.rung]
             self._scheduler.record(Result(place, job.rung, resource, losses, seconds, violation=violation))
-            self._withdrawn_in_a_row = 0
+            self._end_the_row(job.trial)
             if job.rung == len(self._rungs) - 1:
                 self._be_patient(math.inf)
             self._stop_at_limits()
@@ -365,6 +369,7 @@ class Controller:
         removed: list[Followed] = [*self.checkpoints.remove(job.trial)]
         if job.trial in self._confirmations.of:
             return removed
+        is_promoted = self.arrivals[job.trial] >= 0
         self._bests.withdraw(job.trial)
         if job.rung:
             self._kept_as_best.clear()  # without this trial's results, any of them may be promoted
@@ -375,10 +380,19 @@ class Controller:
             self._replaced += replace
             self._not_replaced += not replace
         self._scheduler.withdraw(job, replace=replace)
-        self._withdrawn_in_a_row += 1
-        if self._withdrawn_in_a_row == WITHDRAWN_IN_A_ROW:
-            self._give_up(f"{WITHDRAWN_IN_A_ROW:,} configurations in a row were withdrawn as invalid")
+        self._withdrawn_in_a_row[is_promoted] += 1
+        count, promoted = self._withdrawn_in_a_row
+        if count >= WITHDRAWN_IN_A_ROW:
+            self._give_up(f"{count:,} configurations in a row were withdrawn as invalid")
+        elif promoted >= PROMOTED_WITHDRAWN:
+            self._give_up(f"{promoted:,} promoted trials in a row were withdrawn as invalid")
         return removed
+
+    def _end_the_row(self, trial: TrialId) -> None:
+        """Note that a trial was not withdrawn: it has a result, or failed."""
+        self._withdrawn_in_a_row[0] = 0
+        if self.arrivals[trial] >= 0:
+            self._withdrawn_in_a_row[1] = 0
 
     def _start_session(self, event: SessionStarted) -> None:
         ladder = next_ladder(self._scheduler.ladder, event)
@@ -395,7 +409,7 @@ class Controller:
         self._ways_that_work.clear()
         self._promoted_failures = {False: 0, True: 0}
         self._failures_at_first = 0
-        self._withdrawn_in_a_row = 0
+        self._withdrawn_in_a_row = [0, 0]
         self._has_result = False
         self._failures_allowed = math.inf if event.max_failures is None else event.max_failures
         self._confirmations.wanted = event.confirm
