@@ -14,10 +14,9 @@ from ashtune._src.core.errors import SettingsError, StudyError, in_one_line, ins
 from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.numbers import number_text, shortened, value_text
 from ashtune._src.core.order import preferred
-from ashtune._src.core.plaintext import error_line, visible
+from ashtune._src.core.plaintext import REASON, error_line, visible
 from ashtune._src.driver.goal import weights_of
 from ashtune._src.study.checkpoints import FOLDER, SAVED, flaw_of, read_saved
-from ashtune._src.study.controller import REASON_CHARACTERS
 from ashtune._src.study.disk import DISK
 from ashtune._src.study.folders import ScratchDirectory
 from ashtune._src.study.objective_file import NAME
@@ -76,12 +75,12 @@ class Best(msgspec.Struct, frozen=True, eq=False):
 
     def _why(self) -> str:
         study = StudyReader(self.directory)
+        trial = study.trials[self.trial]  # before the tally, which comes from the same reading then
         problems = [group.reason for group in study.tally.saving_problems.groups() if group.trial == self.trial]
         if problems:
             return f"saving failed ({problems[0]})"
-        trial = study.trials[self.trial]
         if trial.status == "failed":
-            return f"the trial failed above {self.resource:,} ({shortened(trial.reason, REASON_CHARACTERS)})"
+            return f"the trial failed above {self.resource:,} ({shortened(trial.reason, REASON)})"
         who = "program" if study.tally.is_program else "training function"
         if not study.tally.saves:
             return f"the {who} saves nothing: {study.tally.how_to_save}"

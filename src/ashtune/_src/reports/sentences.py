@@ -3,7 +3,7 @@
 from ashtune._src.analysis.counts import BestResult, Reasons
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.numbers import number_text, plural, result_text, shortened
-from ashtune._src.study.controller import REASON_CHARACTERS
+from ashtune._src.core.plaintext import REASON
 
 
 def place_of_best(tally: Tally, best: BestResult, *, unit: str) -> str:
@@ -57,7 +57,7 @@ def failures_text(tally: Tally, before: str) -> str:
         return ""
     most = failures.groups()[0]
     others = "" if most.count == failures.total else f" ({most.count:,} of them)"
-    reason = shortened(most.reason, REASON_CHARACTERS)
+    reason = shortened(most.reason, REASON)
     why = "" if reason in before else f": {reason}"
     tried = plural(tally.tried + len(tally.confirmations.of), "trial")
     top = "" if tally.rungs[-1].arrived else f"; no trial reached the top rung ({tally.ladder.rungs[-1]:,})"
@@ -85,4 +85,4 @@ def most_frequent(reasons: Reasons, noun: str, what: str) -> str:
         return ""
     most = reasons.groups()[0]
     of_them = "" if most.count == reasons.total else f", {most.count:,} of them"
-    return f"{plural(reasons.total, noun)} {what}{of_them} with {shortened(most.reason, REASON_CHARACTERS)}"
+    return f"{plural(reasons.total, noun)} {what}{of_them} with {shortened(most.reason, REASON)}"

@@ -71,10 +71,15 @@ class Holding(msgspec.Struct, frozen=True, gc=False):
 
 
 class Assigned(msgspec.Struct, gc=False):
-    """The worker and the rung of a running job, and whether the worker was asked to interrupt the job for a pause."""
+    """A running job and its worker.
+
+    The job may continue a trial in the worker's memory (``is_in_place``). The worker may have been asked to interrupt
+    the job for a pause (``is_to_pause``).
+    """
 
     worker: WorkerId
-    rung: int
+    job: Job
+    is_in_place: bool = False
     is_to_pause: bool = False
 
 
@@ -113,7 +118,7 @@ class Assignments:
     @property
     def unfinished(self) -> list[Job]:
         """All jobs that are running or will be given out again."""
-        running = [Job(trial, assigned.rung) for trial, assigned in self.running.items()]
+        running = [assigned.job for assigned in self.running.values()]
         return [*running, *self._given_back, *self._waiting.values()]
 
     def has_room(self, holding: Holding | None = None) -> bool:
@@ -157,12 +162,12 @@ class Assignments:
             self._place(worker, offer)
         else:
             del self._idle[worker]
-        self.running[job.trial] = Assigned(worker, job.rung)
+        self.running[job.trial] = Assigned(worker, job)
         return worker
 
     def go_on(self, job: Job, worker: WorkerId) -> None:
         """Record that a worker continues the trial in its memory, up to the rung of ``job``."""
-        self.running[job.trial] = Assigned(worker, job.rung)
+        self.running[job.trial] = Assigned(worker, job, is_in_place=True)
 
     def _place(self, worker: WorkerId, offer: Offer) -> None:
         """Record whether a worker is idle, has a free place, or is full."""
@@ -201,25 +206,25 @@ class Assignments:
             self._given_back.append(job)
         return self.releasing.pop(trial, None)
 
-    def lose(self, event: WorkerLost) -> Job | None:
-        """Remove a lost worker. If a trial fails, return its job. The worker's other jobs are given out again."""
+    def lose(self, event: WorkerLost) -> Assigned | None:
+        """Remove a lost worker. Return its job if the job's trial fails. Its other jobs are given out again."""
         worker = event.worker
         self._leave(worker)
         for trial in [t for t, holding in self.releasing.items() if holding.worker == worker]:
             self.release(trial)
             self.to_discard.discard(trial)
-        failed: Job | None = None
+        failed: Assigned | None = None
         for trial in [t for t, assigned in self.running.items() if assigned.worker == worker]:
-            job = Job(trial, self.running.pop(trial).rung)
+            assigned = self.running.pop(trial)
             if trial == event.trial and self.deaths.is_failure(event):
-                failed = job
+                failed = assigned
             else:
-                self._given_back.append(job)
+                self._given_back.append(assigned.job)
         return failed
 
     def dismiss_all(self) -> None:
         """Forget all workers of an earlier driver, and give out their jobs again."""
-        self._given_back += [Job(trial, assigned.rung) for trial, assigned in self.running.items()]
+        self._given_back += [assigned.job for assigned in self.running.values()]
         self.running.clear()
         for trial in list(self.releasing):
             self.release(trial)
@@ -230,7 +235,7 @@ class Assignments:
 
     def orders_of(self, worker: WorkerId) -> str:
         """Describe the jobs of a worker in words."""
-        jobs = [f"trial {t} to rung {job.rung}" for t, job in self.running.items() if job.worker == worker]
+        jobs = [f"trial {t} to rung {one.job.rung}" for t, one in self.running.items() if one.worker == worker]
         return f"worker {worker} {', '.join(jobs) or 'nothing'}"
 
     def _leave(self, worker: WorkerId) -> None:

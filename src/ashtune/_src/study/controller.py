@@ -42,6 +42,7 @@ from ashtune._src.core.jobs import Goal, Job, Losses, Result, TrialId, WorkerId,
 from ashtune._src.core.numbers import plural, shortened
 from ashtune._src.core.order import is_as_good
 from ashtune._src.core.orders import Followed, Order, Pause, Release, Train, TrialFailed, TrialPromoted
+from ashtune._src.core.plaintext import REASON
 from ashtune._src.core.reasons import without_numbers
 from ashtune._src.schedulers.protocol import Machine
 from ashtune._src.study.assignments import Arrivals, Assigned, Assignments, Holding
@@ -64,7 +65,6 @@ If the user allows more than four times as many failures before the first result
 A failure counts only if no trial that went on in the same way, in place or from its checkpoint, has a result in this
 session: a function that never restores still has results in place.
 """
-REASON_CHARACTERS = 200
 
 
 class Controller:
@@ -94,9 +94,8 @@ class Controller:
         self._withdrawn_in_a_row = [0, 0]  # new trials, promoted trials
         self._failures_at_first = 0  # failures before this session's first result
         self._has_result = False  # whether this session has a result
-        self._in_place: set[TrialId] = set()  # running trials that went on in place
         self._ways_that_work: set[bool] = set()  # whether promoted trials with a result in this session were in place
-        self._promoted_failures = {False: 0, True: 0}  # in a row for one reason, without and with going on in place
+        self._promoted_failures = [0, 0]  # in a row for one reason: from a checkpoint, in place
         self._why_promoted_fail = ""
         self._failures_allowed = math.inf
         self._resource_allowed = math.inf
@@ -195,7 +194,7 @@ class Controller:
             case JobFailed(worker=worker, trial=trial, rung=rung):
                 orders = self._fail(self._leave(worker, trial, rung), event, seconds=event.seconds)
             case TrialWithdrawn(worker=worker, trial=trial, rung=rung):
-                orders = self._withdraw(self._leave(worker, trial, rung))
+                orders = self._withdraw(self._leave(worker, trial, rung).job)
             case JobPaused():
                 orders = self._break_off(event)
             case WorkerLost():
@@ -227,8 +226,8 @@ class Controller:
             orders += self.checkpoints.remove(trial)
         else:
             if self.arrivals[trial] >= 0 and loss < math.inf:
-                self._ways_that_work.add(trial in self._in_place)
-            self._in_place.discard(trial)
+                self._ways_that_work.add(assigned.is_in_place)
+                self._promoted_failures[assigned.is_in_place] = 0
             orders += self._arrive(event, losses, violation)
         if loss < math.inf:
             self._has_result = True
@@ -316,7 +315,7 @@ class Controller:
         return self.checkpoints.remove(trial)
 
     def _break_off(self, event: JobPaused) -> list[Followed]:
-        job = self._leave(event.worker, event.trial, event.rung)
+        job = self._leave(event.worker, event.trial, event.rung).job
         if job.trial not in self._confirmations.of:
             self.total_resource += event.resource - event.start
         self._assignments.give_back(job)
@@ -325,12 +324,13 @@ class Controller:
         trial, size = event.trial, event.checkpoint
         return [*self.checkpoints.keep(trial, worker=event.worker, resource=event.resource, size=size)]
 
-    def _fail(self, job: Job, event: JobFailed | WorkerLost, *, seconds: float = 0.0) -> list[Followed]:
+    def _fail(self, assigned: Assigned, event: JobFailed | WorkerLost, *, seconds: float = 0.0) -> list[Followed]:
         """Record a failure: the trial is ranked last in its rung, and is not trained again."""
+        job = assigned.job
         failure = TrialFailed.of(job, event)
         if job.trial not in self._confirmations.of:
             if self.arrivals[job.trial] >= 0:
-                self._count_promoted_failure(failure)
+                self._count_promoted_failure(failure, is_in_place=assigned.is_in_place)
             place, (losses, violation) = self._confirmations.numbering.place(job.trial), self._failed
             resource = self._rungs[job.rung]
             self._scheduler.record(Result(place, job.rung, resource, losses, seconds, violation=violation))
@@ -349,19 +349,17 @@ class Controller:
             if self._failures_at_first >= self._failures_allowed:
                 self._give_up(f"all of the session's first {self._failures_at_first:,} trials failed")
 
-    def _count_promoted_failure(self, failure: TrialFailed) -> None:
+    def _count_promoted_failure(self, failure: TrialFailed, *, is_in_place: bool) -> None:
         """Count a failure of a promoted trial, and stop the study if it seems that no promoted trial can succeed."""
-        way = failure.trial in self._in_place
-        self._in_place.discard(failure.trial)
-        if way in self._ways_that_work:
+        if is_in_place in self._ways_that_work:
             return
         if without_numbers(failure.reason) != without_numbers(self._why_promoted_fail):
-            self._promoted_failures = {False: 0, True: 0}
+            self._promoted_failures = [0, 0]
             self._why_promoted_fail = failure.reason
-        self._promoted_failures[way] += 1
-        count = sum(number for way, number in self._promoted_failures.items() if way not in self._ways_that_work)
+        self._promoted_failures[is_in_place] += 1
+        count = sum(self._promoted_failures)
         if count >= max(PROMOTED_FAILURES, self._failures_allowed / 4):
-            why = shortened(self._why_promoted_fail, REASON_CHARACTERS)
+            why = shortened(self._why_promoted_fail, REASON)
             self._give_up(f"{count:,} promoted trials failed for one reason: {why}")
 
     def _withdraw(self, job: Job) -> list[Followed]:
@@ -407,7 +405,7 @@ class Controller:
         self._targets = self._goal.targets(event.target)
         self._is_at_target = bool(self._targets) and self._bests.reach(self._targets)
         self._ways_that_work.clear()
-        self._promoted_failures = {False: 0, True: 0}
+        self._promoted_failures = [0, 0]
         self._failures_at_first = 0
         self._withdrawn_in_a_row = [0, 0]
         self._has_result = False
@@ -460,16 +458,16 @@ class Controller:
         self.gave_up = self.gave_up or not self.stopping
         self._stop_at(reason)
 
-    def _leave(self, worker: WorkerId, trial: TrialId, rung: int) -> Job:
+    def _leave(self, worker: WorkerId, trial: TrialId, rung: int) -> Assigned:
         """Record that a worker has ended its job and is free; return the job."""
-        self._take_off(worker, trial, rung)
+        assigned = self._take_off(worker, trial, rung)
         self._assignments.end_job(worker)
-        return Job(trial, rung)
+        return assigned
 
     def _take_off(self, worker: WorkerId, trial: TrialId, rung: int) -> Assigned:
         running = self._assignments.running
         assigned = running.get(trial)
-        if assigned is None or assigned.worker != worker or assigned.rung != rung:
+        if assigned is None or assigned.worker != worker or assigned.job.rung != rung:
             raise JournalError(
                 f"replay orders {self._assignments.orders_of(worker)} where the file says trial {trial} to rung {rung}"
             )
@@ -544,7 +542,6 @@ class Controller:
     def _train(self, job: Job) -> Train:
         """Give a job to a free worker, preferably to the worker that saved the job's trial."""
         trial = job.trial
-        self._in_place.discard(trial)
         saved = self.checkpoints.use(trial)
         worker = self._assignments.take(job, None if saved is None else saved.worker)
         target = self._rungs[job.rung]
@@ -554,5 +551,4 @@ class Controller:
 
     def _go_on(self, holding: Holding, job: Job) -> Train:
         self._assignments.go_on(job, holding.worker)
-        self._in_place.add(job.trial)
         return Train(holding.worker, job.trial, job.rung, self._rungs[holding.rung], self._rungs[job.rung], True)
