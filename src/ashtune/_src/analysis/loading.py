@@ -20,6 +20,7 @@ from ashtune._src.core.observer import Observer
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.schedulers.registry import SchedulerView
 from ashtune._src.search.registry import SEARCHES, learns
+from ashtune._src.study.controller import Controller
 from ashtune._src.study.factory import build_controller, caution_of, scheduler_view
 from ashtune._src.study.journal import NAME, ladder_in_force, read_events, read_settings
 from ashtune._src.study.replay import Replay
@@ -111,6 +112,7 @@ class StudyReader:
         self.directory = directory
         self.journal = directory / NAME
         self.settings = read_settings(self.journal)
+        self._is_checked = False  # whether a reading has found all configurations in the space
 
     @cached_property
     def ladder(self) -> Ladder:
@@ -154,7 +156,7 @@ class StudyReader:
         if "_loaded" in vars(self):
             return self._loaded[0]
         tally = Tally(self.ladder, self.settings.goal)
-        Replay(rungs=len(self.ladder.rungs)).read(self.journal, [tally])
+        self.read([tally])
         return tally
 
     def start_of(self, trial: TrialId) -> tuple[dict[str, Any], str]:
@@ -195,9 +197,14 @@ class StudyReader:
         """
         view = scheduler_view(self.settings, first_ladder(self.settings))
         controller = None if view.machine is None else build_controller(self.settings, view.machine)
+        return outcome_of(self.settings, view, self.read(observers, controller))
+
+    def read(self, observers: Sequence[Observer], controller: Controller | None = None) -> Replay:
+        """Replay the journal for observers, which get no orders without a controller. Return the replay."""
         replay = Replay(controller, rungs=len(self.ladder.rungs))
-        replay.read(self.journal, observers)
-        return outcome_of(self.settings, view, replay)
+        replay.read(self.journal, observers, is_checked=self._is_checked)
+        self._is_checked = True
+        return replay
 
     def told(self, observer: ObserverT) -> ObserverT:
         """Replay the journal for an observer, as :meth:`tell` does, and return the observer."""
@@ -212,13 +219,14 @@ class StudyReader:
     def load(self, tally: Tally, trials: Trials, results: Results) -> None:
         """Use observers that see the whole journal elsewhere, in place of a reading of the journal."""
         self._loaded = tally, trials, results
+        self._is_checked = True
 
     @cached_property
     def _loaded(self) -> tuple[Tally, Trials, Results]:
         """The tally, the trials and the results, computed without orders and therefore without the scheduler."""
         goal = self.settings.goal
         loaded = Tally(self.ladder, goal), trials_of(self.settings, self.ladder), Results(goal)
-        Replay(rungs=len(self.ladder.rungs)).read(self.journal, loaded)
+        self.read(loaded)
         return loaded
 
     @cached_property

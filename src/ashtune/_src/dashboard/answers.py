@@ -54,7 +54,6 @@ from ashtune._src.reports.audit_view import audit_findings
 from ashtune._src.reports.html import PageSection
 from ashtune._src.reports.report import TellAll, page_sections
 from ashtune._src.reports.sections import ReportedStudy
-from ashtune._src.study.replay import Replay
 
 NICE = 10
 LARGE = 200_000
@@ -334,7 +333,7 @@ def _valued(study: StudyReader, given: Parameters) -> tuple[Results, Configurati
     modes = {each.metric: each.mode for each in results.goal.objectives}
     check_choice("metric", name, modes)
     own = Results(Goal(name, modes[name], constraints=results.goal.constraints))
-    Replay(rungs=len(study.ladder.rungs)).read(study.journal, [own])
+    study.read([own])
     return own, configuration, space
 
 

@@ -109,6 +109,7 @@ class Picture:
             told = [(from_events, quick), (self._replay or Replay(rungs=rungs), late)]
         else:
             told = [(self._replay or from_events, [*quick, *late])]
+        told[0][0].check_space(settings)  # the first reading reads each line before the other one
         self._readings = [Reading(journal, ladder, replay, observers) for replay, observers in told]
         self.has_read_all = False
         """Whether the first reading has reached the end of the journal."""

@@ -40,7 +40,6 @@ class Reading:
         self._ladder = ladder
         self._reader = JournalReader(path)
         self._replay = replay
-        replay.check_space(self._reader.settings)
         self._all = observers
         self._observers = Observers(observers)
         self._batches: Iterator[Batch] | None = None

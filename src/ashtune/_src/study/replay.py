@@ -84,17 +84,27 @@ class Replay:
         """Feed events, and send each event with its verdicts and orders to observers."""
         Observers(observers).tell([(event, self.feed(event)) for event in events])
 
-    def read(self, path: Path, observers: Sequence[Observer], disk: Disk = DISK, *, is_strict: bool = False) -> float:
+    def read(
+        self,
+        path: Path,
+        observers: Sequence[Observer],
+        disk: Disk = DISK,
+        *,
+        is_strict: bool = False,
+        is_checked: bool = False,
+    ) -> float:
         """Replay a journal, and send its events to observers. Return the time of the last event, or 0 without events.
 
-        If ``is_strict``, raise an error if the journal differs from the controller's orders.
+        If ``is_strict``, raise an error if the journal differs from the controller's orders. If ``is_checked``, an
+        earlier reading has found all configurations in the study's space.
 
         Raises:
             JournalError: If a line cannot be read, or cannot follow the lines before it.
         """
         time, line, feed, all_observers = 0.0, 1, self.feed, Observers(observers)
         reader = JournalReader(path, disk=disk)
-        self.check_space(reader.settings)
+        if not is_checked:
+            self.check_space(reader.settings)
         for events, _ in reader.read():
             told: list[Told] = []
             try:
