@@ -143,7 +143,10 @@ def test_a_missing_hyperparameter_stays_a_key_error(name: str, advice: str, tmp_
         assert isinstance(trial, Trial)
         with pytest.raises(KeyError) as refusal:
             trial[name]
-        assert str(refusal.value) == f"the configuration of this trial has no {name!r}; {advice}"
+        assert str(refusal.value) == (
+            f"the configuration of this trial has no {name!r}; {advice}; a conditional hyperparameter is missing where "
+            f"it is inactive: trial.config.get({name!r})"
+        )
         assert isinstance(refusal.value, AshtuneError)
         assert str(pickle.loads(pickle.dumps(refusal.value))) == str(refusal.value)
         assert not hasattr(trial, "params")

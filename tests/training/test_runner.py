@@ -397,7 +397,11 @@ def test_a_report_in_two_forms_or_in_none_ends_the_study_and_is_shown_the_forms(
     assert "write trial.report(score=...), or give one dict" in event.reason
 
 
-@pytest.mark.parametrize("wrong", [True, "0.5", b"1", np.True_, np.str_("2")])
+class Text(str):
+    """As an ``enum.StrEnum`` is one."""
+
+
+@pytest.mark.parametrize("wrong", [True, "0.5", b"1", np.True_, np.str_("2"), Text("0.5"), bytearray(b"1")])
 @pytest.mark.parametrize("how", ["report", "return", "dict"])
 def test_a_bool_or_a_text_is_no_metric_however_it_is_given(run: Any, wrong: Any, how: str) -> None:
     def train(trial: Any) -> Any:
@@ -428,6 +432,22 @@ def test_a_second_loop_after_the_result_is_said_and_the_checkpoint_kept(run: Any
     _, released = run(train, RELEASE)
     assert "trial.epochs() was called a second time" in released.problem
     assert released.checkpoint > 0
+
+
+def test_a_second_loop_after_a_pause_trains_nothing_and_the_checkpoint_is_kept(run: Any) -> None:
+    pause = Pause(WorkerId(0), TrialId(0))
+
+    def train(trial: Any) -> None:
+        for epoch in trial.epochs():
+            trial.report(score=epoch)
+            if epoch == 2:
+                trial._job._mailbox._channel.early.append(pause)  # as if it came during the epoch
+        assert list(trial.epochs()) == []
+        trial.save("state")
+
+    (paused,) = run(train)
+    assert (type(paused), paused.resource, paused.problem) == (JobPaused, 2, "")
+    assert paused.checkpoint > 0
 
 
 CHANGES: dict[str, Any] = {

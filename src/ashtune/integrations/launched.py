@@ -17,7 +17,7 @@ from typing import Any
 
 from ashtune._src.core.errors import ObjectiveError
 from ashtune._src.training.program import STOPPED
-from ashtune._src.training.reports import as_metrics
+from ashtune._src.training.reports import as_metrics, number_of
 
 __all__ = ["LaunchedTrial"]
 
@@ -71,10 +71,10 @@ class LaunchedTrial:
         """Report the metrics of an epoch, in any form that :meth:`ashtune.Trial.report` takes. O(reports of this job).
 
         Raises:
-            ObjectiveError: If the metrics have another form.
+            ObjectiveError: If the metrics have another form, or a value is not a number.
         """
         given = as_metrics(result, metrics, self.metrics)
-        self._reports.append({name: float(value) for name, value in given.items()})
+        self._reports.append({name: number_of(name, value) for name, value in given.items()})
         self._write()
 
     def stop(self) -> None:

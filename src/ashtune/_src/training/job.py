@@ -14,7 +14,7 @@ from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.orders import Release
 from ashtune._src.core.plaintext import shown
 from ashtune._src.training.messages import Assignment, Failure, FromWorker, Mailbox, Setup
-from ashtune._src.training.reports import NOT_NUMBERS, Reports, names_text
+from ashtune._src.training.reports import Reports, is_flag_or_text, names_text
 
 Phase = Literal["training", "reported", "releasing", "pausing", "failed", "over"]
 Told = TypeVar("Told")
@@ -81,14 +81,16 @@ class RunningJob:
         """Begin a loop over ``trial.epochs()``; return a token that identifies this loop."""
         with self._lock:
             self._check_may_speak()
-            has_reports = self.has_gone_on or self.reports.last_resource >= 0
-            if self._loop is not None and self.phase == "releasing":
-                self._late = "trial.epochs() was called a second time, after its loop had ended: it trained nothing"
-            elif self._loop is not None and self.phase == "training" and has_reports:
+            has_reports = self.reports.last_resource >= 0
+            if self.phase != "training":  # the loop trains nothing, and a pause still needs the epoch
+                if self._loop is not None and self.phase == "releasing":
+                    self._late = "trial.epochs() was called a second time, after its loop had ended: it trained nothing"
+            elif self._loop is not None and (has_reports or self.has_gone_on):
                 self._refuse("trial.epochs() was called a second time: one loop over it trains to the rung and beyond")
-            elif self.reports.last_resource >= 0:
+            elif has_reports:
                 self._refuse("trial.report() was called before the loop over trial.epochs(): report within the loop")
-            self.epoch = 0
+            else:
+                self.epoch = 0
             self._loop = object()
             return self._loop
 
@@ -468,7 +470,7 @@ def _as_metrics(returned: Any, metric: str) -> Mapping[str, Any] | None:
         return {metric: returned}
     metrics = returned if isinstance(returned, Mapping) else {metric: returned}
     value = metrics.get(metric)
-    if type(value).__name__ in NOT_NUMBERS or not hasattr(type(value), "__float__"):
+    if is_flag_or_text(value) or not hasattr(type(value), "__float__"):
         return None
     try:
         float(value)  # type: ignore[arg-type]  # it has __float__

@@ -10,9 +10,6 @@ from ashtune._src.core.events import Curve
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.plaintext import one_line, shown
 
-NOT_NUMBERS = ("bool", "bool_", "str", "str_", "bytes", "bytes_")
-"""The names of types, also of numpy, that are no metrics, although ``float`` takes them."""
-
 
 class Reports:
     """The reports since the last rung; the last report is the job's result.
@@ -56,7 +53,7 @@ class Reports:
         """
         for name in metrics:
             _check_name(name)
-        return {name: _number(name, value) for name, value in metrics.items()}
+        return {name: number_of(name, value) for name, value in metrics.items()}
 
     def _missing(self, plain: Mapping[str, Any]) -> str:
         missing = dict.fromkeys(name for name in self.needed if name not in plain)
@@ -85,7 +82,7 @@ class Reports:
         if returned is None or not self._reports:
             return ""
         last = self._reports[-1][1]
-        differing = (name for name in self.needed if name in returned and _number(name, returned[name]) != last[name])
+        differing = (name for name in self.needed if name in returned and number_of(name, returned[name]) != last[name])
         return next(differing, "")
 
     @property
@@ -167,11 +164,20 @@ def names_text(metrics: Mapping[str, Any]) -> str:
     return one_line(", ".join(map(repr, metrics)), 300) or "nothing"
 
 
-def _number(name: str, value: Any) -> float | None:
-    """Return a metric as a float; None for a value that is not finite, which JSON cannot represent."""
+def is_flag_or_text(value: Any) -> bool:
+    """Return whether a value, also of numpy, is no metric although ``float`` takes it."""
+    return isinstance(value, bool | str | bytes | bytearray) or type(value).__name__ in ("bool", "bool_")
+
+
+def number_of(name: str, value: Any) -> float | None:
+    """Return a metric as a float; None for a value that is not finite, which JSON cannot represent.
+
+    Raises:
+        ObjectiveError: If the value is not a number.
+    """
     if value is None:
         return None
-    if type(value).__name__ in NOT_NUMBERS:
+    if is_flag_or_text(value):
         raise ObjectiveError(f"{name}={shown(value)} is not a number; report float({name})")
     try:
         number = float(value)

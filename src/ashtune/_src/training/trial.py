@@ -72,8 +72,10 @@ class Trial:
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.config:
-            advice = instead_of(name, self.config)
-            raise NoSuchHyperparameter(f"the configuration of this trial has no {shown(name)}; {advice}")
+            raise NoSuchHyperparameter(
+                f"the configuration of this trial has no {shown(name)}; {instead_of(name, self.config)}; a conditional "
+                f"hyperparameter is missing where it is inactive: trial.config.get({shown(name)})"
+            )
         return self.config[name]
 
     if not TYPE_CHECKING:  # so that a type checker refuses unknown attributes
