@@ -383,6 +383,19 @@ def test_a_host_says_which_address_it_has_tried(tmp_path: Path) -> None:
     assert f"127.0.0.1:{port} Connection refused" in why
 
 
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.EACCES])
+def test_a_short_error_of_a_network_file_system_ends_no_host(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stat(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", stat)
+        found = find(tmp_path / "study")
+    assert found == (None, "there is no such folder")
+
+
 def test_a_host_tries_the_next_address_if_another_program_answers_at_the_first(
     harness: EngineHarness, study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -178,6 +178,15 @@ def test_a_worker_without_the_directory_says_what_is_missing(tmp_path: Path) -> 
     assert "secret" not in refused.stderr
 
 
+def test_a_worker_without_the_directory_says_how_it_gets_the_keys_of_the_next_driver(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ASHTUNE_WORKER", '{"addresses": ["tcp://127.0.0.1:1"]}')
+    waiting = start(directory=None)
+    until(lambda: "set ASHTUNE_WORKER to the contents of its new rendezvous.json; waiting" in waiting.output)
+    assert "copy its" not in waiting.output
+
+
 def test_a_worker_says_at_once_what_is_missing(tmp_path: Path, study: Path, start: Start) -> None:
     refused = commands.ashtune(tmp_path, "worker", "study")
     assert (refused.returncode, "there is no such folder" in refused.stderr) == (2, True)

@@ -63,13 +63,15 @@ def main(given: argparse.Namespace) -> int:
     with StopSwitch(time.monotonic() + min(lifetime, in_slurm), grace=math.inf) as stop:
         if given.directory is not None:
             study = Path(given.directory).resolve()
-            if not (given.wait or study.is_dir()):
+            if not (given.wait or os.path.isdir(study)):  # noqa: PTH112 - that of Path may raise
                 raise StudyError(f"{study}: there is no such folder; give the study's directory, or --wait for it")
             serve(study, slots, stop)
         else:
             try:
                 msgspec.json.decode(text, type=Rendezvous).write(scratch.folder())
-                serve(scratch.folder(), slots, stop, patience=PATIENCE_SECONDS)  # the next driver has other keys
+                # The next driver has other keys, so this worker waits for it only for a while.
+                renewal = f"set {RENDEZVOUS} to the contents of its new rendezvous.json"
+                serve(scratch.folder(), slots, stop, patience=PATIENCE_SECONDS, renewal=renewal)
             except msgspec.MsgspecError as error:
                 raise SettingsError(f"{RENDEZVOUS} does not have the contents of a rendezvous.json: {error}") from None
             finally:

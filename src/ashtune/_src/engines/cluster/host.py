@@ -46,6 +46,7 @@ PROBE_SECONDS = 3.0
 WELCOME_SECONDS = 30.0
 AGAIN_SECONDS = 1.0
 FAREWELL_SECONDS = 5.0
+COPY_AGAIN = f"copy its {RENDEZVOUS} again"
 
 
 class Slots(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,8 +62,17 @@ class Slots(msgspec.Struct, frozen=True, kw_only=True):
             say(text)
 
 
-def serve(study: Path, slots: Slots, stop: StopSwitch, *, patience: float = math.inf) -> None:
+def serve(
+    study: Path,
+    slots: Slots,
+    stop: StopSwitch,
+    *,
+    patience: float = math.inf,
+    renewal: str = COPY_AGAIN,
+) -> None:
     """Run workers for the drivers of a study, until a driver has ended in order or ``stop`` has a reason.
+
+    ``renewal`` says how a host that has only a copy of the rendezvous gets that of a new driver.
 
     Raises:
         AshtuneError: If the driver refuses this host, the workers cannot start, or no driver was reached for
@@ -71,7 +81,7 @@ def serve(study: Path, slots: Slots, stop: StopSwitch, *, patience: float = math
     said, reached = "", time.monotonic()
     in_vain: Counter[str] = Counter()
     while not stop.reason(time.monotonic()):
-        found, why = find(study, in_vain)
+        found, why = find(study, in_vain, renewal)
         if found is not None:
             if not found.addresses:
                 slots.say(f"{study}: the driver has ended")
@@ -85,7 +95,7 @@ def serve(study: Path, slots: Slots, stop: StopSwitch, *, patience: float = math
                 slots.say(f"{study}: the driver is lost; looking for it again")
             else:
                 in_vain.update(found.addresses)
-                why = f"no driver answers at {found.addresses[0]}{_hint_for_copy(study)}"
+                why = f"no driver answers at {found.addresses[0]}{_hint_for_copy(study, renewal)}"
         if why and time.monotonic() - reached > patience:
             raise StudyError(f"{study}: {why}")
         if why and why != said:
@@ -94,7 +104,7 @@ def serve(study: Path, slots: Slots, stop: StopSwitch, *, patience: float = math
         time.sleep(AGAIN_SECONDS * random.uniform(0.5, 1.5))  # many hosts do not come at the same moment
 
 
-def find(study: Path, in_vain: Mapping[str, int] = {}) -> tuple[Rendezvous | None, str]:
+def find(study: Path, in_vain: Mapping[str, int] = {}, renewal: str = COPY_AGAIN) -> tuple[Rendezvous | None, str]:
     """Return the rendezvous with one address that can be reached, or None and the reason.
 
     ``in_vain`` counts how often no driver answered at an address; the address with the lowest count is tried first.
@@ -110,18 +120,24 @@ def find(study: Path, in_vain: Mapping[str, int] = {}) -> tuple[Rendezvous | Non
             why.append(f"{host}:{port} {error.strerror or 'does not answer'}")
         else:
             return msgspec.structs.replace(found, addresses=[address]), ""
-    return (None, f"the driver cannot be reached ({', '.join(why)}){_hint_for_copy(study)}") if why else (found, "")
+    if not why:
+        return found, ""
+    return None, f"the driver cannot be reached ({', '.join(why)}){_hint_for_copy(study, renewal)}"
 
 
 def _what_is_missing(study: Path) -> str:
-    if not study.is_dir():
+    if not os.path.isdir(study):  # noqa: PTH112 - that of Path may raise: a network file system has short errors
         return "there is no such folder"
-    return "the study has no driver" if (study / JOURNAL).exists() else "the folder has no study"
+    return "the study has no driver" if _has_journal(study) else "the folder has no study"
 
 
-def _hint_for_copy(study: Path) -> str:
+def _hint_for_copy(study: Path, renewal: str) -> str:
     """Return a hint if the folder has no study but only a copy of the rendezvous, which no new driver replaces."""
-    return "" if (study / JOURNAL).exists() else f"; if another driver has begun, copy its {RENDEZVOUS} again"
+    return "" if _has_journal(study) else f"; if another driver has begun, {renewal}"
+
+
+def _has_journal(study: Path) -> bool:
+    return os.path.exists(study / JOURNAL)  # noqa: PTH110 - as above
 
 
 @contextmanager
