@@ -1,6 +1,7 @@
 """A program in any language as a training function: what reaches it, what is read of its output, how it fails."""
 
 import io
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -13,6 +14,7 @@ from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.core.errors import ObjectiveError, StudyError
 from ashtune._src.training.program import Program
 from ashtune._src.training.versions import changes, version_of
+from ashtune.integrations.launched import LaunchedTrial
 from tests.helpers.curves import results
 from tests.helpers.starting import wait_until_gone
 
@@ -74,13 +76,19 @@ def test_a_program_that_is_not_there_is_refused_before_the_study(tmp_path: Path)
     Program(["./here.sh"], folder=str(tmp_path)).check([])
 
 
-def test_a_program_that_gets_nothing_of_the_space_is_refused(tmp_path: Path) -> None:
+def test_a_program_that_gets_nothing_of_the_space_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ObjectiveError, match=r"no argument of 'echo loss=1 \{trial\}' has a hyperparameter"):
         Program(["echo", "loss=1", "{trial}"]).check(["x", "y"])
     Program(["echo", "--x={x}"]).check(["x", "y"])
     Program(["sh", "-c", "echo $ASHTUNE_CONFIG"]).check(["x"])
     (tmp_path / "train.py").write_text("import os; os.environ['ASHTUNE_CONFIG']")
     Program(["env", "sh", "train.py"], folder=str(tmp_path)).check(["x"])
+    (tmp_path / "link.py").symlink_to("train.py")
+    Program(["env", "sh", "link.py"], folder=str(tmp_path)).check(["x"])
+    Program([sys.executable, "-m", "package.train"], folder=str(tmp_path)).check(["x"])
+    (tmp_path / "train.py").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    Program(["train.py", "--fast"]).check(["x"])
 
 
 def test_lines_of_each_epoch_are_the_curve_and_of_other_numbers_the_last_counts(tmp_path: Path) -> None:
@@ -236,3 +244,15 @@ def test_a_script_that_has_changed_is_another_version(tmp_path: Path) -> None:
     assert changes(before, version_of(Program(["python", "train.py", "--fast"], folder=str(tmp_path))))
     (tmp_path / "train.py").write_text("print(2)")
     assert changes(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))
+
+
+def test_a_bool_or_a_text_is_no_metric_of_a_launched_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = {**OWN, "checkpoint": str(tmp_path), "result": str(tmp_path / "result.json"), "config": "{}"}
+    for name, value in {**job, "metrics": '["loss"]'}.items():
+        monkeypatch.setenv(f"ASHTUNE_{name.upper()}", value)
+    trial = LaunchedTrial()
+    for wrong in (True, "0.5"):
+        with pytest.raises(ObjectiveError, match=r"is not a number; report float\(loss\)"):
+            trial.report({"loss": wrong})
+    trial.report(loss=0.5, other=float("nan"))
+    assert (tmp_path / "result.json").read_text() == '[{"loss": 0.5, "other": null}]'

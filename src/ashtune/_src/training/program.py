@@ -133,30 +133,33 @@ class Program:
         """
         program = self.command[0]
         place = os.path.join(self.folder, program) if os.sep in program else program  # noqa: PTH118 - which takes text
-        if "{" not in program and which(place) is None:
+        found = which(place)
+        if "{" not in program and found is None:
             raise ObjectiveError(f"{shown(program)} is no program that can be run; give its path, or put it on PATH")
-        is_used = not names or self._reads_all
+        used = set[str]()
         for word in self.command:
             for match in _PLACEHOLDER.finditer(word):
-                is_used = is_used or match[1] in names
+                used.add(match[1])
                 if match[1] is not None and match[1] not in names and match[1] not in OWN:
                     raise ObjectiveError(
                         f"{{{match[1]}}} in {shown(word)} is no hyperparameter and none of {', '.join(OWN)}; the space "
                         f"has {one_line(', '.join(names), LAST_WORDS)}; {{{{ and }}}} are braces"
                     )
-        if not is_used:
+        if names and used.isdisjoint(names) and not self._may_read_all(found or program):
             raise ObjectiveError(
                 f"no argument of {shown(' '.join(self.command))} has a hyperparameter of the space; add one, such as "
-                f"{{{names[0]}}}, or read $ASHTUNE_CONFIG in the command or its script"
+                f"{{{names[0]}}}, or write ASHTUNE_CONFIG into the command or into a file that the command names"
             )
 
-    @property
-    def _reads_all(self) -> bool:
-        """Whether the command, or a file that it names, takes the configuration from the environment."""
+    def _may_read_all(self, program: str) -> bool:
+        """Return whether the command, or a file that it names, may take the configuration from the environment."""
+        if "-m" in self.command:  # the file of a module of Python is not known
+            return True
         texts = [word.encode(errors="ignore") for word in self.command]
-        for word in self.command:
+        for word in (program, *self.command):
             with suppress(OSError, ValueError):  # not the name of a file
-                texts.append(read_whole(os.path.join(self.folder, word), LARGEST_SCRIPT))  # noqa: PTH118 - any text
+                file = os.path.realpath(os.path.join(self.folder, word))  # noqa: PTH118 - any text
+                texts.append(read_whole(file, LARGEST_SCRIPT))
         return any(READS_ALL.search(text) for text in texts)
 
     def __call__(self, trial: Trial) -> None:
