@@ -10,7 +10,10 @@ import pytest
 
 import ashtune
 from ashtune._src.core.jobs import TrialId
-from ashtune._src.training.printed import read_printed
+from ashtune._src.dashboard.following import FollowedStudy
+from ashtune._src.dashboard.trial_page import LOG_CHARACTERS, trial_pages
+from ashtune._src.engines.local.process import LAST_WORDS_CHARACTERS, WorkerProcess
+from ashtune._src.training.printed import mark_of, read_printed
 from tests.helpers import commands, studies
 
 
@@ -93,3 +96,25 @@ def test_only_the_end_of_a_stretch_is_read_where_that_is_asked_for(talking: asht
     whole = read_printed(talking.directory, TrialId(3))
     assert [part[-5:] for part in whole] == read_printed(talking.directory, TrialId(3), most=5)
     assert read_printed(talking.directory, TrialId(3), workers={99}) == []
+
+
+ADDRESS = "s3://me:PASSWORD@host/b"
+
+
+def test_a_cut_in_an_address_leaves_no_password(talking: ashtune.Study, tmp_path: Path) -> None:
+    """The page and the journal have the end of a log."""
+    copy = tmp_path / "copy"
+    shutil.copytree(talking.directory, copy)
+    study = FollowedStudy(copy)
+    study.read()
+    for log in (copy / "logs").iterdir():
+        log.write_text(f"{ADDRESS:.<{LOG_CHARACTERS + 4}}{mark_of(TrialId(3), 0)}")
+    (page,) = trial_pages([study.question_of_trial(3)])
+    assert "host/b..." in page["log"]
+    assert "PASSWORD" not in page["log"]
+
+    process = object.__new__(WorkerProcess)
+    process.log = tmp_path / "worker-0.log"
+    process.log.write_text(f"{ADDRESS:.<{LAST_WORDS_CHARACTERS + 3}}")
+    assert "host/b..." in process.last_words()
+    assert "PASSWORD" not in process.last_words()

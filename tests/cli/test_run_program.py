@@ -75,7 +75,8 @@ def test_options_behind_the_program_are_its_own(home: Path) -> None:
     assert json.loads(done.stdout)["best"]["metrics"] == {"loss": 1.0}
 
 
-def test_the_password_of_an_address_stays_with_the_program(home: Path) -> None:
+@pytest.mark.parametrize("is_listed", [False, True])
+def test_the_password_of_an_address_stays_with_the_program(home: Path, is_listed: bool) -> None:
     """It is in no file that is passed on, and the program gets it."""
     (home / "program.py").write_text(
         "import os, sys\n"
@@ -84,7 +85,8 @@ def test_the_password_of_an_address_stays_with_the_program(home: Path) -> None:
         "    raise OSError(5, 'no answer', sys.argv[1])\n"
         "print('loss=1')\n"
     )
-    (home / "space.json").write_text('{"db": ["sql://me:PASSWORD@one/b", "sql://me:PASSWORD@two/b"]}')
+    choices = [f"sql://me:PASSWORD@{host}/b" for host in ("one", "two")]
+    (home / "space.json").write_text(json.dumps({"db": [[choice, 1] for choice in choices] if is_listed else choices}))
     command = ["--", sys.executable, "program.py", "--out=s3://me:PASSWORD@host/bucket", "{db}"]
     done = ashtune(
         home, "run", "--space", "space.json", *OPTIONS[:-1], "--directory", "s", "--observers", "csv", "--min-resource",

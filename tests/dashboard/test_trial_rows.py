@@ -181,6 +181,12 @@ def test_a_text_in_the_file_is_no_formula() -> None:
     assert csv_of(trials, table).decode().splitlines()[1].endswith(",'=1+1")
 
 
+def test_a_list_in_the_file_has_no_password() -> None:
+    trials = Trials(Ladder(1, 9, 3), hyperparameters=[Hyperparameter("db", "choice")], metrics=("loss",))
+    trials.event(TrialStarted(0.0, TrialId(0), {"db": ["s3://me:PASSWORD@host", 1]}, "random"))
+    assert csv_of(trials, table_of(trials, Query())).decode().splitlines()[1].endswith("\"['s3://host', 1]\"")
+
+
 def test_pages_of_rows_make_up_the_whole(rows: Callable[..., Any]) -> None:
     pages = [rows(sort="value", order="desc", offset=offset, count=7)["rows"] for offset in range(0, 70, 7)]
     assert [row for page in pages for row in page] == rows(sort="value", order="desc", count=500)["rows"]

@@ -42,7 +42,7 @@ MOST_POINTS = 200
 MOST_METRICS = 5
 MOST_NAMES = 500
 """The largest number of hyperparameters, and of metrics without a curve."""
-LOG_BYTES = 1 << 16
+LOG_CHARACTERS = 1 << 16
 TEXT_CHARACTERS = 300
 MOST_HISTORY = 200
 _OfTrial = TrialStarted | JobFinished | JobPaused | TrialReleased | JobFailed | TrialWithdrawn | WorkerLost
@@ -193,12 +193,12 @@ def _ran(time: float, pauses: Pauses) -> float:
 def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]:
     """Return the end of a trial's output, and whether the beginning of the output is left out."""
     try:
-        parts = read_printed(directory, trial, workers=history.workers, most=LOG_BYTES + 1)
+        parts = read_printed(directory, trial, workers=history.workers, most=5 * LOG_CHARACTERS)
     except OSError as error:
         raise StudyError(f"a log cannot be read: {error.strerror}") from None
     text = "".join([*parts, *(unmarked_end(words + "\n") for words in history.last_words if words)])
-    text = without_userinfo(text)
-    return text[-LOG_BYTES:], len(text) > LOG_BYTES
+    text = without_userinfo(text)  # before the cut, which could leave the end of an address, with its password
+    return text[-LOG_CHARACTERS:], len(text) > LOG_CHARACTERS
 
 
 def _checkpoints(directory: Path, trial: TrialId, history: _History) -> list[dict[str, Any]]:

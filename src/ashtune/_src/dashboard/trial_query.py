@@ -20,7 +20,7 @@ import msgspec
 
 from ashtune._src.analysis.trials import STATUSES, TrialRecord, Trials
 from ashtune._src.core.jobs import TrialId
-from ashtune._src.core.plaintext import one_line, shown, without_userinfo
+from ashtune._src.core.plaintext import one_line, shown, value_without_userinfo
 from ashtune._src.dashboard.messages import BadQuestion, check_choice, check_parameters, whole
 from ashtune._src.dashboard.parts.part import short_value
 from ashtune._src.search.origins import SOURCES, source_of
@@ -350,7 +350,7 @@ def csv_of(records: Iterable[TrialRecord], table: Table) -> bytes:
         row: list[Any] = [each.number, each.status, each.rung, each.resource]
         row += [each.metrics.get(name) for name in table.metrics]
         row += [each.seconds, each.origin, each.reason, *map(each.configuration.get, table.columns)]
-        row = [without_userinfo(cell) if isinstance(cell, str) else cell for cell in row]
+        row = value_without_userinfo(row)
         writer.writerow([f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell for cell in row])
     return file.getvalue().encode(errors="replace")
 

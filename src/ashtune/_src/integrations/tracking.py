@@ -27,7 +27,7 @@ from ashtune._src.core.events import Event, JobFinished, JobPaused, TrialRelease
 from ashtune._src.core.jobs import Metrics, TrialId, derived_seed
 from ashtune._src.core.observer import Exporter, ObservedStudy, SearchFilter
 from ashtune._src.core.orders import Followed, Train, TrialFailed
-from ashtune._src.core.plaintext import without_userinfo
+from ashtune._src.core.plaintext import value_without_userinfo
 
 T = TypeVar("T")
 State = Literal["running", "paused", "completed", "failed", "withdrawn", "ended early"]
@@ -232,10 +232,7 @@ class Tracker(Exporter, ABC):
         record, course = self._trials[number], self._reports_of[number]
         return TrackedTrial(
             number=number,
-            configuration={
-                name: without_userinfo(value) if isinstance(value, str) else value
-                for name, value in record.configuration.items()
-            },
+            configuration={name: value_without_userinfo(value) for name, value in record.configuration.items()},
             origin=record.origin,
             seed=derived_seed(self.study.seed, number),
             confirms=record.confirms,

@@ -12,7 +12,7 @@ from ashtune._src.core.errors import StudyError
 from ashtune._src.core.events import Event, JobFinished, TrialStarted
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.observer import Exporter, ObservedStudy
-from ashtune._src.core.plaintext import visible
+from ashtune._src.core.plaintext import value_without_userinfo, visible
 from ashtune._src.study.folders import place_in, replace_file
 
 COLUMNS = ("trial", "rung", "resource", "time", "seconds", "study", "origin")
@@ -135,4 +135,4 @@ def _lines(rows: Iterable[Iterable[str]]) -> bytes:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return visible(value) if isinstance(value, str) else json.dumps(value)
+    return visible(value) if isinstance(value, str) else json.dumps(value_without_userinfo(value))

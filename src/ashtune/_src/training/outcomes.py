@@ -120,4 +120,5 @@ def _user_traceback(error: BaseException, file: str) -> str:
     text = "".join(described.format())
     if file:
         text = text.replace(NAMELESS, file)
+    # Before the cut, which could leave the end of an address, with its password.
     return visible(text, keeps_newlines=True)[-TRACEBACK_CHARACTERS:]

@@ -10,7 +10,7 @@ import msgspec
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.plaintext import one_line, without_userinfo
+from ashtune._src.core.plaintext import one_line, value_without_userinfo
 from ashtune._src.schedulers.registry import SchedulerView
 from ashtune._src.study.settings import Settings
 
@@ -72,10 +72,9 @@ def short(value: float | None) -> float | None:
 def short_value(value: Any) -> Any:
     """Return the value of a hyperparameter, or a short text if the value is a long text or a long list.
 
-    The short texts of different values differ: they end with a checksum.
+    Short texts end with a checksum. They differ if the values differ in more than the passwords of addresses.
     """
-    if isinstance(value, str):
-        value = without_userinfo(value)
+    value = value_without_userinfo(value)
     text = value if isinstance(value, str) else msgspec.json.encode(value).decode() if isinstance(value, list) else ""
     if len(text) <= VALUE_CHARACTERS:
         return value

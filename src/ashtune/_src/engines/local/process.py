@@ -19,7 +19,7 @@ from ashtune._src.processes.frames import SendBuffer, read_some
 from ashtune._src.study.disk import DISK, append_to, folder_of_a_study
 
 SHUTDOWN_SECONDS = 2.0
-LAST_WORDS_BYTES = 1 << 16
+LAST_WORDS_CHARACTERS = 1 << 16
 SEND_AGAIN_SECONDS = 0.05
 
 
@@ -90,9 +90,10 @@ class WorkerProcess(ChildProcess):
         """Return the last lines of the worker's log."""
         try:
             with os.fdopen(DISK.open(str(self.log), os.O_RDONLY), "rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_WORDS_BYTES))
+                # More bytes than are kept: an address without its beginning would keep its password.
+                file.seek(max(0, file.seek(0, os.SEEK_END) - 5 * LAST_WORDS_CHARACTERS))
                 text = without_userinfo(file.read().decode(errors="replace"))
-                return "\n".join(text.splitlines()[-lines:])
+                return "\n".join(text[-LAST_WORDS_CHARACTERS:].splitlines()[-lines:])
         except OSError:
             return ""
 

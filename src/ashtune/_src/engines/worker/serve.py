@@ -178,6 +178,7 @@ def serve(channel: Channel, others: OtherRanks | None = None) -> None:
         runner = runner_of(objective, setup, mailbox, file=file, profiler=profiler, others=others)
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
         reason = f"a worker cannot load the training function: {error_line(error, REASON_CHARACTERS)}"
+        # Before the cut, which could leave the end of an address, with its password.
         text = visible(traceback.format_exc(), keeps_newlines=True)[-TRACEBACK_CHARACTERS:]
         channel.send(Broken(setup.worker, reason, text))
         raise Shutdown from None
