@@ -5,11 +5,13 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from ashtune._src.core.numbers import seconds_text
+from ashtune._src.dashboard import following
 from ashtune._src.study.journal import NAME
 from tests.helpers.commands import RUN, ashtune, ashtune_process, refused
 
@@ -180,12 +182,15 @@ def test_a_refusal_is_one_line_of_the_process_too(home: Path) -> None:
     refused(ashtune_process(home, "plan", "--rungs", "a,b"), "'a'")
 
 
-def test_the_report_of_a_folder_of_studies_lists_them(home: Path) -> None:
+def test_the_report_of_a_folder_of_studies_lists_them(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for directory in ("runs/a", "runs/demo/b"):
         ashtune(home, "run", "train.py:train", *RUN, "--quiet", "--directory", directory)
     (home / "runs/torn").mkdir()
     (home / "runs/torn" / NAME).write_text("{")
+    monkeypatch.setattr(following, "POLL_SECONDS", 20.0)
+    began = time.monotonic()
     listed = ashtune(home, "report", "runs")
+    assert time.monotonic() - began < 15, "each study is read without a wait for the next poll"
     assert listed.returncode == 0
     first, second, torn = listed.stdout.splitlines()
     facts = r"complete, \d{4}-\d\d-\d\d \d\d:\d\d, score \(max\), 8 trials, best score = \S+, \d.* s"

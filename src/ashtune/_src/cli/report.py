@@ -6,9 +6,6 @@ from pathlib import Path
 
 from ashtune._src.core.errors import JournalError
 
-READ_SECONDS = 60.0
-"""The longest time in seconds to read a study of a folder."""
-
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -29,8 +26,9 @@ def main(given: argparse.Namespace) -> int:
     try:
         study = Study.load(given.directory)
     except JournalError:
-        below = [] if given.json else studies_in(Path(given.directory))
-        if below in ([], [Path(given.directory)]):
+        folder = Path(given.directory)
+        below = [] if given.json else studies_in(folder)
+        if not below or below == [folder]:  # the study itself cannot be read
             raise
         write("".join(f"{line}\n" for line in map(_line, below)), sys.stdout)
         return 0
@@ -56,10 +54,8 @@ def _line(directory: Path) -> str:
     from ashtune._src.dashboard.following import FollowedStudy
 
     study = FollowedStudy(directory)
-    study.start()
-    study.wait_until_read(READ_SECONDS)
+    study.read()
     of = study.summary()
-    study.close()
     if not of["goal"]:
         return f"{directory}  {of['result']}"
     facts = [of["state"], of["began"], of["goal"], plural(of["tried"], "trial"), of["result"]]

@@ -120,11 +120,15 @@ class FollowedStudy:
         """
         picture = self._there()
         picture.tell_also(observers)
-        while not self._look():
-            pass
+        self.read()
         if self._problem or picture is not self._picture:
             raise JournalError(self._problem or f"{self._journal} has changed; read it again")
         return picture.outcome
+
+    def read(self) -> None:
+        """Read the whole journal in this thread, in place of :meth:`start`. A problem is in the study's summary."""
+        while not self._look():
+            pass
 
     def close(self) -> None:
         """Stop following the study, and wake all threads that wait for a change."""
