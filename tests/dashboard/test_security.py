@@ -4,10 +4,12 @@ import contextlib
 import http.client
 import os
 import re
+import select
 import socket
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,10 +58,10 @@ def test_no_path_but_the_page_has_anything(client: Client, path: str) -> None:
     assert TOKEN not in answer.text
 
 
-def half_open(client: Client, connections: contextlib.ExitStack) -> socket.socket:
+def half_open(client: Client, connections: contextlib.ExitStack, beginning: bytes = b"GET /") -> socket.socket:
     """Open a connection that sends the beginning of a request."""
     connection = connections.enter_context(socket.create_connection(client._place, timeout=60))
-    connection.sendall(b"GET /")
+    connection.sendall(beginning)
     return connection
 
 
@@ -71,6 +73,19 @@ def test_of_many_connections_without_a_request_the_oldest_are_closed(client: Cli
         opened[-1].settimeout(0.2)
         with pytest.raises(TimeoutError):
             opened[-1].recv(1)  # it may still send its request
+        assert client.get().status == 200
+
+
+def test_of_many_connections_without_the_body_of_a_command_the_oldest_are_closed(finished_study: Path) -> None:
+    beginning = b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"
+    with served(finished_study, control=True) as client, contextlib.ExitStack() as connections:
+        opened = [half_open(client, connections, beginning) for _ in range(MOST_WAITING + 40)]
+        until = time.monotonic() + 20
+        closed = []
+        while len(closed) < 40:
+            assert time.monotonic() < until, f"only {len(closed)} are closed"
+            closed = select.select(opened, [], [], 0.1)[0]
+        assert len(closed) < len(opened)
         assert client.get().status == 200
 
 

@@ -41,7 +41,7 @@ REQUEST_SECONDS = 30.0
 """Seconds without input after which a connection is closed."""
 MOST_STREAMS = 64
 MOST_WAITING = 64
-"""The largest number of connections without a whole request head. A browser has about six."""
+"""The largest number of connections without a whole request. A browser has about six."""
 FAREWELL_SECONDS = 0.1
 """The seconds of one wait until open pages have got their last message."""
 FAREWELLS = 10
@@ -70,20 +70,20 @@ class _PortServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def __init__(self, address: Any, site: "PageServer") -> None:
         self.site = site
-        self._waiting: dict[Any, None] = {}  # connections without a whole request head, the oldest first
+        self._waiting: dict[Any, None] = {}  # connections without a whole request, the oldest first
         self._lock = threading.Lock()
         super().__init__(address, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        self.await_head(request)
+        self.await_request(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        self.has_head(request)
+        self.stop_awaiting(request)
         super().shutdown_request(request)
 
-    def await_head(self, connection: Any) -> None:
-        """Note that a connection must send a request head. If too many must, close the oldest of them.
+    def await_request(self, connection: Any) -> None:
+        """Record a connection that has not sent its request yet. If there are more than MOST_WAITING, close the oldest.
 
         Otherwise a few hundred connections that send nothing would use all descriptors of the process, and the owner
         would get no page until they are closed for their silence.
@@ -98,8 +98,8 @@ class _PortServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         with suppress(OSError):
             oldest.shutdown(socket.SHUT_RDWR)  # its thread reads the end, and closes it
 
-    def has_head(self, connection: Any) -> None:
-        """Note that a connection has sent a request head, or is closed."""
+    def stop_awaiting(self, connection: Any) -> None:
+        """Remove a connection that has sent its request, or is closed."""
         with self._lock:
             self._waiting.pop(connection, None)
 
@@ -125,13 +125,13 @@ class _Handler(BaseHTTPRequestHandler):
         """Print no log."""
 
     def handle_one_request(self) -> None:
-        self.server.await_head(self.connection)
+        self.server.await_request(self.connection)
         super().handle_one_request()
 
     def parse_request(self) -> bool:
         """Read the headers of a request, and return whether they are valid."""
         is_valid = super().parse_request()
-        self.server.has_head(self.connection)
+        self.server.stop_awaiting(self.connection)
         return is_valid
 
     def do_GET(self) -> None:
@@ -166,7 +166,9 @@ class _Handler(BaseHTTPRequestHandler):
         is_length = length.isascii() and length.isdecimal() and len(length) < 10 and int(length) <= MOST_BYTES
         if not is_length or "Transfer-Encoding" in self.headers:
             raise BadQuestion(f"a command needs a header Content-Length, of at most {MOST_BYTES:,} bytes")
+        self.server.await_request(self.connection)
         body = self.rfile.read(int(length))
+        self.server.stop_awaiting(self.connection)
         site.admission.check_host(self.headers.get("Host", ""))
         below = site.admission.path_below(self.path)
         site.admission.check_command(self.headers)
