@@ -97,6 +97,7 @@ class Widget:
         ({"x": {"low": 0, "high": 1, "step": 2}}, "step=2 is no range"),
         ({"x": {"low": 1, "high": 0, "step": 0.1}}, "x: low=1, high=0, step=0.1 is no range"),
         ({"x": {"low": 0, "high": 1, "step": 1e-9}}, "a step above 0 for 2 to 10,000 values"),
+        ({"x": {"low": 0, "high": 10_000, "step": 1}}, "a step above 0 for 2 to 10,000 values"),
         ({"x": {"low": "a", "high": 1, "step": math.nan}}, "x: low='a', high=1, step=nan is no range"),
         ({"x": (False, True)}, "x=(False, True) is no range"),
         ({"x": []}, "x=[] has no choices"),
@@ -153,6 +154,7 @@ def test_json_forms_mean_in_python_what_tuples_mean() -> None:
         (0, 0.3, 0.1, [0.0, 0.1, 0.2, 0.3]),
         (np.int64(0), 1, np.float64(0.4), [0.0, 0.4, 0.8]),
         (1e-5, 3e-5, 1e-5, [1e-5, 2e-5, 3e-5]),
+        (1, 10_000, 1, list(range(1, 10_001))),
     ],
 )
 def test_a_step_gives_ordered_numbers_without_rounding_errors(low: Any, high: Any, step: Any, values: Any) -> None:

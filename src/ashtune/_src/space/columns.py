@@ -16,7 +16,7 @@ from ashtune._src.core.checks import MOST_NAME
 from ashtune._src.core.errors import SpaceError
 from ashtune._src.core.numbers import number_text
 from ashtune._src.core.plaintext import escaped, shown
-from ashtune._src.space.plain import WIDEST, hashable, plain, plain_choices
+from ashtune._src.space.plain import WIDEST, hashable, plain, plain_choices, rounded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -317,7 +317,7 @@ class Column:
             if self.choices is not None:
                 key = hashable(given)
                 if isinstance(key, float) and key not in self._positions:
-                    key = float(f"{key:.12g}")  # a multiple of a step in Optuna has rounding errors, as 3 * 0.1
+                    key = rounded(key)  # a multiple of a step in Optuna has rounding errors, as 3 * 0.1
                 return self.choices[self._positions[key]]
             if self.is_within(given):
                 return int(given) if self.is_integer else float(given)  # type: ignore[call-overload,arg-type]  # a number

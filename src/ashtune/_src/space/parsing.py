@@ -3,7 +3,7 @@
 ``{"lr": (1e-4, 1.0, "log"), "solver": ["sgd", "adam"], "momentum": When("solver", "sgd", (0.0, 1.0))}``
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
@@ -132,8 +132,9 @@ def _of_dict(name: str, values: Any) -> Any:
 def _steps(name: str, *bounds: object) -> Ordered:
     """Return the numbers from the low end, in steps, to at most the high end."""
     numbers = [number for number in map(_number, bounds) if number is not None]
+    # Sums of floats have rounding errors, such as 0.1 + 0.2.
     low, high, step = (Decimal(str(number)) for number in numbers) if len(numbers) == 3 else (0, 0, 0)
-    if not (low < high and 0 < step <= high - low <= step * MOST_STEPS):
+    if not (low < high and 0 < step <= high - low < step * MOST_STEPS):
         raise SpaceError(
             f"{name}: low={shown(bounds[0])}, high={shown(bounds[1])}, step={shown(bounds[2])} is no range; give "
             f"numbers with low < high, and a step above 0 for 2 to {MOST_STEPS:,} values"
@@ -182,12 +183,15 @@ def _is_ascending(choices: list[Any]) -> bool:
 
 def is_log_range(values: Any) -> bool:
     """Return whether a value is a list ``[low, high, "log"]``, which a tuple or JSON would make a range."""
-    is_triple = isinstance(values, list) and len(values) == 3 and isinstance(values[2], str) and values[2] == "log"
-    return is_triple and None not in map(_number, values[:2])
+    return isinstance(values, list) and _is_log(values) and None not in map(_number, values[:2])
+
+
+def _is_log(bounds: Sequence[object]) -> bool:
+    return len(bounds) == 3 and isinstance(bounds[2], str) and bounds[2] == "log"
 
 
 def _range(name: str, bounds: tuple[object, ...]) -> dict[str, Any]:
-    is_log = len(bounds) == 3 and isinstance(bounds[2], str) and bounds[2] == "log"
+    is_log = _is_log(bounds)
     numbers = [_number(bound) for bound in (bounds[:2] if is_log else bounds)]
     if len(numbers) != 2 or None in numbers:
         raise SpaceError(

@@ -75,11 +75,15 @@ def identity(configuration: Mapping[str, object]) -> object:
     return frozenset((name, hashable(value)) for name, value in configuration.items())
 
 
+def rounded(number: float) -> float:
+    """Return a number rounded to twelve digits, which removes rounding errors."""
+    return float(f"{number:.12g}")
+
+
 def rounded_identity(configuration: Mapping[str, object]) -> object:
-    """Return :func:`identity` with floats rounded to twelve digits, because ``place`` and ``at`` are not exact."""
+    """Return :func:`identity` with rounded floats, because ``place`` and ``at`` are not exact."""
     return frozenset(
-        (name, float(f"{value:.12g}") if isinstance(value, float) else hashable(value))
-        for name, value in configuration.items()
+        (name, rounded(value) if isinstance(value, float) else hashable(value)) for name, value in configuration.items()
     )
 
 
