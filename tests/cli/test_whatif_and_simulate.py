@@ -76,7 +76,7 @@ def test_without_a_trial_at_the_top_the_best_use_is_unknown(study: Path) -> None
     stopped = ("simulate", "--trials", "64", *SIMULATE, "--workers", "1", "--until", "5s", "--directory", "stopped")
     assert ashtune(study, *stopped).returncode == 0
     asked = ashtune(study, "whatif", "stopped", "--workers", "1", "--scheduler", "full", "--budget", "9")
-    assert "Which use of the budget is the best is not known." in asked.stdout
+    assert "The best use of the budget is not known." in asked.stdout
     assert "The best result is not known where no trial was recorded up to the highest rung." in asked.stdout
 
 

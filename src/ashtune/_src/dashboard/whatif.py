@@ -209,6 +209,8 @@ class _Asking:
     def _within_budget(self, budget: float) -> tuple[list[Prediction], list[str]]:
         """Find the largest number of trials that each choice can train within the budget. The best choice is first."""
         predictor, goal, cores = self._predictor, self._predictor.traces.goal, self._asked["cores_per_worker"] or 1
+        if not math.isfinite(predictor.traces.best_loss):
+            return [], ["no trial of the study has a finite result, so no use of the budget is better than another"]
         predictions = []
         for choice in self._choices():
             for workers in self._workers:
@@ -218,14 +220,12 @@ class _Asking:
         predictions.sort(
             key=lambda one: (goal.loss({goal.metric: one.best.likely if one.best else None}), one.wall_seconds.likely)
         )
-        if not math.isfinite(predictor.traces.best_loss):
-            return [], ["no trial of the study has a finite result, so no use of the budget is better than another"]
         if not predictions:
             few = f"a budget of {number_text(budget)} core-hours does not suffice for one trial; give a larger one"
             return [], [few]
         best = predictions[0]
         if best.best is None:
-            return predictions, ["Which use of the budget is the best is not known."]
+            return predictions, ["The best use of the budget is not known."]
         name = "Best use"
         if not all(one.best for one in predictions):
             name = "Best known use"
