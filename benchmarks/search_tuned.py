@@ -29,7 +29,7 @@ from ashtune._src.study.journal import NAME, read_events
 from ashtune.events import JobFinished
 from quality.against import plus_minus
 from table import show
-from worlds.made_up import MadeUp, worlds
+from worlds.made_up import world_named
 from worlds.measures import crowding
 
 SEARCHES = {"default": None, "random": "random", "mutation": "mutation", "TPE": "optuna"}
@@ -52,12 +52,6 @@ def compute(seconds: float) -> None:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         pass
-
-
-@functools.cache
-def world_named(name: str) -> MadeUp:
-    """Return a world of the battery."""
-    return next(world for world in worlds() if world.name == name)
 
 
 def descend(name: str, epoch_seconds: float, trial: Any) -> None:
@@ -140,7 +134,8 @@ def main() -> None:
         for name, outcomes in found.items():
             rival = "" if name == "default" else plus_minus(regrets["default"] - regrets[name], 4)
             seconds = float(np.mean([outcome.seconds for outcome in outcomes]))
-            clump, returns = (max(outcome[place] for outcome in outcomes) for place in (2, 3))
+            clump = max(outcome.clump for outcome in outcomes)
+            returns = max(outcome.returns for outcome in outcomes)
             rows.append([world, name, regrets[name].mean(), rival, seconds, clump, returns])
     show(
         f"Studies of {given.trials} trials on two processes, {given.seeds} seeds; README: error in percent",

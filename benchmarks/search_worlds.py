@@ -1,4 +1,4 @@
-"""The battery: the searches on some thirty worlds in virtual time, with ten seeds or more each.
+"""The battery: the searches on forty worlds in virtual time, with ten seeds or more each.
 
 ``worlds/`` says what the worlds are: curves that are parallel, steep, crossing, noisy, misleading or diverging, trials
 that fail, recorded tables of real networks, and a surrogate. Two workers train; ashtune's own controller, scheduler and

@@ -12,7 +12,7 @@ Experiments*; ``speed`` and ``ill`` are gradient descent with one step size on a
 
 import math
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -320,3 +320,9 @@ def worlds() -> list[MadeUp]:
         MadeUp("idle and noisy", numbers(3), parallel(lambda points: (points[:, 2] - 0.3) ** 2), noise=0.3),
         MadeUp("random order", numbers(3), parallel(hartmann), reported=lambda chance: chance.standard_normal()),
     ]
+
+
+@cache
+def world_named(name: str) -> MadeUp:
+    """Return the world of this name."""
+    return next(world for world in worlds() if world.name == name)

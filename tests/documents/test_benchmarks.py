@@ -12,7 +12,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 CHECK = """
 import ast, importlib, importlib.util, pathlib
-folders = ["quality", "searches"]
+folders = ["quality", "searches", "worlds"]
 scripts = [*pathlib.Path().glob("*.py")]
 for folder in folders:
     scripts += pathlib.Path(folder).rglob("*.py")

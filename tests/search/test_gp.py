@@ -15,7 +15,8 @@ from ashtune._src.search.gaussian_process import GaussianProcess, Kernel
 from ashtune._src.search.gp import GP
 from ashtune._src.search.gp_models import ShownResults, on_one_scale
 from ashtune._src.search.gp_proposer import GPProposer
-from ashtune._src.search.gp_trials import Crowd, SeenTrials
+from ashtune._src.search.gp_score import Score
+from ashtune._src.search.gp_trials import Clusters, SeenTrials
 from ashtune._src.search.random import Random
 from ashtune._src.space.space import Space
 from ashtune.testing.searches import check_proposer
@@ -184,7 +185,7 @@ def test_the_score_of_a_point_is_divided_by_its_seconds_to_the_power_of_the_pric
             resource = 3 + 6 * (trial % 2)
             seconds = resource * math.exp(3 * x)
             proposer.observe(Result(TrialId(trial), 0, resource, ((x - 0.5) ** 2,), seconds), {"x": x})
-        return proposer.score(20, np.random.default_rng(0)).of(points)
+        return scored(proposer, 20).of(points)
 
     points = np.linspace(0, 1, 20)[:, None]
     divided = scores(0.0) - scores(price)
@@ -244,6 +245,12 @@ def gp_proposer(options: GP, space: Space, seed: int, top: int) -> GPProposer:
     proposer = options.proposer(space, seed, top)
     assert isinstance(proposer, GPProposer)
     return proposer
+
+
+def scored(proposer: GPProposer, trial: int) -> Score:
+    score = proposer.score(trial, np.random.default_rng(0))
+    assert score is not None
+    return score
 
 
 def with_twelve_results() -> GPProposer:
@@ -363,11 +370,11 @@ def test_the_kernels_are_those_of_the_last_moment_at_which_they_are_fitted(resul
     clipped_losses = np.minimum(losses, np.median(losses) + 2 * (np.median(losses) - losses.min()))
     values = (clipped_losses - clipped_losses.mean()) / clipped_losses.std()
     expected = Kernel.fit(rows, values, np.zeros(3, bool))
-    fitted = proposer.kernels().of_losses(is_mapped=False)
+    fitted = proposer.kernels.of_losses(is_mapped=False)
     assert fitted is not None
     np.testing.assert_allclose(fitted.weights, expected.weights)
     assert (fitted.scale, fitted.noise) == pytest.approx((expected.scale, expected.noise))
-    paces = proposer.kernels().model_of("paces", ShownResults(proposer.seen))
+    paces = proposer.kernels.model_of("paces", ShownResults(proposer.seen))
     assert paces is not None
     assert paces.process.kernel.weights.shape == (2,)
 
@@ -456,9 +463,9 @@ def test_the_first_trials_are_a_latin_hypercube() -> None:
         assert design.configuration(10) == random.configuration(10)
 
 
-def trained(results: Any, *, options: GP = GP(random_share=0.0), space: Any = None, top: int = 9) -> GPProposer:  # noqa: B008
+def trained(results: Any, *, space: Any = None) -> GPProposer:
     """Return a proposer that was told (configuration, rung, resource, loss) of trials 0, 1 and so on."""
-    proposer = gp_proposer(options, Space.parse(space or {"x": (0.0, 1.0)}), 0, top)
+    proposer = gp_proposer(GP(random_share=0.0), Space.parse(space or {"x": (0.0, 1.0)}), 0, 9)
     for trial, (configuration, *jobs) in enumerate(results):
         for rung, resource, loss in jobs:
             proposer.started(Job(TrialId(trial), rung), configuration)
@@ -473,15 +480,15 @@ def test_the_place_beside_a_paused_trial_promises_less(monkeypatch: pytest.Monke
     paused = ({"x": 0.8}, (0, 1, 0.001))
     known = trained([*finished, *others, paused])
     beside = np.array([[0.8]])
-    score = known.score(10, np.random.default_rng(0)).of(beside)
+    score = scored(known, 10).of(beside)
     monkeypatch.setattr(SeenTrials, "is_paused", lambda *_: False)
-    assert known.score(10, np.random.default_rng(0)).of(beside) > score + 0.4
+    assert scored(known, 10).of(beside) > score + 0.4
 
 
 def test_a_paused_trial_never_lowers_the_best_loss() -> None:
     finished = [({"x": x}, (0, 1, x), (1, 9, x)) for x in (0.2, 0.3, 0.4, 0.5)]
     paused = [({"x": x}, (0, 1, x - 5.0)) for x in (0.6, 0.7, 0.8, 0.9)]
-    score = trained([*finished, *paused]).score(8, np.random.default_rng(0))
+    score = scored(trained([*finished, *paused]), 8)
     assert len(set(score._best.tolist())) == 1
     assert score._best.shape == (16,)
 
@@ -490,9 +497,9 @@ def test_the_losses_drawn_for_a_running_trial_lower_the_best_loss() -> None:
     finished = [({"x": x}, (0, 1, x), (1, 9, x)) for x in (0.2, 0.3, 0.4, 0.5)]
     proposer = trained(finished)
     proposer.started(Job(TrialId(4), 0), {"x": 0.0})
-    best = proposer.score(5, np.random.default_rng(0))._best
+    best = scored(proposer, 5)._best
     assert len(set(best.tolist())) > 1
-    assert best.max() <= trained(finished).score(4, np.random.default_rng(0))._best.min()
+    assert best.min() < scored(trained(finished), 4)._best.min()
 
 
 def test_a_failure_spoils_a_place_only_if_failures_share_it() -> None:
@@ -502,7 +509,7 @@ def test_a_failure_spoils_a_place_only_if_failures_share_it() -> None:
         good = [({"x": x}, (0, 1, 0.1 + (x - 0.2) ** 2)) for x in (0.18, 0.19, 0.2, 0.21, 0.22)]
         others = [({"x": x}, (0, 1, 1.0), (1, 9, 1.0)) for x in (0.0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)]
         results: list[Any] = [(*trial, (1, 0, math.inf)) for trial in good[:failures]] + good[failures:] + others
-        score = trained(results).score(20, np.random.default_rng(0))
+        score = scored(trained(results), 20)
         there = np.array([[0.205, 1.0]])
         return float(score._model.means(there).mean()), float(score.log_success(there)[0])
 
@@ -533,15 +540,15 @@ def test_with_few_pairs_losses_are_not_mapped() -> None:
     np.testing.assert_array_equal(on_one_scale(losses, heights, owners), losses)
 
 
-def test_a_group_without_a_trial_at_the_top_is_in_vain() -> None:
+def test_a_cluster_without_a_trial_at_the_top_is_found() -> None:
     seen = SeenTrials(Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)}), 9)
     for trial in range(5):  # a chain, in which only neighbours are near each other
         seen.observe(Result(TrialId(trial), 0, 1, (0.0,), 1.0), {"x": 0.1 + 0.04 * trial, "y": 0.5})
-    assert Crowd(seen).is_in_vain((0.29, 0.5), fewest=5)
-    assert not Crowd(seen).is_in_vain((0.29, 0.5), fewest=6)
-    assert not Crowd(seen).is_in_vain((0.29, 0.56), fewest=5)
+    assert Clusters(seen).is_below_top((0.29, 0.5), fewest=5)
+    assert not Clusters(seen).is_below_top((0.29, 0.5), fewest=6)
+    assert not Clusters(seen).is_below_top((0.29, 0.56), fewest=5)
     seen.observe(Result(TrialId(0), 1, 9, (0.0,), 1.0), {"x": 0.1, "y": 0.5})
-    assert not Crowd(seen).is_in_vain((0.29, 0.5), fewest=5)
+    assert not Clusters(seen).is_below_top((0.29, 0.5), fewest=5)
 
 
 def test_proposals_for_an_accuracy_are_those_for_its_error() -> None:
@@ -560,3 +567,46 @@ def test_proposals_for_an_accuracy_are_those_for_its_error() -> None:
         return [[one.configuration[name] for name in space] for one in found if one is not None]
 
     np.testing.assert_allclose(proposals(0.0), proposals(-1.0), atol=1e-4)
+
+
+def test_results_from_before_a_longer_study_bar_no_place() -> None:
+    """The best known configurations were trained to a resource below the present top, which they never reach."""
+    proposer = gp_proposer(GP(random_share=0.0), Space.parse({"x": (0.0, 1.0)}), 0, 27)
+    for number, x in enumerate((0.3, 0.31, 0.32, 0.33, 0.34, 0.8, 0.9)):
+        proposer.know(Result(TrialId(-1 - number), 1, 9, (abs(x - 0.32),), 1.0), {"x": x})
+    assert not Clusters(proposer.seen).is_below_top((0.325,), 5)
+    assert not any(proposer.seen.is_paused(trial) for trial in proposer.seen.points)
+    proposals = [proposer.propose(trial) for trial in range(10, 16)]
+    assert any(proposal is not None and 0.25 < proposal.configuration["x"] < 0.4 for proposal in proposals)
+
+
+def test_a_trial_without_enough_memory_is_neither_success_nor_failure() -> None:
+    proposer = trained([({"x": x}, (0, 1, x), (1, 9, x)) for x in (0.1, 0.2, 0.3)])
+    for trial, (x, is_out_of_memory) in enumerate([(0.8, True), (0.5, False)], 3):
+        result = Result(TrialId(trial), 0, 0, (math.inf,), 1.0, is_out_of_memory=is_out_of_memory)
+        proposer.observe(result, {"x": x})
+    rows = ShownResults(proposer.seen).beside["success"].rows
+    assert sorted(rows[:, 0].tolist()) == [0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.5]
+
+
+def test_of_many_branches_only_forty_are_shown() -> None:
+    space: dict[str, Any] = {f"use{layer}": [True, False] for layer in range(8)}
+    space |= {f"width{layer}": ashtune.When(f"use{layer}", True, (0.0, 1.0)) for layer in range(8)}
+    parsed = Space.parse(space)
+    proposer = gp_proposer(GP(), parsed, 0, 9)
+    design = Random().build(parsed, 0)
+    for trial in range(600):
+        proposer.observe(Result(TrialId(trial), 0, 1, (trial / 600,), 1.0), design.configuration(trial))
+    assert len(set(proposer.seen._branches.values())) > 150
+    assert 80 <= len(proposer.seen.shown()) <= 120
+
+
+def test_results_after_many_failures_are_used() -> None:
+    """The kernels of the last refit were fitted to nothing."""
+    proposer = gp_proposer(GP(random_share=0.0), Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)}), 0, 9)
+    for trial in range(36):
+        loss, resource = (math.inf, 0) if trial < 33 else (trial / 36, 1)
+        place = {"x": trial / 36, "y": trial * 0.618 % 1}
+        proposer.observe(Result(TrialId(trial), 0, resource, (loss,), 1.0), place)
+    assert proposer.propose(37) is not None
+    assert proposer.propose(38) is not None

@@ -8,7 +8,7 @@ import threadpoolctl
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.search.gp import GP
 from quality.virtual import study
-from worlds.made_up import worlds
+from worlds.made_up import world_named
 from worlds.measures import crowding
 
 TRIALS = 60
@@ -17,7 +17,7 @@ TRIALS = 60
 @pytest.mark.parametrize("seed", range(2))
 def test_no_large_group_of_near_trials_stays_below_the_top(seed: int) -> None:
     """Before decision 82, such a group had 12 to 26 of 64 trials, and random draws were better than the search."""
-    world = next(world for world in worlds() if world.name == "speed")
+    world = world_named("speed")
     with threadpoolctl.threadpool_limits(1):  # as in the process that makes proposals
         found = study(GP(), world.space, world.begin(seed).train, top=world.top, workers=2, trials=TRIALS, seed=seed)
     assert found.trials == TRIALS

@@ -49,15 +49,14 @@ class Scaled(NamedTuple):
 
 
 class Model(NamedTuple):
-    """A process of standardised values, and the mean and the scale of the values themselves."""
+    """A process of scaled values."""
 
     process: GaussianProcess
-    mean: float
-    scale: float
+    scaled: Scaled
 
     def means(self, rows: Array) -> Array:
-        """Return the predicted values at some rows, shape (n,)."""
-        means: Array = self.process.means(rows) * self.scale + self.mean
+        """Return the predicted values at some rows, in their own unit, shape (n,)."""
+        means: Array = self.process.means(rows) * self.scaled.scale + self.scaled.mean
         return means
 
 
@@ -105,17 +104,19 @@ class ShownResults:
             self.beside[name] = Scaled(rows, scaled, float(values.mean()), float(values.std()))
 
     def _add_success(self, seen: SeenTrials) -> None:
-        """Add 1 for each result and 0 for each of the newest failures, if a trial failed.
+        """Add 1 for each finite result and 0 for each of the newest failures, if a trial failed.
 
-        A failure has the resource of the rung that it did not reach.
+        A failure has the resource of the rung that it did not reach. A trial without enough memory is neither.
         """
         failed = sorted(trial for trial in seen.failures if seen.fits.get(trial, 1.0) >= 0)[-MOST_NEWEST:]
-        if not failed or not len(self.losses.rows):
+        is_finite = np.isfinite(self.losses.values)
+        results = self.losses.rows[is_finite if self.has_one_loss else is_finite.all(axis=1)]
+        if not failed or not len(results):
             return
         heights = [self._height(seen.resources.get(seen.failures[trial], seen.top)) for trial in failed]
         rows = [[*seen.points[trial], height] for trial, height in zip(failed, heights, strict=True)]
-        values = np.repeat([1.0, 0.0], [len(self.losses.rows), len(failed)])
-        self._add("success", np.concatenate([self.losses.rows, rows]), values)
+        values = np.repeat([1.0, 0.0], [len(results), len(failed)])
+        self._add("success", np.concatenate([results, rows]), values)
 
     def _add_fits(self, seen: SeenTrials) -> None:
         """Add the values of rule 8 for the newest trials without memory and for others, if a trial lacked memory."""
@@ -135,6 +136,8 @@ class ShownResults:
             is_mapped: Whether the losses of all rungs are brought to the scale of the highest one first.
         """
         losses = self.losses.values
+        if not len(losses):
+            return None
         if losses.ndim > 1:
             weights = weights_for(seed, trial, losses.shape[1] - 1)
             losses = scalarise(losses, weights, self.losses.rows[:, -1])
@@ -163,17 +166,18 @@ class Kernels:
 
     def __init__(self, shown: ShownResults) -> None:
         self._shown = shown
-        self._fitted: dict[str | bool, Kernel] = {}
+        self._fitted: dict[str, Kernel] = {}
 
     def of_losses(self, *, is_mapped: bool) -> Kernel | None:
         if not self._shown.has_one_loss:
             return None  # the weights of several losses differ from trial to trial
-        if is_mapped not in self._fitted:
+        name = "mapped losses" if is_mapped else "losses"
+        if name not in self._fitted:
             values = self._shown.plain_losses(0, 0, is_mapped=is_mapped)
             if values is None:
                 return None
-            self._fitted[is_mapped] = self._shown.fit(self._shown.losses.rows, values)
-        return self._fitted[is_mapped]
+            self._fitted[name] = self._shown.fit(self._shown.losses.rows, values)
+        return self._fitted[name]
 
     def model_of(self, name: str, now: ShownResults) -> Model | None:
         """Return a model of something beside the losses, with all values known now; None if there is too little."""
@@ -186,18 +190,20 @@ class Kernels:
             # proposals were made before.
             kernel = now.fit(found.rows, found.values)
         else:
-            kernel = self._fitted[name] = self._fitted.get(name) or now.fit(at_refit.rows, at_refit.values)
+            if name not in self._fitted:
+                self._fitted[name] = now.fit(at_refit.rows, at_refit.values)
+            kernel = self._fitted[name]
         if name == "fits":
             kernel = kernel._replace(noise=FITS_NOISE)
-        return Model(now.process(found.rows, found.values, kernel), found.mean, found.scale)
+        return Model(now.process(found.rows, found.values, kernel), found)
 
 
 def on_one_scale(losses: Array, heights: Array, owners: Sequence[TrialId]) -> Array:
     """Map the losses of each rung to the scale of the highest rung.
 
     Where the lowest rung has a spread a hundred times that of the top rung, the differences at the top would otherwise
-    drown in the noise of one model of all losses. From one rung to the next, trials with results at both define a line:
-    their medians meet, and the spread changes by the ratio of their interquartile ranges.
+    be smaller than the noise of one model of all losses. From one rung to the next, trials with results at both define
+    a line: their medians meet, and the spread changes by the ratio of their interquartile ranges.
 
     Args:
         losses: Shape (n,), infinite for a trial without enough memory.
@@ -232,8 +238,10 @@ def at_top(points: Array) -> Array:
 
 def standardised(values: Array) -> Array | None:
     """Return the values scaled to mean 0 and variance 1; None if all values are equal, or a value is not finite."""
-    deviation = values.std() if np.isfinite(values).all() else 0.0
-    if not len(values) or deviation <= 1e-12 * abs(values).max():
+    if not len(values) or not np.isfinite(values).all():
+        return None
+    deviation = values.std()
+    if deviation <= 1e-12 * abs(values).max():
         return None
     scaled: Array = (values - values.mean()) / deviation
     return scaled

@@ -7,7 +7,8 @@ at the top rung. A model of the lowest rung alone would prefer configurations th
 every other trial, the losses of all rungs are brought to one scale first (``on_one_scale``).
 Rule 3: for each trial without a result at the top rung, losses are drawn from the process and used like results (Snoek,
 Larochelle, Adams, NeurIPS 2012, section 3.2). The next proposal is therefore not close to a trial in training, nor to a
-paused trial. The loss of a paused trial is never better than the best known one, as the study may not promote it.
+paused trial. The loss of a paused trial is never better than that of the best finished trial, as the study may never
+promote the paused trial.
 Rule 4: another Gaussian process predicts the training time. The expected improvement is divided by its square root.
 Without this division, the model chose the slowest configurations, and was worse than random search.
 Rule 5: a failure is no loss. Another Gaussian process predicts the probability of success, by which the expected
@@ -23,7 +24,7 @@ Rule 8: a third Gaussian process predicts whether a configuration fits into memo
 ran out of memory, and for other trials the logarithm of the memory limit divided by the memory that the trial used,
 from 0 to 1. A trial of unknown memory has the value 1. The expected improvement is multiplied by the squared
 probability of a positive value.
-Rule 9: a proposal does not join a group of five or more trials near each other, none of which reached the top rung.
+Rule 9: a proposal does not join a cluster of five or more near trials, none of which reached the top rung.
 
 The measurements of this search are in ``docs/decisions/0030-a-search-that-learns.md`` and
 ``docs/decisions/0082-never-worse-than-chance.md``.
@@ -37,15 +38,15 @@ import numpy as np
 from ashtune._src.core.jobs import Job, Result
 from ashtune._src.search.gp_models import FEWEST_RESULTS, Kernels, ShownResults
 from ashtune._src.search.gp_score import Score, search_points
-from ashtune._src.search.gp_trials import Crowd, Point, SeenTrials, rounded
+from ashtune._src.search.gp_trials import Clusters, Point, SeenTrials, rounded
 from ashtune._src.search.origins import results_text
 from ashtune._src.search.protocol import Proposal, Proposer
 from ashtune._src.space.space import Space
 
 REFITS, LATEST_REFIT = 8, 16
 """The kernels are fitted again when the number of results has grown by an eighth or by 16, whichever comes first."""
-FEWEST_IN_VAIN = 5
-"""The size of a group of rule 9. Random draws form groups of two or three among 64 trials."""
+FEWEST_IN_CLUSTER = 5
+"""The size of a cluster of rule 9. Random draws have clusters of two or three among 64 trials."""
 
 
 class GPProposer(Proposer):
@@ -55,6 +56,7 @@ class GPProposer(Proposer):
         first, random_share, price: As in the options of the search.
         seed: The seed of the study.
         seen: What is known of all trials.
+        kernels: The kernels, fitted to the results at the time of the last refit (rule 7).
         proposed: Points of proposals that have not started.
     """
 
@@ -67,7 +69,7 @@ class GPProposer(Proposer):
         self.seen = SeenTrials(space, max_resource)
         self.proposed: deque[Point] = deque(maxlen=max(1, ahead))
         self._results, self._refit_at = 0, FEWEST_RESULTS
-        self._kernels: Kernels | None = None
+        self.kernels = Kernels(ShownResults(self.seen))
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
         self.seen.started(job, configuration)
@@ -80,7 +82,7 @@ class GPProposer(Proposer):
         self._results += 1
         if self._results >= self._refit_at:
             self._refit_at = self._results + min(max(1, self._results // REFITS), LATEST_REFIT)
-            self._kernels = Kernels(ShownResults(self.seen))  # which are fitted at their first use
+            self.kernels = Kernels(ShownResults(self.seen))
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
         self.seen.from_before.add(result.trial)
@@ -95,11 +97,11 @@ class GPProposer(Proposer):
         if trial < first or len(seen.losses) < FEWEST_RESULTS or is_random:
             return None
         score = self.score(trial, chance)
-        if not score.is_known:
+        if score is None:
             return None
-        crowd = Crowd(seen)
+        clusters = Clusters(seen)
         for point in dict.fromkeys(map(tuple, search_points(self.space, score, chance).tolist())):
-            if self._is_tried(point) or crowd.is_in_vain(point, FEWEST_IN_VAIN):
+            if self._is_tried(point) or clusters.is_below_top(point, FEWEST_IN_CLUSTER):
                 continue
             [configuration] = self.space.at(np.array([point]))
             place = rounded(self.space.place(configuration))  # the conversion may have changed the point
@@ -108,18 +110,20 @@ class GPProposer(Proposer):
                 return Proposal(configuration, f"gp, {results_text(len(seen.losses), len(seen.from_before))}")
         return None
 
-    def score(self, trial: int, chance: np.random.Generator) -> Score:
-        """Return what scores the points for a new trial."""
+    def score(self, trial: int, chance: np.random.Generator) -> Score | None:
+        """Return what scores the points for a new trial; None if the results tell nothing."""
+        # Where low rungs mislead, mapped losses let them mislead the model too. Where the lowest rung has a much larger
+        # spread, unmapped losses hide the differences at the top. On the battery of worlds, always mapping gained
+        # nothing over never mapping, and taking turns did (decision 82).
+        is_mapped = trial % 2 == 1
+        shown = ShownResults(self.seen)
+        values = shown.plain_losses(self.seed, trial, is_mapped=is_mapped)
+        if values is None:
+            return None
         return Score(
-            self.seen, self.kernels(), chance, is_mapped=trial % 2 == 1, seed=self.seed, trial=trial,
-            price=self.price, waiting=self.proposed,
+            self.seen, shown, values, is_mapped=is_mapped, kernels=self.kernels, chance=chance, price=self.price,
+            waiting=self.proposed,
         )  # fmt: skip
-
-    def kernels(self) -> Kernels:
-        """Return the kernels, fitted to the results at the time of the last refit (rule 7)."""
-        if self._kernels is None:
-            self._kernels = Kernels(ShownResults(self.seen))
-        return self._kernels
 
     def _is_tried(self, place: Point) -> bool:
         return self.seen.is_tried(place) or place in self.proposed

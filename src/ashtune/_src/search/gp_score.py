@@ -1,4 +1,4 @@
-"""The score of a configuration: its expected improvement, weighed by time, success, memory and priors; and its search.
+"""Scores configurations by expected improvement, time, success, memory and priors, and searches for the best score.
 
 What a trial that has no result at the top rung contributes is drawn from the model: see rule 3 of ``gp_proposer.py``.
 """
@@ -10,7 +10,7 @@ from scipy.special import log_ndtr
 
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.search.gaussian_process import Array, GaussianProcess, log_expected_improvement
-from ashtune._src.search.gp_models import FEWEST_RESULTS, Kernels, ShownResults, at_top
+from ashtune._src.search.gp_models import Kernels, ShownResults, at_top
 from ashtune._src.search.gp_trials import DIGITS, MOST_NEWEST, Point, SeenTrials
 from ashtune._src.search.mutation import take_steps
 from ashtune._src.space.space import Space
@@ -19,6 +19,8 @@ DRAWS = 16
 MOST_PAUSED = 24
 """Losses are drawn for the 24 paused trials with the lowest predicted losses: near the others, no proposal is made
 anyway."""
+FEWEST_FINISHED = 3
+"""Losses are drawn for paused trials if at least this many trials have a result at the top rung."""
 LEAST_SUCCESS = 0.02
 """The least probability of success, so that a region without success stays possible."""
 FITS_POWER = 2
@@ -34,28 +36,25 @@ class Score:
 
     Args:
         seen: All trials.
+        shown: Their results that the model uses now.
+        values: The standardised losses of these results, shape (n,).
+        is_mapped: Whether these losses were brought to one scale.
         kernels: The kernels of the last refit.
         chance: The random generator of this trial.
-        is_mapped: Whether the losses of all rungs are brought to one scale.
-        seed, trial, price, waiting: The seed of the study, the number of the new trial, the exponent of the training
-            time, and the points of proposals that have not started.
+        price: The exponent of the training time.
+        waiting: The points of proposals that have not started.
 
     Attributes:
-        is_known: Whether the results tell anything. If not, there is no score.
         centres: Points of the trials with the lowest predicted losses, shape (2, d).
     """
 
     def __init__(
-        self, seen: SeenTrials, kernels: Kernels, chance: np.random.Generator, *,
-        is_mapped: bool, seed: int, trial: int, price: float, waiting: Sequence[Point],
+        self, seen: SeenTrials, shown: ShownResults, values: Array, *, is_mapped: bool, kernels: Kernels,
+        chance: np.random.Generator, price: float, waiting: Sequence[Point],
     ) -> None:  # fmt: skip
-        self._shown = shown = ShownResults(seen)
+        self._shown = shown
         self._space = seen.space
-        self._belief = BELIEF / max(1, len(seen.losses))
-        values = shown.plain_losses(seed, trial, is_mapped=is_mapped)
-        self.is_known = values is not None
-        if values is None:
-            return
+        self._belief = BELIEF / len(seen.losses)
         kernel = kernels.of_losses(is_mapped=is_mapped) or shown.fit(shown.losses.rows, values)
         self._condition(seen, shown.process(shown.losses.rows, values, kernel), waiting, chance)
         self._price = price
@@ -68,19 +67,22 @@ class Score:
     ) -> None:
         """Draw losses at the top rung for trials without a result there, and find the best loss of each draw (rule 3).
 
-        A paused trial could also be ignored, or count with its drawn loss. Ignored, the place beside it stays as
-        promising as it was, and proposals crowd there; counted, the lowest of many draws is a best loss that no trial
-        will ever have, as the study will not promote it. So its loss is drawn, but not below the best known one.
+        A paused trial could be ignored. Then the points near it stay as promising as before, and the search proposes
+        them again and again. A paused trial could also count with its drawn loss. Then the lowest of many draws would
+        be the best loss, but no trial would ever have it, because the study may never promote the trial. Therefore the
+        loss of a paused trial is drawn, and is never below the best loss of a finished trial.
         """
         shown = self._shown
         means = model.means(at_top(shown.points))
-        self.centres = shown.points[np.argsort(means, kind="stable")[:TRIAL_CENTRES]]
+        order = np.argsort(means, kind="stable")
+        self.centres = shown.points[order[:TRIAL_CENTRES]]
         finished = [row for row, trial in enumerate(shown.trials) if seen.is_at_top(trial)]
         best = np.array([means[finished].min() if finished else means.min()])
+        # With fewer finished trials, the model knows next to nothing about the top rung: to draw from the first
+        # finished trial on was worse at five full trainings.
         paused: list[TrialId] = []
-        if len(finished) >= FEWEST_RESULTS:  # before, the model knows next to nothing about the top rung
-            order = np.argsort(means, kind="stable")
-            paused = [trial for row in order if seen.is_paused(trial := shown.trials[row])][:MOST_PAUSED]
+        if len(finished) >= FEWEST_FINISHED:
+            paused = [trial for trial in (shown.trials[row] for row in order) if seen.is_paused(trial)][:MOST_PAUSED]
         training = [trial for trial in sorted(seen.training)[-MOST_NEWEST:] if not seen.is_at_top(trial)]
         places = [*(seen.points[trial] for trial in [*paused, *training]), *waiting]
         if places:

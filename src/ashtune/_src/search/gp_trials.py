@@ -6,20 +6,21 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial.distance import cdist
 
 from ashtune._src.core.jobs import Job, Key, Result, TrialId
 from ashtune._src.core.order import ranked
-from ashtune._src.search.gaussian_process import Array
 from ashtune._src.space.space import Space
 
 Point = tuple[float, ...]
 
 MOST_BEST, MOST_NEWEST = 40, 40
-"""In a long study, the model uses only the 40 best and the 40 newest trials: a fit takes O(n^3)."""
+"""In a long study, the model uses only the 40 best and the 40 newest trials, and the best of at most 40 branches: a fit
+takes O(n^3)."""
 DIGITS = 9
 """Coordinates are rounded to this many digits, as conversion to a configuration and back changes the last bits."""
-MOST_IN_CROWD = 500
+MOST_CLUSTERED = 500
 NEAR = 0.05
 """Two trials are near each other if no hyperparameter differs by more than this share of its range."""
 
@@ -34,10 +35,10 @@ class SeenTrials:
     Attributes:
         points: Each trial's point in the unit cube, 0.5 where a hyperparameter is inactive.
         losses: For each trial with a result, the loss by resource. With several losses or constraints, the key. A trial
-            that ran out of memory has an infinite loss at resource 0. Memory ends sharply, often near the best trials,
-            and a worker is lost each time: the probability of rule 8 alone let every second trial run out of memory.
+            that ran out of memory has an infinite loss at resource 0. With the probability of rule 8 alone, every
+            second trial ran out of memory, as memory ends sharply, often near the best trials.
         failures: For each trial that failed, the rung at which it failed. Its earlier results stay in ``losses``.
-        resources: The resource of each rung that has a finite result.
+        resources: The largest resource of a result of each rung; a trial that ended itself early has a smaller one.
         paces: For each trial, the logarithm of the seconds for a unit of resource in its first job.
         fits: The values of rule 8 of ``gp_proposer.py``, for trials whose memory is known or that ran out of memory.
         training: The trials that train now.
@@ -74,7 +75,7 @@ class SeenTrials:
             if result.is_out_of_memory:
                 self._note_losses(result)
             return
-        self.resources[result.rung] = result.resource
+        self.resources[result.rung] = max(result.resource, self.resources.get(result.rung, 0))
         if trial not in self.losses and result.seconds > 0 and result.resource > 0:
             self.paces[trial] = math.log(result.seconds / result.resource)
         self._note_losses(result)
@@ -110,8 +111,9 @@ class SeenTrials:
         return self._highest.get(trial, 0) >= self.top
 
     def is_paused(self, trial: TrialId) -> bool:
-        """Return whether a trial has results, waits below the top rung, and may still be promoted."""
-        return not (trial in self.training or trial in self.failures or self.is_at_top(trial))
+        """Return whether a trial of the study has results, does not train, has not failed and is not at the top."""
+        is_over = trial in self.failures or trial in self.from_before or self.is_at_top(trial)
+        return not (is_over or trial in self.training)
 
     def shown(self) -> list[TrialId]:
         """Return the trials that the model uses, in the order of their numbers. O(n log n).
@@ -128,7 +130,7 @@ class SeenTrials:
         if self.space.rules.conditional:
             for trial in self._best_first():
                 branches.setdefault(self._branches[trial], []).append(trial)
-        for trials in branches.values():
+        for trials in list(branches.values())[:MOST_BEST]:  # the branch of the best trial first
             chosen.update(trials[: max(1, MOST_BEST // len(branches))])
         return sorted(chosen)
 
@@ -139,33 +141,26 @@ class SeenTrials:
                 yield trial
 
 
-class Crowd:
-    """The points of the newest trials, and which of these trials reached the top rung."""
+class Clusters:
+    """Finds clusters of near trials among the newest trials, and whether a trial of a cluster reached the top rung."""
 
     def __init__(self, seen: SeenTrials) -> None:
-        newest = list(seen.points)[-MOST_IN_CROWD:]
-        self._places = np.array([seen.points[trial] for trial in newest])
-        self._is_at_top = np.array([seen.is_at_top(trial) for trial in newest])
+        # A result from before the study may lie below the present top rung, and never reaches it.
+        newest = [trial for trial in seen.points if trial not in seen.from_before][-MOST_CLUSTERED:]
+        self._places = np.array([seen.points[trial] for trial in newest]).reshape(len(newest), len(seen.space.columns))
+        is_near = cdist(self._places, self._places, "chebyshev") <= NEAR
+        _, self._clusters = connected_components(is_near, directed=False)
+        self._sizes = np.bincount(self._clusters)
+        self._at_top = np.bincount(self._clusters, weights=[seen.is_at_top(trial) for trial in newest])
 
-    def is_in_vain(self, point: Point, fewest: int) -> bool:
-        """Return whether a point is near a group of trials that brought nothing. O(n d) for each of its members.
+    def is_below_top(self, point: Point, fewest: int) -> bool:
+        """Return whether a point has a cluster of at least ``fewest`` trials, none of which has a result at the top.
 
-        The group has the trials near the point, the trials near these, and so on. It brought nothing if it has at least
-        ``fewest`` trials, and none of them has a result at the top rung.
+        The cluster has the trials near the point, the trials near these, and so on. O(n d).
         """
-        is_member: NDArray[np.bool_] = self._near(np.array(point))
-        new: NDArray[np.bool_] = is_member
-        while new.any() and not (new & self._is_at_top).any():
-            is_near: NDArray[np.bool_] = np.zeros_like(is_member)
-            for row in np.flatnonzero(new):
-                is_near |= self._near(self._places[row])
-            new = is_near & ~is_member
-            is_member = is_member | new
-        return not new.any() and bool(is_member.sum() >= fewest)
-
-    def _near(self, point: Array) -> NDArray[np.bool_]:
-        farthest: Array = np.abs(self._places - point).max(axis=1)
-        return farthest <= NEAR
+        is_near = np.abs(self._places - np.array(point)).max(axis=1) <= NEAR
+        clusters = np.unique(self._clusters[is_near])
+        return bool(self._sizes[clusters].sum() >= fewest and not self._at_top[clusters].any())
 
 
 def rounded(places: list[float | None]) -> Point:

@@ -158,7 +158,7 @@ class Random(Search, frozen=True):
 def random_design(space: Space, seed: int, covering: int = 0) -> DrawnDesign:
     """Return a random design, whose first ``covering`` points (at most ``BLOCK``) cover the space evenly.
 
-    These points are a Latin hypercube: of each hyperparameter, each of as many equal parts of the range has one point.
+    These points are a Latin hypercube: if each range is cut into ``covering`` equal parts, each part has one point.
 
     Source: McKay, Beckman, Conover, *A Comparison of Three Methods for Selecting Values of Input Variables*,
     Technometrics 21(2), 1979.
