@@ -81,7 +81,7 @@ def test_trials_skip_low_rungs_that_mislead() -> None:
 
 
 def test_a_probe_whose_trials_are_worse_ends() -> None:
-    """Promoted trials are equally good at the low rung, by the order of their numbers, and all good at the top."""
+    """At the low rung, good trials are before all others, in reverse order: ranks disagree, and halving is right."""
 
     def restricted(_: random.Random, quality: float, part: float) -> float:
         if part < 1:

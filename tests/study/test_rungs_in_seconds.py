@@ -11,6 +11,7 @@ from ashtune._src.analysis.counts import RungTally
 from ashtune._src.analysis.expected import expected
 from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.core.errors import StudyError
+from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.engines.simulated.model import Training
 from ashtune._src.engines.simulated.workers import SimulatedEngine
@@ -90,3 +91,22 @@ def test_a_study_with_another_share_is_another_study(tmp_path: Path) -> None:
     assert StudyReader(tmp_path / "study").tally.started == 2
     with pytest.raises(StudyError, match=r"scheduler\.skip_above: 0\.4 before, 0\.6 now"):
         studies.tuned(tmp_path, trials=3, scheduler=Ash(skip_above=0.6), **options)
+
+
+def test_the_forecast_knows_that_a_probe_of_the_top_has_ended() -> None:
+    """Four of 100 trials went straight to the top, and no further trial does."""
+    ladder, scheduler = Ladder(1, 9, 3), Ash(ahead=1, exponent=0.8, least_agreement=0.2)
+    told = scheduler.build(ladder, None)
+    for trial in range(100):
+        job = told.next_job()
+        while job is not None and job.trial != trial:
+            job = told.next_job()
+        if trial in (43, 47, 51, 55):
+            told._entered_at[TrialId(trial)] = ladder.top
+    rungs = [RungTally(resource, LOSS) for resource in ladder.rungs]
+    for rung, (arrived, promoted) in zip(rungs, ((96, 26), (26, 8), (12, 0)), strict=True):
+        rung.arrived, rung.promoted = arrived, promoted
+    view = SchedulerView("ash", scheduler.rule, scheduler.build(ladder, None), told=told)
+    lowest, _, top = expected(view, ladder, 250, learns=False, rungs=rungs) or []
+    assert lowest.middle == 246
+    assert top.middle < 30

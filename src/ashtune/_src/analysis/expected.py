@@ -90,10 +90,16 @@ def expected(
 
 
 def _entering(scheduler: SchedulerView, trials: int, rungs: Sequence[RungTally]) -> Sequence[int] | None:
-    """Return how many trials enter at each rung. If some went straight to the top, all further trials do (``Ash``)."""
+    """Return how many trials enter at each rung.
+
+    If entries depend on results, the machine that gets the results knows which further trials enter above. Without this
+    machine, all further trials are assumed to enter at the top as soon as one has.
+    """
     machine = scheduler.machine
     if machine is None or not machine.entries_follow_results or not rungs:
         return scheduler.entering(trials)
+    if scheduler.told is not None:
+        return scheduler.told.entering(trials)
     above = [max(0, rung.trained + rung.running - below.promoted) for below, rung in pairwise(rungs)]
     at_lowest = rungs[0].trained + rungs[0].running
     if above and above[-1]:

@@ -82,7 +82,9 @@ class Picture:
         self.settings = settings
         is_large = size > LARGE_BYTES
         rungs = len(ladder.rungs)
-        subject = Subject(settings, ladder, scheduler_view(settings, ladder), learns(settings.search))
+        self._machine = scheduler_view(settings, first_ladder(settings))
+        view = msgspec.structs.replace(scheduler_view(settings, ladder), told=self._machine.machine)
+        subject = Subject(settings, ladder, view, learns(settings.search))
         self.tally = Tally(ladder, settings.goal)
         self.workers = WorkersPart(subject)
         self.space = SpacePart(subject)
@@ -100,7 +102,6 @@ class Picture:
             )
         }  # fmt: skip
         self.shown = {name: Shown() for name in self._parts}
-        self._machine = scheduler_view(settings, first_ladder(settings))
         self._replay = _replay(settings, self._machine, rungs)
         from_events = Replay(rungs=rungs)
         quick: list[Observer] = [self.tally, self.trials, filled, self.best]

@@ -193,7 +193,7 @@ class Session:
         how = "ended" if controller.is_complete else f"stopped as {controller.stopping}"
         raise NoResultError(
             f"{self._shown} {how} without a result: {why_no_result(tally)}; `ashtune report {self._shown}` shows "
-            "where; mend that, then tune again: the study begins anew",
+            "where; fix the error, then tune again: a new study starts",
             self._shown,
         )
 
@@ -248,12 +248,14 @@ class Session:
             study = ReportedStudy(self._settings, self._ladder, info, tally=self._tally, outcome=outcome)
             show(summary(study), sys.stderr)
         else:
-            more = " --budget and a larger time" if self._tally.presence >= self._budget else ""
             how = "go on with"
+            more = ""
             if self._controller.gave_up:
-                how = f"mend that, then {how}"
+                how = "fix the error, then resume with"
                 if not self._tally.is_program:
-                    more += " FILE:FUNCTION"
+                    more = " FILE:FUNCTION"
+            if self._tally.presence >= self._budget:
+                more += " --budget and a larger time"
             say(f"{what}; {how}: ashtune resume {self._shown}{more}")
 
     def _say_if_nobody_went_on(self) -> None:
@@ -540,7 +542,7 @@ class Session:
         settings = self._settings
         return StudyInfo(
             name=settings.name,
-            scheduler=scheduler_view(settings, self._ladder),
+            scheduler=msgspec.structs.replace(scheduler_view(settings, self._ladder), told=self._controller.machine),
             learns=learns(settings.search),
             directory=self._shown,
             configuration=self._configurations.__getitem__,

@@ -31,7 +31,7 @@ LEAST_AGREEMENT = 0.2
 """As above, with any search; see ``docs/decisions/0083-rungs-that-mislead.md``."""
 LEAST_EXPONENT = 0.5
 MOST_DENOMINATOR = 20
-"""The largest denominator of an option as a fraction: 0.8 is 4/5."""
+"""The largest denominator of the exponent as a fraction: 0.8 is 4/5."""
 
 
 class Ash(Scheduler, frozen=True):
@@ -84,7 +84,7 @@ class Ash(Scheduler, frozen=True):
             ahead=self.ahead or 0,
             exponent=_exact(1.0 if self.exponent is None else self.exponent),
             skip_above=1.0 if self.skip_above is None else self.skip_above,
-            least_agreement=_exact(-1.0 if self.least_agreement is None else self.least_agreement),
+            least_agreement=Fraction(-1 if self.least_agreement is None else str(self.least_agreement)),
         )
 
 
@@ -114,9 +114,13 @@ class AshMachine(Machine):
         self._finished: list[tuple[Any, TrialId]] = []  # the results of the top rung
         self._budget = Budget(trials)
         self._entered = [0] * len(ladder.rungs)  # for each rung, the results of trials that entered there
-        self.entries_follow_results = skip_above < 1 or least_agreement > -1
+        self._entry_rules: list[DearRungs | MisleadingRungs] = []
+        if skip_above < 1:
+            self._entry_rules.append(DearRungs(ladder, skip_above))
+        if least_agreement > -1:
+            self._entry_rules.append(MisleadingRungs(ladder, least_agreement))
+        self.entries_follow_results = bool(self._entry_rules)
         self._enters_above = self.entries_follow_results  # whether trials may enter above the lowest rung
-        self._entry_rules = (DearRungs(ladder, skip_above), MisleadingRungs(ladder, least_agreement))
         self._entered_at: dict[TrialId, int] = {}  # the rung of each trial that went straight to it
         self._prospects = Prospects(self._rungs, self._entered)
 
@@ -172,7 +176,10 @@ class AshMachine(Machine):
 
     def notes(self) -> str:
         """Return a text that says which new trials go straight to the top rung, and why. If none does, it is empty."""
-        return "; ".join(filter(None, (rule.notes() for rule in self._entry_rules)))
+        every = self._every
+        if not every:
+            return ""
+        return next(rule.notes() for rule in self._entry_rules if rule.every == every)  # of the rule that decides
 
     def _promoted(self, rung: Ranking) -> TrialId | None:
         """Promote and return the best trial of a rung that may be promoted, or None if there is no such trial."""
@@ -200,9 +207,8 @@ class AshMachine(Machine):
                 self._highest = number
         else:
             self._finished.append(entry)
-        if self.entries_follow_results:
-            for rule in self._entry_rules:
-                rule.record(result, is_direct=is_direct)
+        for rule in self._entry_rules:
+            rule.record(result, is_direct=is_direct)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Remove a trial from the rungs that it reached. If ``replace``, a new trial may start. O(n log n)."""

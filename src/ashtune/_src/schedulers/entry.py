@@ -10,11 +10,14 @@ from fractions import Fraction
 from ashtune._src.core.jobs import Result, TrialId, as_one
 from ashtune._src.core.ladder import Ladder
 
+# The newest results count, because a search that learns proposes other trials later.
 FEWEST_PRICES, MOST_PRICES, FEWEST_RUNGS = 3, 15, 3
+# Four pairs are few, but a study of 16 full trainings has only a few trials at the top rung. A wrong alarm costs about
+# three full trainings, as then the trials that went straight to the top decide.
 FEWEST_PAIRS, MOST_PAIRS = 4, 30
 FEWEST_DIRECT, MOST_COMPARED = 3, 15
-PROBES = 4
-"""While only the ranks say that low rungs mislead, every fourth trial goes straight to the top rung."""
+PROBE_EVERY = 4
+"""While only the ranks say that low rungs mislead, every n-th new trial goes straight to the top rung."""
 
 
 class DearRungs:
@@ -26,11 +29,12 @@ class DearRungs:
 
     Args:
         ladder: The rungs.
-        above: The price above which trials skip the lower rungs; 1 for never.
+        above: The price above which trials skip the lower rungs, below 1.
     """
 
     def __init__(self, ladder: Ladder, above: float) -> None:
         self._above = above
+        self._is_resumed = False
         self.lengthen(ladder)
 
     def lengthen(self, ladder: Ladder) -> None:
@@ -43,11 +47,11 @@ class DearRungs:
     def record(self, result: Result, *, is_direct: bool) -> None:
         del is_direct
         rungs = self._rungs
-        if self._above >= 1 or result.is_failure:
+        if result.is_failure or self._is_resumed:
             return
         if result.start:
             # Trials are resumed, so promoted trials do not pay for the lowest rung again.
-            self._above = 1.0
+            self._is_resumed = True
             self.every = 0
             return
         if result.resource != rungs[result.rung]:
@@ -60,15 +64,14 @@ class DearRungs:
             full = result.seconds + pace * (rungs[-1] - rungs[1])
             self._prices.append(min(1.0, before / full) if full else 0.0)
         is_known = len(rungs) >= FEWEST_RUNGS and len(self._prices) >= FEWEST_PRICES
-        self.every = int(is_known and self._price > self._above)
+        self.every = 1 if is_known and self._price > self._above else 0
 
     @property
     def _price(self) -> float:
         return sorted(self._prices)[len(self._prices) // 2]
 
     def notes(self) -> str:
-        if not self.every:
-            return ""
+        """Return a text that says that new trials skip the lower rungs, and why; asked only while they do."""
         return (
             f"new trials go straight to {self._rungs[-1]:,}, as {self._rungs[0]:,} takes {self._price:.0%} of the time "
             "of a full training, and no trial is resumed"
@@ -90,7 +93,7 @@ class MisleadingRungs:
 
     Args:
         ladder: The rungs.
-        least: The least correlation, from -1 to 1; with -1 the rule is off.
+        least: The least correlation, above -1 and at most 1.
     """
 
     def __init__(self, ladder: Ladder, least: Fraction) -> None:
@@ -109,7 +112,7 @@ class MisleadingRungs:
 
     def record(self, result: Result, *, is_direct: bool) -> None:
         top = len(self._rungs) - 1
-        if self._least <= -1 or len(result.losses) > 1 or not top:
+        if len(result.losses) > 1 or not top:
             return
         loss = as_one(result.violation, result.losses[0])
         if result.rung == 0:
@@ -124,23 +127,24 @@ class MisleadingRungs:
         self.every = self._decide()
 
     def _decide(self) -> int:
+        # While all new trials skip the lower rungs, few promoted trials arrive at the top, so the newest promoted ones
+        # stay the same. Then the decision rarely changes until the ladder gets longer.
         if len(self._direct) >= FEWEST_DIRECT:
             gain = sum((one < other) - (one > other) for one in self._direct for other in self._promoted)
             if gain:
                 return int(gain > 0)
         is_misleading = len(self._pairs) >= FEWEST_PAIRS and self._agreement < self._least
-        return PROBES if is_misleading else 0
+        return PROBE_EVERY if is_misleading else 0
 
     def notes(self) -> str:
+        """Return a text that says which trials skip the lower rungs, and why; asked only while some do."""
         low, top = self._rungs[0], self._rungs[-1]
         if self.every == 1:
             return f"new trials go straight to {top:,}: such trials did better there than promoted ones"
-        if self.every:
-            return (
-                f"every fourth new trial goes straight to {top:,}, as ranks at {low:,} and at {top:,} agree little "
-                f"(Kendall's correlation {float(self._agreement):.2f}, {len(self._pairs)} trials)"
-            )
-        return ""
+        return (
+            f"every fourth new trial goes straight to {top:,}, as ranks at {low:,} and at {top:,} agree little "
+            f"(Kendall's correlation {float(self._agreement):.2f}, {len(self._pairs)} trials)"
+        )
 
 
 def agreement(pairs: list[tuple[float, float]]) -> Fraction:

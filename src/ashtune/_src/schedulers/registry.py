@@ -31,12 +31,16 @@ DEFAULTS = tuple(Ash().where_rungs_are_chosen(weighs_seconds=each) for each in (
 
 
 class SchedulerView(msgspec.Struct, frozen=True):
-    """The name, rule and machine of a scheduler. If there is no machine, ``missing`` says why in one line."""
+    """The name, rule and machine of a scheduler. If there is no machine, ``missing`` says why in one line.
+
+    ``machine`` knows no result. ``told`` is the machine that gets the study's results, where there is one.
+    """
 
     name: str
     rule: Rule = Rule.UNKNOWN
     machine: Machine | None = None
     missing: str = ""
+    told: Machine | None = None
 
     def quota_rule(self, ladder: Ladder, rung: int) -> QuotaRule:
         """Return the rule for the quota of a rung. If there is no machine, the quota is the ladder's fixed fraction."""

@@ -153,6 +153,11 @@ class Controller:
         """How many trials may still be started: a whole number, or infinity."""
         return max(0.0, self._allowed + self._replaced - self._started)
 
+    @property
+    def machine(self) -> Machine:
+        """The machine of the study's scheduler, which gets all results."""
+        return self._scheduler
+
     def notes(self) -> str:
         """Return the scheduler's remarks on its state as one line, or an empty string."""
         return self._scheduler.notes()
