@@ -49,8 +49,11 @@ def test_resume_continues_without_the_file_and_with_more_trials(home_after_a_run
 def test_plan_tells_the_time_if_that_of_an_epoch_is_given(home: Path) -> None:
     options = ["--trials", "256", "--max-resource", "81", "--scheduler", "sh", "--epoch", "30s", "--workers", "8"]
     last = ashtune(home, "plan", *options).stdout.splitlines()[-1]
-    epochs = json.loads(ashtune(home, "plan", *options, "--json").stdout)["epochs"]
-    assert last == f"on 8 workers, if 1 epoch takes 30 s: about {seconds_text(epochs * 30 / 8)}"
+    planned = json.loads(ashtune(home, "plan", *options, "--json").stdout)
+    seconds = (planned["epochs"] / 8 + 81 * 7 / 8) * 30  # one trial is trained to the end when all others are
+    assert last == f"on 8 workers, if 1 epoch takes 30 s: about {seconds_text(seconds)}"
+    assert planned["wall_seconds"] == [seconds, seconds]
+    refused(ashtune_process(home, "plan", "--trials", "9", "--max-resource", "9", "--workers", "8"), "--epoch 30s")
     refused(ashtune_process(home, "plan", "--trials", "9", "--max-resource", "9", "--epoch", "soon"), "'soon'")
 
 

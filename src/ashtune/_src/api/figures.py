@@ -95,7 +95,7 @@ class Figures:
         return plot(front_figure(self._reader.tally.front, results, unit=self._unit))
 
     def importance(self) -> dict[str, float]:
-        """Return the share of each hyperparameter in how good trials are, the largest share first.
+        """Return how much each hyperparameter matters, as shares, the largest first.
 
         The dict is empty if the trials are too few, or if their configurations do not predict how good they are: such
         shares mean nothing. They are computed once, which takes some seconds in a large study.

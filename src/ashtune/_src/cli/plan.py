@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+import msgspec
+
 from ashtune._src.core.errors import SettingsError
 
 
@@ -14,7 +16,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     options.add(parser, Halving, has_defaults=True)
     options.add(parser, Ending, "trials", title="trials", has_defaults=True)
     parser.add_argument("--epoch", metavar="TIME", help="the time of an epoch, such as 30s: also show the wall time")
-    parser.add_argument("--workers", metavar="N", type=int, default=1, help="the workers of this time; default: 1")
+    parser.add_argument("--workers", metavar="N", type=int, help="the number of workers for --epoch; default: 1")
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
 
 
@@ -24,7 +26,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune._src.core.checks import check_seconds, check_whole
     from ashtune._src.core.options import checked
     from ashtune._src.driver.options import Halving, chosen_halving
-    from ashtune._src.reports.plan import plan, plan_view, time_line
+    from ashtune._src.reports.plan import plan, plan_view, wall_seconds, wall_time_line
     from ashtune._src.reports.terminal.text import show, show_json
     from ashtune._src.schedulers.registry import SchedulerView, text_of
 
@@ -32,15 +34,18 @@ def main(given: argparse.Namespace) -> int:
         raise SettingsError("trials is missing: how many configurations to plan for; give --trials 256")
     trials = check_whole("trials", given.trials)
     seconds = None if given.epoch is None else check_seconds("--epoch", given.epoch)
-    workers = check_whole("--workers", given.workers)
+    if seconds is None and given.workers is not None:
+        raise SettingsError(f"--workers {given.workers} is for --epoch, the time of an epoch; give --epoch 30s too")
+    workers = 1 if given.workers is None else check_whole("--workers", given.workers)
     halving = checked(Halving, options.given_options(Halving, given))
     (scheduler, ladder), unit = chosen_halving(halving), halving["resource"]
     view = SchedulerView(text_of(scheduler), scheduler.rule, scheduler.build(ladder, trials))
     planned = plan(view, ladder, trials)
     if given.json:
-        show_json(planned, sys.stdout)
+        times = {} if seconds is None else {"wall_seconds": wall_seconds(planned, seconds, workers)}
+        show_json(msgspec.to_builtins(planned) | times, sys.stdout)
     else:
         show(plan_view(planned, unit=unit), sys.stdout)
         if seconds is not None:
-            show(time_line(planned, seconds, workers, unit=unit), sys.stdout)
+            show(wall_time_line(planned, seconds, workers, unit=unit), sys.stdout)
     return 0

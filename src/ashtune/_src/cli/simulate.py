@@ -62,7 +62,7 @@ def main(given: argparse.Namespace) -> int:
     from ashtune._src.analysis.tally import Tally
     from ashtune._src.reports.simulated import simulated, simulated_view
     from ashtune._src.reports.terminal.text import show, show_json, write
-    from ashtune._src.schedulers.registry import SCHEDULERS
+    from ashtune._src.schedulers.registry import text_of
     from ashtune._src.simulation.run import new_journal, simulate
 
     _check(given)
@@ -83,7 +83,7 @@ def main(given: argparse.Namespace) -> int:
     with ledger_of as ledger:
         end = simulate(machine, engine, [tally, progress], trials=trials, goal=curves.goal, ledger=ledger, **limit)
     real = time.perf_counter() - began
-    outcome = simulated(SCHEDULERS.text(scheduler), given.workers, tally, progress, wall_seconds=end, real_seconds=real)
+    outcome = simulated(text_of(scheduler), given.workers, tally, progress, wall_seconds=end, real_seconds=real)
     if given.json:
         show_json(outcome, sys.stdout)
     else:

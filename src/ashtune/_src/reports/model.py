@@ -146,8 +146,9 @@ class ModelSection(Section):
             yield html.table(self._table())
             yield html.words(
                 "Compared are trials that entered at the same rung in the same stretch of 20, from the first proposal "
-                "on, without failed trials. The interval is of 95 %; the chance is that of a difference as large as "
-                "this if it makes none who proposed a trial, by an exact test over the stretches.",
+                "on, without failed trials. The interval is of 95 %. The chance is the probability of at least "
+                "this difference if proposals and random draws are equally good. An exact test over the stretches "
+                "computes it.",
             )
         yield html.words(*self._remarks())
 

@@ -114,13 +114,25 @@ def plan_table(planned: Plan, *, unit: str) -> "Table":
     return table
 
 
-def time_line(planned: Plan, seconds: float, workers: int, *, unit: str) -> "Text":
-    """Return the wall time as a line, if an epoch takes ``seconds``, and the workers are busy all the time."""
-    times = [each * seconds / workers for each in (planned.epochs, planned.epochs_where_learnt)]
-    text = seconds_text(times[0])
+def wall_seconds(planned: Plan, epoch_seconds: float, workers: int) -> tuple[float, float]:
+    """Return the wall time in seconds with random draws, and with a search that learns.
+
+    Source: the bound of Graham (``analysis/expected.py``): the work divided by the number of workers, plus what is left
+    of the last trial, which one worker trains alone.
+    """
+    last = planned.rungs[-1].resource * (1 - 1 / workers)
+    of_random = (planned.epochs / workers + last) * epoch_seconds
+    return of_random, (planned.epochs_where_learnt / workers + last) * epoch_seconds
+
+
+def wall_time_line(planned: Plan, epoch_seconds: float, workers: int, *, unit: str) -> "Text":
+    """Return the wall time as a line."""
+    of_random, where_learnt = map(seconds_text, wall_seconds(planned, epoch_seconds, workers))
+    text = of_random
     if not planned.is_exact:
-        text = f"{text} with random draws, {seconds_text(times[1])} with a search that learns"
-    return line(f"on {plural(workers, 'worker')}, if {plural(1, unit)} takes {seconds_text(seconds)}: about {text}")
+        text = f"{of_random} with random draws, {where_learnt} with a search that learns"
+    condition = f"if {plural(1, unit)} takes {seconds_text(epoch_seconds)}"
+    return line(f"on {plural(workers, 'worker')}, {condition}: about {text}")
 
 
 def saving_line(planned: Plan, *, unit: str) -> str:

@@ -30,6 +30,7 @@ from sklearn.utils.validation import _check_method_params, _is_arraylike, _num_s
 
 from ashtune._src.api.study import Study
 from ashtune._src.api.tuning import tune
+from ashtune._src.core.checks import MOST_WHOLE
 from ashtune._src.core.errors import AshtuneError, FunctionChanged, NoResultError, StudyError
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
@@ -311,7 +312,7 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
                 max_resource=self.max_resources_, reduction_factor=self.factor, resource=resource.unit,
                 seed=self.seed_, search=self.search, time_limit=self.time_limit,
                 directory=self.directory_, quiet=not self.verbose,
-                stop=Stop(max_failures=4 * (candidates + 1)),  # never, also of promoted candidates
+                stop=Stop(max_failures=MOST_WHOLE),  # failures have error_score, and never stop the search
                 observers=observers, **more,
             )  # fmt: skip
         except NoResultError:
