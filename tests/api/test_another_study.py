@@ -49,7 +49,7 @@ def test_a_study_without_results_begins_anew_whatever_changed(
     capfd.readouterr()
     study = tuned(tmp_path, works, **{"quiet": False, **change})
     old = tmp_path / "failed-1"
-    assert f"no trial of {tmp_path} has a result, so the study begins anew; the old one is in {old}\n" in (
+    assert f"no trial of {tmp_path} has a result: a new study starts; the old study is in {old}\n" in (
         capfd.readouterr().err
     )
     assert study.is_complete

@@ -72,7 +72,7 @@ def test_a_mended_function_restarts_a_study_without_results(tmp_path: Path, capf
     capfd.readouterr()
     study = tuned(works, tmp_path, trials=30, quiet=False)
     old = tmp_path / "failed-2"
-    line = f"no trial of {tmp_path} has a result, so the study begins anew; the old one is in {old}\n"
+    line = f"no trial of {tmp_path} has a result: a new study starts; the old study is in {old}\n"
     assert line in capfd.readouterr().err
     assert [trial.status for trial in study.trials].count("failed") == 0
     assert len(study.trials) == 30
@@ -138,9 +138,9 @@ def test_a_function_that_never_restores_stops_the_study_and_can_be_mended(
     study = tuned(never_restores, tmp_path, scheduler="sh", trials=64, workers=1, quiet=False)
     assert study.stopped.startswith("5 promoted trials failed for one reason: ObjectiveError: trial ")
     assert study.stopped.endswith("begin with: model = trial.restore() or build(trial.config)")
-    said = f"stopped: {study.stopped}; 5 of 64 trials failed; no trial reached the top rung (4); mend that, then "
+    said = f"stopped: {study.stopped}; 5 of 64 trials failed; no trial reached the top rung (4); fix the error, "
     last = capsys.readouterr().err.splitlines()[-1]
-    assert last == f"{said}go on with: ashtune resume {tmp_path} FILE:FUNCTION"
+    assert last == f"{said}then resume with: ashtune resume {tmp_path} FILE:FUNCTION"
     mended = study.resume(restores, quiet=True)
     assert mended.is_complete
     assert mended.best.resource == 4

@@ -320,7 +320,7 @@ def _set_aside(path: Path, *, quiet: bool) -> None:
         DISK.sync_folder(str(place))
         DISK.sync_folder(str(path))
     if not quiet:
-        say(f"no trial of {path} has a result, so the study begins anew; the old one is in {place}")
+        say(f"no trial of {path} has a result: a new study starts; the old study is in {place}")
 
 
 def _move(path: Path, place: Path) -> None:

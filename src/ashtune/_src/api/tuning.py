@@ -71,7 +71,8 @@ def tune(
 
     If the directory already has the same study, the study continues. Therefore a script that is started again, for
     example after a crash, continues its study. A higher ``max_resource`` than before adds rungs above the old top rung.
-    If the directory has another study, a study without results begins anew, and a study with results is refused.
+    If the directory has another study with results, ``tune`` refuses. Another study without results is moved to the
+    folder ``failed-1``, and a new study starts.
 
     Args:
         objective: The training function; it is called with a :class:`~ashtune.Trial`.
@@ -91,8 +92,8 @@ def tune(
         reduction_factor: Of ``n`` trials in a rung, ``floor(n / reduction_factor)`` continue; by default 3 for
             asynchronous schedulers and 2 for other schedulers.
         resource: The unit of the resource, in the singular: "epoch", "tree", "step", "sample"; used in all output.
-        time_limit: Seconds, or a time as "10m", after which running trials are paused; the study can
-            be resumed.
+        time_limit: Seconds, or a time as "10m", after which running trials are paused; the study can be resumed. A
+            timedelta is taken too.
         target: Value of the metric at which the study stops. With several metrics, a dict: one result must reach all
             values.
         stop: Rarely needed rules that end the search, such as ``ashtune.Stop(patience=20)``.
@@ -131,14 +132,15 @@ def tune(
             page ends together with the process that started it. With "control", the page can also pause and stop the
             study, add trials, change the number of workers and enqueue configurations. With "keep", the process does
             not exit before Ctrl-C, so that the page can be read after the study.
-        quiet: Show nothing while the study runs.
+        quiet: Show nothing while the study runs. Failed trials and ignored results are still reported in one line.
         directory: Directory of the study; by default a new directory under ``runs``.
         checkpoint_limit: Limit of the checkpoints in bytes, as a number or a text such as "20GB"; the checkpoints of
             the least promising trials are deleted first.
         accept_changes: Continue a study in ``directory`` although its training function has changed. Trials trained
             before and after the change are then ranked together. A changed comment counts as a change.
-        overwrite: If ``directory`` already has a study, move it to ``DIR.1`` (or the next free number) and begin anew.
-            Nothing is deleted. A script with this option never continues its study.
+        overwrite: If ``directory`` already has a study, move it to ``DIR.1`` (or the next free number) and start a new
+            study. Nothing is deleted. A script with this option never continues its study.
+
     Returns:
         The study, complete or stopped.
 

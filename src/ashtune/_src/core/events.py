@@ -52,12 +52,12 @@ class SessionStarted(_Fact, frozen=True):
     """A driver opened the study. Jobs that ran under an earlier driver are started again.
 
     ``target`` has a value for each metric if the study has several objectives. The study stops after ``max_failures``
-    failures without any result, and after a quarter as many of promoted trials (at least five) for one reason. The
-    search ends after ``patience`` results in a row at the top rung without an improvement, when the rule ``stop_when``
-    is met, or when workers were present for ``budget`` seconds, summed over workers and sessions. ``facts`` describes
-    the machine and the settings of the session in a form for people. If the user added rungs at the top, ``rungs`` and
-    ``kept`` are the record of the longer ladder. ``objective`` is the version of the training function. ``control``
-    means that the driver accepts commands.
+    failures without any result, and after a quarter as many in a row of promoted trials (at least five) for one reason,
+    until a trial that continued in the same way has a result. The search ends after ``patience`` results in a row at
+    the top rung without an improvement, when the rule ``stop_when`` is met, or when workers were present for ``budget``
+    seconds, summed over workers and sessions. ``facts`` describes the machine and the settings of the session in a form
+    for people. If the user added rungs at the top, ``rungs`` and ``kept`` are the record of the longer ladder.
+    ``objective`` is the version of the training function. ``control`` means that the driver accepts commands.
     """
 
     unix_time: UnixSeconds

@@ -250,8 +250,9 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
         stop_when: "not_worth_it": the search ends when an hour of results at the top rung gains less than the noise; or
             ``ashtune.NotWorthIt(gain=0.001, per="1h")``.
         max_failures: The study stops if this many trials of a session fail before the session's first result. The
-            default is 20, or the number of the session before. The study also stops if the first
-            five promoted trials of a session (or a quarter of ``max_failures``, if that is more) fail for one reason.
+            default is 20, or the number of the session before. The study also stops if five promoted trials in a row
+            (or a quarter of ``max_failures``, if that is more) fail for one reason. These failures count only until a
+            trial that continued in the same way (in memory, or from its checkpoint) has a result in this session.
 
     Example:
         >>> def train(trial):

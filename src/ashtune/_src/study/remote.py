@@ -44,13 +44,17 @@ WAIT_SECONDS = 10.0
 
 @contextmanager
 def refused_by_store(address: str) -> Iterator[None]:
-    """Replace an OSError by a StudyError. Only an error that trying again cannot mend advises to begin again."""
+    """Replace an OSError by a StudyError.
+
+    The message advises to train all trials again only if another attempt cannot help.
+    """
     try:
         yield
     except OSError as error:
         advice = f"remove {URL_FILE}, and all trials begin again"
         if error.errno == errno.ENOENT:
             advice = f"bring it back, or {advice}"
+        # Only this module raises EINVAL and EBUSY: _errors() gives ENOENT or EIO.
         elif error.errno not in (errno.EINVAL, errno.EBUSY):
             advice = "try again when the store can be used; the checkpoints are untouched"
         raise StudyError(f"{address}: {error.strerror}; {advice}") from None
@@ -144,6 +148,7 @@ class RemoteFolder:
                 self._files.mkdir(self._root, create_parents=False)
                 self._files.pipe_file(path, b"new")
             earlier = self._files.cat_file(path).decode("utf-8", "replace")
+        # Outside of _errors(), which would replace EBUSY by EIO.
         if not is_new and earlier not in self._tokens:
             raise OSError(errno.EBUSY, "another copy of the study has used this folder")
         write_new(DISK, str(study / URL_FILE), "\n".join([self.address, token, earlier]).encode())
