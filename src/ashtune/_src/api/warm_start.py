@@ -27,6 +27,7 @@ from ashtune._src.core.errors import SettingsError, SpaceError, needs_extra
 from ashtune._src.core.events import JobFinished, TrialStarted, TrialWithdrawn
 from ashtune._src.core.jobs import Goal, KnownResult
 from ashtune._src.core.numbers import plural
+from ashtune._src.core.paths import with_home
 from ashtune._src.core.plaintext import error_line, one_line, shown
 from ashtune._src.space.plain import identity
 from ashtune._src.space.space import Space
@@ -174,7 +175,7 @@ def _read(which: str, source: Any, space: Space, goal: Goal, *, top: int, unit: 
     if isinstance(source, Study):
         source = source.directory
     if isinstance(source, str | os.PathLike):
-        path = Path(os.path.expanduser(source))  # noqa: PTH111 - which takes the home of an unknown user as a name
+        path = Path(with_home(source))
         if path.is_dir():
             return _read_study(path)
         name, rows = str(source), _rows_of(_csv(which, path))

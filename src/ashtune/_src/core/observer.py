@@ -8,8 +8,7 @@ Rule 3: an observer with ``sees_confirmations = False`` receives no calls about 
 """
 
 from collections.abc import Sequence
-from os import PathLike, fspath
-from os.path import expanduser
+from os import PathLike
 from typing import ClassVar, TypeAlias, TypeVar
 
 import msgspec
@@ -18,6 +17,7 @@ from ashtune._src.core.events import Event, Progress, TrialStarted, WorkerLost
 from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.orders import Followed, Train
+from ashtune._src.core.paths import with_home
 
 T = TypeVar("T")
 
@@ -118,7 +118,7 @@ class Exporter(Observer):
     """The place of the exporter's copy, as text for a person; set by ``begin``."""
 
     def __init__(self, out: str | PathLike[str] | None = None) -> None:
-        self.out = None if out is None else expanduser(fspath(out))  # noqa: PTH111 - it may be an address
+        self.out = None if out is None else with_home(out)
 
 
 class SearchFilter:

@@ -98,7 +98,7 @@ class Names(Generic[T]):
             return self._own(name)(*arguments)
         entry = self._entry_point(name)
         if entry is None:
-            raise SettingsError(f"{self._what} {shown(name)} is unknown; {self._instead(name)}")
+            raise SettingsError(f"{self._what} {shown(name)} is unknown; {instead_of(name, self.names)}")
         try:
             return entry.load()(*arguments)
         except Exception as error:  # noqa: BLE001 - importing or creating a class can raise anything
@@ -133,10 +133,6 @@ class Names(Generic[T]):
             return module in sys.modules or find_spec(module.split(".")[0]) is not None
         except ValueError:
             return False
-
-    def _instead(self, name: str) -> str:
-        """Return the part of an error message that suggests a name in place of an unknown name."""
-        return instead_of(name, self.names)
 
     def _own(self, name: str) -> type[T]:
         own = self._built_in[name]
@@ -185,7 +181,7 @@ class Registry(Names[PartT]):
         if not self.is_known(name):
             module, colon, _ = name.partition(":")
             path = f", or add the folder of the module {shown(module)} to PYTHONPATH" if module and colon else ""
-            raise SettingsError(f"{self._what}={shown(given)} is unknown; {self._instead(name)}{path}")
+            raise SettingsError(f"{self._what}={shown(given)} is unknown; {instead_of(name, self.names)}{path}")
         kind = self._class(name)
         try:
             return msgspec.convert(options | {"kind": kind.__struct_config__.tag}, kind, strict=False)

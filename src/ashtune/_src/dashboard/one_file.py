@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 
 from ashtune._src.core.errors import SettingsError, instead_of_os_error
+from ashtune._src.core.paths import with_home
 from ashtune._src.core.plaintext import shown
 from ashtune._src.dashboard.routes import PAGE, PageFile, page_files
 from ashtune._src.reports.html import PageSection
@@ -41,7 +42,7 @@ def checked_file(file: "str | os.PathLike[str]") -> Path:
     """
     if not isinstance(file, str | os.PathLike):
         raise SettingsError(f"file={shown(file)} is not the name of a file; give one, as in 'report.html'")
-    return Path(os.path.expanduser(file))  # noqa: PTH111 - which takes the home of an unknown user as a name
+    return Path(with_home(file))
 
 
 def write(text: str, file: Path) -> None:

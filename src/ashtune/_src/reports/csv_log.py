@@ -4,7 +4,6 @@ import csv
 import io
 import json
 from collections.abc import Iterable
-from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +39,9 @@ class CsvLog(Exporter):
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
-        super().__init__(None if path is None else Path(expanduser(path)).absolute())  # noqa: PTH111 - never raises
+        super().__init__(path)
+        if self.out is not None:
+            self.out = str(Path(self.out).absolute())
         self._forget()
 
     def _forget(self) -> None:

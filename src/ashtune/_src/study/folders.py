@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from ashtune._src.core.errors import SettingsError, StudyError
+from ashtune._src.core.paths import with_home
 from ashtune._src.core.plaintext import shown, visible
 from ashtune._src.study.disk import DISK, PIECE_BYTES, Disk, OpenFile, Status, write_all, write_new
 
@@ -28,7 +29,7 @@ def check_directory(directory: "str | os.PathLike[str]") -> Path:
     path = os.fspath(directory) if isinstance(directory, str | os.PathLike) else ""
     if not isinstance(path, str) or not path.strip() or visible(path) != path:
         raise SettingsError(f"directory={shown(directory)} is not the name of a folder; give one, as in 'runs/digits'")
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - which takes the home of an unknown user as a name
+    return Path(with_home(path))
 
 
 def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:
