@@ -57,6 +57,15 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert differences(read_settings(path), settings()) == []
 
 
+def test_a_study_that_was_set_aside_is_not_listed_with_the_others(tmp_path: Path) -> None:
+    for name in ("a", "a/failed-1", "group/b"):
+        (tmp_path / name).mkdir(parents=True)
+        written(tmp_path / name)
+    assert journals.studies_in(tmp_path) == [tmp_path / "a", tmp_path / "group" / "b"]
+    assert journals.studies_in(tmp_path / "a") == [tmp_path / "a"]
+    assert journals.studies_in(tmp_path / "a" / "failed-1") == [tmp_path / "a" / "failed-1"]
+
+
 def test_studies_differ_in_what_they_are_and_not_in_their_names_dates_and_versions() -> None:
     other = msgspec.structs.replace(settings(), ashtune="1", created=1.0, name="other")
     assert differences(settings(), other) == []

@@ -293,8 +293,12 @@ def _open_for_reading(path: Path, disk: Disk) -> Iterator[int]:
 
 
 def studies_in(folder: Path) -> list[Path]:
-    """Return ``folder`` if it has a journal, or else the directories of studies one or two levels below, sorted."""
+    """Return ``folder`` if it has a journal, or else the directories of studies one or two levels below, sorted.
+
+    A study inside of another study's directory, such as ``failed-1``, is left out.
+    """
     for patterns in ([NAME], [f"*/{NAME}", f"*/*/{NAME}"]):
-        if found := [name for each in patterns for name in glob(each, root_dir=folder)]:  # noqa: PTH207 - may raise
-            return sorted(Path(folder, name).parent for name in found)
+        names = [name for each in patterns for name in glob(each, root_dir=folder)]  # noqa: PTH207 - may raise
+        if found := {Path(folder, name).parent for name in names}:
+            return sorted(place for place in found if place.parent not in found)
     return []
