@@ -123,11 +123,15 @@ def best_of_other_tasks(given: Any, space: Space, goal: Goal, *, top: int, unit:
     for each in in_turn:
         first.setdefault(identity(each.configuration), each)
     best = [msgspec.structs.replace(each, is_of_another_task=True) for each in list(first.values())[:MOST_OF_TASKS]]
-    first_trials = f"up to {plural(len(best), 'trial')} first, the best of {plural(len(tasks), 'task')}"
-    return WarmStart(best, one_line(f"other tasks: {first_trials}: {_lines(tasks)}"))
+    line = _lines(tasks)
+    if best:
+        line = f"up to {plural(len(best), 'trial')} first, the best of {plural(len(tasks), 'task')}: {line}"
+    return WarmStart(best, one_line(f"other tasks: {line}"))
 
 
 def _lines(sources: Sequence[WarmStart]) -> str:
+    if not any(source.results for source in sources):
+        return "there are no results, so the search begins without"
     return "; ".join(source.line for source in sources)
 
 
