@@ -593,6 +593,10 @@ def test_a_folder_lists_its_studies_and_each_links_to_its_page(browser: "Browser
     with LivePage([complete.parent]) as live, Page(browser) as page:
         page.page.goto(live.address)
         page.page.wait_for_selector("tbody tr >> text=complete")
+        page.page.focus("h1")
+        page.page.evaluate("window.before = document.querySelector('tbody')")
+        page.wait("window.before !== document.querySelector('tbody')")
+        assert page.page.evaluate("document.activeElement.tagName") == "H1"
         page.page.click("tbody a")
         page.wait(f"{STATE} === 'Complete'")
         page.page.select_option("#studies select", "")

@@ -1,5 +1,6 @@
 """``ashtune watch`` as a command, and ``watch=True``."""
 
+import os
 import shutil
 import signal
 import stat
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from ashtune._src.dashboard import watching
+from ashtune._src.study.journal import NAME, studies_in
 from tests.helpers.commands import ashtune, refused
 from tests.helpers.live_page import Client, served
 from tests.helpers.ports import free_port
@@ -98,7 +101,10 @@ def test_it_ends_with_the_process_that_it_belongs_to(finished_study: Path, tmp_p
     assert not (tmp_path / "none").exists()
 
 
-def test_a_folder_is_a_list_of_its_studies_and_new_ones_appear(finished_study: Path, tmp_path: Path) -> None:
+def test_a_folder_is_a_list_of_its_studies_and_new_ones_appear(
+    finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "FIND_SECONDS", 0.0)
     folder = tmp_path / "runs"
     folder.mkdir()
     with served(folder) as client:
@@ -117,6 +123,41 @@ def test_a_folder_is_a_list_of_its_studies_and_new_ones_appear(finished_study: P
         assert first["wall_seconds"] > 0
         assert first["began"]
         assert first["goal"]
+        assert listed["left_out"] == 0
+
+
+def test_of_many_studies_in_a_folder_the_newest_are_followed(
+    finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "MOST_FOUND", 2)
+    for place, name in enumerate("cabd"):
+        os.utime(shutil.copytree(finished_study, tmp_path / "runs" / name) / NAME, (place, place))
+    with served(tmp_path / "runs") as client:
+        listed = client.ask("api/studies")
+    assert [Path(each["directory"]).name for each in listed["studies"]] == ["b", "d"]
+    assert listed["left_out"] == 2
+    with served(*(tmp_path / "runs" / name for name in "abc")) as client:  # each of these was given
+        assert len(client.ask("api/studies")["studies"]) == 3
+
+
+def test_a_study_that_is_given_twice_is_followed_once(
+    finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished_study, tmp_path / "runs" / "a")
+    monkeypatch.chdir(tmp_path)
+    with served(tmp_path / "runs", Path("runs/a"), Path("runs")) as client:
+        assert len(client.ask("api/studies")["studies"]) == 1
+
+
+def test_folders_are_not_searched_for_each_viewer(
+    finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[Path] = []
+    monkeypatch.setattr(watching, "studies_in", lambda folder: searched.append(folder) or studies_in(folder))
+    with served(shutil.copytree(finished_study, tmp_path / "a")) as client:
+        for _ in range(3):
+            client.ask("api/studies")
+    assert len(searched) == 1
 
 
 @pytest.mark.parametrize(

@@ -81,14 +81,20 @@ class Stream(msgspec.Struct, frozen=True):
     after: str
 
 
+class Found(msgspec.Struct, frozen=True):
+    """Whether a folder of studies is watched, and how many of its studies are left out."""
+
+    is_folder: bool = False
+    left_out: int = 0
+
+
 class Routes:
     """Answers requests about the watched studies. The number of a study is its place in ``studies``, from 0.
 
-    ``ask`` answers questions that may take seconds. ``find`` adds new studies of a watched folder to ``studies``, and
-    returns whether a folder is watched.
+    ``ask`` answers questions that may take seconds. ``find`` adds new studies of watched folders to ``studies``.
     """
 
-    def __init__(self, studies: Sequence[FollowedStudy], ask: Ask, find: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, studies: Sequence[FollowedStudy], ask: Ask, find: Callable[[], Found] = Found) -> None:
         self._studies = studies
         self._answer_to = ask
         self._find = find
@@ -141,7 +147,9 @@ class Routes:
         return msgspec.json.encode({"error": one_line(line)})
 
     def _list(self) -> bytes:
-        is_folder = self._find()
+        found = msgspec.structs.asdict(self._find())
+        # A folder without studies is followed as a missing study. It keeps its number, and is left out of the list once
+        # it has studies.
         followed = list(self._studies)
         folders = {parent for study in followed for parent in study.directory.parents}
         studies = [{"id": number, **study.summary()} for number, study in enumerate(followed)]
@@ -149,7 +157,7 @@ class Routes:
             each for each, study in zip(studies, followed, strict=True)
             if each["state"] != "missing" or study.directory not in folders
         ]  # fmt: skip
-        return msgspec.json.encode({"studies": studies, "is_folder": is_folder, "version": __version__})
+        return msgspec.json.encode({"studies": studies, **found, "version": __version__})
 
     def _compare(self, given: _Parameters) -> bytes:
         numbers = [each for text in given.get("studies", ()) for each in text.split(",") if each]

@@ -17,20 +17,25 @@ from ashtune._src.core.errors import AshtuneError
 from ashtune._src.dashboard.admission import Admission
 from ashtune._src.dashboard.following import FollowedStudy
 from ashtune._src.dashboard.questions import Questions
-from ashtune._src.dashboard.routes import Routes
+from ashtune._src.dashboard.routes import Found, Routes
 from ashtune._src.dashboard.server import PageServer
 from ashtune._src.study.disk import DISK, write_new
+from ashtune._src.study.journal import NAME as JOURNAL
 from ashtune._src.study.journal import studies_in
 
 LOOK_SECONDS = 0.5
 READ_SECONDS = 60.0
 """The longest time in seconds to read the rest of a journal before its page is saved."""
+FIND_SECONDS = 5.0
+"""The shortest time in seconds between two searches of folders for studies."""
+MOST_FOUND = 100
+"""The largest number of studies with which studies found in folders are followed. Each has a thread and a picture."""
 FEW_COLLECTIONS = (50_000, 20, 50)
 """The thresholds of the garbage collector. Events and numbers are never part of cycles, so it finds little."""
 
 
 class LivePage:
-    """A page that shows studies, which may be missing at first, and all studies below folders.
+    """A page that shows studies, which may be missing at first, and the newest studies below folders.
 
     The page is served within this object's ``with`` block. See :class:`PageServer` for ``port`` and ``socket_path``.
     See :class:`Admission` for ``host_names`` and ``token``.
@@ -50,9 +55,11 @@ class LivePage:
         control: bool = False,
     ) -> None:
         self.studies: list[FollowedStudy] = []
-        self._directories = directories
+        self._given = {directory.absolute(): directory for directory in directories}
         self._control = control
         self._finding = threading.Lock()
+        self._found = Found()
+        self._find_at = 0.0
         self._questions = Questions()
         self._server = PageServer(
             Routes(self.studies, self._questions.ask, self._find), Admission(host_names, token),
@@ -75,11 +82,11 @@ class LivePage:
             time.sleep(LOOK_SECONDS)
 
     def save(self) -> None:
-        """Write the page of each study as one file to the study's directory. If this is impossible, write nothing."""
+        """Write the page of each study whose directory was given. If a page cannot be written, leave it out."""
         from ashtune._src.dashboard.saved import NAME, study_page
 
         for study in self.studies:
-            if study.directory not in [each.absolute() for each in self._directories]:
+            if study.directory not in self._given:
                 continue
             file = str(study.directory / NAME)
             with suppress(AshtuneError, OSError):
@@ -88,19 +95,30 @@ class LivePage:
                 write_new(DISK, file, study_page(study, self._questions.ask).encode(), mark=f"{os.getpid()}")
                 study.saved_as = file
 
-    def _find(self) -> bool:
-        """Follow each new study of the directories. Return whether a directory is a folder of studies."""
-        found: list[Path] = []
-        for directory in self._directories:
-            found += studies_in(directory) or [directory]
+    def _find(self) -> Found:
+        """Follow new studies of the directories, at most every ``FIND_SECONDS``."""
         with self._finding:
-            known = {study.directory for study in self.studies}
-            for directory in dict.fromkeys(found):
-                if directory.absolute() not in known:
-                    study = FollowedStudy(directory, control=self._control)
-                    study.start()
-                    self.studies.append(study)
-        return not {*found} <= {*self._directories}
+            if time.monotonic() >= self._find_at:
+                self._found = self._follow_new()
+                self._find_at = time.monotonic() + FIND_SECONDS
+            return self._found
+
+    def _follow_new(self) -> Found:
+        found: dict[Path, Path] = {}
+        for directory in self._given.values():
+            for each in studies_in(directory) or [directory]:
+                found.setdefault(each.absolute(), each)
+        known = {study.directory for study in self.studies}
+        new = [each for each in found if each not in known]
+        below = [each for each in new if each not in self._given]
+        room = max(0, MOST_FOUND - len(self.studies))
+        left_out = {*sorted(below, key=_written_at, reverse=True)[room:]} if room else {*below}
+        for each in new:
+            if each not in left_out:
+                study = FollowedStudy(found[each], control=self._control)
+                study.start()
+                self.studies.append(study)
+        return Found(is_folder=not found.keys() <= self._given.keys(), left_out=len(left_out))
 
     def __enter__(self) -> Self:
         self._find()
@@ -112,6 +130,14 @@ class LivePage:
             study.close()
         self._questions.close()
         self._server.close()
+
+
+def _written_at(directory: Path) -> int:
+    """Return when a study was written to last, for comparisons."""
+    try:
+        return DISK.status(str(directory / JOURNAL)).changed_ns
+    except OSError:
+        return 0
 
 
 @contextmanager

@@ -15,12 +15,12 @@ import { compare } from "./views/compare.js";
 import { contour } from "./views/contour.js";
 import { control } from "./views/control.js";
 import { failures } from "./views/failures.js";
-import { index } from "./views/index.js";
 import { best, curves, front, importance, ladder, workers } from "./views/figures.js";
 import { notes } from "./views/notes.js";
 import { parallel } from "./views/parallel.js";
 import { report, Sections } from "./views/report.js";
 import { slices } from "./views/slices.js";
+import { tableOfStudies } from "./views/studies.js";
 import { summary } from "./views/summary.js";
 import { TrialPage } from "./views/trial.js";
 import { trials } from "./views/trials.js";
@@ -70,10 +70,13 @@ function setConnection(state, { why = "", directory = "DIR", file = "" } = {}) {
   setText(connection, texts[state]);
 }
 
-/** Show the list of a folder's studies again and again. */
+/** Show the list of a folder's studies, and update it every AGAIN milliseconds. */
 async function showFolder(list) {
+  const shown = element("div");
+  page.replaceChildren(element("h1", { id: "summary", tabindex: -1, text: "Studies" }), shown);
   for (;;) {
-    replaceChildren(page, element("h1", { id: "summary", tabindex: -1, text: "Studies" }), index(list.studies));
+    const leftOut = `Studies that are left out: ${list.left_out}. To see one, watch its own directory.`;
+    replaceChildren(shown, tableOfStudies(list.studies), list.left_out > 0 && element("p", { text: leftOut }));
     await new Promise((go) => setTimeout(go, AGAIN));
     list = await listOfStudies();
   }

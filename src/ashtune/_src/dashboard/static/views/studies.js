@@ -4,7 +4,7 @@ import { element, table } from "../page/dom.js";
 import { countText, secondsText, shortened } from "../page/text.js";
 
 /** @param {Summary[]} studies */
-export function index(studies) {
+export function tableOfStudies(studies) {
   return table(
     "Studies",
     ["study", "state", "began", "goal", "trials", "result", "time"],
