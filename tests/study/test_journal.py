@@ -57,7 +57,7 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert differences(read_settings(path), settings()) == []
 
 
-def test_a_study_that_was_set_aside_is_not_listed_with_the_others(tmp_path: Path) -> None:
+def test_a_study_that_was_set_aside_is_not_listed(tmp_path: Path) -> None:
     for name in ("a", "a/failed-1", "group/b"):
         (tmp_path / name).mkdir(parents=True)
         written(tmp_path / name)
