@@ -28,11 +28,13 @@ def test_a_path_may_be_a_text_and_begin_with_the_home(home: Path) -> None:
         assert ashtune.Study(place).directory == ashtune.Study.load(place).directory == home / "study"
     study = ashtune.Study("~/study")
     study.report_html("~/page.html")
+    study.whatif(workers=1, draws=1).report_html("~/whatif.html")
     assert Path(study.export("csv", "~/out.csv")) == home / "out.csv"
     (home / "kept").mkdir()
     assert study.train(0, 1, directory="~/kept").resource == 1
     assert list((home / "kept").iterdir())
     assert (home / "page.html").is_file()
+    assert (home / "whatif.html").is_file()
 
 
 def test_a_study_is_made_and_known_results_are_read_in_the_home(home: Path) -> None:
@@ -44,6 +46,7 @@ MISTAKES: dict[str, Any] = {
     "trials": lambda study: study.trials["0"], "page": lambda study: study.report_html(5),
     "resume": lambda study: ashtune.Study.resume(study.directory), "log": lambda study: study.log("0"),
     "study": lambda study: ashtune.Study(5),
+    "what-if": lambda study: study.whatif(workers=1, draws=1).report_html(5),
 }  # fmt: skip
 
 

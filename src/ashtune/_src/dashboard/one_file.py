@@ -45,14 +45,15 @@ def checked_file(file: "str | os.PathLike[str]") -> Path:
     return Path(with_home(file))
 
 
-def write(text: str, file: Path) -> None:
-    """Write a page.
+def write(text: str, file: "str | os.PathLike[str]") -> None:
+    """Write a page to a file that the user named.
 
     Raises:
-        SettingsError: If the file cannot be written.
+        SettingsError: If the file is no path, or cannot be written.
     """
-    with instead_of_os_error(SettingsError, file, "give a file that can be written"):
-        file.write_text(text, encoding="utf-8")
+    path = checked_file(file)
+    with instead_of_os_error(SettingsError, path, "give a file that can be written"):
+        path.write_text(text, encoding="utf-8")
 
 
 def one_file(saved: Mapping[str, Any]) -> str:

@@ -81,7 +81,7 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
                 html.PageSection("Predictions", [html.table(self._table())]),
                 *sections,
             ]
-        one_file.write(one_file.blocks_page(self.title, sections), Path(file))
+        one_file.write(one_file.blocks_page(self.title, sections), file)
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         text = StringIO()
