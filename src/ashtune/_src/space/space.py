@@ -115,15 +115,17 @@ class Space:
         return self._record
 
     def as_written(self) -> dict[str, object]:
-        """Return the values of each hyperparameter as a user writes them, and conditions and priors by longer names."""
+        """Return the values of each hyperparameter as a user writes them.
+
+        A condition has the key ``condition of NAME``, a prior the key ``prior of NAME``.
+        """
         written = dict[str, object]()
-        for entry in self._record["space"]["hyperparameters"]:
-            name = entry["name"]
-            written[name] = self.columns[name].as_written
+        for name, column in self.columns.items():
+            written[name] = column.as_written
             if name in self.rules.conditional:
                 written[f"condition of {name}"] = self.rules.conditions_text(name)
             if name in self.beliefs:
-                written[f"prior of {name}"] = entry["meta"][META]
+                written[f"prior of {name}"] = self.beliefs[name].value
         return written
 
     def check(self, configuration: Mapping[str, object]) -> dict[str, object]:

@@ -25,7 +25,8 @@ class FixedConfig(dict[str, Any]):
     __setitem__ = __delitem__ = __ior__ = update = setdefault = pop = popitem = clear = _refuse
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return OrderedDict, (), None, None, iter(self.items())  # PyTorch reads no other dict as weights only
+        # torch.load(weights_only=True) accepts no other subclass of dict.
+        return OrderedDict, (), None, None, iter(self.items())
 
 
 class Trial:

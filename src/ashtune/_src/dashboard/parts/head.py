@@ -101,9 +101,8 @@ class HeadPart(PagePart):
     def _of_the_study(self, problems: Mapping[str, str], failures: str = "") -> dict[str, Any]:
         """Return the study's name and state. The text of the state has failures, and parts that cannot be shown."""
         subject, standing = self._subject, self.standing
-        more = [f"{name} cannot be shown ({problem})" for name, problem in problems.items()]
-        if failures:
-            more.insert(0, failures)
+        more = [failures] if failures else []
+        more += [f"{name} cannot be shown ({problem})" for name, problem in problems.items()]
         return {
             "name": one_line(subject.settings.name),
             "directory": self._directory,
