@@ -76,7 +76,7 @@ def test_of_many_connections_without_a_request_the_oldest_are_closed(client: Cli
         assert client.get().status == 200
 
 
-def test_of_many_connections_without_the_body_of_a_command_the_oldest_are_closed(finished_study: Path) -> None:
+def test_of_connections_without_the_body_of_a_command_the_oldest_are_closed(finished_study: Path) -> None:
     beginning = b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"
     with served(finished_study, control=True) as client, contextlib.ExitStack() as connections:
         opened = [half_open(client, connections, beginning) for _ in range(MOST_WAITING + 40)]

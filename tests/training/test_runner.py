@@ -434,7 +434,7 @@ def test_a_second_loop_after_the_result_is_said_and_the_checkpoint_kept(run: Any
     assert released.checkpoint > 0
 
 
-def test_a_second_loop_after_a_pause_trains_nothing_and_the_checkpoint_is_kept(run: Any) -> None:
+def test_a_second_loop_after_a_pause_trains_nothing_and_keeps_the_checkpoint(run: Any) -> None:
     pause = Pause(WorkerId(0), TrialId(0))
 
     def train(trial: Any) -> None:

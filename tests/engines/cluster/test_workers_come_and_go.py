@@ -178,7 +178,7 @@ def test_a_worker_without_the_directory_says_what_is_missing(tmp_path: Path) -> 
     assert "secret" not in refused.stderr
 
 
-def test_a_worker_without_the_directory_says_how_it_gets_the_keys_of_the_next_driver(
+def test_a_worker_without_the_directory_says_how_it_gets_new_keys(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ASHTUNE_WORKER", '{"addresses": ["tcp://127.0.0.1:1"]}')

@@ -82,10 +82,10 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """Whether a folder of studies is watched, and how many of its studies are left out."""
+    """Whether a folder of studies is watched, and a sentence about the studies that are left out, or ""."""
 
     is_folder: bool = False
-    left_out: int = 0
+    note: str = ""
 
 
 class Routes:

@@ -96,29 +96,26 @@ class LivePage:
                 study.saved_as = file
 
     def _find(self) -> Found:
-        """Follow new studies of the directories, at most every ``FIND_SECONDS``."""
+        """Follow new studies of the directories, at most every ``FIND_SECONDS``, until the first is left out."""
         with self._finding:
-            if time.monotonic() >= self._find_at:
+            if time.monotonic() >= self._find_at and not self._found.note:
                 self._found = self._follow_new()
                 self._find_at = time.monotonic() + FIND_SECONDS
             return self._found
 
     def _follow_new(self) -> Found:
-        found: dict[Path, Path] = {}
-        for directory in self._given.values():
-            for each in studies_in(directory) or [directory]:
-                found.setdefault(each.absolute(), each)
-        known = {study.directory for study in self.studies}
-        new = [each for each in found if each not in known]
-        below = [each for each in new if each not in self._given]
-        room = max(0, MOST_FOUND - len(self.studies))
-        left_out = {*sorted(below, key=_written_at, reverse=True)[room:]} if room else {*below}
-        for each in new:
-            if each not in left_out:
-                study = FollowedStudy(found[each], control=self._control)
+        found = {each.absolute(): each for one in self._given.values() for each in studies_in(one) or [one]}
+        new = found.keys() - {study.directory for study in self.studies}
+        newest = sorted(new - self._given.keys(), key=_written_at, reverse=True)
+        left_out = newest[max(0, MOST_FOUND - len(self.studies)) :]
+        new.difference_update(left_out)
+        for directory, given in found.items():
+            if directory in new:
+                study = FollowedStudy(given, control=self._control)
                 study.start()
                 self.studies.append(study)
-        return Found(is_folder=not found.keys() <= self._given.keys(), left_out=len(left_out))
+        note = f"Studies that are left out: {len(left_out):,}. To see one, watch its own directory." if left_out else ""
+        return Found(is_folder=not found.keys() <= self._given.keys(), note=note)
 
     def __enter__(self) -> Self:
         self._find()

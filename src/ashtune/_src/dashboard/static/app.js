@@ -43,6 +43,8 @@ const ARRIVAL = 8000;
 
 const page = byId("page");
 const connection = byId("connection");
+/** The number of the study in the address, or null. */
+const asked = new URLSearchParams(location.search).get("study");
 
 /** Ask for the list of studies until the server answers. */
 async function listOfStudies() {
@@ -75,8 +77,7 @@ async function showFolder(list) {
   const shown = element("div");
   page.replaceChildren(element("h1", { id: "summary", tabindex: -1, text: "Studies" }), shown);
   for (;;) {
-    const leftOut = `Studies that are left out: ${list.left_out}. To see one, watch its own directory.`;
-    replaceChildren(shown, tableOfStudies(list.studies), list.left_out > 0 && element("p", { text: leftOut }));
+    replaceChildren(shown, tableOfStudies(list.studies), list.note);
     await new Promise((go) => setTimeout(go, AGAIN));
     list = await listOfStudies();
   }
@@ -84,14 +85,12 @@ async function showFolder(list) {
 
 /** Show a choice of the studies if there are several. Return the number of the chosen study. */
 function chosenOf(studies, isFolder) {
-  const asked = Number(new URLSearchParams(location.search).get("study") ?? 0);
-  const shown = studies.find((each) => each.id === asked) ?? studies[0];
+  const shown = studies.find((each) => each.id === Number(asked)) ?? studies[0];
   const names = namesOf(studies);
   const label = byId("studies");
   const select = /** @type {HTMLSelectElement} */ (label.querySelector("select"));
   const all = isFolder ? [["", "All studies"]] : [];
-  fillOptions(select, [...all, ...studies.map(({ id }) => [String(id), names.get(id)])]);
-  select.value = String(shown.id);
+  fillOptions(select, [...all, ...studies.map(({ id }) => [String(id), names.get(id)])], String(shown.id));
   select.addEventListener("change", () => {
     location.search = select.value && `?study=${encodeURIComponent(select.value)}`;
   });
@@ -126,11 +125,10 @@ function makeNavigation(sections) {
 function hideEmpty(study, sections, links) {
   const byName = new Map(sections.map((each) => [each.id, each.element]));
   study.on(["head", "space"], ({ head }) => {
-    const varying = study.names.length;
     for (const [id, section] of byName) {
       if (NEED_NOTHING.includes(id)) continue;
       const isOne = id === "front" && head.objectives.length < 2;
-      const isFlat = varying < (LEAST_VARYING[id] ?? 0);
+      const isFlat = study.names.length < (LEAST_VARYING[id] ?? 0);
       section.hidden = isOne || isFlat || !study.isThere || (!head.best && NEED_A_RESULT.includes(id));
       set(links.get(id) ?? section, { hidden: section.hidden });
     }
@@ -212,7 +210,7 @@ if (SAVED?.sections) {
   document.title = visible(SAVED.title ?? "");
   page.replaceChildren(element("h1", { id: "summary", tabindex: -1, text: SAVED.title }), sections.element);
   sections.show(SAVED.sections);
-} else if (isFolder && !new URLSearchParams(location.search).has("study")) {
+} else if (isFolder && asked === null) {
   showFolder(list);
 } else if (studies.length) {
   const study = new Study(chosenOf(studies, isFolder));
