@@ -95,7 +95,7 @@ def test_a_journal_that_is_written_again_unchanged_is_read(finished: Path, tmp_p
 
 
 def test_a_search_that_leaves_the_space_ends_the_study(tmp_path: Path) -> None:
-    with pytest.raises(SpaceError, match=r"gave trial 3 a wrong configuration: x=.* is inactive here; mend the search"):
+    with pytest.raises(SpaceError, match=r"gave trial 3 a wrong configuration: x=.* is inactive here; correct the search"):
         tuned(tmp_path, lambda trial: trial["x"], CONDITIONAL, search=LeavesInactive(), max_resource=1, workers=1)
     assert len(ashtune.Study.load(tmp_path / "study").trials) == 3
 
@@ -107,6 +107,6 @@ def test_a_proposal_of_a_stand_in_is_checked() -> None:
 
     space = Space.parse(CONDITIONAL)
     configurations = Configurations(_LeavesInactive(), space=space, proposals=Proposes())  # type: ignore[arg-type]
-    with pytest.raises(SpaceError, match="kind='c' is outside; mend the search"):
+    with pytest.raises(SpaceError, match="kind='c' is outside; correct the search"):
         configurations.draw(TrialId(0))
     assert TrialId(0) not in configurations

@@ -304,10 +304,10 @@ class Study(Figures):
         Raises:
             SettingsError: If the file cannot be written.
         """
-        from ashtune._src.dashboard.one_file import checked_file, write
+        from ashtune._src.dashboard.one_file import write
         from ashtune._src.dashboard.saved import page_of
 
-        write(page_of(self.directory), checked_file(file))
+        write(page_of(self.directory), file)
 
     def report_data(self) -> dict[str, Any]:
         """Return the content of :meth:`report` as a dict that can be written as JSON."""

@@ -34,24 +34,15 @@ def blocks_page(title: str, sections: Sequence[PageSection]) -> str:
     return one_file({"title": title, "sections": msgspec.json.decode(shown)})
 
 
-def checked_file(file: "str | os.PathLike[str]") -> Path:
-    """Return the path of a file that the user named; ``~`` is the user's home.
-
-    Raises:
-        SettingsError: If it is no path.
-    """
-    if not isinstance(file, str | os.PathLike):
-        raise SettingsError(f"file={shown(file)} is not the name of a file; give one, as in 'report.html'")
-    return Path(with_home(file))
-
-
 def write(text: str, file: "str | os.PathLike[str]") -> None:
-    """Write a page to a file that the user named.
+    """Write a page to a file that the user named; ``~`` is the user's home.
 
     Raises:
         SettingsError: If the file is no path, or cannot be written.
     """
-    path = checked_file(file)
+    if not isinstance(file, str | os.PathLike):
+        raise SettingsError(f"file={shown(file)} is not the name of a file; give one, as in 'report.html'")
+    path = Path(with_home(file))
     with instead_of_os_error(SettingsError, path, "give a file that can be written"):
         path.write_text(text, encoding="utf-8")
 

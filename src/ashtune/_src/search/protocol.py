@@ -147,7 +147,8 @@ class Search(Part, frozen=True):
     def stand_in(self, space: "Space", seed: int) -> Proposer | None:
         """Return the proposer of trials without a ready proposal. If None is returned, the trials use the design.
 
-        The driver waits for the stand-in, which must need only microseconds. Proposals of a stand-in are not checked.
+        The driver waits for the stand-in, which must need only microseconds. A proposal of a stand-in outside of the
+        space ends the session, because the driver has no other proposal ready.
         """
         return None
 

@@ -149,7 +149,7 @@ class Configurations:
             except SpaceError as error:
                 reason = str(error).partition(";")[0]
                 raise SpaceError(
-                    f"the search gave trial {trial} a wrong configuration: {reason}; mend the search"
+                    f"the search gave trial {trial} a wrong configuration: {reason}; correct the search"
                 ) from None
         self.put(trial, proposal.configuration, origin=proposal.origin)
         return proposal
