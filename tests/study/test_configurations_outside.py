@@ -95,7 +95,8 @@ def test_a_journal_that_is_written_again_unchanged_is_read(finished: Path, tmp_p
 
 
 def test_a_search_that_leaves_the_space_ends_the_study(tmp_path: Path) -> None:
-    with pytest.raises(SpaceError, match=r"gave trial 3 a wrong configuration: x=.* is inactive here; correct the search"):
+    said = r"gave trial 3 a wrong configuration: x=.* is inactive here; correct the search"
+    with pytest.raises(SpaceError, match=said):
         tuned(tmp_path, lambda trial: trial["x"], CONDITIONAL, search=LeavesInactive(), max_resource=1, workers=1)
     assert len(ashtune.Study.load(tmp_path / "study").trials) == 3
 
