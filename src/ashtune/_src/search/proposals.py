@@ -16,6 +16,57 @@ Rule 7: the journal's first line stores the results from before the study. A new
 before the study. Each configuration with earlier results replaces one of the first trials.
 """
 
+# Theory of operation
+# -------------------
+# Two threads work here. The driver's thread calls event(), followed(), tick(), tried() and
+# take(); none of them computes a model. The proposer's thread runs _work(): it tells the proposer
+# what happened, asks for a proposal, and stores it in _ready. Both threads share the fields that
+# stand together in __init__, under the one condition _changed. The proposer itself is used by its
+# own thread only, so a proposer need not be safe for threads.
+#
+# A study passes through these states, and only in this direction:
+#
+#   state       begins when                                  a new trial without a ready proposal gets
+#   ----------  -------------------------------------------  ------------------------------------------------------
+#   WAITING     the study is made                            the design (no thread yet)
+#   OPENING     start() was called                           it waits up to WAIT_SECONDS, then the stand-in
+#   PROPOSING   the first proposal is ready                  it waits within the study's budget, then the stand-in
+#   WITHOUT     the search gives no proposer, or no trial    the design
+#               of this session needs one
+#   FAILED      the proposer raised, or left the space       the design; the origin of the trial says so
+#   CLOSED      the session ended                            what was ready, then the design
+#
+# The last three have no thread that proposes.
+#
+# OPENING is a state of its own, because the first proposal takes much longer than the others: a
+# process starts, and imports numpy and scipy. Its time would spoil the estimate of what a
+# proposal costs, so it is not measured; and a trial may wait for it longer than for a later one,
+# since a search that starts late would otherwise lose its first trials.
+#
+# At most one trial waits at a time, since the driver's thread is the one that waits. Its state is
+# _caller:
+#
+#   NOBODY      no trial waits
+#   WAITS       a trial waits: the next proposal is made now, whatever the share of Rule 6
+#   GAVE_UP     the last wait ended without a proposal: no trial waits again until a proposal is made, so that one slow
+#               proposal costs one wait and not one for each free worker
+#
+# Why a budget of waits (Rule 1) and not "always wait" or "never wait": with 1 ms trainings,
+# always waiting makes the model the bottleneck of the study; never waiting gives the trials of a
+# short study to the design. Five seconds plus a fifth of the training keep 80 % of the workers'
+# time for training, and almost every trial of a long study learns.
+#
+# Why proposals in advance, if they know less than later ones: a proposal made while all workers
+# are busy costs the workers no wait. As long as trials may wait, only the first proposal is made
+# in advance, so that each one knows all results. Once the budget is used up, one proposal for
+# each worker is kept ready (Rule 6 limits their cost).
+#
+# Why a configuration is proposed only once (Rule 4): a training is deterministic here except for
+# its seed, so a second trial of the same configuration teaches the search nothing; repeated
+# trials belong to ``confirm``. Twelve digits, because a float that passed through a logarithm and
+# back differs in the last digits.
+
+import enum
 import threading
 import time
 from collections import deque
@@ -49,6 +100,28 @@ MOST_ASKED = 6
 MOST_DRAWN = 256
 """At most this many configurations of an endless design are tested for one trial, which takes 1 ms. If all of them were
 tried before, the trial gets the last of them."""
+
+
+class _State(enum.Enum):
+    """What the proposer of a study does; the table is at the top of this module."""
+
+    WAITING = enum.auto()
+    OPENING = enum.auto()
+    PROPOSING = enum.auto()
+    WITHOUT = enum.auto()
+    FAILED = enum.auto()
+    CLOSED = enum.auto()
+
+
+class _Caller(enum.Enum):
+    """Whether a trial waits for a proposal; the table is at the top of this module."""
+
+    NOBODY = enum.auto()
+    WAITS = enum.auto()
+    GAVE_UP = enum.auto()
+
+
+_ENDED = (_State.WITHOUT, _State.FAILED, _State.CLOSED)
 
 
 class StartedConfigurations(Protocol):
@@ -121,14 +194,10 @@ class Proposals(Observer):
         self._news: deque[Job | Result] = deque()
         self._ready: list[Proposal | None] = []
         self._next = 0  # no proposal is asked for a trial below this number
-        self._is_closed = False
-        self._has_no_proposer = False
-        self._has_failed = False
+        self._state = _State.WAITING
+        self._caller = _Caller.NOBODY
         self._is_idle = False  # the thread waits until it is notified
-        self._has_proposed = False
         self._proposal_seconds = 0.0  # seconds that the last proposal took
-        self._is_awaited = False
-        self._is_late = False  # the trial that waited last got no proposal
         self._rests_until = 0.0
         self._proposer: Proposer | None = None
         self._options: _Options | None = None
@@ -136,7 +205,7 @@ class Proposals(Observer):
         self.waits, self.waited = 0, 0.0
         self._trained = 0.0  # seconds, by all workers together
         self._stand_in = None if grouped_by else search.stand_in(space, seed)
-        self._standing_news: deque[Result] = deque()
+        self._stand_in_news: deque[Result] = deque()
         self._thread: threading.Thread | None = None
 
     def start(
@@ -159,8 +228,7 @@ class Proposals(Observer):
             open_apart: Returns the proposer of a search, space, seed and ``max_resource`` in a separate process.
         """
         if trials is not None and trials <= self._first_proposed:
-            self._has_no_proposer = True
-            self._end()
+            self._end(_State.WITHOUT)
             return
         ahead = max(workers, LONGEST_RUN) if self._grouped_by else max(1, workers)
         self._options = _Options(
@@ -176,7 +244,8 @@ class Proposals(Observer):
             ),
         )
         self._trained = 0.0  # earlier sessions do not count
-        self._introduce_the_stand_in()
+        self._tell_stand_in_known_results()
+        self._state = _State.OPENING
         self._thread = threading.Thread(target=self._work, name="ashtune-proposer", daemon=True)
         try:
             self._thread.start()
@@ -185,9 +254,7 @@ class Proposals(Observer):
 
     def close(self) -> None:
         """Stop the proposer. If a proposal is being made, first wait for this proposal, at most a second."""
-        with self._changed:
-            self._is_closed = True
-            self._changed.notify_all()
+        self._end(_State.CLOSED)
         if self._proposer is not None:
             self._proposer.close()
         if self._thread is not None and self._thread.ident is not None:
@@ -195,7 +262,7 @@ class Proposals(Observer):
 
     def event(self, event: Event) -> None:
         """Store an event for the proposer. The proposer's thread is not notified, as it would delay the driver."""
-        if self._is_closed:
+        if self._state in _ENDED:
             return
         if type(event) is JobFinished:
             losses, violation = self._goal.judged(event.metrics)
@@ -206,7 +273,7 @@ class Proposals(Observer):
             self._trained += event.seconds
             self._news.append(result)
             if self._stand_in is not None:
-                self._standing_news.append(result)
+                self._stand_in_news.append(result)
             return
         match event:
             case TrialWithdrawn(trial=trial, rung=rung):
@@ -223,7 +290,7 @@ class Proposals(Observer):
 
     def followed(self, what: Followed) -> None:
         """Record a failed trial or a new job. The proposer gets a new trial when its configuration is known."""
-        if self._is_closed:
+        if self._state in _ENDED:
             return
         match what:
             case TrialFailed(trial=trial, rung=rung, is_out_of_memory=is_out_of_memory):
@@ -257,10 +324,12 @@ class Proposals(Observer):
                 self._changed.notify_all()  # the first proposal may be due
             return self._draw(trial, "")
         is_ready, proposal = self._take_ready(trial)
-        if not (is_ready or self._is_closed):
+        if not (is_ready or self._state in _ENDED):
             proposal = self._stand_in_for(trial)
         if proposal is None:
-            return self._draw(trial, "" if is_ready else FAILED if self._has_failed else NOT_READY)
+            if is_ready:
+                return self._draw(trial, "")
+            return self._draw(trial, FAILED if self._state is _State.FAILED else NOT_READY)
         if self._key(proposal.configuration) in self._tried:
             return self._draw(trial, REPLACED if is_ready else NOT_READY)
         return proposal
@@ -283,7 +352,7 @@ class Proposals(Observer):
             if self._is_idle:  # a busy thread checks again anyway, and notifying is slow
                 self._changed.notify_all()
             if not self._ready:
-                return self._has_no_proposer, None
+                return self._state is _State.WITHOUT, None
             place = 0
             if self._grouped_by:
                 last, length = self._run
@@ -300,31 +369,32 @@ class Proposals(Observer):
         plus a fraction of the training time per worker. If a search makes no proposals in advance, every trial waits.
         """
         options = self._options
-        if options is None or self._is_closed or self._is_late:
+        if options is None or self._state in _ENDED or self._caller is _Caller.GAVE_UP:
             return 0.0
         if not options.ahead:
             return WAIT_SECONDS
         if self._grouped_by:
             return 0.0
         left = FREE_WAIT_SECONDS + WAIT_SHARE * self._trained / options.workers - self.waited
-        if left > 0 and not self._has_proposed:  # on a busy machine a process may start slowly
+        if left > 0 and self._state is not _State.PROPOSING:  # on a busy machine a process may start slowly
             return WAIT_SECONDS
-        return (
-            max(0.0, min(left, WAIT_SECONDS)) if left >= self._proposal_seconds else 0.0
-        )  # a wait shorter than a proposal takes is useless
+        if left < self._proposal_seconds:
+            return 0.0  # the wait would end before the proposal is ready
+        return max(0.0, min(left, WAIT_SECONDS))
 
     def _wait_for_one(self, seconds: float) -> None:
         """Wait at most ``seconds`` until a proposal is ready. The caller must have the lock."""
-        began, was_begun = time.monotonic(), self._has_proposed
+        began = time.monotonic()
+        was_proposing = self._state is _State.PROPOSING
         self.waits += 1
-        self._is_awaited = True
+        self._caller = _Caller.WAITS
         self._changed.notify_all()
-        self._is_late = not self._changed.wait_for(lambda: self._ready or self._is_closed, seconds)
-        self._is_awaited = False
-        if was_begun:  # the time to start the process does not count
+        has_ended = self._changed.wait_for(lambda: self._ready or self._state in _ENDED, seconds)
+        self._caller = _Caller.NOBODY if has_ended else _Caller.GAVE_UP
+        if was_proposing:  # the time to start the process does not count
             self.waited += time.monotonic() - began
 
-    def _introduce_the_stand_in(self) -> None:
+    def _tell_stand_in_known_results(self) -> None:
         """Tell the stand-in proposer the results from before the study."""
         stand_in = self._stand_in
         if stand_in is None:
@@ -340,8 +410,8 @@ class Proposals(Observer):
         if self._stand_in is None or self._options is None:
             return None
         try:
-            while self._standing_news:
-                result = self._standing_news.popleft()
+            while self._stand_in_news:
+                result = self._stand_in_news.popleft()
                 if result.trial in self._options.known:
                     self._stand_in.observe(result, self._options.known.view(result.trial))
             proposal = self._propose_new(self._stand_in.propose, trial)
@@ -352,7 +422,7 @@ class Proposals(Observer):
 
     def _drop_the_stand_in(self, error: Exception) -> None:
         self._stand_in = None
-        self._standing_news.clear()
+        self._stand_in_news.clear()
         assert self._options is not None, "it is asked after the start"
         self._options.complain(
             f"search {type(self._search).__name__}: its stand-in proposes nothing more: {error_line(error)}"
@@ -384,8 +454,7 @@ class Proposals(Observer):
         try:
             self._proposer = proposer = options.open_proposer()
             if proposer is None:
-                self._has_no_proposer = True
-                self._end()
+                self._end(_State.WITHOUT)
                 return
             for result, configuration in self._known:
                 proposer.know(result, dict(configuration))
@@ -398,11 +467,13 @@ class Proposals(Observer):
                     ended = time.monotonic()
                     with self._changed:
                         self._ready.append(proposal)
-                        self._is_late = False
-                        if self._has_proposed:
+                        if self._caller is _Caller.GAVE_UP:
+                            self._caller = _Caller.NOBODY
+                        if self._state is _State.PROPOSING:
                             self._proposal_seconds = ended - began
                         self._rests_until = ended + rest * self._proposal_seconds
-                        self._has_proposed = True  # the first proposal includes the start of a process
+                        if self._state is _State.OPENING:  # the first proposal includes the start of a process
+                            self._state = _State.PROPOSING
                         self._changed.notify_all()
             proposer.close()  # close() may have been called before the proposer was opened
         except BaseException as error:  # noqa: BLE001 - the study goes on after any exception of a proposer
@@ -414,19 +485,21 @@ class Proposals(Observer):
             while True:
                 seconds = self._seconds_until_due(ahead)
                 is_due = seconds is not None and seconds <= 0
-                if self._is_closed or self._news or is_due:
+                if self._state in _ENDED or self._news or is_due:
                     break
                 self._is_idle = seconds is None
                 self._changed.wait(seconds)
                 self._is_idle = False
-            if self._is_closed:
+            if self._state in _ENDED:
                 return None
             return max(self._next, self._first_proposed) + len(self._ready) if is_due else -1
 
     def _seconds_until_due(self, ahead: int) -> float | None:
         """Return the seconds until the next proposal is due, 0 or less if it is due now; None if none is needed yet."""
-        is_wanted = self._is_awaited or self._is_late  # late: no trial waits before a proposal is made
-        most = min(ahead, not self._has_proposed) if self._seconds_to_wait() > 0 else ahead
+        is_wanted = self._caller is not _Caller.NOBODY
+        most = ahead
+        if self._seconds_to_wait() > 0:  # trials may wait, so only the first proposal is made in advance
+            most = 0 if self._state is _State.PROPOSING else min(ahead, 1)
         if self._next + ahead < self._first_proposed or len(self._ready) >= most + is_wanted:
             return None
         return 0.0 if is_wanted else self._rests_until - time.monotonic()
@@ -455,18 +528,20 @@ class Proposals(Observer):
         origin = one_line(str(proposal.origin), ORIGIN_CHARACTERS) or type(self._search).__name__.lower()
         return Proposal(self._space.check(proposal.configuration), origin)
 
-    def _end(self) -> None:
-        """Stop the thread, and delete all waiting events and proposals. The study has no proposer any more."""
+    def _end(self, state: _State) -> bool:
+        """Stop the thread. Unless the session ends, delete waiting events and proposals. Return whether it had run."""
         with self._changed:
-            self._is_closed = True
-            self._ready.clear()
-            self._news.clear()
+            is_first = self._state not in _ENDED
+            if is_first:
+                self._state = state
+            if state is not _State.CLOSED:
+                self._ready.clear()
+                self._news.clear()
             self._changed.notify_all()
+            return is_first
 
     def _drop(self, error: BaseException) -> None:
-        self._has_failed = not self._is_closed
-        self._end()
-        if self._has_failed and self._options is not None:
+        if self._end(_State.FAILED) and self._options is not None:
             reason = error_line(error)
             self._options.complain(
                 f"search {type(self._search).__name__} has failed, so new trials follow its design alone: {reason}"
