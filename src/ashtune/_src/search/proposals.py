@@ -53,8 +53,8 @@ before the study. Each configuration with earlier results replaces one of the fi
 #
 # Why a budget of waits (Rule 1) and not "always wait" or "never wait": with 1 ms trainings,
 # always waiting makes the model the bottleneck of the study; never waiting gives the trials of a
-# short study to the design. Five seconds plus a fifth of the training keep 80 % of the workers'
-# time for training, and almost every trial of a long study learns.
+# short study to the design. The budget bounds what a study can lose: five seconds, plus a fifth of
+# the training time.
 #
 # Why proposals in advance, if they know less than later ones: a proposal made while all workers
 # are busy costs the workers no wait. As long as trials may wait, only the first proposal is made
