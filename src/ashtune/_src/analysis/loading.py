@@ -2,36 +2,44 @@
 
 # Theory of operation
 # -------------------
-# A study is read by replaying its journal. There are two ways to read, and the first is several times faster:
+# A study is read by replaying its journal. There are two ways to read, and the first is several
+# times faster:
 #
-#   way          what observers get             needs                  used for
-#   -----------  -----------------------------  ---------------------  ------------------------------------------
-#   read()       events, and the verdicts that  nothing                tally, trials, results: tables and figures
-#                follow from events alone
-#   tell()       events, verdicts and orders    the study's scheduler  outcome, timeline, audit
+#   way     what observers get               needs                  used for
+#   ------  -------------------------------  ---------------------  -------------------------------
+#   read()  events, and the verdicts that    nothing                tally, trials, results: tables
+#           follow from events alone                                and figures
+#   tell()  events, verdicts and orders      the study's scheduler  outcome, timeline, audit
 #
-# Orders are not in a journal: the controller computes them again (``study/controller.py``). So whether a study is
-# complete, and how long a worker waited for an order, can be known only where its scheduler is installed. Everything
-# else can be read anywhere, for example on a laptop without the package in which the scheduler was written.
+# Orders are not in a journal: the controller computes them again (``study/controller.py``). So
+# whether a study is complete, and how long a worker waited for an order, can be known only where
+# its scheduler is installed. Everything else can be read anywhere, for example on a laptop
+# without the package in which the scheduler was written.
 #
-# Nothing is read twice. tally, trials and results share one reading without orders (_loaded), outcome and timeline one
-# with orders (_replayed). A property that was read keeps its value, also if the study goes on: two figures of one
-# report must speak of the same study. ``FollowedStudy`` of the page reads on; its values grow.
+# Nothing is read twice. tally, trials and results share one reading without orders (_loaded),
+# outcome and timeline one with orders (_replayed). A property that was read keeps its value, also
+# if the study goes on: two figures of one report must speak of the same study. ``FollowedStudy``
+# of the page reads on; its values grow.
 #
 # What happens when
 #
-#   the journal grows while it is read    complete turns are read, the rest is left for later. The outcome is then that
-#                                         of a study which is not complete.
-#   the journal was written by other      the controller's orders differ from the events at some line. From this line
-#   rules (an older ashtune)              on, verdicts are derived from the events alone; observers get no orders.
-#   its scheduler is not installed        outcome.is_known is False, and the timeline counts waits as Rule 3 there.
-#   a line is damaged                     an error names the line and what can be kept. Observers have had the events
-#                                         before it, so a figure of them would be possible; a report refuses, since half
-#                                         of a study looks like a study.
-#   a configuration is not in the space   refused: a forged value would be shown as the best. Checked once for each
-#                                         StudyReader, since it costs 10 us a trial (_is_checked).
+#   the journal grows while it is read    complete turns are read, the rest is left for later. The
+#                                         outcome is then that of a study which is not complete.
+#   older rules wrote the journal         the controller's orders differ from the events at some
+#                                         line. From this line on, verdicts are derived from the
+#                                         events alone, and observers get no orders.
+#   its scheduler is not installed        outcome.is_known is False, and the timeline counts waits
+#                                         as Rule 3 there.
+#   a line is damaged                     an error names the line and what can be kept. Observers
+#                                         have had the events before it, so a figure of them would
+#                                         be possible; a report refuses, since half of a study
+#                                         looks like a study.
+#   a configuration is not in the space   refused: a forged value would be shown as the best.
+#                                         Checked once for each StudyReader, since it costs 10 us
+#                                         a trial (_is_checked).
 #
-# start_of() looks for one trial by a search of bytes, and decodes only the lines that name the trial.
+# start_of() looks for one trial by a search of bytes, and decodes only the lines that name the
+# trial.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property

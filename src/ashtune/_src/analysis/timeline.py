@@ -18,9 +18,10 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 
 # Theory of operation
 # -------------------
-# A journal has the time at which each event arrived at the driver, and how many seconds the worker says it worked. It
-# has no time of orders: a replay knows that an order followed from an event, so the order's time is the event's time.
-# From these three the timeline rebuilds what each worker did. For one row of work:
+# A journal has the time at which each event arrived at the driver, and how many seconds the
+# worker says it worked. It has no time of orders: a replay knows that an order followed from an
+# event, so the order's time is the event's time. From these three the timeline rebuilds what each
+# worker did. For one row of work:
 #
 #   free       ordered            begin                          now
 #    |  barrier   |     driver      |          seconds            |
@@ -28,37 +29,44 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 #
 #   free     the end of the worker's last work
 #   ordered  the arrival of the event from which the order followed
-#   begin    now minus the seconds that the worker reports, but never before ``ordered`` or ``free`` (Rule 2)
+#   begin    now minus the seconds that the worker reports, but never before ``ordered`` or
+#            ``free`` (Rule 2)
 #   now      the arrival of the result
 #
-#   part      what it says about the study
-#   -------   --------------------------------------------------------------------------------------------------
-#   barrier   no job existed: the rung was not full enough, the study was paused, or other trials had to end first
-#   driver    a job existed, but the order had to be computed, written and sent: what faster code of ours would save
-#   seconds   training, saving or compiling
-#   tail      from the last work to the worker's leaving: the study had nothing left for this worker
+#   part     what it says about the study
+#   -------  --------------------------------------------------------------------------------------
+#   barrier  no job existed: the rung was not full enough, the study was paused, or other trials
+#            had to end first
+#   driver   a job existed, but the order had to be computed, written and sent: what faster code of
+#            ours would save
+#   seconds  training, saving or compiling
+#   tail     from the last work to the worker's leaving: the study had nothing left for this worker
 #
 # The four parts of a worker sum to its stay exactly; the audit of a report relies on this.
 #
-# Results that arrive together. A busy driver, or a worker with several jobs, hands over several results at one time.
-# Their ``now`` is equal, though only the last of them has just ended. Ten jobs of one second would give one row of a
-# second after a wait of nine seconds, and nine rows of no length. So a row that finds less room than it needs
-# (``worked < seconds``) takes the missing seconds from that wait. The wait belongs to the first row of the chain of rows
-# since which the worker has not waited (PresentWorker.chain, waited, waited_until). No other rule changes a row that
-# was stored before; a RowSink gets the change as ``earlier``.
+# Results that arrive together. A busy driver, or a worker with several jobs, hands over several
+# results at one time. Their ``now`` is equal, though only the last of them has just ended. Ten
+# jobs of one second would give one row of a second after a wait of nine seconds, and nine rows of
+# no length. So a row that finds less room than it needs (``worked < seconds``) takes the missing
+# seconds from that wait. The wait belongs to the first row of the chain of rows since which the
+# worker has not waited (PresentWorker.chain, waited, waited_until). No other rule changes a row
+# that was stored before; a RowSink gets the change as ``earlier``.
 #
-#   clocks that disagree   a worker's seconds come from its own clock. A longer claim than the room between order and
-#                          result is cut to the room; a shorter one makes the wait for the driver longer.
-#   a worker is lost       its unfinished work becomes a row with the ending "lost with its worker" at the time at which
-#                          the driver noticed. The work is in vain: the audit counts it, but not as training.
-#   a session ends         without a word from the workers. The next SessionStarted closes their stays at the time of
-#                          the last event before it, since nothing is known of the time after it.
-#   orders are unknown     (a scheduler that is not installed here.) There is no ``ordered``, so every wait counts as a
-#                          wait for the driver (Rule 3); a report says so.
+#   clocks that disagree   a worker's seconds come from its own clock. A longer claim than the
+#                          room between order and result is cut to the room; a shorter one makes
+#                          the wait for the driver longer.
+#   a worker is lost       its unfinished work becomes a row with the ending "lost with its
+#                          worker" at the time at which the driver noticed. The work is in vain:
+#                          the audit counts it, but not as training.
+#   a session ends         without a word from the workers. The next SessionStarted closes their
+#                          stays at the time of the last event before it, since nothing is known
+#                          of the time after it.
+#   orders are unknown     (a scheduler that is not installed here.) There is no ``ordered``, so
+#                          every wait counts as a wait for the driver (Rule 3); a report says so.
 #
-# Rows go to a RowSink, because two readers want different things: a report keeps all rows, and the live page keeps sums
-# and what is visible, since 10^6 jobs must fit into a page. Columns of ``array`` and not lists of objects: a row then
-# takes about 50 bytes.
+# Rows go to a RowSink, because two readers want different things: a report keeps all rows, and
+# the live page keeps sums and what is visible, since 10^6 jobs must fit into a page. Columns of
+# ``array`` and not lists of objects: a row then takes about 50 bytes.
 
 from array import array
 from collections.abc import Sequence

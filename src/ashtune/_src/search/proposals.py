@@ -26,15 +26,18 @@ before the study. Each configuration with earlier results replaces one of the fi
 #
 # A study passes through these states, and only in this direction:
 #
-#   state       begins when                                  a new trial without a ready proposal gets
-#   ----------  -------------------------------------------  ------------------------------------------------------
-#   WAITING     the study is made                            the design (no thread yet)
-#   OPENING     start() was called                           it waits up to WAIT_SECONDS, then the stand-in
-#   PROPOSING   the first proposal is ready                  it waits within the study's budget, then the stand-in
-#   WITHOUT     the search gives no proposer, or no trial    the design
-#               of this session needs one
-#   FAILED      the proposer raised, or left the space       the design; the origin of the trial says so
-#   CLOSED      the session ended                            what was ready, then the design
+#   state      begins when                                a new trial without a ready proposal gets
+#   ---------  -----------------------------------------  -----------------------------------------
+#   WAITING    the study is made                          the design (no thread yet)
+#   OPENING    start() was called                         it waits up to WAIT_SECONDS, then the
+#                                                         stand-in
+#   PROPOSING  the first proposal is ready                it waits within the study's budget, then
+#                                                         the stand-in
+#   WITHOUT    the search gives no proposer, or no trial  the design
+#              of this session needs one
+#   FAILED     the proposer raised, or left the space     the design; the origin of the trial says
+#                                                         so
+#   CLOSED     the session ended                          what was ready, then the design
 #
 # The last three have no thread that proposes.
 #
@@ -48,8 +51,8 @@ before the study. Each configuration with earlier results replaces one of the fi
 #
 #   NOBODY      no trial waits
 #   WAITS       a trial waits: the next proposal is made now, whatever the share of Rule 6
-#   GAVE_UP     the last wait ended without a proposal: no trial waits again until a proposal is made, so that one slow
-#               proposal costs one wait and not one for each free worker
+#   GAVE_UP     the last wait ended without a proposal: no trial waits again until a proposal is
+#               made, so that one slow proposal costs one wait and not one for each free worker
 #
 # Why a budget of waits (Rule 1) and not "always wait" or "never wait": with 1 ms trainings,
 # always waiting makes the model the bottleneck of the study; never waiting gives the trials of a

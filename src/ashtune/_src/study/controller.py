@@ -15,58 +15,67 @@ Rule 5: the best trials of each rung keep their checkpoints until other trials a
 
 # Theory of operation
 # -------------------
-# handle() is a function of the events alone. The driver writes an event to the journal, calls handle(), and sends the
-# orders. A resumed driver calls handle() with the same events and gets the same orders, so the journal holds events
-# only. This is why nothing here may read a clock, draw a number or look into a dictionary whose order depends on
-# anything but events. A fact that influences an order is therefore a field of an event: the size of a checkpoint,
-# whether the worker still holds the trial, how many jobs a worker takes.
+# handle() is a function of the events alone. The driver writes an event to the journal, calls
+# handle(), and sends the orders. A resumed driver calls handle() with the same events and gets
+# the same orders, so the journal holds events only. This is why nothing here may read a clock,
+# draw a number or look into a dictionary whose order depends on anything but events. A fact that
+# influences an order is therefore a field of an event: the size of a checkpoint, whether the
+# worker still holds the trial, how many jobs a worker takes.
 #
 # What the controller decides is split between four books, each with one subject:
 #
-#   book                what it answers                                              who changes it
-#   ------------------  -----------------------------------------------------------  --------------------------
-#   _scheduler          which trial is trained next, and to which rung               results, withdrawals
-#   _assignments        which worker has which job; what must be assigned again      joins, ends, losses
-#   checkpoints         which checkpoints exist, which one goes first at a limit     saves, promotions
-#   _bests              the best trials of each rung (they keep their checkpoints)   results, withdrawals
+#   book          what it answers                                             who changes it
+#   ------------  ----------------------------------------------------------  --------------------
+#   _scheduler    which trial is trained next, and to which rung              results, withdrawals
+#   _assignments  which worker has which job; what must be assigned again     joins, ends, losses
+#   checkpoints   which checkpoints exist, which one goes first at a limit    saves, promotions
+#   _bests        the best trials of each rung (they keep their checkpoints)  results, withdrawals
 #
 # A trial moves through these states. "Holds" means that the worker keeps the model in its memory.
 #
-#   state       event or order that leads to it                        where it is recorded
-#   ----------  -----------------------------------------------------  -----------------------------------------
-#   running     Train                                                  _assignments.running
-#   held        JobFinished(held=True); ends within the same call      the local variable ``holding``
-#   releasing   Release; the worker saves, or forgets                  _assignments.releasing
-#   waiting     promoted while its worker still saves it               _assignments (wait_for_release)
-#   returned    its worker died, or it was paused                      _assignments (give_back)
-#   saved       TrialReleased(checkpoint=size)                         checkpoints
-#   ended       failed, withdrawn, or cannot be promoted any more      nowhere, but its results stay in the scheduler
+#   state      event or order that leads to it            where it is recorded
+#   ---------  -----------------------------------------  -----------------------------------------
+#   running    Train                                      _assignments.running
+#   held       JobFinished(held=True); ends within the    the local variable ``holding``
+#              same call
+#   releasing  Release; the worker saves, or forgets      _assignments.releasing
+#   waiting    promoted while its worker still saves it   _assignments (wait_for_release)
+#   returned   its worker died, or it was paused          _assignments (give_back)
+#   saved      TrialReleased(checkpoint=size)             checkpoints
+#   ended      failed, withdrawn, or cannot be promoted   nowhere, but its results stay in the
+#              any more                                   scheduler
 #
 # What happens when
 #
-#   a worker reports a result     the result counts first (_arrive), then the limits are checked, then free workers get
-#                                 jobs. If the next job continues the trial that the worker holds, the worker trains on
-#                                 in place: nothing is saved or loaded. Otherwise it gets a Release, as late as possible.
-#   a worker dies while saving    WorkerLost: release() ends the wait for that checkpoint. The result counted when it
-#                                 was reported, so nothing of the ranking is lost. If the trial is promoted later, it
-#                                 is trained from its older checkpoint, or from the beginning if it has none.
-#   a worker dies while training  the job is returned and assigned before any new job; a trial that kills two workers
-#                                 fails (Deaths). The failure ranks last in its rung.
-#   the driver dies               nothing happens here. The next SessionStarted dismisses all workers, and the jobs
-#                                 that ran are returned.
-#   a limit is reached            stopping is set, and handle() asks all running jobs to pause, except for confirming
-#                                 trials when only the search ends (Rule 3).
-#   the user pauses the study     as a limit, but stopping stays empty: the study is open, and no job begins.
+#   a worker reports a result     the result counts first (_arrive), then the limits are checked,
+#                                 then free workers get jobs. If the next job continues the trial
+#                                 that the worker holds, the worker trains on in place: nothing is
+#                                 saved or loaded. Otherwise it gets a Release, as late as
+#                                 possible.
+#   a worker dies while saving    WorkerLost: release() ends the wait for that checkpoint. The
+#                                 result counted when it was reported, so nothing of the ranking
+#                                 is lost. If the trial is promoted later, it is trained from its
+#                                 older checkpoint, or from the beginning if it has none.
+#   a worker dies while training  the job is returned and assigned before any new job; a trial
+#                                 that kills two workers fails (Deaths). The failure ranks last in
+#                                 its rung.
+#   the driver dies               nothing happens here. The next SessionStarted dismisses all
+#                                 workers, and the jobs that ran are returned.
+#   a limit is reached            stopping is set, and handle() asks all running jobs to pause,
+#                                 except for confirming trials when only the search ends (Rule 3).
+#   the user pauses the study     as a limit, but stopping stays empty: the study is open, and no
+#                                 job begins.
 #
-# Two numberings of trials exist. The scheduler numbers its trials 0, 1, 2, ... without gaps, since its quota counts
-# them. Confirming trials take numbers of the study, but the scheduler never sees them. Confirming.numbering translates:
-# ``place`` is the scheduler's number, ``trial`` the study's number.
+# Two numberings of trials exist. The scheduler numbers its trials 0, 1, 2, ... without gaps,
+# since its quota counts them. Confirming trials take numbers of the study, but the scheduler
+# never sees them. Confirming.numbering translates: ``place`` is the scheduler's number, ``trial``
+# the study's number.
 #
-# Withdrawals are the only events that take a result back. Each book therefore has its own removal:
-# CheckpointIndex.remove, RungBests.withdraw, and withdraw of the scheduler's machine.
+# Withdrawals are the only events that take a result back. Each book therefore has its own
+# removal: CheckpointIndex.remove, RungBests.withdraw, and withdraw of the scheduler's machine.
 #
-# A study ends when the scheduler has no job, no job runs, and no trial is being saved. _nothing_to_do is the scheduler's
-# last answer; any event that may change the answer clears it.
+# A study ends when the scheduler has no job, no job runs, and no trial is being saved.
+# _nothing_to_do is the scheduler's last answer; any event that may change the answer clears it.
 
 import math
 from typing import assert_never

@@ -2,45 +2,52 @@
 
 # Theory of operation
 # -------------------
-# The journal is the only thing that must survive. A write passes three places, and each protects against another
-# accident:
+# The journal is the only thing that must survive. A write passes three places, and each protects
+# against another accident:
 #
-#   place                 reached by    survives                        who calls it
-#   --------------------  ------------  ------------------------------  ------------------------------------------
-#   _turn, _buffer        add()         nothing                         the driver, for each event
-#   the kernel's cache    flush()       kill -9 of the driver           the driver, before it acts on the events
-#   the disk              sync()        a power loss                    a thread, once per second
+#   place               reached by  survives               who calls it
+#   ------------------  ----------  ---------------------  ----------------------------------------
+#   _turn, _buffer      add()       nothing                the driver, for each event
+#   the kernel's cache  flush()     kill -9 of the driver  the driver, before it acts on the events
+#   the disk            sync()      a power loss           a thread, once per second
 #
-# flush() comes before the orders of a turn are sent (Rule 1 of ``journal.py``): an order that was sent without its
-# events in the file would be unknown to the next driver. The driver does not wait for sync(), because a sync of a network
-# disk is slow: a power loss may cost the last second of results, and those trials are trained again.
+# flush() comes before the orders of a turn are sent (Rule 1 of ``journal.py``): an order that was
+# sent without its events in the file would be unknown to the next driver. The driver does not
+# wait for sync(), because a sync of a network disk is slow: a power loss may cost the last second
+# of results, and those trials are trained again.
 #
-# Turns. All events that the driver handles together are written with one check value. The check value includes the one
-# before it, so it covers the whole file: a line that is changed, lost, doubled or moved is noticed at the next turn. A
-# turn is whole or it does not count: a reader that sees half of a turn waits for the rest, and the next driver cuts it.
+# Turns. All events that the driver handles together are written with one check value. The check
+# value includes the one before it, so it covers the whole file: a line that is changed, lost,
+# doubled or moved is noticed at the next turn. A turn is whole or it does not count: a reader
+# that sees half of a turn waits for the rest, and the next driver cuts it.
 #
 # What happens when
 #
-#   kill -9 while writing    the file ends within a turn. _cut_torn_turn() removes it at the next opening. No order of
-#                            that turn was sent, so nothing is inconsistent.
-#   Ctrl-C while writing     Python may raise KeyboardInterrupt between two writes of one buffer. _is_writing stays True
-#                            and every later flush() refuses: to write again would double what was written. The next
-#                            session cuts the incomplete turn.
-#   the disk is full         flush() raises, the driver ends, and says which directory to resume. What was written
-#                            before stays valid; the partial turn is cut at the next opening.
-#   a sync fails             Linux marks the pages as clean after a failed sync, so a second sync succeeds without
-#                            writing anything (see _write_anew). So a failed sync is final: flush() raises from then on,
-#                            and close() copies the journal to a new file whose pages are all written again.
-#   a reader follows         it opens the path again for each read and compares the check value before its position.
-#                            After _copy_over() the name is another file with the same bytes, which it accepts.
-#   a fork of the driver     a training function may fork. The child has the same file descriptor; close() in the child
-#                            must not flush what the parent will write itself, so it compares process numbers.
+#   kill -9 while writing    the file ends within a turn. _cut_torn_turn() removes it at the next
+#                            opening. No order of that turn was sent, so nothing is inconsistent.
+#   Ctrl-C while writing     Python may raise KeyboardInterrupt between two writes of one buffer.
+#                            _is_writing stays True and every later flush() refuses: to write
+#                            again would double what was written. The next session cuts the
+#                            incomplete turn.
+#   the disk is full         flush() raises, the driver ends, and says which directory to resume.
+#                            What was written before stays valid; the partial turn is cut at the
+#                            next opening.
+#   a sync fails             Linux marks the pages as clean after a failed sync, so a second sync
+#                            succeeds without writing anything (see _write_anew). So a failed sync
+#                            is final: flush() raises from then on, and close() copies the journal
+#                            to a new file whose pages are all written again.
+#   a reader follows         it opens the path again for each read and compares the check value
+#                            before its position. After _copy_over() the name is another file with
+#                            the same bytes, which it accepts.
+#   a fork of the driver     a training function may fork. The child has the same file descriptor;
+#                            close() in the child must not flush what the parent will write
+#                            itself, so it compares process numbers.
 #
-# Every opening copies the file, even though most files are sound, since the failed sync may have happened in a driver
-# that no longer exists.
+# Every opening copies the file, even though most files are sound, since the failed sync may have
+# happened in a driver that no longer exists.
 #
-# The check value is a CRC-32 and not a cryptographic hash: it finds accidents. Against someone who forges a journal
-# nothing here helps; a reader believes no number of a journal in any case.
+# The check value is a CRC-32 and not a cryptographic hash: it finds accidents. Against someone
+# who forges a journal nothing here helps; a reader believes no number of a journal in any case.
 
 import errno
 import os

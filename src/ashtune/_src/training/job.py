@@ -2,47 +2,59 @@
 
 # Theory of operation
 # -------------------
-# The training function is the user's code: it reports when it wants, from threads, from forked processes, after it has
-# returned, or not at all. The driver needs exactly one end of each job. This class stands between them: everything
-# that the function does passes through here, under one lock, and is refused with a sentence if it makes no sense.
+# The training function is the user's code: it reports when it wants, from threads, from forked
+# processes, after it has returned, or not at all. The driver needs exactly one end of each job.
+# This class stands between them: everything that the function does passes through here, under one
+# lock, and is refused with a sentence if it makes no sense.
 #
-#   phase       meaning                                         what may follow
-#   ---------   ---------------------------------------------   -----------------------------------------------------
-#   training    the function trains toward ``target``           reported (result sent), pausing, failed, over
-#   reported    the result is sent; the driver will answer      training (promoted in place), releasing
-#   releasing   the driver does not continue the trial here     over (saved, or forgotten if not is_kept)
-#   pausing     between two epochs, as the driver asked         over (JobPaused with its checkpoint)
-#   failed      a failure at the rung is sent                   nothing is sent any more
-#   over        the end of the job is sent                      nothing
+#   phase      meaning                                    what may follow
+#   ---------  -----------------------------------------  -----------------------------------------
+#   training   the function trains toward ``target``      reported (result sent), pausing, failed,
+#                                                         over
+#   reported   the result is sent; the driver will        training (promoted in place), releasing
+#              answer
+#   releasing  the driver does not continue the trial     over (saved, or forgotten if not is_kept)
+#              here
+#   pausing    between two epochs, as the driver asked    over (JobPaused with its checkpoint)
+#   failed     a failure at the rung is sent              nothing is sent any more
+#   over       the end of the job is sent                 nothing
 #
-# The rung is inside of the loop. When the loop over trial.epochs() has trained to the target, may_go_on() sends the
-# result and waits for the answer. If the trial is promoted, the loop simply trains more: the model stays in memory, and
-# the function never learns that a rung was there. Otherwise the loop ends, and the function returns as it would anyway.
-# This is the reason for the whole class: a function with one loop works at every rung without a line about rungs.
+# The rung is inside of the loop. When the loop over trial.epochs() has trained to the target,
+# may_go_on() sends the result and waits for the answer. If the trial is promoted, the loop simply
+# trains more: the model stays in memory, and the function never learns that a rung was there.
+# Otherwise the loop ends, and the function returns as it would anyway. This is the reason for the
+# whole class: a function with one loop works at every rung without a line about rungs.
 #
-# Which resource does a report have? In a loop over trial.epochs(): the epoch. Without that loop: a single report is the
-# result at the target (most functions of scikit-learn), several reports count one epoch each, in the user's own loop.
-# A report can therefore move: it is noted at start + 1, and moved to the target at the end if no other one came.
+# Which resource does a report have? In a loop over trial.epochs(): the epoch. Without that loop:
+# a single report is the result at the target (most functions of scikit-learn), several reports
+# count one epoch each, in the user's own loop. A report can therefore move: it is noted at start
+# + 1, and moved to the target at the end if no other one came.
 #
 # What happens when
 #
-#   the function returns early      conclude() fails the trial and names the remedy, trial.stop(). A break in the loop
-#                                   looks just like a defect, and a trial that is ranked with too little training
-#                                   would mislead the search.
-#   it continues without restore()  if it uses the loop or has asked for trial.start, its first report or second epoch
-#                                   fails the trial: it trains a new model, whose results are not those of epoch 27. A
-#                                   function that asks for nothing and has no loop trains from 0, and ``start`` becomes 0.
-#   it catches our exception        ``refusal`` stays set, so the trial fails at its end all the same.
-#   it reports after its end        refused by _check_may_speak() if the function has ended, else a remark (_late): the
-#                                   result has been sent and counts.
-#   Ctrl-C while it waits           phase stays "reported". hear_out() waits for the answer before anything else is
-#                                   sent, since the driver's next message would otherwise be taken for another one.
-#   sending is interrupted          Mailbox.is_sure stays False: nobody knows how much was sent, so the worker ends, and
-#                                   the driver trains the trial again.
-#   several ranks train a trial     ``agree`` asks all ranks at each decision, so that no rank begins an epoch of which
-#                                   the others know nothing; they would wait for it in an all-reduce forever.
+#   the function returns early      conclude() fails the trial and names the remedy, trial.stop().
+#                                   A break in the loop looks just like a defect, and a trial that
+#                                   is ranked with too little training would mislead the search.
+#   it continues without restore()  if it uses the loop or has asked for trial.start, its first
+#                                   report or second epoch fails the trial: it trains a new model,
+#                                   whose results are not those of epoch 27. A function that asks
+#                                   for nothing and has no loop trains from 0, and ``start``
+#                                   becomes 0.
+#   it catches our exception        ``refusal`` stays set, so the trial fails at its end all the
+#                                   same.
+#   it reports after its end        refused by _check_may_speak() if the function has ended, else
+#                                   a remark (_late): the result has been sent and counts.
+#   Ctrl-C while it waits           phase stays "reported". hear_out() waits for the answer before
+#                                   anything else is sent, since the driver's next message would
+#                                   otherwise be taken for another one.
+#   sending is interrupted          Mailbox.is_sure stays False: nobody knows how much was sent,
+#                                   so the worker ends, and the driver trains the trial again.
+#   several ranks train a trial     ``agree`` asks all ranks at each decision, so that no rank
+#                                   begins an epoch of which the others know nothing; they would
+#                                   wait for it in an all-reduce forever.
 #
-# The lock is an RLock, since report() may be called inside of a callback that may_go_on() started in the same thread.
+# The lock is an RLock, since report() may be called inside of a callback that may_go_on() started
+# in the same thread.
 
 import threading
 import time

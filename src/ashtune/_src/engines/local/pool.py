@@ -5,53 +5,70 @@ A pool of workers belongs to the driver (``local/workers.py``). An MPI rank has 
 
 # Theory of operation
 # -------------------
-# One thread owns a pool. It calls send() with orders and wait() for messages. No other thread reads the pipes, so every
-# duty that depends on time is done inside of wait(), at most every LIVENESS_CHECK_SECONDS.
+# One thread owns a pool. It calls send() with orders and wait() for messages. No other thread
+# reads the pipes, so every duty that depends on time is done inside of wait(), at most every
+# LIVENESS_CHECK_SECONDS.
 #
 # A worker passes through these states:
 #
-#   state      begins when                         ends when                             after a death it counts as
-#   ---------  ----------------------------------  ------------------------------------  ----------------------------
-#   starting   the process is made                 WorkerJoined, or START_SECONDS        a failed start
-#   idle       it joined, or its job ended         a job is sent                         nothing
-#   training   a job is sent (training_since)      a result, failure, pause              a death of its first job
-#   holding    a result with ``held``              the next order for the trial          nothing: its result counted
-#   saving     a Release is sent (saving_since)    TrialReleased                         a lost checkpoint
-#   leaving    why_leaving is set                  its job ends; then it is dismissed    as its state above
+#   state     begins when                ends when                  after a death it counts as
+#   --------  -------------------------  -------------------------  ------------------------------
+#   starting  the process is made        WorkerJoined, or           a failed start
+#                                        START_SECONDS
+#   idle      it joined, or its job      a job is sent              nothing
+#             ended
+#   training  a job is sent; the field   a result, failure, pause   a death of its first job
+#             is training_since
+#   holding   a result with ``held``     the next order for the     nothing: its result counted
+#                                        trial
+#   saving    a Release is sent; the     TrialReleased              a lost checkpoint
+#             field is saving_since
+#   leaving   why_leaving is set         its job ends; then it is   as its state above
+#                                        dismissed
 #
-# Who is to blame for a death? A worker may have several orders at once: the job that runs, and others behind it. Only
-# the first can have killed it; Workload knows the order in which a worker trains. Where several trials train together
-# (fused studies), nobody knows: all of them become suspects and are trained alone until one of them kills its worker
-# or they end. This costs some seconds, and a trial that kills workers is found without any trial failing unjustly.
+# Who is to blame for a death? A worker may have several orders at once: the job that runs, and
+# others behind it. Only the first can have killed it; Workload knows the order in which a worker
+# trains. Where several trials train together (fused studies), nobody knows: all of them become
+# suspects and are trained alone until one of them kills its worker or they end. This costs some
+# seconds, and a trial that kills workers is found without any trial failing unjustly.
 #
 # What happens when
 #
-#   a process dies             wait() sees the end of its connection, or _check_liveness() sees the dead process: its
-#                              children may keep the connection open. First the messages that it sent are read, since a
-#                              result that was sent counts. Then WorkerLost is returned and the place is filled again.
-#   it sends nonsense          (a training function that writes to our pipe.) It is killed and replaced; the study must
-#                              not end because of one trial.
-#   it sends half a message    it gets MESSAGE_SECONDS for the rest. A worker that was stopped by SIGSTOP or swapped out
-#                              in the middle is killed then; without a limit the place would be lost forever.
-#   the machine sleeps         AwakeClock does not count the time in which this process did not run, so no job is over
-#                              its trial_timeout because the laptop was closed.
-#   workers die at once        after three failed starts in a row, fatal_error ends the session: most likely the
-#                              function cannot be loaded, and more processes would only fill the log.
+#   a process dies             wait() sees the end of its connection, or _check_liveness() sees
+#                              the dead process: its children may keep the connection open. First
+#                              the messages that it sent are read, since a result that was sent
+#                              counts. Then WorkerLost is returned and the place is filled again.
+#   it sends nonsense          (a training function that writes to our pipe.) It is killed and
+#                              replaced; the study must not end because of one trial.
+#   it sends half a message    it gets MESSAGE_SECONDS for the rest. A worker that was stopped by
+#                              SIGSTOP or swapped out in the middle is killed then; without a
+#                              limit the place would be lost forever.
+#   the machine sleeps         AwakeClock does not count the time in which this process did not
+#                              run, so no job is over its trial_timeout because the laptop was
+#                              closed.
+#   workers die at once        after three failed starts in a row, fatal_error ends the session:
+#                              most likely the function cannot be loaded, and more processes would
+#                              only fill the log.
 #   memory is short            see the table below.
 #
 #   memory                                          what is done
-#   ----------------------------------------------  ----------------------------------------------------------------
-#   over SOFT_LIMIT, more than half of it before    the trial is paused between two epochs and the worker replaced:
-#   its trial began                                 earlier trials left the memory behind, not this trial. Once a trial.
-#   over the limit, retry_alone                     the worker is killed; the trial is trained again while no other one
-#                                                   runs, and may then use the memory of all places
-#   over the limit otherwise                        the worker is killed; the trial fails, unless its worker held more
-#                                                   than half of the limit before the trial began
-#   killed by the kernel                            as over the limit; recognised by SIGKILL together with a new entry
-#                                                   in the kernel's counter of such kills
+#   ----------------------------------------------  -----------------------------------------------
+#   over SOFT_LIMIT, more than half of the limit    the trial is paused between two epochs and the
+#   before                                          worker replaced: earlier trials left the memory
+#                                                   behind, not this trial; once for each trial
+#   over the limit, retry_alone                     the worker is killed; the trial is trained
+#                                                   again while no other one runs, and may then use
+#                                                   the memory of all places
+#   over the limit otherwise                        the worker is killed; the trial fails, unless
+#                                                   its worker held more than half of the limit
+#                                                   before the trial began
+#   killed by the kernel                            as over the limit; recognised by SIGKILL
+#                                                   together with a new entry in the kernel's
+#                                                   counter of such kills
 #
-# Trials that train alone need an order among jobs: _waiting holds the jobs that may not begin yet. A job that continues
-# a trial in the memory of its worker never waits, since the worker would hold the memory meanwhile.
+# Trials that train alone need an order among jobs: _waiting holds the jobs that may not begin
+# yet. A job that continues a trial in the memory of its worker never waits, since the worker
+# would hold the memory meanwhile.
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
