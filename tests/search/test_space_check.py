@@ -28,7 +28,7 @@ def test_a_checked_configuration_is_plain_and_in_the_spaces_order() -> None:
     ("space", "given", "says"),
     [
         (SPACE, [1], "[1] is no configuration; give a dict of lr, n, c, k"),
-        (SPACE, GOOD | {"rl": 3}, "rl=3 is not in the space; it has lr, n, c, k"),
+        (SPACE, GOOD | {"rl": 3}, "rl=3 is not in the space; give one of lr, n, c, k"),
         (SPACE, {"lr": 0.5, "n": 3, "c": "a"}, "k is missing"),
         (SPACE, GOOD | {"lr": 2.0}, "lr=2.0 is outside; give a value in 0.0001 .. 1"),
         (SPACE, GOOD | {"lr": math.nan}, "lr=nan is outside"),

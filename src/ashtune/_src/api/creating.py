@@ -23,6 +23,7 @@ from ashtune._src.driver import hints
 from ashtune._src.driver.goal import check_one_metric, goal_of, target_of
 from ashtune._src.driver.options import TuneOptions, chosen_halving, will_end, worker_seconds
 from ashtune._src.search.protocol import Search
+from ashtune._src.search.random import completed
 from ashtune._src.search.registry import SEARCHES, design_of
 from ashtune._src.space.space import Space
 from ashtune._src.study import journal as journals
@@ -94,7 +95,7 @@ def study_request(
     enqueue = options["enqueue"]
     if not isinstance(enqueue, Iterable) or isinstance(enqueue, str | bytes | Mapping):
         raise SettingsError(f"enqueue={shown(enqueue)} is no list of configurations; give enqueue=[{{...}}, {{...}}]")
-    enqueued = [parsed.check(configuration) for configuration in enqueue]
+    enqueued = completed(parsed, enqueue, options["seed"])
     grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
     # The lanes of one program share hyperparameters and start together, so two proposals in advance are too few.
     by_default = "random" if grouped_by else scheduler.default_search

@@ -108,7 +108,8 @@ def tune(
             The default is "gp", or "random" if the scheduler is "sh" or if many models are trained as one program.
         valid: Function that returns True for valid configurations, such as ``lambda c: c['warmup'] < c['epochs']``. An
             invalid configuration is drawn again.
-        enqueue: Configurations to try first; the search of a finite space does not propose them again.
+        enqueue: Configurations to try first; the search of a finite space does not propose them again. Hyperparameters
+            that a configuration leaves out are drawn at random, so that all given hyperparameters are active.
         warm_start: Earlier results of the same task, which the search knows from its first proposal on; these results
             are not trials. A DataFrame, list of dicts or csv file with a column for each hyperparameter and metric, and
             a column ``resource`` unless all rows were trained to the top; or the directory of a study, or a study of

@@ -125,10 +125,16 @@ def instead_of(name: object, names: Iterable[str]) -> str:
         >>> instead_of("color", ["trials", "seed"])
         'give one of trials, seed'
     """
-    unknown, listed = str(name).lower(), list(names)
+    listed = list(names)
+    return did_you_mean(str(name), listed) or f"give one of {', '.join(listed)}"
+
+
+def did_you_mean(unknown: str, names: Iterable[str]) -> str:
+    """Return a question that names one or two similar names, or "" if no name is similar."""
+    unknown, listed = unknown.lower(), list(names)
     near = [each for each in listed if each == _initials(unknown) or unknown == _initials(each)]
     near = near or get_close_matches(unknown, listed, 2)
-    return f"did you mean {' or '.join(map(repr, near))}?" if near else f"give one of {', '.join(listed)}"
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def _initials(name: str) -> str:

@@ -11,8 +11,9 @@ study.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, TypeAlias
 
 from ashtune._src.core.errors import SpaceError
@@ -165,12 +166,7 @@ def random_design(space: Space, seed: int, covering: int = 0) -> DrawnDesign:
     """
 
     def points(block: int) -> "Points":
-        import numpy as np
-
-        # RandomState's streams are frozen by numpy's policy (NEP 19); Generator's are not. The block
-        # is a spawn key because SeedSequence([s, 0]) equals SeedSequence([s]).
-        sequence = np.random.SeedSequence(seed, spawn_key=(block,))
-        numbers = np.random.RandomState(np.random.MT19937(sequence)).random_sample((BLOCK, space.draws))
+        numbers = _random_numbers(space, seed, block)
         if block == 0 and covering:
             first = numbers[:covering]
             # The ranks of independent numbers are a random permutation, which chooses the part of each point. A
@@ -180,6 +176,35 @@ def random_design(space: Space, seed: int, covering: int = 0) -> DrawnDesign:
         return space.random_points(numbers)
 
     return DrawnDesign(space, points)
+
+
+def _random_numbers(space: Space, seed: int, *key: int) -> "Points":
+    """Return the random numbers of one block of configurations, shape ``(BLOCK, draws)``."""
+    import numpy as np
+
+    # RandomState's streams are frozen by numpy's policy (NEP 19); Generator's are not. The block
+    # is a spawn key because SeedSequence([s, 0]) equals SeedSequence([s]).
+    sequence = np.random.SeedSequence(seed, spawn_key=key)
+    return np.random.RandomState(np.random.MT19937(sequence)).random_sample((BLOCK, space.draws))
+
+
+def completed(space: Space, configurations: Iterable[Mapping[str, object]], seed: int) -> list[dict[str, object]]:
+    """Return a user's configurations in plain values. Hyperparameters that are not given are drawn at random.
+
+    If possible, a configuration differs from the configurations before it. Draws depend on the seed and on the
+    configuration's index, which is its trial's number.
+
+    Raises:
+        SpaceError: If none of ``BLOCK`` draws gives a valid configuration in which each given hyperparameter is active.
+    """
+    found: list[dict[str, object]] = []
+    for trial, configuration in enumerate(configurations):
+        # No block of a design has a key of two numbers.
+        points = space.random_points(_random_numbers(space, seed, trial, BLOCK))
+        drawn = space.completions(configuration, points)
+        first = next(drawn)
+        found.append(next((each for each in chain([first], drawn) if each not in found), first))
+    return found
 
 
 class Sobol(Search, frozen=True):

@@ -15,7 +15,7 @@ import msgspec
 from ashtune._src.core.checks import MOST_NAME
 from ashtune._src.core.errors import SpaceError
 from ashtune._src.core.numbers import number_text
-from ashtune._src.core.plaintext import escaped, shown
+from ashtune._src.core.plaintext import did_you_mean, escaped, shown
 from ashtune._src.space.plain import WIDEST, hashable, plain, plain_choices, rounded
 
 if TYPE_CHECKING:
@@ -323,7 +323,10 @@ class Column:
                 return int(given) if self.is_integer else float(given)  # type: ignore[call-overload,arg-type]  # a number
         except (SpaceError, KeyError):
             pass
-        raise SpaceError(f"{self.name}={shown(value)} is outside; give a value in {self}")
+        near = ""
+        if isinstance(value, str):
+            near = did_you_mean(value, [choice for choice in self.choices or () if isinstance(choice, str)])
+        raise SpaceError(f"{self.name}={shown(value)} is outside; {near or f'give a value in {self}'}")
 
     def is_within(self, number: Any) -> bool:
         """Return whether a value is a number in the range."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ashtune._src.core.errors import SpaceError
-from ashtune._src.core.plaintext import error_line, shown
+from ashtune._src.core.plaintext import error_line, instead_of, shown
 from ashtune._src.space.columns import Column, HyperparameterRecord
 from ashtune._src.space.configspace import is_of_configspace, record_of_space
 from ashtune._src.space.parsing import record_of
@@ -22,6 +22,9 @@ from ashtune._src.space.rules import Rules, Valid
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+
+_NOTHING: Mapping[str, object] = {}
 
 
 class _Space(msgspec.Struct, frozen=True):
@@ -135,17 +138,46 @@ class Space:
             SpaceError: If a name is unknown or missing, a value is out of range or inactive, or the configuration is
                 forbidden.
         """
+        values = self.members(configuration)
+        for complaint in self._complaints(values, configuration):
+            raise SpaceError(complaint)
+        return values
+
+    def members(self, configuration: Mapping[str, object]) -> dict[str, object]:
+        """Check the names and values of a configuration, which may be partial; return it in plain values, in order.
+
+        Raises:
+            SpaceError: If a name is unknown, or a value is out of range.
+        """
         if not isinstance(configuration, Mapping):
             raise SpaceError(f"{shown(configuration)} is no configuration; give a dict of {', '.join(self.names)}")
         for name, value in configuration.items():
             if name not in self.columns:
-                raise SpaceError(f"{name}={shown(value)} is not in the space; it has {', '.join(self.names)}")
-        values = {
+                raise SpaceError(f"{name}={shown(value)} is not in the space; {instead_of(name, self.names)}")
+        return {
             name: column.member(configuration[name]) for name, column in self.columns.items() if name in configuration
         }
-        for complaint in self._complaints(values, configuration):
-            raise SpaceError(complaint)
-        return values
+
+    def completions(
+        self, configuration: Mapping[str, object], points: "NDArray[np.float64]"
+    ) -> Iterator[dict[str, object]]:
+        """Yield the valid configurations at points, in which a user's partial configuration replaces drawn values.
+
+        If a given hyperparameter is inactive at a point, nothing is yielded for this point.
+
+        Raises:
+            SpaceError: If a name is unknown, a value is out of range, or no point gives a valid configuration.
+        """
+        given = self.members(configuration)
+        complaints = list[tuple[int, str]]()
+        for values in self.at(points, given):
+            complaint = next(self._complaints({**values, **given}, configuration), "")
+            if complaint:
+                complaints.append((len(given.keys() & values.keys()), complaint))
+            else:
+                yield values
+        if len(complaints) == len(points):
+            raise SpaceError(max(complaints)[1])  # of a draw in which the most given hyperparameters are active
 
     def _complaints(self, values: Mapping[str, object], given: Mapping[str, object]) -> Iterator[str]:
         """Yield one line for each reason why the values are not a valid configuration."""
@@ -159,14 +191,17 @@ class Space:
         if rule := self.rules.forbidding(values):
             yield f"{shown(dict(given))} is ruled out by {rule!r}; change one of these values"
 
-    def at(self, points: "NDArray[np.float64]") -> list[dict[str, object]]:
+    def at(self, points: "NDArray[np.float64]", given: Mapping[str, object] = _NOTHING) -> list[dict[str, object]]:
         """Return the configurations at points, without inactive hyperparameters; a configuration may be forbidden.
 
         Args:
             points: Coordinates in [0, 1], of shape ``(n, hyperparameters)``, the columns in the order of ``names``.
+            given: Values that replace the values at the points.
         """
         columns = [column.at(points[:, place]) for place, column in enumerate(self.columns.values())]
-        configurations = [dict(zip(self.names, values, strict=True)) for values in zip(*columns, strict=True)]
+        configurations = [
+            {**dict(zip(self.names, values, strict=True)), **given} for values in zip(*columns, strict=True)
+        ]
         if self.rules.conditional:
             for configuration in configurations:
                 self.rules.remove_inactive(configuration)

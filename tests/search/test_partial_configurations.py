@@ -1,0 +1,114 @@
+"""Partial configurations in ``enqueue``: what is not given is drawn at random, and the journal has the whole."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import ashtune
+from ashtune import When
+from ashtune._src.core.errors import SpaceError
+from ashtune._src.search.random import BLOCK, completed
+from ashtune._src.space.space import Space
+from ashtune._src.study.journal import NAME, read_settings
+from tests.helpers.studies import started, tuned
+
+SPACE = {
+    "solver": ["sgd", "adam", "rmsprop"],
+    "nesterov": When("solver", "sgd", [True, False]),
+    "momentum": When("nesterov", True, (0.0, 1.0)),
+    "rate": (1e-4, 1.0, "log"),
+}
+
+
+def completions(given: dict[str, Any], count: int = 40, seed: int = 0, **more: Any) -> list[dict[str, Any]]:
+    return completed(Space.parse(SPACE, **more), [given] * count, seed)
+
+
+def test_what_is_not_given_is_drawn_over_its_whole_range() -> None:
+    found = completions({"rate": 0.5})
+    space = Space.parse(SPACE)
+    assert [space.check(each) for each in found] == found
+    assert {each["rate"] for each in found} == {0.5}
+    assert {each["solver"] for each in found} == {"sgd", "adam", "rmsprop"}
+    nothing = completions({})
+    assert min(each["rate"] for each in nothing) < 1e-3
+    assert max(each["rate"] for each in nothing) > 1e-1
+    assert completions({}) == nothing
+    assert completions({}, seed=1) != nothing
+
+
+def test_a_draw_depends_on_the_seed_and_the_trial_only() -> None:
+    space = Space.parse(SPACE)
+    alone = completed(space, [{"rate": 0.5}, {"rate": 0.25}], 3)
+    assert completed(space, [{}, {"rate": 0.25}, {"solver": "adam"}], 3)[1] == alone[1]
+
+
+def test_children_of_a_given_parent_are_drawn() -> None:
+    for each in completions({"solver": "sgd"}):
+        assert ("momentum" in each) == each["nesterov"]
+    assert all("nesterov" not in each for each in completions({"solver": "adam"}))
+
+
+def test_parents_of_a_given_child_are_drawn_so_that_it_is_active() -> None:
+    for each in completions({"momentum": 0.25}):
+        assert (each["solver"], each["nesterov"], each["momentum"]) == ("sgd", True, 0.25)
+
+
+def test_a_drawn_value_obeys_the_function_valid() -> None:
+    found = completions({"solver": "adam"}, valid=lambda configuration: configuration["rate"] > 0.5)
+    assert all(each["rate"] > 0.5 for each in found)
+
+
+def test_draws_in_a_finite_space_differ_as_long_as_they_can() -> None:
+    space = Space.parse({"a": ["p", "q"], "b": (1, 5)})
+    found = completed(space, [{"a": "p"}] * 6, 0)
+    assert sorted(each["b"] for each in found[:5]) == [1, 2, 3, 4, 5]
+    assert found[5] in found[:5]
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"momentun": 0.5}, "momentun=0.5 is not in the space; did you mean 'momentum'?"),
+        ({"solver": "admm"}, "solver='admm' is outside; did you mean 'adam'?"),
+        ({"solver": "best"}, "solver='best' is outside; give a value in sgd, adam, rmsprop"),
+        ({"rate": 2.0}, "rate=2.0 is outside; give a value in 0.0001 .. 1, log"),
+        ({"solver": "adam", "momentum": 0.5}, "momentum=0.5 is inactive here; leave it out, for it counts only if "),
+        ({"nesterov": False, "momentum": 0.5}, "momentum=0.5 is inactive here"),
+    ],
+)
+def test_what_cannot_be_completed_is_refused_on_one_line(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(SpaceError) as refusal:
+        completions(given)
+    assert str(refusal.value).startswith(says)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_given_value_that_no_draw_makes_valid_is_refused_with_the_rule() -> None:
+    asked = []
+
+    def valid(configuration: dict[str, Any]) -> bool:
+        asked.append(configuration)
+        return False
+
+    with pytest.raises(SpaceError, match=r"^\{'rate': 0.5\} is ruled out by 'valid'; change one of these values$"):
+        completions({"rate": 0.5}, valid=valid)
+    assert len(asked) == BLOCK
+
+
+@pytest.mark.parametrize("search", ["random", "gp"])
+def test_a_study_has_the_whole_configuration_and_resumes_with_it(tmp_path: Path, search: str) -> None:
+    def train(trial: ashtune.Trial) -> float:
+        return float(trial["rate"])
+
+    given = [{"momentum": 0.25}, {}, {"rate": 0.5}]
+    options: dict[str, Any] = {"search": search, "enqueue": given, "max_resource": 1, "workers": 1}
+    study = tuned(tmp_path, train, SPACE, **options, trials=2)
+    kept = read_settings(study.directory / NAME).enqueued
+    assert kept == completed(Space.parse(SPACE), given, 0)
+    tuned(tmp_path, train, SPACE, **options, trials=5)
+    trials = started(study.directory)
+    assert [each.configuration for each in trials[:3]] == kept
+    assert [each.origin for each in trials[:3]] == ["enqueued"] * 3
+    assert len(trials) == 5
