@@ -1,12 +1,17 @@
 """A space written down and read back is the same space."""
 
 import json
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
+from ConfigSpace import ConfigurationSpace, Float, Normal
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ashtune
 from ashtune._src.core.errors import SpaceError
 from ashtune._src.search.random import Random
 from ashtune._src.space.configspace import space_of_record
@@ -85,12 +90,47 @@ def test_any_dict_is_the_same_space_after_a_round_trip(given: dict[str, object])
     drawn = Random().build(space, 1).configuration(0)
     assert drawn == Random().build(again, 1).configuration(0)
     assert again.check(drawn) == drawn
+    assert repr(again.as_written()) == repr(given)
     for name, value in drawn.items():
         range_given = given[name]
         if isinstance(range_given, tuple):
             assert range_given[0] <= value <= range_given[1]
         else:
             assert value in (range_given if isinstance(range_given, list) else [range_given])
+
+
+WRITTEN = {
+    "solver": ["sgd", "adam"],
+    "lr": (1e-4, 1.0, "log"),
+    "layers": Prior((1, 8), 3),
+    "width": When("layers", [1, 2], [16, 32, 64]),
+    "size": Ordered(["small", "base", "large"]),
+    "fold": Choice([1, 2, 3]),
+    "odd": Choice([1e-4, 1.0, "log"]),
+    "shape": [[64, 64], [128]],
+    "one": ["a"],
+    "epochs": 9,
+    "nothing": None,
+    "momentum": When("solver", "sgd", When("fold", 2, Prior((0.0, 1.0), 0.9))),
+    "pad": When("shape", (64, 64), (1, 4)),
+}
+
+
+def test_a_space_is_given_back_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ConfigSpace", None)
+    options: dict[str, Any] = {"metric": "loss", "mode": "min", "trials": 1, "max_resource": 1, "quiet": True}
+    with ashtune.open_study(WRITTEN, **options, search="random", directory=tmp_path) as study:
+        assert repr(study.space) == repr(study.read().space) == repr(WRITTEN)
+    again = Space.parse(study.space)
+    assert again.to_record() == Space.parse(WRITTEN).to_record()
+
+
+@pytest.mark.parametrize("space", [conditional(), {"noise": Float("noise", (0.0, 1.0), distribution=Normal(0.3, 0.2))}])
+def test_a_space_of_configspace_is_given_back_as_one(space: Any, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"metric": "loss", "mode": "min", "trials": 1, "max_resource": 1, "quiet": True}
+    with ashtune.open_study(space, **options, search="random", directory=tmp_path) as study:
+        assert isinstance(study.space, ConfigurationSpace)
+        assert sorted(study.space) == sorted(space)
 
 
 A = {"name": "a", "type": "categorical", "choices": [0, 1]}

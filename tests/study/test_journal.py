@@ -313,15 +313,18 @@ def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
         ({"rate": [0.1, 1.0]}, ["rate: (0.0001, 1.0, 'log') before, [0.1, 1.0] now"]),
         ({"rate": [1e-4, 1.0]}, ["rate: (0.0001, 1.0, 'log') before, [0.0001, 1.0] now"]),
         ({"depth": [1, 2]}, ["depth: (1, 2) before, [1, 2] now"]),
-        ({"kind": ["a"]}, ["kind: not given before, 'a' now"]),
+        ({"kind": ["a"]}, ["kind: not given before, ['a'] now"]),
         ({"width": (1, 64)}, ["width: [16, 32, 64] before, (1, 64) now"]),
         ({"depth": (1.0, 2.0)}, ["depth: (1, 2) before, (1.0, 2.0) now"]),
         ({"many": [*range(50), 99]}, ["many.50: 50 before, 99 now"]),
-        ({"depth": When("width", 16, (1, 2))}, ["condition of depth: not given before, 'width == 16' now"]),
-        ({"depth": Prior((1, 2), at=2)}, ["prior of depth: not given before, 2 now"]),
+        (
+            {"depth": When("width", 16, (1, 2))},
+            ["depth: (1, 2) before, When(name='width', value=16, values=(1, 2)) now"],
+        ),
+        ({"depth": Prior((1, 2), at=2)}, ["depth: (1, 2) before, Prior(values=(1, 2), at=2) now"]),
         (
             {"width": Choice([16, 32, 64])},
-            ["width.type: 'ordinal' before, 'categorical' now"],
+            ["width: [16, 32, 64] before, Choice(choices=[16, 32, 64]) now"],
         ),
         (
             {"metric": 3, "rate": (1e-4, 0.5, "log")},

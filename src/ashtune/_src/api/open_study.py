@@ -276,6 +276,11 @@ class OpenStudy:
         """
         return self.read().best
 
+    @property
+    def space(self) -> Mapping[str, Any]:
+        """The search space as you wrote it, as :attr:`Study.space <ashtune.Study.space>`."""
+        return self.read().space
+
     def read(self) -> Study:
         """Return the results so far, as :meth:`Study.load <ashtune.Study.load>` does. The study may be closed."""
         return Study.load(self.directory)

@@ -36,7 +36,6 @@ from ashtune._src.study.journal import read_events
 
 if TYPE_CHECKING:
     import pandas
-    from ConfigSpace import ConfigurationSpace
 
     from ashtune._src.api.again import Trained
     from ashtune._src.dashboard.whatif import WhatIf
@@ -101,13 +100,22 @@ class Study(Figures):
         return self._reader.settings.resource
 
     @property
-    def space(self) -> "ConfigurationSpace":
-        """The search space as a ``ConfigurationSpace``, for other tools.
+    def space(self) -> Mapping[str, Any]:
+        """The search space as you wrote it: a dict of ranges, choices, constants, ``When``, ``Prior`` and others.
+
+        A range with a step is the list of its numbers, and a tuple among the choices is a list. If you wrote a
+        ``ConfigurationSpace``, or a hyperparameter of ConfigSpace, the space is a ``ConfigurationSpace``.
 
         Raises:
-            ExtraMissing: If ConfigSpace is not installed.
+            ExtraMissing: If you wrote a space of ConfigSpace, and ConfigSpace is not installed.
+
+        Example:
+            >>> study.space
+            {'x': (0.0, 1.0)}
         """
-        return space_of_record(self._reader.settings.space)
+        record = self._reader.settings.space
+        as_dict = Space.from_record(record).as_written()
+        return as_dict if Space.parse(as_dict).to_record() == record else space_of_record(record)
 
     @property
     def rungs(self) -> tuple[int, ...]:

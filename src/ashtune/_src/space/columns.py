@@ -201,13 +201,6 @@ class Column:
         low, high = (str(end) if self.is_integer else number_text(end, 6) for end in (self.low, self.high))
         return f"{low} .. {high}{', log' if self.is_log else ''}{self._shape_text}"
 
-    @property
-    def as_written(self) -> object:
-        """The values as a user writes them: a range, a list of choices, or a constant."""
-        if self.choices is None:
-            return (self.low, self.high, "log") if self.is_log else (self.low, self.high)
-        return self.choices if len(self.choices) > 1 else self.choices[0]
-
     def at(self, coordinates: "Coordinates") -> list[object]:
         """Return the values at coordinates of shape ``(n,)``, each in [0, 1]."""
         return self.values(self.ranks(coordinates))

@@ -103,6 +103,45 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
     return {"names": list(mapping), "space": {"hyperparameters": entries, "conditions": conditions, "forbiddens": []}}
 
 
+def written(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the dict of which :func:`record_of` returns this record. A range with a step becomes a list of choices.
+
+    Distributions, conditions and forbidden clauses that only ConfigSpace can express are left out.
+    """
+    conditions: dict[str, list[Mapping[str, Any]]] = {}
+    for condition in record["space"].get("conditions", ()):
+        parts = condition.get("conditions", ()) if condition["type"] == "AND" else [condition]
+        conditions.setdefault(condition["child"], []).extend(parts)
+    entries = {entry["name"]: entry for entry in record["space"]["hyperparameters"]}
+    found = {}
+    for name in record["names"]:
+        values = _as_written(entries[name])
+        if META in (entries[name].get("meta") or {}):
+            values = Prior(values, entries[name]["meta"][META])
+        for condition in reversed(conditions.get(name, [])):
+            if condition["type"] == "EQ":
+                value = condition["value"]
+                values = When(condition["parent"], tuple(value) if isinstance(value, list) else value, values)
+            elif condition["type"] == "IN":
+                values = When(condition["parent"], condition["values"], values)
+        found[name] = values
+    return found
+
+
+def _as_written(entry: Mapping[str, Any]) -> Any:
+    match entry["type"]:
+        case "constant":
+            return entry["value"]
+        case "ordinal":
+            choices = entry["sequence"]
+            return choices if _is_ascending(choices) else Ordered(choices)
+        case "categorical":
+            choices = entry["choices"]
+            return Choice(choices) if _is_ascending(choices) or is_log_range(choices) else choices
+        case _:
+            return (entry["lower"], entry["upper"], "log") if entry.get("log") else (entry["lower"], entry["upper"])
+
+
 def _of_dict(name: str, values: Any) -> Any:
     """Convert the forms of a .json file, which are dicts, to the other forms; return other values unchanged."""
     match values:

@@ -15,7 +15,7 @@ from ashtune._src.core.errors import SpaceError
 from ashtune._src.core.plaintext import error_line, instead_of, shown
 from ashtune._src.space.columns import Column, HyperparameterRecord
 from ashtune._src.space.configspace import is_of_configspace, record_of_space
-from ashtune._src.space.parsing import record_of
+from ashtune._src.space.parsing import record_of, written
 from ashtune._src.space.priors import META, SHARE, Belief
 from ashtune._src.space.rules import Rules, Valid
 
@@ -118,18 +118,8 @@ class Space:
         return self._record
 
     def as_written(self) -> dict[str, object]:
-        """Return the values of each hyperparameter as a user writes them.
-
-        A condition has the key ``condition of NAME``, a prior the key ``prior of NAME``.
-        """
-        written = dict[str, object]()
-        for name, column in self.columns.items():
-            written[name] = column.as_written
-            if name in self.rules.conditional:
-                written[f"condition of {name}"] = self.rules.conditions_text(name)
-            if name in self.beliefs:
-                written[f"prior of {name}"] = self.beliefs[name].value
-        return written
+        """Return the hyperparameters as a user writes them. What only ConfigSpace can express is left out."""
+        return written(self._record)
 
     def check(self, configuration: Mapping[str, object]) -> dict[str, object]:
         """Check a user's configuration, and return it in plain values, in the order of ``names``.

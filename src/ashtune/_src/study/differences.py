@@ -80,7 +80,9 @@ def _difference(name: str, there: Any, here: Any) -> str:
 
 
 def _parts(value: object) -> Mapping[Any, Any]:
-    """Return the parts of a dict by name, or of a list by index."""
+    """Return the parts of a dict or struct by name, or of a list by index."""
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.asdict(value)
     if isinstance(value, list):
         return dict(enumerate(value))
     return value if isinstance(value, dict) else {}
