@@ -49,6 +49,89 @@ def test_a_hyperparameter_counts_where_all_of_its_conditions_hold() -> None:
         assert ("pad" in each) == (each["shape"] == [64, 64])
 
 
+IN_RANGES = {
+    "layers": (1, 8),
+    "dropout": When("layers", above=2, values=(0.0, 0.5)),
+    "rate": (1e-4, 1.0, "log"),
+    "warmup": When("rate", above=0.01, below=0.1, values=When("layers", below=6, values=(1, 9))),
+    "size": Ordered(WORDS),
+    "heads": When("size", above="small", values=When("dropout", below=0.25, values=[1, 2, 4])),
+}
+
+
+def fits_ranges(configuration: dict[str, Any]) -> bool:
+    """Say, written out by hand, whether a configuration has the right hyperparameters of ``IN_RANGES``."""
+    layers, rate = configuration["layers"], configuration["rate"]
+    names = {"layers", "rate", "size"}
+    names |= {"dropout"} if layers > 2 else set()
+    names |= {"warmup"} if 0.01 < rate < 0.1 and layers < 6 else set()
+    names |= {"heads"} if configuration["size"] != "small" and configuration.get("dropout", 1.0) < 0.25 else set()
+    return configuration.keys() == names
+
+
+@pytest.mark.parametrize("search", [Random(), Sobol(), ashtune.Grid(points=4), GP(first=4), ashtune.Mutation(first=4)])
+def test_a_condition_on_a_range_holds_in_every_draw_and_proposal(search: Any) -> None:
+    space = Space.parse(IN_RANGES)
+    check_design(search, space)
+    design = search.build(space, 0)
+    found = [design.configuration(trial) for trial in range(min(400, design.size or 400))]
+    assert all(fits_ranges(each) for each in found)
+    assert {len(each) for each in found} == {3, 4, 5, 6}
+    if search.has_proposer:
+        check_proposer(search, space, trials=30)
+
+
+def test_a_study_in_a_space_with_conditions_on_ranges_is_proposed_and_resumed(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"metric": "loss", "mode": "min", "max_resource": 1, "workers": 1, "quiet": True}
+    options |= {"search": ashtune.GP(first=4, random_share=0.0, ahead=0), "directory": tmp_path}
+    for trials in (10, 14):
+        ashtune.tune(
+            lambda trial: trial["rate"] + trial.config.get("dropout", 1.0), IN_RANGES, trials=trials, **options
+        )
+    found = started(tmp_path)
+    assert len(found) == 14
+    assert all(fits_ranges(each.configuration) for each in found)
+    assert sum(each.origin.startswith("gp") for each in found) >= 6
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"layers": 2, "dropout": 0.1}, "dropout=0.1 is inactive here; leave it out, for it counts only if layers > 2"),
+        ({"layers": 3}, "dropout is missing in {"),
+        ({"layers": 1, "rate": 0.05}, "warmup is missing in {"),
+        ({"layers": 1, "rate": 0.1, "warmup": 1}, "only if (rate > 0.01 and rate < 0.1 and layers < 6)"),
+        ({"layers": 4, "dropout": 0.1, "size": "base"}, "heads is missing in {"),
+    ],
+)
+def test_a_configuration_against_a_condition_on_a_range_is_refused(given: dict[str, Any], says: str) -> None:
+    space = Space.parse(IN_RANGES)
+    with pytest.raises(SpaceError) as refusal:
+        space.check({"rate": 0.5, "size": "small", **given})
+    assert says in str(refusal.value)
+    assert space.check({"rate": 0.5, "size": "small", "layers": 2})
+
+
+@pytest.mark.parametrize(
+    ("condition", "says"),
+    [
+        (When("layers", above=2), "x=When(name='layers', above=2) is no condition; give When('solver', 'sgd'"),
+        (When("layers", (0.0, 1.0), above=2), "is no condition; give "),
+        (When("layers", values=(0.0, 1.0)), "is no condition; give "),
+        (When("layers", 3, (0.0, 1.0), below=4), "is no condition; give "),
+        ({"when": {"layers": {"over": 2}}, "values": [1, 2]}, "value={'over': 2}"),
+        ({"when": {"layers": {}}, "values": [1, 2]}, "is no condition; give "),
+        (When("layers", above=9, values=(0.0, 1.0)), "layers=9 is outside; give a value in 1 .. 8"),
+        (When("kind", above="a", values=(0.0, 1.0)), "kind > 'a': the values of kind have no order"),
+    ],
+)
+def test_a_condition_that_says_nothing_is_refused_on_one_line(condition: Any, says: str) -> None:
+    with pytest.raises(SpaceError) as refusal:
+        Space.parse({"layers": (1, 8), "kind": ["a", "b"], "x": condition})
+    assert says in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
 def test_a_json_file_has_conditions_and_orders_too(tmp_path: Path) -> None:
     (file := tmp_path / "space.json").write_text(
         json.dumps(
@@ -62,6 +145,8 @@ def test_a_json_file_has_conditions_and_orders_too(tmp_path: Path) -> None:
                 "decay": {"when": {"solver": "adam"}, "values": [1e-4, 1.0, "log"]},
                 "odd": {"choice": [1, 2, "log"]},
                 "units": {"low": 0, "high": 10, "step": 5},
+                "pad": {"when": {"fold": [1, 2], "units": {"above": 0, "below": 10}}, "values": [1, 2]},
+                "fade": {"when": {"lr": {"below": 0.1}}, "values": {"low": 0.0, "high": 1.0}},
             }
         )
     )
@@ -78,6 +163,8 @@ def test_a_json_file_has_conditions_and_orders_too(tmp_path: Path) -> None:
                 "decay": When("solver", "adam", (1e-4, 1.0, "log")),
                 "odd": Choice([1, 2, "log"]),
                 "units": Ordered([0, 5, 10]),
+                "pad": When("units", above=0, below=10, values=When("fold", [1, 2], [1, 2])),
+                "fade": When("lr", below=0.1, values=(0.0, 1.0)),
             }
         ).to_record()
     )

@@ -31,6 +31,10 @@ def with_our_own_conditions() -> Space:
             "shape": [(64, 64), (128,)],
             "size": Ordered(["small", "base", "large"]),
             "fold": Choice([1, 2, 3]),
+            "layers": (1, 8),
+            "rate": (1e-4, 1.0, "log"),
+            "dropout": When("layers", above=2, values=(0.0, 0.5)),
+            "warmup": When("rate", above=0.01, below=0.1, values=When("size", below="large", values=(1, 9))),
         }
     )
 
@@ -113,6 +117,8 @@ WRITTEN = {
     "nothing": None,
     "momentum": When("solver", "sgd", When("fold", 2, Prior((0.0, 1.0), 0.9))),
     "pad": When("shape", (64, 64), (1, 4)),
+    "dropout": When("layers", above=2, values=(0.0, 0.5)),
+    "warmup": When("lr", above=0.01, below=0.1, values=When("layers", below=6, values=(1, 9))),
 }
 
 

@@ -20,14 +20,18 @@ MOST_STEPS = 10_000
 """The largest number of values of a range with a step, because a journal lists these values."""
 
 
-class When(msgspec.Struct, frozen=True):
+class When(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     """A conditional hyperparameter, which is in ``trial.config`` only if another hyperparameter has a given value.
+
+    Write ``When("solver", "sgd", (0.0, 1.0))``, or ``When("layers", above=2, values=(0.0, 1.0))`` for a range.
 
     Args:
         name: The name of the other hyperparameter. If the other hyperparameter is not in ``trial.config``, this
             hyperparameter is also not in ``trial.config``.
         value: The value of the other hyperparameter, or a list of values. If the single value is a list, write a tuple.
         values: The values of this hyperparameter: a range, choices, a constant, a ``Prior``, or another ``When``.
+        above: The other hyperparameter must be greater than this one of its values. It must have numbers or an order.
+        below: The other hyperparameter must be less than this one of its values.
 
     Example:
         >>> space = {"solver": ["sgd", "adam"], "momentum": When("solver", "sgd", (0.0, 1.0))}
@@ -40,8 +44,10 @@ class When(msgspec.Struct, frozen=True):
     """
 
     name: str
-    value: Any
-    values: Any
+    value: Any = msgspec.UNSET
+    values: Any = msgspec.UNSET
+    above: Any = None
+    below: Any = None
 
 
 class Ordered(msgspec.Struct, frozen=True):
@@ -94,7 +100,7 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
         values, prior, own = _of_dict(name, given), dict[str, Any](), list[dict[str, Any]]()
         while isinstance(values, Prior | When):
             if isinstance(values, When):
-                own.append(_condition(name, values))
+                own += _conditions(name, values)
             else:
                 prior = {"meta": {META: plain(values.at)}}
             values = _of_dict(name, values.values)
@@ -119,13 +125,25 @@ def written(record: Mapping[str, Any]) -> dict[str, Any]:
         if META in (entries[name].get("meta") or {}):
             values = Prior(values, entries[name]["meta"][META])
         for condition in reversed(conditions.get(name, [])):
-            if condition["type"] == "EQ":
-                value = condition["value"]
-                values = When(condition["parent"], tuple(value) if isinstance(value, list) else value, values)
-            elif condition["type"] == "IN":
-                values = When(condition["parent"], condition["values"], values)
+            values = _when(condition, values)
         found[name] = values
     return found
+
+
+def _when(condition: Mapping[str, Any], values: Any) -> Any:
+    match condition:
+        case {"type": "EQ", "parent": parent, "value": value}:
+            return When(parent, tuple(value) if isinstance(value, list) else value, values)
+        case {"type": "IN", "parent": parent, "values": several}:
+            return When(parent, several, values)
+        case {"type": "LT", "parent": parent, "value": value}:
+            return When(parent, values=values, below=value)
+        case {"type": "GT", "parent": parent, "value": value}:
+            if isinstance(values, When) and values.name == parent and values.below is not None:
+                return msgspec.structs.replace(values, above=value)
+            return When(parent, values=values, above=value)
+        case _:
+            return values
 
 
 def _as_written(entry: Mapping[str, Any]) -> Any:
@@ -157,7 +175,10 @@ def _of_dict(name: str, values: Any) -> Any:
             values = Choice(choices)
         case {"when": {**conditions}, "values": inner, **rest} if not rest:
             for parent, value in conditions.items():
-                inner = When(str(parent), value, inner)
+                if isinstance(value, dict) and value.keys() <= {"above", "below"}:
+                    inner = When(str(parent), values=inner, **value)
+                else:
+                    inner = When(str(parent), value, inner)
             values = inner
         case {}:
             raise SpaceError(
@@ -182,10 +203,20 @@ def _steps(name: str, *bounds: object) -> Ordered:
     return Ordered([kind(low + place * step) for place in range(int((high - low) / step) + 1)])
 
 
-def _condition(child: str, when: When) -> dict[str, Any]:
-    value = plain(when.value)
-    kind = {"type": "IN", "values": value} if isinstance(when.value, list) else {"type": "EQ", "value": value}
-    return {"child": child, "parent": str(when.name), **kind}
+def _conditions(child: str, when: When) -> list[dict[str, Any]]:
+    """Return the records of a condition: two if the other hyperparameter must be in a range with two ends."""
+    bounds = {"GT": when.above, "LT": when.below}
+    kinds = [{"type": kind, "value": plain(bound)} for kind, bound in bounds.items() if bound is not None]
+    has_value = when.value is not msgspec.UNSET
+    if when.values is msgspec.UNSET or has_value == bool(kinds) or isinstance(when.value, dict):
+        raise SpaceError(
+            f"{child}={shown(when)} is no condition; give When('solver', 'sgd', (0.0, 1.0)), or "
+            "When('layers', above=2, values=(0.0, 1.0)) with above=, below= or both"
+        )
+    if has_value:
+        value = plain(when.value)
+        kinds = [{"type": "IN", "values": value} if isinstance(when.value, list) else {"type": "EQ", "value": value}]
+    return [{"child": child, "parent": str(when.name), **kind} for kind in kinds]
 
 
 def _entry(name: str, values: object) -> dict[str, Any]:
