@@ -300,11 +300,23 @@ class Study(Figures):
         return curves_dataframe(self._reader.events())
 
     def report(self, stream: TextIO | None = None) -> None:
-        """Print the study's results, and how its time was used. The default stream is stdout."""
+        """Print the study's results, how its time was used, and :meth:`importance`. The default stream is stdout.
+
+        Importance is printed last, because computing it takes some seconds. It is left out of a study with few trials.
+        """
+        from ashtune._src.figures.importance import FEWEST
+        from ashtune._src.reports.importance import importance_lines
         from ashtune._src.reports.report import summary
         from ashtune._src.reports.terminal.text import show
 
-        show(summary(self._reported, self._reader.tell), sys.stdout if stream is None else stream)
+        stream = sys.stdout if stream is None else stream
+        reported = self._reported
+        # Named before the summary, so that the journal is read once.
+        configured = reported.results, reported.trials.configuration, reported.settings.space
+        show(summary(reported, self._reader.tell), stream)
+        if reported.tally.tried >= FEWEST:
+            for line in importance_lines(*configured):
+                show(line, stream)
 
     def report_html(self, file: str | Path) -> None:
         """Write the live page of the study, as it is now, to one HTML file that needs no other file.

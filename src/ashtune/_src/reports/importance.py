@@ -1,0 +1,40 @@
+"""Shows the importance of hyperparameters as numbers in the terminal; the page has a figure of it."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from ashtune._src.analysis.results import Results
+from ashtune._src.core.errors import AshtuneError
+from ashtune._src.core.plaintext import one_line
+from ashtune._src.figures.columns import Configuration
+from ashtune._src.figures.importance import BARS, importance
+from ashtune._src.reports.tables import HEADING, QUIET, bare_table, indented, line
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+
+def importance_lines(
+    results: Results, configuration: Configuration, space: Mapping[str, object]
+) -> "Iterator[RenderableType]":
+    """Yield the lines that show importance, or one line that says what is missing. Of few trials, yield nothing.
+
+    The arguments are those of :func:`~ashtune._src.figures.importance.importance`.
+    """
+    from rich.text import Text
+
+    try:
+        measured = importance(results, configuration, space)
+    except AshtuneError as error:  # scikit-learn is not installed, or the journal's record of the space is damaged
+        yield line(f"\n{error}", QUIET)
+        return
+    if not measured.weights:
+        return
+    yield line("\nimportance", HEADING)
+    if measured.is_meaningful:
+        table = bare_table()
+        table.show_header = False
+        for weight in measured.weights[:BARS]:
+            table.add_row(Text(one_line(weight.name)), f"{weight.share:.2f}")
+        yield indented(table)
+    yield indented(line(measured.words(), QUIET))
