@@ -88,12 +88,12 @@ def test_a_study_that_is_set_aside_keeps_its_checkpoints(tmp_path: Path, where: 
     elsewhere.mkdir()
     if where == "link":
         (place / "checkpoints").symlink_to("../elsewhere")
-    options: dict[str, Any] = {"scheduler": "full", "max_resource": 10**9, "time_limit": 0.3}
+    options: dict[str, Any] = {"scheduler": "full", "max_resource": 10**9, "time_limit": 0.7}
     if where == "store":
         options["engine"] = ashtune.Local(checkpoints=f"file://{elsewhere}")
     tuned(place, saves, **options)
     new = tuned(place, saves, **options, seed=1)
-    old = ashtune.Study.load(place / "failed-1").resume(time_limit=0.3, workers=1, quiet=True)
+    old = ashtune.Study.load(place / "failed-1").resume(time_limit=0.7, workers=1, quiet=True)
     assert [job.start for job in paused(new)] == [0]
     before, after = paused(old)
     assert (after.trial, after.start, after.problem) == (0, before.resource, "")
