@@ -1,5 +1,9 @@
 """How many trials are expected at each rung, against recorded studies."""
 
+import io
+import re
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -8,8 +12,12 @@ from hypothesis import strategies as st
 from ashtune._src.analysis.counts import RungTally
 from ashtune._src.analysis.expected import Expected, expected
 from ashtune._src.core.ladder import Ladder
+from ashtune._src.reports.terminal.frame import Frame
+from ashtune._src.reports.terminal.text import as_text
 from ashtune._src.schedulers.registry import view_of
 from tests.helpers.made_up import ACCURACY
+from tests.helpers.saved_page import answer
+from tests.helpers.studies import tuned
 
 LADDER = Ladder.from_above(27, 3, 9)
 DEFAULT = view_of({"kind": "ash", "ahead": 1, "exponent": 0.8}, LADDER, LADDER, 0)
@@ -123,3 +131,23 @@ def test_a_range_is_in_order_and_within_that_of_the_rung_below(
     assert found is not None
     for rung, below, above in zip(rungs, found, found[1:], strict=False):
         assert rung.promoted <= above.low <= above.middle <= above.high <= below.high
+
+
+def test_report_frame_page_and_audit_of_an_ended_study_expect_the_same(tmp_path: Path) -> None:
+    study = tuned(tmp_path, trials=30, engine="threads")
+    study.report_html(tmp_path / "page.html")
+    reader = study._reader
+    audited = [(row["resource"], row["expected"]) for row in answer(tmp_path / "page.html", "audit")["rungs"]]
+    (texts,) = [
+        series["words"]
+        for series in answer(tmp_path / "page.html", "events")["parts"]["ladder"]["figure"]["series"]
+        if series["kind"] == "texts"
+    ]
+    assert re.fullmatch(r"\d+ to \d+", audited[1][1])
+    assert re.findall(r"trained, (.*) expected", "\n".join(texts)) == [text for _, text in audited]
+    report = io.StringIO()
+    study.report(report)
+    frame = as_text(Frame(reader.tally, reader.info(), is_over=True), 120, 40)
+    for resource, expects in audited:
+        assert re.search(rf"^ *{resource} +\d+  +{expects}  ", report.getvalue(), re.MULTILINE)
+        assert re.search(rf"^│ +{resource}  \S+ +\d+ +{expects}  ", frame, re.MULTILINE)

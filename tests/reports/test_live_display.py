@@ -85,7 +85,7 @@ def test_the_bars_are_equally_long_and_as_full_as_the_rungs() -> None:
     lines = [line.strip("│| ").split() for line in drawn(tally, info, 100, 40)]
     bars = [line[1] for line in lines[lines.index(HEADER) + 1 :][: len(tally.rungs)]]
     assert len({len(bar) for bar in bars}) == 1
-    for bar, rung, expected in zip(bars, reversed(tally.rungs), reversed(info.in_the_end(tally) or ()), strict=True):
+    for bar, rung, expected in zip(bars, reversed(tally.rungs), reversed(info.expected(tally) or ()), strict=True):
         share = (rung.trained + rung.running) / max(expected.middle, rung.trained + rung.running)
         full = [glyph for glyph in bar if glyph in GLYPHS]
         assert len(full) == pytest.approx(share * len(bar), abs=3)

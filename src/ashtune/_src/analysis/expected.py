@@ -55,16 +55,23 @@ class Expected(msgspec.Struct, frozen=True):
 
 
 def expected(
-    scheduler: SchedulerView, ladder: Ladder, trials: int, *, learns: bool, rungs: Sequence[RungTally] = ()
+    scheduler: SchedulerView,
+    ladder: Ladder,
+    trials: int,
+    *,
+    learns: bool,
+    rungs: Sequence[RungTally] = (),
+    entering: Sequence[int] | None = None,
 ) -> list[Expected] | None:
     """Return the number of trials that each rung will have at the end of the study; None if unknown. O(rungs).
 
     Args:
         learns: Whether the search learns from results, so that late trials are better than early ones.
         rungs: The counts of each rung so far; by default all are zero, as before a study begins.
+        entering: How many trials enter at each rung; by default computed from ``rungs``.
     """
     counts, planned = scheduler.expected(trials), scheduler.entering(trials)
-    entering = _entering(scheduler, trials, rungs)
+    entering = _entering(scheduler, trials, rungs) if entering is None else entering
     if counts is None or planned is None or entering is None:
         return None
     if scheduler.rule in AS_PLANNED:
@@ -87,6 +94,19 @@ def expected(
         ranges.append(Expected(math.floor(low) + new, round(middle) + new, math.ceil(high) + new))
         middle += new
     return ranges
+
+
+def expected_at_start(tally: Tally, scheduler: SchedulerView, *, learns: bool) -> list[Expected] | None:
+    """Return the number of trials at each rung, as forecast before the first result; None if unknown.
+
+    Each view shows these numbers beside the counts. The study's promotions do not change them. If the scheduler chooses
+    from results the rung where a trial enters, the numbers follow the entries so far.
+    """
+    trials = tally.most_trials
+    if not trials:
+        return None
+    entering = _entering(scheduler, trials, tally.rungs)
+    return expected(scheduler, tally.ladder, trials, learns=learns, entering=entering)
 
 
 def _entering(scheduler: SchedulerView, trials: int, rungs: Sequence[RungTally]) -> Sequence[int] | None:

@@ -48,8 +48,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ashtune._src.analysis.counts import RungTally
-from ashtune._src.analysis.expected import Expected, expected
+from ashtune._src.analysis.expected import Expected, expected_at_start
 from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline import Timeline
@@ -120,15 +119,7 @@ class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
 
     def expected(self, tally: Tally) -> list[Expected] | None:
         """Return the number of trials at each rung, as forecast before the first result; None if unknown."""
-        return self._expected(tally, ())
-
-    def in_the_end(self, tally: Tally) -> list[Expected] | None:
-        """Return the present forecast of the final number of trials at each rung; None if unknown."""
-        return self._expected(tally, tally.rungs)
-
-    def _expected(self, tally: Tally, rungs: Sequence[RungTally]) -> list[Expected] | None:
-        trials = tally.most_trials
-        return expected(self.scheduler, tally.ladder, trials, learns=self.learns, rungs=rungs) if trials else None
+        return expected_at_start(tally, self.scheduler, learns=self.learns)
 
 
 def outcome_of(settings: Settings, view: SchedulerView, replay: Replay | None) -> Outcome:

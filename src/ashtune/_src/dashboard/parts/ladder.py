@@ -5,7 +5,7 @@ from array import array
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from ashtune._src.analysis.expected import expected
+from ashtune._src.analysis.expected import expected_at_start
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import Event, JobFinished
 from ashtune._src.core.orders import Followed, TrialFailed
@@ -56,10 +56,9 @@ class LadderPart(PagePart):
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the resources of the rungs, the figure of the rungs, and the sentence about the quota."""
         tally, subject = self._tally, self._subject
-        trials, learns = tally.most_trials, subject.learns
-        found = trials and expected(subject.scheduler, subject.ladder, trials, learns=learns, rungs=tally.rungs)
+        found = expected_at_start(tally, subject.scheduler, learns=subject.learns)
         running = () if self.is_over else self._workers.running or ()
-        figure = ladder_figure(tally, found or None, unit=subject.unit, running=running)
+        figure = ladder_figure(tally, found, unit=subject.unit, running=running)
         return {"resources": [*subject.ladder.rungs], "figure": figure, "quota_text": self._quota_text}
 
     def rank(self, rung: int, results: int, loss: float) -> int:

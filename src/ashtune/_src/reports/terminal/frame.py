@@ -82,7 +82,7 @@ class Frame:
     def _ladder(self, width: int) -> Iterator[Table]:
         """Yield a line for each rung, the top rung first. The header's words have the colours of the bars' parts."""
         rungs = self._tally.rungs[::-1]
-        expected = (self._info.in_the_end(self._tally) or [])[::-1]
+        expected = (self._info.expected(self._tally) or [])[::-1]
         bars = []
         for rung, wanted in zip(rungs, [each.middle for each in expected] or [0] * len(rungs), strict=True):
             on = rung.arrived if rung is rungs[0] else rung.promoted
