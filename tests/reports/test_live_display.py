@@ -17,7 +17,7 @@ from rich.console import Console
 from ashtune._src.analysis.expected import estimate
 from ashtune._src.analysis.loading import StudyInfo
 from ashtune._src.analysis.tally import Tally
-from ashtune._src.core.events import JobFailed, SessionStarted, StopRequested, WorkerLost
+from ashtune._src.core.events import JobFailed, SessionStarted, StopRequested, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.figures.looks import TRIALS
@@ -113,6 +113,24 @@ def test_a_study_whose_workers_join_by_themselves_says_that_it_waits_for_them() 
     assert waits in progress_line(tally, info)
     assert waits in "\n".join(drawn(tally, info, 80, 24))
     assert waits not in "\n".join(drawn(tally, info, 80, 24, is_over=True))
+
+
+def test_a_slow_start_is_explained_while_it_is_much_of_the_time() -> None:
+    tally, study = Tally(LADDER, ACCURACY), MadeUpStudy(LADDER, 8, 2)
+    info = msgspec.structs.replace(info_of(study, workers=2), waited=lambda: 0.5)
+    tell(
+        tally,
+        SessionStarted(0.0, unix_time=0.0, version="1", host="here", pid=1, trials=8),
+        WorkerJoined(0.6, worker=WorkerId(0)),
+        WorkerJoined(0.8, worker=WorkerId(1)),
+    )
+    tally.tick(2.0)
+    why = "of 2.0 s: 0.70 s starting workers, 0.50 s waiting for the model"
+    assert why in progress_line(tally, info)
+    assert why in "\n".join(drawn(tally, info, 80, 24))
+    assert why in "\n".join(drawn(tally, info, 80, 24, is_over=True))
+    tally.tick(10.0)
+    assert "starting workers" not in progress_line(tally, info)
 
 
 def test_the_last_frame_says_nothing_of_what_goes_on() -> None:

@@ -474,6 +474,23 @@ def test_waits_are_bounded_by_a_part_of_training(clock: Clock, monkeypatch: pyte
     assert (study.proposals.waits, study.proposals.waited) == (4, 4.0)
 
 
+def test_the_wait_for_a_search_that_starts_is_counted_apart(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_wait(monkeypatch, 3.0)
+    study = Studied()
+    is_awaited = threading.Event()
+
+    def propose(trial: int) -> Proposal:
+        assert is_awaited.wait(SECONDS)
+        clock.now += 2.0
+        return Proposal({"x": 0.5}, "the first")
+
+    study.start(lambda: Scripted(propose))
+    wait = study.proposals._changed.wait_for
+    monkeypatch.setattr(study.proposals._changed, "wait_for", lambda *given: (is_awaited.set(), wait(*given))[1])
+    assert study.begin(0) == "the first"
+    assert (study.proposals.waited_at_first, study.proposals.waited) == (2.0, 0.0)
+
+
 def test_a_slow_start_is_waited_for_longer(studied: Studied, monkeypatch: pytest.MonkeyPatch) -> None:
     may_wait(monkeypatch, 0.01)
     waits: list[float] = []

@@ -101,6 +101,7 @@ class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
     ``learns`` is True if the search learns from results. ``workers`` is the wanted number of workers; 0 if unknown.
     ``unit`` is the unit of the resource, in the singular. ``deadline`` is the study's latest end, in seconds since its
     beginning. ``is_simulated`` means that nothing was trained. ``notes`` returns the scheduler's messages as one line.
+    ``waited`` returns the seconds of this session in which trials waited for the search; 0 if unknown.
     ``missing`` returns one line about parts of the study that are not installed.
     """
 
@@ -111,6 +112,7 @@ class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
     configuration: Callable[[TrialId], Mapping[str, Any]]
     checkpoint_bytes: Callable[[], int] = int
     notes: Callable[[], str] = str
+    waited: Callable[[], float] = float
     workers: int = 0
     unit: str
     deadline: float | None = None

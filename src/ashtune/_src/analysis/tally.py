@@ -243,6 +243,11 @@ class Tally(Observer):
         return self._workers.presence(self.now)
 
     @property
+    def absence(self) -> float:
+        """The seconds that a place for a worker was empty, as before a worker had started; the mean of all places."""
+        return self._workers.absence(self.now) / max(1, self._workers.places)
+
+    @property
     def utilisation(self) -> float | None:
         """The share of the workers' time that was used for training; None if no worker was present yet."""
         presence = self.presence

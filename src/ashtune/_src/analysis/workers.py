@@ -70,7 +70,8 @@ class PresentWorkers:
         self.joined = 0
         """The number of workers that have joined."""
         self._past_presence = 0.0
-        self._places = 0
+        self.places = 0
+        """The largest number of workers that were present at the same time."""
         self._free_places: list[int] = []
         self.pauses: list[tuple[float, float]] = []
         """For each session: the session's beginning, and the total seconds between sessions before it."""
@@ -88,7 +89,7 @@ class PresentWorkers:
         if self._free_places:
             place = heappop(self._free_places)
         else:
-            place, self._places = self._places, self._places + 1
+            place, self.places = self.places, self.places + 1
         self.present[worker] = PresentWorker(worker, lane=self.joined, place=place, paused=self._away, joined=time)
         self.joined += 1
 
@@ -104,7 +105,7 @@ class PresentWorkers:
 
     def change(self, workers: int, time: float) -> None:
         """Set the number of wanted places; additional places are empty until workers join."""
-        taken, vacant = self._places - len(self._free_places), self._vacant_since
+        taken, vacant = self.places - len(self._free_places), self._vacant_since
         vacant.extend([time] * (workers - taken - len(vacant)))
         while vacant and taken + len(vacant) > workers:
             vacant.pop()

@@ -548,6 +548,7 @@ class Session:
             configuration=self._configurations.__getitem__,
             checkpoint_bytes=lambda: self._controller.checkpoints.total_bytes,
             notes=self._notes,
+            waited=lambda: sum(each.waited_at_first + each.waited for each in self._proposals),
             workers=workers,
             unit=settings.resource,
             deadline=deadline,

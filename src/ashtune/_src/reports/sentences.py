@@ -2,8 +2,11 @@
 
 from ashtune._src.analysis.counts import BestResult, Reasons
 from ashtune._src.analysis.tally import Tally
-from ashtune._src.core.numbers import number_text, plural, result_text, shortened
+from ashtune._src.core.numbers import number_text, plural, result_text, seconds_text, shortened
 from ashtune._src.core.plaintext import REASON
+
+MUCH_OF_THE_TIME, SHORTEST_SHOWN = 0.25, 0.05
+"""The share of a study's time from which its slow start is shown, and the shortest part that is shown, in seconds."""
 
 
 def place_of_best(tally: Tally, best: BestResult, *, unit: str) -> str:
@@ -62,6 +65,20 @@ def failures_text(tally: Tally, before: str) -> str:
     tried = plural(tally.tried + len(tally.confirmations.of), "trial")
     top = "" if tally.rungs[-1].arrived else f"; no trial reached the top rung ({tally.ladder.rungs[-1]:,})"
     return f"{failures.total:,} of {tried} failed{others}{why}{top}"
+
+
+def slow_start_text(tally: Tally, waited: float) -> str:
+    """Return how long workers started, and how long trials waited for the search; "" if both took little time.
+
+    Args:
+        waited: The seconds that trials waited for the search: ``StudyInfo.waited``.
+    """
+    wall, starting = tally.wall_seconds, tally.absence
+    if starting + waited < MUCH_OF_THE_TIME * wall:
+        return ""
+    parts = {"starting workers": starting, "waiting for the model": waited}
+    took = [f"{seconds_text(seconds)} {what}" for what, seconds in parts.items() if seconds >= SHORTEST_SHOWN]
+    return f"of {seconds_text(wall)}: {', '.join(took)}" if took else ""
 
 
 def no_result_sentence(tally: Tally) -> str:

@@ -161,7 +161,8 @@ class Proposals(Observer):
 
     Attributes:
         waits: How many trials have waited for their proposals.
-        waited: The total seconds that trials have waited.
+        waited: The total seconds that trials have waited, without ``waited_at_first``.
+        waited_at_first: The seconds that trials have waited for the first proposal, which includes a process's start.
     """
 
     sees_confirmations = False
@@ -205,7 +206,9 @@ class Proposals(Observer):
         self._proposer: Proposer | None = None
         self._options: _Options | None = None
         # Only the study's own thread uses these:
-        self.waits, self.waited = 0, 0.0
+        self.waits = 0
+        self.waited = 0.0
+        self.waited_at_first = 0.0
         self._trained = 0.0  # seconds, by all workers together
         self._stand_in = None if grouped_by else search.stand_in(space, seed)
         self._stand_in_news: deque[Result] = deque()
@@ -394,8 +397,11 @@ class Proposals(Observer):
         self._changed.notify_all()
         has_ended = self._changed.wait_for(lambda: self._ready or self._state in _ENDED, seconds)
         self._caller = _Caller.NOBODY if has_ended else _Caller.GAVE_UP
-        if was_proposing:  # the time to start the process does not count
-            self.waited += time.monotonic() - began
+        took = time.monotonic() - began
+        if was_proposing:
+            self.waited += took
+        else:  # the start of a process, which does not count
+            self.waited_at_first += took
 
     def _tell_stand_in_known_results(self) -> None:
         """Tell the stand-in proposer the results from before the study."""

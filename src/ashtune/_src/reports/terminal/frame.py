@@ -22,7 +22,7 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.numbers import bytes_text, configuration_text, plural, result_text, seconds_text, share_text
 from ashtune._src.core.plaintext import visible
 from ashtune._src.figures.looks import TRIALS, Look
-from ashtune._src.reports.sentences import most_frequent, place_of_best
+from ashtune._src.reports.sentences import most_frequent, place_of_best, slow_start_text
 from ashtune._src.reports.tables import QUIET, WARNING
 
 WIDEST, NARROW = 120, 56
@@ -118,6 +118,7 @@ class Frame:
             (self._why_it_stops, WARNING),
             (tally.origins and f"trials  {tally.origins}", QUIET),
             (self._info.notes(), QUIET),
+            (tally.presence > 0 and slow_start_text(tally, self._info.waited()), QUIET),
         )
         yield from (Text(visible(" ".join(note.split())), style) for note, style in notes if note)
 

@@ -17,7 +17,7 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.numbers import plural, result_text, seconds_text, share_text
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.plaintext import visible
-from ashtune._src.reports.sentences import place_of_best
+from ashtune._src.reports.sentences import place_of_best, slow_start_text
 from ashtune._src.reports.terminal.text import Visible, as_html, as_text, is_a_terminal, write
 
 if TYPE_CHECKING:
@@ -204,6 +204,7 @@ def progress_line(tally: Tally, info: StudyInfo) -> str:
         parts.append(f"best {value} {place_of_best(tally, best, unit=info.unit)}")
     if busy is not None:
         parts.append(f"{plural(len(tally.workers), 'worker')} {share_text(busy)} busy")
+        parts.append(slow_start_text(tally, info.waited()))
     if not (tally.workers or info.workers or tally.stopping):
         parts.append("waiting for workers")
     left = "paused" if tally.is_paused else judged.left
