@@ -111,9 +111,9 @@ def test_a_study_with_results_says_what_differs_and_three_ways_out(tmp_path: Pat
     assert str(refusal.value) == (
         f"{place} holds another study with results (lr: (0.0001, 1.0, 'log') before, [0.1, 0.2] now; metric: 'loss' "
         "before, 'accuracy' now; mode: 'min' before, 'max' now); give another directory, resume the old study "
-        f"(`ashtune resume {place}`), or give overwrite=True (--overwrite) to move it to study.1"
+        f"(`ashtune resume {place}`), or give overwrite=True to move it to study.1"
     )
-    with pytest.raises(StudyError, match=r"overwrite=True \(--overwrite\) to move"):
+    with pytest.raises(StudyError, match=r"overwrite=True to move"):
         tuned(place, lambda trial: trial["lr"] + 1)
     assert (place / NAME).read_bytes() == before
 

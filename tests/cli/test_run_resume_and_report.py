@@ -114,7 +114,7 @@ def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
     refused(ashtune(home, "run", "train.py:not_a_function", *RUN), "not_a_function")
     refused(ashtune(home, "run", "train.py:train", *RUN, "--space", "spaces"), "'spaces'")
     refused(ashtune(home, "run", "train.py:train", *RUN, "--scheduler", "hyper"), "'hyper'")
-    refused(ashtune(home, "run", "train.py:train", *RUN, "--min-resource", "9"), "min_resource=9", "max_resource=4")
+    refused(ashtune(home, "run", "train.py:train", *RUN, "--min-resource", "9"), "--min-resource=9", "--max-resource=4")
     (home / "broken.py").write_text("import nothing_of_this_name")
     refused(ashtune(home, "run", "broken.py:train", *RUN), "ModuleNotFoundError")
     tunes = "import ashtune\nashtune.tune(train, space, metric='score', mode='max', trials=4, max_resource=4)\n"
@@ -201,3 +201,29 @@ def test_the_report_of_a_folder_of_studies_lists_them(home: Path, monkeypatch: p
     assert re.fullmatch(f"runs/demo/b  {facts}", second)
     assert re.match(r"runs/torn  .*runs/torn/journal.jsonl line 1: ", torn)
     refused(ashtune(home, "report", "runs", "--json"), "runs/journal.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("--trials 0 --max-resource 9", "--trials=0 is not"),
+        ("--trials 9", "--max-resource is missing: the most epochs one trial may get; give --max-resource=64"),
+        (
+            "--trials 9 --max-resource 4 --min-resource 9",
+            "--min-resource=9 is above --max-resource=4; give --min-resou",
+        ),
+        ("--trials 9 --max-resource 9 --rungs 1,9", "--rungs=[1, 9] and --max-resource=9 were both given"),
+        ("--max-resource 9", "never end; give --trials, --time-limit or --target, or --patience=20"),
+        ("--trials 9 --max-resource 9 --search gridd", "--search='gridd' is unknown"),
+        ("--trials 9 --max-resource 9 --scheduler ash:exponent=3", "skip_above, least_agreement, max_resource, min_re"),
+        ("--trials 9 --max-resource 9 --warm-start no", "--warm-start='no' is neither"),
+        ("--trials 9 --max-resource 9 --search grid", "or points=5 (--search grid:points=5)"),
+        ("--trials 9 --max-resource 9 --directory old --seed 5", "or give --overwrite to move it"),
+    ],
+)
+def test_an_error_of_a_command_has_the_spelling_of_its_options(home: Path, given: str, said: str) -> None:
+    if "old" in given:
+        assert ashtune(home, "run", "train.py:train", *RUN, "--directory", "old").returncode == 0
+    done = ashtune(home, "run", "train.py:train", "--metric", "score", "--mode", "max", *given.split())
+    assert done.returncode == 2
+    assert said in done.stderr

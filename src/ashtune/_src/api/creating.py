@@ -257,7 +257,7 @@ def open_or_create(
         elif names:
             raise FunctionChanged(
                 f"{path} was trained by another version of the training function: {_some(names, ', ')} changed since; "
-                "give another directory, accept_changes=True (--accept-changes) to go on with the function as it is "
+                "give another directory, accept_changes=True to go on with the function as it is "
                 f"now, or {_overwrite(path)}; a changed comment counts too"
             )
     if pickled is not None:
@@ -291,7 +291,7 @@ def _free_name(path: Path) -> Path:
 
 
 def _overwrite(path: Path) -> str:
-    return f"overwrite=True (--overwrite) to move it to {_free_name(path).name}"
+    return f"overwrite=True to move it to {_free_name(path).name}"
 
 
 def _some(parts: Sequence[str], between: str) -> str:

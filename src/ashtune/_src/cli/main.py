@@ -8,12 +8,13 @@ stream cannot be written, stderr gets one line and no traceback.
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from typing import NoReturn
 
-from ashtune._src.core.errors import AshtuneError
+from ashtune._src.core.errors import AshtuneError, SettingsError, StudyError
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.core.version import __version__
 
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name == wanted:
             module = import_module(f"ashtune._src.cli.{name}")
             module.add_to(command)
-            command.set_defaults(main=module.main)
+            command.set_defaults(main=partial(_main_in_flags, module.main, command))
     if wanted not in TRAINING:
         return _flush(_run(parser, arguments))
     from ashtune._src.engines.mpi.start import leave
@@ -101,6 +102,19 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
         _complain(f"{type(error).__name__}: {error}")
         return 1
     return status
+
+
+def _main_in_flags(
+    main: Callable[[argparse.Namespace], int], command: argparse.ArgumentParser, options: argparse.Namespace
+) -> int:
+    """Run a command's function. An error about settings gets the spelling of the command's options."""
+    try:
+        return main(options)
+    except (SettingsError, StudyError) as error:
+        from ashtune._src.cli.options import in_flags
+
+        error.args = (in_flags(str(error), command), *error.args[1:])
+        raise
 
 
 def _split_program(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from functools import wraps
 from inspect import getdoc
-from re import MULTILINE, findall
+from re import MULTILINE, findall, sub
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -62,6 +62,24 @@ def argument_type(parse: Callable[[str], Any]) -> Callable[[str], Any]:
             raise argparse.ArgumentTypeError(str(error)) from None
 
     return read
+
+
+def in_flags(message: str, parser: argparse.ArgumentParser) -> str:
+    """Return a message of the Python interface with the spelling of a command's options: ``--max-resource=9``.
+
+    A name without ``=`` is changed only if it has an underscore, and is not in a list of names.
+    """
+    for action in parser._actions:  # argparse has no public list of options
+        name, flag = action.dest, f"--{action.dest.replace('_', '-')}"
+        if flag not in action.option_strings:
+            continue
+        message = sub(rf"\w+=ashtune\.\w+\({name}=([^,()]*)\)", rf"{flag}=\1", message)
+        value = "=True" if action.nargs == 0 else "=(?!ashtune)"
+        message = sub(rf"(?<![\w.:(-]){name}{value}", flag if action.nargs == 0 else f"{flag}=", message)
+        message = sub(rf"{flag}=(?=[\s,;]|$)", flag, message)
+        if "_" in name:
+            message = sub(rf"(?<![\w.:-])(?<!, ){name}(?![\w=])", flag, message)
+    return message
 
 
 def help_texts(kind: Callable[..., Any]) -> dict[str, str]:

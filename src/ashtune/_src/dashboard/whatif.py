@@ -172,7 +172,7 @@ class _Asking:
         if (schedulers := cast("list[Scheduler] | None", self._asked["scheduler"])) is not None:
             return [own if own and type(own) is type(one) and one == type(one)() else one for one in schedulers]
         if own is None:
-            raise SettingsError(f"{self._study.scheduler.missing}; give another: scheduler='ash', or --scheduler ash")
+            raise SettingsError(f"{self._study.scheduler.missing}; give another, as in scheduler='ash'")
         return [own]
 
     def _on(self, choice: Choices, workers: int) -> Choices:
