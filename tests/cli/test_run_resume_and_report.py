@@ -44,6 +44,11 @@ def test_resume_continues_without_the_file_and_with_more_trials(home_after_a_run
     (home_after_a_run / "train.py").unlink()
     done = ashtune(home_after_a_run, "resume", "s", "--trials", "12", "--quiet", "--json")
     assert json.loads(done.stdout)["trials"]["tried"] == 12
+    assert "continuing" not in done.stderr
+    done = ashtune(home_after_a_run, "resume", "s", "--trials", "14")
+    assert done.stderr.splitlines()[0] == "continuing: 12 trials known"
+    done = ashtune(home_after_a_run, "resume", "s", "--trials", "14")
+    assert "continuing" not in done.stderr
 
 
 def test_plan_tells_the_time_if_that_of_an_epoch_is_given(home: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ashtune import Study
 from ashtune._src.analysis.loading import StudyReader
 from ashtune._src.simulation.recording import traces_of
 from tests.helpers.commands import ashtune, refused
@@ -200,3 +201,9 @@ def test_workers_that_die_are_simulated(home: Path) -> None:
 )
 def test_simulate_refuses_in_one_line(study: Path, options: list[str], texts: list[str]) -> None:
     refused(ashtune(study, "simulate", *options), *texts)
+
+
+def test_a_prediction_prints_as_the_table_of_its_command(study: Path) -> None:
+    told = str(Study.load(study / "s").whatif(workers=[1, 4], scheduler=["ash", "full"]))
+    assert told + "\n" == ashtune(study, "whatif", "s", "--workers", "1,4", "--scheduler", "ash,full").stdout
+    assert max(map(len, told.splitlines())) <= 100

@@ -83,12 +83,15 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
             ]
         one_file.write(one_file.blocks_page(self.title, sections), file)
 
-    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+    def __str__(self) -> str:
         text = StringIO()
         self.report(text)
+        return text.getvalue().rstrip("\n")
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
         table = f"<p>{html.escaped(self.title)}</p>{html.table_html(self._table())}" if self.predictions else ""
         words = "".join(f"<p>{html.escaped(sentence)}</p>" for sentence in self.words)
-        return {"text/plain": text.getvalue(), "text/html": table + words}
+        return {"text/plain": str(self), "text/html": table + words}
 
     def _table(self) -> "Table":
         return whatif_table(

@@ -162,6 +162,8 @@ class Session:
         has_work = self._controller.is_open
         if has_work:
             stop, quiet = self._stop_switch(session.time), self._options["quiet"]
+            if self._tally.tried and not quiet:
+                say(f"continuing: {plural(self._tally.tried, 'trial')} known")
             with self._listening() as inbox, stop, self._at_work(session, stop, inbox, quiet=quiet) as drive:
                 drive.run(begun)
             self._after_work()  # Ctrl-C is no longer handled here
