@@ -391,6 +391,23 @@ def test_a_kill_leaves_no_open_run(empty_mlflow: Path, tmp_path: Path, monkeypat
     assert [resource for resource, _ in shown[0].points] == [1, 2]
 
 
+def test_mlflow_takes_the_address_of_its_own_variable(
+    empty_mlflow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "study").mkdir()
+    shutil.copy(empty_mlflow, tmp_path / "team.db")
+    shutil.copy(empty_mlflow, tmp_path / "own.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'team.db'}")
+    study = ObservedStudy(name="suite", directory=str(tmp_path / "study"), created=1.0, goal=GOAL, ladder=LADDER)
+    tracker = MLflowTracker()
+    tracker.begin(study, 1)
+    tracker.write([tracked("running", 1, x=1.0)])
+    assert list(of_mlflow(f"sqlite:///{tmp_path / 'team.db'}", "suite")[0]) == [0]
+    assert not list((tmp_path / "study").iterdir())
+    given = in_mlflow(tmp_path / "own.db")
+    assert given.place == f"sqlite:///{tmp_path / 'own.db'}"
+
+
 @pytest.mark.parametrize("name", ["a//b", "loss/", "/x", "..", ".", "../x", "a/../b", "//x", "a/b", "a.b", ""])
 def test_mlflow_takes_every_name(name: str) -> None:
     from mlflow.utils.validation import _validate_metric_name

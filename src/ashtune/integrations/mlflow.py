@@ -65,7 +65,8 @@ class MLflowTracker(Tracker):
     MLflow's telemetry is turned off, unless the environment variable ``MLFLOW_DISABLE_TELEMETRY`` is set.
 
     Args:
-        out: A SQLite file, or the address of an MLflow server or database, as "http://127.0.0.1:5000".
+        out: A SQLite file, or the address of an MLflow server or database, as "http://127.0.0.1:5000". The default is
+            the environment variable ``MLFLOW_TRACKING_URI``, or else ``mlflow.db`` in the study's directory.
 
     Raises:
         ExtraMissing: If MLflow is not installed.
@@ -79,11 +80,12 @@ class MLflowTracker(Tracker):
     def open(self) -> None:
         """Find or make the MLflow experiment of this study, and read the experiment's runs."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        self.place = self.out or _own_place(self.study.directory)
+        address = "" if self.out else os.environ.get("MLFLOW_TRACKING_URI", "")
+        self.place = self.out or address or _own_place(self.study.directory)
         from mlflow import MlflowClient
 
         folder = None
-        if "://" not in self.place:
+        if not address and "://" not in self.place:
             folder = Path(self.place).absolute().parent
             folder.mkdir(parents=True, exist_ok=True)
             self.place = f"sqlite:///{Path(self.place).absolute()}"

@@ -22,7 +22,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 def main(given: argparse.Namespace) -> int:
     """Write the copy of the study, and print the location of the copy."""
     from ashtune._src.api.study import Study
+    from ashtune._src.core.plaintext import without_userinfo
     from ashtune._src.reports.terminal.text import write
 
-    write(f"{Study.load(given.directory).export(given.to, given.out)}\n", sys.stdout)
+    place = Study.load(given.directory).export(given.to, given.out)
+    write(f"{without_userinfo(place)}\n", sys.stdout)
     return 0
