@@ -7,8 +7,9 @@ from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.core.events import JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.reports.baseline import Run, RungCost, baseline_figure, baseline_words
+from ashtune._src.reports.baseline import Run, RungCost, baseline_figure, baseline_table, baseline_words
 from ashtune._src.reports.baseline import run_of as baseline_run
+from ashtune._src.reports.terminal.text import as_text
 
 
 def run_of(models: int, seconds: list[float], epochs: list[int], *, scheduler: str = "sh", workers: int = 1) -> Run:
@@ -66,3 +67,10 @@ def test_the_figure_stacks_each_study_s_rungs_to_its_total() -> None:
     assert [choice.split()[0] for choice in figure.y.choices] == ["32", "64"]
     last = figure.series[3]
     assert last.x[0] == last.end[0], "nobody of 32 models reached the fourth rung of this series"
+
+
+def test_the_headings_of_the_table_are_words() -> None:
+    text = as_text(baseline_table([HALVED], unit="epoch"), 100)
+    for heading in ("models", "scheduler", "workers", "to 8", "waits", "wall", "per s", "best"):
+        assert heading in text
+    assert "…" not in text

@@ -87,7 +87,7 @@ def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path, unit: s
     from ashtune._src.reports.baseline import baseline_table, baseline_words
     from ashtune._src.reports.terminal.text import show
 
-    say("Seconds by number of models (by a scheduler, on a number of workers) and rung; saving and waiting are in")
+    say(f'Seconds by rung, of all workers: "to 9" is the training to {unit} 9, with saving and waiting for the driver')
     show(baseline_table(runs, unit=unit), sys.stdout)
     say("", *(sentence for run in sequential for sentence in baseline_words(run, unit=unit)), f"kept in {base}")
 

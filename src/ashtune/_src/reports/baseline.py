@@ -100,8 +100,9 @@ def baseline_table(runs: Sequence[Run], *, unit: str) -> "Table":
     """Return a table of seconds with a row for each study of the series and a column for each rung."""
     table = bare_table(gap=1)
     rungs = [f"to {resource:,}" for resource in _resources(runs)]
-    for name in ("models", "by", "on", *rungs, "other", "start", "wall", f"{unit}s", f"{unit}s/s", "best"):
-        table.add_column(name, justify="left" if name == "by" else "right", no_wrap=True)
+    times = (*rungs, "other\nwaits", "start", "wall\ntime")
+    for name in ("models", "scheduler", "workers", *times, f"{unit}s", f"{unit}s\nper s", "best"):
+        table.add_column(name, justify="left" if name == "scheduler" else "right", no_wrap=True, vertical="bottom")
     for run in runs:
         seconds = {rung.resource: rung.seconds for rung in run.rungs if rung.trials}
         cells = [_seconds(seconds[resource]) if resource in seconds else "" for resource in _resources(runs)]
