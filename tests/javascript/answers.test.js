@@ -30,7 +30,7 @@ test("a study gets better if its best value moved in the last quarter of the tim
 
 test("the first result of the highest rung is no progress over lower ones", () => {
   const both = { over_time: { series: [steps([95], [0.4]), steps([1, 2, 3], [0.9, 0.5, 0.1])] } };
-  assert.match(isBetter({ head: HEAD, best: both }).text, /^Loss 0\.4/);
+  assert.match(isBetter({ head: HEAD, best: both }).text, /^loss 0\.4/);
 });
 
 test("workers are busy, mostly or hardly, and the largest losses are named", () => {
@@ -107,6 +107,10 @@ test("a study that ended without a result is bad news", () => {
   const nothing = [isBetter({ head, best: best([], []) }), whatMatters({ head }, { answer: null, refusal: "" })];
   for (const answer of [...nothing, howLong({ head })]) assert.equal(answer.mood, "bad");
   for (const answer of nothing) assert.equal(answer.word, "No result");
+});
+
+test("a metric keeps its own spelling at the beginning of a sentence", () => {
+  assert.match(isBetter({ head: HEAD, best: best([10, 90], [0.5, 0.3]) }).text, /^loss went from 0\.5 to 0\.3 /);
 });
 
 test("with several objectives the best value of one metric is called so", () => {

@@ -195,8 +195,8 @@ def test_where_trials_were_proposed_the_law_is_not_shown_and_the_audit_says_why(
         audit.event(TrialStarted(0.0, TrialId(trial), {"x": 1}, origin))
     assert {record.law for record in audit.records()} == {None}
     assert audit_findings(audit, unit="epoch")[1] == (
-        "The law of early promotions is not shown: it holds for trials that come in any order, and 2 were proposed "
-        "after results of others."
+        "The law of early promotions is not shown: it holds for trials that come in any order, and 2 were chosen "
+        "by results of others."
     )
     assert "law for many" not in " ".join(audit_findings(audit, unit="epoch"))
 

@@ -17,7 +17,7 @@ from rich.console import Console
 from ashtune._src.analysis.expected import estimate
 from ashtune._src.analysis.loading import StudyInfo
 from ashtune._src.analysis.tally import Tally
-from ashtune._src.core.events import JobFailed, SessionStarted, StopRequested, WorkerJoined, WorkerLost
+from ashtune._src.core.events import JobFailed, SessionStarted, StopRequested, TrialStarted, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.figures.looks import TRIALS
@@ -131,6 +131,15 @@ def test_a_slow_start_is_explained_while_it_is_much_of_the_time() -> None:
     assert why in "\n".join(drawn(tally, info, 80, 24, is_over=True))
     tally.tick(10.0)
     assert "starting workers" not in progress_line(tally, info)
+
+
+def test_a_line_has_the_share_of_trials_by_the_model() -> None:
+    tally, study = Tally(LADDER, ACCURACY), MadeUpStudy(LADDER, 8, 2)
+    for trial, origin in enumerate(("random", "gp, 9 results", "mutation of 0", "random")):
+        tally.event(TrialStarted(0.0, TrialId(trial), {"x": 1}, origin))
+    line = progress_line(tally, info_of(study))
+    assert "25 % by the model" in line
+    assert "proposed" not in line
 
 
 def test_the_last_frame_says_nothing_of_what_goes_on() -> None:

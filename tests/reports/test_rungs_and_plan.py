@@ -25,6 +25,17 @@ def test_the_rungs_add_up_to_the_whole_study() -> None:
     assert [record.expected for record in records] == study.expected(81)
 
 
+def test_the_table_of_rungs_says_whose_time_it_is_and_sums_jobs() -> None:
+    study = MadeUpStudy(Ladder(1, 27, 3), 81, 4)
+    tally = show(Tally(study.ladder, ACCURACY), study)
+    text = as_text(rung_table(rung_records(tally), unit="epoch"))
+    assert "  workers' time  " in text
+    jobs = f"{tally.arrived + tally.failures.total} jobs"
+    assert f"in all  {jobs}  " in text
+    assert f"{jobs}, " in time_line(tally, unit="epoch")
+    assert " of wall time; saving took " in time_line(tally, unit="epoch")
+
+
 def test_a_study_without_an_event_has_a_table_without_a_nan() -> None:
     records = rung_records(Tally(Ladder(1, 4), ACCURACY))
     assert all(record.share == 0 for record in records)

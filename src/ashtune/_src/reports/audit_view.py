@@ -39,7 +39,7 @@ def audit_findings(audit: Audit, *, unit: str) -> list[str]:
     if promoted and audit.proposed and any(audit.scheduler.promotes_at_once(record.rung) for record in records):
         sentences.append(
             f"The law of early promotions is not shown: it holds for trials that come in any order, and "
-            f"{audit.proposed:,} were proposed after results of others."
+            f"{audit.proposed:,} were chosen by results of others."
         )
     for record in records:
         if record.law is None or not record.promoted:

@@ -74,13 +74,13 @@ def rung_table(records: Sequence[RungRecord], *, unit: str) -> "Table":
     failed, epochs = sum(r.failed for r in records), sum(r.epochs for r in records)
     seconds = sum(record.seconds for record in records)
     table.add_column(f"to {unit}", "in all", justify="right")
-    table.add_column("trials", f"{sum(r.trials for r in records):,}", justify="right")
+    table.add_column("trials", plural(sum(r.trials for r in records), "job"), justify="right")
     if knows_expected:
         table.add_column("expected", "", justify="right")
     table.add_column("promoted", f"{sum(r.promoted for r in records):,}", justify="right")
     table.add_column("failed", f"{failed:,}", justify="right")
     table.add_column(f"{unit}s", f"{epochs:,}", justify="right")
-    table.add_column("time", seconds_text(seconds), justify="right")
+    table.add_column("workers' time", seconds_text(seconds), justify="right")
     table.add_column("share", share_text(1.0 if seconds > 0 else 0.0), justify="right")
     for record in records:
         row = [f"{record.resource:,}", f"{record.trials:,}"]
@@ -94,7 +94,9 @@ def rung_table(records: Sequence[RungRecord], *, unit: str) -> "Table":
 
 def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) -> str:
     """Return one line about the use of time. If ``shares`` is given, the line has the utilisation of the workers."""
-    parts = [f"{plural(tally.arrived, 'job')}, {plural(tally.epochs, unit)} in {seconds_text(tally.wall_seconds)}"]
+    wall = seconds_text(tally.wall_seconds)
+    jobs = sum(rung.trained for rung in tally.rungs)
+    parts = [f"{plural(jobs, 'job')}, {plural(tally.epochs, unit)} in {wall} of wall time"]
     if shares is not None and shares.presence > 0:
         failed = f" ({share_text(shares.share(shares.failed))} for jobs that failed)" if shares.failed > 0 else ""
         parts.append(f"workers trained {share_text(shares.utilisation)} of the time they were there{failed}")

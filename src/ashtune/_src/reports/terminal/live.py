@@ -19,6 +19,7 @@ from ashtune._src.core.observer import Observer
 from ashtune._src.core.plaintext import visible
 from ashtune._src.reports.sentences import place_of_best, slow_start_text
 from ashtune._src.reports.terminal.text import Visible, as_html, as_text, is_a_terminal, write
+from ashtune._src.search.origins import Sort
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -191,10 +192,10 @@ def progress_line(tally: Tally, info: StudyInfo) -> str:
     """Return the progress of a study in one line without colours."""
     judged = estimate(tally, info.scheduler, learns=info.learns, unit=info.unit, deadline=info.deadline)
     best, busy = tally.best, tally.utilisation
-    top, failed = tally.rungs[-1].arrived, tally.failures.total
+    top, failed, by_model = tally.rungs[-1].arrived, tally.failures.total, tally.sorts[Sort.MODEL]
     done = (
         judged.done,
-        f"{share_text(tally.proposed / tally.started)} proposed" if tally.proposed else "",
+        f"{share_text(by_model / tally.started)} by the model" if by_model else "",
         f"{top:,} at the top rung" if top else "",
         f"{failed:,} failed" if failed else "",
     )

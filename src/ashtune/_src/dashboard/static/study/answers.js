@@ -37,7 +37,7 @@ export function isBetter({ head, best }) {
   const [since] = steps[Math.max(0, moved)];
   const now = Math.max(head.now, since);
   const [first, last] = [stepsOf(best, true)[0][1], steps[steps.length - 1][1]];
-  const value = capital(head.objectives.length > 1 ? `best ${metric} ${numberText(last)}` : `${metric} ${numberText(last)}`);
+  const value = `${head.objectives.length > 1 ? "Best " : ""}${metric} ${numberText(last)}`;
   if (!isAtWork(head))
     return answer("good", value, `Reached after ${secondsText(since)}; the first result was ${numberText(first)}.`);
   if (now - since > LATELY * now)
@@ -48,7 +48,7 @@ export function isBetter({ head, best }) {
     );
   const before = steps.findLast(([at]) => at <= now * (1 - LATELY));
   const text = before
-    ? `${capital(metric)} went from ${numberText(before[1])} to ${numberText(last)} in the last quarter of the time.`
+    ? `${metric} went from ${numberText(before[1])} to ${numberText(last)} in the last quarter of the time.`
     : `${value}, the best for ${secondsText(now - since)}.`;
   return answer("good", "Yes", text);
 }

@@ -103,7 +103,7 @@ function comparison(answers, study, section) {
     ...metrics.map((name) => row(name, textsApart(answers.map(({ metrics: own }) => own[name] ?? "none")))),
     row(`${study.unit}s`, answers.map(({ resource }) => countText(resource))),
     row("time", answers.map(({ seconds }) => secondsText(seconds))),
-    row("proposed by", answers.map(({ origin }) => shortened(origin, 40))),
+    row("by", answers.map(({ origin }) => shortened(origin, 40))),
     answers.some(({ reason }) => reason) && row("reason", answers.map(({ reason }) => shortened(reason, 40))),
   ];
   const names = united(({ configuration }) => configuration.map(({ name }) => name));

@@ -126,7 +126,7 @@ function showBest(tileOfBest, head) {
   setText(tileOfBest.value, numberText(bestValue(head)));
   replaceChildren(tileOfBest.detail, `${names.join(", ")} at ${plural(resource, head.unit)}, `, trialLink(trial));
   const chosen = others.length > 0 && "the best of the front, by the weights of the study";
-  setText(tileOfBest.more, joined(chosen, origin && `proposed by: ${origin}`, compared));
+  setText(tileOfBest.more, joined(chosen, origin && `by: ${origin}`, compared));
 }
 
 function showLeft(left, bar, head) {

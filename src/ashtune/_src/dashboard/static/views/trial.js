@@ -97,7 +97,7 @@ export class TrialPage {
       `${plural(answer.resource, unit)} trained`,
       ...Object.entries(answer.metrics).map(([name, value]) => `${name} ${numberText(value)}`),
       isNumber(answer.seconds) && secondsText(answer.seconds),
-      answer.origin && `proposed by: ${answer.origin}`,
+      answer.origin && `by: ${answer.origin}`,
     ];
     replaceChildren(this._about, stateMark(answer.status, stateText(answer.status, this._study)), ` · ${words.filter(Boolean).join(" · ")}`);
     this._next.hidden = !(answer.trial < parts.head?.started - 1);
