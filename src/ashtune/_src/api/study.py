@@ -299,10 +299,11 @@ class Study(Figures):
         """Return a table of all reports of all trials: trial, resource, metrics."""
         return curves_dataframe(self._reader.events())
 
-    def report(self, stream: TextIO | None = None) -> None:
+    def report(self, stream: TextIO | None = None, *, importance: bool = True) -> None:
         """Print the study's results, how its time was used, and :meth:`importance`. The default stream is stdout.
 
-        Importance is printed last, because computing it takes some seconds. It is left out of a study with few trials.
+        Importance is printed last, because computing it takes some seconds. It is left out of a study with few trials,
+        and if ``importance`` is False.
         """
         from ashtune._src.figures.importance import FEWEST
         from ashtune._src.reports.importance import importance_lines
@@ -314,7 +315,7 @@ class Study(Figures):
         # Named before the summary, so that the journal is read once.
         configured = reported.results, reported.trials.configuration, reported.settings.space
         show(summary(reported, self._reader.tell), stream)
-        if reported.tally.tried >= FEWEST:
+        if importance and reported.tally.tried >= FEWEST:
             for line in importance_lines(*configured):
                 show(line, stream)
 

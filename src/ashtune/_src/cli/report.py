@@ -45,7 +45,7 @@ def main(given: argparse.Namespace) -> int:
     if given.profile:
         show_profile(study, as_json=given.json, stream=sys.stdout)
         return 0
-    return show_study(study, as_json=given.json, stream=sys.stdout)
+    return show_study(study, as_json=given.json, stream=sys.stdout, importance=True)
 
 
 def _line(directory: Path) -> str:

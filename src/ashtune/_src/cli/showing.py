@@ -13,14 +13,17 @@ if TYPE_CHECKING:
     from ashtune._src.api.study import Study
 
 
-def show_study(study: "Study", *, as_json: bool, stream: TextIO) -> int:
-    """Print the results of a study. Return the exit status, which is 1 if no trial has a result and else 0."""
+def show_study(study: "Study", *, as_json: bool, stream: TextIO, importance: bool = False) -> int:
+    """Print the results of a study. Return the exit status, which is 1 if no trial has a result and else 0.
+
+    ``importance`` is for the command that was asked for it: scikit-learn takes more than a second to import.
+    """
     if as_json:
         from ashtune._src.reports.terminal.text import show_json
 
         show_json(study.report_data(), stream)
     else:
-        study.report(stream)
+        study.report(stream, importance=importance)
     return 0 if study.top(1) else 1
 
 
