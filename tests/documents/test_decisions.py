@@ -29,3 +29,14 @@ def test_the_index_says_which_decisions_are_replaced_as_their_status_lines_do() 
     assert {name: ends(found[1]) for name, found in status.items() if found} == {
         name: ends(lines[name]) for name in NAMES
     }
+
+
+def test_each_decision_that_src_names_has_a_record() -> None:
+    text = "\n".join(path.read_text() for path in sorted((pages.ROOT / "src").rglob("*.py")))
+    numbered = re.findall(r"decision (\d+)(?: \(docs/decisions/(.+?)\))?", text, re.IGNORECASE)
+    assert len(numbered) > 50
+    assert set(re.findall(r"docs/decisions/([\w-]+\.md)", text)) - set(NAMES) == set()
+    records = {int(name[:4]): name for name in NAMES}
+    for number, name in numbered:
+        assert int(number) in records, number
+        assert name in {"", records[int(number)]}, number

@@ -30,6 +30,7 @@ from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.events import JobFinished
 from ashtune._src.core.jobs import Goal, TrialId
 
+# Decision 32 (docs/decisions/0032-noise-and-enough.md).
 LEVEL = 0.9
 """How often the interval of the winner's mean should contain the true mean."""
 FEWEST_TO_SHRINK = 4

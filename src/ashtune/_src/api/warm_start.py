@@ -37,8 +37,10 @@ FORMS = (
     "a DataFrame, a list of dicts, a csv file, the directory of a study, or a study of Optuna (of Ray's results "
     "get_dataframe()), or a list of these"
 )
+# Decision 37 (docs/decisions/0037-results-from-before.md).
 MOST = 10_000
 """The largest number of results that a study keeps; of more results, a study keeps the best."""
+# Decision 71 (docs/decisions/0071-the-best-of-other-tasks-come-first.md).
 MOST_OF_TASKS = 10
 """The largest number of first trials that come from other tasks; the default search begins with ten draws."""
 COLUMNS_SHOWN = 200

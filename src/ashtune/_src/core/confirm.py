@@ -16,6 +16,7 @@ import msgspec
 
 from ashtune._src.core.jobs import Job, TrialId
 
+# Decision 32 (docs/decisions/0032-noise-and-enough.md).
 SEEDS = 2
 """The default number of confirming seeds of each configuration: ``benchmarks/confirm.py`` compares 1, 2 and 3."""
 MOST = 100

@@ -7,6 +7,8 @@ Rule 2: a method that an observer does not override takes no time.
 Rule 3: an observer with ``sees_confirmations = False`` receives no calls about confirming trials.
 """
 
+# Rule 1: decision 21 (docs/decisions/0021-observers-verdicts-replay.md).
+
 from collections.abc import Sequence
 from os import PathLike
 from typing import ClassVar, TypeAlias, TypeVar

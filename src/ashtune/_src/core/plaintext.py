@@ -12,6 +12,7 @@ from contextlib import suppress
 from difflib import get_close_matches
 from typing import Any
 
+# Decision 19 (docs/decisions/0019-refusals-and-giving-up.md).
 LINE = 480
 """The maximum number of characters of an error message, which is one line."""
 VALUE = 60

@@ -24,6 +24,7 @@ from ashtune._src.core.plaintext import one_line
 from ashtune._src.study.disk import LINUX
 
 State = Literal["missing", "unreadable", "reading", "running", "complete", "stopped", "died", "quiet"]
+# Decision 38 (docs/decisions/0038-the-live-page.md).
 QUIET_SECONDS = 120.0
 """The seconds without news after which a driver on another machine is quiet, if the driver had no long pauses."""
 QUIET_TIMES = 3.0

@@ -35,6 +35,7 @@ from ashtune._src.study.factory import build_controller, scheduler_view
 from ashtune._src.study.replay import Replay
 from ashtune._src.study.settings import Settings, first_ladder
 
+# Decision 38 (docs/decisions/0038-the-live-page.md).
 LARGE_BYTES = 8 << 20
 """The number of bytes above which a journal is read twice."""
 COST_SHARE, READING_COST_SHARE = 0.05, 0.005

@@ -18,6 +18,7 @@ from ashtune._src.processes.child import AnsweringChild
 from ashtune._src.processes.frames import FrameWriter
 
 STALE_SECONDS = 10.0
+# Decision 38 (docs/decisions/0038-the-live-page.md).
 MOST_SECONDS = 120.0
 MOST_REMEMBERED = 100
 """The largest number of stored answers."""

@@ -18,6 +18,7 @@ from ashtune._src.dashboard.trial_query import MOST_ROWS
 
 NAME = "page.html"
 """The name of the page that the live page leaves in a study's directory."""
+# Decision 76 (docs/decisions/0076-one-page.md).
 MOST_TRIALS = 50
 """The largest number of trials from the beginning of the table whose own pages are in the file."""
 MOST_BYTES = 2_000_000

@@ -19,6 +19,7 @@ from ashtune._src.space.space import Space
 
 RATIO = 5
 """Two floats with at least this ratio are probably the minimum and the maximum of a range."""
+# Decision 19 (docs/decisions/0019-refusals-and-giving-up.md).
 TRIALS_LOOKED_AT = 200
 LEAST_TRIALS = 10
 LEAST_SHARE = 0.8

@@ -35,6 +35,7 @@ FINISH_SECONDS_COMPLETE = 60.0
 BEGIN_SECONDS = 60.0
 """The maximum time that an observer's ``begin``, which may import a library, runs after the study's end."""
 POLL_SECONDS = 0.1
+# Decision 21 (docs/decisions/0021-observers-verdicts-replay.md).
 MOST_WAITING = 1_000_000
 """The maximum number of events and reports, with their orders, in the queue of one observer: about 500 MB."""
 OBSERVERS: Names[Observer] = Names(

@@ -7,6 +7,8 @@ Rule 3: the proposer's process starts at the first result of the study, so its i
 Rule 4: text that the proposer's model prints is discarded, since the driver's terminal shows the study.
 """
 
+# Rule 1: decision 30 (docs/decisions/0030-a-search-that-learns.md).
+
 import os
 import pickle
 import sys

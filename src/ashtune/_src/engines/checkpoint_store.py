@@ -49,6 +49,7 @@ class SharedDirectory:
         self._checkpoints.discard(trial, resource)
 
 
+# Decision 15 (docs/decisions/0015-checkpoints-that-hold.md).
 WAIT_SECONDS = 2 * SYNC_SECONDS
 """The journal is synced within this time, unless the disk is slower."""
 

@@ -12,6 +12,8 @@ Rule 5: if workers come by themselves, a peer that cannot load the training func
 has joined before.
 """
 
+# Rule 4: decision 24 (docs/decisions/0024-engines.md).
+
 import math
 import time
 from collections.abc import Sequence

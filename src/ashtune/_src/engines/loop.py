@@ -13,6 +13,7 @@ from ashtune._src.search.origins import Sort, sort_of
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.controller import Controller
 
+# Decision 60 (docs/decisions/0060-a-turn-is-the-unit.md).
 TICK_SECONDS = 0.2
 MOST_AT_ONCE = 100
 """How many events are handled before their orders are given: with more, the first worker would wait for the last."""

@@ -9,6 +9,8 @@ Rule 2: orders to train wait until the user's loop asks for jobs. Jobs that were
 Rule 3: options that need an engine with its own workers, such as a time limit on a job, are not available.
 """
 
+# Decision 36 (docs/decisions/0036-own-loops.md).
+
 import os
 import socket
 import time

@@ -15,6 +15,8 @@ Rule 4: a result far worse than most is moved to the end of the metric's axis. I
 mean is geometric.
 """
 
+# Rule 2: decision 39 (docs/decisions/0039-figures-in-notebooks.md).
+
 import math
 from array import array
 from collections.abc import Mapping, Sequence

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
 
+# Decision 34 (docs/decisions/0034-did-the-model-help.md).
 LEVEL = 0.05
 """The largest two-sided p-value of a difference that counts."""
 COMPARED: Mapping[str, tuple[Sort, ...]] = {

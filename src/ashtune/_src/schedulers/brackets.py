@@ -15,6 +15,8 @@ in ``n`` but are never promoted. Withdrawn trials do not count. If trials are ad
 counted again. Earlier promotions stay.
 """
 
+# Rule 1: decision 22 (docs/decisions/0022-schedulers-are-values.md).
+
 import math
 import sys
 from bisect import bisect_right

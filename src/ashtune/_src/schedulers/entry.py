@@ -11,9 +11,11 @@ from ashtune._src.core.jobs import Result, TrialId, as_one
 from ashtune._src.core.ladder import Ladder
 
 # The newest results count, because a search that learns proposes other trials later.
+# Decision 67 (docs/decisions/0067-rungs-in-seconds.md).
 FEWEST_PRICES, MOST_PRICES, FEWEST_RUNGS = 3, 15, 3
 # Four pairs are few, but a study of 16 full trainings has only a few trials at the top rung. A wrong alarm costs about
 # three full trainings, as then the trials that went straight to the top decide.
+# Decision 83 (docs/decisions/0083-rungs-that-mislead.md).
 FEWEST_PAIRS, MOST_PAIRS = 4, 30
 FEWEST_DIRECT, MOST_COMPARED = 3, 15
 PROBE_EVERY = 4

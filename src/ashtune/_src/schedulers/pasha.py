@@ -18,6 +18,8 @@ the paper, to limit the number of pairs. The percentile is one of the loss diffe
 Rule 3: failures are ignored, because they are never promoted. Trials with equal losses may have any order.
 """
 
+# Decision 35 (docs/decisions/0035-progressive-halving.md).
+
 import math
 from bisect import insort
 from itertools import combinations, islice

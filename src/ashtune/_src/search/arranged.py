@@ -17,6 +17,7 @@ from ashtune._src.search.protocol import Design, refuse_outside
 from ashtune._src.space.plain import fresh, hashable
 
 BLOCK = 1024
+# Decision 12 (docs/decisions/0012-fused-studies.md).
 LONGEST_RUN = 32
 RUNS_OF_A_KIND = 4
 """The least number of runs for each combination of static hyperparameters, if all are drawn equally often."""

@@ -27,6 +27,7 @@ Array = NDArray[np.float64]
 _NOISE, _SCALE = 0.01, 1.0
 """Initial values of the fit; the weights of the inputs start at 1."""
 _STEPS = 50
+# Decision 82 (docs/decisions/0082-never-worse-than-chance.md).
 _TOLERANCE = 1e-4
 """The fit ends when a step gains less than this share of the log posterior. Smaller values double the time of a fit."""
 _JITTER = 1e-9

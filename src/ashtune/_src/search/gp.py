@@ -10,6 +10,7 @@ from ashtune._src.search.random import random_design
 from ashtune._src.space.space import Space
 
 MOST_PRICE = 4.0
+# Decision 63 (docs/decisions/0063-wide-ranges-in-logarithms.md).
 WIDE = 1000.0
 """A range of positive numbers is modelled on a logarithmic scale if its high end is at least this multiple of its low
 end. The good values of such a range are often in a thousandth of its linear scale, which the kernel cannot resolve."""

@@ -43,8 +43,10 @@ from ashtune._src.search.origins import results_text
 from ashtune._src.search.protocol import Proposal, Proposer
 from ashtune._src.space.space import Space
 
+# Decision 30 (docs/decisions/0030-a-search-that-learns.md).
 REFITS, LATEST_REFIT = 8, 16
 """The kernels are fitted again when the number of results has grown by an eighth or by 16, whichever comes first."""
+# Decision 82 (docs/decisions/0082-never-worse-than-chance.md).
 FEWEST_IN_CLUSTER = 5
 """The size of a cluster of rule 9. Random draws have clusters of two or three among 64 trials."""
 

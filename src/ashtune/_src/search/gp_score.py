@@ -16,6 +16,7 @@ from ashtune._src.search.mutation import take_steps
 from ashtune._src.space.space import Space
 
 DRAWS = 16
+# Decision 82 (docs/decisions/0082-never-worse-than-chance.md).
 MOST_PAUSED = 24
 """Losses are drawn for the 24 paused trials with the lowest predicted losses: near the others, no proposal is made
 anyway."""
@@ -23,6 +24,7 @@ FEWEST_FINISHED = 3
 """Losses are drawn for paused trials if at least this many trials have a result at the top rung."""
 LEAST_SUCCESS = 0.02
 """The least probability of success, so that a region without success stays possible."""
+# Decision 72 (docs/decisions/0072-out-of-memory.md).
 FITS_POWER = 2
 """The power of the probability that a configuration fits into memory: the best ones are often near the boundary."""
 BELIEF = 1.0

@@ -7,6 +7,7 @@ from itertools import product
 from ashtune._src.space.plain import fresh
 from ashtune._src.space.space import Space
 
+# Decision 23 (docs/decisions/0023-searches.md).
 LARGEST_ENUMERATED = 100_000
 """The maximum number of points that are checked one by one, which takes up to half a second."""
 

@@ -14,6 +14,8 @@ confirm other trials are not compared.
 Rule 3: the stretch of a trial does not depend on the trial's source or promotion.
 """
 
+# Rule 1: decision 34 (docs/decisions/0034-did-the-model-help.md).
+
 import math
 from array import array
 from collections.abc import Collection, Sequence

@@ -16,6 +16,9 @@ Rule 7: the journal's first line stores the results from before the study. A new
 before the study. Each configuration with earlier results replaces one of the first trials.
 """
 
+# Rule 5: decision 62 (docs/decisions/0062-what-a-proposal-costs.md).
+# Rule 7: decision 37 (docs/decisions/0037-results-from-before.md).
+
 # Theory of operation
 # -------------------
 # Two threads work here. The driver's thread calls event(), followed(), tick(), tried() and
@@ -92,10 +95,12 @@ from ashtune._src.space.space import Space
 
 ORIGIN_CHARACTERS = 100
 CLOSE_SECONDS = 1.0
+# Decision 30 (docs/decisions/0030-a-search-that-learns.md).
 SHARE = 0.05
 """Proposals in advance take at most this fraction of the workers' time."""
 WAIT_SECONDS = 60.0
 """The longest wait of one trial. If the wait gives no proposal, no trial waits again before a proposal is made."""
+# Decision 43 (docs/decisions/0043-a-trial-waits-for-its-proposal.md).
 FREE_WAIT_SECONDS, WAIT_SHARE = 5.0, 0.2
 """How long a study may wait for proposals: these seconds, plus this fraction of each worker's training time."""
 MOST_ASKED = 6

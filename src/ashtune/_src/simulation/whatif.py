@@ -28,6 +28,7 @@ from ashtune._src.simulation.traces import RecordedStudy, Traces
 
 DRAWS = 10
 """The number of replays with random continuations and times, in addition to the most likely replay."""
+# Decision 11 (docs/decisions/0011-what-if.md).
 JITTER = 0.01
 """The standard deviation of the logarithm of a job's time in random replays."""
 PARTS = 16

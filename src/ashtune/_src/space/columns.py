@@ -6,6 +6,8 @@ with the hyperparameter's distribution: uniform, log-uniform, weighted, normal o
 Rule: a journal stores a hyperparameter in ConfigSpace's JSON format, which other tools can read.
 """
 
+# Decision 55 (docs/decisions/0055-spaces-without-configspace.md).
+
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     Coordinates = NDArray[np.float64]
 
+# Decision 33 (docs/decisions/0033-priors-and-others-samplers.md).
 SHARE = 0.5
 """The fraction of random draws that follow the priors; the other draws ignore the priors."""
 DEVIATION = 0.15

@@ -16,6 +16,7 @@ import msgspec
 from ashtune._src.core.events import WorkerLost
 from ashtune._src.core.jobs import Job, TrialId, WorkerId
 
+# Decision 4 (docs/decisions/0004-what-a-result-is.md).
 DEATHS_ALLOWED = 1
 NO_RESULT, NOT_STARTED = -1, -2
 

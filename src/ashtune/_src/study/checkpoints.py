@@ -47,6 +47,7 @@ OWN_FOLDER = re.compile(r"ashtune-.*-[0-9a-f]{12}", re.ASCII | re.DOTALL)
 END = struct.Struct("<8sI")
 """The end of a checkpoint file after the pickle: a mark, and the CRC-32 of the pickle."""
 MARK = b"ashtune1"
+# Decision 15 (docs/decisions/0015-checkpoints-that-hold.md).
 SYNC_SECONDS = 1.0
 """A pickle is synced if its job trained longer than this, so that a power loss costs about a second of training."""
 

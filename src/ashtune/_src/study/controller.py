@@ -13,6 +13,10 @@ If a trial reaches its rung before the pause request arrives, the trial is relea
 Rule 5: the best trials of each rung keep their checkpoints until other trials are better (``checkpoint_index.py``).
 """
 
+# Rule 2: decision 18 (docs/decisions/0018-what-a-function-may-do.md).
+# Rule 3: decision 32 (docs/decisions/0032-noise-and-enough.md).
+# Rule 4: decision 42 (docs/decisions/0042-control-from-the-page.md).
+
 # Theory of operation
 # -------------------
 # handle() is a function of the events alone. The driver writes an event to the journal, calls
@@ -115,6 +119,7 @@ from ashtune._src.study.settings import next_ladder
 
 REMARKS = (TrialStarted, ProgramCompiled, ConfigurationEnqueued, WorkersChanged)
 """Events after which no worker needs a new job."""
+# Decision 4 (docs/decisions/0004-what-a-result-is.md).
 WITHDRAWN_IN_A_ROW = 1_000
 """A study stops after this many withdrawn trials in a row: probably, all its configurations are invalid."""
 PROMOTED_WITHDRAWN = 100
@@ -122,6 +127,7 @@ PROMOTED_WITHDRAWN = 100
 
 New trials replace the withdrawn ones, so that otherwise a study with an endless search would never end.
 """
+# Decision 19 (docs/decisions/0019-refusals-and-giving-up.md).
 PROMOTED_FAILURES = 5
 """A study stops after this many failures of promoted trials in a row for one reason: probably, all of them will fail.
 

@@ -14,6 +14,10 @@ When a journal is opened for writing, the whole file is first copied, so that al
 Rule 6: the controller or ``Replay``, not this module, checks whether an event may follow the earlier events.
 """
 
+# Rule 5: decision 3 (docs/decisions/0003-journal.md).
+# Rule 2: decision 60 (docs/decisions/0060-a-turn-is-the-unit.md).
+# Rule 4: decision 14 (docs/decisions/0014-journal-check-values.md).
+
 import os
 import re
 from bisect import bisect_left, bisect_right

@@ -9,6 +9,8 @@ Rule 2: an exception in one rank fails the trial. The other ranks get ``STOP_SEC
 Then the worker ends, and with it all its ranks. The death of a rank is the death of the worker.
 """
 
+# Decision 75 (docs/decisions/0075-ranks-of-a-trial.md).
+
 import os
 import sys
 import time

@@ -6,6 +6,8 @@ also contains the contents of a closure, a ``functools.partial`` or a callable o
 functions by source, other objects by class, and objects of a user's class also by state.
 """
 
+# Decision 53 (docs/decisions/0053-versions-are-digests-of-text.md).
+
 import ast
 import hashlib
 import inspect

@@ -6,6 +6,8 @@ Rule 3: a host whose message does not fit is given up with all its workers. A wo
 from the worker's own host.
 """
 
+# Rules 1 and 2: decision 73 (docs/decisions/0073-workers-that-come-and-go.md).
+
 import math
 import resource
 import socket

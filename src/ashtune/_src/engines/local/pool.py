@@ -98,6 +98,7 @@ from ashtune._src.training.messages import Assignment, Broken, FromWorker, JobEv
 
 FAILED_STARTS_ALLOWED = 2
 LIVENESS_CHECK_SECONDS = 0.2
+# Decision 72 (docs/decisions/0072-out-of-memory.md).
 MEMORY_CHECK_SECONDS = 0.5
 SOFT_LIMIT = 0.8
 """A worker that holds more than this fraction of its memory limit may be replaced between two epochs."""

@@ -23,6 +23,7 @@ from ashtune._src.engines.options import MESSAGES, RETRY_ALONE, RunOptions
 from ashtune._src.engines.protocol import Brief, Workers
 from ashtune._src.training.messages import Assignment, Broken
 
+# Decision 9 (docs/decisions/0009-how-long-a-driver-sleeps.md).
 LONGEST_SLEEP = 0.01
 
 

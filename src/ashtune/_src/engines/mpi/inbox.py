@@ -17,6 +17,7 @@ from ashtune._src.study.folders import ScratchDirectory
 
 LONGEST_SLEEP = 0.02
 LIVENESS_CHECK_SECONDS = 0.5
+# Decision 6 (docs/decisions/0006-ranks-serve-until-the-script-ends.md).
 SILENCE_AT_REST = 3600.0
 
 

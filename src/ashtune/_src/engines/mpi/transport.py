@@ -9,6 +9,8 @@ message.
 Rule 4: waiting for messages must not use a core, because training needs all cores. See :class:`Polling`.
 """
 
+# Rules 1 and 3: decision 7 (docs/decisions/0007-messages-between-ranks.md).
+
 import math
 import os
 import time
@@ -22,6 +24,7 @@ from ashtune._src.engines.files import Chunk
 
 ENVELOPE, CHUNK, HEARTBEAT = 1, 2, 3
 WINDOW_BYTES = 8 << 20
+# Decision 7 (docs/decisions/0007-messages-between-ranks.md).
 SMALL_BYTES = 4 << 10
 MOST_AT_ONCE = 512
 NOTHING = b""
@@ -208,6 +211,7 @@ class Transport:
         self.failed.update(dead.Translate_ranks(list(range(dead.Get_size())), self._comm.Get_group()))
 
 
+# Decision 9 (docs/decisions/0009-how-long-a-driver-sleeps.md).
 SPIN_SECONDS = 0.0002
 DENSE_SECONDS = 2 * SPIN_SECONDS
 """Spinning is allowed while messages come at least this often. A sleep makes the gap longer: hence the factor of 2."""

@@ -18,6 +18,7 @@ FAULT_TOLERANT = "OMPI_MCA_mpi_ft_enable"  # set by Open MPI's `mpiexec --with-f
 
 HEARTBEAT_SECONDS = 1.0
 RANKS_A_HEARTBEAT_SECOND = 500
+# Decision 6 (docs/decisions/0006-ranks-serve-until-the-script-ends.md).
 HEARTBEATS_MISSED = 15
 FAREWELL_SECONDS = 5.0
 FINALIZE_SECONDS = 60

@@ -12,6 +12,8 @@ Rule 2: the guardian handles only two signals. The kernel sends SIGCHLD when a c
 the driver dies. The guardian blocks all other signals, because Ctrl-C and a batch system's signals are for the driver.
 """
 
+# Decision 17 (docs/decisions/0017-a-guardian-for-each-worker.md).
+
 import os
 import signal
 import sys

@@ -20,6 +20,7 @@ from ashtune._src.performance.machine import second_cache_bytes
 from ashtune._src.training.fused.protocol import MOST_EPOCHS, Backend, FusedProgram, Static, Variant
 
 MOST_LANES = 256
+# Decision 12 (docs/decisions/0012-fused-studies.md).
 QUICK_COMPILING = 0.6
 """The estimated compile time of the quick variant, as a share of the compile time of another variant."""
 DOUBLINGS = 4

@@ -23,6 +23,7 @@ from ashtune._src.training.messages import Alone, Assignment, Mailbox, Setup, Sh
 from ashtune._src.training.outcomes import Outcomes
 from ashtune._src.training.runner import prepare_trial
 
+# Decision 12 (docs/decisions/0012-fused-studies.md).
 PROMOTION_SECONDS = 0.1
 """The least time in seconds during which fuller packs may be trained before a promoted trial."""
 

@@ -12,6 +12,8 @@ A worker locks a program's claim while it compiles the program. The lock ends wh
 does not block other workers.
 """
 
+# Rules 1 and 2: decision 70 (docs/decisions/0070-a-bank-of-programs.md).
+
 import fcntl
 import hashlib
 import io

@@ -17,6 +17,7 @@ from ashtune._src.training.fused.torch.module import TorchRecipe, build_module, 
 from ashtune._src.training.fused.torch.optimizers import numbers_of, rule
 from ashtune._src.training.fused.torch.program import TorchProgram, TorchShape
 
+# Decision 12 (docs/decisions/0012-fused-studies.md).
 PAST_THE_CACHE = 4
 ROUNDING_VARIABLE, ROUNDING = "MKL_CBWR", "AUTO,STRICT"
 COUNTED_BY = (
