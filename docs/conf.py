@@ -40,7 +40,7 @@ exclude_patterns = ["gallery", "paper"]
 nitpicky = True
 python_display_short_literal_types = True
 nitpick_ignore_regex = [
-    ("py:class", r"(collections\.abc|concurrent|fractions|hypothesis|os|pathlib)\..*"),
+    ("py:class", r"(collections\.abc|concurrent|datetime|fractions|hypothesis|os|pathlib)\..*"),
     ("py:class", r"(ConfigSpace\.)?ConfigurationSpace"),
     ("py:class", r"'\w+'"),  # a value of a Literal, which is no name
     ("py:class", r"msgspec\.Meta|[gl][et]=.*"),  # the range of an option

@@ -451,7 +451,11 @@ class AnyStudy(RuleBasedStateMachine):
         elif isinstance(event, SessionStarted) or not self.stopping or was_stopping:
             assert pauses == [], "only what runs when a study begins to stop is paused"
         else:
-            assert pauses == [Pause(running.worker, trial) for trial, running in before.items()]
+            at_once = isinstance(event, StopRequested) and not event.ends_search
+            asked = [Pause(running.worker, trial, at_once) for trial, running in before.items()]
+            if at_once:
+                asked += [Pause(saver, trial, True) for trial, (saver, _, _) in self.releasing.items()]
+            assert pauses == asked
         for order in followed:
             match order:
                 case Train():

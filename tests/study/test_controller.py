@@ -195,8 +195,8 @@ def test_an_event_that_answers_no_order_is_refused_with_what_replay_would_order(
 def test_a_stop_pauses_every_running_job_once_and_gives_out_nothing_more() -> None:
     harness = ControllerHarness(workers=2)
     assert harness.handle(StopRequested(0, "Ctrl-C received")) == [
-        Pause(WorkerId(0), TrialId(0)),
-        Pause(WorkerId(1), TrialId(1)),
+        Pause(WorkerId(0), TrialId(0), at_once=True),
+        Pause(WorkerId(1), TrialId(1), at_once=True),
     ]
     assert harness.handle(StopRequested(0, "Ctrl-C received")) == []
     assert harness.report(0, 0, 0, 0.1) == [Release(WorkerId(0), TrialId(0))]
@@ -205,6 +205,13 @@ def test_a_stop_pauses_every_running_job_once_and_gives_out_nothing_more() -> No
     harness.handle(JobPaused(time=0, worker=WorkerId(1), trial=TrialId(1), rung=0, resource=0, seconds=1))
     assert not harness.controller.is_open
     assert not harness.controller.is_complete
+
+
+def test_a_stop_hurries_the_worker_that_still_saves_a_released_trial() -> None:
+    harness = ControllerHarness(workers=2)
+    assert Release(WorkerId(0), TrialId(0)) in harness.report(0, 0, 0, 0.1)
+    hurried = harness.handle(StopRequested(0, "Ctrl-C received"))
+    assert Pause(WorkerId(0), TrialId(0), at_once=True) in hurried
 
 
 def test_a_study_that_is_paused_gives_nothing_out_until_it_goes_on() -> None:

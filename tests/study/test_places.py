@@ -102,7 +102,10 @@ def test_a_stop_pauses_what_waits_at_a_worker_too() -> None:
     controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 2))
     controller.handle(finished(ONE, 0, loss=math.inf))
-    assert orders_in(controller.handle(StopRequested(0, "enough"))) == [Pause(ONE, TrialId(1)), Pause(ONE, TrialId(2))]
+    assert orders_in(controller.handle(StopRequested(0, "enough"))) == [
+        Pause(ONE, TrialId(1), at_once=True),
+        Pause(ONE, TrialId(2), at_once=True),
+    ]
     for trial in (1, 2):
         assert controller.is_open
         controller.handle(JobPaused(time=0, worker=ONE, trial=TrialId(trial), rung=0, resource=0, seconds=0.0))

@@ -3,8 +3,12 @@
 import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +27,7 @@ from ashtune._src.core.jobs import TrialId
 from ashtune._src.engines.cluster.rendezvous import NAME as RENDEZVOUS
 from ashtune._src.study.checkpoints import FOLDER, Checkpoints, CheckpointWriter
 from ashtune._src.study.journal import NAME, read_events
-from ashtune._src.study.remote import DELETIONS, SUFFIX, URL_FILE, RemoteFolder
+from ashtune._src.study.remote import DELETIONS, SUFFIX, URL_FILE, Deletions, Patience, RemoteFolder
 from tests.helpers import curves
 from tests.helpers.cluster import hosts, until
 from tests.helpers.studies import finished, tuned
@@ -434,3 +438,167 @@ def test_only_a_user_that_may_be_a_token_is_left_out(
     monkeypatch.setattr(locked, "ls", locked.cat_file)
     with pytest.raises(OSError, match=re.escape(shown)):
         folder.names()
+
+
+class HangingFileSystem(MemoryFileSystem):  # type: ignore[misc]
+    """A store whose calls do not answer while a file is at the path in the variable ``STORE_HANGS``."""
+
+    protocol = "hanging"
+    store: dict[str, Any] = {}  # noqa: RUF012 - as the base class has it
+    pseudo_dirs = [""]  # noqa: RUF012 - as the base class has it
+
+
+def hang(*_: Any, **__: Any) -> Any:
+    threading.Event().wait(60)
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    fsspec.register_implementation("hanging", HangingFileSystem, clobber=True)
+    monkeypatch.setattr(HangingFileSystem, "store", {})
+    monkeypatch.setattr(HangingFileSystem, "pseudo_dirs", [""])
+    monkeypatch.setattr("ashtune._src.study.remote.WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("ashtune._src.study.remote.LAST_SECONDS", 0.1)
+    RemoteFolder.begin(tmp_path, "hanging://me:PASSWORD@host/bucket")
+    for name in ("cat_file", "ls", "open", "rm", "rm_file", "pipe_file"):
+        monkeypatch.setattr(HangingFileSystem, name, hang)
+    return "hanging://host/bucket"
+
+
+class Told:
+    """A patience that a stop ends as soon as the user was told that the store does not answer."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.patience = Patience(lambda: bool(self.lines), self.lines.append)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda study, patience: RemoteFolder.begin(study, "", patience),
+        lambda study, patience: Checkpoints(study, patience=patience).sweep({}),
+    ],
+)
+def test_a_store_that_hangs_is_named_and_given_up_at_a_stop(tmp_path: Path, hanging: str, call: Any) -> None:
+    told = Told()
+    with pytest.raises(StudyError, match="did not answer before the study was stopped; try again"):
+        call(tmp_path, told.patience)
+    line = told.lines[0]
+    assert re.fullmatch(rf"{hanging}/\S+ has not answered for 0.1 s; still waiting", line)
+
+
+def test_what_a_store_that_hangs_has_not_deleted_is_said(
+    tmp_path: Path, hanging: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ashtune._src.study.remote.DELETIONS", Deletions())
+    told = Told()
+    checkpoints = Checkpoints(tmp_path, patience=told.patience)
+    checkpoints.discard(TRIAL, 4)
+    checkpoints.wait_for_deletions()
+    (line,) = told.lines
+    assert line.startswith(hanging)
+    assert "1 checkpoint of 1 not deleted yet; the study's next session deletes what is left" in line
+
+
+def test_a_checkpoint_that_a_hanging_store_does_not_take_stays_here(tmp_path: Path, hanging: str) -> None:
+    told = Told()
+    writer = CheckpointWriter(Checkpoints(tmp_path, patience=told.patience), TRIAL, 0)
+    writer.save({"weights": 1})
+    size = writer.commit(4)
+    assert size is not None
+    assert "checkpoint kept in" in writer.problem
+    later = CheckpointWriter(Checkpoints(tmp_path), TRIAL, 4, size=size)
+    assert later.restore() == {"weights": 1}
+
+
+STORE = """
+import os, time
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+def hang_if_asked():
+    while os.path.exists("hangs"):
+        open("has-hung", "w").close()
+        time.sleep(0.1)
+
+class Hanging(LocalFileSystem):
+    protocol = "hanging"
+    cachable = False
+
+    @classmethod
+    def _strip_protocol(cls, path):
+        return LocalFileSystem._strip_protocol(path.replace("hanging://", "file://"))
+
+    def cat_file(self, *arguments, **options):
+        hang_if_asked()
+        return super().cat_file(*arguments, **options)
+
+    def _open(self, *arguments, **options):
+        hang_if_asked()
+        return super()._open(*arguments, **options)
+
+    def rm(self, *arguments, **options):
+        hang_if_asked()
+        return super().rm(*arguments, **options)
+
+    rm_file = rm
+
+fsspec.register_implementation("hanging", Hanging, clobber=True)
+"""
+SCRIPT = """
+import os, time
+import ashtune
+import store
+
+def train(trial):
+    assert store
+    trained = trial.restore() or 0
+    for trained in trial.epochs():
+        time.sleep(0.05)
+        trial.report(score=trial["x"] * trained)
+    trial.save(trained)
+
+if __name__ == "__main__":
+    ashtune.tune(
+        train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=200, max_resource=8, min_resource=1,
+        search="random", directory="study", quiet=True,
+        engine=ashtune.Local(workers=2, checkpoints="hanging://" + os.path.abspath("bucket")),
+    )
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_obeyed_while_the_store_hangs(tmp_path: Path, number: signal.Signals) -> None:
+    (tmp_path / "bucket").mkdir()
+    (tmp_path / "tuned.py").write_text(SCRIPT)
+    (tmp_path / "store.py").write_text(STORE)
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "tuned.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+        )
+
+    journal = tmp_path / "study" / NAME
+    first = start()
+    until(lambda: journal.exists() and "job_finished" in journal.read_text())
+    (tmp_path / "hangs").touch()
+    until((tmp_path / "has-hung").exists)
+    time.sleep(1)  # both workers and the driver reach the store
+    first.send_signal(number)
+    _, text = first.communicate(timeout=15)  # a trial at work has 30 s, and a store's own limit is longer
+    assert first.returncode == -number
+    assert re.search(r"bucket\S*: it did not answer before the study was stopped; a checkpoint is kept in", text)
+    events = list(read_events(journal))
+    kept = [event for event in events if "checkpoint kept in" in getattr(event, "problem", "")]
+    assert kept
+    (tmp_path / "has-hung").unlink()
+    again = start()
+    until((tmp_path / "has-hung").exists)
+    assert again.poll() is None
+    again.send_signal(number)
+    _, text = again.communicate(timeout=15)
+    assert again.returncode == -number
+    assert "did not answer before the study was stopped; try again" in text
+    (tmp_path / "hangs").unlink()

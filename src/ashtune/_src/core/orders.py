@@ -42,10 +42,14 @@ class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Pause(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """An order to interrupt the running job after the current epoch, to save the trial, and to free the worker."""
+    """An order to interrupt the running job after the current epoch, to save the trial, and to free the worker.
+
+    If ``at_once``, the study is being stopped, and the worker does not wait for a store that does not answer.
+    """
 
     worker: WorkerId
     trial: TrialId
+    at_once: bool = False
 
 
 class Discard(msgspec.Struct, frozen=True, gc=False, tag=True):

@@ -73,7 +73,7 @@ from ashtune._src.study.factory import (
 )
 from ashtune._src.study.journal import ladder_in_force
 from ashtune._src.study.journal_writer import Journal
-from ashtune._src.study.remote import DELETIONS
+from ashtune._src.study.remote import Patience
 from ashtune._src.study.replay import replay
 from ashtune._src.training.messages import Setup
 from ashtune._src.training.versions import changes
@@ -127,7 +127,9 @@ class Session:
         self._engine = engine
         self._objective = objective
         self._surroundings = surroundings
-        self._checkpoints = Checkpoints(self._directory, surroundings.disk)
+        self._stop = StopSwitch()
+        patience = Patience(lambda: bool(self._stop.signals))
+        self._checkpoints = Checkpoints(self._directory, surroundings.disk, patience)
         self._settings = journals.read_settings(directory / journals.NAME, surroundings.disk)
         settings = self._settings
         if settings.valid and valid is None:
@@ -161,11 +163,22 @@ class Session:
         session, begun = self._begin()
         has_work = self._controller.is_open
         if has_work:
-            stop, quiet = self._stop_switch(session.time), self._options["quiet"]
+            stop = self._stop = self._stop_switch(session.time)
+            quiet = self._options["quiet"]
             if self._tally.tried and not quiet:
                 say(f"continuing: {plural(self._tally.tried, 'trial')} known")
-            with self._listening() as inbox, stop, self._at_work(session, stop, inbox, quiet=quiet) as drive:
-                drive.run(begun)
+            refusal: StudyError | None = None
+            try:
+                with self._listening() as inbox, stop, self._at_work(session, stop, inbox, quiet=quiet) as drive:
+                    drive.run(begun)
+            except StudyError as error:
+                if not stop.signals:
+                    raise
+                refusal = error  # the store did not answer before the signal
+            if refusal is not None:
+                say(str(refusal))
+                self._obey(stop.signals[0])
+                raise refusal
             self._after_work()  # Ctrl-C is no longer handled here
         else:
             stop = StopSwitch()
@@ -450,9 +463,9 @@ class Session:
         with self._surroundings.open_journal(self._directory / journals.NAME) as journal:
             self._checkpoints.begin_session(self._options["checkpoints"])
             self._checkpoints.sweep(self._controller.checkpoints.resources())
-            DELETIONS.wait()  # a trial that begins again saves objects of the same names
+            self._checkpoints.wait_for_deletions()  # a trial that begins again saves objects of the same names
             yield journal
-        DELETIONS.wait()
+        self._checkpoints.wait_for_deletions()
 
     def _say_where(self) -> None:
         if (page := self._page()) is not None:

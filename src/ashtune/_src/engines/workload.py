@@ -31,9 +31,10 @@ from ashtune._src.core.events import (
 )
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.orders import Pause, Release, Train
+from ashtune._src.core.plaintext import say
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.disk import append_to
-from ashtune._src.training.messages import Alone, Assignment, Broken, FromWorker
+from ashtune._src.training.messages import Alone, Assignment, Broken, FromWorker, Waiting
 
 NO_CONFIGURATION = msgspec.Raw(b"\x80")  # an empty map in msgpack
 
@@ -89,7 +90,7 @@ class Workload:
             case Broken(worker=worker, failure=JobFailed() as failure):
                 is_own = failure.worker == worker
                 complaint = self._end(failure) if is_own else f"it speaks as worker {failure.worker}"
-            case Broken():
+            case Broken() | Waiting():
                 pass
             case TrialReleased():
                 complaint = self._release(message)
@@ -208,6 +209,7 @@ class Collector:
         self._logs = logs
         self._progress: list[Progress] = []
         self._has_a_result = False
+        self._told: set[str] = set()
         self.fatal_error: AshtuneError | None = None
         """The error that ends the study; the engine raises it after the earlier events are handled."""
 
@@ -224,6 +226,11 @@ class Collector:
             return None
         elif kind is Alone:
             return None  # the worker's workload has noted it
+        elif isinstance(message, Waiting):
+            if message.text not in self._told:
+                self._told.add(message.text)
+                say(message.text)
+            return None
         elif isinstance(message, Broken):
             if message.failure is None or not self._has_a_result:
                 self.fatal_error = self.fatal_error or self.explain(message)

@@ -35,7 +35,7 @@ from ashtune._src.core.jobs import TrialId
 from ashtune._src.study import torch_states
 from ashtune._src.study.disk import BUFFER_BYTES, DISK, PIECE_BYTES, Disk, OpenFile
 from ashtune._src.study.folders import copy_folder, delete, rename, sync_file, sync_tree, walk
-from ashtune._src.study.remote import RemoteFolder, is_remote, refused_by_store
+from ashtune._src.study.remote import PATIENT, Patience, RemoteFolder, is_remote, refused_by_store
 
 FOLDER = "checkpoints"
 SAVED = "saved.pickle"
@@ -55,15 +55,16 @@ SYNC_SECONDS = 1.0
 class Checkpoints:
     """The checkpoint folder of a study."""
 
-    def __init__(self, study: Path, disk: Disk = DISK) -> None:
+    def __init__(self, study: Path, disk: Disk = DISK, patience: Patience = PATIENT) -> None:
         self.disk = disk
+        self.patience = patience
         self._study = study
         self.folder = str(study / FOLDER)
 
     @cached_property
     def remote(self) -> RemoteFolder | None:
         """The study's folder in a store, or None if checkpoints are in the study's directory only."""
-        return RemoteFolder.of(self._study)
+        return RemoteFolder.of(self._study, self.patience)
 
     def begin_session(self, checkpoints: str) -> None:
         """Open the study's store, if it has one, or if the option ``checkpoints`` is the address of one.
@@ -71,7 +72,7 @@ class Checkpoints:
         Raises:
             StudyError: If the store cannot be used.
         """
-        RemoteFolder.begin(self._study, checkpoints if is_remote(checkpoints) else "")
+        RemoteFolder.begin(self._study, checkpoints if is_remote(checkpoints) else "", self.patience)
 
     def of(self, trial: TrialId, resource: int) -> str:
         """Return the path of a trial's checkpoint at a resource, whether or not it exists."""
@@ -82,6 +83,11 @@ class Checkpoints:
         delete(self.disk, self.of(trial, resource))
         if self.remote is not None:
             self.remote.delete([f"{trial}.{resource}"])
+
+    def wait_for_deletions(self) -> None:
+        """Wait until the store has deleted checkpoints, but not long. Print what is left."""
+        if self.remote is not None:
+            self.remote.wait_for_deletions()
 
     def settle(self, trial: TrialId, resource: int) -> None:
         """If a trial has a checkpoint at a resource, make this checkpoint survive a power loss."""
@@ -169,7 +175,7 @@ class CheckpointWriter:
         self._trial = trial
         self._clock = clock
         self._began = clock()
-        self._not_read = self._not_saved = ""
+        self._not_read = self._not_saved = self._left_here = ""
         self._earlier = checkpoints.of(trial, start) if start else ""
         self._copy = f"{self._unfinished}.earlier"
         if self._earlier and (flaw := self._flaw_of_earlier(size)):
@@ -206,7 +212,7 @@ class CheckpointWriter:
     @property
     def problem(self) -> str:
         """The error in reading or saving the checkpoint as text, or an empty text if there was no error."""
-        return "; ".join(filter(None, (self._not_read, self._not_saved)))
+        return "; ".join(filter(None, (self._not_read, self._not_saved, self._left_here)))
 
     def restore(self, unpickle: Callable[[Any], Any] = pickle.load) -> Any:
         """Return the object in the earlier checkpoint, or None if the checkpoint has no object.
@@ -341,11 +347,17 @@ class CheckpointWriter:
             if is_synced:
                 sync_tree(disk, written)  # the user's files have no check value
             size = sum(length for length, _ in contents.values())
+        try:
+            if remote is not None:
+                remote.push(written, os.path.basename(final))
+                delete(disk, written)
+        except InterruptedError as error:  # the study stops: the next session finds the checkpoint here
+            remote = None
+            folder = self._checkpoints.folder
+            self._left_here = f"checkpoint kept in {folder}: {error.strerror}"
+            self._checkpoints.patience.tell(f"{error.filename}: {error.strerror}; a checkpoint is kept in {folder}")
         if remote is None:
             rename(disk, written, final)
-        else:
-            remote.push(written, os.path.basename(final))
-            delete(disk, written)
         if is_synced:
             disk.sync_folder(self._checkpoints.folder)
         self._has_begun, self._has_saved, self._at_opening = False, False, None

@@ -249,8 +249,11 @@ class Controller:
         followed = self._follow(event)
         if self.stopping and (self.stopping, self._ends_search_only) != before:
             stays = self._confirmations.of if self._ends_search_only else ()
-            running = self._assignments.running.items()
-            followed += [Pause(assigned.worker, trial) for trial, assigned in running if trial not in stays]
+            at_once = type(event) is StopRequested and not self._ends_search_only
+            held: dict[TrialId, Assigned | Holding] = {**self._assignments.running}
+            if at_once:
+                held.update(self._assignments.releasing)  # their workers may wait for a store
+            followed += [Pause(one.worker, trial, at_once) for trial, one in held.items() if trial not in stays]
         return followed
 
     def _follow(self, event: Event) -> list[Followed]:  # noqa: PLR0912 - one for each kind of event

@@ -17,15 +17,19 @@ import re
 import sys
 import tarfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
+import msgspec
+
 from ashtune._src.core.errors import SettingsError, StudyError, instead_of_os_error, needs_extra
-from ashtune._src.core.plaintext import REASON, error_line, one_line, shown, without_userinfo
+from ashtune._src.core.numbers import plural
+from ashtune._src.core.plaintext import REASON, error_line, one_line, say, shown, without_userinfo
 from ashtune._src.study.disk import DISK, read_whole, write_new
 from ashtune._src.study.folders import delete, rename
 
@@ -40,6 +44,98 @@ LEAST_TOKEN = 16
 """A user name with fewer characters is no token."""
 MOST_AT_ONCE = 500
 WAIT_SECONDS = 10.0
+"""A store that has not answered for this time is named on the terminal."""
+STEP_SECONDS = 0.05
+LAST_SECONDS = 0.5
+"""When the study is stopped, a store must answer within this time."""
+_Result = TypeVar("_Result")
+
+
+class Patience(msgspec.Struct):
+    """What a process does while it waits for a store.
+
+    ``is_stopped`` returns whether the study is being stopped. ``tell`` gets one line if the store does not answer.
+    """
+
+    is_stopped: Callable[[], bool] = lambda: False
+    tell: Callable[[str], None] = say
+    last_seconds: float = LAST_SECONDS
+
+
+PATIENT = Patience()
+
+
+class Call:
+    """A call to a store, in a thread of its own, so that the calling thread can handle signals and messages."""
+
+    def __init__(self) -> None:
+        self.is_given_up = False
+        self._answered = time.monotonic()
+
+    def note_answer(self) -> None:
+        """Record that the store has answered a part of the call.
+
+        Raises:
+            InterruptedError: If nobody waits for the call any more.
+        """
+        if self.is_given_up:
+            raise InterruptedError(errno.EINTR, "the study was stopped")
+        self._answered = time.monotonic()
+
+    def wait(self, call: Callable[[], _Result], address: str, patience: Patience) -> _Result:
+        """Return the result of ``call``, or raise its exception.
+
+        Raises:
+            InterruptedError: If the study is stopped and the store does not answer.
+        """
+        results: list[_Result] = []
+        errors: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                results.append(call())
+            except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
+                errors.append(error)
+
+        thread = threading.Thread(target=run, name="ashtune-store", daemon=True)
+        thread.start()
+        has_told = False
+        stopped: float | None = None
+        while thread.is_alive():
+            thread.join(STEP_SECONDS)
+            now = time.monotonic()
+            if stopped is None and patience.is_stopped():
+                stopped = now
+            if stopped is not None and now - max(stopped, self._answered) > patience.last_seconds and thread.is_alive():
+                self.is_given_up = True
+                patience.last_seconds = 0.0  # the worker's other trials do not wait again
+                raise InterruptedError(errno.EINTR, "it did not answer before the study was stopped", address)
+            if not has_told and now - self._answered > WAIT_SECONDS:
+                has_told = True
+                patience.tell(f"{address} has not answered for {WAIT_SECONDS:g} s; still waiting")
+        if errors:
+            raise errors[0]
+        return results[0]
+
+
+class Answered:
+    """A file of a store. Each piece that was read or written is noted as an answer to a call."""
+
+    def __init__(self, file: Any, call: Call) -> None:
+        self._file = file
+        self._call = call
+
+    def read(self, size: int) -> bytes:
+        """Read at most ``size`` bytes."""
+        data: bytes = self._file.read(size)
+        self._call.note_answer()
+        return data
+
+    def write(self, data: bytes) -> int:
+        """Write all of ``data``; return the number of written bytes."""
+        self._file.write(data)
+        self._call.note_answer()
+        return len(data)
 
 
 @contextmanager
@@ -91,12 +187,13 @@ def check_address(name: str, address: str) -> None:
 class RemoteFolder:
     """The folder of a study in a store. ``tokens`` are those that the object ``owner`` may have at the next session."""
 
-    def __init__(self, address: str, tokens: Sequence[str] = ()) -> None:
+    def __init__(self, address: str, tokens: Sequence[str] = (), patience: Patience = PATIENT) -> None:
         self.address = address
         self._tokens = tokens
+        self._patience = patience
 
     @classmethod
-    def of(cls, study: Path) -> "RemoteFolder | None":
+    def of(cls, study: Path, patience: Patience = PATIENT) -> "RemoteFolder | None":
         """Return the folder that the file ``checkpoints.url`` names, or None if there is no such file.
 
         Raises:
@@ -107,11 +204,11 @@ class RemoteFolder:
             address, *tokens = read_whole(str(path), MOST_URL_BYTES).decode("utf-8", "replace").splitlines() or [""]
             if not is_remote(address):
                 raise OSError(errno.EINVAL, "no address of a store", str(path))
-            return cls(address, tokens)
+            return cls(address, tokens, patience)
         return None
 
     @classmethod
-    def begin(cls, study: Path, address: str) -> None:
+    def begin(cls, study: Path, address: str, patience: Patience = PATIENT) -> None:
         """At the start of a session, note in the store that the study uses its folder. Make a new folder if necessary.
 
         ``address`` is the address that the user gives, or an empty text.
@@ -120,12 +217,12 @@ class RemoteFolder:
             StudyError: If the study's folder is at another address, another copy of the study has used the folder, or
                 the store refuses an object.
         """
-        folder = cls.of(study)
+        folder = cls.of(study, patience)
         if folder is None and not address:
             return
         if folder is None:
             name = re.sub(r"[^\w.-]", "_", study.name[:40], flags=re.ASCII)  # fsspec gives other characters a meaning
-            folder = cls(f"{address.rstrip('/')}/ashtune-{name}-{os.urandom(6).hex()}")
+            folder = cls(f"{address.rstrip('/')}/ashtune-{name}-{os.urandom(6).hex()}", patience=patience)
             with instead_of_os_error(StudyError, f"checkpoints={shown(address)}", "give a folder that exists"):
                 folder._claim(study, is_new=True)
         else:
@@ -139,31 +236,53 @@ class RemoteFolder:
         above, _, name = self.address.rpartition("/")
         if without_userinfo(above) != without_userinfo(address):
             raise OSError(errno.EINVAL, "the checkpoints of the study are there")
-        return RemoteFolder(f"{address}/{name}", self._tokens)
+        return RemoteFolder(f"{address}/{name}", self._tokens, self._patience)
 
     def _claim(self, study: Path, *, is_new: bool) -> None:
-        token, path = os.urandom(8).hex(), f"{self._root}/{OWNER}"
-        with self._errors():
-            if is_new:
-                self._files.mkdir(self._root, create_parents=False)
-                self._files.pipe_file(path, b"new")
-            earlier = self._files.cat_file(path).decode("utf-8", "replace")
+        token = os.urandom(8).hex()
+        earlier = self._wait(lambda: self._earlier_owner(is_new=is_new))
         # Outside of _errors(), which would replace EBUSY by EIO.
         if not is_new and earlier not in self._tokens:
             raise OSError(errno.EBUSY, "another copy of the study has used this folder")
         write_new(DISK, str(study / URL_FILE), "\n".join([self.address, token, earlier]).encode())
-        with self._errors():
-            self._files.pipe_file(path, token.encode())
+        self._wait(lambda: self._files.pipe_file(f"{self._root}/{OWNER}", token.encode()))
+
+    def _earlier_owner(self, *, is_new: bool) -> str:
+        path = f"{self._root}/{OWNER}"
+        if is_new:
+            self._files.mkdir(self._root, create_parents=False)
+            self._files.pipe_file(path, b"new")
+        return str(self._files.cat_file(path).decode("utf-8", "replace"))
+
+    def _wait(self, function: Callable[[], _Result], call: Call | None = None) -> _Result:
+        """Return the result of calls to the store; see :class:`Call`.
+
+        Raises:
+            OSError: If the store refuses a call, or does not answer before the study is stopped.
+        """
+
+        def checked() -> _Result:
+            with self._errors():
+                return function()
+
+        return (call or Call()).wait(checked, without_userinfo(self.address), self._patience)
 
     def push(self, path: str, name: str) -> None:
         """Copy a checkpoint, which is a file or a folder, to the store. O(bytes)."""
+        call = Call()
+        self._wait(lambda: self._push(path, name, call), call)
+
+    def _push(self, path: str, name: str, call: Call) -> None:
         there = f"{self._root}/{name}{SUFFIX}"
         try:
-            with self._errors(), self._files.open(there, "wb") as file, tarfile.open(fileobj=file, mode="w|") as tar:
+            with (
+                self._files.open(there, "wb") as file,
+                tarfile.open(fileobj=Answered(file, call), mode="w|") as tar,  # type: ignore[call-overload]
+            ):
                 tar.add(path, INSIDE, filter=_if_stored)
                 tar.addfile(tarfile.TarInfo(END), io.BytesIO())
-        except OSError:
-            with suppress(OSError), self._errors():
+        except Exception:
+            with suppress(Exception):
                 self._files.rm_file(there)  # an interrupted upload may end as an object
             raise
 
@@ -174,30 +293,57 @@ class RemoteFolder:
         delete(DISK, path)
         DISK.make_folder(temporary)
         try:
-            with (
-                self._errors(),
-                self._files.open(f"{self._root}/{name}{SUFFIX}", "rb") as file,
-                tarfile.open(fileobj=file, mode="r|") as tar,
-            ):
-                tar.extraction_filter = _as_written
-                tar.extractall(temporary)
+            call = Call()
+            self._wait(lambda: self._pull(name, temporary, call), call)
             if END not in DISK.names(temporary):
                 raise OSError(errno.EIO, "it is not complete", name)
             rename(DISK, f"{temporary}/{INSIDE}", path)
         finally:
             delete(DISK, temporary)
 
+    def _pull(self, name: str, temporary: str, call: Call) -> None:
+        with (
+            self._files.open(f"{self._root}/{name}{SUFFIX}", "rb") as file,
+            tarfile.open(fileobj=Answered(file, call), mode="r|") as tar,  # type: ignore[call-overload]
+        ):
+            tar.extraction_filter = _as_written
+            tar.extractall(temporary)
+
     def names(self) -> list[str]:
         """Return the names of all checkpoints in the store."""
-        with self._errors():
+
+        def listed() -> list[str]:
             self._files.invalidate_cache()
-            paths: list[str] = self._files.ls(self._root, detail=False)
+            return list(self._files.ls(self._root, detail=False))
+
+        paths = self._wait(listed)
         return [path.rpartition("/")[2].removesuffix(SUFFIX) for path in paths if path.endswith(SUFFIX)]
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete checkpoints later, since the driver does not wait for a store. Errors are ignored."""
         for name in names:
-            DELETIONS.add(self._files, f"{self._root}/{name}{SUFFIX}")
+            DELETIONS.add(self, f"{name}{SUFFIX}")
+
+    def rm(self, names: Sequence[str]) -> None:
+        """Delete objects now, and ignore errors."""
+        with suppress(Exception):
+            paths = [f"{self._root}/{name}" for name in names]
+            try:
+                self._files.rm(paths)  # one request in most stores
+            except Exception:  # noqa: BLE001 - one object is missing, or the store refuses
+                for path in paths:
+                    with suppress(Exception):
+                        self._files.rm_file(path)
+
+    def wait_for_deletions(self) -> None:
+        """Wait until the objects are deleted. If the wait is too long, print what is left, and go on."""
+        before = DELETIONS.left
+        if left := DELETIONS.wait(self._patience.is_stopped):
+            names = plural(left, "checkpoint")
+            self._patience.tell(
+                f"{without_userinfo(self.address)} does not answer: {names} of {before:,} not deleted yet; the study's "
+                "next session deletes what is left"
+            )
 
     @property
     def _files(self) -> Any:
@@ -211,8 +357,7 @@ class RemoteFolder:
     def _opened(self) -> tuple[Any, str]:
         from fsspec.core import url_to_fs
 
-        with self._errors():
-            files, root = url_to_fs(self.address)
+        files, root = url_to_fs(self.address)
         return files, root.rstrip("/")
 
     @property
@@ -264,21 +409,30 @@ class Deletions:
     """Deletes objects in a thread. What is left at the end of the process is deleted by the study's next session."""
 
     def __init__(self) -> None:
-        self._queue: queue.Queue[tuple[Any, str]] = queue.Queue()
+        self._queue: queue.Queue[tuple[RemoteFolder, str]] = queue.Queue()
         self._thread: threading.Thread | None = None
 
-    def add(self, files: Any, path: str) -> None:
+    @property
+    def left(self) -> int:
+        """The number of objects that are not deleted yet."""
+        return self._queue.unfinished_tasks
+
+    def add(self, folder: RemoteFolder, name: str) -> None:
         """Queue the deletion of an object."""
-        self._queue.put((files, path))
+        self._queue.put((folder, name))
         if self._thread is None or not self._thread.is_alive():  # a forked process has no threads
             self._thread = threading.Thread(target=self._run, name="ashtune-deletions", daemon=True)
             self._thread.start()
 
-    def wait(self, seconds: float = WAIT_SECONDS) -> None:
-        """Wait until the queue is empty, but not longer than some seconds."""
-        done = self._queue.all_tasks_done
-        with done:
-            done.wait_for(lambda: not self._queue.unfinished_tasks, seconds)
+    def wait(self, is_stopped: Callable[[], bool] = PATIENT.is_stopped) -> int:
+        """Wait until all objects are deleted, or the wait is too long. Return the number of objects that are left."""
+        until = time.monotonic() + WAIT_SECONDS
+        while self.left and time.monotonic() < until:
+            if is_stopped():
+                until = min(until, time.monotonic() + LAST_SECONDS)
+                is_stopped = PATIENT.is_stopped
+            time.sleep(STEP_SECONDS)
+        return self.left
 
     def _run(self) -> None:
         while True:
@@ -286,14 +440,8 @@ class Deletions:
             with suppress(queue.Empty):
                 while len(batch) < MOST_AT_ONCE:
                     batch.append(self._queue.get_nowait())
-            for files in {id(files): files for files, _ in batch}.values():
-                paths = [path for of_files, path in batch if of_files is files]
-                try:
-                    files.rm(paths)  # one request in most stores
-                except Exception:  # noqa: BLE001 - one object is missing, or the store refuses
-                    for path in paths:
-                        with suppress(Exception):
-                            files.rm_file(path)
+            for folder in {id(folder): folder for folder, _ in batch}.values():
+                folder.rm([name for of_folder, name in batch if of_folder is folder])
             for _ in batch:
                 self._queue.task_done()
 

@@ -1,7 +1,8 @@
 """Messages between a driver and a worker, over any transport, and the worker's end of the connection.
 
 A worker gets :class:`Setup` once, then jobs (:class:`Assignment`) and orders. A worker sends the events that the driver
-writes to the journal, and three other messages: :class:`~ashtune.events.Progress`, :class:`Alone` and :class:`Broken`.
+writes to the journal, and four other messages: :class:`~ashtune.events.Progress`, :class:`Alone`, :class:`Broken` and
+:class:`Waiting`.
 """
 
 from collections import deque
@@ -92,9 +93,16 @@ class Broken(msgspec.Struct, frozen=True, tag_field="event", tag="broken"):
     failure: JobFailed | None = None
 
 
+class Waiting(msgspec.Struct, frozen=True, tag_field="event", tag="waiting"):
+    """A message which says in one line that the worker waits for a store that does not answer."""
+
+    worker: WorkerId
+    text: str
+
+
 ToWorker = Setup | Assignment | Release | Pause
 JobEvent = JobFinished | TrialReleased | JobPaused | JobFailed | TrialWithdrawn
-FromWorker = WorkerJoined | JobEvent | PlacesChanged | ProgramCompiled | Progress | Alone | Broken
+FromWorker = WorkerJoined | JobEvent | PlacesChanged | ProgramCompiled | Progress | Alone | Broken | Waiting
 
 
 class Shutdown(BaseException):
@@ -174,6 +182,11 @@ class Mailbox:
                 self._waiting.remove(message)
                 return True
         return False
+
+    def is_to_end(self) -> bool:
+        """Return whether an order to pause at once has arrived. The order stays in the queue."""
+        self._collect()
+        return any(isinstance(message, Pause) and message.at_once for message in self._waiting)
 
     def _collect(self) -> None:
         self.is_sure = False

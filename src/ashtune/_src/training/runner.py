@@ -17,9 +17,10 @@ from ashtune._src.core.errors import CheckpointUnread, ObjectiveError
 from ashtune._src.core.plaintext import error_line
 from ashtune._src.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune._src.study.disk import DISK, Disk
+from ashtune._src.study.remote import Patience
 from ashtune._src.training.group import OtherRanks, Ranks
 from ashtune._src.training.job import RunningJob
-from ashtune._src.training.messages import Assignment, Mailbox, Setup, Shutdown, Unsure
+from ashtune._src.training.messages import Assignment, Mailbox, Setup, Shutdown, Unsure, Waiting
 from ashtune._src.training.objectives import Objective
 from ashtune._src.training.outcomes import REASON_CHARACTERS, Outcomes
 from ashtune._src.training.stateful import StatefulObjects
@@ -50,6 +51,11 @@ class PreparedTrial(NamedTuple):
     job: RunningJob
     writer: CheckpointWriter
     objects: StatefulObjects
+
+
+def patience_of(setup: Setup, mailbox: Mailbox) -> Patience:
+    """Return how a worker waits for a store: the driver tells the user, and orders the worker to stop."""
+    return Patience(mailbox.is_to_end, lambda text: mailbox.send(Waiting(setup.worker, text)))
 
 
 def prepare_trial(
@@ -111,7 +117,7 @@ class TrialRunner:
         self._setup = setup
         self._mailbox = mailbox
         self._profiler = profiler or nullcontext()
-        self._checkpoints = Checkpoints(Path(setup.study), disk)
+        self._checkpoints = Checkpoints(Path(setup.study), disk, patience_of(setup, mailbox))
 
     def run(self, assignment: Assignment) -> None:
         """Train one trial, and send the outcome to the driver."""

@@ -21,7 +21,7 @@ from ashtune._src.training.fused.programs import Learnt, Shape
 from ashtune._src.training.fused.protocol import Backend, FusedProgram, LaneMetrics, SavedState, Static, not_finite
 from ashtune._src.training.messages import Alone, Assignment, Mailbox, Setup, Shutdown, ToWorker
 from ashtune._src.training.outcomes import Outcomes
-from ashtune._src.training.runner import prepare_trial
+from ashtune._src.training.runner import patience_of, prepare_trial
 
 # Decision 12 (docs/decisions/0012-fused-studies.md).
 PROMOTION_SECONDS = 0.1
@@ -54,7 +54,7 @@ class FusedRunner:
         self._learnt = Learnt()
         self._profiler = profiler or nullcontext()
         self._outcomes = Outcomes(mailbox, file)
-        self._checkpoints = Checkpoints(Path(setup.study))
+        self._checkpoints = Checkpoints(Path(setup.study), patience=patience_of(setup, mailbox))
         self._waiting: dict[TrialId, Lane] = {}
         self._training: dict[TrialId, Lane] = {}
         self._held: dict[TrialId, Lane] = {}
