@@ -163,27 +163,13 @@ class Session:
         session, begun = self._begin()
         has_work = self._controller.is_open
         if has_work:
-            stop = self._stop = self._stop_switch(session.time)
-            quiet = self._options["quiet"]
-            if self._tally.tried and not quiet:
-                say(f"continuing: {plural(self._tally.tried, 'trial')} known")
-            refusal: StudyError | None = None
-            try:
-                with self._listening() as inbox, stop, self._at_work(session, stop, inbox, quiet=quiet) as drive:
-                    drive.run(begun)
-            except StudyError as error:
-                if not stop.signals:
-                    raise
-                refusal = error  # the store did not answer before the signal
-            if refusal is not None:
-                say(str(refusal))
-                self._obey(stop.signals[0])
-                raise refusal
+            self._stop = self._stop_switch(session.time)
+            self._drive(session, begun)
             self._after_work()  # Ctrl-C is no longer handled here
         else:
-            stop = StopSwitch()
             self._say_where()
             self._tell_the_past()
+        stop = self._stop
         if not stop.signals:
             self._refuse_to_end_with_nothing()
         failures = failures_text(self._tally, self._controller.stopping)
@@ -200,6 +186,25 @@ class Session:
             self._obey(stop.signals[0])
         if is_cut_short:
             self._exit(TRY_AGAIN)
+
+    def _drive(self, session: SessionStarted, begun: list[Told]) -> None:
+        """Let the workers train until the session ends. If a store does not answer, a signal ends the session."""
+        stop = self._stop
+        quiet = self._options["quiet"]
+        if self._tally.tried and not quiet:
+            say(f"continuing: {plural(self._tally.tried, 'trial')} known")
+        refusal: StudyError | None = None
+        try:
+            with self._listening() as inbox, stop, self._at_work(session, stop, inbox, quiet=quiet) as drive:
+                drive.run(begun)
+        except StudyError as error:
+            if not stop.signals:
+                raise
+            refusal = error  # the store did not answer before the signal
+        if refusal is not None:
+            say(str(refusal))
+            self._obey(stop.signals[0])
+            raise refusal
 
     def _refuse_to_end_with_nothing(self) -> None:
         tally, controller = self._tally, self._controller
