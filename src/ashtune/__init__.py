@@ -5,8 +5,8 @@ A scheduler or a search with default options can be given by its name, as in ``s
 
 from typing import TYPE_CHECKING, Any
 
-from ashtune._src.core.errors import AshtuneError, InvalidConfiguration, NoResultError
 from ashtune._src.core.version import __version__
+from ashtune.errors import AshtuneError, InvalidConfiguration, NoResultError
 
 if TYPE_CHECKING:
     from ashtune._src.api.open_study import NextStep, OpenStudy, open_study
@@ -102,7 +102,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'ashtune' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(_HOMES[name]), name)
+    try:
+        value = getattr(import_module(_HOMES[name]), name)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt from None  # Ctrl-C during the import: a traceback shows the user's line
     globals()[name] = value
     return value
 

@@ -33,3 +33,6 @@ __all__ = [
     "SpaceError",
     "StudyError",
 ]
+
+for _name in __all__:
+    globals()[_name].__module__ = __name__  # as a traceback names it; ``import ashtune`` always imports this module

@@ -115,7 +115,7 @@ LEFT_OUT = {
     "unknown": ("object", "object", "object"),
     "absent": ("it cannot be imported (ModuleNotFoundError: No module named 'nowhere')",) * 3,
     "best (sections_of_others:Good)": ("a section of ashtune is called best; give another name",) * 3,
-    "number": ("is no section; derive its class from ashtune._src.reports.sections.Section",) * 3,
+    "number": ("is no section; derive its class from ashtune.sections.Section",) * 3,
 }
 """What is said of each on the page, in the terminal and in JSON."""
 

@@ -59,6 +59,8 @@ class NextStep(enum.Enum):
         <NextStep.STOP: 'stop'>
     """
 
+    __module__ = "ashtune"
+
     GO_ON = "go on"
     """The trial is promoted, and the caller trains it further, to a higher ``trial.target``."""
     PAUSE = "pause"
@@ -106,6 +108,8 @@ class OpenStudy:
         >>> abs(study.read().best.load() - 3) < 3
         True
     """
+
+    __module__ = "ashtune"
 
     def __init__(
         self, directory: Path, drive: Drive | None, workers: AskedWorkers | None, stack: ExitStack, *, quiet: bool

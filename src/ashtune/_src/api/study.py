@@ -63,6 +63,8 @@ class Study(Figures):
         'seconds that the study ran'
     """
 
+    __module__ = "ashtune"
+
     def __init__(self, directory: str | Path) -> None:
         self.directory = check_directory(directory)
         super().__init__(StudyReader(self.directory))

@@ -28,10 +28,11 @@ def main(given: argparse.Namespace) -> int:
     """Run the demo's studies, and print a comparison."""
     from pathlib import Path
 
-    from ashtune import Auto, tune
+    from ashtune._src.api.tuning import tune
     from ashtune._src.cli.showing import say, show_study
     from ashtune._src.core.numbers import plural
     from ashtune._src.demo import digits, lanes, objective
+    from ashtune._src.engines.options import Auto
     from ashtune._src.engines.registry import choose_engine, worker_count
 
     digits.load()  # a missing scikit-learn is reported before anything starts

@@ -42,6 +42,8 @@ class Confirm(msgspec.Struct, frozen=True):
         (True, 3)
     """
 
+    __module__ = "ashtune"
+
     best: int
     seeds: int = SEEDS
 

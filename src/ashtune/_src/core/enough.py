@@ -30,5 +30,7 @@ class NotWorthIt(msgspec.Struct, frozen=True):
         ''
     """
 
+    __module__ = "ashtune"
+
     gain: float | None = None
     per: float | str = HOUR

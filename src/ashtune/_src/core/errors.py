@@ -7,7 +7,7 @@ command line prints the message and exits with status 2.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from types import FunctionType
+from types import FunctionType, TracebackType
 from typing import ParamSpec, TypeVar
 
 from ashtune._src.core.plaintext import one_line
@@ -143,15 +143,30 @@ def instead_of_os_error(kind: type[AshtuneError], place: object, advice: str) ->
         raise kind(f"{place}: {error.strerror}; {advice}") from None
 
 
+def _of_others(step: TracebackType | None) -> TracebackType | None:
+    """Return a traceback without the lines of ashtune."""
+    if step is None:
+        return None
+    rest = _of_others(step.tb_next)
+    if f"{step.tb_frame.f_globals.get('__name__')}.".startswith("ashtune."):
+        return rest
+    return TracebackType(rest, step.tb_frame, step.tb_lasti, step.tb_lineno)
+
+
 def in_one_line(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
-    """Shorten the traceback of an ``AshtuneError`` to the user's line, one line of ashtune, and the message."""
+    """Shorten the traceback of an ``AshtuneError`` to the user's line, one line of ashtune, and the message.
+
+    The traceback of Ctrl-C also keeps the lines of other code, such as a training function that ashtune calls.
+    """
 
     @wraps(function)
     def outermost(*args: _Parameters.args, **kwargs: _Parameters.kwargs) -> _Returned:
         try:
             return function(*args, **kwargs)
         except AshtuneError as error:
-            refusal = error.with_traceback(None)
+            refusal: BaseException = error.with_traceback(None)
+        except KeyboardInterrupt as interrupt:
+            refusal = interrupt.with_traceback(_of_others(interrupt.__traceback__))
         raise refusal from refusal.__cause__
 
     return outermost

@@ -265,6 +265,8 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
         'patience=3: 3 results at the top rung brought no better one'
     """
 
+    __module__ = "ashtune"
+
     budget: str | None = None
     total_resource: int | None = None
     patience: int | None = None
@@ -275,7 +277,7 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
 def _refuse_class(name: str, value: object) -> None:
     """Raise an error if a value is a class, which a user wrote without brackets."""
     if isinstance(value, type):
-        package = "ashtune." if value.__module__.startswith("ashtune.") else ""
+        package = "ashtune." if f"{value.__module__}.".startswith("ashtune.") else ""
         raise SettingsError(f"{name}={value.__name__} is a class; write {name}={package}{value.__name__}()")
 
 

@@ -144,6 +144,8 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
         8
     """
 
+    __module__ = "ashtune"
+
     name: ClassVar[str] = "local"
 
     workers: int | None = None
@@ -171,6 +173,8 @@ class MPI(Local, frozen=True, kw_only=True):
         >>> engine = MPI(checkpoints="messages", trial_timeout="10m")  # tune(..., engine=engine)
     """
 
+    __module__ = "ashtune"
+
     name: ClassVar[str] = "mpi"
 
     isolate: bool = True
@@ -183,5 +187,7 @@ class Auto(MPI, frozen=True, kw_only=True):
     Example:
         >>> engine = Auto(gpus_per_worker=1)  # tune(..., engine=engine)
     """
+
+    __module__ = "ashtune"
 
     name: ClassVar[str] = "auto"

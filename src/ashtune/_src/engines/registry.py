@@ -24,7 +24,7 @@ ENGINES: Names[Engine] = Names(
         "local": LocalEngine,
         "threads": ThreadEngine,
         "mpi": MpiEngine,
-        "cluster": "ashtune._src.engines.cluster.driver:Cluster",
+        "cluster": "ashtune:Cluster",
         AUTO: LocalEngine,
     },
     group="ashtune.engines",

@@ -59,6 +59,8 @@ class Ash(Scheduler, frozen=True):
         [100, 26, 7]
     """
 
+    __module__ = "ashtune"
+
     default_reduction_factor = 3
     least_share = LEAST_SHARE
 

@@ -67,6 +67,8 @@ class Hyperband(Scheduler, frozen=True):
         (11, 4)
     """
 
+    __module__ = "ashtune"
+
     rule = Rule.WHEN_PROMOTED
 
     brackets: Annotated[int, Meta(ge=1)] | None = None
@@ -95,6 +97,8 @@ class AsyncHyperband(Scheduler, frozen=True, tag="async_hyperband"):
         >>> {trial.resource for trial in study.trials} <= {1, 3, 4}
         True
     """
+
+    __module__ = "ashtune"
 
     default_reduction_factor = 3
 

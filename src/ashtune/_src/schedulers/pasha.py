@@ -60,6 +60,8 @@ class Pasha(Scheduler, frozen=True):
         3
     """
 
+    __module__ = "ashtune"
+
     ranks_one_loss = True
     default_reduction_factor = 3
 

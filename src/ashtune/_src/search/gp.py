@@ -36,6 +36,8 @@ class GP(Search, frozen=True):
         True
     """
 
+    __module__ = "ashtune"
+
     design_origin = "random"
     is_apart = True
 

@@ -31,6 +31,8 @@ class Grid(Search, frozen=True):
         [0.0, 0.25, 0.5, 0.75, 1.0]
     """
 
+    __module__ = "ashtune"
+
     points: Points | dict[str, Points] | None = None
 
     def build(self, space: Space, seed: int) -> "GridDesign":

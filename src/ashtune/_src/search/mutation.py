@@ -40,6 +40,8 @@ class Mutation(Search, frozen=True):
         True
     """
 
+    __module__ = "ashtune"
+
     design_origin = "random"
 
     first: Annotated[int, Meta(ge=1)] = 10

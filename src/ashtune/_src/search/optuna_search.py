@@ -77,6 +77,8 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
         2
     """
 
+    __module__ = "ashtune"
+
     design_origin = "random"
     is_apart = True
 

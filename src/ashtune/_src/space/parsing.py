@@ -43,6 +43,8 @@ class When(msgspec.Struct, frozen=True, repr_omit_defaults=True):
         {1}
     """
 
+    __module__ = "ashtune"
+
     name: str
     value: Any = msgspec.UNSET
     values: Any = msgspec.UNSET
@@ -63,6 +65,8 @@ class Ordered(msgspec.Struct, frozen=True):
         ['small', 'base', 'large']
     """
 
+    __module__ = "ashtune"
+
     choices: list[Any]
 
 
@@ -76,6 +80,8 @@ class Choice(msgspec.Struct, frozen=True):
         >>> Choice([1, 2, 3]).choices
         [1, 2, 3]
     """
+
+    __module__ = "ashtune"
 
     choices: list[Any]
 

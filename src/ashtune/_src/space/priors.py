@@ -49,6 +49,8 @@ class Prior(msgspec.Struct, frozen=True):
         4
     """
 
+    __module__ = "ashtune"
+
     values: Any
     at: Any
 

@@ -91,6 +91,8 @@ class Program:
         True
     """
 
+    __module__ = "ashtune"
+
     command: Sequence[str]
     folder: str = ""
 

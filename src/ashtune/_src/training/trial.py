@@ -51,6 +51,8 @@ class Trial:
         True
     """
 
+    __module__ = "ashtune"
+
     def __init__(
         self,
         number: TrialId,

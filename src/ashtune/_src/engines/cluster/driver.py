@@ -75,6 +75,8 @@ class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
         >>> engine = Cluster(interface="ib0", no_workers_for="2h")  # tune(..., engine=engine)
     """
 
+    __module__ = "ashtune"
+
     name: ClassVar[str] = "cluster"
     must_exit: ClassVar[bool] = False
 

@@ -106,6 +106,8 @@ class Executors(Cluster, frozen=True):
         ...     engine = Executors(pool, workers=8)  # tune(..., engine=engine)
     """
 
+    __module__ = "ashtune"
+
     pool: Executor | Any
 
     def check(self, options: RunOptions, workers: int) -> None:
