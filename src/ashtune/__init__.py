@@ -99,6 +99,9 @@ _HOMES = {name: module for module, names in _NAMES.items() for name in names}
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use, so that workers do not import all public names."""
     if name not in _HOMES:
+        from ashtune._src.core.words import check_name
+
+        check_name(name)
         raise AttributeError(f"module 'ashtune' has no attribute {name!r}")
     from importlib import import_module
 

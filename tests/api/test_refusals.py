@@ -141,7 +141,11 @@ def test_every_argument_is_accepted_or_refused_in_one_line(argument: str, name: 
             "max_resource=4 and scheduler=Ash(max_resource=9) are both",
         ),
         ({"engine": Local(workers=2)}, SettingsError, "workers=1 and engine=Local(workers=2) are both given; give one"),
-        ({"stop": 20}, SettingsError, "stop=20 holds no rules; give them as in stop=ashtune.Stop(patience=20)"),
+        (
+            {"stop": 20},
+            SettingsError,
+            "stop=20 holds no rules; give them as in stop=ashtune.Stop(patience=20); the last epoch is max_resource=",
+        ),
         ({"directory": b".."}, SettingsError, "directory=b'..' is not the name of a folder"),
         ({"directory": 5}, SettingsError, "directory=5 is not the name of a folder"),
         ({"directory": "a\nb"}, SettingsError, r"directory='a\nb' is not the name of a folder"),

@@ -2,14 +2,16 @@
 
 import inspect
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import ashtune
-from ashtune._src.core.errors import AshtuneError, NoResultError, ObjectiveError, SettingsError
+from ashtune._src.core.errors import AshtuneError, NoResultError, ObjectiveError, SettingsError, StudyError
 from ashtune._src.core.events import TrialStarted
+from ashtune._src.core.words import ARGUMENTS, NAMES, RESULTS
 from ashtune._src.study.journal import NAME, read_events
 from ashtune._src.training.trial import Trial
 
@@ -27,7 +29,9 @@ def tuned(train: Any, directory: Path, **options: Any) -> ashtune.Study:
     [
         ("n_trials", "trials="), ("num_samples", "trials="), ("n_iter", "trials="), ("timeout", "time_limit="),
         ("direction", "mode="), ("n_jobs", "workers="), ("sampler", "search="), ("pruner", "scheduler="),
-        ("storage", "directory="), ("study_name", "directory="), ("trails", "'trials'"),
+        ("storage", "directory="), ("study_name", "directory="), ("trails", "'trials'"), ("config", "space="),
+        ("param_grid", "space="), ("random_state", "seed="), ("max_t", "max_resource="),
+        ("time_budget_s", "time_limit="),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("function", [ashtune.tune, ashtune.open_study])
@@ -37,10 +41,12 @@ def test_an_argument_of_another_tool_is_answered_with_ours(function: Any, word: 
     assert str(refusal.value) == f"{function.__name__}() has no argument {word}=; did you mean {ours}?"
 
 
-def test_of_several_wrong_arguments_the_first_is_named() -> None:
-    for words in (["n_trials", "n_jobs", "sampler", "pruner"], ["pruner", "sampler", "n_jobs", "n_trials"]):
-        with pytest.raises(SettingsError, match=f"no argument {words[0]}="):
-            ashtune.tune(metric="loss", mode="min", **dict.fromkeys(words, 3))  # type: ignore[call-arg]
+def test_several_words_are_answered_at_once() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        ashtune.tune(metric="loss", mode="min", n_trials=3, colour=1, load_if_exists=True)  # type: ignore[call-arg]
+    assert str(refusal.value) == (
+        "tune() has no argument n_trials= (did you mean trials=?), load_if_exists= (leave it out)"
+    )
 
 
 def test_arguments_of_tune_stay_visible_and_others_are_pythons() -> None:
@@ -56,6 +62,7 @@ def test_arguments_of_tune_stay_visible_and_others_are_pythons() -> None:
         ("n_trials", "n_candidates="), ("n_iter", "n_candidates="), ("num_samples", "n_candidates="),
         ("timeout", "time_limit="), ("direction", "scoring="), ("sampler", "search="), ("pruner", "scheduler="),
         ("storage", "directory="), ("study_name", "directory="), ("random_seed", "'random_state'"),
+        ("param_grid", "param_distributions="), ("seed", "random_state="), ("max_t", "max_resources="),
     ],
 )  # fmt: skip
 def test_ash_search_answers_arguments_of_other_tools(word: str, ours: str) -> None:
@@ -67,6 +74,8 @@ def test_ash_search_answers_arguments_of_other_tools(word: str, ours: str) -> No
     with pytest.raises(SettingsError) as refusal:
         AshSearchCV(SGDClassifier(), {"alpha": [1, 2]}, **{word: 3})
     assert str(refusal.value) == f"AshSearchCV() has no argument {word}=; did you mean {ours}?"
+    with pytest.raises(SettingsError, match="no argument colour=; give one of estimator, param_distributions,"):
+        AshSearchCV(SGDClassifier(), {"alpha": [1, 2]}, colour=3)
     assert AshSearchCV(SGDClassifier(), {"alpha": [1, 2]}, n_jobs=1).get_params()["n_jobs"] == 1
 
 
@@ -93,6 +102,19 @@ def misspells(trial: Any) -> None:
     trial.reprot(loss=1.0)
 
 
+def reports_a_step(trial: Any) -> None:
+    for epoch in range(9):
+        trial.report(1.0, epoch)
+
+
+def reports_to_ashtune(trial: Any) -> None:
+    ashtune.report(loss=trial["lr"])  # type: ignore[attr-defined]
+
+
+def sets_an_attribute(trial: Any) -> None:
+    trial.set_user_attr("size", 3)
+
+
 @pytest.mark.parametrize(
     ("train", "why"),
     [
@@ -100,6 +122,9 @@ def misspells(trial: Any) -> None:
         (prunes, "a trial has no attribute should_prune; leave it out: the loop over trial.epochs() ends when"),
         (reads_params, "a trial has no attribute params; did you mean trial.config?"),
         (reads_an_attribute, "a trial has no attribute lr; did you mean trial['lr']?"),
+        (reports_a_step, "trial.report() takes no step; write trial.report(value) in: for _ in trial.epochs()"),
+        (reports_to_ashtune, "ashtune has no report; write trial.report(loss=...) in: def train(trial)"),
+        (sets_an_attribute, "a trial has no attribute set_user_attr; leave it out, or report a number beside"),
         (misspells, "a trial has no attribute reprot; did you mean 'report'?"),
     ],
 )
@@ -153,3 +178,67 @@ def test_a_missing_hyperparameter_stays_a_key_error(name: str, advice: str, tmp_
         assert getattr(trial, "suggest_int", None) is None
         assert not hasattr(trial, "__array__")
         study.tell(trial, loss=1.0)
+
+
+def test_names_of_other_tools_are_answered() -> None:
+    with pytest.raises(ImportError) as refusal:
+        from ashtune import Tuner  # type: ignore[attr-defined]  # noqa: F401
+    assert str(refusal.value) == f"ashtune has no Tuner; write {NAMES['Tuner']}"
+    with pytest.raises(AshtuneError, match=r"no AshSearchCV; write from ashtune.integrations.scikit_learn import"):
+        ashtune.AshSearchCV  # type: ignore[attr-defined]  # noqa: B018
+    assert not hasattr(ashtune, "spam")
+
+
+def test_what_the_answers_name_exists(tmp_path: Path) -> None:
+    answers = " ".join([*NAMES.values(), *ARGUMENTS.values()])
+    for name in re.findall(r"ashtune\.(\w+)\(", answers):
+        assert hasattr(ashtune, name), name
+    for name in {*re.findall(r"study\.(\w+)\(", answers)} - {"ask", "tell", "plot_"}:
+        assert hasattr(ashtune.Study, name), name
+    arguments = inspect.signature(ashtune.tune).parameters
+    assert {ours.partition("=")[0] for ours in ARGUMENTS.values()} - {""} <= set(arguments)
+    assert not set(NAMES) & set(ashtune.__all__)
+    study = tuned(lambda trial: trial["lr"], tmp_path, trials=4, max_resource=1)
+    for ours in RESULTS.values():
+        if ours not in ("best.load()", "dataframe()"):  # nothing was saved; pandas may be missing
+            assert eval(f"study.{ours}", {"study": study}) is not None
+    assert callable(study.dataframe)
+
+
+def test_attributes_of_other_studies_are_answered(tmp_path: Path) -> None:
+    study = tuned(lambda trial: trial["lr"], tmp_path, trials=4, max_resource=1)
+    with pytest.raises(StudyError, match=r"^a study has no attribute best_trial; write study.best$"):
+        study.best_trial  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match=r"^'Study' object has no attribute 'spam'"):
+        study.spam  # type: ignore[attr-defined]  # noqa: B018
+    assert not hasattr(study, "trials_dataframe")
+
+
+def test_an_open_study_names_its_results(tmp_path: Path) -> None:
+    with ashtune.open_study(
+        SPACE, metric="loss", mode="min", trials=1, max_resource=1, directory=tmp_path, quiet=True
+    ) as study:
+        trial = study.ask()
+        assert trial is not None
+        study.tell(trial, loss=1.0)
+        assert (study.best_params, study.best_value) == (trial.config, 1.0)
+        for name, ours in {
+            "dataframe": "dataframe",
+            "best_trial": "best",
+            "trials_dataframe": r"dataframe\(\)",
+        }.items():
+            with pytest.raises(
+                StudyError, match=rf"^an open study has no attribute {name}; write study.read\(\).{ours}$"
+            ):
+                getattr(study, name)
+        with pytest.raises(AttributeError, match=r"^'OpenStudy' object has no attribute 'spam'"):
+            study.spam  # type: ignore[attr-defined]  # noqa: B018
+
+
+class Trainable:
+    def __init__(self, config: Any) -> None: ...
+
+
+def test_a_class_is_no_training_function(tmp_path: Path) -> None:
+    with pytest.raises(ObjectiveError, match=r"Trainable'> is no function; write a function: def train\(trial\)$"):
+        tuned(Trainable, tmp_path)

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, NoReturn, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from ashtune._src.api.best import Best
 from ashtune._src.api.creating import make_folder, move_aside, open_or_create, place_for, study_request
@@ -33,7 +33,8 @@ from ashtune._src.core.numbers import plural, seconds_text
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.options import checked, suggesting
 from ashtune._src.core.plaintext import error_line, one_line, say, shown
-from ashtune._src.driver.options import WORDS_OF_OTHERS, Stop, TuneOptions, flat
+from ashtune._src.core.words import ARGUMENTS, RESULTS, NoSuchResult
+from ashtune._src.driver.options import Stop, TuneOptions, flat
 from ashtune._src.driver.session import Session
 from ashtune._src.engines.loop import TICK_SECONDS, Drive
 from ashtune._src.engines.own_loop import AskedWorkers, DirectChannel, OwnLoopEngine, hand_back
@@ -271,6 +272,14 @@ class OpenStudy:
                 asked.outcomes.tell_failure(Failure("given back before it was saved"), job, writer)
             self._forget(asked)
 
+    if not TYPE_CHECKING:  # so that a type checker refuses unknown attributes
+
+        def __getattr__(self, name: str) -> Any:
+            ours = RESULTS.get(name, name)
+            if name not in RESULTS and (name.startswith("_") or not hasattr(Study, name)):
+                return self.__getattribute__(name)  # which raises the error again
+            raise NoSuchResult(f"an open study has no attribute {name}; write study.read().{ours}")
+
     @property
     def best(self) -> Best:
         """The best trial so far, as :attr:`Study.best <ashtune.Study.best>`. O(events of the study).
@@ -279,6 +288,16 @@ class OpenStudy:
             StudyError: If no trial has a result.
         """
         return self.read().best
+
+    @property
+    def best_params(self) -> dict[str, Any]:
+        """The configuration of :attr:`best`, as :attr:`Study.best_params <ashtune.Study.best_params>`."""
+        return self.best.config
+
+    @property
+    def best_value(self) -> float | None:
+        """The metric of :attr:`best`, as :attr:`Study.best_value <ashtune.Study.best_value>`."""
+        return self.read().best_value
 
     @property
     def space(self) -> Mapping[str, Any]:
@@ -492,7 +511,7 @@ def _checked_seconds(job: RunningJob, seconds: float) -> float:
 
 
 @in_one_line
-@suggesting(WORDS_OF_OTHERS)
+@suggesting(ARGUMENTS)
 def open_study(
     space: Any,
     *,

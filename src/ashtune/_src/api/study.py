@@ -23,6 +23,7 @@ from ashtune._src.core.numbers import plural
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.options import checked
 from ashtune._src.core.plaintext import error_line, shown
+from ashtune._src.core.words import RESULTS, NoSuchResult
 from ashtune._src.driver.options import Stop, WhatIfOptions, flat
 from ashtune._src.engines.options import Local
 from ashtune._src.engines.protocol import Engine
@@ -71,6 +72,13 @@ class Study(Figures):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.directory,)  # what was read from the journal is read again
+
+    if not TYPE_CHECKING:  # so that a type checker refuses unknown attributes
+
+        def __getattr__(self, name: str) -> Any:
+            if name in RESULTS:
+                raise NoSuchResult(f"a study has no attribute {name}; write study.{RESULTS[name]}")
+            return self.__getattribute__(name)  # which raises the error again
 
     @classmethod
     def load(cls, directory: str | Path) -> "Study":

@@ -14,8 +14,9 @@ from ashtune._src.core.ladder import Reduction
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.options import checked, suggesting
 from ashtune._src.core.plaintext import say
+from ashtune._src.core.words import ARGUMENTS
 from ashtune._src.driver import hints
-from ashtune._src.driver.options import WORDS_OF_OTHERS, Stop, TuneOptions, flat
+from ashtune._src.driver.options import Stop, TuneOptions, flat
 from ashtune._src.driver.session import Session
 from ashtune._src.engines.options import Local
 from ashtune._src.engines.protocol import AUTO, Engine
@@ -30,7 +31,7 @@ from ashtune._src.training.versions import version_of
 
 
 @in_one_line
-@suggesting(WORDS_OF_OTHERS)
+@suggesting(ARGUMENTS)
 def tune(
     objective: Callable[..., Any],
     space: Any,

@@ -92,18 +92,29 @@ def _value(name: str, option: Option, given: Mapping[str, Any]) -> Any:
     return option.check(name, value)
 
 
+def _in_place_of(unknown: Sequence[str], words: Mapping[str, str], known: Sequence[str]) -> str:
+    """Return which arguments are unknown, and what to write: of words of other tools all at once."""
+    ours = {
+        name: f"did you mean {words[name]}?" if words[name] else "leave it out" for name in unknown if name in words
+    }
+    if len(ours) > 1:
+        return ", ".join(f"{name}= ({advice})" for name, advice in ours.items())
+    name = next(iter(ours), unknown[0])
+    return f"{one_line(name, 60)}=; {ours.get(name) or instead_of(name, known)}"
+
+
 def suggesting(words: Mapping[str, str]) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Let a function refuse an unknown keyword argument with a suggestion. ``words`` are names in other tools."""
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
-        known = signature(function).parameters
+        known = [name for name in signature(function).parameters if name != "self"]
         place = function.__qualname__.removesuffix(".__init__")
 
         @wraps(function)
         def refusing(*args: P.args, **kwargs: P.kwargs) -> T:
-            for name in (name for name in kwargs if name not in known):
-                advice = f"did you mean {words[name]}?" if name in words else instead_of(name, known)
-                raise SettingsError(f"{place}() has no argument {one_line(name, 60)}=; {advice}")
+            unknown = [name for name in kwargs if name not in known]
+            if unknown:
+                raise SettingsError(f"{place}() has no argument {_in_place_of(unknown, words, known)}")
             return function(*args, **kwargs)
 
         return refusing

@@ -48,21 +48,6 @@ MAX_FAILURES = 20
 If each trial fails with probability 1/2, a session stops with probability 1e-6.
 """
 
-WORDS_OF_OTHERS = {
-    "n_trials": "trials=",
-    "num_samples": "trials=",
-    "n_iter": "trials=",
-    "timeout": "time_limit=",
-    "direction": "mode=",
-    "directions": "mode=",
-    "n_jobs": "workers=",
-    "sampler": "search=",
-    "pruner": "scheduler=",
-    "storage": "directory=",
-    "study_name": "directory=",
-}
-"""Our names for arguments of Optuna, Ray Tune and scikit-learn."""
-
 
 class Halving(TypedDict, total=False):
     """halving."""
@@ -291,7 +276,10 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
         _refuse_class(name, given.get(name))
     options = {name: value for name, value in given.items() if name != "stop"}
     if not isinstance(stop := given.get("stop"), Stop | None):
-        raise SettingsError(f"stop={shown(stop)} holds no rules; give them as in stop=ashtune.Stop(patience=20)")
+        raise SettingsError(
+            f"stop={shown(stop)} holds no rules; give them as in stop=ashtune.Stop(patience=20); "
+            "the last epoch is max_resource="
+        )
     for place, kind in (("stop", Stop), ("engine", Local), ("scheduler", Scheduler)):
         value = given.get(place)
         if not isinstance(value, kind):

@@ -248,7 +248,7 @@ def _entry(name: str, values: object) -> dict[str, Any]:
         return {"type": "constant", "value": plain(values)}
     except SpaceError:
         raise SpaceError(
-            f"{name}={shown(values)} is no range; give (low, high), a list of choices or a constant"
+            f"{name}={shown(values)} is no range; give (low, high), (low, high, 'log'), a list of choices or a constant"
         ) from None
 
 

@@ -29,10 +29,10 @@ def pack(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
     the modules in the file's folder. If the pickle is large, a line on stderr names its largest data, unless ``quiet``.
 
     Raises:
-        ObjectiveError: If ``objective`` is not callable, or refers to something that cannot be pickled.
+        ObjectiveError: If ``objective`` is not callable, is a class, or refers to something that cannot be pickled.
     """
-    if not callable(objective):
-        raise ObjectiveError(f"{shown(objective)} cannot be called; give a function")
+    if not callable(objective) or isinstance(objective, type):
+        raise ObjectiveError(f"{shown(objective)} is no function; write a function: def train(trial)")
     from ashtune._src.pickles.pickler import dumps
 
     try:

@@ -8,6 +8,7 @@ import traceback
 from ashtune._src.core.errors import AshtuneError, CannotGoOn, InvalidConfiguration, ObjectiveError, ProgramFailed
 from ashtune._src.core.events import NO_REASON
 from ashtune._src.core.plaintext import error_line, one_line, visible
+from ashtune._src.core.words import NoSuchName
 from ashtune._src.pickles.arrival import NAMELESS
 from ashtune._src.study.checkpoints import CheckpointWriter
 from ashtune._src.training.job import RunningJob
@@ -81,12 +82,13 @@ class Outcomes:
 
 
 def _is_misuse(error: BaseException, job: RunningJob) -> bool:
-    """Return whether every trial would fail: a metric or an attribute of the trial is missing, or a new trial
-    failed before training.
+    """Return whether every trial would fail: a metric, an attribute of the trial or a name of ashtune is missing, or a
+    new trial failed before training.
     """
-    if isinstance(error, ObjectiveError) and not isinstance(error, ProgramFailed):
-        return isinstance(error, MetricMissing | NoSuchAttribute) or not (job.start or job.has_trained)
-    return False
+    if isinstance(error, MetricMissing | NoSuchAttribute | NoSuchName):
+        return True
+    is_ours = isinstance(error, ObjectiveError) and not isinstance(error, ProgramFailed)
+    return is_ours and not (job.start or job.has_trained)
 
 
 def failure_of(error: BaseException, file: str) -> Failure:

@@ -144,7 +144,7 @@ class MetricMissing(ObjectiveError):  # noqa: N818 - the name says what is missi
 
 
 class NoSuchAttribute(ObjectiveError, AttributeError):  # noqa: N818 - the name says what is missing
-    """Raised if a training function reads an attribute that no trial has, such as one of Optuna's trials."""
+    """Raised if a training function uses an attribute, or an argument, that only Optuna's trials have."""
 
 
 class NoSuchHyperparameter(SpaceError, KeyError):  # noqa: N818 - the name says what is missing

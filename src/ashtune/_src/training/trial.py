@@ -182,7 +182,7 @@ class Trial:
         if self._job.has_trained_in_loop:
             self._objects.save()
 
-    def report(self, result: Mapping[str, Any] | float | None = None, /, **metrics: Any) -> None:
+    def report(self, result: Mapping[str, Any] | float | None = None, step: None = None, /, **metrics: Any) -> None:
         """Report metrics of the current epoch.
 
         ``trial.report(accuracy=0.9, loss=0.3)`` and ``trial.report({"accuracy": 0.9, "loss": 0.3})`` have the same
@@ -193,11 +193,14 @@ class Trial:
 
         Args:
             result: All metrics as a dict, or the study's metric as a number.
+            step: Not given, because :meth:`epochs` counts the epochs. Optuna's trials take a step here.
             metrics: Numbers by name; the study's metric must be among them.
 
         Raises:
             ObjectiveError: If the study's metric is missing, a value is not a number, or the trial has no such epoch.
         """
+        if step is not None:
+            raise NoSuchAttribute("trial.report() takes no step; write trial.report(value) in: for _ in trial.epochs()")
         self._job.report_from(as_metrics(result, metrics, self.metrics))
 
     def stop(self) -> None:
@@ -293,6 +296,7 @@ class Trial:
 _OPTUNAS = {
     "should_prune": "leave it out: the loop over trial.epochs() ends when the trial stops",
     "params": "did you mean trial.config?",
+    "set_user_attr": "leave it out, or report a number beside the metric: trial.report(loss=..., size=...)",
 }
 """What replaces attributes of Optuna's trials."""
 CURRENT_TRIAL: ContextVar[Trial | None] = ContextVar("ashtune_trial", default=None)

@@ -35,7 +35,8 @@ from ashtune._src.core.errors import AshtuneError, FunctionChanged, NoResultErro
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.options import suggesting
-from ashtune._src.driver.options import WORDS_OF_OTHERS, Stop
+from ashtune._src.core.words import ARGUMENTS
+from ashtune._src.driver.options import Stop
 from ashtune._src.engines.mpi.start import start_mpi
 from ashtune._src.integrations.scikit_learn.callbacks import Tasks
 from ashtune._src.integrations.scikit_learn.parameters import Parameters
@@ -61,9 +62,17 @@ ENOUGH_FOR_THREE_RUNGS = 5
 """With fewer candidates, no candidate would reach the top of three rungs."""
 
 _WORDS_OF_OTHERS = {
-    **WORDS_OF_OTHERS,
+    **ARGUMENTS,
     **dict.fromkeys(["n_trials", "num_samples", "n_iter", "trials"], "n_candidates="),
     **dict.fromkeys(["direction", "metric", "mode"], "scoring="),
+    **dict.fromkeys(["space", "param_grid", "param_space", "config"], "param_distributions="),
+    "max_concurrent_trials": "n_jobs=",
+    "workers": "n_jobs=",
+    "seed": "random_state=",
+    "max_t": "max_resources=",
+    "grace_period": "min_resources=",
+    "resources_per_trial": "n_jobs=",
+    "points_to_evaluate": "",
 }
 
 
