@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
-from ashtune._src.demo import digits, objective
+from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.demo import demo_objective as objective
+from ashtune._src.demo import digits
 from ashtune._src.demo.network import Mlp
 from table import show
 from turns import seconds_in_turns

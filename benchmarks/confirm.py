@@ -28,17 +28,17 @@ from typing import Any
 
 import numpy as np
 
-from ashtune._src.analysis.confirm import LEVEL
+from ashtune._src.analysis.confirmed_winner import LEVEL
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Followed, Train
-from ashtune._src.engines.simulated.model import Training
-from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.engines.simulated.simulated_times import Training
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 from ashtune._src.schedulers.ash import Ash
-from ashtune._src.simulation.run import LOSS, simulate
+from ashtune._src.simulation.simulated_run import LOSS, simulate
 from table import show
 
 TRIALS, WORKERS, TOP = 100, 8, 27

@@ -24,9 +24,9 @@ import msgspec
 import ashtune
 from ashtune._src.core.events import JobFinished, WorkerJoined
 from ashtune._src.core.jobs import WorkerId
-from ashtune._src.engines.local.workers import LocalWorkers
+from ashtune._src.engines.local.local_workers import LocalWorkers
 from ashtune._src.processes.frames import FrameWriter
-from ashtune._src.training.messages import Assignment, FromWorker, ToWorker
+from ashtune._src.training.worker_messages import Assignment, FromWorker, ToWorker
 from table import show
 
 SPACE = {"learning_rate": (1e-4, 1.0), "momentum": (0.0, 0.99), "width": [16, 32, 64], "depth": (1, 3)}
@@ -152,7 +152,7 @@ class Layers:
 
     LAYERS: ClassVar = {
         "read and cut": [("ashtune._src.processes.frames", "FrameReader", "take")],
-        "wait, checks": [("ashtune._src.engines.local.workers", "LocalWorkers", "wait")],
+        "wait, checks": [("ashtune._src.engines.local.local_workers", "LocalWorkers", "wait")],
         "controller": [("ashtune._src.study.controller", "Controller", "handle")],
         "scheduler": [
             ("ashtune._src.schedulers.ash", "AshMachine", name) for name in ("next_job", "record", "hopeless")
@@ -162,7 +162,7 @@ class Layers:
             ("ashtune._src.core.observer", "Observers", name) for name in ("tell", "tell_all", "tick", "progress")
         ],
         "a trial's start": [("ashtune._src.study.configurations", "Configurations", "draw")],
-        "order to frame, send": [("ashtune._src.engines.local.workers", "LocalWorkers", "carry_out")],
+        "order to frame, send": [("ashtune._src.engines.local.local_workers", "LocalWorkers", "carry_out")],
         "loop": [("ashtune._src.engines.loop", "Drive", "turn")],
     }
 

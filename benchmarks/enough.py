@@ -20,11 +20,11 @@ from ashtune._src.core.enough import NotWorthIt
 from ashtune._src.core.events import Event, JobFinished
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
-from ashtune._src.driver.enough import Enough
-from ashtune._src.engines.simulated.model import Training
-from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.driver.gain_rate import Enough
+from ashtune._src.engines.simulated.simulated_times import Training
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 from ashtune._src.schedulers.ash import Ash
-from ashtune._src.simulation.run import simulate
+from ashtune._src.simulation.simulated_run import simulate
 from curve_sets import CurveSet, load
 from table import show
 

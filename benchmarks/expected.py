@@ -23,9 +23,9 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Followed
 from ashtune._src.schedulers.ash import Ash
-from ashtune._src.schedulers.protocol import Rule
-from ashtune._src.schedulers.registry import SchedulerView
-from ashtune._src.search.registry import SEARCHES
+from ashtune._src.schedulers.scheduler_protocol import Rule
+from ashtune._src.schedulers.scheduler_registry import SchedulerView
+from ashtune._src.search.search_registry import SEARCHES
 from quality import surrogate, toy
 from quality.virtual import GOAL, rungs_of, study
 from table import show

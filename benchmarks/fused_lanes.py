@@ -33,10 +33,10 @@ import numpy as np
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.demo import digits, lanes
 from ashtune._src.training.fused.dry_run import choose_lanes
-from ashtune._src.training.fused.jax.backend import JaxBackend
+from ashtune._src.training.fused.fused_protocol import FusedProgram, Variant
+from ashtune._src.training.fused.jax.jax_backend import JaxBackend
 from ashtune._src.training.fused.jax.recipe import Recipe
 from ashtune._src.training.fused.programs import powers
-from ashtune._src.training.fused.protocol import FusedProgram, Variant
 from table import show
 
 SHAPES = ((64, 1, 64), (32, 2, 32), (32, 1, 16), (128, 2, 128))  # width, depth, batch size

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.demo import lanes
 from ashtune._src.study.checkpoints import FOLDER
 from ashtune._src.study.journal import NAME

@@ -28,8 +28,8 @@ from sklearn.model_selection import KFold
 
 from ashtune._src.analysis.results import Results
 from ashtune._src.core.jobs import TrialId
-from ashtune._src.figures.importance import MEANINGLESS, importance
-from ashtune._src.search.registry import SEARCHES
+from ashtune._src.figures.importance_figure import MEANINGLESS, importance
+from ashtune._src.search.search_registry import SEARCHES
 from quality.store import Store
 from quality.surrogate import SPACE, TOP, Surrogate, Task
 from quality.virtual import GOAL, study

@@ -21,7 +21,7 @@ import numpy as np
 
 import ashtune._src.search.gp_score as model
 import ashtune._src.space.space as spaces
-from ashtune._src.search.registry import SEARCHES
+from ashtune._src.search.search_registry import SEARCHES
 from ashtune._src.space import priors
 from ashtune._src.space.priors import Prior
 from ashtune._src.space.space import Space

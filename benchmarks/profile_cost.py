@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from table import show
 
 HOW = (("without", False), ("--profile", True))

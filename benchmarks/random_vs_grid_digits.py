@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 import ashtune
 from ashtune._src.core.events import JobFinished
 from ashtune._src.demo import digits
+from ashtune._src.demo.demo_objective import space as demo_space
 from ashtune._src.demo.network import Mlp
-from ashtune._src.demo.objective import space as demo_space
 from ashtune._src.study.journal import NAME, read_events
 
 Counts = NDArray[np.int64]

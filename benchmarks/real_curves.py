@@ -47,14 +47,14 @@ from ashtune._src.core.jobs import Goal, Job, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Order
-from ashtune._src.engines.simulated.model import Training
-from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.engines.simulated.simulated_times import Training
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.schedulers.brackets import Bracket, BracketsMachine, SuccessiveHalving
 from ashtune._src.schedulers.full import FullMachine
-from ashtune._src.schedulers.protocol import Budget, Machine
+from ashtune._src.schedulers.scheduler_protocol import Budget, Machine
 from ashtune._src.schedulers.stopping import StoppingMachine
-from ashtune._src.simulation.run import simulate
+from ashtune._src.simulation.simulated_run import simulate
 from curve_sets import CurveSet, load
 from table import show
 

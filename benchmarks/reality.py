@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
-from ashtune._src.demo import objective
+from ashtune._src.analysis.study_reader import StudyReader
+from ashtune._src.demo import demo_objective as objective
 from ashtune._src.simulation.recording import traces_of
 from ashtune._src.simulation.whatif import Predictor
 from table import show

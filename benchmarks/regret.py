@@ -41,8 +41,8 @@ from ashtune._src.schedulers.ash import Ash
 from ashtune._src.schedulers.full import FullTraining
 from ashtune._src.schedulers.hyperband import AsyncHyperband, Hyperband
 from ashtune._src.schedulers.pasha import Pasha
-from ashtune._src.schedulers.protocol import Machine
-from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune._src.schedulers.scheduler_protocol import Machine
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
 from ashtune._src.schedulers.stopping import StoppingAsh
 from curve_sets import LCBENCH, CurveSet, load
 from table import show

@@ -22,11 +22,11 @@ from time import perf_counter
 
 import numpy as np
 
-from ashtune._src.cli.roofline import demo_step, environment
-from ashtune._src.engines.resources import available_cores
+from ashtune._src.cli.roofline_command import demo_step, environment
+from ashtune._src.engines.worker_resources import available_cores
 from ashtune._src.performance.machine import measure
 from ashtune._src.performance.roofline import Roof, Roofs, place
-from ashtune._src.reports.roofline import diagnosis
+from ashtune._src.reports.roofline_section import diagnosis
 from table import show
 
 GIGA = 1e9

@@ -28,15 +28,15 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import Event, JobFinished, TrialReleased
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.numbers import seconds_text
-from ashtune._src.engines.protocol import Brief
-from ashtune._src.engines.simulated.model import Training
-from ashtune._src.engines.simulated.workers import SimulatedEngine, SimulatedWorkers
+from ashtune._src.engines.engine_protocol import Brief
+from ashtune._src.engines.simulated.simulated_times import Training
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine, SimulatedWorkers
 from ashtune._src.reports.simulated import Simulated, simulated
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.schedulers.brackets import Bracket, BracketsMachine
-from ashtune._src.schedulers.protocol import Machine
-from ashtune._src.simulation.curves import invent_curves
-from ashtune._src.simulation.run import simulate
+from ashtune._src.schedulers.scheduler_protocol import Machine
+from ashtune._src.simulation.simulated_curves import invent_curves
+from ashtune._src.simulation.simulated_run import simulate
 from ashtune._src.study.journal import NAME, read_events
 from table import show
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.search.registry import SEARCHES
+from ashtune._src.search.search_registry import SEARCHES
 from quality.against import plus_minus, show_gains
 from quality.store import Store
 from quality.surrogate import CHOSEN_ON, TOP, Surrogate, Task

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from ashtune._src.core.jobs import TrialId
-from ashtune._src.search.registry import SEARCHES
+from ashtune._src.search.search_registry import SEARCHES
 from quality.against import plus_minus, show_gains
 from quality.small_tasks import TASKS, SmallTask
 from quality.store import Store

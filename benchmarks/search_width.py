@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ashtune._src.search.registry import SEARCHES
+from ashtune._src.search.search_registry import SEARCHES
 from quality.toy import FULL_TRAINING, TOP, Toy
 from quality.virtual import study
 from table import show

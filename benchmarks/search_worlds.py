@@ -32,8 +32,8 @@ import numpy as np
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.search.gp import GP
-from ashtune._src.search.protocol import Search
-from ashtune._src.search.registry import SEARCHES
+from ashtune._src.search.search_protocol import Search
+from ashtune._src.search.search_registry import SEARCHES
 from quality.against import plus_minus
 from quality.store import Store
 from quality.virtual import study

@@ -31,11 +31,11 @@ from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.order import front_of
 from ashtune._src.schedulers.ash import Ash
-from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.schedulers.scheduler_protocol import Scheduler
 from ashtune._src.search.gp import GP
 from ashtune._src.search.mutation import Mutation
-from ashtune._src.search.protocol import Search
 from ashtune._src.search.random import Random
+from ashtune._src.search.search_protocol import Search
 from ashtune._src.space.space import Space
 from table import show
 

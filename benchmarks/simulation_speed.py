@@ -15,10 +15,10 @@ import time
 from ashtune._src.core.events import Event, JobFinished
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
-from ashtune._src.engines.simulated.model import Training
-from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.engines.simulated.simulated_times import Training
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 from ashtune._src.schedulers.ash import AshMachine
-from ashtune._src.simulation.run import simulate
+from ashtune._src.simulation.simulated_run import simulate
 from table import show
 
 CASES = ((4, 10, 100_000), (4, 1_000, 100_000), (4, 10_000, 100_000), (2, 10_000, 100_000), (4, 10_000, 1_000_000))

@@ -21,13 +21,13 @@ from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Order
-from ashtune._src.engines.protocol import Brief, Workers
-from ashtune._src.engines.simulated.model import Training, half_normal
-from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.engines.engine_protocol import Brief, Workers
+from ashtune._src.engines.simulated.simulated_times import Training, half_normal
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.schedulers.brackets import Bracket, BracketsMachine
-from ashtune._src.schedulers.protocol import Machine
-from ashtune._src.simulation.run import simulate
+from ashtune._src.schedulers.scheduler_protocol import Machine
+from ashtune._src.simulation.simulated_run import simulate
 
 LADDER = Ladder(1, 256, 4)
 MODELS = 256

@@ -29,8 +29,8 @@ from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.observer import Observer
 from ashtune._src.search.arranged import Enqueued
 from ashtune._src.search.gp import GP
-from ashtune._src.search.protocol import Design
 from ashtune._src.search.random import Random
+from ashtune._src.search.search_protocol import Design
 from ashtune._src.space.space import Space
 from quality.store import Store
 from quality.surrogate import CHOSEN_ON, Surrogate, Task

@@ -34,12 +34,12 @@ from urllib.parse import urlsplit
 
 import ashtune
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.engines.simulated.model import half_normal
-from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.engines.simulated.simulated_times import half_normal
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 from ashtune._src.schedulers.ash import Ash
 from ashtune._src.search.random import Random
-from ashtune._src.simulation.curves import invent_curves
-from ashtune._src.simulation.run import simulate
+from ashtune._src.simulation.simulated_curves import invent_curves
+from ashtune._src.simulation.simulated_run import simulate
 from ashtune._src.space.space import Space
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.factory import new_settings

@@ -24,11 +24,11 @@ import numpy as np
 import curve_sets
 from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.engines.simulated.model import Training
-from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.engines.simulated.simulated_times import Training
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.simulation.recording import Recorder
-from ashtune._src.simulation.run import simulate
+from ashtune._src.simulation.simulated_run import simulate
 from ashtune._src.simulation.traces import Timing, Trace, Traces
 from ashtune._src.simulation.whatif import Predictor
 from curve_sets import CurveSet

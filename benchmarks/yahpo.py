@@ -38,8 +38,8 @@ import numpy as np
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.search.gp import GP
-from ashtune._src.search.protocol import Search
 from ashtune._src.search.random import Random
+from ashtune._src.search.search_protocol import Search
 from quality.against import show_gains
 from quality.store import Store
 from quality.surrogate import CHOSEN_ON, SPACE, TOP, Surrogate, Task

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ashtune
-from ashtune._src.demo import digits, objective
+from ashtune._src.demo import demo_objective as objective
+from ashtune._src.demo import digits
 from ashtune._src.demo.network import Mlp
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def draw_terminal(directory: Path, file: Path) -> None:
     """Write the frame that the terminal shows of a study as an SVG that loads nothing."""
     from rich.console import Console
 
-    from ashtune._src.analysis.loading import StudyReader
+    from ashtune._src.analysis.study_reader import StudyReader
     from ashtune._src.reports.terminal.frame import Frame
 
     os.chdir(directory.parents[1])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.events import JobFinished
 from ashtune._src.demo import lanes
 from ashtune._src.study.journal import NAME, read_events

@@ -16,13 +16,13 @@ from ashtune._src.core.events import Event, JobFinished, TrialStarted
 from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
-from ashtune._src.engines.simulated.model import Training
-from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.engines.simulated.simulated_times import Training
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 from ashtune._src.schedulers.ash import Ash
 from ashtune._src.search.proposals import Proposals, _Options
-from ashtune._src.search.protocol import Proposal, Search
-from ashtune._src.search.registry import design_of
-from ashtune._src.simulation.run import simulate
+from ashtune._src.search.search_protocol import Proposal, Search
+from ashtune._src.search.search_registry import design_of
+from ashtune._src.simulation.simulated_run import simulate
 from ashtune._src.space.space import Space
 from ashtune._src.study.configurations import Configurations
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from ashtune._src.api.tuning import tune
     from ashtune._src.core.confirm import Confirm
     from ashtune._src.core.enough import NotWorthIt
-    from ashtune._src.driver.options import Stop
-    from ashtune._src.engines.cluster.driver import Cluster
+    from ashtune._src.driver.study_options import Stop
+    from ashtune._src.engines.cluster.cluster_driver import Cluster
     from ashtune._src.engines.cluster.executors import Executors
-    from ashtune._src.engines.options import MPI, Auto, Local
+    from ashtune._src.engines.session_options import MPI, Auto, Local
     from ashtune._src.schedulers.ash import Ash
     from ashtune._src.schedulers.hyperband import AsyncHyperband, Hyperband
     from ashtune._src.schedulers.pasha import Pasha
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from ashtune._src.search.optuna_search import OptunaSearch
     from ashtune._src.space.parsing import Choice, Ordered, When
     from ashtune._src.space.priors import Prior
-    from ashtune._src.training.fused.jax.objective import fused
-    from ashtune._src.training.fused.torch.objective import fused_torch
+    from ashtune._src.training.fused.jax.jax_objective import fused
+    from ashtune._src.training.fused.torch.torch_objective import fused_torch
     from ashtune._src.training.program import Program
     from ashtune._src.training.trial import Trial, current_trial
 
@@ -75,10 +75,10 @@ _NAMES = {
     "ashtune._src.api.tuning": ["tune"],
     "ashtune._src.core.confirm": ["Confirm"],
     "ashtune._src.core.enough": ["NotWorthIt"],
-    "ashtune._src.driver.options": ["Stop"],
-    "ashtune._src.engines.cluster.driver": ["Cluster"],
+    "ashtune._src.driver.study_options": ["Stop"],
+    "ashtune._src.engines.cluster.cluster_driver": ["Cluster"],
     "ashtune._src.engines.cluster.executors": ["Executors"],
-    "ashtune._src.engines.options": ["MPI", "Auto", "Local"],
+    "ashtune._src.engines.session_options": ["MPI", "Auto", "Local"],
     "ashtune._src.schedulers.ash": ["Ash"],
     "ashtune._src.schedulers.hyperband": ["AsyncHyperband", "Hyperband"],
     "ashtune._src.schedulers.pasha": ["Pasha"],
@@ -88,8 +88,8 @@ _NAMES = {
     "ashtune._src.search.optuna_search": ["OptunaSearch"],
     "ashtune._src.space.parsing": ["Choice", "Ordered", "When"],
     "ashtune._src.space.priors": ["Prior"],
-    "ashtune._src.training.fused.jax.objective": ["fused"],
-    "ashtune._src.training.fused.torch.objective": ["fused_torch"],
+    "ashtune._src.training.fused.jax.jax_objective": ["fused"],
+    "ashtune._src.training.fused.torch.torch_objective": ["fused_torch"],
     "ashtune._src.training.program": ["Program"],
     "ashtune._src.training.trial": ["Trial", "current_trial"],
 }

@@ -13,11 +13,11 @@ from ashtune._src.engines.distributed import (
     Opened,
     Unable,
 )
-from ashtune._src.engines.options import MPI, Auto, Local, RunOptions
-from ashtune._src.engines.protocol import Brief, Engine, Resizable, Workers
-from ashtune._src.training.messages import Assignment, Channel, FromWorker, Mailbox, Setup, Shutdown, ToWorker
+from ashtune._src.engines.engine_protocol import Brief, Engine, Resizable, Workers
+from ashtune._src.engines.session_options import MPI, Auto, Local, RunOptions
 from ashtune._src.training.objectives import load_objective
 from ashtune._src.training.runner import runner_of
+from ashtune._src.training.worker_messages import Assignment, Channel, FromWorker, Mailbox, Setup, Shutdown, ToWorker
 
 __all__ = [
     "MPI",

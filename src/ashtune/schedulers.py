@@ -7,7 +7,7 @@ from ashtune._src.core.order import ranked
 from ashtune._src.schedulers.ash import Ash, AshMachine
 from ashtune._src.schedulers.hyperband import AsyncHyperband, Hyperband
 from ashtune._src.schedulers.pasha import Pasha
-from ashtune._src.schedulers.protocol import Budget, Machine, Rule, Scheduler
+from ashtune._src.schedulers.scheduler_protocol import Budget, Machine, Rule, Scheduler
 
 __all__ = [
     "Ash",

@@ -7,8 +7,8 @@ from ashtune._src.search.gp import GP
 from ashtune._src.search.grid import Grid
 from ashtune._src.search.mutation import Mutation
 from ashtune._src.search.optuna_search import OptunaSearch
-from ashtune._src.search.protocol import Design, Proposal, Proposer, Search
 from ashtune._src.search.random import Random, Sobol
+from ashtune._src.search.search_protocol import Design, Proposal, Proposer, Search
 from ashtune._src.space.space import Space
 
 __all__ = [

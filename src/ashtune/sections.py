@@ -6,6 +6,6 @@ How to add a section: ``docs/how-to/add-a-report-section.md``.
 from ashtune._src.core.numbers import number_text, plural, seconds_text
 from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.reports import html
-from ashtune._src.reports.sections import ReportedStudy, Section
+from ashtune._src.reports.section import ReportedStudy, Section
 
 __all__ = ["Axis", "Figure", "ReportedStudy", "Section", "Series", "html", "number_text", "plural", "seconds_text"]

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.api.study import Study
 from ashtune._src.core.errors import AshtuneError
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.reports.roofline import STORED_FILE, stored_roofline
+from ashtune._src.reports.roofline_section import STORED_FILE, stored_roofline
 from ashtune._src.schedulers.ash import Ash
 from ashtune._src.search.random import Random
 from ashtune._src.space.space import Space

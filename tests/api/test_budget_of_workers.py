@@ -9,14 +9,14 @@ import pytest
 
 import ashtune
 from ashtune import Stop
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.cli.main import main
 from ashtune._src.core.checks import check_budget
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import SessionStarted, StopRequested, TrialStarted
 from ashtune._src.core.numbers import seconds_text
-from ashtune._src.core.options import checked
-from ashtune._src.driver.options import ResumeOptions, worker_seconds
+from ashtune._src.core.option import checked
+from ashtune._src.driver.study_options import ResumeOptions, worker_seconds
 from tests.helpers.studies import events, sessions, train, tuned
 
 USED = "budget of 0.30 s of workers' time used"

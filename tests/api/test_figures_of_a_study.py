@@ -11,9 +11,9 @@ from plotly.graph_objects import Figure
 
 import ashtune
 from ashtune._src.core.errors import AshtuneError, SettingsError, StudyError
-from ashtune._src.figures import importance as module
+from ashtune._src.figures import importance_figure as module
 from ashtune._src.performance.roofline import Roof, Roofs
-from ashtune._src.reports.roofline import Placed, keep
+from ashtune._src.reports.roofline_section import Placed, keep
 from tests.helpers.studies import tuned
 
 SPACE = {"rate": (1e-3, 1.0, "log"), "width": [16, 32, 64], "act": ["relu", "tanh"]}

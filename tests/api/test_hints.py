@@ -10,7 +10,7 @@ from ashtune._src.core.events import JobFinished
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.driver import hints
-from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.cli.main import main
 from ashtune._src.core.events import JobFinished, JobPaused, TrialReleased
-from ashtune._src.schedulers.protocol import Rule, Scheduler
+from ashtune._src.schedulers.scheduler_protocol import Rule, Scheduler
 from ashtune._src.study.journal import NAME, read_events
 from tests.helpers import studies
 from tests.helpers.saved_page import texts

@@ -11,7 +11,7 @@ import pytest
 import ashtune
 from ashtune._src.core.errors import NoResultError, ObjectiveError, StudyError
 from ashtune._src.core.events import JobFailed, TrialStarted
-from ashtune._src.driver.options import MAX_FAILURES
+from ashtune._src.driver.study_options import MAX_FAILURES
 from ashtune._src.study.journal import NAME, read_events
 from tests.helpers.saved_page import answer
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ashtune import Local, Study, tune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.reports.profile import FLAME, Profile, ProfileRecord, write_flame_graph
 from ashtune._src.training.profiling import SAMPLE_SECONDS
@@ -117,7 +117,7 @@ def test_a_resumed_study_is_profiled_from_there_on(home: Path) -> None:
 
 
 def test_a_profile_without_pyinstrument_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("ashtune._src.engines.options.find_spec", lambda name: None)
+    monkeypatch.setattr("ashtune._src.engines.session_options.find_spec", lambda name: None)
     with pytest.raises(SettingsError):
         tune(
             print, {"x": (0.0, 1.0)}, metric="s", mode="max", trials=1, max_resource=1, directory=tmp_path / "s",

@@ -7,11 +7,11 @@ import pytest
 
 import ashtune
 from ashtune._src.analysis.audit import Audit
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import JobFinished
 from ashtune._src.core.jobs import Job
-from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
 from ashtune.testing.oracles import RecordedResult
 from tests.helpers import oracles
 from tests.helpers.saved_page import answer, texts

@@ -10,9 +10,9 @@ import pytest
 
 import ashtune
 from ashtune._src.core.jobs import TrialId
-from ashtune._src.dashboard.following import FollowedStudy
+from ashtune._src.dashboard.followed_study import FollowedStudy
 from ashtune._src.dashboard.trial_page import LOG_CHARACTERS, trial_pages
-from ashtune._src.engines.local.process import LAST_WORDS_CHARACTERS, WorkerProcess
+from ashtune._src.engines.local.worker_process import LAST_WORDS_CHARACTERS, WorkerProcess
 from ashtune._src.training.printed import mark_of, read_printed
 from tests.helpers import commands, studies
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import ObjectiveError, StudyError
 from ashtune._src.core.events import JobFinished, TrialReleased
 from ashtune._src.engines.stop import StopSwitch

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.api.warm_start import best_of_other_tasks, known_results
 from ashtune._src.core.errors import ExtraMissing, SettingsError
 from ashtune._src.core.jobs import Constraint, Goal, KnownResult, Objective
@@ -425,5 +425,5 @@ def test_the_command_takes_a_csv_file_or_a_study(home: Path) -> None:
     assert len(read_settings(home / "two" / NAME).known) >= 8
     done = command(home, "run", "train.py:train", *RUN, "--warm-start", "gone.csv", "--directory", "three")
     assert done.returncode == 2
-    assert "warm_start='gone.csv' is neither a file nor a directory" in done.stderr
+    assert "--warm-start='gone.csv' is neither a file nor a directory" in done.stderr
     assert not (home / "three").exists()

@@ -11,8 +11,8 @@ import pytest
 import ashtune
 from ashtune._src.core.checks import check_seconds
 from ashtune._src.core.errors import AshtuneError, SettingsError, StudyError
-from ashtune._src.schedulers.registry import SCHEDULERS
-from ashtune._src.search.registry import SEARCHES
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
+from ashtune._src.search.search_registry import SEARCHES
 from tests.helpers.studies import tuned
 
 

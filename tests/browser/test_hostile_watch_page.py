@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import ashtune
-from ashtune.testing.sections import HOSTILE
+from ashtune.testing.section_suite import HOSTILE
 from tests.browser.watched_page import DESK, PHONE, Page, watched
 from tests.helpers.chromium import CHROMIUM
 

@@ -10,7 +10,7 @@ import pytest
 
 import ashtune
 from ashtune._src.performance.roofline import Roof, Roofs
-from ashtune._src.reports.roofline import Placed, keep
+from ashtune._src.reports.roofline_section import Placed, keep
 from tests.helpers.chromium import CHROMIUM
 from tests.helpers.studies import tuned
 

@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 
 import ashtune
 from ashtune import NoResultError
-from ashtune._src.dashboard.parts.failures import FailuresPart
+from ashtune._src.dashboard.parts.failures_part import FailuresPart
 from ashtune._src.dashboard.watching import LivePage
 from tests.browser.watched_page import DESK, PHONE, TALL, VIEWS, Line, Page, RunningStudy, watched
 from tests.helpers.chromium import CHROMIUM

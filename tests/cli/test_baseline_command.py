@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from tests.helpers.commands import ashtune, refused
 from tests.helpers.saved_page import answer, texts
 

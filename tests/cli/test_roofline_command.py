@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ashtune._src.cli import roofline
+from ashtune._src.cli import roofline_command as roofline
 from ashtune._src.performance.roofline import Roof, Roofs, Step
-from ashtune._src.reports.roofline import stored_roofline
+from ashtune._src.reports.roofline_section import stored_roofline
 from tests.helpers.commands import Done, ashtune, refused
 from tests.helpers.saved_page import sections
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ashtune._src.core.numbers import seconds_text
-from ashtune._src.dashboard import following
+from ashtune._src.dashboard import followed_study as following
 from ashtune._src.study.journal import NAME
 from tests.helpers.commands import RUN, ashtune, ashtune_process, refused
 
@@ -81,7 +81,7 @@ show(proposer.propose(9).origin[:2])
 """
 STUDY = """
 import ashtune
-from ashtune._src.engines.local.workers import LocalEngine
+from ashtune._src.engines.local.local_workers import LocalEngine
 from ashtune._src.engines.loop import Drive
 for kind, name, text in ((LocalEngine, "open", "before workers start"), (Drive, "begin", "while workers start")):
     setattr(kind, name, lambda *a, text=text, call=getattr(kind, name): show(text) or call(*a))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ashtune import Study
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.simulation.recording import traces_of
 from tests.helpers.commands import ashtune, refused
 from tests.helpers.saved_page import answer, sections, texts

@@ -15,7 +15,7 @@ from ashtune._src.core.events import JobFinished
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.dashboard import reading, saved
 from ashtune._src.dashboard.answers import _valued
-from ashtune._src.dashboard.messages import NAMES, PageAnswer, Question
+from ashtune._src.dashboard.page_messages import NAMES, PageAnswer, Question
 from ashtune._src.dashboard.questions import AnswerProcess, Questions
 from ashtune._src.dashboard.trial_page import _History
 from ashtune._src.reports.audit_view import audit_findings

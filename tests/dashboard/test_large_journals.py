@@ -13,11 +13,11 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.dashboard import picture as pictures
 from ashtune._src.dashboard.liveness import Standing
 from ashtune._src.dashboard.trial_query import Query, table_of
-from ashtune._src.engines.simulated.model import Mortality, half_normal
-from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.engines.simulated.simulated_times import Mortality, half_normal
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 from ashtune._src.schedulers.ash import Ash
-from ashtune._src.simulation.curves import invent_curves
-from ashtune._src.simulation.run import new_journal, simulate
+from ashtune._src.simulation.simulated_curves import invent_curves
+from ashtune._src.simulation.simulated_run import new_journal, simulate
 from ashtune._src.study.journal import NAME
 from tests.dashboard.study_picture import picture_of, shown
 from tests.helpers.studies import tuned

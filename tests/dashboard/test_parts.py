@@ -13,10 +13,10 @@ from ashtune._src.analysis.timeline_times import time_shares
 from ashtune._src.core.numbers import number_text
 from ashtune._src.dashboard import picture as pictures
 from ashtune._src.dashboard.liveness import Standing
-from ashtune._src.dashboard.parts.best import CurvesPart
-from ashtune._src.dashboard.parts.head import HeadPart
+from ashtune._src.dashboard.parts.best_part import CurvesPart
+from ashtune._src.dashboard.parts.head_part import HeadPart
 from ashtune._src.dashboard.parts.part import VALUE_CHARACTERS, PagePart, short_value
-from ashtune._src.dashboard.parts.workers import STRETCHES, Busyness
+from ashtune._src.dashboard.parts.workers_part import STRETCHES, Busyness
 from ashtune._src.space.space import Space
 from ashtune._src.study.journal import NAME, ladder_in_force, read_events, read_settings
 from ashtune._src.study.journal_writer import Journal, create

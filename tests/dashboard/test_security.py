@@ -28,7 +28,7 @@ from ashtune._src.dashboard.watching import LivePage
 from ashtune._src.space.space import Space
 from ashtune._src.study.journal import NAME
 from ashtune._src.study.journal_writer import Journal, create
-from ashtune.testing.sections import HOSTILE
+from ashtune.testing.section_suite import HOSTILE
 from tests.helpers.live_page import TOKEN, Client, served
 from tests.helpers.made_up import result, settings_of
 

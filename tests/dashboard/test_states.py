@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ashtune._src.dashboard import following
+from ashtune._src.dashboard import followed_study as following
 from ashtune._src.study import journal
 from tests.helpers.live_page import served
 from tests.helpers.studies import tuned

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ashtune._src.core.errors import ObjectiveError
-from ashtune._src.demo import digits, objective
+from ashtune._src.demo import demo_objective as objective
+from ashtune._src.demo import digits
 from ashtune._src.demo.network import Mlp
 
 CONFIG: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ashtune._src.search.mutation import Mutation
-from ashtune._src.search.protocol import Proposal, Proposer
+from ashtune._src.search.search_protocol import Proposal, Proposer
 
 
 class Counting(Mutation, frozen=True):

@@ -12,7 +12,7 @@ from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import JobFinished, SessionStarted, TrialStarted
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.observer import Observers
-from ashtune._src.driver.enough import Enough, check_enough, expected_best, read_enough
+from ashtune._src.driver.gain_rate import Enough, check_enough, expected_best, read_enough
 
 TOP = 2
 

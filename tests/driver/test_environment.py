@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ashtune._src.driver.environment import command, environment, names_of_parts, processor
-from ashtune._src.engines.local.workers import LocalEngine
+from ashtune._src.engines.local.local_workers import LocalEngine
 from ashtune._src.study.journal import NAME
 from ashtune.observers import CsvLog
 

@@ -13,8 +13,8 @@ from ashtune._src.driver import observing
 from ashtune._src.integrations import tracking
 from ashtune._src.integrations.tracking import StudySummary, TrackedTrial, Tracker, with_own
 from ashtune.observers import CsvLog
-from ashtune.testing.exporters import Exported, ExporterSuite
-from ashtune.testing.observers import GOAL, LADDER, History, Observed, ObserverSuite
+from ashtune.testing.exporter_suite import Exported, ExporterSuite
+from ashtune.testing.observer_suite import GOAL, LADDER, History, Observed, ObserverSuite
 from tests.helpers.studies import tuned
 
 COPIES: dict[str, dict[str, Any]] = {}

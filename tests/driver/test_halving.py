@@ -7,12 +7,12 @@ import pytest
 
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.options import checked
-from ashtune._src.driver.options import Halving, chosen_halving
+from ashtune._src.core.option import checked
+from ashtune._src.driver.study_options import Halving, chosen_halving
 from ashtune._src.schedulers.adaptive import AdaptiveAsh
 from ashtune._src.schedulers.ash import Ash
 from ashtune._src.schedulers.brackets import SuccessiveHalving
-from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.schedulers.scheduler_protocol import Scheduler
 from ashtune._src.schedulers.stopping import StoppingAsh
 
 

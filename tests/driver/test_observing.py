@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted
 from ashtune._src.core.jobs import Goal

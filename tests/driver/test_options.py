@@ -9,14 +9,14 @@ import pytest
 
 import ashtune
 from ashtune._src.api.tuning import run_study
-from ashtune._src.cli.options import help_texts
+from ashtune._src.cli.flags import help_texts
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import SessionStarted
-from ashtune._src.core.options import checked, options_of
-from ashtune._src.driver.options import MAX_FAILURES, ResumeOptions, TuneOptions, WhatIfOptions
-from ashtune._src.engines.local.workers import LocalEngine
-from ashtune._src.engines.options import RunOptions
-from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.core.option import checked, options_of
+from ashtune._src.driver.study_options import MAX_FAILURES, ResumeOptions, TuneOptions, WhatIfOptions
+from ashtune._src.engines.local.local_workers import LocalEngine
+from ashtune._src.engines.session_options import RunOptions
+from ashtune._src.schedulers.scheduler_protocol import Scheduler
 from ashtune._src.study.journal import NAME, read_events
 from tests.helpers.commands import ashtune as command
 

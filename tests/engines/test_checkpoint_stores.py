@@ -13,7 +13,7 @@ from ashtune._src.engines.checkpoint_store import SharedDirectory
 from ashtune._src.engines.files import FROM_THE_DRIVER, CheckpointLocations, FileReceiver, FileSender
 from ashtune._src.study.checkpoints import FOLDER, Checkpoints
 from ashtune._src.study.remote import DELETIONS, RemoteFolder
-from ashtune.testing.checkpoints import CheckpointStoreSuite, StoreHarness
+from ashtune.testing.checkpoint_suite import CheckpointStoreSuite, StoreHarness
 
 
 class TestSharedDirectory(CheckpointStoreSuite):

@@ -7,12 +7,12 @@ import pytest
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.orders import Discard
 from ashtune._src.engines.checkpoint_store import WAIT_SECONDS, DeferredDeletions
-from ashtune._src.engines.local.workers import LocalEngine
+from ashtune._src.engines.engine_protocol import Engine
+from ashtune._src.engines.local.local_workers import LocalEngine
 from ashtune._src.engines.own_loop import OwnLoopEngine
-from ashtune._src.engines.protocol import Engine
 from ashtune._src.engines.threads import ThreadEngine
 from ashtune._src.study.journal_writer import SYNC_SECONDS
-from ashtune.testing.workers import count, open_harness
+from ashtune.testing.engine_suite import count, open_harness
 
 A, B, C = Discard(TrialId(1), 2), Discard(TrialId(2), 2), Discard(TrialId(1), 4)
 

@@ -13,8 +13,8 @@ from ashtune._src.core.orders import Pause, Release, Train
 from ashtune._src.engines import distributed
 from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Leaving, Opened, Unable
 from ashtune._src.study.configurations import Configurations
-from ashtune._src.training.messages import Assignment, Broken
-from ashtune.testing.workers import Numbered
+from ashtune._src.training.worker_messages import Assignment, Broken
+from ashtune.testing.engine_suite import Numbered
 
 
 class Listed:

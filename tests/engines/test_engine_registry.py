@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.engines.local.workers import LocalEngine
-from ashtune._src.engines.registry import choose_engine
+from ashtune._src.engines.engine_registry import choose_engine
+from ashtune._src.engines.local.local_workers import LocalEngine
 from ashtune._src.engines.threads import ThreadEngine
 
 

@@ -25,14 +25,14 @@ from ashtune._src.engines.loop import Drive, Requests
 from ashtune._src.engines.stop import StopSwitch
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.schedulers.brackets import SuccessiveHalving
-from ashtune._src.search.protocol import Proposal
+from ashtune._src.search.search_protocol import Proposal
 from ashtune._src.study import journal as journals
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.controller import Controller
 from ashtune._src.study.journal import read_events
 from ashtune._src.study.journal_writer import Journal, create
 from ashtune._src.study.settings import Settings
-from ashtune.testing.workers import Numbered
+from ashtune.testing.engine_suite import Numbered
 
 GOAL, LADDER, TRIALS = Goal("score", "max"), Ladder(1, 4, 2), 6
 

@@ -17,13 +17,13 @@ import ashtune
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, TrialReleased, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId
-from ashtune._src.core.options import checked
+from ashtune._src.core.option import checked
 from ashtune._src.core.orders import Pause, Release, Train
-from ashtune._src.engines.local.workers import LocalEngine, LocalWorkers
-from ashtune._src.engines.mpi.driver import MpiEngine
-from ashtune._src.engines.options import RunOptions
+from ashtune._src.engines.local.local_workers import LocalEngine, LocalWorkers
+from ashtune._src.engines.mpi.mpi_driver import MpiEngine
+from ashtune._src.engines.session_options import RunOptions
 from ashtune._src.processes.memory import ProcessTable
-from ashtune.testing.workers import open_harness
+from ashtune.testing.engine_suite import open_harness
 from tests.helpers import studies
 from tests.helpers.cluster import hosts
 from tests.helpers.launching import PYTHON, launched

@@ -11,8 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.engines import resources
-from ashtune._src.engines.resources import (
+from ashtune._src.engines import worker_resources as resources
+from ashtune._src.engines.worker_resources import (
     CUDA,
     HIP,
     ROCR,

@@ -16,11 +16,11 @@ import ashtune
 from ashtune._src.api.tuning import run_study
 from ashtune._src.core.errors import ObjectiveError, SettingsError, StudyError
 from ashtune._src.core.events import Event, JobFailed, JobFinished, WorkerJoined, WorkerLost
-from ashtune._src.engines.protocol import Brief
+from ashtune._src.engines.engine_protocol import Brief
 from ashtune._src.engines.threads import ThreadEngine, ThreadWorkers
 from ashtune._src.study.journal import NAME, read_events
-from ashtune._src.training.messages import Mailbox, Setup
-from ashtune.testing.workers import open_harness
+from ashtune._src.training.worker_messages import Mailbox, Setup
+from ashtune.testing.engine_suite import open_harness
 
 SPACE = {"x": (0.0, 1.0)}
 SECONDS = 60.0

@@ -1,4 +1,4 @@
-"""Every engine passes the suite of ``ashtune.testing.workers``, those that train that of ``trainers`` too."""
+"""Every engine passes the suite of ``ashtune.testing.engine_suite``, those that train that of ``trainers`` too."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from ashtune._src.core.events import WorkerJoined
-from ashtune._src.engines.local.workers import LocalEngine, LocalWorkers
-from ashtune._src.engines.protocol import Workers
-from ashtune._src.engines.simulated.model import Training
-from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.engines.engine_protocol import Workers
+from ashtune._src.engines.local.local_workers import LocalEngine, LocalWorkers
+from ashtune._src.engines.simulated.simulated_times import Training
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 from ashtune._src.engines.stop import SIGNALS
 from ashtune._src.engines.threads import ThreadEngine
-from ashtune.testing.trainers import TrainersSuite
-from ashtune.testing.workers import EngineHarness, MakeHarness, WorkersSuite, count, open_harness
+from ashtune.testing.engine_suite import EngineHarness, MakeHarness, WorkersSuite, count, open_harness
+from ashtune.testing.trainer_suite import TrainersSuite
 
 
 class TestLocalWorkers(TrainersSuite):

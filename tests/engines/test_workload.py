@@ -6,7 +6,7 @@ from ashtune._src.core.events import JobFailed, JobFinished
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Train
 from ashtune._src.engines.workload import Workload
-from ashtune._src.training.messages import Alone, Broken
+from ashtune._src.training.worker_messages import Alone, Broken
 
 
 def job(trial: int, *, in_place: bool = False) -> Train:

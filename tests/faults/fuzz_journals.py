@@ -38,10 +38,10 @@ import msgspec
 from ashtune._src.core.errors import AshtuneError, JournalError, StudyError
 from ashtune._src.core.events import TrialStarted
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
 from ashtune._src.search.grid import Grid
-from ashtune._src.search.protocol import Search
 from ashtune._src.search.random import Random
+from ashtune._src.search.search_protocol import Search
 from ashtune._src.simulation.recording import traces_of
 from ashtune._src.space.space import Space
 from ashtune._src.study.factory import build_configurations, build_controller, new_settings

@@ -20,19 +20,19 @@ from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.errors import AshtuneError, InvalidConfiguration, NoResultError
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.options import checked
-from ashtune._src.driver.options import SessionOptions
+from ashtune._src.core.option import checked
 from ashtune._src.driver.session import Session, Surroundings
-from ashtune._src.engines.local.workers import LocalEngine, LocalWorkers
-from ashtune._src.engines.options import Limits
-from ashtune._src.schedulers.registry import SCHEDULERS
-from ashtune._src.search.registry import SEARCHES
+from ashtune._src.driver.study_options import SessionOptions
+from ashtune._src.engines.local.local_workers import LocalEngine, LocalWorkers
+from ashtune._src.engines.session_options import Limits
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
+from ashtune._src.search.search_registry import SEARCHES
 from ashtune._src.space.space import Space
 from ashtune._src.study import journal as journals
 from ashtune._src.study.factory import new_settings
 from ashtune._src.study.journal_writer import Journal, create
 from ashtune._src.study.settings import Settings
-from ashtune._src.training.messages import Setup
+from ashtune._src.training.worker_messages import Setup
 from tests.faults import oracle
 from tests.faults.simulated_world import Alarm, Endless, Host, Killed, World
 

@@ -16,12 +16,12 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import JobFinished, TrialStarted
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer, Observers
-from ashtune._src.search.protocol import Proposer, Search
+from ashtune._src.search.search_protocol import Proposer, Search
 from ashtune._src.space.space import Space
 from ashtune._src.study.factory import build_configurations, build_controller
 from ashtune._src.study.journal import read_events
 from ashtune._src.study.replay import replay
-from ashtune._src.training.messages import FromWorker
+from ashtune._src.training.worker_messages import FromWorker
 
 STUDY = Path("/study")
 JOURNAL = f"{STUDY}/journal.jsonl"

@@ -20,8 +20,8 @@ from greenlet import getcurrent, greenlet
 from ashtune._src.core.events import JobFailed, JobFinished, TrialReleased, WorkerJoined
 from ashtune._src.core.jobs import WorkerId
 from ashtune._src.processes.frames import FrameReader, FrameWriter
-from ashtune._src.training.messages import Assignment, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
 from ashtune._src.training.runner import TrialRunner
+from ashtune._src.training.worker_messages import Assignment, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
 from tests.helpers.simulated_disk import FAULTS, SimulatedDisk
 
 MOST_STEPS = 60_000
@@ -177,7 +177,7 @@ class World:
 
 
 class Host:
-    """A machine, as :class:`ashtune._src.engines.local.process.Host` is one."""
+    """A machine, as :class:`ashtune._src.engines.local.worker_process.Host` is one."""
 
     def __init__(self, world: World) -> None:
         self._world = world

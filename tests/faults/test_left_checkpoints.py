@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from ashtune._src.core.errors import JournalError
-from ashtune._src.core.options import checked
-from ashtune._src.driver.options import SessionOptions
+from ashtune._src.core.option import checked
 from ashtune._src.driver.session import Session, Surroundings
+from ashtune._src.driver.study_options import SessionOptions
 from ashtune._src.engines import checkpoint_store
-from ashtune._src.engines.local.workers import LocalEngine
+from ashtune._src.engines.local.local_workers import LocalEngine
 from ashtune._src.study.disk import Disk
 from ashtune._src.study.journal import NAME
 from ashtune._src.study.journal_writer import Journal

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import ashtune
 from ashtune._src.core.events import Event
 from ashtune._src.study.journal import NAME, read_events
-from ashtune.testing.workers import EngineHarness, MakeHarness, open_harness
+from ashtune.testing.engine_suite import EngineHarness, MakeHarness, open_harness
 from tests.faults.chaos_oracle import Oracle
 
 LIMIT = 150.0

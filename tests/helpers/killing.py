@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.events import Event, JobFinished, TrialStarted, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import Job
 from ashtune._src.core.ladder import Ladder

@@ -13,7 +13,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from ashtune._src.analysis.expected import Expected, expected
-from ashtune._src.analysis.loading import StudyInfo
+from ashtune._src.analysis.study_reader import StudyInfo
 from ashtune._src.core.events import (
     Event,
     JobFailed,
@@ -32,7 +32,7 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer, Told
 from ashtune._src.core.orders import Followed, Order, Pause, Release, Train, Verdict
 from ashtune._src.schedulers.ash import AshMachine
-from ashtune._src.schedulers.registry import view_of
+from ashtune._src.schedulers.scheduler_registry import view_of
 from ashtune._src.study.controller import Controller
 from ashtune._src.study.journal import NAME
 from ashtune._src.study.journal_writer import Journal, create

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ashtune.testing.sections import strings_of
+from ashtune.testing.section_suite import strings_of
 
 
 def saved(page: Path) -> dict[str, Any]:

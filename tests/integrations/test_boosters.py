@@ -24,8 +24,8 @@ from ashtune._src.core.orders import Pause, Release
 from ashtune._src.integrations import boosting
 from ashtune._src.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune._src.study.journal import NAME, read_events
-from ashtune._src.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, ToWorker
 from ashtune._src.training.runner import TrialRunner
+from ashtune._src.training.worker_messages import Assignment, Broken, FromWorker, Mailbox, Setup, ToWorker
 from tests import ROOT
 
 WORKER, TRIAL = WorkerId(0), TrialId(0)

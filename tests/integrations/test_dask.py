@@ -11,8 +11,8 @@ import pytest
 
 import ashtune
 from ashtune._src.core.events import WorkerJoined, WorkerLost
-from ashtune.testing.trainers import TrainersSuite
-from ashtune.testing.workers import MakeHarness
+from ashtune.testing.engine_suite import MakeHarness
+from ashtune.testing.trainer_suite import TrainersSuite
 from tests.helpers.cluster import engines_of_a_pool, events, is_whole, until, write_function
 
 distributed = pytest.importorskip("distributed", reason="Dask is not installed")

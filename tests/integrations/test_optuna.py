@@ -18,7 +18,7 @@ import pytest
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, Integer, OrdinalHyperparameter
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import StudyError
 from ashtune._src.study.journal import NAME, read_settings
 from ashtune.integrations import optuna as ours

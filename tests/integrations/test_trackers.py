@@ -25,8 +25,8 @@ from ashtune.integrations.mlflow import MLflowTracker, _name
 from ashtune.integrations.tensorboard import TensorBoardTracker
 from ashtune.integrations.trackio import TrackioTracker
 from ashtune.integrations.wandb import WandbTracker
-from ashtune.testing.exporters import Exported, ExporterSuite
-from ashtune.testing.observers import GOAL, LADDER, History, Step
+from ashtune.testing.exporter_suite import Exported, ExporterSuite
+from ashtune.testing.observer_suite import GOAL, LADDER, History, Step
 from tests.helpers.commands import ashtune, refused
 from tests.integrations.tracked import Expected, killed_and_resumed
 

@@ -14,12 +14,12 @@ import pytest
 
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.numbers import bytes_text, number_text, seconds_text, share_text
-from ashtune._src.dashboard.parts.best import BestPart, CurvesPart
-from ashtune._src.dashboard.parts.failures import FailuresPart
-from ashtune._src.dashboard.parts.head import HeadPart, SpacePart
-from ashtune._src.dashboard.parts.ladder import LadderPart
-from ashtune._src.dashboard.parts.notes import NotesPart
-from ashtune._src.dashboard.parts.workers import WorkersPart
+from ashtune._src.dashboard.parts.best_part import BestPart, CurvesPart
+from ashtune._src.dashboard.parts.failures_part import FailuresPart
+from ashtune._src.dashboard.parts.head_part import HeadPart, SpacePart
+from ashtune._src.dashboard.parts.ladder_part import LadderPart
+from ashtune._src.dashboard.parts.notes_part import NotesPart
+from ashtune._src.dashboard.parts.workers_part import WorkersPart
 from ashtune._src.dashboard.routes import page_files
 from ashtune._src.figures.figure import Axis, Figure, Series, words_of
 from ashtune._src.figures.looks import CHOSEN

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in t
 SCRIPT = """
     import sys
     import ashtune
-    from ashtune._src.demo import objective
+    from ashtune._src.demo import demo_objective as objective
 
     ashtune.tune(
         objective.train, objective.space(), metric="accuracy", mode="max", trials=48, max_resource=16, seed=3,

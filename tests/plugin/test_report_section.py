@@ -10,7 +10,7 @@ import pytest
 
 from ashtune._src.api.study import Study
 from ashtune._src.core.numbers import plural
-from ashtune.testing.sections import check_section
+from ashtune.testing.section_suite import check_section
 from tests.helpers.saved_page import sections
 from tests.plugin.installed import install
 

@@ -16,7 +16,7 @@ from ashtune._src.core.orders import Train
 from ashtune._src.reports.audit_view import audit_findings
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.schedulers.brackets import SuccessiveHalving
-from ashtune._src.schedulers.registry import SCHEDULERS, SchedulerView, view_of
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS, SchedulerView, view_of
 from ashtune._src.schedulers.stopping import StoppingMachine
 from ashtune.testing import oracles
 from ashtune.testing.oracles import Fact, Given, RecordedResult, Withdrawn

@@ -7,8 +7,8 @@ from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.core.events import JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.reports.baseline import Run, RungCost, baseline_figure, baseline_table, baseline_words
-from ashtune._src.reports.baseline import run_of as baseline_run
+from ashtune._src.reports.baseline_section import Run, RungCost, baseline_figure, baseline_table, baseline_words
+from ashtune._src.reports.baseline_section import run_of as baseline_run
 from ashtune._src.reports.terminal.text import as_text
 
 

@@ -6,7 +6,7 @@ from statistics import fmean
 
 import pytest
 
-from ashtune._src.analysis.confirm import Confirmations, interval
+from ashtune._src.analysis.confirmed_winner import Confirmations, interval
 from ashtune._src.analysis.counts import BestResult
 from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.jobs import Goal, TrialId

@@ -9,8 +9,8 @@ from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
 
 from ashtune._src.analysis.results import Results
 from ashtune._src.core.jobs import Goal
-from ashtune._src.figures import contour as module
-from ashtune._src.figures.contour import ENOUGH, FINE, LEAST_WIDTH, NEAR, STEPS, Contour, contour
+from ashtune._src.figures import contour_figure as module
+from ashtune._src.figures.contour_figure import ENOUGH, FINE, LEAST_WIDTH, NEAR, STEPS, Contour, contour
 from ashtune._src.reports.plot import plot
 from ashtune._src.space.space import Space
 from tests.reports.crowd import results_of

@@ -9,8 +9,8 @@ from ConfigSpace import Float
 from ashtune._src.analysis.results import Results
 from ashtune._src.core.errors import SpaceError
 from ashtune._src.core.jobs import TrialId
-from ashtune._src.figures.columns import numbers
-from ashtune._src.figures.parallel import SPREAD, coordinates_figure
+from ashtune._src.figures.figure_columns import numbers
+from ashtune._src.figures.parallel_figure import SPREAD, coordinates_figure
 from ashtune._src.reports.plot import plot
 from ashtune._src.space.space import Space
 from tests.reports.crowd import SPACE, THREE, results_of

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from ashtune._src.analysis.loading import StudyInfo
+from ashtune._src.analysis.study_reader import StudyInfo
 from ashtune._src.core.events import Event, JobFailed, JobFinished, TrialStarted
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.reports.cost import CostSection
-from ashtune._src.reports.sections import ReportedStudy
-from ashtune._src.schedulers.registry import SchedulerView
+from ashtune._src.reports.section import ReportedStudy
+from ashtune._src.schedulers.scheduler_registry import SchedulerView
 from tests.helpers.made_up import settings_of, tell
 
 LADDER = Ladder(1, 4, 2)

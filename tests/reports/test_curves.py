@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune._src.analysis.curves import MOST, Curves
+from ashtune._src.analysis.learning_curves import MOST, Curves
 from ashtune._src.analysis.sampling import scattered
 from ashtune._src.analysis.trials import curves_dataframe
 from ashtune._src.core.events import JobFinished, JobPaused
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.figures.curves import curves_figure
+from ashtune._src.figures.curve_figure import curves_figure
 from ashtune._src.reports.plot import plot
 from tests.helpers import made_up
 from tests.helpers.made_up import ACCURACY, MadeUpStudy

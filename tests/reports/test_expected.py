@@ -14,7 +14,7 @@ from ashtune._src.analysis.expected import Expected, expected
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.reports.terminal.frame import Frame
 from ashtune._src.reports.terminal.text import as_text
-from ashtune._src.schedulers.registry import view_of
+from ashtune._src.schedulers.scheduler_registry import view_of
 from tests.helpers.made_up import ACCURACY
 from tests.helpers.saved_page import answer
 from tests.helpers.studies import tuned

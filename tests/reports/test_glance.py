@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import ashtune
-from ashtune._src.analysis.loading import Outcome
+from ashtune._src.analysis.study_reader import Outcome
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.reports.report import summary
-from ashtune._src.reports.sections import ReportedStudy
+from ashtune._src.reports.section import ReportedStudy
 from ashtune._src.reports.terminal.text import as_html, as_text
 from tests.helpers.html_parts import Parts
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, info_of, settings_of, show

@@ -10,7 +10,7 @@ from ashtune._src.cli.main import main
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.space.space import Space
-from ashtune.testing.sections import HOSTILE, hostile
+from ashtune.testing.section_suite import HOSTILE, hostile
 from tests.helpers.html_parts import Parts
 from tests.helpers.made_up import MadeUpStudy, write_journal
 from tests.helpers.saved_page import texts

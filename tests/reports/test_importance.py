@@ -11,8 +11,8 @@ from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
 from ashtune._src.analysis.results import Results
 from ashtune._src.core.events import JobFailed, JobFinished
 from ashtune._src.core.jobs import TrialId, WorkerId
-from ashtune._src.figures import importance as module
-from ashtune._src.figures.importance import Importance, Weight, importance
+from ashtune._src.figures import importance_figure as module
+from ashtune._src.figures.importance_figure import Importance, Weight, importance
 from ashtune._src.figures.looks import BLUE, GREY
 from ashtune._src.reports.plot import plot
 from ashtune._src.space.space import Space

@@ -7,7 +7,7 @@ from ashtune._src.analysis.expected import Expected
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.figures.ladder import MOST_RUNGS, ladder_figure
+from ashtune._src.figures.ladder_figure import MOST_RUNGS, ladder_figure
 from ashtune._src.reports.plot import plot
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, show
 

@@ -15,7 +15,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from ashtune._src.analysis.expected import estimate
-from ashtune._src.analysis.loading import StudyInfo
+from ashtune._src.analysis.study_reader import StudyInfo
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import JobFailed, SessionStarted, StopRequested, TrialStarted, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId

@@ -13,7 +13,7 @@ from ashtune._src.api.study import Study
 from ashtune._src.core.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.orders import Train, TrialPromoted
-from ashtune._src.reports.model import Comparison, Shares, comparison_of
+from ashtune._src.reports.proposals_section import Comparison, Shares, comparison_of
 from ashtune._src.search.origins import Sort
 from ashtune._src.search.promotions import Promotions, Ratio
 from ashtune._src.study.factory import build_controller

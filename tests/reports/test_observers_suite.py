@@ -8,7 +8,7 @@ import pytest
 
 from ashtune._src.analysis.audit import Audit
 from ashtune._src.analysis.best_so_far import BestSoFar
-from ashtune._src.analysis.curves import Curves
+from ashtune._src.analysis.learning_curves import Curves
 from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline import Timeline
@@ -17,9 +17,9 @@ from ashtune._src.analysis.trials import Trials
 from ashtune._src.core.events import Event, JobFinished, WorkerLost
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Followed, Train, TrialFailed
-from ashtune._src.schedulers.registry import view_of
+from ashtune._src.schedulers.scheduler_registry import view_of
 from ashtune.observers import CsvLog
-from ashtune.testing.observers import GOAL, LADDER, SEEDS, History, Observed, ObserverSuite
+from ashtune.testing.observer_suite import GOAL, LADDER, SEEDS, History, Observed, ObserverSuite
 
 
 def of_a_tally(tally: Tally) -> Any:

@@ -12,7 +12,7 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import Event, JobFinished, JobPaused, SessionStarted, TrialWithdrawn
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.figures import best as module
+from ashtune._src.figures import best_figure as module
 from ashtune._src.reports.plot import plot
 from tests.helpers import made_up
 from tests.helpers.made_up import ACCURACY, MadeUpStudy

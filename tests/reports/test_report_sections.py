@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from ashtune._src.analysis.loading import Outcome, StudyReader
+from ashtune._src.analysis.study_reader import Outcome, StudyReader
 from ashtune._src.api.study import Study
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.reports.report import BUILT_IN, sections, summary
-from ashtune._src.reports.sections import ReportedStudy
+from ashtune._src.reports.section import ReportedStudy
 from ashtune._src.reports.terminal.text import as_text
 from tests.helpers.made_up import MadeUpStudy, write_journal
 from tests.helpers.saved_page import answer
@@ -20,7 +20,7 @@ LADDER = Ladder(1, 8, 2)
 MODULE = """
 from ashtune.observers import Observer
 from ashtune._src.reports import html
-from ashtune._src.reports.sections import Section
+from ashtune._src.reports.section import Section
 
 
 class Workers(Observer):

@@ -11,7 +11,7 @@ from ashtune._src.analysis.trials import Trials
 from ashtune._src.core.events import JobFailed, TrialWithdrawn, WorkerLost
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.figures.columns import numbers
+from ashtune._src.figures.figure_columns import numbers
 from ashtune._src.space.space import Space
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, result, tell
 

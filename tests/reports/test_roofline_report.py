@@ -8,7 +8,7 @@ import pytest
 
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.performance.roofline import Cache, Placement, Roof, Roofs, Step, place
-from ashtune._src.reports.roofline import (
+from ashtune._src.reports.roofline_section import (
     Placed,
     diagnosis,
     keep,

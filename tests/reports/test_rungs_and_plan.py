@@ -7,10 +7,10 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import ProgramCompiled
 from ashtune._src.core.jobs import WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.reports.plan import plan, plan_view
+from ashtune._src.reports.plan_of_rungs import plan, plan_view
 from ashtune._src.reports.terminal.text import as_text
 from ashtune._src.reports.times import rung_records, rung_table, time_line
-from ashtune._src.schedulers.registry import view_of
+from ashtune._src.schedulers.scheduler_registry import view_of
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, show
 
 

@@ -10,10 +10,10 @@ from ashtune._src.core.plaintext import visible
 from ashtune._src.reports import html
 from ashtune._src.reports.profile import ProfileSection
 from ashtune._src.reports.report import BUILT_IN
-from ashtune._src.reports.roofline import RooflineSection
-from ashtune._src.reports.sections import Section
+from ashtune._src.reports.roofline_section import RooflineSection
+from ashtune._src.reports.section import Section
 from ashtune._src.reports.tables import bare_table
-from ashtune.testing.sections import check_section
+from ashtune.testing.section_suite import check_section
 
 
 @pytest.mark.slow

@@ -8,9 +8,9 @@ import pytest
 from ashtune._src.analysis.results import Results
 from ashtune._src.core.events import JobFailed
 from ashtune._src.core.jobs import TrialId, WorkerId
-from ashtune._src.figures.columns import SPREAD
+from ashtune._src.figures.figure_columns import SPREAD
 from ashtune._src.figures.looks import rung_colors
-from ashtune._src.figures.slices import PANELS, Slices, slice_figure, slices
+from ashtune._src.figures.slice_figure import PANELS, Slices, slice_figure, slices
 from ashtune._src.reports.plot import plot
 from ashtune._src.space.space import Space
 from tests.helpers.made_up import tell

@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune._src.analysis.loading import Outcome, StudyInfo, StudyReader
+from ashtune._src.analysis.study_reader import Outcome, StudyInfo, StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.api.study import Study
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.reports import report
-from ashtune._src.reports.sections import ReportedStudy
+from ashtune._src.reports.section import ReportedStudy
 from ashtune._src.reports.terminal.text import as_text
 from ashtune._src.study import replay
 from ashtune._src.study.journal import NAME

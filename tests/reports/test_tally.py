@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import (
     Event,
@@ -30,7 +30,7 @@ from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Release, Train, TrialPromoted
-from ashtune._src.driver.enough import Enough
+from ashtune._src.driver.gain_rate import Enough
 from tests.helpers.made_up import (
     ACCURACY,
     MadeUpStudy,

@@ -26,7 +26,7 @@ from ashtune._src.core.events import (
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.orders import Followed, Release, Train
-from ashtune._src.figures.workers import rungs_figure, timeline_figure, utilisation_figure
+from ashtune._src.figures.worker_figure import rungs_figure, timeline_figure, utilisation_figure
 from ashtune._src.reports.plot import plot
 from ashtune._src.reports.times import time_findings
 from tests.helpers.made_up import MadeUpStudy, cut, result, show, studies

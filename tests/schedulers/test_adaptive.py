@@ -8,7 +8,7 @@ from ashtune._src.core.jobs import Job, Result
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.schedulers.adaptive import AdaptiveAsh, AdaptiveMachine, cost_of_entry, safe_rung
 from ashtune.testing.oracles import Fact, Given, RecordedResult
-from ashtune.testing.schedulers import SETTINGS, check_scheduler
+from ashtune.testing.scheduler_suite import SETTINGS, check_scheduler
 from tests.helpers import oracles
 
 LADDER = Ladder(1, 81, 3)

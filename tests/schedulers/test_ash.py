@@ -16,7 +16,7 @@ from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.schedulers.ranking import Entry, OneLoss, QuotaRule
 from ashtune.testing import oracles
 from ashtune.testing.oracles import Fact, Given, RecordedResult
-from ashtune.testing.schedulers import LADDERS, check_scheduler
+from ashtune.testing.scheduler_suite import LADDERS, check_scheduler
 
 losses = st.sampled_from([-1.0, 0.0, 0.5, 1.0, math.inf]) | st.floats(-9, 9)
 

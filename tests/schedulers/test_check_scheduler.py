@@ -7,7 +7,7 @@ from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune.testing import oracles
-from ashtune.testing.schedulers import SETTINGS, check_scheduler
+from ashtune.testing.scheduler_suite import SETTINGS, check_scheduler
 
 # The search for a broken rule ends at the first one. A rare one needs some hundred histories, so 2,000 are allowed;
 # they are the same in each run.

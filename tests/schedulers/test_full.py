@@ -3,7 +3,7 @@
 from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.schedulers.full import FullMachine
-from ashtune.testing.schedulers import check_scheduler
+from ashtune.testing.scheduler_suite import check_scheduler
 from tests.helpers import oracles
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from tests.helpers.how_to import Page
 
 pytestmark = [pytest.mark.thorough, pytest.mark.slow]

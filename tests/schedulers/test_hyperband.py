@@ -9,11 +9,11 @@ from hypothesis import settings
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.reports.plan import plan
+from ashtune._src.reports.plan_of_rungs import plan
 from ashtune._src.schedulers.hyperband import AsyncHyperband, Hyperband, hyperband_brackets
-from ashtune._src.schedulers.protocol import Machine, Scheduler
-from ashtune._src.schedulers.registry import SchedulerView
-from ashtune.testing.schedulers import SETTINGS, check_scheduler
+from ashtune._src.schedulers.scheduler_protocol import Machine, Scheduler
+from ashtune._src.schedulers.scheduler_registry import SchedulerView
+from ashtune.testing.scheduler_suite import SETTINGS, check_scheduler
 from tests.helpers import oracles
 
 FEW = settings(SETTINGS, max_examples=min(40, SETTINGS.max_examples), stateful_step_count=25)

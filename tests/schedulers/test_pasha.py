@@ -15,7 +15,7 @@ from ashtune._src.schedulers import pasha
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.schedulers.pasha import Pasha, PashaMachine
 from ashtune.testing.oracles import Fact, Given, RecordedResult
-from ashtune.testing.schedulers import SETTINGS, check_scheduler
+from ashtune.testing.scheduler_suite import SETTINGS, check_scheduler
 from tests.helpers import oracles
 
 LADDER = Ladder(1, 81, 3)

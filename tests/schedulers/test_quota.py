@@ -11,9 +11,9 @@ from ashtune._src.core.jobs import Result, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.schedulers.ash import Ash, AshMachine
 from ashtune._src.schedulers.ranking import QuotaRule
-from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
 from ashtune.testing.oracles import Fact, Given, Lengthened, RecordedResult
-from ashtune.testing.schedulers import check_scheduler
+from ashtune.testing.scheduler_suite import check_scheduler
 from tests.helpers import oracles
 
 FRACTIONS = [Fraction(1, 2), Fraction(1, 3), Fraction(1, 4), Fraction(2, 3), Fraction(10, 11)]

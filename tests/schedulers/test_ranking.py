@@ -14,12 +14,12 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.order import front_of, preferred, ranked
 from ashtune._src.schedulers.ash import Ash
 from ashtune._src.schedulers.brackets import SuccessiveHalving
-from ashtune._src.schedulers.protocol import Machine, Scheduler
 from ashtune._src.schedulers.ranking import ManyLosses, QuotaRule
+from ashtune._src.schedulers.scheduler_protocol import Machine, Scheduler
 from ashtune._src.schedulers.stopping import StoppingAsh
 from ashtune.testing.oracles import Oracle, RecordedResult, ash
 from ashtune.testing.oracles import ranked as ranked_plainly
-from ashtune.testing.schedulers import SETTINGS, check_scheduler
+from ashtune.testing.scheduler_suite import SETTINGS, check_scheduler
 from tests.helpers import oracles
 
 Entries = Sequence[tuple[Key, TrialId]]

@@ -15,11 +15,11 @@ import ashtune
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.parts import Names
-from ashtune._src.schedulers.protocol import Rule, Scheduler
-from ashtune._src.schedulers.registry import SCHEDULERS, view_of
+from ashtune._src.schedulers.scheduler_protocol import Rule, Scheduler
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS, view_of
 
 MODULE = """
-from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.schedulers.scheduler_protocol import Scheduler
 from ashtune._src.schedulers.ash import AshMachine
 
 class Eager(Scheduler, frozen=True):
@@ -45,7 +45,7 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 FAILING = """
-from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.schedulers.scheduler_protocol import Scheduler
 
 class Failing(Scheduler, frozen=True):
     def build(self, ladder, trials, seed=0):

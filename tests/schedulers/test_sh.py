@@ -5,8 +5,8 @@ import math
 from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.schedulers.brackets import SuccessiveHalving
-from ashtune._src.schedulers.protocol import Machine
-from ashtune.testing.schedulers import BUDGETS, check_scheduler
+from ashtune._src.schedulers.scheduler_protocol import Machine
+from ashtune.testing.scheduler_suite import BUDGETS, check_scheduler
 from tests.helpers import oracles
 
 

@@ -8,7 +8,7 @@ from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.schedulers import ranking as rung_module
 from ashtune._src.schedulers.stopping import StoppingMachine
-from ashtune.testing.schedulers import check_scheduler
+from ashtune.testing.scheduler_suite import check_scheduler
 from tests.helpers import oracles
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import ashtune
 from ashtune import Choice, Ordered, When
-from ashtune._src.cli.loading import load_space
+from ashtune._src.cli.load_names import load_space
 from ashtune._src.core.errors import SpaceError, StudyError
 from ashtune._src.search.gp import GP
 from ashtune._src.search.grid import GridDesign
@@ -19,7 +19,7 @@ from ashtune._src.search.mutation import take_steps
 from ashtune._src.search.random import Random, Sobol
 from ashtune._src.space.space import Space
 from ashtune._src.study.objective_file import VALID
-from ashtune.testing.searches import check_design, check_proposer
+from ashtune.testing.search_suite import check_design, check_proposer
 from tests.helpers.studies import started
 
 NESTED = {
@@ -81,7 +81,7 @@ def test_a_condition_on_a_range_holds_in_every_draw_and_proposal(search: Any) ->
         check_proposer(search, space, trials=30)
 
 
-def test_a_study_in_a_space_with_conditions_on_ranges_is_proposed_and_resumed(tmp_path: Path) -> None:
+def test_a_study_with_conditions_on_ranges_is_proposed_and_resumed(tmp_path: Path) -> None:
     options: dict[str, Any] = {"metric": "loss", "mode": "min", "max_resource": 1, "workers": 1, "quiet": True}
     options |= {"search": ashtune.GP(first=4, random_share=0.0, ahead=0), "directory": tmp_path}
     for trials in (10, 14):

@@ -9,7 +9,7 @@ import ashtune
 from ashtune._src.api import tuning
 from ashtune._src.core.events import TrialStarted
 from ashtune._src.driver.proposer_process import ProposerProcess
-from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
 from ashtune._src.study.journal import NAME, read_events, read_settings
 
 

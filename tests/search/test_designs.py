@@ -7,10 +7,10 @@ from ConfigSpace import Integer
 
 from ashtune._src.search.arranged import Enqueued, Grouped
 from ashtune._src.search.grid import Grid
-from ashtune._src.search.protocol import Design, Search
 from ashtune._src.search.random import Random, Sobol
+from ashtune._src.search.search_protocol import Design, Search
 from ashtune._src.space.space import Space
-from ashtune.testing.searches import check_design, check_sequence
+from ashtune.testing.search_suite import check_design, check_sequence
 from tests.search.spaces import conditional, finite_conditional, of_every_kind
 
 SEARCHES = [Random(), Sobol(), Grid(points=2)]

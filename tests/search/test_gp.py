@@ -19,7 +19,7 @@ from ashtune._src.search.gp_score import Score
 from ashtune._src.search.gp_trials import Clusters, SeenTrials
 from ashtune._src.search.random import Random
 from ashtune._src.space.space import Space
-from ashtune.testing.searches import check_proposer
+from ashtune.testing.search_suite import check_proposer
 from tests.search.spaces import SPACE, bowl, conditional, finite_conditional, of_every_kind
 
 pytestmark = pytest.mark.usefixtures("one_thread")

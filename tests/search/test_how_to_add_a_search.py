@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from tests.helpers.how_to import Page
 from tests.helpers.studies import started
 
@@ -50,5 +50,5 @@ def test_its_script_tunes_with_the_design_and_its_command_with_the_proposer(page
 
 def test_its_entry_point_makes_a_name_of_it(page: Page) -> None:
     name = page.install()
-    code = f"from ashtune._src.search.registry import SEARCHES; print(SEARCHES.record(SEARCHES.part({name!r})))"
+    code = f"from ashtune._src.search.search_registry import SEARCHES; print(SEARCHES.record(SEARCHES.part({name!r})))"
     assert page.run("-c", code) == "{'kind': 'mirrored'}\n"

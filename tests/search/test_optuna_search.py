@@ -14,11 +14,11 @@ import ashtune
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.search.optuna_search import OptunaSearch
-from ashtune._src.search.protocol import Proposer
 from ashtune._src.search.random import Random
-from ashtune._src.search.registry import SEARCHES
+from ashtune._src.search.search_protocol import Proposer
+from ashtune._src.search.search_registry import SEARCHES
 from ashtune._src.space.space import Space
-from ashtune.testing.searches import check_proposer
+from ashtune.testing.search_suite import check_proposer
 from tests.helpers.studies import started
 from tests.search.spaces import SPACE, bowl, conditional, finite_conditional, of_every_kind
 
@@ -272,7 +272,7 @@ def test_without_optuna_one_line_says_what_to_install(monkeypatch: pytest.Monkey
 
 
 def test_help_and_the_names_of_searches_import_no_optuna() -> None:
-    modules = "ashtune._src.search.registry, ashtune._src.cli.main"
+    modules = "ashtune._src.search.search_registry, ashtune._src.cli.main"
     code = f"import sys, {modules}; ashtune.OptunaSearch(); print('optuna' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

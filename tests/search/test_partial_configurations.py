@@ -85,7 +85,7 @@ def test_what_cannot_be_completed_is_refused_on_one_line(given: dict[str, Any], 
     assert "\n" not in str(refusal.value)
 
 
-def test_a_given_value_that_no_draw_makes_valid_is_refused_with_the_rule() -> None:
+def test_a_given_value_that_breaks_a_rule_is_refused() -> None:
     asked = []
 
     def valid(configuration: dict[str, Any]) -> bool:

@@ -17,7 +17,7 @@ from ashtune._src.search.grid import Grid
 from ashtune._src.search.random import Random, Sobol
 from ashtune._src.space.priors import CHOICE_SHARE, DEVIATION, SHARE, Prior
 from ashtune._src.space.space import Space
-from ashtune.testing.searches import check_proposer
+from ashtune.testing.search_suite import check_proposer
 from tests.search.spaces import with_priors
 
 DRAWS = 20_000

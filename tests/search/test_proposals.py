@@ -14,11 +14,11 @@ from ashtune._src.core.orders import Train, TrialFailed
 from ashtune._src.search import proposals
 from ashtune._src.search.mutation import Mutation
 from ashtune._src.search.proposals import Proposals
-from ashtune._src.search.protocol import Design, Proposal, Proposer, Search
 from ashtune._src.search.random import Sobol
+from ashtune._src.search.search_protocol import Design, Proposal, Proposer, Search
 from ashtune._src.space.space import Space
 from ashtune._src.study.configurations import Configurations
-from ashtune.testing.searches import check_proposer
+from ashtune.testing.search_suite import check_proposer
 from tests.search.spaces import conditional, finite_conditional, of_every_kind
 
 SPACE = Space.parse({"x": (0.0, 1.0)})

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import AshtuneError, SettingsError
 from ashtune._src.search.grid import Grid
-from ashtune._src.search.protocol import Search
 from ashtune._src.search.random import Random
-from ashtune._src.search.registry import SEARCHES
+from ashtune._src.search.search_protocol import Search
+from ashtune._src.search.search_registry import SEARCHES
 from ashtune._src.space.space import Space
 from ashtune._src.study.factory import build_configurations
 
 MODULE = """
-from ashtune._src.search.protocol import Search
+from ashtune._src.search.search_protocol import Search
 
 
 class Corners:

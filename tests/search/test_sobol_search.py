@@ -20,8 +20,8 @@ from ConfigSpace import (
 )
 from scipy.stats import qmc
 
-from ashtune._src.search.protocol import Search
 from ashtune._src.search.random import BLOCK, Random, Sobol
+from ashtune._src.search.search_protocol import Search
 from ashtune._src.space.space import Space
 from tests.search.spaces import conditional, fits_conditional
 

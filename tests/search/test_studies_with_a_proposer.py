@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.events import TrialStarted
 from ashtune._src.search.mutation import Mutation
 from tests.helpers.studies import started

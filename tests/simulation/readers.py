@@ -6,7 +6,7 @@ from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Followed
-from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
 from ashtune._src.simulation.recording import Recorder
 from ashtune._src.simulation.traces import Traces
 from ashtune._src.study.replay import Replay

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.simulation.recording import traces_of
 from ashtune._src.simulation.whatif import Predictor
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ashtune._src.core.jobs import Goal
-from ashtune._src.simulation.curves import courses
+from ashtune._src.simulation.simulated_curves import courses
 from ashtune._src.simulation.traces import Timing, Trace, Traces
 
 LOSSES = st.lists(st.floats(-1e3, 1e3), max_size=40)

@@ -17,10 +17,10 @@ from ashtune._src.core.events import (
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
-from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 from ashtune._src.schedulers.ash import AshMachine
-from ashtune._src.simulation.curves import continue_curves, courses, invent_curves
-from ashtune._src.simulation.run import simulate
+from ashtune._src.simulation.simulated_curves import continue_curves, courses, invent_curves
+from ashtune._src.simulation.simulated_run import simulate
 from tests.simulation.readers import RecorderAndTimeline
 
 GOAL, LADDER = Goal("loss", "min"), Ladder(1, 16, 2)

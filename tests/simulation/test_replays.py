@@ -9,10 +9,10 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import JobFinished, JobPaused, SessionStarted, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.engines.simulated.workers import SimulatedEngine
-from ashtune._src.schedulers.registry import SCHEDULERS
-from ashtune._src.simulation.curves import courses, invent_curves
-from ashtune._src.simulation.run import simulate
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
+from ashtune._src.simulation.simulated_curves import courses, invent_curves
+from ashtune._src.simulation.simulated_run import simulate
 from ashtune._src.simulation.whatif import Predictor
 from tests.simulation.readers import RecorderAndTimeline
 

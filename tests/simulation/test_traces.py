@@ -8,7 +8,7 @@ import pytest
 
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.jobs import Goal
-from ashtune._src.simulation.curves import invent_curves
+from ashtune._src.simulation.simulated_curves import invent_curves
 from ashtune._src.simulation.traces import Trace, read_table
 
 ACCURACY = Goal("accuracy", "max")

@@ -8,15 +8,15 @@ import pytest
 from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.engines.simulated.workers import SimulatedEngine
-from ashtune._src.figures.whatif import whatif_figure
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
+from ashtune._src.figures.whatif_figure import whatif_figure
 from ashtune._src.reports.plot import plot
 from ashtune._src.reports.terminal.text import as_text
-from ashtune._src.reports.whatif import column_words, whatif_table, whatif_words
+from ashtune._src.reports.whatif_table import column_words, whatif_table, whatif_words
 from ashtune._src.schedulers.ash import Ash, AshMachine
-from ashtune._src.simulation.curves import invent_curves
 from ashtune._src.simulation.recording import Recorder
-from ashtune._src.simulation.run import simulate
+from ashtune._src.simulation.simulated_curves import invent_curves
+from ashtune._src.simulation.simulated_run import simulate
 from ashtune._src.simulation.traces import Timing, Trace, Traces
 from ashtune._src.simulation.whatif import Prediction, Predictor, Range
 

@@ -15,8 +15,8 @@ import ashtune
 from ashtune._src.core.errors import JournalError, SpaceError
 from ashtune._src.core.events import TrialStarted
 from ashtune._src.core.jobs import TrialId
-from ashtune._src.dashboard.following import FollowedStudy
-from ashtune._src.search.protocol import Design, Proposal, Search
+from ashtune._src.dashboard.followed_study import FollowedStudy
+from ashtune._src.search.search_protocol import Design, Proposal, Search
 from ashtune._src.space.space import Space
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.journal import NAME, read_events, read_settings

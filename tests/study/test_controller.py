@@ -26,7 +26,7 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.schedulers.brackets import SuccessiveHalving
-from ashtune._src.schedulers.protocol import Machine
+from ashtune._src.schedulers.scheduler_protocol import Machine
 from ashtune._src.schedulers.stopping import StoppingMachine
 from ashtune._src.study.assignments import Assignments, Holding
 from ashtune._src.study.checkpoint_index import CheckpointIndex

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.jobs import TrialId
-from ashtune._src.search.protocol import Design
-from ashtune._src.search.registry import SEARCHES, design_of
+from ashtune._src.search.search_protocol import Design
+from ashtune._src.search.search_registry import SEARCHES, design_of
 from ashtune._src.space.plain import identity
 from ashtune._src.space.space import Space
 from ashtune._src.study.configurations import Configurations

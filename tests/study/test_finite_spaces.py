@@ -28,10 +28,10 @@ from ashtune._src.schedulers.brackets import SuccessiveHalving
 from ashtune._src.schedulers.full import FullMachine
 from ashtune._src.schedulers.hyperband import AsyncHyperband, Hyperband
 from ashtune._src.schedulers.pasha import Pasha
-from ashtune._src.schedulers.protocol import Machine
+from ashtune._src.schedulers.scheduler_protocol import Machine
 from ashtune._src.schedulers.stopping import StoppingMachine
-from ashtune._src.search.protocol import Design
-from ashtune._src.search.registry import SEARCHES, design_of
+from ashtune._src.search.search_protocol import Design
+from ashtune._src.search.search_registry import SEARCHES, design_of
 from ashtune._src.space.space import Space
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.controller import Controller

@@ -6,11 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.schedulers.registry import SCHEDULERS
-from ashtune._src.search.registry import SEARCHES
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
+from ashtune._src.search.search_registry import SEARCHES
 from ashtune._src.space.space import Space
 from ashtune._src.study.factory import caution_of, new_settings
 from ashtune._src.study.journal import NAME

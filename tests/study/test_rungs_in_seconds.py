@@ -9,15 +9,15 @@ from ashtune import GP
 from ashtune._src.analysis.audit import Audit
 from ashtune._src.analysis.counts import RungTally
 from ashtune._src.analysis.expected import expected
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import StudyError
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.engines.simulated.model import Training
-from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.engines.simulated.simulated_times import Training
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 from ashtune._src.schedulers.ash import Ash
-from ashtune._src.schedulers.registry import SchedulerView
-from ashtune._src.simulation.run import LOSS, new_journal, simulate
+from ashtune._src.schedulers.scheduler_registry import SchedulerView
+from ashtune._src.simulation.simulated_run import LOSS, new_journal, simulate
 from tests.helpers import studies
 
 LADDER = Ladder(1, 9, 3)

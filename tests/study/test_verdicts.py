@@ -19,10 +19,10 @@ from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Followed, Train, TrialFailed, TrialPromoted, Verdict
-from ashtune._src.engines.simulated.model import Mortality, Training
-from ashtune._src.engines.simulated.workers import SimulatedEngine
+from ashtune._src.engines.simulated.simulated_times import Mortality, Training
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 from ashtune._src.schedulers.ash import AshMachine
-from ashtune._src.simulation.run import LOSS, simulate
+from ashtune._src.simulation.simulated_run import LOSS, simulate
 from ashtune._src.study.controller import Controller
 from ashtune._src.study.replay import Replay
 

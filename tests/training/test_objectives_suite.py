@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.events import WorkerJoined
 from ashtune._src.core.jobs import Job
 from ashtune._src.core.ladder import Ladder
@@ -119,7 +119,7 @@ FUNCTIONS = """
         from pathlib import Path
 
         from ashtune._src.core.events import JobFinished, WorkerJoined
-        from ashtune._src.engines.local.workers import LocalWorkers
+        from ashtune._src.engines.local.local_workers import LocalWorkers
 
         go_on, wait, seen = Path(__file__).with_name("go on"), LocalWorkers.wait, []
 

@@ -16,9 +16,9 @@ from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.orders import Release
 from ashtune._src.engines.worker.serve import StreamChannel
 from ashtune._src.processes.frames import FrameWriter
-from ashtune._src.training.messages import Assignment, Setup, Shutdown
 from ashtune._src.training.profiling import ProfiledMailbox, Profiler, WorkerProfile, read_profiles, write_profile
 from ashtune._src.training.runner import TrialRunner
+from ashtune._src.training.worker_messages import Assignment, Setup, Shutdown
 
 WAIT = 0.3
 WORK = 0.1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import ObjectiveError, StudyError
 from ashtune._src.training.program import Program
 from ashtune._src.training.versions import changes, version_of

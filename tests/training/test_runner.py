@@ -21,9 +21,18 @@ from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, Progress
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.orders import Pause, Release
 from ashtune._src.study.disk import Disk
-from ashtune._src.training.group import End, Ended, OtherRanks, Ranks
-from ashtune._src.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
+from ashtune._src.training.ranks_of_trial import End, Ended, OtherRanks, Ranks
 from ashtune._src.training.runner import TrialRunner
+from ashtune._src.training.worker_messages import (
+    Assignment,
+    Broken,
+    FromWorker,
+    Mailbox,
+    Setup,
+    Shutdown,
+    ToWorker,
+    Unsure,
+)
 
 RIGHT = "for epoch in trial.epochs(): / train one epoch / trial.report(score=...)"
 

@@ -28,8 +28,8 @@ from ashtune._src.core.jobs import Goal, TrialId, WorkerId, derived_seed
 from ashtune._src.core.orders import Pause, Release
 from ashtune._src.study import torch_states as states
 from ashtune._src.study.checkpoints import END, MARK
-from ashtune._src.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker
 from ashtune._src.training.runner import TrialRunner
+from ashtune._src.training.worker_messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker
 
 SCRIPT = """
     import os, random, time

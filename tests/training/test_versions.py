@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ashtune._src.training.fused.objective import FusedObjective
+from ashtune._src.training.fused.fused_objective import FusedObjective
 from ashtune._src.training.program import Program
 from ashtune._src.training.versions import changes, version_of
 
@@ -153,7 +153,7 @@ def test_a_module_beside_the_script_counts_as_a_whole(tmp_path: Path, old: str, 
 
 def test_a_script_and_a_function_of_its_named_at_the_command_line_are_the_same_version(tmp_path: Path) -> None:
     there = version(tmp_path)
-    code = "import json; from ashtune._src.cli.loading import load_function; load_function('train.py:train')"
+    code = "import json; from ashtune._src.cli.load_names import load_function; load_function('train.py:train')"
     completed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert json.loads(completed.stdout) == there
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import ashtune
-from ashtune._src.search.registry import SEARCHES
+from ashtune._src.search.search_registry import SEARCHES
 from ashtune._src.space.space import Space
 from quality.runs import Report
 from quality.tasks import task as load

@@ -25,7 +25,7 @@ from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.parts import as_text
 from ashtune._src.core.version import __version__
 from ashtune._src.integrations.tracking import StudySummary, TrackedTrial, Tracker
-from ashtune._src.space.columns import Column
+from ashtune._src.space.coordinates import Column
 from ashtune._src.space.space import Space
 from ashtune._src.study.folders import place_in, replace_file
 from ashtune._src.study.journal import NAME, read_settings

@@ -15,9 +15,9 @@ from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import Event, JobFailed, JobFinished, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.engines.cluster import executors
-from ashtune._src.engines.cluster.driver import ClusterWorkers
-from ashtune.testing.trainers import TrainersSuite
-from ashtune.testing.workers import MakeHarness, count, open_harness
+from ashtune._src.engines.cluster.cluster_driver import ClusterWorkers
+from ashtune.testing.engine_suite import MakeHarness, count, open_harness
+from ashtune.testing.trainer_suite import TrainersSuite
 from tests.helpers.cluster import engines_of_a_pool, events
 
 

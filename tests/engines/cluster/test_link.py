@@ -23,20 +23,20 @@ from ashtune._src.core.events import WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Pause
 from ashtune._src.core.version import __version__
-from ashtune._src.driver.options import flat
+from ashtune._src.driver.study_options import flat
 from ashtune._src.engines.cluster import host as cluster_host
-from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers, check_installed
+from ashtune._src.engines.cluster.cluster_driver import Cluster, ClusterWorkers, check_installed
+from ashtune._src.engines.cluster.cluster_messages import Farewell, Hello, Replacement, ToHost, Welcome, python_version
 from ashtune._src.engines.cluster.host import connected, find
 from ashtune._src.engines.cluster.link import HANDSHAKE_MILLISECONDS
-from ashtune._src.engines.cluster.messages import Farewell, Hello, Replacement, ToHost, Welcome, python_version
 from ashtune._src.engines.cluster.rendezvous import NAME, Rendezvous
 from ashtune._src.engines.cluster.wire import FRAME_BYTES, Outbox, Socket
 from ashtune._src.engines.distributed import Closed, DistributedWorkers, Leaving
+from ashtune._src.engines.engine_registry import choose_engine
 from ashtune._src.engines.files import Chunk
-from ashtune._src.engines.registry import choose_engine
 from ashtune._src.engines.stop import StopSwitch
 from ashtune._src.study.disk import DISK, PIECE_BYTES
-from ashtune.testing.workers import EngineHarness, count, open_harness
+from ashtune.testing.engine_suite import EngineHarness, count, open_harness
 
 SECONDS = 30.0
 GREETING = bytes([0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1]) + b"CURVE".ljust(20, b"\0") + bytes(32)

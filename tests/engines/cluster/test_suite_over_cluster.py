@@ -14,12 +14,12 @@ import pytest
 from ashtune._src.core.events import JobFinished, TrialReleased, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Release
-from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers
+from ashtune._src.engines.cluster.cluster_driver import Cluster, ClusterWorkers
 from ashtune._src.engines.cluster.host import Slots, serve
 from ashtune._src.engines.cluster.rendezvous import NAME
 from ashtune._src.engines.stop import StopSwitch
-from ashtune.testing.trainers import TrainersSuite
-from ashtune.testing.workers import EngineHarness, MakeHarness, count, open_harness
+from ashtune.testing.engine_suite import EngineHarness, MakeHarness, count, open_harness
+from ashtune.testing.trainer_suite import TrainersSuite
 
 
 def dies_once(mark: str) -> Callable[..., Any]:

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import Event, JobFinished, JobPaused, TrialReleased, WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Pause, Train
-from ashtune._src.engines.simulated.model import Mortality, Training
-from ashtune._src.engines.simulated.workers import SimulatedEngine, SimulatedWorkers
+from ashtune._src.engines.simulated.simulated_times import Mortality, Training
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine, SimulatedWorkers
 from ashtune._src.schedulers.ash import AshMachine
-from ashtune._src.simulation.run import simulate
+from ashtune._src.simulation.simulated_run import simulate
 from stragglers import run
 
 

@@ -14,7 +14,7 @@ import pytest
 import ashtune
 from ashtune._src.core.errors import InvalidConfiguration, ObjectiveError, SettingsError
 from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, TrialWithdrawn, WorkerLost
-from ashtune._src.engines.options import check_processes
+from ashtune._src.engines.session_options import check_processes
 from tests.helpers.cluster import hosts
 from tests.helpers.killing import Tuned, kill, until
 from tests.helpers.launching import launched

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import ashtune
-from ashtune._src.cli.demo import FUSED_TIMES
+from ashtune._src.cli.demo_command import FUSED_TIMES
 from ashtune._src.core import jobs as rungs
 from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, SessionStarted, StopRequested, WorkerLost
 from ashtune._src.core.ladder import Ladder

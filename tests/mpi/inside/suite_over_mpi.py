@@ -1,4 +1,4 @@
-"""The ranks of an MPI job pass the suite of ``ashtune.testing.workers``, with a worker process and without."""
+"""The ranks of an MPI job pass the suite of ``ashtune.testing.engine_suite``, with a worker process and without."""
 
 import itertools
 import math
@@ -12,17 +12,17 @@ import pytest
 
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Release
-from ashtune._src.engines.mpi.driver import MpiEngine
+from ashtune._src.engines.engine_protocol import Workers
 from ashtune._src.engines.mpi.inbox import RankInbox
-from ashtune._src.engines.mpi.messages import Envelope
+from ashtune._src.engines.mpi.mpi_driver import MpiEngine
+from ashtune._src.engines.mpi.mpi_messages import Envelope
 from ashtune._src.engines.mpi.rank import RankChannel
 from ashtune._src.engines.mpi.start import start_mpi
 from ashtune._src.engines.mpi.transport import Transport
-from ashtune._src.engines.options import RunOptions
-from ashtune._src.engines.protocol import Workers
+from ashtune._src.engines.session_options import RunOptions
 from ashtune._src.study.folders import ScratchDirectory
-from ashtune.testing.trainers import TrainersSuite
-from ashtune.testing.workers import EngineHarness, MakeHarness, open_harness
+from ashtune.testing.engine_suite import EngineHarness, MakeHarness, open_harness
+from ashtune.testing.trainer_suite import TrainersSuite
 
 
 def makers(*, isolate: bool = True, checkpoints: str = "files") -> Iterator[MakeHarness]:

@@ -10,8 +10,8 @@ import pytest
 import ashtune
 from ashtune._src.core.events import WorkerLost
 from ashtune._src.study.journal import NAME, read_events
-from ashtune._src.training.fused.runner import FusedRunner
-from ashtune._src.training.messages import Mailbox, Setup
+from ashtune._src.training.fused.fused_runner import FusedRunner
+from ashtune._src.training.worker_messages import Mailbox, Setup
 from tests import ROOT
 from tests.helpers.launching import FAMILY, PYTHON, mpiexec
 from tests.training.fused.toy_lanes import ToyBackend

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import InvalidConfiguration, ObjectiveError
-from ashtune._src.training.fused.jax.backend import JaxBackend
+from ashtune._src.training.fused.fused_protocol import MOST_EPOCHS, LaneMetrics, Variant
 from ashtune._src.training.fused.jax.bank import CHEAPLY, QUICKLY, compile_with
-from ashtune._src.training.fused.jax.program import JaxProgram
+from ashtune._src.training.fused.jax.jax_backend import JaxBackend
+from ashtune._src.training.fused.jax.jax_program import JaxProgram
 from ashtune._src.training.fused.jax.recipe import Recipe
-from ashtune._src.training.fused.protocol import MOST_EPOCHS, LaneMetrics, Variant
 from tests.training.fused.toy_lanes import TrialAlone
 
 jax = pytest.importorskip("jax", reason="JAX is not installed")
@@ -155,7 +155,7 @@ def test_only_the_quickly_compiled_program_is_compiled_with_options(
         used.append(options)
         return compile_with(lowered, options)
 
-    monkeypatch.setattr("ashtune._src.training.fused.jax.program.compile_with", compile_and_note)
+    monkeypatch.setattr("ashtune._src.training.fused.jax.jax_program.compile_with", compile_and_note)
     backend = JaxBackend(RECIPE, 0, None)
     assert backend.is_quick
     for variant in (Variant(1, 2, quick=True), Variant(1, 2), Variant(4)):
@@ -228,7 +228,7 @@ def study_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int | None],
 def test_a_worker_s_programs_use_the_threads_that_it_has(cache: Path) -> None:
     code = (
         "import os, time; from pathlib import Path\n"
-        "from ashtune._src.training.fused.jax.backend import prepare_jax; prepare_jax()\n"
+        "from ashtune._src.training.fused.jax.jax_backend import prepare_jax; prepare_jax()\n"
         "import jax.numpy as jnp; (jnp.ones((512, 512)) @ jnp.ones((512, 512))).block_until_ready()\n"
         "print(os.environ['PJRT_NPROC'], len(list(Path('/proc/self/task').iterdir())))"
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import ObjectiveError, SettingsError
 from ashtune._src.training.fused.jax.recipe import Recipe
 from tests.training.fused.toy_lanes import TrialAlone
@@ -119,7 +119,7 @@ def test_a_choice_among_tuples_can_be_static(tmp_path: Path, monkeypatch: pytest
 
 def test_workers_that_die_at_once_end_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever takes a worker down outside of training: none of its trials is to blame, and none is ever trained."""
-    from ashtune._src.training.fused.objective import FusedObjective
+    from ashtune._src.training.fused.fused_objective import FusedObjective
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 

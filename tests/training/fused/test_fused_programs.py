@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from ashtune._src.training.fused.fused_protocol import MOST_EPOCHS, Variant
 from ashtune._src.training.fused.programs import QUICK_COMPILING, Learnt, Shape, powers
-from ashtune._src.training.fused.protocol import MOST_EPOCHS, Variant
 from tests.training.fused.toy_lanes import ToyBackend
 
 

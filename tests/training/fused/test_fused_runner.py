@@ -12,8 +12,8 @@ import pytest
 from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, PlacesChanged, ProgramCompiled, TrialReleased
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.orders import Pause, Release
-from ashtune._src.training.fused.runner import FusedRunner
-from ashtune._src.training.messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker
+from ashtune._src.training.fused.fused_runner import FusedRunner
+from ashtune._src.training.worker_messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker
 from tests.training.fused.toy_lanes import ToyBackend, ToyClock
 
 ME = WorkerId(7)
@@ -198,7 +198,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> ToyClock:
     toy = ToyClock({"quick": 0.098, 1: 0.0098, 4: 0.0392}, {"quick": 0.6, 1: 1.0, 4: 1.0}, beginning=0.5)
     monkeypatch.setattr("ashtune._src.training.fused.pack.perf_counter", toy)
     reading = SimpleNamespace(perf_counter=toy, monotonic=time.monotonic)
-    monkeypatch.setattr("ashtune._src.training.fused.runner.time", reading)
+    monkeypatch.setattr("ashtune._src.training.fused.fused_runner.time", reading)
     return toy
 
 

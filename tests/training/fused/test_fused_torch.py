@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from ashtune._src.core.errors import InvalidConfiguration, ObjectiveError
-from ashtune._src.training.fused.protocol import LaneMetrics, Variant
+from ashtune._src.training.fused.fused_protocol import LaneMetrics, Variant
 from ashtune._src.training.fused.torch.module import TorchRecipe, own_randomness, torch_seed
-from ashtune._src.training.fused.torch.objective import cross_entropy
 from ashtune._src.training.fused.torch.optimizers import numbers_of, rule
-from ashtune._src.training.fused.torch.program import TorchProgram, TorchShape
+from ashtune._src.training.fused.torch.torch_objective import cross_entropy
+from ashtune._src.training.fused.torch.torch_program import TorchProgram, TorchShape
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 nn = torch.nn

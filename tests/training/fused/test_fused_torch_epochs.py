@@ -7,7 +7,7 @@ import pytest
 
 import ashtune
 from ashtune._src.training.fused import dry_run
-from ashtune._src.training.fused.torch.backend import TorchBackend
+from ashtune._src.training.fused.torch.torch_backend import TorchBackend
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 EXAMPLES, INPUTS, WIDTH, CLASSES, BATCH = 50, 6, 5, 3, 16

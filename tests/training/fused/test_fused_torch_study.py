@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import ashtune
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import AshtuneError
-from ashtune._src.training.fused.torch.backend import ROUNDING_VARIABLE
+from ashtune._src.training.fused.torch.torch_backend import ROUNDING_VARIABLE
 from tests import ROOT
 from tests.training.fused.toy_lanes import TrialAlone
 
@@ -73,8 +73,8 @@ def test_all_trials_of_a_study_report_every_epoch_and_none_fails(of_four_lanes: 
 
 def test_a_lane_comes_out_the_same_to_the_last_bit_at_whatever_place_it_has() -> None:
     code = (
-        "from ashtune._src.training.fused.torch.backend import TorchBackend, round_alike; round_alike()\n"
-        "from ashtune._src.training.fused.protocol import Variant\n"
+        "from ashtune._src.training.fused.torch.torch_backend import TorchBackend, round_alike; round_alike()\n"
+        "from ashtune._src.training.fused.fused_protocol import Variant\n"
         "from tests.training.fused.test_fused_torch_study import objective\n"
         "program = TorchBackend(objective()._recipe, 0).program((('width', 9),), Variant(4))\n"
         "lanes, bits = [{'learning_rate': 0.1 / n, 'momentum': 0.5} for n in range(1, 5)], set()\n"
@@ -148,5 +148,5 @@ def test_what_is_no_setting_is_refused_in_one_line(monkeypatch: pytest.MonkeyPat
     refused(r"validation has \[81, 82\] examples", validation=(data(1)[0], data(1)[1][1:]))
     gradient = torch.zeros(EXAMPLES, FEATURES, requires_grad=True)
     refused(r"train\[0\] cannot be a tensor: Can't call numpy\(\)", train=(gradient, data(0)[1]))
-    monkeypatch.setattr("ashtune._src.training.fused.torch.objective.find_spec", lambda name: None)
+    monkeypatch.setattr("ashtune._src.training.fused.torch.torch_objective.find_spec", lambda name: None)
     refused(r"needs PyTorch, which is not installed: pip install 'ashtune\[torch\]'")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ashtune._src.training.fused.protocol import LaneMetrics, Static, Variant
+from ashtune._src.training.fused.fused_protocol import LaneMetrics, Static, Variant
 
 
 class ToyClock:

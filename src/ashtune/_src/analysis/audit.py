@@ -28,9 +28,9 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.order import ranked
 from ashtune._src.core.orders import Followed, Train, TrialFailed
-from ashtune._src.schedulers.protocol import Rule
 from ashtune._src.schedulers.ranking import QuotaRule
-from ashtune._src.schedulers.registry import SchedulerView
+from ashtune._src.schedulers.scheduler_protocol import Rule
+from ashtune._src.schedulers.scheduler_registry import SchedulerView
 from ashtune._src.search.origins import PROPOSED, sort_of
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from ashtune._src.analysis.counts import RungTally
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.numbers import plural, seconds_text
-from ashtune._src.schedulers.protocol import Rule
 from ashtune._src.schedulers.ranking import QuotaRule
-from ashtune._src.schedulers.registry import SchedulerView
+from ashtune._src.schedulers.scheduler_protocol import Rule
+from ashtune._src.schedulers.scheduler_registry import SchedulerView
 
 MORE_WHERE_LEARNT, MORE_OF_RANDOM = 2.3, 0.6
 """The constant ``c``; for a search that learns, it is multiplied by the share of trials outside the quota."""

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from ashtune._src.analysis.confirm import Confirmations, Confirmed
+from ashtune._src.analysis.confirmed_winner import Confirmations, Confirmed
 from ashtune._src.analysis.counts import BestResult, Reasons, RungTally, result_of
-from ashtune._src.analysis.workers import PresentWorker, PresentWorkers
+from ashtune._src.analysis.present_workers import PresentWorker, PresentWorkers
 from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.events import (
     PROGRAM,

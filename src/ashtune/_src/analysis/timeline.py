@@ -74,7 +74,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from ashtune._src.analysis.workers import PresentWorker, PresentWorkers
+from ashtune._src.analysis.present_workers import PresentWorker, PresentWorkers
 from ashtune._src.core.events import (
     Event,
     JobFailed,

@@ -17,9 +17,9 @@ from ashtune._src.core.plaintext import error_line
 from ashtune._src.study import objective_file as objectives
 from ashtune._src.study.folders import temporary_folder
 from ashtune._src.study.settings import Settings
-from ashtune._src.training.messages import Assignment, FromWorker, Mailbox, Setup, Shutdown, ToWorker
 from ashtune._src.training.objectives import load_objective
 from ashtune._src.training.runner import TrialRunner
+from ashtune._src.training.worker_messages import Assignment, FromWorker, Mailbox, Setup, Shutdown, ToWorker
 
 NOBODY = WorkerId(0)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.checks import whole_number
 from ashtune._src.core.errors import SettingsError, StudyError, in_one_line, instead_of_os_error
 from ashtune._src.core.jobs import Goal, TrialId
@@ -21,7 +21,7 @@ from ashtune._src.study.disk import DISK
 from ashtune._src.study.folders import ScratchDirectory
 from ashtune._src.study.objective_file import NAME
 from ashtune._src.study.remote import RemoteFolder
-from ashtune._src.training.fused.protocol import SavedState
+from ashtune._src.training.fused.fused_protocol import SavedState
 from ashtune._src.training.objectives import load_objective
 
 SCRATCH = ScratchDirectory()

@@ -21,10 +21,10 @@ from ashtune._src.core.numbers import plural
 from ashtune._src.core.plaintext import error_line, one_line, say, shown
 from ashtune._src.driver import hints
 from ashtune._src.driver.goal import check_one_metric, goal_of, target_of
-from ashtune._src.driver.options import TuneOptions, chosen_halving, will_end, worker_seconds
-from ashtune._src.search.protocol import Search
+from ashtune._src.driver.study_options import TuneOptions, chosen_halving, will_end, worker_seconds
 from ashtune._src.search.random import completed
-from ashtune._src.search.registry import SEARCHES, design_of
+from ashtune._src.search.search_protocol import Search
+from ashtune._src.search.search_registry import SEARCHES, design_of
 from ashtune._src.space.space import Space
 from ashtune._src.study import journal as journals
 from ashtune._src.study import objective_file as objectives

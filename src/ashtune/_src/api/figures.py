@@ -6,7 +6,7 @@ Rule: a figure shows the study at the time when its journal was read. The result
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.errors import SettingsError, StudyError, all_in_one_line
 from ashtune._src.core.plaintext import instead_of, shown
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
     from ashtune._src.analysis.best_so_far import BestSoFar
-    from ashtune._src.figures.importance import Importance
+    from ashtune._src.figures.importance_figure import Importance
 
 
 @all_in_one_line
@@ -37,7 +37,7 @@ class Figures:
             >>> study.plot_best(over="resource").layout.yaxis.title.text
             'loss (logarithmic)'
         """
-        from ashtune._src.figures.best import best_over_resource_figure, best_over_time_figure
+        from ashtune._src.figures.best_figure import best_over_resource_figure, best_over_time_figure
 
         figures = {"time": best_over_time_figure, "resource": best_over_resource_figure}
         if over not in figures:
@@ -47,13 +47,13 @@ class Figures:
 
     def plot_timeline(self) -> "Figure":
         """Plot the activities of each worker over time."""
-        from ashtune._src.figures.workers import timeline_figure
+        from ashtune._src.figures.worker_figure import timeline_figure
 
         return plot(timeline_figure(self._reader.timeline, unit=self._unit))
 
     def plot_utilisation(self) -> "Figure":
         """Plot the numbers of workers that trained, saved and waited over time."""
-        from ashtune._src.figures.workers import utilisation_figure
+        from ashtune._src.figures.worker_figure import utilisation_figure
 
         return plot(utilisation_figure(self._reader.timeline))
 
@@ -62,7 +62,7 @@ class Figures:
 
         A trial counts as running from its start until the next message about the trial.
         """
-        from ashtune._src.figures.ladder import ladder_figure
+        from ashtune._src.figures.ladder_figure import ladder_figure
 
         reader = self._reader
         tally = reader.told(Tally(reader.ladder, reader.settings.goal))  # orders say which trials are running
@@ -70,14 +70,14 @@ class Figures:
 
     def plot_rungs(self) -> "Figure":
         """Plot the seconds that all workers together spent at each rung."""
-        from ashtune._src.figures.workers import rungs_figure
+        from ashtune._src.figures.worker_figure import rungs_figure
 
         return plot(rungs_figure(self._reader.timeline, unit=self._unit))
 
     def plot_curves(self) -> "Figure":
         """Plot the learning curves of the best trials and of a sample of the other trials."""
-        from ashtune._src.analysis.curves import Curves
-        from ashtune._src.figures.curves import curves_figure
+        from ashtune._src.analysis.learning_curves import Curves
+        from ashtune._src.figures.curve_figure import curves_figure
 
         reader = self._reader
         curves = reader.told(Curves(reader.settings.goal))
@@ -89,7 +89,7 @@ class Figures:
         Raises:
             SettingsError: If the study has only one metric.
         """
-        from ashtune._src.figures.best import front_figure
+        from ashtune._src.figures.best_figure import front_figure
 
         results = self._reader.results  # the tally is then of the same reading
         return plot(front_figure(self._reader.tally.front, results, unit=self._unit))
@@ -115,7 +115,7 @@ class Figures:
         Raises:
             SettingsError: If scikit-learn is not installed.
         """
-        from ashtune._src.figures.importance import importance_figure
+        from ashtune._src.figures.importance_figure import importance_figure
 
         return plot(importance_figure(self._importance))
 
@@ -128,7 +128,7 @@ class Figures:
         Raises:
             SettingsError: If there is no such hyperparameter.
         """
-        from ashtune._src.figures.slices import slice_figure, slices
+        from ashtune._src.figures.slice_figure import slice_figure, slices
 
         if name is not None:
             self._check_name("name", name)
@@ -150,7 +150,7 @@ class Figures:
         Raises:
             SettingsError: If a hyperparameter does not exist, both are the same, or the study has only one.
         """
-        from ashtune._src.figures.contour import contour, contour_figure
+        from ashtune._src.figures.contour_figure import contour, contour_figure
 
         for argument, name in (("x", x), ("y", y)):
             if name is not None:
@@ -161,7 +161,7 @@ class Figures:
 
     def plot_parallel(self) -> "Figure":
         """Plot the trials as parallel coordinates. If there are too many hyperparameters, plot the most important."""
-        from ashtune._src.figures.parallel import coordinates_figure
+        from ashtune._src.figures.parallel_figure import coordinates_figure
 
         return plot(coordinates_figure(*self._reader.configured, important=self._important, unit=self._unit))
 
@@ -181,7 +181,7 @@ class Figures:
             SettingsError: If plotly is not installed, or the roofline file cannot be read.
             StudyError: If there is no roofline.
         """
-        from ashtune._src.reports.roofline import roofline_figure, stored_roofline
+        from ashtune._src.reports.roofline_section import roofline_figure, stored_roofline
 
         directory = self._reader.directory
         placed = stored_roofline(directory)
@@ -211,7 +211,7 @@ class Figures:
 
     @cached_property
     def _importance(self) -> "Importance":
-        from ashtune._src.figures.importance import importance
+        from ashtune._src.figures.importance_figure import importance
 
         return importance(*self._reader.configured)
 

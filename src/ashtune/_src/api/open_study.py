@@ -31,22 +31,22 @@ from ashtune._src.core.jobs import Mode, TrialId
 from ashtune._src.core.ladder import Reduction
 from ashtune._src.core.numbers import plural, seconds_text
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.options import checked, suggesting
+from ashtune._src.core.option import checked, suggesting
 from ashtune._src.core.plaintext import error_line, one_line, say, shown
 from ashtune._src.core.words import ARGUMENTS, RESULTS, NoSuchResult
-from ashtune._src.driver.options import Stop, TuneOptions, flat
 from ashtune._src.driver.session import Session
+from ashtune._src.driver.study_options import Stop, TuneOptions, flat
 from ashtune._src.engines.loop import TICK_SECONDS, Drive
 from ashtune._src.engines.own_loop import AskedWorkers, DirectChannel, OwnLoopEngine, hand_back
-from ashtune._src.schedulers.protocol import Scheduler
-from ashtune._src.search.protocol import Search
+from ashtune._src.schedulers.scheduler_protocol import Scheduler
+from ashtune._src.search.search_protocol import Search
 from ashtune._src.study.lock import StudyLock
 from ashtune._src.training.job import RunningJob
-from ashtune._src.training.messages import Failure, JobEvent, Mailbox
 from ashtune._src.training.outcomes import REASON_CHARACTERS, Outcomes
 from ashtune._src.training.reports import as_metrics, names_text
 from ashtune._src.training.runner import PreparedTrial
 from ashtune._src.training.trial import Trial
+from ashtune._src.training.worker_messages import Failure, JobEvent, Mailbox
 
 CLOSED = "closed by its own loop"
 

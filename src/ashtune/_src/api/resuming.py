@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any, Unpack
 
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import StudyError
-from ashtune._src.core.options import checked
+from ashtune._src.core.option import checked
 from ashtune._src.driver.goal import check_one_metric, target_of
-from ashtune._src.driver.options import ResumeOptions, worker_seconds
 from ashtune._src.driver.session import Session
-from ashtune._src.engines.protocol import AUTO
-from ashtune._src.engines.registry import check_engine, choose_engine
+from ashtune._src.driver.study_options import ResumeOptions, worker_seconds
+from ashtune._src.engines.engine_protocol import AUTO
+from ashtune._src.engines.engine_registry import check_engine, choose_engine
 from ashtune._src.space.space import Space
 from ashtune._src.study import objective_file as objectives
 from ashtune._src.study.journal import ladder_in_force, sessions

@@ -7,9 +7,9 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
-from ashtune._src.analysis.confirm import Confirmed
+from ashtune._src.analysis.confirmed_winner import Confirmed
 from ashtune._src.analysis.counts import BestResult
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.trials import TrialRecord, curves_dataframe
 from ashtune._src.api.best import Best, Front, Top, trial_number
 from ashtune._src.api.figures import Figures
@@ -21,14 +21,14 @@ from ashtune._src.core.jobs import Mode, TrialId
 from ashtune._src.core.ladder import Reduction
 from ashtune._src.core.numbers import plural
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.options import checked
+from ashtune._src.core.option import checked
 from ashtune._src.core.plaintext import error_line, shown
 from ashtune._src.core.words import RESULTS, NoSuchResult
-from ashtune._src.driver.options import Stop, WhatIfOptions, flat
-from ashtune._src.engines.options import Local
-from ashtune._src.engines.protocol import Engine
-from ashtune._src.figures.best import in_a_row
-from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.driver.study_options import Stop, WhatIfOptions, flat
+from ashtune._src.engines.engine_protocol import Engine
+from ashtune._src.engines.session_options import Local
+from ashtune._src.figures.best_figure import in_a_row
+from ashtune._src.schedulers.scheduler_protocol import Scheduler
 from ashtune._src.space.configspace import space_of_record
 from ashtune._src.space.space import Space
 from ashtune._src.study.factory import observed_study
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     import pandas
 
     from ashtune._src.api.again import Trained
-    from ashtune._src.dashboard.whatif import WhatIf
+    from ashtune._src.dashboard.whatif_page import WhatIf
     from ashtune._src.reports.profile import Profile
-    from ashtune._src.reports.sections import ReportedStudy
+    from ashtune._src.reports.section import ReportedStudy
 
 
 @all_in_one_line
@@ -315,7 +315,7 @@ class Study(Figures):
         Importance is printed last, because computing it takes some seconds. It is left out of a study with few trials,
         and if ``importance`` is False.
         """
-        from ashtune._src.figures.importance import FEWEST
+        from ashtune._src.figures.importance_figure import FEWEST
         from ashtune._src.reports.importance import importance_lines
         from ashtune._src.reports.report import summary
         from ashtune._src.reports.terminal.text import show
@@ -349,7 +349,7 @@ class Study(Figures):
     @property
     def _reported(self) -> "ReportedStudy":
         from ashtune._src.driver.environment import missing_parts  # imports every engine
-        from ashtune._src.reports.sections import ReportedStudy
+        from ashtune._src.reports.section import ReportedStudy
 
         return ReportedStudy(self._reader.settings, self._reader.ladder, self._reader.info(missing_parts))
 
@@ -432,7 +432,7 @@ class Study(Figures):
             (1, 8, True)
         """
         given = {name: value for name, value in locals().items() if name != "self"}
-        from ashtune._src.dashboard.whatif import what_if
+        from ashtune._src.dashboard.whatif_page import what_if
 
         return what_if(self._reader, checked(WhatIfOptions, given))
 
@@ -495,7 +495,7 @@ class Study(Figures):
         """Return a summary of the study, as HTML for a notebook and as text for an IPython prompt."""
         from ashtune._src.reports.html import escaped
         from ashtune._src.reports.report import summary
-        from ashtune._src.reports.sections import ReportedStudy
+        from ashtune._src.reports.section import ReportedStudy
         from ashtune._src.reports.terminal.text import as_html, as_text
 
         reader = self._reader

@@ -12,17 +12,17 @@ from ashtune._src.core.errors import in_one_line
 from ashtune._src.core.jobs import Mode
 from ashtune._src.core.ladder import Reduction
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.options import checked, suggesting
+from ashtune._src.core.option import checked, suggesting
 from ashtune._src.core.plaintext import say
 from ashtune._src.core.words import ARGUMENTS
 from ashtune._src.driver import hints
-from ashtune._src.driver.options import Stop, TuneOptions, flat
 from ashtune._src.driver.session import Session
-from ashtune._src.engines.options import Local
-from ashtune._src.engines.protocol import AUTO, Engine
-from ashtune._src.engines.registry import check_engine, choose_engine
-from ashtune._src.schedulers.protocol import Scheduler
-from ashtune._src.search.protocol import Search
+from ashtune._src.driver.study_options import Stop, TuneOptions, flat
+from ashtune._src.engines.engine_protocol import AUTO, Engine
+from ashtune._src.engines.engine_registry import check_engine, choose_engine
+from ashtune._src.engines.session_options import Local
+from ashtune._src.schedulers.scheduler_protocol import Scheduler
+from ashtune._src.search.search_protocol import Search
 from ashtune._src.study import journal as journals
 from ashtune._src.study import objective_file as objectives
 from ashtune._src.study.journal import read_events

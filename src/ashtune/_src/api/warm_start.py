@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.api.study import Study
 from ashtune._src.core.checks import MOST_WHOLE, whole_number
 from ashtune._src.core.errors import SettingsError, SpaceError, needs_extra

@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if name == wanted:
-            module = import_module(f"ashtune._src.cli.{name}")
+            module = import_module(f"ashtune._src.cli.{name}_command")
             module.add_to(command)
             command.set_defaults(main=partial(_main_in_flags, module.main, command))
     if wanted not in TRAINING:
@@ -111,7 +111,7 @@ def _main_in_flags(
     try:
         return main(options)
     except (SettingsError, StudyError) as error:
-        from ashtune._src.cli.options import in_flags
+        from ashtune._src.cli.flags import in_flags
 
         error.args = (in_flags(str(error), command), *error.args[1:])
         raise

@@ -18,7 +18,7 @@ from email.message import Message
 
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.plaintext import one_line, shown
-from ashtune._src.dashboard.messages import Forbidden, NothingThere
+from ashtune._src.dashboard.page_messages import Forbidden, NothingThere
 
 TOKEN_BYTES = 24
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")

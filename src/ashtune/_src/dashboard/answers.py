@@ -18,17 +18,17 @@ import msgspec
 
 from ashtune._src.analysis.audit import Audit
 from ashtune._src.analysis.hyperparameters import hyperparameters
-from ashtune._src.analysis.loading import Outcome, StudyReader
 from ashtune._src.analysis.results import Results
+from ashtune._src.analysis.study_reader import Outcome, StudyReader
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.analysis.trials import Trials
 from ashtune._src.core import parse
 from ashtune._src.core.errors import AshtuneError, SettingsError, StudyError
 from ashtune._src.core.jobs import Goal
-from ashtune._src.core.options import checked
+from ashtune._src.core.option import checked
 from ashtune._src.core.plaintext import error_line, one_line, shown
-from ashtune._src.dashboard.messages import (
+from ashtune._src.dashboard.page_messages import (
     NAMES,
     BadQuestion,
     PageAnswer,
@@ -39,21 +39,21 @@ from ashtune._src.dashboard.messages import (
 )
 from ashtune._src.dashboard.parts.part import short
 from ashtune._src.dashboard.trial_page import trial_pages
-from ashtune._src.driver.options import WhatIfOptions
-from ashtune._src.figures.best import front_figure
-from ashtune._src.figures.columns import Configuration
-from ashtune._src.figures.contour import POINTS as CONTOUR_POINTS
-from ashtune._src.figures.contour import contour, contour_figure
-from ashtune._src.figures.importance import Importance, importance, importance_figure
-from ashtune._src.figures.parallel import HYPERPARAMETERS, coordinates_figure
-from ashtune._src.figures.slices import slices
-from ashtune._src.figures.whatif import whatif_figure
+from ashtune._src.driver.study_options import WhatIfOptions
+from ashtune._src.figures.best_figure import front_figure
+from ashtune._src.figures.contour_figure import POINTS as CONTOUR_POINTS
+from ashtune._src.figures.contour_figure import contour, contour_figure
+from ashtune._src.figures.figure_columns import Configuration
+from ashtune._src.figures.importance_figure import Importance, importance, importance_figure
+from ashtune._src.figures.parallel_figure import HYPERPARAMETERS, coordinates_figure
+from ashtune._src.figures.slice_figure import slices
+from ashtune._src.figures.whatif_figure import whatif_figure
 from ashtune._src.processes.child import serve
 from ashtune._src.processes.frames import FrameWriter
 from ashtune._src.reports.audit_view import audit_findings
 from ashtune._src.reports.html import PageSection
 from ashtune._src.reports.report import TellAll, page_sections
-from ashtune._src.reports.sections import ReportedStudy
+from ashtune._src.reports.section import ReportedStudy
 
 NICE = 10
 LARGE = 200_000
@@ -160,7 +160,7 @@ def report_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return predicted times with other settings, or a number of workers if a deadline is given."""
-    from ashtune._src.dashboard.whatif import WORKERS, what_if
+    from ashtune._src.dashboard.whatif_page import WORKERS, what_if
 
     asked: dict[str, Any] = {}
     for name, read in _READ.items():

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ashtune._src.analysis.loading import Outcome, outcome_of
+from ashtune._src.analysis.study_reader import Outcome, outcome_of
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.trials import trials_of
 from ashtune._src.core.errors import AshtuneError
@@ -21,16 +21,16 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.plaintext import error_line
 from ashtune._src.dashboard.liveness import Standing
-from ashtune._src.dashboard.parts.best import BestPart, CurvesPart
-from ashtune._src.dashboard.parts.failures import FailuresPart
-from ashtune._src.dashboard.parts.head import HeadPart, SpacePart
-from ashtune._src.dashboard.parts.ladder import LadderPart
-from ashtune._src.dashboard.parts.notes import NotesPart
+from ashtune._src.dashboard.parts.best_part import BestPart, CurvesPart
+from ashtune._src.dashboard.parts.failures_part import FailuresPart
+from ashtune._src.dashboard.parts.head_part import HeadPart, SpacePart
+from ashtune._src.dashboard.parts.ladder_part import LadderPart
+from ashtune._src.dashboard.parts.notes_part import NotesPart
 from ashtune._src.dashboard.parts.part import PagePart, Subject
-from ashtune._src.dashboard.parts.workers import WorkersPart
+from ashtune._src.dashboard.parts.workers_part import WorkersPart
 from ashtune._src.dashboard.reading import Reading
-from ashtune._src.schedulers.registry import SchedulerView
-from ashtune._src.search.registry import learns
+from ashtune._src.schedulers.scheduler_registry import SchedulerView
+from ashtune._src.search.search_registry import learns
 from ashtune._src.study.factory import build_controller, scheduler_view
 from ashtune._src.study.replay import Replay
 from ashtune._src.study.settings import Settings, first_ladder

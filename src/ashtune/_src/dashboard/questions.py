@@ -12,8 +12,8 @@ from collections import OrderedDict
 
 import msgspec
 
-from ashtune._src.dashboard.messages import PROCESS, WHAT_IF, PageAnswer, Question, TrialQuestion
-from ashtune._src.engines.resources import THREAD_VARIABLES
+from ashtune._src.dashboard.page_messages import PROCESS, WHAT_IF, PageAnswer, Question, TrialQuestion
+from ashtune._src.engines.worker_resources import THREAD_VARIABLES
 from ashtune._src.processes.child import AnsweringChild
 from ashtune._src.processes.frames import FrameWriter
 

@@ -18,8 +18,8 @@ from ashtune._src.core.errors import StudyError
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.core.version import __version__
-from ashtune._src.dashboard.following import FollowedStudy
-from ashtune._src.dashboard.messages import (
+from ashtune._src.dashboard.followed_study import FollowedStudy
+from ashtune._src.dashboard.page_messages import (
     NAMES,
     BadQuestion,
     NothingThere,
@@ -30,7 +30,7 @@ from ashtune._src.dashboard.messages import (
 )
 from ashtune._src.dashboard.trial_query import read_query
 from ashtune._src.figures import looks
-from ashtune._src.figures.best import compared_figures
+from ashtune._src.figures.best_figure import compared_figures
 from ashtune._src.study.commands import read_command, send
 
 FOLDER = "static"

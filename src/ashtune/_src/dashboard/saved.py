@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import AshtuneError
 from ashtune._src.dashboard.answers import StudyCache, answer, work_out
-from ashtune._src.dashboard.following import FollowedStudy
-from ashtune._src.dashboard.messages import NAMES, WHAT_IF
+from ashtune._src.dashboard.followed_study import FollowedStudy
 from ashtune._src.dashboard.one_file import one_file
+from ashtune._src.dashboard.page_messages import NAMES, WHAT_IF
 from ashtune._src.dashboard.routes import Ask, Routes
 from ashtune._src.dashboard.trial_page import trial_pages
 from ashtune._src.dashboard.trial_query import MOST_ROWS

@@ -26,8 +26,8 @@ import msgspec
 from ashtune._src.core.errors import AshtuneError, SettingsError, instead_of_os_error
 from ashtune._src.core.plaintext import error_line, one_line
 from ashtune._src.dashboard.admission import Admission
-from ashtune._src.dashboard.following import FollowedStudy, Message
-from ashtune._src.dashboard.messages import BadQuestion, Refused
+from ashtune._src.dashboard.followed_study import FollowedStudy, Message
+from ashtune._src.dashboard.page_messages import BadQuestion, Refused
 from ashtune._src.dashboard.routes import PAGE, TYPES, PageFile, Routes, Stream, page_files, parameters_of
 from ashtune._src.study.commands import MOST_BYTES
 

@@ -13,7 +13,7 @@ from typing import Any, assert_never
 
 import msgspec
 
-from ashtune._src.analysis.curves import Curve
+from ashtune._src.analysis.learning_curves import Curve
 from ashtune._src.analysis.sampling import thinned
 from ashtune._src.core.errors import StudyError
 from ashtune._src.core.events import (
@@ -28,10 +28,10 @@ from ashtune._src.core.events import (
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.numbers import number_text, seconds_text, share_text
 from ashtune._src.core.plaintext import one_line, without_userinfo
-from ashtune._src.dashboard.messages import Pauses, TrialQuestion
-from ashtune._src.dashboard.parts.failures import shown_text
+from ashtune._src.dashboard.page_messages import Pauses, TrialQuestion
+from ashtune._src.dashboard.parts.failures_part import shown_text
 from ashtune._src.dashboard.parts.part import short_value
-from ashtune._src.figures.curves import trial_figures
+from ashtune._src.figures.curve_figure import trial_figures
 from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.study.disk import DISK
 from ashtune._src.study.journal import NAME, read_events, read_settings

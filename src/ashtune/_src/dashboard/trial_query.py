@@ -21,7 +21,7 @@ import msgspec
 from ashtune._src.analysis.trials import STATUSES, TrialRecord, Trials
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.plaintext import one_line, shown, value_without_userinfo
-from ashtune._src.dashboard.messages import BadQuestion, check_choice, check_parameters, whole
+from ashtune._src.dashboard.page_messages import BadQuestion, check_choice, check_parameters, whole
 from ashtune._src.dashboard.parts.part import short_value
 from ashtune._src.search.origins import SOURCES, source_of
 

@@ -15,7 +15,7 @@ from typing import Self
 
 from ashtune._src.core.errors import AshtuneError
 from ashtune._src.dashboard.admission import Admission
-from ashtune._src.dashboard.following import FollowedStudy
+from ashtune._src.dashboard.followed_study import FollowedStudy
 from ashtune._src.dashboard.questions import Questions
 from ashtune._src.dashboard.routes import Found, Routes
 from ashtune._src.dashboard.server import PageServer

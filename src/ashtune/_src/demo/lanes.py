@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ashtune._src.demo import digits
 
 if TYPE_CHECKING:
-    from ashtune._src.training.fused.objective import FusedObjective
+    from ashtune._src.training.fused.fused_objective import FusedObjective
 
 STATIC = ("width", "depth", "batch_size")
 _PIXELS, _CLASSES = 64, 10
@@ -46,14 +46,14 @@ def evaluate(state: dict[str, Any], data: Any) -> dict[str, Any]:
 
 def space() -> dict[str, Any]:
     """Return the demo's space with one hidden layer, whose twelve shapes need only twelve compiled programs."""
-    from ashtune._src.demo import objective as plain
+    from ashtune._src.demo import demo_objective as plain
 
     return {**plain.space(), "depth": [1], "batch_size": [32, 64, 128]}
 
 
 def objective() -> "FusedObjective":
     """Return the demo's fused training function."""
-    from ashtune._src.training.fused.jax.objective import fused
+    from ashtune._src.training.fused.jax.jax_objective import fused
 
     data = digits.load()
     return fused(

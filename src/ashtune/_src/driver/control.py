@@ -35,8 +35,8 @@ from ashtune._src.core.events import (
 )
 from ashtune._src.core.numbers import plural
 from ashtune._src.core.plaintext import one_line, say
-from ashtune._src.engines.options import MOST_WORKERS
-from ashtune._src.engines.protocol import Resizable, Workers
+from ashtune._src.engines.engine_protocol import Resizable, Workers
+from ashtune._src.engines.session_options import MOST_WORKERS
 from ashtune._src.processes.child import ChildProcess, module_command, module_environment
 from ashtune._src.reports.terminal.live import in_a_notebook
 from ashtune._src.reports.terminal.text import show_link

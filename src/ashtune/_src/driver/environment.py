@@ -14,14 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.events import PROGRAM, SessionStarted
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.plaintext import without_userinfo
 from ashtune._src.core.process import own_cores
 from ashtune._src.driver.observing import OBSERVERS
-from ashtune._src.engines.protocol import AUTO, Engine
-from ashtune._src.engines.registry import ENGINES
+from ashtune._src.engines.engine_protocol import AUTO, Engine
+from ashtune._src.engines.engine_registry import ENGINES
 from ashtune._src.study.journal import sessions
 from ashtune._src.training.program import Program
 

@@ -10,11 +10,11 @@ from ashtune._src.core.events import Event, JobFinished
 from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.plaintext import one_line
-from ashtune._src.reports.plan import too_few_trials
-from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.reports.plan_of_rungs import too_few_trials
+from ashtune._src.schedulers.scheduler_protocol import Scheduler
 from ashtune._src.search.grid import Grid
-from ashtune._src.search.protocol import Search
 from ashtune._src.search.random import Sobol
+from ashtune._src.search.search_protocol import Search
 from ashtune._src.space.space import Space
 
 RATIO = 5

@@ -21,12 +21,12 @@ import msgspec
 from ashtune._src.core.errors import StudyError
 from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.plaintext import error_line
-from ashtune._src.engines.resources import THREAD_VARIABLES
 from ashtune._src.engines.worker.serve import die_with_parent
+from ashtune._src.engines.worker_resources import THREAD_VARIABLES
 from ashtune._src.processes.child import AnsweringChild, serve
 from ashtune._src.processes.frames import FrameWriter
-from ashtune._src.search.protocol import Proposal, Proposer, Search
-from ashtune._src.search.registry import SEARCHES
+from ashtune._src.search.search_protocol import Proposal, Proposer, Search
+from ashtune._src.search.search_registry import SEARCHES
 from ashtune._src.space.space import Space
 
 MODULE = "ashtune._src.driver.proposer_process"

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from ashtune._src.analysis.loading import Outcome, StudyInfo
+from ashtune._src.analysis.study_reader import Outcome, StudyInfo
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core import process
 from ashtune._src.core.errors import NoResultError, StudyError
@@ -35,8 +35,8 @@ from ashtune._src.core.observer import Observer, Told
 from ashtune._src.core.plaintext import escaped, say
 from ashtune._src.core.version import __version__
 from ashtune._src.driver.control import Control, Page, page_of
-from ashtune._src.driver.enough import Enough, check_enough
 from ashtune._src.driver.environment import environment, names_of_parts, program_of
+from ashtune._src.driver.gain_rate import Enough, check_enough
 from ashtune._src.driver.observing import (
     FINISH_SECONDS_COMPLETE,
     ObserverThread,
@@ -45,17 +45,17 @@ from ashtune._src.driver.observing import (
     history_of,
     start_all,
 )
-from ashtune._src.driver.options import MAX_FAILURES, Ending, SessionOptions
 from ashtune._src.driver.proposer_process import ProposerProcess
+from ashtune._src.driver.study_options import MAX_FAILURES, Ending, SessionOptions
+from ashtune._src.engines.engine_protocol import EXPECTED_WORKERS, Brief, Engine, Workers
+from ashtune._src.engines.engine_registry import worker_count
 from ashtune._src.engines.loop import Drive
-from ashtune._src.engines.protocol import EXPECTED_WORKERS, Brief, Engine, Workers
-from ashtune._src.engines.registry import worker_count
 from ashtune._src.engines.stop import GRACE_SECONDS, SLURM_ENDS, TRY_AGAIN, StopSwitch, time_in_slurm
 from ashtune._src.reports.sentences import compared_with_first, failures_text, why_no_result
 from ashtune._src.reports.terminal.live import display_for, in_a_notebook
 from ashtune._src.reports.terminal.text import show
-from ashtune._src.search.protocol import Proposer, Search
-from ashtune._src.search.registry import learns
+from ashtune._src.search.search_protocol import Proposer, Search
+from ashtune._src.search.search_registry import learns
 from ashtune._src.space.rules import Valid
 from ashtune._src.space.space import Space
 from ashtune._src.study import journal as journals
@@ -75,8 +75,8 @@ from ashtune._src.study.journal import ladder_in_force
 from ashtune._src.study.journal_writer import Journal
 from ashtune._src.study.remote import Patience
 from ashtune._src.study.replay import replay
-from ashtune._src.training.messages import Setup
 from ashtune._src.training.versions import changes
+from ashtune._src.training.worker_messages import Setup
 
 LIMITS = tuple(name for name in Ending.__annotations__ if name != "time_limit")
 """Limits that keep their value of the session before if the user gives no value. A time limit ends with its session."""
@@ -262,7 +262,7 @@ class Session:
                 say(what)
         elif is_whole:
             from ashtune._src.reports.report import summary
-            from ashtune._src.reports.sections import ReportedStudy
+            from ashtune._src.reports.section import ReportedStudy
 
             outcome, info = Outcome(is_complete=False, stopped=stopped), self._study_info(0, None)
             study = ReportedStudy(self._settings, self._ladder, info, tally=self._tally, outcome=outcome)

@@ -18,7 +18,7 @@ from ashtune._src.study.journal_writer import SYNC_SECONDS
 
 
 class CheckpointStore(Protocol):
-    """Stores checkpoints without waiting for a worker. ``ashtune.testing.checkpoints`` checks implementations."""
+    """Stores checkpoints without waiting for a worker. ``ashtune.testing.checkpoint_suite`` checks implementations."""
 
     def put(self, peer: int, trial: TrialId, resource: int) -> str:
         """Store a checkpoint that a peer has saved. Return an error message, or an empty string after success."""

@@ -42,7 +42,7 @@ from ashtune._src.engines.checkpoint_store import CheckpointStore, DeferredDelet
 from ashtune._src.engines.workload import Collector, WorkerMessage, Workload, assignment_of
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.disk import folder_of_a_study
-from ashtune._src.training.messages import Assignment, Broken
+from ashtune._src.training.worker_messages import Assignment, Broken
 
 LIVENESS_CHECK_SECONDS = 0.5
 CLOSING_SECONDS = 10.0

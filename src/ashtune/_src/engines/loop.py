@@ -7,7 +7,7 @@ from ashtune._src.core.errors import EngineError, JournalError, SettingsError
 from ashtune._src.core.events import Event, StopRequested, TrialStarted
 from ashtune._src.core.observer import Observer, Observers, Told
 from ashtune._src.core.orders import Train, Verdict
-from ashtune._src.engines.protocol import Workers
+from ashtune._src.engines.engine_protocol import Workers
 from ashtune._src.engines.stop import StopSwitch
 from ashtune._src.search.origins import Sort, sort_of
 from ashtune._src.study.configurations import Configurations

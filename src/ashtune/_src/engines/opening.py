@@ -4,10 +4,10 @@ from pathlib import Path
 
 import msgspec
 
-from ashtune._src.engines.options import FILES, NO_LIMITS, Limits
-from ashtune._src.engines.protocol import Brief
+from ashtune._src.engines.engine_protocol import Brief
+from ashtune._src.engines.session_options import FILES, NO_LIMITS, Limits
 from ashtune._src.study.remote import URL_FILE
-from ashtune._src.training.messages import Setup
+from ashtune._src.training.worker_messages import Setup
 
 PROGRESS_A_SECOND = 200
 """The most reports between rungs that all workers together send to the driver."""

@@ -36,12 +36,12 @@ from ashtune._src.core.events import (
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
 from ashtune._src.engines.checkpoint_store import DeferredDeletions
-from ashtune._src.engines.protocol import Brief, Engine
+from ashtune._src.engines.engine_protocol import Brief, Engine
 from ashtune._src.engines.workload import assignment_of
 from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.training.job import RunningJob
-from ashtune._src.training.messages import Assignment, Broken, FromWorker, JobEvent, Mailbox, ToWorker
 from ashtune._src.training.runner import PreparedTrial, prepare_trial
+from ashtune._src.training.worker_messages import Assignment, Broken, FromWorker, JobEvent, Mailbox, ToWorker
 
 
 def hand_back(job: Train | Assignment | RunningJob) -> JobPaused:

@@ -27,18 +27,18 @@ from ashtune._src.core import process
 from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import WorkerJoined, WorkerLost
 from ashtune._src.core.jobs import TrialId, WorkerId
-from ashtune._src.core.options import checked
+from ashtune._src.core.option import checked
 from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import error_line
 from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Unable
-from ashtune._src.engines.options import RunOptions
-from ashtune._src.engines.protocol import Brief, Engine
+from ashtune._src.engines.engine_protocol import Brief, Engine
+from ashtune._src.engines.session_options import RunOptions
 from ashtune._src.study.disk import append_to, folder_of_a_study
-from ashtune._src.training.messages import Assignment, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
 from ashtune._src.training.objectives import Objective, load_for_threads
 from ashtune._src.training.outcomes import REASON_CHARACTERS
 from ashtune._src.training.printed import mark_of
 from ashtune._src.training.runner import runner_of
+from ashtune._src.training.worker_messages import Assignment, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
 
 NEEDS_PROCESSES = {
     "trial_timeout": "a thread cannot be ended",

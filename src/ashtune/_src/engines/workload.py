@@ -34,7 +34,7 @@ from ashtune._src.core.orders import Pause, Release, Train
 from ashtune._src.core.plaintext import say
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.disk import append_to
-from ashtune._src.training.messages import Alone, Assignment, Broken, FromWorker, Waiting
+from ashtune._src.training.worker_messages import Alone, Assignment, Broken, FromWorker, Waiting
 
 NO_CONFIGURATION = msgspec.Raw(b"\x80")  # an empty map in msgpack
 

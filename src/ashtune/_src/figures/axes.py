@@ -16,8 +16,8 @@ from msgspec.structs import replace
 from ashtune._src.analysis.sampling import thinned
 from ashtune._src.core.jobs import Goal, Mode, TrialId
 from ashtune._src.core.numbers import plural, shortened
-from ashtune._src.figures.columns import Numbers
 from ashtune._src.figures.figure import Axis, Series
+from ashtune._src.figures.figure_columns import Numbers
 from ashtune._src.figures.looks import rung_colors
 
 Origin = Callable[[TrialId], str]

@@ -15,7 +15,7 @@ from typing import Any
 from ashtune._src.core.errors import ObjectiveError
 from ashtune._src.core.jobs import derived_seed
 from ashtune._src.core.plaintext import shown
-from ashtune._src.engines.resources import available_cores
+from ashtune._src.engines.worker_resources import available_cores
 from ashtune._src.training.reports import MetricMissing, names_text
 from ashtune._src.training.trial import Trial
 

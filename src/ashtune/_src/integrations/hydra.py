@@ -28,11 +28,11 @@ from ashtune._src.api.study import Study
 from ashtune._src.api.tuning import run_study
 from ashtune._src.core.errors import SettingsError, SpaceError
 from ashtune._src.core.numbers import number_text
-from ashtune._src.core.options import checked, options_of
+from ashtune._src.core.option import checked, options_of
 from ashtune._src.core.plaintext import shown
-from ashtune._src.driver.options import TuneOptions, chosen_halving
-from ashtune._src.engines.protocol import AUTO
-from ashtune._src.engines.registry import choose_engine
+from ashtune._src.driver.study_options import TuneOptions, chosen_halving
+from ashtune._src.engines.engine_protocol import AUTO
+from ashtune._src.engines.engine_registry import choose_engine
 from ashtune._src.study.disk import DISK, write_new
 from ashtune._src.study.journal import NAME
 from ashtune._src.training.reports import MetricMissing

@@ -5,7 +5,7 @@ from ashtune._src.core.numbers import number_text, plural
 from ashtune._src.figures.axes import choice_axis
 from ashtune._src.figures.figure import Axis, Figure, stacked_bars
 from ashtune._src.figures.looks import BLUE, GREEN, ORANGE, RED, Look
-from ashtune._src.schedulers.protocol import Rule
+from ashtune._src.schedulers.scheduler_protocol import Rule
 
 NAMED = 5
 LOW_CORRELATION = 0.3

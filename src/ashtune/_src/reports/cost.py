@@ -11,7 +11,7 @@ from ashtune._src.analysis.sampling import sampled
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.numbers import number_text, plural, time_text, value_text
 from ashtune._src.reports import html
-from ashtune._src.reports.sections import Section
+from ashtune._src.reports.section import Section
 from ashtune._src.reports.tables import trials_table
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from ashtune._src.analysis.results import Results
 from ashtune._src.core.errors import AshtuneError
 from ashtune._src.core.plaintext import one_line
-from ashtune._src.figures.columns import Configuration
-from ashtune._src.figures.importance import BARS, importance
+from ashtune._src.figures.figure_columns import Configuration
+from ashtune._src.figures.importance_figure import BARS, importance
 from ashtune._src.reports.tables import HEADING, QUIET, bare_table, indented, line
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def importance_lines(
 ) -> "Iterator[RenderableType]":
     """Yield the lines that show importance, or one line that says what is missing. Of few trials, yield nothing.
 
-    The arguments are those of :func:`~ashtune._src.figures.importance.importance`.
+    The arguments are those of :func:`~ashtune._src.figures.importance_figure.importance`.
     """
     from rich.text import Text
 

@@ -23,7 +23,7 @@ from ashtune._src.figures.axes import choice_axis
 from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.figures.looks import BLUE
 from ashtune._src.reports import html
-from ashtune._src.reports.sections import Section
+from ashtune._src.reports.section import Section
 from ashtune._src.reports.tables import HEADING, INDENT, bare_table, line
 from ashtune._src.study.disk import DISK, write_new
 from ashtune._src.study.journal import NAME, read_events

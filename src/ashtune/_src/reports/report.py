@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 
 from ashtune._src.analysis.counts import BestResult, Reasons
-from ashtune._src.analysis.loading import Outcome
+from ashtune._src.analysis.study_reader import Outcome
 from ashtune._src.analysis.timeline_times import rung_times, time_shares
 from ashtune._src.core.errors import AshtuneError
 from ashtune._src.core.events import Event
@@ -21,13 +21,13 @@ from ashtune._src.core.orders import Followed
 from ashtune._src.core.parts import entry_points
 from ashtune._src.core.plaintext import error_line, one_line, shown
 from ashtune._src.reports import html
-from ashtune._src.reports.best import BestSection, ConfirmedSection, FrontSection
+from ashtune._src.reports.best_section import BestSection, ConfirmedSection, FrontSection
 from ashtune._src.reports.cost import CostSection
 from ashtune._src.reports.facts import FactsSection, TroubleSection
-from ashtune._src.reports.model import ModelSection
 from ashtune._src.reports.profile import ProfileSection
-from ashtune._src.reports.roofline import RooflineSection
-from ashtune._src.reports.sections import ReportedStudy, Section
+from ashtune._src.reports.proposals_section import ModelSection
+from ashtune._src.reports.roofline_section import RooflineSection
+from ashtune._src.reports.section import ReportedStudy, Section
 from ashtune._src.reports.sentences import failures_text
 from ashtune._src.reports.tables import BAD, HEADING, WARNING, line
 from ashtune._src.reports.terminal.text import as_text

@@ -11,7 +11,7 @@ from ashtune._src.analysis.timeline import Timeline
 from ashtune._src.analysis.timeline_times import RungTimes, TimeShares, decision_latency, rung_times, time_shares
 from ashtune._src.core.numbers import plural, seconds_text, share_text, time_text
 from ashtune._src.reports import html
-from ashtune._src.reports.sections import Section
+from ashtune._src.reports.section import Section
 from ashtune._src.reports.tables import HEADING, bare_table, indented, line
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from math import prod
 from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.schedulers.ash import AHEAD, EXPONENT, LEAST_SHARE, MOST_DENOMINATOR, AshMachine
-from ashtune._src.schedulers.protocol import Rule, Scheduler
+from ashtune._src.schedulers.scheduler_protocol import Rule, Scheduler
 
 LOWEST_SHARE = 256
 """The lowest rung has at least 1/256 of the top rung's resource."""

@@ -20,8 +20,8 @@ from msgspec import Meta
 from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.schedulers.entry import DearRungs, MisleadingRungs
-from ashtune._src.schedulers.protocol import Budget, Machine, Scheduler
 from ashtune._src.schedulers.ranking import OneLoss, QuotaRule, Ranking, entry_of, ranking_by
+from ashtune._src.schedulers.scheduler_protocol import Budget, Machine, Scheduler
 
 AHEAD, EXPONENT, LEAST_SHARE = 1, 0.8, 9
 """The options that apply if the user names no lowest rung; see ``docs/decisions/0028-where-trials-enter.md``."""

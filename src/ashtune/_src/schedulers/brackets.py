@@ -29,7 +29,7 @@ import msgspec
 from ashtune._src.core.jobs import Job, Key, Result, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.order import ranked
-from ashtune._src.schedulers.protocol import Budget, Machine, Rule, Scheduler
+from ashtune._src.schedulers.scheduler_protocol import Budget, Machine, Rule, Scheduler
 
 
 class SuccessiveHalving(Scheduler, frozen=True, tag="sh"):

@@ -4,7 +4,7 @@ from collections import deque
 
 from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.schedulers.protocol import Budget, Machine, Rule, Scheduler
+from ashtune._src.schedulers.scheduler_protocol import Budget, Machine, Rule, Scheduler
 
 
 class FullTraining(Scheduler, frozen=True, tag="full"):

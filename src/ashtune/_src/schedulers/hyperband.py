@@ -22,7 +22,7 @@ from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.mixing import mix
 from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.schedulers.brackets import Bracket, BracketsMachine
-from ashtune._src.schedulers.protocol import Rule, Scheduler
+from ashtune._src.schedulers.scheduler_protocol import Rule, Scheduler
 
 
 def hyperband_brackets(ladder: Ladder, brackets: int | None = None) -> list[Bracket]:

@@ -30,8 +30,8 @@ from msgspec import Meta
 from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.schedulers.ash import AshMachine
-from ashtune._src.schedulers.protocol import Scheduler
 from ashtune._src.schedulers.ranking import Ranking
+from ashtune._src.schedulers.scheduler_protocol import Scheduler
 
 PERCENTILE = 90
 MOST_PAIRED = 256

@@ -13,8 +13,8 @@ from collections import deque
 from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.schedulers.ash import LEAST_SHARE
-from ashtune._src.schedulers.protocol import Budget, Machine, Rule, Scheduler
 from ashtune._src.schedulers.ranking import OneLoss, QuotaRule, Ranking, entry_of, ranking_by
+from ashtune._src.schedulers.scheduler_protocol import Budget, Machine, Rule, Scheduler
 
 
 class StoppingAsh(Scheduler, frozen=True, tag="stopping"):

@@ -13,7 +13,7 @@ Rule 4: the order of configurations is part of the file format.
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 
-from ashtune._src.search.protocol import Design, refuse_outside
+from ashtune._src.search.search_protocol import Design, refuse_outside
 from ashtune._src.space.plain import fresh, hashable
 
 BLOCK = 1024

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from ashtune._src.search.mutation import Mutation
-from ashtune._src.search.protocol import Design, Proposer, Search
 from ashtune._src.search.random import random_design
+from ashtune._src.search.search_protocol import Design, Proposer, Search
 from ashtune._src.space.space import Space
 
 MOST_PRICE = 4.0

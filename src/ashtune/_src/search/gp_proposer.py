@@ -40,7 +40,7 @@ from ashtune._src.search.gp_models import FEWEST_RESULTS, Kernels, ShownResults
 from ashtune._src.search.gp_score import Score, search_points
 from ashtune._src.search.gp_trials import Clusters, Point, SeenTrials, rounded
 from ashtune._src.search.origins import results_text
-from ashtune._src.search.protocol import Proposal, Proposer
+from ashtune._src.search.search_protocol import Proposal, Proposer
 from ashtune._src.space.space import Space
 
 # Decision 30 (docs/decisions/0030-a-search-that-learns.md).

@@ -9,8 +9,8 @@ from msgspec import Meta
 from ashtune._src.core.errors import SpaceError
 from ashtune._src.core.plaintext import shown
 from ashtune._src.search.lattice import LARGEST_ENUMERATED, Lattice, length
-from ashtune._src.search.protocol import Search, refuse_outside
-from ashtune._src.space.columns import Column
+from ashtune._src.search.search_protocol import Search, refuse_outside
+from ashtune._src.space.coordinates import Column
 from ashtune._src.space.space import Space
 
 Points: TypeAlias = Annotated[int, Meta(ge=1, le=1_000_000)]

@@ -9,9 +9,9 @@ from msgspec import Meta
 from ashtune._src.core.jobs import Key, Result, as_one
 from ashtune._src.core.order import front_of
 from ashtune._src.search.origins import mutation_text
-from ashtune._src.search.protocol import Design, Proposal, Proposer, Search
 from ashtune._src.search.random import Random
 from ashtune._src.search.scalarisation import scalarise, weights_for
+from ashtune._src.search.search_protocol import Design, Proposal, Proposer, Search
 from ashtune._src.space.plain import fresh
 from ashtune._src.space.space import Space
 

@@ -28,10 +28,10 @@ from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.plaintext import error_line, shown
 from ashtune._src.search.mutation import Mutation
 from ashtune._src.search.origins import results_text
-from ashtune._src.search.protocol import Design, Proposal, Proposer, Search
 from ashtune._src.search.random import Random
 from ashtune._src.search.scalarisation import scalarise, weights_for
-from ashtune._src.space.columns import Column
+from ashtune._src.search.search_protocol import Design, Proposal, Proposer, Search
+from ashtune._src.space.coordinates import Column
 from ashtune._src.space.plain import fresh, identity
 from ashtune._src.space.space import Space
 

@@ -89,7 +89,7 @@ from ashtune._src.core.orders import Followed, Train, TrialFailed
 from ashtune._src.core.plaintext import error_line, one_line
 from ashtune._src.search.arranged import LONGEST_RUN
 from ashtune._src.search.origins import FAILED, NOT_READY, REPLACED
-from ashtune._src.search.protocol import Design, Proposal, Proposer, Search
+from ashtune._src.search.search_protocol import Design, Proposal, Proposer, Search
 from ashtune._src.space.plain import hashable, identity, rounded_identity
 from ashtune._src.space.space import Space
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from ashtune._src.core.errors import SpaceError
 from ashtune._src.search.lattice import Lattice, lattice_of
-from ashtune._src.search.protocol import Search, refuse_outside
+from ashtune._src.search.search_protocol import Search, refuse_outside
 from ashtune._src.space.plain import fresh
 from ashtune._src.space.space import Space
 

@@ -16,7 +16,7 @@ from statistics import fmean, median
 
 import msgspec
 
-from ashtune._src.analysis.loading import StudyReader
+from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.analysis.timeline import COMPILING, FAILED, LOST, PAUSED, RESULT, SAVING, Timeline, Work
 from ashtune._src.analysis.timeline_times import time_shares
 from ashtune._src.core.errors import StudyError
@@ -38,8 +38,8 @@ from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Followed, Release, TrialFailed
-from ashtune._src.schedulers.protocol import Scheduler
-from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune._src.schedulers.scheduler_protocol import Scheduler
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
 from ashtune._src.simulation.traces import JobTrace, RecordedStudy, Timing, Trace, Traces
 
 

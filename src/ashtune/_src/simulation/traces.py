@@ -18,7 +18,7 @@ import msgspec
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.schedulers.protocol import Scheduler
+from ashtune._src.schedulers.scheduler_protocol import Scheduler
 
 if TYPE_CHECKING:
     import numpy as np

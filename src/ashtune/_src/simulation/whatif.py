@@ -1,9 +1,10 @@
 """What-if predictions: a finished study is simulated with its recorded curves and times, but with other choices.
 
 The trials and their order are the same as in the recorded study. Curves are continued beyond their recorded part
-(``simulation/curves.py``). A prediction names the share of epochs that were not recorded. A promotion can depend on the
-order of two results. A prediction is therefore the median of several replays, in which the times of jobs vary a little.
-If the choices are those of the recorded study, one replay is enough. The simulation ignores waits for a busy driver.
+(``simulation/simulated_curves.py``). A prediction names the share of epochs that were not recorded. A promotion can
+depend on the order of two results. A prediction is therefore the median of several replays, in which the times of
+jobs vary a little. If the choices are those of the recorded study, one replay is enough. The simulation ignores waits
+for a busy driver.
 """
 
 import math
@@ -19,11 +20,11 @@ from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import Event, JobFinished
 from ashtune._src.core.ladder import Ladder, Reduction
 from ashtune._src.core.observer import Observer
-from ashtune._src.engines.simulated.workers import SimulatedEngine
-from ashtune._src.schedulers.protocol import Rule, Scheduler
-from ashtune._src.schedulers.registry import SCHEDULERS
-from ashtune._src.simulation.curves import continue_curves
-from ashtune._src.simulation.run import simulate
+from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
+from ashtune._src.schedulers.scheduler_protocol import Rule, Scheduler
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
+from ashtune._src.simulation.simulated_curves import continue_curves
+from ashtune._src.simulation.simulated_run import simulate
 from ashtune._src.simulation.traces import RecordedStudy, Traces
 
 DRAWS = 10

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ashtune._src.core.errors import SpaceError
-from ashtune._src.space.columns import Column, Normal
+from ashtune._src.space.coordinates import Column, Normal
 
 if TYPE_CHECKING:
     import numpy as np

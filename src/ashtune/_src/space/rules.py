@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ashtune._src.core.errors import SpaceError
 from ashtune._src.core.plaintext import error_line, shown
-from ashtune._src.space.columns import Column
+from ashtune._src.space.coordinates import Column
 from ashtune._src.space.plain import fresh
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import msgspec
 
 from ashtune._src.core.errors import SpaceError
 from ashtune._src.core.plaintext import error_line, instead_of, shown
-from ashtune._src.space.columns import Column, HyperparameterRecord
 from ashtune._src.space.configspace import is_of_configspace, record_of_space
+from ashtune._src.space.coordinates import Column, HyperparameterRecord
 from ashtune._src.space.parsing import record_of, written
 from ashtune._src.space.priors import META, SHARE, Belief
 from ashtune._src.space.rules import Rules, Valid

@@ -17,7 +17,7 @@ from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.plaintext import shown
 from ashtune._src.search.origins import ENQUEUED, OF_OTHER_TASKS
 from ashtune._src.search.proposals import Proposals
-from ashtune._src.search.protocol import Design, Proposal
+from ashtune._src.search.search_protocol import Design, Proposal
 from ashtune._src.space.plain import identity
 from ashtune._src.space.space import Space
 

@@ -112,7 +112,7 @@ from ashtune._src.core.order import is_as_good
 from ashtune._src.core.orders import Followed, Order, Pause, Release, Train, TrialFailed, TrialPromoted
 from ashtune._src.core.plaintext import REASON
 from ashtune._src.core.reasons import without_numbers
-from ashtune._src.schedulers.protocol import Machine
+from ashtune._src.schedulers.scheduler_protocol import Machine
 from ashtune._src.study.assignments import Arrivals, Assigned, Assignments, Holding
 from ashtune._src.study.checkpoint_index import CheckpointIndex, RungBests
 from ashtune._src.study.settings import next_ladder

@@ -16,11 +16,11 @@ from ashtune._src.core.jobs import Goal, Result, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import ObservedStudy
 from ashtune._src.core.version import __version__
-from ashtune._src.schedulers.protocol import Machine, Scheduler
-from ashtune._src.schedulers.registry import SCHEDULERS, SchedulerView, view_of
+from ashtune._src.schedulers.scheduler_protocol import Machine, Scheduler
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS, SchedulerView, view_of
 from ashtune._src.search.proposals import Proposals
-from ashtune._src.search.protocol import Design, Search
-from ashtune._src.search.registry import SEARCHES, design_of
+from ashtune._src.search.search_protocol import Design, Search
+from ashtune._src.search.search_registry import SEARCHES, design_of
 from ashtune._src.space.plain import identity
 from ashtune._src.space.rules import Valid
 from ashtune._src.space.space import Space

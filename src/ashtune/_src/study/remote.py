@@ -65,7 +65,7 @@ class Patience(msgspec.Struct):
 PATIENT = Patience()
 
 
-class Call:
+class StoreCall:
     """A call to a store, in a thread of its own, so that the calling thread can handle signals and messages."""
 
     def __init__(self) -> None:
@@ -121,7 +121,7 @@ class Call:
 class Answered:
     """A file of a store. Each piece that was read or written is noted as an answer to a call."""
 
-    def __init__(self, file: Any, call: Call) -> None:
+    def __init__(self, file: Any, call: StoreCall) -> None:
         self._file = file
         self._call = call
 
@@ -254,8 +254,8 @@ class RemoteFolder:
             self._files.pipe_file(path, b"new")
         return str(self._files.cat_file(path).decode("utf-8", "replace"))
 
-    def _wait(self, function: Callable[[], _Result], call: Call | None = None) -> _Result:
-        """Return the result of calls to the store; see :class:`Call`.
+    def _wait(self, function: Callable[[], _Result], call: StoreCall | None = None) -> _Result:
+        """Return the result of calls to the store; see :class:`StoreCall`.
 
         Raises:
             OSError: If the store refuses a call, or does not answer before the study is stopped.
@@ -265,14 +265,14 @@ class RemoteFolder:
             with self._errors():
                 return function()
 
-        return (call or Call()).wait(checked, without_userinfo(self.address), self._patience)
+        return (call or StoreCall()).wait(checked, without_userinfo(self.address), self._patience)
 
     def push(self, path: str, name: str) -> None:
         """Copy a checkpoint, which is a file or a folder, to the store. O(bytes)."""
-        call = Call()
+        call = StoreCall()
         self._wait(lambda: self._push(path, name, call), call)
 
-    def _push(self, path: str, name: str, call: Call) -> None:
+    def _push(self, path: str, name: str, call: StoreCall) -> None:
         there = f"{self._root}/{name}{SUFFIX}"
         try:
             with (
@@ -293,7 +293,7 @@ class RemoteFolder:
         delete(DISK, path)
         DISK.make_folder(temporary)
         try:
-            call = Call()
+            call = StoreCall()
             self._wait(lambda: self._pull(name, temporary, call), call)
             if END not in DISK.names(temporary):
                 raise OSError(errno.EIO, "it is not complete", name)
@@ -301,7 +301,7 @@ class RemoteFolder:
         finally:
             delete(DISK, temporary)
 
-    def _pull(self, name: str, temporary: str, call: Call) -> None:
+    def _pull(self, name: str, temporary: str, call: StoreCall) -> None:
         with (
             self._files.open(f"{self._root}/{name}{SUFFIX}", "rb") as file,
             tarfile.open(fileobj=Answered(file, call), mode="r|") as tar,  # type: ignore[call-overload]

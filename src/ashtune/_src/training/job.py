@@ -69,8 +69,8 @@ from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, Progress
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.orders import Release
 from ashtune._src.core.plaintext import shown
-from ashtune._src.training.messages import Assignment, Failure, FromWorker, Mailbox, Setup
 from ashtune._src.training.reports import Reports, is_flag_or_text, names_text
+from ashtune._src.training.worker_messages import Assignment, Failure, FromWorker, Mailbox, Setup
 
 Phase = Literal["training", "reported", "releasing", "pausing", "failed", "over"]
 Told = TypeVar("Told")

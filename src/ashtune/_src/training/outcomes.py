@@ -12,8 +12,8 @@ from ashtune._src.core.words import NoSuchName
 from ashtune._src.pickles.arrival import NAMELESS
 from ashtune._src.study.checkpoints import CheckpointWriter
 from ashtune._src.training.job import RunningJob
-from ashtune._src.training.messages import Broken, Failure, Mailbox
 from ashtune._src.training.reports import MetricMissing, NoSuchAttribute
+from ashtune._src.training.worker_messages import Broken, Failure, Mailbox
 
 TRACEBACK_CHARACTERS = 8_000
 REASON_CHARACTERS = 1_000

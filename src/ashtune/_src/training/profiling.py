@@ -19,7 +19,7 @@ from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Release
 from ashtune._src.pickles.arrival import NAMELESS
 from ashtune._src.study.disk import DISK, folder_of_a_study, read_whole, write_new
-from ashtune._src.training.messages import Assignment, Channel, FromWorker, Mailbox, Setup, Shutdown
+from ashtune._src.training.worker_messages import Assignment, Channel, FromWorker, Mailbox, Setup, Shutdown
 
 FOLDER = "profile"
 MOST_PROFILE_BYTES = 1 << 26

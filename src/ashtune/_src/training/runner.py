@@ -18,13 +18,13 @@ from ashtune._src.core.plaintext import error_line
 from ashtune._src.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune._src.study.disk import DISK, Disk
 from ashtune._src.study.remote import Patience
-from ashtune._src.training.group import OtherRanks, Ranks
 from ashtune._src.training.job import RunningJob
-from ashtune._src.training.messages import Assignment, Mailbox, Setup, Shutdown, Unsure, Waiting
 from ashtune._src.training.objectives import Objective
 from ashtune._src.training.outcomes import REASON_CHARACTERS, Outcomes
+from ashtune._src.training.ranks_of_trial import OtherRanks, Ranks
 from ashtune._src.training.stateful import StatefulObjects
 from ashtune._src.training.trial import CURRENT_TRIAL, Trial
+from ashtune._src.training.worker_messages import Assignment, Mailbox, Setup, Shutdown, Unsure, Waiting
 
 
 class Runner(Protocol):

@@ -10,8 +10,8 @@ from ashtune._src.core.errors import ObjectiveError
 from ashtune._src.core.jobs import TrialId, derived_seed
 from ashtune._src.core.plaintext import instead_of, shown
 from ashtune._src.study.checkpoints import CheckpointWriter
-from ashtune._src.training.group import Ranks
 from ashtune._src.training.job import RunningJob
+from ashtune._src.training.ranks_of_trial import Ranks
 from ashtune._src.training.reports import NoSuchAttribute, NoSuchHyperparameter, as_metrics
 from ashtune._src.training.stateful import StatefulObjects
 

@@ -11,7 +11,7 @@ from ashtune._src.core.jobs import Goal
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.plaintext import one_line, value_without_userinfo
-from ashtune._src.schedulers.registry import SchedulerView
+from ashtune._src.schedulers.scheduler_registry import SchedulerView
 from ashtune._src.study.settings import Settings
 
 DIGITS = 6

@@ -15,11 +15,11 @@ from typing import Any
 from ashtune._src.core.errors import SettingsError, StudyError
 from ashtune._src.core.events import Event
 from ashtune._src.core.plaintext import error_line, shown
-from ashtune._src.engines.cluster.driver import Cluster, ClusterWorkers
-from ashtune._src.engines.options import RunOptions
-from ashtune._src.engines.protocol import Brief
+from ashtune._src.engines.cluster.cluster_driver import Cluster, ClusterWorkers
+from ashtune._src.engines.engine_protocol import Brief
+from ashtune._src.engines.session_options import RunOptions
 from ashtune._src.engines.stop import StopSwitch
-from ashtune._src.training.messages import JobEvent
+from ashtune._src.training.worker_messages import JobEvent
 
 LOOK_SECONDS = 0.5
 FAILURES_ALLOWED = 3

@@ -25,7 +25,7 @@ from ashtune._src.core.numbers import plural
 from ashtune._src.core.orders import Discard
 from ashtune._src.core.plaintext import say
 from ashtune._src.core.version import __version__
-from ashtune._src.engines.cluster.messages import Farewell, Hello, Replacement, ToHost, Welcome, python_version
+from ashtune._src.engines.cluster.cluster_messages import Farewell, Hello, Replacement, ToHost, Welcome, python_version
 from ashtune._src.engines.cluster.rendezvous import NAME as RENDEZVOUS
 from ashtune._src.engines.cluster.rendezvous import Rendezvous
 from ashtune._src.engines.cluster.wire import ROOM_MILLISECONDS, SOCKET_OPTIONS, Outbox, Socket, is_chunk
@@ -33,8 +33,8 @@ from ashtune._src.engines.distributed import Closed, Leaving, Unable
 from ashtune._src.engines.files import FROM_THE_DRIVER, FileReceiver, PeerFiles
 from ashtune._src.engines.local.pool import ProcessPool
 from ashtune._src.engines.opening import Opening
-from ashtune._src.engines.resources import environments_here
 from ashtune._src.engines.stop import StopSwitch
+from ashtune._src.engines.worker_resources import environments_here
 from ashtune._src.engines.workload import WorkerMessage
 from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.study.disk import folder_of_a_study

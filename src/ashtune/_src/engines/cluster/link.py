@@ -28,14 +28,21 @@ from ashtune._src.core.jobs import WorkerId
 from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import one_line, shown
 from ashtune._src.core.version import __version__
-from ashtune._src.engines.cluster.messages import Farewell, FromHost, Hello, Replacement, Welcome, python_version
+from ashtune._src.engines.cluster.cluster_messages import (
+    Farewell,
+    FromHost,
+    Hello,
+    Replacement,
+    Welcome,
+    python_version,
+)
 from ashtune._src.engines.cluster.rendezvous import Rendezvous
 from ashtune._src.engines.cluster.wire import FRAME_BYTES, ROOM_MILLISECONDS, SOCKET_OPTIONS, Outbox, Socket, is_chunk
 from ashtune._src.engines.distributed import Closed, Content, Leaving, Malformed, Opened, Unable
 from ashtune._src.engines.files import CheckpointLocations, Chunk, ChunkError, FileReceiver, FileSender
 from ashtune._src.engines.opening import Opening
 from ashtune._src.study.disk import DISK
-from ashtune._src.training.messages import Assignment
+from ashtune._src.training.worker_messages import Assignment
 
 ALL = "*"
 LOOPBACK = "127.0.0.1"

@@ -89,12 +89,12 @@ from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.numbers import bytes_text, plural
 from ashtune._src.core.orders import Pause, Release
 from ashtune._src.engines.awake import AwakeClock
-from ashtune._src.engines.local.process import SHUTDOWN_SECONDS, Host, WorkerProcess
-from ashtune._src.engines.options import NO_LIMITS, Limits
+from ashtune._src.engines.local.worker_process import SHUTDOWN_SECONDS, Host, WorkerProcess
+from ashtune._src.engines.session_options import NO_LIMITS, Limits
 from ashtune._src.engines.workload import WorkerMessage, Workload
 from ashtune._src.processes.frames import FrameReader, FrameWriter
 from ashtune._src.processes.memory import ProcessTable, kernel_kills
-from ashtune._src.training.messages import Assignment, Broken, FromWorker, JobEvent, Setup
+from ashtune._src.training.worker_messages import Assignment, Broken, FromWorker, JobEvent, Setup
 
 FAILED_STARTS_ALLOWED = 2
 LIVENESS_CHECK_SECONDS = 0.2

@@ -9,7 +9,7 @@ import msgspec
 from ashtune._src.core.plaintext import say
 from ashtune._src.engines.awake import AwakeClock
 from ashtune._src.engines.files import FROM_THE_DRIVER, FileReceiver
-from ashtune._src.engines.mpi.messages import DRIVER, Closing, EndOfLaunch, Envelope, ToRank, WithinStudy
+from ashtune._src.engines.mpi.mpi_messages import DRIVER, Closing, EndOfLaunch, Envelope, ToRank, WithinStudy
 from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, HEARTBEAT, Polling
 from ashtune._src.engines.mpi.world import World
 from ashtune._src.engines.opening import Opening

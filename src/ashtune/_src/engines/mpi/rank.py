@@ -23,22 +23,22 @@ from ashtune._src.core.process import environment_now
 from ashtune._src.engines.distributed import Closed, Unable
 from ashtune._src.engines.files import PeerFiles
 from ashtune._src.engines.local.pool import ProcessPool
-from ashtune._src.engines.mpi.group import GroupPeers, LeadingRank, ranks_of
 from ashtune._src.engines.mpi.inbox import RankInbox
-from ashtune._src.engines.mpi.messages import DRIVER, EndOfLaunch, WithinStudy
+from ashtune._src.engines.mpi.mpi_messages import DRIVER, EndOfLaunch, WithinStudy
+from ashtune._src.engines.mpi.rank_group import GroupPeers, LeadingRank, ranks_of
 from ashtune._src.engines.mpi.world import World
 from ashtune._src.engines.opening import Opening
-from ashtune._src.engines.resources import environment_of, gpus_present
 from ashtune._src.engines.stop import SIGNALS
 from ashtune._src.engines.worker.serve import serve
+from ashtune._src.engines.worker_resources import environment_of, gpus_present
 from ashtune._src.engines.workload import WorkerMessage
 from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.study.disk import append_to, folder_of_a_study
 from ashtune._src.study.folders import ScratchDirectory
 from ashtune._src.study.journal import NAME, read_settings
-from ashtune._src.training.following import Follower, StillTraining
-from ashtune._src.training.group import OtherRanks
-from ashtune._src.training.messages import Broken, FromWorker, Shutdown, ToWorker, Unsure
+from ashtune._src.training.following_rank import Follower, StillTraining
+from ashtune._src.training.ranks_of_trial import OtherRanks
+from ashtune._src.training.worker_messages import Broken, FromWorker, Shutdown, ToWorker, Unsure
 
 DIRECTORY_SECONDS = 3.0
 

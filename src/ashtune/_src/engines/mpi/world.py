@@ -10,9 +10,9 @@ from contextlib import suppress
 from typing import Any
 
 from ashtune._src.engines.mpi.launcher import family_of
-from ashtune._src.engines.mpi.messages import DRIVER, EndOfLaunch, Envelope
+from ashtune._src.engines.mpi.mpi_messages import DRIVER, EndOfLaunch, Envelope
 from ashtune._src.engines.mpi.transport import Transport
-from ashtune._src.engines.resources import Claim, claim
+from ashtune._src.engines.worker_resources import Claim, claim
 
 FAULT_TOLERANT = "OMPI_MCA_mpi_ft_enable"  # set by Open MPI's `mpiexec --with-ft ulfm`
 

@@ -25,8 +25,12 @@ from ashtune._src.core.plaintext import error_line, visible
 from ashtune._src.core.process import restore_variables
 from ashtune._src.engines.stop import SIGNALS
 from ashtune._src.processes.frames import READ_BYTES, FrameReader, FrameWriter, SendBuffer, read_some, write_all
-from ashtune._src.training.group import Ended, OtherRanks, Ranks, ToOtherRank
-from ashtune._src.training.messages import (
+from ashtune._src.training.objectives import load_objective
+from ashtune._src.training.outcomes import REASON_CHARACTERS, TRACEBACK_CHARACTERS
+from ashtune._src.training.printed import Marks
+from ashtune._src.training.ranks_of_trial import Ended, OtherRanks, Ranks, ToOtherRank
+from ashtune._src.training.runner import TrialRunner, runner_of
+from ashtune._src.training.worker_messages import (
     Assignment,
     Broken,
     Channel,
@@ -36,10 +40,6 @@ from ashtune._src.training.messages import (
     ToWorker,
     Unsure,
 )
-from ashtune._src.training.objectives import load_objective
-from ashtune._src.training.outcomes import REASON_CHARACTERS, TRACEBACK_CHARACTERS
-from ashtune._src.training.printed import Marks
-from ashtune._src.training.runner import TrialRunner, runner_of
 
 _PR_SET_PDEATHSIG = 1
 GUARDIAN_SECONDS = 10.0
@@ -208,8 +208,8 @@ def serve(channel: Channel, others: OtherRanks | None = None) -> None:
 
 
 def _serve_together(files: Sequence[int], rank: int, size: int) -> None:
-    from ashtune._src.engines.resources import gpus_of_rank
-    from ashtune._src.training.following import Follower
+    from ashtune._src.engines.worker_resources import gpus_of_rank
+    from ashtune._src.training.following_rank import Follower
 
     own_gpus = gpus_of_rank(rank, size, os.environ)
     os.environ.update(own_gpus)

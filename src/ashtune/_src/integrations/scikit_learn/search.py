@@ -34,9 +34,9 @@ from ashtune._src.core.checks import MOST_WHOLE
 from ashtune._src.core.errors import AshtuneError, FunctionChanged, NoResultError, StudyError
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.options import suggesting
+from ashtune._src.core.option import suggesting
 from ashtune._src.core.words import ARGUMENTS
-from ashtune._src.driver.options import Stop
+from ashtune._src.driver.study_options import Stop
 from ashtune._src.engines.mpi.start import start_mpi
 from ashtune._src.integrations.scikit_learn.callbacks import Tasks
 from ashtune._src.integrations.scikit_learn.parameters import Parameters
@@ -53,7 +53,7 @@ from ashtune._src.integrations.scikit_learn.resources import (
 from ashtune._src.integrations.scikit_learn.rows import candidate_rows, leave_out
 from ashtune._src.integrations.scikit_learn.validated import RAISED, Validated, read_data, write_data
 from ashtune._src.schedulers.ash import LEAST_SHARE, Ash
-from ashtune._src.schedulers.registry import SCHEDULERS
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
 from ashtune._src.study.disk import FOLDER_FOR_THE_OWNER
 from ashtune._src.study.folders import ScratchDirectory
 

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ashtune._src.analysis.expected import estimate
-from ashtune._src.analysis.loading import StudyInfo
+from ashtune._src.analysis.study_reader import StudyInfo
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.numbers import bytes_text, configuration_text, plural, result_text, seconds_text, share_text
 from ashtune._src.core.plaintext import visible

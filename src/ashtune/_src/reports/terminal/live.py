@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TextIO, cast
 
 from ashtune._src.analysis.expected import estimate
-from ashtune._src.analysis.loading import StudyInfo
+from ashtune._src.analysis.study_reader import StudyInfo
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.numbers import plural, result_text, seconds_text, share_text
 from ashtune._src.core.observer import Observer

@@ -6,8 +6,8 @@ from time import perf_counter
 import msgspec
 
 from ashtune._src.performance.roofline import Step
+from ashtune._src.training.fused.fused_protocol import Backend, FusedProgram, Static, Variant
 from ashtune._src.training.fused.programs import powers
-from ashtune._src.training.fused.protocol import Backend, FusedProgram, Static, Variant
 
 TURNS = 8
 TURN_SECONDS = 0.02

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from ashtune._src.study.checkpoints import CheckpointWriter
+from ashtune._src.training.fused.fused_protocol import FusedProgram, LaneMetrics, State
 from ashtune._src.training.fused.programs import Shape
-from ashtune._src.training.fused.protocol import FusedProgram, LaneMetrics, State
 from ashtune._src.training.job import RunningJob
 
 

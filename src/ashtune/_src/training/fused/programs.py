@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from ashtune._src.performance.machine import second_cache_bytes
-from ashtune._src.training.fused.protocol import MOST_EPOCHS, Backend, FusedProgram, Static, Variant
+from ashtune._src.training.fused.fused_protocol import MOST_EPOCHS, Backend, FusedProgram, Static, Variant
 
 MOST_LANES = 256
 # Decision 12 (docs/decisions/0012-fused-studies.md).

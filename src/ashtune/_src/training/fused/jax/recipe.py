@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from ashtune._src.core.errors import ObjectiveError
+from ashtune._src.training.fused.fused_protocol import MOST_EPOCHS, Batched, Data, State, Static, takes_config
 from ashtune._src.training.fused.jax.bank import trace_text
-from ashtune._src.training.fused.protocol import MOST_EPOCHS, Batched, Data, State, Static, takes_config
 
 FINITE = "finite\n"
 """A key that no reported metric can have, because the newline is not printable."""

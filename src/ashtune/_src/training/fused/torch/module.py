@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ashtune._src.core.errors import ObjectiveError
-from ashtune._src.training.fused.protocol import Batched, Static, takes_config
+from ashtune._src.training.fused.fused_protocol import Batched, Static, takes_config
 from ashtune._src.training.fused.torch.optimizers import Numbers, Tensors
 
 Arrays = tuple[Any, ...]

@@ -1,0 +1,101 @@
+"""``ashtune demo``: trains a small network on handwritten digits sequentially, then on all cores, then fused."""
+
+import argparse
+import math
+import sys
+import time
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ashtune._src.api.study import Study
+
+SEQUENTIAL_TRIALS = 64
+FUSED_TIMES = 4
+"""The number of configurations for fused training, divided by the number for ASH."""
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--trials", type=int, default=256, metavar="N", help="configurations for ASH (256)")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (all cores); under MPI, ranks (all)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)")
+    parser.add_argument("--directory", metavar="DIR", help="where the studies are kept (a new one under runs)")
+    parser.add_argument("--quiet", action="store_true", help="show only the result")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Run the demo's studies, and print a comparison."""
+    from pathlib import Path
+
+    from ashtune._src.api.tuning import tune
+    from ashtune._src.cli.showing import say, show_study
+    from ashtune._src.core.numbers import plural
+    from ashtune._src.demo import demo_objective as objective
+    from ashtune._src.demo import digits, lanes
+    from ashtune._src.engines.engine_registry import choose_engine, worker_count
+    from ashtune._src.engines.session_options import Auto
+
+    digits.load()  # a missing scikit-learn is reported before anything starts
+    base = Path(given.directory or Path("runs", f"demo-{time.strftime('%Y%m%d-%H%M%S')}"))
+    common = {
+        "metric": "accuracy",
+        "mode": "max",
+        "min_resource": 1,
+        "max_resource": 64,
+        "reduction_factor": 2,
+        "search": "random",  # all studies draw the same configurations, so only the way of training differs
+        "engine": Auto(threads=1),
+        "seed": given.seed,
+        "quiet": given.quiet,
+    }
+    few = min(SEQUENTIAL_TRIALS, given.trials)
+    say(
+        "A multilayer perceptron on 1,797 handwritten digits (1,200 to train, 597 to validate); tuned are learning "
+        "rate, momentum, weight decay, width, depth and batch size. Rungs at 1, 2, 4 ... 64 epochs.\n",
+        f"1. The sequential baseline: successive halving of {few} configurations on one worker.",
+    )
+    baseline = tune(
+        objective.train, objective.space(), scheduler="sh", trials=few, workers=1,
+        directory=base / "sequential", **common,
+    )  # fmt: skip
+    engine = choose_engine(workers_given=given.workers is not None)
+    workers = worker_count(engine, {"workers": given.workers}, given.trials)
+    say(f"2. ASH: {given.trials} configurations on {plural(workers, 'worker')}.")
+    study = tune(
+        objective.train, objective.space(), trials=given.trials, workers=workers, directory=base / "ash", **common
+    )
+    status = show_study(study, as_json=False, stream=sys.stdout)
+    kinds = [("sequential halving, 1 worker", baseline), (f"ASH, {plural(workers, 'worker')}", study)]
+    if find_spec("jax") is None:
+        say("With JAX (pip install 'ashtune[jax]') the demo also trains many models as lanes of one program.\n")
+    else:
+        many = FUSED_TIMES * given.trials
+        say(
+            f"3. ASH with fused training: {many} configurations of twelve shapes, compiled by JAX; then the same "
+            "again, with the programs that are compiled already."
+        )
+        for name in ("fused", "fused again"):
+            folder = base / name.replace(" ", "-")
+            fused = tune(lanes.objective(), lanes.space(), trials=many, workers=workers, directory=folder, **common)
+            show_study(fused, as_json=False, stream=sys.stdout)
+            kinds.append((f"ASH, {plural(workers, 'worker')}, {name}", fused))
+    say(
+        "Compared (models per second, each model halved over the same rungs):",
+        *[_line(kind, tuned) for kind, tuned in kinds],
+        f"The baseline had fewer models ({few}) to keep the demo short.",
+    )
+    return status
+
+
+def _line(kind: str, study: "Study") -> str:
+    from ashtune._src.analysis.study_reader import StudyReader
+
+    tally = StudyReader(study.directory).tally
+    tried, wall, compiled = tally.tried, tally.wall_seconds, tally.compile_seconds
+    accuracy = (tally.best.metrics["accuracy"] if tally.best else None) or math.nan
+    compiling = f", {compiled:.1f} s of the workers' time to compile" if compiled else ""
+    return (
+        f"  {kind:<29} {tried:5,d} models  {wall:6.1f} s  {tried / wall:6.1f} models/s   "
+        f"best accuracy {accuracy:.4f}{compiling}"
+    )

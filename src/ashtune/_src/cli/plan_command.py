@@ -1,0 +1,51 @@
+"""``ashtune plan``: prints the rungs, trials and resource of a study, without running the study."""
+
+import argparse
+import sys
+
+import msgspec
+
+from ashtune._src.core.errors import SettingsError
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from ashtune._src.cli import flags as options
+    from ashtune._src.driver.study_options import Ending, Halving
+
+    options.add(parser, Halving, has_defaults=True)
+    options.add(parser, Ending, "trials", title="trials", has_defaults=True)
+    parser.add_argument("--epoch", metavar="TIME", help="the time of an epoch, such as 30s: also show the wall time")
+    parser.add_argument("--workers", metavar="N", type=int, help="the number of workers for --epoch; default: 1")
+    parser.add_argument("--json", action="store_true", help="print the plan as JSON")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Print the plan."""
+    from ashtune._src.cli import flags as options
+    from ashtune._src.core.checks import check_seconds, check_whole
+    from ashtune._src.core.option import checked
+    from ashtune._src.driver.study_options import Halving, chosen_halving
+    from ashtune._src.reports.plan_of_rungs import plan, plan_view, wall_seconds, wall_time_line
+    from ashtune._src.reports.terminal.text import show, show_json
+    from ashtune._src.schedulers.scheduler_registry import SchedulerView, text_of
+
+    if given.trials is None:
+        raise SettingsError("trials is missing: how many configurations to plan for; give --trials 256")
+    trials = check_whole("trials", given.trials)
+    seconds = None if given.epoch is None else check_seconds("--epoch", given.epoch)
+    if seconds is None and given.workers is not None:
+        raise SettingsError(f"--workers {given.workers} is for --epoch, the time of an epoch; give --epoch 30s too")
+    workers = 1 if given.workers is None else check_whole("--workers", given.workers)
+    halving = checked(Halving, options.given_options(Halving, given))
+    (scheduler, ladder), unit = chosen_halving(halving), halving["resource"]
+    view = SchedulerView(text_of(scheduler), scheduler.rule, scheduler.build(ladder, trials))
+    planned = plan(view, ladder, trials)
+    if given.json:
+        times = {} if seconds is None else {"wall_seconds": wall_seconds(planned, seconds, workers)}
+        show_json(msgspec.to_builtins(planned) | times, sys.stdout)
+    else:
+        show(plan_view(planned, unit=unit), sys.stdout)
+        if seconds is not None:
+            show(wall_time_line(planned, seconds, workers, unit=unit), sys.stdout)
+    return 0

@@ -1,0 +1,67 @@
+"""``ashtune run FILE:FUNCTION`` tunes a training function. ``ashtune run -- PROGRAM ARGUMENTS`` tunes a program."""
+
+import argparse
+from typing import Any
+
+from ashtune._src.core.errors import ObjectiveError
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from ashtune._src.cli import flags as options
+    from ashtune._src.core import parse
+    from ashtune._src.driver.study_options import (
+        Controlling,
+        Ending,
+        Halving,
+        Preferring,
+        Searching,
+        Storage,
+        Watching,
+        WorkerOptions,
+    )
+
+    parser.add_argument(
+        "objective", metavar="FILE:FUNCTION", nargs="?",
+        help="the training function, as train.py:train; or at the end, behind --, a program with its arguments, as "
+        "-- python train.py --rate {rate} --epochs {target}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--space", default="space", metavar="SPACE",
+        help="NAME in FILE or FILE:NAME of the space (or of a function that returns it), or a .json file: an object as "
+        '{"rate": {"low": 1e-4, "high": 0.1, "log": true}, "width": [16, 32]}, or one of ConfigSpace; default: space',
+    )  # fmt: skip
+    parser.add_argument(
+        "--metric", required=True, type=parse.names, metavar="NAME",
+        help="the reported metric that counts, or several, as accuracy,latency",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mode", required=True, type=parse.names, metavar="MODE",
+        help="which way is better, min or max; one for each metric, as max,min",
+    )  # fmt: skip
+    for kind in (Halving, Searching, Preferring, Ending, WorkerOptions, Watching, Controlling, Storage):
+        options.add(parser, kind)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def main(given: argparse.Namespace) -> int:
+    """Tune, and print the results."""
+    from ashtune._src.api.tuning import run_study
+    from ashtune._src.cli import flags as options
+    from ashtune._src.cli.showing import train_and_show
+    from ashtune._src.driver.study_options import TuneOptions
+
+    what = _objective_and_space(given)
+    more = options.given_options(TuneOptions, given)
+    return train_and_show(lambda: run_study(*what, metric=given.metric, mode=given.mode, **more), given)
+
+
+def _objective_and_space(given: argparse.Namespace) -> tuple[Any, Any]:
+    from ashtune._src.cli.load_names import load_function, load_space
+    from ashtune._src.training.program import Program
+
+    if (given.program is None) == (given.objective is None):
+        raise ObjectiveError("give what to tune: FILE:FUNCTION, or a program behind --")
+    if given.program is None:
+        return load_function(given.objective), load_space(given.space, given.objective)
+    return Program(tuple(given.program)), load_space(given.space)

@@ -1,0 +1,81 @@
+"""``ashtune worker DIR``: runs workers for the driver of a study."""
+
+import argparse
+import os
+
+RENDEZVOUS = "ASHTUNE_WORKER"
+"""The environment variable with the contents of a file ``rendezvous.json``, for machines that cannot get the file."""
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from ashtune._src.cli.flags import argument_type
+    from ashtune._src.core import parse
+
+    parser.epilog = (
+        'The study\'s driver runs with `--engine cluster`, or tune(engine="cluster"). Workers run the training '
+        "function in DIR: join only studies whose origin you trust. SIGTERM, Ctrl-C and the end of a SLURM job let "
+        "trials be saved at their next epoch before the workers leave; a second Ctrl-C leaves at once. The environment "
+        f"variable {RENDEZVOUS}, with the contents of the file DIR/rendezvous.json, can take the place of DIR."
+    )
+    number = "?" if RENDEZVOUS in os.environ else None
+    parser.add_argument("directory", metavar="DIR", nargs=number, help="the study's directory, as this machine sees it")
+    parser.add_argument("--wait", action="store_true", help="wait for DIR if it is not there yet")
+    parser.add_argument("--slots", type=int, default=1, metavar="N", help="the number of workers (1)")
+    parser.add_argument(
+        "--gpus-per-worker", type=float, metavar="N", help="GPUs that each worker sees; by default as the driver says"
+    )
+    parser.add_argument(
+        "--lifetime", type=argument_type(parse.seconds), metavar="TIME", help="leave after this time, as in 55m"
+    )
+
+
+def main(given: argparse.Namespace) -> int:
+    """Run workers until the study ends or the lifetime is over. Return 143 after SIGTERM, as programs do."""
+    import math
+    import signal
+    import time
+    from pathlib import Path
+
+    import msgspec
+
+    from ashtune._src.core.checks import check_seconds, check_whole
+    from ashtune._src.core.errors import SettingsError, StudyError
+    from ashtune._src.engines.cluster.cluster_driver import check_installed
+    from ashtune._src.engines.session_options import MOST_WORKERS
+    from ashtune._src.engines.stop import StopSwitch, time_in_slurm
+    from ashtune._src.engines.worker_resources import check_gpus_per_worker
+
+    check_installed()
+    from ashtune._src.engines.cluster.executors import PATIENCE_SECONDS
+    from ashtune._src.engines.cluster.host import Slots, serve
+    from ashtune._src.engines.cluster.rendezvous import Rendezvous
+    from ashtune._src.study.folders import ScratchDirectory
+
+    gpus = given.gpus_per_worker
+    lifetime = math.inf if given.lifetime is None else check_seconds("--lifetime", given.lifetime)
+    in_slurm, _ = time_in_slurm(os.environ, time.time()) or (math.inf, 0.0)
+    slots = Slots(
+        number=check_whole("--slots", given.slots, at_most=MOST_WORKERS),
+        gpus_per_worker=None if gpus is None else check_gpus_per_worker(gpus),
+    )
+    text, scratch = os.environ.pop(RENDEZVOUS, ""), ScratchDirectory()  # training functions do not see the keys
+    with StopSwitch(time.monotonic() + min(lifetime, in_slurm), grace=math.inf) as stop:
+        if given.directory is not None:
+            study = Path(given.directory).resolve()
+            if not (given.wait or os.path.isdir(study)):  # noqa: PTH112 - that of Path may raise
+                raise StudyError(f"{study}: there is no such folder; give the study's directory, or --wait for it")
+            serve(study, slots, stop)
+        else:
+            try:
+                msgspec.json.decode(text, type=Rendezvous).write(scratch.folder())
+                # The next driver has other keys, so this worker waits for it only for a while.
+                renewal = f"set {RENDEZVOUS} to the contents of its new rendezvous.json"
+                serve(scratch.folder(), slots, stop, patience=PATIENCE_SECONDS, renewal=renewal)
+            except msgspec.MsgspecError as error:
+                raise SettingsError(f"{RENDEZVOUS} does not have the contents of a rendezvous.json: {error}") from None
+            finally:
+                scratch.delete()
+    if signal.SIGTERM in stop.signals:
+        return 128 + signal.SIGTERM  # as a shell reports it
+    return 0

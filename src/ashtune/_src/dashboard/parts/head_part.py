@@ -1,0 +1,144 @@
+"""The part ``head`` has the study's state and most important numbers. The part ``space`` has the hyperparameters."""
+
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Any, ClassVar
+
+import msgspec
+
+from ashtune._src.analysis.expected import estimate
+from ashtune._src.analysis.hyperparameters import hyperparameters
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.plaintext import one_line
+from ashtune._src.dashboard.liveness import Standing
+from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart, Subject, short, short_value
+from ashtune._src.dashboard.parts.workers_part import WorkersPart
+from ashtune._src.reports.sentences import compared_with_first, failures_text
+
+MOST_METRICS = 50
+
+
+class HeadPart(PagePart):
+    """The study's name, its state and its most important numbers.
+
+    Args:
+        subject: The study.
+        directory: The study's directory, as text to show.
+        tally: The study's counts.
+        workers: The part ``workers``, which knows the job of each worker.
+        origin: Returns the origin of a trial's configuration.
+    """
+
+    name = "head"
+    empty: ClassVar[Mapping[str, Any]] = {
+        "name": "", "directory": "", "unit": "epoch", "scheduler": "", "search": "", "objectives": [],
+        "state": "missing", "state_text": "", "now": 0.0, "wall_seconds": 0.0,
+        "started": 0, "tried": 0, "failed": 0, "withdrawn": 0, "running": None, "trials_wanted": None,
+        "epochs": 0, "sessions": 0, "best": None, "utilisation": None, "workers": 0, "busy": None,
+        "remaining": {"done": "", "seconds": None}, "quiet_seconds": 0.0,
+        "control": False, "paused": False, "is_reading": 0.0, "simulated": False,
+    }  # fmt: skip
+
+    def __init__(
+        self, subject: Subject, directory: str, tally: Tally, workers: WorkersPart, origin: Callable[[TrialId], str]
+    ) -> None:
+        self._subject = subject
+        self._directory = directory
+        self._tally = tally
+        self._workers = workers
+        self._origin = origin
+        self._origin_of_best: tuple[TrialId | None, str] = (None, "")
+        self.standing = Standing()
+        """The state of the study; set before each call of :meth:`value`."""
+        self.problems: Mapping[str, str] = {}
+        """For each part that cannot be made, its name and the reason; set before each call of :meth:`value`."""
+
+    def value(self, ran: float) -> Mapping[str, Any]:
+        """Return the study's name, state and numbers."""
+        subject, tally, workers, standing = self._subject, self._tally, self._workers, self.standing
+        best, running = tally.best, workers.running
+        judged = estimate(tally, subject.scheduler, learns=subject.learns, unit=subject.unit)
+        is_paused = standing.state == "running" and tally.is_paused
+        is_at_work = standing.state in ("running", "quiet") and not is_paused
+        return {
+            **self._of_the_study(self.problems, failures_text(tally, standing.text)),
+            "now": round(ran, 3),
+            "wall_seconds": round(ran, 3),
+            "started": tally.started,
+            "tried": tally.tried,
+            "failed": tally.failures.total,
+            "withdrawn": tally.withdrawn,
+            "running": None if running is None else sum(running),
+            "trials_wanted": tally.most_trials,
+            "epochs": tally.epochs,
+            "sessions": tally.sessions,
+            "best": None if best is None else {
+                "trial": best.trial,
+                "resource": best.resource,
+                "metrics": {name: short(value) for name, value in islice(best.metrics.items(), MOST_METRICS)},
+                "origin": self._origin_text(best.trial),
+                "compared": one_line(compared_with_first(tally, unit=subject.unit)),
+            },
+            "utilisation": short(workers.utilisation(ran)),
+            "workers": workers.there,
+            "busy": workers.busy,
+            "remaining": {
+                "done": judged.done,
+                "seconds": short(judged.seconds_left) if is_at_work else None,
+            },
+            "quiet_seconds": round(standing.quiet_seconds, 1),
+            "control": standing.control,
+            "paused": is_paused,
+            "is_reading": round(standing.share_read, 3),
+            "simulated": subject.settings.simulated,
+        }  # fmt: skip
+
+    def without_figures(self, problem: str) -> Mapping[str, Any]:
+        """Return the study's name and state. The page calls this method if :meth:`value` has raised."""
+        return {**self.empty, **self._of_the_study({"the figures": problem, **self.problems})}
+
+    def _of_the_study(self, problems: Mapping[str, str], failures: str = "") -> dict[str, Any]:
+        """Return the study's name and state. The text of the state has failures, and parts that cannot be shown."""
+        subject, standing = self._subject, self.standing
+        more = [failures] if failures else []
+        more += [f"{name} cannot be shown ({problem})" for name, problem in problems.items()]
+        return {
+            "name": one_line(subject.settings.name),
+            "directory": self._directory,
+            "unit": subject.unit,
+            "scheduler": subject.scheduler.name,
+            "search": one_line(subject.settings.search_name),
+            "objectives": [
+                {"metric": each.metric, "mode": each.mode} for each in subject.goal.objectives[:MOST_METRICS]
+            ],
+            "state": standing.state,
+            "state_text": one_line("; ".join((standing.text, *more))) if more else standing.text,
+        }
+
+    def _origin_text(self, trial: TrialId) -> str:
+        if self._origin_of_best[0] != trial:
+            self._origin_of_best = (trial, one_line(self._origin(trial), ORIGIN_CHARACTERS))
+        return self._origin_of_best[1]
+
+
+MOST_CHOICES_SHOWN = 2_000
+
+
+class SpacePart(PagePart):
+    """The hyperparameters of a study, which never change."""
+
+    name = "space"
+    empty: ClassVar[Mapping[str, Any]] = {"hyperparameters": []}
+
+    def __init__(self, subject: Subject) -> None:
+        self.hyperparameters = hyperparameters(subject.settings.space)
+
+    def value(self, ran: float) -> Mapping[str, Any]:
+        """Return the hyperparameters, with at most MOST_CHOICES_SHOWN choices in total."""
+        left, records = MOST_CHOICES_SHOWN, []
+        for each in self.hyperparameters:
+            choices = [short_value(choice) for choice in each.choices] if len(each.choices) <= left else []
+            left -= len(choices)
+            records.append({**msgspec.structs.asdict(each), "choices": choices})
+        return {"hyperparameters": records}

@@ -1,0 +1,151 @@
+"""The part ``notes`` shows the reasons for the choices of the scheduler and the search."""
+
+import math
+from array import array
+from collections import Counter, deque
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from ashtune._src.analysis.tally import Tally
+from ashtune._src.core.events import Event, JobFinished, TrialStarted
+from ashtune._src.core.jobs import TrialId
+from ashtune._src.core.orders import Followed, TrialFailed, TrialPromoted
+from ashtune._src.core.plaintext import one_line
+from ashtune._src.dashboard.parts.ladder_part import LadderPart
+from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart, Subject
+from ashtune._src.dashboard.parts.workers_part import WorkersPart
+from ashtune._src.schedulers.scheduler_protocol import Machine, Rule
+from ashtune._src.search.origins import PROPOSED, SORTS, SOURCES, Sort, sort_of, source_of
+from ashtune._src.search.promotions import Promotions
+from ashtune._src.study.factory import caution_of
+
+MOST_REASONS = 30
+
+
+class NotesPart(PagePart):
+    """The notes of the scheduler and the search, and the reasons for their latest choices.
+
+    Args:
+        subject: The study.
+        tally: The study's counts.
+        ladder: The part ``ladder``, which must get each event before this part.
+        workers: The part ``workers``, which must get each event before this part.
+    """
+
+    name = "notes"
+    empty: ClassVar[Mapping[str, Any]] = {
+        "scheduler": "", "search": "", "proposed": 0, "late": 0, "sources": dict.fromkeys(SOURCES, 0),
+        "promoted_share": dict.fromkeys(SORTS), "why": [],
+    }  # fmt: skip
+    sees_confirmations = False
+
+    def __init__(self, subject: Subject, tally: Tally, ladder: LadderPart, workers: WorkersPart) -> None:
+        self._subject = subject
+        self._tally = tally
+        self._ladder = ladder
+        self._workers = workers
+        self._compared = Promotions()
+        self._caution = caution_of(subject.settings)
+        self._sources: Counter[str] = Counter()
+        self._sorts: Counter[Sort] = Counter()
+        self._results = [0] * len(subject.ladder.rungs)
+        self._losses = array("d")  # for each trial, its loss at its highest rung so far; NaN if none
+        self._promotions: deque[_Promotion] = deque(maxlen=MOST_REASONS)
+        self._starts: deque[tuple[float, TrialId, str]] = deque(maxlen=MOST_REASONS)
+        machine = subject.scheduler.machine
+        self._compares_all = (
+            subject.goal.is_plain
+            and subject.scheduler.rule not in (Rule.ALWAYS, Rule.UNKNOWN)
+            and getattr(type(machine), "bracket", None) is Machine.bracket  # otherwise only trials of the same bracket
+        )
+        self.scheduler_notes = ""
+        """The scheduler's current notes, if the scheduler can be asked."""
+
+    def event(self, event: Event) -> None:
+        """Take in one event. O(1)."""
+        self._compared.event(event)
+        if isinstance(event, JobFinished):
+            self._finished(event)
+        elif isinstance(event, TrialStarted):
+            self._sources[source_of(event.origin)] += 1
+            self._sorts[sort_of(event.origin)] += 1
+            if event.origin:
+                self._starts.append((self._workers.ran, event.trial, event.origin))
+
+    def followed(self, what: Followed) -> None:
+        """Record promotions and failures. O(1)."""
+        self._compared.followed(what)
+        if isinstance(what, TrialPromoted):
+            self._promoted(what)
+        elif isinstance(what, TrialFailed):
+            self._results[what.rung] += 1
+
+    def value(self, ran: float) -> Mapping[str, Any]:
+        """Return the notes, and the latest reasons, the oldest reason first."""
+        shares = self._compared.shares()
+        promoted: dict[str, float | None] = {}
+        for name, sorts in SORTS.items():
+            judged = sum(shares[sort][0] for sort in sorts)
+            promoted[name] = round(sum(shares[sort][1] for sort in sorts) / judged, 4) if judged else None
+        return {
+            "scheduler": one_line("; ".join(filter(None, (self.scheduler_notes, self._caution)))),
+            "search": one_line("; ".join(filter(None, [self._subject.settings.search_name, self._tally.origins]))),
+            "proposed": sum(self._sorts[sort] for sort in PROPOSED),
+            "late": self._sorts[Sort.STANDING_IN],
+            "sources": {name: self._sources[name] for name in SOURCES},
+            "promoted_share": promoted,
+            "why": self._why(),
+        }
+
+    def _why(self) -> list[Mapping[str, Any]]:
+        starts = [
+            (time, f"trial {trial}: {one_line(origin, ORIGIN_CHARACTERS)}") for time, trial, origin in self._starts
+        ]
+        promotions = [(each.time, each.text(self)) for each in self._promotions]
+        latest = sorted(starts + promotions, key=lambda pair: pair[0])[-MOST_REASONS:]
+        return [{"time": round(time, 3), "text": text} for time, text in latest]
+
+    def why_promoted(self, promotion: "_Promotion") -> str:
+        """Return a text about the reason for a trial's promotion. O(results of its rung)."""
+        subject, verdict = self._subject, promotion.verdict
+        resource = subject.ladder.rungs[verdict.to]
+        went_on = f"trial {verdict.trial} went on to {resource:,} {subject.unit}s"
+        if not self._compares_all:
+            return went_on
+        place = self._ladder.rank(verdict.rung, promotion.results, promotion.loss)
+        quota = subject.scheduler.quota_rule(subject.ladder, verdict.rung).of(promotion.results)
+        return f"{went_on}: {_ordinal(place)} of {promotion.results:,}, quota {quota:,}"
+
+    def _finished(self, event: JobFinished) -> None:
+        self._results[event.rung] += 1
+        missing = event.trial + 1 - len(self._losses)
+        if missing > 0:
+            self._losses.extend([math.nan] * missing)
+        self._losses[event.trial] = self._subject.goal.loss(event.metrics)
+
+    def _promoted(self, verdict: TrialPromoted) -> None:
+        trial = verdict.trial
+        loss = self._losses[trial] if trial < len(self._losses) else math.nan
+        if not math.isnan(loss) and verdict.rung < self._subject.ladder.top:
+            ran, results = self._workers.ran, self._results[verdict.rung]
+            self._promotions.append(_Promotion(ran, verdict, results, loss))
+
+
+class _Promotion:
+    """A promotion of a trial: the trial's loss at the rung, and the rung's number of results at that time."""
+
+    __slots__ = ("_text", "loss", "results", "time", "verdict")
+
+    def __init__(self, time: float, verdict: TrialPromoted, results: int, loss: float) -> None:
+        self.time, self.verdict, self.results, self.loss = time, verdict, results, loss
+        self._text = ""
+
+    def text(self, notes: NotesPart) -> str:
+        """Return a text about the reason for the promotion. The text is computed only once."""
+        self._text = self._text or notes.why_promoted(self)
+        return self._text
+
+
+def _ordinal(number: int) -> str:
+    endings = {1: "st", 2: "nd", 3: "rd"}
+    return f"{number:,}{'th' if number % 100 in (11, 12, 13) else endings.get(number % 10, 'th')}"

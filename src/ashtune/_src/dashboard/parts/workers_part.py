@@ -1,0 +1,256 @@
+"""The part ``workers`` shows the recent and current work of each worker, and the utilisation of all workers over time.
+
+The part uses the report's timeline (``analysis/timeline.py``). A study may have millions of jobs, so the part stores
+only sums and the latest spans of work.
+
+Rule: if the driver's orders are unknown, the current jobs and the reasons for waiting are unknown, and ``running`` is
+None.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+from ashtune._src.analysis.present_workers import PresentWorker
+from ashtune._src.analysis.timeline import CUT_OFF, TRAINING, Timeline, WorkRow, cut
+from ashtune._src.core.events import Event, SessionStarted, WorkerJoined, WorkerLost
+from ashtune._src.core.numbers import plural, shortened
+from ashtune._src.core.orders import Followed
+from ashtune._src.core.plaintext import one_line
+from ashtune._src.dashboard.parts.part import PagePart, Subject
+from ashtune._src.figures.axes import time_axis
+from ashtune._src.figures.figure import Figure
+from ashtune._src.figures.looks import STATES
+from ashtune._src.figures.worker_figure import RUNNING, Span, lanes_figure, shares_figure, whole_shares_figure
+
+MOST_LANES = 64
+MOST_SPANS = 400
+STRETCHES = 120
+"""The largest number of points of the utilisation over time."""
+HOST_CHARACTERS = 60
+
+
+class LastRows:
+    """Keeps the last spans of work, the total seconds of each kind of work, and the total seconds of waiting."""
+
+    def __init__(self) -> None:
+        self.spans: deque[Span] = deque(maxlen=MOST_SPANS)
+        self.busyness = Busyness()
+        self.by_kind = [0.0, 0.0, 0.0]
+        self.driver = self.barrier = 0.0
+
+    def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
+        """Add a worker's work to the spans and the sums. The work ended at ``end``. The returned number is not used."""
+        self.by_kind[row.kind] += row.seconds
+        self.driver += row.driver - earlier
+        self.barrier += row.barrier
+        span = span_of(row, worker, end, row.seconds - earlier)
+        if row.kind == TRAINING:
+            busyness, until = self.busyness, worker.waited_until - worker.paused
+            busyness.add(busyness.trained, span.begin, span.end)
+            busyness.add(busyness.trained, until - earlier, until)
+        if worker.place < MOST_LANES:
+            self.spans.append(span)
+        return 0
+
+
+def span_of(row: WorkRow, worker: PresentWorker, end: float, seconds: float, *, is_running: bool = False) -> Span:
+    """Return a span of work that took ``seconds`` and ended at ``end``. Its times are the study's running time."""
+    end -= worker.paused
+    ending = RUNNING if is_running else row.ending
+    return Span(worker.place, end - seconds, end, row.kind, ending, row.rung, row.trial)
+
+
+class Busyness:
+    """The seconds of training and the seconds of presence of all workers, in each stretch of the study's time.
+
+    The study's time has :data:`STRETCHES` stretches. If the study becomes longer, pairs of stretches are merged.
+    """
+
+    def __init__(self) -> None:
+        self.width = 1.0
+        self.trained = [0.0] * STRETCHES
+        self.present = [0.0] * STRETCHES
+
+    def add(self, seconds: list[float], begin: float, end: float, times: int = 1) -> None:
+        """Add the time from ``begin`` to ``end``, multiplied by ``times``, to ``trained`` or ``present``."""
+        if not end > begin:
+            return
+        self.reach(end)
+        width = self.width
+        first, last = int(begin / width), min(int(end / width), STRETCHES - 1)
+        if first >= last:
+            seconds[last] += times * (end - begin)
+            return
+        seconds[first] += times * ((first + 1) * width - begin)
+        for stretch in range(first + 1, last):
+            seconds[stretch] += times * width
+        seconds[last] += times * (end - last * width)
+
+    def reach(self, time: float) -> None:
+        """Make the stretches longer, until the last stretch includes ``time``."""
+        while time >= self.width * STRETCHES:
+            self.width *= 2
+            for seconds in (self.trained, self.present):
+                halves = [one + other for one, other in zip(seconds[::2], seconds[1::2], strict=True)]
+                seconds[:] = halves + [0.0] * (STRETCHES - len(halves))
+
+
+class WorkersPart(PagePart):
+    """The lanes of workers, the latest spans of work in the lanes, and the workers' time by state.
+
+    Args:
+        subject: The study.
+    """
+
+    name = "workers"
+    empty: ClassVar[Mapping[str, Any]] = {
+        "lanes": 0, "timeline": Figure(), "shares": Figure(), "utilisation": Figure(),
+        "rest": {},
+    }  # fmt: skip
+
+    def __init__(self, subject: Subject) -> None:
+        self._ladder, self._unit = subject.ladder, subject.unit
+        self._rows = LastRows()
+        self.timeline = Timeline(subject.ladder, self._rows)
+        self._lanes: list[tuple[PresentWorker, str]] = []  # for each lane, its last worker and the worker's host
+        self._counted_until = 0.0
+        self._has_lost_orders = False
+
+    def event(self, event: Event) -> None:
+        """Take in one event. O(log n)."""
+        timeline = self.timeline
+        if type(event) in (WorkerJoined, WorkerLost, SessionStarted):
+            workers, now = len(timeline.workers), timeline.wall_seconds
+            timeline.event(event)
+            past, now = self._rows.busyness, now if type(event) is SessionStarted else timeline.wall_seconds
+            past.add(past.present, self._counted_until, now, workers)  # before the number of workers changed
+            self._counted_until = now
+            if type(event) is WorkerJoined:
+                self._join(event)
+        else:
+            timeline.event(event)
+
+    def followed(self, what: Followed) -> None:
+        """Take in one order. O(1)."""
+        self.timeline.followed(what)
+
+    @property
+    def knows_orders(self) -> bool:
+        """Whether the part knows the current job of each worker."""
+        return self.timeline.knows_orders and not self._has_lost_orders
+
+    @property
+    def running(self) -> list[int] | None:
+        """The number of running jobs at each rung, or None if the number is unknown."""
+        if not self.knows_orders:
+            return None
+        running = [0] * len(self._ladder.rungs)
+        for worker in self.timeline.workers.values():
+            for rung in worker.jobs.values():
+                running[rung] += 1
+        return running
+
+    @property
+    def busy(self) -> int | None:
+        """The number of busy workers, or None if the number is unknown."""
+        if not self.knows_orders:
+            return None
+        return sum(1 for worker in self.timeline.workers.values() if worker.jobs or worker.releasing is not None)
+
+    @property
+    def ran(self) -> float:
+        """The seconds that the study had run at the last event."""
+        return self.timeline.wall_seconds
+
+    @property
+    def there(self) -> int:
+        """The number of workers that are present."""
+        return len(self.timeline.workers)
+
+    def lose_orders(self) -> None:
+        """Forget the jobs of all workers. From now on, the driver's orders are unknown."""
+        self._has_lost_orders = True
+        for worker in self.timeline.workers.values():
+            worker.jobs.clear()
+            worker.releasing = None
+
+    def utilisation(self, ran: float) -> float | None:
+        """Return the share of training in the workers' time, or None if no worker was present yet."""
+        seconds, presence = self._seconds(ran)
+        return min(1.0, seconds["training"] / presence) if presence > 0 else None
+
+    def value(self, ran: float) -> Mapping[str, Any]:
+        """Return figures of the latest spans, of the workers' time by state, and of the utilisation over time."""
+        times, shares = self._over_time(ran)
+        whole = self._shares(ran)
+        return {
+            "lanes": len(self._lanes),
+            "timeline": self._latest(ran),
+            "shares": whole_shares_figure(whole),
+            "utilisation": shares_figure(times, {"training": shares}, time_axis(0.0, ran)) if times[1:] else Figure(),
+            "rest": {STATES[name].name: share for name, share in whole.items() if name != "training"},
+        }
+
+    def _latest(self, ran: float) -> Figure:
+        there, lanes = self.timeline.workers, self._lanes[:MOST_LANES]
+        now = [span for span, _ in self._under_way(ran) if span.lane < MOST_LANES]
+        spans = [*self._rows.spans, *now][-MOST_SPANS:]
+        named = [(f"worker {last.worker}", there.get(last.worker) is last) for last, _ in lanes]
+        hosts = dict.fromkeys(host for _, host in lanes if host)
+        left_out = len(self._lanes) - len(lanes)
+        notes = [
+            plural(sum(is_there for _, is_there in named), "worker"),
+            f"on {plural(len(hosts), 'host')}" if len(hosts) > 1 else shortened("".join(hosts), 40),
+            f"{plural(left_out, 'lane')} left out" if left_out else "",
+        ]
+        names = [name if is_there else f"({name})" for name, is_there in named]
+        x = time_axis(min((span.begin for span in spans), default=0.0), ran)
+        return lanes_figure(spans, names, self._ladder.rungs, x, unit=self._unit, notes=list(filter(None, notes)))
+
+    def _under_way(self, ran: float) -> Iterator[tuple[Span, float]]:
+        """Yield a span for each worker's current work, and the waiting time before this work. The span ends now."""
+        for worker in self.timeline.workers.values():
+            now = max(ran + worker.paused, self.timeline.now)
+            if (row := cut(worker, now, CUT_OFF)) is not None:
+                yield span_of(row, worker, now, row.seconds, is_running=True), row.barrier
+
+    def _over_time(self, ran: float) -> tuple[list[float], list[float]]:
+        """Return the times of the stretches, and the share of training in the workers' time for each stretch."""
+        past, until_now = self._rows.busyness, Busyness()
+        until_now.width, until_now.trained, until_now.present = past.width, list(past.trained), list(past.present)
+        until_now.add(until_now.present, self._counted_until, ran, self.there)
+        for span, _ in self._under_way(ran):
+            if span.kind == TRAINING:
+                until_now.add(until_now.trained, span.begin, span.end)
+        pairs = zip(until_now.trained, until_now.present, strict=True)
+        shares = {place: min(1.0, busy / there) for place, (busy, there) in enumerate(pairs) if there > 0}
+        width = until_now.width
+        times = [round(min((place + 0.5) * width, (place * width + ran) / 2), 3) for place in shares]
+        return times, [round(share, 4) for share in shares.values()]
+
+    def _shares(self, ran: float) -> Mapping[str, float]:
+        """Return each state's share of the workers' time. If orders are unknown, all waiting is one state."""
+        seconds, presence = self._seconds(ran)
+        if not self.knows_orders:
+            seconds["waiting"] = sum(seconds.pop(wait) for wait in ("driver", "barrier", "tail"))
+        return {name: round(min(1.0, value / presence), 4) if presence > 0 else 0.0 for name, value in seconds.items()}
+
+    def _seconds(self, ran: float) -> tuple[dict[str, float], float]:
+        """Return the seconds of all workers by state, including running work, and the workers' presence in seconds."""
+        rows, stays = self._rows, self.timeline.stays(max(ran + self._paused, self.timeline.now))
+        by_kind, barrier = list(rows.by_kind), rows.barrier
+        for span, waited in self._under_way(ran):
+            by_kind[span.kind] += span.end - span.begin
+            barrier += waited
+        seconds = dict(zip(("training", "saving", "compiling"), by_kind, strict=True))
+        seconds |= {"driver": rows.driver, "barrier": barrier, "tail": sum(stay.tail for stay in stays)}
+        return seconds, sum(stay.left - stay.joined for stay in stays)
+
+    @property
+    def _paused(self) -> float:
+        return self.timeline.now - self.timeline.wall_seconds
+
+    def _join(self, event: WorkerJoined) -> None:
+        worker = self.timeline.workers[event.worker]
+        self._lanes[worker.place : worker.place + 1] = [(worker, one_line(event.host, HOST_CHARACTERS))]

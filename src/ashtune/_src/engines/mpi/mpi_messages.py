@@ -1,0 +1,40 @@
+"""The messages between driver and rank. ``training/worker_messages.py`` has the messages between driver and worker."""
+
+from typing import Generic, TypeVar
+
+import msgspec
+
+from ashtune._src.core.orders import Discard, Pause, Release
+from ashtune._src.engines.distributed import Closed, Unable
+from ashtune._src.engines.opening import Opening
+from ashtune._src.engines.workload import WorkerMessage
+from ashtune._src.training.worker_messages import Assignment
+
+DRIVER = 0
+"""The rank of the driver."""
+
+
+class Closing(msgspec.Struct, frozen=True, tag=True):
+    """A message which tells a rank that a study is over. The rank ends all its jobs and waits for the next study."""
+
+
+class EndOfLaunch(msgspec.Struct, frozen=True, tag=True):
+    """A message which tells a rank that the driver's script has ended. If ``is_whole``, MPI can be finalised."""
+
+    is_whole: bool
+
+
+WithinStudy = Assignment | Release | Pause | Discard
+ToRank = Opening | WithinStudy | Closing | EndOfLaunch
+FromRank = WorkerMessage | Unable | Closed
+Message = TypeVar("Message")
+
+
+class Envelope(msgspec.Struct, Generic[Message], frozen=True, array_like=True):
+    """Several messages that are sent as one message, the oldest first.
+
+    ``edition`` is the number of the study within the MPI launch. The driver ignores messages of an earlier study.
+    """
+
+    edition: int
+    messages: list[Message]

@@ -1,0 +1,239 @@
+"""Draws the result over two hyperparameters: the levels of a smoothed mean of the results, and the trials.
+
+The value at each place of a grid is the weighted mean of all results. The weight of a result is a Gaussian of its
+distance from the place, on the hyperparameters' sampling scales. More results make the Gaussian narrower.
+
+Source of the mean: Nadaraya, *On Estimating Regression*, Theory of Probability and its Applications 9(1), 1964. Source
+of the Gaussian's width: Scott, *Multivariate Density Estimation*, Wiley, 1992. The width is the standard deviation of
+the values along an axis, multiplied by ``n ** (-1 / (axes + 4))``.
+
+Rule 1: the mean uses only results at the highest rung with at least ``ENOUGH`` finite results. If every rung has fewer
+results, the mean uses the rung with the most results.
+Rule 2: if no result is near a place of the grid, the place is blank.
+Rule 3: if a hyperparameter has choices, a result affects only places with its own choice.
+Rule 4: a result far worse than most is moved to the end of the metric's axis. If the metric's axis is logarithmic, the
+mean is geometric.
+"""
+
+# Rule 2: decision 39 (docs/decisions/0039-figures-in-notebooks.md).
+
+import math
+from array import array
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from ashtune._src.analysis.results import Results
+from ashtune._src.analysis.sampling import best_and_sampled, sampled
+from ashtune._src.core.jobs import Goal, TrialId
+from ashtune._src.core.numbers import number_text, plural, shortened
+from ashtune._src.figures.axes import Origin, column_axis, metric_axis, no_origin, scale_note, significant
+from ashtune._src.figures.figure import Axis, Cells, Figure, Series
+from ashtune._src.figures.figure_columns import Configuration, Numbers, numbers, spread_places
+from ashtune._src.figures.looks import BLUE, ORANGE, PALE, faded
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+
+ENOUGH = 40
+FEWEST = 3
+"""The smallest number of trials for a figure."""
+MOST = 2_000
+"""The largest number of smoothed results. If a rung has more results, a sample is smoothed."""
+POINTS = 300
+"""The largest number of drawn trials: half of them are the best trials, the other trials are sampled."""
+STEPS, FINE, COARSE = 41, 81, 20
+"""The numbers of grid places along a numeric axis: STEPS, or FINE to COARSE if the other axis has choices."""
+MOST_CELLS = 2_800
+LEAST_WIDTH = 0.05
+"""The least width of the Gaussian, as a share of the axis."""
+NEAR = 2.0
+"""A place of the grid is blank if no result lies within this many widths."""
+
+
+class Contour(msgspec.Struct, frozen=True, kw_only=True):
+    """The smoothed results over two hyperparameters.
+
+    ``trials`` are trials with both hyperparameters, the best trial first. ``x`` and ``y`` have the trials'
+    hyperparameter values, and ``values`` has the trials' results at the rung with index ``rung`` and resource
+    ``resource``. ``total`` counts the finite results at this rung. ``grid`` is the smoothed metric, with a row for each
+    of ``y_places`` and a column for each of ``x_places``. A missing mean is None. ``scale`` is the axis of the metric.
+    """
+
+    rung: int
+    resource: int
+    total: int
+    trials: Sequence[TrialId]
+    values: Sequence[float]
+    x: Numbers
+    y: Numbers
+    x_places: Sequence[float]
+    y_places: Sequence[float]
+    grid: Sequence[Sequence[float | None]]
+    scale: Axis
+
+
+def contour(
+    results: Results,
+    configuration: Configuration,
+    space: Mapping[str, object],
+    x: str,
+    y: str,
+) -> Contour | str:
+    """Smooth the results over two hyperparameters. The computation takes some milliseconds.
+
+    Args:
+        results: The observer of all results.
+        configuration: Returns the configuration of a trial: ``Trials.configuration``.
+        space: The record of the search space: ``settings.space``.
+        x: The name of a hyperparameter.
+        y: The name of another hyperparameter.
+
+    Returns:
+        The smoothed results, or a text with the reason why there are no smoothed results.
+
+    Raises:
+        SpaceError: If the record of the space cannot be read.
+    """
+    rungs = [_finite(rung.by_trial()) for rung in results.rungs]
+    if not any(rungs):
+        return "no trial has a finite result"
+    fullest = max(range(len(rungs)), key=lambda number: len(rungs[number]))
+    number = next((number for number in reversed(range(len(rungs))) if len(rungs[number]) >= ENOUGH), fullest)
+    losses, rung = rungs[number], results.rungs[number]
+    ranks: Mapping[TrialId, Any] = rung.keys or losses
+    trials = sorted(sampled(sorted(losses), MOST), key=ranks.__getitem__)
+    columns = {column.name: column for column in numbers(space, configuration, trials)}
+    both = [n for n in range(len(trials)) if not math.isnan(columns[x].values[n] + columns[y].values[n])]
+    along_x, along_y = (_part(columns[name], both) for name in (x, y))
+    if len(both) < FEWEST or not (along_x.varies and along_y.varies):
+        return f"too few trials with different values of {shortened(x, 30)} and of {shortened(y, 30)}"
+    trials = [trials[n] for n in both]
+    values = [results.goal.value(losses[trial]) for trial in trials]
+    scale = metric_axis(values, results.goal)
+    x_places, y_places, grid = _smoothed(along_x, along_y, values, scale)
+    return Contour(
+        rung=number,
+        resource=rung.resource,
+        total=len(losses),
+        trials=trials,
+        values=values,
+        x=along_x,
+        y=along_y,
+        x_places=x_places,
+        y_places=y_places,
+        grid=grid,
+        scale=scale,
+    )
+
+
+def contour_figure(drawn: Contour | str, goal: Goal, *, unit: str, origin: Origin = no_origin) -> Figure:
+    """Return a figure with the levels of the smoothed metric, and with the trials as points. The best trial is a star.
+
+    Args:
+        drawn: The smoothed results, or a text with the reason why there are no smoothed results.
+        goal: The metric, and whether smaller or larger values are better.
+        unit: What the resource counts, in the singular.
+        origin: Returns the origin of a trial's configuration: ``Trials.origin``.
+    """
+    if isinstance(drawn, str):
+        return Figure(notes=[drawn])
+    numbered = {trial: n for n, trial in enumerate(drawn.trials)}
+    places = [numbered[trial] for trial in best_and_sampled(drawn.trials, POINTS)]
+    strong = (faded(BLUE, 1), faded(BLUE, 0.06))
+    best = f"best at {unit} {drawn.resource:,}: trial {drawn.trials[0]}, {number_text(drawn.values[0])}"
+    return Figure(
+        x=column_axis(drawn.x),
+        y=column_axis(drawn.y),
+        cells=Cells(
+            x=drawn.x_places,
+            y=drawn.y_places,
+            rows=drawn.grid,
+            scale=drawn.scale,
+            colors=strong if goal.mode == "min" else strong[::-1],
+        ),
+        series=[
+            replace(_points(drawn, places[1:], origin), name="trials"),
+            replace(_points(drawn, places[:1], origin), name=best, color=ORANGE, size=17, symbol="star"),
+        ],
+        notes=_notes(drawn, unit),
+        height=390,
+    )
+
+
+def _notes(drawn: Contour, unit: str) -> list[str]:
+    few = f"{len(drawn.trials):,} of " if len(drawn.trials) < drawn.total else ""
+    of = f"{few}{plural(drawn.total, 'result')} at {unit} {drawn.resource:,}"
+    return [f"The smoothed mean of {of}. Where it is blank, no trial is near.", *scale_note(drawn.scale, "result")]
+
+
+def _points(drawn: Contour, places: Sequence[int], origin: Origin) -> Series:
+    x, y = spread_places(drawn.x, drawn.trials), spread_places(drawn.y, drawn.trials, salt=1)
+    return Series(
+        kind="points",
+        x=[significant(x[place]) for place in places],
+        y=[significant(y[place]) for place in places],
+        color=PALE,
+        is_rimmed=True,
+        trials=[drawn.trials[place] for place in places],
+        words=[
+            f"{drawn.scale.name} {number_text(drawn.values[place])}\n{shortened(origin(drawn.trials[place]), 60)}"
+            for place in places
+        ],
+    )
+
+
+def _finite(losses: Mapping[TrialId, float]) -> dict[TrialId, float]:
+    return {trial: loss for trial, loss in losses.items() if loss < math.inf}
+
+
+def _part(column: Numbers, places: Sequence[int]) -> Numbers:
+    return msgspec.structs.replace(column, values=array("d", (column.values[place] for place in places)))
+
+
+def _smoothed(
+    x: Numbers, y: Numbers, values: Sequence[float], scale: Axis
+) -> tuple[list[float], list[float], list[list[float | None]]]:
+    import numpy as np
+
+    heights = np.array([scale.scaled(value) for value in values])
+    cells = math.prod(len(column.labels) or 1 for column in (x, y))
+    narrowing = max(1.0, len(values) / cells) ** (-1 / (4 + sum(not column.labels for column in (x, y))))
+    choices = max(len(x.labels), len(y.labels))
+    steps = min(FINE, max(COARSE, MOST_CELLS // choices)) if choices else STEPS
+    (x_places, near_x), (y_places, near_y) = (_nearness(column, narrowing, steps) for column in (x, y))
+    weights = near_y @ near_x.T
+    known = weights >= math.exp(-(NEAR**2) / 2)
+    means = np.divide((near_y * heights) @ near_x.T, weights, out=np.zeros_like(weights), where=known)
+    if scale.is_log:
+        means = 10**means
+    grid = [
+        [significant(mean) if is_known else None for mean, is_known in zip(*row, strict=True)]
+        for row in zip(means.tolist(), known.tolist(), strict=True)
+    ]
+    return x_places, y_places, grid
+
+
+def _nearness(column: Numbers, narrowing: float, steps: int) -> "tuple[list[float], Floats]":
+    """Return the grid's places along a hyperparameter, and how near each result is to each place (0 to 1).
+
+    The array of nearness has the shape ``(places, results)``.
+    """
+    import numpy as np
+
+    values = np.array(column.values)
+    if column.labels:
+        choices = np.arange(len(column.labels), dtype=np.float64)
+        return choices.tolist(), (choices[:, None] == values).astype(np.float64)
+    is_log = column.is_log and values.min() > 0
+    scaled = np.log10(values) if is_log else values
+    low, high = scaled.min(), scaled.max()
+    width = max(LEAST_WIDTH * (high - low), scaled.std() * narrowing)
+    places = np.linspace(low, high, steps)
+    near = np.exp(-0.5 * ((places[:, None] - scaled) / width) ** 2)
+    return [significant(place) for place in (10**places if is_log else places).tolist()], near

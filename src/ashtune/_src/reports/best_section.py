@@ -1,0 +1,192 @@
+"""Report sections about results: the best trial, the Pareto front, and confirmation."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import msgspec
+
+from ashtune._src.analysis.confirmed_winner import Confirmed
+from ashtune._src.analysis.counts import BestResult
+from ashtune._src.core.numbers import number_text, plural, result_text, seconds_text, value_text
+from ashtune._src.figures.best_figure import in_a_row
+from ashtune._src.reports import html
+from ashtune._src.reports.section import Section
+from ashtune._src.reports.sentences import compared_with_first, no_result_sentence, place_of_best
+from ashtune._src.reports.tables import (
+    BAD,
+    GOOD,
+    HEADING,
+    INDENT,
+    QUIET,
+    WARNING,
+    bare_table,
+    indented,
+    line,
+)
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+SHOWN = 15
+LINES = 8
+"""The largest number of the front's results that a terminal shows."""
+DIGITS = 5
+NOISELESS = "Every repeated value is the first one again: "
+
+
+class BestSection(Section):
+    """The report section of the best result, its configuration, and the best trials."""
+
+    name, title = "best", "What was found"
+    uses = ("tally", "trials", "results")
+    shows_live = True
+
+    def lines(self) -> "Iterator[Text]":
+        tally, goal = self.study.tally, self.study.goal
+        if (best := tally.best) is None:
+            yield line(no_result_sentence(tally), BAD)
+            return
+        first = line("").append("best  ", HEADING).append(result_text(goal, best.metrics, 6), GOOD)
+        yield first.append(f" {place_of_best(tally, best, unit=self.study.unit)}")
+        yield from self._configuration(best)
+        others = {name: number_text(value) for name, value in best.metrics.items() if name not in goal.metrics}
+        if others:
+            yield line(INDENT + "with " + ", ".join(f"{name} = {value}" for name, value in others.items()), QUIET)
+        if _is_better(anywhere := tally.best_at_any_rung, best):
+            yield line("")
+            yield line("").append("best at any rung  ", HEADING).append(self._words_of(anywhere), "")
+            if anywhere.trial != best.trial:
+                yield from self._configuration(anywhere)
+        if compared := compared_with_first(tally, unit=self.study.unit):
+            yield line("")
+            yield line(compared)
+
+    def data(self) -> Mapping[str, Any]:
+        compared = compared_with_first(self.study.tally, unit=self.study.unit)
+        return {"first_enqueued": compared} if compared else {}
+
+    def _words_of(self, anywhere: BestResult) -> str:
+        value = result_text(self.study.goal, anywhere.metrics, 6)
+        return f"{value} at {self.study.unit} {anywhere.resource:,} (trial {anywhere.trial})"
+
+    def _configuration(self, best: BestResult) -> "Iterator[Text]":
+        configuration = self.study.configuration(best.trial)
+        longest = max(map(len, configuration), default=0)
+        for name, value in configuration.items():
+            shown = number_text(value, digits=6) if type(value) is float else value_text(value)
+            yield line(f"{INDENT}{name:<{longest}}  {shown}")
+
+
+def _is_better(anywhere: BestResult | None, best: BestResult) -> TypeGuard[BestResult]:
+    """Return whether ``anywhere`` is better than ``best``. If a study has several objectives, return False."""
+    return anywhere is not None and not best.losses and anywhere.loss < best.loss
+
+
+class FrontSection(Section):
+    """The report section of the Pareto front. If a study has only one objective, the section is empty."""
+
+    name, title = "front", "The front"
+    uses = ("tally", "trials", "results")
+
+    def lines(self) -> "Iterator[Text]":
+        if not (row := self._row):
+            return
+        what = f"{plural(len(row), 'result')} at {self.study.unit} {row[0].resource:,} that no other there dominates"
+        yield line("").append("front  ", HEADING).append(what)
+        for best in row[:LINES]:
+            yield line(f"{INDENT}{result_text(self.study.goal, best.metrics)}  (trial {best.trial})")
+        if len(row) > LINES:
+            yield line(f"{INDENT}and {len(row) - LINES:,} more", QUIET)
+
+    def data(self) -> Mapping[str, Any]:
+        if not self.study.goal.others:
+            return {}
+        return {
+            "front": [
+                {
+                    "trial": best.trial,
+                    "rung": best.rung,
+                    "resource": best.resource,
+                    "metrics": best.metrics,
+                    "configuration": dict(self.study.configuration(best.trial)),
+                }
+                for best in self._row
+            ]
+        }
+
+    @property
+    def _row(self) -> list[BestResult]:
+        return list(in_a_row(self.study.tally.front)) if self.study.goal.others else []
+
+
+class ConfirmedSection(Section):
+    """The report section of confirmation: the winner, and all metric values of the confirmed configurations."""
+
+    name, title = "confirmed", "What was confirmed"
+    uses = ("tally",)
+    shows_live = True
+
+    def blocks(self) -> Iterator[html.Block]:
+        if (confirmed := self.study.tally.confirmed) is not None:
+            yield html.words(*self._sentences(confirmed))
+            yield html.table(_confirmed_table(confirmed))
+        elif left := self._left():
+            yield html.words(left)
+
+    def lines(self) -> "Iterator[RenderableType]":
+        if (confirmed := self.study.tally.confirmed) is not None:
+            first, *others = self._sentences(confirmed)
+            yield line("").append("confirmed  ", HEADING).append(first, GOOD)
+            yield from (indented(line(other, WARNING if other.startswith(NOISELESS) else "")) for other in others)
+            yield indented(_confirmed_table(confirmed))
+        elif left := self._left():
+            yield line(left)
+
+    def data(self) -> dict[str, Any]:
+        if (confirmed := self.study.tally.confirmed) is None:
+            return {}
+        named: dict[str, Any] = msgspec.to_builtins(confirmed)
+        return named
+
+    def _left(self) -> str:
+        """Return a sentence if confirmation runs and has no winner yet. If confirmation has not begun, return ""."""
+        count = len(self.study.tally.confirmations.of)
+        return f"{plural(count, 'training')} to confirm the best, no winner is named yet" if count else ""
+
+    def _sentences(self, confirmed: Confirmed) -> Iterator[str]:
+        metric, times = self.study.goal.metric, len(confirmed.values)
+        mean = f"{metric} {number_text(confirmed.mean, DIGITS)} on average over seeds"
+        if confirmed.low is not None and confirmed.high is not None:
+            low, high = number_text(confirmed.low, DIGITS), number_text(confirmed.high, DIGITS)
+            mean += f", with {confirmed.level:.0%} confidence from {low} to {high}"
+        yield f"The named winner is trial {confirmed.trial}: {mean}."
+        yield (
+            f"{plural(len(confirmed.all), 'configuration')} trained once more with {plural(times, 'other seed')} each; "
+            "first values flatter, as the configurations were chosen for them."
+        )
+        trainings = self.study.tally.confirmations
+        yield (
+            f"These trainings took {seconds_text(trainings.seconds)} and {trainings.epochs:,} {self.study.unit}s, "
+            "which no count of the search includes; the time of their rung does."
+        )
+        if confirmed.low is None:
+            yield "One more value says nothing of the noise: more seeds give an interval."
+        if confirmed.is_noiseless:
+            is_program = self.study.tally.is_program
+            unused = "program does not use {seed}" if is_program else "training function does not use trial.seed"
+            yield f"{NOISELESS}the {unused}."
+
+
+def _confirmed_table(confirmed: Confirmed) -> "Table":
+    from rich.text import Text
+
+    table = bare_table()
+    for name in ("trial", "first", "repeated", "mean"):
+        table.add_column(Text(name), justify="left" if name == "repeated" else "right")
+    for one in confirmed.all:
+        values = ", ".join("failed" if value is None else number_text(value, DIGITS) for value in one.values)
+        mean = "-" if one.mean is None else number_text(one.mean, DIGITS)
+        table.add_row(*map(Text, (str(one.trial), number_text(one.first, DIGITS), values, mean)))
+    return table

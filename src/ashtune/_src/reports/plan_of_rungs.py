@@ -1,0 +1,148 @@
+"""Computes the plan of a study before the study runs: the trials and epochs of each rung."""
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from ashtune._src.analysis.expected import Expected, expected, increments
+from ashtune._src.core.errors import SettingsError
+from ashtune._src.core.ladder import Ladder
+from ashtune._src.core.numbers import plural, seconds_text
+from ashtune._src.reports.tables import HEADING, WARNING, bare_table, line
+from ashtune._src.schedulers.scheduler_registry import SchedulerView
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+
+class PlannedRung(msgspec.Struct, frozen=True):
+    """A rung of the plan. If configurations are random, ``trials`` trials train ``epochs`` epochs in total.
+
+    ``where_learnt`` is the number of trials if the search learns. If the search learns, more trials are promoted, since
+    late trials are better than early trials.
+    """
+
+    rung: int
+    resource: int
+    trials: int
+    epochs: int
+    where_learnt: Expected
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """The plan of a study.
+
+    ``epochs`` is the cost if configurations are random. ``epochs_where_learnt`` is the approximate cost if the search
+    learns. ``epochs_to_the_top`` is the cost of training every trial to the top rung.
+    """
+
+    scheduler: str
+    trials: int
+    rungs: list[PlannedRung]
+    epochs: int
+    epochs_where_learnt: int
+    epochs_to_the_top: int
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the plan's numbers are the same for random draws and for a search that learns."""
+        return all(rung.where_learnt.low == rung.trials == rung.where_learnt.high for rung in self.rungs)
+
+    @property
+    def times_less(self) -> float:
+        """The cost of training every trial to the top rung, divided by the cost of the plan with random draws."""
+        return self.epochs_to_the_top / self.epochs if self.epochs else 1.0
+
+
+def plan(scheduler: SchedulerView, ladder: Ladder, trials: int) -> Plan:
+    """Return the plan of a study.
+
+    Raises:
+        SettingsError: If the scheduler cannot say in advance how many trials reach each rung.
+    """
+    of_random = expected(scheduler, ladder, trials, learns=False)
+    where_learnt = expected(scheduler, ladder, trials, learns=True)
+    entering = scheduler.entering(trials)
+    if of_random is None or where_learnt is None or entering is None:
+        raise SettingsError(f"--scheduler {scheduler.name} does not know before how many trials reach each rung")
+    counts = [each.middle for each in of_random]
+    epochs = increments(counts, entering, ladder.rungs)
+    learnt = increments([each.middle for each in where_learnt], entering, ladder.rungs)
+    rungs = zip(ladder.rungs, counts, epochs, where_learnt, strict=True)
+    return Plan(
+        scheduler=scheduler.name,
+        trials=trials,
+        rungs=[PlannedRung(number, *rung) for number, rung in enumerate(rungs)],
+        epochs=sum(epochs),
+        epochs_where_learnt=sum(learnt),
+        epochs_to_the_top=trials * ladder.rungs[-1],
+    )
+
+
+def plan_view(planned: Plan, *, unit: str) -> "Group":
+    """Return the plan as a rich group with a title, a table and the cost."""
+    from rich.console import Group
+
+    empty, title = line(""), line(f"{planned.scheduler}, {plural(planned.trials, 'trial')}", HEADING)
+    last = [] if planned.rungs[-1].trials else [line(too_few_trials(planned.rungs[-1].resource, unit=unit), WARNING)]
+    table, saving = plan_table(planned, unit=unit), line(saving_line(planned, unit=unit))
+    return Group(title, empty, table, empty, saving, *last)
+
+
+def too_few_trials(top: int, *, unit: str) -> str:
+    """Return a warning and advice. The warning says that probably no trial will reach the top rung."""
+    return f"too few trials for one to reach {unit} {top:,}: give more, or a lower max_resource"
+
+
+def plan_table(planned: Plan, *, unit: str) -> "Table":
+    """Return the plan as a table of rungs. If numbers differ, a search that learns has its own columns."""
+    table = bare_table(has_footer=True)
+    table.add_column(f"to {unit}", "in all", justify="right")
+    table.add_column(f"{unit}s each", "", justify="right")
+    table.add_column("trials" if planned.is_exact else "random draws", "", justify="right")
+    table.add_column(f"{unit}s", f"{planned.epochs:,}", justify="right")
+    if not planned.is_exact:
+        table.add_column("search that learns", f"about {planned.epochs_where_learnt:,} {unit}s", justify="right")
+    for rung in planned.rungs:
+        each = f"{rung.epochs / rung.trials:g}" if rung.trials else ""
+        table.add_row(
+            f"{rung.resource:,}", each, f"{rung.trials:,}", f"{rung.epochs:,}",
+            *([] if planned.is_exact else [rung.where_learnt.text]),
+        )  # fmt: skip
+    return table
+
+
+def wall_seconds(planned: Plan, epoch_seconds: float, workers: int) -> tuple[float, float]:
+    """Return the wall time in seconds with random draws, and with a search that learns.
+
+    Source: the bound of Graham (``analysis/expected.py``): the work divided by the number of workers, plus what is left
+    of the last trial, which one worker trains alone.
+    """
+    last = planned.rungs[-1].resource * (1 - 1 / workers)
+    of_random = (planned.epochs / workers + last) * epoch_seconds
+    return of_random, (planned.epochs_where_learnt / workers + last) * epoch_seconds
+
+
+def wall_time_line(planned: Plan, epoch_seconds: float, workers: int, *, unit: str) -> "Text":
+    """Return the wall time as a line."""
+    of_random, where_learnt = map(seconds_text, wall_seconds(planned, epoch_seconds, workers))
+    text = of_random
+    if not planned.is_exact:
+        text = f"{of_random} with random draws, {where_learnt} with a search that learns"
+    condition = f"if {plural(1, unit)} takes {seconds_text(epoch_seconds)}"
+    return line(f"on {plural(workers, 'worker')}, {condition}: about {text}")
+
+
+def saving_line(planned: Plan, *, unit: str) -> str:
+    """Compare the cost of the plan with the cost of training every trial to the top rung."""
+    whole = plural(planned.epochs_to_the_top, unit)
+    if planned.epochs >= planned.epochs_to_the_top:
+        return f"every trial is trained to the top: {whole}"
+    less = f"{planned.times_less:.3g} times less than training all to the top ({whole})"
+    if planned.is_exact:
+        return less
+    return (
+        f"{less}; about {planned.epochs_to_the_top / planned.epochs_where_learnt:.2g} times with a search that learns"
+    )

@@ -1,0 +1,207 @@
+"""Compares how often a study promotes the search's proposals with how often the study promotes random draws.
+
+The module ``search/promotions.py`` has the comparison and the statistical test.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ashtune._src.core.events import Event, TrialStarted
+from ashtune._src.core.numbers import number_text, plural, share_text
+from ashtune._src.core.observer import Observer
+from ashtune._src.reports import html
+from ashtune._src.reports.section import ReportedStudy, Section
+from ashtune._src.reports.tables import HEADING, QUIET, bare_table, indented, line
+from ashtune._src.search.origins import FAILED, NOT_READY, REPLACED, Sort
+from ashtune._src.search.promotions import Promotions, Ratio, chances, ratio_of
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+# Decision 34 (docs/decisions/0034-did-the-model-help.md).
+LEVEL = 0.05
+"""The largest two-sided p-value of a difference that counts."""
+COMPARED: Mapping[str, tuple[Sort, ...]] = {
+    "proposals of the model": (Sort.MODEL,),
+    "mutations of the best": (Sort.MUTATION, Sort.STANDING_IN),
+}
+
+_REMARKS = (NOT_READY, REPLACED, FAILED)
+
+
+class Shares(msgspec.Struct, frozen=True):
+    """The number of compared trials of one kind, and the number of promoted trials."""
+
+    trials: int
+    promoted: int
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """The comparison of proposals with random draws from about the same time.
+
+    The comparison gives numbers, but no judgement: the study does not act upon it. A guard that made more trials random
+    after a bad comparison did not pay, see ``docs/decisions/0049-no-guard-of-searches.md``.
+
+    Attributes:
+        what: The kind of proposals.
+        proposed, random: The numbers of proposals and of random draws.
+        ratio: How many times as often proposals were promoted; None if no proposal or no random draw was promoted.
+        chance: The exact two-sided p-value: the probability of at least this difference if proposals and random draws
+            are equally good.
+        is_too_small: Whether no difference could have been shown with so few random draws.
+    """
+
+    what: str
+    proposed: Shares
+    random: Shares
+    ratio: Ratio | None
+    chance: float
+    is_too_small: bool
+
+    def sentence(self) -> str:
+        """Return the conclusion of the comparison in one sentence."""
+        subject = f"{self.what[0].upper()}{self.what[1:]}"
+        if self.is_too_small:
+            return (
+                f"{subject}: too few to tell, with {self.random.trials:,} random draws beside {self.proposed.trials:,}."
+            )
+        if self.ratio is not None:
+            rate = (
+                f"were promoted {number_text(self.ratio.ratio, 2)} times as often as random draws (95 % interval "
+                f"{_interval(self.ratio)})"
+            )
+        elif self.proposed.promoted:
+            rate = "were promoted, and no random draw was"
+        else:
+            rate = "were never promoted, and random draws were"
+        if self.chance > LEVEL:
+            rate += ", which may be chance"
+        return f"{subject} {rate}."
+
+    def counts(self) -> str:
+        """Return a sentence with the numbers of promoted proposals and of promoted random draws."""
+        proposals, draws = plural(self.proposed.trials, "proposal"), plural(self.random.trials, "random draw")
+        return f"Of {proposals} {self.proposed.promoted:,} went on, of {draws} beside them {self.random.promoted:,}."
+
+
+def comparison_of(promotions: Promotions, what: str, sorts: Collection[Sort]) -> Comparison | None:
+    """Compare the proposals of ``sorts`` with random draws. If the study has no such proposals, return None."""
+    trials = [trial for stretch in promotions.compared(sorts) for trial in stretch]
+    drawn = [trial for trial in trials if promotions.sorts[trial] == Sort.RANDOM]
+    proposed = [trial for trial in trials if promotions.sorts[trial] != Sort.RANDOM]
+    if not proposed:
+        return None
+
+    def shares(some: Sequence[Any]) -> Shares:
+        return Shares(len(some), sum(map(promotions.is_promoted, some)))
+
+    stretches = promotions.stretches(sorts)
+    exact = chances(stretches)
+    chance = min(1.0, 2 * min(exact.as_many, exact.as_few))
+    is_too_small = min(chance, 2 * exact.fewest) > LEVEL
+    return Comparison(what, shares(proposed), shares(drawn), ratio_of(stretches), chance, is_too_small)
+
+
+class _Remarks(Observer):
+    """Counts the trials of each remark. A remark is the end of a trial's origin."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    def event(self, event: Event) -> None:
+        if isinstance(event, TrialStarted):
+            self.counts.update(remark for remark in _REMARKS if event.origin.endswith(remark))
+
+
+class ModelSection(Section):
+    """The report section that compares the promotions of a model's proposals with the promotions of random draws."""
+
+    name, title = "model", "Did the model help?"
+    uses = ("tally",)
+    needs_result = True
+
+    def __init__(self, study: ReportedStudy) -> None:
+        super().__init__(study)
+        self._promotions = self.observe(Promotions())
+        self._remarked = self.observe(_Remarks())
+
+    @cached_property
+    def _comparisons(self) -> list[Comparison]:
+        each = (comparison_of(self._promotions, what, sorts) for what, sorts in COMPARED.items())
+        return [comparison for comparison in each if comparison is not None]
+
+    @property
+    def _has_model(self) -> bool:
+        return bool(self._comparisons) or bool(self._remarked.counts)
+
+    def blocks(self) -> Iterator[html.Block]:
+        if not self._has_model:
+            return
+        yield html.words(*(comparison.sentence() for comparison in self._comparisons))
+        if self._comparisons:
+            yield html.table(self._table())
+            yield html.words(
+                "Compared are trials that entered at the same rung in the same stretch of 20, from the first proposal "
+                "on, without failed trials. The interval is of 95 %. The chance is the probability of at least "
+                "this difference if proposals and random draws are equally good. An exact test over the stretches "
+                "computes it.",
+            )
+        yield html.words(*self._remarks())
+
+    def lines(self) -> "Iterator[RenderableType]":
+        if not self._has_model:
+            return
+        yield line("did the model help?", HEADING)
+        for comparison in self._comparisons:
+            yield indented(line(comparison.sentence()))
+            yield indented(line(comparison.counts(), QUIET))
+        for sentence in self._remarks():
+            yield indented(line(sentence))
+
+    def data(self) -> Mapping[str, Any]:
+        if not self._has_model:
+            return {}
+        remarks = self._remarked.counts
+        return {
+            "comparisons": msgspec.to_builtins(self._comparisons),
+            "no_proposal_in_time": remarks[NOT_READY],
+            "proposals_replaced": remarks[REPLACED],
+            "proposer_had_failed": remarks[FAILED],
+        }
+
+    def _remarks(self) -> list[str]:
+        late, replaced, failed = (self._remarked.counts[remark] for remark in (NOT_READY, REPLACED, FAILED))
+        origins = self.study.tally.origins
+        sentences = [f"Of {plural(self.study.tally.started, 'trial')}: {origins}."] if origins else []
+        if late:
+            sentences.append(f"For {plural(late, 'trial')} no proposal was ready in time.")
+        if replaced:
+            sentences.append(f"{plural(replaced, 'proposal')} had been tried before, and a draw took the place.")
+        if failed:
+            sentences.append(f"The search had failed before {plural(failed, 'trial')} began, which are random.")
+        return sentences
+
+    def _table(self) -> "Table":
+        table = bare_table()
+        for title in ("compared", "trials", "promoted", "share", "ratio", "interval", "chance"):
+            table.add_column(title, justify="left" if title == "compared" else "right")
+        for each in self._comparisons:
+            ratio = each.ratio
+            numbers = ("", "") if ratio is None else (number_text(ratio.ratio, 2), _interval(ratio))
+            table.add_row(each.what, *_cells(each.proposed), *numbers, number_text(each.chance, 2))
+            table.add_row("random draws beside them", *_cells(each.random), "", "", "")
+        return table
+
+
+def _interval(ratio: Ratio) -> str:
+    return f"{number_text(ratio.low, 2)} to {number_text(ratio.high, 2)}"
+
+
+def _cells(shares: Shares) -> list[str]:
+    share = share_text(shares.promoted / shares.trials) if shares.trials else ""
+    return [f"{shares.trials:,}", f"{shares.promoted:,}", share]

@@ -1,0 +1,334 @@
+"""Shows the roofline of a machine, the limit of each training step's speed, and the choice of lanes."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from ashtune._src.core.errors import SettingsError, instead_of_os_error
+from ashtune._src.core.numbers import bytes_text, number_text, plural, time_text
+from ashtune._src.core.plaintext import one_line
+from ashtune._src.figures import looks
+from ashtune._src.figures.axes import log_axis, significant
+from ashtune._src.figures.figure import Axis, Figure, Series
+from ashtune._src.performance.roofline import Cache, Placement, Roof, Roofs, place
+from ashtune._src.reports import html
+from ashtune._src.reports.section import Section
+from ashtune._src.reports.tables import bare_table
+from ashtune._src.study.disk import DISK, read_whole, write_new
+from ashtune._src.training.fused.dry_run import Sizing
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+STORED_FILE = "roofline.json"
+"""The file of a roofline in a study's directory, for its report."""
+MOST_STORED_BYTES = 1 << 24
+
+_NEAR = 0.5
+"""A step counts as limited by its roof if it reaches at least this share of the attainable speed."""
+_GIGA = 1e9
+_BUSY = 0.5
+_ROOM = 8.0
+"""The axis extends by this factor beyond the outermost ridge or step on each side."""
+_ROOFS = {
+    (True, False): looks.ORANGE, (True, True): looks.PINK, (False, False): looks.BLUE, (False, True): looks.TEAL,
+}  # fmt: skip
+"""The colour of a roof by whether it is of one core, and whether it is of float64."""
+_POINTS = (looks.RED, looks.GREEN, looks.PURPLE)
+
+
+class Placed(msgspec.Struct, frozen=True, kw_only=True):
+    """The roofs of a machine, and training steps. If lanes were tried, ``sizing`` has their epoch times."""
+
+    machine: Roofs
+    placements: Sequence[Placement] = ()
+    sizing: Sizing | None = None
+
+
+def keep(placed: Placed, directory: Path) -> None:
+    """Write a roofline to a study's directory.
+
+    Raises:
+        SettingsError: If the file cannot be written.
+    """
+    with instead_of_os_error(SettingsError, directory, "give --keep the directory of a study"):
+        write_new(DISK, str(directory / STORED_FILE), msgspec.json.encode(placed))
+
+
+def stored_roofline(directory: Path) -> Placed | None:
+    """Return the roofline in a study's directory, or None if the directory has no roofline.
+
+    Raises:
+        SettingsError: If the file is not a valid roofline.
+    """
+    path = directory / STORED_FILE
+    try:
+        placed = msgspec.json.decode(read_whole(str(path), MOST_STORED_BYTES), type=Placed)
+        if not placed.machine.roofs or (placed.sizing and not {1, placed.sizing.lanes} <= placed.sizing.seconds.keys()):
+            raise ValueError("it has no roof, or chose lanes that were not tried")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingsError(f"{path} is not a roofline ({error}); remove it, or keep another there") from None
+    # Take only measurements from the file, since another person may have written it; compute the rest again.
+    placements = [place(old.step, old.roof) for old in placed.placements]
+    return Placed(machine=placed.machine, placements=placements, sizing=placed.sizing)
+
+
+def roofline_words(placed: Placed) -> list[str]:
+    """Return sentences about each step's speed, the limit of this speed, and the measurement."""
+    lines = []
+    for placement in placed.placements:
+        rows = placement_rows(placement)
+        lines.append(
+            f"{rows['step']}: {rows['operational intensity']}, {rows['bound']}; attainable {rows['attainable']}."
+        )
+        lines += diagnosis(placement, placed.machine.caches)
+    if placed.sizing is not None:
+        lines.append(lanes_words(placed.sizing))
+    return lines + machine_lines(placed.machine)
+
+
+def diagnosis(placement: Placement, caches: Sequence[Cache] = ()) -> list[str]:
+    """Explain what limits a step's speed, from the step's measurements."""
+    share, seconds = placement.share_of_attainable, placement.step.seconds
+    if share is None or seconds is None:
+        return [_without_time(placement)]
+    if share > 1:
+        return [
+            f"It is faster than this roof allows ({percent_text(share)}): its bytes come from a cache at least in "
+            "part, or fewer operations are done than were counted."
+        ]
+    if share >= _NEAR:
+        return [_near(placement, share)]
+    sentences = [
+        f"At {percent_text(share)} of what the roof allows, neither arithmetic nor memory fills its time: at the "
+        f"roof's speed it would take {time_text(placement.least_seconds)} and not {time_text(seconds)}."
+    ]
+    return [*sentences, *_overhead(placement, seconds), *_cached(placement, caches)]
+
+
+def percent_text(share: float) -> str:
+    """Return a share as text in per cent with two digits: 0.12 is ``12 %``, and 0.0043 is ``0.43 %``."""
+    percent = 100 * share
+    return f"{percent:.2g} %" if percent < 9.95 else f"{percent:,.0f} %"
+
+
+def rate_text(value: float) -> str:
+    """Return a speed or an intensity as text with four digits and without an exponent: ``2.304``, ``12,346``."""
+    return number_text(value) if value < 9999.5 else f"{value:,.0f}"
+
+
+def side(placement: Placement) -> str:
+    """Return a phrase that compares a step's intensity with the intensity at the roof's ridge point."""
+    if placement.bound == "memory":
+        return (
+            f"its intensity is left of the ridge, {_times(placement.ridge / placement.intensity)} too small to reach it"
+        )
+    return f"its intensity is {_times(placement.intensity / placement.ridge)} the ridge's"
+
+
+def _without_time(placement: Placement) -> str:
+    if placement.bound == "memory":
+        needed = _times(placement.ridge / placement.intensity)
+        return (
+            f"Memory keeps arithmetic waiting: {percent_text(placement.share_of_peak)} of the peak is the most it can "
+            "use. What helps is more operations a byte, as by fusing calls or by models that share what they read: "
+            f"{needed} as many would reach the ridge."
+        )
+    return (
+        "Arithmetic is the limit and memory keeps up: faster than that takes more cores, a shorter type of number "
+        "or fewer operations."
+    )
+
+
+def _near(placement: Placement, share: float) -> str:
+    what = "memory traffic" if placement.bound == "memory" else "arithmetic"
+    cure = "fewer bytes for the same operations" if placement.bound == "memory" else "fewer operations or more cores"
+    return f"At {percent_text(share)} of what the roof allows, {what} is what holds it up; {cure} make it faster."
+
+
+def _overhead(placement: Placement, seconds: float) -> list[str]:
+    """Return a sentence about the time and overhead of a step's calls, or [] if the number of calls is unknown."""
+    calls, overhead = placement.step.calls, placement.step.overhead_seconds
+    if calls is None:
+        return []
+    if overhead is None:
+        return [f"It is {calls:,} calls of {time_text(seconds / calls)} each on average."]
+    sentence = (
+        f"Its {calls:,} calls take {time_text(overhead)} on next to no data, {time_text(overhead / calls)} each: "
+        f"{percent_text(overhead / seconds)} of its time is what the calls themselves cost."
+    )
+    rest = seconds - overhead
+    if rest > placement.least_seconds:
+        sentence += (
+            f" The other {time_text(rest)} too are more than the roof's {time_text(placement.least_seconds)}: on "
+            "arrays this small the calls do not work at the machine's full speed."
+        )
+    return [sentence]
+
+
+def _cached(placement: Placement, caches: Sequence[Cache]) -> list[str]:
+    fitting = next((cache for cache in caches if cache.size >= placement.step.bytes_moved), None)
+    if fitting is None:
+        return []
+    return [
+        f"Its {bytes_text(placement.step.bytes_moved)} fit the L{fitting.level} cache "
+        f"({size_text(fitting.size)}): from step to step most of them need not come from memory at all."
+    ]
+
+
+def size_text(size: int) -> str:
+    """Return a cache's size as text in MiB or KiB."""
+    return f"{size / 2**20:g} MiB" if size >= 2**20 else f"{size / 2**10:g} KiB"
+
+
+def _times(factor: float) -> str:
+    return f"{factor:.3g} times" if factor < 999.5 else f"{factor:,.0f} times"
+
+
+def roofline_figures(placed: Placed) -> dict[str, Figure]:
+    """Return the figure of the roofline. If lanes were tried, also return the figure of the time by number of lanes."""
+    lanes = {} if placed.sizing is None else {"lanes": lanes_figure(placed.sizing)}
+    return {"roofline": roofline_figure(placed), **lanes}
+
+
+def roofs_table(machine: Roofs) -> "Table":
+    """Return the roofs of a machine as a table."""
+    table = bare_table()
+    table.add_column("roof")
+    for title in ("peak, Gflop/s", "bandwidth, GB/s", "ridge, flop/byte"):
+        table.add_column(title, justify="right")
+    for roof in machine.roofs:
+        numbers = (roof.peak / _GIGA, roof.bandwidth / _GIGA, roof.ridge)
+        table.add_row(roof.name, *map(rate_text, numbers))
+    return table
+
+
+def machine_lines(machine: Roofs) -> list[str]:
+    """Describe how the roofs were measured, and what may have lowered the roofs."""
+    lines = []
+    if machine.caches:
+        caches = [f"L{cache.level} {cache.count} x {size_text(cache.size)}" for cache in machine.caches]
+        lines.append(f"Caches: {', '.join(caches)}.")
+    elif machine.array_bytes:
+        lines.append("Caches: unknown on this system.")
+    if machine.array_bytes:
+        lines.append(
+            f"Peak: the best of many matrix products by {machine.blas or 'an unknown BLAS library'}. Bandwidth: the "
+            f"best of STREAM's triad, 24 bytes an element, over arrays of {bytes_text(machine.array_bytes)}."
+        )
+    if machine.load >= _BUSY:
+        lines.append(f"{machine.load:.1f} processes were running in the minute before: these figures may be too low.")
+    if machine.settings:
+        given = ", ".join(f"{name}={value}" for name, value in machine.settings.items())
+        lines.append(f"Measured with {given} in the environment, which may lower the peak: compare without.")
+    return lines
+
+
+def placement_rows(placement: Placement) -> dict[str, str]:
+    """Return the rows of a table about a step and its roof, as a dict from name to text."""
+    step, roof = placement.step, placement.roof
+    rows = {
+        "step": step.name,
+        "operations, bytes": f"{step.flops:,.0f} flop, {step.bytes_moved:,.0f} bytes ({step.source})",
+        "roof": f"{roof.name}: {_rate(roof.peak)}, {rate_text(roof.bandwidth / _GIGA)} GB/s",
+        "ridge point": f"{rate_text(placement.ridge)} flop/byte",
+        "operational intensity": f"{rate_text(placement.intensity)} flop/byte",
+        "bound": f"{placement.bound}-bound: {side(placement)}",
+        "attainable": f"{_rate(placement.attainable)}, {percent_text(placement.share_of_peak)} of peak, "
+        f"{time_text(placement.least_seconds)} {step.each}",
+    }
+    if step.seconds is not None and placement.achieved is not None and placement.share_of_attainable is not None:
+        share = percent_text(placement.share_of_attainable)
+        rows["achieved"] = f"{_rate(placement.achieved)}, {share} of attainable, {time_text(step.seconds)} {step.each}"
+    return rows
+
+
+def roofline_figure(placed: Placed) -> Figure:
+    """Return a figure of the roofs, with each step below its own roof.
+
+    Each roof has its own colour. A step without a measured time is on its roof.
+    """
+    ridges = [roof.ridge for roof in placed.machine.roofs]
+    intensities = ridges + [placement.intensity for placement in placed.placements]
+    low, high = min(intensities) / _ROOM, max(intensities) * _ROOM
+    series = [_roof(roof, low, high) for roof in placed.machine.roofs]
+    for number, placement in enumerate(placed.placements):
+        series += _step(placement, _POINTS[number % len(_POINTS)])
+    speeds = [speed for each in series for speed in each.y if speed is not None]
+    x, y = log_axis("flop/byte", low, high), log_axis("Gflop/s", min(speeds) / 2, max(speeds) * 2)
+    return Figure(x=replace(x, title="operational intensity, flop/byte"), y=y, series=series, height=460)
+
+
+def _roof(roof: Roof, low: float, high: float) -> Series:
+    intensities = [low, roof.ridge, high]
+    return Series(
+        kind="line",
+        x=[significant(x) for x in intensities],
+        y=[significant(min(roof.peak, roof.bandwidth * x) / _GIGA) for x in intensities],
+        name=roof.name,
+        color=_ROOFS[roof.cores == 1, roof.dtype == "float64"],
+        width=2.5,
+    )
+
+
+def _step(placement: Placement, color: str) -> list[Series]:
+    """Return a point at a step's speed, and a thin line from the point to the step's roof."""
+    roof = placement.attainable / _GIGA
+    speed = roof if placement.achieved is None else placement.achieved / _GIGA
+    share = placement.share_of_attainable
+    below = "attainable" if share is None else f"{percent_text(share)} of attainable"
+    name = f"{one_line(placement.step.name, 60)}: {number_text(speed, 3)} Gflop/s, {below}"
+    x, y = significant(placement.intensity), significant(speed)
+    return [
+        Series(kind="line", x=[x, x], y=[y, significant(roof)], color=color, width=1.5, is_silent=True),
+        Series(kind="points", x=[x], y=[y], color=color, name=name, size=11, is_rimmed=True),
+    ]
+
+
+def _rate(flop_per_second: float) -> str:
+    return f"{rate_text(flop_per_second / _GIGA)} Gflop/s"
+
+
+def lanes_words(sizing: Sizing) -> str:
+    """Return a sentence about the chosen number of lanes, with the reason for the choice."""
+    alone, chosen = sizing.seconds[1], sizing.seconds[sizing.lanes]
+    if sizing.lanes == 1:
+        gain = "no number of lanes that was tried is clearly faster than one model after another"
+    else:
+        ratio = f"{alone / chosen:.2g} times less"
+        gain = f"a lane's epoch takes {time_text(chosen)}, alone {time_text(alone)}: {ratio}"
+    tried = ", ".join(f"{lanes:,}" for lanes in sorted(sizing.seconds))
+    return f"{plural(sizing.lanes, 'lane')}: {gain}; {tried} were tried."
+
+
+def lanes_figure(sizing: Sizing) -> Figure:
+    """Return a figure with the epoch time of a lane for each tried number of lanes."""
+    tried = sorted(sizing.seconds)
+    times = [1000 * sizing.seconds[lanes] for lanes in tried]
+    x = Axis(name="lanes", low=0.8 * tried[0], high=1.2 * tried[-1], is_log=True, written="count", ticks=tried)
+    chosen = [1000 * sizing.seconds[sizing.lanes]]
+    return Figure(
+        x=x,
+        y=Axis(name="milliseconds a lane's epoch", high=1.1 * max(times) or 1.0),
+        series=[
+            Series(kind="line", x=tried, y=times, color=looks.BLUE),
+            Series(kind="points", x=[sizing.lanes], y=chosen, color=looks.GREEN, name="chosen", size=11),
+        ],
+    )
+
+
+class RooflineSection(Section):
+    """The report section of the roofline in the study's directory."""
+
+    name, title = "roofline", "Roofline"
+
+    def blocks(self) -> Iterator[html.Block]:
+        placed = stored_roofline(self.study.directory)
+        if placed is not None:
+            yield html.figures(**roofline_figures(placed))
+            yield html.words(*roofline_words(placed))
