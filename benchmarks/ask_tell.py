@@ -1,9 +1,11 @@
-"""What a loop of one's own costs: microseconds for a trial that is asked for and told, training aside.
+"""What a loop of one's own costs: microseconds for a trial that is asked for and told, training
+aside.
 
-One pair is one ``ask`` and one ``tell``: the decision, the journal handed to the operating system, the lock. Beside it
-is the part that is not ours: the same number of lines of the same length, written and flushed one by one. Each figure
-is the best of several studies; "CPU" is what the process itself computed in that time, all its threads together. The
-model of the default search is in a process of its own, which is at work meanwhile.
+One pair is one ``ask`` and one ``tell``: the decision, the journal handed to the operating system,
+the lock. Beside it is the part that is not ours: the same number of lines of the same length,
+written and flushed one by one. Each figure is the best of several studies; "CPU" is what the
+process itself computed in that time, all its threads together. The model of the default search is
+in a process of its own, which is at work meanwhile.
 
     python benchmarks/ask_tell.py [--repeat 5] [--trials 2000] [--json FILE]
 """
@@ -37,7 +39,9 @@ def plain(study: ashtune.OpenStudy) -> None:
 def in_place(study: ashtune.OpenStudy) -> None:
     """Go on in place where that is the answer."""
     while trial := study.ask():
-        while study.tell(trial, loss=trial["x"] / trial.target, go_on=True) is ashtune.NextStep.GO_ON:
+        while (
+            study.tell(trial, loss=trial["x"] / trial.target, go_on=True) is ashtune.NextStep.GO_ON
+        ):
             pass
 
 
@@ -70,7 +74,13 @@ LOOPS: dict[str, tuple[Callable[[ashtune.OpenStudy], None], dict[str, Any]]] = {
 
 def seconds_of(loop: Callable[[ashtune.OpenStudy], None], folder: Path, **options: Any) -> Seconds:
     """Return what a loop took, with the study open already."""
-    settings: dict[str, Any] = {"metric": "loss", "mode": "min", "max_resource": 27, "search": "random", "quiet": True}
+    settings: dict[str, Any] = {
+        "metric": "loss",
+        "mode": "min",
+        "max_resource": 27,
+        "search": "random",
+        "quiet": True,
+    }
     with ashtune.open_study(SPACE, directory=folder, **(settings | options)) as study:
         began = time.perf_counter(), time.process_time()
         loop(study)
@@ -113,7 +123,9 @@ def main() -> None:
                 costs.setdefault(name, []).append(seconds)
                 if loop is plain and not options:
                     pairs_of["its journal, line by line"] = pairs
-                    costs.setdefault("its journal, line by line", []).append(seconds_to_write(folder))
+                    costs.setdefault("its journal, line by line", []).append(
+                        seconds_to_write(folder)
+                    )
     rows = []
     for name, pairs in pairs_of.items():
         wall, computing = (1e6 * min(each) / pairs for each in zip(*costs[name], strict=True))

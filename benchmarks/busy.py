@@ -1,8 +1,8 @@
 """How busy two workers on two cores are when an epoch takes 10 ms.
 
-The training function computes for 10 ms an epoch (it does not sleep), so driver and workers compete for
-the two cores as in earnest. Busy is the workers' own training time over two times the wall time from the
-first worker's joining to the end of the study, idle tail included.
+The training function computes for 10 ms an epoch (it does not sleep), so driver and workers compete
+for the two cores as in earnest. Busy is the workers' own training time over two times the wall time
+from the first worker's joining to the end of the study, idle tail included.
 
 Claim: >= 97 %.
 
@@ -54,8 +54,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as directory:
             study = Path(directory, "study")
             ashtune.tune(
-                train_for(EPOCH_SECONDS, compute), {"x": (0.0, 1.0)}, metric="score", mode="max", trials=trials,
-                max_resource=64, scheduler=scheduler, search="random", workers=WORKERS, directory=study, quiet=True,
+                train_for(EPOCH_SECONDS, compute), {"x": (0.0, 1.0)}, metric="score", mode="max",
+                trials=trials,
+                max_resource=64, scheduler=scheduler, search="random", workers=WORKERS,
+                directory=study, quiet=True,
             )  # fmt: skip
             joined, end, busy, epochs = 0.0, 0.0, 0.0, 0
             for event in read_events(study / NAME):
@@ -65,7 +67,9 @@ def main() -> None:
                     busy += (event.resource - event.start) * EPOCH_SECONDS
                     epochs += event.resource - event.start
                 end = event.time
-        rows.append([scheduler, trials, epochs, end - joined, 100 * busy / (WORKERS * (end - joined))])
+        rows.append(
+            [scheduler, trials, epochs, end - joined, 100 * busy / (WORKERS * (end - joined))]
+        )
     show(
         "Busy with epochs of 10 ms, two workers on two cores",
         ["scheduler", "trials", "epochs", "wall s", "busy %"],

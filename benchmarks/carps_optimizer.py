@@ -1,4 +1,5 @@
-"""ashtune as an optimizer of CARP-S, which compares optimizers on many benchmarks: https://arxiv.org/abs/2506.06143.
+"""ashtune as an optimizer of CARP-S, which compares optimizers on many benchmarks:
+https://arxiv.org/abs/2506.06143.
 
 In an environment with ``pip install carps 'ashtune[configspace]'``, a task of CARP-S is run by
 
@@ -6,9 +7,11 @@ In an environment with ``pip install carps 'ashtune[configspace]'``, a task of C
         optimizer_container_id=ashtune +optimizer.seed=1 +optimizer._partial_=true \
         +optimizer._target_=carps_optimizer.AshtuneOptimizer
 
-Rule 1: a task with fidelities is halved: the largest fidelity is ``max_resource``. If fidelities are fractions, the
-resources are hundredths of the largest fidelity. CARP-S resumes nothing, and charges each rung from the start.
-Rule 2: surrogates answer at once, so seconds do not count (``price=0``), and each trial waits for its own proposal.
+Rule 1: a task with fidelities is halved: the largest fidelity is ``max_resource``. If fidelities
+are fractions, the resources are hundredths of the largest fidelity. CARP-S resumes nothing, and
+charges each rung from the start.
+Rule 2: surrogates answer at once, so seconds do not count (``price=0``), and each trial waits for
+its own proposal.
 """
 
 from contextlib import ExitStack
@@ -38,7 +41,9 @@ class AshtuneOptimizer(Optimizer):
     def __init__(self, task: Any, *, seed: int = 0, **more: Any) -> None:
         super().__init__(task, **more)
         if task.output_space.n_objectives != 1:
-            raise NotImplementedError(f"{task.name} has {task.output_space.n_objectives} objectives; give one with one")
+            raise NotImplementedError(
+                f"{task.name} has {task.output_space.n_objectives} objectives; give one with one"
+            )
         fidelity = task.input_space.fidelity_space
         self._seed, self._top, self._unit = seed, 1, None
         if fidelity.is_multifidelity:
@@ -51,7 +56,8 @@ class AshtuneOptimizer(Optimizer):
 
     def _setup_optimizer(self) -> ashtune.OpenStudy:
         opened = ashtune.open_study(
-            self.task.objective_function.configspace, metric=COST, mode="min", max_resource=self._top,
+            self.task.objective_function.configspace, metric=COST, mode="min",
+            max_resource=self._top,
             trials=MOST_TRIALS, search=ashtune.GP(price=0, ahead=0), seed=self._seed, quiet=True,
             directory=f"{self._opened.enter_context(TemporaryDirectory())}/study",
         )  # fmt: skip
@@ -72,18 +78,28 @@ class AshtuneOptimizer(Optimizer):
 
     def convert_to_trial(self, trial: ashtune.Trial, name: str) -> TrialInfo:
         """Return a trial of the study as one of CARP-S."""
-        configuration = Configuration(self.task.objective_function.configspace, values=dict(trial.config))
-        return TrialInfo(configuration, name=name, budget=None if self._unit is None else trial.target * self._unit)
+        configuration = Configuration(
+            self.task.objective_function.configspace, values=dict(trial.config)
+        )
+        return TrialInfo(
+            configuration,
+            name=name,
+            budget=None if self._unit is None else trial.target * self._unit,
+        )
 
     def tell(self, trial_info: TrialInfo, trial_value: TrialValue) -> None:
-        """Tell the study a result. The incumbent is the best result at the highest fidelity so far."""
+        """Tell the study a result. The incumbent is the best result at the
+        highest fidelity so far.
+        """
         if (trial := self._running.pop(trial_info.name, None)) is None:
             return
         if trial_value.status != StatusType.SUCCESS:
             self.solver.fail(trial, trial_value.status.name)
             return
         self.solver.tell(trial, **{COST: trial_value.cost})
-        if self._incumbent is None or _standing(trial_info, trial_value) < _standing(*self._incumbent):
+        if self._incumbent is None or _standing(trial_info, trial_value) < _standing(
+            *self._incumbent
+        ):
             self._incumbent = trial_info, trial_value
 
     def get_current_incumbent(self) -> tuple[TrialInfo, TrialValue] | None:

@@ -1,9 +1,9 @@
 """Decisions a second: the scheduler alone, and with the controller, at 10^4 to 10^6 trials.
 
-Claims: >= 500,000 jobs/s alone, >= 200,000 with the controller, and a job at 10^6 trials costs at most
-1.3 times one at 10^4. A job is one call of ``next_job`` and one of ``record``; with the controller it is
-one event made, handled and answered. Each figure is the best of several runs, and the three sizes are
-taken in turn, so that a busy neighbour does not fall on one of them alone.
+Claims: >= 500,000 jobs/s alone, >= 200,000 with the controller, and a job at 10^6 trials costs at
+most 1.3 times one at 10^4. A job is one call of ``next_job`` and one of ``record``; with the
+controller it is one event made, handled and answered. Each figure is the best of several runs, and
+the three sizes are taken in turn, so that a busy neighbour does not fall on one of them alone.
 
     python benchmarks/decisions.py [--repeat 5] [--json FILE]
 """

@@ -1,13 +1,17 @@
-"""The driver's processor time a job, all in, but without sockets and workers: who spends it, layer by layer.
+"""The driver's processor time a job, all in, but without sockets and workers: who spends it, layer
+by layer.
 
-The driver is the real one: session, loop, controller, journal on the disk, observers, local engine. Only the worker
-processes are replaced: each order's frame is answered at once by a result's frame, and all workers answer together.
-The time of this replacement is measured and taken off. The rungs are 1, 2, 4 ... 64, about 2 jobs a trial.
+The driver is the real one: session, loop, controller, journal on the disk, observers, local engine.
+Only the worker processes are replaced: each order's frame is answered at once by a result's frame,
+and all workers answer together. The time of this replacement is measured and taken off. The rungs
+are 1, 2, 4 ... 64, about 2 jobs a trial.
 
-A figure is the lowest tenth of the segments of 1,000 jobs, since these machines are shared. The table by layer comes
-from further runs with a timer around each layer, which costs about 0.3 us a call; so its sum is above the total.
+A figure is the lowest tenth of the segments of 1,000 jobs, since these machines are shared. The
+table by layer comes from further runs with a timer around each layer, which costs about 0.3 us a
+call; so its sum is above the total.
 
-    python benchmarks/driver_cost.py [--jobs 40000] [--workers 2,64,1000] [--searches random,default] [--layers]
+    python benchmarks/driver_cost.py [--jobs 40000] [--workers 2,64,1000] [--searches
+    random,default] [--layers]
         [--json FILE]
 """
 
@@ -29,10 +33,17 @@ from ashtune._src.processes.frames import FrameWriter
 from ashtune._src.training.worker_messages import Assignment, FromWorker, ToWorker
 from table import show
 
-SPACE = {"learning_rate": (1e-4, 1.0), "momentum": (0.0, 0.99), "width": [16, 32, 64], "depth": (1, 3)}
+SPACE = {
+    "learning_rate": (1e-4, 1.0),
+    "momentum": (0.0, 0.99),
+    "width": [16, 32, 64],
+    "depth": (1, 3),
+}
 SEGMENT = 1_000
 MOST_SECONDS = 30e-6
-"""The longest that one answer is taken to last: another process may have had the core in the middle."""
+"""The longest that one answer is taken to last: another process may have had the core in the
+middle.
+"""
 
 
 def option(name: str, default: str) -> str:
@@ -46,7 +57,9 @@ def train(trial: Any) -> float:
 
 
 class AnsweringHost:
-    """Takes the place of ``Host`` and its processes: answers every order, and measures segments of jobs."""
+    """Takes the place of ``Host`` and its processes: answers every order, and measures segments of
+    jobs.
+    """
 
     def __init__(self) -> None:
         self._writer = FrameWriter()
@@ -62,7 +75,9 @@ class AnsweringHost:
     def now(self) -> float:
         return time.monotonic()
 
-    def start(self, worker: WorkerId, logs: Path, environment: Any, processes: int) -> "AnsweringProcess":
+    def start(
+        self, worker: WorkerId, logs: Path, environment: Any, processes: int
+    ) -> "AnsweringProcess":
         del logs, environment, processes
         process = self._processes[worker] = AnsweringProcess(worker, self)
         return process
@@ -78,7 +93,8 @@ class AnsweringHost:
         if isinstance(message, Assignment):
             value = ((message.trial * 2_654_435_761) % 1_000_003) / 1_000_003
             answer = JobFinished(
-                time=0, worker=worker, trial=message.trial, rung=message.rung, resource=message.target,
+                time=0, worker=worker, trial=message.trial, rung=message.rung,
+                resource=message.target,
                 metrics={"score": value}, seconds=1e-5,
             )  # fmt: skip
             self.jobs += 1
@@ -94,7 +110,9 @@ class AnsweringHost:
         if (jobs := self.jobs - self._mark[2]) >= SEGMENT:
             now = time.process_time(), self._own, self.jobs
             if self._mark[2]:  # the first segment has the start in it
-                self.segments.append((now[0] - self._mark[0] - (now[1] - self._mark[1])) / jobs * 1e6)
+                self.segments.append(
+                    (now[0] - self._mark[0] - (now[1] - self._mark[1])) / jobs * 1e6
+                )
             self._mark = now
         ready = [self._processes[worker] for worker in self._answers]
         self._own += min(MOST_SECONDS * len(ready), time.perf_counter() - began)
@@ -141,7 +159,11 @@ class AnsweringEngine:
     def open(self, brief: Any) -> LocalWorkers:
         host: Any = self.host
         return LocalWorkers(
-            brief.setup, brief.configurations, environments=[{}] * self.workers, began=brief.began, host=host
+            brief.setup,
+            brief.configurations,
+            environments=[{}] * self.workers,
+            began=brief.began,
+            host=host,
         )
 
     def leave(self, status: int) -> None: ...
@@ -155,14 +177,20 @@ class Layers:
         "wait, checks": [("ashtune._src.engines.local.local_workers", "LocalWorkers", "wait")],
         "controller": [("ashtune._src.study.controller", "Controller", "handle")],
         "scheduler": [
-            ("ashtune._src.schedulers.ash", "AshMachine", name) for name in ("next_job", "record", "hopeless")
+            ("ashtune._src.schedulers.ash", "AshMachine", name)
+            for name in ("next_job", "record", "hopeless")
         ],
-        "journal": [("ashtune._src.study.journal_writer", "Journal", name) for name in ("add", "flush")],
+        "journal": [
+            ("ashtune._src.study.journal_writer", "Journal", name) for name in ("add", "flush")
+        ],
         "observers": [
-            ("ashtune._src.core.observer", "Observers", name) for name in ("tell", "tell_all", "tick", "progress")
+            ("ashtune._src.core.observer", "Observers", name)
+            for name in ("tell", "tell_all", "tick", "progress")
         ],
         "a trial's start": [("ashtune._src.study.configurations", "Configurations", "draw")],
-        "order to frame, send": [("ashtune._src.engines.local.local_workers", "LocalWorkers", "carry_out")],
+        "order to frame, send": [
+            ("ashtune._src.engines.local.local_workers", "LocalWorkers", "carry_out")
+        ],
         "loop": [("ashtune._src.engines.loop", "Drive", "turn")],
     }
 
@@ -204,7 +232,8 @@ def cost(search: str, workers: int, jobs: int) -> tuple[float, int, int, float]:
     engine = AnsweringEngine(workers)
     with tempfile.TemporaryDirectory() as directory:
         study = ashtune.tune(
-            train, SPACE, metric="score", mode="max", trials=jobs // 2, min_resource=1, max_resource=64,
+            train, SPACE, metric="score", mode="max", trials=jobs // 2, min_resource=1,
+            max_resource=64,
             reduction_factor=2, engine=engine, search=None if search == "default" else search,
             directory=Path(directory, "study"), quiet=True,
         )  # fmt: skip
@@ -229,7 +258,9 @@ def main() -> None:
                 take_off = layers.install()
                 done = cost(search, workers, jobs)[1]
                 take_off()
-                by_layer[search, workers] = {name: seconds / done * 1e6 for name, seconds in layers.seconds.items()}
+                by_layer[search, workers] = {
+                    name: seconds / done * 1e6 for name, seconds in layers.seconds.items()
+                }
     show(
         "The driver's processor time a job, without sockets and workers",
         ["search", "workers", "jobs", "trials", "results a turn", "us a job"],

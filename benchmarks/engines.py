@@ -1,22 +1,25 @@
-"""Each way of running, in one run: jobs a second, the driver's processor time a job, and how busy the workers are.
+"""Each way of running, in one run: jobs a second, the driver's processor time a job, and how busy
+the workers are.
 
-Every way has the same number of workers. For the jobs a second, the training function only returns a number, and the
-rungs are 1, 2, 4 ... 64, about 2 jobs a trial. Everything is on: journal, configurations drawn, the tally. The rate
-counts from the first worker's joining to the last result. The processor time is that of the driver's process in its
-main loop, which for threads includes the training. With Dask, that of Dask's scheduler is added, a process of its own.
+Every way has the same number of workers. For the jobs a second, the training function only returns
+a number, and the rungs are 1, 2, 4 ... 64, about 2 jobs a trial. Everything is on: journal,
+configurations drawn, the tally. The rate counts from the first worker's joining to the last result.
+The processor time is that of the driver's process in its main loop, which for threads includes the
+training. With Dask, that of Dask's scheduler is added, a process of its own.
 
-Beside them, the same number of workers under other libraries alone, each of which answers an order of the same size
-with one task outstanding a worker: a bare exchange over ``multiprocessing.Pipe``, loky, ``dask.distributed`` with
-``as_completed``, and ``mpi4py.futures``.
+Beside them, the same number of workers under other libraries alone, each of which answers an order
+of the same size with one task outstanding a worker: a bare exchange over ``multiprocessing.Pipe``,
+loky, ``dask.distributed`` with ``as_completed``, and ``mpi4py.futures``.
 
-Busy is the time in epochs of 100 ms over the time in which workers were there, from their joining to their end or to
-the last result, idle tail included. An epoch sleeps, so that it takes 100 ms also on a busy machine. The last row has
-1, 8, 2 and 5 workers of a cluster one after another; what the killed workers trained and did not finish is not counted.
+Busy is the time in epochs of 100 ms over the time in which workers were there, from their joining
+to their end or to the last result, idle tail included. An epoch sleeps, so that it takes 100 ms
+also on a busy machine. The last row has 1, 8, 2 and 5 workers of a cluster one after another; what
+the killed workers trained and did not finish is not counted.
 
 A rate is the median of the turns. A ratio is the median of the ratios within one turn.
 
-Claims: the cluster >= 0.5 of MPI's rate; MPI >= 3 times ``mpi4py.futures`` if trained in the rank; all workers >= 95 %
-busy.
+Claims: the cluster >= 0.5 of MPI's rate; MPI >= 3 times ``mpi4py.futures`` if trained in the rank;
+all workers >= 95 % busy.
 
     python benchmarks/engines.py [--trials 5000] [--repeat 3] [--workers 2] [--json FILE]
 
@@ -45,16 +48,31 @@ from busy import train_for
 from mpi_busy import MPIEXEC, processor_seconds
 from table import show
 
-SPACE = {"learning_rate": (1e-4, 1.0), "momentum": (0.0, 0.99), "width": [16, 32, 64], "depth": (1, 3)}
+SPACE = {
+    "learning_rate": (1e-4, 1.0),
+    "momentum": (0.0, 0.99),
+    "width": [16, 32, 64],
+    "depth": (1, 3),
+}
 CONFIGURATION = {"learning_rate": 0.123456789, "momentum": 0.5, "width": 32, "depth": 2}
 ORDER = {"trial": 1000, "target": 1, "configuration": CONFIGURATION}
 ANSWER = {"trial": 1000, "rung": 0, "metrics": {"score": 0.5}, "seconds": 0.1}
 EPOCH_SECONDS = 0.1
 BUSY_TRIALS = 100
 MPI = "MPI"
-ENGINES = ["local", "threads", MPI, "MPI, in the rank", "cluster", "Executors(loky)", "Executors(Dask)"]
+ENGINES = [
+    "local",
+    "threads",
+    MPI,
+    "MPI, in the rank",
+    "cluster",
+    "Executors(loky)",
+    "Executors(Dask)",
+]
 ALONE = {"bare exchange by pipes": 4, "mpi4py.futures": 1, "loky": 1, "dask.distributed": 0.1}
-"""Other libraries, and how many jobs each does for each trial of the engines, so that each takes seconds."""
+"""Other libraries, and how many jobs each does for each trial of the engines, so that each takes
+seconds.
+"""
 UNDER_MPIEXEC = (MPI, "MPI, in the rank", "mpi4py.futures")
 
 
@@ -70,13 +88,18 @@ def answer(order: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def dask(workers: int) -> Iterator[tuple[Any, int]]:
-    """Start a scheduler and workers of Dask as processes; yield a client and the scheduler's process number."""
+    """Start a scheduler and workers of Dask as processes; yield a client and the scheduler's
+    process number.
+    """
     from distributed import Client
 
     with tempfile.TemporaryDirectory() as folder:
         file = str(Path(folder, "scheduler.json"))
         common = ["--scheduler-file", file, "--no-dashboard"]
-        options = {"scheduler": ["--port", "0"], "worker": ["--nworkers", str(workers), "--nthreads", "1"]}
+        options = {
+            "scheduler": ["--port", "0"],
+            "worker": ["--nworkers", str(workers), "--nthreads", "1"],
+        }
         started = [
             subprocess.Popen(
                 [sys.executable, "-m", f"distributed.cli.dask_{name}", *common, *more],
@@ -140,7 +163,8 @@ def rate_of_a_study(way: str, trials: int, workers: int) -> None:
 
             Drive.run = measured  # type: ignore[method-assign]
             ashtune.tune(
-                train, SPACE, metric="score", mode="max", trials=trials, min_resource=1, max_resource=64,
+                train, SPACE, metric="score", mode="max", trials=trials, min_resource=1,
+                max_resource=64,
                 reduction_factor=2, search="random", engine=engine, directory=study, quiet=True,
                 workers=None if way in UNDER_MPIEXEC else workers,
             )  # fmt: skip
@@ -165,8 +189,10 @@ def busy_share(way: str, trials: int, workers: int) -> None:
 def tune_epochs(engine: Any, workers: int | None, trials: int, study: Path) -> None:
     """Tune a function whose epochs take 100 ms."""
     ashtune.tune(
-        train_for(EPOCH_SECONDS, time.sleep), {"x": (0.0, 1.0)}, metric="score", mode="max", trials=trials,
-        min_resource=1, max_resource=4, reduction_factor=2, search="random", engine=engine, workers=workers,
+        train_for(EPOCH_SECONDS, time.sleep), {"x": (0.0, 1.0)}, metric="score", mode="max",
+        trials=trials,
+        min_resource=1, max_resource=4, reduction_factor=2, search="random", engine=engine,
+        workers=workers,
         directory=study, quiet=True,
     )  # fmt: skip
 
@@ -260,7 +286,9 @@ def by_dask(jobs: int, workers: int) -> None:
     with dask(workers) as (client, scheduler):
         client.submit(answer, ORDER, pure=False).result()
         with printed_rate(jobs, lambda: time.process_time() + processor_seconds(scheduler)):
-            completed = as_completed([client.submit(answer, ORDER, pure=False) for _ in range(workers)])
+            completed = as_completed(
+                [client.submit(answer, ORDER, pure=False) for _ in range(workers)]
+            )
             for done, future in enumerate(completed, start=workers):
                 future.result()
                 if done < jobs:
@@ -303,7 +331,9 @@ PARTS: dict[str, Callable[[str, int, int], None]] = {
 
 
 def launched(part: str, way: str, size: int, workers: int) -> list[float]:
-    """Run a part of this script in a process of its own, or on ranks; return the numbers that it prints."""
+    """Run a part of this script in a process of its own, or on ranks; return the numbers that it
+    prints.
+    """
     ranks = [MPIEXEC, "-n", str(workers + 1)] if way in UNDER_MPIEXEC else []
     command = [*ranks, sys.executable, __file__, "--part", part, way, str(size), str(workers)]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=600)
@@ -317,7 +347,11 @@ def option(name: str, default: int) -> int:
 
 def main() -> None:
     """Measure and print."""
-    trials, repeat, workers = option("--trials", 5_000), option("--repeat", 3), option("--workers", 2)
+    trials, repeat, workers = (
+        option("--trials", 5_000),
+        option("--repeat", 3),
+        option("--workers", 2),
+    )
     rates: dict[str, list[list[float]]] = {way: [] for way in (*ENGINES, *ALONE)}
     for _ in range(repeat):
         for way in ENGINES:
@@ -333,7 +367,8 @@ def main() -> None:
     (share,) = launched("come-and-go", "cluster", 8 * BUSY_TRIALS, 8)
     rows.append(["cluster, 1 to 8 to 2 to 5 workers", "-", "-", "-", "-", share])
     show(
-        f"{workers} workers, a function that only returns a number; epochs of 100 ms; {repeat} turns",
+        f"{workers} workers, a function that only returns a number; epochs of 100 ms; {repeat} "
+        f"turns",
         ["by", "jobs", "jobs/s", "of MPI's", "driver, CPU us a job", "busy %, epochs of 100 ms"],
         rows,
     )

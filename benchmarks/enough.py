@@ -1,10 +1,11 @@
 """``patience=`` and ``stop_when=``: what they save and cost on recorded learning curves.
 
-Whole studies in virtual time: default rungs, eight workers, as long as forty full trainings; ``curve_sets.py`` reads
-the curves, and a set that is used up starts again. What a rule would have done is read from the study, as it changes
-nothing before it ends it. Saved is the part of the time after that. The cost is how much better the configuration that
-is named at the end is than the one that is named then, by what each ends at without noise, over what the median
-configuration of the set is short of its best. "Hour" is the time of five full trainings.
+Whole studies in virtual time: default rungs, eight workers, as long as forty full trainings;
+``curve_sets.py`` reads the curves, and a set that is used up starts again. What a rule would have
+done is read from the study, as it changes nothing before it ends it. Saved is the part of the time
+after that. The cost is how much better the configuration that is named at the end is than the one
+that is named then, by what each ends at without noise, over what the median configuration of the
+set is short of its best. "Hour" is the time of five full trainings.
 
     python benchmarks/enough.py FOLDER [--seeds 40] [--json FILE]
 """
@@ -35,7 +36,9 @@ RULES = [*(f"patience={results}" for results in PATIENCE), *(f"not worth {gain}"
 
 
 class Watching(Observer):
-    """Notes which trial is the best at the top when, and when each rule would have ended the study."""
+    """Notes which trial is the best at the top when, and when each rule
+    would have ended the study.
+    """
 
     def __init__(self, curves: CurveSet, top: int) -> None:
         self._goal, self._top = curves.goal, top
@@ -45,7 +48,9 @@ class Watching(Observer):
         per = HOUR * curves.full_training
         self._rules = {
             f"not worth {name}": Enough(
-                curves.goal, top, NotWorthIt(None if gain is None else gain * curves.median_regret, per)
+                curves.goal,
+                top,
+                NotWorthIt(None if gain is None else gain * curves.median_regret, per),
             )
             for name, gain in GAINS.items()
         }
@@ -60,7 +65,9 @@ class Watching(Observer):
             self._best, self._since = loss, 0
             self.named.append((event.time, event.trial))
         ended = [f"patience={results}" for results in PATIENCE if self._since >= results]
-        ended += [name for name, rule in self._rules.items() if name not in self.ends and rule.reason()]
+        ended += [
+            name for name, rule in self._rules.items() if name not in self.ends and rule.reason()
+        ]
         for name in ended:
             self.ends.setdefault(name, event.time)
 
@@ -73,17 +80,28 @@ def run(work: tuple[int, int]) -> list[tuple[float, float]]:
     number, seed = work
     curves = _sets[number]
     order = np.random.default_rng([seed, 0]).permutation(len(curves.metric))
-    reports, seconds = curves.reported(seed)[order], np.insert(curves.seconds, 0, 0.0, axis=1)[order]
+    reports, seconds = (
+        curves.reported(seed)[order],
+        np.insert(curves.seconds, 0, 0.0, axis=1)[order],
+    )
     top, metric = curves.metric.shape[1], curves.goal.metric
     training = Training(
         metrics=lambda trial, resource: {metric: float(reports[trial % len(order), resource - 1])},
-        seconds=lambda trial, start, target: float(np.diff(seconds[trial % len(order), [start, target]])[0]),
+        seconds=lambda trial, start, target: float(
+            np.diff(seconds[trial % len(order), [start, target]])[0]
+        ),
         has_curves=True,
     )
     ladder = Ladder.from_above(top, 3, 9)
     watching, until = Watching(curves, ladder.top), LENGTH * curves.full_training
     machine = Ash().where_rungs_are_chosen().build(ladder, None)
-    simulate(machine, SimulatedEngine(training, workers=WORKERS), [watching], until=until, goal=curves.goal)
+    simulate(
+        machine,
+        SimulatedEngine(training, workers=WORKERS),
+        [watching],
+        until=until,
+        goal=curves.goal,
+    )
 
     def regret(time: float) -> float:
         trial = [trial for at, trial in watching.named if at <= time][-1]
@@ -95,7 +113,9 @@ def run(work: tuple[int, int]) -> list[tuple[float, float]]:
 
 def main() -> None:
     """Run all and show the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--json", metavar="FILE", help="write the tables as JSON too")
@@ -103,17 +123,31 @@ def main() -> None:
     _sets.extend(load(given.folder))
     with Pool() as pool:
         work = [(number, seed) for number in range(len(_sets)) for seed in range(given.seeds)]
-        found = np.array(pool.map(run, work, chunksize=1)).reshape(len(_sets), given.seeds, len(RULES), 2)
+        found = np.array(pool.map(run, work, chunksize=1)).reshape(
+            len(_sets), given.seeds, len(RULES), 2
+        )
     rows = []
     for curves, each in zip(
-        [*(curves.name for curves in _sets), "all"], [*found, found.reshape(-1, len(RULES), 2)], strict=True
+        [*(curves.name for curves in _sets), "all"],
+        [*found, found.reshape(-1, len(RULES), 2)],
+        strict=True,
     ):
         saved, cost = each.mean(axis=0).T
         error = each[:, :, 1].std(axis=0, ddof=1) / math.sqrt(len(each))
         rows.append(
-            [curves, *(f"{100 * s:.0f} | {c:+.3f} +- {e:.3f}" for s, c, e in zip(saved, cost, error, strict=True))]
+            [
+                curves,
+                *(
+                    f"{100 * s:.0f} | {c:+.3f} +- {e:.3f}"
+                    for s, c, e in zip(saved, cost, error, strict=True)
+                ),
+            ]
         )
-    show(f"saved, % of the time | cost, of the median regret: {given.seeds} studies a set", ["set", *RULES], rows)
+    show(
+        f"saved, % of the time | cost, of the median regret: {given.seeds} studies a set",
+        ["set", *RULES],
+        rows,
+    )
 
 
 if __name__ == "__main__":

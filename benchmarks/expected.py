@@ -1,13 +1,15 @@
 """The number of trials by rung: how often the final number lies in the expected range.
 
-Ten studies in virtual time, five on made-up functions and five on tasks of LCBench's surrogate, none of them among
-those on which the constants of ``ashtune._src.analysis.expected`` were chosen. With the default search and with random
-draws, at 0, 20, 40, 60 and 80 % of the trials: for how many of the ten the final number is in the range, and for how
-many it is at most the quota, which was shown as what is expected before. Claimed: nine of ten.
+Ten studies in virtual time, five on made-up functions and five on tasks of LCBench's surrogate,
+none of them among those on which the constants of ``ashtune._src.analysis.expected`` were chosen.
+With the default search and with random draws, at 0, 20, 40, 60 and 80 % of the trials: for how many
+of the ten the final number is in the range, and for how many it is at most the quota, which was
+shown as what is expected before. Claimed: nine of ten.
 
     python benchmarks/expected.py FOLDER [--first-seed 70] [--json FILE]
 
-FOLDER holds YAHPO's ``model.onnx`` for LCBench. Needs onnxruntime and scipy. It takes about two minutes of CPU time.
+FOLDER holds YAHPO's ``model.onnx`` for LCBench. Needs onnxruntime and scipy. It takes about two
+minutes of CPU time.
 """
 
 import argparse
@@ -56,7 +58,11 @@ class Watch(Observer):
         self.tally = Tally(ladder, GOAL)
         machine = Ash().where_rungs_are_chosen().build(ladder, trials)
         self._ask = partial(
-            expected, SchedulerView("ash", Rule.SINCE_ITS_RESULT, machine), ladder, trials, learns=learns
+            expected,
+            SchedulerView("ash", Rule.SINCE_ITS_RESULT, machine),
+            ladder,
+            trials,
+            learns=learns,
         )
         self._trials = trials
         self.quota = machine.expected(trials) or []
@@ -98,7 +104,8 @@ def watched(case: Case, search: str) -> Watch:
 
     watch = Watch(rungs_of(case.top), case.trials, learns=SEARCHES.part(search).has_proposer)
     study(
-        SEARCHES.part(search), case.task.space, train, top=case.top, workers=case.workers, trials=case.trials,
+        SEARCHES.part(search), case.task.space, train, top=case.top, workers=case.workers,
+        trials=case.trials,
         seed=case.seed, observers=[watch],
     )  # fmt: skip
     return watch
@@ -106,7 +113,9 @@ def watched(case: Case, search: str) -> Watch:
 
 def main() -> None:
     """Run the studies and show the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--first-seed", type=int, default=70)
     parser.add_argument("--json", type=Path)
@@ -118,10 +127,19 @@ def main() -> None:
         for number in range(1, len(watches[0].quota)):
             counts = [watch.tally.rungs[number].trained for watch in watches]
             pairs = list(zip(watches, counts, strict=True))
-            held = [sum(w.at[mark][number].low <= n <= w.at[mark][number].high for w, n in pairs) for mark in MARKS]
-            rows.append([search, number, *held, sum(n <= watch.quota[number] for watch, n in pairs)])
+            held = [
+                sum(w.at[mark][number].low <= n <= w.at[mark][number].high for w, n in pairs)
+                for mark in MARKS
+            ]
+            rows.append(
+                [search, number, *held, sum(n <= watch.quota[number] for watch, n in pairs)]
+            )
     marks = [f"at {mark} %" for mark in MARKS]
-    show("studies of ten that end in the range", ["search", "rung", *marks, "at most the quota"], rows)
+    show(
+        "studies of ten that end in the range",
+        ["search", "rung", *marks, "at most the quota"],
+        rows,
+    )
 
 
 if __name__ == "__main__":

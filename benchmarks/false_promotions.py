@@ -1,7 +1,8 @@
 """How many promotions are false in hindsight: measured, beside the law and papers.md 1.5.
 
-Rung 0 gets ``n`` results that are independent and equally distributed, one by one, each followed by a
-question. A promotion is false if its trial is not among the best ``floor(n / eta)`` at the end. The law is
+Rung 0 gets ``n`` results that are independent and equally distributed, one by one, each followed by
+a question. A promotion is false if its trial is not among the best ``floor(n / eta)`` at the end.
+The law is
 
     E[false] -> sqrt(pi n p (1 - p) / 2),   p = 1 / eta
 
@@ -54,7 +55,9 @@ def law(n: int, eta: int) -> float:
 
 
 def measure(eta: int, n: int, repetitions: int) -> dict[str, float]:
-    """Return the mean number of false promotions with its standard error, beside what it should be."""
+    """Return the mean number of false promotions with its standard error,
+    beside what it should be.
+    """
     draw = random.Random(1000 * eta + n).random
     false = [promotions([draw() for _ in range(n)], eta)[1] for _ in range(repetitions)]
     deviation = statistics.stdev(false)
@@ -85,9 +88,9 @@ def main() -> None:
         row = measure(eta, n, REPETITIONS[n] // (10 if options.quick else 1))
         rows.append(row)
         print(
-            f"{eta:3d} {n:6d} {row['repetitions']:5d} {row['mean']:6.2f} ± {row['standard_error']:4.2f}"
-            f" {row['standard_deviation']:8.1f} {row['papers']:8.2f} {row['sigmas_apart']:+5.1f}s"
-            f" {row['law']:7.2f} {row['mean'] / row['law']:9.3f}",
+            f"{eta:3d} {n:6d} {row['repetitions']:5d} {row['mean']:6.2f} ± "
+            f"{row['standard_error']:4.2f} {row['standard_deviation']:8.1f} {row['papers']:8.2f} "
+            f"{row['sigmas_apart']:+5.1f}s {row['law']:7.2f} {row['mean'] / row['law']:9.3f}",
             flush=True,
         )
     if options.json is not None:

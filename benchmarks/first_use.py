@@ -1,14 +1,17 @@
 """A small function, 90 trials or 12 seconds: what a new user tries first.
 
-Branin's function of two hyperparameters, with a third one that does nothing. What counts is how far the best loss is
-from the optimum. First 90 trials of one training step each; then 12 seconds on two workers, with trainings of at most
-27 epochs that compute for 10 ms each and come closer to the function's value (loss + 1 / epoch - 1 / 27). Optuna's TPE
-trains every trial to the end, in two processes that share a journal where the time is limited.
+Branin's function of two hyperparameters, with a third one that does nothing. What counts is how far
+the best loss is from the optimum. First 90 trials of one training step each; then 12 seconds on two
+workers, with trainings of at most 27 epochs that compute for 10 ms each and come closer to the
+function's value (loss + 1 / epoch - 1 / 27). Optuna's TPE trains every trial to the end, in two
+processes that share a journal where the time is limited.
 
-First of all the start: from ``python tune.py`` to the first result of the function, which returns at once; and the
-processor time of all processes until a study of six trials has ended, beside that of ``ashtune report`` for this study.
+First of all the start: from ``python tune.py`` to the first result of the function, which returns
+at once; and the processor time of all processes until a study of six trials has ended, beside that
+of ``ashtune report`` for this study.
 
-    python benchmarks/first_use.py [--starts 10] [--seeds 10] [--trials 90] [--seconds 12] [--json FILE]
+    python benchmarks/first_use.py [--starts 10] [--seeds 10] [--trials 90] [--seconds 12] [--json
+    FILE]
 
 Wants Optuna, and a quiet machine.
 """
@@ -91,14 +94,25 @@ def trains(trial: Any) -> None:
 
 def ours(search: dict[str, Any], seed: int, trials: int, seconds: float) -> Outcome:
     """Tune by ashtune: so many trials, or so many seconds if ``trials`` is 0."""
-    common: dict[str, Any] = {"metric": "loss", "mode": "min", "seed": seed, "quiet": True, "workers": 2}
+    common: dict[str, Any] = {
+        "metric": "loss",
+        "mode": "min",
+        "seed": seed,
+        "quiet": True,
+        "workers": 2,
+    }
     ends: dict[str, Any] = {"time_limit": seconds, "max_resource": EPOCHS}
     if trials:
         ends = {"trials": trials, "max_resource": 1}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         began = time.perf_counter()
         study = ashtune.tune(
-            returns if trials else trains, SPACE, directory=f"{folder}/study", **common, **ends, **search
+            returns if trials else trains,
+            SPACE,
+            directory=f"{folder}/study",
+            **common,
+            **ends,
+            **search,
         )
         took = time.perf_counter() - began
         by_model = [sort_of(trial.origin) == Sort.MODEL for trial in study.trials]
@@ -116,7 +130,9 @@ def tpe(seed: int, trials: int, seconds: float) -> Outcome:
         else:
             journal = f"{folder}/journal.log"
             workers = [
-                multiprocessing.Process(target=_optimize, args=(1000 * seed + number, journal, seconds))
+                multiprocessing.Process(
+                    target=_optimize, args=(1000 * seed + number, journal, seconds)
+                )
                 for number in range(2)
             ]
             for worker in workers:
@@ -136,7 +152,9 @@ def _optuna(seed: int, journal: str) -> Any:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = JournalStorage(JournalFileBackend(journal)) if journal else None
     sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=bool(journal))
-    return optuna.create_study(storage=storage, study_name="branin", load_if_exists=True, sampler=sampler)
+    return optuna.create_study(
+        storage=storage, study_name="branin", load_if_exists=True, sampler=sampler
+    )
 
 
 def _suggested(seconds: float) -> Callable[[Any], float]:
@@ -153,10 +171,16 @@ def _optimize(seed: int, journal: str, seconds: float) -> None:
 
 
 def start(command: list[str], folder: str) -> tuple[float, float, float]:
-    """Run a command, and return the seconds to its first result and to its end, and its processor time."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    """Run a command, and return the seconds to its first result and to its end, and its processor
+    time.
+    """
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.time()
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=True
+    )
     ended, after = time.time(), resource.getrusage(resource.RUSAGE_CHILDREN)
     first = ended
     if command[-1] == OPTUNAS:
@@ -171,7 +195,9 @@ def start(command: list[str], folder: str) -> tuple[float, float, float]:
 
 
 def show_starts(starts: int) -> None:
-    """Show the time from the start of a script to its first result, the lowest and the median of several runs."""
+    """Show the time from the start of a script to its first result, the lowest and the median of
+    several runs.
+    """
     commands = {
         "ashtune, two workers": ["-c", OURS],
         "Optuna's TPE": ["-c", OPTUNAS],
@@ -187,16 +213,24 @@ def show_starts(starts: int) -> None:
         firsts, ends, processors = zip(*times, strict=True)
         rows.append([name, min(firsts), statistics.median(firsts), min(ends), min(processors)])
     columns = ["command", "first result, lowest", "median", "end, lowest", "processor, lowest"]
-    show(f"Seconds from the start of a process to its first result, {starts} starts in turns", columns, rows)
+    show(
+        f"Seconds from the start of a process to its first result, {starts} starts in turns",
+        columns,
+        rows,
+    )
 
 
 def main() -> None:
     """Run all of them, and show a table for starts, one for trials and one for seconds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--starts", type=int, default=10, help="0: leave out the table of starts")
     parser.add_argument("--seeds", type=int, default=10, help="by trials; half as many by seconds")
     parser.add_argument("--trials", type=int, default=90, help="0: leave out the table by trials")
-    parser.add_argument("--seconds", type=float, default=12.0, help="0: leave out the table by seconds")
+    parser.add_argument(
+        "--seconds", type=float, default=12.0, help="0: leave out the table by seconds"
+    )
     parser.add_argument("--json", metavar="FILE")
     given = parser.parse_args()
     if given.starts:
@@ -208,12 +242,17 @@ def main() -> None:
         rows = []
         for name in [*SEARCHES, "Optuna's TPE"]:
             outcomes = [
-                tpe(seed, trials, seconds) if name not in SEARCHES else ours(SEARCHES[name], seed, trials, seconds)
+                tpe(seed, trials, seconds)
+                if name not in SEARCHES
+                else ours(SEARCHES[name], seed, trials, seconds)
                 for seed in range(seeds)
             ]
             distances, took, counts, shares = zip(*outcomes, strict=True)
             middle = [f"{statistics.median(distances):.2g}", f"{max(distances):.2g}"]
-            rest = [f"{statistics.median(each):.3g}" for each in (took, counts, [100 * share for share in shares])]
+            rest = [
+                f"{statistics.median(each):.3g}"
+                for each in (took, counts, [100 * share for share in shares])
+            ]
             rows.append([name, *middle, *rest])
         what = f"{trials} trials" if trials else f"{seconds:g} s on two workers"
         columns = ["search", "median distance", "worst", "seconds", "trials", "by the model %"]

@@ -1,17 +1,21 @@
-"""Many small models as lanes of one compiled program: how fast, how near to BLAS, and the same as alone.
+"""Many small models as lanes of one compiled program: how fast, how near to BLAS, and the same as
+alone.
 
-The demo's network on one core. For each shape all powers of two from 1 to 256 are tried as numbers of lanes, beside the
-number that a dry run takes (``sizing()``), 16 in turn, a call each (a study's first program: quickly compiled; and in
-full), and what a study comes to for full packs ("learnt"): in turn, or 4, 16 ... up to what fits the second cache.
-Operations are those of the matrix products of an epoch, all of whose time is
-measured: 6 m k n a layer and step (4 for the first, whose input has no gradient), 2 m k n a layer of the evaluation;
-"BLAS" is numpy's product of the same shapes in float32, one after another, in the same run. Then the trials of a study
-as lanes against the same trials trained alone: by trial the largest relative difference of loss and accuracy at any
-epoch, and how many promotions they would change. Trials at the edge of divergence amplify the rounding of one epoch in
-the next, without end: in float64 too. "fixed" is alone in a program of as many lanes (``lanes=`` of a study), the
-others empty; "in turn" is 16 in a call, one after another, against one in a call.
+The demo's network on one core. For each shape all powers of two from 1 to 256 are tried as numbers
+of lanes, beside the number that a dry run takes (``sizing()``), 16 in turn, a call each (a study's
+first program: quickly compiled; and in full), and what a study comes to for full packs ("learnt"):
+in turn, or 4, 16 ... up to what fits the second cache. Operations are those of the matrix products
+of an epoch, all of whose time is measured: 6 m k n a layer and step (4 for the first, whose input
+has no gradient), 2 m k n a layer of the evaluation; "BLAS" is numpy's product of the same shapes in
+float32, one after another, in the same run. Then the trials of a study as lanes against the same
+trials trained alone: by trial the largest relative difference of loss and accuracy at any epoch,
+and how many promotions they would change. Trials at the edge of divergence amplify the rounding of
+one epoch in the next, without end: in float64 too. "fixed" is alone in a program of as many lanes
+(``lanes=`` of a study), the others empty; "in turn" is 16 in a call, one after another, against one
+in a call.
 
-Claims: >= 60 % of BLAS at the chosen number; it and the learnt one are within 10 % of the best; 1e-9 in float64.
+Claims: >= 60 % of BLAS at the chosen number; it and the learnt one are within 10 % of the best;
+1e-9 in float64.
 
     python benchmarks/fused_lanes.py [--json FILE]
 """
@@ -60,7 +64,9 @@ def recipe(dtype: type) -> Recipe:
 
 
 def products(width: int, depth: int, batch: int) -> list[tuple[int, int, int]]:
-    """Return (m, k, n) of the matrix products of a step: forward, of the weights, and of what lies below."""
+    """Return (m, k, n) of the matrix products of a step: forward, of the weights, and of what lies
+    below.
+    """
     sizes = [64, *[width] * depth, 10]
     found = []
     for layer, (below, above) in enumerate(pairwise(sizes)):
@@ -78,7 +84,9 @@ def forward(width: int, depth: int, images: int) -> list[tuple[int, int, int]]:
 def blas_seconds(shapes: list[tuple[int, int, int]]) -> float:
     """Return what numpy takes for these products, one after another."""
     chance = np.random.default_rng(0)
-    pairs = [(chance.random((m, k), np.float32), chance.random((k, n), np.float32)) for m, k, n in shapes]
+    pairs = [
+        (chance.random((m, k), np.float32), chance.random((k, n), np.float32)) for m, k, n in shapes
+    ]
     out = [np.empty((m, n), np.float32) for m, _, n in shapes]
     best = float("inf")
     for _ in range(200):
@@ -92,14 +100,17 @@ def blas_seconds(shapes: list[tuple[int, int, int]]) -> float:
 def speed(width: int, depth: int, batch: int) -> list[Any]:
     """Return a row: the sweep, the choice, and both against BLAS."""
     found = recipe(np.float32)
-    config = {"learning_rate": 0.03, "momentum": 0.9, "weight_decay": 1e-4, "width": width, "depth": depth, "batch_size": batch}  # fmt: skip  # noqa: E501
+    config = {"learning_rate": 0.03, "momentum": 0.9, "weight_decay": 1e-4, "width": width,
+    "depth": depth, "batch_size": batch}  # fmt: skip
     static, lane = found.split(config)
     backend = JaxBackend(found, 0, None)
     sizing = choose_lanes(backend, static, lane)
     sizes = powers(backend.most_lanes(static, lane))[1:]
     in_turn = {"quick": Variant(1, LANES, quick=True), "in turn": Variant(1, LANES)}
     variants = in_turn | {str(count): Variant(count) for count in SWEEP}
-    seconds = seconds_a_lane({name: backend.program(static, variant) for name, variant in variants.items()}, lane)
+    seconds = seconds_a_lane(
+        {name: backend.program(static, variant) for name, variant in variants.items()}, lane
+    )
     best = min((str(count) for count in SWEEP), key=lambda count: seconds[count])
     learnt = min([*in_turn, *map(str, sizes)], key=lambda name: seconds[name])
     parts = [(1200 / batch, products(width, depth, batch)), (1, forward(width, depth, 597))]
@@ -120,10 +131,14 @@ def speed(width: int, depth: int, batch: int) -> list[Any]:
     ]
 
 
-def seconds_a_lane(programs: Mapping[str, FusedProgram], lane: Mapping[str, float]) -> dict[str, float]:
+def seconds_a_lane(
+    programs: Mapping[str, FusedProgram], lane: Mapping[str, float]
+) -> dict[str, float]:
     """Return what a lane's epoch takes with each program, with all of its lanes, in a call."""
     best = dict.fromkeys(programs, float("inf"))
-    states = {name: program.fresh([lane] * program.variant.room) for name, program in programs.items()}
+    states = {
+        name: program.fresh([lane] * program.variant.room) for name, program in programs.items()
+    }
     for _ in range(TURNS):
         for name, program in programs.items():
             until = perf_counter() + TURN_SECONDS
@@ -152,19 +167,32 @@ def drawn(count: int) -> list[dict[str, Any]]:
 
 
 def trained(
-    found: Recipe, configs: list[dict[str, Any]], together: int, lanes: int, *, in_turn: bool = False
+    found: Recipe,
+    configs: list[dict[str, Any]],
+    together: int,
+    lanes: int,
+    *,
+    in_turn: bool = False,
 ) -> dict[str, np.ndarray]:
-    """Return the metrics of all trials, (epochs, trials), trained so many at a time in programs of so many lanes."""
+    """Return the metrics of all trials, (epochs, trials), trained so many at a time in programs of
+    so many lanes.
+    """
     rows: dict[str, np.ndarray] = {}
     for static in {found.split(config)[0] for config in configs}:
         mine = [number for number, config in enumerate(configs) if found.split(config)[0] == static]
-        program = JaxBackend(found, 0, None).program(static, Variant(1, lanes) if in_turn else Variant(lanes))
+        program = JaxBackend(found, 0, None).program(
+            static, Variant(1, lanes) if in_turn else Variant(lanes)
+        )
         for begin in range(0, len(mine), together):
             pack = mine[begin : begin + together]
             numbers = [found.split(configs[number])[1] for number in pack]
-            _, seen = program.train(program.together([None] * len(pack), numbers), numbers, 0, EPOCHS)
+            _, seen = program.train(
+                program.together([None] * len(pack), numbers), numbers, 0, EPOCHS
+            )
             for name, values in seen.metrics.items():
-                rows.setdefault(name, np.full((EPOCHS, len(configs)), np.nan))[:, pack] = values[:, : len(pack)]
+                rows.setdefault(name, np.full((EPOCHS, len(configs)), np.nan))[:, pack] = values[
+                    :, : len(pack)
+                ]
     return rows
 
 
@@ -179,7 +207,9 @@ def promoted(accuracy: np.ndarray) -> list[set[int]]:
 
 
 def sameness(dtype: type, how: str = "") -> list[Any]:
-    """Return a row: how far trials trained as lanes are from the same trials alone, or alone in as many lanes."""
+    """Return a row: how far trials trained as lanes are from the same trials alone, or alone in as
+    many lanes.
+    """
     import jax
 
     configs = drawn(TRIALS)
@@ -187,7 +217,9 @@ def sameness(dtype: type, how: str = "") -> list[Any]:
         found = recipe(dtype)
         together = trained(found, configs, LANES, LANES, in_turn=how == "in turn")
         alone = trained(found, configs, 1, LANES if how == "fixed" else 1, in_turn=how == "in turn")
-    off = np.max([np.abs(together[name] / alone[name] - 1) for name in ("loss", "accuracy")], axis=0).max(axis=0)
+    off = np.max(
+        [np.abs(together[name] / alone[name] - 1) for name in ("loss", "accuracy")], axis=0
+    ).max(axis=0)
     calm = np.isfinite(off)  # of those that left the finite numbers nothing can be said
     one, other = promoted(together["accuracy"]), promoted(alone["accuracy"])
     changed = sum(len(a - b) for a, b in zip(one, other, strict=True))
@@ -220,9 +252,24 @@ def main() -> None:
         "learnt of BLAS",
         "quick of BLAS",
     ]
-    show("Lanes on one core: milliseconds a model's epoch", columns, [speed(*shape) for shape in SHAPES])
-    columns = ["type", "finite", "median", "within 1e-9", "within 1e-3", "largest", "promotions changed"]
-    title = f"{TRIALS} trials, {EPOCHS} epochs, as lanes against alone: largest relative difference by trial"
+    show(
+        "Lanes on one core: milliseconds a model's epoch",
+        columns,
+        [speed(*shape) for shape in SHAPES],
+    )
+    columns = [
+        "type",
+        "finite",
+        "median",
+        "within 1e-9",
+        "within 1e-3",
+        "largest",
+        "promotions changed",
+    ]
+    title = (
+        f"{TRIALS} trials, {EPOCHS} epochs, as lanes against alone: largest relative difference "
+        f"by trial"
+    )
     kinds = [(dtype, how) for how in ("", "fixed", "in turn") for dtype in (np.float64, np.float32)]
     show(title, columns, [sameness(dtype, how) for dtype, how in kinds])
 

@@ -1,7 +1,9 @@
-"""Very many configurations in one study: the demo's network as lanes, 100,000 configurations, at most 64 epochs.
+"""Very many configurations in one study: the demo's network as lanes, 100,000 configurations, at
+most 64 epochs.
 
-Two workers. Measured are time, the most memory that the driver and the largest worker had, and what the study leaves on
-disk: its journal and its checkpoints. Programs compiled before are used if there are any.
+Two workers. Measured are time, the most memory that the driver and the largest worker had, and what
+the study leaves on disk: its journal and its checkpoints. Programs compiled before are used if
+there are any.
 
     python benchmarks/fused_many.py [--trials 100000] [--json FILE]
 """
@@ -24,19 +26,23 @@ def main() -> None:
     trials = int(sys.argv[sys.argv.index("--trials") + 1]) if "--trials" in sys.argv else 100_000
     with tempfile.TemporaryDirectory(prefix="ashtune-") as folder:
         study = ashtune.tune(
-            lanes.objective(), lanes.space(), metric="accuracy", mode="max", trials=trials, max_resource=64, workers=2,
+            lanes.objective(), lanes.space(), metric="accuracy", mode="max", trials=trials,
+            max_resource=64, workers=2,
             engine=ashtune.Local(threads=1), quiet=True, directory=Path(folder, "study"),
         )  # fmt: skip
         driver, worker = (
-            resource.getrusage(who).ru_maxrss / 1e3 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+            resource.getrusage(who).ru_maxrss / 1e3
+            for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
         )
         tally = StudyReader(study.directory).tally
         journal = (study.directory / NAME).stat().st_size / 1e6
         kept = sum(file.stat().st_size for file in (study.directory / FOLDER).rglob("*")) / 1e6
     seconds = tally.wall_seconds
-    columns = ["models", "seconds", "epochs", "epochs/s", "s training", "s compiling", "driver MB", "worker MB",
+    columns = ["models", "seconds", "epochs", "epochs/s", "s training", "s compiling", "driver MB",
+    "worker MB",
                "journal MB", "checkpoints MB"]  # fmt: skip
-    row = [trials, seconds, tally.epochs, tally.epochs / seconds, tally.training_seconds, tally.compile_seconds,
+    row = [trials, seconds, tally.epochs, tally.epochs / seconds, tally.training_seconds,
+    tally.compile_seconds,
            driver, worker, journal, kept]  # fmt: skip
     show("Fused, two workers", columns, [row])
 

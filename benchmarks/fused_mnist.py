@@ -1,11 +1,14 @@
-"""MNIST-sized images: a study of plain PyTorch against the same network fused by JAX, two workers, one thread each.
+"""MNIST-sized images: a study of plain PyTorch against the same network fused by JAX, two workers,
+one thread each.
 
-60,000 images of 784 pixels, a hidden layer of 64 or 128 units, batches of 128, SGD with momentum; 64 configurations,
-rungs at 1, 2 and 4 epochs; validated on the 10,000 test images. The fused study begins with an empty cache of programs.
+60,000 images of 784 pixels, a hidden layer of 64 or 128 units, batches of 128, SGD with momentum;
+64 configurations, rungs at 1, 2 and 4 epochs; validated on the 10,000 test images. The fused study
+begins with an empty cache of programs.
 
     python benchmarks/fused_mnist.py MNIST_FOLDER [--trials 64] [--json FILE]
 
-The folder holds the four idx files, packed or not (``train-images-idx3-ubyte.gz``); without them it says so and ends.
+The folder holds the four idx files, packed or not (``train-images-idx3-ubyte.gz``); without them it
+says so and ends.
 """
 
 import gzip
@@ -43,7 +46,9 @@ _loaded: list[Any] = []  # by this process
 
 
 def load() -> list[Any]:
-    """Return images (m, 784) in [0, 1] as float32 and labels (m,), to train on and to validate on."""
+    """Return images (m, 784) in [0, 1] as float32 and labels (m,), to train
+    on and to validate on.
+    """
     if not _loaded:
         for part in ("train", "t10k"):
             images = read(f"{part}-images-idx3-ubyte", 16).reshape(-1, PIXELS)
@@ -60,8 +65,12 @@ def plain(trial: ashtune.Trial) -> None:
     torch.set_num_threads(1)
     x, y, vx, vy = map(torch.from_numpy, load())
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(PIXELS, trial["width"]), nn.ReLU(), nn.Linear(trial["width"], CLASSES))
-    optimizer = torch.optim.SGD(model.parameters(), lr=trial["learning_rate"], momentum=trial["momentum"])
+    model = nn.Sequential(
+        nn.Linear(PIXELS, trial["width"]), nn.ReLU(), nn.Linear(trial["width"], CLASSES)
+    )
+    optimizer = torch.optim.SGD(
+        model.parameters(), lr=trial["learning_rate"], momentum=trial["momentum"]
+    )
     if (state := trial.restore()) is not None:
         model.load_state_dict(state[0])
         optimizer.load_state_dict(state[1])
@@ -94,7 +103,8 @@ def fused() -> Any:
     """Return the same network as lanes of compiled programs."""
     x, y, vx, vy = load()
     return ashtune.fused(
-        init, lanes.step, lanes.evaluate, train=(x, y), validation=(vx, vy), batch_size="batch_size",
+        init, lanes.step, lanes.evaluate, train=(x, y), validation=(vx, vy),
+        batch_size="batch_size",
         static=["width", "batch_size"],
     )  # fmt: skip
 
@@ -115,7 +125,8 @@ def measured(name: str, function: Any, trials: int) -> list[Any]:
     with tempfile.TemporaryDirectory(prefix="ashtune-") as folder:
         os.environ["XDG_CACHE_HOME"] = folder
         study = ashtune.tune(
-            function, space(), metric="accuracy", mode="max", trials=trials, max_resource=TOP, workers=2,
+            function, space(), metric="accuracy", mode="max", trials=trials, max_resource=TOP,
+            workers=2,
             engine=ashtune.Local(threads=1), quiet=True, directory=Path(folder, "study"),
         )  # fmt: skip
         tally = StudyReader(study.directory).tally
@@ -127,20 +138,36 @@ def measured(name: str, function: Any, trials: int) -> list[Any]:
     seconds = tally.wall_seconds
     best = study.best_at_any_rung
     return [
-        name, trials, seconds, tally.epochs, tally.epochs / seconds, tally.training_seconds / tally.epochs,
-        tally.compile_seconds, min(first, default=float("nan")), best.metrics["accuracy"] if best else float("nan"),
+        name, trials, seconds, tally.epochs, tally.epochs / seconds,
+        tally.training_seconds / tally.epochs,
+        tally.compile_seconds, min(first, default=float("nan")),
+        best.metrics["accuracy"] if best else float("nan"),
     ]  # fmt: skip
 
 
 def main() -> None:
     """Measure and print."""
-    if len(sys.argv) < 2 or sys.argv[1].startswith("--") or not list(Path(sys.argv[1]).glob("train-images*")):
+    if (
+        len(sys.argv) < 2
+        or sys.argv[1].startswith("--")
+        or not list(Path(sys.argv[1]).glob("train-images*"))
+    ):
         print("skipped: give the folder with MNIST's four idx files")
         return
     os.environ[FOLDER] = str(Path(sys.argv[1]).absolute())
     trials = int(sys.argv[sys.argv.index("--trials") + 1]) if "--trials" in sys.argv else 64
     rows = [measured("plain PyTorch", plain, trials), measured("fused by JAX", fused(), trials)]
-    columns = ["", "models", "seconds", "epochs", "epochs/s", "s an epoch", "s compiling", "to 0.97", "best"]
+    columns = [
+        "",
+        "models",
+        "seconds",
+        "epochs",
+        "epochs/s",
+        "s an epoch",
+        "s compiling",
+        "to 0.97",
+        "best",
+    ]
     show("MNIST-sized images, two workers", columns, rows)
 
 

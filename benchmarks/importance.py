@@ -1,16 +1,19 @@
 """Importance of hyperparameters: correlation with the truth of a table of 2,000 configurations.
 
-Studies of the default search on six tasks of LCBench's surrogate, in virtual time. Truth is the importance over the
-2,000 random configurations of the table at full training, on ranks, measured in two other ways than ashtune does:
-scikit-learn's permutation importance of forests; and, without any model, the share of the variance that lies between
-twenty classes of a hyperparameter's values. What is shown is Spearman's correlation of a study's importances with
-them, over seven hyperparameters. "Before" is the forest on the highest rung
-with enough trials, as until decision 46; Optuna's evaluators get the same trials with their last results.
+Studies of the default search on six tasks of LCBench's surrogate, in virtual time. Truth is the
+importance over the 2,000 random configurations of the table at full training, on ranks, measured in
+two other ways than ashtune does: scikit-learn's permutation importance of forests; and, without any
+model, the share of the variance that lies between twenty classes of a hyperparameter's values. What
+is shown is Spearman's correlation of a study's importances with them, over seven hyperparameters.
+"Before" is the forest on the highest rung with enough trials, as until decision 46; Optuna's
+evaluators get the same trials with their last results.
 
-    python benchmarks/importance.py DATA [--seeds 10] [--first-seed 0] [--trials 60 150] [--results DIR] [--json FILE]
+    python benchmarks/importance.py DATA [--seeds 10] [--first-seed 0] [--trials 60 150] [--results
+    DIR] [--json FILE]
 
-DATA holds the folders ``curves`` and ``surrogates``. The rule was chosen on the first three tasks. A study that is in
-the results' folder is not run again. Needs onnxruntime, scipy, scikit-learn and Optuna.
+DATA holds the folders ``curves`` and ``surrogates``. The rule was chosen on the first three tasks.
+A study that is in the results' folder is not run again. Needs onnxruntime, scipy, scikit-learn and
+Optuna.
 """
 
 import argparse
@@ -48,7 +51,9 @@ Configurations = Sequence[Mapping[str, Any]]
 
 def main() -> None:
     """Run what is missing and show the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("data", type=Path)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
@@ -69,15 +74,31 @@ def main() -> None:
                     said = of_study(tasks[name], trials, seed)
                     store.add({"task": name, "trials": trials, "seed": seed, "said": said})
     truths = {name: truth(table, place) for place, name in enumerate(names)}
-    groups = {"tasks on which the rule was chosen": names[:CHOSEN_ON], "other tasks": names[CHOSEN_ON:]}
+    groups = {
+        "tasks on which the rule was chosen": names[:CHOSEN_ON],
+        "other tasks": names[CHOSEN_ON:],
+    }
     for group, chosen in groups.items():
         for kind in ("permutation", "variance"):
             rows = []
             for trials in given.trials:
-                runs = [each for each in store if each["task"] in chosen and each["trials"] == trials]
+                runs = [
+                    each for each in store if each["task"] in chosen and each["trials"] == trials
+                ]
                 for way in runs[0]["said"]:
-                    near = [spearmanr(each["said"][way], truths[each["task"]][kind]).statistic for each in runs]
-                    rows.append([trials, way, len(near), np.mean(near), np.std(near, ddof=1) / len(near) ** 0.5])
+                    near = [
+                        spearmanr(each["said"][way], truths[each["task"]][kind]).statistic
+                        for each in runs
+                    ]
+                    rows.append(
+                        [
+                            trials,
+                            way,
+                            len(near),
+                            np.mean(near),
+                            np.std(near, ddof=1) / len(near) ** 0.5,
+                        ]
+                    )
             header = ["trials", "way", "studies", "mean correlation", "standard error"]
             show(f"The {len(chosen)} {group}: correlation with the truth by {kind}", header, rows)
 
@@ -99,12 +120,17 @@ def of_study(task: Task, trials: int, seed: int) -> dict[str, list[float]]:
     return {
         "before": before(results, configurations),
         "after": [after[name] for name in SPACE],
-        **{name: by_optuna(evaluator(), configurations, losses) for name, evaluator in EVALUATORS.items()},
+        **{
+            name: by_optuna(evaluator(), configurations, losses)
+            for name, evaluator in EVALUATORS.items()
+        },
     }
 
 
 def before(results: Results, configurations: Configurations) -> list[float]:
-    """Return what was said until decision 46: of the highest of three rungs of which a forest learns anything."""
+    """Return what was said until decision 46: of the highest of three rungs of which a forest
+    learns anything.
+    """
     high = [rung.by_trial() for rung in reversed(results.rungs) if len(rung.trials) >= ENOUGH]
     tried = []
     for losses in high[:RUNGS_TRIED]:
@@ -116,28 +142,46 @@ def before(results: Results, configurations: Configurations) -> list[float]:
 
 
 def permuted(configurations: Configurations, losses: Sequence[float]) -> tuple[float, list[float]]:
-    """Return R2 of forests on held-out ranks of losses, and scikit-learn's permutation importances there."""
+    """Return R2 of forests on held-out ranks of losses, and scikit-learn's permutation importances
+    there.
+    """
     x = np.array([[each[name] for name in SPACE] for each in configurations], dtype=float)
     y = rankdata(losses)
     errors, said = 0.0, []
     for fold, (learned, held_out) in enumerate(KFold(5, shuffle=True, random_state=0).split(x)):
-        forest = RandomForestRegressor(40, min_samples_leaf=2, random_state=fold).fit(x[learned], y[learned])
+        forest = RandomForestRegressor(40, min_samples_leaf=2, random_state=fold).fit(
+            x[learned], y[learned]
+        )
         errors += float(((forest.predict(x[held_out]) - y[held_out]) ** 2).sum())
         said.append(
             permutation_importance(
-                forest, x[held_out], y[held_out], scoring="neg_mean_squared_error", n_repeats=3, random_state=fold
+                forest,
+                x[held_out],
+                y[held_out],
+                scoring="neg_mean_squared_error",
+                n_repeats=3,
+                random_state=fold,
             ).importances_mean
         )
     return 1 - errors / (y.var() * len(y)), (np.mean(said, axis=0) / y.var()).tolist()
 
 
-def by_optuna(evaluator: Any, configurations: Configurations, losses: Sequence[float]) -> list[float]:
+def by_optuna(
+    evaluator: Any, configurations: Configurations, losses: Sequence[float]
+) -> list[float]:
     """Return what an evaluator of Optuna says of trials."""
-    kinds = {int: optuna.distributions.IntDistribution, float: optuna.distributions.FloatDistribution}
-    distributions = {name: kinds[type(low)](low, high, log=bool(log)) for name, (low, high, *log) in SPACE.items()}
+    kinds = {
+        int: optuna.distributions.IntDistribution,
+        float: optuna.distributions.FloatDistribution,
+    }
+    distributions = {
+        name: kinds[type(low)](low, high, log=bool(log))
+        for name, (low, high, *log) in SPACE.items()
+    }
     asked = optuna.create_study()
     asked.add_trials([
-        optuna.trial.create_trial(params=dict(configuration), distributions=distributions, value=loss)
+        optuna.trial.create_trial(params=dict(configuration), distributions=distributions,
+        value=loss)
         for configuration, loss in zip(configurations, losses, strict=True)
     ])  # fmt: skip
     said = evaluator.evaluate(asked)
@@ -148,7 +192,9 @@ def truth(table: Mapping[str, np.ndarray], place: int) -> dict[str, list[float]]
     """Return the importances over all configurations of the table, in two ways."""
     losses = 100 - table["val_accuracy"][place, :, -1].astype(float)
     names = [str(name) for name in table["config_names"]]
-    configurations = [dict(zip(names, row, strict=True)) for row in table["configs"].astype(float).tolist()]
+    configurations = [
+        dict(zip(names, row, strict=True)) for row in table["configs"].astype(float).tolist()
+    ]
     values = {name: np.array([each[name] for each in configurations]) for name in SPACE}
     return {
         "permutation": permuted(configurations, losses.tolist())[1],
@@ -157,12 +203,17 @@ def truth(table: Mapping[str, np.ndarray], place: int) -> dict[str, list[float]]
 
 
 def between(values: np.ndarray, ranks: np.ndarray) -> float:
-    """Return the share of the variance of ranks that lies between classes of a hyperparameter's values."""
+    """Return the share of the variance of ranks that lies between classes of a hyperparameter's
+    values.
+    """
     seen = np.unique(values)
     classes = [ranks[values == value] for value in seen]
     if len(seen) > CLASSES:
         classes = np.array_split(ranks[np.argsort(values, kind="stable")], CLASSES)
-    return float(sum(len(each) * (each.mean() - ranks.mean()) ** 2 for each in classes) / (len(ranks) * ranks.var()))
+    return float(
+        sum(len(each) * (each.mean() - ranks.mean()) ** 2 for each in classes)
+        / (len(ranks) * ranks.var())
+    )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""What a driver costs those who train: three ranks on two cores, a pure Python loop of 100 ms an epoch.
+"""What a driver costs those who train: three ranks on two cores, a pure Python loop of 100 ms an
+epoch.
 
-Two plain processes that train and do nothing else, and a study under ``mpiexec -n 3`` (a driver and two workers, each
-with its worker process), checkpoints saved and the journal written, are there at the same time; by SIGSTOP and
-SIGCONT the cores belong to one of them for some seconds, then to the other. Both count the hundredths of epochs that
-they train in a file, so what is compared are neighbouring moments: the speed of a shared machine changes by half
-within minutes. The first turns, in which processes start, are not counted. Then the processor time of ranks that
-have nothing to do.
+Two plain processes that train and do nothing else, and a study under ``mpiexec -n 3`` (a driver and
+two workers, each with its worker process), checkpoints saved and the journal written, are there at
+the same time; by SIGSTOP and SIGCONT the cores belong to one of them for some seconds, then to the
+other. Both count the hundredths of epochs that they train in a file, so what is compared are
+neighbouring moments: the speed of a shared machine changes by half within minutes. The first turns,
+in which processes start, are not counted. Then the processor time of ranks that have nothing to do.
 
 Claims: >= 97 % of the throughput without a driver; an idle rank takes < 2 % of a core.
 
@@ -48,7 +49,9 @@ def work(turns: int) -> int:
 
 
 def turns_of_a_part() -> int:
-    """Return how many turns of the loop take the time of a part of an epoch, on a core of its own."""
+    """Return how many turns of the loop take the time of a part of an
+    epoch, on a core of its own.
+    """
     turns, best = 200_000, float("inf")
     for _ in range(20):
         began = time.perf_counter()
@@ -104,24 +107,38 @@ def study(path: Path, folder: Path, turns: int, seconds: float) -> None:
         trial.save(state)
 
     ashtune.tune(
-        train, {"x": (0.0, 1.0)}, metric="score", mode="max", max_resource=16, time_limit=seconds, directory=path,
+        train, {"x": (0.0, 1.0)}, metric="score", mode="max", max_resource=16, time_limit=seconds,
+        directory=path,
         search="random", quiet=True,
     )  # fmt: skip
 
 
 def turn_by_turn(seconds: float, repeat: int) -> list[tuple[float, float]]:
-    """Return the epochs a second of two plain processes and of the study in the turns that follow each other."""
+    """Return the epochs a second of two plain processes and of the study in the turns that follow
+    each other.
+    """
     turns = turns_of_a_part()
     with tempfile.TemporaryDirectory() as directory:
         folders = Path(directory, "plain"), Path(directory, "ranks")
         for folder in folders:
             folder.mkdir()
-        command = [MPIEXEC, "-n", str(WORKERS + 1), sys.executable, __file__, "--study", str(Path(directory, "study"))]
+        command = [
+            MPIEXEC,
+            "-n",
+            str(WORKERS + 1),
+            sys.executable,
+            __file__,
+            "--study",
+            str(Path(directory, "study")),
+        ]
         limit = WARM_UP_SECONDS + 2 * seconds * (repeat + 1)
         launch = subprocess.Popen([*command, str(folders[1]), str(turns), str(limit)])
         time.sleep(WARM_UP_SECONDS)
         ranks = processes_of(launch.pid)
-        plain = [multiprocessing.Process(target=train_plainly, args=(folders[0], turns)) for _ in range(WORKERS)]
+        plain = [
+            multiprocessing.Process(target=train_plainly, args=(folders[0], turns))
+            for _ in range(WORKERS)
+        ]
         for process in plain:
             process.start()
         groups = [process.pid for process in plain if process.pid], ranks
@@ -143,7 +160,9 @@ def turn_by_turn(seconds: float, repeat: int) -> list[tuple[float, float]]:
 
 
 def wait_for(trials: int, folder: Path) -> None:
-    """Run under mpiexec: two studies; one trial of the first waits, the other rank has nothing to do."""
+    """Run under mpiexec: two studies; one trial of the first waits, the other rank has nothing to
+    do.
+    """
     import ashtune
 
     def sleep(trial: Any) -> float:
@@ -174,7 +193,9 @@ def waiting(folder: Path) -> Iterator[dict[int, int]]:
         for entry in Path("/proc").glob("[0-9]*"):
             try:
                 environment = dict(
-                    pair.split("=", 1) for pair in (entry / "environ").read_text().split("\0") if "=" in pair
+                    pair.split("=", 1)
+                    for pair in (entry / "environ").read_text().split("\0")
+                    if "=" in pair
                 )
                 if "PMI_RANK" in environment and str(folder) in (entry / "cmdline").read_text():
                     ranks[int(environment["PMI_RANK"])] = int(entry.name)
@@ -185,7 +206,9 @@ def waiting(folder: Path) -> Iterator[dict[int, int]]:
 
 
 def processor_seconds(pid: int) -> float:
-    """Return the processor time that a process has had, by the scheduler's own clock: ticks miss short wakes."""
+    """Return the processor time that a process has had, by the scheduler's own clock: ticks miss
+    short wakes.
+    """
     threads = Path(f"/proc/{pid}/task").glob("*/schedstat")
     return sum(int(thread.read_text().split()[0]) for thread in threads) / 1e9
 
@@ -214,7 +237,16 @@ def main() -> None:
     low, middle, high = statistics.quantiles(shares, n=4)
     show(
         "Three ranks on two cores, epochs of 100 ms, in turn with two plain processes",
-        ["turns", "two plain processes, epochs/s", "mpiexec -n 3", "share %", "+-", "quartile", "median", "quartile"],
+        [
+            "turns",
+            "two plain processes, epochs/s",
+            "mpiexec -n 3",
+            "share %",
+            "+-",
+            "quartile",
+            "median",
+            "quartile",
+        ],
         [
             [
                 len(pairs),
@@ -234,7 +266,12 @@ def main() -> None:
 if __name__ == "__main__":
     if "--study" in sys.argv:
         at = sys.argv.index("--study")
-        study(Path(sys.argv[at + 1]), Path(sys.argv[at + 2]), int(sys.argv[at + 3]), float(sys.argv[at + 4]))
+        study(
+            Path(sys.argv[at + 1]),
+            Path(sys.argv[at + 2]),
+            int(sys.argv[at + 3]),
+            float(sys.argv[at + 4]),
+        )
     elif "--wait" in sys.argv:
         wait_for(2, Path(sys.argv[-1]))
     else:

@@ -1,4 +1,5 @@
-"""How well the Gaussian process predicts smooth functions of lists of numbers, taken as names and as ordered.
+"""How well the Gaussian process predicts smooth functions of lists of numbers, taken as names and
+as ordered.
 
 R2 on points that it has not seen: 1 for all of the variance explained, 0 for none.
 
@@ -31,7 +32,9 @@ def bowl(places: Array, chance: np.random.Generator) -> Array:
 
 def waves(places: Array, chance: np.random.Generator) -> Array:
     """Return a smooth random function, whose length is 0.7 of each range."""
-    values: Array = np.cos(places @ chance.normal(size=(LISTS, 200)) / 0.7 + 2 * np.pi * chance.random(200)).sum(axis=1)
+    values: Array = np.cos(
+        places @ chance.normal(size=(LISTS, 200)) / 0.7 + 2 * np.pi * chance.random(200)
+    ).sum(axis=1)
     return values
 
 
@@ -40,12 +43,17 @@ def r2(function: Any, kind: Any, seed: int) -> float:
     space = Space.parse({f"x{place}": kind(VALUES) for place in range(LISTS)})
     chance = np.random.default_rng(seed)
     points = space.snap(chance.random((SEEN + UNSEEN, LISTS)))
-    places = [[VALUES.index(value) / (len(VALUES) - 1) for value in each.values()] for each in space.at(points)]  # type: ignore[arg-type]  # ints
+    places = [
+        [VALUES.index(value) / (len(VALUES) - 1) for value in each.values()]
+        for each in space.at(points)
+    ]  # type: ignore[arg-type]  # ints
     losses = function(np.array(places), chance)
     losses = (losses - losses[:SEEN].mean()) / losses[:SEEN].std()
     is_category = np.array([column.is_category for column in space.columns.values()])
     kernel = Kernel.fit(points[:SEEN], losses[:SEEN], is_category)
-    predicted, _ = GaussianProcess(points[:SEEN], losses[:SEEN], is_category, kernel).predict(points[SEEN:])
+    predicted, _ = GaussianProcess(points[:SEEN], losses[:SEEN], is_category, kernel).predict(
+        points[SEEN:]
+    )
     return float(1 - ((losses[SEEN:] - predicted) ** 2).mean() / losses[SEEN:].var())
 
 
@@ -53,11 +61,20 @@ def main() -> None:
     """Measure and print."""
     seeds = int(sys.argv[sys.argv.index("--seeds") + 1]) if "--seeds" in sys.argv else 20
     rows = [
-        [function.__name__, *(float(np.mean([r2(function, kind, seed) for seed in range(seeds)])) for kind in kinds)]
+        [
+            function.__name__,
+            *(
+                float(np.mean([r2(function, kind, seed) for seed in range(seeds)]))
+                for kind in kinds
+            ),
+        ]
         for kinds in [(ashtune.Choice, list)]
         for function in (bowl, waves)
     ]
-    title = f"R2 on {UNSEEN} unseen points after {SEEN}, {LISTS} lists of {len(VALUES)} values, {seeds} functions each"
+    title = (
+        f"R2 on {UNSEEN} unseen points after {SEEN}, {LISTS} lists of {len(VALUES)} values, "
+        f"{seeds} functions each"
+    )
     show(title, ["", "as names", "ordered"], rows)
 
 

@@ -1,15 +1,18 @@
-"""What a prior is worth, right or wrong: the searches on LCBench's surrogate with and without one, in virtual time.
+"""What a prior is worth, right or wrong: the searches on LCBench's surrogate with and without one,
+in virtual time.
 
-A prior is a value for each of the seven hyperparameters: "right", those of the best of 250 random configurations after
-a full training; "fair", of the best of 25; "wrong", of the worst of 25; drawn anew for each seed. As of
-``search_surrogate.py``, regret is how far the true loss of the named configuration is from the best known, over how far
-the median one is; differences are to the same search without a prior, on the same tasks and seeds.
+A prior is a value for each of the seven hyperparameters: "right", those of the best of 250 random
+configurations after a full training; "fair", of the best of 25; "wrong", of the worst of 25; drawn
+anew for each seed. As of ``search_surrogate.py``, regret is how far the true loss of the named
+configuration is from the best known, over how far the median one is; differences are to the same
+search without a prior, on the same tasks and seeds.
 
-    python benchmarks/priors.py FOLDER [--tasks reported chosen] [--seeds 4] [--searches random gp] [--results DIR]
+    python benchmarks/priors.py FOLDER [--tasks reported chosen] [--seeds 4] [--searches random gp]
+    [--results DIR]
         [--share 0.5] [--deviation 0.15] [--belief 1] [--json FILE]
 
-FOLDER holds YAHPO's ``model.onnx`` for LCBench. The three constants of priors were chosen on "chosen". Needs
-onnxruntime and scipy.
+FOLDER holds YAHPO's ``model.onnx`` for LCBench. The three constants of priors were chosen on
+"chosen". Needs onnxruntime and scipy.
 """
 
 import argparse
@@ -63,7 +66,9 @@ def run(task: Task, search: str, kind: str, seed: int, workers: int) -> list[flo
 
 def main() -> None:
     """Run what is missing and show the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tasks", nargs="+", default=["reported"], choices=TASKS)
     parser.add_argument("--searches", nargs="+", default=["random", "gp"])
@@ -76,7 +81,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     spaces.SHARE, priors.DEVIATION, model.BELIEF = given.share, given.deviation, given.belief
-    constants = {"share": given.share, "deviation": given.deviation, "belief": given.belief, "workers": given.workers}
+    constants = {
+        "share": given.share,
+        "deviation": given.deviation,
+        "belief": given.belief,
+        "workers": given.workers,
+    }
     store = Store(given.results, "runs", ("task", "search", "kind", "seed", *constants))
     surrogate = Surrogate(given.folder)
     tasks = [Task(surrogate, name) for group in given.tasks for name in TASKS[group]]
@@ -84,7 +94,13 @@ def main() -> None:
         for task in tasks:
             for search in given.searches:
                 for kind in KINDS:
-                    key = {"task": task.name, "search": search, "kind": kind, "seed": seed, **constants}
+                    key = {
+                        "task": task.name,
+                        "search": search,
+                        "kind": kind,
+                        "seed": seed,
+                        **constants,
+                    }
                     if key not in store:
                         store.add({**key, "regret": run(task, search, kind, seed, given.workers)})
     names = {task.name for task in tasks}
@@ -104,8 +120,10 @@ def main() -> None:
             gains = np.array([own[key] - regrets["none"][key] for key in own])
             mean, error = gains.mean(axis=0), gains.std(axis=0, ddof=1) / len(gains) ** 0.5
             rows.append([
-                search, kind, len(own), *(f"{value:.3f}" for value in np.mean(list(own.values()), axis=0)),
-                *(["" for _ in MARKS] if kind == "none" else map("{:+.3f} +- {:.3f}".format, mean, error)),
+                search, kind, len(own), *(f"{value:.3f}" for value in np.mean(list(own.values()),
+                axis=0)),
+                *(["" for _ in MARKS] if kind == "none" else map("{:+.3f} +- {:.3f}".format, mean,
+                error)),
             ])  # fmt: skip
     header = [
         "search",

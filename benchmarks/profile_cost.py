@@ -1,12 +1,15 @@
-"""What profiling costs: a study with and without, in turn, of a pure Python function and of a numpy function.
+"""What profiling costs: a study with and without, in turn, of a pure Python function and of a numpy
+function.
 
-pyinstrument is called at every call and return, to see whether a millisecond is over, so what it costs depends on how
-short the functions are. Compared are the workers' own training seconds, which is what gets longer. The same
-configurations are trained each time, by one worker: on a shared machine two would disturb each other. Of the ratios of
-all rounds the median is given, and the lowest and highest.
+pyinstrument is called at every call and return, to see whether a millisecond is over, so what it
+costs depends on how short the functions are. Compared are the workers' own training seconds, which
+is what gets longer. The same configurations are trained each time, by one worker: on a shared
+machine two would disturb each other. Of the ratios of all rounds the median is given, and the
+lowest and highest.
 
-The pure Python function is stochastic gradient descent on lists, with a call or a generator's step about every
-200 ns, which is as bad as real code gets; the numpy function trains a layer of 128 by 128.
+The pure Python function is stochastic gradient descent on lists, with a call or a generator's step
+about every 200 ns, which is as bad as real code gets; the numpy function trains a layer of 128 by
+128.
 
     python benchmarks/profile_cost.py [--rounds 5] [--json FILE]
 """
@@ -56,11 +59,15 @@ def arrays(trial: Any) -> None:
 
 
 def seconds(function: Callable[[Any], None], profile: bool) -> tuple[float, float]:
-    """Return the training seconds of a study, and the share of them that its profile accounts for."""
+    """Return the training seconds of a study, and the share of them that
+    its profile accounts for.
+    """
     with tempfile.TemporaryDirectory() as directory:
         study = ashtune.tune(
-            function, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=8, max_resource=4, scheduler="full",
-            engine=ashtune.Local(workers=1, threads=1, profile=profile), directory=Path(directory, "study"), quiet=True,
+            function, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=8, max_resource=4,
+            scheduler="full",
+            engine=ashtune.Local(workers=1, threads=1, profile=profile), directory=Path(directory,
+            "study"), quiet=True,
         )  # fmt: skip
         found = study.profile() if profile else None
         trained = StudyReader(study.directory).tally.training_seconds
@@ -80,10 +87,23 @@ def main() -> None:
                 times[how].append(taken)
                 shares[how].append(share)
         for how, profile in HOW:
-            ratios = [with_it / without for with_it, without in zip(times[how], times["without"], strict=True)]
+            ratios = [
+                with_it / without
+                for with_it, without in zip(times[how], times["without"], strict=True)
+            ]
             accounted = f"{100 * min(shares[how]):.1f}" if profile else ""
             median = statistics.median(ratios)
-            rows.append([name, how, statistics.median(times[how]), median, min(ratios), max(ratios), accounted])
+            rows.append(
+                [
+                    name,
+                    how,
+                    statistics.median(times[how]),
+                    median,
+                    min(ratios),
+                    max(ratios),
+                    accounted,
+                ]
+            )
     show(
         f"What profiling costs: 8 trials of 4 epochs, one worker, {rounds} rounds in turn",
         ["function", "how", "training s", "ratio", "lowest", "highest", "least accounted for %"],

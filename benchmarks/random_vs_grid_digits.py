@@ -2,12 +2,13 @@
 
 What makes the comparison fair:
 
-- both search the same three ranges, with as many trials, each for as many epochs of the same batches, so a
-  trial costs the same on either side (early stopping is off: ``scheduler="full"``);
-- seed ``s`` decides the configurations of random search, and the initial weights of both sides: the grid
-  itself is always the same, so over the seeds it only has the luck of its weights;
-- there are two grids, as the ranges' ends may be bad values: one with both ends of each range, which is what
-  ``search="grid"`` lays out, and one at the middles of as many equal parts of each range.
+- both search the same three ranges, with as many trials, each for as many epochs of the same
+  batches, so a trial costs the same on either side (early stopping is off: ``scheduler="full"``);
+- seed ``s`` decides the configurations of random search, and the initial weights of both sides: the
+  grid itself is always the same, so over the seeds it only has the luck of its weights;
+- there are two grids, as the ranges' ends may be bad values: one with both ends of each range,
+  which is what ``search="grid"`` lays out, and one at the middles of as many equal parts of each
+  range.
 """
 
 import math
@@ -41,7 +42,9 @@ def train(trial: "ashtune.Trial") -> None:
     network = Mlp(trial.config, seed=trial["weights"])
     for epoch in trial.epochs():
         network.train_epoch(data.train_images, data.train_labels, epoch)
-    trial.report(accuracy=network.loss_and_accuracy(data.validation_images, data.validation_labels)[1])
+    trial.report(
+        accuracy=network.loss_and_accuracy(data.validation_images, data.validation_labels)[1]
+    )
 
 
 def ends(low: float, high: float) -> tuple[float, float]:
@@ -50,13 +53,17 @@ def ends(low: float, high: float) -> tuple[float, float]:
 
 
 def middles(low: float, high: float) -> tuple[float, float]:
-    """Return the range less half a part at either end, whose grid has the middles of ``POINTS`` equal parts."""
+    """Return the range less half a part at either end, whose grid has the middles of ``POINTS``
+    equal parts.
+    """
     margin = (high - low) / (2 * POINTS)
     return low + margin, high - margin
 
 
 def ranges(within: Callable[[float, float], tuple[float, float]]) -> dict[str, Any]:
-    """Return the demo's ranges of the three, cut by ``within`` on the scale that they are searched on."""
+    """Return the demo's ranges of the three, cut by ``within`` on the scale that they are searched
+    on.
+    """
     found: dict[str, Any] = {}
     for name in TUNED:
         low, high, *scale = demo_space()[name]
@@ -68,14 +75,21 @@ def ranges(within: Callable[[float, float], tuple[float, float]]) -> dict[str, A
     return found
 
 
-def right_images(search: str, within: Callable[[float, float], tuple[float, float]], seed: int) -> Counts:
-    """Return how many validation images each trial of one study gets right, in the order of the trials."""
+def right_images(
+    search: str, within: Callable[[float, float], tuple[float, float]], seed: int
+) -> Counts:
+    """Return how many validation images each trial of one study gets right, in the order of the
+    trials.
+    """
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder, "study")
         ashtune.tune(
-            train, ranges(within) | FIXED | {"weights": seed}, metric="accuracy", mode="max", seed=seed,
-            trials=TRIALS, max_resource=EPOCHS, min_resource=EPOCHS, scheduler="full", directory=directory, quiet=True,
-            search=ashtune.Grid(points=dict.fromkeys(TUNED, POINTS)) if search == "grid" else search,
+            train, ranges(within) | FIXED | {"weights": seed}, metric="accuracy", mode="max",
+            seed=seed,
+            trials=TRIALS, max_resource=EPOCHS, min_resource=EPOCHS, scheduler="full",
+            directory=directory, quiet=True,
+            search=ashtune.Grid(points=dict.fromkeys(TUNED,
+            POINTS)) if search == "grid" else search,
         )  # fmt: skip
         right = np.full(TRIALS, -1)
         for event in read_events(directory / NAME):

@@ -21,7 +21,9 @@ Floats = NDArray[np.float64]
 
 
 def best_of(trials: int, top: float) -> float:
-    """Return the probability that the best of some random trials is in the top fraction of the space."""
+    """Return the probability that the best of some random trials is in the top fraction of the
+    space.
+    """
     return 1 - (1 - top) ** trials
 
 
@@ -31,10 +33,11 @@ def fewest(top: float, confidence: float) -> int:
 
 
 def best_quantiles(counts: Sequence[int], seeds: int) -> Floats:
-    """Return the quantile of the best of the first ``n`` trials of each seed, shape ``(seeds, counts)``.
+    """Return the quantile of the best of the first ``n`` trials of each seed, shape
+    ``(seeds, counts)``.
 
-    The objective is a uniform ``x`` itself, smaller being better: its value is its quantile. Any other
-    objective, of any dimension, ranks the same independent draws, so this is no special case.
+    The objective is a uniform ``x`` itself, smaller being better: its value is its quantile. Any
+    other objective, of any dimension, ranks the same independent draws, so this is no special case.
     """
     space = Space.parse({"x": (0.0, 1.0)})
     best = np.empty((seeds, len(counts)))
@@ -56,13 +59,16 @@ def drawn(space: Space, seed: int, trials: int) -> Floats:
 
 
 def laid_out(space: Space, points: int) -> Floats:
-    """Return a whole grid search as points, shape ``(points ** hyperparameters, hyperparameters)``."""
+    """Return a whole grid search as points, shape
+    ``(points ** hyperparameters, hyperparameters)``.
+    """
     search = GridDesign(space, points)
     return np.array([list(search.configuration(trial).values()) for trial in range(search.size)])
 
 
 def hits(trials: Floats, optima: Floats, window: float) -> NDArray[np.bool_]:
-    """Tell for each optimum ``(m, e)`` whether a trial ``(n, d)`` is within its window in all ``e`` axes.
+    """Tell for each optimum ``(m, e)`` whether a trial ``(n, d)`` is within its window in all ``e``
+    axes.
 
     The first ``e`` dimensions are the important ones. O(m n e) time, O(m n) memory.
     """
@@ -73,7 +79,8 @@ def hits(trials: Floats, optima: Floats, window: float) -> NDArray[np.bool_]:
 
 
 def grid_hits(axis: Floats, important: int, window: float) -> float:
-    """Return the exact probability that a grid hits: what its windows cover of [0, 1], on each axis.
+    """Return the exact probability that a grid hits: what its windows cover of [0, 1], on each
+    axis.
 
     Args:
         axis: The grid's values on one axis; the same on all.
@@ -91,10 +98,10 @@ def grid_hits(axis: Floats, important: int, window: float) -> float:
 def random_hits(trials: int, important: int, window: float) -> float:
     """Return the exact probability that one of some random trials hits, edges included.
 
-    An optimum nearer than ``window / 2`` to an edge has less of its window inside. One trial hits on one
-    axis with probability ``window`` there (for ``1 - window`` of all optima) or, evenly spread over the
-    rest of them, ``window / 2`` to ``window``. Gauss-Legendre quadrature is exact for polynomials of twice
-    its nodes, less one; this one is of degree ``trials``.
+    An optimum nearer than ``window / 2`` to an edge has less of its window inside. One trial hits
+    on one axis with probability ``window`` there (for ``1 - window`` of all optima) or, evenly
+    spread over the rest of them, ``window / 2`` to ``window``. Gauss-Legendre quadrature is exact
+    for polynomials of twice its nodes, less one; this one is of degree ``trials``.
     """
     nodes, weights = np.polynomial.legendre.leggauss(trials // 2 + 1)
     axis_hit = np.append(window * (3 + nodes) / 4, window)

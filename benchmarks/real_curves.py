@@ -1,28 +1,35 @@
-"""Regret over time on recorded learning curves: ASH, its stopping form, halving, random search, one epoch.
+"""Regret over time on recorded learning curves: ASH, its stopping form, halving, random search, one
+epoch.
 
-All methods get the same configurations in the same order (a seed's shuffle of the pool, each once), on as many
-workers, in virtual time: ``ashtune._src.simulation`` runs them, ``curve_sets.py`` reads the curves. Trials go on from
-where they stopped, saving and loading are free, nothing straggles beyond the times recorded.
+All methods get the same configurations in the same order (a seed's shuffle of the pool, each once),
+on as many workers, in virtual time: ``ashtune._src.simulation`` runs them, ``curve_sets.py`` reads
+the curves. Trials go on from where they stopped, saving and loading are free, nothing straggles
+beyond the times recorded.
 
-Regret at a time: how far the true end of the configuration that the study would then name (``Tally.best``: the best
-report at the highest rung reached) is from the best end in the pool. True: at full length, without a seed's noise.
-Before the first result nothing can be named, and the pool's median configuration counts. Normalised, the median
-configuration has 1 and the best 0. Times are in full trainings (the pool's median), of wall time.
+Regret at a time: how far the true end of the configuration that the study would then name
+(``Tally.best``: the best report at the highest rung reached) is from the best end in the pool.
+True: at full length, without a seed's noise. Before the first result nothing can be named, and the
+pool's median configuration counts. Normalised, the median configuration has 1 and the best 0. Times
+are in full trainings (the pool's median), of wall time.
 
-The ladder begins at 1 epoch with reduction factor 3: between ashtune's default, 2, and the paper's 4, and the whole
-number nearest to e, at which Hyperband's bound is smallest (Li et al., JMLR 2018). It gives 4 to 6 rungs here.
+The ladder begins at 1 epoch with reduction factor 3: between ashtune's default, 2, and the paper's
+4, and the whole number nearest to e, at which Hyperband's bound is smallest (Li et al., JMLR 2018).
+It gives 4 to 6 rungs here.
 
-- ASH, Stopping: ``Ash``, ``StoppingAsh``. "ASH from 1/9" has 3 rungs, at 1/9, 1/3 and all of the epochs: what
-  ``min_resource`` does where a net's first epoch tells nothing, as in lcbench, whose epoch 1 is untrained.
-- SH: what ``scheduler="sh"`` does, all of the pool in one bracket. "SH brackets": as many brackets as there is work
-  for, each as small as it can be to send one configuration to the top; what Li et al. compare with.
-- Random: ``FullTraining``. One epoch: all of the pool for an epoch, then the best of it in order of rank to the end
-  (Egele et al., Neurocomputing 2024, https://arxiv.org/abs/2404.04111).
+- ASH, Stopping: ``Ash``, ``StoppingAsh``. "ASH from 1/9" has 3 rungs, at 1/9, 1/3 and all of the
+  epochs: what ``min_resource`` does where a net's first epoch tells nothing, as in lcbench, whose
+  epoch 1 is untrained.
+- SH: what ``scheduler="sh"`` does, all of the pool in one bracket. "SH brackets": as many brackets
+  as there is work for, each as small as it can be to send one configuration to the top; what Li et
+  al. compare with.
+- Random: ``FullTraining``. One epoch: all of the pool for an epoch, then the best of it in order of
+  rank to the end (Egele et al., Neurocomputing 2024, https://arxiv.org/abs/2404.04111).
 
-Marks: ``?`` some seed had no result yet; ``*`` in all seeds the method had used up the pool and was over.
+Marks: ``?`` some seed had no result yet; ``*`` in all seeds the method had used up the pool and was
+over.
 
-Last comes a check: random search has an exact law, and fails (exit status 1) if it is further than 4 standard
-errors from it anywhere.
+Last comes a check: random search has an exact law, and fails (exit status 1) if it is further than
+4 standard errors from it anywhere.
 
     python benchmarks/real_curves.py FOLDER [--seeds 30] [--workers 8] [--json FILE]
 
@@ -161,15 +168,21 @@ class Naming(Observer):
 
 
 class Found(NamedTuple):
-    """What a method came to under each seed, (seeds, times); ``end``: (seeds,), when it had used up the pool."""
+    """What a method came to under each seed, (seeds, times); ``end``: (seeds,), when it had used up
+    the pool.
+    """
 
     regret: np.ndarray
     is_named: np.ndarray
     end: np.ndarray
 
 
-def run(curves: CurveSet, method: str, *, workers: int, seed: int) -> tuple[list[float], list[bool], float]:
-    """Run one study; return at each time its regret, and whether it had a result; and when it was over."""
+def run(
+    curves: CurveSet, method: str, *, workers: int, seed: int
+) -> tuple[list[float], list[bool], float]:
+    """Run one study; return at each time its regret, and whether it had a result; and when it was
+    over.
+    """
     order = np.random.default_rng([seed, 0]).permutation(len(curves.metric))
     reports = curves.reported(seed)[order].tolist()
     seconds = np.insert(curves.seconds, 0, 0.0, axis=1)[order].tolist()
@@ -185,7 +198,10 @@ def run(curves: CurveSet, method: str, *, workers: int, seed: int) -> tuple[list
     simulated = SimulatedEngine(training, workers=workers, seed=seed)
     end = simulate(scheduler, simulated, [naming], trials=len(order), until=until, goal=curves.goal)
     named = [bisect_right(naming.times, time * (1 + 1e-9)) for time in times]
-    regret = [float(curves.regret[order[naming.trials[n - 1]]]) if n else curves.median_regret for n in named]
+    regret = [
+        float(curves.regret[order[naming.trials[n - 1]]]) if n else curves.median_regret
+        for n in named
+    ]
     return regret, [n > 0 for n in named], end / curves.full_training if end < until else math.inf
 
 
@@ -212,7 +228,10 @@ def estimate(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def cells(values: np.ndarray, marks: list[str]) -> list[str]:
     """Return a row of means and standard errors."""
-    return [f"{mean:.3g} +- {error:.1g}{mark}" for mean, error, mark in zip(*estimate(values), marks, strict=True)]
+    return [
+        f"{mean:.3g} +- {error:.1g}{mark}"
+        for mean, error, mark in zip(*estimate(values), marks, strict=True)
+    ]
 
 
 def marks_of(found: Found) -> list[str]:
@@ -232,8 +251,8 @@ def show_pool(curves: CurveSet, results: dict[str, Found]) -> None:
     configurations, epochs = curves.metric.shape
     failed = int(np.isinf(curves.regret).sum())
     show(
-        f"{curves.name}: regret in {curves.unit}; {configurations} configurations ({failed} failed), {epochs} epochs, "
-        f"median to best {curves.median_regret:.3g}",
+        f"{curves.name}: regret in {curves.unit}; {configurations} configurations ({failed} "
+        f"failed), {epochs} epochs, median to best {curves.median_regret:.3g}",
         ["method", *map(str, TIMES), "over at"],
         rows,
     )
@@ -243,19 +262,32 @@ def show_mean(title: str, pools: list[CurveSet], results: list[dict[str, Found]]
     """Print the normalised regret of several pools, averaged for each seed."""
     rows = []
     for method in METHODS:
-        parts = [found[method].regret / curves.median_regret for curves, found in zip(pools, results, strict=True)]
+        parts = [
+            found[method].regret / curves.median_regret
+            for curves, found in zip(pools, results, strict=True)
+        ]
         rows.append([method, *cells(np.mean(parts, axis=0), [""] * len(TIMES))])
-    show(f"{title}: normalised regret (median configuration 1, best 0)", ["method", *map(str, TIMES)], rows)
+    show(
+        f"{title}: normalised regret (median configuration 1, best 0)",
+        ["method", *map(str, TIMES)],
+        rows,
+    )
 
 
 def sigmas(difference: np.ndarray) -> tuple[float, float, float]:
     """Return a paired difference's mean, its standard error, and how many of them it is."""
     mean, error = map(float, estimate(difference))
-    return mean, error, mean / error if error else 0.0 if mean == 0 else math.copysign(math.inf, mean)
+    return (
+        mean,
+        error,
+        mean / error if error else 0.0 if mean == 0 else math.copysign(math.inf, mean),
+    )
 
 
 def show_where_it_loses(own: str, pools: list[CurveSet], results: list[dict[str, Found]]) -> None:
-    """Print the paired difference between a method of ours and the best of the others, everywhere."""
+    """Print the paired difference between a method of ours and the best of
+    the others, everywhere.
+    """
     rows: list[list[Any]] = []
     for curves, found in zip(pools, results, strict=True):
         regret = {name: found[name].regret / curves.median_regret for name in (own, *OTHERS)}
@@ -263,15 +295,22 @@ def show_where_it_loses(own: str, pools: list[CurveSet], results: list[dict[str,
             means = {name: float(regret[name][:, number].mean()) for name in regret}
             other = min(OTHERS, key=lambda name: means[name])
             mean, error, distance = sigmas((regret[own] - regret[other])[:, number])
-            verdict = "tie" if abs(distance) <= CLEAR else f"{own} ahead" if distance < 0 else f"{other} WINS"
+            verdict = (
+                "tie"
+                if abs(distance) <= CLEAR
+                else f"{own} ahead"
+                if distance < 0
+                else f"{other} WINS"
+            )
             rows.append([
-                curves.name, f"{time}{mark.strip()}", f"{means[own]:.4f}", other, f"{means[other]:.4f}",
+                curves.name, f"{time}{mark.strip()}", f"{means[own]:.4f}", other,
+                f"{means[other]:.4f}",
                 f"{mean:+.4f}", f"{error:.4f}", f"{distance:+.1f}", verdict,
             ])  # fmt: skip
     show(
-        f"Where {own} loses: normalised regret, minus that of the best of the others at that time (chosen afterwards, "
-        f"which favours that one), paired by seed; ahead, or WINS: by more than {CLEAR:g} standard errors; "
-        f"*: {own} is over",
+        f"Where {own} loses: normalised regret, minus that of the best of the others at that time "
+        "(chosen afterwards, which favours that one), paired by seed; ahead, or WINS: by more than "
+        f"{CLEAR:g} standard errors; *: {own} is over",
         ["set", "time", own, "best other", "its", "difference", "s.e.", "sigmas", ""],
         rows,
     )
@@ -289,12 +328,23 @@ def show_duels(results: list[dict[str, Found]]) -> None:
                     sign = 0 if abs(distance) <= CLEAR else int(math.copysign(1, distance))
                     counts[mark == "*", sign] += 1
             rows.append([own, other, *counts.values()])
-    columns = ["ours", "against", "ahead", "tie", "behind", "over: ahead", "over: tie", "over: behind"]
+    columns = [
+        "ours",
+        "against",
+        "ahead",
+        "tie",
+        "behind",
+        "over: ahead",
+        "over: tie",
+        "over: behind",
+    ]
     show("In how many of all sets and times; over: when ours has used up the pool", columns, rows)
 
 
 def expected_best(curves: CurveSet, drawn: int) -> tuple[float, float]:
-    """Return the mean and standard deviation of the least regret of some configurations drawn without replacement."""
+    """Return the mean and standard deviation of the least regret of some configurations drawn
+    without replacement.
+    """
     regret = np.sort(curves.regret)
     regret[np.isinf(regret)] = curves.median_regret  # only failures were drawn: nothing to name
     m = len(regret)
@@ -304,7 +354,8 @@ def expected_best(curves: CurveSet, drawn: int) -> tuple[float, float]:
 
 
 def check_random(pools: list[CurveSet], results: list[dict[str, Found]], workers: int) -> float:
-    """Compare random search with its exact law, where all trainings take the same time and there is no noise.
+    """Compare random search with its exact law, where all trainings take the same time and there is
+    no noise.
 
     Returns:
         The most standard errors that it is off.
@@ -323,7 +374,17 @@ def check_random(pools: list[CurveSet], results: list[dict[str, Found]], workers
             error = deviation / math.sqrt(len(regret))
             own = float(regret[:, number].mean())
             off.append((own - mean) / error if error else 0.0)
-            rows.append([curves.name, time, drawn, f"{own:.4g}", f"{mean:.4g}", f"{error:.2g}", f"{off[-1]:+.1f}"])
+            rows.append(
+                [
+                    curves.name,
+                    time,
+                    drawn,
+                    f"{own:.4g}",
+                    f"{mean:.4g}",
+                    f"{error:.2g}",
+                    f"{off[-1]:+.1f}",
+                ]
+            )
     columns = ["set", "time", "configurations", "simulated", "exact", "s.e.", "sigmas"]
     show("Check: random search's mean regret against the exact one of as many draws", columns, rows)
     return max(map(abs, off))
@@ -333,24 +394,34 @@ def main() -> int:
     """Simulate and print."""
     parser = argparse.ArgumentParser(description="Regret over time on recorded learning curves.")
     parser.add_argument("folder", type=Path, help="where the curves are")
-    parser.add_argument("--seeds", type=int, default=30, metavar="N", help="shuffles of each pool (default 30)")
-    parser.add_argument("--workers", type=int, default=8, metavar="N", help="of each study (default 8)")
+    parser.add_argument(
+        "--seeds", type=int, default=30, metavar="N", help="shuffles of each pool (default 30)"
+    )
+    parser.add_argument(
+        "--workers", type=int, default=8, metavar="N", help="of each study (default 8)"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the tables here as well")
     options = parser.parse_args()
     if options.seeds < 2 or options.workers < 1:
         parser.error(f"--seeds {options.seeds} --workers {options.workers}: give at least 2 and 1")
     pools = load(options.folder)
-    jobs = [(pool, options.workers, seed) for pool in range(len(pools)) for seed in range(options.seeds)]
+    jobs = [
+        (pool, options.workers, seed) for pool in range(len(pools)) for seed in range(options.seeds)
+    ]
     with Pool(initializer=read, initargs=(options.folder,)) as processes:
         outcomes = processes.map(one, jobs, chunksize=1)
     results = []
     for pool, curves in enumerate(pools):
         seeds = outcomes[pool * options.seeds : (pool + 1) * options.seeds]
         methods = zip(METHODS, zip(*seeds, strict=True), strict=True)
-        results.append({name: Found(*map(np.array, zip(*runs, strict=True))) for name, runs in methods})
+        results.append(
+            {name: Found(*map(np.array, zip(*runs, strict=True))) for name, runs in methods}
+        )
         show_pool(curves, results[-1])
     lcbench = [pool for pool, curves in enumerate(pools) if curves.name.startswith("lcbench")]
-    show_mean("lcbench, mean of its tasks", [pools[i] for i in lcbench], [results[i] for i in lcbench])
+    show_mean(
+        "lcbench, mean of its tasks", [pools[i] for i in lcbench], [results[i] for i in lcbench]
+    )
     show_mean("all sets", pools, results)
     for own in OURS:
         show_where_it_loses(own, pools, results)

@@ -1,9 +1,11 @@
-"""A simulated study against the real one: what its own journal gives back, and what one worker's journal says of two.
+"""A simulated study against the real one: what its own journal gives back, and what one worker's
+journal says of two.
 
-For each function and seed: the study is run for real on two workers and on one (one BLAS thread each). Then its journal
-of two workers is replayed on two, and that of one worker is asked what two would have taken. Besides the digits there
-are functions of 50 ms epochs: one that saves, one that needs 1 s more the first time in each process (imports, data),
-and one that saves nothing, so that each promotion trains from the beginning.
+For each function and seed: the study is run for real on two workers and on one (one BLAS thread
+each). Then its journal of two workers is replayed on two, and that of one worker is asked what two
+would have taken. Besides the digits there are functions of 50 ms epochs: one that saves, one that
+needs 1 s more the first time in each process (imports, data), and one that saves nothing, so that
+each promotion trains from the beginning.
 
 Claims: the replay agrees in wall time within 5 %, the prediction within 10 %.
 
@@ -55,7 +57,9 @@ def saves_nothing(trial: ashtune.Trial) -> None:
         trial.report(accuracy=1 - trial["x"] - (1 - trial["x"]) / (epoch + 1))
 
 
-def run(function: Callable[..., Any], space: Any, workers: int, seed: int, **more: Any) -> ashtune.Study:
+def run(
+    function: Callable[..., Any], space: Any, workers: int, seed: int, **more: Any
+) -> ashtune.Study:
     """Run for real."""
     return ashtune.tune(
         function,
@@ -81,29 +85,65 @@ def main() -> None:
     """Run and compare."""
     seeds = int(sys.argv[sys.argv.index("--seeds") + 1]) if "--seeds" in sys.argv else 3
     studies: list[tuple[str, Callable[..., Any], Any, dict[str, Any]]] = [
-        ("digits, 256 models, rungs 1 to 64", objective.train, objective.space(), {"trials": 256, "max_resource": 64}),
-        ("50 ms epochs, 64 models, rungs 1 to 16", steady, {"x": (0.0, 1.0)}, {"trials": 64, "max_resource": 16}),
-        ("the same, 1 s to start", slow_to_start, {"x": (0.0, 1.0)}, {"trials": 64, "max_resource": 16}),
-        ("the same, nothing saved", saves_nothing, {"x": (0.0, 1.0)}, {"trials": 64, "max_resource": 16}),
+        (
+            "digits, 256 models, rungs 1 to 64",
+            objective.train,
+            objective.space(),
+            {"trials": 256, "max_resource": 64},
+        ),
+        (
+            "50 ms epochs, 64 models, rungs 1 to 16",
+            steady,
+            {"x": (0.0, 1.0)},
+            {"trials": 64, "max_resource": 16},
+        ),
+        (
+            "the same, 1 s to start",
+            slow_to_start,
+            {"x": (0.0, 1.0)},
+            {"trials": 64, "max_resource": 16},
+        ),
+        (
+            "the same, nothing saved",
+            saves_nothing,
+            {"x": (0.0, 1.0)},
+            {"trials": 64, "max_resource": 16},
+        ),
     ]
     rows, replays, predictions = [], [], []
     for name, function, space, more in studies:
         for seed in range(seeds):
             with tempfile.TemporaryDirectory(prefix="ashtune-") as folder:
                 one, two = (
-                    run(function, space, workers, seed, directory=Path(folder, str(workers)), **more)
+                    run(
+                        function, space, workers, seed, directory=Path(folder, str(workers)), **more
+                    )
                     for workers in (1, 2)
                 )
-                alone, real = (StudyReader(each.directory).tally.wall_seconds for each in (one, two))
+                alone, real = (
+                    StudyReader(each.directory).tally.wall_seconds for each in (one, two)
+                )
                 again, foretold = predicted(two, 2), predicted(one, 2)
             replays.append(abs(again / real - 1))
             predictions.append(abs(foretold / real - 1))
             rows.append([name, seed, alone, real, again, f"{100 * (again / real - 1):+.1f} %",
                          foretold, f"{100 * (foretold / real - 1):+.1f} %"])  # fmt: skip
             print(*rows[-1], file=sys.stderr)
-    columns = ["study", "seed", "real, one", "real, two", "replay of two", "off", "one's say of two", "off"]
+    columns = [
+        "study",
+        "seed",
+        "real, one",
+        "real, two",
+        "replay of two",
+        "off",
+        "one's say of two",
+        "off",
+    ]
     show("Wall time in seconds", columns, rows)
-    print(f"largest error of the replay {100 * max(replays):.1f} %, of the prediction {100 * max(predictions):.1f} %")
+    print(
+        f"largest error of the replay {100 * max(replays):.1f} %, of the prediction "
+        f"{100 * max(predictions):.1f} %"
+    )
 
 
 if __name__ == "__main__":

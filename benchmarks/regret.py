@@ -1,25 +1,29 @@
 """The default rungs: regret on recorded learning curves, relative to random search.
 
-In virtual time, free of noise: ``curve_sets.py`` reads the curves, and the same configurations come in the same order
-for every rule. A set that is used up starts again. Regret at a time: how far the best loss seen so far, at any rung, is
-from the best end of the set, over how far the end of its median configuration is. Ratios are of means over the seeds,
-each plus 0.003, so that nothing is divided by 0. Times are in full trainings (the set's median), of wall time.
+In virtual time, free of noise: ``curve_sets.py`` reads the curves, and the same configurations come
+in the same order for every rule. A set that is used up starts again. Regret at a time: how far the
+best loss seen so far, at any rung, is from the best end of the set, over how far the end of its
+median configuration is. Ratios are of means over the seeds, each plus 0.003, so that nothing is
+divided by 0. Times are in full trainings (the set's median), of wall time.
 
 - default: what ``tune`` does without ``min_resource``. adaptive: ``min_resource="auto"``.
-- fixed: the paper's rule with its lowest rung at R over each power of the factor, down to R/81 or 1. "Best fixed" is
-  the one of them, or of full training, with the least regret at that time on that set: known in hindsight only.
+- fixed: the paper's rule with its lowest rung at R over each power of the factor, down to R/81 or
+  1. "Best fixed" is the one of them, or of full training, with the least regret at that time on
+  that set: known in hindsight only.
 
-    python benchmarks/regret.py FOLDER [--seeds 40] [--workers 1 8 64] [--factors 2 3 4] [--json FILE]
+    python benchmarks/regret.py FOLDER [--seeds 40] [--workers 1 8 64] [--factors 2 3 4] [--json
+    FILE]
 
-``--family`` compares the schedulers instead, with 8 workers and factor 3. Beside the best loss seen, which is what
-somebody has who stops the study, it shows the end of the chosen trial: the best one of the highest rung so far, as it
-is once it has been trained to the top. That is what somebody has who trains it on, as is meant with ``pasha``. The time
-of doing so does not count. "one epoch" is a baseline: all trials train for one epoch, and the best one in R to the end.
+``--family`` compares the schedulers instead, with 8 workers and factor 3. Beside the best loss
+seen, which is what somebody has who stops the study, it shows the end of the chosen trial: the best
+one of the highest rung so far, as it is once it has been trained to the top. That is what somebody
+has who trains it on, as is meant with ``pasha``. The time of doing so does not count. "one epoch"
+is a baseline: all trials train for one epoch, and the best one in R to the end.
 
     python benchmarks/regret.py FOLDER --family [--seeds 20]
 
-Without ``--family`` it ends with status 1 if the default with factor 3 and 8 workers is above random search from 1.4
-full trainings on, on any set.
+Without ``--family`` it ends with status 1 if the default with factor 3 and 8 workers is above
+random search from 1.4 full trainings on, on any set.
 """
 
 import argparse
@@ -58,7 +62,9 @@ FAMILY = (Ash(), AdaptiveAsh(), StoppingAsh(), Pasha(), Hyperband(), AsyncHyperb
 
 
 def pools(folder: Path) -> list[CurveSet]:
-    """Return all sets of a folder: accuracies or perplexities, and the cross-entropies of lcbench."""
+    """Return all sets of a folder: accuracies or perplexities, and the
+    cross-entropies of lcbench.
+    """
     sets = load(folder)
     table = np.load(folder / LCBENCH, allow_pickle=False)
     for task, name in enumerate(table["task_names"]):
@@ -71,12 +77,16 @@ def pools(folder: Path) -> list[CurveSet]:
 
 
 def machines(top: int, factor: int) -> dict[str, Callable[[], Machine]]:
-    """Return the rules by name; those with a fixed lowest rung are named after its part of the top one."""
+    """Return the rules by name; those with a fixed lowest rung are named after its part of the top
+    one.
+    """
     default, adaptive = Ash().where_rungs_are_chosen(), AdaptiveAsh()
     named: dict[str, Callable[[], Machine]] = {
         RANDOM: lambda: FullTraining().build(Ladder(top, top), None),
         DEFAULT: lambda: default.build(Ladder.from_above(top, factor, Ash.least_share or 1), None),
-        ADAPTIVE: lambda: adaptive.build(Ladder.from_above(top, factor, AdaptiveAsh.least_share or 1), None),
+        ADAPTIVE: lambda: adaptive.build(
+            Ladder.from_above(top, factor, AdaptiveAsh.least_share or 1), None
+        ),
     }
     share = factor
     while share <= LOWEST_SHARE:
@@ -87,7 +97,9 @@ def machines(top: int, factor: int) -> dict[str, Callable[[], Machine]]:
 
 
 def family(top: int) -> dict[str, Callable[[], Machine]]:
-    """Return the schedulers that can be named and need no number of trials: as ``tune`` has them, and from 1 on."""
+    """Return the schedulers that can be named and need no number of trials: as ``tune`` has them,
+    and from 1 on.
+    """
     named: dict[str, Callable[[], Machine]] = {
         RANDOM: lambda: FullTraining().build(Ladder(top, top), None),
         ONE_EPOCH: partial(Ash().build, Ladder(1, top, top), None),
@@ -105,13 +117,17 @@ def family(top: int) -> dict[str, Callable[[], Machine]]:
 
 
 class Course(NamedTuple):
-    """What a study has at each mark, as normalised regret: the best loss seen, and the end of the chosen trial."""
+    """What a study has at each mark, as normalised regret: the best loss seen, and the end of the
+    chosen trial.
+    """
 
     seen: list[float]
     chosen: list[float]
 
 
-def course(machine: Machine, curves: CurveSet, *, workers: int, seed: int, marks: Sequence[float] = MARKS) -> Course:
+def course(
+    machine: Machine, curves: CurveSet, *, workers: int, seed: int, marks: Sequence[float] = MARKS
+) -> Course:
     """Run one study in virtual time."""
     sign = 1.0 if curves.goal.mode == "min" else -1.0
     losses = np.where(np.isnan(curves.metric), np.inf, sign * curves.metric)
@@ -122,7 +138,8 @@ def course(machine: Machine, curves: CurveSet, *, workers: int, seed: int, marks
     ends: list[tuple[float, int, Job, float]] = []
     reached: dict[int, int] = {}
     best, improved = middle, [(0.0, middle)]
-    lead, leaders = (-1, math.inf), [(0.0, middle)]  # the highest rung and the least loss there; the end of that trial
+    # the highest rung and the least loss there; the end of that trial
+    lead, leaders = (-1, math.inf), [(0.0, middle)]
     now, number, free = 0.0, 0, workers
     while True:
         while free and (job := machine.next_job()) is not None:
@@ -134,7 +151,11 @@ def course(machine: Machine, curves: CurveSet, *, workers: int, seed: int, marks
         if now > until * (1 + 1e-9):
             break
         free += 1
-        row, before, target = order[job.trial % len(order)], reached.get(job.trial, 0), machine.ladder.rungs[job.rung]
+        row, before, target = (
+            order[job.trial % len(order)],
+            reached.get(job.trial, 0),
+            machine.ladder.rungs[job.rung],
+        )
         reached[job.trial] = target
         loss = rows[row][target - 1]
         curve = tuple(zip(range(before + 1, target), rows[row][before : target - 1], strict=True))
@@ -147,8 +168,13 @@ def course(machine: Machine, curves: CurveSet, *, workers: int, seed: int, marks
             leaders.append((now, rows[row][-1]))
 
     def at_marks(steps: Sequence[tuple[float, float]]) -> list[float]:
-        at = [[loss for time, loss in steps if time <= mark * curves.full_training * (1 + 1e-9)][-1] for mark in marks]
-        return [max(0.0, float((min(value, middle) - optimum) / (middle - optimum))) for value in at]
+        at = [
+            [loss for time, loss in steps if time <= mark * curves.full_training * (1 + 1e-9)][-1]
+            for mark in marks
+        ]
+        return [
+            max(0.0, float((min(value, middle) - optimum) / (middle - optimum))) for value in at
+        ]
 
     return Course(at_marks(improved), at_marks(leaders))
 
@@ -163,7 +189,9 @@ _SETS: list[CurveSet] = []
 
 
 def _mean(task: Task) -> dict[str, list[float]]:
-    """Return the mean regret at each mark of each rule: of one set, factor and number of workers."""
+    """Return the mean regret at each mark of each rule: of one set, factor
+    and number of workers.
+    """
     number, factor, workers, seeds = task
     curves = _SETS[number]
     rules = machines(curves.metric.shape[1], factor)
@@ -176,18 +204,25 @@ def _mean(task: Task) -> dict[str, list[float]]:
 
 
 def _mean_of_family(task: tuple[int, str, int]) -> tuple[list[float], list[float]]:
-    """Return the mean regret of a scheduler on a set at each mark: of the best loss seen, and of the chosen trial."""
+    """Return the mean regret of a scheduler on a set at each mark: of the best loss seen, and of
+    the chosen trial.
+    """
     number, name, seeds = task
     curves = _SETS[number]
     make = family(curves.metric.shape[1])[name]
     runs = [
-        course(make(), curves, workers=FAMILY_WORKERS, seed=seed, marks=FAMILY_MARKS) for seed in range(seeds)
+        course(make(), curves, workers=FAMILY_WORKERS, seed=seed,
+        marks=FAMILY_MARKS) for seed in range(seeds)
     ]  # fmt: skip
-    return np.mean([run.seen for run in runs], axis=0).tolist(), np.mean([run.chosen for run in runs], axis=0).tolist()
+    return np.mean([run.seen for run in runs], axis=0).tolist(), np.mean(
+        [run.chosen for run in runs], axis=0
+    ).tolist()
 
 
 def show_family(seeds: int) -> None:
-    """Show the regret of each scheduler over that of random search, over all sets and at each mark."""
+    """Show the regret of each scheduler over that of random search, over
+    all sets and at each mark.
+    """
     names = list(family(81))
     tasks = [(number, name, seeds) for name in names for number in range(len(_SETS))]
     with Pool() as pool:
@@ -196,19 +231,29 @@ def show_family(seeds: int) -> None:
     for way, what in enumerate(("the best loss seen", "the end of the chosen trial")):
         rows = []
         for name in names:
-            own = np.array([means[number, name, seeds][way] for number in range(len(_SETS))]) + NEVER_ZERO
-            random = np.array([means[number, RANDOM, seeds][0] for number in range(len(_SETS))]) + NEVER_ZERO
+            own = (
+                np.array([means[number, name, seeds][way] for number in range(len(_SETS))])
+                + NEVER_ZERO
+            )
+            random = (
+                np.array([means[number, RANDOM, seeds][0] for number in range(len(_SETS))])
+                + NEVER_ZERO
+            )
             over = own / random
-            rows.append([name, *(f"{_geometric(column):.2f} | {column.max():.2f}" for column in over.T)])
+            rows.append(
+                [name, *(f"{_geometric(column):.2f} | {column.max():.2f}" for column in over.T)]
+            )
         title = (
-            f"factor {FAMILY_FACTOR}, {FAMILY_WORKERS} workers, {seeds} seeds: regret of {what} over random's, "
-            f"geometric mean | worst of {len(_SETS)} sets"
+            f"factor {FAMILY_FACTOR}, {FAMILY_WORKERS} workers, {seeds} seeds: regret of {what} "
+            f"over random's, geometric mean | worst of {len(_SETS)} sets"
         )
         show(title, header, rows)
 
 
 def ratios(means: Mapping[str, Sequence[float]], rule: str) -> tuple[list[float], list[float]]:
-    """Return the regret of a rule over that of random search, and over that of the best fixed rung, at each mark."""
+    """Return the regret of a rule over that of random search, and over that of the best fixed rung,
+    at each mark.
+    """
     fixed = [name for name in means if name not in (DEFAULT, ADAPTIVE)]
     own = np.array(means[rule]) + NEVER_ZERO
     best = np.min([means[name] for name in fixed], axis=0) + NEVER_ZERO
@@ -217,7 +262,9 @@ def ratios(means: Mapping[str, Sequence[float]], rule: str) -> tuple[list[float]
 
 def main() -> int:
     """Run all and show the tables; return 1 if the claim does not hold."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 8, 64])
@@ -242,20 +289,35 @@ def main() -> int:
     for workers in given.workers:
         for factor in given.factors:
             for rule in (DEFAULT, ADAPTIVE):
-                of_all = [ratios(means[number, factor, workers, given.seeds], rule) for number in range(len(_SETS))]
+                of_all = [
+                    ratios(means[number, factor, workers, given.seeds], rule)
+                    for number in range(len(_SETS))
+                ]
                 rows = [
-                    [curves.name, *(f"{random:.2f} | {fixed:.2f}" for random, fixed in zip(*both, strict=True))]
+                    [
+                        curves.name,
+                        *(
+                            f"{random:.2f} | {fixed:.2f}"
+                            for random, fixed in zip(*both, strict=True)
+                        ),
+                    ]
                     for curves, both in zip(_SETS, of_all, strict=True)
                 ]
                 for name, fold in (("geometric mean", _geometric), ("worst", np.max)):
                     folded = [
-                        [fold([both[way][mark] for both in of_all]) for way in (0, 1)] for mark in range(len(MARKS))
+                        [fold([both[way][mark] for both in of_all]) for way in (0, 1)]
+                        for mark in range(len(MARKS))
                     ]
-                    rows.append([name, *(f"{random:.2f} | {fixed:.2f}" for random, fixed in folded)])
+                    rows.append(
+                        [name, *(f"{random:.2f} | {fixed:.2f}" for random, fixed in folded)]
+                    )
                 if (rule, workers, factor) == (DEFAULT, 8, 3):
                     first = MARKS.index(CLAIMED_FROM)
                     holds = max(max(both[0][first:]) for both in of_all) <= 1.0
-                title = f"{rule}, factor {factor}, {workers} workers: regret over random's | over the best fixed rung's"
+                title = (
+                    f"{rule}, factor {factor}, {workers} workers: regret over random's | over the "
+                    f"best fixed rung's"
+                )
                 show(title, header, rows)
     print("the claim holds" if holds else "the claim does NOT hold")
     return 0 if holds else 1

@@ -1,4 +1,5 @@
-"""What a report costs: 100,000 trials, tuned for real by a function that only makes up a curve, then their page.
+"""What a report costs: 100,000 trials, tuned for real by a function that only makes up a curve,
+then their page.
 
 Claim: the page of 100,000 trials is built in under 60 s and stays under 1 MB.
 
@@ -17,7 +18,10 @@ from typing import Any
 
 from table import show
 
-REPORT = "import sys; from ashtune._src.api.study import Study; Study.load(sys.argv[1]).report_html(sys.argv[2])"
+REPORT = (
+    "import sys; from ashtune._src.api.study import Study; "
+    "Study.load(sys.argv[1]).report_html(sys.argv[2])"
+)
 
 
 def train(trial: Any) -> None:
@@ -60,10 +64,23 @@ def main() -> None:
             seconds = time.perf_counter() - began
             memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
             journal = place / "journal.jsonl"
-            rows.append([trials, tuned, journal.stat().st_size / 1e6, seconds, page.stat().st_size / 1e6, memory])
+            rows.append(
+                [
+                    trials,
+                    tuned,
+                    journal.stat().st_size / 1e6,
+                    seconds,
+                    page.stat().st_size / 1e6,
+                    memory,
+                ]
+            )
             if "--keep" in sys.argv and trials == most:
                 shutil.copy(page, sys.argv[sys.argv.index("--keep") + 1])
-    show("A report as one page", ["trials", "tuned in s", "journal MB", "page in s", "page MB", "peak MB"], rows)
+    show(
+        "A report as one page",
+        ["trials", "tuned in s", "journal MB", "page in s", "page MB", "peak MB"],
+        rows,
+    )
 
 
 if __name__ == "__main__":

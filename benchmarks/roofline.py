@@ -1,12 +1,15 @@
-"""The roofs that `ashtune roofline` measures, beside independent measurements of the same machine in the same run.
+"""The roofs that `ashtune roofline` measures, beside independent measurements of the same machine
+in the same run.
 
-Peak: a plain loop of np.dot over two large matrices. Bandwidth: STREAM's triad a = b + s * c in C, compiled here
-by gcc -O3 -march=native -fopenmp, 24 bytes an element. gcc stores with ordinary instructions, for which most
-processors first read what they overwrite; the same triad with non-temporal stores, which spare that, stands
-below it for comparison only. All are measured in turn, in short turns, and the best of each counts, since the
-speed of a shared machine varies. A machine with anything else to do shows nothing.
+Peak: a plain loop of np.dot over two large matrices. Bandwidth: STREAM's triad a = b + s * c in C,
+compiled here by gcc -O3 -march=native -fopenmp, 24 bytes an element. gcc stores with ordinary
+instructions, for which most processors first read what they overwrite; the same triad with
+non-temporal stores, which spare that, stands below it for comparison only. All are measured in
+turn, in short turns, and the best of each counts, since the speed of a shared machine varies. A
+machine with anything else to do shows nothing.
 
-Claim: ours is within 10 % of the independent one. And one training step of the demo's network, on one core.
+Claim: ours is within 10 % of the independent one. And one training step of the demo's network, on
+one core.
 
     python benchmarks/roofline.py [--rounds 8] [--json FILE]
 """
@@ -104,7 +107,11 @@ def product(dtype: str) -> float:
 def said_by(*command: object, threads: int) -> list[float]:
     """Run a program with so many threads and return the numbers it prints."""
     done = subprocess.run(
-        [str(part) for part in command], env=environment(threads), capture_output=True, text=True, check=True
+        [str(part) for part in command],
+        env=environment(threads),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return [float(word) for word in done.stdout.split()]
 
@@ -165,14 +172,19 @@ def main() -> None:
 def show_step(machine: Roofs, ours: dict[str, float]) -> None:
     """Place the demo's step under the best that was measured."""
     peak, bandwidth = ours["peak, 1 core, float32, Gflop/s"], ours["bandwidth, 1 core, GB/s"]
-    placement = place(demo_step(), Roof(peak=peak * GIGA, bandwidth=bandwidth * GIGA, cores=1, dtype="float32"))
+    placement = place(
+        demo_step(), Roof(peak=peak * GIGA, bandwidth=bandwidth * GIGA, cores=1, dtype="float32")
+    )
     step = placement.step
     show(
         f"{step.name}, under the roof of {placement.roof.name}",
-        ["flop/byte", "ridge", "attainable Gflop/s", "achieved", "% of it", "us", "at the roof", "calls alone, us"],
+        ["flop/byte", "ridge", "attainable Gflop/s", "achieved", "% of it", "us", "at the roof",
+        "calls alone, us"],
         [[
-            placement.intensity, placement.ridge, placement.attainable / GIGA, (placement.achieved or 0) / GIGA,
-            100 * (placement.share_of_attainable or 0), 1e6 * (step.seconds or 0), 1e6 * placement.least_seconds,
+            placement.intensity, placement.ridge, placement.attainable / GIGA,
+            (placement.achieved or 0) / GIGA,
+            100 * (placement.share_of_attainable or 0), 1e6 * (step.seconds or 0),
+            1e6 * placement.least_seconds,
             1e6 * (step.overhead_seconds or 0),
         ]],
     )  # fmt: skip

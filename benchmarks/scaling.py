@@ -1,14 +1,16 @@
-"""How far one driver scales: 1 to 10,000 simulated workers, jobs of 0.1 to 100 s, asynchronous and synchronous halving.
+"""How far one driver scales: 1 to 10,000 simulated workers, jobs of 0.1 to 100 s, asynchronous and
+synchronous halving.
 
-The controller, the schedulers and the loop are the real ones; workers are simulated, and each decision takes the
-simulated driver what it takes the real one on this machine (measured first, by tuning a function that only returns a
-number on two local workers).
+The controller, the schedulers and the loop are the real ones; workers are simulated, and each
+decision takes the simulated driver what it takes the real one on this machine (measured first, by
+tuning a function that only returns a number on two local workers).
 
-Reduction factor 4, rungs 1 to 256, new trials without end (a fixed number of them would end in a tail of idle workers
-that says more about that number than about the driver; `ashtune whatif` answers that), for 6 times a full training, 3
-on 10,000 workers. Synchronous halving has brackets of 256 models, or of as many as there are workers, and opens another
-where all wait. A job's length is the mean over all jobs; each trial's own speed varies by half around it. ``first``:
-when the first trial is trained to the top; ``near``: when a result there is within 1 % of the best of the run.
+Reduction factor 4, rungs 1 to 256, new trials without end (a fixed number of them would end in a
+tail of idle workers that says more about that number than about the driver; `ashtune whatif`
+answers that), for 6 times a full training, 3 on 10,000 workers. Synchronous halving has brackets of
+256 models, or of as many as there are workers, and opens another where all wait. A job's length is
+the mean over all jobs; each trial's own speed varies by half around it. ``first``: when the first
+trial is trained to the top; ``near``: when a result there is within 1 % of the best of the run.
 
     python benchmarks/scaling.py [--decision MICROSECONDS] [--html FILE] [--json FILE]
 """
@@ -47,7 +49,9 @@ LENGTHS = (0.1, 1.0, 10.0, 100.0)
 
 
 class BusyDriver(SimulatedWorkers):
-    """Simulated workers whose driver spends ``decision`` seconds on each event; later events wait meanwhile."""
+    """Simulated workers whose driver spends ``decision`` seconds on each event; later events wait
+    meanwhile.
+    """
 
     def __init__(self, training: Training, decision: float, **more: Any) -> None:
         super().__init__(training, **more)
@@ -84,19 +88,24 @@ def run(job: tuple[str, int, float, float]) -> tuple[Simulated, float]:
     """Simulate one study; return it and how busy its driver was."""
     name, workers, length, decision = job
     models = 4 ** max(LADDER.top, math.ceil(math.log(workers, 4)))
-    scheduler: Machine = AshMachine(LADDER) if name == "ash" else BracketsMachine(LADDER, [Bracket(0, models)])
+    scheduler: Machine = (
+        AshMachine(LADDER) if name == "ash" else BracketsMachine(LADDER, [Bracket(0, models)])
+    )
     curves = invent_curves(epoch_seconds=length / EPOCHS_A_JOB)
     until = (3 if workers == WORKERS[-1] else 6) * LADDER.rungs[-1] * length / EPOCHS_A_JOB
     crew = BusyEngine(workers, curves.training(), decision)
     tally, progress = Tally(LADDER, curves.goal), BestSoFar(curves.goal)
     began = time.perf_counter()
     end = simulate(scheduler, crew, [tally, progress], until=until)
-    study = simulated(name, workers, tally, progress, wall_seconds=end, real_seconds=time.perf_counter() - began)
+    study = simulated(
+        name, workers, tally, progress, wall_seconds=end, real_seconds=time.perf_counter() - began
+    )
     return study, crew.opened.busy_seconds / end
 
 
 def measured_decision_seconds() -> float:
-    """Return the processor time of the driver for one result, or one trial let go, in a study that trains nothing.
+    """Return the processor time of the driver for one result, or one trial let go, in a study that
+    trains nothing.
 
     It is what more trials of the same study take more, so that its start is not in it.
     """
@@ -110,11 +119,14 @@ def _cost(trials: int) -> tuple[float, int]:
     with tempfile.TemporaryDirectory() as folder:
         before, place = time.process_time(), Path(folder, "study")
         ashtune.tune(
-            _train_nothing, {"x": (0.0, 1.0)}, metric="score", mode="min", trials=trials, max_resource=4,
+            _train_nothing, {"x": (0.0, 1.0)}, metric="score", mode="min", trials=trials,
+            max_resource=4,
             search="random", workers=2, directory=place, quiet=True,
         )  # fmt: skip
         seconds = time.process_time() - before
-        return seconds, sum(isinstance(event, JobFinished | TrialReleased) for event in read_events(place / NAME))
+        return seconds, sum(
+            isinstance(event, JobFinished | TrialReleased) for event in read_events(place / NAME)
+        )
 
 
 def _train_nothing(trial: ashtune.Trial) -> None:
@@ -141,33 +153,55 @@ def write_figure(file: Path, found: list[tuple[float, Simulated]]) -> None:
     x_axis = log_axis("workers", min(workers) * 0.8, max(workers) * 1.2)
     y_axis = Axis(name="utilisation", high=1.02, written="share")
     figure = Figure(x=x_axis, y=y_axis, series=series, height=420)
-    section = html.PageSection("Utilisation by number of workers", [html.figures(utilisation=figure)])
+    section = html.PageSection(
+        "Utilisation by number of workers", [html.figures(utilisation=figure)]
+    )
     write(blocks_page("How far one driver scales", [section]), file)
 
 
 def main() -> None:
     """Simulate and print."""
     decision = option("--decision", 0) / 1e6 or measured_decision_seconds()
-    jobs = [(name, workers, length, decision) for length in LENGTHS for workers in WORKERS for name in ("ash", "sh")]
+    jobs = [
+        (name, workers, length, decision)
+        for length in LENGTHS
+        for workers in WORKERS
+        for name in ("ash", "sh")
+    ]
     with Pool() as pool:
         found = pool.map(run, jobs, chunksize=1)
     rows: list[list[Any]] = []
     for (name, workers, length, _), (one, driver_share) in zip(jobs, found, strict=True):
         rows.append([
-            f"{length:g} s", workers, name, f"{100 * one.utilisation:.1f} %", f"{100 * driver_share:.1f} %",
+            f"{length:g} s", workers, name, f"{100 * one.utilisation:.1f} %",
+            f"{100 * driver_share:.1f} %",
             one.jobs, _time(one.first_seconds), _time(one.near_seconds), one.best,
         ])  # fmt: skip
-    columns = ["jobs of", "workers", "scheduler", "utilisation", "driver busy", "jobs", "first", "near", "best"]
+    columns = [
+        "jobs of",
+        "workers",
+        "scheduler",
+        "utilisation",
+        "driver busy",
+        "jobs",
+        "first",
+        "near",
+        "best",
+    ]
     show(f"{1e6 * decision:.1f} us a decision", columns, rows)
-    print("Where the driver saturates: it decides on a result and on each trial let go, so a job costs it "
-          f"{2e6 * decision:.0f} us at most. Workers it keeps busy at most, by length of their jobs:")  # fmt: skip
+    print(
+        "Where the driver saturates: it decides on a result and on each trial let go, so a job "
+        f"costs it {2e6 * decision:.0f} us at most. Workers it keeps busy at most, by length of "
+        "their jobs:"
+    )
     print(", ".join(f"{length:g} s: {length / (2 * decision):,.0f}" for length in LENGTHS))
     studies = [one for one, _ in found]
-    print(f"{sum(one.jobs for one in studies):,} jobs simulated in {sum(one.real_seconds for one in studies):.0f} s "
-          "of two processes")  # fmt: skip
+    print(f"{sum(one.jobs for one in studies):,} jobs simulated in "
+          f"{sum(one.real_seconds for one in studies):.0f} s of two processes")  # fmt: skip
     if "--html" in sys.argv:
         write_figure(
-            Path(sys.argv[sys.argv.index("--html") + 1]), list(zip([job[2] for job in jobs], studies, strict=True))
+            Path(sys.argv[sys.argv.index("--html") + 1]),
+            list(zip([job[2] for job in jobs], studies, strict=True)),
         )
 
 

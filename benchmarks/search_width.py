@@ -1,9 +1,9 @@
 """The searches where there are many hyperparameters: the regret of what is named.
 
-``quality/toy.py`` is a task with 7, 20 or 50 hyperparameters, of which a fifth matter and whose optimum is known. Each
-seed is another such task. ashtune's own controller, default scheduler and searches run in virtual time on 8 workers;
-regret is the true loss of the named configuration over that of the median one. ``proposals.py`` measures what a
-proposal costs.
+``quality/toy.py`` is a task with 7, 20 or 50 hyperparameters, of which a fifth matter and whose
+optimum is known. Each seed is another such task. ashtune's own controller, default scheduler and
+searches run in virtual time on 8 workers; regret is the true loss of the named configuration over
+that of the median one. ``proposals.py`` measures what a proposal costs.
 
     python benchmarks/search_width.py [--seeds 10] [--widths 7 20 50] [--json FILE]
 """
@@ -38,20 +38,30 @@ def regrets(search: str, width: int, seed: int) -> list[float]:
 
 def main() -> None:
     """Run all and show the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--widths", type=int, nargs="+", default=[7, 20, 50])
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     rows: list[list[Any]] = []
     for width in given.widths:
-        found = {way: np.array([regrets(way, width, seed) for seed in range(given.seeds)]) for way in WAYS}
+        found = {
+            way: np.array([regrets(way, width, seed) for seed in range(given.seeds)])
+            for way in WAYS
+        }
         for way, values in found.items():
             gain = (values - found["random"])[:, -1]
             error = gain.std(ddof=1) / len(gain) ** 0.5 if len(gain) > 1 else float("nan")
             less = f"{gain.mean():+.3f} +- {error:.3f}" if way != "random" else ""
             rows.append([width, way, *(f"{value:.3f}" for value in values.mean(axis=0)), less])
-    header = ["hyperparameters", "search", *(f"at {mark:g}" for mark in MARKS), f"- random at {MARKS[-1]:g}"]
+    header = [
+        "hyperparameters",
+        "search",
+        *(f"at {mark:g}" for mark in MARKS),
+        f"- random at {MARKS[-1]:g}",
+    ]
     show(f"Regret over full trainings, {WORKERS} workers, {given.seeds} tasks", header, rows)
 
 

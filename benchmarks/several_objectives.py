@@ -1,18 +1,22 @@
-"""Hypervolume of the front over the budget, with two objectives: ashtune, random search, and Optuna by its own code.
+"""Hypervolume of the front over the budget, with two objectives: ashtune, random search, and Optuna
+by its own code.
 
-Three tasks: a made-up one whose front is known (``zdt``: ZDT1 of Zitzler, Deb, Thiele, Evol. Comp. 8(2), 2000, at a
-distance that falls with the resource); networks on scikit-learn's digits, error against multiply-adds (``digits``); and
-gradient boosting on its diabetes set, error against the number of leaves of all trees (``boosting``).
+Three tasks: a made-up one whose front is known (``zdt``: ZDT1 of Zitzler, Deb, Thiele, Evol. Comp.
+8(2), 2000, at a distance that falls with the resource); networks on scikit-learn's digits, error
+against multiply-adds (``digits``); and gradient boosting on its diabetes set, error against the
+number of leaves of all trees (``boosting``).
 
-All tuners have the same space, the same training code and four workers in virtual time: an epoch, or a tree, takes one
-unit, whatever the configuration. A tuner's front at a time is what no other of its results dominates: of ashtune, as
-``study.front``, at the highest rung that has one; of the others, whose trainings are all full ones, of all. Shown is
-the part of the best hypervolume that is missing; the best is that of the known front, or of all full trainings of all
-tuners.
+All tuners have the same space, the same training code and four workers in virtual time: an epoch,
+or a tree, takes one unit, whatever the configuration. A tuner's front at a time is what no other of
+its results dominates: of ashtune, as ``study.front``, at the highest rung that has one; of the
+others, whose trainings are all full ones, of all. Shown is the part of the best hypervolume that is
+missing; the best is that of the known front, or of all full trainings of all tuners.
 
-    python benchmarks/several_objectives.py [--tasks ...] [--tuners ...] [--seeds 5] [--budget 12] [--json FILE]
+    python benchmarks/several_objectives.py [--tasks ...] [--tuners ...] [--seeds 5] [--budget 12]
+    [--json FILE]
 
-Optuna's rows are left out where it is not installed. Figures are the same when the command is run again.
+Optuna's rows are left out where it is not installed. Figures are the same when the command is run
+again.
 """
 
 import argparse
@@ -48,7 +52,9 @@ Reports = list[tuple[float, int, Losses]]
 
 
 class Task(NamedTuple):
-    """What is tuned: ``train(configuration, resource)`` returns the losses there. ``worst`` bounds the hypervolume."""
+    """What is tuned: ``train(configuration, resource)`` returns the losses there. ``worst`` bounds
+    the hypervolume.
+    """
 
     space: Mapping[str, Any]
     top: int
@@ -60,7 +66,8 @@ class Task(NamedTuple):
 def hypervolume(points: Sequence[Losses], worst: Losses) -> float:
     """Return the area that two losses dominate up to the worst ones that count. O(n log n).
 
-    The points are walked from the least first loss on; each adds the rectangle below those before it.
+    The points are walked from the least first loss on; each adds the rectangle below those before
+    it.
     """
     area, ceiling = 0.0, worst[1]
     for first, second in sorted(points):
@@ -71,7 +78,9 @@ def hypervolume(points: Sequence[Losses], worst: Losses) -> float:
 
 
 def zdt() -> Task:
-    """ZDT1 with six hyperparameters, farther from its front the shorter the training: up to five times ``g - 1``."""
+    """ZDT1 with six hyperparameters, farther from its front the shorter the training: up to five
+    times ``g - 1``.
+    """
     space = {f"x{number}": (0.0, 1.0) for number in range(6)}
 
     def train(configuration: Mapping[str, Any], resource: int) -> Losses:
@@ -84,14 +93,17 @@ def zdt() -> Task:
 
 
 def digits() -> Task:
-    """A network of one or two layers on the digits: its error, and the logarithm of the multiply-adds for one image."""
+    """A network of one or two layers on the digits: its error, and the logarithm of the
+    multiply-adds for one image.
+    """
     from sklearn.datasets import load_digits
     from sklearn.neural_network import MLPClassifier
 
     images, labels = load_digits(return_X_y=True)
     images = images / 16
     space = {
-        "width": (4, 128, "log"), "second": (0, 64), "rate": (1e-4, 1e-1, "log"), "alpha": (1e-6, 1e-1, "log"),
+        "width": (4, 128, "log"), "second": (0, 64), "rate": (1e-4, 1e-1, "log"), "alpha": (1e-6,
+        1e-1, "log"),
         "batch": (32, 256, "log"),
     }  # fmt: skip
 
@@ -101,7 +113,11 @@ def digits() -> Task:
         given = dict(pairs)
         layers = (given["width"], given["second"]) if given["second"] else (given["width"],)
         model = MLPClassifier(
-            layers, learning_rate_init=given["rate"], alpha=given["alpha"], batch_size=given["batch"], random_state=0
+            layers,
+            learning_rate_init=given["rate"],
+            alpha=given["alpha"],
+            batch_size=given["batch"],
+            random_state=0,
         )
         sizes = (64, *layers, 10)
         return model, math.log10(sum(a * b for a, b in pairwise(sizes))), []
@@ -117,7 +133,9 @@ def digits() -> Task:
 
 
 def boosting() -> Task:
-    """Trees on the diabetes set: the part of the variance that is left, and the logarithm of the number of leaves."""
+    """Trees on the diabetes set: the part of the variance that is left, and the logarithm of the
+    number of leaves.
+    """
     from sklearn.datasets import load_diabetes
     from sklearn.ensemble import GradientBoostingRegressor
 
@@ -125,7 +143,8 @@ def boosting() -> Task:
     order = np.random.default_rng(0).permutation(len(rows))
     train, test = order[:260], order[260:]
     space = {
-        "rate": (0.01, 0.5, "log"), "leaves": (2, 32, "log"), "least": (1, 40, "log"), "rows": (0.3, 1.0),
+        "rate": (0.01, 0.5, "log"), "leaves": (2, 32, "log"), "least": (1, 40, "log"), "rows": (0.3,
+        1.0),
         "columns": (0.2, 1.0),
     }  # fmt: skip
 
@@ -133,26 +152,42 @@ def boosting() -> Task:
     def curve(pairs: tuple[tuple[str, Any], ...]) -> list[Losses]:
         given = dict(pairs)
         model = GradientBoostingRegressor(
-            n_estimators=81, learning_rate=given["rate"], max_leaf_nodes=given["leaves"], max_depth=None,
-            min_samples_leaf=given["least"], subsample=given["rows"], max_features=given["columns"], random_state=0,
+            n_estimators=81, learning_rate=given["rate"], max_leaf_nodes=given["leaves"],
+            max_depth=None,
+            min_samples_leaf=given["least"], subsample=given["rows"], max_features=given["columns"],
+            random_state=0,
         )  # fmt: skip
         model.fit(rows[train], target[train])
         leaves = np.cumsum([tree.get_n_leaves() for tree in model.estimators_[:, 0]])
-        residuals = np.array([target[test] - predicted for predicted in model.staged_predict(rows[test])])
+        residuals = np.array(
+            [target[test] - predicted for predicted in model.staged_predict(rows[test])]
+        )
         left = (residuals**2).mean(axis=1) / target[test].var()
         return list(zip(left.tolist(), np.log10(leaves).tolist(), strict=True))
 
-    return Task(space, 81, (1.0, 3.5), lambda given, resource: curve(tuple(given.items()))[resource - 1])
+    return Task(
+        space, 81, (1.0, 3.5), lambda given, resource: curve(tuple(given.items()))[resource - 1]
+    )
 
 
 TASKS = {"zdt": zdt, "digits": digits, "boosting": boosting}
 
 
 def ours(
-    search: Search, task: Task, seed: int, budget: float, *, scheduler: Scheduler = ASH, is_full: bool = False
+    search: Search,
+    task: Task,
+    seed: int,
+    budget: float,
+    *,
+    scheduler: Scheduler = ASH,
+    is_full: bool = False,
 ) -> Reports:
     """Return the reports of a study with the default rungs, or of full trainings alone."""
-    ladder = Ladder(task.top, task.top, 3) if is_full else Ladder.from_above(task.top, 3, Ash.least_share or 1)
+    ladder = (
+        Ladder(task.top, task.top, 3)
+        if is_full
+        else Ladder.from_above(task.top, 3, Ash.least_share or 1)
+    )
     machine = scheduler.build(ladder, None)
     space = Space.parse(dict(task.space))
     design, proposer = search.build(space, seed), search.proposer(space, seed, task.top)
@@ -165,7 +200,9 @@ def ours(
             if job.trial not in configurations:
                 proposal = proposer.propose(job.trial) if proposer else None
                 configurations[job.trial] = (
-                    design.configuration(job.trial) if proposal is None else dict(proposal.configuration)
+                    design.configuration(job.trial)
+                    if proposal is None
+                    else dict(proposal.configuration)
                 )
             if proposer:
                 proposer.started(job, configurations[job.trial])
@@ -174,7 +211,9 @@ def ours(
         if now > budget:
             return reports
         losses = task.train(configurations[job.trial], ladder.rungs[job.rung])
-        result = Result(job.trial, job.rung, ladder.rungs[job.rung], losses, float(_takes(ladder, job)))
+        result = Result(
+            job.trial, job.rung, ladder.rungs[job.rung], losses, float(_takes(ladder, job))
+        )
         machine.record(result)
         if proposer:
             proposer.observe(result, configurations[job.trial])
@@ -186,7 +225,9 @@ def _takes(ladder: Ladder, job: Job) -> int:
 
 
 def optunas(sampler: str, task: Task, seed: int, budget: float) -> Reports:
-    """Return the reports of a sampler of Optuna that is asked and told, four full trainings at a time."""
+    """Return the reports of a sampler of Optuna that is asked and told, four full trainings at a
+    time.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -197,7 +238,9 @@ def optunas(sampler: str, task: Task, seed: int, budget: float) -> Reports:
     for number in range(1, math.floor(budget / task.top) + 1):
         trials = [study.ask() for _ in range(WORKERS)]
         for trial in trials:
-            losses = task.train({name: _suggested(trial, name, what) for name, what in task.space.items()}, task.top)
+            losses = task.train(
+                {name: _suggested(trial, name, what) for name, what in task.space.items()}, task.top
+            )
             reports.append((float(number * task.top), 0, losses))
             study.tell(trial, losses)
     return reports
@@ -216,20 +259,27 @@ TUNERS: dict[str, Callable[[Task, int, float], Reports]] = {
     "gp, full trainings": partial(ours, GP(price=0.0), is_full=True),
 }
 if find_spec("optuna"):
-    TUNERS |= {"Optuna TPE": partial(optunas, "TPESampler"), "Optuna NSGA-II": partial(optunas, "NSGAIISampler")}
+    TUNERS |= {
+        "Optuna TPE": partial(optunas, "TPESampler"),
+        "Optuna NSGA-II": partial(optunas, "NSGAIISampler"),
+    }
 
 
 def front_at(reports: Reports, time: float) -> list[Losses]:
     """Return the front that a tuner names at a time."""
     past = [(rung, losses) for when, rung, losses in reports if when <= time]
     highest = max((rung for rung, _ in past), default=0)
-    entries = [((0.0, *losses), place) for place, (rung, losses) in enumerate(past) if rung == highest]
+    entries = [
+        ((0.0, *losses), place) for place, (rung, losses) in enumerate(past) if rung == highest
+    ]
     return [(key[1], key[2]) for key, _ in front_of(entries, key=lambda entry: entry)]
 
 
 def main() -> None:
     """Run all tuners on all tasks, and print a table for each task."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tasks", nargs="*", default=list(TASKS), choices=TASKS)
     parser.add_argument("--tuners", nargs="*", default=list(TUNERS), choices=TUNERS)
     parser.add_argument("--seeds", type=int, default=5)
@@ -239,20 +289,37 @@ def main() -> None:
     for name in given.tasks:
         task = TASKS[name]()
         end = given.budget * task.top
-        runs = {tuner: [TUNERS[tuner](task, seed, end) for seed in range(given.seeds)] for tuner in given.tuners}
-        full = [losses for each in runs.values() for reports in each for _, rung, losses in reports if rung == 0]
+        runs = {
+            tuner: [TUNERS[tuner](task, seed, end) for seed in range(given.seeds)]
+            for tuner in given.tuners
+        }
+        full = [
+            losses
+            for each in runs.values()
+            for reports in each
+            for _, rung, losses in reports
+            if rung == 0
+        ]
         best = task.best or hypervolume(full, task.worst)
         rows = []
         for tuner, of_seeds in runs.items():
             row: list[Any] = [tuner]
             for part in PARTS:
-                missing = [1 - hypervolume(front_at(reports, part * end), task.worst) / best for reports in of_seeds]
+                missing = [
+                    1 - hypervolume(front_at(reports, part * end), task.worst) / best
+                    for reports in of_seeds
+                ]
                 error = stdev(missing) / math.sqrt(len(missing)) if len(missing) > 1 else math.nan
                 row += [f"{mean(missing):.3f}", f"{error:.3f}"]
             rows.append([*row, round(mean(len(front_at(reports, end)) for reports in of_seeds))])
         times = [f"after {part * given.budget:g}" for part in PARTS]
         columns = ["tuner", *(column for time in times for column in (time, "+-")), "on the front"]
-        show(f"{name}: part of the hypervolume that is missing, by full trainings of each of 4 workers", columns, rows)
+        show(
+            f"{name}: part of the hypervolume that is missing, by full trainings of each of 4 "
+            f"workers",
+            columns,
+            rows,
+        )
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Synchronous and asynchronous halving under stragglers and dropped jobs, against an independent reference's values.
+"""Synchronous and asynchronous halving under stragglers and dropped jobs, against an independent
+reference's values.
 
-The set-up is that of Li et al., arXiv 1810.05934, appendix A.1, as ``stragglers.py`` has it: 25 workers,
-reduction factor 4, rungs 1 to 256. (a): configurations trained to 256 by t = 2000; (b): when the first of them was.
-The reference's values, mean and standard deviation of 25 repetitions, come from a simulator written for that purpose
-in plain Python. Ours: as many repetitions with seeds of its own; ``z`` is the difference of the means in standard
-errors of the difference.
+The set-up is that of Li et al., arXiv 1810.05934, appendix A.1, as ``stragglers.py`` has it: 25
+workers, reduction factor 4, rungs 1 to 256. (a): configurations trained to 256 by t = 2000; (b):
+when the first of them was. The reference's values, mean and standard deviation of 25 repetitions,
+come from a simulator written for that purpose in plain Python. Ours: as many repetitions with seeds
+of its own; ``z`` is the difference of the means in standard errors of the difference.
 
 Claims: every |z| <= 3; the exact checks exactly; ASH is never behind.
 
@@ -49,7 +50,8 @@ REFERENCE = """
 1.33 0.005   4.64 1.60   6.08 2.22  1146 320  962 280
 1.33 0.01    1.64 1.04   1.72 1.21  1607 493 1610 726
 """
-FIRST = {1: (1280, 1002, 105), 5: (488, 452, 27), 10: (406, 388, 15), 25: (359, 355, 4), 50: (350, 347, 2),
+FIRST = {1: (1280, 1002, 105), 5: (488, 452, 27), 10: (406, 388, 15), 25: (359, 355, 4), 50: (350,
+347, 2),
          100: (343, 344, 1), 256: (341, 341, 0), 1000: (341, 341, 0)}  # fmt: skip
 
 
@@ -65,7 +67,9 @@ def one(job: tuple[str, float, float, int]) -> tuple[int, float, int]:
 
 
 def compared(mine: list[float], mean: float, deviation: float) -> list[Any]:
-    """Return our mean and standard deviation, the reference's mean, and their distance in standard errors."""
+    """Return our mean and standard deviation, the reference's mean, and their distance in standard
+    errors.
+    """
     own, spread = statistics.mean(mine), statistics.stdev(mine)
     error = math.sqrt(spread**2 / len(mine) + deviation**2 / REFERENCE_REPETITIONS)
     return [own, spread, mean, f"{(own - mean) / error:+.1f}" if error else "0.0"]
@@ -80,10 +84,14 @@ def main() -> None:
             deviation, drop, *values = map(float, line.split())
             row: list[Any] = [f"{deviation:.2f}", f"{drop:g}"]
             for scheduler, first in (("sh", 0), ("ash", 2)):
-                found = pool.map(one, [(scheduler, deviation, drop, seed) for seed in range(repeat)])
+                found = pool.map(
+                    one, [(scheduler, deviation, drop, seed) for seed in range(repeat)]
+                )
                 jobs += sum(count for _, _, count in found)
                 for part, at in ((0, first), (1, first + 4)):
-                    cells = compared([float(result[part]) for result in found], values[at], values[at + 1])
+                    cells = compared(
+                        [float(result[part]) for result in found], values[at], values[at + 1]
+                    )
                     distances.append(abs(float(cells[3])))
                     row += [f"{cells[0]:.4g} +- {cells[1]:.2g}", f"{cells[2]:g}", cells[3]]
             rows.append(row)
@@ -93,17 +101,30 @@ def main() -> None:
         for part in ("a", "b"):
             columns += [f"{scheduler} ({part})", "ref", "z"]
     show(f"25 workers, {repeat} repetitions", columns, rows)
-    print(f"{len(distances)} cells: largest |z| {max(distances):.1f}, above 3: {sum(d > 3 for d in distances)}, "
-          f"above 2: {sum(d > 2 for d in distances)}; {jobs:,} jobs in {seconds:.0f} s\n")  # fmt: skip
+    print(
+        f"{len(distances)} cells: largest |z| {max(distances):.1f}, "
+        f"above 3: {sum(d > 3 for d in distances)}, above 2: {sum(d > 2 for d in distances)}; "
+        f"{jobs:,} jobs in {seconds:.0f} s\n"
+    )
     first = []
     for workers, (sh, ash, deviation) in FIRST.items():
         own = run("sh", workers, deviation=0, drop=0, seed=0, until=1500).trained[0]
-        mine = [run("ash", workers, deviation=0, drop=0, seed=seed, until=1500).trained[0] for seed in range(10)]
-        resumed = run("ash", workers, deviation=0, drop=0, seed=0, until=1500, resumes=True).trained[0]
-        first.append([workers, own, sh, f"{statistics.mean(mine):.1f} +- {statistics.stdev(mine):.1f}",
+        mine = [
+            run("ash", workers, deviation=0, drop=0, seed=seed, until=1500).trained[0]
+            for seed in range(10)
+        ]
+        resumed = run(
+            "ash", workers, deviation=0, drop=0, seed=0, until=1500, resumes=True
+        ).trained[0]
+        first.append([workers, own, sh,
+        f"{statistics.mean(mine):.1f} +- {statistics.stdev(mine):.1f}",
                       f"{ash} +- {deviation}", resumed, f"{resumed / 256:.3f}"])  # fmt: skip
     columns = ["workers", "sh", "ref", "ash", "ref", "ash, resuming", "of time(R)"]
-    show("Time of the first configuration trained to 256; nothing straggles, nothing is dropped", columns, first)
+    show(
+        "Time of the first configuration trained to 256; nothing straggles, nothing is dropped",
+        columns,
+        first,
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Jobs a second of wall time through events, loop, controller and scheduler, in virtual time.
 
-Claims: >= 60,000 jobs/s with 10,000 workers; 10^6 trials on 10,000 workers, rungs 1 to 256, in under 60 s and 2 GB.
-(Syne Tune's simulator on this kind of machine: 340 to 890 results/s with 25 to 500 workers at 2,000 to 10,000 trials.)
+Claims: >= 60,000 jobs/s with 10,000 workers; 10^6 trials on 10,000 workers, rungs 1 to 256, in
+under 60 s and 2 GB. (Syne Tune's simulator on this kind of machine: 340 to 890 results/s with 25 to
+500 workers at 2,000 to 10,000 trials.)
 
     python benchmarks/simulation_speed.py [--json FILE]
 """
@@ -21,7 +22,13 @@ from ashtune._src.schedulers.ash import AshMachine
 from ashtune._src.simulation.simulated_run import simulate
 from table import show
 
-CASES = ((4, 10, 100_000), (4, 1_000, 100_000), (4, 10_000, 100_000), (2, 10_000, 100_000), (4, 10_000, 1_000_000))
+CASES = (
+    (4, 10, 100_000),
+    (4, 1_000, 100_000),
+    (4, 10_000, 100_000),
+    (2, 10_000, 100_000),
+    (4, 10_000, 1_000_000),
+)
 
 
 class Count(Observer):
@@ -45,9 +52,16 @@ def one(factor: int, workers: int, trials: int) -> None:
     count = Count()
     began = time.perf_counter()
     simulate(
-        AshMachine(Ladder(1, 256, factor), trials), SimulatedEngine(training, workers=workers), [count], trials=trials
+        AshMachine(Ladder(1, 256, factor), trials),
+        SimulatedEngine(training, workers=workers),
+        [count],
+        trials=trials,
     )
-    print(count.jobs, time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)
+    print(
+        count.jobs,
+        time.perf_counter() - began,
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6,
+    )
 
 
 def main() -> None:

@@ -1,11 +1,13 @@
-"""Synchronous against asynchronous halving under stragglers and dropped jobs: a set-up to compare simulators by.
+"""Synchronous against asynchronous halving under stragglers and dropped jobs: a set-up to compare
+simulators by.
 
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
-https://arxiv.org/abs/1810.05934, appendix A.1: reduction factor 4, rungs 1 to 256, brackets of 256 models; a job takes
-its rung's resource, times ``1 + |z|``, and is dropped with a probability in each unit of time. Losses are one uniform
-number a configuration; nothing is resumed. A dropped job goes back to the rule that gave it, as the paper leaves open
-and an independent reference has it: synchronous halving puts it at the end of its rung's list, asynchronous halving
-takes the promotion back (a study gives the same job again instead, which at high drop rates trains up to a third more
+https://arxiv.org/abs/1810.05934, appendix A.1: reduction factor 4, rungs 1 to 256, brackets of 256
+models; a job takes its rung's resource, times ``1 + |z|``, and is dropped with a probability in
+each unit of time. Losses are one uniform number a configuration; nothing is resumed. A dropped job
+goes back to the rule that gave it, as the paper leaves open and an independent reference has it:
+synchronous halving puts it at the end of its rung's list, asynchronous halving takes the promotion
+back (a study gives the same job again instead, which at high drop rates trains up to a third more
 configurations to the top).
 """
 
@@ -39,14 +41,23 @@ _MACHINES: dict[str, Callable[[], AshMachine | BracketsMachine]] = {
 
 
 class StragglerRun(msgspec.Struct, frozen=True):
-    """When configurations were trained to the top, oldest first, and how many jobs ended with a result."""
+    """When configurations were trained to the top, oldest first, and how many jobs ended with a
+    result.
+    """
 
     trained: Sequence[float]
     jobs: int
 
 
 def run(
-    scheduler: str, workers: int, *, deviation: float, drop: float, seed: int, until: float, resumes: bool = False
+    scheduler: str,
+    workers: int,
+    *,
+    deviation: float,
+    drop: float,
+    seed: int,
+    until: float,
+    resumes: bool = False,
 ) -> StragglerRun:
     """Simulate once.
 
@@ -80,7 +91,12 @@ def run(
         simulate(inner, SimulatedEngine(training, workers=workers, seed=seed), [seen], until=until)
     else:
         patient = Patient(inner, losses)
-        simulate(patient, InstantsEngine(patient, training, workers=workers, seed=seed), [seen], until=until)
+        simulate(
+            patient,
+            InstantsEngine(patient, training, workers=workers, seed=seed),
+            [seen],
+            until=until,
+        )
     return StragglerRun(seen.times, seen.jobs)
 
 
@@ -129,7 +145,9 @@ class Patient(Machine):
             self._take_back(job)
 
     def _take_back(self, job: Job) -> None:
-        """Put a job back that was dropped: last of its bracket; or its promotion is decided anew."""
+        """Put a job back that was dropped: last of its bracket; or its
+        promotion is decided anew.
+        """
         inner = self._inner
         if isinstance(inner, BracketsMachine):
             inner._wait(inner.bracket(job.trial), job)
@@ -172,8 +190,8 @@ class Patient(Machine):
 class Instants:
     """Workers whose results of one instant are all booked before any of them is given a job.
 
-    Jobs that all take the same time end at the same instant; which of them the driver hears of first is then an
-    accident that a comparison should not depend on.
+    Jobs that all take the same time end at the same instant; which of them the driver hears of
+    first is then an accident that a comparison should not depend on.
 
     Args:
         inner: The workers.
@@ -186,7 +204,10 @@ class Instants:
 
     def wait(self, until: float) -> Sequence[Event]:
         """Return what happens next."""
-        events = [_nothing_came_of(event) if type(event) is JobPaused else event for event in self._inner.wait(until)]
+        events = [
+            _nothing_came_of(event) if type(event) is JobPaused else event
+            for event in self._inner.wait(until)
+        ]
         self._patient.to_come = sum(isinstance(event, JobFinished | JobFailed) for event in events)
         return events
 
@@ -227,5 +248,10 @@ class InstantsEngine(SimulatedEngine):
 
 def _nothing_came_of(event: JobPaused) -> JobFailed:
     return JobFailed(
-        event.time, worker=event.worker, trial=event.trial, rung=event.rung, seconds=event.seconds, reason="dropped"
+        event.time,
+        worker=event.worker,
+        trial=event.trial,
+        rung=event.rung,
+        seconds=event.seconds,
+        reason="dropped",
     )

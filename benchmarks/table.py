@@ -1,4 +1,6 @@
-"""What the benchmarks share: a table on stdout, the same as JSON in a file, and the machine's name."""
+"""What the benchmarks share: a table on stdout, the same as JSON in a file,
+and the machine's name.
+"""
 
 import json
 import platform
@@ -13,7 +15,11 @@ def machine() -> str:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
+        names = [
+            line.split(":", 1)[1].strip()
+            for line in cpuinfo.read_text().splitlines()
+            if "model name" in line
+        ]
         model = f"{len(names)} x {names[0]}" if names else model
     return f"{model}, Python {platform.python_version()}"
 

@@ -1,15 +1,18 @@
 """Trackers: time to copy 10,000 trials, and the cost of a tracker that hangs for a minute.
 
-The copies are of a study of 10,000 trivial trials on rungs of 1, 3 and 9 epochs, with three hyperparameters and a
-report in each epoch; each is made in a process of its own, and then once more, when there is nothing new. TensorBoard
-gets the best 100.
+The copies are of a study of 10,000 trivial trials on rungs of 1, 3 and 9 epochs, with three
+hyperparameters and a report in each epoch; each is made in a process of its own, and then once
+more, when there is nothing new. TensorBoard gets the best 100.
 
-The other study trains for 100 s on two workers, by sleeping. One tracker hangs for 60 s in the middle of it, and
-another does nothing. Claim: the one that hangs costs the study less than 1 % of its wall time.
+The other study trains for 100 s on two workers, by sleeping. One tracker hangs for 60 s in the
+middle of it, and another does nothing. Claim: the one that hangs costs the study less than 1 % of
+its wall time.
 
-Trackers that are not installed are left out: `make test-integrations` makes the environment that has them all.
+Trackers that are not installed are left out: `make test-integrations` makes the environment that
+has them all.
 
-    .venv-integrations/bin/python benchmarks/trackers.py [--trials 10000] [--only mlflow,wandb] [--json FILE]
+    .venv-integrations/bin/python benchmarks/trackers.py [--trials 10000] [--only mlflow,wandb]
+    [--json FILE]
 """
 
 import subprocess
@@ -59,11 +62,16 @@ def copies(trials: int, names: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         study = Path(folder, "study")
         ashtune.tune(
-            train, SPACE, metric="loss", mode="min", trials=trials, min_resource=1, max_resource=9, workers=2,
+            train, SPACE, metric="loss", mode="min", trials=trials, min_resource=1, max_resource=9,
+            workers=2,
             search="random", directory=study, quiet=True,
         )  # fmt: skip
         for name in names:
-            out = Path(folder, name, "results.csv" if name == "csv" else "mlflow.db" if name == "mlflow" else "")
+            out = Path(
+                folder,
+                name,
+                "results.csv" if name == "csv" else "mlflow.db" if name == "mlflow" else "",
+            )
             out.parent.mkdir(parents=True, exist_ok=True)
             seconds = [_export(study, name, out) for _ in range(2)]
             rows.append([name, trials, *seconds, 1000 * seconds[0] / trials])
@@ -72,11 +80,15 @@ def copies(trials: int, names: Sequence[str]) -> None:
 
 def _export(study: Path, name: str, out: Path) -> float:
     command = [sys.executable, "-c", EXPORT, str(study), name, str(out)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+    return float(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]
+    )
 
 
 class Idle(Tracker):
-    """A tracker that keeps nothing. ``hang``: for so many seconds it hangs once, in the middle of the study."""
+    """A tracker that keeps nothing. ``hang``: for so many seconds it hangs once, in the middle of
+    the study.
+    """
 
     module = extra = "json"
     hang = 0.0
@@ -112,7 +124,8 @@ def hangs(repeat: int = 2) -> None:
                 began = time.perf_counter()
                 ashtune.tune(
                     sleep, SPACE, metric="loss", mode="min", trials=SLEEPING_TRIALS, min_resource=1,
-                    max_resource=3, workers=2, search="random", directory=study, quiet=True, observers=[tracker],
+                    max_resource=3, workers=2, search="random", directory=study, quiet=True,
+                    observers=[tracker],
                 )  # fmt: skip
                 seconds[kind] = time.perf_counter() - began
                 assert tracker.hung == kind.hang

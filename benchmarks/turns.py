@@ -1,6 +1,8 @@
-"""Programs side by side, of which one runs at a time: SIGSTOP and SIGCONT give the cores to one, then to the other.
+"""Programs side by side, of which one runs at a time: SIGSTOP and SIGCONT give the cores to one,
+then to the other.
 
-The speed of a shared machine changes by half within minutes. What ran in neighbouring moments can be compared.
+The speed of a shared machine changes by half within minutes. What ran in neighbouring moments can
+be compared.
 """
 
 import os
@@ -33,7 +35,9 @@ def tell(group: Sequence[int], what: signal.Signals) -> None:
 
 
 def seconds_in_turns(commands: Sequence[Sequence[str]], *, turn: float = 1.0) -> list[float]:
-    """Run commands to their ends, in turns of some seconds; return how long each of them had the cores."""
+    """Run commands to their ends, in turns of some seconds; return how long each of them had the
+    cores.
+    """
     started: list[subprocess.Popen[bytes] | None] = [None] * len(commands)
     used = [0.0] * len(commands)
     ended = [False] * len(commands)

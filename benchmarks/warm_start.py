@@ -1,18 +1,22 @@
-"""``warm_start=``: the regret of ``search="gp"`` with and without results from before, of the same data and of others.
+"""``warm_start=``: the regret of ``search="gp"`` with and without results from before, of the same
+data and of others.
 
-Same data: ``quality/toy.py`` is a task with 7 hyperparameters, of which 3 matter and whose optimum is known; each seed
-is another such task. Known are 30 random configurations, fully trained, with the noise of the task. Trials are fully
-trained one by one, and each proposal knows all results before it. Regret is the true loss of the best configuration of
-the study so far over that of the median one; the known configurations do not count as found.
+Same data: ``quality/toy.py`` is a task with 7 hyperparameters, of which 3 matter and whose optimum
+is known; each seed is another such task. Known are 30 random configurations, fully trained, with
+the noise of the task. Trials are fully trained one by one, and each proposal knows all results
+before it. Regret is the true loss of the best configuration of the study so far over that of the
+median one; the known configurations do not count as found.
 
-Other data: each task of LCBench's surrogate in turn (``quality/surrogate.py``), in virtual time with eight workers. The
-list of sources are studies of 60 trials of other tasks, drawn for each run. Regret is as in ``search_surrogate.py``.
+Other data: each task of LCBench's surrogate in turn (``quality/surrogate.py``), in virtual time
+with eight workers. The list of sources are studies of 60 trials of other tasks, drawn for each run.
+Regret is as in ``search_surrogate.py``.
 
-    python benchmarks/warm_start.py [FOLDER] [--toys 20] [--known 30] [--seeds 3] [--sources 8] [--results DIR]
+    python benchmarks/warm_start.py [FOLDER] [--toys 20] [--known 30] [--seeds 3] [--sources 8]
+    [--results DIR]
         [--json FILE]
 
-FOLDER holds YAHPO's ``model.onnx`` for LCBench; without it the other data are left out, else onnxruntime is needed. A
-run that is in the results' folder is not run again.
+FOLDER holds YAHPO's ``model.onnx`` for LCBench; without it the other data are left out, else
+onnxruntime is needed. A run that is in the results' folder is not run again.
 """
 
 import argparse
@@ -48,7 +52,9 @@ OTHER_SEED = 1_000
 
 
 def regrets(seed: int, known: int) -> tuple[list[float], float]:
-    """Return the regret of a study at each mark, and that of the best known configuration by its result."""
+    """Return the regret of a study at each mark, and that of the best known configuration by its
+    result.
+    """
     task, search = Toy(WIDTH, seed), GP(price=0.0)
     design, proposer = search.build(task.space, seed), search.proposer(task.space, seed, TOP)
     before = Random().build(task.space, seed + OTHER_SEED)
@@ -99,7 +105,8 @@ def source(task: Task, trials: int = 60) -> list[dict[str, Any]]:
         top=EPOCHS, workers=8, trials=trials, seed=OTHER_SEED, observers=[results],
     )  # fmt: skip
     return [
-        {**found.configurations[trial], "resource": resource, "loss": loss} for trial, resource, loss in results.found
+        {**found.configurations[trial], "resource": resource, "loss": loss}
+        for trial, resource, loss in results.found
     ]
 
 
@@ -109,7 +116,9 @@ def regrets_after(task: Task, sources: list[list[dict[str, Any]]], seed: int) ->
     if sources:
         begin = tuple(
             each.configuration
-            for each in best_of_other_tasks(sources, task.space, GOAL, top=EPOCHS, unit="epoch").results
+            for each in best_of_other_tasks(
+                sources, task.space, GOAL, top=EPOCHS, unit="epoch"
+            ).results
         )
     found = study(
         Begun(begin=begin), task.space, partial(task.train, seed),
@@ -121,33 +130,51 @@ def regrets_after(task: Task, sources: list[list[dict[str, Any]]], seed: int) ->
 
 def other_data(given: argparse.Namespace) -> None:
     """Run what is missing and show the tables of other data."""
-    surrogate, store = Surrogate(given.folder), Store(given.results, "runs", ("task", "seed", "sources"))
+    surrogate, store = (
+        Surrogate(given.folder),
+        Store(given.results, "runs", ("task", "seed", "sources")),
+    )
     tasks = {name: Task(surrogate, name) for name in surrogate.codes}
     table_of = cache(lambda name: source(tasks[name]))
     for place, (name, task) in enumerate(tasks.items()):
         for seed in range(given.seeds):
             if {"task": name, "seed": seed, "sources": 0} not in store:
-                store.add({"task": name, "seed": seed, "sources": 0, "regret": regrets_after(task, [], seed)})
+                store.add(
+                    {
+                        "task": name,
+                        "seed": seed,
+                        "sources": 0,
+                        "regret": regrets_after(task, [], seed),
+                    }
+                )
             if {"task": name, "seed": seed, "sources": given.sources} in store:
                 continue
             others = [each for each in tasks if each != name]
-            drawn = np.random.default_rng([place, seed]).permutation(others)[: given.sources].tolist()
+            drawn = (
+                np.random.default_rng([place, seed]).permutation(others)[: given.sources].tolist()
+            )
             regret = regrets_after(task, [table_of(each) for each in drawn], seed)
             store.add({"task": name, "seed": seed, "sources": given.sources, "regret": regret})
     kept = {(run["task"], run["seed"], run["sources"]): run["regret"] for run in store}
     held_out = [name for name in tasks if name not in CHOSEN_ON]
-    for group, names in {"tasks that the search was made on": list(CHOSEN_ON), "held out": held_out}.items():
+    for group, names in {
+        "tasks that the search was made on": list(CHOSEN_ON),
+        "held out": held_out,
+    }.items():
         cold, warm = (
             np.array([[kept[name, seed, count] for seed in range(given.seeds)] for name in names])
             for count in (0, given.sources)
         )
         gain = warm - cold
         show(
-            f"Mean regret, {len(names)} {group}, {given.seeds} seeds, {given.sources} studies of other tasks",
-            ["full trainings", "without", "with", "difference", "tasks ahead", "tasks behind by 2 s.e."],
+            f"Mean regret, {len(names)} {group}, {given.seeds} seeds, {given.sources} studies of "
+            f"other tasks",
+            ["full trainings", "without", "with", "difference", "tasks ahead",
+            "tasks behind by 2 s.e."],
             [
                 [
-                    mark, cold[..., at].mean(), warm[..., at].mean(), plus_minus(gain[..., at].mean(axis=1)),
+                    mark, cold[..., at].mean(), warm[..., at].mean(), plus_minus(gain[...,
+                    at].mean(axis=1)),
                     int((gain[..., at].mean(axis=1) < 0).sum()),
                     sum(is_behind(each.tolist()) for each in gain[..., at]),
                 ]
@@ -158,7 +185,9 @@ def other_data(given: argparse.Namespace) -> None:
 
 def main() -> None:
     """Run all and show the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--toys", type=int, default=20)
     parser.add_argument("--known", type=int, default=30)
@@ -176,8 +205,15 @@ def main() -> None:
         better = sum(one < other for one, other in zip(warm, cold, strict=True))
         rows.append([mark, statistics.fmean(cold), statistics.fmean(warm), better, best_known])
     show(
-        f"Mean regret over {given.toys} tasks by number of full trainings, without and with {given.known} results",
-        ["trials", "without", "with", "seeds in which it is better with", "the best known configuration itself"],
+        f"Mean regret over {given.toys} tasks by number of full trainings, without and with "
+        f"{given.known} results",
+        [
+            "trials",
+            "without",
+            "with",
+            "seeds in which it is better with",
+            "the best known configuration itself",
+        ],
         rows,
     )
     if given.folder is not None:

@@ -1,20 +1,24 @@
-"""The live page of large studies: first view, changes, answers and memory; optuna-dashboard beside it.
+"""The live page of large studies: first view, changes, answers and memory; optuna-dashboard beside
+it.
 
-Studies are made by the simulated engine: 64 workers, rungs of 1 to 64 epochs with a reduction factor of 2, four
-hyperparameters, a report in each epoch. The last twentieth of a journal is written while the page is watched.
+Studies are made by the simulated engine: 64 workers, rungs of 1 to 64 epochs with a reduction
+factor of 2, four hyperparameters, a report in each epoch. The last twentieth of a journal is
+written while the page is watched.
 
-Claims, of 100,000 trials: first sight in under 6 s from the start of the command, deltas under 100 KB and made in
-under 0.1 s, a query of the trials in under 0.1 s, the server under 300 MB.
+Claims, of 100,000 trials: first sight in under 6 s from the start of the command, deltas under 100
+KB and made in under 0.1 s, a query of the trials in under 0.1 s, the server under 300 MB.
 
-"first sight" is a snapshot in which all of the journal counts, "jobs known" one that also knows who has which job.
-The first message of a new viewer while the journal grows takes what making the parts takes. Memory is the most that
-the server had; what works answers out is another process, measured beside it.
+"first sight" is a snapshot in which all of the journal counts, "jobs known" one that also knows who
+has which job. The first message of a new viewer while the journal grows takes what making the parts
+takes. Memory is the most that the server had; what works answers out is another process, measured
+beside it.
 
-optuna-dashboard, where it is installed (`make test-integrations` makes the environment), shows the same study,
-exported with all of its trials (`ashtune export` writes the best 10,000): the seconds until its page has its data, and
-the size and the seconds of the next refresh.
+optuna-dashboard, where it is installed (`make test-integrations` makes the environment), shows the
+same study, exported with all of its trials (`ashtune export` writes the best 10,000): the seconds
+until its page has its data, and the size and the seconds of the next refresh.
 
-    .venv-integrations/bin/python benchmarks/watching.py [--trials 100000,1000000] [--peer-trials 100000] [--json FILE]
+    .venv-integrations/bin/python benchmarks/watching.py [--trials 100000,1000000] [--peer-trials
+    100000] [--json FILE]
 """
 
 import contextlib
@@ -48,7 +52,12 @@ from ashtune._src.study.journal_writer import Journal, create
 from ashtune.integrations import optuna
 from table import show
 
-SPACE = {"rate": (1e-4, 1.0, "log"), "momentum": (0.0, 0.99), "width": [16, 32, 64, 128], "kind": ["relu", "tanh"]}
+SPACE = {
+    "rate": (1e-4, 1.0, "log"),
+    "momentum": (0.0, 0.99),
+    "width": [16, 32, 64, 128],
+    "kind": ["relu", "tanh"],
+}
 WORKERS = 64
 LAST = 0.05
 """The part of a journal that is written while it is watched."""
@@ -57,9 +66,17 @@ PIECES = 60
 QUERIES = {
     "sorted by value": "trials?sort=value&order=asc&count=50",
     "searched": "trials?search=tanh+rate%3C0.01+paused&sort=seconds&count=50",
-    "filtered by two ranges": "trials?where=rate:0.001:0.1&where=momentum:0.5:&sort=momentum&count=50",
+    "filtered by two "
+    "ranges": "trials?where=rate:0.001:0.1&where=momentum:0.5:&sort=momentum&count=50",
 }
-SLOW = ("importance", "slices", "parallel", "contour?x=rate&y=momentum", "audit", "whatif?workers=1,8,64")
+SLOW = (
+    "importance",
+    "slices",
+    "parallel",
+    "contour?x=rate&y=momentum",
+    "audit",
+    "whatif?workers=1,8,64",
+)
 PEER = "from optuna_dashboard._cli import main; main()"
 
 
@@ -67,12 +84,15 @@ def study(directory: Path, trials: int) -> None:
     """Simulate a study; its journal is in the directory."""
     curves, space, search, ladder = invent_curves(), Space.parse(SPACE), Random(), Ladder(1, 64, 2)
     settings = new_settings(
-        name=f"{trials:,} trials", goal=curves.goal, scheduler=Ash(), ladder=ladder, space=space, search=search, seed=0,
+        name=f"{trials:,} trials", goal=curves.goal, scheduler=Ash(), ladder=ladder, space=space,
+        search=search, seed=0,
         simulated=True,
     )  # fmt: skip
     directory.mkdir()
     create(directory / NAME, settings)
-    engine = SimulatedEngine(curves.training(stretch=half_normal(0.3), has_curves=True), workers=WORKERS, seed=0)
+    engine = SimulatedEngine(
+        curves.training(stretch=half_normal(0.3), has_curves=True), workers=WORKERS, seed=0
+    )
     with Journal(directory / NAME) as journal:
         simulate(
             Ash().build(ladder, 0, 0), engine, [], trials=trials, goal=curves.goal, ledger=journal,
@@ -96,7 +116,9 @@ class Page:
     def events(self, after: str = "") -> Iterator[tuple[float, str, bytes]]:
         """Yield (seconds since the start, id, data) of each message."""
         connection = self._connection()
-        connection.request("GET", f"{self.address.path}api/studies/0/events" + (f"?after={after}" if after else ""))
+        connection.request(
+            "GET", f"{self.address.path}api/studies/0/events" + (f"?after={after}" if after else "")
+        )
         answer, number = connection.getresponse(), ""
         with contextlib.closing(connection):
             while line := answer.readline():
@@ -237,7 +259,10 @@ def peer(trials: int, whole: Path, folder: Path) -> list[list[Any]]:
 
 
 def _ask_peer(path: str) -> tuple[float, bytes]:
-    connection, began = http.client.HTTPConnection("127.0.0.1", 43217, timeout=1800), time.perf_counter()
+    connection, began = (
+        http.client.HTTPConnection("127.0.0.1", 43217, timeout=1800),
+        time.perf_counter(),
+    )
     with contextlib.closing(connection):
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -247,7 +272,10 @@ def _ask_peer(path: str) -> tuple[float, bytes]:
 
 def given(name: str, default: str) -> list[int]:
     """Return the numbers of an option."""
-    return [int(part) for part in (sys.argv[sys.argv.index(name) + 1] if name in sys.argv else default).split(",")]
+    return [
+        int(part)
+        for part in (sys.argv[sys.argv.index(name) + 1] if name in sys.argv else default).split(",")
+    ]
 
 
 def main() -> None:
@@ -261,9 +289,13 @@ def main() -> None:
             whole = folder / f"study-{trials}"
             study(whole, trials)
             if trials in sizes:
-                columns[f"ashtune watch, {trials:,} trials"] = dict(map(tuple, watched(trials, whole, folder)))  # type: ignore[arg-type]
+                columns[f"ashtune watch, {trials:,} trials"] = dict(
+                    map(tuple, watched(trials, whole, folder))
+                )  # type: ignore[arg-type]
             if trials in of_peer and has_peer:
-                columns[f"optuna-dashboard, {trials:,} trials"] = dict(map(tuple, peer(trials, whole, folder)))  # type: ignore[arg-type]
+                columns[f"optuna-dashboard, {trials:,} trials"] = dict(
+                    map(tuple, peer(trials, whole, folder))
+                )  # type: ignore[arg-type]
             for left in (whole, folder / f"live-{trials}"):
                 if (left / NAME).exists():
                     (left / NAME).unlink()

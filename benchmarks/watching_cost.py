@@ -1,10 +1,12 @@
-"""The cost of a live page: epochs a second without a page, with one, and with one that somebody watches.
+"""The cost of a live page: epochs a second without a page, with one, and with one that somebody
+watches.
 
-Two workers on two cores train epochs that take 10 ms of processor time, so whatever the page computes is taken from
-them. The three studies are run in turn, of the same configurations; each page is started before its study, as
-`ashtune watch` is. A viewer is a process that reads all that the page sends. Given are the median of the rounds'
-ratios and the lowest and highest, and the page's own processor time as a share of the two cores, which other work on
-the machine disturbs less.
+Two workers on two cores train epochs that take 10 ms of processor time, so whatever the page
+computes is taken from them. The three studies are run in turn, of the same configurations; each
+page is started before its study, as `ashtune watch` is. A viewer is a process that reads all that
+the page sends. Given are the median of the rounds' ratios and the lowest and highest, and the
+page's own processor time as a share of the two cores, which other work on the machine disturbs
+less.
 
 Claim: a page that somebody looks at costs less than 1 % of the epochs a second.
 
@@ -30,7 +32,10 @@ from table import show
 EPOCH_SECONDS, WORKERS = 0.010, 2
 HOW = ("no page", "a page", "a page and a viewer")
 STEPS = 2_000
-VIEWER = "import sys, urllib.request\nfor line in urllib.request.urlopen(sys.argv[1] + 'api/studies/0/events'): pass"
+VIEWER = (
+    "import sys, urllib.request\nfor line in urllib.request.urlopen(sys.argv[1] + "
+    "'api/studies/0/events'): pass"
+)
 START_SECONDS = 3.0
 """In which page and viewer import what they need, before the study begins."""
 
@@ -68,7 +73,9 @@ def page_of(study: Path, *, has_viewer: bool) -> Iterator["subprocess.Popen[str]
     """Serve a page of a study that is not there yet."""
     command = [sys.executable, "-m", "ashtune", "watch", str(study)]
     with ExitStack() as ending:
-        page = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        page = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         ending.callback(page.wait)
         ending.callback(page.terminate)
         assert page.stdout is not None
@@ -91,13 +98,22 @@ def run(how: str, trials: int) -> tuple[float, float]:
     """Return the epochs a second of a study, and the share of the two cores that its page used."""
     with tempfile.TemporaryDirectory() as folder, ExitStack() as ending:
         study = Path(folder, "study")
-        page = None if how == HOW[0] else ending.enter_context(page_of(study, has_viewer=how == HOW[2]))
+        page = (
+            None
+            if how == HOW[0]
+            else ending.enter_context(page_of(study, has_viewer=how == HOW[2]))
+        )
         used, began = (processor_seconds(page.pid) if page else 0.0), time.perf_counter()
         ashtune.tune(
-            train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=trials, max_resource=27, search="random",
+            train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=trials, max_resource=27,
+            search="random",
             seed=0, workers=WORKERS, directory=study, quiet=True,
         )  # fmt: skip
-        share = (processor_seconds(page.pid) - used) / (WORKERS * (time.perf_counter() - began)) if page else 0.0
+        share = (
+            (processor_seconds(page.pid) - used) / (WORKERS * (time.perf_counter() - began))
+            if page
+            else 0.0
+        )
         joined = end = 0.0
         epochs = 0
         for event in read_events(study / NAME):
@@ -127,14 +143,18 @@ def main() -> int:
             shares[how].append(share)
     rows, median = [], 1.0
     for how in HOW:
-        ratios = [with_it / without for with_it, without in zip(speeds[how], speeds[HOW[0]], strict=True)]
+        ratios = [
+            with_it / without for with_it, without in zip(speeds[how], speeds[HOW[0]], strict=True)
+        ]
         median = statistics.median(ratios)
         rows.append([
-            how, f"{statistics.median(speeds[how]):.1f}", f"{median:.4f}", f"{min(ratios):.4f}", f"{max(ratios):.4f}",
+            how, f"{statistics.median(speeds[how]):.1f}", f"{median:.4f}", f"{min(ratios):.4f}",
+            f"{max(ratios):.4f}",
             f"{100 * statistics.median(shares[how]):.2f}",
         ])  # fmt: skip
     show(
-        f"What a live page costs: {trials} trials, epochs of 10 ms on two workers, {rounds} rounds in turn",
+        f"What a live page costs: {trials} trials, epochs of 10 ms on two workers, {rounds} "
+        f"rounds in turn",
         ["how", "epochs/s", "ratio", "lowest", "highest", "page's share of the cores %"],
         rows,
     )

@@ -1,14 +1,16 @@
-"""How honest the what-if is: predictions from studies that ASH cut short, against what full curves say.
+"""How honest the what-if is: predictions from studies that ASH cut short, against what full curves
+say.
 
-Curves known in full are trained by simulated ASH (8 workers, reduction factors 2, 3 and 4, 256 configurations a seed),
-its events recorded, and everything it did not train forgotten. From that the what-if predicts the same trials under
-reduction factors 2, 3, 4 on 1 to 64 workers; the truth is the same simulation with nothing forgotten.
+Curves known in full are trained by simulated ASH (8 workers, reduction factors 2, 3 and 4, 256
+configurations a seed), its events recorded, and everything it did not train forgotten. From that
+the what-if predicts the same trials under reduction factors 2, 3, 4 on 1 to 64 workers; the truth
+is the same simulation with nothing forgotten.
 
-The sets are those of ``real_curves.py``; where a set tells no times an epoch takes each configuration its own time,
-log-normal with a standard deviation of 0.5.
+The sets are those of ``real_curves.py``; where a set tells no times an epoch takes each
+configuration its own time, log-normal with a standard deviation of 0.5.
 
-Claims: median error of the wall time <= 5 %. The best value's error is stated, and how often the truth lies within the
-predicted spread.
+Claims: median error of the wall time <= 5 %. The best value's error is stated, and how often the
+truth lies within the predicted spread.
 
     python benchmarks/whatif_honesty.py CURVES_FOLDER [--seeds 10] [--json FILE]
 """
@@ -64,17 +66,27 @@ def cut(truth: Traces, ladder: Ladder) -> Traces:
     goal, trials = truth.goal, truth.trials
     recorder, timeline = Recorder(goal, ladder), Timeline(ladder)
     training = Training(
-        metrics=lambda trial, resource: {goal.metric: goal.value(trials[trial].losses[resource - 1])},
+        metrics=lambda trial, resource: {
+            goal.metric: goal.value(trials[trial].losses[resource - 1])
+        },
         seconds=lambda trial, start, target: trials[trial].seconds(start, target),
         has_curves=True,
     )
     workers = SimulatedEngine(training, workers=RECORDED_WORKERS)
-    simulate(AshMachine(ladder, len(trials)), workers, [recorder, timeline], trials=len(trials), goal=goal)
+    simulate(
+        AshMachine(ladder, len(trials)),
+        workers,
+        [recorder, timeline],
+        trials=len(trials),
+        goal=goal,
+    )
     return recorder.traces("ash", timeline)
 
 
 def errors(job: tuple[CurveSet, int]) -> list[tuple[float, float, float, bool, bool]]:
-    """Return for each prediction of a seed: errors of wall time and best, what was continued, and if the spans hold."""
+    """Return for each prediction of a seed: errors of wall time and best, what was continued, and
+    if the spans hold.
+    """
     pool, seed = job
     truth, top = full(pool, seed), pool.metric.shape[1]
     real = Predictor(truth, draws=0)
@@ -89,7 +101,8 @@ def errors(job: tuple[CurveSet, int]) -> list[tuple[float, float, float, bool, b
                 value = truth.goal.value(fact.best)
                 assert best is not None
                 found.append((wall.likely / fact.wall - 1, best.likely - value, one.continued,
-                              wall.low <= fact.wall <= wall.high, best.low <= value <= best.high))  # fmt: skip
+                              wall.low <= fact.wall <= wall.high,
+                              best.low <= value <= best.high))  # fmt: skip
     return found
 
 
@@ -100,19 +113,32 @@ def main() -> None:
     pools = curve_sets.load(folder)
     rows, all_walls = [], []
     with Pool() as workers:
-        found = workers.map(errors, [(pool, seed) for pool in pools for seed in range(seeds)], chunksize=1)
+        found = workers.map(
+            errors, [(pool, seed) for pool in pools for seed in range(seeds)], chunksize=1
+        )
     for number, pool in enumerate(pools):
-        mine = np.array([one for part in found[number * seeds : (number + 1) * seeds] for one in part], dtype=float)
+        mine = np.array(
+            [one for part in found[number * seeds : (number + 1) * seeds] for one in part],
+            dtype=float,
+        )
         wall, best, continued = np.abs(mine[:, 0]), mine[:, 1], mine[:, 2]
         all_walls.append(wall)
         rows.append([pool.name, len(mine), f"{100 * continued.mean():.1f} %",
                      f"{100 * np.median(wall):.2f} %", f"{100 * np.quantile(wall, 0.9):.1f} %",
-                     f"{np.median(np.abs(best)):.3f}", f"{np.median(np.abs(best)) / pool.median_regret:.3f}",
+                     f"{np.median(np.abs(best)):.3f}",
+                     f"{np.median(np.abs(best)) / pool.median_regret:.3f}",
                      f"{np.quantile(np.abs(best), 0.9):.3f}", f"{best.mean():+.3f}",
-                     f"{100 * mine[:, 3].mean():.0f} %", f"{100 * mine[:, 4].mean():.0f} %"])  # fmt: skip
-    columns = ["set", "predictions", "continued", "wall: median error", "90 % below", "best: median error",
-               "of median regret", "90 % below", "mean", "wall in span", "best in span"]  # fmt: skip
-    show(f"ASH cut by 1/2, 1/3, 1/4 asked for 1/2, 1/3, 1/4 on 1 to 64 workers, {seeds} seeds", columns, rows)
+                     f"{100 * mine[:, 3].mean():.0f} %",
+                     f"{100 * mine[:, 4].mean():.0f} %"])  # fmt: skip
+    columns = ["set", "predictions", "continued", "wall: median error", "90 % below",
+    "best: median error",
+               "of median regret", "90 % below", "mean", "wall in span",
+               "best in span"]  # fmt: skip
+    show(
+        f"ASH cut by 1/2, 1/3, 1/4 asked for 1/2, 1/3, 1/4 on 1 to 64 workers, {seeds} seeds",
+        columns,
+        rows,
+    )
     together = np.concatenate(all_walls)
     print(f"wall time, all sets: median error {100 * np.median(together):.2f} %, 90 % below "
           f"{100 * np.quantile(together, 0.9):.1f} %")  # fmt: skip

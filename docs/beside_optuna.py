@@ -1,4 +1,5 @@
-"""Take the pictures of one study on ashtune's page and in optuna-dashboard: ``python docs/beside_optuna.py [FOLDER]``.
+"""Take the pictures of one study on ashtune's page and in optuna-dashboard:
+``python docs/beside_optuna.py [FOLDER]``.
 
 It takes two minutes on two cores, a Chromium, and the extra ``test-integrations``.
 """
@@ -36,7 +37,13 @@ def data() -> Any:
     from sklearn.datasets import make_classification
 
     return make_classification(
-        VALIDATED.stop, 16, n_informative=16, n_redundant=0, n_classes=LETTERS, class_sep=1.6, random_state=0
+        VALIDATED.stop,
+        16,
+        n_informative=16,
+        n_redundant=0,
+        n_classes=LETTERS,
+        class_sep=1.6,
+        random_state=0,
     )
 
 
@@ -48,8 +55,10 @@ def train_on_letters(trial: Any) -> None:
     x, y = data()
     chosen = trial.config
     network = trial.restore() or MLPClassifier(
-        [chosen["width"]] * chosen["layers"], solver=chosen["solver"], momentum=chosen.get("momentum", 0.9),
-        learning_rate_init=chosen["learning_rate"], alpha=chosen["weight_decay"], batch_size=chosen["batch_size"],
+        [chosen["width"]] * chosen["layers"], solver=chosen["solver"],
+        momentum=chosen.get("momentum", 0.9),
+        learning_rate_init=chosen["learning_rate"], alpha=chosen["weight_decay"],
+        batch_size=chosen["batch_size"],
         random_state=0,
     )  # fmt: skip
     for _ in trial.epochs():
@@ -57,7 +66,9 @@ def train_on_letters(trial: Any) -> None:
         accuracy = network.score(x[VALIDATED], y[VALIDATED])
         if accuracy < 1.3 / LETTERS:
             raise FloatingPointError("the network only guesses: choose another learning rate")
-        trial.report(accuracy=accuracy, loss=log_loss(y[VALIDATED], network.predict_proba(x[VALIDATED])))
+        trial.report(
+            accuracy=accuracy, loss=log_loss(y[VALIDATED], network.predict_proba(x[VALIDATED]))
+        )
     trial.save(network)
 
 
@@ -68,7 +79,8 @@ def take(folder: Path) -> None:
 
     place = tempfile.mkdtemp()
     study = ashtune.tune(
-        train_on_letters, SPACE, metric="accuracy", mode="max", trials=120, max_resource=27, min_resource=1,
+        train_on_letters, SPACE, metric="accuracy", mode="max", trials=120, max_resource=27,
+        min_resource=1,
         reduction_factor=3, workers=2, directory=f"{place}/letters",
     )  # fmt: skip
     study.export("optuna", f"{place}/study.log")
@@ -89,7 +101,9 @@ def take(folder: Path) -> None:
             page.wait_for_timeout(10000)
             file = folder / f"beside-{name}.png"
             page.screenshot(path=file)
-            Image.open(file).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(file, optimize=True)
+            Image.open(file).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(
+                file, optimize=True
+            )
         browser.close()
 
 

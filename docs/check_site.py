@@ -1,7 +1,8 @@
 """Check a site that was built: ``python docs/check_site.py FOLDER``.
 
-Every link, image, script and style within the site leads to a file that is there, and to a place in it if it names one;
-every address elsewhere looks like one (nothing is fetched); and every page that ``llms.txt`` names is there.
+Every link, image, script and style within the site leads to a file that is there, and to a place in
+it if it names one; every address elsewhere looks like one (nothing is fetched); and every page that
+``llms.txt`` names is there.
 """
 
 import re
@@ -28,7 +29,11 @@ class Page(HTMLParser):
         for name, value in attrs:
             if name in ("id", "name") and value:
                 self.places.add(value)
-            elif name in ("href", "src") and value is not None and (tag, name) != ("link", "canonical"):
+            elif (
+                name in ("href", "src")
+                and value is not None
+                and (tag, name) != ("link", "canonical")
+            ):
                 self.links.append(value)
 
 
@@ -45,7 +50,11 @@ def broken_links(site: Path) -> Iterator[str]:
             target = path if not address.path else (path.parent / unquote(address.path)).resolve()
             if not target.exists() or site not in target.parents:
                 yield f"{path.relative_to(site)}: {link} is not there"
-            elif address.fragment and target in pages and unquote(address.fragment) not in pages[target].places:
+            elif (
+                address.fragment
+                and target in pages
+                and unquote(address.fragment) not in pages[target].places
+            ):
                 yield f"{path.relative_to(site)}: {link} names a place that is not there"
 
 

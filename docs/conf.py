@@ -1,8 +1,10 @@
 """How Sphinx makes the site of these documents: ``make docs``.
 
-Rule 1: a page is Markdown that a code host shows as it is. The reference is reStructuredText, as the docstrings are.
-Rule 2: what stands outside of this folder (changelog, contributing, security) is copied to ``generated/``, which git
-ignores, and links between the two are rewritten to where their target is on the site.
+Rule 1: a page is Markdown that a code host shows as it is. The reference is reStructuredText, as
+the docstrings are.
+Rule 2: what stands outside of this folder (changelog, contributing, security) is copied to
+``generated/``, which git ignores, and links between the two are rewritten to where their target is
+on the site.
 Rule 3: nothing is fetched. Names of other libraries are therefore no links.
 """
 
@@ -45,7 +47,10 @@ nitpick_ignore_regex = [
     ("py:class", r"'\w+'"),  # a value of a Literal, which is no name
     ("py:class", r"msgspec\.Meta|[gl][et]=.*"),  # the range of an option
     ("py:.*", r"ashtune\._src\..*"),  # what the text names and is no part of the reference
-    ("py:(class|exc|data|meth)", r"GridDesign|OWN|Space|Space\.check|NDArray|np\.float64|Unsure|TrialRunner|Progress"),
+    (
+        "py:(class|exc|data|meth)",
+        r"GridDesign|OWN|Space|Space\.check|NDArray|np\.float64|Unsure|TrialRunner|Progress",
+    ),
 ]
 
 myst_heading_anchors = 4
@@ -62,7 +67,8 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_mock_imports = [
-    "catboost", "hydra", "jax", "keras", "lightgbm", "lightning", "mlflow", "omegaconf", "optuna", "pytorch_lightning",
+    "catboost", "hydra", "jax", "keras", "lightgbm", "lightning", "mlflow", "omegaconf", "optuna",
+    "pytorch_lightning",
     "tensorboard", "torch", "trackio", "transformers", "wandb", "xgboost",
 ]  # fmt: skip
 """Libraries that are too large for a page about the modules that use them."""
@@ -97,7 +103,9 @@ _TARGET = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
 
 
 class OnThisSite(MimetypeRenderer):
-    """Draws a figure of the gallery by the script that this site has, where a notebook brings one along."""
+    """Draws a figure of the gallery by the script that this site has, where a notebook brings one
+    along.
+    """
 
     def to_mimebundle(self, fig_dict: dict[str, Any]) -> dict[str, str]:
         """Return it as HTML. Pages of the gallery are two folders below the site's root."""
@@ -122,7 +130,11 @@ def with_links_of_the_site(text: str, page: Path, place: Path) -> str:
         target = (page.parent / match[1]).resolve()
         if not target.exists():
             return match[1]
-        target = PLACES[EXAMPLES] if EXAMPLES in (target, *target.parents) else PLACES.get(target, target)
+        target = (
+            PLACES[EXAMPLES]
+            if EXAMPLES in (target, *target.parents)
+            else PLACES.get(target, target)
+        )
         return os.path.relpath(target, place.parent)
 
     return _TARGET.sub(rewritten, text)
@@ -144,7 +156,8 @@ def write_commands() -> None:
     for command, summary in COMMANDS.items():
         with redirect_stdout(StringIO()) as printed:
             main([command, "--help"])
-        parts.append(f"## {command}\n\n{summary[0].upper()}{summary[1:]}.\n\n```text\n{printed.getvalue()}```\n")
+        sentence = f"{summary[0].upper()}{summary[1:]}."
+        parts.append(f"## {command}\n\n{sentence}\n\n```text\n{printed.getvalue()}```\n")
     (GENERATED / "commands.md").write_text("\n".join(parts))
 
 
@@ -157,7 +170,9 @@ def rewrite_links(app: Any, docname: str, source: list[str]) -> None:
 
 
 def set_apart(*docstring: Any) -> None:
-    """Keep napoleon from reading a sentence about an attribute, up to its colon, as the attribute's type."""
+    """Keep napoleon from reading a sentence about an attribute, up to its colon, as the attribute's
+    type.
+    """
     _, what, _, _, _, lines = docstring
     if what in ("attribute", "data", "property"):
         lines[:0] = ["..", ""]  # a comment without words: what follows is text, not a type

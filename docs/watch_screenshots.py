@@ -1,7 +1,9 @@
-"""Take the pictures of page and terminal that these documents show: ``python docs/watch_screenshots.py [FOLDER]``.
+"""Take the pictures of page and terminal that these documents show:
+``python docs/watch_screenshots.py [FOLDER]``.
 
-A network is tuned on handwritten digits while the page is looked at; it fails where its loss is no number. The study is
-stopped when the pictures are taken. It takes two minutes, a Chromium, and the extra ``test``.
+A network is tuned on handwritten digits while the page is looked at; it fails where its loss is no
+number. The study is stopped when the pictures are taken. It takes two minutes, a Chromium, and the
+extra ``test``.
 """
 
 import os
@@ -47,7 +49,9 @@ def digits_network(trial: Any) -> None:
         network.train_epoch(data.train_images, data.train_labels, epoch)
         loss, accuracy = network.loss_and_accuracy(data.validation_images, data.validation_labels)
         if not loss < 100:
-            raise FloatingPointError("the loss is no number any more: the learning rate is too large for this momentum")
+            raise FloatingPointError(
+                "the loss is no number any more: the learning rate is too large for this momentum"
+            )
         trial.report(accuracy=accuracy, loss=loss)
     trial.save(network)
 
@@ -57,7 +61,8 @@ def tune(directory: str) -> None:
     space = objective.space() | {"depth": [1, 2, 3, 4], "width": [64, 128, 256, 512]}
     with suppress(KeyboardInterrupt):
         ashtune.tune(
-            digits_network, space, metric="accuracy", mode="max", trials=TRIALS, max_resource=27, min_resource=1,
+            digits_network, space, metric="accuracy", mode="max", trials=TRIALS, max_resource=27,
+            min_resource=1,
             reduction_factor=3, directory=directory, quiet=True,
         )  # fmt: skip
 
@@ -65,7 +70,9 @@ def tune(directory: str) -> None:
 @contextmanager
 def process(*command: str, folder: str) -> Iterator[subprocess.Popen[str]]:
     """Run a command of this Python in a folder, and end it."""
-    started = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True, cwd=folder)
+    started = subprocess.Popen(
+        [sys.executable, *command], stdout=subprocess.PIPE, text=True, cwd=folder
+    )
     try:
         yield started
     finally:
@@ -78,7 +85,9 @@ def process(*command: str, folder: str) -> Iterator[subprocess.Popen[str]]:
 
 def chromium(playwright: "Playwright") -> "Browser":
     """Start the Chromium of this machine."""
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    found = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+    )
     return playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
 
 
@@ -93,9 +102,13 @@ def wait(page: "Page", expression: str) -> None:
 
 def show_all(page: "Page") -> None:
     """Show each section once, so that all are drawn, and go back to the top."""
-    there = "[...document.querySelectorAll('.overview > section')].filter((each) => each.offsetParent)"
+    there = (
+        "[...document.querySelectorAll('.overview > section')].filter((each) => each.offsetParent)"
+    )
     for section in page.evaluate(f"{there}.map(({{ id }}) => id)"):
-        page.evaluate("(id) => document.getElementById(id).scrollIntoView({ block: 'center' })", section)
+        page.evaluate(
+            "(id) => document.getElementById(id).scrollIntoView({ block: 'center' })", section
+        )
         wait(page, f"!document.querySelector('#{section}.blank, #{section}[aria-busy]')")
     page.evaluate("scrollTo(0, 0)")
     page.mouse.move(0, 0)
@@ -112,7 +125,9 @@ def draw_terminal(directory: Path, file: Path) -> None:
     os.chdir(directory.parents[1])
     study = StudyReader(directory.relative_to(Path.cwd()))
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        console = Console(file=nowhere, record=True, width=TERMINAL[0], height=TERMINAL[1], force_terminal=True)
+        console = Console(
+            file=nowhere, record=True, width=TERMINAL[0], height=TERMINAL[1], force_terminal=True
+        )
         console.print(Frame(study.tally, study.info()))
         picture = console.export_svg(title="python digits.py")
     file.write_text(re.sub(r"@font-face {.*?}\n?", "", picture, flags=re.DOTALL), "utf-8")
@@ -138,7 +153,9 @@ def main(folder: Path) -> None:
         }
         for name, (size, scale, section) in looks.items():
             scheme: Any = "dark" if name == "dark" else "light"
-            context = browser.new_context(viewport=size, device_scale_factor=scale, color_scheme=scheme)
+            context = browser.new_context(
+                viewport=size, device_scale_factor=scale, color_scheme=scheme
+            )
             page = context.new_page()
             page.goto(address)
             wait(page, f"{TRIED} >= {LOOKED_AT}")
@@ -146,7 +163,10 @@ def main(folder: Path) -> None:
             page.evaluate("(to) => { if (to !== '#summary') location.hash = to; }", section)
             page.wait_for_timeout(1500)
             page.screenshot(path=folder / f"watch-{name}.png")
-            print(f"{folder / f'watch-{name}.png'}: {(folder / f'watch-{name}.png').stat().st_size / 1e3:.0f} KB")
+            print(
+                f"{folder / f'watch-{name}.png'}: "
+                f"{(folder / f'watch-{name}.png').stat().st_size / 1e3:.0f} KB"
+            )
             context.close()
         browser.close()
         draw_terminal(Path(place, DIRECTORY).resolve(), folder / "terminal.svg")

@@ -10,7 +10,10 @@ X, y = load_digits(return_X_y=True)
 
 def train(trial: ashtune.Trial) -> None:
     model = trial.restore() or MLPClassifier(
-        (trial["width"],), learning_rate_init=trial["learning_rate"], alpha=trial["alpha"], random_state=0
+        (trial["width"],),
+        learning_rate_init=trial["learning_rate"],
+        alpha=trial["alpha"],
+        random_state=0,
     )
     for _ in trial.epochs():
         model.partial_fit(X[:1200] / 16, y[:1200], classes=range(10))

@@ -1,4 +1,6 @@
-"""A loop of one's own: this process asks for trials and tells their results, and a pool of processes trains them."""
+"""A loop of one's own: this process asks for trials and tells their results, and a pool of
+processes trains them.
+"""
 
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -22,7 +24,10 @@ SPACE = {
 def train(config: Mapping[str, Any], model: Any, epochs: int) -> tuple[Any, float]:
     """Train a network so many epochs more; it knows nothing of ashtune."""
     model = model or MLPClassifier(
-        (config["width"],), learning_rate_init=config["learning_rate"], alpha=config["alpha"], random_state=0
+        (config["width"],),
+        learning_rate_init=config["learning_rate"],
+        alpha=config["alpha"],
+        random_state=0,
     )
     for _ in range(epochs):
         model.partial_fit(X[:1200] / 16, y[:1200], classes=range(10))

@@ -4,10 +4,11 @@ What is checked, with a line for each:
 
 1. the sdist and the working tree build the same wheel, byte for byte;
 2. the wheel has all files of ``src`` and no other; its metadata is as the package index wants it;
-3. for each Python that a classifier names and that is here: wheel and sdist are installed in fresh environments, in
-   another folder and from a folder of wheels alone, as on a machine without a network. There ``ashtune --version``,
-   ``ashtune skill`` and the README's example, in a small size, run; where this may be tried, in a network namespace
-   that reaches nothing. ``ashtune watch`` then serves its page of that study, every file as it was installed.
+3. for each Python that a classifier names and that is here: wheel and sdist are installed in fresh
+   environments, in another folder and from a folder of wheels alone, as on a machine without a
+   network. There ``ashtune --version``, ``ashtune skill`` and the README's example, in a small
+   size, run; where this may be tried, in a network namespace that reaches nothing.
+   ``ashtune watch`` then serves its page of that study, every file as it was installed.
 
 The files are left in ``dist``.
 """
@@ -51,7 +52,8 @@ class CheckError(Exception):
 
 def main() -> int:
     """Check all; return the exit status."""
-    # A command that a shell starts in the background ignores Ctrl-C, and so would what it starts in turn.
+    # A command that a shell starts in the background ignores Ctrl-C, and so would what it starts in
+    # turn.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with tempfile.TemporaryDirectory(prefix="ashtune-dist-") as folder:
@@ -60,7 +62,9 @@ def main() -> int:
             run(sys.executable, "-m", "twine", "check", "--strict", str(wheel), str(sdist))
             say("the metadata of both are in order")
             with ThreadPoolExecutor(2) as pool:
-                for _ in pool.map(lambda at: try_on(at[0], at[1], (wheel, sdist), Path(folder)), pythons().items()):
+                for _ in pool.map(
+                    lambda at: try_on(at[0], at[1], (wheel, sdist), Path(folder)), pythons().items()
+                ):
                     pass
     except CheckError as error:
         sys.stderr.write(f"dist-check: {error}\n")
@@ -97,7 +101,9 @@ def digest(file: Path) -> str:
 def differences(one: Path, other: Path) -> str:
     """Return the names of the files in which two wheels differ."""
     with zipfile.ZipFile(one) as left, zipfile.ZipFile(other) as right:
-        ours, theirs = ({(name, wheel.read(name)) for name in wheel.namelist()} for wheel in (left, right))
+        ours, theirs = (
+            {(name, wheel.read(name)) for name in wheel.namelist()} for wheel in (left, right)
+        )
     return ", ".join(sorted({name for name, _ in ours ^ theirs})) or "only in their order or times"
 
 
@@ -108,7 +114,11 @@ def check_content(wheel: Path) -> None:
         CheckError: If one is missing, or there is another.
     """
     with zipfile.ZipFile(wheel) as archive:
-        licenses = {name.partition("/licenses/")[2] for name in archive.namelist() if ".dist-info/licenses/" in name}
+        licenses = {
+            name.partition("/licenses/")[2]
+            for name in archive.namelist()
+            if ".dist-info/licenses/" in name
+        }
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     there = {
         str(file.relative_to(ROOT / "src"))
@@ -117,11 +127,19 @@ def check_content(wheel: Path) -> None:
     }
     missing = {f"ashtune/{name}" for name in NEEDED} - packed
     if packed != there or missing:
-        raise CheckError(f"{wheel.name} and src differ in {', '.join(sorted((packed ^ there) | missing))}")
+        raise CheckError(
+            f"{wheel.name} and src differ in {', '.join(sorted((packed ^ there) | missing))}"
+        )
     if licenses != set(LICENSES):
-        raise CheckError(f"{wheel.name} declares the licences {sorted(licenses)}; it should declare {sorted(LICENSES)}")
+        raise CheckError(
+            f"{wheel.name} declares the licences {sorted(licenses)}; it should declare "
+            f"{sorted(LICENSES)}"
+        )
     others = sorted(name for name in packed if not name.endswith(".py"))
-    say(f"{wheel.name} has all {len(there)} files of src; those that are no code: {', '.join(others)}")
+    say(
+        f"{wheel.name} has all {len(there)} files of src; those that are no code: "
+        f"{', '.join(others)}"
+    )
 
 
 def pythons() -> dict[str, str]:
@@ -130,9 +148,12 @@ def pythons() -> dict[str, str]:
     Raises:
         CheckError: If there is none.
     """
-    versions = [match[1] for line in PROJECT["classifiers"] if (match := CLASSIFIER.fullmatch(line))]
+    versions = [
+        match[1] for line in PROJECT["classifiers"] if (match := CLASSIFIER.fullmatch(line))
+    ]
     programs = {
-        version: shutil.which(f"python{version}") or shutil.which(f"/usr/bin/python{version}") for version in versions
+        version: shutil.which(f"python{version}") or shutil.which(f"/usr/bin/python{version}")
+        for version in versions
     }
     for version, program in programs.items():
         if program is None:
@@ -148,7 +169,10 @@ def try_on(version: str, program: str, files: tuple[Path, ...], folder: Path) ->
     Raises:
         CheckError: If something does not do what it should.
     """
-    wheels, python = folder / f"wheels-{version}", environment(program, folder / f"collect-{version}")
+    wheels, python = (
+        folder / f"wheels-{version}",
+        environment(program, folder / f"collect-{version}"),
+    )
     constraints = str(ROOT / "constraints.txt")
     needed = (f"{files[0]}[{EXTRA}]", "hatchling")
     run(python, *PIP, "download", "--constraint", constraints, "--dest", str(wheels), *needed)
@@ -157,10 +181,22 @@ def try_on(version: str, program: str, files: tuple[Path, ...], folder: Path) ->
     for file in files:
         began, place = time.monotonic(), folder / f"{version}{file.suffix}"
         python = environment(program, place / "environment")
-        run(python, *PIP, "install", "--no-compile", "--no-index", "--find-links", str(wheels), f"{file}[{EXTRA}]")
+        run(
+            python,
+            *PIP,
+            "install",
+            "--no-compile",
+            "--no-index",
+            "--find-links",
+            str(wheels),
+            f"{file}[{EXTRA}]",
+        )
         tried = try_installed(python, place)
         seconds = time.monotonic() - began
-        say(f"Python {version}, {file.name}: installed without an index, and tried {tried}, in {seconds:.0f} s")
+        say(
+            f"Python {version}, {file.name}: installed without an index, and tried {tried}, in "
+            f"{seconds:.0f} s"
+        )
 
 
 def environment(program: str, place: Path) -> str:
@@ -178,8 +214,12 @@ def try_installed(python: str, place: Path) -> str:
     command = str(Path(python).with_name("ashtune"))
     version = run(command, "--version", cwd=place).strip()
     if version != f"ashtune {PROJECT['version']}":
-        raise CheckError(f"`ashtune --version` is {version!r}, and pyproject.toml has {PROJECT['version']}")
-    package = Path(run(python, "-c", "import ashtune; print(ashtune.__file__)", cwd=place).strip()).parent
+        raise CheckError(
+            f"`ashtune --version` is {version!r}, and pyproject.toml has {PROJECT['version']}"
+        )
+    package = Path(
+        run(python, "-c", "import ashtune; print(ashtune.__file__)", cwd=place).strip()
+    ).parent
     if not package.is_relative_to(place) or not (package / "py.typed").is_file():
         raise CheckError(f"ashtune is imported from {package}, with or without py.typed")
     if not run(command, "skill", cwd=place).startswith("---\nname: ashtune\n"):
@@ -191,7 +231,9 @@ def try_installed(python: str, place: Path) -> str:
         raise CheckError(f"the README's example printed {printed!r}")
     [study] = (place / "runs").iterdir()
     try:
-        files = check_page(command, study, package / "_src" / "dashboard" / "static", own_variables())
+        files = check_page(
+            command, study, package / "_src" / "dashboard" / "static", own_variables()
+        )
     except PageError as error:
         raise CheckError(str(error)) from error
     where = "without a network" if alone else "with a network, as no namespace may be made here"
@@ -204,7 +246,9 @@ def example() -> str:
     Raises:
         CheckError: If it is not as expected.
     """
-    block = re.search(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    block = re.search(
+        r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
     text = block[1] if block else ""
     for size, smaller in SMALLER.items():
         if text.count(size) != 1:
@@ -214,11 +258,17 @@ def example() -> str:
 
 
 def without_network() -> tuple[str, ...]:
-    """Return the words that have a command run where no network is; none if that is not allowed here."""
+    """Return the words that have a command run where no network is; none if that is not allowed
+    here.
+    """
     words = ("unshare", "--net")
     if shutil.which(words[0]) is None:
         return ()
-    return words if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0 else ()
+    return (
+        words
+        if subprocess.run([*words, "true"], capture_output=True, check=False).returncode == 0
+        else ()
+    )
 
 
 def run(*command: str, cwd: Path | None = None) -> str:
@@ -227,15 +277,25 @@ def run(*command: str, cwd: Path | None = None) -> str:
     Raises:
         CheckError: If it fails.
     """
-    done = subprocess.run(command, cwd=cwd, env=own_variables(), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=cwd, env=own_variables(), capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
-        raise CheckError(f"{' '.join(command)}: status {done.returncode}\n{done.stdout}{done.stderr}")
+        raise CheckError(
+            f"{' '.join(command)}: status {done.returncode}\n{done.stdout}{done.stderr}"
+        )
     return done.stdout
 
 
 def own_variables() -> dict[str, str]:
-    """Return the environment without what would lead a Python to this working tree or another environment."""
-    return {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    """Return the environment without what would lead a Python to this working tree or another
+    environment.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTHONPATH", "VIRTUAL_ENV")
+    }
 
 
 def say(line: str) -> None:

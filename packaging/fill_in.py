@@ -29,7 +29,9 @@ def main() -> None:
     sha256 = hashlib.sha256(given.sdist.read_bytes()).hexdigest()
     OUT.mkdir(parents=True, exist_ok=True)
     for recipe in RECIPES:
-        (OUT / recipe.name).write_text(filled(recipe.read_text(), sha256=sha256, address=given.address))
+        (OUT / recipe.name).write_text(
+            filled(recipe.read_text(), sha256=sha256, address=given.address)
+        )
         print(OUT / recipe.name)
 
 

@@ -1,4 +1,6 @@
-"""Whether an installed ``ashtune watch`` serves its page: all files of the package, and a study that has ended."""
+"""Whether an installed ``ashtune watch`` serves its page: all files of the package, and a study
+that has ended.
+"""
 
 import json
 import signal
@@ -20,7 +22,8 @@ class PageError(Exception):
 
 
 def check_page(command: str, study: Path, static: Path, variables: dict[str, str]) -> int:
-    """Watch a study, fetch every file of the page and the study's state, and end the command by Ctrl-C.
+    """Watch a study, fetch every file of the page and the study's state, and end the command by
+    Ctrl-C.
 
     Args:
         command: The installed ``ashtune``.
@@ -32,12 +35,14 @@ def check_page(command: str, study: Path, static: Path, variables: dict[str, str
         How many files were fetched.
 
     Raises:
-        PageError: If a file is served otherwise than it is installed, or the state is another one, or the command does
-            not end well.
+        PageError: If a file is served otherwise than it is installed, or the state is another one,
+            or the command does not end well.
     """
     words = [command, "watch", str(study)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(words, stdout=pipe, stderr=pipe, text=True, cwd=study.parent, env=variables) as watching:
+    with subprocess.Popen(
+        words, stdout=pipe, stderr=pipe, text=True, cwd=study.parent, env=variables
+    ) as watching:
         limit = threading.Timer(LIMIT, watching.kill)
         limit.start()
         try:
@@ -72,7 +77,9 @@ def _compared(address: str, static: Path) -> int:
 
 
 def _await_end(address: str) -> None:
-    """Follow the study's changes until it is complete. A line comes every fifteen seconds at least."""
+    """Follow the study's changes until it is complete. A line comes every
+    fifteen seconds at least.
+    """
     give_up, head = time.monotonic() + LIMIT, dict[str, str]()
     with _OPENER.open(f"{address}api/studies/0/events", timeout=LIMIT) as stream:
         for line in stream:
@@ -82,4 +89,7 @@ def _await_end(address: str) -> None:
                 return
             if time.monotonic() > give_up:
                 break
-    raise PageError(f"the page shows the study as {head.get('state')}, not as complete: {head.get('state_text')}")
+    raise PageError(
+        f"the page shows the study as {head.get('state')}, not as complete: "
+        f"{head.get('state_text')}"
+    )

@@ -1,4 +1,6 @@
-"""The tests, run by pytest from the repository's root. ``helpers`` holds what several folders of them use."""
+"""The tests, run by pytest from the repository's root. ``helpers`` holds what several folders of
+them use.
+"""
 
 from pathlib import Path
 

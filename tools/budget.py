@@ -4,9 +4,9 @@ python tools/budget.py             # fail if a number is beyond its budget
 python tools/budget.py --tighten   # write today's numbers where they are better
 python tools/budget.py --json      # print what is measured
 
-Tokens of code are counted, not lines: a reader parses tokens, so dense lines gain nothing. Comments, docstrings and
-blank lines cost nothing. The numbers of ``[most]`` only fall, those of ``[least]`` only rise. A number of ``[most]``
-may rise only by a decision: ``[raised]`` names it.
+Tokens of code are counted, not lines: a reader parses tokens, so dense lines gain nothing.
+Comments, docstrings and blank lines cost nothing. The numbers of ``[most]`` only fall, those of
+``[least]`` only rise. A number of ``[most]`` may rise only by a decision: ``[raised]`` names it.
 """
 
 import argparse
@@ -43,7 +43,9 @@ SCRIPT_TOKEN = re.compile(
     r"""(?P<comment>/\*.*?\*/|//[^\n]*)|"[^"\n]*"|'[^'\n]*'|`[^`]*`|\w+|=>|[=!<>]=+|&&|\|\||\?\?|\?\.|\.\.\.|[^\w\s]""",
     re.DOTALL,
 )
-BANNED = re.compile(r"\b(so many|whoever|be it|as far as|all the same|came to nothing|let go of)\b", re.IGNORECASE)
+BANNED = re.compile(
+    r"\b(so many|whoever|be it|as far as|all the same|came to nothing|let go of)\b", re.IGNORECASE
+)
 """Turns of speech that are read twice."""
 
 
@@ -56,7 +58,9 @@ def docstring_lines(tree: ast.Module) -> set[int]:
     return {
         line
         for node in ast.walk(tree)
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        if isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
         for line in lines_of(node)
     }
 
@@ -68,7 +72,12 @@ def lines_of(node: ast.stmt) -> range:
 def code_lines(text: str, tree: ast.Module) -> set[int]:
     """Return the lines that are neither empty nor comment nor docstring."""
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
-    written = {n for token in tokens if token.type not in NO_CODE for n in range(token.start[0], token.end[0] + 1)}
+    written = {
+        n
+        for token in tokens
+        if token.type not in NO_CODE
+        for n in range(token.start[0], token.end[0] + 1)
+    }
     return written - docstring_lines(tree)
 
 
@@ -105,21 +114,29 @@ def comment_lines(text: str) -> int:
 
 
 def script_tokens(text: str) -> int:
-    """Return the number of tokens of a script. A text, or a part of a template, counts as one token."""
+    """Return the number of tokens of a script. A text, or a part of a template, counts as one
+    token.
+    """
     return sum(found["comment"] is None for found in SCRIPT_TOKEN.finditer(text))
 
 
 def is_packed(node: ast.AST) -> bool:
-    """Say whether a node does two things in a line: ``:=``, ``a, b = x, y``, or ``x if c else y``."""
+    """Say whether a node does two things in a line: ``:=``,
+    ``a, b = x, y``, or ``x if c else y``.
+    """
     if isinstance(node, ast.Assign):
         return isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple)
     return isinstance(node, ast.NamedExpr | ast.IfExp)
 
 
 def long_test_names(tree: ast.Module) -> int:
-    """Return the number of test functions whose names have more than ``MOST_WORDS`` words, "test" not counted."""
+    """Return the number of test functions whose names have more than ``MOST_WORDS`` words, "test"
+    not counted.
+    """
     return sum(
-        isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and node.name.count("_") > MOST_WORDS
+        isinstance(node, ast.FunctionDef)
+        and node.name.startswith("test_")
+        and node.name.count("_") > MOST_WORDS
         for node in ast.walk(tree)
     )
 
@@ -144,8 +161,14 @@ def measure() -> dict[str, float]:
             elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
                 counts["public"] += len(ast.literal_eval(node.value))
     names = Counter(path.name for path in python if path.name != "__init__.py")
-    scripts = [path for path in sorted(PACKAGE.rglob("*.js")) if STATIC / "vendor" not in path.parents]
-    words = [*python, *scripts, *(path for path in (ROOT / "docs").rglob("*.md") if "generated" not in path.parts)]
+    scripts = [
+        path for path in sorted(PACKAGE.rglob("*.js")) if STATIC / "vendor" not in path.parents
+    ]
+    words = [
+        *python,
+        *scripts,
+        *(path for path in (ROOT / "docs").rglob("*.md") if "generated" not in path.parts),
+    ]
     tests = sorted((ROOT / "tests").rglob("*.py"))
     return {
         "src_tokens": counts["tokens"],
@@ -184,27 +207,47 @@ def read(text: str) -> Budget:
 def at_commit(revision: str) -> Budget:
     """Return the budget as a commit has it; an empty one where there is no such commit."""
     asked = subprocess.run(
-        ["git", "show", f"{revision}:{BUDGET}"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "show", f"{revision}:{BUDGET}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     return read(asked.stdout) if asked.returncode == 0 else Budget({}, {}, {})
 
 
-def complaints(measured: dict[str, float], before: Callable[[str], Budget] = at_commit) -> Iterator[str]:
-    """Yield a line for each number beyond its budget, and for each budget that became weaker without a decision."""
+def complaints(
+    measured: dict[str, float], before: Callable[[str], Budget] = at_commit
+) -> Iterator[str]:
+    """Yield a line for each number beyond its budget, and for each budget that became weaker
+    without a decision.
+    """
     most, least, raised = read((ROOT / BUDGET).read_text())
     for name, value in measured.items():
         if name in least and value < least[name]:
-            yield f"{name} is {value:,}, and must be at least {least[name]:,}; explain more of the code in comments"
+            yield (
+                f"{name} is {value:,}, and must be at least {least[name]:,}; explain more of the "
+                f"code in comments"
+            )
         elif name in most and value > most[name]:
-            yield f"{name} is {value:,}, the budget is {most[name]:,}; take something away, or raise it by a decision"
+            yield (
+                f"{name} is {value:,}, the budget is {most[name]:,}; take something away, or "
+                f"raise it by a decision"
+            )
     for revision in ("HEAD", "HEAD^"):
         earlier = before(revision)
         for name, value in earlier.most.items():
             if most.get(name, 0) > value and name not in raised:
-                yield f"{name} rose from {value:,} to {most[name]:,} since {revision}; name the decision below [raised]"
+                yield (
+                    f"{name} rose from {value:,} to {most[name]:,} since {revision}; name the "
+                    f"decision below [raised]"
+                )
         for name, value in earlier.least.items():
             if least.get(name, 0) < value:
-                yield f"{name} fell from {value:,} to {least.get(name, 0):,} since {revision}; this number only rises"
+                yield (
+                    f"{name} fell from {value:,} to {least.get(name, 0):,} since {revision}; this "
+                    f"number only rises"
+                )
 
 
 def tighten(measured: dict[str, float]) -> None:
@@ -219,8 +262,12 @@ def tighten(measured: dict[str, float]) -> None:
 
 def main() -> int:
     """Run what the command line says; return 1 if a number is above its budget."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tighten", action="store_true", help="write today's numbers where they are better")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--tighten", action="store_true", help="write today's numbers where they are better"
+    )
     parser.add_argument("--json", action="store_true", help="print what is measured")
     options = parser.parse_args()
     measured = measure()

@@ -20,7 +20,13 @@ import ashtune
 
 PACKAGE = Path(ashtune.__file__).parent
 SPACE = {"x": (0.0, 1.0), "width": [16, 32]}
-COMMON: dict[str, Any] = {"metric": "loss", "mode": "min", "trials": 8, "max_resource": 9, "quiet": True}
+COMMON: dict[str, Any] = {
+    "metric": "loss",
+    "mode": "min",
+    "trials": 8,
+    "max_resource": 9,
+    "quiet": True,
+}
 
 
 def train(trial: ashtune.Trial) -> None:
@@ -45,7 +51,9 @@ def traced() -> Iterator[set[str]]:
     finally:
         sys.setprofile(None)
         threading.setprofile(None)
-        own.update(file.removeprefix(f"{PACKAGE}/") for file in files if file.startswith(f"{PACKAGE}/"))
+        own.update(
+            file.removeprefix(f"{PACKAGE}/") for file in files if file.startswith(f"{PACKAGE}/")
+        )
 
 
 def tell_next(study: ashtune.OpenStudy) -> None:
@@ -83,14 +91,18 @@ def of_a_study(walk: Callable[[ashtune.Study], object]) -> Callable[[Path], set[
 WALKS: dict[str, Callable[[Path], set[str]]] = {
     "one ask and one tell": one_tell,
     "the timeline's figure": of_a_study(lambda study: study.plot_timeline()),
-    "report_html": of_a_study(lambda study: study.report_html(Path(study.directory) / "report.html")),
+    "report_html": of_a_study(
+        lambda study: study.report_html(Path(study.directory) / "report.html")
+    ),
     "tune with one thread": a_tune,
 }
 
 
 def main() -> int:
     """Run what the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--files", action="store_true", help="print the names of the files too")
     options = parser.parse_args()
     for name, walk in WALKS.items():

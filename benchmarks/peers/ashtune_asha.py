@@ -1,9 +1,11 @@
-"""ashtune's ASH on the digits, beside its peers: the same plain PyTorch function, or the network fused by JAX.
+"""ashtune's ASH on the digits, beside its peers: the same plain PyTorch function, or the network
+fused by JAX.
 
     python benchmarks/peers/ashtune_asha.py [--trials 256] [--seed 0] [--reports DIR] [--fused]
 
-``--fused`` begins with an empty cache of compiled programs; with ``--warm`` the one of the last such run is used.
-Configurations are drawn by ashtune from the same space: a fused study wants those of a shape together.
+``--fused`` begins with an empty cache of compiled programs; with ``--warm`` the one of the last
+such run is used. Configurations are drawn by ashtune from the same space: a fused study wants those
+of a shape together.
 """
 
 import os
@@ -48,11 +50,14 @@ def space() -> dict[str, Any]:
 
 
 def search(options: Options) -> None:
-    """Run the study, then note each epoch at the time at which the driver heard of its job: later than it was."""
+    """Run the study, then note each epoch at the time at which the driver heard of its job: later
+    than it was.
+    """
     function = lanes.objective() if FUSED else train
     study = ashtune.tune(
         function, space(), metric="accuracy", mode="max", trials=options.trials, min_resource=1,
-        max_resource=MAX_EPOCHS, reduction_factor=2, search="random", seed=options.seed, workers=WORKERS,
+        max_resource=MAX_EPOCHS, reduction_factor=2, search="random", seed=options.seed,
+        workers=WORKERS,
         engine=ashtune.Local(threads=1), quiet=True, directory=options.directory / "study",
     )  # fmt: skip
     reader = StudyReader(study.directory)
@@ -63,7 +68,8 @@ def search(options: Options) -> None:
                 note(began + event.time, event.trial, epoch, metrics["accuracy"] or 0.0)
     tally = reader.tally
     sys.stderr.write(
-        f"workers' time: compiling {tally.compile_seconds:.1f} s, training {tally.training_seconds:.1f} s\n"
+        f"workers' time: compiling {tally.compile_seconds:.1f} s, training "
+        f"{tally.training_seconds:.1f} s\n"
     )
 
 

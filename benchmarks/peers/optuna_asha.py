@@ -28,21 +28,29 @@ class Listed(optuna.samplers.BaseSampler):
         """Return that no hyperparameters are drawn together."""
         return {}
 
-    def sample_relative(self, study: Any, trial: Any, search_space: dict[str, Any]) -> dict[str, Any]:
+    def sample_relative(
+        self, study: Any, trial: Any, search_space: dict[str, Any]
+    ) -> dict[str, Any]:
         """Return nothing, as nothing is drawn together."""
         return {}
 
-    def sample_independent(self, study: Any, trial: Any, param_name: str, param_distribution: Any) -> Any:
+    def sample_independent(
+        self, study: Any, trial: Any, param_name: str, param_distribution: Any
+    ) -> Any:
         """Return the hyperparameter's value in the list."""
         return sample(trial.number, self._seed)[param_name]
 
 
 def train(trial: optuna.Trial, trials: int) -> float:
-    """Train a configuration until it is pruned; a trial past the last of the list ends the process's search."""
+    """Train a configuration until it is pruned; a trial past the last of the list ends the
+    process's search.
+    """
     if trial.number >= trials:
         trial.study.stop()
         raise optuna.TrialPruned
-    config: dict[str, Any] = {name: trial.suggest_float(name, *i[:2], log=i.log) for name, i in INTERVALS.items()}
+    config: dict[str, Any] = {
+        name: trial.suggest_float(name, *i[:2], log=i.log) for name, i in INTERVALS.items()
+    }
     config |= {name: trial.suggest_categorical(name, values) for name, values in CHOICES.items()}
     model = Model(config, load())
     for epoch in range(1, MAX_EPOCHS + 1):

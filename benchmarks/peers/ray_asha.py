@@ -2,8 +2,9 @@
 
     python benchmarks/peers/ray_asha.py [--trials 256] [--seed 0] [--reports DIR] [--defaults]
 
-``ASHAScheduler`` is the stopping form. Trials reuse processes, Ray's loggers of every result are off and a trial is
-not saved at its end, which is many times faster; --defaults has all three as they come.
+``ASHAScheduler`` is the stopping form. Trials reuse processes, Ray's loggers of every result are
+off and a trial is not saved at its end, which is many times faster; --defaults has all three as
+they come.
 """
 
 import os
@@ -22,7 +23,9 @@ from training import Model, load
 
 
 class Digits(tune.Trainable):
-    """A trial: Ray asks it for one epoch after the other, and may give its process the next configuration."""
+    """A trial: Ray asks it for one epoch after the other, and may give its process the next
+    configuration.
+    """
 
     def setup(self, config: dict[str, Any]) -> None:
         """Begin with a configuration."""
@@ -51,7 +54,10 @@ class Digits(tune.Trainable):
 
 def space() -> dict[str, Any]:
     """Return the search space in Ray's words."""
-    drawn = {name: (tune.loguniform if i.log else tune.uniform)(i.low, i.high) for name, i in INTERVALS.items()}
+    drawn = {
+        name: (tune.loguniform if i.log else tune.uniform)(i.low, i.high)
+        for name, i in INTERVALS.items()
+    }
     return drawn | {name: tune.choice(values) for name, values in CHOICES.items()}
 
 
@@ -81,7 +87,9 @@ def search(options: Options) -> None:
     ).fit()
     ray.shutdown()
     if results.num_errors:
-        raise RuntimeError(f"{results.num_errors} of {options.trials} trials failed; Ray's messages above say why")
+        raise RuntimeError(
+            f"{results.num_errors} of {options.trials} trials failed; Ray's messages above say why"
+        )
 
 
 if __name__ == "__main__":

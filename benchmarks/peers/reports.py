@@ -1,7 +1,10 @@
-"""What the peers' scripts share: the options, a time stamp at every epoch, and the line that sums them up.
+"""What the peers' scripts share: the options, a time stamp at every epoch, and the line that sums
+them up.
 
-Rule 1: an epoch is counted where it is trained, in a file of that process, never from a tuner's own records.
-Rule 2: time starts with the script's process, so the tuner's imports and its start are in it. Linux only.
+Rule 1: an epoch is counted where it is trained, in a file of that process, never from a tuner's own
+records.
+Rule 2: time starts with the script's process, so the tuner's imports and its start are in it. Linux
+only.
 """
 
 import argparse
@@ -73,11 +76,21 @@ def measure(tuner: str, package: str, search: Callable[[Options], None]) -> None
 
 
 def _arguments(tuner: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=f"{tuner} on the digits, two workers, rungs 1, 2, 4, ..., 64")
-    parser.add_argument("--trials", type=int, default=256, metavar="N", help="configurations to try (256)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the list of configurations (0)")
-    parser.add_argument("--defaults", action="store_true", help="leave the tuner's settings of speed as they come")
-    parser.add_argument("--reports", type=Path, metavar="DIR", help="keep the time stamps in this new folder")
+    parser = argparse.ArgumentParser(
+        description=f"{tuner} on the digits, two workers, rungs 1, 2, 4, ..., 64"
+    )
+    parser.add_argument(
+        "--trials", type=int, default=256, metavar="N", help="configurations to try (256)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the list of configurations (0)"
+    )
+    parser.add_argument(
+        "--defaults", action="store_true", help="leave the tuner's settings of speed as they come"
+    )
+    parser.add_argument(
+        "--reports", type=Path, metavar="DIR", help="keep the time stamps in this new folder"
+    )
     return parser.parse_args()
 
 
@@ -104,7 +117,9 @@ def _lines(place: Path) -> Iterator[dict[str, Any]]:
 
 @cache
 def _file(process: int) -> TextIO:
-    """Return the file of this process; a line reaches it whole, even if the process is killed after it."""
+    """Return the file of this process; a line reaches it whole, even if the process is killed after
+    it.
+    """
     return Path(os.environ[_PLACE], f"{process}.jsonl").open("a", buffering=1)
 
 

@@ -1,7 +1,7 @@
 """The space that every tuner searches: the demo's, with one hidden layer.
 
-Rule: configuration ``number`` depends on ``(seed, number)`` alone, so every tuner tries the same list. PyTorch is not
-needed to import it.
+Rule: configuration ``number`` depends on ``(seed, number)`` alone, so every tuner tries the same
+list. PyTorch is not needed to import it.
 """
 
 import math
@@ -12,7 +12,9 @@ MAX_EPOCHS = 64
 
 
 class Interval(NamedTuple):
-    """The values a real hyperparameter may take, drawn uniformly, or uniformly in their logarithm."""
+    """The values a real hyperparameter may take, drawn uniformly, or
+    uniformly in their logarithm.
+    """
 
     low: float
     high: float

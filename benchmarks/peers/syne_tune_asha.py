@@ -1,9 +1,10 @@
-"""Syne Tune's ASHA on the digits: its local backend with two workers, a new process for every trial.
+"""Syne Tune's ASHA on the digits: its local backend with two workers, a new process for every
+trial.
 
     python benchmarks/peers/syne_tune_asha.py [--trials 256] [--seed 0] [--reports DIR] [--defaults]
 
-``ASHA`` is the stopping form, the only one that Syne Tune 0.16 has. The tuner looks for results every 10 ms and
-does not save itself; --defaults has both as they come: every 5 s, and saved.
+``ASHA`` is the stopping form, the only one that Syne Tune 0.16 has. The tuner looks for results
+every 10 ms and does not save itself; --defaults has both as they come: every 5 s, and saved.
 """
 
 import os
@@ -47,7 +48,9 @@ class Listed(ASHA):
 
 def space() -> dict[str, Any]:
     """Return the search space in Syne Tune's words."""
-    drawn = {name: (loguniform if i.log else uniform)(i.low, i.high) for name, i in INTERVALS.items()}
+    drawn = {
+        name: (loguniform if i.log else uniform)(i.low, i.high) for name, i in INTERVALS.items()
+    }
     return drawn | {name: choice(values) for name, values in CHOICES.items()}
 
 
@@ -56,7 +59,8 @@ def search(options: Options) -> None:
     os.environ["SYNETUNE_FOLDER"] = str(options.directory)
     script = Path(__file__).with_name("syne_tune_trial.py")
     Tuner(
-        trial_backend=LocalBackend(str(script), rotate_gpus=False),  # else it counts GPUs by a file in this folder
+        # else it counts GPUs by a file in this folder
+        trial_backend=LocalBackend(str(script), rotate_gpus=False),
         scheduler=Listed(options),
         stop_criterion=StoppingCriterion(),
         n_workers=WORKERS,

@@ -1,4 +1,6 @@
-"""One trial of ``syne_tune_asha.py``, which starts this script for each configuration and kills it when it stops it."""
+"""One trial of ``syne_tune_asha.py``, which starts this script for each configuration and kills it
+when it stops it.
+"""
 
 import argparse
 from pathlib import Path
@@ -20,7 +22,8 @@ def main() -> None:
     for name in CHOICES:
         parser.add_argument(f"--{name}", type=int)
     config = vars(parser.parse_args())
-    trial = int(config.pop("checkpoints").parent.name)  # Syne Tune names a trial's folder by its number
+    # Syne Tune names a trial's folder by its number
+    trial = int(config.pop("checkpoints").parent.name)
     model, tell = Model(config, load()), Reporter()
     for epoch in range(1, MAX_EPOCHS + 1):
         model.train_epoch()

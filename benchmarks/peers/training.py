@@ -1,9 +1,10 @@
 """The demo's network and digits in plain PyTorch: what every peer tunes, and ashtune beside them.
 
-Eager, one thread, float32. Layers, optimizer, initial weights, split and order of the images are those of
-``ashtune._src.demo``; the arithmetic is PyTorch's.
+Eager, one thread, float32. Layers, optimizer, initial weights, split and order of the images are
+those of ``ashtune._src.demo``; the arithmetic is PyTorch's.
 
-Rule: nothing here knows a tuner; PyTorch, numpy and scikit-learn's file of digits are enough to import it.
+Rule: nothing here knows a tuner; PyTorch, numpy and scikit-learn's file of digits are enough to
+import it.
 """
 
 import copy
@@ -42,14 +43,19 @@ def load() -> Data:
     package = importlib.util.find_spec("sklearn")
     if package is None or package.origin is None:
         raise ModuleNotFoundError("the digits come with scikit-learn: pip install scikit-learn")
-    # Importing scikit-learn costs a process about a second; Syne Tune starts a process for every trial.
-    table = np.loadtxt(Path(package.origin).parent / "datasets/data/digits.csv.gz", delimiter=",", dtype=np.int64)
+    # Importing scikit-learn costs a process about a second; Syne Tune starts a process for every
+    # trial.
+    table = np.loadtxt(
+        Path(package.origin).parent / "datasets/data/digits.csv.gz", delimiter=",", dtype=np.int64
+    )
     images, labels = (table[:, :-1] / 16).astype(np.float32), table[:, -1]
     validates = _validates(labels)
     order = _by_class(labels)
     train, validation = order[~validates], order[validates]
     images -= images[train].mean(axis=0)
-    return Data(*(torch.from_numpy(part) for i in (train, validation) for part in (images[i], labels[i])))
+    return Data(
+        *(torch.from_numpy(part) for i in (train, validation) for part in (images[i], labels[i]))
+    )
 
 
 def _by_class(labels: np.ndarray) -> np.ndarray:
@@ -59,7 +65,9 @@ def _by_class(labels: np.ndarray) -> np.ndarray:
 
 
 def _validates(labels: np.ndarray) -> np.ndarray:
-    """Return for each place of that order (m,) whether it is validated on; those places are evenly spread."""
+    """Return for each place of that order (m,) whether it is validated on; those places are evenly
+    spread.
+    """
     steps = np.arange(len(labels) + 1) * VALIDATION // len(labels)
     return np.diff(steps) > 0
 
@@ -68,8 +76,8 @@ class Model:
     """A multilayer perceptron and its optimizer, trained one epoch at a time.
 
     Args:
-        config: ``learning_rate``; ``momentum``; ``weight_decay``, decoupled; ``width`` and ``depth``, the units in
-            a hidden layer and the number of these; ``batch_size``.
+        config: ``learning_rate``; ``momentum``; ``weight_decay``, decoupled; ``width`` and
+            ``depth``, the units in a hidden layer and the number of these; ``batch_size``.
         data: What it learns.
         seed: Of the initial weights.
 
@@ -88,8 +96,12 @@ class Model:
         )
 
     def train_epoch(self) -> None:
-        """Take one step for each batch; the last batch may be smaller. The epoch's number decides the order."""
-        order = torch.from_numpy(np.random.default_rng(self.epoch).permutation(len(self._data.train_images)))
+        """Take one step for each batch; the last batch may be smaller. The epoch's number decides
+        the order.
+        """
+        order = torch.from_numpy(
+            np.random.default_rng(self.epoch).permutation(len(self._data.train_images))
+        )
         images = torch.split(self._data.train_images[order], self._batch_size)
         labels = torch.split(self._data.train_labels[order], self._batch_size)
         for batch in zip(images, labels, strict=True):
@@ -98,9 +110,13 @@ class Model:
 
     @torch.no_grad()
     def accuracy(self) -> float:
-        """Return the share of validation digits that are right; an output that is not finite is wrong."""
+        """Return the share of validation digits that are right; an output that is not finite is
+        wrong.
+        """
         outputs = self._network(self._data.validation_images)
-        right = (outputs.argmax(dim=1) == self._data.validation_labels) & outputs.isfinite().all(dim=1)
+        right = (outputs.argmax(dim=1) == self._data.validation_labels) & outputs.isfinite().all(
+            dim=1
+        )
         return float(right.float().mean())
 
     def state(self) -> dict[str, Any]:
@@ -124,7 +140,9 @@ class Model:
 
 
 def _network(sizes: list[int], seed: int) -> nn.Sequential:
-    """Return linear layers of these sizes with ReLU between them (He et al. 2015, https://arxiv.org/abs/1502.01852)."""
+    """Return linear layers of these sizes with ReLU between them (He et al. 2015,
+    https://arxiv.org/abs/1502.01852).
+    """
     source = np.random.default_rng(seed)
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(sizes):

@@ -1,1 +1,3 @@
-"""How good the searches are: tasks, tuners, and studies in virtual time, for ``search_quality.py`` and the like."""
+"""How good the searches are: tasks, tuners, and studies in virtual time, for ``search_quality.py``
+and the like.
+"""

@@ -1,6 +1,8 @@
-"""What a change of the code gains: the runs of a benchmark beside those of another commit, in pairs.
+"""What a change of the code gains: the runs of a benchmark beside those of another commit, in
+pairs.
 
-Rule: the two runs of a pair have the same task, search and seed. The standard error is that of the mean over all pairs.
+Rule: the two runs of a pair have the same task, search and seed. The standard error is that of the
+mean over all pairs.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,7 +16,12 @@ Run = Mapping[str, Any]
 
 
 def show_gains(
-    marks: Sequence[str], runs: Iterable[Run], others: Iterable[Run], group: Callable[[Run], str], *, logs: float = 0.0
+    marks: Sequence[str],
+    runs: Iterable[Run],
+    others: Iterable[Run],
+    group: Callable[[Run], str],
+    *,
+    logs: float = 0.0,
 ) -> None:
     """Show by how much the regret differs from that of another commit; below 0 this one is better.
 
@@ -33,7 +40,11 @@ def show_gains(
             regrets = np.log10(np.maximum(regrets, logs)) if logs else regrets
             pairs.setdefault((group(run), run["way"]), []).append(regrets[0] - regrets[1])
     rows = [
-        [*names, len(gains), *(plus_minus(np.array(gains)[:, place]) for place in range(len(marks)))]
+        [
+            *names,
+            len(gains),
+            *(plus_minus(np.array(gains)[:, place]) for place in range(len(marks))),
+        ]
         for names, gains in pairs.items()
     ]
     show(

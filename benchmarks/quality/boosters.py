@@ -1,10 +1,13 @@
-"""XGBoost on whole tables in wall time: ashtune by its integration, Optuna by its own. For ``boosters.py``.
+"""XGBoost on whole tables in wall time: ashtune by its integration, Optuna by its own. For
+``boosters.py``.
 
-Rule 1: both tune the same space of the same training on the same rows, one thread a worker. A training is worth its
-best round, in both: that is what its validation loss is, and the test loss is of the booster up to there. It is
-computed when the time is over, from a booster that is kept.
-Rule 2: all processes are killed when the time is over. What counts is what ashtune's journal and Optuna's hold then.
-Rule 3: Optuna reports as often as ashtune does, at most 20 times in a training: each report is synced to its journal.
+Rule 1: both tune the same space of the same training on the same rows, one thread a worker. A
+training is worth its best round, in both: that is what its validation loss is, and the test loss is
+of the booster up to there. It is computed when the time is over, from a booster that is kept.
+Rule 2: all processes are killed when the time is over. What counts is what ashtune's journal and
+Optuna's hold then.
+Rule 3: Optuna reports as often as ashtune does, at most 20 times in a training: each report is
+synced to its journal.
 """
 
 import functools
@@ -27,7 +30,9 @@ ENDLESS_SECONDS = 10**6
 """A study of any number of trials wants a limit; it is killed long before."""
 SHARED_NAME = "boosters"
 OPTUNA = ("optuna", "optuna, early stopping", "optuna, halving")
-"""Optuna with its default pruner; that with XGBoost's early stopping; and with successive halving for a pruner."""
+"""Optuna with its default pruner; that with XGBoost's early stopping; and with successive halving
+for a pruner.
+"""
 OPTUNA_MAJOR = 5
 """The version whose default sampler is multivariate, with a constant liar."""
 REPORTS = 20
@@ -66,7 +71,9 @@ class Task(NamedTuple):
 
         x, y = split(self, data).test
         predicted = booster.predict(xgboost.DMatrix(x, nthread=1), iteration_range=(0, rounds))
-        return cross_entropy(y, predicted) if self.name == "letter" else root_mean_square(y, predicted)
+        return (
+            cross_entropy(y, predicted) if self.name == "letter" else root_mean_square(y, predicted)
+        )
 
 
 TASKS = {
@@ -97,7 +104,9 @@ class Setting(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """What a tuner would name: its losses, and after how many rounds; and how many configurations it has tried."""
+    """What a tuner would name: its losses, and after how many rounds; and how many configurations
+    it has tried.
+    """
 
     validation: float
     test: float
@@ -129,7 +138,9 @@ def matrices(task: Task, data: str) -> tuple[Any, Any]:
     """Return the rows to train on and to validate on, which each process prepares once."""
     import xgboost
 
-    dtrain, dvalid = (xgboost.DMatrix(*rows(task, data, part), nthread=1) for part in ("train", "validation"))
+    dtrain, dvalid = (
+        xgboost.DMatrix(*rows(task, data, part), nthread=1) for part in ("train", "validation")
+    )
     return dtrain, dvalid
 
 
@@ -141,7 +152,8 @@ def train(task: Task, data: str, trial: Any) -> None:
 
     dtrain, dvalid = matrices(task, data)
     xgboost.train(
-        {**task.parameters, **trial.config}, dtrain, task.rounds, evals=[(dvalid, "valid")], verbose_eval=False,
+        {**task.parameters, **trial.config}, dtrain, task.rounds, evals=[(dvalid, "valid")],
+        verbose_eval=False,
         xgb_model=trial.restore(), callbacks=[integration.callback(trial)],
     )  # fmt: skip
 
@@ -153,14 +165,16 @@ def tune(search: str | None, setting: Setting) -> None:
     task = Task(*setting.task)
     objective = functools.partial(train, task, setting.data)
     ashtune.tune(
-        objective, dict(XGBoost.space), metric=task.metric, mode="min", max_resource=task.rounds, resource="round",
+        objective, dict(XGBoost.space), metric=task.metric, mode="min", max_resource=task.rounds,
+        resource="round",
         trials=setting.trials, search=search, workers=setting.workers, seed=setting.seed,
         time_limit=ENDLESS_SECONDS, directory=f"{setting.folder}/{STUDY}", quiet=True,
     )  # fmt: skip
 
 
 def optimize(tuner: str, number: int, setting: Setting) -> None:
-    """Be one process of Optuna's study: its default sampler, a pruner, and its callback for XGBoost.
+    """Be one process of Optuna's study: its default sampler, a pruner, and its callback for
+    XGBoost.
 
     Raises:
         RuntimeError: If it is another Optuna than the one that this was written for.
@@ -174,7 +188,9 @@ def optimize(tuner: str, number: int, setting: Setting) -> None:
     from quality.tuners.optuna_studies import suggested
 
     if int(optuna.__version__.partition(".")[0]) != OPTUNA_MAJOR:
-        raise RuntimeError(f"Optuna {optuna.__version__} is installed; this compares with Optuna {OPTUNA_MAJOR}")
+        raise RuntimeError(
+            f"Optuna {optuna.__version__} is installed; this compares with Optuna {OPTUNA_MAJOR}"
+        )
     task = Task(*setting.task)
     every = math.ceil(task.rounds / REPORTS)
 
@@ -189,10 +205,13 @@ def optimize(tuner: str, number: int, setting: Setting) -> None:
 
     pruner: Any = optuna.pruners.MedianPruner()  # the default
     if tuner == "optuna, halving":  # its lowest rung at a 27th
-        pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=max(1, task.rounds // 27), reduction_factor=3)
+        pruner = optuna.pruners.SuccessiveHalvingPruner(
+            min_resource=max(1, task.rounds // 27), reduction_factor=3
+        )
     dtrain, dvalid = matrices(task, setting.data)
     study = optuna.create_study(
-        storage=JournalStorage(JournalFileBackend(f"{setting.folder}/{JOURNAL}")), study_name=SHARED_NAME,
+        storage=JournalStorage(JournalFileBackend(f"{setting.folder}/{JOURNAL}")),
+        study_name=SHARED_NAME,
         load_if_exists=True, direction="minimize",
         sampler=optuna.samplers.TPESampler(seed=1000 * setting.seed + number), pruner=pruner,
     )  # fmt: skip
@@ -202,8 +221,10 @@ def optimize(tuner: str, number: int, setting: Setting) -> None:
         nonlocal lowest
         log: dict[str, dict[str, list[float]]] = {}
         booster = xgboost.train(
-            {**task.parameters, **suggested(trial, XGBoost.space)}, dtrain, task.rounds, evals=[(dvalid, "valid")],
-            evals_result=log, verbose_eval=False, callbacks=[Pruning(trial, f"valid-{task.metric}")],
+            {**task.parameters, **suggested(trial, XGBoost.space)}, dtrain, task.rounds,
+            evals=[(dvalid, "valid")],
+            evals_result=log, verbose_eval=False, callbacks=[Pruning(trial,
+            f"valid-{task.metric}")],
             early_stopping_rounds=PATIENCE if tuner == "optuna, early stopping" else None,
         )  # fmt: skip
         values = log["valid"][task.metric]
@@ -243,7 +264,8 @@ def _of_ashtune(setting: Setting) -> Reached | None:
     except ashtune.AshtuneError:  # of a lower rung, whose booster no promotion could reach any more
         booster = study.train(best, best.resource).model
     return Reached(
-        best.metrics[task.metric], task.loss(booster, setting.data, rounds), rounds, len(study.trials)
+        best.metrics[task.metric], task.loss(booster, setting.data, rounds), rounds,
+        len(study.trials)
     )  # fmt: skip
 
 
@@ -257,14 +279,21 @@ def _of_optuna(setting: Setting) -> Reached | None:
     path = Path(setting.folder, JOURNAL)
     if not path.exists():
         return None
-    study = optuna.load_study(study_name=SHARED_NAME, storage=JournalStorage(JournalFileBackend(str(path))))
+    study = optuna.load_study(
+        study_name=SHARED_NAME, storage=JournalStorage(JournalFileBackend(str(path)))
+    )
     trials = study.get_trials(deepcopy=False)
     ended = [trial for trial in trials if trial.state == optuna.trial.TrialState.COMPLETE]
     if not ended:
         return None
     best = min(ended, key=lambda trial: trial.value)
-    booster, rounds = xgboost.Booster(model_file=_kept(setting, best.number)), best.user_attrs["rounds"]
-    return Reached(best.value, setting.task.loss(booster, setting.data, rounds), rounds, len(trials))
+    booster, rounds = (
+        xgboost.Booster(model_file=_kept(setting, best.number)),
+        best.user_attrs["rounds"],
+    )
+    return Reached(
+        best.value, setting.task.loss(booster, setting.data, rounds), rounds, len(trials)
+    )
 
 
 def main() -> None:

@@ -1,4 +1,6 @@
-"""What is kept of a run: which configuration its tuner would have named when, and how good that was."""
+"""What is kept of a run: which configuration its tuner would have named when, and how good that
+was.
+"""
 
 import math
 from collections.abc import Iterable
@@ -6,7 +8,9 @@ from typing import NamedTuple
 
 
 class Report(NamedTuple):
-    """What a training reached: seconds since the run began, the resource, the validation and the test loss."""
+    """What a training reached: seconds since the run began, the resource, the validation and the
+    test loss.
+    """
 
     time: float
     resource: int
@@ -17,8 +21,8 @@ class Report(NamedTuple):
 def named(reports: Iterable[Report]) -> list[Report]:
     """Return the reports that a tuner would name one after another, oldest first.
 
-    Rule: the best validation loss among the trials that were trained furthest so far. For Optuna, whose best trial is
-    one that ended, this names something earlier and is otherwise the same.
+    Rule: the best validation loss among the trials that were trained furthest so far. For Optuna,
+    whose best trial is one that ended, this names something earlier and is otherwise the same.
     """
     changes: list[Report] = []
     best = (0, 0.0)

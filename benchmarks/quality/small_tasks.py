@@ -1,9 +1,11 @@
 """Small made-up tasks, each of which asks one question of a search, and whose optimum is known.
 
-Rule 1: ``distance`` of a configuration is its loss after the full training less that of the optimum. It is a weighted
-mean of the squared distances from the optimum in the unit cube and of the products of neighbours' distances.
-Rule 2: ``additive``: each unit of resource lowers all losses alike. ``crossing``: the larger the first hyperparameter,
-the sooner a configuration learns, so that low rungs prefer another configuration than the top rung does.
+Rule 1: ``distance`` of a configuration is its loss after the full training less that of the
+optimum. It is a weighted mean of the squared distances from the optimum in the unit cube and of the
+products of neighbours' distances.
+Rule 2: ``additive``: each unit of resource lowers all losses alike. ``crossing``: the larger the
+first hyperparameter, the sooner a configuration learns, so that low rungs prefer another
+configuration than the top rung does.
 Rule 3: no noise but in ``noisy``.
 """
 
@@ -22,7 +24,9 @@ SLOWNESS = 0.3
 NOISE = 0.01
 WIDTHS = (1, 2, 4, 7, 20)
 NARROW_AT, DECADES = 2e-4, 4.0
-"""The optimum of ``narrow``, at .002 of the range from 1e-5 to 0.1, and how many decades this range has."""
+"""The optimum of ``narrow``, at .002 of the range from 1e-5 to 0.1, and how many decades this range
+has.
+"""
 
 Distance = Callable[[Mapping[str, Any]], float]
 
@@ -32,8 +36,10 @@ class SmallTask(NamedTuple):
 
     Args:
         space: Where configurations come from.
-        distance: How far the loss of a configuration is from that of the optimum, after a full training.
-        before: (configuration, resource) -> by how much the loss is higher than after a full training.
+        distance: How far the loss of a configuration is from that of the optimum, after a full
+            training.
+        before: (configuration, resource) -> by how much the loss is higher than after a full
+            training.
         top: The resource of a full training.
         noise: The standard deviation of what is added to each result.
     """
@@ -49,7 +55,9 @@ class SmallTask(NamedTuple):
         points = np.random.default_rng(0).random((999, len(self.space.names)))
         return float(np.median([self.distance(each) for each in self.space.at(points)]))
 
-    def loss(self, configuration: Mapping[str, Any], resource: int, chance: np.random.Generator) -> float:
+    def loss(
+        self, configuration: Mapping[str, Any], resource: int, chance: np.random.Generator
+    ) -> float:
         """Return the loss that a trial reports at a resource."""
         noise = self.noise * chance.standard_normal() if self.noise else 0.0
         return float(self.distance(configuration) + self.before(configuration, resource) + noise)
@@ -74,7 +82,9 @@ def additive(width: int, seed: int, noise: float = 0.0) -> SmallTask:
 
 
 def crossing(width: int, seed: int) -> SmallTask:
-    """Return a task on which low rungs prefer a larger first hyperparameter than the top rung does."""
+    """Return a task on which low rungs prefer a larger first hyperparameter
+    than the top rung does.
+    """
     space, distance = bowl(width, np.random.default_rng([seed, width]))
 
     def before(configuration: Mapping[str, Any], resource: int) -> float:
@@ -84,20 +94,28 @@ def crossing(width: int, seed: int) -> SmallTask:
 
 
 def narrow(seed: int) -> SmallTask:
-    """Return a task whose optimum is at .002 of the range of its first hyperparameter, and three others."""
+    """Return a task whose optimum is at .002 of the range of its first hyperparameter, and three
+    others.
+    """
     _, rest = bowl(3, np.random.default_rng([seed, 3]))
     space = Space.parse({"decay": (1e-5, 0.1), **{f"x{number}": (0.0, 1.0) for number in range(3)}})
 
     def distance(configuration: Mapping[str, Any]) -> float:
-        return float((math.log10(configuration["decay"] / NARROW_AT) / DECADES) ** 2 + rest(configuration))
+        return float(
+            (math.log10(configuration["decay"] / NARROW_AT) / DECADES) ** 2 + rest(configuration)
+        )
 
     return SmallTask(space, distance, lambda _, resource: SLOWNESS * _slow(resource))
 
 
 def at_end(_: int) -> SmallTask:
-    """Return a task of one hyperparameter whose optimum is the end of its range, on rungs of 1, 3 and 9."""
+    """Return a task of one hyperparameter whose optimum is the end of its range, on rungs of 1, 3
+    and 9.
+    """
     space = Space.parse({"lr": (1e-3, 1.0, "log")})
-    return SmallTask(space, lambda each: (each["lr"] - 1) ** 2, lambda _, resource: 1 / resource - 1 / 9, top=9)
+    return SmallTask(
+        space, lambda each: (each["lr"] - 1) ** 2, lambda _, resource: 1 / resource - 1 / 9, top=9
+    )
 
 
 def conditional(seed: int) -> SmallTask:
@@ -113,7 +131,8 @@ def conditional(seed: int) -> SmallTask:
         kind = configuration["kind"]
         number = kinds.index(kind)
         return float(
-            bowls[number]({f"x{place}": configuration[f"{kind}{place}"] for place in range(2)}) + offsets[number]
+            bowls[number]({f"x{place}": configuration[f"{kind}{place}"] for place in range(2)})
+            + offsets[number]
         )
 
     return SmallTask(Space.parse(space), distance, lambda _, resource: SLOWNESS * _slow(resource))
@@ -121,7 +140,9 @@ def conditional(seed: int) -> SmallTask:
 
 def all_equal(_: int) -> SmallTask:
     """Return a task on which each configuration is as good as any other."""
-    return SmallTask(additive(4, 0).space, lambda _: 0.0, lambda _, resource: SLOWNESS * _slow(resource))
+    return SmallTask(
+        additive(4, 0).space, lambda _: 0.0, lambda _, resource: SLOWNESS * _slow(resource)
+    )
 
 
 def all_failing(_: int) -> SmallTask:

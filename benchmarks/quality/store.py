@@ -1,4 +1,6 @@
-"""Runs that are kept: one line of JSON each in a file of a folder, so that a benchmark can be run piece by piece."""
+"""Runs that are kept: one line of JSON each in a file of a folder, so that a benchmark can be run
+piece by piece.
+"""
 
 import json
 import os

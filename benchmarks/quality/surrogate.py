@@ -1,14 +1,17 @@
-"""LCBench's surrogate as tasks: what a network of some hyperparameters would reach in 52 epochs, and when.
+"""LCBench's surrogate as tasks: what a network of some hyperparameters would reach in 52 epochs,
+and when.
 
-Source: YAHPO's model (Pfisterer et al., https://arxiv.org/abs/2109.03670) of LCBench (Zimmer, Lindauer, Hutter,
-https://arxiv.org/abs/2006.13799), the file ``model.onnx``; ``encoding.json`` beside it numbers its 34 tasks.
+Source: YAHPO's model (Pfisterer et al., https://arxiv.org/abs/2109.03670) of LCBench (Zimmer,
+Lindauer, Hutter,
+https://arxiv.org/abs/2006.13799), the file ``model.onnx``; ``encoding.json`` beside it numbers its
+34 tasks.
 
-Rule 1: it is smooth and deterministic, so noise of 0.3 % (standard deviation) is added to an accuracy: 0.2 for the
-trial, 0.22 for each result.
-Rule 2: the seconds that it predicts are at least a twentieth of the median full training, else a search finds corners
-in which training takes no time.
-Rule 3: regret is the true loss of a configuration after all epochs, less the best that is known, in units of what the
-median configuration is short of that.
+Rule 1: it is smooth and deterministic, so noise of 0.3 % (standard deviation) is added to an
+accuracy: 0.2 for the trial, 0.22 for each result.
+Rule 2: the seconds that it predicts are at least a twentieth of the median full training, else a
+search finds corners in which training takes no time.
+Rule 3: regret is the true loss of a configuration after all epochs, less the best that is known, in
+units of what the median configuration is short of that.
 """
 
 import json
@@ -32,12 +35,25 @@ SPACE = {
     "max_units": (64, 1024, "log"),
     "max_dropout": (0.0, 1.0),
 }
-CHOSEN_ON = ("189908", "126025", "167200", "7593", "34539", "168335", "168868", "189906", "146212", "168908")
+CHOSEN_ON = (
+    "189908",
+    "126025",
+    "167200",
+    "7593",
+    "34539",
+    "168335",
+    "168868",
+    "189906",
+    "146212",
+    "168908",
+)
 """The tasks on which the searches' constants were chosen; the others are held out."""
 TRIAL_NOISE, RESULT_NOISE = 0.20, 0.22
 LEAST_SHARE = 0.05
 RANDOM_POINTS, ROUNDS, CENTRES, STEPS = 3_000, 12, 30, 300
-"""The best known is that of so many random configurations, and of so many rounds of steps from the best."""
+"""The best known is that of so many random configurations, and of so many rounds of steps from the
+best.
+"""
 TIME, ACCURACY = 0, 1
 """Columns of what the model predicts."""
 
@@ -60,8 +76,12 @@ class Surrogate:
         names = next(each["choices"] for each in known if each["name"] == "OpenML_task_id")
         self.codes: dict[str, int] = {name: codes[name] for name in names}
 
-    def predict(self, task: str, configurations: Sequence[Mapping[str, Any]], epochs: Sequence[int]) -> np.ndarray:
-        """Return what the model says, shape (configurations, epochs, 6); column 0 is seconds, 1 the accuracy in %."""
+    def predict(
+        self, task: str, configurations: Sequence[Mapping[str, Any]], epochs: Sequence[int]
+    ) -> np.ndarray:
+        """Return what the model says, shape (configurations, epochs, 6); column 0 is seconds, 1 the
+        accuracy in %.
+        """
         values = [[each[name] for name in SPACE] for each in configurations]
         rows = np.empty((len(configurations), len(epochs), 1 + len(SPACE)), dtype=np.float32)
         rows[:, :, 0] = epochs
@@ -117,13 +137,19 @@ class Task:
         return float(self._curve(configuration)[0][epochs - 1])
 
     def regret(self, configuration: Mapping[str, Any]) -> float:
-        """Return how far the true loss of a configuration is from the best, over how far the median one is."""
-        return max(0.0, self.loss(configuration) - self.best_loss) / (self.median_loss - self.best_loss)
+        """Return how far the true loss of a configuration is from the best, over how far the median
+        one is.
+        """
+        return max(0.0, self.loss(configuration) - self.best_loss) / (
+            self.median_loss - self.best_loss
+        )
 
     def train(
         self, seed: int, trial: TrialId, configuration: Mapping[str, Any], start: int, target: int
     ) -> tuple[float, float]:
-        """Return the loss that a trial reports at an epoch, and the seconds that it took to get there."""
+        """Return the loss that a trial reports at an epoch, and the seconds that it took to get
+        there.
+        """
         losses, clock = self._curve(configuration)
         of_trial = np.random.default_rng([seed, trial, 2]).standard_normal()
         of_result = np.random.default_rng([seed, trial, 3, target]).standard_normal()
@@ -137,7 +163,11 @@ class Task:
             predicted = self._surrogate.predict(self.name, [configuration], range(1, TOP + 1))[0]
             clock = np.maximum.accumulate(np.maximum(predicted[:, TIME], 0.0))
             least = LEAST_SHARE * self.full_training
-            clock = np.arange(1, TOP + 1) * least / TOP if clock[-1] <= 0 else clock * max(1.0, least / clock[-1])
+            clock = (
+                np.arange(1, TOP + 1) * least / TOP
+                if clock[-1] <= 0
+                else clock * max(1.0, least / clock[-1])
+            )
             self._curves[key] = 100 - predicted[:, ACCURACY], np.insert(clock, 0, 0.0)
         return self._curves[key]
 

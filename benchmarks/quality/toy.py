@@ -1,10 +1,13 @@
-"""A made-up task with as many hyperparameters as wanted, of which a few matter, and whose optimum is known.
+"""A made-up task with as many hyperparameters as wanted, of which a few matter, and whose optimum
+is known.
 
-Rule 1: a fifth of the hyperparameters matter, at least three: the loss of a full training is a sum of their squared
-distances from the optimum and of the product of each two neighbours' distances, at most 1 or so, and 0 at the optimum.
+Rule 1: a fifth of the hyperparameters matter, at least three: the loss of a full training is a sum
+of their squared distances from the optimum and of the product of each two neighbours' distances, at
+most 1 or so, and 0 at the optimum.
 Rule 2: a third of the hyperparameters are whole numbers, and one in ten is a category of four.
-Rule 3: before, the loss is higher by a part that falls with the root of the resource, and differs from configuration to
-configuration, so that low rungs mislead a little. Noise of 0.01 is on every result.
+Rule 3: before, the loss is higher by a part that falls with the root of the resource, and differs
+from configuration to configuration, so that low rungs mislead a little. Noise of 0.01 is on every
+result.
 Rule 4: a full training takes from 0.5 to 1.5 s, by a hyperparameter that does not matter.
 """
 
@@ -66,10 +69,16 @@ class Toy:
     def train(
         self, seed: int, trial: TrialId, configuration: Mapping[str, Any], start: int, target: int
     ) -> tuple[float, float]:
-        """Return the loss that a trial reports at a resource, and the seconds that it took to get there."""
+        """Return the loss that a trial reports at a resource, and the seconds that it took to get
+        there.
+        """
         slowness = np.random.default_rng([seed, trial, 1]).uniform(0.1, 0.3)
         noise = NOISE * np.random.default_rng([seed, trial, 2, target]).standard_normal()
-        loss = self.loss(configuration) + slowness * (1 / math.sqrt(target) - 1 / math.sqrt(TOP)) + noise
+        loss = (
+            self.loss(configuration)
+            + slowness * (1 / math.sqrt(target) - 1 / math.sqrt(TOP))
+            + noise
+        )
         return float(loss), (0.5 + configuration["real0"]) * FULL_TRAINING * (target - start) / TOP
 
     def _point(self, configuration: Mapping[str, Any]) -> np.ndarray:

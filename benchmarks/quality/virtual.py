@@ -1,9 +1,10 @@
-"""A study in virtual time whose search learns: ashtune's own controller, scheduler, search and proposals.
+"""A study in virtual time whose search learns: ashtune's own controller, scheduler, search and
+proposals.
 
-Rule 1: no threads. What the proposer's process would do meanwhile is done when the clock comes past it, with what the
-process would have known when it began.
-Rule 2: a proposal takes no time, or with ``is_charged`` the CPU time that it took; a worker that finds none ready
-gets what the search's stand-in or its design gives, as in a real study.
+Rule 1: no threads. What the proposer's process would do meanwhile is done when the clock comes past
+it, with what the process would have known when it began.
+Rule 2: a proposal takes no time, or with ``is_charged`` the CPU time that it took; a worker that
+finds none ready gets what the search's stand-in or its design gives, as in a real study.
 """
 
 import math
@@ -29,11 +30,14 @@ from ashtune._src.study.configurations import Configurations
 GOAL = Goal("loss", "min")
 
 Trained = Callable[[TrialId, Mapping[str, object], int, int], tuple[float, float]]
-"""(trial, configuration, from, to) -> the loss there, and the seconds that it took from the one to the other."""
+"""(trial, configuration, from, to) -> the loss there, and the seconds that it took from the one to
+the other.
+"""
 
 
 class ProposalsInVirtualTime(Proposals):
-    """Proposals of a search, made when the clock passes the time at which its process would make them.
+    """Proposals of a search, made when the clock passes the time at which its process would make
+    them.
 
     Args:
         search: Proposes, after what it has seen.
@@ -48,7 +52,15 @@ class ProposalsInVirtualTime(Proposals):
     """
 
     def __init__(
-        self, search: Search, space: Space, seed: int, *, top: int, workers: int, ahead: int, is_charged: bool
+        self,
+        search: Search,
+        space: Space,
+        seed: int,
+        *,
+        top: int,
+        workers: int,
+        ahead: int,
+        is_charged: bool,
     ) -> None:
         super().__init__(search, space, design_of(search, space, seed), goal=GOAL, seed=seed)
         self._helper = search.proposer(space, seed, top)
@@ -62,7 +74,8 @@ class ProposalsInVirtualTime(Proposals):
     def attach(self, known: Configurations) -> None:
         """Say where the configurations of trials are; nothing is proposed before."""
         self._options = _Options(
-            ahead=self._ahead, workers=self._workers, known=known, complain=print, open_proposer=lambda: self._helper
+            ahead=self._ahead, workers=self._workers, known=known, complain=print,
+            open_proposer=lambda: self._helper
         )  # fmt: skip
 
     def event(self, event: Event) -> None:
@@ -100,11 +113,17 @@ class ProposalsInVirtualTime(Proposals):
         return seconds
 
     def _work_until(self, now: float) -> None:
-        while self._next + self._ahead >= self._search.first_proposed and self._open and not self._seconds_to_wait():
+        while (
+            self._next + self._ahead >= self._search.first_proposed
+            and self._open
+            and not self._seconds_to_wait()
+        ):
             if (begin := max(self._free, self._open[0])) > now:
                 break
             self._open.popleft()
-            proposal, seconds = self._proposed(max(self._next, self._search.first_proposed) + len(self._made))
+            proposal, seconds = self._proposed(
+                max(self._next, self._search.first_proposed) + len(self._made)
+            )
             self._free = begin + seconds
             self._made.append((self._free, proposal))
 
@@ -119,7 +138,8 @@ class ProposalsInVirtualTime(Proposals):
 
 
 class Named(Observer):
-    """Which configuration the study would name, and since when: the best at the highest rung that has a result.
+    """Which configuration the study would name, and since when: the best at the highest rung that
+    has a result.
 
     Attributes:
         named: (time, trial, rung, loss), one for each change.
@@ -177,8 +197,12 @@ class VirtualStudy(NamedTuple):
     starts: list[float]
 
     def named_at(self, time: float) -> tuple[TrialId, int] | None:
-        """Return the trial that it would have named at a time, and the rung that it was at; None before any result."""
-        return next(((trial, rung) for since, trial, rung, _ in reversed(self.named) if since <= time), None)
+        """Return the trial that it would have named at a time, and the rung that it was at; None
+        before any result.
+        """
+        return next(
+            ((trial, rung) for since, trial, rung, _ in reversed(self.named) if since <= time), None
+        )
 
 
 def study(
@@ -218,13 +242,16 @@ def study(
     )  # fmt: skip
     configurations = Configurations(design_of(search, space, seed), proposals=proposals)
     proposals.attach(configurations)
-    scheduler, ladder = (Ash().where_rungs_are_chosen(), rungs_of(top)) if rungs is None else (Ash(), rungs)
+    scheduler, ladder = (
+        (Ash().where_rungs_are_chosen(), rungs_of(top)) if rungs is None else (Ash(), rungs)
+    )
     losses: dict[tuple[TrialId, int], float] = {}
     taken: dict[TrialId, tuple[int, int, float]] = {}
 
     def seconds(trial: TrialId, start: int, target: int) -> float:
         begun = taken.get(trial)
-        if begun is not None and begun[0] == start and target <= begun[1]:  # asked again when the study stops
+        # asked again when the study stops
+        if begun is not None and begun[0] == start and target <= begun[1]:
             return begun[2] * (target - start) / (begun[1] - start)
         losses[trial, target], duration = train(trial, configurations[trial], start, target)
         taken[trial] = (start, target, duration)

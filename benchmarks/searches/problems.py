@@ -1,7 +1,7 @@
 """What is searched for: four kinds of model on two sets of real data.
 
-Rule: an estimator trains for exactly as many epochs, iterations or trees as it is told, none stops early. So a full
-fit is the same work for every tuner, whether it is done in one go or in parts.
+Rule: an estimator trains for exactly as many epochs, iterations or trees as it is told, none stops
+early. So a full fit is the same work for every tuner, whether it is done in one go or in parts.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,9 @@ from quality.tasks.data import letter, protein
 SETS = {"letter": letter, "protein_rmsd": protein}
 IS_CLASSIFIED = {"letter": True, "protein_rmsd": False}
 TOPS = {"sgd": 27, "boosting": 27, "mlp": 27, "forest": 27}
-"""Epochs, iterations or trees of a full fit: multiples of 9, for rungs of a ninth, a third and all."""
+"""Epochs, iterations or trees of a full fit: multiples of 9, for rungs of a
+ninth, a third and all.
+"""
 
 
 class Problem(NamedTuple):
@@ -71,19 +73,29 @@ def problem(data: Path, name: str, model: str, *, rows: int, times: int, seed: i
 def _sgd(is_classified: bool, top: int, seed: int) -> tuple[Any, dict[str, Any], str]:
     always: dict[str, Any] = {"max_iter": top, "tol": None, "random_state": seed}
     space = {
-        "alpha": loguniform(1e-7, 1e-1), "average": [False, True], "learning_rate": ["invscaling", "constant"],
+        "alpha": loguniform(1e-7, 1e-1), "average": [False, True], "learning_rate": ["invscaling",
+        "constant"],
     }  # fmt: skip
     if is_classified:
         losses = ["hinge", "log_loss", "modified_huber", "squared_hinge"]
-        return SGDClassifier(**always), {**space, "loss": losses, "eta0": loguniform(1e-4, 1.0)}, "max_iter"
+        return (
+            SGDClassifier(**always),
+            {**space, "loss": losses, "eta0": loguniform(1e-4, 1.0)},
+            "max_iter",
+        )
     losses = ["squared_error", "huber", "epsilon_insensitive"]
-    return SGDRegressor(**always), {**space, "loss": losses, "eta0": loguniform(1e-5, 1e-2)}, "max_iter"
+    return (
+        SGDRegressor(**always),
+        {**space, "loss": losses, "eta0": loguniform(1e-5, 1e-2)},
+        "max_iter",
+    )
 
 
 def _mlp(is_classified: bool, top: int, seed: int) -> tuple[Any, dict[str, Any], str]:
     space = {
         "hidden_layer_sizes": [(16,), (32,), (64,), (32, 32)], "activation": ["relu", "tanh"],
-        "alpha": loguniform(1e-6, 1.0), "learning_rate_init": loguniform(1e-4, 1e-1), "batch_size": [32, 64, 128, 256],
+        "alpha": loguniform(1e-6, 1.0), "learning_rate_init": loguniform(1e-4, 1e-1),
+        "batch_size": [32, 64, 128, 256],
     }  # fmt: skip
     kind = MLPClassifier if is_classified else MLPRegressor
     return kind(max_iter=top, n_iter_no_change=top, random_state=seed), space, "max_iter"
@@ -91,7 +103,8 @@ def _mlp(is_classified: bool, top: int, seed: int) -> tuple[Any, dict[str, Any],
 
 def _boosting(is_classified: bool, top: int, seed: int) -> tuple[Any, dict[str, Any], str]:
     space = {
-        "learning_rate": loguniform(0.01, 1.0), "max_leaf_nodes": randint(4, 17), "min_samples_leaf": randint(2, 101),
+        "learning_rate": loguniform(0.01, 1.0), "max_leaf_nodes": randint(4, 17),
+        "min_samples_leaf": randint(2, 101),
         "l2_regularization": loguniform(1e-3, 10.0), "max_features": uniform(0.2, 0.8),
     }  # fmt: skip
     kind = HistGradientBoostingClassifier if is_classified else HistGradientBoostingRegressor
@@ -100,7 +113,8 @@ def _boosting(is_classified: bool, top: int, seed: int) -> tuple[Any, dict[str, 
 
 def _forest(is_classified: bool, top: int, seed: int) -> tuple[Any, dict[str, Any], str]:
     space = {
-        "max_features": uniform(0.1, 0.9), "max_depth": randint(4, 31), "min_samples_leaf": randint(1, 21),
+        "max_features": uniform(0.1, 0.9), "max_depth": randint(4, 31),
+        "min_samples_leaf": randint(1, 21),
         "min_samples_split": randint(2, 21), "max_samples": uniform(0.3, 0.7),
     }  # fmt: skip
     kind = RandomForestClassifier if is_classified else RandomForestRegressor
@@ -116,7 +130,9 @@ def splitter(name: str, folds: int, seed: int) -> Any:
     """Return the splits that all tuners but Dask-ML's use."""
     from sklearn.model_selection import KFold, StratifiedKFold
 
-    return (StratifiedKFold if IS_CLASSIFIED[name] else KFold)(folds, shuffle=True, random_state=seed)
+    return (StratifiedKFold if IS_CLASSIFIED[name] else KFold)(
+        folds, shuffle=True, random_state=seed
+    )
 
 
 def shares(resources: Any, top: float) -> np.ndarray:

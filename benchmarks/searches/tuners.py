@@ -1,8 +1,10 @@
-"""The tuners: each searches with two processes, refits the best on all known rows, and says what it spent.
+"""The tuners: each searches with two processes, refits the best on all known rows, and says what it
+spent.
 
-What is spent is counted in full fits: one is a fit of all known rows to the top. Cross-validating a candidate with
-``k`` folds to the top fits ``k`` times ``(k - 1) / k`` of the rows, ``k - 1`` full fits. A part of the epochs,
-iterations, trees or rows is that part of it; what is resumed counts once. Refits are not counted: each tuner has one.
+What is spent is counted in full fits: one is a fit of all known rows to the top. Cross-validating a
+candidate with ``k`` folds to the top fits ``k`` times ``(k - 1) / k`` of the rows, ``k - 1`` full
+fits. A part of the epochs, iterations, trees or rows is that part of it; what is resumed counts
+once. Refits are not counted: each tuner has one.
 """
 
 import json
@@ -18,9 +20,10 @@ from searches.problems import Problem, shares
 
 WORKERS, REDUCED = 2, 3
 CALLS = (81, 243, 729)
-"""Of ``partial_fit`` in a full fit of Dask-ML's Hyperband: each is a pass over a part of the training rows. From this
-number follows how many models it makes and what they spend, so of these that one is taken that spends most nearly what
-"ash" has spent."""
+"""Of ``partial_fit`` in a full fit of Dask-ML's Hyperband: each is a pass over a part of the
+training rows. From this number follows how many models it makes and what they spend, so of these
+that one is taken that spends most nearly what "ash" has spent.
+"""
 
 
 class Setting(NamedTuple):
@@ -30,7 +33,8 @@ class Setting(NamedTuple):
         splitter: Of the cross-validation.
         folds: Their number.
         candidates: Of ours.
-        spent: Full fits that "ash" has spent on the same problem with the same seed; 0 if that is not known.
+        spent: Full fits that "ash" has spent on the same problem with the same seed; 0 if that is
+            not known.
         seed: Of the search.
     """
 
@@ -52,7 +56,8 @@ class Found(NamedTuple):
         estimator: The best, refitted.
         candidates: How many were tried.
         parameters: Those of the best.
-        cpu_seconds: Processor time of the search and the refit, all processes; nan if that is not known.
+        cpu_seconds: Processor time of the search and the refit, all processes; nan if that is not
+            known.
         results: ``cv_results_``, if there is one.
     """
 
@@ -80,10 +85,13 @@ def _ash(problem: Problem, setting: Setting, **more: Any) -> Found:
     from ashtune.integrations.scikit_learn import AshSearchCV
 
     search = AshSearchCV(
-        problem.estimator, problem.space, n_candidates=setting.candidates, cv=setting.splitter, n_jobs=WORKERS,
+        problem.estimator, problem.space, n_candidates=setting.candidates, cv=setting.splitter,
+        n_jobs=WORKERS,
         max_resources=problem.top, random_state=setting.seed, **more,
     )  # fmt: skip
-    return _timed(search, problem, lambda results: sum(_deepest(results, problem)) * (setting.folds - 1))
+    return _timed(
+        search, problem, lambda results: sum(_deepest(results, problem)) * (setting.folds - 1)
+    )
 
 
 def _ash_random(problem: Problem, setting: Setting) -> Found:
@@ -95,23 +103,33 @@ def _random(problem: Problem, setting: Setting) -> Found:
 
     each = setting.folds - 1
     search = RandomizedSearchCV(
-        problem.estimator, problem.space, n_iter=math.ceil(setting.spent / each), cv=setting.splitter, n_jobs=WORKERS,
+        problem.estimator, problem.space, n_iter=math.ceil(setting.spent / each),
+        cv=setting.splitter, n_jobs=WORKERS,
         random_state=setting.seed,
     )  # fmt: skip
     return _timed(search, problem, lambda results: len(results["params"]) * each)
 
 
 def _same_fits(problem: Problem, setting: Setting) -> Found:
-    """Fit each candidate of "ash random" from the beginning, once, with the resource that it reached there."""
+    """Fit each candidate of "ash random" from the beginning, once, with the resource that it
+    reached there.
+    """
     from sklearn.model_selection import GridSearchCV
 
     fitted: dict[str, dict[str, list[Any]]] = {}
-    results = _ash_random(problem, setting).results  # a candidate's rows are in the order of the rungs
+    # a candidate's rows are in the order of the rungs
+    results = _ash_random(problem, setting).results
     for parameters, reached in zip(results["params"], results["n_resources"], strict=True):
-        own = {name: [value] for name, value in parameters.items()} | {problem.resource: [int(reached)]}
+        own = {name: [value] for name, value in parameters.items()} | {
+            problem.resource: [int(reached)]
+        }
         fitted[_key(parameters, problem)] = own
-    search = GridSearchCV(problem.estimator, list(fitted.values()), cv=setting.splitter, n_jobs=WORKERS)
-    spent = sum(own[problem.resource][0] for own in fitted.values()) / problem.top * (setting.folds - 1)
+    search = GridSearchCV(
+        problem.estimator, list(fitted.values()), cv=setting.splitter, n_jobs=WORKERS
+    )
+    spent = (
+        sum(own[problem.resource][0] for own in fitted.values()) / problem.top * (setting.folds - 1)
+    )
     return _timed(search, problem, lambda _: spent)
 
 
@@ -129,15 +147,18 @@ def _halving(problem: Problem, setting: Setting, top: int, growing: str) -> Foun
 
     each = setting.folds - 1
     search = HalvingRandomSearchCV(
-        problem.estimator, problem.space, n_candidates=candidates_for(setting.spent / each), resource=growing,
-        min_resources=top // REDUCED**2, max_resources=top, factor=REDUCED, cv=setting.splitter, n_jobs=WORKERS,
+        problem.estimator, problem.space, n_candidates=candidates_for(setting.spent / each),
+        resource=growing,
+        min_resources=top // REDUCED**2, max_resources=top, factor=REDUCED, cv=setting.splitter,
+        n_jobs=WORKERS,
         random_state=setting.seed, return_train_score=False,
     )  # fmt: skip
     return _timed(search, problem, lambda results: shares(results["n_resources"], top).sum() * each)
 
 
 def candidates_for(fits: float) -> int:
-    """Return the fewest candidates of which halving from a ninth on, by thirds, spends so many fits to the top.
+    """Return the fewest candidates of which halving from a ninth on, by thirds, spends so many fits
+    to the top.
 
     Source: ``HalvingRandomSearchCV`` keeps a third of the candidates, rounded up.
     """
@@ -168,7 +189,9 @@ def _timed(search: Any, problem: Problem, spent: Callable[[Any], float]) -> Foun
 
 def _cpu_seconds() -> float:
     """Return the processor time of this process and of its children that have ended."""
-    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(
+        sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
 
 
 def _deepest(results: Any, problem: Problem) -> list[float]:
@@ -197,24 +220,40 @@ def _dask_hyperband(problem: Problem, setting: Setting) -> Found:
     (x, y), validation = problem.known, 1 / setting.folds
     space = {name: _without_tuples(values) for name, values in problem.space.items()}
     searches = [
-        HyperbandSearchCV(problem.estimator, space, max_iter=calls, test_size=validation, random_state=setting.seed)
+        HyperbandSearchCV(
+            problem.estimator,
+            space,
+            max_iter=calls,
+            test_size=validation,
+            random_state=setting.seed,
+        )
         for calls in CALLS
     ]
-    spent = [search.metadata["partial_fit_calls"] / search.max_iter * (1 - validation) for search in searches]
-    search = min(zip(searches, spent, strict=True), key=lambda each: abs(each[1] - setting.spent))[0]
+    spent = [
+        search.metadata["partial_fit_calls"] / search.max_iter * (1 - validation)
+        for search in searches
+    ]
+    search = min(zip(searches, spent, strict=True), key=lambda each: abs(each[1] - setting.spent))[
+        0
+    ]
     calls = search.max_iter
     rows = math.ceil(len(x) * problem.top / calls)
     began = time.perf_counter()
-    with LocalCluster(WORKERS, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster):
+    with (
+        LocalCluster(WORKERS, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster),
+    ):
         classes = {"classes": np.unique(y)} if is_classifier(problem.estimator) else {}
         search.fit(dask.array.from_array(x, (rows, -1)), dask.array.from_array(y, rows), **classes)
-        seconds = time.perf_counter() - began  # its processes take four seconds to end, with nothing to do
+        # its processes take four seconds to end, with nothing to do
+        seconds = time.perf_counter() - began
         best, score = search.best_params_, float(search.best_score_)
         made = search.cv_results_["partial_fit_calls"]
     estimator, began = problem.estimator.set_params(**best), time.perf_counter()
     estimator.fit(x, y)
     return Found(
-        seconds, time.perf_counter() - began, float(sum(made) / calls * (1 - validation)), score, estimator, len(made),
+        seconds, time.perf_counter() - began, float(sum(made) / calls * (1 - validation)), score,
+        estimator, len(made),
         dict(best),
     )  # fmt: skip
 
@@ -222,7 +261,8 @@ def _dask_hyperband(problem: Problem, setting: Setting) -> Found:
 class OneValue:
     """A tuple that NumPy does not take apart.
 
-    Dask-ML 2025.1 makes an array of a hyperparameter's values, which NumPy 2 refuses for tuples of several lengths.
+    Dask-ML 2025.1 makes an array of a hyperparameter's values, which NumPy 2 refuses for tuples of
+    several lengths.
     """
 
     def __init__(self, values: tuple[Any, ...]) -> None:
@@ -240,7 +280,11 @@ class OneValue:
 
 def _without_tuples(values: Any) -> Any:
     is_listed = isinstance(values, list)
-    return [OneValue(value) if isinstance(value, tuple) else value for value in values] if is_listed else values
+    return (
+        [OneValue(value) if isinstance(value, tuple) else value for value in values]
+        if is_listed
+        else values
+    )
 
 
 TUNERS: dict[str, Callable[[Problem, Setting], Found]] = {

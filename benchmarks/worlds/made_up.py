@@ -1,13 +1,18 @@
 """Made-up worlds. Each one asks a question of a search, and its true losses are known.
 
-A loss is a function of a point in the unit cube and of the epochs; an epoch takes one second. Curves are
+A loss is a function of a point in the unit cube and of the epochs; an epoch takes one second.
+Curves are
 
-- parallel: all configurations lose the same amount from epoch to epoch (the kind on which the search was first made);
-- steep: the lowest rung has a spread a hundred times that of the top rung (``speed``, ``steep``, ``diverging``);
-- crossing: low rungs prefer other places (``crossing``, ``speed of x0``), or the wrong ones (``misleading``).
+- parallel: all configurations lose the same amount from epoch to epoch (the kind on which the
+  search was first made);
+- steep: the lowest rung has a spread a hundred times that of the top rung (``speed``, ``steep``,
+  ``diverging``);
+- crossing: low rungs prefer other places (``crossing``, ``speed of x0``), or the wrong ones
+  (``misleading``).
 
-Sources: Branin, Hartmann, Rosenbrock and Ackley as in Surjanovic and Bingham, *Virtual Library of Simulation
-Experiments*; ``speed`` and ``ill`` are gradient descent with one step size on a quadratic function.
+Sources: Branin, Hartmann, Rosenbrock and Ackley as in Surjanovic and Bingham, *Virtual Library of
+Simulation Experiments*; ``speed`` and ``ill`` are gradient descent with one step size on a
+quadratic function.
 """
 
 import math
@@ -23,13 +28,17 @@ from ashtune._src.space.space import Space
 
 TOP, LOWEST = 27, 3
 DRAWS, ROUNDS, KEPT, STEPS = 8_192, 40, 32, 512
-"""The best loss is that of so many random points, and of steps from the best of them in so many rounds."""
+"""The best loss is that of so many random points, and of steps from the best of them in so many
+rounds.
+"""
 
 Points = np.ndarray
 Loss = Callable[[Points, float], np.ndarray]
 """(points, shape (n, d), epochs) -> the losses, shape (n,)."""
 Fails = Callable[[np.ndarray, int, np.random.Generator], bool]
-"""(point, shape (d,), the epoch to which a job trains, random generator) -> whether the job fails."""
+"""(point, shape (d,), the epoch to which a job trains, random generator) ->
+whether the job fails.
+"""
 
 
 class MadeUp:
@@ -77,12 +86,17 @@ class MadeUp:
             steps = 0.3 * 0.75**turn * chance.standard_normal((STEPS, points.shape[1]))
             steps *= chance.random(steps.shape) < 0.5
             new = self.space.snap(np.clip(np.resize(points, steps.shape) + steps, 0.0, 1.0))
-            points, losses = np.concatenate([points, new]), np.concatenate([losses, self.loss(new, TOP)])
+            points, losses = (
+                np.concatenate([points, new]),
+                np.concatenate([losses, self.loss(new, TOP)]),
+            )
         return float(losses.min()), median
 
     def point(self, configuration: Mapping[str, Any]) -> np.ndarray:
         """Return the point of a configuration, shape (d,); an inactive hyperparameter has 0.5."""
-        return np.array([0.5 if place is None else place for place in self.space.place(configuration)])
+        return np.array(
+            [0.5 if place is None else place for place in self.space.place(configuration)]
+        )
 
 
 class MadeUpRun:
@@ -91,7 +105,9 @@ class MadeUpRun:
     def __init__(self, world: MadeUp, seed: int) -> None:
         self._world, self._seed = world, seed
 
-    def train(self, trial: TrialId, configuration: Mapping[str, Any], start: int, target: int) -> tuple[float, float]:
+    def train(
+        self, trial: TrialId, configuration: Mapping[str, Any], start: int, target: int
+    ) -> tuple[float, float]:
         world, point = self._world, self._world.point(configuration)
         chance = np.random.default_rng([self._seed, trial, target])
         if world.fails is not None and world.fails(point, target, chance):
@@ -99,7 +115,9 @@ class MadeUpRun:
         elif world.reported is not None:
             loss = world.reported(chance)
         else:
-            loss = float(world.loss(point[None], target)[0]) + world.noise * chance.standard_normal()
+            loss = (
+                float(world.loss(point[None], target)[0]) + world.noise * chance.standard_normal()
+            )
         return loss, float(target - start)
 
     def regret(self, trial: TrialId, configuration: Mapping[str, Any]) -> float:
@@ -121,16 +139,20 @@ HARTMANN = np.array([1.0, 1.2, 3.0, 3.2])
 HARTMANN_3 = (
     np.array([[3, 10, 30], [0.1, 10, 35], [3, 10, 30], [0.1, 10, 35]]),
     np.array([
-        [0.3689, 0.1170, 0.2673], [0.4699, 0.4387, 0.7470], [0.1091, 0.8732, 0.5547], [0.0381, 0.5743, 0.8828],
+        [0.3689, 0.1170, 0.2673], [0.4699, 0.4387, 0.7470], [0.1091, 0.8732, 0.5547], [0.0381,
+        0.5743, 0.8828],
     ]),
 )  # fmt: skip
 HARTMANN_6 = (
     np.array([
-        [10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8], [17, 8, 0.05, 10, 0.1, 14],
+        [10, 3, 17, 3.5, 1.7, 8], [0.05, 10, 17, 0.1, 8, 14], [3, 3.5, 1.7, 10, 17, 8], [17, 8,
+        0.05, 10, 0.1, 14],
     ]),
     np.array([
-        [0.1312, 0.1696, 0.5569, 0.0124, 0.8283, 0.5886], [0.2329, 0.4135, 0.8307, 0.3736, 0.1004, 0.9991],
-        [0.2348, 0.1451, 0.3522, 0.2883, 0.3047, 0.6650], [0.4047, 0.8828, 0.8732, 0.5743, 0.1091, 0.0381],
+        [0.1312, 0.1696, 0.5569, 0.0124, 0.8283, 0.5886], [0.2329, 0.4135, 0.8307, 0.3736, 0.1004,
+        0.9991],
+        [0.2348, 0.1451, 0.3522, 0.2883, 0.3047, 0.6650], [0.4047, 0.8828, 0.8732, 0.5743, 0.1091,
+        0.0381],
     ]),
 )  # fmt: skip
 
@@ -151,7 +173,9 @@ def bowl(points: Points, seed: int, weighed: int) -> np.ndarray:
     """A quadratic function of the first ``weighed`` numbers, with products of neighbours."""
     chance = np.random.default_rng([seed, weighed])
     away = np.abs(points[:, :weighed] - chance.uniform(0.15, 0.85, weighed))
-    return (away**2 @ chance.uniform(0.5, 1.5, weighed) + (away * np.roll(away, 1, axis=1)).sum(axis=1)) / weighed
+    return (
+        away**2 @ chance.uniform(0.5, 1.5, weighed) + (away * np.roll(away, 1, axis=1)).sum(axis=1)
+    ) / weighed
 
 
 def slow(epochs: float) -> float:
@@ -192,7 +216,9 @@ def speed_of_first(function: Callable[[Points], np.ndarray]) -> Loss:
 
 
 def _descent(points: Points, epochs: float) -> np.ndarray:
-    """The loss of gradient descent from 0 towards 3, with the step size of the first hyperparameter, 1e-4 to 1."""
+    """The loss of gradient descent from 0 towards 3, with the step size of the first
+    hyperparameter, 1e-4 to 1.
+    """
     rate = np.minimum(10 ** (-4 + 4 * points[:, 0]), 0.9)
     return (3 * (1 - rate) ** epochs) ** 2
 
@@ -218,9 +244,13 @@ def _diverging(points: Points, epochs: float) -> np.ndarray:
 
 
 def _capacity(points: Points, epochs: float) -> np.ndarray:
-    """A larger network ends lower and learns slower: at the lowest rung, the smallest is the best."""
+    """A larger network ends lower and learns slower: at the lowest rung,
+    the smallest is the best.
+    """
     size, rest = points[:, 0], bowl(points[:, 1:], 1, 2)
-    return 0.6 * (1 - size) ** 2 + 2.0 * np.exp(-epochs / (1 + 5 * size)) * (0.3 + size) + 0.5 * rest
+    return (
+        0.6 * (1 - size) ** 2 + 2.0 * np.exp(-epochs / (1 + 5 * size)) * (0.3 + size) + 0.5 * rest
+    )
 
 
 def _dropout(points: Points, epochs: float) -> np.ndarray:
@@ -231,7 +261,9 @@ def _dropout(points: Points, epochs: float) -> np.ndarray:
 
 
 def _warm(points: Points, epochs: float) -> np.ndarray:
-    """A long warm-up costs the start, and its final result is better; the rest has the same order at all rungs."""
+    """A long warm-up costs the start, and its final result is better; the rest has the same order
+    at all rungs.
+    """
     warm, rest = points[:, 2], bowl(points[:, :2], 3, 2)
     return rest + 0.4 * (1 - warm) ** 2 + 1.5 * warm * np.maximum(0.0, 1 - epochs / (1 + 20 * warm))
 
@@ -241,7 +273,10 @@ CHOICES = np.random.default_rng(5).normal(size=(4, 3, 5))
 
 def _categorical(points: Points) -> np.ndarray:
     """Three choices with interactions, and two numbers."""
-    chosen = [np.minimum((points[:, column] * n).astype(int), n - 1) for column, n in enumerate(CHOICES.shape)]
+    chosen = [
+        np.minimum((points[:, column] * n).astype(int), n - 1)
+        for column, n in enumerate(CHOICES.shape)
+    ]
     return 0.25 * CHOICES[tuple(chosen)] + bowl(points[:, 3:], 6, 2)
 
 
@@ -256,7 +291,9 @@ def _conditional(points: Points) -> np.ndarray:
 
 
 def _decoy(points: Points) -> np.ndarray:
-    """The same with two more branches. The deep branch is good in a small part only, and its best is better by .05."""
+    """The same with two more branches. The deep branch is good in a small part only, and its best
+    is better by .05.
+    """
     decoy = 0.05 + 0.1 * (points[:, 1] - 0.6) ** 2
     deep = 6 * ((points[:, 2:6] - DEEPEST) ** 2).mean(axis=1)
     third = 0.3 + 0.2 * points[:, 6] + 0.2 * points[:, 7]
@@ -315,10 +352,24 @@ def worlds() -> list[MadeUp]:
         MadeUp("conditional, decoy", more_branches, parallel(_decoy), noise=0.02),
         _failing("a tenth fails", lambda _, __, chance: chance.random() < 0.1),
         _failing("a third of the space fails", lambda point, *_: point[0] > 2 / 3),
-        _failing("half fails above", lambda _, target, chance: target > LOWEST and chance.random() < 0.5),
-        _failing("a third fails above", lambda point, target, _: target > LOWEST and point[0] > 2 / 3),
-        MadeUp("idle and noisy", numbers(3), parallel(lambda points: (points[:, 2] - 0.3) ** 2), noise=0.3),
-        MadeUp("random order", numbers(3), parallel(hartmann), reported=lambda chance: chance.standard_normal()),
+        _failing(
+            "half fails above", lambda _, target, chance: target > LOWEST and chance.random() < 0.5
+        ),
+        _failing(
+            "a third fails above", lambda point, target, _: target > LOWEST and point[0] > 2 / 3
+        ),
+        MadeUp(
+            "idle and noisy",
+            numbers(3),
+            parallel(lambda points: (points[:, 2] - 0.3) ** 2),
+            noise=0.3,
+        ),
+        MadeUp(
+            "random order",
+            numbers(3),
+            parallel(hartmann),
+            reported=lambda chance: chance.standard_normal(),
+        ),
     ]
 
 

@@ -1,4 +1,6 @@
-"""What the battery measures of a study besides its regret: clumps, returns to bad places, and origins of trials."""
+"""What the battery measures of a study besides its regret: clumps, returns to bad places, and
+origins of trials.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +13,9 @@ from ashtune._src.core.observer import Observer
 from ashtune._src.search.origins import source_of
 
 NEAR = 0.05
-"""Two trials are near each other if each hyperparameter differs by at most this share of its range."""
+"""Two trials are near each other if each hyperparameter differs by at most
+this share of its range.
+"""
 FIRST = 64
 """Only so many trials are looked at: in a long study, good trials are near each other by right."""
 WORST = 0.1
@@ -32,7 +36,8 @@ class Crowding(NamedTuple):
     """How a study crowds its trials.
 
     Args:
-        clump: The largest group of near trials, linked one to the next, of which none reached the top rung.
+        clump: The largest group of near trials, linked one to the next, of which none reached the
+            top rung.
         returns: The most proposals near one place whose result is in the worst tenth of its rung.
     """
 
@@ -68,13 +73,19 @@ def _largest_dead_group(is_near: np.ndarray, reached: Sequence[int], top: int) -
 
 
 def _most_returns(is_near: np.ndarray, results: Sequence[tuple[int, int, float]]) -> int:
-    """A place is known to be bad from its result on; a trial counts if it started after this result."""
+    """A place is known to be bad from its result on; a trial counts if it started after this
+    result.
+    """
     known: dict[int, list[float]] = {}
     most = 0
     for place, (trial, resource, loss) in enumerate(results):
         losses = known.setdefault(resource, [])
         losses.append(loss)
-        if trial >= len(is_near) or len(losses) < 1 / WORST or loss < np.quantile(losses, 1 - WORST):
+        if (
+            trial >= len(is_near)
+            or len(losses) < 1 / WORST
+            or loss < np.quantile(losses, 1 - WORST)
+        ):
             continue
         started = max(each for each, _, _ in results[: place + 1])
         most = max(most, int(is_near[trial, started + 1 :].sum()))

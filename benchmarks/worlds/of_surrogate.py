@@ -34,7 +34,9 @@ class SurrogateRun:
     def __init__(self, task: Task, seed: int) -> None:
         self._task, self._seed = task, seed
 
-    def train(self, trial: TrialId, configuration: Mapping[str, Any], start: int, target: int) -> tuple[float, float]:
+    def train(
+        self, trial: TrialId, configuration: Mapping[str, Any], start: int, target: int
+    ) -> tuple[float, float]:
         return self._task.train(self._seed, trial, configuration, start, target)
 
     def regret(self, trial: TrialId, configuration: Mapping[str, Any]) -> float:

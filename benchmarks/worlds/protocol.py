@@ -10,11 +10,17 @@ from ashtune._src.space.space import Space
 class Run(Protocol):
     """One study in a world. A recorded world remembers which rows its trials have taken."""
 
-    def train(self, trial: TrialId, configuration: Mapping[str, Any], start: int, target: int) -> tuple[float, float]:
-        """Return the loss that a trial reports at an epoch, infinite if it fails, and the seconds from the start."""
+    def train(
+        self, trial: TrialId, configuration: Mapping[str, Any], start: int, target: int
+    ) -> tuple[float, float]:
+        """Return the loss that a trial reports at an epoch, infinite if it fails, and the seconds
+        from the start.
+        """
 
     def regret(self, trial: TrialId, configuration: Mapping[str, Any]) -> float:
-        """Return how far the true final loss is from the best known, where the median configuration has 1."""
+        """Return how far the true final loss is from the best known, where the median configuration
+        has 1.
+        """
 
 
 class World(Protocol):

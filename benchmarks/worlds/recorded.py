@@ -1,9 +1,10 @@
-"""Recorded worlds: tables of real learning curves. A trial gets the curve of the nearest row that no trial has taken.
+"""Recorded worlds: tables of real learning curves. A trial gets the curve of the nearest row that
+no trial has taken.
 
 With the plain nearest row, twenty proposals would fall on one row.
 
-Sources: see ``curve_sets.py`` for CIFAR-10, the LSTM, tinyimagenet and LCBench; ``mlp_digits_700x27.npz`` has 700
-configurations of scikit-learn's network on its digits.
+Sources: see ``curve_sets.py`` for CIFAR-10, the LSTM, tinyimagenet and LCBench;
+``mlp_digits_700x27.npz`` has 700 configurations of scikit-learn's network on its digits.
 """
 
 import math
@@ -25,13 +26,19 @@ DIGITS_SPACE = {
     "width": (8.0, 128.0, "log"), "batch": (8.0, 256.0, "log"),
 }  # fmt: skip
 LOGARITHMIC = {"num_params", "lr", "num_filters", "ss"}
-"""Columns of the tables of Baker et al. with a logarithmic scale. Columns with one value only are left out."""
+"""Columns of the tables of Baker et al. with a logarithmic scale. Columns with one value only are
+left out.
+"""
 COLUMNS = {
     "metaqnn_cifar10": ("num_params", "depth", "lr"),
     "lstm_ptb": ("n_layer", "n_inputs"),
     "deep_resnets_tinyimagenet": ("num_blocks", "num_filters", "filter_size", "ss"),
 }
-SHORT = {"metaqnn_cifar10": "cifar10", "lstm_ptb": "lstm", "deep_resnets_tinyimagenet": "tinyimagenet"}
+SHORT = {
+    "metaqnn_cifar10": "cifar10",
+    "lstm_ptb": "lstm",
+    "deep_resnets_tinyimagenet": "tinyimagenet",
+}
 
 
 class Recorded:
@@ -41,13 +48,15 @@ class Recorded:
         name: The name in tables.
         space: The hyperparameters.
         points: The rows' points in the unit cube, shape (m, d).
-        losses: The loss of each row after each epoch, without noise, shape (m, epochs); NaN where a run failed.
+        losses: The loss of each row after each epoch, without noise, shape (m, epochs); NaN where a
+            run failed.
         seconds: The seconds of each row until the end of each epoch, shape (m, epochs).
         noise: Standard deviations of what is added to the losses, of the same shape.
     """
 
     def __init__(
-        self, name: str, space: Space, points: np.ndarray, losses: np.ndarray, *, seconds: np.ndarray,
+        self, name: str, space: Space, points: np.ndarray, losses: np.ndarray, *,
+        seconds: np.ndarray,
         noise: np.ndarray | float = 0.0,
     ) -> None:  # fmt: skip
         self.name, self.space, self.points = name, space, points
@@ -78,14 +87,20 @@ class RecordedRun:
         self._reported = world.losses + world.noise * chance.standard_normal(world.losses.shape)
         self._rows: dict[TrialId, int] = {}
 
-    def train(self, trial: TrialId, configuration: Mapping[str, Any], start: int, target: int) -> tuple[float, float]:
+    def train(
+        self, trial: TrialId, configuration: Mapping[str, Any], start: int, target: int
+    ) -> tuple[float, float]:
         row, seconds = self._row(trial, configuration), self._world.seconds
         loss = float(self._reported[row, target - 1])
-        return math.inf if math.isnan(loss) else loss, float(seconds[row, target] - seconds[row, start])
+        return math.inf if math.isnan(loss) else loss, float(
+            seconds[row, target] - seconds[row, start]
+        )
 
     def regret(self, trial: TrialId, configuration: Mapping[str, Any]) -> float:
         best, median = self._world.bounds
-        return float(self._world.losses[self._row(trial, configuration), -1] - best) / (median - best)
+        return float(self._world.losses[self._row(trial, configuration), -1] - best) / (
+            median - best
+        )
 
     def _row(self, trial: TrialId, configuration: Mapping[str, Any]) -> int:
         if trial not in self._rows:
@@ -97,14 +112,21 @@ class RecordedRun:
 
 
 def worlds(folder: Path) -> list[Recorded]:
-    """Return all recorded worlds of a folder: LCBench by two metrics, three tables of Baker et al., digits by two."""
+    """Return all recorded worlds of a folder: LCBench by two metrics, three tables of Baker et al.,
+    digits by two.
+    """
     return [*_lcbench(folder / LCBENCH), *_baker(folder), *_digits(folder / DIGITS)]
 
 
 def _lcbench(path: Path) -> list[Recorded]:
-    """Return three tasks by their error, and the other three by their cross-entropy, which has no noise."""
+    """Return three tasks by their error, and the other three by their cross-entropy, which has no
+    noise.
+    """
     table, space = np.load(path, allow_pickle=False), Space.parse(LCBENCH_SPACE)
-    points = _points(space, [dict(zip(table["config_names"].tolist(), row, strict=True)) for row in table["configs"]])
+    points = _points(
+        space,
+        [dict(zip(table["config_names"].tolist(), row, strict=True)) for row in table["configs"]],
+    )
     found = []
     for pool in load(path.parent)[: len(table["task_names"])]:
         place = table["task_names"].tolist().index(pool.name.removeprefix("lcbench "))
@@ -121,10 +143,14 @@ def _baker(folder: Path) -> list[Recorded]:
     found = []
     for name, columns in COLUMNS.items():
         rows = [{column: float(row[column]) for column in columns} for row in rows_of(folder, name)]
-        space = Space.parse({column: _range(column, [row[column] for row in rows]) for column in columns})
+        space = Space.parse(
+            {column: _range(column, [row[column] for row in rows]) for column in columns}
+        )
         pool = pools[name]
         losses = pool.metric if pool.goal.mode == "min" else 100 - pool.metric
-        found.append(Recorded(SHORT[name], space, _points(space, rows), losses, seconds=pool.seconds))
+        found.append(
+            Recorded(SHORT[name], space, _points(space, rows), losses, seconds=pool.seconds)
+        )
     return found
 
 

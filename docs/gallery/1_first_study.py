@@ -2,8 +2,8 @@
 A first study
 =============
 
-This study tunes a network of scikit-learn on handwritten digits. The training function restores its model, trains
-to its rung, reports in each epoch, and saves the model.
+This study tunes a network of scikit-learn on handwritten digits. The training function restores its
+model, trains to its rung, reports in each epoch, and saves the model.
 """
 
 from sklearn.datasets import load_digits
@@ -16,7 +16,10 @@ X, y = load_digits(return_X_y=True)
 
 def train(trial):
     model = trial.restore() or MLPClassifier(
-        (trial["width"],), learning_rate_init=trial["learning_rate"], alpha=trial["alpha"], random_state=0
+        (trial["width"],),
+        learning_rate_init=trial["learning_rate"],
+        alpha=trial["alpha"],
+        random_state=0,
     )
     for _ in trial.epochs():
         model.partial_fit(X[:1200] / 16, y[:1200], classes=range(10))
@@ -31,13 +34,17 @@ space = {
 }
 
 # %%
-# With ``max_resource=9`` trials are compared after 1, 3 and 9 epochs. At each of these rungs the best trials continue.
+# With ``max_resource=9`` trials are compared after 1, 3 and 9 epochs. At each of these rungs the
+# best trials continue.
 
-study = ashtune.tune(train, space, metric="accuracy", mode="max", trials=32, max_resource=9, quiet=True)
+study = ashtune.tune(
+    train, space, metric="accuracy", mode="max", trials=32, max_resource=9, quiet=True
+)
 study.best
 
 # %%
-# The five best trials, with the origin of each configuration. The first ten configurations are random.
+# The five best trials, with the origin of each configuration. The first ten configurations are
+# random.
 
 study.top(5)
 

@@ -2,8 +2,9 @@
 Figures of a study
 ==================
 
-Every figure is a method of the study and returns a figure of plotly: show it, change it, or write it to a file. All
-figures come from the journal, so they also work for a study that has ended, was killed or still runs.
+Every figure is a method of the study and returns a figure of plotly: show it, change it, or write
+it to a file. All figures come from the journal, so they also work for a study that has ended, was
+killed or still runs.
 """
 
 import math
@@ -17,15 +18,20 @@ def train(trial):
     speed = math.exp(-(math.log10(rate / 0.01) ** 2)) * trial["depth"] / 4
     for epoch in trial.epochs():
         time.sleep(0.003)  # a training that takes its time
-        trial.report(loss=best + math.exp(-speed * epoch / 3) + 0.2 * max(0.0, math.log10(rate / 0.05)))
+        trial.report(
+            loss=best + math.exp(-speed * epoch / 3) + 0.2 * max(0.0, math.log10(rate / 0.05))
+        )
 
 
 space = {"rate": (1e-4, 1.0, "log"), "depth": (1, 8), "dropout": (0.0, 0.8)}
-study = ashtune.tune(train, space, metric="loss", mode="min", trials=120, max_resource=27, quiet=True)
+study = ashtune.tune(
+    train, space, metric="loss", mode="min", trials=120, max_resource=27, quiet=True
+)
 study.best
 
 # %%
-# Is the study getting better? The best result so far, over time; ``over="resource"``: over the epochs of all trials.
+# Is the study getting better? The best result so far, over time; ``over="resource"``: over the
+# epochs of all trials.
 
 study.plot_best()
 
@@ -40,7 +46,8 @@ study.plot_ladder()
 study.plot_timeline()
 
 # %%
-# The learning curves of the best trials and of a sample of the others, coloured by the rung they reached.
+# The learning curves of the best trials and of a sample of the others, coloured by the rung they
+# reached.
 
 study.plot_curves()
 
@@ -65,11 +72,12 @@ study.plot_contour("rate", "depth")
 study.plot_parallel()
 
 # %%
-# How long would the same study take on more workers? The study is replayed in virtual time; nothing is trained.
+# How long would the same study take on more workers? The study is replayed in virtual time; nothing
+# is trained.
 
 study.whatif(workers=[1, 2, 4, 8]).plot()
 
 # %%
-# ``study.report_html("page.html")`` writes the live page as one file. ``study.plot_roofline()`` draws
-# what ``ashtune roofline --keep DIR`` measured, ``study.plot_profile()`` a study that ran with
-# ``engine=ashtune.Auto(profile=True)``.
+# ``study.report_html("page.html")`` writes the live page as one file. ``study.plot_roofline()``
+# draws what ``ashtune roofline --keep DIR`` measured, ``study.plot_profile()`` a study that ran
+# with ``engine=ashtune.Auto(profile=True)``.

@@ -2,8 +2,8 @@
 Several objectives
 ==================
 
-A network should be accurate and small. No single trial is the best in both. The front holds the trials that no other
-trial dominates.
+A network should be accurate and small. No single trial is the best in both. The front holds the
+trials that no other trial dominates.
 """
 
 from sklearn.datasets import load_digits
@@ -15,10 +15,14 @@ X, y = load_digits(return_X_y=True)
 
 
 def train(trial):
-    model = trial.restore() or MLPClassifier((trial["width"],), learning_rate_init=trial["rate"], random_state=0)
+    model = trial.restore() or MLPClassifier(
+        (trial["width"],), learning_rate_init=trial["rate"], random_state=0
+    )
     for _ in trial.epochs():
         model.partial_fit(X[:1000] / 16, y[:1000], classes=range(10))
-        trial.report(accuracy=model.score(X[1000:] / 16, y[1000:]), multiply_adds=74 * trial["width"])
+        trial.report(
+            accuracy=model.score(X[1000:] / 16, y[1000:]), multiply_adds=74 * trial["width"]
+        )
     trial.save(model)
 
 

@@ -2,8 +2,8 @@
 A loop of your own
 ==================
 
-If ashtune cannot start your training (a robot, a laboratory, a queue), your script asks for a trial, trains it, and
-tells its result. The example bakes bread in an oven.
+If ashtune cannot start your training (a robot, a laboratory, a queue), your script asks for a
+trial, trains it, and tells its result. The example bakes bread in an oven.
 """
 
 import ashtune
@@ -19,7 +19,8 @@ space = {"heat": (20.0, 90.0), "draught": (0.01, 1.0, "log")}
 goal = {"metric": "error", "mode": "min", "trials": 30, "max_resource": 9, "resource": "minute"}
 
 # %%
-# Train each trial from ``trial.start`` to ``trial.target``. With each result the study decides which trial comes next.
+# Train each trial from ``trial.start`` to ``trial.target``. With each result the study decides
+# which trial comes next.
 
 with ashtune.open_study(space, **goal, quiet=True) as opened:
     while trial := opened.ask():
@@ -29,7 +30,8 @@ study = opened.read()
 study.best
 
 # %%
-# With ``go_on=True`` a promoted trial may continue at once. Results before the target are its learning curve.
+# With ``go_on=True`` a promoted trial may continue at once. Results before the target are its
+# learning curve.
 
 with ashtune.open_study(space, **goal, quiet=True) as opened:
     while trial := opened.ask():
@@ -37,6 +39,8 @@ with ashtune.open_study(space, **goal, quiet=True) as opened:
         while answer is NextStep.GO_ON:
             minutes += 1
             trial.save(minutes)
-            answer = opened.tell(trial, resource=minutes, error=bake(trial.config, minutes), go_on=True)
+            answer = opened.tell(
+                trial, resource=minutes, error=bake(trial.config, minutes), go_on=True
+            )
 
 opened.read().plot_curves()

@@ -2,8 +2,8 @@
 Results from before
 ===================
 
-The search can use results of a former study, Optuna, Ray or a table from its first proposal on. Earlier results do not
-become trials of the new study, and they do not count in any rung.
+The search can use results of a former study, Optuna, Ray or a table from its first proposal on.
+Earlier results do not become trials of the new study, and they do not count in any rung.
 """
 
 import math
@@ -38,12 +38,14 @@ for name, study in (("with them", warm), ("without", cold)):
     print(f"{name}: {study.best.metrics['loss']:.4f}")
 
 # %%
-# The study with earlier results has proposals from the first trial on. The study without them begins with random draws.
+# The study with earlier results has proposals from the first trial on. The study without them
+# begins with random draws.
 
 for name, study in (("with them", warm), ("without", cold)):
     print(name, [trial.origin for trial in study.trials[:4]])
 
 # %%
-# ``warm_start=`` takes a DataFrame, a csv file, the directory of a study, or a study of Optuna as well. On the command
-# line it is ``--warm-start results.csv``. Several sources of the same task are a list. Results of other data are
-# ``other_tasks=["runs/a", "runs/b"]``: the best configurations of each study are then the first trials.
+# ``warm_start=`` takes a DataFrame, a csv file, the directory of a study, or a study of Optuna as
+# well. On the command line it is ``--warm-start results.csv``. Several sources of the same task are
+# a list. Results of other data are ``other_tasks=["runs/a", "runs/b"]``: the best configurations of
+# each study are then the first trials.

@@ -1,4 +1,6 @@
-"""The training function and its search space, for ``ashtune run train.py:train`` in ``tune.sbatch``."""
+"""The training function and its search space, for ``ashtune run train.py:train`` in
+``tune.sbatch``.
+"""
 
 from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier
@@ -16,7 +18,10 @@ space = {
 
 def train(trial: ashtune.Trial) -> None:
     model = trial.restore() or MLPClassifier(
-        (trial["width"],), learning_rate_init=trial["learning_rate"], alpha=trial["alpha"], random_state=0
+        (trial["width"],),
+        learning_rate_init=trial["learning_rate"],
+        alpha=trial["alpha"],
+        random_state=0,
     )
     for _ in trial.epochs():
         model.partial_fit(X[:1200] / 16, y[:1200], classes=range(10))

@@ -108,7 +108,8 @@ def __getattr__(name: str) -> Any:
     try:
         value = getattr(import_module(_HOMES[name]), name)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt from None  # Ctrl-C during the import: a traceback shows the user's line
+        # Ctrl-C during the import: a traceback shows the user's line
+        raise KeyboardInterrupt from None
     globals()[name] = value
     return value
 

@@ -17,7 +17,15 @@ from ashtune._src.engines.engine_protocol import Brief, Engine, Resizable, Worke
 from ashtune._src.engines.session_options import MPI, Auto, Local, RunOptions
 from ashtune._src.training.objectives import load_objective
 from ashtune._src.training.runner import runner_of
-from ashtune._src.training.worker_messages import Assignment, Channel, FromWorker, Mailbox, Setup, Shutdown, ToWorker
+from ashtune._src.training.worker_messages import (
+    Assignment,
+    Channel,
+    FromWorker,
+    Mailbox,
+    Setup,
+    Shutdown,
+    ToWorker,
+)
 
 __all__ = [
     "MPI",

@@ -35,4 +35,5 @@ __all__ = [
 ]
 
 for _name in __all__:
-    globals()[_name].__module__ = __name__  # as a traceback names it; ``import ashtune`` always imports this module
+    # as a traceback names it; ``import ashtune`` always imports this module
+    globals()[_name].__module__ = __name__

@@ -24,9 +24,27 @@ from ashtune._src.core.events import (
     WorkerLost,
     WorkersChanged,
 )
-from ashtune._src.core.jobs import Constraint, Goal, Job, KnownResult, Objective, Result, TrialId, WorkerId
+from ashtune._src.core.jobs import (
+    Constraint,
+    Goal,
+    Job,
+    KnownResult,
+    Objective,
+    Result,
+    TrialId,
+    WorkerId,
+)
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.core.orders import Discard, Order, Pause, Release, Train, TrialFailed, TrialPromoted, Verdict
+from ashtune._src.core.orders import (
+    Discard,
+    Order,
+    Pause,
+    Release,
+    Train,
+    TrialFailed,
+    TrialPromoted,
+    Verdict,
+)
 
 __all__ = [
     "ConfigurationEnqueued",

@@ -1,6 +1,7 @@
 """The schedulers of ashtune, and the base classes for your own scheduler.
 
-A scheduler decides which trial trains next, and how long. How to add a scheduler: ``docs/how-to/add-a-scheduler.md``.
+A scheduler decides which trial trains next, and how long. How to add a scheduler:
+``docs/how-to/add-a-scheduler.md``.
 """
 
 from ashtune._src.core.order import ranked

@@ -1,6 +1,7 @@
 """The searches of ashtune, and the base classes for your own search.
 
-A search decides which configuration a new trial has. How to add a search: ``docs/how-to/add-a-search.md``.
+A search decides which configuration a new trial has. How to add a search:
+``docs/how-to/add-a-search.md``.
 """
 
 from ashtune._src.search.gp import GP

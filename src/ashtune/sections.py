@@ -1,4 +1,5 @@
-"""The base class for your own section of a report, and functions that make the blocks of a section for the live page.
+"""The base class for your own section of a report, and functions that make the blocks of a section
+for the live page.
 
 How to add a section: ``docs/how-to/add-a-report-section.md``.
 """
@@ -8,4 +9,14 @@ from ashtune._src.figures.figure import Axis, Figure, Series
 from ashtune._src.reports import html
 from ashtune._src.reports.section import ReportedStudy, Section
 
-__all__ = ["Axis", "Figure", "ReportedStudy", "Section", "Series", "html", "number_text", "plural", "seconds_text"]
+__all__ = [
+    "Axis",
+    "Figure",
+    "ReportedStudy",
+    "Section",
+    "Series",
+    "html",
+    "number_text",
+    "plural",
+    "seconds_text",
+]

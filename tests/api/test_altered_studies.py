@@ -1,4 +1,6 @@
-"""What else a study's directory holds may have been altered too: each is refused in one line, and nothing waits."""
+"""What else a study's directory holds may have been altered too: each is refused in one line, and
+nothing waits.
+"""
 
 import os
 from pathlib import Path
@@ -53,7 +55,9 @@ def study(directory: Path, **changes: Any) -> Study:
         {"search": {"points": 5}},
     ],
 )
-def test_a_first_line_whose_parts_do_not_fit_is_refused_in_one_line(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_a_first_line_whose_parts_do_not_fit_is_refused_in_one_line(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
     loaded = study(tmp_path, **changes)
     with pytest.raises(AshtuneError) as error:
         loaded.report_data()
@@ -82,7 +86,9 @@ def test_a_first_line_whose_parts_do_not_fit_is_refused_in_one_line(changes: dic
         {"space": RECORD | {"space": [[[]]]}},
     ],
 )
-def test_a_first_line_that_makes_no_design_is_refused_at_resume(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_a_first_line_that_makes_no_design_is_refused_at_resume(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
     loaded = study(tmp_path, **changes)
     with pytest.raises(AshtuneError) as error:
         build_configurations(StudyReader(loaded.directory).settings)
@@ -91,8 +97,12 @@ def test_a_first_line_that_makes_no_design_is_refused_at_resume(changes: dict[st
 
 
 @pytest.mark.parametrize("kind", ["pipe", "link", "folder", "nested", "not UTF-8", "too long"])
-@pytest.mark.parametrize("read", [stored_roofline, lambda directory: list(read_profiles(directory))])
-def test_a_roofline_or_profile_that_is_none_is_refused_in_one_line(kind: str, read: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "read", [stored_roofline, lambda directory: list(read_profiles(directory))]
+)
+def test_a_roofline_or_profile_that_is_none_is_refused_in_one_line(
+    kind: str, read: Any, tmp_path: Path
+) -> None:
     for path in (tmp_path / STORED_FILE, tmp_path / path_of(0)):  # type: ignore[arg-type]  # a worker's number
         path.parent.mkdir(exist_ok=True)
         match kind:

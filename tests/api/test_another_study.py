@@ -1,4 +1,6 @@
-"""A directory that has another study: what differs is said, and a study with results is never lost."""
+"""A directory that has another study: what differs is said, and a study
+with results is never lost.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,17 @@ def fails(trial: Any) -> None:
     raise ValueError("no such file")
 
 
-def tuned(directory: Path | str, train: Any = works, space: Any = SPACE, **options: Any) -> ashtune.Study:
-    given = {"metric": "loss", "mode": "min", "trials": 4, "max_resource": 9, "workers": 1, "quiet": True}
+def tuned(
+    directory: Path | str, train: Any = works, space: Any = SPACE, **options: Any
+) -> ashtune.Study:
+    given = {
+        "metric": "loss",
+        "mode": "min",
+        "trials": 4,
+        "max_resource": 9,
+        "workers": 1,
+        "quiet": True,
+    }
     given |= {"search": "random", "engine": "threads"}
     return ashtune.tune(train, space, directory=directory, **(given | options))
 
@@ -49,11 +60,14 @@ def test_a_study_without_results_begins_anew_whatever_changed(
     capfd.readouterr()
     study = tuned(tmp_path, works, **{"quiet": False, **change})
     old = tmp_path / "failed-1"
-    assert f"no trial of {tmp_path} has a result: a new study starts; the old study is in {old}\n" in (
-        capfd.readouterr().err
+    assert (
+        f"no trial of {tmp_path} has a result: a new study starts; the old study is in {old}\n"
+        in (capfd.readouterr().err)
     )
     assert study.is_complete
-    assert [trial.reason for trial in ashtune.Study.load(old).trials] == ["ValueError: no such file"] * 4
+    assert [trial.reason for trial in ashtune.Study.load(old).trials] == [
+        "ValueError: no such file"
+    ] * 4
     assert (old / "objective.pickle").is_file()
     asked = read_settings(tmp_path / NAME)
     assert asked.rungs[-1] == change.get("max_resource", 9)
@@ -73,7 +87,9 @@ def paused(study: ashtune.Study) -> list[JobPaused]:
 
 @pytest.mark.parametrize("where", ["folder", "link", "store"])
 def test_a_study_that_is_set_aside_keeps_its_checkpoints(tmp_path: Path, where: str) -> None:
-    """Where ``checkpoints`` is a link, the new study has one too, to a folder of its own in the same folder."""
+    """Where ``checkpoints`` is a link, the new study has one too, to a folder of its own in the
+    same folder.
+    """
 
     def saves(trial: Any) -> None:
         trained = trial.restore() or 0
@@ -109,16 +125,19 @@ def test_a_study_with_results_says_what_differs_and_three_ways_out(tmp_path: Pat
     with pytest.raises(StudyError) as refusal:
         tuned(place, metric="accuracy", mode="max", space={"lr": [0.1, 0.2]})
     assert str(refusal.value) == (
-        f"{place} holds another study with results (lr: (0.0001, 1.0, 'log') before, [0.1, 0.2] now; metric: 'loss' "
-        "before, 'accuracy' now; mode: 'min' before, 'max' now); give another directory, resume the old study "
-        f"(`ashtune resume {place}`), or give overwrite=True to move it to study.1"
+        f"{place} holds another study with results (lr: (0.0001, 1.0, 'log') before, [0.1, 0.2] "
+        "now; metric: 'loss' before, 'accuracy' now; mode: 'min' before, 'max' now); give another "
+        f"directory, resume the old study (`ashtune resume {place}`), or give overwrite=True to "
+        "move it to study.1"
     )
     with pytest.raises(StudyError, match=r"overwrite=True to move"):
         tuned(place, lambda trial: trial["lr"] + 1)
     assert (place / NAME).read_bytes() == before
 
 
-def test_overwrite_moves_the_old_study_aside_whole(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_overwrite_moves_the_old_study_aside_whole(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     place = tmp_path / "study"
     tuned(place, overwrite=True)
     assert sorted(tmp_path.iterdir()) == [place]
@@ -140,7 +159,12 @@ def test_overwrite_moves_the_old_study_aside_whole(tmp_path: Path, capfd: pytest
 def test_overwrite_does_not_take_the_results_of_the_old_study_along(tmp_path: Path) -> None:
     place = tmp_path / "study"
     tuned(place, search="gp", warm_start=[{"lr": 0.5, "loss": 0.5}])
-    tuned(place, search="gp", warm_start=[{"lr": 0.5, "loss": 0.5}, {"lr": 0.1, "loss": 0.1}], overwrite=True)
+    tuned(
+        place,
+        search="gp",
+        warm_start=[{"lr": 0.5, "loss": 0.5}, {"lr": 0.1, "loss": 0.1}],
+        overwrite=True,
+    )
     assert len(read_settings(place / NAME).known) == 2
 
 
@@ -152,7 +176,9 @@ def test_overwrite_leaves_a_study_that_another_driver_uses(tmp_path: Path) -> No
     assert sorted(tmp_path.iterdir()) == [place]
 
 
-def test_overwrite_is_refused_in_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overwrite_is_refused_in_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     tuned(".")
     with pytest.raises(StudyError, match="the study cannot be moved; give another directory"):
@@ -163,7 +189,8 @@ def test_open_study_and_the_command_line_take_overwrite(tmp_path: Path) -> None:
     place = tmp_path / "study"
     for number in range(2):
         with ashtune.open_study(
-            SPACE, metric="loss", mode="min", trials=1, max_resource=1, directory=place, quiet=True, overwrite=True,
+            SPACE, metric="loss", mode="min", trials=1, max_resource=1, directory=place, quiet=True,
+            overwrite=True,
             seed=number,
         ) as study:  # fmt: skip
             trial = study.ask()
@@ -171,7 +198,16 @@ def test_open_study_and_the_command_line_take_overwrite(tmp_path: Path) -> None:
             study.tell(trial, loss=1.0)
     (tmp_path / "space.json").write_text('{"x": [1, 2]}')
     (tmp_path / "train.py").write_text("def train(trial):\n    return trial['x']\n")
-    given = ["--space", str(tmp_path / "space.json"), "--metric", "loss", "--mode", "min", "--max-resource", "1"]
+    given = [
+        "--space",
+        str(tmp_path / "space.json"),
+        "--metric",
+        "loss",
+        "--mode",
+        "min",
+        "--max-resource",
+        "1",
+    ]
     given += ["--directory", str(place), "--quiet", "--engine", "threads", "--workers", "1"]
     assert main(["run", f"{tmp_path}/train.py:train", *given]) == 2
     assert main(["run", f"{tmp_path}/train.py:train", *given, "--overwrite"]) == 0

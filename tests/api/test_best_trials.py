@@ -27,7 +27,9 @@ def train(trial: Any) -> None:
 
 
 def tuned(directory: Path, objective: Any = train, **options: Any) -> ashtune.Study:
-    return studies.tuned(directory, objective, SPACE, **({"max_resource": 4, "engine": "threads"} | options))
+    return studies.tuned(
+        directory, objective, SPACE, **({"max_resource": 4, "engine": "threads"} | options)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,9 @@ def test_the_top_are_the_best_of_each_rung_from_the_highest_down(study: ashtune.
     top = study.top(5)
     assert [best.trial for best in top] == ranked[:5]
     assert top[0] == study.best
-    assert [(best.rung, best.metrics["score"]) for best in top] == [last[best.trial] for best in top]
+    assert [(best.rung, best.metrics["score"]) for best in top] == [
+        last[best.trial] for best in top
+    ]
     assert all(best.config["x"] * best.resource == best.metrics["score"] for best in top)
     assert len(study.top(100)) == 16
 
@@ -85,13 +89,19 @@ def test_a_model_that_no_promotion_could_reach_is_said_to_be_deleted(study: asht
 
 
 @pytest.mark.parametrize("trials", [2, 4])
-def test_the_model_of_the_best_is_there_where_no_trial_comes_to_the_top_rung(tmp_path: Path, trials: int) -> None:
-    study = studies.tuned(tmp_path, train, SPACE, trials=trials, max_resource=9, reduction_factor=9, workers=1)
+def test_the_model_of_the_best_is_there_where_no_trial_comes_to_the_top_rung(
+    tmp_path: Path, trials: int
+) -> None:
+    study = studies.tuned(
+        tmp_path, train, SPACE, trials=trials, max_resource=9, reduction_factor=9, workers=1
+    )
     assert study.best.resource == 1
     assert study.best.load() == [1]
 
 
-def test_a_model_beyond_the_limit_is_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_beyond_the_limit_is_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     study = tuned(tmp_path, checkpoint_limit=1, trials=8, quiet=False)
     line = f"checkpoint_limit=1 left no room for the model of the best trial, {study.best.trial}; "
     assert line in capsys.readouterr().err
@@ -116,7 +126,9 @@ def test_the_best_is_trained_longer_and_the_study_stays_as_it_is(study: ashtune.
     assert again.metrics["score"] == study.best.config["x"] * 10
     assert again.metrics["seed"] == study.best.metrics["seed"]
     assert again.model == list(range(1, 11))
-    assert {path: path.read_bytes() for path in study.directory.rglob("*") if path.is_file()} == before
+    assert {
+        path: path.read_bytes() for path in study.directory.rglob("*") if path.is_file()
+    } == before
 
 
 def test_a_number_is_that_trial_and_a_dict_any_configuration(study: ashtune.Study) -> None:
@@ -124,7 +136,9 @@ def test_a_number_is_that_trial_and_a_dict_any_configuration(study: ashtune.Stud
     again = study.train({"x": 0.25, "kind": "plain"}, 3)
     assert (again.config, again.metrics["score"]) == ({"x": 0.25, "kind": "plain"}, 0.75)
     seed = number_text(again.metrics["seed"])
-    assert str(again) == f"trial {again.trial} at 3: score=0.75, seed={seed}; x=0.25, kind=plain", "one line"
+    assert str(again) == f"trial {again.trial} at 3: score=0.75, seed={seed}; x=0.25, kind=plain", (
+        "one line"
+    )
 
 
 def test_another_function_is_trained_with_the_same_configuration(study: ashtune.Study) -> None:
@@ -151,7 +165,8 @@ def test_a_fused_objective_is_trained_alone(tmp_path: Path) -> None:
     data = (np.ones((8, 3)), np.ones(8))
     objective = ashtune.fused(init, step, evaluate, train=data, validation=data, batch_size=4)
     study = ashtune.tune(
-        objective, {"rate": (0.01, 0.5)}, metric="loss", mode="min", trials=8, max_resource=4, workers=1,
+        objective, {"rate": (0.01, 0.5)}, metric="loss", mode="min", trials=8, max_resource=4,
+        workers=1,
         directory=tmp_path / "study", quiet=True,
     )  # fmt: skip
     again = study.train(study.best, 8)

@@ -1,4 +1,6 @@
-"""``Stop(budget=...)``: the search ends when the workers have been there for this time, over all sessions."""
+"""``Stop(budget=...)``: the search ends when the workers have been there for this time, over all
+sessions.
+"""
 
 import json
 import time
@@ -30,7 +32,11 @@ def slow(trial: Any) -> None:
 
 def spent(tmp_path: Path, **more: Any) -> ashtune.Study:
     """Tune without another limit until two workers have used 0.3 s."""
-    return tuned(tmp_path, slow, **{"trials": None, "engine": "threads", "stop": Stop(budget="0.3 seconds"), **more})
+    return tuned(
+        tmp_path,
+        slow,
+        **{"trials": None, "engine": "threads", "stop": Stop(budget="0.3 seconds"), **more},
+    )
 
 
 def presence(study: ashtune.Study) -> float:
@@ -57,7 +63,9 @@ def test_a_resumed_study_counts_what_was_spent_before_and_begins_no_job(tmp_path
     assert (len(again.trials), presence(again)) == before
     assert sessions(again) == 1
     budget = presence(study) + 0.5
-    more = again.resume(stop=Stop(budget=f"{budget} seconds"), workers=2, quiet=True, engine="threads")
+    more = again.resume(
+        stop=Stop(budget=f"{budget} seconds"), workers=2, quiet=True, engine="threads"
+    )
     assert more.stopped == f"budget of {seconds_text(budget)} of workers' time used"
     assert sessions(more) == 2
     assert len(more.trials) > len(study.trials)
@@ -82,7 +90,9 @@ def test_a_loop_of_ones_own_ends_by_its_budget(tmp_path: Path) -> None:
     ) as study:  # fmt: skip
         while trial := study.ask():
             study.tell(trial, score=trial["x"])
-    assert ashtune.Study.load(tmp_path / "study").stopped == "budget of 0.00 s of workers' time used"
+    assert (
+        ashtune.Study.load(tmp_path / "study").stopped == "budget of 0.00 s of workers' time used"
+    )
 
 
 def test_other_limits_still_end_a_study_with_a_budget(tmp_path: Path) -> None:
@@ -101,7 +111,9 @@ def test_other_limits_still_end_a_study_with_a_budget(tmp_path: Path) -> None:
         ("1 day", 86_400, False),
     ],
 )
-def test_a_budget_is_a_time_of_workers_or_of_gpus(text: str, seconds: float, is_of_gpus: bool) -> None:
+def test_a_budget_is_a_time_of_workers_or_of_gpus(
+    text: str, seconds: float, is_of_gpus: bool
+) -> None:
     assert check_budget("budget", text) == (seconds, is_of_gpus)
 
 
@@ -109,19 +121,29 @@ def test_a_budget_is_a_time_of_workers_or_of_gpus(text: str, seconds: float, is_
     "given", ["40", 40, "gpu-hours", "40 tpu-hours", "gpu-40 hours", "4 gpu-worker-hours", "", None]
 )
 def test_what_is_no_time_with_a_unit_is_no_budget(given: Any) -> None:
-    with pytest.raises(SettingsError, match=r"budget=.* is not a budget; give a time with its unit"):
+    with pytest.raises(
+        SettingsError, match=r"budget=.* is not a budget; give a time with its unit"
+    ):
         check_budget("budget", given)
 
 
 @pytest.mark.parametrize(("gpus", "seconds"), [(1.0, 7200), (2.0, 3600), (0.5, 14_400)])
 def test_an_hour_of_a_worker_counts_once_for_each_of_its_gpus(gpus: float, seconds: float) -> None:
-    assert worker_seconds(checked(ResumeOptions, {"budget": "2 gpu-hours", "gpus_per_worker": gpus})) == seconds
-    assert worker_seconds(checked(ResumeOptions, {"budget": "2 hours", "gpus_per_worker": gpus})) == 7200
+    assert (
+        worker_seconds(checked(ResumeOptions, {"budget": "2 gpu-hours", "gpus_per_worker": gpus}))
+        == seconds
+    )
+    assert (
+        worker_seconds(checked(ResumeOptions, {"budget": "2 hours", "gpus_per_worker": gpus}))
+        == 7200
+    )
     assert worker_seconds(checked(ResumeOptions, {})) is None
 
 
 def test_a_budget_of_gpus_is_refused_when_nobody_said_how_many_a_worker_has(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"gpus_per_worker is not given; give engine=ashtune.Local"):
+    with pytest.raises(
+        SettingsError, match=r"gpus_per_worker is not given; give engine=ashtune.Local"
+    ):
         spent(tmp_path, stop=Stop(budget="40 gpu-hours"))
     assert not (tmp_path / "study").exists()
     with pytest.raises(SettingsError, match="gpus_per_worker is not given"):
@@ -131,13 +153,18 @@ def test_a_budget_of_gpus_is_refused_when_nobody_said_how_many_a_worker_has(tmp_
 def test_the_command_takes_a_budget(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "train.py"
     script.write_text(
-        "space = {'x': (0.0, 1.0)}\ndef train(trial):\n    for _ in trial.epochs():\n        trial.report(score=1)\n"
+        "space = {'x': (0.0, 1.0)}\ndef train(trial):\n    for _ in trial.epochs():\n        "
+        "trial.report(score=1)\n"
     )
     command = [
-        "run", f"{script}:train", "--metric", "score", "--mode", "max", "--rungs", "2", "--workers", "1", "--json",
-        "--quiet", "--search", "random", "--engine", "threads", "--directory", str(tmp_path / "study"),
+        "run", f"{script}:train", "--metric", "score", "--mode", "max", "--rungs", "2", "--workers",
+        "1", "--json",
+        "--quiet", "--search", "random", "--engine", "threads", "--directory",
+        str(tmp_path / "study"),
     ]  # fmt: skip
     assert main([*command, "--budget", "0.1 worker-seconds"]) == 0
-    assert json.loads(capsys.readouterr().out)["stopped"] == "budget of 0.10 s of workers' time used"
+    assert (
+        json.loads(capsys.readouterr().out)["stopped"] == "budget of 0.10 s of workers' time used"
+    )
     assert main([*command, "--budget", "40"]) == 2
     assert "budget='40' is not a budget" in capsys.readouterr().err

@@ -1,4 +1,6 @@
-"""``confirm=``: the best are trained once more with other seeds, and the winner is named by its mean."""
+"""``confirm=``: the best are trained once more with other seeds, and the winner is named by its
+mean.
+"""
 
 import io
 import json
@@ -35,15 +37,21 @@ def test_the_best_are_trained_once_more_with_other_seeds(tmp_path: Path) -> None
     assert study.is_complete
     extra = study.trials[12:]
     assert len(extra) == 6
-    best = sorted((t for t in study.trials[:12] if t.rung == 1), key=lambda t: -(t.metrics["score"] or 0))[:3]
-    assert sorted(t.confirms for t in extra if t.confirms is not None) == sorted(2 * [t.number for t in best])
+    best = sorted(
+        (t for t in study.trials[:12] if t.rung == 1), key=lambda t: -(t.metrics["score"] or 0)
+    )[:3]
+    assert sorted(t.confirms for t in extra if t.confirms is not None) == sorted(
+        2 * [t.number for t in best]
+    )
     for trial in extra:
         assert trial.confirms is not None
         assert trial.configuration == study.trials[trial.confirms].configuration
         assert (trial.status, trial.resource) == ("trained to the top", 2)
         assert trial.metrics != study.trials[trial.confirms].metrics
     origins = [
-        event.origin for event in events(study) if isinstance(event, TrialStarted) and event.confirms is not None
+        event.origin
+        for event in events(study)
+        if isinstance(event, TrialStarted) and event.confirms is not None
     ]
     assert origins == [f"confirms {trial.confirms}" for trial in extra]
 
@@ -85,22 +93,30 @@ def test_a_function_of_which_every_lane_has_one_seed_is_refused(tmp_path: Path) 
     assert not (tmp_path / "study").exists()
 
 
-@pytest.mark.parametrize("confirm", [0, -1, 2.5, True, "5x", [5], 101, ashtune.Confirm(0), ashtune.Confirm(5, 0)])
-def test_what_is_no_number_of_configurations_is_refused_in_one_line(confirm: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "confirm", [0, -1, 2.5, True, "5x", [5], 101, ashtune.Confirm(0), ashtune.Confirm(5, 0)]
+)
+def test_what_is_no_number_of_configurations_is_refused_in_one_line(
+    confirm: Any, tmp_path: Path
+) -> None:
     with pytest.raises(SettingsError) as refused:
         tuned(tmp_path, confirm=confirm)
     assert "\n" not in str(refused.value)
     assert not (tmp_path / "study").exists()
 
 
-def test_the_command_takes_how_many_and_how_often(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_takes_how_many_and_how_often(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     script = tmp_path / "train.py"
     script.write_text(
-        "from random import Random\nspace = {'x': (0.0, 1.0)}\ndef train(trial):\n    for epoch in trial.epochs():\n"
+        "from random import Random\nspace = {'x': (0.0, 1.0)}\ndef train(trial):\n    for epoch "
+        "in trial.epochs():\n"
         "        trial.report(score=trial['x'] + Random(trial.seed).gauss(0, 0.3))\n"
     )
     command = [
-        "run", f"{script}:train", "--metric", "score", "--mode", "max", "--trials", "9", "--max-resource", "2",
+        "run", f"{script}:train", "--metric", "score", "--mode", "max", "--trials", "9",
+        "--max-resource", "2",
         "--workers", "1", "--directory", str(tmp_path / "study"), "--json", "--quiet",
     ]  # fmt: skip
     assert main([*command, "--confirm", "2x3"]) == 0

@@ -1,4 +1,6 @@
-"""``patience`` and ``stop_when``: a search ends when nothing better comes, says so, and goes on when asked."""
+"""``patience`` and ``stop_when``: a search ends when nothing better comes, says so, and goes on
+when asked.
+"""
 
 import json
 import time
@@ -16,7 +18,13 @@ from ashtune._src.engines.threads import ThreadEngine
 from ashtune._src.study.journal import NAME
 from tests.helpers.studies import sessions, tuned
 
-OPTIONS: dict[str, Any] = {"max_resource": 2, "min_resource": 2, "trials": 30, "workers": 1, "search": "random"}
+OPTIONS: dict[str, Any] = {
+    "max_resource": 2,
+    "min_resource": 2,
+    "trials": 30,
+    "workers": 1,
+    "search": "random",
+}
 
 
 def same(trial: Any) -> None:
@@ -26,10 +34,14 @@ def same(trial: Any) -> None:
 
 
 def full(tmp_path: Path, **more: Any) -> ashtune.Study:
-    return tuned(tmp_path, same, **{**OPTIONS, "reduction_factor": None, "engine": "threads", **more})
+    return tuned(
+        tmp_path, same, **{**OPTIONS, "reduction_factor": None, "engine": "threads", **more}
+    )
 
 
-def test_the_search_ends_after_so_many_results_at_the_top_that_are_no_better(tmp_path: Path) -> None:
+def test_the_search_ends_after_so_many_results_at_the_top_that_are_no_better(
+    tmp_path: Path,
+) -> None:
     study = full(tmp_path, stop=Stop(patience=5))
     assert study.stopped == "patience=5: 5 results at the top rung brought no better one"
     assert not study.is_complete
@@ -37,7 +49,9 @@ def test_the_search_ends_after_so_many_results_at_the_top_that_are_no_better(tmp
     assert len(study.trials) == first + 6
 
 
-def test_it_stays_so_when_the_study_is_resumed_and_goes_on_with_more_patience(tmp_path: Path) -> None:
+def test_it_stays_so_when_the_study_is_resumed_and_goes_on_with_more_patience(
+    tmp_path: Path,
+) -> None:
     study = full(tmp_path, stop=Stop(patience=5))
     again = study.resume(workers=1, quiet=True)
     assert len(again.trials) == len(study.trials)
@@ -50,7 +64,9 @@ def test_it_stays_so_when_the_study_is_resumed_and_goes_on_with_more_patience(tm
 
 def test_what_is_not_worth_it_ends_and_the_winner_is_still_confirmed(tmp_path: Path) -> None:
     enough = ashtune.NotWorthIt(gain=0.1, per=1e-6)
-    study = full(tmp_path, stop=Stop(stop_when=enough, total_resource=10**6), confirm=1, trials=None)
+    study = full(
+        tmp_path, stop=Stop(stop_when=enough, total_resource=10**6), confirm=1, trials=None
+    )
     assert study.stopped.startswith("not worth it: ")
     assert study.confirmed.mean == 1.0
     journal = (study.directory / NAME).read_text()
@@ -58,11 +74,15 @@ def test_what_is_not_worth_it_ends_and_the_winner_is_still_confirmed(tmp_path: P
     assert '"ends_search":true' in journal
     more = len(study.trials) + 5
     patient = ashtune.NotWorthIt(gain=0.1, per="10d")
-    assert study.resume(stop=Stop(stop_when=patient), trials=more, workers=1, quiet=True).is_complete
+    assert study.resume(
+        stop=Stop(stop_when=patient), trials=more, workers=1, quiet=True
+    ).is_complete
     assert sessions(study) == 2
 
 
-@pytest.mark.parametrize("given", [{"patience": 0}, {"patience": 1.5}, {"stop_when": "soon"}, {"stop_when": 5}])
+@pytest.mark.parametrize(
+    "given", [{"patience": 0}, {"patience": 1.5}, {"stop_when": "soon"}, {"stop_when": 5}]
+)
 def test_what_cannot_be_meant_is_refused_in_one_line(given: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
         full(tmp_path, stop=Stop(**given))
@@ -73,11 +93,14 @@ def test_what_cannot_be_meant_is_refused_in_one_line(given: dict[str, Any], tmp_
 def test_the_command_takes_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = tmp_path / "train.py"
     script.write_text(
-        "space = {'x': (0.0, 1.0)}\ndef train(trial):\n    for _ in trial.epochs():\n        trial.report(score=1)\n"
+        "space = {'x': (0.0, 1.0)}\ndef train(trial):\n    for _ in trial.epochs():\n        "
+        "trial.report(score=1)\n"
     )
     command = [
-        "run", f"{script}:train", "--metric", "score", "--mode", "max", "--rungs", "2", "--workers", "1", "--json",
-        "--quiet", "--directory", str(tmp_path / "study"), "--stop-when", "not_worth_it:gain=0.1:per=1h",
+        "run", f"{script}:train", "--metric", "score", "--mode", "max", "--rungs", "2", "--workers",
+        "1", "--json",
+        "--quiet", "--directory", str(tmp_path / "study"), "--stop-when",
+        "not_worth_it:gain=0.1:per=1h",
     ]  # fmt: skip
     assert main([*command, "--patience", "4"]) == 0
     assert json.loads(capsys.readouterr().out)["stopped"].startswith("patience=4")
@@ -85,19 +108,28 @@ def test_the_command_takes_both(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "'soon' is not known; give not_worth_it" in capsys.readouterr().err
 
 
-def test_a_complete_study_says_who_proposed_its_trials(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_complete_study_says_who_proposed_its_trials(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     study = full(tmp_path, search="mutation", quiet=False)
     last = capsys.readouterr().err.splitlines()[-1]
     mutations = sum(trial.origin.startswith("mutation") for trial in study.trials)
     assert f"30 trials: {round(100 * mutations / 30)} % mutations, " in last
 
 
-def test_a_complete_study_says_where_it_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    kept = f"kept in {tmp_path / 'study'}; `ashtune report {tmp_path / 'study'}` shows what was found\n"
+def test_a_complete_study_says_where_it_is_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = (
+        f"kept in {tmp_path / 'study'}; `ashtune report {tmp_path / 'study'}` shows what was "
+        f"found\n"
+    )
     failed = "8 of 30 trials failed: score is not finite at 2"
     full(tmp_path, quiet=False)
     said = capsys.readouterr().err
-    assert said.endswith(f"complete; {failed}; {kept}"), "a slow machine has lines of progress before"
+    assert said.endswith(f"complete; {failed}; {kept}"), (
+        "a slow machine has lines of progress before"
+    )
     assert "left no room" not in said
     study = full(tmp_path, quiet=False)
     assert capsys.readouterr().err == f"complete; {failed}; nothing was trained; {kept}"
@@ -115,10 +147,18 @@ class Leaving(ThreadEngine):
         self.statuses.append(status)
 
 
-def test_a_script_at_the_end_of_its_slurm_job_exits_with_75(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_script_at_the_end_of_its_slurm_job_exits_with_75(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(stop.SLURM_END_TIME, str(time.time() + 600.0))
     for name in ("LEAST_PAUSE_SECONDS", "MOST_PAUSE_SECONDS"):
         monkeypatch.setattr(stop, name, 600.0)
     with pytest.raises(SystemExit) as ended:
-        full(tmp_path, scheduler=ashtune.Ash(rungs=[10**5]), max_resource=None, trials=1, engine=Leaving())
+        full(
+            tmp_path,
+            scheduler=ashtune.Ash(rungs=[10**5]),
+            max_resource=None,
+            trials=1,
+            engine=Leaving(),
+        )
     assert Leaving.statuses == [ended.value.code] == [stop.TRY_AGAIN]

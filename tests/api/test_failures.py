@@ -1,4 +1,6 @@
-"""Whatever a training function does, the study ends, says which trials failed and why, and loses nothing else."""
+"""Whatever a training function does, the study ends, says which trials failed and why, and loses
+nothing else.
+"""
 
 import ctypes
 import io
@@ -85,7 +87,9 @@ def test_a_bad_trial_fails_alone_and_is_said_why(bad: Any, tmp_path: Path) -> No
     assert set(table.index[table.status == "failed"]) == set(BAD)
     for trial in BAD:
         assert FATES[bad] in table.reason[trial]
-    jobs = Counter((event.trial, event.rung) for event in events(study) if isinstance(event, JobFinished))
+    jobs = Counter(
+        (event.trial, event.rung) for event in events(study) if isinstance(event, JobFinished)
+    )
     assert set(jobs.values()) == {1}
     assert {trial for trial, rung in jobs if rung == 0} == set(range(TRIALS)) - set(BAD)
     assert study.best.rung == 3
@@ -99,10 +103,15 @@ def test_a_trial_that_ends_its_process_is_tried_twice_and_not_more(tmp_path: Pat
 
 def test_a_segfault_leaves_its_own_traceback_in_the_journal(tmp_path: Path) -> None:
     lost = [event for event in events(tuned(tmp_path, _segfaults)) if isinstance(event, WorkerLost)]
-    assert all("Segmentation fault" in event.last_words and "_segfaults" in event.last_words for event in lost)
+    assert all(
+        "Segmentation fault" in event.last_words and "_segfaults" in event.last_words
+        for event in lost
+    )
 
 
-def test_training_output_goes_to_the_logs_only(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_training_output_goes_to_the_logs_only(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     def train(trial: Any) -> float:
         print("a word on stdout")
         print("a word on stderr", file=sys.stderr)
@@ -112,7 +121,12 @@ def test_training_output_goes_to_the_logs_only(tmp_path: Path, capfd: pytest.Cap
     study = studies.tuned(tmp_path, train, trials=2, max_resource=1, workers=1)
     assert capfd.readouterr() == ("", "")
     log = (study.directory / "logs" / "worker-0.log").read_text()
-    assert log.count("a word on stdout") == log.count("a word on stderr") == log.count("a word of a child") == 2
+    assert (
+        log.count("a word on stdout")
+        == log.count("a word on stderr")
+        == log.count("a word of a child")
+        == 2
+    )
 
 
 def test_a_dead_worker_is_noticed_though_a_child_of_it_lives_on(tmp_path: Path) -> None:
@@ -138,7 +152,11 @@ def test_a_hang_while_saving_is_ended_and_blames_no_other_trial(tmp_path: Path) 
         trial.save(1)
 
     study = studies.tuned(
-        tmp_path, train, min_resource=None, reduction_factor=None, engine=ashtune.Local(trial_timeout=TIMEOUT)
+        tmp_path,
+        train,
+        min_resource=None,
+        reduction_factor=None,
+        engine=ashtune.Local(trial_timeout=TIMEOUT),
     )
     assert set(study.dataframe().status) <= {"paused", "trained to the top"}
     assert study.is_complete
@@ -152,7 +170,9 @@ def test_an_exception_that_no_encoding_takes_fails_its_trial_alone(tmp_path: Pat
     assert all(r"ValueError: bad \udcff" in table.reason[trial] for trial in BAD)
 
 
-def test_training_that_changes_its_folder_scatters_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_that_changes_its_folder_scatters_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -183,8 +203,15 @@ def _fails_above_the_first_rung(trial: Any) -> None:
 def test_failures_are_said_in_each_first_and_last_line(
     quiet: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options: dict[str, Any] = {"engine": "threads", "workers": 1, "search": "random", "max_resource": 3}
-    study = studies.tuned(tmp_path / "study", _fails_above_the_first_rung, trials=8, quiet=quiet, **options)
+    options: dict[str, Any] = {
+        "engine": "threads",
+        "workers": 1,
+        "search": "random",
+        "max_resource": 3,
+    }
+    study = studies.tuned(
+        tmp_path / "study", _fails_above_the_first_rung, trials=8, quiet=quiet, **options
+    )
     failed = [trial for trial in study.trials if trial.status == "failed"]
     reason = f"RuntimeError: no luck with trial {failed[0].number}"
     said = f"{len(failed)} of 8 trials failed: {reason}; no trial reached the top rung (3)"
@@ -193,13 +220,25 @@ def test_failures_are_said_in_each_first_and_last_line(
     assert quiet == (last == f"complete; {said}")
     assert str(study) == f"{study!r}: 8 trials, complete; {said}"
     study.report(printed := io.StringIO())
-    assert " ".join(printed.getvalue().split("\n\n")[0].split()).endswith(f"8 trials, complete; {said}")
+    assert " ".join(printed.getvalue().split("\n\n")[0].split()).endswith(
+        f"8 trials, complete; {said}"
+    )
     study.report_html(tmp_path / "page.html")
-    assert answer(tmp_path / "page.html", "events")["parts"]["head"]["state_text"] == f"complete; {said}"
+    assert (
+        answer(tmp_path / "page.html", "events")["parts"]["head"]["state_text"]
+        == f"complete; {said}"
+    )
 
 
 def test_why_a_failed_trial_has_no_model(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"engine": "threads", "workers": 1, "search": "random", "max_resource": 3}
+    options: dict[str, Any] = {
+        "engine": "threads",
+        "workers": 1,
+        "search": "random",
+        "max_resource": 3,
+    }
     best = studies.tuned(tmp_path / "study", _fails_above_the_first_rung, trials=8, **options).best
-    with pytest.raises(StudyError, match=rf"failed above 1 \(RuntimeError: no luck with trial {best.trial}\)"):
+    with pytest.raises(
+        StudyError, match=rf"failed above 1 \(RuntimeError: no luck with trial {best.trial}\)"
+    ):
         best.load()

@@ -1,4 +1,6 @@
-"""The figures of a study: each method draws what the study is, and refuses in one line what it cannot draw."""
+"""The figures of a study: each method draws what the study is, and refuses in one line what it
+cannot draw.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -18,7 +20,8 @@ from tests.helpers.studies import tuned
 
 SPACE = {"rate": (1e-3, 1.0, "log"), "width": [16, 32, 64], "act": ["relu", "tanh"]}
 FOR_EVERY_STUDY = (
-    "plot_best", "plot_timeline", "plot_utilisation", "plot_ladder", "plot_rungs", "plot_curves", "plot_importance",
+    "plot_best", "plot_timeline", "plot_utilisation", "plot_ladder", "plot_rungs", "plot_curves",
+    "plot_importance",
     "plot_slice", "plot_contour", "plot_parallel", "plot_audit",
 )  # fmt: skip
 FOR_SOME = ("plot_front", "plot_profile", "plot_roofline")
@@ -32,7 +35,9 @@ def train(trial: Any) -> None:
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     profiled = ashtune.Local(profile=True)
-    return tuned(tmp_path_factory.mktemp("figures"), train, SPACE, trials=48, max_resource=4, engine=profiled).directory
+    return tuned(
+        tmp_path_factory.mktemp("figures"), train, SPACE, trials=48, max_resource=4, engine=profiled
+    ).directory
 
 
 @pytest.fixture
@@ -60,7 +65,10 @@ def draw(study: ashtune.Study, name: str) -> Callable[..., Any]:
 
 
 def test_the_methods_that_draw_are_these() -> None:
-    assert {name for name in dir(ashtune.Study) if name.startswith("plot")} == {*FOR_EVERY_STUDY, *FOR_SOME}
+    assert {name for name in dir(ashtune.Study) if name.startswith("plot")} == {
+        *FOR_EVERY_STUDY,
+        *FOR_SOME,
+    }
 
 
 def test_each_figure_needs_no_argument_and_has_data(study: ashtune.Study) -> None:
@@ -71,7 +79,9 @@ def test_each_figure_needs_no_argument_and_has_data(study: ashtune.Study) -> Non
 
 
 @pytest.mark.parametrize("name", [*FOR_EVERY_STUDY, *FOR_SOME])
-def test_each_method_has_the_name_and_arguments_of_its_figure(study: ashtune.Study, name: str) -> None:
+def test_each_method_has_the_name_and_arguments_of_its_figure(
+    study: ashtune.Study, name: str
+) -> None:
     method = draw(study, name)
     assert method.__name__ == name
     taken = list(inspect.signature(method).parameters)
@@ -79,16 +89,24 @@ def test_each_method_has_the_name_and_arguments_of_its_figure(study: ashtune.Stu
     assert taken == expected.get(name, [])
 
 
-def test_the_best_so_far_ends_at_the_best_result_over_time_and_over_the_resource(study: ashtune.Study) -> None:
+def test_the_best_so_far_ends_at_the_best_result_over_time_and_over_the_resource(
+    study: ashtune.Study,
+) -> None:
     for over in ("time", "resource"):
         figure = study.plot_best(over=over)
         best = study.best.metrics["score"]
-        assert any(trace.y[-1] == pytest.approx(best, rel=1e-5) for trace in figure.data if trace.mode == "lines")
+        assert any(
+            trace.y[-1] == pytest.approx(best, rel=1e-5)
+            for trace in figure.data
+            if trace.mode == "lines"
+        )
     with pytest.raises(SettingsError):
         study.plot_best(over="epochs")  # type: ignore[arg-type]  # it is refused
 
 
-def test_a_slice_is_of_the_name_given_and_by_default_of_the_most_important_hyperparameter(study: ashtune.Study) -> None:
+def test_a_slice_is_of_the_name_given_and_by_default_of_the_most_important_hyperparameter(
+    study: ashtune.Study,
+) -> None:
     assert study.plot_slice("width").layout.xaxis.title.text.startswith("width<br>")
     importance = study.plot_importance()
     first = importance.layout.yaxis.ticktext[0]
@@ -106,7 +124,9 @@ def test_importances_are_the_numbers_of_the_figure(study: ashtune.Study) -> None
         del study._importance
 
 
-def test_a_contour_is_of_the_names_given_and_else_of_the_most_important_ones(study: ashtune.Study) -> None:
+def test_a_contour_is_of_the_names_given_and_else_of_the_most_important_ones(
+    study: ashtune.Study,
+) -> None:
     first, second, _ = study.plot_importance().layout.yaxis.ticktext
 
     def axes(*given: str, **named: str) -> list[str]:
@@ -120,13 +140,23 @@ def test_a_contour_is_of_the_names_given_and_else_of_the_most_important_ones(stu
     assert axes(second) == [second, first]
 
 
-def test_importance_is_measured_once_for_all_figures_of_a_study(study: ashtune.Study, measured: list[int]) -> None:
-    for name in ("plot_importance", "plot_slice", "plot_contour", "plot_parallel", "plot_importance"):
+def test_importance_is_measured_once_for_all_figures_of_a_study(
+    study: ashtune.Study, measured: list[int]
+) -> None:
+    for name in (
+        "plot_importance",
+        "plot_slice",
+        "plot_contour",
+        "plot_parallel",
+        "plot_importance",
+    ):
         draw(study, name)()
     assert len(measured) == 1
 
 
-def test_a_figure_that_is_told_what_to_show_measures_no_importance(study: ashtune.Study, measured: list[int]) -> None:
+def test_a_figure_that_is_told_what_to_show_measures_no_importance(
+    study: ashtune.Study, measured: list[int]
+) -> None:
     study.plot_slice("rate")
     study.plot_contour("rate", "act")
     study.plot_best()
@@ -136,31 +166,49 @@ def test_a_figure_that_is_told_what_to_show_measures_no_importance(study: ashtun
 @pytest.mark.parametrize(
     ("name", "given", "message"),
     [
-        ("plot_slice", {"name": "widht"}, "name='widht' is no hyperparameter of this study; did you mean 'width'?"),
-        ("plot_slice", {"name": 3}, "name=3 is no hyperparameter of this study; give one of rate, width, act"),
+        (
+            "plot_slice",
+            {"name": "widht"},
+            "name='widht' is no hyperparameter of this study; did you mean 'width'?",
+        ),
+        (
+            "plot_slice",
+            {"name": 3},
+            "name=3 is no hyperparameter of this study; give one of rate, width, act",
+        ),
         (
             "plot_contour",
             {"x": "momentum"},
             "x='momentum' is no hyperparameter of this study; give one of rate, width, act",
         ),
-        ("plot_contour", {"x": "rate", "y": "rate"}, "x='rate' and y='rate' are the same; give two hyperparameters"),
+        (
+            "plot_contour",
+            {"x": "rate", "y": "rate"},
+            "x='rate' and y='rate' are the same; give two hyperparameters",
+        ),
     ],
 )
-def test_missing_data_are_refused(study: ashtune.Study, name: str, given: dict[str, Any], message: str) -> None:
+def test_missing_data_are_refused(
+    study: ashtune.Study, name: str, given: dict[str, Any], message: str
+) -> None:
     with pytest.raises(SettingsError) as refusal:
         draw(study, name)(**given)
     assert str(refusal.value) == message
     assert len(refusal.traceback) == 2, "the user's line and one of ours"
 
 
-def test_a_profile_and_a_roofline_are_drawn_where_they_are(study: ashtune.Study, study_copy: Path) -> None:
+def test_a_profile_and_a_roofline_are_drawn_where_they_are(
+    study: ashtune.Study, study_copy: Path
+) -> None:
     assert study.plot_profile().data
     keep(Placed(machine=Roofs(roofs=[Roof(peak=80e9, bandwidth=20e9)])), study_copy)
     (roof,) = ashtune.Study.load(study_copy).plot_roofline().data
     assert max(roof.y) == 80
 
 
-def test_where_there_is_no_profile_and_no_roofline_it_is_said_how_to_get_them(finished_study: Path) -> None:
+def test_where_there_is_no_profile_and_no_roofline_it_is_said_how_to_get_them(
+    finished_study: Path,
+) -> None:
     study = ashtune.Study.load(finished_study)
     with pytest.raises(StudyError):
         study.plot_profile()

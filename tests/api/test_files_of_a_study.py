@@ -1,4 +1,6 @@
-"""The files of a study: made for their owner alone, and refused in one line where something else stands."""
+"""The files of a study: made for their owner alone, and refused in one line where something else
+stands.
+"""
 
 import os
 import stat
@@ -18,17 +20,34 @@ def trains(trial: Any) -> None:
     train(trial)
 
 
-def test_files_and_folders_of_a_study_are_their_owners_alone_whatever_the_umask(tmp_path: Path) -> None:
+def test_files_and_folders_of_a_study_are_their_owners_alone_whatever_the_umask(
+    tmp_path: Path,
+) -> None:
     before = os.umask(0)
     try:
-        tuned(tmp_path, trains, trials=4, max_resource=2, workers=1, engine=ashtune.Local(profile=True))
+        tuned(
+            tmp_path,
+            trains,
+            trials=4,
+            max_resource=2,
+            workers=1,
+            engine=ashtune.Local(profile=True),
+        )
     finally:
         os.umask(before)
     modes = {entry.relative_to(tmp_path): entry.lstat().st_mode for entry in tmp_path.rglob("*")}
-    files = ("journal.jsonl", "objective.pickle", "driver.lock", "logs/worker-0.log", "profile/worker-0.json")
+    files = (
+        "journal.jsonl",
+        "objective.pickle",
+        "driver.lock",
+        "logs/worker-0.log",
+        "profile/worker-0.json",
+    )
     assert {Path("study", file) for file in files} <= set(modes)
     assert any(path.parent == Path("study/checkpoints") for path in modes)
-    assert {str(path): oct(stat.S_IMODE(mode)) for path, mode in modes.items() if mode & 0o077} == {}
+    assert {
+        str(path): oct(stat.S_IMODE(mode)) for path, mode in modes.items() if mode & 0o077
+    } == {}
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling link", "pipe", "folder", "device"])

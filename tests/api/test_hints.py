@@ -19,7 +19,8 @@ from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
         (
             {"lr": [1e-4, 1e-1]},
             [
-                'lr=[0.0001, 0.1] is a choice of two values; a range is (0.0001, 0.1, "log"), in a .json file '
+                'lr=[0.0001, 0.1] is a choice of two values; a range is (0.0001, 0.1, "log"), in '
+                "a .json file "
                 '{"low": 0.0001, "high": 0.1, "log": true}'
             ],
         ),
@@ -36,23 +37,38 @@ from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
         (5, []),
     ],
 )
-def test_a_choice_of_two_floats_far_apart_may_be_meant_as_a_range(space: Any, lines: list[str]) -> None:
+def test_a_choice_of_two_floats_far_apart_may_be_meant_as_a_range(
+    space: Any, lines: list[str]
+) -> None:
     assert hints.of_the_space(space) == lines
 
 
 @pytest.mark.parametrize(
     ("scheduler", "trials", "is_odd"),
-    [("ash", 4, True), ("ash", 30, False), ("ash", None, False), ("sh", 8, True), ("sh", 9, False), ("full", 1, False)],
+    [
+        ("ash", 4, True),
+        ("ash", 30, False),
+        ("ash", None, False),
+        ("sh", 8, True),
+        ("sh", 9, False),
+        ("full", 1, False),
+    ],
 )
-def test_too_few_trials_for_the_top_rung_are_said(scheduler: str, trials: int | None, is_odd: bool) -> None:
+def test_too_few_trials_for_the_top_rung_are_said(
+    scheduler: str, trials: int | None, is_odd: bool
+) -> None:
     lines = hints.of_the_trials(SCHEDULERS.part(scheduler), Ladder(1, 9, 3), trials, unit="epoch")
-    assert lines == ["too few trials for one to reach epoch 9: give more, or a lower max_resource"] * is_odd
+    assert (
+        lines
+        == ["too few trials for one to reach epoch 9: give more, or a lower max_resource"] * is_odd
+    )
 
 
 def finished(trial: int, losses: list[float]) -> JobFinished:
     *curve, last = losses
     return JobFinished(
-        time=0.0, worker=WorkerId(0), trial=TrialId(trial), rung=0, resource=len(losses), metrics={"q": last},
+        time=0.0, worker=WorkerId(0), trial=TrialId(trial), rung=0, resource=len(losses),
+        metrics={"q": last},
         seconds=1.0, curve=[(epoch, {"q": loss}) for epoch, loss in enumerate(curve, 1)],
     )  # fmt: skip
 
@@ -60,23 +76,33 @@ def finished(trial: int, losses: list[float]) -> JobFinished:
 def test_a_metric_that_gets_worse_with_training_in_most_trials_is_said() -> None:
     falling = [finished(trial, [3.0, 2.0, 1.0]) for trial in range(20)]
     [line] = hints.of_the_results(Goal("q", "max"), falling)
-    assert line == "q got worse with training in 20 of 20 trials; if mode='max' is not meant, give mode='min'"
+    assert (
+        line == "q got worse with training in 20 of 20 trials; if mode='max' is not meant, give "
+        "mode='min'"
+    )
     assert hints.of_the_results(Goal("q", "min"), falling) == []
     assert hints.of_the_results(Goal("q", "max"), falling[:5]) == []
     rising = [finished(trial, [1.0, 2.0]) for trial in range(20, 30)]
     assert hints.of_the_results(Goal("q", "max"), falling + rising) == []
-    assert hints.of_the_results(Goal("q", "max"), [finished(trial, [1.0]) for trial in range(30)]) == []
+    assert (
+        hints.of_the_results(Goal("q", "max"), [finished(trial, [1.0]) for trial in range(30)])
+        == []
+    )
 
 
-def test_hints_are_said_once_on_stderr_unless_quiet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_hints_are_said_once_on_stderr_unless_quiet(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(loss=trial["x"] / epoch)
 
     for quiet in (True, False):
         ashtune.tune(
-            train, {"x": [0.1, 10.0], "y": (0.0, 1.0)}, metric="loss", mode="max", trials=12, max_resource=4,
-            min_resource=4, search="random", workers=1, directory=tmp_path / str(quiet), quiet=quiet,
+            train, {"x": [0.1, 10.0], "y": (0.0, 1.0)}, metric="loss", mode="max", trials=12,
+            max_resource=4,
+            min_resource=4, search="random", workers=1, directory=tmp_path / str(quiet),
+            quiet=quiet,
         )  # fmt: skip
         lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("hint: ")]
         assert len(lines) == (0 if quiet else 2)

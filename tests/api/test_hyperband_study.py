@@ -1,4 +1,6 @@
-"""Studies whose trials enter above the lowest rung: trained in threads, resumed, lengthened, reported, simulated."""
+"""Studies whose trials enter above the lowest rung: trained in threads, resumed, lengthened,
+reported, simulated.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,9 @@ def tuned(directory: Path, scheduler: Scheduler, **options: Any) -> ashtune.Stud
 
 
 def check(study: ashtune.Study, *, has_grown: bool = False) -> None:
-    """Every trial entered where its scheduler says, from nothing, and went on one rung after another."""
+    """Every trial entered where its scheduler says, from nothing, and went on one rung after
+    another.
+    """
     view = StudyReader(study.directory).scheduler
     rungs: dict[int, list[int]] = {}
     reached: dict[int, int] = {}
@@ -50,10 +54,14 @@ def check(study: ashtune.Study, *, has_grown: bool = False) -> None:
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_it_is_stopped_and_goes_on_and_gets_more_trials_and_more_rungs(scheduler: Scheduler, tmp_path: Path) -> None:
+def test_it_is_stopped_and_goes_on_and_gets_more_trials_and_more_rungs(
+    scheduler: Scheduler, tmp_path: Path
+) -> None:
     study = tuned(tmp_path, scheduler, stop=ashtune.Stop(total_resource=30))
     assert not study.report_data()["is_complete"]
-    study = study.resume(stop=ashtune.Stop(total_resource=10_000), workers=2, quiet=True, engine="threads")
+    study = study.resume(
+        stop=ashtune.Stop(total_resource=10_000), workers=2, quiet=True, engine="threads"
+    )
     check(study)
     study = study.resume(trials=2 * ROUND, workers=2, quiet=True, engine="threads")
     check(study, has_grown=True)
@@ -65,12 +73,22 @@ def test_it_is_stopped_and_goes_on_and_gets_more_trials_and_more_rungs(scheduler
 def test_the_checkpoints_that_no_promotion_can_reach_are_gone_at_the_end(tmp_path: Path) -> None:
     for number, scheduler in enumerate(SCHEDULERS):
         study = tuned(tmp_path / str(number), scheduler)
-        saved = [event for event in read_events(study.directory / NAME) if isinstance(event, TrialReleased)]
+        saved = [
+            event
+            for event in read_events(study.directory / NAME)
+            if isinstance(event, TrialReleased)
+        ]
         assert any(event.checkpoint for event in saved)
         top = {event.trial for event in finished(study) if event.rung == 2}
-        left = {int(path.name.split(".")[0]) for path in (study.directory / "checkpoints").iterdir()}
+        left = {
+            int(path.name.split(".")[0]) for path in (study.directory / "checkpoints").iterdir()
+        }
         best = {
-            min((-event.metrics["score"], event.trial) for event in finished(study) if event.rung == rung)[1]
+            min(
+                (-event.metrics["score"], event.trial)
+                for event in finished(study)
+                if event.rung == rung
+            )[1]
             for rung in range(3)
         }
         assert left == top | best
@@ -80,7 +98,16 @@ def test_the_checkpoints_that_no_promotion_can_reach_are_gone_at_the_end(tmp_pat
 def test_every_view_knows_where_trials_enter(
     scheduler: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ladder = ["--max-resource", "9", "--reduction-factor", "3", "--trials", "40", "--scheduler", scheduler]
+    ladder = [
+        "--max-resource",
+        "9",
+        "--reduction-factor",
+        "3",
+        "--trials",
+        "40",
+        "--scheduler",
+        scheduler,
+    ]
     assert main(["plan", *ladder, "--json"]) == 0
     planned = msgspec.json.decode(capsys.readouterr().out)
     assert planned["scheduler"] == scheduler

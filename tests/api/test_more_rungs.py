@@ -29,7 +29,9 @@ def resumed(study: ashtune.Study, **options: Any) -> ashtune.Study:
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_the_best_of_the_old_top_rung_go_on_from_where_they_were(scheduler: str, tmp_path: Path) -> None:
+def test_the_best_of_the_old_top_rung_go_on_from_where_they_were(
+    scheduler: str, tmp_path: Path
+) -> None:
     study = tuned(tmp_path, scheduler=scheduler)
     before = finished(study)
     after = resumed(study, max_resource=16)
@@ -43,7 +45,9 @@ def test_the_best_of_the_old_top_rung_go_on_from_where_they_were(scheduler: str,
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_more_trials_and_more_rungs_may_be_asked_for_together(scheduler: str, tmp_path: Path) -> None:
+def test_more_trials_and_more_rungs_may_be_asked_for_together(
+    scheduler: str, tmp_path: Path
+) -> None:
     study = tuned(tmp_path, scheduler=scheduler)
     after = resumed(study, trials=32, max_resource=8)
     assert {event.trial for event in finished(after)} == set(range(32))
@@ -54,7 +58,13 @@ def test_a_script_started_again_with_a_higher_max_resource_goes_on(tmp_path: Pat
     tuned(tmp_path)
     study = tuned(tmp_path, max_resource=16)
     assert study.best.resource == 16
-    sessions = len([event for event in read_events(study.directory / NAME) if isinstance(event, SessionStarted)])
+    sessions = len(
+        [
+            event
+            for event in read_events(study.directory / NAME)
+            if isinstance(event, SessionStarted)
+        ]
+    )
     assert sessions == 2
     for max_resource in (16, 8, 4):  # what it was once is no other study
         again = tuned(tmp_path, max_resource=max_resource)
@@ -63,7 +73,9 @@ def test_a_script_started_again_with_a_higher_max_resource_goes_on(tmp_path: Pat
 
 
 @pytest.mark.parametrize("options", [{}, {"min_resource": "auto"}, {"scheduler": "stopping"}])
-def test_default_rungs_stay_when_the_script_asks_for_more(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_default_rungs_stay_when_the_script_asks_for_more(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
     """By themselves the rungs up to 81 are 9, 27 and 81, or with "auto" 1, 3, 9, 27 and 81."""
     defaults = {"min_resource": None, "reduction_factor": None} | options
     before = tuned(tmp_path, max_resource=27, **defaults).rungs
@@ -83,7 +95,9 @@ def test_a_lower_max_resource_is_refused_in_one_line_and_nothing_is_written(tmp_
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_view_of_the_study_knows_the_rungs_that_were_added(scheduler: str, tmp_path: Path) -> None:
+def test_every_view_of_the_study_knows_the_rungs_that_were_added(
+    scheduler: str, tmp_path: Path
+) -> None:
     study = resumed(tuned(tmp_path, scheduler=scheduler), max_resource=16)
     assert [rung["resource"] for rung in study.report_data()["rungs"]] == [1, 2, 4, 8, 16]
     assert traces_of(study._reader).recorded.ladder.rungs == study.rungs
@@ -98,6 +112,8 @@ def test_every_view_of_the_study_knows_the_rungs_that_were_added(scheduler: str,
 
 def test_the_command_adds_rungs(tmp_path: Path) -> None:
     study = tuned(tmp_path)
-    done = commands.ashtune(tmp_path, "resume", str(study.directory), "--max-resource", "8", "--quiet")
+    done = commands.ashtune(
+        tmp_path, "resume", str(study.directory), "--max-resource", "8", "--quiet"
+    )
     assert done.returncode == 0, done.stderr
     assert ashtune.Study.load(study.directory).best.resource == 8

@@ -1,4 +1,6 @@
-"""A study in which everything fails ends early, says why in one line, and can be mended and resumed."""
+"""A study in which everything fails ends early, says why in one line, and can be mended and
+resumed.
+"""
 
 import io
 import math
@@ -19,7 +21,14 @@ SPACE = {"x": (0.0, 1.0)}
 
 
 def tuned(train: Any, directory: Path, **options: Any) -> ashtune.Study:
-    given = {"metric": "loss", "mode": "min", "trials": 200, "max_resource": 4, "workers": 2, "quiet": True}
+    given = {
+        "metric": "loss",
+        "mode": "min",
+        "trials": 200,
+        "max_resource": 4,
+        "workers": 2,
+        "quiet": True,
+    }
     given |= {"search": "random", "engine": "threads"}
     return ashtune.tune(train, SPACE, directory=directory, **(given | options))
 
@@ -42,12 +51,19 @@ def begun(directory: Path) -> int:
     return sum(isinstance(event, TrialStarted) for event in read_events(directory / NAME))
 
 
-@pytest.mark.parametrize(("train", "why"), [(fails, "with ValueError: no such file"), (is_nan, "loss is not finite")])
-def test_a_study_whose_first_twenty_trials_fail_stops_and_tune_says_why(train: Any, why: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("train", "why"), [(fails, "with ValueError: no such file"), (is_nan, "loss is not finite")]
+)
+def test_a_study_whose_first_twenty_trials_fail_stops_and_tune_says_why(
+    train: Any, why: str, tmp_path: Path
+) -> None:
     with pytest.raises(NoResultError) as refusal:
         tuned(train, tmp_path)
     message = str(refusal.value)
-    assert f"stopped as all of the session's first {MAX_FAILURES} trials failed without a result" in message
+    assert (
+        f"stopped as all of the session's first {MAX_FAILURES} trials failed without a result"
+        in message
+    )
     assert why in message
     assert "\n" not in message
     assert MAX_FAILURES <= begun(tmp_path) <= MAX_FAILURES + 2
@@ -64,7 +80,9 @@ def test_a_mended_function_goes_on_with_the_study_that_had_stopped(tmp_path: Pat
     assert begun(tmp_path) == 40
 
 
-def test_a_mended_function_restarts_a_study_without_results(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_mended_function_restarts_a_study_without_results(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     for number in (1, 2):
         with pytest.raises(NoResultError):
             tuned(fails, tmp_path, trials=30, stop=ashtune.Stop(max_failures=21))
@@ -107,7 +125,11 @@ def test_a_mistake_of_use_ends_the_study_before_a_trial_is_used(tmp_path: Path) 
 
     with pytest.raises(ObjectiveError):
         tuned(misuses, tmp_path, trials=5)
-    assert {trial.status for trial in ashtune.Study.load(tmp_path).trials} <= {"running", "paused", "given back"}
+    assert {trial.status for trial in ashtune.Study.load(tmp_path).trials} <= {
+        "running",
+        "paused",
+        "given back",
+    }
     study = tuned(works, tmp_path, trials=5)
     assert len(study.trials) == 5
 
@@ -136,9 +158,14 @@ def test_a_function_that_never_restores_stops_the_study_and_can_be_mended(
         never_restores(trial)
 
     study = tuned(never_restores, tmp_path, scheduler="sh", trials=64, workers=1, quiet=False)
-    assert study.stopped.startswith("5 promoted trials failed for one reason: ObjectiveError: trial ")
+    assert study.stopped.startswith(
+        "5 promoted trials failed for one reason: ObjectiveError: trial "
+    )
     assert study.stopped.endswith("begin with: model = trial.restore() or build(trial.config)")
-    said = f"stopped: {study.stopped}; 5 of 64 trials failed; no trial reached the top rung (4); fix the error, "
+    said = (
+        f"stopped: {study.stopped}; 5 of 64 trials failed; no trial reached the top rung (4); fix "
+        f"the error, "
+    )
     last = capsys.readouterr().err.splitlines()[-1]
     assert last == f"{said}then resume with: ashtune resume {tmp_path} FILE:FUNCTION"
     mended = study.resume(restores, quiet=True)
@@ -155,8 +182,17 @@ def test_the_report_of_failures_alone_begins_with_why(tmp_path: Path) -> None:
     study.report_html(page)
     why = f"No trial has a result: {len(study.trials)} trials failed with ValueError: no such file."
     assert printed.getvalue().splitlines()[2] == why
-    assert printed.getvalue().split()[-5:] == ["with:", "ashtune", "resume", str(study.directory), "FILE:FUNCTION"]
+    assert printed.getvalue().split()[-5:] == [
+        "with:",
+        "ashtune",
+        "resume",
+        str(study.directory),
+        "FILE:FUNCTION",
+    ]
     assert "did the model help?" not in printed.getvalue()
     parts = answer(page, "events")["parts"]
-    assert (parts["head"]["best"], parts["failures"]["groups"][0]["count"]) == (None, len(study.trials))
+    assert (parts["head"]["best"], parts["failures"]["groups"][0]["count"]) == (
+        None,
+        len(study.trials),
+    )
     assert answer(page, "importance") == {"error": "no trial has a result yet"}

@@ -1,4 +1,6 @@
-"""In a notebook: what runs is one output that is drawn anew, and a study, its best and its figures show themselves."""
+"""In a notebook: what runs is one output that is drawn anew, and a study, its best and its figures
+show themselves.
+"""
 
 import re
 from pathlib import Path
@@ -73,7 +75,9 @@ def notebook(tmp_path_factory: pytest.TempPathFactory) -> Notebook:
 
 
 def forms(output: dict[str, Any]) -> tuple[str, str]:
-    """Return both forms of an output: the texts of its HTML, and what it shows where there is no HTML."""
+    """Return both forms of an output: the texts of its HTML, and what it shows where there is no
+    HTML.
+    """
     return " ".join(Parts(output["data"]["text/html"]).texts), output["data"]["text/plain"]
 
 
@@ -82,7 +86,9 @@ def contrast(one: str, other: str) -> float:
 
     def luminance(color: str) -> float:
         parts = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        linear = [
+            part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        ]
         return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
     light, dark = sorted((luminance(one), luminance(other)), reverse=True)
@@ -92,7 +98,8 @@ def contrast(one: str, other: str) -> float:
 def test_a_study_in_a_notebook_is_one_output_drawn_anew(notebook: Notebook) -> None:
     outputs = notebook.outputs("tune")
     assert [output["output_type"] for output in outputs] == ["stream", "display_data", "stream"]
-    assert [outputs[0]["text"], outputs[2]["text"]] == ["before\n", "after\n"]  # the cell's own; no trial's
+    # the cell's own; no trial's
+    assert [outputs[0]["text"], outputs[2]["text"]] == ["before\n", "after\n"]
     for form in forms(outputs[1]):
         assert "16 of 16 trials" in form
         assert "study.log(trial) reads it" in form
@@ -111,7 +118,9 @@ def test_the_display_can_be_read_on_light_and_on_dark_paper(notebook: Notebook) 
     for color in colors:
         assert contrast(color, "#ffffff") > 3.5
         assert contrast(color, "#1e1e1e") > 3.5
-    assert '<span style="font-weight: bold">train</span>' in markup, "the study's name has the notebook's own colour"
+    assert '<span style="font-weight: bold">train</span>' in markup, (
+        "the study's name has the notebook's own colour"
+    )
 
 
 def test_the_best_trials_are_tables_and_the_report_is_text(notebook: Notebook) -> None:
@@ -127,16 +136,28 @@ def test_a_study_shows_its_state_its_best_and_its_rungs(notebook: Notebook) -> N
     (trial,) = re.findall(r"best  score = \S+ at epoch 4, the top rung \(trial (\d+)\)\n", text)
     assert f"<td>{trial}</td><td>4</td>" in notebook.output("best")["data"]["text/html"]
     for form in (markup, text):
-        for part in ("study", "complete", "16 trials", f"trial {trial})", "  x  ", "to epoch", "kept in "):
+        for part in (
+            "study",
+            "complete",
+            "16 trials",
+            f"trial {trial})",
+            "  x  ",
+            "to epoch",
+            "kept in ",
+        ):
             assert part in form
     assert notebook.output("study")["data"] == notebook.output("loaded")["data"]
     assert notebook.output("line")["text"] == "Study('study')\n", "a log has one line of it"
 
 
 def test_the_live_page_is_a_link_in_the_cell(tmp_path: Path) -> None:
-    watched = TUNE.replace('directory="study"', 'directory="study", watch=True, trials=4').replace("trials=16, ", "")
+    watched = TUNE.replace('directory="study"', 'directory="study", watch=True, trials=4').replace(
+        "trials=16, ", ""
+    )
     outputs = Notebook(tmp_path, {"train": TRAIN, "tune": watched}).outputs("tune")
-    links = [each for each in outputs if "live page: " in each.get("data", {}).get("text/plain", "")]
+    links = [
+        each for each in outputs if "live page: " in each.get("data", {}).get("text/plain", "")
+    ]
     assert len(links) == 1
     address = links[0]["data"]["text/plain"].removeprefix("live page: ")
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/[\w-]+/", address)

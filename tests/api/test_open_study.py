@@ -21,7 +21,13 @@ import pytest
 
 import ashtune
 from ashtune import NextStep, OpenStudy
-from ashtune._src.core.errors import AshtuneError, CannotGoOn, ObjectiveError, SettingsError, StudyError
+from ashtune._src.core.errors import (
+    AshtuneError,
+    CannotGoOn,
+    ObjectiveError,
+    SettingsError,
+    StudyError,
+)
 from ashtune._src.core.events import (
     Event,
     JobFailed,
@@ -37,7 +43,8 @@ from ashtune._src.study.journal import NAME, read_events
 from tests.helpers.studies import SPACE, finished, results, train, tuned
 
 OPTIONS: dict[str, Any] = {
-    "metric": "score", "mode": "max", "trials": 16, "max_resource": 8, "min_resource": 1, "reduction_factor": 2,
+    "metric": "score", "mode": "max", "trials": 16, "max_resource": 8, "min_resource": 1,
+    "reduction_factor": 2,
     "search": "random", "quiet": True,
 }  # fmt: skip
 """The options of ``studies.tuned`` that a loop of one's own has too."""
@@ -75,10 +82,14 @@ def of_kind(directory: Path, kind: type[Any]) -> list[Any]:
 
 
 def plain(directory: Path) -> list[Any]:
-    """Return the events of a study without what differs from run to run: times, processes, sizes."""
+    """Return the events of a study without what differs from run to run:
+    times, processes, sizes.
+    """
     same = {"time": 0.0, "seconds": 0.0, "pid": 0, "host": "", "checkpoint": None}
     return [
-        msgspec.structs.replace(event, **{name: same[name] for name in same if name in event.__struct_fields__})
+        msgspec.structs.replace(
+            event, **{name: same[name] for name in same if name in event.__struct_fields__}
+        )
         for event in events(directory)
         if not isinstance(event, SessionStarted)
     ]
@@ -154,13 +165,19 @@ SCRIPT = """
 """
 
 
-def test_what_was_told_before_a_kill_is_kept_and_what_was_out_is_asked_for_again(tmp_path: Path) -> None:
+def test_what_was_told_before_a_kill_is_kept_and_what_was_out_is_asked_for_again(
+    tmp_path: Path,
+) -> None:
     script = tmp_path / "loop.py"
     script.write_text(textwrap.dedent(SCRIPT))
     told: list[str] = []
     for results_told in (2, 7):
         with subprocess.Popen(
-            [sys.executable, script], cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, script],
+            cwd=tmp_path,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         ) as process:
             assert process.stdin is not None
             assert process.stdout is not None
@@ -180,7 +197,9 @@ def test_what_was_told_before_a_kill_is_kept_and_what_was_out_is_asked_for_again
 
 
 @pytest.mark.parametrize("scheduler", ["ash", "sh"])
-def test_threads_share_a_study_and_no_two_have_the_same_trial(scheduler: str, tmp_path: Path) -> None:
+def test_threads_share_a_study_and_no_two_have_the_same_trial(
+    scheduler: str, tmp_path: Path
+) -> None:
     out: set[int] = set()
     together = threading.Barrier(4)
     lock = threading.Lock()
@@ -196,7 +215,10 @@ def test_threads_share_a_study_and_no_two_have_the_same_trial(scheduler: str, tm
                 out.remove(trial.number)
             study.tell(trial, score=score(trial))
 
-    with opened(tmp_path / "own", scheduler=scheduler, trials=32) as study, ThreadPoolExecutor(4) as pool:
+    with (
+        opened(tmp_path / "own", scheduler=scheduler, trials=32) as study,
+        ThreadPoolExecutor(4) as pool,
+    ):
         for _ in pool.map(work, [study] * 4):
             pass
     read = study.read()
@@ -221,7 +243,9 @@ def test_a_pool_of_processes_trains_what_this_process_asks_for(tmp_path: Path) -
     assert len(of_kind(tmp_path / "own", WorkerJoined)) == 2
 
 
-def test_without_waiting_nothing_is_none_and_no_worker_joins_for_each_question(tmp_path: Path) -> None:
+def test_without_waiting_nothing_is_none_and_no_worker_joins_for_each_question(
+    tmp_path: Path,
+) -> None:
     with opened(tmp_path / "own", trials=2, scheduler="sh", max_resource=2) as study:
         one, other = asked(study), asked(study)
         assert [study.ask(wait=False) for _ in range(5)] == [None] * 5
@@ -237,7 +261,9 @@ def test_without_waiting_nothing_is_none_and_no_worker_joins_for_each_question(t
 
 
 def once_it_waits(study: OpenStudy, act: Callable[[], object]) -> threading.Thread:
-    """Start a thread that does something once this one waits in ``ask``, and before it takes another turn."""
+    """Start a thread that does something once this one waits in ``ask``, and before it takes
+    another turn.
+    """
     asker = threading.get_ident()
 
     def is_waiting() -> bool:
@@ -264,7 +290,9 @@ def test_what_is_not_told_when_the_study_is_closed_is_asked_for_again(tmp_path: 
     with opened(tmp_path / "own") as study:
         first, second = asked(study), asked(study)
         study.tell(first, score=0.5)
-    assert [event.reason for event in of_kind(tmp_path / "own", StopRequested)] == ["closed by its own loop"]
+    assert [event.reason for event in of_kind(tmp_path / "own", StopRequested)] == [
+        "closed by its own loop"
+    ]
     assert study.read().stopped == "closed by its own loop"
     with pytest.raises(StudyError):
         study.tell(second, score=0.5)
@@ -273,7 +301,9 @@ def test_what_is_not_told_when_the_study_is_closed_is_asked_for_again(tmp_path: 
     with opened(tmp_path / "own") as study:
         again = [trial for trial in (study.ask(), study.ask()) if trial is not None]
         assert second.number in {trial.number for trial in again}
-        assert next(trial.config for trial in again if trial.number == second.number) == second.config
+        assert (
+            next(trial.config for trial in again if trial.number == second.number) == second.config
+        )
         with pytest.raises(StudyError):
             study.tell(second, score=0.5)
         for trial in again:
@@ -284,7 +314,9 @@ def test_what_is_not_told_when_the_study_is_closed_is_asked_for_again(tmp_path: 
         assert study.ask() is None
 
 
-def test_a_time_limit_pauses_the_trials_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_time_limit_pauses_the_trials_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [100.0]
     monkeypatch.setattr(own_loop, "time", SimpleNamespace(monotonic=lambda: now[0]))
     with opened(tmp_path / "own", time_limit=2.0, max_resource=8, min_resource=8) as study:
@@ -348,25 +380,36 @@ def test_failures_rank_last_and_are_not_asked_for_again(tmp_path: Path) -> None:
         study.tell(again, score=1.0)
         to_the_end(study)
     reasons = {event.trial: event.reason for event in of_kind(tmp_path / "own", JobFailed)}
-    assert reasons == {0: "score is not finite at 1", 1: "the oven door was open", 2: "ValueError: no data"}
+    assert reasons == {
+        0: "score is not finite at 1",
+        1: "the oven door was open",
+        2: "ValueError: no data",
+    }
     assert [event.reason for event in of_kind(tmp_path / "own", TrialWithdrawn)] == ["too large"]
     read = study.read()
     assert read.is_complete
     assert len([trial for trial in read.trials if trial.status == "failed"]) == 3
-    assert len([event for event in finished(read) if event.rung == 0]) == 3, "another took the withdrawn one's place"
+    assert len([event for event in finished(read) if event.rung == 0]) == 3, (
+        "another took the withdrawn one's place"
+    )
 
 
 @pytest.mark.parametrize(
     ("why", "words"),
     [
-        (CannotGoOn("no data"), r"why=CannotGoOn\('no data'\) is no reason for a failure; .* study.give_back\(trial\)"),
+        (
+            CannotGoOn("no data"),
+            r"why=CannotGoOn\('no data'\) is no reason for a failure; .* study.give_back\(trial\)",
+        ),
         (CannotGoOn, "is no reason for a failure"),
         (ashtune.InvalidConfiguration, "is no reason for a failure"),
         (ValueError, "why=<class 'ValueError'> is no reason for a failure"),
         (None, "why=None is no reason for a failure"),
     ],
 )
-def test_a_bad_reason_is_refused_and_the_trial_can_be_told(tmp_path: Path, why: Any, words: str) -> None:
+def test_a_bad_reason_is_refused_and_the_trial_can_be_told(
+    tmp_path: Path, why: Any, words: str
+) -> None:
     with opened(tmp_path / "own", trials=2) as study:
         trial = asked(study)
         trial.save("shelf 7")
@@ -401,18 +444,58 @@ def test_what_breaks_in_a_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("say", "kind", "words"),
     [
-        (lambda study, trial: study.tell(trial, acc=1.0), StudyError, "was told 'acc', and not 'score'"),
-        (lambda study, trial: study.tell(trial), StudyError, "trial 0 was told nothing, and not 'score'"),
-        (lambda study, trial: study.tell(trial, score="high"), ObjectiveError, "score='high' is not a number"),
-        (lambda study, trial: study.tell(trial, 1.0, score=1.0), ObjectiveError, "got 1.0 and 'score'"),
+        (
+            lambda study, trial: study.tell(trial, acc=1.0),
+            StudyError,
+            "was told 'acc', and not 'score'",
+        ),
+        (
+            lambda study, trial: study.tell(trial),
+            StudyError,
+            "trial 0 was told nothing, and not 'score'",
+        ),
+        (
+            lambda study, trial: study.tell(trial, score="high"),
+            ObjectiveError,
+            "score='high' is not a number",
+        ),
+        (
+            lambda study, trial: study.tell(trial, 1.0, score=1.0),
+            ObjectiveError,
+            "got 1.0 and 'score'",
+        ),
         (lambda study, trial: study.tell(3, score=1.0), StudyError, "3 cannot be told"),
         (lambda study, trial: study.tell(None, score=1.0), StudyError, "None cannot be told"),
-        (lambda study, trial: study.tell(trial, score=1.0, go_on=1), SettingsError, "go_on=1 is neither True nor"),
-        (lambda study, trial: study.tell(trial, score=1.0, resource=0), SettingsError, "resource=0 is not a whole"),
-        (lambda study, trial: study.tell(trial, score=1.0, resource=2), ObjectiveError, "a report at 2 is not on"),
-        (lambda study, trial: study.tell(trial, score=1.0, busy_seconds=-1), SettingsError, "busy_seconds=-1 is not"),
-        (lambda study, trial: study.tell(trial, score=1.0, busy_seconds=900), StudyError, "900 is longer than the"),
-        (lambda study, trial: study.ask(wait="no"), SettingsError, "wait='no' is neither True nor False"),
+        (
+            lambda study, trial: study.tell(trial, score=1.0, go_on=1),
+            SettingsError,
+            "go_on=1 is neither True nor",
+        ),
+        (
+            lambda study, trial: study.tell(trial, score=1.0, resource=0),
+            SettingsError,
+            "resource=0 is not a whole",
+        ),
+        (
+            lambda study, trial: study.tell(trial, score=1.0, resource=2),
+            ObjectiveError,
+            "a report at 2 is not on",
+        ),
+        (
+            lambda study, trial: study.tell(trial, score=1.0, busy_seconds=-1),
+            SettingsError,
+            "busy_seconds=-1 is not",
+        ),
+        (
+            lambda study, trial: study.tell(trial, score=1.0, busy_seconds=900),
+            StudyError,
+            "900 is longer than the",
+        ),
+        (
+            lambda study, trial: study.ask(wait="no"),
+            SettingsError,
+            "wait='no' is neither True nor False",
+        ),
     ],
 )
 def test_what_cannot_be_told_is_refused_in_one_line_and_can_be_told_right(
@@ -474,12 +557,16 @@ FULL = """
 """
 
 
-def test_a_disk_that_refuses_is_the_tellers_error_and_the_study_goes_on_when_it_is_opened_again(tmp_path: Path) -> None:
+def test_a_disk_that_refuses_is_the_tellers_error_and_the_study_goes_on_when_it_is_opened_again(
+    tmp_path: Path,
+) -> None:
     run = [sys.executable, "-c", textwrap.dedent(FULL)]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
     told, asked, *closed, last = done.stdout.splitlines()
     assert re.match("JournalError .*File too large; what is written so far is kept", told)
-    assert re.match(r"StudyError own was broken off in the middle of an ask or a tell \(JournalError: ", asked)
+    assert re.match(
+        r"StudyError own was broken off in the middle of an ask or a tell \(JournalError: ", asked
+    )
     assert all(line.startswith("JournalError") for line in closed)
     number, _, before = last.split()
     assert number == before, "what was out is asked for again"
@@ -498,7 +585,9 @@ def test_ctrl_c_in_the_middle_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
     assert study.read().is_complete
 
 
-def test_a_study_goes_on_with_a_training_function_and_one_of_those_with_a_loop(tmp_path: Path) -> None:
+def test_a_study_goes_on_with_a_training_function_and_one_of_those_with_a_loop(
+    tmp_path: Path,
+) -> None:
     with opened(tmp_path / "own", trials=8) as study:
         epoch_by_epoch(study)
     with pytest.raises(StudyError):
@@ -510,7 +599,9 @@ def test_a_study_goes_on_with_a_training_function_and_one_of_those_with_a_loop(t
     with opened(begun.directory) as study:
         epoch_by_epoch(study)
     assert study.read().is_complete
-    assert [event.checkpoint is None for event in of_kind(begun.directory, TrialReleased)].count(False)
+    assert [event.checkpoint is None for event in of_kind(begun.directory, TrialReleased)].count(
+        False
+    )
 
 
 def test_a_trial_that_was_saved_is_told_when_it_is_restored_and_not_before(tmp_path: Path) -> None:
@@ -521,7 +612,8 @@ def test_a_trial_that_was_saved_is_told_when_it_is_restored_and_not_before(tmp_p
         with pytest.raises(StudyError) as refused:
             study.tell(trial, score=0.0)
         assert str(refused.value) == (
-            f"trial {trial.number} goes on from {trial.start}, where it was saved, and nothing was restored; call "
+            f"trial {trial.number} goes on from {trial.start}, where it was saved, and nothing "
+            f"was restored; call "
             "trial.restore() after ask(), train on from what it returns, and tell the trial then"
         )
         assert trial.restore() == "kept"

@@ -1,7 +1,8 @@
 """A study that is profiled, from the outside.
 
-A worker that stands still for seconds, as on a busy machine, does so in any function: which of them took most is not
-asked, but whether what the training function measured itself is what the profile has.
+A worker that stands still for seconds, as on a busy machine, does so in any function: which of them
+took most is not asked, but whether what the training function measured itself is what the profile
+has.
 """
 
 import json
@@ -41,7 +42,18 @@ TRAIN = """
             trial.report(score=trial["x"] * trained, inside=inside, outside=outside)
         trial.save(trained)
 """
-RUN = ["train.py:train", "--metric", "score", "--mode", "max", "--trials", "48", "--max-resource", "8", "--quiet"]
+RUN = [
+    "train.py:train",
+    "--metric",
+    "score",
+    "--mode",
+    "max",
+    "--trials",
+    "48",
+    "--max-resource",
+    "8",
+    "--quiet",
+]
 RUN += ["--search", "random"]
 
 
@@ -70,10 +82,15 @@ def test_the_profile_of_two_workers_has_all_that_the_slow_function_took(home: Pa
     tally = StudyReader(study.directory).tally
     assert abs(profile.worked_seconds - tally.training_seconds - tally.saving_seconds) < 1e-6
     slow = slow_of(profile)
-    reports = [report for event in finished(study) for report in (event.metrics, *(each for _, each in event.curve))]
+    reports = [
+        report
+        for event in finished(study)
+        for report in (event.metrics, *(each for _, each in event.curve))
+    ]
     assert tally.epochs == len(reports)
     inside, outside = (sum(report[name] for report in reports) for name in ("inside", "outside"))
-    of_a_look = SAMPLE_SECONDS * len(reports)  # what passes before the first look after a wait is not seen
+    # what passes before the first look after a wait is not seen
+    of_a_look = SAMPLE_SECONDS * len(reports)
     assert inside - of_a_look <= slow.seconds <= outside + of_a_look
     assert slow.self_seconds <= slow.seconds <= profile.seconds
     assert slow.share == pytest.approx(slow.self_seconds / profile.seconds)
@@ -109,17 +126,22 @@ def test_report_prints_all_of_it_as_text_and_as_json_and_executes_nothing(home: 
 def test_a_resumed_study_is_profiled_from_there_on(home: Path) -> None:
     before = slow_of(Study.load(home / "s").profile()).seconds
     with all_join(2):
-        done = ashtune(home, "resume", "s", "--trials", "96", "--workers", "2", "--quiet", "--profile")
+        done = ashtune(
+            home, "resume", "s", "--trials", "96", "--workers", "2", "--quiet", "--profile"
+        )
     assert done.returncode == 0
     after = Study.load(home / "s").profile()
     assert after.workers == 4
     assert slow_of(after).seconds > before
 
 
-def test_a_profile_without_pyinstrument_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_profile_without_pyinstrument_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr("ashtune._src.engines.session_options.find_spec", lambda name: None)
     with pytest.raises(SettingsError):
         tune(
-            print, {"x": (0.0, 1.0)}, metric="s", mode="max", trials=1, max_resource=1, directory=tmp_path / "s",
+            print, {"x": (0.0, 1.0)}, metric="s", mode="max", trials=1, max_resource=1,
+            directory=tmp_path / "s",
             engine=Local(profile=True),
         )  # fmt: skip

@@ -1,4 +1,6 @@
-"""Errors and public classes name the module from which users import them, in this process and in workers."""
+"""Errors and public classes name the module from which users import them, in this process and in
+workers.
+"""
 
 import os
 import pickle
@@ -65,7 +67,12 @@ if __name__ == "__main__":
 def test_workers_know_the_errors_of_a_script_that_imports_only_ashtune(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(ONLY_ASHTUNE)
     done = subprocess.run(
-        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ), check=False
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=dict(os.environ),
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "<class 'ashtune.errors.InvalidConfiguration'>" in done.stdout
@@ -92,7 +99,11 @@ if __name__ == "__main__":
 def test_ctrl_c_shows_the_line_of_the_user_and_no_insides(tmp_path: Path, times: int) -> None:
     (tmp_path / "script.py").write_text(INTERRUPTED)
     process = subprocess.Popen(
-        [sys.executable, "script.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     journal = tmp_path / "study" / NAME
     until(lambda: journal.exists() and "job_finished" in journal.read_text())

@@ -1,4 +1,6 @@
-"""What the package offers is what it says, whoever was imported before, and has examples that run."""
+"""What the package offers is what it says, whoever was imported before, and
+has examples that run.
+"""
 
 import doctest
 import inspect
@@ -28,7 +30,9 @@ for name in ashtune.__all__:
 def test_no_module_hides_a_public_name() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, check=True)
     kinds = dict(line.split() for line in done.stdout.splitlines())
-    assert {kinds.pop(name) for name in ("current_trial", "fused", "fused_torch", "open_study", "tune")} == {"function"}
+    assert {
+        kinds.pop(name) for name in ("current_trial", "fused", "fused_torch", "open_study", "tune")
+    } == {"function"}
     assert kinds.pop("__version__") == "str"
     assert set(kinds.values()) <= {"type", "ABCMeta", "StructMeta", "EnumType"}
 
@@ -49,7 +53,9 @@ def run_examples(text: str, names: dict[str, Any]) -> int:
 
 
 @pytest.mark.parametrize("name", sorted(set(ashtune.__all__) - {"Study", "__version__"}))
-def test_every_public_name_has_an_example_that_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_public_name_has_an_example_that_runs(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     text = inspect.getdoc(getattr(ashtune, name)) or ""
     assert "Example:" in text
@@ -58,9 +64,16 @@ def test_every_public_name_has_an_example_that_runs(name: str, tmp_path: Path, m
 
 def test_the_examples_of_a_study_run(tmp_path: Path) -> None:
     study = ashtune.tune(
-        train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4, workers=1, quiet=True,
+        train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4, workers=1,
+        quiet=True,
         directory=tmp_path / "s",
     )  # fmt: skip
-    own = [inspect.getattr_static(ashtune.Study, name) for name in dir(ashtune.Study) if not name.startswith("_")]
+    own = [
+        inspect.getattr_static(ashtune.Study, name)
+        for name in dir(ashtune.Study)
+        if not name.startswith("_")
+    ]
     texts = [inspect.getdoc(ashtune.Study) or "", *(inspect.getdoc(member) or "" for member in own)]
-    assert [run_examples(text, {"study": study}) for text in texts if "Example:" in text].count(0) == 0
+    assert [run_examples(text, {"study": study}) for text in texts if "Example:" in text].count(
+        0
+    ) == 0

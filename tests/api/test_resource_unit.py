@@ -23,8 +23,10 @@ def boosted(trial: ashtune.Trial) -> None:
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
     return ashtune.tune(
-        boosted, {"x": (0.0, 1.0), "y": (0.1, 1.0)}, metric="loss", mode="min", trials=40, max_resource=8, workers=2,
-        resource="tree", search="random", quiet=True, directory=tmp_path_factory.mktemp("trees") / "s",
+        boosted, {"x": (0.0, 1.0), "y": (0.1, 1.0)}, metric="loss", mode="min", trials=40,
+        max_resource=8, workers=2,
+        resource="tree", search="random", quiet=True,
+        directory=tmp_path_factory.mktemp("trees") / "s",
     )  # fmt: skip
 
 
@@ -52,7 +54,9 @@ def test_report_page_and_data_say_it(study: ashtune.Study, tmp_path: Path) -> No
 
 
 def test_a_trial_says_it(study: ashtune.Study) -> None:
-    says_trees(command(study.directory.parent, "report", "s", "--trial", str(study.best.trial)).stdout)
+    says_trees(
+        command(study.directory.parent, "report", "s", "--trial", str(study.best.trial)).stdout
+    )
 
 
 def test_every_figure_that_names_the_resource_says_it(study: ashtune.Study) -> None:
@@ -70,11 +74,23 @@ def test_every_figure_that_names_the_resource_says_it(study: ashtune.Study) -> N
     ]
     for figure in figures:
         says_trees(figure.to_json())
-    for figure in (study.plot_utilisation(), study.plot_importance(), study.whatif(workers=[1, 4], draws=0).plot()):
+    for figure in (
+        study.plot_utilisation(),
+        study.plot_importance(),
+        study.whatif(workers=[1, 4], draws=0).plot(),
+    ):
         assert "epoch" not in figure.to_json().lower()
 
 
 @pytest.mark.parametrize("unit", ["", "two words", "<b>", "x" * 21, 3, None])
 def test_what_is_no_word_is_refused(unit: Any, tmp_path: Path) -> None:
     with pytest.raises(ashtune.AshtuneError):
-        ashtune.tune(boosted, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=1, max_resource=1, resource=unit)
+        ashtune.tune(
+            boosted,
+            {"x": (0.0, 1.0)},
+            metric="loss",
+            mode="min",
+            trials=1,
+            max_resource=1,
+            resource=unit,
+        )

@@ -1,4 +1,6 @@
-"""Studies with several objectives and with constraints: what they promote, find, and do when they go on."""
+"""Studies with several objectives and with constraints: what they promote, find, and do when they
+go on.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,9 @@ TWO: dict[str, Any] = {"metric": ["accuracy", "latency"], "mode": ["max", "min"]
 def train(trial: ashtune.Trial) -> None:
     for epoch in trial.epochs():
         trial.report(
-            accuracy=trial["x"] - 1 / epoch, latency=trial["x"] ** 2 + (trial["y"] - 0.5) ** 2, size=trial["y"]
+            accuracy=trial["x"] - 1 / epoch,
+            latency=trial["x"] ** 2 + (trial["y"] - 0.5) ** 2,
+            size=trial["y"],
         )
 
 
@@ -50,7 +54,11 @@ def results(study: ashtune.Study) -> list[RecordedResult]:
     for event in reader.events():
         if isinstance(event, JobFinished):
             losses, violation = goal.judged(event.metrics)
-            facts.append(RecordedResult(Job(event.trial, event.rung), losses[0], more=losses[1:], violation=violation))
+            facts.append(
+                RecordedResult(
+                    Job(event.trial, event.rung), losses[0], more=losses[1:], violation=violation
+                )
+            )
     return facts
 
 
@@ -81,8 +89,12 @@ def test_every_scheduler_takes_several_objectives_and_constraints(
 
 @pytest.mark.parametrize("search", ["gp", "mutation", "sobol"])
 @pytest.mark.parametrize("objectives", [{"metric": "latency", "mode": "min"}, TWO])
-def test_every_search_takes_several_objectives(search: str, objectives: dict[str, Any], tmp_path: Path) -> None:
-    study = tuned(tmp_path / "s", search=search, trials=40, constraints={"size": "<= 0.5"}, **objectives)
+def test_every_search_takes_several_objectives(
+    search: str, objectives: dict[str, Any], tmp_path: Path
+) -> None:
+    study = tuned(
+        tmp_path / "s", search=search, trials=40, constraints={"size": "<= 0.5"}, **objectives
+    )
     assert study.is_complete
     assert study.best.metrics["size"] <= 0.5  # type: ignore[operator]
     origins = {trial.origin.partition(",")[0].partition(" of")[0] for trial in study.trials}
@@ -97,7 +109,9 @@ def test_a_scheduler_for_one_loss_refuses_several(tmp_path: Path) -> None:
             tuned(tmp_path / "s", scheduler=kind, **TWO)
 
 
-def test_a_study_stops_when_one_result_has_reached_all_its_targets_and_goes_on_with_others(tmp_path: Path) -> None:
+def test_a_study_stops_when_one_result_has_reached_all_its_targets_and_goes_on_with_others(
+    tmp_path: Path,
+) -> None:
     study = tuned(tmp_path / "s", target={"accuracy": 0.0, "latency": 0.3}, trials=200, **TWO)
     assert study.stopped == "target accuracy=0, latency=0.3 reached"
     hits = [fact for fact in results(study) if fact.loss <= 0 and fact.more[0] <= 0.3]
@@ -119,7 +133,11 @@ def test_what_replays_one_metric_refuses_several(tmp_path: Path) -> None:
 def test_the_report_and_its_figures_show_a_study_of_several_objectives(tmp_path: Path) -> None:
     study = tuned(tmp_path / "s", constraints={"size": "<= 0.5"}, **TWO)
     data = study.report_data()
-    assert (data["metric"], data["mode"], data["constraints"]) == (TWO["metric"], TWO["mode"], ["size <= 0.5"])
+    assert (data["metric"], data["mode"], data["constraints"]) == (
+        TWO["metric"],
+        TWO["mode"],
+        ["size <= 0.5"],
+    )
     assert data["left_out"] == {}
     assert data["best"]["trial"] == study.best.trial
     study.report_html(tmp_path / "page.html")
@@ -127,7 +145,9 @@ def test_the_report_and_its_figures_show_a_study_of_several_objectives(tmp_path:
     assert answer(tmp_path / "page.html", "front")["figure"]["series"]
 
 
-def test_the_front_is_what_no_other_dominates_and_the_choice_can_be_made_anew(tmp_path: Path) -> None:
+def test_the_front_is_what_no_other_dominates_and_the_choice_can_be_made_anew(
+    tmp_path: Path,
+) -> None:
     study = tuned(tmp_path / "s", constraints={"size": "<= 0.5"}, **TWO)
     top = [fact for fact in results(study) if fact.job.rung == len(study.rungs) - 1]
     expected = sorted((fact.loss, fact.job.trial) for fact in oracles.front(top))
@@ -144,7 +164,9 @@ def test_the_front_is_what_no_other_dominates_and_the_choice_can_be_made_anew(tm
     ]
     figure = study.plot_front()
     assert [trace.name for trace in figure.data][-2:] == ["front", "best"]
-    assert list(figure.data[-2].x) == pytest.approx([best.metrics["accuracy"] for best in study.front])
+    assert list(figure.data[-2].x) == pytest.approx(
+        [best.metrics["accuracy"] for best in study.front]
+    )
 
 
 def test_a_fused_study_takes_several_objectives_and_constraints(tmp_path: Path) -> None:

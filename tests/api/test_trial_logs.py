@@ -21,7 +21,8 @@ def talks(trial: Any) -> None:
     print(f"trial {trial.number} from {trial.start}")
     for epoch in trial.epochs():
         if trial.number % 2:
-            os.write(2, f"{trial.number} at {epoch}".encode())  # as a library does, without an end of line
+            # as a library does, without an end of line
+            os.write(2, f"{trial.number} at {epoch}".encode())
         trial.report(score=trial["x"] * epoch)
     trial.save(epoch)
 
@@ -78,7 +79,9 @@ def test_the_command_prints_a_trial(talking: ashtune.Study, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("kind", ["log", "folder"])
-def test_a_link_in_place_of_a_log_is_not_followed(talking: ashtune.Study, tmp_path: Path, kind: str) -> None:
+def test_a_link_in_place_of_a_log_is_not_followed(
+    talking: ashtune.Study, tmp_path: Path, kind: str
+) -> None:
     copy, elsewhere = tmp_path / "copy", tmp_path / "elsewhere"
     shutil.copytree(talking.directory, copy)
     (copy / "logs").rename(elsewhere)

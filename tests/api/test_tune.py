@@ -22,7 +22,9 @@ from ashtune._src.study.journal import NAME, read_events
 from tests.helpers.studies import results, sessions, tuned
 
 
-def test_a_scheduler_is_given_as_a_value_or_by_its_name_and_means_the_same_study(tmp_path: Path) -> None:
+def test_a_scheduler_is_given_as_a_value_or_by_its_name_and_means_the_same_study(
+    tmp_path: Path,
+) -> None:
     study = tuned(tmp_path, scheduler="stopping", trials=4)
     assert StudyReader(study.directory).settings.scheduler == {"kind": "stopping"}
     again = tuned(tmp_path, scheduler="stopping", trials=4)
@@ -53,15 +55,22 @@ def test_training_is_never_repeated_where_it_is_saved(finished_study: Path) -> N
     assert any(isinstance(event, TrialReleased) and event.checkpoint for event in events)
 
 
-def test_a_function_that_saves_nothing_trains_again_and_the_study_says_so_once(tmp_path: Path) -> None:
+def test_a_function_that_saves_nothing_trains_again_and_the_study_says_so_once(
+    tmp_path: Path,
+) -> None:
     def forgetful(trial: Any) -> float:
         return float(trial["x"])
 
     study = tuned(tmp_path, objective=forgetful)
-    assert len([note for note in StudyReader(study.directory).tally.notes() if "trial.save" in note]) == 1
+    assert (
+        len([note for note in StudyReader(study.directory).tally.notes() if "trial.save" in note])
+        == 1
+    )
 
 
-def test_a_study_of_the_same_directory_is_continued_and_not_repeated(study_copy: Path, tmp_path: Path) -> None:
+def test_a_study_of_the_same_directory_is_continued_and_not_repeated(
+    study_copy: Path, tmp_path: Path
+) -> None:
     first = ashtune.Study.load(study_copy)
     again = tuned(tmp_path)
     assert results(again) == results(first)
@@ -72,7 +81,9 @@ def test_a_study_of_the_same_directory_is_continued_and_not_repeated(study_copy:
 
 
 def slow_until(hurry: Path, begun: Path) -> Callable[[Any], None]:
-    """Return a function that trains slowly, and says when it has begun, until there is a file ``hurry``."""
+    """Return a function that trains slowly, and says when it has begun, until there is a file
+    ``hurry``.
+    """
 
     def train(trial: Any) -> None:
         trained = trial.restore() or 0
@@ -90,18 +101,24 @@ def slow_until(hurry: Path, begun: Path) -> Callable[[Any], None]:
 
 @pytest.fixture
 def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file, before which no time limit is reached: on a busy machine a worker may begin only after it."""
+    """A file, before which no time limit is reached: on a busy machine a worker may begin only
+    after it.
+    """
     file = tmp_path / "begun"
     reason = StopSwitch.reason_to_end_the_search
     monkeypatch.setattr(
-        StopSwitch, "reason_to_end_the_search", lambda stop, now: reason(stop, now) if file.exists() else ""
+        StopSwitch,
+        "reason_to_end_the_search",
+        lambda stop, now: reason(stop, now) if file.exists() else "",
     )
     return file
 
 
 def test_a_time_limit_pauses_and_resume_goes_on_where_it_was(tmp_path: Path, begun: Path) -> None:
     slow = slow_until(tmp_path / "hurry", begun)
-    study = tuned(tmp_path, objective=slow, trials=4, time_limit=0.5, scheduler="full", max_resource=600)
+    study = tuned(
+        tmp_path, objective=slow, trials=4, time_limit=0.5, scheduler="full", max_resource=600
+    )
     assert len(results(study)) < 4
     assert "time limit" in StudyReader(study.directory).tally.stopping
     paused = study.dataframe().resource.sum()
@@ -153,7 +170,11 @@ def test_a_script_without_a_guard_runs_once_with_classes_of_its_own(tmp_path: Pa
     script = tmp_path / "tune_it.py"
     script.write_text(textwrap.dedent(SCRIPT))
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path / "s")], capture_output=True, text=True, timeout=200, check=False
+        [sys.executable, str(script), str(tmp_path / "s")],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
     )
     assert (done.stdout, done.stderr, done.returncode) == ("the script runs\nbest 4\n", "", 0)
 
@@ -167,14 +188,21 @@ def test_it_works_from_a_prompt_where_the_function_has_no_file(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGUSR1, 75)]
+    ("number", "status"),
+    [(signal.SIGINT, -signal.SIGINT), (signal.SIGTERM, -signal.SIGTERM), (signal.SIGUSR1, 75)],
 )
-def test_a_signal_pauses_the_study_and_the_script_ends_by_it(number: int, status: int, tmp_path: Path) -> None:
+def test_a_signal_pauses_the_study_and_the_script_ends_by_it(
+    number: int, status: int, tmp_path: Path
+) -> None:
     script = tmp_path / "tune_it.py"
-    text = textwrap.dedent(SCRIPT).replace("model.epochs += 1", "model.epochs += 1; import time; time.sleep(0.02)")
+    text = textwrap.dedent(SCRIPT).replace(
+        "model.epochs += 1", "model.epochs += 1; import time; time.sleep(0.02)"
+    )
     script.write_text(text.replace("trials=8", "trials=1000").replace(", quiet=True", ""))
     study = tmp_path / "s"
-    process = subprocess.Popen([sys.executable, str(script), str(study)], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, str(script), str(study)], stderr=subprocess.PIPE, text=True
+    )
     while not (study / NAME).exists() or b"job_finished" not in (study / NAME).read_bytes():
         assert process.poll() is None
         os.sched_yield()
@@ -186,7 +214,9 @@ def test_a_signal_pauses_the_study_and_the_script_ends_by_it(number: int, status
     assert "stop_requested" in lines
     assert lines.endswith("\n")
     before = results(ashtune.Study.load(study))
-    assert f"go on with: ashtune resume {study}" in " ".join(errors.split()), "a long line is broken at a space"
+    assert f"go on with: ashtune resume {study}" in " ".join(errors.split()), (
+        "a long line is broken at a space"
+    )
     more = ashtune.Stop(total_resource=len(before) * 4 + 50)
     after = results(ashtune.Study.load(study).resume(quiet=True, stop=more))
     assert after[: len(before)] == before
@@ -206,7 +236,9 @@ def test_a_function_that_cannot_be_pickled_is_refused_with_what_to_do(tmp_path: 
     assert not (tmp_path / "study").exists()
 
 
-def test_a_directory_of_another_study_is_refused_and_left_as_it_is(study_copy: Path, tmp_path: Path) -> None:
+def test_a_directory_of_another_study_is_refused_and_left_as_it_is(
+    study_copy: Path, tmp_path: Path
+) -> None:
     study = ashtune.Study.load(study_copy)
     before = (study.directory / NAME).read_bytes()
     with pytest.raises(StudyError):

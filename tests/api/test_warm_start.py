@@ -1,4 +1,6 @@
-"""Results from before a study: read from tables and studies, kept in the journal, known to the search, no trials."""
+"""Results from before a study: read from tables and studies, kept in the journal, known to the
+search, no trials.
+"""
 
 import csv
 import os
@@ -27,7 +29,13 @@ from tests.helpers.commands import ashtune as command
 from tests.helpers.studies import started
 
 LOSS = Goal("loss", "min")
-SPACE = {"x": (0.0, 1.0), "rate": (1e-4, 1.0, "log"), "layers": (1, 8), "kind": ["a", "b"], "fixed": 3}
+SPACE = {
+    "x": (0.0, 1.0),
+    "rate": (1e-4, 1.0, "log"),
+    "layers": (1, 8),
+    "kind": ["a", "b"],
+    "fixed": 3,
+}
 KNOWN = 30
 
 
@@ -43,22 +51,35 @@ def results(count: int = KNOWN) -> list[dict[str, Any]]:
 
 
 def loss(configuration: Any) -> float:
-    return float((configuration["x"] - 0.3) ** 2 + (configuration["kind"] == "b") + 0.01 * configuration["layers"])
+    return float(
+        (configuration["x"] - 0.3) ** 2
+        + (configuration["kind"] == "b")
+        + 0.01 * configuration["layers"]
+    )
 
 
-def known_in(source: Any, space: Any = None, goal: Goal = LOSS, top: int = 9) -> tuple[list[KnownResult], str]:
-    found = known_results(source, Space.parse(SPACE if space is None else space), goal, top=top, unit="epoch")
+def known_in(
+    source: Any, space: Any = None, goal: Goal = LOSS, top: int = 9
+) -> tuple[list[KnownResult], str]:
+    found = known_results(
+        source, Space.parse(SPACE if space is None else space), goal, top=top, unit="epoch"
+    )
     return found.results, found.line
 
 
-def other_tasks_in(source: Any, space: Any = None, goal: Goal = LOSS) -> tuple[list[KnownResult], str]:
-    found = best_of_other_tasks(source, Space.parse(SPACE if space is None else space), goal, top=9, unit="epoch")
+def other_tasks_in(
+    source: Any, space: Any = None, goal: Goal = LOSS
+) -> tuple[list[KnownResult], str]:
+    found = best_of_other_tasks(
+        source, Space.parse(SPACE if space is None else space), goal, top=9, unit="epoch"
+    )
     return found.results, found.line
 
 
 EXPECTED = [
     KnownResult(
-        {"x": row["x"], "rate": row["rate"], "layers": row["layers"], "kind": row["kind"], "fixed": 3}, 9,
+        {"x": row["x"], "rate": row["rate"], "layers": row["layers"], "kind": row["kind"],
+        "fixed": 3}, 9,
         {"loss": row["loss"]},
     )
     for row in results()
@@ -66,11 +87,15 @@ EXPECTED = [
 SAID = "warm start: 30 results of 30 configurations"
 
 
-def test_a_list_of_dicts_is_read_as_it_is_and_what_says_no_resource_was_trained_to_the_top() -> None:
+def test_a_list_of_dicts_is_read_as_it_is_and_what_says_no_resource_was_trained_to_the_top() -> (
+    None
+):
     assert known_in(results()) == (EXPECTED, SAID)
 
 
-def test_a_dataframe_a_csv_file_and_the_shapes_of_ray_and_optuna_are_read_as_the_same(tmp_path: Path) -> None:
+def test_a_dataframe_a_csv_file_and_the_shapes_of_ray_and_optuna_are_read_as_the_same(
+    tmp_path: Path,
+) -> None:
     pandas = pytest.importorskip("pandas")
     rows = results()
     with (tmp_path / "results.csv").open("w", newline="") as file:
@@ -91,10 +116,16 @@ def test_a_dataframe_a_csv_file_and_the_shapes_of_ray_and_optuna_are_read_as_the
         str(tmp_path / "results.csv"),
         rays,
         pandas.DataFrame(
-            [one | {"loss": row["loss"], "time_total_s": 3.0} for one, row in zip(flat, rows, strict=True)]
+            [
+                one | {"loss": row["loss"], "time_total_s": 3.0}
+                for one, row in zip(flat, rows, strict=True)
+            ]
         ),
         pandas.DataFrame(
-            [one | {"value": row["loss"], "state": "COMPLETE"} for one, row in zip(optunas, rows, strict=True)]
+            [
+                one | {"value": row["loss"], "state": "COMPLETE"}
+                for one, row in zip(optunas, rows, strict=True)
+            ]
         ),
     ):
         assert known_in(source) == (EXPECTED, SAID)
@@ -117,13 +148,16 @@ def test_what_cannot_be_used_is_counted_by_the_reason_in_one_line() -> None:
     kept, line = known_in(rows)
     assert len(kept) == 4
     assert line == (
-        "warm start: 4 results of 4 configurations; 6 of 10 left out: 3 outside of the space (x=7.0 is outside), 2 "
-        "without a value of loss, 1 given again below"
+        "warm start: 4 results of 4 configurations; 6 of 10 left out: 3 outside of the space "
+        "(x=7.0 is outside), 2 without a value of loss, 1 given again below"
     )
-    assert [each.metrics["loss"] for each in kept if each.configuration["x"] == rows[0]["x"]] == [5.0], (
-        "the last counts"
-    )
-    resources = [row | {"resource": value} for row, value in zip(results(5), [1, 2.5, None, "nine", -3], strict=True)]
+    assert [each.metrics["loss"] for each in kept if each.configuration["x"] == rows[0]["x"]] == [
+        5.0
+    ], "the last counts"
+    resources = [
+        row | {"resource": value}
+        for row, value in zip(results(5), [1, 2.5, None, "nine", -3], strict=True)
+    ]
     kept, line = known_in(resources)
     assert len(kept) == 1
     assert "4 without a whole resource of at least 1 (2.5)" in line
@@ -132,17 +166,23 @@ def test_what_cannot_be_used_is_counted_by_the_reason_in_one_line() -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (5, r"warm_start=5 cannot be read; give a DataFrame, a list of dicts, a csv file, the directory of a study"),
+        (5,
+        r"warm_start=5 cannot be read; give a DataFrame, a list of dicts, a csv file, the "
+        r"directory of a study"),
         ({"x": [1.0]}, r"warm_start=\{'x': \[1\.0\]\} cannot be read"),
         ([5, 6], r"warm_start\[0\]=5 cannot be read"),
         ([[{"x": 0.5}], 5], r"warm_start\[0\]: the list has no column for the"),
-        ([results(1), "gone.csv"], r"warm_start\[1\]='gone\.csv' is neither a file nor a directory"),
+        ([results(1), "gone.csv"],
+        r"warm_start\[1\]='gone\.csv' is neither a file nor a directory"),
         ([results(1)[0], "before.csv"], r"warm_start=\[.*cannot be read"),
-        ("nowhere.csv", r"warm_start='nowhere\.csv' is neither a file nor a directory; give a DataFrame"),
+        ("nowhere.csv",
+        r"warm_start='nowhere\.csv' is neither a file nor a directory; give a DataFrame"),
         ([{"x": 0.5, "layers": 1, "kind": "a", "loss": 1.0}],
-         r"the list has no column for the hyperparameter 'rate'; it has x, layers, kind, loss; name it as in"),
+         r"the list has no column for the hyperparameter 'rate'; it has x, layers, kind, loss; "
+         r"name it as in"),
         ([{"x": 0.5, "rate": 0.1, "layers": 1, "kind": "a", "score": 1.0}],
-         r"the list has no column for the metric 'loss'; it has x, rate, layers, kind, score; name it as in"),
+         r"the list has no column for the metric 'loss'; it has x, rate, layers, kind, score; "
+         r"name it as in"),
         ([{"x": 2.0, "rate": 0.1, "layers": 1, "kind": "a", "loss": 1.0}],
          r"the list has no result that can be used: 1 outside of the space \(x=2\.0 is outside\)"),
     ],
@@ -152,13 +192,20 @@ def test_what_is_no_source_or_has_nothing_is_refused_in_one_line(source: Any, me
         known_in(source)
 
 
-def test_without_pandas_a_csv_file_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pandas_a_csv_file_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ExtraMissing, match=r"^pandas is not installed; pip install"):
         known_in(tmp_path / "results.csv")
 
 
-CHOICES = {"mixed": [None, True, 2, 2.5, "auto"], "widths": [(64, 64), (128,)], "size": [16, 32], "text": ["1", "2"]}
+CHOICES = {
+    "mixed": [None, True, 2, 2.5, "auto"],
+    "widths": [(64, 64), (128,)],
+    "size": [16, 32],
+    "text": ["1", "2"],
+}
 
 
 @pytest.mark.parametrize(
@@ -175,7 +222,12 @@ def test_a_choice_is_found_by_its_value(cells: Any, meant: Any) -> None:
 
 
 def test_several_metrics_and_constraints_are_read_and_all_have_to_be_there() -> None:
-    goal = Goal("loss", "min", others=(Objective("size", "max"),), constraints=(Constraint("ms", "<=", 5.0),))
+    goal = Goal(
+        "loss",
+        "min",
+        others=(Objective("size", "max"),),
+        constraints=(Constraint("ms", "<=", 5.0),),
+    )
     rows = [{"x": 0.1 * n, "loss": n, "size": 3, "ms": 4.0 if n else None} for n in range(4)]
     kept, line = known_in(rows, {"x": (0.0, 1.0)}, goal)
     assert [each.metrics for each in kept] == [{"loss": n, "size": 3, "ms": 4.0} for n in (1, 2, 3)]
@@ -202,13 +254,26 @@ class Awaited(Mutation, frozen=True):
 
 
 def tuned(directory: Path, function: Any = train, **given: Any) -> ashtune.Study:
-    options: dict[str, Any] = {"quiet": True, "workers": 1, "engine": "threads", "search": IN_TURN, "trials": 6}
+    options: dict[str, Any] = {
+        "quiet": True,
+        "workers": 1,
+        "engine": "threads",
+        "search": IN_TURN,
+        "trials": 6,
+    }
     return ashtune.tune(
-        function, SPACE, metric="loss", mode="min", directory=directory, **{"max_resource": 1, **options, **given}
+        function,
+        SPACE,
+        metric="loss",
+        mode="min",
+        directory=directory,
+        **{"max_resource": 1, **options, **given},
     )
 
 
-def test_the_search_knows_them_from_its_first_trial_on_and_they_are_no_trials(tmp_path: Path) -> None:
+def test_the_search_knows_them_from_its_first_trial_on_and_they_are_no_trials(
+    tmp_path: Path,
+) -> None:
     study = tuned(tmp_path / "s", warm_start=results())
     assert len(study.trials) == 6
     assert [each.origin for each in started(tmp_path / "s")] == [
@@ -223,7 +288,9 @@ def test_the_search_knows_them_from_its_first_trial_on_and_they_are_no_trials(tm
     assert data["known_results"] == KNOWN
     assert data["trials"]["started"] == 6
     again = tuned(tmp_path / "again", warm_start=results())
-    assert [each.configuration for each in again.trials] == [each.configuration for each in study.trials]
+    assert [each.configuration for each in again.trials] == [
+        each.configuration for each in study.trials
+    ]
     other = tuned(tmp_path / "other")
     assert [each.origin for each in other.trials] == ["random"] * 6
 
@@ -235,16 +302,21 @@ def test_the_search_knows_them_from_its_first_trial_on_and_they_are_no_trials(tm
         ("optuna:random_share=0:ahead=0", "TPESampler, 30 results, 30 from before"),
     ],
 )
-def test_mutation_and_the_samplers_of_optuna_know_them_too(search: Any, origin: str, tmp_path: Path) -> None:
+def test_mutation_and_the_samplers_of_optuna_know_them_too(
+    search: Any, origin: str, tmp_path: Path
+) -> None:
     if not isinstance(search, Awaited):
         pytest.importorskip("optuna")
     tuned(tmp_path, warm_start=results(), search=search, trials=8)
     assert started(tmp_path)[0].origin == origin
 
 
-def test_a_directory_of_a_study_gives_every_result_at_every_rung_and_executes_nothing(tmp_path: Path) -> None:
+def test_a_directory_of_a_study_gives_every_result_at_every_rung_and_executes_nothing(
+    tmp_path: Path,
+) -> None:
     first = tuned(
-        tmp_path / "first", search="random", trials=12, scheduler="ash", min_resource=1, max_resource=9,
+        tmp_path / "first", search="random", trials=12, scheduler="ash", min_resource=1,
+        max_resource=9,
         reduction_factor=3, engine="threads", confirm=2,
     )  # fmt: skip
     copy = Path(shutil.copytree(tmp_path / "first", tmp_path / "copy"))
@@ -270,18 +342,28 @@ class Evil:
         return os.mkdir, (self._folder,)
 
 
-def test_a_search_without_a_model_ignores_them_aloud(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_search_without_a_model_ignores_them_aloud(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     study = tuned(tmp_path / "s", warm_start=results(), search="random", quiet=True)
     said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("warm start")]
-    assert said == ["warm start: search='random' does not use results, so they are ignored; give search='gp'"]
+    assert said == [
+        "warm start: search='random' does not use results, so they are ignored; give search='gp'"
+    ]
     assert read_settings(tmp_path / "s" / NAME).known == []
     plain = tuned(tmp_path / "plain", search="random")
-    assert [each.configuration for each in study.trials] == [each.configuration for each in plain.trials]
+    assert [each.configuration for each in study.trials] == [
+        each.configuration for each in plain.trials
+    ]
     tuned(tmp_path / "s", warm_start=results(), search="random", trials=7)
-    assert [line for line in capfd.readouterr().err.splitlines() if line.startswith("warm start")] == said
+    assert [
+        line for line in capfd.readouterr().err.splitlines() if line.startswith("warm start")
+    ] == said
 
 
-def test_a_resumed_study_keeps_them_without_the_source(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_resumed_study_keeps_them_without_the_source(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     search = Awaited(random_share=0.0)
     tuned(tmp_path / "s", warm_start=results(), trials=2, search=search)
     tuned(tmp_path / "s", warm_start="a file that is gone", trials=3, search=search, quiet=False)
@@ -289,27 +371,45 @@ def test_a_resumed_study_keeps_them_without_the_source(tmp_path: Path, capfd: py
     tuned(tmp_path / "s", trials=4, search=search)
     ashtune.Study.load(tmp_path / "s").resume(trials=6, workers=1, engine="threads", quiet=True)
     whole = tuned(tmp_path / "whole", warm_start=results(), search=search)
-    assert [each.configuration for each in started(tmp_path / "s")] == [each.configuration for each in whole.trials]
+    assert [each.configuration for each in started(tmp_path / "s")] == [
+        each.configuration for each in whole.trials
+    ]
     tuned(tmp_path / "without", trials=1, search=search)
     tuned(tmp_path / "without", trials=2, search=search, other_tasks=results(), quiet=False)
     line = f"other tasks: {tmp_path / 'without'} began"
-    assert f"{line} without results, and none can be added; give another directory\n" in capfd.readouterr().err
-    tuned(tmp_path / "without", trials=2, search=search, warm_start=results(), other_tasks=results(), quiet=False)
+    assert (
+        f"{line} without results, and none can be added; give another directory\n"
+        in capfd.readouterr().err
+    )
+    tuned(
+        tmp_path / "without",
+        trials=2,
+        search=search,
+        warm_start=results(),
+        other_tasks=results(),
+        quiet=False,
+    )
     assert "warm start and other tasks: " in capfd.readouterr().err
 
 
-def test_several_sources_of_the_same_task_are_one(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_several_sources_of_the_same_task_are_one(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     rows = results()
     assert known_in([rows]) == known_in(rows)
     again = {**rows[0], "loss": 7.0}
     found, line = known_in([rows[:10], [*rows[10:], again]])
     assert len(found) == KNOWN
     assert not any(each.is_of_another_task for each in found)
-    assert {each.metrics["loss"] for each in found if each.configuration["x"] == rows[0]["x"]} == {7.0}
+    assert {each.metrics["loss"] for each in found if each.configuration["x"] == rows[0]["x"]} == {
+        7.0
+    }
     assert line == "warm start: 10 results of 10 configurations; 21 results of 21 configurations"
     with pytest.raises(SettingsError, match=r"warm_start\[1\]: the list has no column"):
         known_in([rows, [{"x": 0.5}]])
-    study = tuned(tmp_path, warm_start=[rows], other_tasks=results(2), search=IN_TURN, quiet=False, trials=4)
+    study = tuned(
+        tmp_path, warm_start=[rows], other_tasks=results(2), search=IN_TURN, quiet=False, trials=4
+    )
     said = [line.partition(":")[0] for line in capfd.readouterr().err.splitlines()[:2]]
     assert said == ["warm start", "other tasks"]
     origins = [trial.origin for trial in study.trials]
@@ -317,7 +417,10 @@ def test_several_sources_of_the_same_task_are_one(tmp_path: Path, capfd: pytest.
     assert "30 from before" in origins[2]
     study.report()
     said = " ".join(capfd.readouterr().out.split())
-    assert "began with 30 results of 30 configurations and 2 results of 2 configurations of other tasks" in said
+    assert (
+        "began with 30 results of 30 configurations and 2 results of 2 configurations of other "
+        "tasks" in said
+    )
 
 
 @pytest.mark.parametrize("form", ["directory", "dataframe"])
@@ -343,7 +446,9 @@ def test_results_of_withdrawn_trials_are_not_taken(form: str, tmp_path: Path) ->
     assert known.isdisjoint(trial.config["x"] for trial in withdrawn)
 
 
-def test_of_more_results_in_several_sources_the_best_are_kept_aloud(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_more_results_in_several_sources_the_best_are_kept_aloud(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("ashtune._src.api.warm_start.MOST", 20)
     rows = results()
     found, line = known_in([rows[:15], rows[15:]])
@@ -361,15 +466,21 @@ def test_of_each_other_task_the_best_configurations_come_first_in_turn() -> None
         EXPECTED[at].configuration for at in (0, 1, 9, 2, 8, 3, 4, 5, 6)
     ]  # the second task's best is the second of the first, and what was trained longer comes first
     assert line.startswith(
-        "other tasks: up to 9 trials first, the best of 3 tasks: 7 results of 7 configurations; 3 results"
+        "other tasks: up to 9 trials first, the best of 3 tasks: 7 results of 7 configurations; 3 "
+        "results"
     )
     assert len(other_tasks_in([rows])[0]) == 10
     assert other_tasks_in(rows) == other_tasks_in([rows]), "one task needs no list"
-    assert other_tasks_in([[], []]) == ([], "other tasks: there are no results, so the search begins without")
+    assert other_tasks_in([[], []]) == (
+        [],
+        "other tasks: there are no results, so the search begins without",
+    )
     assert known_in([]) == ([], "warm start: there are no results, so the search begins without")
 
 
-def test_a_feasible_configuration_of_another_task_comes_before_one_that_was_trained_longer() -> None:
+def test_a_feasible_configuration_of_another_task_comes_before_one_that_was_trained_longer() -> (
+    None
+):
     goal = Goal("loss", "min", constraints=(Constraint("latency", "<=", 0.2),))
     rows = [
         {"x": 0.1, "loss": 0.1, "latency": 0.9, "resource": 9},
@@ -387,7 +498,8 @@ def test_the_best_of_other_tasks_are_trials_that_the_search_learns_nothing_else_
     given = {"search": search, "enqueue": [best[20], best[0]], "trials": 13}
     study = tuned(tmp_path / "s", other_tasks=[results()], **given, quiet=False)
     assert "the best of 1 task: 30 results of 30 configurations" in capfd.readouterr().err
-    assert [each.configuration for each in study.trials[:11]] == [best[20], *best[:10]]  # none twice
+    # none twice
+    assert [each.configuration for each in study.trials[:11]] == [best[20], *best[:10]]
     origins = [each.origin for each in study.trials]
     assert origins[:11] == ["enqueued"] * 2 + ["enqueued, the best of another task"] * 9
     assert "from before" not in str(origins)
@@ -399,13 +511,18 @@ def test_the_best_of_other_tasks_are_trials_that_the_search_learns_nothing_else_
     assert "your first configuration" not in capfd.readouterr().out  # it is not the user's
     tuned(tmp_path / "resumed", other_tasks=[results()], **given | {"trials": 5})
     resumed = tuned(tmp_path / "resumed", other_tasks=[results()[5:], results(3)], **given)
-    assert [each.configuration for each in resumed.trials] == [each.configuration for each in study.trials]
+    assert [each.configuration for each in resumed.trials] == [
+        each.configuration for each in study.trials
+    ]
 
 
 def test_an_altered_result_in_a_journal_is_refused_in_one_line(tmp_path: Path) -> None:
     tuned(tmp_path, warm_start=results(3), trials=1)
     settings = StudyReader(tmp_path).settings
-    for known in (KnownResult({"x": 5.0}, 1, {"loss": 1.0}), KnownResult(EXPECTED[0].configuration, 1, {"other": 1.0})):
+    for known in (
+        KnownResult({"x": 5.0}, 1, {"loss": 1.0}),
+        KnownResult(EXPECTED[0].configuration, 1, {"other": 1.0}),
+    ):
         with pytest.raises(SettingsError):
             build_configurations(msgspec.structs.replace(settings, known=[known]))
 
@@ -413,17 +530,40 @@ def test_an_altered_result_in_a_journal_is_refused_in_one_line(tmp_path: Path) -
 def test_the_command_takes_a_csv_file_or_a_study(home: Path) -> None:
     (home / "results.csv").write_text("x,kind,score\n0.5,a,2.0\n0.7,b,2.8\n7.0,b,1.0\n")
     search = ["--search", "mutation:first=2"]
-    done = command(home, "run", "train.py:train", *RUN, *search, "--warm-start", "results.csv", "--directory", "one")
+    done = command(
+        home,
+        "run",
+        "train.py:train",
+        *RUN,
+        *search,
+        "--warm-start",
+        "results.csv",
+        "--directory",
+        "one",
+    )
     assert done.returncode == 0, done.stderr
     assert (
-        "warm start: 2 results of 2 configurations; 1 of 3 left out: 1 outside of the space (x=7.0 is outside)"
-        in done.stderr
+        "warm start: 2 results of 2 configurations; 1 of 3 left out: 1 outside of the space "
+        "(x=7.0 is outside)" in done.stderr
     )
     assert len(read_settings(home / "one" / NAME).known) == 2
-    done = command(home, "run", "train.py:train", *RUN, *search, "--warm-start", "one", "--directory", "two", "--quiet")
+    done = command(
+        home,
+        "run",
+        "train.py:train",
+        *RUN,
+        *search,
+        "--warm-start",
+        "one",
+        "--directory",
+        "two",
+        "--quiet",
+    )
     assert done.returncode == 0, done.stderr
     assert len(read_settings(home / "two" / NAME).known) >= 8
-    done = command(home, "run", "train.py:train", *RUN, "--warm-start", "gone.csv", "--directory", "three")
+    done = command(
+        home, "run", "train.py:train", *RUN, "--warm-start", "gone.csv", "--directory", "three"
+    )
     assert done.returncode == 2
     assert "--warm-start='gone.csv' is neither a file nor a directory" in done.stderr
     assert not (home / "three").exists()

@@ -1,4 +1,6 @@
-"""Whatever breaks in between a training function and its driver, the journal is right and the study ends."""
+"""Whatever breaks in between a training function and its driver, the journal is right and the study
+ends.
+"""
 
 import _thread
 import ctypes
@@ -16,7 +18,13 @@ import pytest
 
 import ashtune
 from ashtune._src.core.errors import StudyError
-from ashtune._src.core.events import JobFailed, JobFinished, SessionStarted, TrialReleased, WorkerLost
+from ashtune._src.core.events import (
+    JobFailed,
+    JobFinished,
+    SessionStarted,
+    TrialReleased,
+    WorkerLost,
+)
 from tests.helpers import studies
 from tests.helpers.studies import events
 
@@ -25,11 +33,17 @@ class OverTime(Exception):  # noqa: N818 - as users name theirs
     """What a training function raises in itself."""
 
 
-def tuned(directory: Path, train: Callable[..., Any], *, trials: int = 24, **options: Any) -> ashtune.Study:
+def tuned(
+    directory: Path, train: Callable[..., Any], *, trials: int = 24, **options: Any
+) -> ashtune.Study:
     defaults = {"min_resource": None, "reduction_factor": None}
     study = studies.tuned(directory, train, trials=trials, **defaults, **options)
-    assert study.is_complete, "the journal is read back and every event follows from those before it"
-    jobs = Counter((event.trial, event.rung) for event in events(study) if isinstance(event, JobFinished))
+    assert study.is_complete, (
+        "the journal is read back and every event follows from those before it"
+    )
+    jobs = Counter(
+        (event.trial, event.rung) for event in events(study) if isinstance(event, JobFinished)
+    )
     assert set(jobs.values()) <= {1}, "no result is told twice"
     return study
 
@@ -49,11 +63,14 @@ def by_thread(seconds: float) -> None:
         time.sleep(seconds)
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(main), ctypes.py_object(OverTime))
 
-    _thread.start_new_thread(raise_there, ())  # an exception within Thread.start() may leave its locks held for ever
+    # an exception within Thread.start() may leave its locks held for ever
+    _thread.start_new_thread(raise_there, ())
 
 
 @pytest.mark.parametrize("limit", [by_alarm, by_thread])
-def test_interruptions_from_inside_ruin_no_study(limit: Callable[[float], None], tmp_path: Path) -> None:
+def test_interruptions_from_inside_ruin_no_study(
+    limit: Callable[[float], None], tmp_path: Path
+) -> None:
     def train(trial: Any) -> None:
         trained = trial.restore() or 0
         if trial.number % 2:
@@ -64,13 +81,23 @@ def test_interruptions_from_inside_ruin_no_study(limit: Callable[[float], None],
         trial.save(trained)
 
     study = tuned(tmp_path, train, trials=64)
-    outcomes = [event for event in events(study) if isinstance(event, JobFailed | TrialReleased | WorkerLost)]
-    reasons = Counter(getattr(event, "reason", "") or getattr(event, "problem", "") for event in outcomes)
+    outcomes = [
+        event
+        for event in events(study)
+        if isinstance(event, JobFailed | TrialReleased | WorkerLost)
+    ]
+    reasons = Counter(
+        getattr(event, "reason", "") or getattr(event, "problem", "") for event in outcomes
+    )
     assert set(reasons) - {""}, "nothing broke in"
-    assert all("OverTime" in reason or "exit status 1" in reason for reason in reasons if reason), reasons
+    assert all("OverTime" in reason or "exit status 1" in reason for reason in reasons if reason), (
+        reasons
+    )
 
 
-def test_a_process_that_training_forks_and_that_comes_back_says_nothing_to_the_driver(tmp_path: Path) -> None:
+def test_a_process_that_training_forks_and_that_comes_back_says_nothing_to_the_driver(
+    tmp_path: Path,
+) -> None:
     def train(trial: Any) -> None:
         trained = trial.restore() or 0
         child = os.fork()
@@ -111,14 +138,20 @@ def test_a_study_with_trials_stopped_on_purpose_ends_with_them_counted(tmp_path:
     for event in stopped:
         trained_to[event.trial] = event.resource
         assert (event.trial % 3, event.resource) == (0, 3)
-    later = [event for event in events(study) if isinstance(event, JobFinished) and event.resource > 3]
+    later = [
+        event for event in events(study) if isinstance(event, JobFinished) and event.resource > 3
+    ]
     assert not {event.trial for event in later} & set(trained_to)
     data = study.report_data()
     assert data["trials"]["ended_early"] == len(stopped)
     assert any("ended early on purpose" in note for note in data["notes"])
     table = study.dataframe().set_index("number")
-    assert {trial for trial in table.index if table.status[trial] == "ended early"} == set(trained_to)
-    assert data["epochs"] == sum(e.resource - e.start for e in events(study) if isinstance(e, JobFinished))
+    assert {trial for trial in table.index if table.status[trial] == "ended early"} == set(
+        trained_to
+    )
+    assert data["epochs"] == sum(
+        e.resource - e.start for e in events(study) if isinstance(e, JobFinished)
+    )
 
 
 def version(sign: int) -> Callable[[Any], None]:
@@ -138,7 +171,10 @@ def sessions(study: ashtune.Study) -> list[SessionStarted]:
 
 def test_a_function_that_has_changed_is_not_mixed_with_what_another_trained(tmp_path: Path) -> None:
     study = tuned(tmp_path, first, trials=4)
-    assert {name for name in sessions(study)[0].objective if not name.endswith(".py")} == {"train", "Any"}
+    assert {name for name in sessions(study)[0].objective if not name.endswith(".py")} == {
+        "train",
+        "Any",
+    }
     kept = (study.directory / "objective.pickle").read_bytes()
     for trials in (4, 8):
         with pytest.raises(StudyError) as caught:

@@ -1,4 +1,6 @@
-"""Values in the forms that users have them: paths as text, numbers of numpy, times of datetime; and first mistakes."""
+"""Values in the forms that users have them: paths as text, numbers of numpy, times of datetime; and
+first mistakes.
+"""
 
 import pickle
 from datetime import timedelta
@@ -25,7 +27,9 @@ def home(study_copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_path_may_be_a_text_and_begin_with_the_home(home: Path) -> None:
     for place in ("~/study", Path("~/study"), str(home / "study")):
-        assert ashtune.Study(place).directory == ashtune.Study.load(place).directory == home / "study"
+        assert (
+            ashtune.Study(place).directory == ashtune.Study.load(place).directory == home / "study"
+        )
     study = ashtune.Study("~/study")
     study.report_html("~/page.html")
     study.whatif(workers=1, draws=1).report_html("~/whatif.html")
@@ -44,7 +48,8 @@ def test_a_study_is_made_and_known_results_are_read_in_the_home(home: Path) -> N
 
 MISTAKES: dict[str, Any] = {
     "trials": lambda study: study.trials["0"], "page": lambda study: study.report_html(5),
-    "resume": lambda study: ashtune.Study.resume(study.directory), "log": lambda study: study.log("0"),
+    "resume": lambda study: ashtune.Study.resume(study.directory),
+    "log": lambda study: study.log("0"),
     "study": lambda study: ashtune.Study(5),
     "what-if": lambda study: study.whatif(workers=1, draws=1).report_html(5),
 }  # fmt: skip
@@ -85,13 +90,22 @@ def test_a_study_is_pickled_after_its_journal_was_read(finished_study: Path) -> 
 )
 def test_options_of_parts_take_numbers_of_numpy(given: Any, plain: Any) -> None:
     assert given == plain
-    registry: Any = SCHEDULERS if given in (ashtune.Hyperband(brackets=2), ashtune.Ash(ahead=1)) else SEARCHES
+    registry: Any = (
+        SCHEDULERS if given in (ashtune.Hyperband(brackets=2), ashtune.Ash(ahead=1)) else SEARCHES
+    )
     assert registry.record(given) == registry.record(plain)
 
 
-@pytest.mark.parametrize("kind", [ashtune.GP, ashtune.Ash, ashtune.Local, ashtune.Stop, ashtune.Confirm])
+@pytest.mark.parametrize(
+    "kind", [ashtune.GP, ashtune.Ash, ashtune.Local, ashtune.Stop, ashtune.Confirm]
+)
 def test_a_class_in_place_of_an_object_is_refused(kind: type) -> None:
-    names = {ashtune.GP: "search", ashtune.Ash: "scheduler", ashtune.Local: "engine", ashtune.Stop: "stop"}
+    names = {
+        ashtune.GP: "search",
+        ashtune.Ash: "scheduler",
+        ashtune.Local: "engine",
+        ashtune.Stop: "stop",
+    }
     option: dict[str, Any] = {names.get(kind, "confirm"): kind}
     with pytest.raises(SettingsError, match=rf"is a class; write \w+=ashtune\.{kind.__name__}\(\)"):
         tuned(Path("nowhere"), **option)

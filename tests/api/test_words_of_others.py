@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune._src.core.errors import AshtuneError, NoResultError, ObjectiveError, SettingsError, StudyError
+from ashtune._src.core.errors import (
+    AshtuneError,
+    NoResultError,
+    ObjectiveError,
+    SettingsError,
+    StudyError,
+)
 from ashtune._src.core.events import TrialStarted
 from ashtune._src.core.words import ARGUMENTS, NAMES, RESULTS
 from ashtune._src.study.journal import NAME, read_events
@@ -19,7 +25,14 @@ SPACE = {"lr": (0.0, 1.0), "width": [16, 32]}
 
 
 def tuned(train: Any, directory: Path, **options: Any) -> ashtune.Study:
-    given = {"metric": "loss", "mode": "min", "trials": 30, "max_resource": 9, "workers": 1, "quiet": True}
+    given = {
+        "metric": "loss",
+        "mode": "min",
+        "trials": 30,
+        "max_resource": 9,
+        "workers": 1,
+        "quiet": True,
+    }
     given |= {"engine": "threads", "search": "random", "min_resource": 1}
     return ashtune.tune(train, SPACE, directory=directory, **(given | options))
 
@@ -27,18 +40,25 @@ def tuned(train: Any, directory: Path, **options: Any) -> ashtune.Study:
 @pytest.mark.parametrize(
     ("word", "ours"),
     [
-        ("n_trials", "trials="), ("num_samples", "trials="), ("n_iter", "trials="), ("timeout", "time_limit="),
-        ("direction", "mode="), ("n_jobs", "workers="), ("sampler", "search="), ("pruner", "scheduler="),
-        ("storage", "directory="), ("study_name", "directory="), ("trails", "'trials'"), ("config", "space="),
+        ("n_trials", "trials="), ("num_samples", "trials="), ("n_iter", "trials="), ("timeout",
+        "time_limit="),
+        ("direction", "mode="), ("n_jobs", "workers="), ("sampler", "search="), ("pruner",
+        "scheduler="),
+        ("storage", "directory="), ("study_name", "directory="), ("trails", "'trials'"), ("config",
+        "space="),
         ("param_grid", "space="), ("random_state", "seed="), ("max_t", "max_resource="),
         ("time_budget_s", "time_limit="),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("function", [ashtune.tune, ashtune.open_study])
-def test_an_argument_of_another_tool_is_answered_with_ours(function: Any, word: str, ours: str) -> None:
+def test_an_argument_of_another_tool_is_answered_with_ours(
+    function: Any, word: str, ours: str
+) -> None:
     with pytest.raises(SettingsError) as refusal:
         function(metric="loss", mode="min", **{word: 3})
-    assert str(refusal.value) == f"{function.__name__}() has no argument {word}=; did you mean {ours}?"
+    assert (
+        str(refusal.value) == f"{function.__name__}() has no argument {word}=; did you mean {ours}?"
+    )
 
 
 def test_several_words_are_answered_at_once() -> None:
@@ -59,10 +79,13 @@ def test_arguments_of_tune_stay_visible_and_others_are_pythons() -> None:
 @pytest.mark.parametrize(
     ("word", "ours"),
     [
-        ("n_trials", "n_candidates="), ("n_iter", "n_candidates="), ("num_samples", "n_candidates="),
-        ("timeout", "time_limit="), ("direction", "scoring="), ("sampler", "search="), ("pruner", "scheduler="),
+        ("n_trials", "n_candidates="), ("n_iter", "n_candidates="), ("num_samples",
+        "n_candidates="),
+        ("timeout", "time_limit="), ("direction", "scoring="), ("sampler", "search="), ("pruner",
+        "scheduler="),
         ("storage", "directory="), ("study_name", "directory="), ("random_seed", "'random_state'"),
-        ("param_grid", "param_distributions="), ("seed", "random_state="), ("max_t", "max_resources="),
+        ("param_grid", "param_distributions="), ("seed", "random_state="), ("max_t",
+        "max_resources="),
     ],
 )  # fmt: skip
 def test_ash_search_answers_arguments_of_other_tools(word: str, ours: str) -> None:
@@ -74,7 +97,9 @@ def test_ash_search_answers_arguments_of_other_tools(word: str, ours: str) -> No
     with pytest.raises(SettingsError) as refusal:
         AshSearchCV(SGDClassifier(), {"alpha": [1, 2]}, **{word: 3})
     assert str(refusal.value) == f"AshSearchCV() has no argument {word}=; did you mean {ours}?"
-    with pytest.raises(SettingsError, match="no argument colour=; give one of estimator, param_distributions,"):
+    with pytest.raises(
+        SettingsError, match="no argument colour=; give one of estimator, param_distributions,"
+    ):
         AshSearchCV(SGDClassifier(), {"alpha": [1, 2]}, colour=3)
     assert AshSearchCV(SGDClassifier(), {"alpha": [1, 2]}, n_jobs=1).get_params()["n_jobs"] == 1
 
@@ -118,17 +143,35 @@ def sets_an_attribute(trial: Any) -> None:
 @pytest.mark.parametrize(
     ("train", "why"),
     [
-        (suggests, "a trial has no attribute suggest_float; give the space to tune, and read trial['lr']"),
-        (prunes, "a trial has no attribute should_prune; leave it out: the loop over trial.epochs() ends when"),
+        (
+            suggests,
+            "a trial has no attribute suggest_float; give the space to tune, and read trial['lr']",
+        ),
+        (
+            prunes,
+            "a trial has no attribute should_prune; leave it out: the loop over trial.epochs() "
+            "ends when",
+        ),
         (reads_params, "a trial has no attribute params; did you mean trial.config?"),
         (reads_an_attribute, "a trial has no attribute lr; did you mean trial['lr']?"),
-        (reports_a_step, "trial.report() takes no step; write trial.report(value) in: for _ in trial.epochs()"),
-        (reports_to_ashtune, "ashtune has no report; write trial.report(loss=...) in: def train(trial)"),
-        (sets_an_attribute, "a trial has no attribute set_user_attr; leave it out, or report a number beside"),
+        (
+            reports_a_step,
+            "trial.report() takes no step; write trial.report(value) in: for _ in trial.epochs()",
+        ),
+        (
+            reports_to_ashtune,
+            "ashtune has no report; write trial.report(loss=...) in: def train(trial)",
+        ),
+        (
+            sets_an_attribute,
+            "a trial has no attribute set_user_attr; leave it out, or report a number beside",
+        ),
         (misspells, "a trial has no attribute reprot; did you mean 'report'?"),
     ],
 )
-def test_an_attribute_that_no_trial_has_ends_the_study_at_once(train: Any, why: str, tmp_path: Path) -> None:
+def test_an_attribute_that_no_trial_has_ends_the_study_at_once(
+    train: Any, why: str, tmp_path: Path
+) -> None:
     with pytest.raises(ObjectiveError) as refusal:
         tuned(train, tmp_path)
     assert why in str(refusal.value)
@@ -169,8 +212,8 @@ def test_a_missing_hyperparameter_stays_a_key_error(name: str, advice: str, tmp_
         with pytest.raises(KeyError) as refusal:
             trial[name]
         assert str(refusal.value) == (
-            f"the configuration of this trial has no {name!r}; {advice}; a conditional hyperparameter is missing where "
-            f"it is inactive: trial.config.get({name!r})"
+            f"the configuration of this trial has no {name!r}; {advice}; a conditional "
+            f"hyperparameter is missing where it is inactive: trial.config.get({name!r})"
         )
         assert isinstance(refusal.value, AshtuneError)
         assert str(pickle.loads(pickle.dumps(refusal.value))) == str(refusal.value)
@@ -184,7 +227,9 @@ def test_names_of_other_tools_are_answered() -> None:
     with pytest.raises(ImportError) as refusal:
         from ashtune import Tuner  # type: ignore[attr-defined]  # noqa: F401
     assert str(refusal.value) == f"ashtune has no Tuner; write {NAMES['Tuner']}"
-    with pytest.raises(AshtuneError, match=r"no AshSearchCV; write from ashtune.integrations.scikit_learn import"):
+    with pytest.raises(
+        AshtuneError, match=r"no AshSearchCV; write from ashtune.integrations.scikit_learn import"
+    ):
         ashtune.AshSearchCV  # type: ignore[attr-defined]  # noqa: B018
     assert not hasattr(ashtune, "spam")
 
@@ -207,7 +252,9 @@ def test_what_the_answers_name_exists(tmp_path: Path) -> None:
 
 def test_attributes_of_other_studies_are_answered(tmp_path: Path) -> None:
     study = tuned(lambda trial: trial["lr"], tmp_path, trials=4, max_resource=1)
-    with pytest.raises(StudyError, match=r"^a study has no attribute best_trial; write study.best$"):
+    with pytest.raises(
+        StudyError, match=r"^a study has no attribute best_trial; write study.best$"
+    ):
         study.best_trial  # type: ignore[attr-defined]  # noqa: B018
     with pytest.raises(AttributeError, match=r"^'Study' object has no attribute 'spam'"):
         study.spam  # type: ignore[attr-defined]  # noqa: B018
@@ -228,7 +275,8 @@ def test_an_open_study_names_its_results(tmp_path: Path) -> None:
             "trials_dataframe": r"dataframe\(\)",
         }.items():
             with pytest.raises(
-                StudyError, match=rf"^an open study has no attribute {name}; write study.read\(\).{ours}$"
+                StudyError,
+                match=rf"^an open study has no attribute {name}; write study.read\(\).{ours}$",
             ):
                 getattr(study, name)
         with pytest.raises(AttributeError, match=r"^'OpenStudy' object has no attribute 'spam'"):
@@ -240,5 +288,7 @@ class Trainable:
 
 
 def test_a_class_is_no_training_function(tmp_path: Path) -> None:
-    with pytest.raises(ObjectiveError, match=r"Trainable'> is no function; write a function: def train\(trial\)$"):
+    with pytest.raises(
+        ObjectiveError, match=r"Trainable'> is no function; write a function: def train\(trial\)$"
+    ):
         tuned(Trainable, tmp_path)

@@ -1,4 +1,6 @@
-"""What a worker says is compared with what it was given: a worker that says anything else is lost, not the study."""
+"""What a worker says is compared with what it was given: a worker that says anything else is lost,
+not the study.
+"""
 
 import os
 import re
@@ -14,18 +16,31 @@ import msgspec
 import pytest
 
 import ashtune
-from ashtune._src.core.events import Event, JobFailed, JobFinished, Progress, TrialReleased, WorkerLost
+from ashtune._src.core.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    Progress,
+    TrialReleased,
+    WorkerLost,
+)
 from ashtune._src.engines.local import pool
 from ashtune._src.study.journal import read_events
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the worker's connection is looked up in /proc")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="the worker's connection is looked up in /proc"
+)
 SPOILT = 3
 
 
 def connection() -> int:
     """Return the file descriptor that leads to the driver."""
     files = [file for file in Path("/proc/self/fd").iterdir() if file.is_symlink()]
-    sockets = [int(file.name) for file in files if file.exists() and str(file.readlink()).startswith("socket:")]
+    sockets = [
+        int(file.name)
+        for file in files
+        if file.exists() and str(file.readlink()).startswith("socket:")
+    ]
     (file,) = sockets
     return file
 
@@ -37,37 +52,56 @@ def message(event: Any) -> bytes:
 
 def finished(of: Any, **changes: Any) -> bytes:
     fields: dict[str, Any] = {
-        "time": 0, "worker": int(os.environ["WORKER"]), "trial": of.number, "rung": 0, "resource": of.target,
+        "time": 0, "worker": int(os.environ["WORKER"]), "trial": of.number, "rung": 0,
+        "resource": of.target,
         "metrics": {"loss": 0.5}, "seconds": 0.1, "held": False,
     }  # fmt: skip
     return message(JobFinished(**fields | changes))
 
 
 def released(trial: Any) -> bytes:
-    return message(TrialReleased(time=0, worker=int(os.environ["WORKER"]), trial=trial.number, resource=1, seconds=0.0))
+    return message(
+        TrialReleased(
+            time=0, worker=int(os.environ["WORKER"]), trial=trial.number, resource=1, seconds=0.0
+        )
+    )
 
 
 def failed(trial: Any) -> bytes:
     return message(
-        JobFailed(time=0, worker=int(os.environ["WORKER"]), trial=trial.number, rung=0, seconds=0.0, reason="no")
+        JobFailed(
+            time=0,
+            worker=int(os.environ["WORKER"]),
+            trial=trial.number,
+            rung=0,
+            seconds=0.0,
+            reason="no",
+        )
     )
 
 
 SPEECHES: dict[str, tuple[Any, str]] = {
-    "the result of another trial": (lambda t: finished(t, trial=t.number + 40), "a result of trial {40}, which"),
+    "the result of another trial": (lambda t: finished(t, trial=t.number + 40),
+    "a result of trial {40}, which"),
     "the result of another rung": (lambda t: finished(t, rung=1), "at rung 1 and not 0"),
-    "more than it was to train": (lambda t: finished(t, resource=t.target + 1), "from 0 to 2 and not from 0 to 1"),
-    "a start that it has not had": (lambda t: finished(t, start=1), "from 1 to 1 and not from 0 to 1"),
-    "a result twice": (lambda t: finished(t) + finished(t), "a result of trial {0}, which it does not train"),
-    "a failure after its result": (lambda t: finished(t, held=True) + failed(t), "a failure of trial {0}, which"),
+    "more than it was to train": (lambda t: finished(t, resource=t.target + 1),
+    "from 0 to 2 and not from 0 to 1"),
+    "a start that it has not had": (lambda t: finished(t, start=1),
+    "from 1 to 1 and not from 0 to 1"),
+    "a result twice": (lambda t: finished(t) + finished(t),
+    "a result of trial {0}, which it does not train"),
+    "a failure after its result": (lambda t: finished(t, held=True) + failed(t),
+    "a failure of trial {0}, which"),
     "a release that nobody asked for": (released, "releases trial {0}, which it was not told to"),
     "a result without a metric": (lambda t: finished(t, metrics={}), "without a metric"),
     "a time that is none": (lambda t: finished(t, seconds=float("inf")), "`$.seconds`"),
     "a negative size": (lambda t: finished(t, checkpoint=-1), "`$.checkpoint`"),
-    "a report beyond the end": (lambda t: finished(t, curve=[(10**9, {"loss": 1.0})]), "a report at 1000000000"),
+    "a report beyond the end": (lambda t: finished(t, curve=[(10**9, {"loss": 1.0})]),
+    "a report at 1000000000"),
     "another worker's name": (lambda t: finished(t, worker=77), "it speaks as worker 77"),
     "progress of a trial that it does not have": (
-        lambda t: message(Progress(int(os.environ["WORKER"]), t.number + 1, 1, {})), "trial {1}, which it does not have"
+        lambda t: message(Progress(int(os.environ["WORKER"]), t.number + 1, 1, {})),
+        "trial {1}, which it does not have"
     ),
     "what is no message": (lambda _: struct.pack("<I", 5) + b"hello", "sent what does not fit"),
     "a length of 4 GiB": (lambda _: b"\xff\xff\xff\xff", "4,294,967,295 bytes"),
@@ -75,7 +109,9 @@ SPEECHES: dict[str, tuple[Any, str]] = {
 
 
 def train(trial: Any) -> None:
-    """Train; each trial says something on its own the first time that it is trained, in the middle of its job."""
+    """Train; each trial says something on its own the first time that it is trained, in the middle
+    of its job.
+    """
     os.environ["WORKER"] = Path("/proc/self/fd/1").readlink().stem.removeprefix("worker-")
     for _ in trial.epochs():
         mark = Path(os.environ["MARK"]) / str(trial.number)
@@ -92,24 +128,43 @@ def events_of(directory: Path) -> list[Event]:
 
 def assert_each_result_is_there_once(directory: Path, trials: int = 8) -> list[Event]:
     events = events_of(directory)
-    results = Counter((event.trial, event.rung) for event in events if isinstance(event, JobFinished))
+    results = Counter(
+        (event.trial, event.rung) for event in events if isinstance(event, JobFinished)
+    )
     assert set(results.values()) == {1}
     assert {trial for trial, rung in results if rung == 0} == set(range(trials))
     return events
 
 
-def test_a_worker_with_a_bad_message_is_lost_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_with_a_bad_message_is_lost_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MARK", str(tmp_path))
     trials = len(SPEECHES)
-    options: dict[str, Any] = {"metric": "loss", "mode": "min", "max_resource": 4, "workers": 2, "quiet": True}
-    ashtune.tune(train, {"x": (0.0, 1.0)}, trials=trials, search="random", directory=tmp_path / "study", **options)
+    options: dict[str, Any] = {
+        "metric": "loss",
+        "mode": "min",
+        "max_resource": 4,
+        "workers": 2,
+        "quiet": True,
+    }
+    ashtune.tune(
+        train,
+        {"x": (0.0, 1.0)},
+        trials=trials,
+        search="random",
+        directory=tmp_path / "study",
+        **options,
+    )
     events = assert_each_result_is_there_once(tmp_path / "study", trials)
     reasons = [event.reason for event in events if isinstance(event, WorkerLost)]
     for trial, (name, (_, complaint)) in enumerate(SPEECHES.items()):
         numbered = re.sub(r"{(\d+)}", lambda more: str(trial + int(more[1])), complaint)  # noqa: B023 - used at once
         assert any(numbered in reason for reason in reasons), f"{name}: {reasons}"
     assert len(reasons) == trials, reasons
-    resumed = ashtune.Study.load(tmp_path / "study").resume(trials=trials + 1, workers=1, quiet=True)
+    resumed = ashtune.Study.load(tmp_path / "study").resume(
+        trials=trials + 1, workers=1, quiet=True
+    )
     assert len(resumed.dataframe()) == trials + 1, "the study goes on"
 
 
@@ -126,7 +181,9 @@ class Late:
             subprocess.run(["sleep", "600"], check=False)
 
 
-def test_a_worker_that_never_starts_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_that_never_starts_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pool, "START_SECONDS", 20.0)
     late = Late(tmp_path / "mark")
 
@@ -135,7 +192,8 @@ def test_a_worker_that_never_starts_is_replaced(tmp_path: Path, monkeypatch: pyt
             trial.report(loss=trial["x"] if late.mark.exists() else 0.0)
 
     ashtune.tune(
-        loads_late, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2, workers=1, quiet=True,
+        loads_late, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2,
+        workers=1, quiet=True,
         directory=tmp_path / "study",
     )  # fmt: skip
     events = assert_each_result_is_there_once(tmp_path / "study")
@@ -151,7 +209,8 @@ def test_training_that_stops_itself_is_ended_at_its_trial_timeout(tmp_path: Path
             trial.report(loss=trial["x"])
 
     study = ashtune.tune(
-        stops, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2, workers=2, quiet=True,
+        stops, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2, workers=2,
+        quiet=True,
         engine=ashtune.Local(trial_timeout=8.0), directory=tmp_path / "study",
     )  # fmt: skip
     (lost,) = [event for event in events_of(study.directory) if isinstance(event, WorkerLost)]

@@ -1,6 +1,8 @@
-"""Programs that stand between a browser and the page of ``ashtune watch``: nginx, and a Jupyter server.
+"""Programs that stand between a browser and the page of ``ashtune watch``: nginx, and a Jupyter
+server.
 
-Each is started on a free port of loopback and yields the address at which it shows another port of this machine.
+Each is started on a free port of loopback and yields the address at which it shows another port of
+this machine.
 """
 
 import contextlib
@@ -15,7 +17,9 @@ from urllib.parse import urlsplit
 from tests.helpers.ports import free_port
 
 HOST = "hub.localhost"
-"""A name that leads to this machine, that browsers trust like localhost, and that ``ashtune watch`` must be told of."""
+"""A name that leads to this machine, that browsers trust like localhost, and that ``ashtune watch``
+must be told of.
+"""
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 JUPYTER = Path(__file__).parents[2] / ".venv-jupyter" / "bin" / "jupyter-server"
 SECRET = "a-token-for-tests"
@@ -52,18 +56,24 @@ def nginx(folder: Path, behind: int) -> Iterator[str]:
     port = free_port()
     configuration = folder / "nginx.conf"
     configuration.write_text(_NGINX.format(folder=folder, port=port, behind=behind))
-    with running([str(NGINX), "-c", str(configuration), "-e", str(folder / "error.log")], folder, port):
+    with running(
+        [str(NGINX), "-c", str(configuration), "-e", str(folder / "error.log")], folder, port
+    ):
         yield f"http://{HOST}:{port}/team/studies/"
 
 
 @contextlib.contextmanager
 def jupyter(folder: Path, behind: int) -> Iterator[str]:
-    """Run a Jupyter server with jupyter-server-proxy, which shows any port of its machine to who is signed in."""
+    """Run a Jupyter server with jupyter-server-proxy, which shows any port of its machine to who is
+    signed in.
+    """
     port = free_port()
     settings = {
         "ServerApp.ip": "127.0.0.1", "ServerApp.port": port, "ServerApp.port_retries": 0,
-        "ServerApp.root_dir": folder, "ServerApp.base_url": "/user/ada/", "ServerApp.open_browser": False,
-        "ServerApp.allow_root": True, "ServerApp.allow_remote_access": True, "IdentityProvider.token": SECRET,
+        "ServerApp.root_dir": folder, "ServerApp.base_url": "/user/ada/",
+        "ServerApp.open_browser": False,
+        "ServerApp.allow_root": True, "ServerApp.allow_remote_access": True,
+        "IdentityProvider.token": SECRET,
     }  # fmt: skip
     command = [str(JUPYTER), *(f"--{name}={value}" for name, value in settings.items())]
     with running(command, folder, port):

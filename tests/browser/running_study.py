@@ -1,6 +1,7 @@
 """A study for the page of ``ashtune watch``: it learns, fails, refuses and prints.
 
-Run as a script, ``running_study.py DIRECTORY TRIALS EPOCH_SECONDS``, it is started, or gone on with.
+Run as a script, ``running_study.py DIRECTORY TRIALS EPOCH_SECONDS``, it is started, or gone on
+with.
 """
 
 import math
@@ -44,6 +45,7 @@ def train(trial: Any) -> None:
 
 if __name__ == "__main__":
     ashtune.tune(
-        train, SPACE, metric="accuracy", mode="max", trials=int(trials), workers=2, max_resource=27, min_resource=1,
+        train, SPACE, metric="accuracy", mode="max", trials=int(trials), workers=2, max_resource=27,
+        min_resource=1,
         reduction_factor=3, search="random", directory=directory, quiet=True,
     )  # fmt: skip

@@ -1,4 +1,6 @@
-"""The section Control of the page in a real browser, by keyboard, beside a real study whose driver takes commands."""
+"""The section Control of the page in a real browser, by keyboard, beside a real study whose driver
+takes commands.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +9,13 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
-from ashtune._src.core.events import ConfigurationEnqueued, StopRequested, StudyContinued, StudyPaused, TrialsExtended
+from ashtune._src.core.events import (
+    ConfigurationEnqueued,
+    StopRequested,
+    StudyContinued,
+    StudyPaused,
+    TrialsExtended,
+)
 from ashtune._src.dashboard.watching import LivePage
 from ashtune._src.study.journal import NAME, read_events
 from tests.browser.watched_page import Page
@@ -22,7 +30,9 @@ pytestmark = [
 ]
 
 STATE_IS = "(state) => document.querySelector('.tile.state .value').textContent === state"
-SAYS = "([role, text]) => document.querySelector(`#control [role=${role}]`).textContent.includes(text)"
+SAYS = (
+    "([role, text]) => document.querySelector(`#control [role=${role}]`).textContent.includes(text)"
+)
 FOCUS_IS = "(text) => document.activeElement.textContent === text"
 
 
@@ -42,10 +52,14 @@ def study(tmp_path: Path) -> Iterator[SlowStudy]:
 
 def kinds(study: SlowStudy) -> list[type]:
     wanted = (ConfigurationEnqueued, StopRequested, StudyContinued, StudyPaused, TrialsExtended)
-    return [type(event) for event in read_events(study.directory / NAME) if isinstance(event, wanted)]
+    return [
+        type(event) for event in read_events(study.directory / NAME) if isinstance(event, wanted)
+    ]
 
 
-def test_a_study_is_paused_changed_and_stopped_by_keyboard(browser: Browser, study: SlowStudy) -> None:
+def test_a_study_is_paused_changed_and_stopped_by_keyboard(
+    browser: Browser, study: SlowStudy
+) -> None:
     with LivePage([study.directory], control=True) as live:
         opened = Page(browser)
         page = opened.page
@@ -76,7 +90,11 @@ def test_a_study_is_paused_changed_and_stopped_by_keyboard(browser: Browser, stu
         opened.wait(SAYS, ["status", "The next new trial has this configuration"])
 
         axe = Axe().run(page, context="#control")
-        assert [each["id"] for each in axe.response["violations"] if each["impact"] in ("serious", "critical")] == []
+        assert [
+            each["id"]
+            for each in axe.response["violations"]
+            if each["impact"] in ("serious", "critical")
+        ] == []
         stop = page.get_by_role("button", name="Stop …")
         stop.press("Enter")
         opened.wait(FOCUS_IS, "Do not stop")
@@ -91,10 +109,18 @@ def test_a_study_is_paused_changed_and_stopped_by_keyboard(browser: Browser, stu
         opened.wait("document.getElementById('control').hidden")
         assert opened.console == []
         opened.close()
-    assert kinds(study) == [StudyPaused, StudyContinued, TrialsExtended, ConfigurationEnqueued, StopRequested]
+    assert kinds(study) == [
+        StudyPaused,
+        StudyContinued,
+        TrialsExtended,
+        ConfigurationEnqueued,
+        StopRequested,
+    ]
 
 
-def test_typed_text_stays_when_the_best_configuration_arrives_late(browser: Browser, study: SlowStudy) -> None:
+def test_typed_text_stays_when_the_best_configuration_arrives_late(
+    browser: Browser, study: SlowStudy
+) -> None:
     with LivePage([study.directory], control=True) as live:
         opened = Page(browser)
         page = opened.page

@@ -1,4 +1,6 @@
-"""The live and the saved page of a study whose names, values and words are made to break it, in a real browser."""
+"""The live and the saved page of a study whose names, values and words are made to break it, in a
+real browser.
+"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -63,9 +65,12 @@ def hostile_space() -> Any:
 @pytest.fixture(scope="module")
 def addresses(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     saved = tmp_path_factory.mktemp("saved") / "page.html"
-    directory = tmp_path_factory.mktemp("hostile") / f"{MARKUP.replace('/', '')} {RIGHT_TO_LEFT} {'x' * 60}"
+    directory = (
+        tmp_path_factory.mktemp("hostile") / f"{MARKUP.replace('/', '')} {RIGHT_TO_LEFT} {'x' * 60}"
+    )
     study = ashtune.tune(
-        train, hostile_space(), metric=METRIC, mode="max", trials=40, max_resource=4, min_resource=1,
+        train, hostile_space(), metric=METRIC, mode="max", trials=40, max_resource=4,
+        min_resource=1,
         reduction_factor=2, search="random", workers=2, directory=directory, quiet=True,
     )  # fmt: skip
     study.report_html(saved)
@@ -83,12 +88,16 @@ def kind_and_page(
         page.open(f"{addresses[kind]}?chosen=0-3-5", "Complete")
         page.show_all()
         page.page.wait_for_selector("#chosen .differs")
-        page.page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+        page.page.evaluate(
+            "for (const each of document.querySelectorAll('details')) each.open = true"
+        )
         yield kind, page
 
 
 def seen(page: Page) -> tuple[object, int, int, bool]:
-    """Return what a script of the study would have left, how many scripts and images there are, and whether it fits."""
+    """Return what a script of the study would have left, how many scripts and images there are, and
+    whether it fits.
+    """
     found: list[Any] = page.page.evaluate(
         """() => [
             document.pwned ?? null,
@@ -100,7 +109,9 @@ def seen(page: Page) -> tuple[object, int, int, bool]:
     return tuple(found)  # type: ignore[return-value]  # four of them
 
 
-def test_nothing_of_a_hostile_study_runs_or_is_markup_and_all_of_it_fits(kind_and_page: tuple[str, Page]) -> None:
+def test_nothing_of_a_hostile_study_runs_or_is_markup_and_all_of_it_fits(
+    kind_and_page: tuple[str, Page],
+) -> None:
     kind, page = kind_and_page
     assert seen(page) == (None, SCRIPTS[kind], 0, True)
     body = page.text("body")
@@ -109,7 +120,9 @@ def test_nothing_of_a_hostile_study_runs_or_is_markup_and_all_of_it_fits(kind_an
     assert [hidden for hidden in "\u202e\x1b\x07\u2028" if hidden in body] == []
 
 
-def test_nothing_of_its_trials_runs_or_is_markup_and_all_of_it_fits(kind_and_page: tuple[str, Page]) -> None:
+def test_nothing_of_its_trials_runs_or_is_markup_and_all_of_it_fits(
+    kind_and_page: tuple[str, Page],
+) -> None:
     kind, page = kind_and_page
     for trial in (0, 3, 5):
         page.show_trial(trial)
@@ -118,6 +131,8 @@ def test_nothing_of_its_trials_runs_or_is_markup_and_all_of_it_fits(kind_and_pag
     page.page.go_back()
 
 
-def test_the_console_of_a_hostile_study_stays_without_a_message(kind_and_page: tuple[str, Page]) -> None:
+def test_the_console_of_a_hostile_study_stays_without_a_message(
+    kind_and_page: tuple[str, Page],
+) -> None:
     _, page = kind_and_page
     assert page.console == []

@@ -35,12 +35,17 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Every figure of a study, by the method that returns it."""
     two = {"metric": ["score", "size"], "mode": ["max", "min"]}
     profiled = ashtune.Local(profile=True)
-    study = tuned(tmp_path_factory.mktemp("images"), train, SPACE, trials=48, max_resource=4, engine=profiled)
+    study = tuned(
+        tmp_path_factory.mktemp("images"), train, SPACE, trials=48, max_resource=4, engine=profiled
+    )
     keep(Placed(machine=Roofs(roofs=[Roof(peak=80e9, bandwidth=20e9)])), study.directory)
     names = {name for name in dir(ashtune.Study) if name.startswith("plot_")} - {"plot_front"}
     drawn = {name: getattr(study, name)() for name in sorted(names)}
     front = tuned(tmp_path_factory.mktemp("front"), train, SPACE, trials=24, max_resource=4, **two)
-    return drawn | {"whatif": study.whatif(workers=[1, 2], draws=0).plot(), "plot_front": front.plot_front()}
+    return drawn | {
+        "whatif": study.whatif(workers=[1, 2], draws=0).plot(),
+        "plot_front": front.plot_front(),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +62,9 @@ def images(figures: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def pixels_of(png: bytes) -> tuple[int, int, set[bytes]]:
-    """Return the width and the height of a PNG, and the different lines of its picture, as they are stored."""
+    """Return the width and the height of a PNG, and the different lines of its picture, as they are
+    stored.
+    """
     assert png.startswith(b"\x89PNG\r\n\x1a\n")
     width, height = struct.unpack(">II", png[16:24])
     data, at = b"", 8
@@ -70,19 +77,25 @@ def pixels_of(png: bytes) -> tuple[int, int, set[bytes]]:
     return width, height, {raw[line * step : (line + 1) * step] for line in range(height)}
 
 
-def test_every_figure_is_a_png_of_its_own_size_with_something_on_it(figures: dict[str, Any], images: Path) -> None:
+def test_every_figure_is_a_png_of_its_own_size_with_something_on_it(
+    figures: dict[str, Any], images: Path
+) -> None:
     for name, figure in figures.items():
         width, height, lines = pixels_of((images / f"{name}.png").read_bytes())
         assert (width, height) == (700, figure.layout.height), name
         assert len(lines) > height / 4, f"{name} is nearly blank"
 
 
-def test_every_figure_is_an_svg_with_titles_and_paths(figures: dict[str, Any], images: Path) -> None:
+def test_every_figure_is_an_svg_with_titles_and_paths(
+    figures: dict[str, Any], images: Path
+) -> None:
     for name, figure in figures.items():
         root = ET.fromstring((images / f"{name}.svg").read_text())
         assert root.tag == f"{SVG}svg"
         text = " ".join("".join(element.itertext()) for element in root.iter(f"{SVG}text"))
         for title in filter(None, (figure.layout.xaxis.title.text, figure.layout.yaxis.title.text)):
             assert title.split("<br>")[0].replace("&lt;", "<") in text, name
-        drawn = sum(1 for kind in ("path", "rect", "image", "polygon") for _ in root.iter(SVG + kind))
+        drawn = sum(
+            1 for kind in ("path", "rect", "image", "polygon") for _ in root.iter(SVG + kind)
+        )
         assert drawn >= len(figure.data), name

@@ -26,7 +26,10 @@ pytestmark = [
 ]
 
 SECTIONS = ("summary", "answers", *VIEWS, "report")
-IS_ANSWERED = "!document.querySelector('[aria-busy]') && document.querySelectorAll('#report table').length > 2"
+IS_ANSWERED = (
+    "!document.querySelector('[aria-busy]') && document.querySelectorAll('#report table').length "
+    "> 2"
+)
 SHOWN = "[...document.querySelectorAll('.overview > section:not([hidden])')].map(({ id }) => id)"
 HIDE_WHAT_ASKS = "document.documentElement.dataset.saved = ''"
 LOOKS = {"light, desk": ("light", TALL), "dark, phone": ("dark", {**PHONE, "height": 20_000})}
@@ -35,7 +38,9 @@ LOOKS = {"light, desk": ("light", TALL), "dark, phone": ("dark", {**PHONE, "heig
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a study that is complete, with its page."""
-    study = RunningStudy(tmp_path_factory.mktemp("complete") / "letters", trials=120, epoch_seconds=0.005)
+    study = RunningStudy(
+        tmp_path_factory.mktemp("complete") / "letters", trials=120, epoch_seconds=0.005
+    )
     study.wait()
     ashtune.Study.load(study.directory).report_html(study.directory / "page.html")
     return study.directory
@@ -53,7 +58,9 @@ def test_every_section_shows_the_same_texts_numbers_and_figures_as_on_the_live_p
     browser: "Browser", complete: Path, address: str, theme: str, size: dict[str, int]
 ) -> None:
     look = {"viewport": size, "color_scheme": theme}
-    chosen = "?chosen=" + "-".join(str(row["trial"]) for row in answer(complete / "page.html", "trials")["rows"][:3])
+    chosen = "?chosen=" + "-".join(
+        str(row["trial"]) for row in answer(complete / "page.html", "trials")["rows"][:3]
+    )
     with Page(browser, **look) as live, Page(browser, **look) as file:
         live.open(address + chosen, "Complete")
         file.open((complete / "page.html").as_uri() + chosen, "Complete")
@@ -62,7 +69,11 @@ def test_every_section_shows_the_same_texts_numbers_and_figures_as_on_the_live_p
         for section in SECTIONS:
             expected = file.page.evaluate("(id) => seenIn(id)", section)
             live.wait("([id, expected]) => seenIn(id) === expected", [section, expected])
-        assert sorted(file.page.evaluate(SHOWN)) == sorted(live.page.evaluate(SHOWN)) == sorted(SECTIONS)
+        assert (
+            sorted(file.page.evaluate(SHOWN))
+            == sorted(live.page.evaluate(SHOWN))
+            == sorted(SECTIONS)
+        )
         assert file.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert file.console == []
         assert [each[:5] for each in file.asked if not each.startswith("data:")] == ["file:"]
@@ -81,19 +92,28 @@ def test_the_pages_of_the_first_trials_are_in_the_file_and_the_others_are_said_t
         paths = saved(complete / "page.html")["answers"]
         other = next(trial for trial in rows if f"api/studies/0/trials/{trial}" not in paths)
         page.page.evaluate("(trial) => { location.hash = `#trial/${trial}`; }", other)
-        page.wait("document.querySelector('.trial .remark').textContent.includes('is not in the saved page')")
+        page.wait(
+            "document.querySelector('.trial .remark').textContent.includes('is not in the saved "
+            "page')"
+        )
         page.page.locator(".trial .links .chooser").check()
         page.page.click(".trial .links >> text=See the chosen trials")
-        page.page.wait_for_selector(f"#chosen p >> text=Trial {other}: this is not in the saved page; see it with")
+        page.page.wait_for_selector(
+            f"#chosen p >> text=Trial {other}: this is not in the saved page; see it with"
+        )
         page.page.reload()
-        page.page.wait_for_selector(f"#chosen p >> text=Trial {other}: this is not in the saved page; see it with")
+        page.page.wait_for_selector(
+            f"#chosen p >> text=Trial {other}: this is not in the saved page; see it with"
+        )
         page.page.fill("#chosen-trial", str(rows[0]))
         page.page.click("#chosen >> text=Add it")
         page.page.wait_for_selector("#chosen canvas")
         assert page.console == []
 
 
-def test_the_page_of_a_study_that_runs_says_when_it_was_saved(browser: "Browser", tmp_path: Path) -> None:
+def test_the_page_of_a_study_that_runs_says_when_it_was_saved(
+    browser: "Browser", tmp_path: Path
+) -> None:
     study = RunningStudy(tmp_path / "running")
     try:
         with watched(study.directory) as address, Page(browser) as live:
@@ -109,9 +129,14 @@ def test_the_page_of_a_study_that_runs_says_when_it_was_saved(browser: "Browser"
         study.kill()
 
 
-def test_a_live_page_whose_server_has_ended_names_the_file(browser: "Browser", complete: Path) -> None:
+def test_a_live_page_whose_server_has_ended_names_the_file(
+    browser: "Browser", complete: Path
+) -> None:
     owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    with watched(complete, options=("--until-exit", str(owner.pid))) as address, Page(browser) as page:
+    with (
+        watched(complete, options=("--until-exit", str(owner.pid))) as address,
+        Page(browser) as page,
+    ):
         page.open(address, "Complete")
         owner.communicate()
         said = "(file) => document.getElementById('connection').innerText.includes(file)"
@@ -127,20 +152,31 @@ def test_the_what_if_begins_with_the_studys_own_choices_and_a_map_needs_two_hype
     browser: "Browser", tmp_path: Path
 ) -> None:
     study = ashtune.tune(
-        _unsaved, {"x": (0.0, 1.0), "y": 1}, metric="loss", mode="min", trials=12, directory=tmp_path / "own",
+        _unsaved, {"x": (0.0, 1.0), "y": 1}, metric="loss", mode="min", trials=12,
+        directory=tmp_path / "own",
         scheduler=ashtune.Ash(rungs=[1, 5, 25]), workers=3, quiet=True,
     )  # fmt: skip
     study.report_html(tmp_path / "page.html")
     with Page(browser) as page:
         page.open((tmp_path / "page.html").as_uri(), "Complete")
-        page.wait("document.querySelector('#whatif .prediction').textContent.startsWith('On 3 workers with ')")
+        page.wait(
+            "document.querySelector('#whatif .prediction').textContent.startsWith('On 3 workers "
+            "with ')"
+        )
         assert page.text("output[for=slider-reduction-factor]") == "5"
         assert "contour" not in page.page.evaluate(SHOWN)
 
 
-def test_the_page_of_a_study_without_a_trial_has_no_section_that_waits(browser: "Browser", tmp_path: Path) -> None:
+def test_the_page_of_a_study_without_a_trial_has_no_section_that_waits(
+    browser: "Browser", tmp_path: Path
+) -> None:
     ashtune.open_study(
-        {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=4, max_resource=4, directory=tmp_path / "none"
+        {"x": (0.0, 1.0)},
+        metric="loss",
+        mode="min",
+        trials=4,
+        max_resource=4,
+        directory=tmp_path / "none",
     ).close()
     ashtune.Study.load(tmp_path / "none").report_html(tmp_path / "page.html")
     with Page(browser) as page:
@@ -180,7 +216,9 @@ RECORD_TEXTS = """
     };
 """
 MOST_DIFFERING = 0.02
-"""Of pixels at the edges of letters and lines: an SVG places letters at other fractions of a pixel."""
+"""Of pixels at the edges of letters and lines: an SVG places letters at
+other fractions of a pixel.
+"""
 
 
 def test_every_figure_is_saved_as_png_and_as_svg_with_the_same_texts_and_looks(
@@ -189,10 +227,21 @@ def test_every_figure_is_saved_as_png_and_as_svg_with_the_same_texts_and_looks(
     with Page(browser) as file, Page(browser) as blank:
         file.page.add_init_script(RECORD_TEXTS)
         file.open((complete / "page.html").as_uri(), "Complete")
-        file.page.evaluate("for (const each of document.querySelectorAll('figure details')) each.open = true")
-        figures = [each for each in file.page.locator("figure:has(canvas)").all() if each.is_visible()]
+        file.page.evaluate(
+            "for (const each of document.querySelectorAll('figure details')) each.open = true"
+        )
+        figures = [
+            each for each in file.page.locator("figure:has(canvas)").all() if each.is_visible()
+        ]
         drawn = {each.get_attribute("aria-label") for each in figures}
-        assert {"The ladder", "The best over time", "Lanes", "Learning curves", "Contours", "depth"} <= drawn
+        assert {
+            "The ladder",
+            "The best over time",
+            "Lanes",
+            "Learning curves",
+            "Contours",
+            "depth",
+        } <= drawn
         for figure in figures:
             file.page.evaluate("written.length = 0")
             saved_as = {}
@@ -201,13 +250,17 @@ def test_every_figure_is_saved_as_png_and_as_svg_with_the_same_texts_and_looks(
                     figure.locator(f"text=Save as {kind}").click()
                 saved_as[kind] = saving.value.path().read_bytes()
             texts = [
-                each.text or "" for each in ET.fromstring(saved_as["SVG"]).iter("{http://www.w3.org/2000/svg}text")
+                each.text or ""
+                for each in ET.fromstring(saved_as["SVG"]).iter("{http://www.w3.org/2000/svg}text")
             ]
             name = figure.get_attribute("aria-label")
             assert name in texts
             assert len(texts) > 2
             assert sorted(set(texts)) == sorted(set(file.page.evaluate("written"))), name
             kinds = {"SVG": "svg+xml", "PNG": "png"}
-            pictures = [f"data:image/{kinds[kind]};base64,{b64encode(saved_as[kind]).decode()}" for kind in kinds]
+            pictures = [
+                f"data:image/{kinds[kind]};base64,{b64encode(saved_as[kind]).decode()}"
+                for kind in kinds
+            ]
             assert blank.page.evaluate(DIFFERING, pictures) < MOST_DIFFERING, name
         assert file.console == []

@@ -1,4 +1,6 @@
-"""The page of ``ashtune watch`` behind a reverse proxy with a path prefix and behind jupyter-server-proxy."""
+"""The page of ``ashtune watch`` behind a reverse proxy with a path prefix and behind
+jupyter-server-proxy.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -21,11 +23,13 @@ pytestmark = [
 ]
 PROXIES = [
     pytest.param(
-        nginx, id="nginx", marks=pytest.mark.skipif(NGINX is None, reason="no nginx here: apt-get install nginx-light")
+        nginx, id="nginx", marks=pytest.mark.skipif(NGINX is None,
+        reason="no nginx here: apt-get install nginx-light")
     ),
     pytest.param(
         jupyter, id="jupyter",
-        marks=pytest.mark.skipif(not JUPYTER.exists(), reason="no jupyter-server-proxy here: make test-jupyter"),
+        marks=pytest.mark.skipif(not JUPYTER.exists(),
+        reason="no jupyter-server-proxy here: make test-jupyter"),
     ),
 ]  # fmt: skip
 Proxy = Callable[[Path, int], AbstractContextManager[str]]

@@ -1,4 +1,5 @@
-"""The page of ``ashtune watch`` in a real browser, beside a real study that runs, is killed and goes on.
+"""The page of ``ashtune watch`` in a real browser, beside a real study that runs, is killed and
+goes on.
 
 What needs no study that runs is looked at on one that is complete: its answers are worked out once.
 """
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: apt-get install chromium"),
-    pytest.mark.timeout(600),  # a page asks questions that take seconds each, and the machine may be busy
+    # a page asks questions that take seconds each, and the machine may be busy
+    pytest.mark.timeout(600),
 ]
 
 
@@ -42,7 +44,9 @@ ANSWERED = {
     "failures": "(card) => card.innerText.includes(' failed')",
     "ladder": "(card) => card.innerText.includes('About ')",
 }
-"""What is to be seen of an answer that takes some trials: whether they are enough depends on the machine."""
+"""What is to be seen of an answer that takes some trials: whether they are enough depends on the
+machine.
+"""
 QUESTIONS_AND_WORDS = """
     [...document.querySelectorAll(".answers .card")].map((card) =>
         [".question", "b"].map((part) => card.querySelector(part).innerText))
@@ -77,7 +81,9 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningStudy]:
 @pytest.fixture(scope="module")
 def complete(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a study that is complete."""
-    study = RunningStudy(tmp_path_factory.mktemp("complete") / "letters", trials=81, epoch_seconds=0.005)
+    study = RunningStudy(
+        tmp_path_factory.mktemp("complete") / "letters", trials=81, epoch_seconds=0.005
+    )
     study.wait()
     return study.directory
 
@@ -112,8 +118,12 @@ def still(browser: "Browser", complete_address: str) -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module", params=LOOKS.values(), ids=LOOKS)
-def look(request: pytest.FixtureRequest, browser: "Browser", complete_address: str) -> Iterator[Page]:
-    """A page of the study that is complete, in a theme and a size, with a table, sliders and tracebacks open."""
+def look(
+    request: pytest.FixtureRequest, browser: "Browser", complete_address: str
+) -> Iterator[Page]:
+    """A page of the study that is complete, in a theme and a size, with a table, sliders and
+    tracebacks open.
+    """
     theme, size = request.param
     with Page(browser, viewport=size, color_scheme=theme, reduced_motion="reduce") as page:
         page.open(f"{complete_address}&chosen=0-1-2-999", "Complete")
@@ -123,7 +133,9 @@ def look(request: pytest.FixtureRequest, browser: "Browser", complete_address: s
         yield page
 
 
-def test_every_view_has_data_and_changes_while_the_study_runs(browser: "Browser", address: str) -> None:
+def test_every_view_has_data_and_changes_while_the_study_runs(
+    browser: "Browser", address: str
+) -> None:
     with Page(browser, viewport=TALL) as page:
         page.open(address)
         for section, data in VIEWS.items():
@@ -140,15 +152,26 @@ def test_the_first_tiles_and_the_answers_say_how_the_study_stands(page: Page) ->
     assert page.text(".tile.state .value") == "Running"
     page.wait("Number(document.querySelector('.tile.best-value .value').textContent) > 0.5")
     assert "of 100,000 trials" in page.text(".tile.time-left")
-    answered = [f"({each})(document.querySelector('.card[href=\"#{to}\"]'))" for to, each in ANSWERED.items()]
-    answers = dict(page.wait(" && ".join([*answered, QUESTIONS_AND_WORDS])))  # at one moment: results go on coming
+    answered = [
+        f"({each})(document.querySelector('.card[href=\"#{to}\"]'))"
+        for to, each in ANSWERED.items()
+    ]
+    # at one moment: results go on coming
+    answers = dict(page.wait(" && ".join([*answered, QUESTIONS_AND_WORDS])))
     assert list(answers) == [
-        "Is it getting better?", "Are my workers busy?", "Which hyperparameter matters?", "Why did these fail?",
+        "Is it getting better?", "Are my workers busy?", "Which hyperparameter matters?",
+        "Why did these fail?",
         "Is the search keeping up?", "How long still?",
     ]  # fmt: skip
     assert answers["Is it getting better?"] in ("Yes", "Slowly", "Not lately")
     assert answers["Are my workers busy?"].endswith("%")
-    assert answers["Which hyperparameter matters?"] in ("learning_rate", "momentum", "optimizer", "depth", "batch_size")
+    assert answers["Which hyperparameter matters?"] in (
+        "learning_rate",
+        "momentum",
+        "optimizer",
+        "depth",
+        "batch_size",
+    )
     assert answers["Is the search keeping up?"] == "It was not asked"
     assert answers["How long still?"].startswith("About")
 
@@ -170,7 +193,9 @@ def test_the_console_stays_silent_in_light_and_dark(browser: "Browser", address:
 def problems(page: Page, within: str = "body") -> list[tuple[str, str, list[str]]]:
     """Return what axe holds against a part of a page, each with the first elements."""
     found = Axe().run(page.page, context=within).response["violations"]
-    return [(each["id"], each["impact"], [node["html"] for node in each["nodes"]][:3]) for each in found]
+    return [
+        (each["id"], each["impact"], [node["html"] for node in each["nodes"]][:3]) for each in found
+    ]
 
 
 def width_of(page: Page) -> int:
@@ -180,7 +205,11 @@ def width_of(page: Page) -> int:
 
 def failed_trial(page: Page) -> int:
     """Return the number of a trial that failed."""
-    return int(page.page.locator("#failures [data-kind=failed] a").first.inner_text().removeprefix("trial "))
+    return int(
+        page.page.locator("#failures [data-kind=failed] a")
+        .first.inner_text()
+        .removeprefix("trial ")
+    )
 
 
 def test_axe_finds_nothing(look: Page) -> None:
@@ -233,8 +262,22 @@ def test_all_that_can_be_used_is_reached_by_keyboard_and_the_focus_is_seen(still
         "whatif INPUT",
         "contour SELECT",
     ]
-    figures = ["ladder", "best", "workers", "curves", "importance", "slices", "parallel", "contour", "whatif"]
-    assert [name for name in [*expected, *(f"{figure} SUMMARY" for figure in figures)] if name not in reached] == []
+    figures = [
+        "ladder",
+        "best",
+        "workers",
+        "curves",
+        "importance",
+        "slices",
+        "parallel",
+        "contour",
+        "whatif",
+    ]
+    assert [
+        name
+        for name in [*expected, *(f"{figure} SUMMARY" for figure in figures)]
+        if name not in reached
+    ] == []
 
 
 def test_a_trial_is_opened_and_left_by_keyboard(still: Page) -> None:
@@ -257,7 +300,8 @@ def test_the_table_is_searched_sorted_and_filtered(still: Page) -> None:
     def wait_for_column(number: int, is_right: str) -> None:
         still.wait(
             "(number) => { const rows = [...document.querySelectorAll('#trials tbody tr')];"
-            f" return rows.length && rows.map((row) => row.children[number].textContent).every({is_right}); }}",
+            f" return rows.length && rows.map((row) => "
+            f"row.children[number].textContent).every({is_right}); }}",
             number,
         )
 
@@ -272,7 +316,9 @@ def test_the_table_is_searched_sorted_and_filtered(still: Page) -> None:
     wait_for_column(4, "(resource) => resource === '9'")
     still.page.fill("#trials input[type=search]", "adam")
     wait_for_column(8, "(optimizer) => optimizer === 'adam'")
-    still.page.select_option("#trials [aria-label='Hyperparameter or metric of the range']", "momentum")
+    still.page.select_option(
+        "#trials [aria-label='Hyperparameter or metric of the range']", "momentum"
+    )
     still.page.fill("#trials [aria-label=From]", "0.5")
     still.page.click("#trials >> text=Add range")
     wait_for_column(7, "(momentum) => Number(momentum) >= 0.5")
@@ -311,29 +357,43 @@ def test_a_group_of_failures_is_listed_in_the_table(still: Page) -> None:
     count = int(group.locator(".count").inner_text().split()[0])
     group.locator("a.asks").click()
     still.wait(
-        "(count) => document.querySelector('#trials [role=status]').innerText.includes(`${count} trials`)", count
+        "(count) => document.querySelector('#trials [role=status]').innerText.includes(`${count} "
+        "trials`)",
+        count,
     )
     still.page.click("#trials [aria-label='Show all reasons']")
     still.wait("!document.querySelector('#trials [role=status]').innerText.includes('that fit')")
 
 
 @pytest.mark.parametrize("section", ["audit", "notes"])
-def test_a_link_to_a_section_arrives_there(browser: "Browser", complete_address: str, section: str) -> None:
+def test_a_link_to_a_section_arrives_there(
+    browser: "Browser", complete_address: str, section: str
+) -> None:
     with Page(browser) as page:
         page.open(f"{complete_address}#{section}", "Complete")
         page.page.wait_for_selector(f"#{section} {VIEWS[section]}", state="attached")
         page.page.wait_for_timeout(2000)
-        assert 0 <= page.page.evaluate("(id) => document.getElementById(id).getBoundingClientRect().top", section) < 100
+        assert (
+            0
+            <= page.page.evaluate(
+                "(id) => document.getElementById(id).getBoundingClientRect().top", section
+            )
+            < 100
+        )
 
 
 def test_all_links_fit_and_the_questions_stand_in_one_line(still: Page) -> None:
     assert (
         still.page.evaluate(
-            "(() => { const nav = document.getElementById('nav'); return nav.scrollWidth - nav.clientWidth; })()"
+            "(() => { const nav = document.getElementById('nav'); return nav.scrollWidth - "
+            "nav.clientWidth; })()"
         )
         <= 0
     )
-    tops = "[...document.querySelectorAll('.card .question')].map((each) => each.getBoundingClientRect().top)"
+    tops = (
+        "[...document.querySelectorAll('.card .question')].map((each) => "
+        "each.getBoundingClientRect().top)"
+    )
     assert len(set(still.page.evaluate(tops))) == 2, "two rows"
 
 
@@ -347,9 +407,14 @@ IS_COMPARED = """
 """
 
 
-def test_chosen_trials_are_side_by_side_in_the_address_and_marked_in_every_figure(still: Page) -> None:
+def test_chosen_trials_are_side_by_side_in_the_address_and_marked_in_every_figure(
+    still: Page,
+) -> None:
     rows = still.page.evaluate(TRIALS)
-    kinds = [[row for row in rows if row["configuration"]["optimizer"] == kind] for kind in ("adam", "sgd")]
+    kinds = [
+        [row for row in rows if row["configuration"]["optimizer"] == kind]
+        for kind in ("adam", "sgd")
+    ]
     first, second, third = (row["trial"] for row in (*kinds[0][:2], kinds[1][0]))
     still.show_all()
     marked = ("best", "curves", "slices", "parallel", "contour")
@@ -361,11 +426,15 @@ def test_chosen_trials_are_side_by_side_in_the_address_and_marked_in_every_figur
         still.page.locator(f"#trials [aria-label='Compare trial {trial}']").check()
         still.page.wait_for_selector("#trials tr:has(:checked)")
     still.page.fill("#trials input[type=search]", "")
-    still.wait("(chosen) => location.search === `?study=1&chosen=${chosen}`", f"{first}-{second}-{third}")
+    still.wait(
+        "(chosen) => location.search === `?study=1&chosen=${chosen}`", f"{first}-{second}-{third}"
+    )
     still.page.click("#trials >> text=See the chosen trials")
     still.wait(IS_COMPARED, [first, second, third])
     assert "≠ optimizer" in still.page.locator("#chosen th:has(.differs)").all_inner_texts()
-    assert still.page.locator("#chosen figure .legend li").count() == 2 * 3, "a curve of each, of two metrics"
+    assert still.page.locator("#chosen figure .legend li").count() == 2 * 3, (
+        "a curve of each, of two metrics"
+    )
     for section in marked:
         still.show(section)
         still.wait_for_another_sight(section)
@@ -382,21 +451,31 @@ def test_chosen_trials_are_side_by_side_in_the_address_and_marked_in_every_figur
     still.page.evaluate("document.getElementById('chosen').scrollIntoView()")
     still.wait(IS_COMPARED, [second, third])
     assert still.page.evaluate(COLOR, third) == before, "a trial keeps its colour"
-    still.page.evaluate("location.hash = '#trial/' + new URLSearchParams(location.search).get('chosen').split('-')[0]")
+    still.page.evaluate(
+        "location.hash = '#trial/' + new "
+        "URLSearchParams(location.search).get('chosen').split('-')[0]"
+    )
     still.page.locator(f".trial .links [aria-label='Compare trial {second}']").uncheck()
     still.page.click(".trial .links >> text=See the chosen trials")
     still.wait(IS_COMPARED, [third])
     still.show_trial(first)
     still.page.locator(f".trial .links [aria-label='Compare trial {first}']").check()
     still.page.go_back()
-    still.wait("(chosen) => new URLSearchParams(location.search).get('chosen') === chosen", f"{first}--{third}")
+    still.wait(
+        "(chosen) => new URLSearchParams(location.search).get('chosen') === chosen",
+        f"{first}--{third}",
+    )
     assert still.console == []
 
 
 def test_equal_hyperparameters_are_folded_and_a_ninth_trial_cannot_be_chosen(
     browser: "Browser", complete_address: str, still: Page
 ) -> None:
-    adams = [row["trial"] for row in still.page.evaluate(TRIALS) if row["configuration"]["optimizer"] == "adam"]
+    adams = [
+        row["trial"]
+        for row in still.page.evaluate(TRIALS)
+        if row["configuration"]["optimizer"] == "adam"
+    ]
     with Page(browser) as page:
         page.open(f"{complete_address}&chosen={'-'.join(map(str, adams[:8]))}#chosen", "Complete")
         page.wait(IS_COMPARED, adams[:8])
@@ -404,15 +483,24 @@ def test_equal_hyperparameters_are_folded_and_a_ninth_trial_cannot_be_chosen(
         assert page.text("#chosen details p") == "optimizer: adam"
         page.show("trials")
         assert page.page.locator("#trials .chooser:enabled").count() <= len(adams[:8])
-        assert page.page.locator("#trials .chooser:disabled").first.get_attribute("title").startswith("At most 8")
+        assert (
+            page.page.locator("#trials .chooser:disabled")
+            .first.get_attribute("title")
+            .startswith("At most 8")
+        )
         page.page.fill("#chosen-trial", str(adams[8]))
         page.page.click("#chosen >> text=Add it")
         page.page.wait_for_selector("#chosen [role=status] >> text=At most 8 trials")
         assert str(adams[8]) not in page.page.url.split("chosen=")[1].split("-")
 
 
-def test_a_range_of_parallel_coordinates_is_a_range_of_the_table_and_of_the_address(still: Page) -> None:
-    said = "([section, words]) => document.querySelector(`#${section} [role=status]`).innerText.includes(words)"
+def test_a_range_of_parallel_coordinates_is_a_range_of_the_table_and_of_the_address(
+    still: Page,
+) -> None:
+    said = (
+        "([section, words]) => document.querySelector(`#${section} "
+        "[role=status]`).innerText.includes(words)"
+    )
     still.show_all()
     still.show("parallel")
     still.page.click("#parallel summary >> text=Ranges by sliders")
@@ -428,7 +516,8 @@ def test_a_range_of_parallel_coordinates_is_a_range_of_the_table_and_of_the_addr
     still.page.click("#trials [aria-label='Remove the range of accuracy']")
     still.wait("!document.querySelector('#parallel [role=status]').innerText")
     assert "where=" not in still.page.url
-    range_of_accuracy = "where=accuracy%3A0.123456789%3A"  # with more digits than an axis, and an end beyond it
+    # with more digits than an axis, and an end beyond it
+    range_of_accuracy = "where=accuracy%3A0.123456789%3A"
     still.open(f"{still.page.url.partition('#')[0]}&{range_of_accuracy}7", "Complete")
     still.show_all()
     still.page.click("#parallel summary >> text=Ranges by sliders")
@@ -475,7 +564,9 @@ def test_a_mark_at_the_end_of_an_axis_is_whole(still: Page) -> None:
     assert still.page.evaluate(below), "crosses are the trials that failed"
 
 
-def test_a_figure_tells_the_nearest_trial_opens_it_by_a_click_and_is_zoomed_by_dragging(still: Page) -> None:
+def test_a_figure_tells_the_nearest_trial_opens_it_by_a_click_and_is_zoomed_by_dragging(
+    still: Page,
+) -> None:
     still.show_down_to("curves")
     still.page.locator("#curves canvas").scroll_into_view_if_needed()
     box = still.page.locator("#curves canvas").bounding_box()
@@ -522,7 +613,9 @@ def test_a_figure_is_saved_as_a_picture(still: Page) -> None:
         assert saved.value.path().read_bytes().startswith(begin)
 
 
-def test_the_scale_of_an_axis_and_the_hyperparameters_of_a_map_are_in_the_address(still: Page) -> None:
+def test_the_scale_of_an_axis_and_the_hyperparameters_of_a_map_are_in_the_address(
+    still: Page,
+) -> None:
     still.show_down_to("contour")
     still.page.click("#curves figure summary")
     still.remember("curves")
@@ -550,7 +643,9 @@ def test_a_slider_of_what_if_asks_again(still: Page) -> None:
     still.wait("document.querySelector('.prediction').textContent.startsWith('On 256 workers')")
 
 
-def test_a_page_whose_connection_drops_goes_on_without_a_reload(browser: "Browser", address: str) -> None:
+def test_a_page_whose_connection_drops_goes_on_without_a_reload(
+    browser: "Browser", address: str
+) -> None:
     line = Line(address)
     with Page(browser) as page:
         page.open(line.address)
@@ -561,17 +656,22 @@ def test_a_page_whose_connection_drops_goes_on_without_a_reload(browser: "Browse
         before = [".tile.time-left", page.text(".tile.time-left")]
         line.mend()
         page.page.wait_for_selector("#connection", state="hidden")
-        page.wait("([selector, text]) => document.querySelector(selector).innerText !== text", before)
+        page.wait(
+            "([selector, text]) => document.querySelector(selector).innerText !== text", before
+        )
         assert page.page.evaluate("window.isTheSame")
     line.close()
 
 
-def test_a_page_whose_server_ends_says_so_and_what_shows_the_study_again(browser: "Browser", complete: Path) -> None:
+def test_a_page_whose_server_ends_says_so_and_what_shows_the_study_again(
+    browser: "Browser", complete: Path
+) -> None:
     with Page(browser) as page:
         with watched(complete) as address:
             page.open(address, "Complete")
         page.page.wait_for_selector(
-            f"#connection >> text=its server has ended. See the study again: ashtune watch {complete}"
+            f"#connection >> text=its server has ended. See the study again: ashtune watch "
+            f"{complete}"
         )
         assert problems(page, "#connection") == []
 
@@ -579,7 +679,9 @@ def test_a_page_whose_server_ends_says_so_and_what_shows_the_study_again(browser
 def test_a_complete_study_is_called_so_and_compared_with_one_that_runs(page: Page) -> None:
     page.page.locator("#compare").scroll_into_view_if_needed()
     page.page.wait_for_selector("#compare canvas")
-    names = "[...document.querySelectorAll('#compare tbody a')].map((link) => link.textContent).join()"
+    names = (
+        "[...document.querySelectorAll('#compare tbody a')].map((link) => link.textContent).join()"
+    )
     page.wait(f"{names} === 'train · digits,train · letters'")
     with page.page.expect_navigation():
         page.page.select_option("#studies select", "1")
@@ -589,7 +691,9 @@ def test_a_complete_study_is_called_so_and_compared_with_one_that_runs(page: Pag
     assert page.console == []
 
 
-def test_a_folder_lists_its_studies_and_each_links_to_its_page(browser: "Browser", complete: Path) -> None:
+def test_a_folder_lists_its_studies_and_each_links_to_its_page(
+    browser: "Browser", complete: Path
+) -> None:
     with LivePage([complete.parent]) as live, Page(browser) as page:
         page.page.goto(live.address)
         page.page.wait_for_selector("tbody tr >> text=complete")
@@ -604,14 +708,18 @@ def test_a_folder_lists_its_studies_and_each_links_to_its_page(browser: "Browser
         assert page.console == []
 
 
-def test_studies_are_compared_while_the_shown_one_is_idle(browser: "Browser", complete_address: str) -> None:
+def test_studies_are_compared_while_the_shown_one_is_idle(
+    browser: "Browser", complete_address: str
+) -> None:
     with Page(browser, viewport=TALL) as page:
         page.open(complete_address, "Complete")
         page.page.wait_for_selector("#compare tbody a")
         page.wait_for_another_text("#compare tbody")
 
 
-def test_a_broken_part_leaves_the_others(browser: "Browser", complete: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_part_leaves_the_others(
+    browser: "Browser", complete: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fails(*_: object) -> None:
         raise ValueError("a fault of this part")
 
@@ -621,7 +729,10 @@ def test_a_broken_part_leaves_the_others(browser: "Browser", complete: Path, mon
         for section in ("ladder", "best", "workers", "curves"):
             page.show(section)
         said = "each.checkVisibility() && each.innerText.includes('could not make')"
-        named = f"[...document.querySelectorAll('section')].filter((each) => {said}).map(({{ id }}) => id)"
+        named = (
+            f"[...document.querySelectorAll('section')].filter((each) => {said}).map(({{ id }}) "
+            f"=> id)"
+        )
         page.wait(f"{named}.join() === 'answers,failures'")
         assert page.console == []
 
@@ -635,7 +746,10 @@ def test_a_study_that_ended_without_a_result_says_so_and_shows_the_traceback_fir
         page.open(live.address, "Ended without a result")
         assert page.page.get_attribute(".tile.state", "data-mood") == "bad"
         page.page.wait_for_selector("#answers + #failures pre >> text=no data at all")
-        named = "[...document.querySelectorAll('main section')].filter((each) => each.checkVisibility())"
+        named = (
+            "[...document.querySelectorAll('main section')].filter((each) => "
+            "each.checkVisibility())"
+        )
         shown = page.page.evaluate(f"{named}.map(({{ id }}) => id)")
         assert shown == [
             "summary",
@@ -649,7 +763,9 @@ def test_a_study_that_ended_without_a_result_says_so_and_shows_the_traceback_fir
             "notes",
             "report",
         ]
-        assert [shown for link in ("best", "whatif") if page.page.is_visible(f"nav [href='#{link}']")] == []
+        assert [
+            shown for link in ("best", "whatif") if page.page.is_visible(f"nav [href='#{link}']")
+        ] == []
 
 
 def test_the_front_and_all_metrics_of_a_study_with_several_objectives_are_shown(
@@ -667,10 +783,18 @@ def test_the_front_and_all_metrics_of_a_study_with_several_objectives_are_shown(
         assert page.page.url.endswith("slices-value=size")
         page.show("trials")
         heads = page.page.locator("#trials thead th").all_inner_texts()
-        assert [head.split()[0] for head in heads[:5]] == ["trial", "state", "score", "size", "other"]
+        assert [head.split()[0] for head in heads[:5]] == [
+            "trial",
+            "state",
+            "score",
+            "size",
+            "other",
+        ]
 
 
-def test_a_directory_without_a_study_says_so_until_there_is_one(browser: "Browser", tmp_path: Path) -> None:
+def test_a_directory_without_a_study_says_so_until_there_is_one(
+    browser: "Browser", tmp_path: Path
+) -> None:
     with watched(tmp_path / "later") as address, Page(browser) as page:
         page.open(address, "No study yet")
         assert f"ashtune run … --directory {tmp_path / 'later'}" in page.text("#summary")

@@ -1,5 +1,5 @@
-"""What it takes to look at the page of ``ashtune watch``: studies that run, the command, a connection that can break,
-and a page in a browser.
+"""What it takes to look at the page of ``ashtune watch``: studies that run, the command, a
+connection that can break, and a page in a browser.
 """
 
 import contextlib
@@ -67,7 +67,9 @@ class RunningStudy:
         epoch_seconds: What an epoch takes.
     """
 
-    def __init__(self, directory: Path, *, trials: int = 100_000, epoch_seconds: float = 0.15) -> None:
+    def __init__(
+        self, directory: Path, *, trials: int = 100_000, epoch_seconds: float = 0.15
+    ) -> None:
         self.directory = directory
         self._options = (str(trials), str(epoch_seconds))
         self.start()
@@ -126,7 +128,9 @@ class Line:
         self._thread.start()
 
     def cut(self) -> None:
-        """Break all connections, and refuse new ones. The port stays taken: nobody else can be given it meanwhile."""
+        """Break all connections, and refuse new ones. The port stays taken: nobody else can be
+        given it meanwhile.
+        """
         with self._lock:
             held = self._bound(self._port)
             self._selector.unregister(self._listener)
@@ -153,7 +157,9 @@ class Line:
 
     @staticmethod
     def _bound(port: int) -> socket.socket:
-        """Return a socket at a port, beside one that listens there: until it listens itself, it refuses all."""
+        """Return a socket at a port, beside one that listens there: until it listens itself, it
+        refuses all.
+        """
         bound = socket.socket()
         for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
             bound.setsockopt(socket.SOL_SOCKET, option, 1)
@@ -220,12 +226,15 @@ class Page:
     def open(self, address: str, state: str = "Running") -> None:
         """Open the page and wait until the study is in a state; one that runs has a result then."""
         self.page.goto(address)
-        self.wait("(state) => document.querySelector('.tile.state .value')?.textContent === state", state)
+        self.wait(
+            "(state) => document.querySelector('.tile.state .value')?.textContent === state", state
+        )
         if state == "Running":
             self.wait("Number(document.querySelector('.tile.best-value .value').textContent) > 0")
 
     def wait(self, expression: str, of: Any = None) -> Any:
-        """Wait until an expression of JavaScript is true, or a function of ``of``; return what it is then.
+        """Wait until an expression of JavaScript is true, or a function of ``of``; return what it
+        is then.
 
         Playwright's own way evaluates it within the page, which the page's content policy forbids.
         """
@@ -238,7 +247,9 @@ class Page:
     def wait_for_another_text(self, selector: str) -> None:
         """Wait until the text of the first element of a selector has become another one."""
         before = [selector, self.text(selector)]
-        self.wait("([selector, text]) => document.querySelector(selector).innerText !== text", before)
+        self.wait(
+            "([selector, text]) => document.querySelector(selector).innerText !== text", before
+        )
 
     def remember(self, section: str) -> None:
         """Remember what there is to see in a section now."""
@@ -255,7 +266,9 @@ class Page:
         self.wait("(id) => !document.getElementById(id).hasAttribute('aria-busy')", section)
 
     def show_down_to(self, section: str) -> None:
-        """Go to each section from the first to this one: nothing that arrives above it moves it any more."""
+        """Go to each section from the first to this one: nothing that arrives above it moves it any
+        more.
+        """
         for each in list(VIEWS)[: list(VIEWS).index(section) + 1]:
             self.show(each)
 
@@ -267,7 +280,10 @@ class Page:
     def show_trial(self, trial: int) -> None:
         """Go to the page of a trial and wait for what it shows."""
         self.page.evaluate("(trial) => { location.hash = `#trial/${trial}`; }", trial)
-        self.wait("(trial) => document.querySelector('.trial h1')?.textContent === `Trial ${trial}`", trial)
+        self.wait(
+            "(trial) => document.querySelector('.trial h1')?.textContent === `Trial ${trial}`",
+            trial,
+        )
         self.page.wait_for_selector(".trial .part")
 
     def hold(self, addresses: str, times: int | None = None) -> Callable[[], Route]:

@@ -9,16 +9,33 @@ from ashtune._src.analysis.study_reader import StudyReader
 from tests.helpers.commands import ashtune, refused
 from tests.helpers.saved_page import answer, texts
 
-SERIES = ("train.py:train", "--metric", "score", "--mode", "max", "--max-resource", "8", "--directory", "b")
+SERIES = (
+    "train.py:train",
+    "--metric",
+    "score",
+    "--mode",
+    "max",
+    "--max-resource",
+    "8",
+    "--directory",
+    "b",
+)
 
 
 def test_a_baseline_s_rungs_add_up_to_the_wall_time_within_one_per_cent(home: Path) -> None:
     done = ashtune(home, "baseline", *SERIES, "--models", "8,16", "--json")
     assert done.returncode == 0, done.stderr
     runs = json.loads(done.stdout)
-    assert [(run["models"], run["scheduler"], run["workers"]) for run in runs] == [(8, "sh", 1), (16, "sh", 1)]
+    assert [(run["models"], run["scheduler"], run["workers"]) for run in runs] == [
+        (8, "sh", 1),
+        (16, "sh", 1),
+    ]
     for run in runs:
-        explained = sum(rung["seconds"] for rung in run["rungs"]) + run["other_seconds"] + run["start_seconds"]
+        explained = (
+            sum(rung["seconds"] for rung in run["rungs"])
+            + run["other_seconds"]
+            + run["start_seconds"]
+        )
         assert explained == pytest.approx(run["wall_seconds"], rel=0.01)
         tally = StudyReader(home / "b" / f"sh-{run['models']}").tally
         assert run["wall_seconds"] == pytest.approx(tally.wall_seconds)
@@ -32,11 +49,19 @@ def test_a_baseline_of_what_cannot_be_is_refused(home: Path) -> None:
     assert not (home / "runs").exists()
 
 
-def test_the_report_page_is_written_and_a_place_that_cannot_be_is_refused(home_after_a_run: Path) -> None:
+def test_the_report_page_is_written_and_a_place_that_cannot_be_is_refused(
+    home_after_a_run: Path,
+) -> None:
     home = home_after_a_run
 
     done = ashtune(home, "report", "s", "--html", "page.html")
     assert (done.returncode, done.stdout) == (0, "page.html\n"), done.stderr
     assert answer(home / "page.html", "events")["parts"]["head"]["tried"] == 8
-    assert "ashtune run train.py:train" in texts(home / "page.html"), "the run's command is among its facts"
-    refused(ashtune(home, "report", "s", "--html", "nowhere/page.html"), "nowhere/page.html", "can be written")
+    assert "ashtune run train.py:train" in texts(home / "page.html"), (
+        "the run's command is among its facts"
+    )
+    refused(
+        ashtune(home, "report", "s", "--html", "nowhere/page.html"),
+        "nowhere/page.html",
+        "can be written",
+    )

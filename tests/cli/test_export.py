@@ -27,27 +27,34 @@ def test_a_study_is_copied_to_a_table_and_a_second_time_nothing_is_added(study_c
 
 
 @pytest.mark.parametrize("name", ["mlflow", "wandb", "tensorboard", "trackio"])
-def test_a_missing_library_is_named(study_copy: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named(
+    study_copy: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, name, None)
     done = ashtune(study_copy.parent, "export", "study", "--to", name)
     refused(done, f"{name} is not installed; pip install 'ashtune[{name}]'")
 
 
 def test_what_is_no_exporter_is_refused(study_copy: Path) -> None:
-    refused(ashtune(study_copy.parent, "export", "study", "--to", "nowhere"), "'nowhere'", "csv, mlflow")
+    refused(
+        ashtune(study_copy.parent, "export", "study", "--to", "nowhere"), "'nowhere'", "csv, mlflow"
+    )
     refused(ashtune(study_copy.parent, "export", "study"), "--to")
     refused(ashtune(study_copy.parent, "export", "no-study", "--to", "csv"), "no-study")
 
 
 @pytest.mark.parametrize(("to", "name"), [("csv", "results.csv"), ("optuna", "optuna.log")])
-def test_a_link_or_a_pipe_in_the_place_of_a_copy_is_refused(study_copy: Path, to: str, name: str) -> None:
+def test_a_link_or_a_pipe_in_the_place_of_a_copy_is_refused(
+    study_copy: Path, to: str, name: str
+) -> None:
     """A study's directory may be someone else's."""
     target = study_copy.parent / "mine"
     for content in ("", "mine"):
         target.write_text(content)
         (study_copy / name).symlink_to(target)
         refused(
-            ashtune(study_copy.parent, "export", "study", "--to", to), f"{study_copy / name} is a link, and no copy"
+            ashtune(study_copy.parent, "export", "study", "--to", to),
+            f"{study_copy / name} is a link, and no copy",
         )
         assert target.read_text() == content
         (study_copy / name).unlink()

@@ -26,7 +26,15 @@ MEASURED = Roofs(
     blas="a library",
     array_bytes=2**25,
 )
-DEMO = Step(name="the demo", flops=5e5, bytes_moved=1e5, seconds=5e-5, cores=1, calls=25, overhead_seconds=3e-5)
+DEMO = Step(
+    name="the demo",
+    flops=5e5,
+    bytes_moved=1e5,
+    seconds=5e-5,
+    cores=1,
+    calls=25,
+    overhead_seconds=3e-5,
+)
 
 Run = Callable[..., Done]
 
@@ -74,7 +82,9 @@ def test_the_demo_step_is_below_the_measured_roof(run: Run, unmeasured: None) ->
         ([*ROOF, "--step", "nowhere.py:step"], "nowhere.py is not a Python file"),
     ],
 )
-def test_impossible_numbers_have_status_2(arguments: list[str], text: str, run: Run, idle: None) -> None:
+def test_impossible_numbers_have_status_2(
+    arguments: list[str], text: str, run: Run, idle: None
+) -> None:
     refused(run(*arguments), text)
 
 
@@ -83,7 +93,9 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
-def test_a_step_from_a_file_is_counted_timed_and_placed(run: Run, idle: None, tmp_path: Path) -> None:
+def test_a_step_from_a_file_is_counted_timed_and_placed(
+    run: Run, idle: None, tmp_path: Path
+) -> None:
     pytest.importorskip("torch")
     file = write(
         tmp_path / "linear_step.py",
@@ -111,7 +123,10 @@ def test_a_step_from_a_file_is_counted_timed_and_placed(run: Run, idle: None, tm
         ("return 5", "returns int; a step is (function, *arguments)"),
         ("return 1 / 0", "ZeroDivisionError"),
         ("raise RuntimeError('two\\nlines')", "RuntimeError: two lines"),
-        ("import torch; return torch.nn.Linear(64, 10), torch.ones(32, 63)", "cannot be multiplied"),
+        (
+            "import torch; return torch.nn.Linear(64, 10), torch.ones(32, 63)",
+            "cannot be multiplied",
+        ),
     ],
 )
 def test_a_bad_step_is_refused(body: str, text: str, run: Run, idle: None, tmp_path: Path) -> None:
@@ -119,19 +134,26 @@ def test_a_bad_step_is_refused(body: str, text: str, run: Run, idle: None, tmp_p
     refused(run(*ROOF, "--step", f"{file}:step"), text)
 
 
-def test_the_page_is_self_contained_and_has_the_figure(run: Run, idle: None, tmp_path: Path) -> None:
+def test_the_page_is_self_contained_and_has_the_figure(
+    run: Run, idle: None, tmp_path: Path
+) -> None:
     page = tmp_path / "roofline.html"
     done = run(*ROOF, *STEP, "--html", str(page))
     assert done.returncode == 0
     assert "2.304 Gflop/s" in done.stdout
-    assert sections(page)["Roofs"][0]["figures"]["roofline"]["x"]["title"] == "operational intensity, flop/byte"
+    assert (
+        sections(page)["Roofs"][0]["figures"]["roofline"]["x"]["title"]
+        == "operational intensity, flop/byte"
+    )
 
 
 def test_a_bad_place_is_refused_before_measuring(run: Run, idle: None, tmp_path: Path) -> None:
     refused(run(*ROOF, *STEP, "--keep", str(tmp_path / "nowhere")), "give the directory of a study")
 
 
-def test_a_roofline_is_kept_in_the_directory_of_a_study(run: Run, idle: None, tmp_path: Path) -> None:
+def test_a_roofline_is_kept_in_the_directory_of_a_study(
+    run: Run, idle: None, tmp_path: Path
+) -> None:
     assert run(*ROOF, *STEP, "--keep", str(tmp_path)).returncode == 0
     stored = stored_roofline(tmp_path)
     assert stored is not None
@@ -176,7 +198,9 @@ def tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return talks
 
 
-def test_a_fused_study_is_placed_and_kept(run: Run, unmeasured: None, tune: Any, tmp_path: Path) -> None:
+def test_a_fused_study_is_placed_and_kept(
+    run: Run, unmeasured: None, tune: Any, tmp_path: Path
+) -> None:
     tune.tune(tune.objective(), tmp_path / "s")
     done = run("--study", str(tmp_path / "s"))
     assert done.returncode == 0, done.stderr

@@ -8,7 +8,19 @@ import pytest
 
 from tests.helpers.commands import ashtune, refused
 
-OPTIONS = ["--metric", "loss", "--mode", "min", "--trials", "12", "--max-resource", "9", "--workers", "2", "--quiet"]
+OPTIONS = [
+    "--metric",
+    "loss",
+    "--mode",
+    "min",
+    "--trials",
+    "12",
+    "--max-resource",
+    "9",
+    "--workers",
+    "2",
+    "--quiet",
+]
 PROGRAM = """
 import os, pathlib, sys, time
 state = pathlib.Path(os.environ["ASHTUNE_CHECKPOINT"], "state")
@@ -26,12 +38,16 @@ COMMAND = ["--", sys.executable, "program.py", "{x}", "{start}", "{target}"]
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     (tmp_path / "program.py").write_text(PROGRAM)
-    (tmp_path / "space.json").write_text('{"x": {"low": 0.001, "high": 1.0, "log": true}, "kind": ["a", "b"]}')
+    (tmp_path / "space.json").write_text(
+        '{"x": {"low": 0.001, "high": 1.0, "log": true}, "kind": ["a", "b"]}'
+    )
     return tmp_path
 
 
 def test_a_program_is_tuned_and_continued(home: Path) -> None:
-    done = ashtune(home, "run", "--space", "space.json", *OPTIONS, "--directory", "s", "--json", *COMMAND)
+    done = ashtune(
+        home, "run", "--space", "space.json", *OPTIONS, "--directory", "s", "--json", *COMMAND
+    )
     best = json.loads(done.stdout)["best"]
     assert best["configuration"]["kind"] in ("a", "b")
     assert best["metrics"]["loss"] == best["configuration"]["x"] + 1 / 9
@@ -43,21 +59,32 @@ def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
     space = ["--space", "space.json", *OPTIONS]
     refused(ashtune(home, "run", *space), "FILE:FUNCTION", "--")
     refused(ashtune(home, "run", *space, "--"), "list of words")
-    refused(ashtune(home, "run", *space, "sh", "train.sh", "{x}"), "train.sh {x}; a program and its arguments stand be")
+    refused(
+        ashtune(home, "run", *space, "sh", "train.sh", "{x}"),
+        "train.sh {x}; a program and its arguments stand be",
+    )
     refused(ashtune(home, "run", "train.py:train", *space, *COMMAND), "FILE:FUNCTION")
     refused(ashtune(home, "run", *OPTIONS, *COMMAND), "--space")
     refused(ashtune(home, "run", *space, "--", "no-such-program"), "no-such-program")
     refused(ashtune(home, "run", *space, "--", "echo", "{y}"), "{y}", "x, kind")
-    refused(ashtune(home, "run", *space, "--", "echo", "loss=1"), "no argument of 'echo loss=1'", "such as {x}")
+    refused(
+        ashtune(home, "run", *space, "--", "echo", "loss=1"),
+        "no argument of 'echo loss=1'",
+        "such as {x}",
+    )
     (home / "space.json").write_text('{"x": {"low": 0.0}}')
     refused(ashtune(home, "run", *space, *COMMAND), "low", "high")
     (home / "space.json").write_text("[1, 2]")
-    refused(ashtune(home, "run", *space, *COMMAND), "space.json: it holds [1, 2]; write an object, {")
+    refused(
+        ashtune(home, "run", *space, *COMMAND), "space.json: it holds [1, 2]; write an object, {"
+    )
     assert not (home / "runs").exists()
 
 
 def test_options_behind_the_program_are_its_own(home: Path) -> None:
-    (home / "program.py").write_text("import sys; assert sys.argv[2:] == ['--trials', '--'], sys.argv; print('loss=1')")
+    (home / "program.py").write_text(
+        "import sys; assert sys.argv[2:] == ['--trials', '--'], sys.argv; print('loss=1')"
+    )
     done = ashtune(
         home,
         "run",
@@ -86,10 +113,13 @@ def test_the_password_of_an_address_stays_with_the_program(home: Path, is_listed
         "print('loss=1')\n"
     )
     choices = [f"sql://me:PASSWORD@{host}/b" for host in ("one", "two")]
-    (home / "space.json").write_text(json.dumps({"db": [[choice, 1] for choice in choices] if is_listed else choices}))
+    (home / "space.json").write_text(
+        json.dumps({"db": [[choice, 1] for choice in choices] if is_listed else choices})
+    )
     command = ["--", sys.executable, "program.py", "--out=s3://me:PASSWORD@host/bucket", "{db}"]
     done = ashtune(
-        home, "run", "--space", "space.json", *OPTIONS[:-1], "--directory", "s", "--observers", "csv", "--min-resource",
+        home, "run", "--space", "space.json", *OPTIONS[:-1], "--directory", "s", "--observers",
+        "csv", "--min-resource",
         "9", *command,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -99,6 +129,8 @@ def test_the_password_of_an_address_stays_with_the_program(home: Path, is_listed
     assert "s3://host/bucket" in str(facts)
     texts += [str(facts), (home / "page.html").read_text()]
     texts += [path.read_text() for path in (home / "s").glob("*.csv")]
-    failures = [line for line in (home / "s" / "journal.jsonl").read_text().splitlines() if "failed" in line]
+    failures = [
+        line for line in (home / "s" / "journal.jsonl").read_text().splitlines() if "failed" in line
+    ]
     assert failures
     assert "PASSWORD" not in "".join([*texts, *failures])

@@ -52,22 +52,50 @@ def test_resume_continues_without_the_file_and_with_more_trials(home_after_a_run
 
 
 def test_plan_tells_the_time_if_that_of_an_epoch_is_given(home: Path) -> None:
-    options = ["--trials", "256", "--max-resource", "81", "--scheduler", "sh", "--epoch", "30s", "--workers", "8"]
+    options = [
+        "--trials",
+        "256",
+        "--max-resource",
+        "81",
+        "--scheduler",
+        "sh",
+        "--epoch",
+        "30s",
+        "--workers",
+        "8",
+    ]
     last = ashtune(home, "plan", *options).stdout.splitlines()[-1]
     planned = json.loads(ashtune(home, "plan", *options, "--json").stdout)
-    seconds = (planned["epochs"] / 8 + 81 * 7 / 8) * 30  # one trial is trained to the end when all others are
+    # one trial is trained to the end when all others are
+    seconds = (planned["epochs"] / 8 + 81 * 7 / 8) * 30
     assert last == f"on 8 workers, if 1 epoch takes 30 s: about {seconds_text(seconds)}"
     assert planned["wall_seconds"] == [seconds, seconds]
-    refused(ashtune_process(home, "plan", "--trials", "9", "--max-resource", "9", "--workers", "8"), "--epoch 30s")
-    refused(ashtune_process(home, "plan", "--trials", "9", "--max-resource", "9", "--epoch", "soon"), "'soon'")
+    refused(
+        ashtune_process(home, "plan", "--trials", "9", "--max-resource", "9", "--workers", "8"),
+        "--epoch 30s",
+    )
+    refused(
+        ashtune_process(home, "plan", "--trials", "9", "--max-resource", "9", "--epoch", "soon"),
+        "'soon'",
+    )
 
 
 def test_plan_shows_the_rungs_before_anything_runs(home: Path) -> None:
     done = ashtune(home, "plan", "--trials", "256", "--max-resource", "64", "--json")
     rungs = json.loads(done.stdout)["rungs"]
     assert [(rung["resource"], rung["trials"]) for rung in rungs] == [(7, 256), (21, 63), (64, 22)]
-    done = ashtune(home, "plan", "--trials", "256", "--max-resource", "64", "--scheduler", "sh", "--json")
-    assert [rung["trials"] for rung in json.loads(done.stdout)["rungs"]] == [256, 128, 64, 32, 16, 8, 4]
+    done = ashtune(
+        home, "plan", "--trials", "256", "--max-resource", "64", "--scheduler", "sh", "--json"
+    )
+    assert [rung["trials"] for rung in json.loads(done.stdout)["rungs"]] == [
+        256,
+        128,
+        64,
+        32,
+        16,
+        8,
+        4,
+    ]
     assert not (home / "runs").exists()
 
 
@@ -98,17 +126,28 @@ show(study.trials[5].origin[:2])
     ("code", "shown"),
     [
         ("from ashtune._src.cli.main import main; main(['--help']); show('help')", ["help"]),
-        ("from ashtune._src.cli.main import main; main(['report', 's']); show('report')", ["report numpy rich"]),
+        ("from ashtune._src.cli.main import main; main(['report', 's']); show('report')",
+        ["report numpy rich"]),
         (PROPOSER, ["gp numpy scipy"]),
-        (STUDY, ["before workers start cloudpickle", "while workers start cloudpickle numpy", "in a worker cloudpickle",
+        (STUDY, ["before workers start cloudpickle", "while workers start cloudpickle numpy",
+        "in a worker cloudpickle",
                  "gp cloudpickle numpy rich"]),
     ],
 )  # fmt: skip
-def test_a_process_imports_a_large_module_only_to_use_it(code: str, shown: list[str], home_after_a_run: Path) -> None:
-    large = "ConfigSpace IPython cloudpickle jax mpi4py numpy optuna pandas plotly rich scipy scipy.stats sklearn torch"
-    show = f"import sys\ndef show(text): print(text, *sorted({large.split()} & sys.modules.keys()))\n"
+def test_a_process_imports_a_large_module_only_to_use_it(
+    code: str, shown: list[str], home_after_a_run: Path
+) -> None:
+    large = (
+        "ConfigSpace IPython cloudpickle jax mpi4py numpy optuna pandas plotly rich scipy "
+        "scipy.stats sklearn torch"
+    )
+    show = (
+        f"import sys\ndef show(text): print(text, *sorted({large.split()} & sys.modules.keys()))\n"
+    )
     command, environment = [sys.executable, "-c", show + code], {**os.environ, "TERM": "xterm"}
-    done = subprocess.run(command, cwd=home_after_a_run, capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        command, cwd=home_after_a_run, capture_output=True, text=True, check=True, env=environment
+    )
     assert [line for line in done.stdout.splitlines() if line.startswith(tuple(shown))] == shown
 
 
@@ -119,12 +158,24 @@ def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
     refused(ashtune(home, "run", "train.py:not_a_function", *RUN), "not_a_function")
     refused(ashtune(home, "run", "train.py:train", *RUN, "--space", "spaces"), "'spaces'")
     refused(ashtune(home, "run", "train.py:train", *RUN, "--scheduler", "hyper"), "'hyper'")
-    refused(ashtune(home, "run", "train.py:train", *RUN, "--min-resource", "9"), "--min-resource=9", "--max-resource=4")
+    refused(
+        ashtune(home, "run", "train.py:train", *RUN, "--min-resource", "9"),
+        "--min-resource=9",
+        "--max-resource=4",
+    )
     (home / "broken.py").write_text("import nothing_of_this_name")
     refused(ashtune(home, "run", "broken.py:train", *RUN), "ModuleNotFoundError")
-    tunes = "import ashtune\nashtune.tune(train, space, metric='score', mode='max', trials=4, max_resource=4)\n"
+    tunes = (
+        "import ashtune\nashtune.tune(train, space, metric='score', mode='max', trials=4, "
+        "max_resource=4)\n"
+    )
     (home / "tunes.py").write_text((home / "train.py").read_text() + tunes)
-    refused(ashtune(home, "run", "tunes.py:train", *RUN), "tunes.py", "it tunes when it is loaded", "__main__")
+    refused(
+        ashtune(home, "run", "tunes.py:train", *RUN),
+        "tunes.py",
+        "it tunes when it is loaded",
+        "__main__",
+    )
     assert not (home / "runs").exists()
 
 
@@ -132,20 +183,30 @@ def test_a_study_that_cannot_be_used_is_refused_in_one_line(home_after_a_run: Pa
     home = home_after_a_run
     refused(ashtune(home, "resume", "nothing"), "nothing")
     refused(ashtune(home, "report", "nothing"), "nothing")
-    refused(ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--seed", "5"), "seed: 0 before, 5 now")
+    refused(
+        ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--seed", "5"),
+        "seed: 0 before, 5 now",
+    )
     path = home / "s" / NAME
     path.write_bytes(path.read_bytes().replace(b"trial_started", b"trial_imagined", 1))
     refused(ashtune(home, "report", "s"), "line")
     refused(ashtune(home, "resume", "s"), "line")
 
 
-def test_a_study_whose_first_trials_all_fail_stops_with_status_1_whether_quiet_or_not(home: Path) -> None:
-    (home / "bad.py").write_text("space = {'x': (0.0, 1.0)}\ndef train(trial):\n    raise ValueError('no good')\n")
+def test_a_study_whose_first_trials_all_fail_stops_with_status_1_whether_quiet_or_not(
+    home: Path,
+) -> None:
+    (home / "bad.py").write_text(
+        "space = {'x': (0.0, 1.0)}\ndef train(trial):\n    raise ValueError('no good')\n"
+    )
     run = ["run", "bad.py:train", *RUN, "--trials", "500", "--directory", "s", "--quiet"]
     done = ashtune(home, *run, "--max-failures", "4", "--json")
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1
-    assert "NoResultError: s stopped as all of the session's first 4 trials failed without a result" in done.stderr
+    assert (
+        "NoResultError: s stopped as all of the session's first 4 trials failed without a result"
+        in done.stderr
+    )
     answer = json.loads(done.stdout)
     assert answer["trials"]["failed"] < 10
     again = ashtune(home, "resume", "s", "--quiet")
@@ -155,14 +216,27 @@ def test_a_study_whose_first_trials_all_fail_stops_with_status_1_whether_quiet_o
     assert mended.returncode == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small tmpfs, as root on Linux")
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small tmpfs, as root on Linux"
+)
 def test_a_full_disk_ends_the_study_in_one_line_and_resume_goes_on(home: Path) -> None:
     disk = home / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk)], check=False
+    ).returncode:
         pytest.skip("cannot mount a tmpfs here")
     try:
-        command = ["run", "train.py:train", *RUN, "--trials", "2000", "--directory", "disk/s", "--quiet"]
+        command = [
+            "run",
+            "train.py:train",
+            *RUN,
+            "--trials",
+            "2000",
+            "--directory",
+            "disk/s",
+            "--quiet",
+        ]
         done = ashtune_process(home, *command)
         refused(done, "No space left on device", "ashtune resume")
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
@@ -177,9 +251,13 @@ def test_a_study_resumes_from_anywhere_though_its_file_imports_a_neighbour(home:
     package = home / "package"
     package.mkdir()
     (package / "neighbour.py").write_text("FACTOR = 2.0\n")
-    train = (home / "train.py").read_text().replace('trial["x"] *', 'neighbour.FACTOR * trial["x"] *')
+    train = (
+        (home / "train.py").read_text().replace('trial["x"] *', 'neighbour.FACTOR * trial["x"] *')
+    )
     (package / "with_neighbour.py").write_text("import neighbour\n" + train)
-    ran = ashtune(home, "run", "package/with_neighbour.py:train", *RUN, "--directory", "s", "--quiet")
+    ran = ashtune(
+        home, "run", "package/with_neighbour.py:train", *RUN, "--directory", "s", "--quiet"
+    )
     assert ran.returncode == 0, ran.stderr
     resumed = ashtune(home, "resume", "s", "--trials", "12", "--quiet", "--json")
     assert json.loads(resumed.stdout)["trials"]["tried"] == 12, resumed.stderr
@@ -190,7 +268,9 @@ def test_a_refusal_is_one_line_of_the_process_too(home: Path) -> None:
     refused(ashtune_process(home, "plan", "--rungs", "a,b"), "'a'")
 
 
-def test_the_report_of_a_folder_of_studies_lists_them(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_of_a_folder_of_studies_lists_them(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for directory in ("runs/a", "runs/demo/b"):
         ashtune(home, "run", "train.py:train", *RUN, "--quiet", "--directory", directory)
     (home / "runs/torn").mkdir()
@@ -201,7 +281,9 @@ def test_the_report_of_a_folder_of_studies_lists_them(home: Path, monkeypatch: p
     assert time.monotonic() - began < 15, "each study is read without a wait for the next poll"
     assert listed.returncode == 0
     first, second, torn = listed.stdout.splitlines()
-    facts = r"complete, \d{4}-\d\d-\d\d \d\d:\d\d, score \(max\), 8 trials, best score = \S+, \d.* s"
+    facts = (
+        r"complete, \d{4}-\d\d-\d\d \d\d:\d\d, score \(max\), 8 trials, best score = \S+, \d.* s"
+    )
     assert re.fullmatch(f"runs/a  {facts}", first)
     assert re.fullmatch(f"runs/demo/b  {facts}", second)
     assert re.match(r"runs/torn  .*runs/torn/journal.jsonl line 1: ", torn)
@@ -212,23 +294,39 @@ def test_the_report_of_a_folder_of_studies_lists_them(home: Path, monkeypatch: p
     ("given", "said"),
     [
         ("--trials 0 --max-resource 9", "--trials=0 is not"),
-        ("--trials 9", "--max-resource is missing: the most epochs one trial may get; give --max-resource=64"),
+        (
+            "--trials 9",
+            "--max-resource is missing: the most epochs one trial may get; give --max-resource=64",
+        ),
         (
             "--trials 9 --max-resource 4 --min-resource 9",
             "--min-resource=9 is above --max-resource=4; give --min-resou",
         ),
-        ("--trials 9 --max-resource 9 --rungs 1,9", "--rungs=[1, 9] and --max-resource=9 were both given"),
-        ("--max-resource 9", "never end; give --trials, --time-limit or --target, or --patience=20"),
+        (
+            "--trials 9 --max-resource 9 --rungs 1,9",
+            "--rungs=[1, 9] and --max-resource=9 were both given",
+        ),
+        (
+            "--max-resource 9",
+            "never end; give --trials, --time-limit or --target, or --patience=20",
+        ),
         ("--trials 9 --max-resource 9 --search gridd", "--search='gridd' is unknown"),
-        ("--trials 9 --max-resource 9 --scheduler ash:exponent=3", "skip_above, least_agreement, max_resource, min_re"),
+        (
+            "--trials 9 --max-resource 9 --scheduler ash:exponent=3",
+            "skip_above, least_agreement, max_resource, min_re",
+        ),
         ("--trials 9 --max-resource 9 --warm-start no", "--warm-start='no' is neither"),
         ("--trials 9 --max-resource 9 --search grid", "or points=5 (--search grid:points=5)"),
         ("--trials 9 --max-resource 9 --directory old --seed 5", "or give --overwrite to move it"),
     ],
 )
-def test_an_error_of_a_command_has_the_spelling_of_its_options(home: Path, given: str, said: str) -> None:
+def test_an_error_of_a_command_has_the_spelling_of_its_options(
+    home: Path, given: str, said: str
+) -> None:
     if "old" in given:
         assert ashtune(home, "run", "train.py:train", *RUN, "--directory", "old").returncode == 0
-    done = ashtune(home, "run", "train.py:train", "--metric", "score", "--mode", "max", *given.split())
+    done = ashtune(
+        home, "run", "train.py:train", "--metric", "score", "--mode", "max", *given.split()
+    )
     assert done.returncode == 2
     assert said in done.stderr

@@ -1,4 +1,6 @@
-"""The command where its streams, its arguments or its files are not as usual: a line, never a traceback."""
+"""The command where its streams, its arguments or its files are not as usual: a line, never a
+traceback.
+"""
 
 import os
 import signal
@@ -22,7 +24,18 @@ import os, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell has what it runs in the background ignore it
 os.execvp(sys.argv[1], sys.argv[1:])
 """
-RUN = ["--metric", "score", "--mode", "max", "--trials", "4", "--max-resource", "2", "--workers", "1"]
+RUN = [
+    "--metric",
+    "score",
+    "--mode",
+    "max",
+    "--trials",
+    "4",
+    "--max-resource",
+    "2",
+    "--workers",
+    "1",
+]
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +56,18 @@ def shell(
     """Run ``ashtune`` through a shell that redirects its streams."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     return subprocess.run(
-        [sys.executable, "-c", LISTEN_TO_CTRL_C, "bash", "-c", f'"$@" {redirect}', "bash", *COMMAND, *arguments],
+        [sys.executable, "-c", LISTEN_TO_CTRL_C, "bash", "-c", f'"$@" {redirect}', "bash", *COMMAND,
+        *arguments],
         cwd=home, capture_output=True, env={**kept, **environment}, check=False,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("redirect", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2> /dev/full", "> /dev/full 2>&1"])
-def test_a_stream_that_is_closed_or_full_ends_no_command_in_a_traceback(home: Path, redirect: str) -> None:
+@pytest.mark.parametrize(
+    "redirect", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2> /dev/full", "> /dev/full 2>&1"]
+)
+def test_a_stream_that_is_closed_or_full_ends_no_command_in_a_traceback(
+    home: Path, redirect: str
+) -> None:
     done = shell(home, "report", "s", redirect=redirect)
     assert done.returncode == (1 if "> /dev/full 2" in redirect else 0)
     assert b"Traceback" not in done.stderr + done.stdout
@@ -60,7 +78,9 @@ def test_a_stream_that_is_closed_or_full_ends_no_command_in_a_traceback(home: Pa
 
 
 def test_a_study_runs_with_all_streams_closed(home: Path) -> None:
-    done = shell(home, "run", "train.py:train", *RUN, "--directory", "closed", redirect="<&- >&- 2>&-")
+    done = shell(
+        home, "run", "train.py:train", *RUN, "--directory", "closed", redirect="<&- >&- 2>&-"
+    )
     assert done.returncode == 0
     assert shell(home, "report", "closed").returncode == 0
 
@@ -71,9 +91,12 @@ def test_a_reader_that_goes_leaves_no_word(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "environment", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}]
+    "environment",
+    [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}],
 )
-def test_a_terminal_without_unicode_is_shown_escapes(home: Path, environment: dict[str, str]) -> None:
+def test_a_terminal_without_unicode_is_shown_escapes(
+    home: Path, environment: dict[str, str]
+) -> None:
     done = shell(home, "report", "s", **environment)
     assert done.returncode == 0, done.stderr
     assert b"gr\\xf6\\xdfe" in done.stdout
@@ -110,12 +133,18 @@ def test_a_terminal_without_unicode_is_shown_escapes(home: Path, environment: di
     ],
     ids=str,
 )
-def test_what_cannot_be_used_is_one_line_with_status_2(home: Path, arguments: list[str | bytes]) -> None:
+def test_what_cannot_be_used_is_one_line_with_status_2(
+    home: Path, arguments: list[str | bytes]
+) -> None:
     odd_files(home)
     there = set(home.iterdir())
     done = ashtune(home, *map(os.fsdecode, arguments))
     refused(done)
-    assert done.stderr.startswith("ashtune") and done.stderr.endswith("\n") and "\x1b" not in done.stderr
+    assert (
+        done.stderr.startswith("ashtune")
+        and done.stderr.endswith("\n")
+        and "\x1b" not in done.stderr
+    )
     assert len(done.stderr) < 600
     assert not (set(home.iterdir()) - there)
 
@@ -140,6 +169,12 @@ def test_ctrl_c_while_the_command_is_imported_leaves_no_traceback(home: Path) ->
         trap = home / f"trap-{early}"
         trap.mkdir(exist_ok=True)
         (trap / f"{early}.py").write_text(interrupt + "raise ImportError('went on')\n")
-        done = shell(home, "run", "train.py:train", *RUN, PYTHONPATH=f"{trap}:{os.environ.get('PYTHONPATH', '')}")
+        done = shell(
+            home,
+            "run",
+            "train.py:train",
+            *RUN,
+            PYTHONPATH=f"{trap}:{os.environ.get('PYTHONPATH', '')}",
+        )
         assert done.returncode in (130, -signal.SIGINT, 128 + signal.SIGINT), (early, done)
         assert b"Traceback" not in done.stderr, (early, done.stderr)

@@ -19,7 +19,9 @@ SIMULATE = ("--max-resource", "16", "--min-resource", "1", "--reduction-factor",
 @pytest.fixture(scope="module")
 def _study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("simulated")
-    done = ashtune(home, "simulate", "--trials", "64", "--workers", "2", *SIMULATE, "--directory", "s")
+    done = ashtune(
+        home, "simulate", "--trials", "64", "--workers", "2", *SIMULATE, "--directory", "s"
+    )
     assert done.returncode == 0, done.stderr
     return home
 
@@ -32,7 +34,16 @@ def study(_study: Path, tmp_path: Path) -> Path:
 
 def test_whatif_predicts_every_choice_and_marks_none_as_known_that_is_not(study: Path) -> None:
     done = ashtune(
-        study, "whatif", "s", "--workers", "1,2,8", "--reduction-factor", "2,4", "--scheduler", "ash,full", "--json"
+        study,
+        "whatif",
+        "s",
+        "--workers",
+        "1,2,8",
+        "--reduction-factor",
+        "2,4",
+        "--scheduler",
+        "ash,full",
+        "--json",
     )
     assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout)
@@ -40,45 +51,88 @@ def test_whatif_predicts_every_choice_and_marks_none_as_known_that_is_not(study:
     assert [(one["scheduler"], one["reduction_factor"]) for one in answer[::3]] == ladders
     assert [one["workers"] for one in answer] == [1, 2, 8] * 3
     (recorded,) = [one for one in answer if one["is_as_recorded"]]
-    assert recorded["wall_seconds"]["likely"] == pytest.approx(StudyReader(study / "s").tally.wall_seconds, rel=1e-6)
+    assert recorded["wall_seconds"]["likely"] == pytest.approx(
+        StudyReader(study / "s").tally.wall_seconds, rel=1e-6
+    )
     assert recorded["continued"] == 0
     assert answer[-1]["continued"] > 0.5
 
 
 def test_whatif_prints_a_table_and_what_it_cannot_know(study: Path) -> None:
-    done = ashtune(study, "whatif", "s", "--workers", "1,4", "--scheduler", "ash,full", "--html", "w.html")
+    done = ashtune(
+        study, "whatif", "s", "--workers", "1,4", "--scheduler", "ash,full", "--html", "w.html"
+    )
     assert done.returncode == 0, done.stderr
     assert "recorded: ash on 2 workers, 64 trials" in done.stdout
     assert "were never trained" in done.stdout
-    assert "ash 1/2 on 2 workers: the study as it was recorded." in ashtune(study, "whatif", "s").stdout
+    assert (
+        "ash 1/2 on 2 workers: the study as it was recorded."
+        in ashtune(study, "whatif", "s").stdout
+    )
     (figures,) = sections(study / "w.html")["Wall time by number of workers"]
-    names = {line.get("name", "").partition(":")[0] for line in figures["figures"]["times"]["series"]}
+    names = {
+        line.get("name", "").partition(":")[0] for line in figures["figures"]["times"]["series"]
+    }
     assert names >= {"ash 1/2", "full", "recorded"}
 
 
-def test_a_deadline_names_the_fewest_workers_and_says_where_no_number_is_enough(study: Path) -> None:
+def test_a_deadline_names_the_fewest_workers_and_says_where_no_number_is_enough(
+    study: Path,
+) -> None:
     done = ashtune(study, "whatif", "s", "--deadline", "1m", "--scheduler", "ash,full")
     assert done.returncode == 0, done.stderr
-    assert re.search(r"ash 1/2: \d+ workers are about the fewest that are done in 1 min 00 s", done.stdout)
+    assert re.search(
+        r"ash 1/2: \d+ workers are about the fewest that are done in 1 min 00 s", done.stdout
+    )
     none = ashtune(study, "whatif", "s", "--deadline", "2s", "--scheduler", "full")
     assert none.returncode == 1
     assert "full: no number of workers is done in 2.0 s" in none.stdout
 
 
 def test_a_study_that_was_stopped_is_no_line_of_its_own_what_if(study: Path) -> None:
-    stopped = ("simulate", "--trials", "64", *SIMULATE, "--workers", "2", "--until", "20s", "--directory", "stopped")
+    stopped = (
+        "simulate",
+        "--trials",
+        "64",
+        *SIMULATE,
+        "--workers",
+        "2",
+        "--until",
+        "20s",
+        "--directory",
+        "stopped",
+    )
     assert ashtune(study, *stopped).returncode == 0
     done = ashtune(study, "whatif", "stopped", "--workers", "2")
     assert "the study as it was recorded" not in done.stdout
-    assert "was not recorded whole, in one go and one trial at a time (it still runs, was stopped" in done.stdout
+    assert (
+        "was not recorded whole, in one go and one trial at a time (it still runs, was stopped"
+        in done.stdout
+    )
 
 
 def test_without_a_trial_at_the_top_the_best_use_is_unknown(study: Path) -> None:
-    stopped = ("simulate", "--trials", "64", *SIMULATE, "--workers", "1", "--until", "5s", "--directory", "stopped")
+    stopped = (
+        "simulate",
+        "--trials",
+        "64",
+        *SIMULATE,
+        "--workers",
+        "1",
+        "--until",
+        "5s",
+        "--directory",
+        "stopped",
+    )
     assert ashtune(study, *stopped).returncode == 0
-    asked = ashtune(study, "whatif", "stopped", "--workers", "1", "--scheduler", "full", "--budget", "9")
+    asked = ashtune(
+        study, "whatif", "stopped", "--workers", "1", "--scheduler", "full", "--budget", "9"
+    )
     assert "The best use of the budget is not known." in asked.stdout
-    assert "The best result is not known where no trial was recorded up to the highest rung." in asked.stdout
+    assert (
+        "The best result is not known where no trial was recorded up to the highest rung."
+        in asked.stdout
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,7 +169,9 @@ def test_a_simulated_study_is_a_study_that_can_be_reported(study: Path) -> None:
 
 def test_a_simulated_study_is_not_resumed_and_does_not_advise_it(study: Path) -> None:
     refused(ashtune(study, "resume", "s"), "was simulated, so there is nothing to train on")
-    stopped = ashtune(study, "simulate", "--trials", "64", *SIMULATE, "--until", "1m", "--directory", "stopped")
+    stopped = ashtune(
+        study, "simulate", "--trials", "64", *SIMULATE, "--until", "1m", "--directory", "stopped"
+    )
     assert stopped.returncode == 0, stopped.stderr
     for command in (["report", "stopped"], ["report", "stopped", "--html", "page.html"]):
         assert "ashtune resume" not in ashtune(study, *command).stdout
@@ -123,7 +179,17 @@ def test_a_simulated_study_is_not_resumed_and_does_not_advise_it(study: Path) ->
 
 
 def test_simulate_prints_json_and_the_same_twice(home: Path) -> None:
-    options = ("simulate", "--trials", "200", "--workers", "50", *SIMULATE, "--straggle", "0.5", "--json")
+    options = (
+        "simulate",
+        "--trials",
+        "200",
+        "--workers",
+        "50",
+        *SIMULATE,
+        "--straggle",
+        "0.5",
+        "--json",
+    )
     first, second = (json.loads(ashtune(home, *options).stdout) for _ in range(2))
     assert first.pop("real_seconds") > 0
     assert second.pop("real_seconds") > 0
@@ -178,21 +244,42 @@ def test_workers_that_die_are_simulated(home: Path) -> None:
         (["--max-resource", "4"], ["trials is missing"]),
         (["--max-resource", "4", "--scheduler", "sh", "--until", "1h"], ["trials is missing"]),
         (["--trials", "9", "--max-resource", "4", "--drop", "1"], ["--drop 1 is not a chance"]),
-        (["--trials", "9", "--max-resource", "4", "--straggle", "-1"], ["--straggle=-1.0 is not a number above 0"]),
-        (["--trials", "9", "--max-resource", "4", "--straggle", "inf"], ["--straggle=inf is not a number above 0"]),
-        (["--trials", "9", "--max-resource", "4", "--replaced", "1s"], ["--replaced needs --deaths"]),
-        (["--trials", "9", "--max-resource", "4", "--deaths", "1h"], ["would end all workers", "--replaced 5m"]),
+        (
+            ["--trials", "9", "--max-resource", "4", "--straggle", "-1"],
+            ["--straggle=-1.0 is not a number above 0"],
+        ),
+        (
+            ["--trials", "9", "--max-resource", "4", "--straggle", "inf"],
+            ["--straggle=inf is not a number above 0"],
+        ),
+        (
+            ["--trials", "9", "--max-resource", "4", "--replaced", "1s"],
+            ["--replaced needs --deaths"],
+        ),
+        (
+            ["--trials", "9", "--max-resource", "4", "--deaths", "1h"],
+            ["would end all workers", "--replaced 5m"],
+        ),
         (["s", "--epoch", "2s"], ["--epoch: s has times of its own"]),
         (["s", "--reduction-factor", "1"], ["--reduction-factor=1"]),
         (["s", "--reduction-factor", "0"], ["--reduction-factor=0"]),
-        (["s", "--reduction-factor", "1.0000001"], ["--reduction-factor=1.0000001 is not a number from 1.001"]),
+        (
+            ["s", "--reduction-factor", "1.0000001"],
+            ["--reduction-factor=1.0000001 is not a number from 1.001"],
+        ),
         (["s", "--max-resource", "0"], ["--max-resource=0"]),
         (["s", "--min-resource", "0"], ["--min-resource=0"]),
         (["s", "--rungs", "1,8", "--reduction-factor", "3"], ["--rungs: leave out --min-resource"]),
-        (["--trials", "9", "--max-resource", "4", "--straggle", "1e308"], ["--straggle=1e+308 is not a number"]),
+        (
+            ["--trials", "9", "--max-resource", "4", "--straggle", "1e308"],
+            ["--straggle=1e+308 is not a number"],
+        ),
         (["--trials", "9", "--max-resource", "4", "--workers", "0"], ["--workers=0"]),
         (["t.npz", "--max-resource", "4"], ["without its metric"]),
-        (["t.npz", "--metric", "x", "--mode", "max", "--max-resource", "4"], ["t.npz", "not a table of curves"]),
+        (
+            ["t.npz", "--metric", "x", "--mode", "max", "--max-resource", "4"],
+            ["t.npz", "not a table of curves"],
+        ),
         (["--metric", "x", "--max-resource", "4"], ["--metric is for a table"]),
         (["s", "--trials", "65"], ["--trials 65", "has 64"]),
         (["--trials", "9", "--max-resource", "4", "--directory", "s"], ["is there already"]),
@@ -205,5 +292,8 @@ def test_simulate_refuses_in_one_line(study: Path, options: list[str], texts: li
 
 def test_a_prediction_prints_as_the_table_of_its_command(study: Path) -> None:
     told = str(Study.load(study / "s").whatif(workers=[1, 4], scheduler=["ash", "full"]))
-    assert told + "\n" == ashtune(study, "whatif", "s", "--workers", "1,4", "--scheduler", "ash,full").stdout
+    assert (
+        told + "\n"
+        == ashtune(study, "whatif", "s", "--workers", "1,4", "--scheduler", "ash,full").stdout
+    )
     assert max(map(len, told.splitlines())) <= 100

@@ -50,23 +50,36 @@ SEVERAL = Goal(
 )
 
 
-def test_several_objectives_are_a_loss_each_and_constraints_the_sum_of_what_is_beyond_their_bounds() -> None:
+def test_several_objectives_are_a_loss_each_and_constraints_the_sum_of_what_is_beyond_their_bounds() -> (
+    None
+):
     assert SEVERAL.judged({"accuracy": 0.9, "latency": 4.0, "memory": 1.0}) == ((-0.9, 4.0), 0.0)
-    assert SEVERAL.judged({"accuracy": 0.9, "latency": 6.0, "memory": -2.0}) == ((-0.9, 6.0), 0.2 + 2.0)
+    assert SEVERAL.judged({"accuracy": 0.9, "latency": 6.0, "memory": -2.0}) == (
+        (-0.9, 6.0),
+        0.2 + 2.0,
+    )
     assert SEVERAL.metrics == ("accuracy", "latency", "memory")
     assert Goal("loss", "min").judged({"loss": 3.0}) == ((3.0,), None)
 
 
 @pytest.mark.parametrize("missing", ["accuracy", "latency", "memory"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, None])
-def test_what_is_not_finite_in_one_metric_is_a_failure_in_all(missing: str, value: float | None) -> None:
+def test_what_is_not_finite_in_one_metric_is_a_failure_in_all(
+    missing: str, value: float | None
+) -> None:
     metrics = {"accuracy": 0.9, "latency": 4.0, "memory": 1.0, missing: value}
     assert SEVERAL.judged(metrics) == SEVERAL.failed == ((math.inf, math.inf), math.inf)
 
 
 @given(finite, finite, finite)
-def test_a_violation_of_finite_metrics_is_finite(latency: float, memory: float, bound: float) -> None:
-    goal = Goal("latency", "min", constraints=(Constraint("latency", "<=", bound), Constraint("memory", ">=", bound)))
+def test_a_violation_of_finite_metrics_is_finite(
+    latency: float, memory: float, bound: float
+) -> None:
+    goal = Goal(
+        "latency",
+        "min",
+        constraints=(Constraint("latency", "<=", bound), Constraint("memory", ">=", bound)),
+    )
     losses, violation = goal.judged({"latency": latency, "memory": memory})
     assert losses == (latency,)
     assert violation is not None

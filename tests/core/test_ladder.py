@@ -27,7 +27,9 @@ def ladders(draw: st.DrawFn) -> Ladder:
 
 
 @given(st.integers(1, 1000), st.integers(0, 100_000), factors)
-def test_rungs_increase_from_the_least_to_the_most_resource(low: int, more: int, factor: Fraction) -> None:
+def test_rungs_increase_from_the_least_to_the_most_resource(
+    low: int, more: int, factor: Fraction
+) -> None:
     rungs = Ladder(low, low + more, factor).rungs
     assert rungs[0] == low
     assert rungs[-1] == low + more
@@ -46,14 +48,18 @@ def test_rungs_increase_from_the_least_to_the_most_resource(low: int, more: int,
         (7, 7, 2, (7,)),
     ],
 )
-def test_a_ladder_has_these_rungs(low: int, high: int, factor: float, rungs: tuple[int, ...]) -> None:
+def test_a_ladder_has_these_rungs(
+    low: int, high: int, factor: float, rungs: tuple[int, ...]
+) -> None:
     assert Ladder(low, high, factor).rungs == rungs
 
 
 @pytest.mark.parametrize("factor", [2, 3, 5, 7, 10])
 @pytest.mark.parametrize("exponent", range(1, 16))
 def test_no_rung_is_lost_at_a_power_of_the_factor(factor: int, exponent: int) -> None:
-    assert Ladder(1, factor**exponent, factor).rungs == tuple(factor**k for k in range(exponent + 1))
+    assert Ladder(1, factor**exponent, factor).rungs == tuple(
+        factor**k for k in range(exponent + 1)
+    )
 
 
 @given(ladders(), st.integers(0, 10_000))
@@ -118,8 +124,15 @@ def test_a_refusal_names_the_value_on_one_line(build: Callable[[], Ladder], valu
     assert "\n" not in message
 
 
-@given(low=st.integers(1, 20), more=st.integers(0, 300), factor=st.sampled_from([2, 3, 1.5]), times=st.integers(1, 30))
-def test_a_lengthened_ladder_keeps_its_rungs(low: int, more: int, factor: float, times: int) -> None:
+@given(
+    low=st.integers(1, 20),
+    more=st.integers(0, 300),
+    factor=st.sampled_from([2, 3, 1.5]),
+    times=st.integers(1, 30),
+)
+def test_a_lengthened_ladder_keeps_its_rungs(
+    low: int, more: int, factor: float, times: int
+) -> None:
     ladder = Ladder(low, low + more, factor)
     longer = ladder.lengthened(times * (low + more))
     assert ladder.is_start_of(longer)

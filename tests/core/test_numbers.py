@@ -43,16 +43,26 @@ def test_sizes_shares_and_numbers_are_short() -> None:
         "1.0 MB",
         "50.0 GB",
     ]
-    assert [share_text(s) for s in (0.0, 0.001, 0.98, 0.999, 1.0)] == ["0 %", "<1 %", "98 %", "99 %", "100 %"]
+    assert [share_text(s) for s in (0.0, 0.001, 0.98, 0.999, 1.0)] == [
+        "0 %",
+        "<1 %",
+        "98 %",
+        "99 %",
+        "100 %",
+    ]
     assert [number_text(n) for n in (0.98658, 1.2e-5, None)] == ["0.9866", "1.2e-5", "none"]
     assert [plural(n, "trial") for n in (1, 2, 1000)] == ["1 trial", "2 trials", "1,000 trials"]
 
 
 @given(
-    configuration=st.dictionaries(st.text("abc_", min_size=1, max_size=9), st.floats() | st.text(), max_size=8),
+    configuration=st.dictionaries(
+        st.text("abc_", min_size=1, max_size=9), st.floats() | st.text(), max_size=8
+    ),
     width=st.integers(1, 80),
 )
-def test_a_configuration_fits_its_width_and_is_whole_if_it_can_be(configuration: dict[str, object], width: int) -> None:
+def test_a_configuration_fits_its_width_and_is_whole_if_it_can_be(
+    configuration: dict[str, object], width: int
+) -> None:
     text = configuration_text(configuration, width)
     assert len(text) <= width
     assert "\n" not in text

@@ -7,7 +7,8 @@ from ashtune._src.core.checks import check_size
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("812", 812), ("1.5KB", 1500), (" 500 mb ", 500_000_000), ("2TB", 2 * 10**12)]
+    ("text", "size"),
+    [("812", 812), ("1.5KB", 1500), (" 500 mb ", 500_000_000), ("2TB", 2 * 10**12)],
 )
 def test_a_size_is_a_number_and_a_unit(text: str, size: int) -> None:
     assert parse.size(text) == check_size("checkpoint_limit", text) == size

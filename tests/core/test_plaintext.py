@@ -17,7 +17,11 @@ NASTY = "a\x1b[31m\x07\x9b\x7f\r\u202e\u2066\u2028b\udcff"
 
 @given(st.text(alphabet=st.characters()))
 def test_what_is_shown_has_no_character_that_acts(text: str) -> None:
-    for found in (visible(text), one_line(text), visible(text, keeps_newlines=True).replace("\n", "")):
+    for found in (
+        visible(text),
+        one_line(text),
+        visible(text, keeps_newlines=True).replace("\n", ""),
+    ):
         assert not any(ord(character) < 32 or 127 <= ord(character) < 160 for character in found)
         assert not set(found) & set("\u202a\u202e\u2066\u2069\u200e\u200f\u061c\u2028\u2029")
         found.encode()
@@ -30,7 +34,9 @@ def test_a_line_is_no_longer_than_it_may_be(text: str) -> None:
 
 
 @pytest.mark.parametrize("raised", [RuntimeError, SystemExit])
-def test_a_value_that_cannot_be_represented_is_shown_by_its_type(raised: type[BaseException]) -> None:
+def test_a_value_that_cannot_be_represented_is_shown_by_its_type(
+    raised: type[BaseException],
+) -> None:
     class Angry:
         def __repr__(self) -> str:
             raise raised
@@ -49,7 +55,10 @@ def test_an_exception_is_its_type_and_its_text_on_one_line(raised: type[BaseExce
 
     assert error_line(MuteError()) == "MuteError: (its text cannot be shown)"
     assert error_line(KeyError()) == "KeyError"
-    assert error_line(ValueError(f"bad\n  {NASTY}")) == r"ValueError: bad a\x1b[31m\x07\x9b\x7f \u202e\u2066 b\udcff"
+    assert (
+        error_line(ValueError(f"bad\n  {NASTY}"))
+        == r"ValueError: bad a\x1b[31m\x07\x9b\x7f \u202e\u2066 b\udcff"
+    )
     assert len(error_line(ValueError("x" * 1000))) == 200
 
 
@@ -61,7 +70,9 @@ def test_what_is_no_open_file_is_not_printed_to() -> None:
 
 
 def test_every_error_is_one_line_without_control_characters() -> None:
-    assert str(SettingsError(f"bad\n  {NASTY}")) == r"bad a\x1b[31m\x07\x9b\x7f \u202e\u2066 b\udcff"
+    assert (
+        str(SettingsError(f"bad\n  {NASTY}")) == r"bad a\x1b[31m\x07\x9b\x7f \u202e\u2066 b\udcff"
+    )
     assert str(InvalidConfiguration()) == ""
 
 
@@ -91,7 +102,9 @@ class Terminal(io.StringIO):
 
 
 @pytest.mark.parametrize("stream", [io.StringIO(), Terminal()], ids=["file", "terminal"])
-def test_no_control_character_of_a_view_reaches_a_stream(stream: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_control_character_of_a_view_reaches_a_stream(
+    stream: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -126,13 +139,19 @@ def test_text_that_an_encoding_does_not_have_is_escaped_and_not_refused() -> Non
     ("text", "without"),
     [
         ("s3://user:PASSWORD@host/bucket", "s3://host/bucket"),
-        ("--out=https://PASSWORD@host, redis://:PASSWORD@host:1/0", "--out=https://host, redis://host:1/0"),
+        (
+            "--out=https://PASSWORD@host, redis://:PASSWORD@host:1/0",
+            "--out=https://host, redis://host:1/0",
+        ),
         ("s3://user:two@PASSWORD@host/b", "s3://host/b"),
         ("s3://key:with/PASSWORD+@host/b", "s3://host/b"),
         ("s3://user:123456/PASSWORD@host/b", "s3://host/b"),
         (str(Path("s3://user:PASSWORD@host/b")), "s3:/host/b"),
         ('{"a":"http://host:80","b":"me@host"}', '{"a":"http://host:80","b":"me@host"}'),
-        ("http://host:8000/x?y=a:b@c tcp://[::1]:80/x@y", "http://host:8000/x?y=a:b@c tcp://[::1]:80/x@y"),
+        (
+            "http://host:8000/x?y=a:b@c tcp://[::1]:80/x@y",
+            "http://host:8000/x?y=a:b@c tcp://[::1]:80/x@y",
+        ),
         ("s3://bucket/x:y@z, /srv/a:/b@c", "s3://bucket/x:y@z, /srv/a:/b@c"),
     ],
 )

@@ -11,7 +11,9 @@ from ashtune._src.processes.child import without_launcher
 
 
 class Changing(UserDict[str, str]):
-    """An environment from which another thread removes a variable when its names have been listed."""
+    """An environment from which another thread removes a variable when its
+    names have been listed.
+    """
 
     def __iter__(self) -> Iterator[str]:
         names = list(self.data)

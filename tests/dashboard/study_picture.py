@@ -13,7 +13,9 @@ from ashtune._src.study.journal import NAME, ladder_in_force, read_settings
 def unread_picture(directory: Path) -> Picture:
     """Return the picture of a study, with nothing of its journal read."""
     journal = directory / NAME
-    return Picture(journal, read_settings(journal), ladder_in_force(journal), journal.stat().st_size, "runs/a")
+    return Picture(
+        journal, read_settings(journal), ladder_in_force(journal), journal.stat().st_size, "runs/a"
+    )
 
 
 def shown(picture: Picture, standing: Standing, now: float = 0.0) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""What takes long to work out: the answers are those of the report, and nothing that goes wrong reaches the page."""
+"""What takes long to work out: the answers are those of the report, and nothing that goes wrong
+reaches the page.
+"""
 
 import os
 import signal
@@ -64,7 +66,9 @@ def test_importance_names_what_matters(asked: Client) -> None:
     assert answer["text"].startswith("80 trials; ")
 
 
-def test_slices_have_the_points_of_the_hyperparameters_that_are_named(study: ashtune.Study, asked: Client) -> None:
+def test_slices_have_the_points_of_the_hyperparameters_that_are_named(
+    study: ashtune.Study, asked: Client
+) -> None:
     panels = asked.ask("api/studies/0/slices?name=kind&name=x")["panels"]
     assert set(panels) == {"x", "kind"}
     assert panels["kind"]["x"]["choices"] == ["a", "b", "c"]
@@ -75,16 +79,28 @@ def test_slices_have_the_points_of_the_hyperparameters_that_are_named(study: ash
             for trial, x, y in zip(series["trials"], series["x"], series["y"], strict=True):
                 record = study.trials[trial]
                 value = record.configuration[name]
-                assert x == pytest.approx(value) if name == "x" else SPACE["kind"][round(x)] == value  # type: ignore[index]
-                assert y == pytest.approx(panel["y"]["high"] if y == panel["y"]["high"] else record.metrics["score"])
+                assert (
+                    x == pytest.approx(value) if name == "x" else SPACE["kind"][round(x)] == value
+                )  # type: ignore[index]
+                assert y == pytest.approx(
+                    panel["y"]["high"] if y == panel["y"]["high"] else record.metrics["score"]
+                )
                 assert series["name"] == f"to epoch {study._reader.ladder.rungs[record.rung]}"
                 assert trial != 7
     assert set(asked.ask("api/studies/0/slices")["panels"]) == set(SPACE)
 
 
-def test_parallel_coordinates_have_a_line_for_each_trial(study: ashtune.Study, asked: Client) -> None:
+def test_parallel_coordinates_have_a_line_for_each_trial(
+    study: ashtune.Study, asked: Client
+) -> None:
     figure = asked.ask("api/studies/0/parallel")["figure"]
-    assert len(figure["lines"]) == len(figure["trials"]) == len(figure["colors"]) == figure["total"] == 79
+    assert (
+        len(figure["lines"])
+        == len(figure["trials"])
+        == len(figure["colors"])
+        == figure["total"]
+        == 79
+    )
     assert figure["trials"][0] == study.best.trial
     names = [axis["name"] for axis in figure["axes"]]
     assert names == [*SPACE, "epochs", "score"]
@@ -95,9 +111,15 @@ def test_parallel_coordinates_have_a_line_for_each_trial(study: ashtune.Study, a
                 assert axis["choices"][round(value)] == configuration[name]
             else:
                 assert value == pytest.approx(configuration[name])
-    rates = [trial.configuration["rate"] for trial in study.trials if trial.number in figure["trials"]]
+    rates = [
+        trial.configuration["rate"] for trial in study.trials if trial.number in figure["trials"]
+    ]
     rate = figure["axes"][names.index("rate")]
-    assert (rate["isLog"], rate["low"], rate["high"]) == (True, pytest.approx(min(rates)), pytest.approx(max(rates)))
+    assert (rate["isLog"], rate["low"], rate["high"]) == (
+        True,
+        pytest.approx(min(rates)),
+        pytest.approx(max(rates)),
+    )
 
 
 def test_a_contour_rises_where_the_metric_does(asked: Client) -> None:
@@ -105,7 +127,9 @@ def test_a_contour_rises_where_the_metric_does(asked: Client) -> None:
     rows = figure["cells"]["rows"]
     assert len(rows) == len(figure["cells"]["y"]) == 41
     assert {len(row) for row in rows} == {41}
-    known = [(column, value) for row in rows for column, value in enumerate(row) if value is not None]
+    known = [
+        (column, value) for row in rows for column, value in enumerate(row) if value is not None
+    ]
     left = [value for column, value in known if column < 10]
     right = [value for column, value in known if column >= 31]
     assert max(left) < min(right)
@@ -113,7 +137,9 @@ def test_a_contour_rises_where_the_metric_does(asked: Client) -> None:
     assert "smoothed" in figure["notes"][0]
 
 
-def test_a_contour_has_a_row_of_its_own_for_each_choice_and_its_ends_around_all_points(asked: Client) -> None:
+def test_a_contour_has_a_row_of_its_own_for_each_choice_and_its_ends_around_all_points(
+    asked: Client,
+) -> None:
     figure = asked.ask("api/studies/0/contour?x=rate&y=kind")["figure"]
     rows, points = figure["cells"]["rows"], [x for each in figure["series"] for x in each["x"]]
     assert [len(row) for row in rows] == [81] * 3
@@ -122,7 +148,9 @@ def test_a_contour_has_a_row_of_its_own_for_each_choice_and_its_ends_around_all_
     assert 0 < figure["x"]["low"] < min(points) <= max(points) < figure["x"]["high"]
 
 
-def test_the_front_is_that_of_the_study_and_needs_several_objectives(tmp_path: Path, asked: Client) -> None:
+def test_the_front_is_that_of_the_study_and_needs_several_objectives(
+    tmp_path: Path, asked: Client
+) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(score=trial["x"] * epoch, size=trial["x"])
@@ -145,7 +173,13 @@ def test_results_of_another_objective_keep_the_constraints(tmp_path: Path) -> No
         for epoch in trial.epochs():
             trial.report(score=trial["x"] * epoch, size=trial["x"])
 
-    two = tuned(tmp_path, train, metric=["score", "size"], mode=["max", "min"], constraints={"size": ">= 0.2"})
+    two = tuned(
+        tmp_path,
+        train,
+        metric=["score", "size"],
+        mode=["max", "min"],
+        constraints={"size": ">= 0.2"},
+    )
     results, *_ = _valued(two._reader, {"metric": ["size"]})
     keeps = [(two.trials[trial].metrics["size"] or 0) >= 0.2 for _, _, trial in results.standings()]
     assert sorted(set(keeps)) == [False, True]
@@ -196,7 +230,9 @@ def test_a_trials_page_says_how_much_memory_a_job_held() -> None:
     assert after == "trained to 4 by worker 1 in 3.0 s with 43 % of its memory_limit: score = 0.5"
 
 
-def test_a_trials_page_has_its_curve_its_configuration_and_what_it_printed(study: ashtune.Study, asked: Client) -> None:
+def test_a_trials_page_has_its_curve_its_configuration_and_what_it_printed(
+    study: ashtune.Study, asked: Client
+) -> None:
     best = study.best
     page = asked.ask(f"api/studies/0/trials/{best.trial}")
     assert page["status"] == "trained to the top"
@@ -212,7 +248,10 @@ def test_a_trials_page_has_its_curve_its_configuration_and_what_it_printed(study
     assert any(step["text"].startswith("trained to 8 by worker") for step in page["history"])
     times = [step["time"] for step in page["history"]]
     assert times == sorted(times)
-    resources = {int(path.name.partition(".")[2]) for path in (study.directory / "checkpoints").glob(f"{best.trial}.*")}
+    resources = {
+        int(path.name.partition(".")[2])
+        for path in (study.directory / "checkpoints").glob(f"{best.trial}.*")
+    }
     assert {each["resource"] for each in page["checkpoints"]} == resources != set()
     failed = asked.ask("api/studies/0/trials/7")
     assert (failed["status"], failed["reason"]) == ("failed", "ValueError: seven")
@@ -247,8 +286,12 @@ def test_a_question_that_does_not_fit_is_refused_in_one_line(asked: Client, ques
     assert answer.text.count("\n") == 1
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("audit", "whatif", "report")])
-def test_without_a_result_there_is_a_line_and_no_error_of_the_browser(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name not in ("audit", "whatif", "report")]
+)
+def test_without_a_result_there_is_a_line_and_no_error_of_the_browser(
+    tmp_path: Path, name: str
+) -> None:
     def fail(trial: Any) -> None:
         raise ValueError("never")
 
@@ -261,7 +304,9 @@ def test_without_a_result_there_is_a_line_and_no_error_of_the_browser(tmp_path: 
     assert (answer.status, answer.json) == (200, {"error": "no trial has a result yet"})
 
 
-def test_the_same_question_is_worked_out_once(study: ashtune.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_question_is_worked_out_once(
+    study: ashtune.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
     questions, worked_out = Questions(), []
     work_out = AnswerProcess._work_out
 
@@ -270,9 +315,14 @@ def test_the_same_question_is_worked_out_once(study: ashtune.Study, monkeypatch:
         return work_out(process, key, question)
 
     monkeypatch.setattr(AnswerProcess, "_work_out", counted)
-    question = Question(str(study.directory), (study.directory / "journal.jsonl").stat().st_size, "audit", {})
+    question = Question(
+        str(study.directory), (study.directory / "journal.jsonl").stat().st_size, "audit", {}
+    )
     answers: list[bytes] = []
-    threads = [threading.Thread(target=lambda: answers.append(questions.ask(question).json)) for _ in range(4)]
+    threads = [
+        threading.Thread(target=lambda: answers.append(questions.ask(question).json))
+        for _ in range(4)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -327,12 +377,17 @@ def test_what_a_saved_page_has_is_limited(
     for name, most in {"MOST_PREDICTED": 0, "MOST_TRIALS": 2, "MOST_BYTES": 40_000}.items():
         monkeypatch.setattr(saved, name, most)
     (tmp_path / "page.html").write_text(saved.page_of(finished_study))
-    paths = [path.removeprefix("api/studies/0/") for path in saved_data(tmp_path / "page.html")["answers"]]
+    paths = [
+        path.removeprefix("api/studies/0/")
+        for path in saved_data(tmp_path / "page.html")["answers"]
+    ]
     asked = [name for name in NAMES if name != "whatif"]
     assert paths[:2] == ["api/studies", "events"]
     assert paths[2 : 3 + len(asked)] == [*asked, "trials"]
     best = ashtune.Study.load(finished_study).best.trial
-    assert paths[3 + len(asked)] == f"trials/{best}", "the page of the best trial, wherever its row is"
+    assert paths[3 + len(asked)] == f"trials/{best}", (
+        "the page of the best trial, wherever its row is"
+    )
     assert len(paths[4 + len(asked) :]) <= 3, "those of the first two, and of the first that failed"
 
 

@@ -36,12 +36,17 @@ def page(running: SlowStudy) -> Iterator[Client]:
         yield client
 
 
-def test_what_the_page_sends_reaches_the_driver_and_the_page_says_so(running: SlowStudy, page: Client) -> None:
+def test_what_the_page_sends_reaches_the_driver_and_the_page_says_so(
+    running: SlowStudy, page: Client
+) -> None:
     with page.watch() as viewer:
         answer = page.post(PATH, PAUSE)
         assert (answer.status, answer.json) == (200, {"ok": True})
         head = viewer.until(lambda parts: parts["head"]["paused"])["head"]
-        assert (head["state"], head["state_text"]) == ("running", "paused: no job begins until it is continued")
+        assert (head["state"], head["state_text"]) == (
+            "running",
+            "paused: no job begins until it is continued",
+        )
         viewer.until(lambda parts: parts["head"]["busy"] == 0)
         assert page.post(PATH, CONTINUE).json == {"ok": True}
         viewer.until(lambda parts: not parts["head"]["paused"] and parts["head"]["busy"])
@@ -56,7 +61,16 @@ def test_what_the_driver_refuses_is_one_line(page: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{}", b"[1]", b'{"command": "reboot"}', b'{"command": "stop", "x": 1}', b"\xff", b'"' * 100]
+    "body",
+    [
+        b"",
+        b"{}",
+        b"[1]",
+        b'{"command": "reboot"}',
+        b'{"command": "stop", "x": 1}',
+        b"\xff",
+        b'"' * 100,
+    ],
 )
 def test_what_is_no_command_is_refused(page: Client, body: bytes) -> None:
     answer = page.post(PATH, body, Accept="application/json")
@@ -98,8 +112,10 @@ def test_only_the_page_itself_may_send(
 @pytest.mark.parametrize(
     "path",
     [
-        "api/studies/1/control", "api/studies/-1/control", "api/studies/00000000/control", "api/studies/0/control/",
-        "api/studies/0/control?x=1", "api/studies/0/../0/control", "api/studies/0/trials", "api/studies", "",
+        "api/studies/1/control", "api/studies/-1/control", "api/studies/00000000/control",
+        "api/studies/0/control/",
+        "api/studies/0/control?x=1", "api/studies/0/../0/control", "api/studies/0/trials",
+        "api/studies", "",
         "index.html",
         "api/studies/0%2fcontrol", "api/studies/0/control%00", "control", "../control",
     ],
@@ -112,7 +128,8 @@ def test_no_other_path_takes_a_command(page: Client, path: str) -> None:
 @pytest.mark.parametrize("token", ["wrong", TOKEN[:-1], ""])
 def test_no_token_no_command(running: SlowStudy, page: Client, token: str) -> None:
     raw = (
-        f"POST /{token}/{PATH} HTTP/1.1\r\nHost: localhost\r\nX-Ashtune: 1\r\nContent-Type: application/json\r\n"
+        f"POST /{token}/{PATH} HTTP/1.1\r\nHost: localhost\r\nX-Ashtune: 1\r\nContent-Type: "
+        f"application/json\r\n"
         f"Content-Length: {len(PAUSE)}\r\n\r\n"
     )
     assert b" 404 " in page.raw(raw.encode() + PAUSE)
@@ -120,9 +137,12 @@ def test_no_token_no_command(running: SlowStudy, page: Client, token: str) -> No
 
 @pytest.mark.parametrize(
     "length", ["", "Content-Length: -1", "Content-Length: x", f"Content-Length: {MOST_BYTES + 1}",
-               "Content-Length: " + "9" * 5000, "Transfer-Encoding: chunked", "Content-Length: \u0661"],
+               "Content-Length: " + "9" * 5000, "Transfer-Encoding: chunked",
+               "Content-Length: \u0661"],
 )  # fmt: skip
-def test_a_body_of_no_known_length_or_a_long_one_is_refused_unread(page: Client, length: str) -> None:
+def test_a_body_of_no_known_length_or_a_long_one_is_refused_unread(
+    page: Client, length: str
+) -> None:
     raw = f"POST /{TOKEN}/{PATH} HTTP/1.1\r\nHost: localhost\r\nX-Ashtune: 1\r\n{length}\r\n\r\n"
     assert b" 400 " in page.raw(raw.encode())
 

@@ -62,7 +62,10 @@ def test_an_end_of_a_range_is_named_where_all_are_and_no_other() -> None:
 def test_of_few_trials_nothing_is_said() -> None:
     assert said(NUMBER < FEWEST, NUMBER / 1.0) == "rate up to 2"
     assert said(NUMBER < FEWEST - 1, NUMBER / 1.0) == ""
-    assert said(NUMBER < 8, NUMBER / 1.0, (NUMBER >= 8) & (NUMBER < 8 + FEWEST_OTHERS)) == "rate up to 7"
+    assert (
+        said(NUMBER < 8, NUMBER / 1.0, (NUMBER >= 8) & (NUMBER < 8 + FEWEST_OTHERS))
+        == "rate up to 7"
+    )
     assert said(NUMBER < 8, NUMBER / 1.0, (NUMBER >= 8) & (NUMBER < 7 + FEWEST_OTHERS)) == ""
 
 
@@ -75,9 +78,14 @@ def test_two_hyperparameters_are_named_where_only_together_they_tell_failures_ap
     ]
     columns = columns_of(space * 8)
     ended = np.array([row["width"] == 256 and row["kind"] == "b" for row in space * 8])
-    assert in_common(ended, ~ended, columns) == "24 of 24 with kind = b and width = 256, 0 of 120 others"
+    assert (
+        in_common(ended, ~ended, columns)
+        == "24 of 24 with kind = b and width = 256, 0 of 120 others"
+    )
     few = np.arange(len(ended)) < 18
-    assert in_common(ended & few, ~ended & few, columns) == "", "of 3 and 15 trials two are named by chance"
+    assert in_common(ended & few, ~ended & few, columns) == "", (
+        "of 3 and 15 trials two are named by chance"
+    )
 
 
 def test_a_range_is_named_with_the_others_in_it_if_most_of_it_failed() -> None:
@@ -88,7 +96,10 @@ def test_a_range_is_named_with_the_others_in_it_if_most_of_it_failed() -> None:
     def words(ended: Any) -> str:
         return in_common(ended, ~ended, columns)
 
-    assert words((number >= 380) & (number % 5 > 0)) == "16 of 16 with rate from 381 on, 3 of 384 others"
+    assert (
+        words((number >= 380) & (number % 5 > 0))
+        == "16 of 16 with rate from 381 on, 3 of 384 others"
+    )
     assert words((number >= 380) & (number % 3 == 1)) == "", "most of the range did well"
     assert words(np.isin(number, (395, 397, 399))) == "", "three trials are there by chance"
 
@@ -99,7 +110,8 @@ def test_what_is_named_by_chance_is_rare() -> None:
     said = 0
     for _ in range(studies):
         rows = [
-            {f"x{place}": x for place, x in enumerate(draw.random(6).tolist())} | {"kind": "abc"[draw.integers(3)]}
+            {f"x{place}": x for place, x in enumerate(draw.random(6).tolist())}
+            | {"kind": "abc"[draw.integers(3)]}
             for _ in range(40)
         ]
         ended = draw.permutation(40) < 6
@@ -118,10 +130,13 @@ def fails_with_b(trial: Any) -> None:
 @pytest.mark.timeout(180)
 def test_the_page_of_a_study_names_it_with_the_reason(tmp_path: Path) -> None:
     study = tuned(tmp_path, fails_with_b, {"x": (0.0, 1.0), "kind": ["a", "b", "c"]}, trials=40)
-    [group] = shown(picture_of(tmp_path / "study"), Standing("complete", "complete"))["failures"]["groups"]
+    [group] = shown(picture_of(tmp_path / "study"), Standing("complete", "complete"))["failures"][
+        "groups"
+    ]
     assert group["count"] > FEWEST
     assert (
-        group["in_common"] == f"{group['count']} of {group['count']} with kind = b, 0 of {40 - group['count']} others"
+        group["in_common"]
+        == f"{group['count']} of {group['count']} with kind = b, 0 of {40 - group['count']} others"
     )
     page = tmp_path / "page.html"
     study.report_html(page)

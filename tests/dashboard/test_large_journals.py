@@ -35,12 +35,15 @@ def seen(directory: Path) -> dict[str, Any]:
     found["facts"] = [msgspec.to_builtins(record) for record in picture.trials]
     found["pauses"] = picture.pauses
     for name in ("trials", "facts"):
-        found[name] = msgspec.json.decode(msgspec.json.encode(found[name]))  # what is not finite is equal then
+        # what is not finite is equal then
+        found[name] = msgspec.json.decode(msgspec.json.encode(found[name]))
     return found
 
 
 def check_same(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Check that a journal that is read twice, first from events alone, shows what one that is read once does."""
+    """Check that a journal that is read twice, first from events alone, shows what one that is read
+    once does.
+    """
     monkeypatch.setattr(pictures, "LARGE_BYTES", 0)
     twice = seen(directory)
     monkeypatch.setattr(pictures, "LARGE_BYTES", 1 << 60)
@@ -49,11 +52,20 @@ def check_same(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert head.pop("remaining") is not None and twice["head"].pop("remaining") is not None
     under_way = head["started"] if head["running"] is None else head["running"]
     ladders = [parts["ladder"].pop("figure")["series"] for parts in (twice, once)]
-    flows = [promoted for series in ladders for each in series if each["kind"] == "flows" for promoted in each["x"]]
+    flows = [
+        promoted
+        for series in ladders
+        for each in series
+        if each["kind"] == "flows"
+        for promoted in each["x"]
+    ]
     for one, other in zip(flows[: len(flows) // 2], flows[len(flows) // 2 :], strict=True):
         # known as soon as it is ordered, without orders once something came of it
         assert 0 <= other - one <= under_way
-    words = [[text for each in series if each["kind"] == "texts" for text in each["words"]] for series in ladders]
+    words = [
+        [text for each in series if each["kind"] == "texts" for text in each["words"]]
+        for series in ladders
+    ]
     # what is expected follows from what was promoted
     assert [re.sub(r", .* expected", "", text) for text in words[0]] == [
         re.sub(r", .* expected", "", text) for text in words[1]
@@ -68,7 +80,9 @@ def check_same(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_simulated_study_with_deaths(tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_simulated_study_with_deaths(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     curves, ladder = invent_curves(seed=seed), Ladder(1, 27, 3)
     engine = SimulatedEngine(
         curves.training(stretch=half_normal(0.5), drop=0.002, has_curves=True),
@@ -76,8 +90,12 @@ def test_a_simulated_study_with_deaths(tmp_path: Path, seed: int, monkeypatch: p
         seed=seed,
         deaths=Mortality(200.0, 5.0),
     )
-    with new_journal(tmp_path / "s", "s", curves.goal, Ash(), ladder, trials=400, seed=seed) as journal:
-        simulate(Ash().build(ladder, 0, seed), engine, [], trials=400, goal=curves.goal, ledger=journal)
+    with new_journal(
+        tmp_path / "s", "s", curves.goal, Ash(), ladder, trials=400, seed=seed
+    ) as journal:
+        simulate(
+            Ash().build(ladder, 0, seed), engine, [], trials=400, goal=curves.goal, ledger=journal
+        )
     check_same(tmp_path / "s", monkeypatch)
     whole = (tmp_path / "s" / NAME).read_bytes().splitlines(keepends=True)
     for part in (2, 3, 40, len(whole) // 2, len(whole) - 1):
@@ -108,7 +126,9 @@ def troubled(trial: Any) -> None:
         {"scheduler": "hyperband"},
     ],
 )
-def test_real_studies_in_sessions(tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_real_studies_in_sessions(
+    tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     tuned(tmp_path, troubled, trials=24, **options)
     ashtune.Study.load(tmp_path / "study").resume(trials=50, quiet=True)
     check_same(tmp_path / "study", monkeypatch)
@@ -123,7 +143,11 @@ def test_a_journal_that_grows_is_read_on(tmp_path: Path, monkeypatch: pytest.Mon
     (live / NAME).write_bytes(b"".join(lines[:9]) + lines[9][:20])
     picture = picture_of(live)
     started = picture.tally.started
-    ends = [end for end, line in enumerate(lines, start=1) if line.endswith(b'"}\n') and b'"crc":' in line[-20:]]
+    ends = [
+        end
+        for end, line in enumerate(lines, start=1)
+        if line.endswith(b'"}\n') and b'"crc":' in line[-20:]
+    ]
     for end in (*[end for end in ends if end > 20][:2], len(lines)):
         (live / NAME).write_bytes(b"".join(lines[:end]))
         assert picture.advance(60)

@@ -12,10 +12,18 @@ import pytest
 
 from ashtune._src.core.events import SessionStarted
 from ashtune._src.dashboard import liveness
-from ashtune._src.dashboard.liveness import DriverProcess, ReadStudy, is_process_alive, lock_holders, state_of
+from ashtune._src.dashboard.liveness import (
+    DriverProcess,
+    ReadStudy,
+    is_process_alive,
+    lock_holders,
+    state_of,
+)
 from ashtune._src.study.lock import StudyLock
 
-SESSION = SessionStarted(0.0, unix_time=time.time(), version="1", host=socket.gethostname(), pid=os.getpid())
+SESSION = SessionStarted(
+    0.0, unix_time=time.time(), version="1", host=socket.gethostname(), pid=os.getpid()
+)
 KNOWN = ReadStudy(
     directory="runs/a",
     session=SESSION,
@@ -34,7 +42,8 @@ def test_a_process_is_alive_until_it_has_ended_waited_for_or_not() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         assert is_process_alive(process.pid)
         process.kill()
-        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is not waited for
+        # it has ended, and is not waited for
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
         assert not is_process_alive(process.pid)
     assert not is_process_alive(process.pid)
     assert not is_process_alive(0)
@@ -91,7 +100,9 @@ def test_a_process_that_is_younger_than_the_session_is_another_one() -> None:
         ({"is_simulated": True, "is_alive": None, "quiet_seconds": 1e6}, "stopped", "a simulation"),
     ],
 )
-def test_the_state_follows_from_what_is_known(changes: dict[str, object], state: str, text: str) -> None:
+def test_the_state_follows_from_what_is_known(
+    changes: dict[str, object], state: str, text: str
+) -> None:
     actual, words = state_of(msgspec.structs.replace(KNOWN, **changes))
     assert actual == state
     assert text in words

@@ -1,4 +1,6 @@
-"""``ashtune mcp``: a client of the MCP library lists, reads, pauses and stops studies over stdin and stdout."""
+"""``ashtune mcp``: a client of the MCP library lists, reads, pauses and stops studies over stdin
+and stdout.
+"""
 
 import asyncio
 import json
@@ -17,7 +19,8 @@ pytest.importorskip("mcp", reason="the MCP library is not installed")
 pytestmark = pytest.mark.timeout(180)
 
 READING = {
-    "list_studies", "read_study", "learning_curves", "list_trials", "read_trial", "importance", "audit", "what_if",
+    "list_studies", "read_study", "learning_curves", "list_trials", "read_trial", "importance",
+    "audit", "what_if",
 }  # fmt: skip
 CHANGING = {"pause", "resume", "stop", "add_trials", "enqueue"}
 Call = Callable[..., Awaitable[Any]]
@@ -32,7 +35,10 @@ def talk(directory: Path, talking: Callable[[Any, Call], Awaitable[None]], *opti
         server = StdioServerParameters(
             command=sys.executable, args=["-m", "ashtune", "mcp", str(directory), *options]
         )  # fmt: skip
-        async with stdio_client(server) as (incoming, outgoing), ClientSession(incoming, outgoing) as session:
+        async with (
+            stdio_client(server) as (incoming, outgoing),
+            ClientSession(incoming, outgoing) as session,
+        ):
             await session.initialize()
 
             async def call(tool: str, **arguments: Any) -> Any:
@@ -47,7 +53,10 @@ def talk(directory: Path, talking: Callable[[Any, Call], Awaitable[None]], *opti
 
 
 async def until_it_listens(call: Call) -> None:
-    while "tried" not in (read := await call("read_study", study=0))["head"] or not read["head"]["tried"]:
+    while (
+        "tried" not in (read := await call("read_study", study=0))["head"]
+        or not read["head"]["tried"]
+    ):
         await asyncio.sleep(0.1)
 
 
@@ -107,7 +116,8 @@ def complain(trial: Any) -> float:
 
 def test_texts_of_a_study_are_strings_in_the_answers(tmp_path: Path) -> None:
     tune(
-        complain, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=3, max_resource=1, search="random",
+        complain, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=3, max_resource=1,
+        search="random",
         engine="threads", workers=1, directory=tmp_path / "study", quiet=True,
     )  # fmt: skip
 

@@ -51,7 +51,13 @@ def troubled(trial: Any) -> None:
 def study(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
     """A study of two sessions, with failures and withdrawals."""
     folder = tmp_path_factory.mktemp("parts")
-    tuned(folder, troubled, SPACE, trials=20, enqueue=[{"x": 0.9, "rate": 0.1, "width": 3, "kind": "b", "always": 7}])
+    tuned(
+        folder,
+        troubled,
+        SPACE,
+        trials=20,
+        enqueue=[{"x": 0.9, "rate": 0.1, "width": 3, "kind": "b", "always": 7}],
+    )
     return ashtune.Study.load(folder / "study").resume(trials=40, quiet=True)
 
 
@@ -60,7 +66,9 @@ def parts(study: ashtune.Study) -> dict[str, Any]:
     return shown(picture_of(study.directory), STANDING)
 
 
-def test_the_head_counts_what_the_report_counts(study: ashtune.Study, parts: dict[str, Any]) -> None:
+def test_the_head_counts_what_the_report_counts(
+    study: ashtune.Study, parts: dict[str, Any]
+) -> None:
     data, head = study.report_data(), parts["head"]
     assert head["started"] == data["trials"]["started"]
     assert head["tried"] == data["trials"]["tried"]
@@ -80,16 +88,23 @@ def test_the_head_counts_what_the_report_counts(study: ashtune.Study, parts: dic
     assert (head["state"], head["running"], head["busy"]) == ("complete", 0, 0)
 
 
-def test_the_ladder_shows_the_counts_of_each_rung(study: ashtune.Study, parts: dict[str, Any]) -> None:
+def test_the_ladder_shows_the_counts_of_each_rung(
+    study: ashtune.Study, parts: dict[str, Any]
+) -> None:
     tally: Any = Tally(ladder_in_force(study.directory / NAME), study._reader.settings.goal)
     study._reader.tell([tally])
     ladder, figure = parts["ladder"], parts["ladder"]["figure"]
     assert ladder["resources"] == list(tally.ladder.rungs)
     bars = {each["name"]: each for each in figure["series"] if each["kind"] == "bars"}
-    lengths = {name: [end - x for x, end in zip(bar["x"], bar["end"], strict=True)] for name, bar in bars.items()}
+    lengths = {
+        name: [end - x for x, end in zip(bar["x"], bar["end"], strict=True)]
+        for name, bar in bars.items()
+    }
     assert lengths["promoted, or at the top"][:-1] == [rung.promoted for rung in tally.rungs[:-1]]
     assert lengths["failed"] == [rung.failed for rung in tally.rungs]
-    assert [sum(parts) for parts in zip(*lengths.values(), strict=True)] == [rung.trained for rung in tally.rungs]
+    assert [sum(parts) for parts in zip(*lengths.values(), strict=True)] == [
+        rung.trained for rung in tally.rungs
+    ]
     (texts,) = [each["words"] for each in figure["series"] if each["kind"] == "texts"]
     for text, counted in zip(texts, tally.rungs, strict=True):
         assert text.endswith(f"best score {number_text(counted.best.metrics['score'])}")
@@ -103,21 +118,27 @@ def test_no_time_is_left_of_a_study_that_is_read_and_no_job_runs_once_its_driver
     study: ashtune.Study, tmp_path: Path
 ) -> None:
     lines = (study.directory / NAME).read_bytes().splitlines(keepends=True)
-    turns = [place for place, line in enumerate(lines) if line.endswith(b'"}\n') and b'"crc":' in line]
+    turns = [
+        place for place, line in enumerate(lines) if line.endswith(b'"}\n') and b'"crc":' in line
+    ]
     (tmp_path / NAME).write_bytes(b"".join(lines[: turns[len(turns) // 4] + 1]))
     picture = picture_of(tmp_path)
     seconds, series = {}, {}
     for now, state in enumerate(("running", "reading", "died")):
         parts = shown(picture, Standing(state, ""), 1e6 * now)
         seconds[state] = parts["head"]["remaining"]["seconds"]
-        series[state] = [each["name"] for each in parts["ladder"]["figure"]["series"] if each["kind"] == "bars"]
+        series[state] = [
+            each["name"] for each in parts["ladder"]["figure"]["series"] if each["kind"] == "bars"
+        ]
     assert seconds["running"] is not None
     assert seconds["reading"] is seconds["died"] is None
     assert "running" in series["running"]
     assert "running" not in series["died"]
 
 
-def test_the_best_so_far_ends_at_the_best_and_only_rises(study: ashtune.Study, parts: dict[str, Any]) -> None:
+def test_the_best_so_far_ends_at_the_best_and_only_rises(
+    study: ashtune.Study, parts: dict[str, Any]
+) -> None:
     for name in ("over_time", "over_resource"):
         series = parts["best"][name]["series"]
         lines = [each for each in series if each["kind"] == "step"]
@@ -127,9 +148,12 @@ def test_the_best_so_far_ends_at_the_best_and_only_rises(study: ashtune.Study, p
         assert lines[-1]["y"][-1] == pytest.approx(study.best_at_any_rung.metrics["score"])
         assert lines[0]["y"][-1] == pytest.approx(study.best.metrics["score"])
         assert lines[0]["trials"][-1] == study.best.trial
-        results = sum(len(each["x"]) for each in series if each["kind"] == "points" and "name" in each)
+        results = sum(
+            len(each["x"]) for each in series if each["kind"] == "points" and "name" in each
+        )
         assert results == sum(
-            len(rung.trials) - sum(math.isinf(x) for x in rung.losses) for rung in study._reader.results.rungs
+            len(rung.trials) - sum(math.isinf(x) for x in rung.losses)
+            for rung in study._reader.results.rungs
         )
 
 
@@ -152,11 +176,18 @@ def test_workers_did_what_the_timeline_says(study: ashtune.Study, parts: dict[st
     ]
     ends: dict[int, float] = {}
     for lane, begin, end in sorted(spans):
-        assert ends.get(lane, 0.0) <= begin + 0.0021 <= end + 0.0042, "a worker does one thing after another"
+        assert ends.get(lane, 0.0) <= begin + 0.0021 <= end + 0.0042, (
+            "a worker does one thing after another"
+        )
         ends[lane] = end
-    assert {word for each in timeline["series"] for word in each["words"]} <= {"", "failed", "withdrawn"}
+    assert {word for each in timeline["series"] for word in each["words"]} <= {
+        "",
+        "failed",
+        "withdrawn",
+    }
     assert timeline["x"]["high"] == pytest.approx(parts["head"]["now"], abs=1e-3)
-    for training in workers["utilisation"]["series"]:  # none if the study was too short for two points
+    # none if the study was too short for two points
+    for training in workers["utilisation"]["series"]:
         assert all(0 <= share <= 1 for share in training["y"])
 
 
@@ -165,11 +196,15 @@ def test_failures_are_grouped_by_reason(parts: dict[str, Any]) -> None:
     assert groups["failed"]["reason"].startswith("ValueError: no good: 0.")
     assert groups["withdrawn"]["reason"] == "too wide"
     assert "ValueError" in groups["failed"]["traceback"]
-    assert parts["failures"]["total"] == sum(group["count"] for group in parts["failures"]["groups"])
+    assert parts["failures"]["total"] == sum(
+        group["count"] for group in parts["failures"]["groups"]
+    )
     assert groups["failed"]["count"] > 1, "reasons that differ in a number are one"
 
 
-def test_curves_go_to_where_their_trials_were_trained(study: ashtune.Study, parts: dict[str, Any]) -> None:
+def test_curves_go_to_where_their_trials_were_trained(
+    study: ashtune.Study, parts: dict[str, Any]
+) -> None:
     series = parts["curves"]["figure"]["series"]
     curves: dict[int, list[tuple[int, float]]] = {}
     for each in series[:-2]:
@@ -183,7 +218,9 @@ def test_curves_go_to_where_their_trials_were_trained(study: ashtune.Study, part
         assert points[-1][1] == pytest.approx(study.trials[trial].metrics["score"])
 
 
-def test_notes_say_why_trials_went_on_and_where_they_come_from(study: ashtune.Study, parts: dict[str, Any]) -> None:
+def test_notes_say_why_trials_went_on_and_where_they_come_from(
+    study: ashtune.Study, parts: dict[str, Any]
+) -> None:
     notes = parts["notes"]
     assert notes["sources"]["enqueued"] == 1
     assert notes["sources"]["random"] == parts["head"]["started"] - 1
@@ -195,7 +232,9 @@ def test_notes_say_why_trials_went_on_and_where_they_come_from(study: ashtune.St
     assert times == sorted(times)
 
 
-def test_the_part_of_the_space_says_what_the_space_does(study: ashtune.Study, parts: dict[str, Any]) -> None:
+def test_the_part_of_the_space_says_what_the_space_does(
+    study: ashtune.Study, parts: dict[str, Any]
+) -> None:
     space = Space.parse(SPACE)
     described = {each["name"]: each for each in parts["space"]["hyperparameters"]}
     assert list(described) == list(SPACE)
@@ -211,7 +250,9 @@ def test_the_part_of_the_space_says_what_the_space_does(study: ashtune.Study, pa
             assert described[name]["log"] == column.is_log
 
 
-def test_slow_parts_wait_until_all_is_read(study: ashtune.Study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_parts_wait_until_all_is_read(
+    study: ashtune.Study, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pictures, "COST_SHARE", 1e-12)
     picture = unread_picture(study.directory)
     assert shown(picture, Standing("reading"))["head"]["started"] == 0
@@ -231,20 +272,32 @@ def test_a_part_that_cannot_be_made_is_named_beside_the_state_and_the_others_are
     with monkeypatch.context() as patch:
         patch.setattr(CurvesPart, "value", fail)
         broken = shown(picture, STANDING)
-        assert parts["head"]["state_text"].startswith("complete; 7 of 40 trials failed: ValueError: no good: ")
-        assert broken["head"]["state_text"] == parts["head"]["state_text"] + "; curves cannot be shown (KeyError: 'x')"
+        assert parts["head"]["state_text"].startswith(
+            "complete; 7 of 40 trials failed: ValueError: no good: "
+        )
+        assert (
+            broken["head"]["state_text"]
+            == parts["head"]["state_text"] + "; curves cannot be shown (KeyError: 'x')"
+        )
         assert [name for name, part in broken.items() if part is None] == ["curves"]
         patch.setattr(HeadPart, "value", fail)
         head = shown(picture, STANDING, 1e6)["head"]
-    assert head["state_text"].startswith("complete; the figures cannot be shown (KeyError: 'x'); curves")
+    assert head["state_text"].startswith(
+        "complete; the figures cannot be shown (KeyError: 'x'); curves"
+    )
     assert head.keys() == parts["head"].keys()
     assert head["objectives"] == parts["head"]["objectives"]
     assert shown(picture, STANDING, 2e6) == parts
 
 
-def test_a_study_whose_scheduler_is_not_known_has_all_that_events_tell(study: ashtune.Study, tmp_path: Path) -> None:
+def test_a_study_whose_scheduler_is_not_known_has_all_that_events_tell(
+    study: ashtune.Study, tmp_path: Path
+) -> None:
     settings = read_settings(study.directory / NAME)
-    create(tmp_path / NAME, msgspec.structs.replace(settings, scheduler={"kind": "not.installed:Scheduler"}))
+    create(
+        tmp_path / NAME,
+        msgspec.structs.replace(settings, scheduler={"kind": "not.installed:Scheduler"}),
+    )
     with Journal(tmp_path / NAME) as journal:
         for event in read_events(study.directory / NAME):
             journal.add(event)

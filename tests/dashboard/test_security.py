@@ -19,7 +19,13 @@ import msgspec
 import pytest
 
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.core.events import JobFailed, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
+from ashtune._src.core.events import (
+    JobFailed,
+    SessionStarted,
+    TrialStarted,
+    WorkerJoined,
+    WorkerLost,
+)
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.dashboard.admission import Admission
@@ -35,14 +41,24 @@ from tests.helpers.made_up import result, settings_of
 pytestmark = pytest.mark.timeout(180)
 
 
-ASKED = ("", "index.html", "api/studies", "api/studies/0/trials", "api/studies/0/importance", "api/studies/0/events")
+ASKED = (
+    "",
+    "index.html",
+    "api/studies",
+    "api/studies/0/trials",
+    "api/studies/0/importance",
+    "api/studies/0/events",
+)
 
 
 @pytest.mark.parametrize("path", ASKED)
 @pytest.mark.parametrize(
-    "token", ["", "wrong", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), quote(TOKEN[:3]) + "%2d" + TOKEN[4:]]
+    "token",
+    ["", "wrong", TOKEN[:-1], TOKEN + "x", TOKEN.upper(), quote(TOKEN[:3]) + "%2d" + TOKEN[4:]],
 )
-def test_without_the_secret_part_of_the_address_nothing_is_there(client: Client, path: str, token: str) -> None:
+def test_without_the_secret_part_of_the_address_nothing_is_there(
+    client: Client, path: str, token: str
+) -> None:
     answer = client.get(whole_path=f"/{token}/{path}")
     assert answer.status == 404
     assert answer.text.count("\n") == 1
@@ -50,7 +66,8 @@ def test_without_the_secret_part_of_the_address_nothing_is_there(client: Client,
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "//", "/favicon.ico", "/api/studies", f"/x/{TOKEN}/", f"//{TOKEN}/../", "*", "http://a/"]
+    "path",
+    ["/", "//", "/favicon.ico", "/api/studies", f"/x/{TOKEN}/", f"//{TOKEN}/../", "*", "http://a/"],
 )
 def test_no_path_but_the_page_has_anything(client: Client, path: str) -> None:
     answer = client.get(whole_path=path)
@@ -58,7 +75,9 @@ def test_no_path_but_the_page_has_anything(client: Client, path: str) -> None:
     assert TOKEN not in answer.text
 
 
-def half_open(client: Client, connections: contextlib.ExitStack, beginning: bytes = b"GET /") -> socket.socket:
+def half_open(
+    client: Client, connections: contextlib.ExitStack, beginning: bytes = b"GET /"
+) -> socket.socket:
     """Open a connection that sends the beginning of a request."""
     connection = connections.enter_context(socket.create_connection(client._place, timeout=60))
     connection.sendall(beginning)
@@ -66,7 +85,9 @@ def half_open(client: Client, connections: contextlib.ExitStack, beginning: byte
 
 
 def test_of_many_connections_without_a_request_the_oldest_are_closed(client: Client) -> None:
-    """Otherwise, connections that send nothing would use all descriptors, and keep the owner out of the page."""
+    """Otherwise, connections that send nothing would use all descriptors, and keep the owner out of
+    the page.
+    """
     with contextlib.ExitStack() as connections:
         opened = [half_open(client, connections) for _ in range(MOST_WAITING + 40)]
         assert [connection.recv(1) for connection in opened[:40]] == [b""] * 40
@@ -76,7 +97,9 @@ def test_of_many_connections_without_a_request_the_oldest_are_closed(client: Cli
         assert client.get().status == 200
 
 
-def test_of_connections_without_the_body_of_a_command_the_oldest_are_closed(finished_study: Path) -> None:
+def test_of_connections_without_the_body_of_a_command_the_oldest_are_closed(
+    finished_study: Path,
+) -> None:
     beginning = b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n{"
     with served(finished_study, control=True) as client, contextlib.ExitStack() as connections:
         opened = [half_open(client, connections, beginning) for _ in range(MOST_WAITING + 40)]
@@ -97,9 +120,20 @@ def test_a_token_is_long_and_another_one_each_time() -> None:
 
 @pytest.mark.parametrize("path", ASKED)
 @pytest.mark.parametrize(
-    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.7", "", "[::2]", "0.0.0.0"]
+    "host",
+    [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example:80",
+        "10.0.0.7",
+        "",
+        "[::2]",
+        "0.0.0.0",
+    ],
 )
-def test_another_name_is_refused_as_dns_rebinding_would_have_it(client: Client, host: str, path: str) -> None:
+def test_another_name_is_refused_as_dns_rebinding_would_have_it(
+    client: Client, host: str, path: str
+) -> None:
     answer = client.get(path, Host=host)
     assert answer.status == 403
     assert "--host-name" in answer.text
@@ -115,9 +149,12 @@ def test_a_host_name_that_is_none_is_refused(name: str) -> None:
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 @pytest.mark.parametrize("path", ASKED)
 @pytest.mark.parametrize(
-    ("mode", "destination"), [("no-cors", "image"), ("cors", "empty"), ("no-cors", "script"), ("navigate", "iframe")]
+    ("mode", "destination"),
+    [("no-cors", "image"), ("cors", "empty"), ("no-cors", "script"), ("navigate", "iframe")],
 )
-def test_another_page_is_refused(client: Client, site: str, path: str, mode: str, destination: str) -> None:
+def test_another_page_is_refused(
+    client: Client, site: str, path: str, mode: str, destination: str
+) -> None:
     answer = client.get(path, Sec_Fetch_Site=site, Sec_Fetch_Mode=mode, Sec_Fetch_Dest=destination)
     assert answer.status == 403
     assert b"studies" not in answer.body
@@ -125,13 +162,20 @@ def test_another_page_is_refused(client: Client, site: str, path: str, mode: str
 
 @pytest.mark.parametrize("path", ["api/studies", "api/studies/0/trials"])
 def test_a_link_from_another_page_leads_to_the_page_alone(client: Client, path: str) -> None:
-    followed = {"Sec_Fetch_Site": "cross-site", "Sec_Fetch_Mode": "navigate", "Sec_Fetch_Dest": "document"}
-    assert client.get("", **followed).status in (200, 404)  # 404 where the page's files are not there
+    followed = {
+        "Sec_Fetch_Site": "cross-site",
+        "Sec_Fetch_Mode": "navigate",
+        "Sec_Fetch_Dest": "document",
+    }
+    # 404 where the page's files are not there
+    assert client.get("", **followed).status in (200, 404)
     assert client.get(path, **followed).status == 403
 
 
 @pytest.mark.parametrize("site", ["same-origin", "none"])
-def test_the_page_itself_and_whoever_types_the_address_are_served(client: Client, site: str) -> None:
+def test_the_page_itself_and_whoever_types_the_address_are_served(
+    client: Client, site: str
+) -> None:
     assert client.get("api/studies", Sec_Fetch_Site=site, Sec_Fetch_Mode="cors").status == 200
 
 
@@ -186,7 +230,9 @@ def test_no_trick_with_a_path_reaches_a_file(client: Client, path: str) -> None:
     ],
 )
 def test_bytes_that_no_client_sends_are_one_line(client: Client, line: bytes) -> None:
-    answer = client.raw(line.replace(b"%b", TOKEN.encode()) + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    answer = client.raw(
+        line.replace(b"%b", TOKEN.encode()) + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    )
     assert re.match(rb"HTTP/1\.[01] 40[04] ", answer)
     assert b"Traceback" not in answer
 
@@ -208,7 +254,9 @@ def test_what_is_no_request_does_no_harm(client: Client, sent: bytes) -> None:
     assert client.get("api/studies").status == 200
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "BREW"])
+@pytest.mark.parametrize(
+    "method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "BREW"]
+)
 def test_nothing_but_get_and_head_is_answered(client: Client, method: str) -> None:
     answer = client.get("api/studies", method=method)
     assert answer.status == 405
@@ -216,7 +264,9 @@ def test_nothing_but_get_and_head_is_answered(client: Client, method: str) -> No
 
 
 @pytest.mark.parametrize("path", ["", *ASKED[2:5], "nothing", "api/studies?x=%ff"])
-def test_every_answer_says_that_it_may_not_be_kept_framed_or_guessed_at(client: Client, path: str) -> None:
+def test_every_answer_says_that_it_may_not_be_kept_framed_or_guessed_at(
+    client: Client, path: str
+) -> None:
     headers = client.get(path).headers
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; ")
@@ -234,9 +284,9 @@ def test_only_loopback_is_bound(finished_study: Path) -> None:
         assert page.port is not None
         bound = page._server._server.socket.getsockname()
         assert bound == ("127.0.0.1", page.port)
-        others = {entry[4][0] for entry in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)} - {
-            "127.0.0.1"
-        }
+        others = {
+            entry[4][0] for entry in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)
+        } - {"127.0.0.1"}
         for address in [other for other in others if not other.startswith("127.")]:
             with pytest.raises(OSError), socket.create_connection((address, page.port), timeout=2):
                 pass
@@ -252,7 +302,9 @@ def over(path: Path) -> Iterator[http.client.HTTPConnection]:
         yield connection
 
 
-def test_a_socket_is_for_its_owner_alone_and_goes_with_the_server(finished_study: Path, tmp_path: Path) -> None:
+def test_a_socket_is_for_its_owner_alone_and_goes_with_the_server(
+    finished_study: Path, tmp_path: Path
+) -> None:
     place = tmp_path / "page.sock"
     with LivePage([finished_study], socket_path=place, token=TOKEN) as page:
         assert stat.S_IMODE(place.stat().st_mode) == 0o600
@@ -268,10 +320,13 @@ def test_a_socket_is_for_its_owner_alone_and_goes_with_the_server(finished_study
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
-def test_another_user_needs_the_token(finished_study: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_another_user_needs_the_token(
+    finished_study: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     import subprocess
 
-    folder = Path(tempfile.mkdtemp(prefix="ashtune-test-", dir="/tmp"))  # the path of a socket must be short
+    # the path of a socket must be short
+    folder = Path(tempfile.mkdtemp(prefix="ashtune-test-", dir="/tmp"))
     folder.chmod(0o755)
     place = folder / "page.sock"
     ask = (
@@ -312,7 +367,10 @@ def test_only_a_dead_servers_socket_is_replaced(finished_study: Path, tmp_path: 
 
 
 def test_a_port_that_is_taken_is_refused_in_one_line(finished_study: Path) -> None:
-    with LivePage([finished_study]) as page, pytest.raises(SettingsError, match=f"--port {page.port}: "):
+    with (
+        LivePage([finished_study]) as page,
+        pytest.raises(SettingsError, match=f"--port {page.port}: "),
+    ):
         LivePage([finished_study], port=page.port or 0)
 
 
@@ -327,10 +385,16 @@ def hostile_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
         journal.add(WorkerJoined(0, WorkerId(0), host=HOSTILE))
         for number in range(30):
             trial = TrialId(number)
-            journal.add(TrialStarted(0, trial, {"x": ["plain", HOSTILE][number % 2], "y": number / 30}, HOSTILE))
+            journal.add(
+                TrialStarted(
+                    0, trial, {"x": ["plain", HOSTILE][number % 2], "y": number / 30}, HOSTILE
+                )
+            )
             common: dict[str, Any] = {"time": 1.0 + number, "worker": WorkerId(0), "seconds": 1e18}
             if number % 5 == 4:
-                journal.add(JobFailed(**common, trial=trial, rung=0, reason=HOSTILE, traceback=HOSTILE))
+                journal.add(
+                    JobFailed(**common, trial=trial, rung=0, reason=HOSTILE, traceback=HOSTILE)
+                )
             else:
                 metrics = {HOSTILE: [1e308, -1e308, None, 0.5][number % 4], f"{HOSTILE}2": 0.5}
                 journal.add(result(trial, 0, 1, metrics, curve=[(1, metrics)], **common))
@@ -346,7 +410,9 @@ UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def texts(value: object) -> Iterator[str]:
-    """Yield the texts of an answer that are for a person, not names and choices that are given back as they are."""
+    """Yield the texts of an answer that are for a person, not names and choices that are given back
+    as they are.
+    """
     if isinstance(value, dict):
         for name, each in value.items():
             if name not in (
@@ -369,19 +435,29 @@ def texts(value: object) -> Iterator[str]:
 
 def test_texts_of_a_hostile_study_hold_nothing_that_is_not_seen(hostile_study: Path) -> None:
     with served(hostile_study) as client, client.watch() as viewer:
-        parts = viewer.until(lambda parts: parts["head"]["started"] == 30 and parts["head"]["state"] != "reading")
+        parts = viewer.until(
+            lambda parts: parts["head"]["started"] == 30 and parts["head"]["state"] != "reading"
+        )
         assert None not in parts.values()
         answers = [
-            client.get(f"api/studies/0/{path}").json for path in ("trials?count=30", "trials/4", "trials/3", "audit")
+            client.get(f"api/studies/0/{path}").json
+            for path in ("trials?count=30", "trials/4", "trials/3", "audit")
         ]
     assert "pwned" in parts["head"]["name"]
     for text in texts([dict(parts), *answers]):
         assert not UNSEEN.search(text.replace("\n", "")), text
 
 
-def test_answers_are_json_and_never_markup_that_a_browser_could_take_for_a_page(hostile_study: Path) -> None:
+def test_answers_are_json_and_never_markup_that_a_browser_could_take_for_a_page(
+    hostile_study: Path,
+) -> None:
     with served(hostile_study) as client:
-        for path in ("api/studies", "api/studies/0/trials", "api/studies/0/trials/0", "api/compare"):
+        for path in (
+            "api/studies",
+            "api/studies/0/trials",
+            "api/studies/0/trials/0",
+            "api/compare",
+        ):
             assert client.get(path).headers["Content-Type"] == "application/json"
         bad = client.get("api/studies/0/trials?sort=" + quote("<script>alert(1)</script>"))
         assert bad.status == 400
@@ -389,7 +465,9 @@ def test_answers_are_json_and_never_markup_that_a_browser_could_take_for_a_page(
         assert bad.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_log_or_checkpoint_that_is_a_link_is_not_read(hostile_study: Path, tmp_path: Path) -> None:
+def test_a_log_or_checkpoint_that_is_a_link_is_not_read(
+    hostile_study: Path, tmp_path: Path
+) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(b"\n--- above: printed by trial 0, trained from 0 on ---\n")
     with served(hostile_study) as client:

@@ -13,7 +13,9 @@ from tests.helpers.studies import tuned
 pytestmark = pytest.mark.timeout(180)
 
 
-def test_a_study_that_comes_after_the_page_is_shown_once_it_is_there(tmp_path: Path, finished_study: Path) -> None:
+def test_a_study_that_comes_after_the_page_is_shown_once_it_is_there(
+    tmp_path: Path, finished_study: Path
+) -> None:
     directory = tmp_path / "later" / "study"
     with served(directory) as client, client.watch() as viewer:
         first = viewer.next()
@@ -26,7 +28,9 @@ def test_a_study_that_comes_after_the_page_is_shown_once_it_is_there(tmp_path: P
         assert client.ask("api/compare")["over_time"]["series"][0]["x"] == []
         shutil.copytree(finished_study, directory)
         parts = viewer.until_state("complete")
-        assert viewer.events[-1].kind == "snapshot" or any(event.kind == "snapshot" for event in viewer.events[1:])
+        assert viewer.events[-1].kind == "snapshot" or any(
+            event.kind == "snapshot" for event in viewer.events[1:]
+        )
         assert parts["head"]["tried"] == 16
 
 
@@ -45,7 +49,9 @@ def test_an_empty_study_has_the_same_keys_as_any(tmp_path: Path, finished_study:
     assert empty["notes"]["sources"].keys() == parts["notes"]["sources"].keys()
 
 
-def test_another_journal_in_its_place_begins_a_new_snapshot(study_copy: Path, tmp_path: Path) -> None:
+def test_another_journal_in_its_place_begins_a_new_snapshot(
+    study_copy: Path, tmp_path: Path
+) -> None:
     other = tuned(tmp_path / "other", trials=5, seed=9).directory
     with served(study_copy) as client, client.watch() as viewer:
         viewer.until_state("complete")
@@ -61,7 +67,9 @@ def test_another_journal_in_its_place_begins_a_new_snapshot(study_copy: Path, tm
 def test_a_line_that_was_altered_is_named_and_what_is_before_it_is_shown(study_copy: Path) -> None:
     journal = study_copy / "journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
-    ends = [place for place, line in enumerate(lines) if line.endswith(b'"}\n') and b'"crc":' in line]
+    ends = [
+        place for place, line in enumerate(lines) if line.endswith(b'"}\n') and b'"crc":' in line
+    ]
     turn = 1 + ends[len(ends) // 2]  # the first line of a turn
     lines[turn] = lines[turn].replace(b'"time":', b'"time":1', 1)
     journal.write_bytes(b"".join(lines))
@@ -72,7 +80,9 @@ def test_a_line_that_was_altered_is_named_and_what_is_before_it_is_shown(study_c
         assert client.ask("api/studies")["studies"][0]["state"] == "unreadable"
 
 
-@pytest.mark.parametrize("data", [b"", b"no journal\n", b'{"format":1}\n', b"\0" * 5000, b"[" * 100_000])
+@pytest.mark.parametrize(
+    "data", [b"", b"no journal\n", b'{"format":1}\n', b"\0" * 5000, b"[" * 100_000]
+)
 def test_a_file_that_is_no_journal_is_one_line(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "journal.jsonl").write_bytes(data)
     with served(tmp_path) as client, client.watch() as viewer:
@@ -81,7 +91,9 @@ def test_a_file_that_is_no_journal_is_one_line(tmp_path: Path, data: bytes) -> N
         assert "journal.jsonl" in text
 
 
-def test_a_study_with_more_rungs_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_with_more_rungs_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = tuned(tmp_path, trials=8, max_resource=4)
     with served(study.directory) as client, client.watch() as viewer:
         parts = viewer.until_state("complete")
@@ -94,5 +106,7 @@ def test_a_study_with_more_rungs_is_read_again(tmp_path: Path, monkeypatch: pyte
         parts = viewer.until(lambda parts: len(parts["ladder"]["resources"]) > 3)
         assert parts["ladder"]["resources"] == [1, 2, 4, 8, 16]
         viewer.until_state("complete")
-    states = {event.parts["head"]["state"] for event in viewer.events[so_far:] if "head" in event.parts}
+    states = {
+        event.parts["head"]["state"] for event in viewer.events[so_far:] if "head" in event.parts
+    }
     assert "reading" not in states, "what was read is shown while it is read once more"

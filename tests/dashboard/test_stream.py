@@ -25,15 +25,21 @@ def test_the_first_message_has_all_parts(client: Client, finished_study: Path) -
     assert viewer.headers["Content-Type"].startswith("text/event-stream")
 
 
-def test_while_a_study_runs_its_parts_change_and_each_message_goes_further(slow_study: SlowStudy) -> None:
+def test_while_a_study_runs_its_parts_change_and_each_message_goes_further(
+    slow_study: SlowStudy,
+) -> None:
     slow_study.run()
 
     def is_under_way(parts: Mapping[str, Any]) -> bool:
-        """Whether both workers are there, one of them has a job, and parts that were made at two times agree."""
+        """Whether both workers are there, one of them has a job, and parts that were made at two
+        times agree.
+        """
         head, series = parts["head"], parts["ladder"]["figure"]["series"]
         bars = [each for each in series if each.get("name") == "running"]
         running = sum(end - x for bar in bars for x, end in zip(bar["x"], bar["end"], strict=True))
-        endings = [word for each in parts["workers"]["timeline"]["series"] for word in each["words"]]
+        endings = [
+            word for each in parts["workers"]["timeline"]["series"] for word in each["words"]
+        ]
         return bool(
             head["tried"] >= 4
             and head["workers"] == 2
@@ -46,7 +52,9 @@ def test_while_a_study_runs_its_parts_change_and_each_message_goes_further(slow_
         head = viewer.until(lambda parts: len(viewer.events) > 3 and is_under_way(parts))["head"]
         assert head["state"] == "running"
         before = head["tried"], head["now"]
-        viewer.until(lambda parts: parts["head"]["tried"] > before[0] and parts["head"]["now"] > before[1])
+        viewer.until(
+            lambda parts: parts["head"]["tried"] > before[0] and parts["head"]["now"] > before[1]
+        )
         positions = [event.position for event in viewer.events]
         assert positions == sorted(positions)
         deltas = [event for event in viewer.events if event.kind == "delta"]
@@ -59,7 +67,8 @@ def test_a_broken_connection_goes_on_where_it_was(slow_study: SlowStudy) -> None
     with served(slow_study.directory) as client:
         with client.watch() as viewer:
             shown = viewer.until(lambda parts: parts["head"]["tried"])["head"]["tried"]
-            viewer.until(lambda parts: parts["head"]["tried"] >= shown + 3)  # what never changes is behind by now
+            # what never changes is behind by now
+            viewer.until(lambda parts: parts["head"]["tried"] >= shown + 3)
         with client.watch(Last_Event_ID=viewer.id) as again:
             first = again.next()
         with client.watch(after=viewer.id) as asked:
@@ -78,19 +87,23 @@ def test_a_broken_connection_goes_on_where_it_was(slow_study: SlowStudy) -> None
 def test_a_killed_driver_is_told_and_a_resumed_study_goes_on(slow_study: SlowStudy) -> None:
     slow_study.run()
     with served(slow_study.directory) as client, client.watch() as viewer:
-        viewer.until(lambda parts: parts["head"]["state"] == "running" and parts["head"]["tried"] >= 3)
+        viewer.until(
+            lambda parts: parts["head"]["state"] == "running" and parts["head"]["tried"] >= 3
+        )
         so_far = len(viewer.events)
         slow_study.kill()
         head = viewer.until_state("died")["head"]
         assert f"ashtune resume {slow_study.directory}" in head["state_text"]
         tried, now = head["tried"], head["now"]
         slow_study.resume()
-        head = viewer.until(lambda parts: parts["head"]["state"] == "running" and parts["head"]["tried"] > tried)[
-            "head"
-        ]
+        head = viewer.until(
+            lambda parts: parts["head"]["state"] == "running" and parts["head"]["tried"] > tried
+        )["head"]
         assert head["sessions"] == 2
         assert head["now"] > now
-        assert {event.kind for event in viewer.events[so_far:]} == {"delta"}, "nothing was begun anew"
+        assert {event.kind for event in viewer.events[so_far:]} == {"delta"}, (
+            "nothing was begun anew"
+        )
 
 
 class Streams:
@@ -109,7 +122,9 @@ class Streams:
 
 
 @pytest.mark.parametrize(("late", "told"), [(0, MOST_STREAMS), (1, MOST_STREAMS), (FAREWELLS, 0)])
-def test_shutdown_reaches_pages(finished_study: Path, monkeypatch: pytest.MonkeyPatch, late: int, told: int) -> None:
+def test_shutdown_reaches_pages(
+    finished_study: Path, monkeypatch: pytest.MonkeyPatch, late: int, told: int
+) -> None:
     page, streams = LivePage([finished_study]), Streams(late)
     monkeypatch.setattr(page._server, "streams", streams)
     page._server.close()

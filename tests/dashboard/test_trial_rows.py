@@ -60,7 +60,9 @@ def value_of(record: TrialRecord, name: str) -> float:
     return float(getattr(record, name))
 
 
-def test_a_row_is_what_the_report_knows_of_a_trial(study: ashtune.Study, rows: Callable[..., Any]) -> None:
+def test_a_row_is_what_the_report_knows_of_a_trial(
+    study: ashtune.Study, rows: Callable[..., Any]
+) -> None:
     answer = rows(count=60)
     assert answer["total"] == answer["matching"] == len(answer["rows"]) == 60
     assert answer["columns"] == list(SPACE)
@@ -80,9 +82,13 @@ def test_a_row_is_what_the_report_knows_of_a_trial(study: ashtune.Study, rows: C
     assert answer["origins"]["random"] == 60
 
 
-@pytest.mark.parametrize("name", ["number", "value", "rung", "resource", "seconds", "status", "x", "width", "kind"])
+@pytest.mark.parametrize(
+    "name", ["number", "value", "rung", "resource", "seconds", "status", "x", "width", "kind"]
+)
 @pytest.mark.parametrize("order", ["asc", "desc"])
-def test_missing_values_sort_last(study: ashtune.Study, rows: Callable[..., Any], name: str, order: str) -> None:
+def test_missing_values_sort_last(
+    study: ashtune.Study, rows: Callable[..., Any], name: str, order: str
+) -> None:
     numbers = [row["trial"] for row in rows(sort=name, order=order, count=60)["rows"]]
     values = [value_of(study.trials[number], name) for number in numbers]
     there = [value for value in values if not math.isnan(value)]
@@ -90,7 +96,9 @@ def test_missing_values_sort_last(study: ashtune.Study, rows: Callable[..., Any]
     assert all(math.isnan(value) for value in values[len(there) :])
     if name != "number":
         for (one, a), (other, b) in zip(
-            zip(numbers, values, strict=True), zip(numbers[1:], values[1:], strict=True), strict=False
+            zip(numbers, values, strict=True),
+            zip(numbers[1:], values[1:], strict=True),
+            strict=False,
         ):
             assert a != b or one < other, "equal ones come in the order of their numbers"
 
@@ -110,7 +118,10 @@ FILTERS: list[tuple[dict[str, Any], Callable[[TrialRecord], bool]]] = [
     ({"where": "kind:0:1"}, lambda record: record.configuration["kind"] in ("relu", "tanh")),
     ({"where": "score:1:"}, lambda record: (record.metrics.get("score") or 0) >= 1),
     ({"search": "relu"}, lambda record: record.configuration["kind"] == "relu"),
-    ({"search": "RELU failed"}, lambda record: record.configuration["kind"] == "relu" and record.status == "failed"),
+    (
+        {"search": "RELU failed"},
+        lambda record: record.configuration["kind"] == "relu" and record.status == "failed",
+    ),
     ({"search": "diverged"}, lambda record: record.status == "failed"),
     ({"search": "17"}, lambda record: record.number == 17),
     ({"search": "#17"}, lambda record: record.number == 17),
@@ -135,7 +146,10 @@ FILTERS: list[tuple[dict[str, Any], Callable[[TrialRecord], bool]]] = [
 
 @pytest.mark.parametrize(("given", "fits"), FILTERS)
 def test_a_filter_keeps_those_that_fit(
-    study: ashtune.Study, rows: Callable[..., Any], given: dict[str, Any], fits: Callable[[TrialRecord], bool]
+    study: ashtune.Study,
+    rows: Callable[..., Any],
+    given: dict[str, Any],
+    fits: Callable[[TrialRecord], bool],
 ) -> None:
     answer = rows(count=60, **given)
     expected = [record.number for record in study.trials if fits(record)]
@@ -158,16 +172,23 @@ def test_the_file_has_all_rows_that_fit_with_all_digits(study: ashtune.Study) ->
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     header, *lines = csv.reader(answer.text.splitlines())
     assert header == [
-        "trial", "status", "rung", "resource", "score", "size", "seconds", "origin", "reason", *SPACE,
+        "trial", "status", "rung", "resource", "score", "size", "seconds", "origin", "reason",
+        *SPACE,
     ]  # fmt: skip
-    relu = sorted(record.configuration["x"] for record in study.trials if record.configuration["kind"] == "relu")
+    relu = sorted(
+        record.configuration["x"]
+        for record in study.trials
+        if record.configuration["kind"] == "relu"
+    )
     assert [float(line[-3]) for line in lines] == relu
 
 
 def test_no_title_of_the_file_is_there_twice() -> None:
     names = ["trial", "origin", "value"]
     trials = Trials(
-        Ladder(1, 9, 3), hyperparameters=[Hyperparameter(name, "choice") for name in names], metrics=("reason", "rung")
+        Ladder(1, 9, 3),
+        hyperparameters=[Hyperparameter(name, "choice") for name in names],
+        metrics=("reason", "rung"),
     )
     trials.event(TrialStarted(0.0, TrialId(0), dict.fromkeys(names, "a"), "random"))
     titles = csv_of(trials, table_of(trials, Query())).decode().splitlines()[0].split(",")
@@ -175,21 +196,35 @@ def test_no_title_of_the_file_is_there_twice() -> None:
 
 
 def test_a_text_in_the_file_is_no_formula() -> None:
-    trials = Trials(Ladder(1, 9, 3), hyperparameters=[Hyperparameter("kind", "choice")], metrics=("loss",))
+    trials = Trials(
+        Ladder(1, 9, 3), hyperparameters=[Hyperparameter("kind", "choice")], metrics=("loss",)
+    )
     trials.event(TrialStarted(0.0, TrialId(0), {"kind": "=1+1"}, "random"))
     table = table_of(trials, Query())
     assert csv_of(trials, table).decode().splitlines()[1].endswith(",'=1+1")
 
 
 def test_a_list_in_the_file_has_no_password() -> None:
-    trials = Trials(Ladder(1, 9, 3), hyperparameters=[Hyperparameter("db", "choice")], metrics=("loss",))
+    trials = Trials(
+        Ladder(1, 9, 3), hyperparameters=[Hyperparameter("db", "choice")], metrics=("loss",)
+    )
     trials.event(TrialStarted(0.0, TrialId(0), {"db": ["s3://me:PASSWORD@host", 1]}, "random"))
-    assert csv_of(trials, table_of(trials, Query())).decode().splitlines()[1].endswith("\"['s3://host', 1]\"")
+    assert (
+        csv_of(trials, table_of(trials, Query()))
+        .decode()
+        .splitlines()[1]
+        .endswith("\"['s3://host', 1]\"")
+    )
 
 
 def test_pages_of_rows_make_up_the_whole(rows: Callable[..., Any]) -> None:
-    pages = [rows(sort="value", order="desc", offset=offset, count=7)["rows"] for offset in range(0, 70, 7)]
-    assert [row for page in pages for row in page] == rows(sort="value", order="desc", count=500)["rows"]
+    pages = [
+        rows(sort="value", order="desc", offset=offset, count=7)["rows"]
+        for offset in range(0, 70, 7)
+    ]
+    assert [row for page in pages for row in page] == rows(sort="value", order="desc", count=500)[
+        "rows"
+    ]
     assert pages[-1] == []
 
 
@@ -226,7 +261,9 @@ def test_a_parameter_that_is_none_is_refused_in_one_line(client: Client, query: 
 
 
 def test_a_table_has_the_trials_that_started_since_the_last_one() -> None:
-    trials = Trials(Ladder(1, 9, 3), hyperparameters=[Hyperparameter("rate", "float", 0, 1)], metrics=("loss",))
+    trials = Trials(
+        Ladder(1, 9, 3), hyperparameters=[Hyperparameter("rate", "float", 0, 1)], metrics=("loss",)
+    )
     query = Query(sort="rate", count=10)
     for number in (0, 1, 2, 5000):
         trials.event(TrialStarted(0.0, TrialId(number), {"rate": 0.5}, "random"))

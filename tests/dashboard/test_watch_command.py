@@ -61,7 +61,9 @@ class Watching:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_prints_its_address_serves_and_ends_by_a_signal(finished_study: Path, tmp_path: Path, number: int) -> None:
+def test_it_prints_its_address_serves_and_ends_by_a_signal(
+    finished_study: Path, tmp_path: Path, number: int
+) -> None:
     watching = Watching(tmp_path, str(finished_study))
     with Client(watching.address).watch() as viewer:
         assert viewer.until_state("complete")["head"]["directory"] == str(finished_study)
@@ -71,9 +73,13 @@ def test_it_prints_its_address_serves_and_ends_by_a_signal(finished_study: Path,
     assert "Traceback" not in errors
 
 
-def test_a_port_and_a_name_that_are_given_are_those_that_serve(finished_study: Path, tmp_path: Path) -> None:
+def test_a_port_and_a_name_that_are_given_are_those_that_serve(
+    finished_study: Path, tmp_path: Path
+) -> None:
     port = free_port()
-    watching = Watching(tmp_path, str(finished_study), "--port", str(port), "--host-name", "hub.example.org")
+    watching = Watching(
+        tmp_path, str(finished_study), "--port", str(port), "--host-name", "hub.example.org"
+    )
     assert f":{port}/" in watching.address
     assert Client(watching.address, host="hub.example.org").ask("api/studies")["studies"]
     assert Client(watching.address, host="other.example.org").get("api/studies").status == 403
@@ -93,7 +99,9 @@ def test_a_socket_is_served_and_removed(finished_study: Path, tmp_path: Path) ->
 def test_it_ends_with_the_process_that_it_belongs_to(finished_study: Path, tmp_path: Path) -> None:
     owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     directory = shutil.copytree(finished_study, tmp_path / "study")
-    watching = Watching(tmp_path, str(directory), str(tmp_path / "none"), "--until-exit", str(owner.pid))
+    watching = Watching(
+        tmp_path, str(directory), str(tmp_path / "none"), "--until-exit", str(owner.pid)
+    )
     assert Client(watching.address).ask("api/studies")["studies"]
     owner.communicate()
     assert watching.wait() == (0, "")
@@ -153,7 +161,9 @@ def test_folders_are_not_searched_for_each_viewer(
     finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     searched: list[Path] = []
-    monkeypatch.setattr(watching, "studies_in", lambda folder: searched.append(folder) or studies_in(folder))
+    monkeypatch.setattr(
+        watching, "studies_in", lambda folder: searched.append(folder) or studies_in(folder)
+    )
     with served(shutil.copytree(finished_study, tmp_path / "a")) as client:
         for _ in range(3):
             client.ask("api/studies")
@@ -172,7 +182,9 @@ def test_folders_are_not_searched_for_each_viewer(
         (["--socket", "x" * 300], ["--socket"]),
     ],
 )
-def test_bad_input_is_refused(finished_study: Path, tmp_path: Path, arguments: list[str], texts: list[str]) -> None:
+def test_bad_input_is_refused(
+    finished_study: Path, tmp_path: Path, arguments: list[str], texts: list[str]
+) -> None:
     refused(ashtune(tmp_path, "watch", str(finished_study), *arguments), *texts)
 
 
@@ -181,7 +193,9 @@ def test_no_directory_is_refused(tmp_path: Path) -> None:
     refused(ashtune(tmp_path, "watch", ""), "directory=''")
 
 
-def test_watch_true_shows_a_page_that_outlives_the_study_and_not_the_process(tmp_path: Path) -> None:
+def test_watch_true_shows_a_page_that_outlives_the_study_and_not_the_process(
+    tmp_path: Path,
+) -> None:
     script = tmp_path / "tune.py"
     script.write_text(textwrap.dedent(TUNE))
     process = subprocess.Popen(
@@ -211,9 +225,15 @@ def test_watch_true_shows_a_page_that_outlives_the_study_and_not_the_process(tmp
 
 def test_watch_keep_keeps_the_page_until_ctrl_c(tmp_path: Path) -> None:
     script = tmp_path / "tune.py"
-    script.write_text(textwrap.dedent(TUNE.partition("    print(")[0]).replace("watch=True", "watch='keep'"))
+    script.write_text(
+        textwrap.dedent(TUNE.partition("    print(")[0]).replace("watch=True", "watch='keep'")
+    )
     process = subprocess.Popen(
-        [sys.executable, script.name], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, script.name],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     assert process.stderr is not None
     address = process.stderr.readline().split()[2]

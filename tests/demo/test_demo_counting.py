@@ -10,7 +10,9 @@ from ashtune._src.demo.network import demo_step
 
 
 class Watched(np.ndarray[Any, Any]):
-    """An array that books every ufunc on it: calls, operations, and the addresses read and written."""
+    """An array that books every ufunc on it: calls, operations, and the
+    addresses read and written.
+    """
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         plain = [np.asarray(x) if isinstance(x, np.ndarray) else x for x in inputs]
@@ -51,7 +53,9 @@ def addresses(array: Any) -> dict[int, int]:
     """Return each element's address and size in bytes."""
     where = np.full(array.shape, array.__array_interface__["data"][0])
     for axis, stride in enumerate(array.strides):
-        where += np.expand_dims(np.arange(array.shape[axis]) * stride, [a for a in range(array.ndim) if a != axis])
+        where += np.expand_dims(
+            np.arange(array.shape[axis]) * stride, [a for a in range(array.ndim) if a != axis]
+        )
     return dict.fromkeys(where.ravel().tolist(), array.itemsize)
 
 
@@ -66,12 +70,17 @@ class Numpy:
 
 
 @pytest.mark.parametrize(("width", "depth", "batch_size"), [(32, 2, 32), (16, 1, 20), (24, 3, 7)])
-def test_the_count_is_numpys_work(width: int, depth: int, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_count_is_numpys_work(
+    width: int, depth: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(network, "np", Numpy())
     config = {**network.TYPICAL, "width": width, "depth": depth, "batch_size": batch_size}
     net = network.Mlp(config)
     random = np.random.default_rng(0)
-    images, labels = random.random((batch_size, 64)).astype(np.float32), random.integers(0, 10, batch_size)
+    images, labels = (
+        random.random((batch_size, 64)).astype(np.float32),
+        random.integers(0, 10, batch_size),
+    )
     net.train_epoch(images, labels, 0)  # makes the buffers
     BOOK.clear()
     net.train_epoch(images, labels, 0)
@@ -81,9 +90,15 @@ def test_the_count_is_numpys_work(width: int, depth: int, batch_size: int, monke
     assert step.bytes_moved == sum(BOOK.read.values()) + sum(BOOK.written.values())
 
 
-def test_the_timed_step_is_of_the_typical_configuration_and_knows_its_overhead(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_timed_step_is_of_the_typical_configuration_and_knows_its_overhead(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     times = iter([6.4, 1.6, 3.2, 0.8, 4.8, 3.2, *[9.9] * 10])
-    monkeypatch.setattr("ashtune._src.performance.counting.fastest", lambda epoch, seconds: next(times))
+    monkeypatch.setattr(
+        "ashtune._src.performance.counting.fastest", lambda epoch, seconds: next(times)
+    )
     step = network.timed_demo_step()
-    assert (step.seconds, step.overhead_seconds) == (0.1, 0.025), "the best of several epochs of 32 steps, by turns"
+    assert (step.seconds, step.overhead_seconds) == (0.1, 0.025), (
+        "the best of several epochs of 32 steps, by turns"
+    )
     assert step.flops == demo_step(32, 2, 32).flops

@@ -35,10 +35,17 @@ def trained(config: dict[str, Any], epochs: int) -> Mlp:
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
-def test_a_step_follows_the_gradient_that_finite_differences_give(data: digits.Digits, depth: int) -> None:
+def test_a_step_follows_the_gradient_that_finite_differences_give(
+    data: digits.Digits, depth: int
+) -> None:
     images, labels = data.train_images[:20].astype(np.float64), data.train_labels[:20]
     rate, eps = 1e-3, 1e-6
-    config = CONFIG | {"learning_rate": rate, "momentum": 0.0, "weight_decay": 0.0, "batch_size": 20}
+    config = CONFIG | {
+        "learning_rate": rate,
+        "momentum": 0.0,
+        "weight_decay": 0.0,
+        "batch_size": 20,
+    }
     network = Mlp(config | {"width": 5, "depth": depth}, dtype=np.float64)
     # Biases start at 0; moved, a wrong bias gradient cannot hide behind them.
     network.weights += np.random.default_rng(1).normal(0, 0.1, network.weights.shape)
@@ -89,7 +96,9 @@ def test_without_scikit_learn_the_error_says_what_to_install(
 
 
 @pytest.mark.parametrize("rate", [1.0, 1e30])
-def test_a_divergent_learning_rate_gives_a_bad_result_and_no_warning(data: digits.Digits, rate: float) -> None:
+def test_a_divergent_learning_rate_gives_a_bad_result_and_no_warning(
+    data: digits.Digits, rate: float
+) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         network = trained(CONFIG | {"learning_rate": rate, "momentum": 0.99, "depth": 3}, epochs=3)

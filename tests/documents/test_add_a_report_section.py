@@ -1,4 +1,6 @@
-"""The page ``docs/how-to/add-a-report-section.md`` is carried out: its files are written, tested and used."""
+"""The page ``docs/how-to/add-a-report-section.md`` is carried out: its files are written, tested
+and used.
+"""
 
 import json
 from pathlib import Path
@@ -10,7 +12,17 @@ from tests.helpers.saved_page import sections
 
 pytestmark = pytest.mark.thorough
 
-SIMULATE = ("simulate", "--trials", "16", "--rungs", "1,2,4", "--workers", "2", "--directory", "study")
+SIMULATE = (
+    "simulate",
+    "--trials",
+    "16",
+    "--rungs",
+    "1,2,4",
+    "--workers",
+    "2",
+    "--directory",
+    "study",
+)
 
 
 @pytest.fixture
@@ -25,7 +37,9 @@ def test_its_section_passes_its_tests(page: Page) -> None:
     assert "2 passed" in page.test("test_waits.py")
 
 
-def test_its_entry_point_puts_it_into_the_report_on_the_page_in_the_terminal_and_in_json(page: Page) -> None:
+def test_its_entry_point_puts_it_into_the_report_on_the_page_in_the_terminal_and_in_json(
+    page: Page,
+) -> None:
     page.run("-m", "ashtune", *SIMULATE)
     report = ("-m", "ashtune", "report", "study")
     assert "median wait" not in page.run(*report)

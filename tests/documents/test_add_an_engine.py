@@ -1,4 +1,6 @@
-"""The engine of ``docs/how-to/add-an-engine.md`` passes the suites, trains a study, and is found by its entry point."""
+"""The engine of ``docs/how-to/add-an-engine.md`` passes the suites, trains a study, and is found by
+its entry point.
+"""
 
 import textwrap
 

@@ -1,4 +1,6 @@
-"""The page ``docs/how-to/add-an-exporter.md`` is carried out as it stands: its files are written, tested and used."""
+"""The page ``docs/how-to/add-an-exporter.md`` is carried out as it stands: its files are written,
+tested and used.
+"""
 
 from pathlib import Path
 
@@ -29,4 +31,6 @@ def test_its_copy_has_each_result_and_a_second_export_changes_nothing(page: Page
         assert printed == "copy.md\n"
         rows = (page.folder / "copy.md").read_text().splitlines()
         assert rows[0] == "| trial | configuration | epoch | score |"
-        assert [row.split(" | ")[0] for row in rows[2:]] == [f"| {event.trial}" for event in finished(study)]
+        assert [row.split(" | ")[0] for row in rows[2:]] == [
+            f"| {event.trial}" for event in finished(study)
+        ]

@@ -1,4 +1,6 @@
-"""The page ``docs/how-to/add-an-observer.md`` is carried out as it stands: its files are written, tested and used."""
+"""The page ``docs/how-to/add-an-observer.md`` is carried out as it stands: its files are written,
+tested and used.
+"""
 
 import json
 from collections import Counter
@@ -21,10 +23,14 @@ def page(tmp_path: Path) -> Page:
 
 
 def check(study: Path) -> None:
-    """Compare the observer's file with the journal: who has a result above a rung was promoted from it."""
+    """Compare the observer's file with the journal: who has a result above a rung was promoted from
+    it.
+    """
     results = [event for event in read_events(study / NAME) if isinstance(event, JobFinished)]
     promoted = Counter(event.rung - 1 for event in results if event.rung)
-    assert json.loads((study / "promotions.json").read_text()) == {str(rung): count for rung, count in promoted.items()}
+    assert json.loads((study / "promotions.json").read_text()) == {
+        str(rung): count for rung, count in promoted.items()
+    }
 
 
 def test_its_observer_passes_its_tests(page: Page) -> None:
@@ -36,7 +42,17 @@ def test_its_script_counts_promotions_and_a_resumed_study_counts_all_of_them(pag
     [study] = (page.folder / "runs").iterdir()
     check(study)
     before = json.loads((study / "promotions.json").read_text())
-    page.run("-m", "ashtune", "resume", str(study), "--trials", "32", "--observers", "promotions", "--quiet")
+    page.run(
+        "-m",
+        "ashtune",
+        "resume",
+        str(study),
+        "--trials",
+        "32",
+        "--observers",
+        "promotions",
+        "--quiet",
+    )
     check(study)
     after = json.loads((study / "promotions.json").read_text())
     assert sum(after.values()) > sum(before.values()) > 3

@@ -1,6 +1,8 @@
-"""The job scripts of the pages on clusters: all are Bash, and after those of PBS and LSF another job follows.
+"""The job scripts of the pages on clusters: all are Bash, and after those of PBS and LSF another
+job follows.
 
-Neither batch system can be had here. What is theirs is one command, ``qsub``, and an exit status; all else is real.
+Neither batch system can be had here. What is theirs is one command, ``qsub``, and an exit status;
+all else is real.
 """
 
 import re
@@ -34,7 +36,10 @@ TRAIN = """
         trial.save(trained)
 """
 QSUB = '#!/bin/sh\necho "$@" >> submitted\n'
-SMALLER = {"mpiexec -n 64": "mpiexec -n 3", "--trials 1000 --max-resource 64": "--trials 24 --max-resource 9 --quiet"}
+SMALLER = {
+    "mpiexec -n 64": "mpiexec -n 3",
+    "--trials 1000 --max-resource 64": "--trials 24 --max-resource 9 --quiet",
+}
 
 needs_an_mpi = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
 
@@ -42,14 +47,17 @@ needs_an_mpi = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in
 @pytest.mark.parametrize("page", sorted(page.name for page in CLUSTERS.glob("*.md")))
 def test_what_a_page_gives_to_a_shell_is_bash(page: str) -> None:
     for block in BLOCK.findall((CLUSTERS / page).read_text()):
-        done = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["bash", "-n"], input=block, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, f"{block}\n{done.stderr}"
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN))
-    (tmp_path / "slow").touch()  # so that the first job has results soon, and is not complete at its time limit
+    # so that the first job has results soon, and is not complete at its time limit
+    (tmp_path / "slow").touch()
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "qsub").write_text(QSUB)
     (tmp_path / "bin" / "qsub").chmod(0o755)
@@ -71,7 +79,9 @@ def run_script_of(page: str, home: Path, *, limit: str) -> Ended:
 
 @needs_an_mpi
 @pytest.mark.thorough
-def test_the_job_of_pbs_submits_the_next_one_at_its_time_limit_and_not_when_the_study_is_complete(home: Path) -> None:
+def test_the_job_of_pbs_submits_the_next_one_at_its_time_limit_and_not_when_the_study_is_complete(
+    home: Path,
+) -> None:
     first = run_script_of("pbs.md", home, limit="12s")
     assert first.status == 0, str(first)
     assert (home / "submitted").read_text() == "tune.pbs\n"
@@ -94,7 +104,9 @@ def test_the_job_of_pbs_submits_nothing_when_the_command_is_refused(home: Path) 
 
 @needs_an_mpi
 @pytest.mark.thorough
-def test_the_job_of_lsf_leaves_with_75_at_its_time_limit_and_with_0_when_the_study_is_complete(home: Path) -> None:
+def test_the_job_of_lsf_leaves_with_75_at_its_time_limit_and_with_0_when_the_study_is_complete(
+    home: Path,
+) -> None:
     first = run_script_of("lsf.md", home, limit="12s")
     assert first.status == 75, str(first)
     (home / "slow").unlink()

@@ -10,20 +10,29 @@ NAMES = sorted(path.name for path in FOLDER.glob("*.md") if path.name != "README
 
 def ends(text: str) -> list[str]:
     """Return what a status line, or a line of the index, says of the end of a decision."""
-    said = re.findall(r"no longer true|partly|replaced by\s[^:.*]+", re.sub(r"\[(\d+)\]\(.+?\)", r"\1", text))
+    said = re.findall(
+        r"no longer true|partly|replaced by\s[^:.*]+", re.sub(r"\[(\d+)\]\(.+?\)", r"\1", text)
+    )
     return [" ".join(part.split()) for part in said]
 
 
 def test_the_index_of_decisions_has_each_record_once() -> None:
-    index = re.findall(r"^- \[(\d+)\]\((.+?)\): .+\.$", (FOLDER / "README.md").read_text(), re.MULTILINE)
+    index = re.findall(
+        r"^- \[(\d+)\]\((.+?)\): .+\.$", (FOLDER / "README.md").read_text(), re.MULTILINE
+    )
     assert sorted(name for _, name in index) == NAMES
     assert [number for number, name in index if int(name[:4]) != int(number)] == []
 
 
 def test_the_index_says_which_decisions_are_replaced_as_their_status_lines_do() -> None:
-    lines = dict(re.findall(r"^- \[\d+\]\((.+?)\): (.+)$", (FOLDER / "README.md").read_text(), re.MULTILINE))
+    lines = dict(
+        re.findall(r"^- \[\d+\]\((.+?)\): (.+)$", (FOLDER / "README.md").read_text(), re.MULTILINE)
+    )
     status = {
-        name: re.search(r"\n\n(\*Accepted, [\d-]{10}.*?\*)\n", (FOLDER / name).read_text(), re.DOTALL) for name in NAMES
+        name: re.search(
+            r"\n\n(\*Accepted, [\d-]{10}.*?\*)\n", (FOLDER / name).read_text(), re.DOTALL
+        )
+        for name in NAMES
     }
     assert [name for name, found in status.items() if found is None] == []
     assert {name: ends(found[1]) for name, found in status.items() if found} == {

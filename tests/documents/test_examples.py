@@ -19,7 +19,9 @@ EXAMPLES = pages.ROOT / "examples"
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
-def test_an_example_prints_the_best_configuration_and_its_accuracy(name: str, tmp_path: Path) -> None:
+def test_an_example_prints_the_best_configuration_and_its_accuracy(
+    name: str, tmp_path: Path
+) -> None:
     script = Path(shutil.copy(EXAMPLES / name, tmp_path))
     with pages.as_a_reader(tmp_path) as main, contextlib.redirect_stdout(io.StringIO()) as printed:
         main.__file__ = str(script)
@@ -31,7 +33,18 @@ def test_an_example_prints_the_best_configuration_and_its_accuracy(name: str, tm
 def test_the_training_function_of_the_job_script_is_tuned_by_its_command(tmp_path: Path) -> None:
     script = Path(shutil.copy(EXAMPLES / "slurm" / "train.py", tmp_path))
     assert "train.py:train" in (EXAMPLES / "slurm" / "tune.sbatch").read_text()
-    options = ["--metric", "accuracy", "--mode", "max", "--trials", "4", "--max-resource", "2", "--workers", "2"]
+    options = [
+        "--metric",
+        "accuracy",
+        "--mode",
+        "max",
+        "--trials",
+        "4",
+        "--max-resource",
+        "2",
+        "--workers",
+        "2",
+    ]
     done = ashtune(tmp_path, "run", f"{script.name}:train", *options, "--quiet")
     assert done.returncode == 0, done.stderr
     assert "best  accuracy = 0." in done.stdout
@@ -42,7 +55,8 @@ def test_the_shell_script_tunes_the_program_beside_it(tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where the command is
     done = subprocess.run(
         ["sh", "tune.sh"],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, "PATH": path},
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False, env={**os.environ,
+        "PATH": path},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "best  loss = " in done.stdout

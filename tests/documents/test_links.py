@@ -1,4 +1,6 @@
-"""Links of all Markdown files lead to files and headings that are there; addresses elsewhere look like addresses."""
+"""Links of all Markdown files lead to files and headings that are there; addresses elsewhere look
+like addresses.
+"""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +22,9 @@ def markdown_files() -> list[Path]:
     return sorted(
         path
         for folder in (".", "docs", "packaging", "src", "examples")
-        for path in (pages.ROOT.glob("*.md") if folder == "." else (pages.ROOT / folder).rglob("*.md"))
+        for path in (
+            pages.ROOT.glob("*.md") if folder == "." else (pages.ROOT / folder).rglob("*.md")
+        )
         if not IGNORED & set(path.relative_to(pages.ROOT).parts)
     )
 
@@ -32,7 +36,10 @@ def prose(text: str) -> str:
 
 def anchors(page: Path) -> set[str]:
     """Return what a code host calls the headings of a page."""
-    titles = [re.sub(r"\[([^\]]*)\]\([^)]*\)|`", r"\1", title) for title in HEADING.findall(prose(page.read_text()))]
+    titles = [
+        re.sub(r"\[([^\]]*)\]\([^)]*\)|`", r"\1", title)
+        for title in HEADING.findall(prose(page.read_text()))
+    ]
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
@@ -49,7 +56,9 @@ def broken_links(page: Path) -> Iterator[str]:
             yield link
 
 
-@pytest.mark.parametrize("page", markdown_files(), ids=lambda page: str(page.relative_to(pages.ROOT)))
+@pytest.mark.parametrize(
+    "page", markdown_files(), ids=lambda page: str(page.relative_to(pages.ROOT))
+)
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     assert list(broken_links(page)) == []
 
@@ -57,7 +66,8 @@ def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
 def test_links_that_lead_nowhere_are_noticed(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(
-        "# A page\n\n## Its `two` parts\n\n[a](page.md) [b](page.md#its-two-parts) [c](#its-two-parts)\n"
+        "# A page\n\n## Its `two` parts\n\n[a](page.md) [b](page.md#its-two-parts) "
+        "[c](#its-two-parts)\n"
         "[d](https://host/x)\n"
         "[e](gone.md) [f](#gone) [g](https:/host)\n"
     )

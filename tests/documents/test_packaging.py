@@ -1,4 +1,6 @@
-"""The recipes of conda-forge and Spack say what ``pyproject.toml`` says, and hold no sum that nobody has computed."""
+"""The recipes of conda-forge and Spack say what ``pyproject.toml`` says, and hold no sum that
+nobody has computed.
+"""
 
 import ast
 import hashlib
@@ -36,7 +38,11 @@ def spack() -> list[tuple[str, list[Any], dict[str, Any]]]:
         for node in ast.parse((PACKAGING / "spack" / "package.py").read_text()).body
         if isinstance(node, ast.ClassDef)
     ]
-    calls = [node.value for node in package.body if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)]
+    calls = [
+        node.value
+        for node in package.body
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
+    ]
     return [
         (
             ast.unparse(call.func),
@@ -47,7 +53,9 @@ def spack() -> list[tuple[str, list[Any], dict[str, Any]]]:
     ]
 
 
-def test_the_version_is_the_same_everywhere(conda: dict[str, Any], spack: list[tuple[str, list[Any], Any]]) -> None:
+def test_the_version_is_the_same_everywhere(
+    conda: dict[str, Any], spack: list[tuple[str, list[Any], Any]]
+) -> None:
     (in_spack,) = [arguments[0] for name, arguments, _ in spack if name == "version"]
     assert {PROJECT["version"], __version__, conda["context"]["version"], in_spack} == {__version__}
 
@@ -59,29 +67,45 @@ def test_conda_forge_is_given_the_dependencies_of_the_package(conda: dict[str, A
     assert set(PYPROJECT["build-system"]["requires"]) < set(conda["requirements"]["host"])
     (name, target), *_ = PROJECT["scripts"].items()
     assert conda["build"]["python"]["entry_points"] == [f"{name} = {target}"]
-    assert (conda["about"]["summary"], conda["about"]["license"]) == (PROJECT["description"], PROJECT["license"])
+    assert (conda["about"]["summary"], conda["about"]["license"]) == (
+        PROJECT["description"],
+        PROJECT["license"],
+    )
 
 
 def test_no_extra_writes_another_build_over_an_installed_library() -> None:
     """The wheel of xgboost-cpu has the files of xgboost."""
     extras = PROJECT["optional-dependencies"]
     assert extras["xgboost"] == ["xgboost>=3"]
-    names = {re.split(r"[\[>]", each)[0] for name, all_of in extras.items() if "test" not in name for each in all_of}
-    assert not [name for name in names if re.search(r"[-_](cpu|gpu|cuda\w*|nightly|skinny|headless)$", name)]
+    names = {
+        re.split(r"[\[>]", each)[0]
+        for name, all_of in extras.items()
+        if "test" not in name
+        for each in all_of
+    }
+    assert not [
+        name for name in names if re.search(r"[-_](cpu|gpu|cuda\w*|nightly|skinny|headless)$", name)
+    ]
 
 
-def test_spack_is_given_the_dependencies_of_the_package(spack: list[tuple[str, list[Any], dict[str, Any]]]) -> None:
+def test_spack_is_given_the_dependencies_of_the_package(
+    spack: list[tuple[str, list[Any], dict[str, Any]]],
+) -> None:
     run = {
         arguments[0]
         for name, arguments, options in spack
         if name == "depends_on" and "run" in options["type"] and "when" not in options
     }
-    assert run == {f"py-{name.lower()}@{least}:" for name, least in REQUIRES.items()} | {f"python@{LEAST_PYTHON}:"}
+    assert run == {f"py-{name.lower()}@{least}:" for name, least in REQUIRES.items()} | {
+        f"python@{LEAST_PYTHON}:"
+    }
     (mpi,) = [arguments[0] for _, arguments, options in spack if options.get("when") == "+mpi"]
     assert mpi == f"py-{PROJECT['optional-dependencies']['mpi'][0].replace('>=', '@')}:"
 
 
-def test_what_is_known_at_a_release_only_is_filled_in_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_known_at_a_release_only_is_filled_in_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spec = importlib.util.spec_from_file_location("fill_in", PACKAGING / "fill_in.py")
     assert spec is not None
     assert spec.loader is not None
@@ -90,7 +114,9 @@ def test_what_is_known_at_a_release_only_is_filled_in_then(tmp_path: Path, monke
     sdist = tmp_path / "ashtune-0.2.0.tar.gz"
     sdist.write_bytes(b"an sdist")
     monkeypatch.setattr(fill_in, "OUT", tmp_path / "recipes")
-    monkeypatch.setattr(sys, "argv", ["fill_in.py", str(sdist), "--address", "https://index.example/ashtune.tar.gz"])
+    monkeypatch.setattr(
+        sys, "argv", ["fill_in.py", str(sdist), "--address", "https://index.example/ashtune.tar.gz"]
+    )
     fill_in.main()
     digest = hashlib.sha256(b"an sdist").hexdigest()
     recipe = yaml.safe_load((tmp_path / "recipes" / "recipe.yaml").read_text())

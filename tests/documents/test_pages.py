@@ -34,18 +34,27 @@ def printed(steps: list[PageStep], text: str) -> str:
 
 
 def test_all_pages_are_run_but_for_commands_of_which_each_says_why_not() -> None:
-    texts = [str(example.parsed) for page in PAGES + INTEGRATION_PAGES for example in pages.parsed(page).examples()]
+    texts = [
+        str(example.parsed)
+        for page in PAGES + INTEGRATION_PAGES
+        for example in pages.parsed(page).examples()
+    ]
     reasons = [pages.reason_not_to_run(text) for text in texts]
     assert set(reasons) - {""} == set(pages.NOT_RUN.values()), "a reason that no command needs"
     assert reasons.count("") > 30
 
 
 def test_each_page_that_has_something_to_run_is_carried_out() -> None:
-    tests = Path(__file__).read_text() + (pages.ROOT / "tests/integrations/test_integration_pages.py").read_text()
+    tests = (
+        Path(__file__).read_text()
+        + (pages.ROOT / "tests/integrations/test_integration_pages.py").read_text()
+    )
     for page in PAGES + INTEGRATION_PAGES:
         texts = [str(example.parsed) for example in pages.parsed(page).examples()]
         if not all(map(pages.reason_not_to_run, texts)):
-            assert re.search(rf'"{Path(page).stem}"|{Path(page).name}"', tests), f"no test carries out {page}"
+            assert re.search(rf'"{Path(page).stem}"|{Path(page).name}"', tests), (
+                f"no test carries out {page}"
+            )
 
 
 def test_the_readme_tunes_the_digits_and_goes_on(folder: Path) -> None:
@@ -60,9 +69,15 @@ def test_the_page_on_tuning_does_what_it_says(folder: Path) -> None:
     before = set((folder / "runs").iterdir())
     steps = pages.carried_out("docs/guide/tuning.md", folder)
     assert printed(steps, "@functools.cache").startswith("{'rate': ")
-    logs = [log.read_text() for study in set((folder / "runs").iterdir()) - before for log in study.glob("logs/*")]
+    logs = [
+        log.read_text()
+        for study in set((folder / "runs").iterdir()) - before
+        for log in study.glob("logs/*")
+    ]
     readings = [log.count("reading\n") for log in logs]
-    assert max(readings) == 1, "a worker that came too late for any trial reads nothing, none reads twice"
+    assert max(readings) == 1, (
+        "a worker that came too late for any trial reads nothing, none reads twice"
+    )
 
 
 @pytest.mark.thorough
@@ -111,7 +126,9 @@ def test_the_page_on_programs_in_any_language_does_what_it_says(folder: Path) ->
     text = (pages.ROOT / "docs/guide/any-program.md").read_text()
     for name, kind in (("train.sh", "sh"), ("space.json", "json")):
         (block,) = re.findall(rf"^```{kind}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-        assert block == (pages.ROOT / "examples" / "program" / name).read_text(), "as in examples/program"
+        assert block == (pages.ROOT / "examples" / "program" / name).read_text(), (
+            "as in examples/program"
+        )
         (folder / name).write_text(block)
     steps = pages.carried_out("docs/guide/any-program.md", folder)
     assert "best  loss = " in printed(steps, "ashtune run --space space.json")
@@ -124,9 +141,19 @@ def test_the_page_on_own_loops_does_what_it_says(folder: Path) -> None:
     assert "'heat': " in printed(steps, 'directory="runs/oven")')
     assert printed(steps, "go_on=True").strip() == "True"
     assert printed(steps, "ask(wait=False)").strip() == "24"
-    results = [event for event in read_events(folder / "runs/oven-2" / NAME) if isinstance(event, JobFinished)]
+    results = [
+        event
+        for event in read_events(folder / "runs/oven-2" / NAME)
+        if isinstance(event, JobFinished)
+    ]
     assert {event.resource for event in results} == {1, 3, 9}
-    assert [at for at, _ in next(event.curve for event in results if event.resource == 9)] == [4, 5, 6, 7, 8]
+    assert [at for at, _ in next(event.curve for event in results if event.resource == 9)] == [
+        4,
+        5,
+        6,
+        7,
+        8,
+    ]
 
 
 @pytest.mark.thorough
@@ -149,7 +176,11 @@ def test_how_many_nodes_is_answered_by_its_own_commands(folder: Path) -> None:
     small, nodes, choices, deadline, budget, from_python, large, again, nothing, table = outputs
     assert nothing == ""
     assert "wall time                     2 h 00 min" in small
-    rows = {line.split()[2]: line.split()[3:] for line in nodes.splitlines() if line.startswith("ash 1/2 ")}
+    rows = {
+        line.split()[2]: line.split()[3:]
+        for line in nodes.splitlines()
+        if line.startswith("ash 1/2 ")
+    }
     assert {"1", "8", "64", "512"} <= rows.keys()
     assert rows["8"][:4] == ["2", "h", "00", "min"]
     assert float(rows["8"][4]) / 8 == pytest.approx(float(rows["8"][5]) / 100, abs=0.01)
@@ -157,8 +188,18 @@ def test_how_many_nodes_is_answered_by_its_own_commands(folder: Path) -> None:
         for factor in (2, 3, 4):
             assert f"\n{name} 1/{factor} " in choices
     assert "\nfull " in choices
-    assert len(re.findall(r"\d+ workers are about the fewest that are done in 2 h 00 min, after 1 h", deadline)) == 2
-    (hours,) = re.findall(r"Best use of 20 core-hours: .* takes .* and\s+(\S+)\s+core-hours", budget.replace("\n", " "))
+    assert (
+        len(
+            re.findall(
+                r"\d+ workers are about the fewest that are done in 2 h 00 min, after 1 h", deadline
+            )
+        )
+        == 2
+    )
+    (hours,) = re.findall(
+        r"Best use of 20 core-hours: .* takes .* and\s+(\S+)\s+core-hours",
+        budget.replace("\n", " "),
+    )
     assert 0 < float(hours) <= 20
     seconds, workers = from_python.splitlines()[-2:]
     assert 2400 < float(seconds) < 3600
@@ -203,7 +244,9 @@ def test_the_command_prints_the_page_for_programs_that_write_code(tmp_path: Path
 
 
 @pytest.mark.thorough
-def test_who_comes_from_optuna_finds_the_same_search_here_and_takes_its_results_along(folder: Path) -> None:
+def test_who_comes_from_optuna_finds_the_same_search_here_and_takes_its_results_along(
+    folder: Path,
+) -> None:
     steps = pages.carried_out("docs/guide/coming-from/optuna.md", folder)
     assert "'width': " in printed(steps, "optuna.create_study(")
     assert "'width': " in printed(steps, "def train(trial)")
@@ -211,7 +254,9 @@ def test_who_comes_from_optuna_finds_the_same_search_here_and_takes_its_results_
 
 
 @pytest.mark.thorough
-def test_who_comes_from_ray_finds_the_same_search_here_and_takes_its_results_along(folder: Path) -> None:
+def test_who_comes_from_ray_finds_the_same_search_here_and_takes_its_results_along(
+    folder: Path,
+) -> None:
     steps = pages.carried_out("docs/guide/coming-from/ray-tune.md", folder)
     assert "'width': " in printed(steps, "def train(trial)")
     assert "'width': " in printed(steps, "warm_start=before")

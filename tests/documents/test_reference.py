@@ -16,7 +16,9 @@ from tests import ROOT
 
 DIRECTIVE = re.compile(r"^\.\. auto(\w+):: ([\w.]+)(?:\(\))?\n((?:   :.*\n)*)", re.MULTILINE)
 DEFINE = ("ashtune.integrations.", "ashtune.testing.")
-"""Packages whose modules define what they offer, beside helpers of their own; all others only import it."""
+"""Packages whose modules define what they offer, beside helpers of their own; all others only
+import it.
+"""
 
 
 def public_modules() -> Iterator[str]:
@@ -53,21 +55,29 @@ def documented() -> set[str]:
             if kind != "module":
                 names.add(name)
             elif members is not None and name in MODULES:
-                own = members or set(MODULES[name].__all__) - (option(options, "exclude-members") or set())
+                own = members or set(MODULES[name].__all__) - (
+                    option(options, "exclude-members") or set()
+                )
                 names.update(f"{name}.{member}" for member in own)
     return names
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_the_reference_names_all_that_a_public_module_offers(name: str) -> None:
-    offered = set(getattr(MODULES[name], "__all__", ())) - set(ashtune.__all__ if name != "ashtune" else ())
+    offered = set(getattr(MODULES[name], "__all__", ())) - set(
+        ashtune.__all__ if name != "ashtune" else ()
+    )
     assert {f"{name}.{one}" for one in offered} - {"ashtune.sections.html"} <= documented()
 
 
 @pytest.mark.parametrize("name", sorted(MODULES))
 def test_a_public_module_holds_nothing_else(name: str) -> None:
     module = MODULES[name]
-    held = {key for key, value in vars(module).items() if not key.startswith("_") and not isinstance(value, ModuleType)}
+    held = {
+        key
+        for key, value in vars(module).items()
+        if not key.startswith("_") and not isinstance(value, ModuleType)
+    }
     offered = set(getattr(module, "__all__", ()))
     if not name.startswith(DEFINE):
         assert held <= offered | {"TYPE_CHECKING", "Any"}
@@ -84,5 +94,9 @@ def test_what_the_reference_names_is_offered() -> None:
 
 
 def test_every_error_is_public() -> None:
-    kinds = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, Exception)}
+    kinds = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, Exception)
+    }
     assert kinds == set(ashtune.errors.__all__)

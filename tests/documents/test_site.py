@@ -15,7 +15,9 @@ NO_PAGES = ("gallery", "paper", "generated")
 
 def page_names() -> set[str]:
     """Return the pages that are kept here, by path without suffix."""
-    paths = [path.relative_to(DOCS) for suffix in ("md", "rst") for path in DOCS.rglob(f"*.{suffix}")]
+    paths = [
+        path.relative_to(DOCS) for suffix in ("md", "rst") for path in DOCS.rglob(f"*.{suffix}")
+    ]
     return {str(path.with_suffix("")) for path in paths if path.parts[0] not in NO_PAGES}
 
 

@@ -1,6 +1,8 @@
-"""The tables "Which way of running?" of README and guide agree, and each of their rows runs a whole study.
+"""The tables "Which way of running?" of README and guide agree, and each of their rows runs a whole
+study.
 
-Commands run in a shell as they are on the page, except for sizes, the name of the network interface, and ``sbatch``.
+Commands run in a shell as they are on the page, except for sizes, the name of the network
+interface, and ``sbatch``.
 """
 
 import os
@@ -24,7 +26,8 @@ from tests.helpers.launching import FAMILY, FAMILY_VARIABLES, Launch, launched
 PAGE = "docs/guide/where-it-runs.md"
 TRIALS = 40
 SMALLER = {
-    "trials=1000, max_resource=64": f'trials={TRIALS}, min_resource=1, max_resource=9, search="random", quiet=True',
+    "trials=1000, max_resource=64": f"trials={TRIALS}, min_resource=1, max_resource=9, "
+    f'search="random", quiet=True',
     'metric="accuracy"': 'metric="score"',
     '"ib0"': '"lo"',
     "-n 65": "-n 3",
@@ -36,7 +39,9 @@ POOL = "from concurrent.futures import ProcessPoolExecutor\npool = ProcessPoolEx
 def rows(page: str) -> dict[str, str]:
     """Return the table of a page: what one has, and what one types."""
     text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", (pages.ROOT / page).read_text())
-    (table,) = re.findall(r"^\| ?You have ?\| ?You type ?\|.*\n\|.*\n((?:\|.*\n)*)", text, re.MULTILINE)
+    (table,) = re.findall(
+        r"^\| ?You have ?\| ?You type ?\|.*\n\|.*\n((?:\|.*\n)*)", text, re.MULTILINE
+    )
     cells = [[cell.strip() for cell in row.split("|")[1:3]] for row in table.splitlines()]
     return dict(cells)
 
@@ -52,19 +57,30 @@ class Reader:
         self.commands = re.findall(r"`(.*?)`", _smaller(ROWS[row]))
         write_function(folder, seconds=0.02)
         (folder / "go").touch()
-        self.engine = next((command[len("tune(..., ") : -1] for command in self.commands if "engine=" in command), "")
+        self.engine = next(
+            (command[len("tune(..., ") : -1] for command in self.commands if "engine=" in command),
+            "",
+        )
 
     def script(self, before: str = "") -> None:
         """Write the page's script with the row's engine to ``tune.py``."""
-        (script,) = re.findall(r"^```python\n(# tune.py\n.*?)^```", (pages.ROOT / PAGE).read_text(), re.M | re.S)
-        with_engine = script.replace("max_resource=64", f"max_resource=64, {self.engine}") if self.engine else script
+        (script,) = re.findall(
+            r"^```python\n(# tune.py\n.*?)^```", (pages.ROOT / PAGE).read_text(), re.M | re.S
+        )
+        with_engine = (
+            script.replace("max_resource=64", f"max_resource=64, {self.engine}")
+            if self.engine
+            else script
+        )
         (self.folder / "tune.py").write_text(before + _smaller(with_engine))
 
     def types(self, command: str, cwd: str = ".", **variables: str) -> Launch:
         """Start a command in a shell."""
         path = f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"
         variables = {**FAMILY_VARIABLES[FAMILY or "mpich"], "PATH": path, **variables}
-        return self._stack.enter_context(launched("bash", "-c", command, cwd=self.folder / cwd, variables=variables))
+        return self._stack.enter_context(
+            launched("bash", "-c", command, cwd=self.folder / cwd, variables=variables)
+        )
 
 
 def _smaller(text: str) -> str:
@@ -79,7 +95,9 @@ def succeeds(launch: Launch) -> None:
 
 
 def by_one_command(reader: Reader, command: str = "", before: str = "", **variables: str) -> None:
-    """Carry out the row's first command, or another one for a row that only has the arguments of ``tune``."""
+    """Carry out the row's first command, or another one for a row that only has the arguments of
+    ``tune``.
+    """
     reader.script(before)
     succeeds(reader.types(command or reader.commands[0], **variables))
 
@@ -99,7 +117,9 @@ def by_dask(reader: Reader) -> None:
 
 
 def by_workers_that_join(reader: Reader) -> None:
-    """Six jobs of an array as SLURM starts them, three with a time limit, one cancelled, and a worker beside them."""
+    """Six jobs of an array as SLURM starts them, three with a time limit, one cancelled, and a
+    worker beside them.
+    """
     reader.script()
     shutil.copy(pages.ROOT / "examples" / "slurm" / "array.sbatch", reader.folder)
     (sbatch,) = [command for command in reader.commands if command.startswith("sbatch")]
@@ -143,7 +163,8 @@ WAYS: dict[str, Callable[[Reader], None] | str] = {
     "another pool of tasks": partial(by_python, before=POOL),
     "MPI without a shared folder": partial(by_one_command, command="mpiexec -n 3 python tune.py"),
     "a worker without the study's folder": by_the_contents_of_a_file,
-    "a program in any language that prints its loss": "test_pages.py carries out docs/guide/any-program.md",
+    "a program in any language that prints its "
+    "loss": "test_pages.py carries out docs/guide/any-program.md",
     "training that ashtune cannot start": "test_pages.py carries out docs/guide/own-loop.md",
 }
 
@@ -161,7 +182,9 @@ def reader(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reader]:
 
 @pytest.mark.thorough
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("reader", [row for row, way in WAYS.items() if callable(way)], indirect=True)
+@pytest.mark.parametrize(
+    "reader", [row for row, way in WAYS.items() if callable(way)], indirect=True
+)
 def test_what_a_row_says_runs_a_whole_study(reader: Reader, request: pytest.FixtureRequest) -> None:
     way = WAYS[request.node.callspec.params["reader"]]
     assert callable(way)

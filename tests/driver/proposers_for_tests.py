@@ -59,7 +59,8 @@ class _Counting(Proposer):
         if trial == 7:
             return Proposal({"x": 0.5}, f"helper {_in_a_session_of_its_own()}")
         return Proposal(
-            {"x": self.messages / 10_000}, f"messages {self.messages}, {os.getpid()}, top {self.max_resource}"
+            {"x": self.messages / 10_000},
+            f"messages {self.messages}, {os.getpid()}, top {self.max_resource}",
         )
 
 

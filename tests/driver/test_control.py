@@ -1,4 +1,6 @@
-"""Commands to a study that runs: each is an event, resume knows of it, and nobody commands a study that did not ask."""
+"""Commands to a study that runs: each is an event, resume knows of it, and nobody commands a study
+that did not ask.
+"""
 
 import json
 import os
@@ -74,12 +76,16 @@ TRAIN = """
 
 
 class Controlled(SlowStudy):
-    """A slow study to which commands can be sent; no trial of it fails, unless it goes on from the wrong epoch."""
+    """A slow study to which commands can be sent; no trial of it fails, unless it goes on from the
+    wrong epoch.
+    """
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._hurry = folder / "hurry"
-        (folder / "train.py").write_text(textwrap.dedent(TRAIN).replace("HURRY", repr(str(self._hurry))))
+        (folder / "train.py").write_text(
+            textwrap.dedent(TRAIN).replace("HURRY", repr(str(self._hurry)))
+        )
 
     def run(self, *more: str, first: type[Event] = JobFinished) -> None:
         """Begin, and wait until there is an event of a kind: by default until it trains."""
@@ -108,7 +114,9 @@ class Controlled(SlowStudy):
         return events
 
     def tally(self) -> Tally:
-        """Count what the journal holds, read by the study's own controller; it must accept all of it."""
+        """Count what the journal holds, read by the study's own controller; it must accept all of
+        it.
+        """
         path = self.directory / JOURNAL
         settings = read_settings(path)
         tally = Tally(first_ladder(settings), settings.goal)
@@ -161,16 +169,24 @@ def test_a_paused_study_begins_no_job_and_goes_on_with_what_it_broke_off(study: 
     assert not study.tally().is_paused
 
 
-def test_a_study_that_was_killed_while_paused_is_not_paused_when_it_is_resumed(study: Controlled) -> None:
+def test_a_study_that_was_killed_while_paused_is_not_paused_when_it_is_resumed(
+    study: Controlled,
+) -> None:
     study.run()
     study.pause()
     study.kill()
     study.resume()
-    study.until(lambda events: len(of(SessionStarted, events)) == 2 and of(JobFinished, after(SessionStarted, events)))
+    study.until(
+        lambda events: (
+            len(of(SessionStarted, events)) == 2 and of(JobFinished, after(SessionStarted, events))
+        )
+    )
     assert not study.tally().is_paused
 
 
-def test_a_study_that_is_told_to_go_on_before_all_has_come_in_loses_no_worker(study: Controlled) -> None:
+def test_a_study_that_is_told_to_go_on_before_all_has_come_in_loses_no_worker(
+    study: Controlled,
+) -> None:
     study.run()
     for _ in range(5):
         study.send(PauseStudy())
@@ -187,10 +203,16 @@ def test_a_stop_lets_running_trials_be_saved_and_ends_the_driver(study: Controll
     assert study.wait() == 0
     events = study.events()
     assert [event.reason for event in of(StopRequested, events)] == ["asked for on the live page"]
-    assert all(event.checkpoint is not None or event.resource == 0 for event in of(JobPaused, events))
+    assert all(
+        event.checkpoint is not None or event.resource == 0 for event in of(JobPaused, events)
+    )
     assert study.tally().running == 0
     study.resume()
-    study.until(lambda events: len(of(SessionStarted, events)) == 2 and of(JobFinished, after(SessionStarted, events)))
+    study.until(
+        lambda events: (
+            len(of(SessionStarted, events)) == 2 and of(JobFinished, after(SessionStarted, events))
+        )
+    )
 
 
 def test_what_is_enqueued_is_the_next_new_trial(study: Controlled) -> None:
@@ -213,7 +235,10 @@ def test_what_was_enqueued_before_a_kill_is_the_first_new_trial_after_it(study: 
     study.resume()
     events = study.until(lambda events: len(of(TrialStarted, events)) >= len(started) + 3)
     new = [event for event in of(TrialStarted, events) if event.trial not in started]
-    assert [(event.configuration["x"], event.origin) for event in new[:2]] == [(X, "enqueued"), (X / 2, "enqueued")]
+    assert [(event.configuration["x"], event.origin) for event in new[:2]] == [
+        (X, "enqueued"),
+        (X / 2, "enqueued"),
+    ]
     assert new[2].origin != "enqueued"
     study.tally()
 
@@ -229,7 +254,9 @@ def test_what_was_enqueued_before_a_kill_is_the_first_new_trial_after_it(study: 
         ({}, "missing"),
     ],
 )
-def test_a_configuration_outside_is_refused(shared: Controlled, configuration: dict[str, Any], why: str) -> None:
+def test_a_configuration_outside_is_refused(
+    shared: Controlled, configuration: dict[str, Any], why: str
+) -> None:
     with pytest.raises(StudyError, match=why) as refused:
         shared.send(EnqueueConfiguration(configuration))
     assert "\n" not in str(refused.value)
@@ -288,7 +315,9 @@ def test_more_trials_are_tried_in_the_session_that_was_asked(study: Controlled) 
     assert (study.tally().started, study.tally().sessions) == (8, 1)
 
 
-def test_a_configuration_for_which_no_trial_is_left_is_refused_until_there_are_more(study: Controlled) -> None:
+def test_a_configuration_for_which_no_trial_is_left_is_refused_until_there_are_more(
+    study: Controlled,
+) -> None:
     study.run("--trials", "3", "--workers", "3", *LONG, first=TrialStarted)
     study.until(lambda events: len(of(TrialStarted, events)) == 3)
     study.send(PauseStudy())
@@ -302,7 +331,9 @@ def test_a_configuration_for_which_no_trial_is_left_is_refused_until_there_are_m
     study.send(ContinueStudy())
     study.hurry()
     assert study.wait() == 0
-    assert [event.trial for event in of(TrialStarted, study.events()) if event.origin == "enqueued"] == [3]
+    assert [
+        event.trial for event in of(TrialStarted, study.events()) if event.origin == "enqueued"
+    ] == [3]
 
 
 def test_there_are_as_many_workers_as_are_wanted_and_none_is_a_failure(study: Controlled) -> None:
@@ -357,14 +388,19 @@ def test_what_lies_in_the_folder_before_is_no_command(study: Controlled) -> None
     study.resume("--control")
 
     def has_gone_on(events: list[Event]) -> bool:
-        return len(of(SessionStarted, events)) == 2 and len(of(JobFinished, after(SessionStarted, events))) >= 20
+        return (
+            len(of(SessionStarted, events)) == 2
+            and len(of(JobFinished, after(SessionStarted, events))) >= 20
+        )
 
     events = study.until(has_gone_on)
     assert of(StopRequested, events) == []
     assert [event.control for event in of(SessionStarted, events)] == [False, True]
 
 
-def test_a_link_or_a_folder_of_others_in_its_place_is_refused_and_left_alone(study: Controlled) -> None:
+def test_a_link_or_a_folder_of_others_in_its_place_is_refused_and_left_alone(
+    study: Controlled,
+) -> None:
     SlowStudy.run(study)
     study.until(lambda events: of(JobFinished, events))
     study.kill()
@@ -401,7 +437,9 @@ def test_a_command_that_lies_there_when_the_session_ends_is_refused(tmp_path: Pa
             time.sleep(LOOK_SECONDS)
     why = sent.exception()
     assert isinstance(why, StudyError)
-    assert str(why).startswith("the session ended before this was looked at; resume the study with --control")
+    assert str(why).startswith(
+        "the session ended before this was looked at; resume the study with --control"
+    )
 
 
 def test_a_command_under_way_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -460,7 +498,9 @@ def put(study: Controlled, name: str, data: bytes) -> dict[str, Any]:
         b"\xff\xfe",
     ],
 )
-def test_what_is_no_command_is_refused_in_one_line_and_deleted(shared: Controlled, data: bytes) -> None:
+def test_what_is_no_command_is_refused_in_one_line_and_deleted(
+    shared: Controlled, data: bytes
+) -> None:
     name = f"{time.time_ns():020d}-{'b' * 16}"
     error = put(shared, name, data)["error"]
     assert error and "\n" not in error and len(error) < 500
@@ -482,4 +522,6 @@ def test_a_link_in_the_place_of_a_command_is_not_followed(shared: Controlled) ->
 def test_commands_of_several_senders_are_all_taken_in_some_order(shared: Controlled) -> None:
     with ThreadPoolExecutor(12) as pool:
         sent = [pool.submit(shared.send, AddTrials(0)) for _ in range(12)]
-    assert [str(each.exception()) for each in sent] == ["trials=0 is not a whole number of at least 1"] * 12
+    assert [str(each.exception()) for each in sent] == [
+        "trials=0 is not a whole number of at least 1"
+    ] * 12

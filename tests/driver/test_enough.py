@@ -1,4 +1,6 @@
-"""``stop_when="not_worth_it"``: the search ends when the last hour at the top gained less than is asked for."""
+"""``stop_when="not_worth_it"``: the search ends when the last hour at the top gained less than is
+asked for.
+"""
 
 import math
 from itertools import combinations
@@ -18,12 +20,18 @@ TOP = 2
 
 
 def result(
-    time: float, loss: float | None, *, rung: int = TOP, trial: int = 0, curve: tuple[float, ...] = ()
+    time: float,
+    loss: float | None,
+    *,
+    rung: int = TOP,
+    trial: int = 0,
+    curve: tuple[float, ...] = (),
 ) -> JobFinished:
     """Return a result at epoch 9, with reports in the epochs before."""
     reports = [(9 - len(curve) + place, {"loss": value}) for place, value in enumerate(curve)]
     return JobFinished(
-        time=time, worker=WorkerId(0), trial=TrialId(trial), rung=rung, resource=9, metrics={"loss": loss}, seconds=1,
+        time=time, worker=WorkerId(0), trial=TrialId(trial), rung=rung, resource=9,
+        metrics={"loss": loss}, seconds=1,
         curve=reports,
     )  # fmt: skip
 
@@ -64,7 +72,9 @@ def test_it_ends_where_the_whole_history_says_so() -> None:
 
 
 def test_it_says_what_was_gained_and_is_asked_once_a_result() -> None:
-    enough = told(NotWorthIt(0.5, per=60), *(result(10 * place, 1 + place / 100) for place in range(20)))
+    enough = told(
+        NotWorthIt(0.5, per=60), *(result(10 * place, 1 + place / 100) for place in range(20))
+    )
     said = "not worth it: 7 results at the top rung in 1 min 00 s gained 0.005, less than 0.5"
     assert enough.reason() == said
     assert enough.reason() == "", "nothing is new"
@@ -76,9 +86,15 @@ def test_nothing_is_judged_too_early_at_lower_rungs_or_of_what_confirms() -> Non
     assert not told(NotWorthIt(0.5, per=60), *same[:9]).reason(), "nine results"
     assert not told(NotWorthIt(0.5, per=600), *same).reason(), "not so long"
     assert not told(None, *same).reason()
-    assert not told(NotWorthIt(0.5, per=60), *(result(10 * place, 1.0, rung=1) for place in range(20))).reason()
-    assert not told(NotWorthIt(0.5, per=60), *(result(10 * place, None) for place in range(20))).reason(), "failures"
-    confirming = (TrialStarted(10 * place, TrialId(place), {"x": 1}, "", TrialId(0)) for place in range(20))
+    assert not told(
+        NotWorthIt(0.5, per=60), *(result(10 * place, 1.0, rung=1) for place in range(20))
+    ).reason()
+    assert not told(
+        NotWorthIt(0.5, per=60), *(result(10 * place, None) for place in range(20))
+    ).reason(), "failures"
+    confirming = (
+        TrialStarted(10 * place, TrialId(place), {"x": 1}, "", TrialId(0)) for place in range(20)
+    )
     more = (result(10 * place, 1.0, trial=place) for place in range(20))
     assert not told(NotWorthIt(0.5, per=60), *confirming, *more).reason()
 
@@ -87,14 +103,19 @@ def test_time_between_two_sessions_does_not_count() -> None:
     first = [result(place, 1.0) for place in range(10)]
     session = SessionStarted(10_000, 0, "", "", 0)
     assert not told(NotWorthIt(0.5, per=60), *first, session, result(10_001, 1.0)).reason()
-    session, later = SessionStarted(40, 0, "", "", 0), [result(place, 1.0) for place in range(41, 101)]
+    session, later = (
+        SessionStarted(40, 0, "", "", 0),
+        [result(place, 1.0) for place in range(41, 101)],
+    )
     assert told(NotWorthIt(0.5, per=60), *first, session, *later).reason(), "9 and 60 seconds"
 
 
 def test_what_is_worth_it_is_the_noise_of_the_last_reports() -> None:
     random = Random(1)
     noisy = [
-        result(place, 1 + random.gauss(0, 0.2), curve=tuple(1 + random.gauss(0, 0.2) for _ in range(4)))
+        result(
+            place, 1 + random.gauss(0, 0.2), curve=tuple(1 + random.gauss(0, 0.2) for _ in range(4))
+        )
         for place in range(400)
     ]
     assert told(NotWorthIt(), *noisy).worth == pytest.approx(0.2, rel=0.2)
@@ -125,7 +146,9 @@ def test_what_cannot_be_meant_is_refused_in_one_line(value: object) -> None:
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["worth", "not_worth_it:gain=x", "not_worth_it:every=1", "not_worth_it:per=soon"])
+@pytest.mark.parametrize(
+    "text", ["worth", "not_worth_it:gain=x", "not_worth_it:every=1", "not_worth_it:per=soon"]
+)
 def test_what_no_command_can_mean_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         read_enough(text)

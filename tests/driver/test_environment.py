@@ -21,7 +21,9 @@ def test_machine_versions_and_command_are_known() -> None:
 
 
 def test_the_processor_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "processor\t: 0\nmodel name\t: Fast One\n")
+    monkeypatch.setattr(
+        Path, "read_text", lambda *_, **__: "processor\t: 0\nmodel name\t: Fast One\n"
+    )
     assert processor() == "Fast One"
     monkeypatch.setattr(Path, "read_text", lambda *_, **__: "Hardware\t: some\n")
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
@@ -30,7 +32,9 @@ def test_the_processor_is_that_of_the_machine(monkeypatch: pytest.MonkeyPatch) -
         assert processor() == shown
 
 
-def test_where_no_system_says_which_cores_may_be_used_all_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_no_system_says_which_cores_may_be_used_all_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert environment()["cores"] == str(os.cpu_count())
 
@@ -45,11 +49,20 @@ def test_a_session_s_parts_have_the_names_by_which_they_are_given() -> None:
     ("given", "shown"),
     [
         (["python", "tune.py", "--token=abc"], "python tune.py '--token=***'"),
-        (["python", "tune.py", "--api-key", "abc", "--trials", "8"], "python tune.py --api-key '***' --trials 8"),
+        (
+            ["python", "tune.py", "--api-key", "abc", "--trials", "8"],
+            "python tune.py --api-key '***' --trials 8",
+        ),
         (["python", "-c", "print('abc')", "x"], "python -c ... x"),
         (["python", "tune.py", "--monkey-bars"], "python tune.py --monkey-bars"),
-        (["ashtune", "run", "--checkpoints", "s3://me:abc@host/b"], "ashtune run --checkpoints s3://host/b"),
-        (["python", "tune.py", "--db=postgres://me:a'abc@host/b"], "python tune.py --db=postgres://host/b"),
+        (
+            ["ashtune", "run", "--checkpoints", "s3://me:abc@host/b"],
+            "ashtune run --checkpoints s3://host/b",
+        ),
+        (
+            ["python", "tune.py", "--db=postgres://me:a'abc@host/b"],
+            "python tune.py --db=postgres://host/b",
+        ),
     ],
 )
 def test_what_sounds_secret_and_whole_programs_are_left_out(given: list[str], shown: str) -> None:
@@ -61,11 +74,13 @@ def test_an_argument_that_is_not_text_stops_no_study(tmp_path: Path) -> None:
     script = tmp_path / "tune.py"
     script.write_text(
         "import ashtune, sys\n"
-        "ashtune.tune(lambda trial: 0.5, {'x': (0.0, 1.0)}, metric='s', mode='max', trials=2, max_resource=1,\n"
+        "ashtune.tune(lambda trial: 0.5, {'x': (0.0, 1.0)}, metric='s', mode='max', trials=2, "
+        "max_resource=1,\n"
         "             workers=1, directory='study', quiet=True)\n"
     )
     done = subprocess.run(
-        [sys.executable, str(script), os.fsdecode(b"--name=caf\xe9")], cwd=tmp_path, capture_output=True, timeout=60,
+        [sys.executable, str(script), os.fsdecode(b"--name=caf\xe9")], cwd=tmp_path,
+        capture_output=True, timeout=60,
         check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

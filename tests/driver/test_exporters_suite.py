@@ -1,4 +1,6 @@
-"""What all exporters have to be able to: those that need no other library, and what trackers share."""
+"""What all exporters have to be able to: those that need no other library,
+and what trackers share.
+"""
 
 import threading
 from collections.abc import Sequence
@@ -72,11 +74,15 @@ class Pieces(InMemory):
         self.pieces.append({trial.name: trial.state for trial in trials})
 
 
-def test_a_long_past_is_written_piece_by_piece_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_past_is_written_piece_by_piece_at_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Amid the past trials are as they were: an earlier session has written what they are."""
     monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)
     tracker = Pieces("pieces")
-    study = ObservedStudy(name="s", directory=str(tmp_path), created=1.0, goal=GOAL, ladder=LADDER, search="random")
+    study = ObservedStudy(
+        name="s", directory=str(tmp_path), created=1.0, goal=GOAL, ladder=LADDER, search="random"
+    )
     tracker.begin(study, 1)
     for event, followed in History(0, trials=12):
         tracker.event(event)
@@ -92,7 +98,11 @@ def test_a_long_past_is_written_piece_by_piece_at_its_end(tmp_path: Path, monkey
 
 
 def test_a_hyperparameter_that_is_called_as_what_is_said_beside_it_is_kept() -> None:
-    assert with_own({"ashtune": 1, "x": 2}, {"ashtune": 3}) == {"config.ashtune": 1, "x": 2, "ashtune": 3}
+    assert with_own({"ashtune": 1, "x": 2}, {"ashtune": 3}) == {
+        "config.ashtune": 1,
+        "x": 2,
+        "ashtune": 3,
+    }
 
 
 def _text(exporter: Exporter) -> str:
@@ -130,13 +140,19 @@ def test_a_hung_tracker_is_written_later(
     tracker = Hangs("hangs")
     study = tuned(tmp_path, train_while_it_hangs, engine="threads", observers=[tracker])
     assert (study.is_complete, len(study.trials)) == (True, 16)
-    assert capfd.readouterr().err == "observer Hangs is dropped, the study goes on: it has not ended within 0.2 s\n"
+    assert (
+        capfd.readouterr().err
+        == "observer Hangs is dropped, the study goes on: it has not ended within 0.2 s\n"
+    )
     assert not COPIES["hangs"]
     tracker.go.set()
-    for thread in threading.enumerate():  # what it was about to write is written late: not into the copy below
+    # what it was about to write is written late: not into the copy below
+    for thread in threading.enumerate():
         if thread.name == "ashtune-observer-Hangs":
             thread.join()
-    monkeypatch.setattr(observing, "OBSERVERS", Names("observer", {"memory": InMemory}, "ashtune.observers"))
+    monkeypatch.setattr(
+        observing, "OBSERVERS", Names("observer", {"memory": InMemory}, "ashtune.observers")
+    )
     for name in ("hangs", "other"):
         study.export("memory", name)
     assert COPIES["hangs"] == COPIES["other"]

@@ -35,7 +35,11 @@ def chosen(**given: Any) -> tuple[Scheduler, Ladder]:
             Ash(ahead=1, exponent=1, least_agreement=0.2),
             Ladder(9, 81, 3),
         ),
-        ({"max_resource": 81, "min_resource": 1, "scheduler": Ash(ahead=1)}, Ash(ahead=1), Ladder(1, 81, 3)),
+        (
+            {"max_resource": 81, "min_resource": 1, "scheduler": Ash(ahead=1)},
+            Ash(ahead=1),
+            Ladder(1, 81, 3),
+        ),
         ({"max_resource": 64, "scheduler": "sh"}, SuccessiveHalving(), Ladder(1, 64, 2)),
         ({"max_resource": 81, "scheduler": "stopping"}, StoppingAsh(), Ladder(9, 81, 3)),
         (
@@ -43,15 +47,24 @@ def chosen(**given: Any) -> tuple[Scheduler, Ladder]:
             Ash(ahead=1, exponent=0.8, least_agreement=0.2),
             Ladder(8, 64, 2),
         ),
-        ({"max_resource": 81, "scheduler": "sh", "reduction_factor": 3}, SuccessiveHalving(), Ladder(1, 81, 3)),
+        (
+            {"max_resource": 81, "scheduler": "sh", "reduction_factor": 3},
+            SuccessiveHalving(),
+            Ladder(1, 81, 3),
+        ),
         ({"max_resource": 81, "min_resource": "auto"}, AdaptiveAsh(), Ladder(1, 81, 3)),
     ],
 )
-def test_options_mean_a_scheduler_and_rungs(given: dict[str, Any], scheduler: Scheduler, ladder: Ladder) -> None:
+def test_options_mean_a_scheduler_and_rungs(
+    given: dict[str, Any], scheduler: Scheduler, ladder: Ladder
+) -> None:
     assert chosen(**given) == (scheduler, ladder)
     for_gp = chosen_halving(checked(Halving, given), weighs_seconds=True)
     is_default = isinstance(scheduler, Ash) and scheduler.ahead == 1 and ladder.rungs[0] > 1
-    assert for_gp == (msgspec.structs.replace(scheduler, skip_above=0.4) if is_default else scheduler, ladder)
+    assert for_gp == (
+        msgspec.structs.replace(scheduler, skip_above=0.4) if is_default else scheduler,
+        ladder,
+    )
 
 
 def test_of_the_paper_s_rule_no_promotion_comes_ahead() -> None:

@@ -1,4 +1,6 @@
-"""Observers of users: told everything in a thread of their own, and never a burden for the study."""
+"""Observers of users: told everything in a thread of their own, and never a
+burden for the study.
+"""
 
 import csv
 import importlib.metadata
@@ -25,7 +27,9 @@ from ashtune._src.reports import csv_log
 from ashtune._src.study.journal import NAME, read_events
 from ashtune.observers import CsvLog
 
-STUDY = ObservedStudy(name="s", directory="/nowhere", created=0.0, goal=Goal("loss", "min"), ladder=Ladder(1, 4))
+STUDY = ObservedStudy(
+    name="s", directory="/nowhere", created=0.0, goal=Goal("loss", "min"), ladder=Ladder(1, 4)
+)
 SPACE = {"x": (0.0, 1.0), "kind": ["plain", "fan\ncy"]}
 SECONDS = 60.0
 
@@ -45,7 +49,15 @@ def tuned(directory: Path, *observers: Observer, **more: Any) -> ashtune.Study:
         "quiet": True,
         "engine": "threads",
     } | more
-    return ashtune.tune(train, SPACE, metric="loss", mode="min", directory=directory, observers=observers, **settings)
+    return ashtune.tune(
+        train,
+        SPACE,
+        metric="loss",
+        mode="min",
+        directory=directory,
+        observers=observers,
+        **settings,
+    )
 
 
 def no_history(begin: int, end: int) -> list[Any]:
@@ -107,7 +119,9 @@ def journal_of(directory: Path) -> list[Event]:
     return list(read_events(directory / NAME))
 
 
-def test_an_observer_is_told_every_event_of_the_journal_in_its_order_in_a_thread_of_its_own(tmp_path: Path) -> None:
+def test_an_observer_is_told_every_event_of_the_journal_in_its_order_in_a_thread_of_its_own(
+    tmp_path: Path,
+) -> None:
     observer = Everything()
     study = tuned(tmp_path / "s", observer)
     assert observer.events == journal_of(tmp_path / "s")
@@ -133,7 +147,9 @@ def test_live_and_from_the_journal_an_observer_is_told_the_same(tmp_path: Path) 
     assert live.steps == read.steps
 
 
-def test_the_second_session_is_told_from_where_the_first_one_ended_or_from_where_it_wants(tmp_path: Path) -> None:
+def test_the_second_session_is_told_from_where_the_first_one_ended_or_from_where_it_wants(
+    tmp_path: Path,
+) -> None:
     first = Everything()
     tuned(tmp_path / "s", first, stop=ashtune.Stop(total_resource=6))
     size = (tmp_path / "s" / NAME).stat().st_size
@@ -150,7 +166,9 @@ def journal_line_end(directory: Path) -> int:
     return len((directory / NAME).read_bytes().split(b"\n", 1)[0]) + 1
 
 
-def test_a_study_that_is_complete_is_still_told_to_whoever_wants_it_from_the_beginning(tmp_path: Path) -> None:
+def test_a_study_that_is_complete_is_still_told_to_whoever_wants_it_from_the_beginning(
+    tmp_path: Path,
+) -> None:
     tuned(tmp_path / "s")
     whole, new = Everything(0), Everything()
     tuned(tmp_path / "s", whole, new)
@@ -175,22 +193,29 @@ def test_a_slow_observer_holds_up_nothing_and_is_dropped_at_the_end(
     assert study.best.resource == 4
     assert quick.events == journal_of(tmp_path / "s")
     assert slow.events == []
-    assert capfd.readouterr().err == ("observer Slow is dropped, the study goes on: it has not ended within 0.3 s\n")
+    assert capfd.readouterr().err == (
+        "observer Slow is dropped, the study goes on: it has not ended within 0.3 s\n"
+    )
     slow.go.set()
 
 
-def test_an_observer_that_raises_is_dropped(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_observer_that_raises_is_dropped(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     raises, other = Raises(), Everything()
     study = tuned(tmp_path / "s", raises, other)
     assert study.best.resource == 4
     assert (len(raises.events), raises.ended) == (3, 0)
     assert other.events == journal_of(tmp_path / "s")
     assert capfd.readouterr().err == (
-        "observer Raises is dropped, the study goes on: OSError: [Errno 28] No space\\x1b[31m left on device\n"
+        "observer Raises is dropped, the study goes on: OSError: [Errno 28] No space\\x1b[31m "
+        "left on device\n"
     )
 
 
-def test_a_late_observer_is_dropped(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_late_observer_is_dropped(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(observing, "MOST_WAITING", 10)
     slow = Slow()
     thread = ObserverThread(slow, no_history)
@@ -201,7 +226,10 @@ def test_a_late_observer_is_dropped(capfd: pytest.CaptureFixture[str], monkeypat
     slow.go.set()
     thread.end()
     thread.finish(observing.AwakeClock(time.monotonic(), SECONDS))
-    assert capfd.readouterr().err == "observer Slow is dropped, the study goes on: it is 11 events behind\n"
+    assert (
+        capfd.readouterr().err
+        == "observer Slow is dropped, the study goes on: it is 11 events behind\n"
+    )
     assert slow.events == []
 
 
@@ -209,7 +237,9 @@ EVENTS = [StopRequested(float(number), "enough") for number in range(12)]
 
 
 class Steps:
-    """A clock that goes on by a second whenever it is looked at: each step of the past takes 40, all of it 480."""
+    """A clock that goes on by a second whenever it is looked at: each step of the past takes 40,
+    all of it 480.
+    """
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -229,7 +259,9 @@ class Steps:
             self.is_told.release()
 
 
-def test_at_the_end_an_observer_is_still_told_all_of_a_long_past(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_the_end_an_observer_is_still_told_all_of_a_long_past(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clock = Steps()
     monkeypatch.setattr(observing, "time", clock)
     monkeypatch.setattr(observing, "FINISH_SECONDS", SECONDS)
@@ -241,7 +273,9 @@ def test_at_the_end_an_observer_is_still_told_all_of_a_long_past(monkeypatch: py
 
 
 class Suspended:
-    """A clock of a process that was suspended for an hour between any two looks, until it has been looked at often."""
+    """A clock of a process that was suspended for an hour between any two looks, until it has been
+    looked at often.
+    """
 
     def __init__(self, goes_on: threading.Event) -> None:
         self.looks = 0
@@ -269,7 +303,9 @@ def test_time_in_which_the_process_was_suspended_counts_against_no_observer(
         methods["end"] = lambda _: (hang(), ended.set())
     else:
         methods[where] = hang
-    [thread] = observing.start_all([type("Hangs", (Observer,), methods)()], STUDY, 1, lambda *_: [(EVENTS[0], ())])
+    [thread] = observing.start_all(
+        [type("Hangs", (Observer,), methods)()], STUDY, 1, lambda *_: [(EVENTS[0], ())]
+    )
     thread.end()
     assert hangs.wait(SECONDS)
     monkeypatch.setattr(observing, "time", Suspended(goes_on))
@@ -278,7 +314,9 @@ def test_time_in_which_the_process_was_suspended_counts_against_no_observer(
     assert capfd.readouterr().err == ""
 
 
-def test_hurry_skips_a_long_past(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hurry_skips_a_long_past(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
     goes_on = threading.Event()
 
@@ -298,14 +336,19 @@ def test_hurry_skips_a_long_past(capfd: pytest.CaptureFixture[str], monkeypatch:
     )
 
 
-def test_a_hanging_observer_is_dropped(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hanging_observer_is_dropped(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(observing, "FINISH_SECONDS", 0.3)
     slow = Slow(0)
-    [thread] = observing.start_all([slow], STUDY, 1, lambda begin, end: [(event, ()) for event in EVENTS])
+    [thread] = observing.start_all(
+        [slow], STUDY, 1, lambda begin, end: [(event, ()) for event in EVENTS]
+    )
     assert slow.is_waiting.wait(SECONDS)
     observing.finish_all([thread], lambda: False)
     assert capfd.readouterr().err == (
-        "observer Slow is dropped, the study goes on: it has taken in nothing of the past for 0.3 s\n"
+        "observer Slow is dropped, the study goes on: it has taken in nothing of the past for 0.3 "
+        "s\n"
     )
     slow.go.set()
     thread.wait()
@@ -333,9 +376,15 @@ def test_an_observer_that_hangs_on_a_complete_study_is_dropped_and_does_not_hold
     monkeypatch.setattr(session, "finish_all", when_it_hangs)
     methods = {"begin": lambda *_: 0} | {where: hang}
     assert tuned(tmp_path / "s", type("Hangs", (Observer,), methods)()).best.resource == 4
-    reasons = {"begin": "begun within", "event": "taken in nothing of the past for", "end": "ended within"}
+    reasons = {
+        "begin": "begun within",
+        "event": "taken in nothing of the past for",
+        "end": "ended within",
+    }
     reason = f"it has {'' if where == 'event' else 'not '}{reasons[where]}"
-    assert capfd.readouterr().err == f"observer Hangs is dropped, the study goes on: {reason} 0.3 s\n"
+    assert (
+        capfd.readouterr().err == f"observer Hangs is dropped, the study goes on: {reason} 0.3 s\n"
+    )
     go.set()
 
 
@@ -359,7 +408,9 @@ def test_a_hanging_instance_is_never_called_from_two_threads(
     assert (slow.positions, slow.events, slow.ended) == ([1, 2], EVENTS[:2], 1)
 
 
-def test_an_instance_that_is_told_a_study_which_is_open_is_refused_to_another(tmp_path: Path) -> None:
+def test_an_instance_that_is_told_a_study_which_is_open_is_refused_to_another(
+    tmp_path: Path,
+) -> None:
     given = Everything()
     with own_loop(tmp_path / "s", given) as first:
         for call in (own_loop, tuned):
@@ -377,7 +428,14 @@ def test_an_instance_that_is_told_a_study_which_is_open_is_refused_to_another(tm
 
 def own_loop(directory: Path, *observers: Observer) -> ashtune.OpenStudy:
     return ashtune.open_study(
-        SPACE, metric="loss", mode="min", directory=directory, observers=observers, trials=2, max_resource=1, quiet=True
+        SPACE,
+        metric="loss",
+        mode="min",
+        directory=directory,
+        observers=observers,
+        trials=2,
+        max_resource=1,
+        quiet=True,
     )
 
 
@@ -385,15 +443,26 @@ TWICE = CsvLog()
 
 
 @pytest.mark.parametrize("given", [CsvLog, [CsvLog], ["none"], "csv", 3, [TWICE, TWICE]])
-def test_what_is_no_observer_is_refused_before_anything_is_written(tmp_path: Path, given: Any) -> None:
+def test_what_is_no_observer_is_refused_before_anything_is_written(
+    tmp_path: Path, given: Any
+) -> None:
     with pytest.raises(SettingsError):
         ashtune.tune(
-            train, SPACE, metric="loss", mode="min", trials=2, max_resource=2, directory=tmp_path / "s", observers=given
+            train,
+            SPACE,
+            metric="loss",
+            mode="min",
+            trials=2,
+            max_resource=2,
+            directory=tmp_path / "s",
+            observers=given,
         )
     assert not (tmp_path / "s").exists()
 
 
-def test_of_several_observers_each_is_told_in_turn_and_one_that_overrides_nothing_is_never_called() -> None:
+def test_of_several_observers_each_is_told_in_turn_and_one_that_overrides_nothing_is_never_called() -> (
+    None
+):
     calls: list[str] = []
 
     def named(name: str) -> Observer:
@@ -419,7 +488,9 @@ class Entry:
         self.load = lambda: target
 
 
-def test_an_observer_may_be_named_by_an_entry_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_observer_may_be_named_by_an_entry_point(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made: list[Everything] = []
 
     def make() -> Everything:
@@ -427,7 +498,9 @@ def test_an_observer_may_be_named_by_an_entry_point(tmp_path: Path, monkeypatch:
         return made[-1]
 
     monkeypatch.setattr(
-        importlib.metadata, "entry_points", lambda group: [Entry(make)] if group == "ashtune.observers" else []
+        importlib.metadata,
+        "entry_points",
+        lambda group: [Entry(make)] if group == "ashtune.observers" else [],
     )
     tuned(tmp_path / "s", "everything", "csv")  # type: ignore[arg-type]
     assert made[0].events == journal_of(tmp_path / "s")
@@ -453,7 +526,9 @@ def results_of(directory: Path) -> dict[tuple[int, int], JobFinished]:
 
 def assert_holds_every_result_once(directory: Path, path: Path | None = None) -> None:
     results, rows = results_of(directory), rows_of(path or directory / "results.csv")
-    configurations = {e.trial: e.configuration for e in journal_of(directory) if isinstance(e, TrialStarted)}
+    configurations = {
+        e.trial: e.configuration for e in journal_of(directory) if isinstance(e, TrialStarted)
+    }
     assert len(rows) == len(results)
     for row in rows:
         event = results.pop((int(row["trial"]), int(row["rung"])))
@@ -463,7 +538,9 @@ def assert_holds_every_result_once(directory: Path, path: Path | None = None) ->
         assert row["kind"] == configurations[event.trial]["kind"].replace("\n", "\\n")
 
 
-def test_the_table_has_a_row_for_each_result_and_a_second_session_adds_to_it(tmp_path: Path) -> None:
+def test_the_table_has_a_row_for_each_result_and_a_second_session_adds_to_it(
+    tmp_path: Path,
+) -> None:
     tuned(tmp_path / "s", CsvLog(), stop=ashtune.Stop(total_resource=6))
     assert_holds_every_result_once(tmp_path / "s")
     first = (tmp_path / "s" / "results.csv").read_bytes()
@@ -496,7 +573,9 @@ def test_another_table_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
     assert path.read_bytes() == content
 
 
-def test_a_table_of_another_study_is_refused_in_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_table_of_another_study_is_refused_in_one_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     table = tmp_path / "t.csv"
     tuned(tmp_path / "s", CsvLog(table))
     before = table.read_bytes()
@@ -507,29 +586,38 @@ def test_a_table_of_another_study_is_refused_in_one_line(tmp_path: Path, capfd: 
     assert line.endswith("t.csv holds the results of another study; give CsvLog another file")
 
 
-def test_a_long_past_is_written_a_part_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_past_is_written_a_part_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(csv_log, "MOST_ROWS", 3)
     log = CsvLog(tmp_path / "t.csv")
     log.begin(STUDY, 0)
     counts = []
     for trial in range(7):
         log.event(
-            JobFinished(1.0, worker=0, trial=trial, rung=0, resource=1, metrics={"loss": 1.0}, seconds=2.0)  # type: ignore[arg-type]
+            JobFinished(
+                1.0, worker=0, trial=trial, rung=0, resource=1, metrics={"loss": 1.0}, seconds=2.0
+            )  # type: ignore[arg-type]
         )
         counts.append(len(rows_of(tmp_path / "t.csv")) if (tmp_path / "t.csv").exists() else 0)
     assert counts == [0, 0, 3, 3, 3, 6, 6]
 
 
-def test_names_that_are_taken_get_their_kind_in_front_and_new_metrics_a_column(tmp_path: Path) -> None:
+def test_names_that_are_taken_get_their_kind_in_front_and_new_metrics_a_column(
+    tmp_path: Path,
+) -> None:
     log = CsvLog(tmp_path / "t.csv")
     study = ObservedStudy(
-        name="", directory="", created=5.5, goal=Goal("loss", "min"), ladder=Ladder(1, 2), hyperparameters=("rung",),
+        name="", directory="", created=5.5, goal=Goal("loss", "min"), ladder=Ladder(1, 2),
+        hyperparameters=("rung",),
         search="grid",
     )  # fmt: skip
     log.begin(study, 0)
 
     def result(trial: int, **metrics: float) -> JobFinished:
-        return JobFinished(1.0, worker=0, trial=trial, rung=0, resource=1, metrics=metrics, seconds=2.0)  # type: ignore[arg-type]
+        return JobFinished(
+            1.0, worker=0, trial=trial, rung=0, resource=1, metrics=metrics, seconds=2.0
+        )  # type: ignore[arg-type]
 
     log.event(TrialStarted(0.0, 0, {"rung": 7}, "enqueued"))  # type: ignore[arg-type]
     log.event(result(0, loss=1.0))
@@ -537,8 +625,10 @@ def test_names_that_are_taken_get_their_kind_in_front_and_new_metrics_a_column(t
     log.event(result(1, loss=2.0, time=3.0))
     log.end()
     assert rows_of(tmp_path / "t.csv") == [
-        {"trial": "0", "rung": "0", "resource": "1", "time": "1.0", "seconds": "2.0", "study": "5.5",
+        {"trial": "0", "rung": "0", "resource": "1", "time": "1.0", "seconds": "2.0",
+        "study": "5.5",
          "origin": "enqueued", "config.rung": "7", "loss": "1.0", "metric.time": ""},
-        {"trial": "1", "rung": "0", "resource": "1", "time": "1.0", "seconds": "2.0", "study": "5.5",
+        {"trial": "1", "rung": "0", "resource": "1", "time": "1.0", "seconds": "2.0",
+        "study": "5.5",
          "origin": "grid", "config.rung": "", "loss": "2.0", "metric.time": "3.0"},
     ]  # fmt: skip

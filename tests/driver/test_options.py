@@ -1,4 +1,6 @@
-"""The options of a study: each is defined once, and ``tune``, ``resume`` and the commands say the same of it."""
+"""The options of a study: each is defined once, and ``tune``, ``resume`` and the commands say the
+same of it.
+"""
 
 import inspect
 from collections.abc import Callable
@@ -13,7 +15,12 @@ from ashtune._src.cli.flags import help_texts
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.events import SessionStarted
 from ashtune._src.core.option import checked, options_of
-from ashtune._src.driver.study_options import MAX_FAILURES, ResumeOptions, TuneOptions, WhatIfOptions
+from ashtune._src.driver.study_options import (
+    MAX_FAILURES,
+    ResumeOptions,
+    TuneOptions,
+    WhatIfOptions,
+)
 from ashtune._src.engines.local.local_workers import LocalEngine
 from ashtune._src.engines.session_options import RunOptions
 from ashtune._src.schedulers.scheduler_protocol import Scheduler
@@ -47,12 +54,21 @@ def train(trial: ashtune.Trial) -> float:
 
 def tuned(directory: Path, **options: Any) -> ashtune.Study:
     return ashtune.tune(
-        train, {"x": (0.0, 1.0)}, metric="loss", mode="min", max_resource=1, quiet=True, directory=directory, **options
+        train,
+        {"x": (0.0, 1.0)},
+        metric="loss",
+        mode="min",
+        max_resource=1,
+        quiet=True,
+        directory=directory,
+        **options,
     )
 
 
 @pytest.mark.parametrize(("taker", "kind"), TAKERS)
-def test_what_takes_an_option_has_the_default_of_the_table(taker: Callable[..., Any], kind: Any) -> None:
+def test_what_takes_an_option_has_the_default_of_the_table(
+    taker: Callable[..., Any], kind: Any
+) -> None:
     parameters = inspect.signature(taker).parameters
     known = options_of(kind)
     assert parameters.keys() - known.keys() <= NO_OPTIONS
@@ -63,7 +79,11 @@ def test_what_takes_an_option_has_the_default_of_the_table(taker: Callable[..., 
 @pytest.mark.parametrize("kind", [TuneOptions, ResumeOptions, WhatIfOptions])
 def test_every_option_has_words_for_the_help(kind: Any) -> None:
     said = help_texts(kind)
-    assert [name for name, (_, option) in options_of(kind).items() if not (option.help or said.get(name))] == []
+    assert [
+        name
+        for name, (_, option) in options_of(kind).items()
+        if not (option.help or said.get(name))
+    ] == []
     assert not any(text.startswith("As of") for text in said.values())
 
 
@@ -71,31 +91,56 @@ def test_tune_documents_all_its_parameters_and_with_its_values_takes_every_optio
     parameters = inspect.signature(ashtune.tune).parameters
     documented = " ".join((ashtune.tune.__doc__ or "").split())
     assert [name for name in parameters if f" {name}: " not in documented] == []
-    held = {*Scheduler.__struct_fields__, *ashtune.Stop.__struct_fields__, *ashtune.Auto.__struct_fields__}
+    held = {
+        *Scheduler.__struct_fields__,
+        *ashtune.Stop.__struct_fields__,
+        *ashtune.Auto.__struct_fields__,
+    }
     assert options_of(TuneOptions).keys() - parameters.keys() - held == {"weights", "control"}
 
 
-def test_help_says_of_a_flag_what_it_does_and_of_others_which_forms_there_are(tmp_path: Path) -> None:
+def test_help_says_of_a_flag_what_it_does_and_of_others_which_forms_there_are(
+    tmp_path: Path,
+) -> None:
     for name in ("run", "resume"):
         text = " ".join(command(tmp_path, name, "--help").stdout.split())
         assert "--no-isolate under MPI, train in the rank itself" in text
-        assert '--time-limit TIME seconds, or a time as "10m", after which running trials are paused' in text
-    assert "--rungs LIST the rungs themselves, instead of the three arguments above, as 1,5,20" in " ".join(
-        command(tmp_path, "run", "--help").stdout.split()
+        assert (
+            '--time-limit TIME seconds, or a time as "10m", after which running trials are paused'
+            in text
+        )
+    assert (
+        "--rungs LIST the rungs themselves, instead of the three arguments above, as 1,5,20"
+        in " ".join(command(tmp_path, "run", "--help").stdout.split())
     )
 
 
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        ({"mode": "min", "scheduler": "asha"}, "scheduler='asha' is unknown; did you mean 'pasha' or 'ash'"),
-        ({"mode": "min", "scheduler": "stoping"}, "scheduler='stoping' is unknown; did you mean 'stopping'"),
+        (
+            {"mode": "min", "scheduler": "asha"},
+            "scheduler='asha' is unknown; did you mean 'pasha' or 'ash'",
+        ),
+        (
+            {"mode": "min", "scheduler": "stoping"},
+            "scheduler='stoping' is unknown; did you mean 'stopping'",
+        ),
         ({"mode": "min", "engine": "treads"}, "engine 'treads' is unknown; did you mean 'threads'"),
     ],
 )
-def test_names_of_other_libraries_are_refused_with_ours(given: dict[str, Any], meant: str, tmp_path: Path) -> None:
+def test_names_of_other_libraries_are_refused_with_ours(
+    given: dict[str, Any], meant: str, tmp_path: Path
+) -> None:
     with pytest.raises(SettingsError) as refused:
-        ashtune.tune(train, {"x": (0.0, 1.0)}, metric="loss", max_resource=1, directory=tmp_path / "study", **given)
+        ashtune.tune(
+            train,
+            {"x": (0.0, 1.0)},
+            metric="loss",
+            max_resource=1,
+            directory=tmp_path / "study",
+            **given,
+        )
     assert str(refused.value) == f"{meant}?"
 
 
@@ -106,14 +151,27 @@ def test_an_option_that_is_none_is_refused_with_those_that_there_are() -> None:
 
 def test_a_directory_without_a_name_is_refused_on_the_command_line(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(SCRIPT)
-    given = ("run", "train.py:train", "--metric", "loss", "--mode", "min", "--max-resource", "1", "--trials", "2")
+    given = (
+        "run",
+        "train.py:train",
+        "--metric",
+        "loss",
+        "--mode",
+        "min",
+        "--max-resource",
+        "1",
+        "--trials",
+        "2",
+    )
     done = command(tmp_path, *given, "--directory", "")
     assert (done.returncode, done.stdout) == (2, "")
     assert "directory='' is not the name of a folder" in done.stderr
     assert {file.name for file in tmp_path.iterdir()} <= {"train.py", "__pycache__"}
 
 
-def test_a_resumed_study_has_no_more_workers_than_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resumed_study_has_no_more_workers_than_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[int] = []
     study = tuned(tmp_path / "study", trials=2)
     monkeypatch.setattr(LocalEngine, "worker_count", lambda self, wanted: wanted or 8)
@@ -127,7 +185,11 @@ def test_the_most_failures_are_as_before_unless_they_are_given(tmp_path: Path) -
     tuned(tmp_path / "study", trials=1)
     tuned(tmp_path / "study", trials=2, stop=ashtune.Stop(max_failures=7))
     tuned(tmp_path / "study", trials=3)
-    sessions = [event for event in read_events(tmp_path / "study" / NAME) if isinstance(event, SessionStarted)]
+    sessions = [
+        event
+        for event in read_events(tmp_path / "study" / NAME)
+        if isinstance(event, SessionStarted)
+    ]
     assert [session.max_failures for session in sessions] == [MAX_FAILURES, 7, 7]
 
 
@@ -156,7 +218,8 @@ def test_a_time_limit_for_trials_is_refused_where_no_process_could_be_ended(tmp_
 
 
 @pytest.mark.parametrize(
-    ("kind", "name"), [(TuneOptions, "time_limit"), (TuneOptions, "trial_timeout"), (WhatIfOptions, "deadline")]
+    ("kind", "name"),
+    [(TuneOptions, "time_limit"), (TuneOptions, "trial_timeout"), (WhatIfOptions, "deadline")],
 )
 def test_a_time_in_python_is_read_as_at_the_command_line(kind: Any, name: str) -> None:
     assert checked(kind, {name: "10m"})[name] == checked(kind, {name: 600})[name] == 600

@@ -1,4 +1,6 @@
-"""A proposer in a process of its own: it is told all, is started anew when it dies, and goes with the driver."""
+"""A proposer in a process of its own: it is told all, is started anew when it dies, and goes with
+the driver.
+"""
 
 import os
 import signal
@@ -47,7 +49,9 @@ def origin(proposer: ProposerProcess, trial: int = 0) -> list[str]:
     return proposal.origin.split(", ")
 
 
-def test_it_proposes_in_another_process_after_all_that_it_was_told(proposer: ProposerProcess) -> None:
+def test_it_proposes_in_another_process_after_all_that_it_was_told(
+    proposer: ProposerProcess,
+) -> None:
     tell(proposer, 3)
     messages, process, top = origin(proposer)
     assert (messages, top) == ("messages 6", "top 27")
@@ -57,7 +61,9 @@ def test_it_proposes_in_another_process_after_all_that_it_was_told(proposer: Pro
     assert proposer.propose(1) is None
 
 
-def test_the_process_starts_at_the_first_result_not_at_the_first_proposal(proposer: ProposerProcess) -> None:
+def test_the_process_starts_at_the_first_result_not_at_the_first_proposal(
+    proposer: ProposerProcess,
+) -> None:
     proposer.started(Job(TrialId(0), 0), {"x": 0.5})
     assert proposer._process._child is None
     tell(proposer, 2)
@@ -74,7 +80,9 @@ def test_one_that_was_killed_is_started_anew_and_told_everything(proposer: Propo
     assert second != first
 
 
-def test_results_from_before_are_told_first_and_again_after_a_kill(proposer: ProposerProcess) -> None:
+def test_results_from_before_are_told_first_and_again_after_a_kill(
+    proposer: ProposerProcess,
+) -> None:
     for number in range(4):
         proposer.know(Result(TrialId(-1 - number), 0, 9, (1.0,), 0.0), {"x": 0.1 * number})
     tell(proposer, 1)
@@ -89,7 +97,9 @@ def test_what_the_proposer_raises_is_raised_here_in_one_line(proposer: ProposerP
         proposer.propose(2)
 
 
-def test_a_result_of_a_trial_that_it_did_not_see_start_has_its_configuration(proposer: ProposerProcess) -> None:
+def test_a_result_of_a_trial_that_it_did_not_see_start_has_its_configuration(
+    proposer: ProposerProcess,
+) -> None:
     for trial in range(2):
         proposer.observe(Result(TrialId(trial), 0, 9, (1.0,), 1.0), {"x": 0.5})
     assert origin(proposer)[0] == "messages 2"
@@ -129,7 +139,9 @@ def helper_of(proposer: ProposerProcess, trial: int) -> int:
 
 
 def is_held_up(call: Callable[[], object], helper: int) -> bool:
-    """Say whether a call waits for the end of a process that the model has started; that process is ended then."""
+    """Say whether a call waits for the end of a process that the model has started; that process is
+    ended then.
+    """
     calling = threading.Thread(target=call, daemon=True)
     calling.start()
     calling.join(SECONDS)
@@ -141,7 +153,9 @@ def is_held_up(call: Callable[[], object], helper: int) -> bool:
 
 
 @FORKS
-def test_what_its_model_has_started_holds_nobody_up_at_the_end(proposer: ProposerProcess, trial: int) -> None:
+def test_what_its_model_has_started_holds_nobody_up_at_the_end(
+    proposer: ProposerProcess, trial: int
+) -> None:
     helper = helper_of(proposer, trial)
     assert not is_held_up(proposer.close, helper)
 
@@ -156,7 +170,9 @@ made = ProposerProcess(Counting(), Space.parse({"x": (0.0, 1.0)}), 0, 27)
 print(made.propose(0).origin.split(", ")[1], flush=True)
 made.propose(4)
 """
-    driver = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
     assert driver.stdout is not None
     process = int(driver.stdout.readline())
     driver.kill()
@@ -170,20 +186,29 @@ made.propose(4)
 
 def is_gone(process: int) -> bool:
     """Say whether a process has ended; one that nobody has waited for is still listed."""
-    listed = subprocess.run(["ps", "-o", "state=", "-p", str(process)], capture_output=True, text=True, check=False)
+    listed = subprocess.run(
+        ["ps", "-o", "state=", "-p", str(process)], capture_output=True, text=True, check=False
+    )
     return listed.stdout.strip() in ("", "Z")
 
 
 def helpers() -> list[int]:
     """Return the processes of proposers that this one has started and that run."""
-    command = ["ps", "-ww", "-A", "-o", "pid=,ppid=,state=,args="]  # -ww: COLUMNS in the environment cuts no line
+    # -ww: COLUMNS in the environment cuts no line
+    command = ["ps", "-ww", "-A", "-o", "pid=,ppid=,state=,args="]
     listed = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = [line.split(None, 3) for line in listed.stdout.splitlines()]
-    return [int(row[0]) for row in rows if row[1] == str(os.getpid()) and row[2][0] != "Z" and MODULE in row[3]]
+    return [
+        int(row[0])
+        for row in rows
+        if row[1] == str(os.getpid()) and row[2][0] != "Z" and MODULE in row[3]
+    ]
 
 
 def origins(directory: Path) -> list[str]:
-    return [event.origin for event in read_events(directory / NAME) if isinstance(event, TrialStarted)]
+    return [
+        event.origin for event in read_events(directory / NAME) if isinstance(event, TrialStarted)
+    ]
 
 
 def train(trial: ashtune.Trial) -> None:
@@ -193,7 +218,9 @@ def train(trial: ashtune.Trial) -> None:
 
 
 class Killer(Observer):
-    """Kills the process of the proposer when the first of its proposals has started, and makes a file then."""
+    """Kills the process of the proposer when the first of its proposals has started, and makes a
+    file then.
+    """
 
     def __init__(self, done: Path) -> None:
         self.killed: list[int] = []
@@ -208,36 +235,48 @@ class Killer(Observer):
                 self._done.touch()
 
 
-def test_a_killed_model_is_replaced_with_all_results(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_killed_model_is_replaced_with_all_results(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     done = tmp_path / "done"
     killer = Killer(done)
 
     def train_on(trial: ashtune.Trial) -> None:
-        while trial.number >= 4 and not done.exists():  # or the study might be over before its model is killed
+        # or the study might be over before its model is killed
+        while trial.number >= 4 and not done.exists():
             time.sleep(0.01)
         train(trial)
 
     study = ashtune.tune(
-        train_on, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=40, max_resource=2, workers=1, quiet=True,
-        search=ashtune.GP(first=4, random_share=0.0, ahead=0), observers=[killer], directory=tmp_path / "s",
+        train_on, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=40, max_resource=2,
+        workers=1, quiet=True,
+        search=ashtune.GP(first=4, random_share=0.0, ahead=0), observers=[killer],
+        directory=tmp_path / "s",
     )  # fmt: skip
     assert study.is_complete
     assert len(killer.killed) == 1
     assert is_gone(killer.killed[0])
-    assert origins(study.directory) == ["random"] * 4 + [f"gp, {trial} results" for trial in range(4, 40)]
+    assert origins(study.directory) == ["random"] * 4 + [
+        f"gp, {trial} results" for trial in range(4, 40)
+    ]
     assert capfd.readouterr().err == ""
     assert not helpers()
 
 
-def test_a_study_on_one_worker_that_waits_for_its_proposals_is_the_same_again(tmp_path: Path) -> None:
+def test_a_study_on_one_worker_that_waits_for_its_proposals_is_the_same_again(
+    tmp_path: Path,
+) -> None:
     journals = []
     for place in ("first", "second"):
         ashtune.tune(
-            train, {"x": (0.0, 1.0), "y": (1, 9)}, metric="loss", mode="min", trials=16, max_resource=2, workers=1,
+            train, {"x": (0.0, 1.0), "y": (1, 9)}, metric="loss", mode="min", trials=16,
+            max_resource=2, workers=1,
             search=ashtune.GP(first=4, ahead=0, price=0), directory=tmp_path / place, quiet=True,
         )  # fmt: skip
         events = list(read_events(tmp_path / place / NAME))
-        journals.append([(one.configuration, one.origin) for one in events if isinstance(one, TrialStarted)])
+        journals.append(
+            [(one.configuration, one.origin) for one in events if isinstance(one, TrialStarted)]
+        )
     assert journals[0] == journals[1]
     assert {origin.split(",")[0] for _, origin in journals[0]} == {"random", "gp"}
 

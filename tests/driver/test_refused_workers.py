@@ -1,4 +1,6 @@
-"""A number of workers for which the machine turns out to have no room is refused, and may be asked for again."""
+"""A number of workers for which the machine turns out to have no room is refused, and may be asked
+for again.
+"""
 
 from types import SimpleNamespace
 from typing import Any
@@ -42,8 +44,12 @@ class Asked:
         self.answers.append(error)
 
 
-@pytest.mark.parametrize("refusal", [StudyError("no process can be started"), SettingsError("no core is left")])
-def test_a_number_of_workers_that_was_refused_late_can_be_asked_for_again(refusal: AshtuneError) -> None:
+@pytest.mark.parametrize(
+    "refusal", [StudyError("no process can be started"), SettingsError("no core is left")]
+)
+def test_a_number_of_workers_that_was_refused_late_can_be_asked_for_again(
+    refusal: AshtuneError,
+) -> None:
     inbox: Any = Asked()
     workers: Any = FullMachine(refusal)
     controller: Any = SimpleNamespace(stopping="")

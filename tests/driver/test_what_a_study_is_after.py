@@ -14,11 +14,18 @@ TWO = {"metric": ["accuracy", "latency"], "mode": ["max", "min"]}
 
 
 def test_one_metric_is_the_same_alone_and_in_a_list() -> None:
-    assert goal_of("loss", "min") == goal_of(["loss"], ["min"]) == goal_of(("loss",), "min") == Goal("loss", "min")
+    assert (
+        goal_of("loss", "min")
+        == goal_of(["loss"], ["min"])
+        == goal_of(("loss",), "min")
+        == Goal("loss", "min")
+    )
 
 
 def test_several_metrics_with_weights_and_constraints() -> None:
-    goal = goal_of(**TWO, weights={"latency": 1}, constraints={"latency": "<= 5", "memory": " >=-1e3"})
+    goal = goal_of(
+        **TWO, weights={"latency": 1}, constraints={"latency": "<= 5", "memory": " >=-1e3"}
+    )
     assert goal == Goal(
         "accuracy",
         "max",
@@ -32,33 +39,72 @@ def test_several_metrics_with_weights_and_constraints() -> None:
     ("given", "says"),
     [
         ({"metric": [], "mode": "max"}, "metric=[] is empty, or has a name twice; give each"),
-        ({"metric": ["a", "b"], "mode": "max"}, "mode='max' does not fit the metric 'a', 'b'; give"),
-        ({"metric": ["a", "b"], "mode": ["max"] * 3}, "mode=['max', 'max', 'max'] does not fit the metric"),
-        ({"metric": "a", "mode": ["max", "min"]}, "mode=['max', 'min'] does not fit the metric 'a'; give"),
-        ({"metric": ["a", "b"], "mode": ["max", "up"]}, "mode='up' is neither 'min' nor 'max'; say which way 'b'"),
-        ({"metric": ["a", "a"], "mode": ["max", "min"]}, "metric=['a', 'a'] is empty, or has a name twice; give"),
+        (
+            {"metric": ["a", "b"], "mode": "max"},
+            "mode='max' does not fit the metric 'a', 'b'; give",
+        ),
+        (
+            {"metric": ["a", "b"], "mode": ["max"] * 3},
+            "mode=['max', 'max', 'max'] does not fit the metric",
+        ),
+        (
+            {"metric": "a", "mode": ["max", "min"]},
+            "mode=['max', 'min'] does not fit the metric 'a'; give",
+        ),
+        (
+            {"metric": ["a", "b"], "mode": ["max", "up"]},
+            "mode='up' is neither 'min' nor 'max'; say which way 'b'",
+        ),
+        (
+            {"metric": ["a", "a"], "mode": ["max", "min"]},
+            "metric=['a', 'a'] is empty, or has a name twice; give",
+        ),
         ({"metric": ["a", 3], "mode": ["max", "min"]}, "metric=3 is not a name; give"),
         (
             {**TWO, "weights": {"size": 1}},
             "weights={'size': 1} does not name metrics of the study; they are 'accuracy'",
         ),
-        ({**TWO, "weights": {}}, "weights={} does not name metrics of the study; they are 'accuracy', 'latency'"),
-        ({**TWO, "weights": [1, 2]}, "weights=[1, 2] is not weights of several metrics; give as in {'accuracy': 1}"),
+        (
+            {**TWO, "weights": {}},
+            "weights={} does not name metrics of the study; they are 'accuracy', 'latency'",
+        ),
+        (
+            {**TWO, "weights": [1, 2]},
+            "weights=[1, 2] is not weights of several metrics; give as in {'accuracy': 1}",
+        ),
         (
             {**TWO, "weights": {"accuracy": -0.5}},
             "weights={'accuracy': -0.5}: give numbers of at least 0, and one above",
         ),
-        ({**TWO, "weights": {"accuracy": 0}}, "weights={'accuracy': 0}: give numbers of at least 0, and one above"),
+        (
+            {**TWO, "weights": {"accuracy": 0}},
+            "weights={'accuracy': 0}: give numbers of at least 0, and one above",
+        ),
         ({**TWO, "weights": {"accuracy": "much"}}, "weights['accuracy']='much' is not a number"),
-        ({"metric": "a", "mode": "max", "weights": {"a": 1}}, "weights={'a': 1} is not weights of several metrics"),
+        (
+            {"metric": "a", "mode": "max", "weights": {"a": 1}},
+            "weights={'a': 1} is not weights of several metrics",
+        ),
         (
             {**TWO, "constraints": {}},
             "constraints={} is not bounds by metric; give as in constraints={'latency': '<= 5'}",
         ),
-        ({**TWO, "constraints": ["latency <= 5"]}, "constraints=['latency <= 5'] is not bounds by metric; give as in"),
-        ({**TWO, "constraints": {"latency": "< 5"}}, "constraints: '< 5' of 'latency' is not a bound; give '<='"),
-        ({**TWO, "constraints": {"latency": "<= five"}}, "constraints: '<= five' of 'latency' is not a bound"),
-        ({**TWO, "constraints": {"latency": "<= nan"}}, "constraints: '<= nan' of 'latency' is not a bound"),
+        (
+            {**TWO, "constraints": ["latency <= 5"]},
+            "constraints=['latency <= 5'] is not bounds by metric; give as in",
+        ),
+        (
+            {**TWO, "constraints": {"latency": "< 5"}},
+            "constraints: '< 5' of 'latency' is not a bound; give '<='",
+        ),
+        (
+            {**TWO, "constraints": {"latency": "<= five"}},
+            "constraints: '<= five' of 'latency' is not a bound",
+        ),
+        (
+            {**TWO, "constraints": {"latency": "<= nan"}},
+            "constraints: '<= nan' of 'latency' is not a bound",
+        ),
         ({**TWO, "constraints": {"latency": 5}}, "constraints: 5 of 'latency' is not a bound"),
         ({**TWO, "constraints": {"": "<= 5"}}, "constraints='' is not a name"),
     ],
@@ -72,7 +118,11 @@ def test_bad_input_is_refused(given: dict[str, Any], says: str) -> None:
 
 def test_a_target_is_a_number_with_one_metric_and_by_name_with_several() -> None:
     one, two = Goal("loss", "min"), goal_of(**TWO)
-    assert (target_of(one, None), target_of(one, 3), target_of(one, {"loss": 3})) == (None, 3.0, 3.0)
+    assert (target_of(one, None), target_of(one, 3), target_of(one, {"loss": 3})) == (
+        None,
+        3.0,
+        3.0,
+    )
     assert target_of(two, {"latency": 3}) == {"latency": 3.0}
 
 
@@ -82,9 +132,14 @@ def test_a_target_is_a_number_with_one_metric_and_by_name_with_several() -> None
         (
             ["a", "b"],
             0.5,
-            "target=0.5 is one value for the 2 metrics 'a', 'b'; give them by name, as in target={'a': 0.5}",
+            "target=0.5 is one value for the 2 metrics 'a', 'b'; give them by name, as in "
+            "target={'a': 0.5}",
         ),
-        (["a", "b"], {"c": 1}, "target={'c': 1} does not name metrics of the study; they are 'a', 'b'"),
+        (
+            ["a", "b"],
+            {"c": 1},
+            "target={'c': 1} does not name metrics of the study; they are 'a', 'b'",
+        ),
         (["a", "b"], {}, "target={} does not name metrics of the study; they are 'a', 'b'"),
         (["a", "b"], {"a": math.nan}, "target['a']=nan is not a finite number"),
         ("a", {"b": 1}, "target={'b': 1} does not name metrics of the study; they are 'a'"),
@@ -99,10 +154,17 @@ def test_a_target_that_does_not_fit_is_refused(metric: Any, given: Any, says: st
 
 
 def test_the_command_line_takes_lists() -> None:
-    assert (names("accuracy"), names("accuracy, latency")) == (["accuracy"], ["accuracy", "latency"])
+    assert (names("accuracy"), names("accuracy, latency")) == (
+        ["accuracy"],
+        ["accuracy", "latency"],
+    )
     assert numbers_by_name("accuracy=0.7, a=b=2") == {"accuracy": 0.7, "a=b": 2.0}
     assert (target("0.5"), target("a=1,b=2")) == (0.5, {"a": 1.0, "b": 2.0})
     assert bounds("latency<=5, memory >= 1e3") == {"latency": "<=5", "memory": ">= 1e3"}
-    for parse, text in ((numbers_by_name, "accuracy"), (numbers_by_name, "=1"), (bounds, "latency")):
+    for parse, text in (
+        (numbers_by_name, "accuracy"),
+        (numbers_by_name, "=1"),
+        (bounds, "latency"),
+    ):
         with pytest.raises(ValueError, match="give as in"):
             parse(text)

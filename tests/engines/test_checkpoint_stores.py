@@ -1,4 +1,6 @@
-"""All stores of checkpoints pass the suite: the study's directory, and messages to ranks and to hosts of a cluster."""
+"""All stores of checkpoints pass the suite: the study's directory, and messages to ranks and to
+hosts of a cluster.
+"""
 
 import shutil
 from collections import deque
@@ -10,7 +12,12 @@ import pytest
 
 from ashtune._src.core.orders import Discard
 from ashtune._src.engines.checkpoint_store import SharedDirectory
-from ashtune._src.engines.files import FROM_THE_DRIVER, CheckpointLocations, FileReceiver, FileSender
+from ashtune._src.engines.files import (
+    FROM_THE_DRIVER,
+    CheckpointLocations,
+    FileReceiver,
+    FileSender,
+)
 from ashtune._src.study.checkpoints import FOLDER, Checkpoints
 from ashtune._src.study.remote import DELETIONS, RemoteFolder
 from ashtune.testing.checkpoint_suite import CheckpointStoreSuite, StoreHarness
@@ -20,13 +27,17 @@ class TestSharedDirectory(CheckpointStoreSuite):
     @pytest.fixture
     def stores(self) -> Callable[[Path], StoreHarness]:
         def make(study: Path) -> StoreHarness:
-            return StoreHarness(SharedDirectory(study), lambda peer: study, lambda peer, name: None, lambda: None)
+            return StoreHarness(
+                SharedDirectory(study), lambda peer: study, lambda peer, name: None, lambda: None
+            )
 
         return make
 
 
 class Delayed:
-    """Keeps what was put until it is delivered; as a :class:`~ashtune._src.engines.mpi.transport.Transport`."""
+    """Keeps what was put until it is delivered; as a
+    :class:`~ashtune._src.engines.mpi.transport.Transport`.
+    """
 
     def __init__(self) -> None:
         self.under_way: deque[tuple[int, Any]] = deque()
@@ -60,7 +71,10 @@ class TestMessages(CheckpointStoreSuite):
             if request.param:
                 folders[1] = folders[0]
             transport = Delayed()
-            receivers = [FileReceiver(folders[0]), *(FileReceiver(folder, FROM_THE_DRIVER) for folder in folders[1:])]
+            receivers = [
+                FileReceiver(folders[0]),
+                *(FileReceiver(folder, FROM_THE_DRIVER) for folder in folders[1:]),
+            ]
 
             def send(peer: int, name: str) -> None:
                 if folders[peer] != folders[0]:
@@ -69,7 +83,10 @@ class TestMessages(CheckpointStoreSuite):
 
             return StoreHarness(
                 CheckpointLocations(
-                    transport, folders[0], receivers[0], lambda peer: None if folders[peer] == folders[0] else peer
+                    transport,
+                    folders[0],
+                    receivers[0],
+                    lambda peer: None if folders[peer] == folders[0] else peer,
                 ),
                 folders.__getitem__,
                 send,
@@ -80,7 +97,9 @@ class TestMessages(CheckpointStoreSuite):
 
 
 class TestRemote(CheckpointStoreSuite):
-    """A peer copies a checkpoint to the store when the peer has saved it, and from the store before its next job."""
+    """A peer copies a checkpoint to the store when the peer has saved it, and from the store before
+    its next job.
+    """
 
     @pytest.fixture
     def stores(self, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], StoreHarness]:

@@ -1,4 +1,6 @@
-"""A checkpoint is deleted once the event that says so has outlived a power loss, and before its name is used again."""
+"""A checkpoint is deleted once the event that says so has outlived a power loss, and before its
+name is used again.
+"""
 
 from pathlib import Path
 
@@ -57,9 +59,13 @@ def test_in_the_end_all_is_deleted() -> None:
     assert not it.deletions.is_due
 
 
-@pytest.mark.parametrize("engine", [LocalEngine(), ThreadEngine(), OwnLoopEngine()], ids=lambda engine: engine.name)
+@pytest.mark.parametrize(
+    "engine", [LocalEngine(), ThreadEngine(), OwnLoopEngine()], ids=lambda engine: engine.name
+)
 @pytest.mark.parametrize("deletes", [True, False])
-def test_closed_workers_delete_only_what_they_may(engine: Engine, deletes: bool, tmp_path: Path) -> None:
+def test_closed_workers_delete_only_what_they_may(
+    engine: Engine, deletes: bool, tmp_path: Path
+) -> None:
     workers = open_harness(engine, tmp_path, count, 1).workers
     checkpoint = tmp_path / "checkpoints" / f"{A.trial}.{A.resource}"
     checkpoint.parent.mkdir()

@@ -1,4 +1,6 @@
-"""What a study does when its peers are lost or cannot train: those of a transport that is a list."""
+"""What a study does when its peers are lost or cannot train: those of a
+transport that is a list.
+"""
 
 import math
 from collections.abc import Sequence
@@ -7,11 +9,25 @@ from pathlib import Path
 import pytest
 
 from ashtune._src.core.errors import ObjectiveError, StudyError
-from ashtune._src.core.events import JobFinished, JobPaused, StopRequested, TrialReleased, WorkerJoined, WorkerLost
+from ashtune._src.core.events import (
+    JobFinished,
+    JobPaused,
+    StopRequested,
+    TrialReleased,
+    WorkerJoined,
+    WorkerLost,
+)
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Pause, Release, Train
 from ashtune._src.engines import distributed
-from ashtune._src.engines.distributed import Closed, Content, DistributedWorkers, Leaving, Opened, Unable
+from ashtune._src.engines.distributed import (
+    Closed,
+    Content,
+    DistributedWorkers,
+    Leaving,
+    Opened,
+    Unable,
+)
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.training.worker_messages import Assignment, Broken
 from ashtune.testing.engine_suite import Numbered
@@ -75,7 +91,9 @@ def waited(workers: DistributedWorkers) -> list[WorkerLost]:
 
 
 @pytest.mark.parametrize("how", ["dies", "is removed"])
-def test_a_study_ends_when_the_last_peer_that_can_train_is_lost(how: str, link: Listed, tmp_path: Path) -> None:
+def test_a_study_ends_when_the_last_peer_that_can_train_is_lost(
+    how: str, link: Listed, tmp_path: Path
+) -> None:
     workers = opened(link, tmp_path)
     link.arrived.append((0, Unable("peer 0 has no memory")))
     assert [lost.worker for lost in waited(workers)] == [0]
@@ -88,28 +106,38 @@ def test_a_study_ends_when_the_last_peer_that_can_train_is_lost(how: str, link: 
         waited(workers)
 
 
-def test_only_a_silent_peer_is_lost(link: Listed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_silent_peer_is_lost(
+    link: Listed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = [0.0]
     monkeypatch.setattr(distributed.time, "monotonic", lambda: now[0])
-    workers = DistributedWorkers(link, tmp_path, Configurations(Numbered()), [0, 1], silence_allowed=10.0)
+    workers = DistributedWorkers(
+        link, tmp_path, Configurations(Numbered()), [0, 1], silence_allowed=10.0
+    )
     link.arrived += [(peer, WorkerJoined(0, WorkerId(peer), 1, "here")) for peer in (0, 1)]
     lost = []
     for _ in range(60):
         now[0] += 0.5
         link.arrived.append((1, None))
         lost += [event for event in workers.wait(0.0) if isinstance(event, WorkerLost)]
-    assert [(event.worker, event.reason) for event in lost] == [(0, "peer 0 is lost: silent for 10 s")]
+    assert [(event.worker, event.reason) for event in lost] == [
+        (0, "peer 0 is lost: silent for 10 s")
+    ]
     assert 10.0 < lost[0].time < 12.0
 
 
 @pytest.mark.parametrize("is_isolated", [False, True])
-def test_a_peer_that_cannot_train_loses_its_job(is_isolated: bool, link: Listed, tmp_path: Path) -> None:
+def test_a_peer_that_cannot_train_loses_its_job(
+    is_isolated: bool, link: Listed, tmp_path: Path
+) -> None:
     workers = opened(link, tmp_path, is_isolated=is_isolated)
     workers.carry_out(Train(WorkerId(0), TrialId(0), 0, 0, 1))
     link.arrived.append((0, Unable("peer 0 has no memory")))
     (lost,) = waited(workers)
     assert (lost.worker, lost.reason) == (0, "peer 0 has no memory")
-    assert lost.trial == (None if is_isolated else 0), "the trial is to blame only where it was trained in the peer"
+    assert lost.trial == (None if is_isolated else 0), (
+        "the trial is to blame only where it was trained in the peer"
+    )
 
 
 def elastic(link: Listed, study: Path, *, no_workers_for: float = math.inf) -> DistributedWorkers:
@@ -128,7 +156,9 @@ def come(link: Listed, workers: DistributedWorkers, peer: int) -> WorkerId:
     return worker
 
 
-def test_workers_come_to_a_study_without_any_and_it_goes_on_when_the_last_leaves(link: Listed, tmp_path: Path) -> None:
+def test_workers_come_to_a_study_without_any_and_it_goes_on_when_the_last_leaves(
+    link: Listed, tmp_path: Path
+) -> None:
     workers = elastic(link, tmp_path)
     for peer in range(3):
         come(link, workers, peer)
@@ -138,7 +168,9 @@ def test_workers_come_to_a_study_without_any_and_it_goes_on_when_the_last_leaves
     assert waited(workers) == []
 
 
-def test_a_peer_that_cannot_train_ends_no_study_that_others_may_join(link: Listed, tmp_path: Path) -> None:
+def test_a_peer_that_cannot_train_ends_no_study_that_others_may_join(
+    link: Listed, tmp_path: Path
+) -> None:
     workers = elastic(link, tmp_path)
     come(link, workers, 0)
     link.arrived += [(0, Unable("peer 0 has no memory")), (0, Closed())]
@@ -163,7 +195,9 @@ def test_a_machine_that_cannot_load_the_function_is_given_up_alone_if_others_cou
 
 
 @pytest.mark.parametrize("joins", ["nobody", "itself"])
-def test_a_function_that_no_other_machine_has_loaded_ends_the_study(joins: str, link: Listed, tmp_path: Path) -> None:
+def test_a_function_that_no_other_machine_has_loaded_ends_the_study(
+    joins: str, link: Listed, tmp_path: Path
+) -> None:
     workers = elastic(link, tmp_path)
     if joins == "itself":
         come(link, workers, 0)
@@ -191,7 +225,9 @@ def test_a_study_stops_once_after_the_longest_time_without_workers(
     assert 18.0 < stops[0].time < 20.0
 
 
-def test_a_worker_that_leaves_is_paused_first_and_gets_no_new_job(link: Listed, tmp_path: Path) -> None:
+def test_a_worker_that_leaves_is_paused_first_and_gets_no_new_job(
+    link: Listed, tmp_path: Path
+) -> None:
     workers = elastic(link, tmp_path)
     worker = come(link, workers, 0)
     workers.carry_out(Train(worker, TrialId(0), 0, 0, 4))
@@ -201,7 +237,12 @@ def test_a_worker_that_leaves_is_paused_first_and_gets_no_new_job(link: Listed, 
     workers.carry_out(Train(worker, TrialId(1), 0, 0, 4))
     assert len(link.sent) == 2, "it leaves"
     link.arrived.append(
-        (0, JobPaused(time=0, worker=worker, trial=TrialId(0), rung=0, seconds=1, resource=2, checkpoint=9))
+        (
+            0,
+            JobPaused(
+                time=0, worker=worker, trial=TrialId(0), rung=0, seconds=1, resource=2, checkpoint=9
+            ),
+        )
     )
     paused, lost = workers.wait(workers.now() + 1.0)
     assert isinstance(paused, JobPaused)
@@ -209,21 +250,39 @@ def test_a_worker_that_leaves_is_paused_first_and_gets_no_new_job(link: Listed, 
     assert (lost.trial, lost.is_dismissed, link.given_up) == (None, True, [0])
 
 
-def test_a_worker_that_leaves_with_a_result_saves_its_trial_first(link: Listed, tmp_path: Path) -> None:
+def test_a_worker_that_leaves_with_a_result_saves_its_trial_first(
+    link: Listed, tmp_path: Path
+) -> None:
     workers = elastic(link, tmp_path)
     worker, trial = come(link, workers, 0), TrialId(0)
     workers.carry_out(Train(worker, trial, 0, 0, 1))
     result = JobFinished(
-        time=0, worker=worker, trial=trial, rung=0, seconds=1, resource=1, metrics={"x": 1.0}, held=True
+        time=0,
+        worker=worker,
+        trial=trial,
+        rung=0,
+        seconds=1,
+        resource=1,
+        metrics={"x": 1.0},
+        held=True,
     )
     link.arrived += [(0, Leaving()), (0, result)]
     assert len(workers.wait(workers.now() + 1.0)) == 1
     workers.carry_out(Train(worker, trial, 1, 1, 4, in_place=True))
-    assert [type(message) for _, message in link.sent[-2:]] == [Assignment, Pause], "a held trial needs an answer"
+    assert [type(message) for _, message in link.sent[-2:]] == [Assignment, Pause], (
+        "a held trial needs an answer"
+    )
     link.arrived.append((0, result_at(worker, trial, held=True)))
     assert len(workers.wait(workers.now() + 1.0)) == 1
     workers.carry_out(Release(worker, trial))
-    link.arrived.append((0, TrialReleased(time=0, worker=worker, trial=trial, resource=4, seconds=0.1, checkpoint=9)))
+    link.arrived.append(
+        (
+            0,
+            TrialReleased(
+                time=0, worker=worker, trial=trial, resource=4, seconds=0.1, checkpoint=9
+            ),
+        )
+    )
     released, lost = workers.wait(workers.now() + 1.0)
     assert isinstance(released, TrialReleased)
     assert isinstance(lost, WorkerLost)
@@ -231,7 +290,15 @@ def test_a_worker_that_leaves_with_a_result_saves_its_trial_first(link: Listed, 
 
 def result_at(worker: WorkerId, trial: TrialId, *, held: bool) -> JobFinished:
     return JobFinished(
-        time=0, worker=worker, trial=trial, rung=1, seconds=1, start=1, resource=4, metrics={"x": 1.0}, held=held
+        time=0,
+        worker=worker,
+        trial=trial,
+        rung=1,
+        seconds=1,
+        start=1,
+        resource=4,
+        metrics={"x": 1.0},
+        held=held,
     )
 
 

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ashtune._src.engines.files import FROM_THE_DRIVER, PIECE_BYTES, Chunk, ChunkError, FileReceiver, FileSender
+from ashtune._src.engines.files import (
+    FROM_THE_DRIVER,
+    PIECE_BYTES,
+    Chunk,
+    ChunkError,
+    FileReceiver,
+    FileSender,
+)
 from tests.helpers.simulated_disk import SimulatedDisk
 
 
@@ -28,7 +35,9 @@ def carry(here: Path, there: Path, path: str) -> int:
     return len(chunks)
 
 
-@pytest.mark.parametrize("size", [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES])
+@pytest.mark.parametrize(
+    "size", [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES]
+)
 def test_a_file_of_any_size_arrives_whole(both: tuple[Path, Path], size: int) -> None:
     here, there = both
     (here / "checkpoints").mkdir()
@@ -49,7 +58,9 @@ def test_a_folder_arrives_with_all_that_is_in_it(both: tuple[Path, Path]) -> Non
     assert (there / "checkpoints" / "3.8" / "deep" / "weights").read_bytes() == b"two"
 
 
-def test_a_folder_does_not_mix_with_the_half_of_one_that_came_before(both: tuple[Path, Path]) -> None:
+def test_a_folder_does_not_mix_with_the_half_of_one_that_came_before(
+    both: tuple[Path, Path],
+) -> None:
     here, there = both
     FileReceiver(there).take(Chunk("checkpoints/3.8", b"half", "of-another-rank", is_first=True))
     (there / "checkpoints" / "3.8").mkdir()
@@ -86,7 +97,9 @@ def test_links_arrive_as_links_and_what_they_lead_to_is_not_sent(both: tuple[Pat
 def test_nothing_is_written_through_a_link_that_arrived_before(both: tuple[Path, Path]) -> None:
     outside, there = both
     receiver = FileReceiver(there)
-    receiver.take(Chunk("checkpoints/3.8", str(outside).encode(), "link", is_first=True, is_link=True))
+    receiver.take(
+        Chunk("checkpoints/3.8", str(outside).encode(), "link", is_first=True, is_link=True)
+    )
     receiver.take(Chunk("checkpoints/3.8", b"x", "link/file"))
     receiver.take(Chunk("checkpoints/3.8", b"x", "link", is_last=True))
     assert list(outside.iterdir()) == []
@@ -117,7 +130,9 @@ NONSENSE = [
 
 
 @pytest.mark.parametrize("chunk", NONSENSE)
-def test_a_piece_that_makes_no_sense_is_refused_in_one_line(both: tuple[Path, Path], chunk: Chunk) -> None:
+def test_a_piece_that_makes_no_sense_is_refused_in_one_line(
+    both: tuple[Path, Path], chunk: Chunk
+) -> None:
     _, there = both
     with pytest.raises(ChunkError) as refusal:
         FileReceiver(there).take(chunk)
@@ -125,7 +140,9 @@ def test_a_piece_that_makes_no_sense_is_refused_in_one_line(both: tuple[Path, Pa
     assert list(there.rglob("*")) == []
 
 
-def test_a_rank_takes_the_training_function_and_checkpoints_of_the_driver_and_no_more(both: tuple[Path, Path]) -> None:
+def test_a_rank_takes_the_training_function_and_checkpoints_of_the_driver_and_no_more(
+    both: tuple[Path, Path],
+) -> None:
     receiver = FileReceiver(both[1], FROM_THE_DRIVER)
     receiver.take(Chunk("objective.pickle", b"x", is_first=True, is_last=True))
     receiver.take(Chunk("checkpoints/3.8", b"x", is_first=True, is_last=True))
@@ -134,7 +151,9 @@ def test_a_rank_takes_the_training_function_and_checkpoints_of_the_driver_and_no
 
 
 @given(parts=st.lists(st.sampled_from(["..", ".", "", "a", "b"]), min_size=1, max_size=4))
-def test_nothing_is_written_outside(tmp_path_factory: pytest.TempPathFactory, parts: list[str]) -> None:
+def test_nothing_is_written_outside(
+    tmp_path_factory: pytest.TempPathFactory, parts: list[str]
+) -> None:
     there = tmp_path_factory.mktemp("there")
     inside = "/".join(parts)
     chunk = Chunk("checkpoints/3.8", b"x", inside, is_first=True, is_last=True)
@@ -173,4 +192,5 @@ def test_a_checkpoint_for_which_there_is_no_room_is_given_up_and_the_next_one_ar
     receiver.take(Chunk("checkpoints/3.8", b"x" * 6, is_first=True, is_last=True))
     assert receiver.why_given_up("checkpoints/3.8") == ""
     assert disk.tree()["/checkpoints/3.8"] == b"x" * 6
-    receiver.take(Chunk("logs/worker-0.log", b"x" * 6, appended=True))  # a log that is cut ends no study
+    # a log that is cut ends no study
+    receiver.take(Chunk("logs/worker-0.log", b"x" * 6, appended=True))

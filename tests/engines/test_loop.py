@@ -61,7 +61,8 @@ class Inspector:
         if isinstance(order, Train):
             self._messages.append(
                 JobFinished(
-                    time=0.0, worker=order.worker, trial=order.trial, rung=order.rung, resource=order.target,
+                    time=0.0, worker=order.worker, trial=order.trial, rung=order.rung,
+                    resource=order.target,
                     metrics={"score": float(order.trial)}, seconds=0.0,
                 )
             )  # fmt: skip
@@ -74,7 +75,9 @@ class Inspector:
 
 
 class AsksAtTheEnd:
-    """Asks for more trials as soon as the study is complete; asked, successive halving refuses them for ever."""
+    """Asks for more trials as soon as the study is complete; asked, successive halving refuses them
+    for ever.
+    """
 
     def __init__(self, controller: Controller) -> None:
         self._controller = controller
@@ -90,13 +93,16 @@ class AsksAtTheEnd:
         raise AssertionError(f"it comes too late, and is answered {why}")
 
 
-def run(path: Path, controller: Controller, inspector: Inspector, requests: Requests | None = None) -> None:
+def run(
+    path: Path, controller: Controller, inspector: Inspector, requests: Requests | None = None
+) -> None:
     """Drive a study from its beginning to its end."""
     rungs, kept = LADDER.to_record()
     create(
         path,
         Settings(
-            ashtune="0", created=0.0, name="t", goal=GOAL, scheduler={"kind": "ash"}, rungs=rungs, kept=kept, space={},
+            ashtune="0", created=0.0, name="t", goal=GOAL, scheduler={"kind": "ash"}, rungs=rungs,
+            kept=kept, space={},
             search={}, seed=0,
         ),
     )  # fmt: skip
@@ -124,7 +130,9 @@ def test_every_event_is_in_the_file_before_an_order_follows_from_it(tmp_path: Pa
     assert inspector.inspections > TRIALS
 
 
-def test_a_study_that_is_complete_ends_whatever_is_asked_of_it_at_that_moment(tmp_path: Path) -> None:
+def test_a_study_that_is_complete_ends_whatever_is_asked_of_it_at_that_moment(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / journals.NAME
     controller = Controller(SuccessiveHalving().build(LADDER, TRIALS), GOAL)
     run(path, controller, Inspector(path), AsksAtTheEnd(controller))
@@ -167,7 +175,9 @@ class Book:
 
 
 class Told(Observer):
-    """Stands for an observer, and for the proposals of a search, which are told before each start."""
+    """Stands for an observer, and for the proposals of a search, which are
+    told before each start.
+    """
 
     def __init__(self) -> None:
         self.events, self.ticks = list[Event](), 0
@@ -186,11 +196,22 @@ class Told(Observer):
 
 
 def drive(book: Book, told: Told, *turns: list[Event]) -> None:
-    controller, session = Controller(AshMachine(LADDER, 0), GOAL), SessionStarted(0.0, 0.0, "", "", 0, trials=TRIALS)
+    controller, session = (
+        Controller(AshMachine(LADDER, 0), GOAL),
+        SessionStarted(0.0, 0.0, "", "", 0, trials=TRIALS),
+    )
     controller.handle(session)
     configurations = Configurations(Numbered(), proposals=told)  # type: ignore[arg-type] # it has what is asked of it
     observer, workers = Told(), Scripted(*turns)
-    loop = Drive(controller, workers, book, configurations, stop=StopSwitch(), observers=[observer], tick_seconds=0.0)
+    loop = Drive(
+        controller,
+        workers,
+        book,
+        configurations,
+        stop=StopSwitch(),
+        observers=[observer],
+        tick_seconds=0.0,
+    )
     with pytest.raises((EndOfScript, JournalError)):
         loop.run([(session, [])])
     assert observer.events == told.events
@@ -224,4 +245,6 @@ def test_observers_are_told_only_what_is_written() -> None:
     for room in range(1, 8):
         book, told = Book(room), Told()
         drive(book, told, JOINED, [of_trial(0, 0)], [of_trial(1, 1)])
-        assert all(event in book.events for event in told.events if not isinstance(event, TrialStarted))
+        assert all(
+            event in book.events for event in told.events if not isinstance(event, TrialStarted)
+        )

@@ -1,4 +1,6 @@
-"""A trial that runs out of memory is told apart from other failures, is retried as asked, and harms no other trial."""
+"""A trial that runs out of memory is told apart from other failures, is retried as asked, and harms
+no other trial.
+"""
 
 import os
 import signal
@@ -15,7 +17,14 @@ import pytest
 
 import ashtune
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, TrialReleased, WorkerJoined, WorkerLost
+from ashtune._src.core.events import (
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialReleased,
+    WorkerJoined,
+    WorkerLost,
+)
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.option import checked
 from ashtune._src.core.orders import Pause, Release, Train
@@ -29,7 +38,9 @@ from tests.helpers.cluster import hosts
 from tests.helpers.launching import PYTHON, launched
 from tests.helpers.studies import events, finished, results
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the memory of processes is read from /proc")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux", reason="the memory of processes is read from /proc"
+)
 STEP = 50_000_000
 LIMIT = "300MB"
 OVER = "out of memory: over its memory_limit of 300 MB"
@@ -38,7 +49,9 @@ TRIALS = 12
 
 
 def hold(size: int) -> list[bytearray]:
-    """Return objects of this size, after a while: 30 GB take 90 s, so the process ends long before."""
+    """Return objects of this size, after a while: 30 GB take 90 s, so the
+    process ends long before.
+    """
     held = []
     for _ in range(size // STEP):
         held.append(bytearray(b"x") * STEP)
@@ -74,7 +87,8 @@ def lost(study: ashtune.Study) -> list[WorkerLost]:
 
 
 @pytest.mark.parametrize(
-    ("how", "reason", "deaths"), [("fail", OVER, [True]), ("retry_alone", f"{OVER} for each of 2 workers", [False] * 2)]
+    ("how", "reason", "deaths"),
+    [("fail", OVER, [True]), ("retry_alone", f"{OVER} for each of 2 workers", [False] * 2)],
 )
 def test_a_trial_over_the_limit_fails_and_no_other_trial_is_harmed(
     how: str, reason: str, deaths: list[bool], tmp_path: Path
@@ -93,7 +107,9 @@ def test_a_trial_over_the_limit_fails_and_no_other_trial_is_harmed(
 
 
 @pytest.mark.parametrize("kind", [ashtune.Local, ashtune.Cluster])
-def test_a_trial_that_is_retried_alone_may_use_the_memory_of_all_workers(kind: Any, tmp_path: Path) -> None:
+def test_a_trial_that_is_retried_alone_may_use_the_memory_of_all_workers(
+    kind: Any, tmp_path: Path
+) -> None:
     note = tmp_path / "note"
     engine = kind(memory_limit=LIMIT, on_out_of_memory="retry_alone")
     with hosts(tmp_path / "study") as start:
@@ -101,13 +117,18 @@ def test_a_trial_that_is_retried_alone_may_use_the_memory_of_all_workers(kind: A
             start("--slots", "2")
         study = tuned(tmp_path, 400_000_000, note, engine=engine)
     assert set(study.dataframe().status) <= {"paused", "trained to the top"}
-    assert {(event.trial, event.is_fatal) for event in lost(study) if event.trial} == {(3, False), (8, False)}
+    assert {(event.trial, event.is_fatal) for event in lost(study) if event.trial} == {
+        (3, False),
+        (8, False),
+    }
     spans = [tuple(map(float, line.split())) for line in note.read_text().splitlines()]
     large = [span for span in spans if span[:2] in {(trial, 2) for trial in LARGE}]
     assert len(large) == len(LARGE)
     for trial, _, began, ended in large:
         others = [span for span in spans if span[0] != trial]
-        assert not [span for span in others if span[2] < ended and began < span[3]], "another trial trained"
+        assert not [span for span in others if span[2] < ended and began < span[3]], (
+            "another trial trained"
+        )
 
 
 @pytest.mark.parametrize("how", ["fail", "retry_alone"])
@@ -126,7 +147,9 @@ def test_an_error_of_the_function_is_out_of_memory_too(how: str, tmp_path: Path)
     assert [event.trial for event in lost(study)] == (list(LARGE) if how == "retry_alone" else [])
 
 
-def test_a_job_that_waits_is_paused_at_once_and_is_forgotten_with_its_worker(tmp_path: Path) -> None:
+def test_a_job_that_waits_is_paused_at_once_and_is_forgotten_with_its_worker(
+    tmp_path: Path,
+) -> None:
     go = tmp_path / "go"
 
     def train(trial: Any) -> float:
@@ -134,11 +157,15 @@ def test_a_job_that_waits_is_paused_at_once_and_is_forgotten_with_its_worker(tmp
             time.sleep(0.01)
         return 1.0
 
-    harness = open_harness(LocalEngine(), tmp_path, train, 3, options={"on_out_of_memory": "retry_alone"})
+    harness = open_harness(
+        LocalEngine(), tmp_path, train, 3, options={"on_out_of_memory": "retry_alone"}
+    )
     workers = harness.workers
     assert isinstance(workers, LocalWorkers)
     with closing(workers):
-        pid_of = {event.worker: event.pid for event in (harness.next(WorkerJoined) for _ in range(3))}
+        pid_of = {
+            event.worker: event.pid for event in (harness.next(WorkerJoined) for _ in range(3))
+        }
         first, second, third = pid_of
         harness.train(first, 0)
         harness.train(second, 1)
@@ -187,7 +214,12 @@ def test_a_trial_is_not_blamed_for_what_earlier_trials_left_in_memory(tmp_path: 
         return float(trial["x"])
 
     study = studies.tuned(
-        tmp_path, train, trials=4, max_resource=1, workers=1, engine=ashtune.Local(memory_limit=LIMIT)
+        tmp_path,
+        train,
+        trials=4,
+        max_resource=1,
+        workers=1,
+        engine=ashtune.Local(memory_limit=LIMIT),
     )
     assert len(finished(study)) == 4
     assert {(event.is_out_of_memory, event.is_fatal) for event in lost(study)} == {(True, False)}
@@ -211,11 +243,15 @@ def test_a_worker_that_grows_from_trial_to_trial_is_replaced_before_it_reaches_i
     with hosts(tmp_path / "study") as start:
         if kind is ashtune.Cluster:
             start("--slots", "1")
-        study = studies.tuned(tmp_path, train, trials=3, max_resource=6, min_resource=6, workers=1, engine=engine)
+        study = studies.tuned(
+            tmp_path, train, trials=3, max_resource=6, min_resource=6, workers=1, engine=engine
+        )
     assert results(study) == [(0, 0), (1, 0), (2, 0)]
     paused = [event for event in events(study) if isinstance(event, JobPaused)]
     assert paused
-    assert [(event.is_dismissed, event.trial) for event in lost(study)] == [(True, None)] * len(paused)
+    assert [(event.is_dismissed, event.trial) for event in lost(study)] == [(True, None)] * len(
+        paused
+    )
     assert all(event.reason.endswith("of 300 MB") for event in lost(study))
     assert all(0 < event.memory_share <= 1 for event in finished(study))
 
@@ -268,7 +304,8 @@ def test_memory_is_measured_without_the_trial_before(tmp_path: Path) -> None:
         trial.save(SlowToSave())
 
     study = studies.tuned(
-        tmp_path, train, {"is_large": [True, False]}, search="grid", trials=2, max_resource=1, workers=1,
+        tmp_path, train, {"is_large": [True, False]}, search="grid", trials=2, max_resource=1,
+        workers=1,
         engine=ashtune.Local(memory_limit="400MB"),
     )  # fmt: skip
     large, small = (event.memory_share for event in finished(study))
@@ -284,7 +321,13 @@ def test_a_worker_whose_trials_free_their_memory_is_not_replaced(tmp_path: Path)
             trial.report(score=len(held))
 
     study = studies.tuned(
-        tmp_path, train, trials=4, max_resource=6, workers=1, scheduler="full", engine=ashtune.Local(memory_limit=LIMIT)
+        tmp_path,
+        train,
+        trials=4,
+        max_resource=6,
+        workers=1,
+        scheduler="full",
+        engine=ashtune.Local(memory_limit=LIMIT),
     )
     assert not [event for event in events(study) if isinstance(event, JobPaused)]
     assert max(event.memory_share for event in finished(study)) > 0.8, "above the soft limit"
@@ -310,8 +353,13 @@ def test_memory_that_two_processes_share_is_counted_once() -> None:
 
 @pytest.fixture
 def small_cgroup(tmp_path: Path) -> Iterator[Path]:
-    """A cgroup of 2 GB, where this process may make one. A process of this size takes a while to end."""
-    for root, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+    """A cgroup of 2 GB, where this process may make one. A process of this size takes a while to
+    end.
+    """
+    for root, limit in (
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
+        ("/sys/fs/cgroup", "memory.max"),
+    ):
         folder = Path(root) / f"ashtune-test-{os.getpid()}"
         with suppress(OSError):
             folder.mkdir()
@@ -362,12 +410,18 @@ def test_the_kernels_killer_is_told_apart(kind: str, small_cgroup: Path, tmp_pat
     study = ashtune.Study.load(tmp_path / "study")
     assert [trial.number for trial in study.trials if trial.status == "failed"] == [3]
     assert study.trials[3].is_out_of_memory
-    assert ("killed by the kernel" if kind == "function" else "killed by SIGKILL") in study.trials[3].reason
+    assert ("killed by the kernel" if kind == "function" else "killed by SIGKILL") in study.trials[
+        3
+    ].reason
     assert [event.trial for event in lost(study)] == ([3, 3] if kind == "function" else [])
 
 
 def test_a_limit_that_cannot_be_kept_is_refused(tmp_path: Path) -> None:
-    for options in ({"memory_limit": "1GB", "isolate": False}, {"memory_limit": "much"}, {"on_out_of_memory": "cry"}):
+    for options in (
+        {"memory_limit": "1GB", "isolate": False},
+        {"memory_limit": "much"},
+        {"on_out_of_memory": "cry"},
+    ):
         with pytest.raises(SettingsError):
             tuned(tmp_path, 0, engine=ashtune.Auto(**options))
     assert not (tmp_path / "study").exists()

@@ -1,4 +1,6 @@
-"""How the workers of one node share its cores and GPUs: invariants over any node, and the masks of real launchers."""
+"""How the workers of one node share its cores and GPUs: invariants over any node, and the masks of
+real launchers.
+"""
 
 import os
 import re
@@ -65,7 +67,11 @@ def seen(
 
 
 def devices(
-    claims: Sequence[Claim], gpus_per_worker: float, *, present: int | None = None, variable: str = CUDA
+    claims: Sequence[Claim],
+    gpus_per_worker: float,
+    *,
+    present: int | None = None,
+    variable: str = CUDA,
 ) -> list[str]:
     """Return what each worker sees, all of them under one variable."""
     return [
@@ -80,9 +86,16 @@ def devices(
     ]
 
 
-def threads(index: int, claims: Sequence[Claim], *, inherited: Mapping[str, str] | None = None) -> dict[str, str]:
+def threads(
+    index: int, claims: Sequence[Claim], *, inherited: Mapping[str, str] | None = None
+) -> dict[str, str]:
     return environment_of(
-        index, claims, threads=None, gpus_per_worker=None, inherited=inherited or {}, gpus_present=None
+        index,
+        claims,
+        threads=None,
+        gpus_per_worker=None,
+        inherited=inherited or {},
+        gpus_present=None,
     )
 
 
@@ -111,7 +124,9 @@ def test_what_the_user_has_set_is_left_alone_unless_threads_are_given() -> None:
     inherited = {"OMP_NUM_THREADS": "7"}
     assert "OMP_NUM_THREADS" not in threads(0, [FREE], inherited=inherited)
     assert threads(0, [FREE], inherited=inherited)["MKL_NUM_THREADS"] == "4"
-    given_out = environment_of(0, [FREE], threads=3, gpus_per_worker=None, inherited=inherited, gpus_present=8)
+    given_out = environment_of(
+        0, [FREE], threads=3, gpus_per_worker=None, inherited=inherited, gpus_present=8
+    )
     assert given_out == dict.fromkeys(THREAD_VARIABLES, "3")
 
 
@@ -139,12 +154,16 @@ def test_no_cores_carry_more_threads_unless_workers_have_one(
 
 def test_without_gpus_per_worker_nothing_is_said_about_gpus() -> None:
     claims = [Claim((0,), "0,1")]
-    given_out = environment_of(0, claims, threads=1, gpus_per_worker=None, inherited={CUDA: "0,1"}, gpus_present=2)
+    given_out = environment_of(
+        0, claims, threads=1, gpus_per_worker=None, inherited={CUDA: "0,1"}, gpus_present=2
+    )
     assert set(given_out) == set(THREAD_VARIABLES)
 
 
 @given(st.integers(1, 24), st.integers(1, 16), st.sampled_from(SHARES))
-def test_each_worker_has_its_devices_and_no_device_too_many(workers: int, present: int, share: float) -> None:
+def test_each_worker_has_its_devices_and_no_device_too_many(
+    workers: int, present: int, share: float
+) -> None:
     each, on_each = max(1, round(share)), max(1, round(1 / share))
     assume(-(-workers // on_each) * each <= present)
     own = [mask.split(",") for mask in devices([FREE] * workers, share, present=present)]
@@ -155,7 +174,9 @@ def test_each_worker_has_its_devices_and_no_device_too_many(workers: int, presen
 
 
 @given(st.integers(1, 24), st.integers(0, 16), st.sampled_from(SHARES), st.booleans())
-def test_too_few_devices_are_refused_with_advice(workers: int, present: int, share: float, is_masked: bool) -> None:
+def test_too_few_devices_are_refused_with_advice(
+    workers: int, present: int, share: float, is_masked: bool
+) -> None:
     each, on_each = max(1, round(share)), max(1, round(1 / share))
     assume(-(-workers // on_each) * each > present)
     claim = Claim((0,), ",".join(map(str, range(present)))) if is_masked else FREE
@@ -232,7 +253,9 @@ def test_a_mask_is_read_as_cuda_reads_it(mask: str, visible: tuple[str, ...]) ->
         ({"SLURM_PROCID": "1"}, {CUDA: "1"}),
     ],
 )
-def test_the_inherited_variable_is_narrowed(inherited: dict[str, str], expected: dict[str, str]) -> None:
+def test_the_inherited_variable_is_narrowed(
+    inherited: dict[str, str], expected: dict[str, str]
+) -> None:
     assert seen(1, [claim(inherited)] * 2, 1.0, present=2, inherited=inherited) == expected
 
 
@@ -243,15 +266,15 @@ def test_the_inherited_variable_is_narrowed(inherited: dict[str, str], expected:
             3,
             "0,1",
             1.0,
-            "gpus_per_worker=1 is too much on this node, which has 3 workers and 2 GPUs (CUDA_VISIBLE_DEVICES='0,1'); "
-            "give gpus_per_worker=0.5, or start fewer workers",
+            "gpus_per_worker=1 is too much on this node, which has 3 workers and 2 GPUs "
+            "(CUDA_VISIBLE_DEVICES='0,1'); give gpus_per_worker=0.5, or start fewer workers",
         ),
         (
             1,
             "5",
             2.0,
-            "gpus_per_worker=2 is too much on this node, which has 1 worker and 1 GPU (CUDA_VISIBLE_DEVICES='5'); "
-            "give gpus_per_worker=1, or start fewer workers",
+            "gpus_per_worker=2 is too much on this node, which has 1 worker and 1 GPU "
+            "(CUDA_VISIBLE_DEVICES='5'); give gpus_per_worker=1, or start fewer workers",
         ),
         (
             2,
@@ -262,7 +285,9 @@ def test_the_inherited_variable_is_narrowed(inherited: dict[str, str], expected:
         ),
     ],
 )
-def test_the_refusal_counts_workers_and_devices(workers: int, mask: str, share: float, message: str) -> None:
+def test_the_refusal_counts_workers_and_devices(
+    workers: int, mask: str, share: float, message: str
+) -> None:
     with pytest.raises(SettingsError) as refusal:
         devices([Claim((0,), mask)] * workers, share)
     assert str(refusal.value) == message
@@ -278,7 +303,23 @@ def test_whole_numbers_and_even_parts_are_accepted(value: float) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    [0, -1, -0.5, 1.5, 0.4, 0.3333, 2.0001, float("nan"), float("inf"), 5e-324, 10**400, True, False, "1", None],
+    [
+        0,
+        -1,
+        -0.5,
+        1.5,
+        0.4,
+        0.3333,
+        2.0001,
+        float("nan"),
+        float("inf"),
+        5e-324,
+        10**400,
+        True,
+        False,
+        "1",
+        None,
+    ],
 )
 def test_anything_else_is_refused_with_its_value(value: float) -> None:
     with pytest.raises(SettingsError):
@@ -288,7 +329,9 @@ def test_anything_else_is_refused_with_its_value(value: float) -> None:
 # What this process has
 
 
-def test_the_claim_is_the_affinity_mask_and_the_first_mask_of_gpus_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_claim_is_the_affinity_mask_and_the_first_mask_of_gpus_that_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 3}, raising=False)
     monkeypatch.setattr(resources, "device_files", lambda: ("/dev/nvidia0",))
     assert claim({ROCR: "2", HIP: "1"}) == Claim((3, 5), "1", ("/dev/nvidia0",))
@@ -311,7 +354,9 @@ def make(root: Path, *paths: str, text: str = "") -> None:
 def forbid(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     """Let a cgroup withhold these files."""
     allowed: Callable[[Path, int], bool] = os.access
-    monkeypatch.setattr(os, "access", lambda file, mode: Path(file).name not in names and allowed(file, mode))
+    monkeypatch.setattr(
+        os, "access", lambda file, mode: Path(file).name not in names and allowed(file, mode)
+    )
 
 
 def test_how_many_gpus_there_are_is_unknown_without_a_driver(tmp_path: Path) -> None:
@@ -321,15 +366,28 @@ def test_how_many_gpus_there_are_is_unknown_without_a_driver(tmp_path: Path) -> 
     assert not is_amd(tmp_path)
 
 
-def test_nvidias_gpus_are_counted_by_files_and_without_these_by_the_drivers_list(tmp_path: Path) -> None:
-    make(tmp_path, "proc/driver/nvidia/gpus/0000:01:00.0/information", "proc/driver/nvidia/gpus/0000:02:00.0/power")
+def test_nvidias_gpus_are_counted_by_files_and_without_these_by_the_drivers_list(
+    tmp_path: Path,
+) -> None:
+    make(
+        tmp_path,
+        "proc/driver/nvidia/gpus/0000:01:00.0/information",
+        "proc/driver/nvidia/gpus/0000:02:00.0/power",
+    )
     assert gpus_present(tmp_path) == 2
     make(tmp_path, "dev/nvidia0", "dev/nvidiactl", "dev/nvidia-caps/nvidia-cap1")
     assert gpus_present(tmp_path) == 1
 
 
-def test_gpus_outside_the_cgroup_do_not_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    make(tmp_path, *(f"dev/nvidia{number}" for number in range(12)), "dev/dri/renderD128", "dev/dri/card0")
+def test_gpus_outside_the_cgroup_do_not_count(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    make(
+        tmp_path,
+        *(f"dev/nvidia{number}" for number in range(12)),
+        "dev/dri/renderD128",
+        "dev/dri/card0",
+    )
     forbid(monkeypatch, "nvidia0", "nvidia11")
     assert gpus_present(tmp_path) == 10
     named = [Path(file).name for file in device_files(tmp_path)]
@@ -353,7 +411,9 @@ def test_the_processes_of_a_worker_share_its_cores() -> None:
         ("", [None, None]),
     ],
 )
-def test_the_ranks_of_a_worker_divide_its_gpus_if_they_can(mask: str, parts: list[str | None]) -> None:
+def test_the_ranks_of_a_worker_divide_its_gpus_if_they_can(
+    mask: str, parts: list[str | None]
+) -> None:
     assert [gpus_of_rank(rank, 2, {CUDA: mask}).get(CUDA) for rank in range(2)] == parts
     assert gpus_of_rank(0, 2, {}) == {}
     assert gpus_of_rank(0, 1, {CUDA: mask}) == {}

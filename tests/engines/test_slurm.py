@@ -1,4 +1,6 @@
-"""Inside a SLURM job: how long a study may run, and how long before the end its trials are paused."""
+"""Inside a SLURM job: how long a study may run, and how long before the end
+its trials are paused.
+"""
 
 import os
 
@@ -12,7 +14,8 @@ NOW = 1_700_000_000
 
 
 @pytest.mark.parametrize(
-    "text", ["", "soon", "nan", "inf", "-inf", "UNLIMITED", "2026-01-01T00:00:00", "0", "-5", "1700000000"]
+    "text",
+    ["", "soon", "nan", "inf", "-inf", "UNLIMITED", "2026-01-01T00:00:00", "0", "-5", "1700000000"],
 )
 def test_an_end_that_cannot_be_read_or_has_passed_says_nothing(text: str) -> None:
     assert time_in_slurm({SLURM_END_TIME: text}, NOW) is None
@@ -25,9 +28,21 @@ def test_outside_a_job_there_is_no_limit() -> None:
 
 @pytest.mark.parametrize(
     ("left", "pause"),
-    [(4, 4), (10, 10), (11, 10), (100, 10), (101, 10.1), (600, 60), (1200, 120), (1201, 120), (10**6, 120)],
+    [
+        (4, 4),
+        (10, 10),
+        (11, 10),
+        (100, 10),
+        (101, 10.1),
+        (600, 60),
+        (1200, 120),
+        (1201, 120),
+        (10**6, 120),
+    ],
 )
-def test_the_pause_is_a_tenth_of_the_time_left_between_ten_seconds_and_two_minutes(left: float, pause: float) -> None:
+def test_the_pause_is_a_tenth_of_the_time_left_between_ten_seconds_and_two_minutes(
+    left: float, pause: float
+) -> None:
     times = time_in_slurm({SLURM_END_TIME: str(NOW + left)}, NOW)
     assert times is not None
     assert times[1] == pytest.approx(pause)

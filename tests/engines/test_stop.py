@@ -20,14 +20,20 @@ def after(*received: int) -> StopSwitch:
     return stop
 
 
-@pytest.mark.parametrize(("number", "name"), [(SIGINT, "Ctrl-C"), (SIGTERM, "SIGTERM"), (SIGUSR1, "SIGUSR1")])
-def test_each_signal_is_a_reason_to_stop_and_the_first_alone_is_no_impatience(number: int, name: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "name"), [(SIGINT, "Ctrl-C"), (SIGTERM, "SIGTERM"), (SIGUSR1, "SIGUSR1")]
+)
+def test_each_signal_is_a_reason_to_stop_and_the_first_alone_is_no_impatience(
+    number: int, name: str
+) -> None:
     stop = after(number)
     assert stop.reason(0) == f"{name} received"
     assert not stop.is_impatient(0)
 
 
-@pytest.mark.parametrize("received", [(SIGINT, SIGINT), (SIGINT, SIGUSR1, SIGINT), (SIGTERM, SIGINT, SIGINT)])
+@pytest.mark.parametrize(
+    "received", [(SIGINT, SIGINT), (SIGINT, SIGUSR1, SIGINT), (SIGTERM, SIGINT, SIGINT)]
+)
 def test_a_second_ctrl_c_is_impatience(received: tuple[int, ...]) -> None:
     assert after(*received).is_impatient(0)
 
@@ -126,8 +132,12 @@ TUNE = """
 """
 
 
-def test_ctrl_c_for_the_foreground_is_not_heard_by_a_study_in_the_background_of_a_script(tmp_path: Path) -> None:
+def test_ctrl_c_for_the_foreground_is_not_heard_by_a_study_in_the_background_of_a_script(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "tune.py").write_text(textwrap.dedent(TUNE))
     run = ["/bin/sh", "-c", textwrap.dedent(IN_THE_BACKGROUND), sys.executable]
-    done = subprocess.run(run, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path)
+    done = subprocess.run(
+        run, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path
+    )
     assert done.stdout.splitlines() == ["complete", "exit status 0"], done.stderr

@@ -1,4 +1,6 @@
-"""Workers that are threads: what they share, what they refuse, and how a study with them ends and goes on."""
+"""Workers that are threads: what they share, what they refuse, and how a study with them ends and
+goes on.
+"""
 
 import importlib
 import os
@@ -28,10 +30,13 @@ SECONDS = 60.0
 
 def tuned(directory: Path, objective: Any, **more: Any) -> ashtune.Study:
     options: dict[str, Any] = {
-        "trials": 12, "min_resource": 1, "max_resource": 4, "reduction_factor": 2, "workers": 3, "quiet": True,
+        "trials": 12, "min_resource": 1, "max_resource": 4, "reduction_factor": 2, "workers": 3,
+        "quiet": True,
         "engine": "threads", "search": "random",
     }  # fmt: skip
-    return ashtune.tune(objective, SPACE, metric="score", mode="max", directory=directory, **(options | more))
+    return ashtune.tune(
+        objective, SPACE, metric="score", mode="max", directory=directory, **(options | more)
+    )
 
 
 def counts(trial: Any) -> None:
@@ -55,7 +60,9 @@ def test_the_function_is_the_scripts_own_and_sees_what_the_script_sees(tmp_path:
     assert {trial for _, trial in seen} == set(range(12))
 
 
-def test_trial_output_is_in_its_log_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_trial_output_is_in_its_log_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def talks(trial: Any) -> None:
         print(f"trial {trial.number}")
         counts(trial)
@@ -89,7 +96,9 @@ def test_options_of_processes_are_refused(option: str, value: Any, tmp_path: Pat
     assert not (tmp_path / "s").exists()
 
 
-def test_threads_are_refused_among_several_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_are_refused_among_several_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PMI_SIZE", "3")
     monkeypatch.setenv("PMI_RANK", "0")
     with pytest.raises(StudyError):
@@ -97,7 +106,9 @@ def test_threads_are_refused_among_several_processes(tmp_path: Path, monkeypatch
 
 
 class Elastic(ThreadWorkers):
-    """Has another number of workers once so many events have come. All of them are there before anything follows."""
+    """Has another number of workers once so many events have come. All of them are there before
+    anything follows.
+    """
 
     def __init__(self, brief: Brief) -> None:
         super().__init__(brief)
@@ -140,7 +151,9 @@ def test_workers_join_and_leave_while_a_study_runs_and_no_trial_suffers(tmp_path
     assert all("fewer workers are wanted" in event.reason and event.trial is None for event in lost)
     assert study.is_complete
     results = [event for event in events if isinstance(event, JobFinished)]
-    assert all(event.metrics["trained"] == event.resource for event in results), "each went on where it was"
+    assert all(event.metrics["trained"] == event.resource for event in results), (
+        "each went on where it was"
+    )
     assert len({event.trial for event in results}) == 30
 
 
@@ -165,15 +178,28 @@ SCRIPT = """
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_killed_study_goes_on_with_threads_by_command(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_killed_study_goes_on_with_threads_by_command(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     script, directory = tmp_path / "script.py", tmp_path / "s"
     script.write_text(textwrap.dedent(SCRIPT))
     run = [sys.executable, script, directory]
     environment = os.environ | {"END_BY": str(int(number))}
-    ended = subprocess.run(run, capture_output=True, text=True, check=False, timeout=200, env=environment)
+    ended = subprocess.run(
+        run, capture_output=True, text=True, check=False, timeout=200, env=environment
+    )
     assert ended.returncode == -number, ended.stderr
     assert not ashtune.Study.load(directory).is_complete
-    resume = [sys.executable, "-m", "ashtune", "resume", directory, "--engine", "threads", "--quiet"]
+    resume = [
+        sys.executable,
+        "-m",
+        "ashtune",
+        "resume",
+        directory,
+        "--engine",
+        "threads",
+        "--quiet",
+    ]
     done = subprocess.run(resume, capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
     assert ashtune.Study.load(directory).is_complete
@@ -183,9 +209,14 @@ def test_a_killed_study_goes_on_with_threads_by_command(number: signal.Signals, 
 
 def test_a_lost_function_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = tmp_path / "module_that_goes.py"
-    module.write_text("def train(trial):\n    for epoch in trial.epochs():\n        trial.report(score=trial['x'])\n")
+    module.write_text(
+        "def train(trial):\n    for epoch in trial.epochs():\n        "
+        "trial.report(score=trial['x'])\n"
+    )
     monkeypatch.syspath_prepend(tmp_path)
-    tuned(tmp_path / "s", importlib.import_module("module_that_goes").train, trials=2, max_resource=2)
+    tuned(
+        tmp_path / "s", importlib.import_module("module_that_goes").train, trials=2, max_resource=2
+    )
     del sys.modules["module_that_goes"]
     module.unlink()
     importlib.invalidate_caches()
@@ -212,4 +243,6 @@ def test_without_a_runner_the_study_ends(tmp_path: Path) -> None:
             workers.wait(workers.now() + 0.1)
     workers.close()
     assert "\n" not in str(refusal.value)
-    assert "in make_runner" in (tmp_path / "logs" / "worker-1.log").read_text(), "the traceback is in its log"
+    assert "in make_runner" in (tmp_path / "logs" / "worker-1.log").read_text(), (
+        "the traceback is in its log"
+    )

@@ -1,4 +1,6 @@
-"""Every engine passes the suite of ``ashtune.testing.engine_suite``, those that train that of ``trainers`` too."""
+"""Every engine passes the suite of ``ashtune.testing.engine_suite``, those that train that of
+``trainers`` too.
+"""
 
 import os
 from collections.abc import Callable, Iterator
@@ -14,7 +16,13 @@ from ashtune._src.engines.simulated.simulated_times import Training
 from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 from ashtune._src.engines.stop import SIGNALS
 from ashtune._src.engines.threads import ThreadEngine
-from ashtune.testing.engine_suite import EngineHarness, MakeHarness, WorkersSuite, count, open_harness
+from ashtune.testing.engine_suite import (
+    EngineHarness,
+    MakeHarness,
+    WorkersSuite,
+    count,
+    open_harness,
+)
 from ashtune.testing.trainer_suite import TrainersSuite
 
 
@@ -35,7 +43,9 @@ class TestLocalWorkers(TrainersSuite):
             workers.close()
             assert not any(Path(f"/proc/{pid}").exists() for pid in pids), "a worker is left behind"
 
-    def test_signals_to_all_end_no_starting_worker(self, engine: MakeHarness, tmp_path: Path) -> None:
+    def test_signals_to_all_end_no_starting_worker(
+        self, engine: MakeHarness, tmp_path: Path
+    ) -> None:
         harness = engine(tmp_path, count, 3)
         assert isinstance(harness.workers, LocalWorkers)
         for pid in harness.workers.pids:
@@ -45,7 +55,9 @@ class TestLocalWorkers(TrainersSuite):
             worker = harness.next(WorkerJoined)
             status = Path(f"/proc/{worker.pid}/status").read_text()
             blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
-            assert not any(blocked >> (number - 1) & 1 for number in SIGNALS), "it hears them from now on"
+            assert not any(blocked >> (number - 1) & 1 for number in SIGNALS), (
+                "it hears them from now on"
+            )
         assert all(isinstance(event, WorkerJoined) for event in harness.history)
 
 

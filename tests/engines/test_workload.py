@@ -14,7 +14,11 @@ def job(trial: int, *, in_place: bool = False) -> Train:
 
 
 def end(workload: Workload, trial: int) -> None:
-    workload.accept(JobFailed(0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0.0, reason="no matter"))
+    workload.accept(
+        JobFailed(
+            0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0.0, reason="no matter"
+        )
+    )
 
 
 def workload_of(*trials: int, together: bool, suspects: set[TrialId] | None = None) -> Workload:
@@ -41,8 +45,13 @@ def test_the_first_job_that_came_is_to_blame_and_one_in_place_comes_before_it() 
 
 def test_a_worker_reports_failures_of_its_own_only() -> None:
     workload = workload_of(3, together=False)
-    failure = JobFailed(0, worker=WorkerId(1), trial=TrialId(3), rung=0, seconds=0.0, reason="no matter")
-    assert workload.accept(Broken(WorkerId(0), "no matter", failure=failure)) == "it speaks as worker 1"
+    failure = JobFailed(
+        0, worker=WorkerId(1), trial=TrialId(3), rung=0, seconds=0.0, reason="no matter"
+    )
+    assert (
+        workload.accept(Broken(WorkerId(0), "no matter", failure=failure))
+        == "it speaks as worker 1"
+    )
     assert not workload.accept(Broken(WorkerId(1), "no matter", failure=failure))
 
 
@@ -77,7 +86,8 @@ def test_a_result_whose_curve_leaves_its_job_is_refused() -> None:
     workload = workload_of(0, together=False)
     for at in (-1, 2):
         result = JobFinished(
-            0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=1, seconds=0.0, metrics={"loss": 1.0},
+            0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=1, seconds=0.0,
+            metrics={"loss": 1.0},
             curve=[(at, {"loss": 1.0})],
         )  # fmt: skip
         assert workload.accept(result) == f"a report at {at}, where 1 is the end"

@@ -1,12 +1,14 @@
-"""Real studies under real faults, mixed at random: ``python -m tests.faults.chaos --local 40 --mpi 20 --seed 0``.
+"""Real studies under real faults, mixed at random:
+``python -m tests.faults.chaos --local 40 --mpi 20 --seed 0``.
 
-Each study is a script that is started again after each death until it is complete. Meanwhile a seed decides what is
-done to it: SIGKILL of the driver, a worker, a rank or what training has started; SIGSTOP and SIGCONT of the driver, a
-worker or all of it; a full disk (a small tmpfs, which wants root). In some studies the training function limits itself
-by SIGALRM. After that ``chaos_oracle.py`` reads the directory, and no process of the study may be left.
+Each study is a script that is started again after each death until it is complete. Meanwhile a seed
+decides what is done to it: SIGKILL of the driver, a worker, a rank or what training has started;
+SIGSTOP and SIGCONT of the driver, a worker or all of it; a full disk (a small tmpfs, which wants
+root). In some studies the training function limits itself by SIGALRM. After that
+``chaos_oracle.py`` reads the directory, and no process of the study may be left.
 
-A seed decides what is done and when, not what the processes are at in that moment: a defect is met again by running
-its study several times (``--only local/7 --times 20``).
+A seed decides what is done and when, not what the processes are at in that moment: a defect is met
+again by running its study several times (``--only local/7 --times 20``).
 """
 
 import argparse
@@ -28,7 +30,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.chaos_oracle import Oracle, whole_lines
-from tests.helpers.launching import FAMILY, FAMILY_VARIABLES, PYTHON, Launch, launched, mpiexec_words
+from tests.helpers.launching import (
+    FAMILY,
+    FAMILY_VARIABLES,
+    PYTHON,
+    Launch,
+    launched,
+    mpiexec_words,
+)
 
 LIMIT = 240.0  # seconds for one study with all its starts
 GONE_SECONDS = 60.0  # for what should be gone in one or two; the machine may be busy
@@ -204,7 +213,9 @@ class Chaos:
             self._ask_the_oracle()
         return self.outcome
 
-    def _one_life(self, launch: Launch, faults: list[Callable[[Launch], None]], began: float) -> bool:
+    def _one_life(
+        self, launch: Launch, faults: list[Callable[[Launch], None]], began: float
+    ) -> bool:
         """See to one start until its end; return whether the next is worth it."""
         while faults and launch.process.poll() is None:
             if self.rng.random() < 0.8:  # the others are early, when nobody has joined
@@ -216,7 +227,9 @@ class Chaos:
             launch.process.wait(max(1.0, began + LIMIT - time.monotonic()))
         except subprocess.TimeoutExpired:
             there = len(launch.processes())
-            self._complain(f"not over after {LIMIT:g} s, with {there} processes: {launch.stderr[-500:]}")
+            self._complain(
+                f"not over after {LIMIT:g} s, with {there} processes: {launch.stderr[-500:]}"
+            )
             return False
         give_up = time.monotonic() + GONE_SECONDS
         while (left := launch.processes()) and time.monotonic() < give_up:
@@ -226,9 +239,12 @@ class Chaos:
         self._check_prefix()
         status = launch.process.returncode
         if self._has_killed_a_worker and "workers end before" in launch.stderr:
-            self._is_excused = True  # three of them in a row before their first job, which is meant to end a study
+            # three of them in a row before their first job, which is meant to end a study
+            self._is_excused = True
         if status != 0 and not self._is_excused:
-            self._complain(f"start {self.outcome.starts} ended with {status}: {launch.stderr[-800:]}")
+            self._complain(
+                f"start {self.outcome.starts} ended with {status}: {launch.stderr[-800:]}"
+            )
             return False
         last = (launch.stderr.splitlines() or [""])[-1]
         if "Traceback" in launch.stderr and not last.startswith("ashtune._src.core.errors."):
@@ -250,7 +266,10 @@ class Chaos:
         """Nothing that was in the file may be gone."""
         now = whole_lines(self.journal)
         if not now.startswith(self._before):
-            self._complain(f"the journal lost or changed what it had: {len(self._before)} bytes before, {len(now)} now")
+            self._complain(
+                f"the journal lost or changed what it had: {len(self._before)} bytes before, "
+                f"{len(now)} now"
+            )
         self._before = now
 
     def _ask_the_oracle(self) -> None:
@@ -264,17 +283,24 @@ class Chaos:
         try:
             best = None if reported is None else tuple(reported)
             again = self.disk is not None
-            oracle = Oracle(self.study, self.plan["trials"], best, tuple(excuses), may_begin_again=again)
+            oracle = Oracle(
+                self.study, self.plan["trials"], best, tuple(excuses), may_begin_again=again
+            )
             self.outcome.complaints += oracle.complaints()
-            failures = [event["reason"] for event in oracle.events if event["event"] == "job_failed"]
-            self.outcome.injected["alarm"] = sum(reason.startswith("TookTooLong") for reason in failures)
+            failures = [
+                event["reason"] for event in oracle.events if event["event"] == "job_failed"
+            ]
+            self.outcome.injected["alarm"] = sum(
+                reason.startswith("TookTooLong") for reason in failures
+            )
         except (KeyError, ValueError, OSError) as error:
             self._complain(f"the oracle cannot read it: {type(error).__name__}: {error}")
 
     def _faults(self) -> list[Callable[[Launch], None]]:
         """What will be done, the last first."""
         possible: list[Callable[[Launch], None]] = [
-            self.kill_the_driver, self.kill_a_worker, self.kill_a_worker, self.stop_the_driver, self.stop_a_worker,
+            self.kill_the_driver, self.kill_a_worker, self.kill_a_worker, self.stop_the_driver,
+            self.stop_a_worker,
             self.stop_all, self.kill_the_driver_of_stopped_workers,
         ]  # fmt: skip
         if self.plan["others"]:
@@ -327,9 +353,15 @@ class Chaos:
 
     def _stop_seconds(self) -> float:
         timeout = self.plan["timeout"]
-        return timeout + 1.0 if isinstance(timeout, float) and self.rng.random() < 0.7 else self.rng.uniform(0.2, 1.5)
+        return (
+            timeout + 1.0
+            if isinstance(timeout, float) and self.rng.random() < 0.7
+            else self.rng.uniform(0.2, 1.5)
+        )
 
-    def _kill(self, launch: Launch, what: str, pids: Sequence[int], *, ends_it: bool = True) -> None:
+    def _kill(
+        self, launch: Launch, what: str, pids: Sequence[int], *, ends_it: bool = True
+    ) -> None:
         before = whole_lines(self.journal)
         for pid in self.rng.sample(sorted(pids), min(1, len(pids))):
             self._is_excused = self._is_excused or ends_it
@@ -369,7 +401,11 @@ def _parent_of(pid: int) -> int:
 
 
 def _guarded(launch: Launch) -> dict[int, str]:
-    return {pid: words for pid, words in launch.processes().items() if "ashtune._src.engines.worker.guardian" in words}
+    return {
+        pid: words
+        for pid, words in launch.processes().items()
+        if "ashtune._src.engines.worker.guardian" in words
+    }
 
 
 def _workers(launch: Launch) -> list[int]:
@@ -425,7 +461,11 @@ def small_disk(folder: Path) -> Iterator[Path | None]:
     """A disk of a few megabytes; None where there can be none."""
     folder.mkdir()
     words = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
-    if not ON_LINUX or os.geteuid() != 0 or subprocess.run(words, capture_output=True, check=False).returncode:
+    if (
+        not ON_LINUX
+        or os.geteuid() != 0
+        or subprocess.run(words, capture_output=True, check=False).returncode
+    ):
         yield None
         return
     try:
@@ -455,9 +495,18 @@ def table(outcomes: Sequence[ChaosRecord]) -> str:
     lines = []
     for outcome in outcomes:
         plan = outcome.plan
-        what = ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.injected.items()) if count) or "nothing"
+        what = (
+            ", ".join(
+                f"{count} {kind}" for kind, count in sorted(outcome.injected.items()) if count
+            )
+            or "nothing"
+        )
         how = f"{plan['scheduler']}, {plan['memory'] or 'saves nothing'}"
-        how += ", timeout" * bool(plan["timeout"]) + ", alarm" * bool(plan["alarm"]) + ", disk" * bool(plan["disk"])
+        how += (
+            ", timeout" * bool(plan["timeout"])
+            + ", alarm" * bool(plan["alarm"])
+            + ", disk" * bool(plan["disk"])
+        )
         verdict = f"{len(outcome.complaints)} COMPLAINTS" if outcome.complaints else "right"
         took = f"{outcome.starts:3} starts {outcome.seconds:5.0f} s"
         lines.append(f"{outcome.name:10} {verdict:13} {took}  {how}: {what}")
@@ -477,13 +526,17 @@ def table(outcomes: Sequence[ChaosRecord]) -> str:
 
 def main() -> int:
     """Run what the command line asks for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--local", type=int, default=0, help="studies on two local workers")
     parser.add_argument("--mpi", type=int, default=0, help="studies over three ranks")
     parser.add_argument("--seed", type=int, default=0, help="of the first study; the others follow")
     parser.add_argument("--only", metavar="ENGINE/SEED", help="this study alone")
     parser.add_argument("--times", type=int, default=1, help="how often to run it")
-    parser.add_argument("--at-once", type=int, default=os.cpu_count() or 1, help="studies at the same time")
+    parser.add_argument(
+        "--at-once", type=int, default=os.cpu_count() or 1, help="studies at the same time"
+    )
     given = parser.parse_args()
     if given.only:
         engine, _, seed = given.only.partition("/")

@@ -1,7 +1,8 @@
-"""Whether a study's directory is right, by code of its own: it reads JSON and knows nothing of the library.
+"""Whether a study's directory is right, by code of its own: it reads JSON and knows nothing of the
+library.
 
-What it knows is the paper's rules and what the guide promises. Only the training function of ``chaos.py`` is as it
-says: its metric follows from the configuration, the trial and the epoch.
+What it knows is the paper's rules and what the guide promises. Only the training function of
+``chaos.py`` is as it says: its metric follows from the configuration, the trial and the epoch.
 """
 
 import json
@@ -37,7 +38,8 @@ class Oracle:
         trials: How many configurations it was to try.
         best: What the script was told: trial, rung and score; None if no trial had a result.
         excuses: What a failure's reason may begin with.
-        may_begin_again: The disk was full at times, so a trial may begin again though it had a checkpoint.
+        may_begin_again: The disk was full at times, so a trial may begin again though it had a
+            checkpoint.
     """
 
     def __init__(
@@ -55,26 +57,34 @@ class Oracle:
         self.check_values = list(_check_values(lines))
         self.settings, *self.events = map(json.loads, lines)
         self.kept = [Fraction(*ratio) for ratio in self.settings["kept"]]
-        self.arrived: list[list[Entry]] = [[] for _ in self.settings["rungs"]]  # of each rung, as they came
-        self.moment: dict[tuple[int, int], int] = {}  # of a trial in a rung: how many had arrived in the rung below
+        # of each rung, as they came
+        self.arrived: list[list[Entry]] = [[] for _ in self.settings["rungs"]]
+        # of a trial in a rung: how many had arrived in the rung below
+        self.moment: dict[tuple[int, int], int] = {}
 
     def complaints(self) -> Iterator[str]:
         """Yield what is wrong."""
         yield from self.check_values
         yield from self._events()
-        yield from {"ash": self._ash, "stopping": self._stopping, "sh": self._sh, "full": self._full}[
-            self.settings["scheduler"]["kind"]
-        ]()
+        yield from {
+            "ash": self._ash,
+            "stopping": self._stopping,
+            "sh": self._sh,
+            "full": self._full,
+        }[self.settings["scheduler"]["kind"]]()
         yield from self._best()
         yield from self._checkpoints()
 
     def _events(self) -> Iterator[str]:
-        """Every result once and true, by a worker that is there, from the checkpoint that is there."""
+        """Every result once and true, by a worker that is there, from the
+        checkpoint that is there.
+        """
         self.joined: set[int] = set()
         self.there: set[int] = set()
         self.xs: dict[int, float] = {}
         self.saved: dict[int, int] = {}  # trial -> resource of its checkpoint
-        self.held: dict[int, tuple[int, int]] = {}  # worker -> trial and resource that it has in memory
+        # worker -> trial and resource that it has in memory
+        self.held: dict[int, tuple[int, int]] = {}
         self.unswept: set[tuple[int, int]] = set()  # what may have been saved and not told
         self.deaths: Counter[int] = Counter()
         for number, event in enumerate(self.events, start=2):
@@ -104,7 +114,12 @@ class Oracle:
 
     def _job_finished(self, event: dict[str, Any]) -> Iterator[str]:
         yield from self._job_paused(event)
-        trial, rung, resource, reported = event["trial"], event["rung"], event["resource"], event["metrics"]["score"]
+        trial, rung, resource, reported = (
+            event["trial"],
+            event["rung"],
+            event["resource"],
+            event["metrics"]["score"],
+        )
         if event.get("held"):
             self.held[event["worker"]] = (trial, resource)
         if resource != self.settings["rungs"][rung]:
@@ -114,15 +129,25 @@ class Oracle:
         yield from self._arrive(rung, trial, -reported)
 
     def _job_paused(self, event: dict[str, Any]) -> Iterator[str]:
-        trial, start, saved = event["trial"], event.get("start", 0), self.saved.get(event["trial"], 0)
+        trial, start, saved = (
+            event["trial"],
+            event.get("start", 0),
+            self.saved.get(event["trial"], 0),
+        )
         is_from_start = self.may_begin_again and start == 0
-        if (trial, start) != self.held.pop(event["worker"], None) and start != saved and not is_from_start:
+        if (
+            (trial, start) != self.held.pop(event["worker"], None)
+            and start != saved
+            and not is_from_start
+        ):
             yield f"trial {trial} starts at {start}, its checkpoint is of {saved}"
         self._save(event)
 
     def _trial_released(self, event: dict[str, Any]) -> Iterator[str]:
         if self.held.pop(event["worker"], None) != (event["trial"], event["resource"]):
-            yield f"worker {event['worker']} releases trial {event['trial']}, which it does not hold"
+            yield (
+                f"worker {event['worker']} releases trial {event['trial']}, which it does not hold"
+            )
         if event.get("problem"):
             self.unswept.add((event["trial"], event["resource"]))
         self._save(event)
@@ -156,14 +181,21 @@ class Oracle:
     def _best_of(self, rung: int, count: int) -> set[int]:
         """The best ``floor(n * kept)`` of the first ``count`` that arrived in a rung."""
         ranked = sorted(self.arrived[rung][:count])
-        return {trial for loss, trial in ranked[: math.floor(count * self.kept[rung])] if loss < math.inf}
+        return {
+            trial
+            for loss, trial in ranked[: math.floor(count * self.kept[rung])]
+            if loss < math.inf
+        }
 
     def _trials_of(self, rung: int) -> set[int]:
         return {trial for _, trial in self.arrived[rung]}
 
     def _all_began(self, rung: int = 0) -> Iterator[str]:
         if self._trials_of(rung) != set(range(self.trials)):
-            yield f"rung {rung} has trials {sorted(self._trials_of(rung))} and not all of {self.trials}"
+            yield (
+                f"rung {rung} has trials {sorted(self._trials_of(rung))} and not all of "
+                f"{self.trials}"
+            )
 
     def _ash(self) -> Iterator[str]:
         yield from self._all_began()
@@ -185,14 +217,20 @@ class Oracle:
                 if is_spared or trial in self._best_of(rung, count):
                     on.add(trial)
             if on != self._trials_of(rung + 1):
-                yield f"from rung {rung} went on {sorted(self._trials_of(rung + 1))}, by the rule {sorted(on)}"
+                yield (
+                    f"from rung {rung} went on {sorted(self._trials_of(rung + 1))}, by the rule "
+                    f"{sorted(on)}"
+                )
 
     def _sh(self) -> Iterator[str]:
         yield from self._all_began()
         for rung in range(len(self.kept)):
             on = self._best_of(rung, len(self.arrived[rung]))
             if on != self._trials_of(rung + 1):
-                yield f"from rung {rung} went on {sorted(self._trials_of(rung + 1))}, by the rule {sorted(on)}"
+                yield (
+                    f"from rung {rung} went on {sorted(self._trials_of(rung + 1))}, by the rule "
+                    f"{sorted(on)}"
+                )
 
     def _full(self) -> Iterator[str]:
         yield from self._all_began(len(self.kept))
@@ -200,7 +238,10 @@ class Oracle:
             yield "full training has results below the top"
 
     def _best(self) -> Iterator[str]:
-        finite = [sorted((-loss, -trial) for loss, trial in rung if loss < math.inf) for rung in self.arrived]
+        finite = [
+            sorted((-loss, -trial) for loss, trial in rung if loss < math.inf)
+            for rung in self.arrived
+        ]
         rungs = [rung for rung, results in enumerate(finite) if results]
         best = (-finite[rungs[-1]][-1][1], rungs[-1], finite[rungs[-1]][-1][0]) if rungs else None
         if best != self.best:
@@ -211,9 +252,11 @@ class Oracle:
         for path in sorted(folder.iterdir()) if folder.exists() else []:
             trial, _, resource = path.name.partition(".")
             if not (trial.isdecimal() and resource.isdecimal()):
-                continue  # what a killed worker was writing; it is swept when the study is opened again
+                # what a killed worker was writing; it is swept when the study is opened again
+                continue
             if (int(trial), int(resource)) in self.unswept:
-                continue  # saved by a worker that died, or was interrupted, before it said so: swept, too
+                # saved by a worker that died, or was interrupted, before it said so: swept, too
+                continue
             if self.saved.get(int(trial)) != int(resource):
                 yield f"checkpoint {path.name} is not the journal's, {self.saved.get(int(trial))}"
             elif path.is_dir():

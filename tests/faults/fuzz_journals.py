@@ -1,7 +1,9 @@
-"""A fuzzer of study directories: whatever was done to one, reading it gives the right answer or one clear line.
+"""A fuzzer of study directories: whatever was done to one, reading it gives the right answer or one
+clear line.
 
-Real journals, written by the real controller of made-up studies, are damaged with and without their check values put
-right again. Each is then read by every call in a process of its own limits: 10 seconds and 500 MB.
+Real journals, written by the real controller of made-up studies, are damaged with and without their
+check values put right again. Each is then read by every call in a process of its own limits: 10
+seconds and 500 MB.
 
     python -m tests.faults.fuzz_journals --inputs 20000 --seed 1
     python -m tests.faults.fuzz_journals --seed 1 --only 4711       shows one input again
@@ -73,10 +75,22 @@ def spaces() -> dict[str, Any]:
     )
 
     conditional = ConfigurationSpace()
-    kind, depth, rate = Categorical("kind", ["a", "b"]), Integer("depth", (1, 9)), Float("rate", (1e-4, 1.0), log=True)
-    conditional.add([kind, depth, rate, EqualsCondition(depth, kind, "a"), ForbiddenEqualsClause(depth, 3)])
+    kind, depth, rate = (
+        Categorical("kind", ["a", "b"]),
+        Integer("depth", (1, 9)),
+        Float("rate", (1e-4, 1.0), log=True),
+    )
+    conditional.add(
+        [kind, depth, rate, EqualsCondition(depth, kind, "a"), ForbiddenEqualsClause(depth, 3)]
+    )
     odd = ConfigurationSpace()
-    odd.add([OrdinalHyperparameter("size", [1, 2, 4]), Integer("n", (1, 50), distribution=Normal(9, 3)), rate])
+    odd.add(
+        [
+            OrdinalHyperparameter("size", [1, 2, 4]),
+            Integer("n", (1, 50), distribution=Normal(9, 3)),
+            rate,
+        ]
+    )
     return {
         "ranges": {"rate": (0.0, 1.0), "depth": (1, 1000), "kind": ["a", "b", "c"], "fixed": 3},
         "finite": {"width": [8, 16, 32], "kind": ["a", "b"], "depth": (1, 4)},
@@ -101,7 +115,12 @@ def bases() -> list[Base]:
         ("stopping", "odd", Random(), {"trouble": 0.2}),
         ("sh", "finite", Grid(points=3), {}),
         ("full", "conditional", Random(), {"trouble": 0.1, "saves": False}),
-        ("ash", "conditional", Random(), {"stop_after": 20, "grouped_by": ("kind",), "grouped_for": 16}),
+        (
+            "ash",
+            "conditional",
+            Random(),
+            {"stop_after": 20, "grouped_by": ("kind",), "grouped_for": 16},
+        ),
         ("ash", "ranges", Random(), {"enqueued": True}),
         ("sh", "ranges", Random(), {"simulated": True}),
     ]
@@ -110,15 +129,22 @@ def bases() -> list[Base]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, NAME)
             _run(path, scheduler, Space.parse(spaces()[space]), search, how, seed=number)
-            studies.append(Base(f"{scheduler}/{space}", path.read_bytes().splitlines(keepends=True)))
+            studies.append(
+                Base(f"{scheduler}/{space}", path.read_bytes().splitlines(keepends=True))
+            )
     return studies
 
 
-def _run(path: Path, scheduler: str, space: Space, search: Search, how: dict[str, Any], *, seed: int) -> None:
+def _run(
+    path: Path, scheduler: str, space: Space, search: Search, how: dict[str, Any], *, seed: int
+) -> None:
     how = dict(how)
-    enqueued = [{"rate": 0.5, "depth": 7, "kind": "b", "fixed": 3}] if how.pop("enqueued", False) else []
+    enqueued = (
+        [{"rate": 0.5, "depth": 7, "kind": "b", "fixed": 3}] if how.pop("enqueued", False) else []
+    )
     settings = new_settings(
-        name="made up", goal=ACCURACY, scheduler=SCHEDULERS.part(scheduler), ladder=Ladder(1, 8, 2), space=space,
+        name="made up", goal=ACCURACY, scheduler=SCHEDULERS.part(scheduler), ladder=Ladder(1, 8, 2),
+        space=space,
         search=search, seed=seed, enqueued=enqueued, simulated=how.pop("simulated", False),
         grouped_by=how.pop("grouped_by", ()), grouped_for=how.pop("grouped_for", None),
     )  # fmt: skip
@@ -130,7 +156,8 @@ def _run(path: Path, scheduler: str, space: Space, search: Search, how: dict[str
     with Journal(path) as journal:
         for kind, what in study:
             if isinstance(what, TrialStarted):
-                what = msgspec.structs.replace(what, configuration=configurations.draw(what.trial).configuration)  # noqa: PLW2901
+                drawn = configurations.draw(what.trial).configuration
+                what = msgspec.structs.replace(what, configuration=drawn)  # noqa: PLW2901
             if kind == "event":
                 journal.add(what)  # type: ignore[arg-type]  # an event, as its kind says
 
@@ -139,10 +166,14 @@ def _run(path: Path, scheduler: str, space: Space, search: Search, how: dict[str
 
 DEEP = "a list in a list in a list"
 WEIRD: list[Any] = [
-    None, True, False, -1, 0, 1, 2, 3, 7, 255, 2**15, 2**31 - 1, 2**31, 2**53, 2**53 + 1, 2**63 - 1, 2**63,
-    2**64, 10**9, 10**30, 10**400, -(2**63), 0.5, -0.0, 1e-300, 5e-324, 1e18, 1e19, 1e308, -1e308, math.nan, math.inf,
-    -math.inf, "", "x", "1", "\x1b[31mred\x07", "\u202egnp", "\ud800", "\x00", "a\nb", "y" * 5_000, "name", [], {},
-    [[]], [1, 2], ["a"], {"a": 1}, [[1, 2], [3, 4]], [None], {"": None}, DEEP, "ash", "sh", "grid", "random", "max",
+    None, True, False, -1, 0, 1, 2, 3, 7, 255, 2**15, 2**31 - 1, 2**31, 2**53, 2**53 + 1, 2**63 - 1,
+    2**63,
+    2**64, 10**9, 10**30, 10**400, -(2**63), 0.5, -0.0, 1e-300, 5e-324, 1e18, 1e19, 1e308, -1e308,
+    math.nan, math.inf,
+    -math.inf, "", "x", "1", "\x1b[31mred\x07", "\u202egnp", "\ud800", "\x00", "a\nb", "y" * 5_000,
+    "name", [], {},
+    [[]], [1, 2], ["a"], {"a": 1}, [[1, 2], [3, 4]], [None], {"": None}, DEEP, "ash", "sh", "grid",
+    "random", "max",
 ]  # fmt: skip
 
 BOUND = {"trial", "worker", "rung", "resource", "start", "format", "rungs", "kept", "space"}
@@ -168,7 +199,13 @@ REAL: list[Any] = [
 
 def places(value: Any, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Yield the path to everything inside a value."""
-    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    parts = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, part in parts:
         yield (*above, key)
         yield from places(part, (*above, key))
@@ -192,7 +229,9 @@ def alter(line: Line, chance: random.Random) -> None:
         case 1 if isinstance(holder, dict):
             holder[str(chance.choice(WEIRD))[:20]] = holder.pop(key)
         case 2 if isinstance(value, int | float) and not isinstance(value, bool):
-            holder[key] = chance.choice([value + 1, value - 1, -value, value * 1000, *fractions(value)])
+            holder[key] = chance.choice(
+                [value + 1, value - 1, -value, value * 1000, *fractions(value)]
+            )
         case 3:
             holder[key] = copy.deepcopy(_at(line, chance.choice(list(places(line)))))
         case 4 if isinstance(holder, list):
@@ -226,7 +265,9 @@ def without_check(line: bytes) -> Line:
     return record
 
 
-def parsed(lines: list[bytes], chance: random.Random, change: Callable[[list[Line]], None]) -> list[bytes]:
+def parsed(
+    lines: list[bytes], chance: random.Random, change: Callable[[list[Line]], None]
+) -> list[bytes]:
     """Change lines as objects and chain them again."""
     objects = [without_check(line) for line in lines]
     change(objects)
@@ -323,7 +364,9 @@ def splice(lines: list[bytes], chance: random.Random) -> list[bytes]:
 
     def change(objects: list[Line]) -> None:
         at = chance.randrange(1, len(objects))
-        objects[at:at] = [without_check(line) for line in other[begin : begin + chance.choice([1, 1, 5, 50])]]
+        objects[at:at] = [
+            without_check(line) for line in other[begin : begin + chance.choice([1, 1, 5, 50])]
+        ]
 
     return parsed(lines, chance, change)
 
@@ -338,7 +381,9 @@ def flip_bytes(lines: list[bytes], chance: random.Random) -> list[bytes]:
     """Put other bytes anywhere, some of them no UTF-8."""
     data = bytearray(b"".join(lines))
     for _ in range(chance.choice([1, 1, 3, 50])):
-        data[chance.randrange(len(data))] = chance.choice([0, 10, 27, 34, 44, 48, 125, 128, 255, chance.randrange(256)])
+        data[chance.randrange(len(data))] = chance.choice(
+            [0, 10, 27, 34, 44, 48, 125, 128, 255, chance.randrange(256)]
+        )
     return [bytes(data)]
 
 
@@ -348,7 +393,9 @@ def bad_bytes(lines: list[bytes], chance: random.Random) -> list[bytes]:
     number = chance.randrange(len(bodies))
     body = bytearray(bodies[number])
     for _ in range(chance.choice([1, 3])):
-        body[chance.randrange(len(body) - 1)] = chance.choice([0, 27, 34, 44, 48, 57, 91, 123, 128, 192, 255])
+        body[chance.randrange(len(body) - 1)] = chance.choice(
+            [0, 27, 34, 44, 48, 57, 91, 123, 128, 192, 255]
+        )
     bodies[number] = bytes(body)
     return chained(bodies)
 
@@ -356,7 +403,16 @@ def bad_bytes(lines: list[bytes], chance: random.Random) -> list[bytes]:
 def append(lines: list[bytes], chance: random.Random) -> list[bytes]:
     """Put something behind the last line."""
     tail = chance.choice(
-        [b"\n", b"{}\n", b"\0" * 5_000, b"{" * 30_000 + b"\n", b"\xff\n", b"null\n", lines[-1], lines[0]]
+        [
+            b"\n",
+            b"{}\n",
+            b"\0" * 5_000,
+            b"{" * 30_000 + b"\n",
+            b"\xff\n",
+            b"null\n",
+            lines[-1],
+            lines[0],
+        ]
     )
     return [*lines, tail * chance.choice([1, 1, 100])]
 
@@ -391,16 +447,25 @@ def _folder(path: Path, _: random.Random) -> None:
 def _link(path: Path, chance: random.Random) -> None:
     path.unlink(missing_ok=True)
     path.symlink_to(
-        chance.choice([str(path), "/dev/zero", "/dev/stdin", "nowhere", ".", "/etc/passwd", "/proc/self/mem"])
+        chance.choice(
+            [str(path), "/dev/zero", "/dev/stdin", "nowhere", ".", "/etc/passwd", "/proc/self/mem"]
+        )
     )
 
 
 def _garbage(path: Path, chance: random.Random) -> None:
     path.unlink(missing_ok=True)
     text = json.dumps(
-        {name: chance.choice(WEIRD[:40]) for name in ("machine", "placements", "worker", "kind", "stacks")}
+        {
+            name: chance.choice(WEIRD[:40])
+            for name in ("machine", "placements", "worker", "kind", "stacks")
+        }
     )
-    path.write_bytes(chance.choice([b"", b"\xff\xfe", b"[" * 100_000, b"null", b"{}", text.encode("utf-8", "replace")]))
+    path.write_bytes(
+        chance.choice(
+            [b"", b"\xff\xfe", b"[" * 100_000, b"null", b"{}", text.encode("utf-8", "replace")]
+        )
+    )
 
 
 SPOILERS: dict[str, Callable[[Path, random.Random], None]] = {
@@ -409,7 +474,16 @@ SPOILERS: dict[str, Callable[[Path, random.Random], None]] = {
     "a link": _link,
     "garbage": _garbage,
 }
-ENTRIES = (NAME, NAME, "roofline.json", "profile/worker-0.json", "profile", "logs", "checkpoints", "driver.lock")
+ENTRIES = (
+    NAME,
+    NAME,
+    "roofline.json",
+    "profile/worker-0.json",
+    "profile",
+    "logs",
+    "checkpoints",
+    "driver.lock",
+)
 MUTATIONS: dict[str, Callable[[list[bytes], random.Random], list[bytes]]] = {
     "first line altered, checks right": alter_first,
     "events altered, checks right": alter_events,
@@ -429,7 +503,9 @@ WEIGHTS = (5, 8, 8, 2, 3, 1, 2, 2, 2, 3, 1, 0.3, 1.5)
 
 
 class Input(NamedTuple):
-    """One directory: what was done to which study, what its journal was, and which calls are tried."""
+    """One directory: what was done to which study, what its journal was,
+    and which calls are tried.
+    """
 
     number: int
     mutation: str
@@ -459,7 +535,10 @@ def make(folder: Path, seed: int, number: int) -> Input:
         calls += ["traces", "report command"]
     if chance.random() < 0.05:
         calls.append("whatif command")
-    if chance.random() < (0.15 if mutation.startswith("numbers") else 0.03) or mutation == "directory entry spoiled":
+    if (
+        chance.random() < (0.15 if mutation.startswith("numbers") else 0.03)
+        or mutation == "directory entry spoiled"
+    ):
         calls.append("page")
     return Input(number, mutation, what, base.lines, tuple(calls))
 
@@ -468,15 +547,23 @@ def make(folder: Path, seed: int, number: int) -> Input:
 
 
 def best_by_hand(lines: Sequence[bytes]) -> tuple[int, float, dict[str, Any]] | None:
-    """Return (trial, value, configuration) of the best trial at the highest rung, from the lines themselves."""
+    """Return (trial, value, configuration) of the best trial at the highest rung, from the lines
+    themselves.
+    """
     settings, *events = [json.loads(line) for line in lines]
     metric, sign = settings["goal"]["metric"], 1 if settings["goal"]["mode"] == "min" else -1
     gone = {event["trial"] for event in events if event["event"] == "trial_withdrawn"}
-    started = {event["trial"]: event["configuration"] for event in events if event["event"] == "trial_started"}
+    started = {
+        event["trial"]: event["configuration"]
+        for event in events
+        if event["event"] == "trial_started"
+    }
     results = [
         (-event["rung"], sign * event["metrics"][metric], event["trial"])
         for event in events
-        if event["event"] == "job_finished" and event["trial"] not in gone and event["metrics"].get(metric) is not None
+        if event["event"] == "job_finished"
+        and event["trial"] not in gone
+        and event["metrics"].get(metric) is not None
     ]
     if not results:
         return None
@@ -521,7 +608,9 @@ def _page(study: Any, file: Path) -> None:
 
 
 def _check_sections(text: str) -> None:
-    """Raise an error if a section was left out for anything but a refusal, which stands without its type."""
+    """Raise an error if a section was left out for anything but a refusal, which stands without its
+    type.
+    """
     if problem := re.search(r"(eft|worked) out: \w+(Error|Exception|Exit|Warning)\b.*", text):
         raise AssertionError(problem[0][:200])
 
@@ -536,7 +625,9 @@ CALLS: dict[str, Callable[[Any, Path], Any]] = {
     "traces": lambda study, _: traces_of(study._reader),
     "page": lambda study, folder: _page(study, folder / "page.html"),
     "report command": lambda _, folder: _command("report", str(folder)),
-    "whatif command": lambda _, folder: _command("whatif", str(folder), "--workers", "1,4", "--draws", "0"),
+    "whatif command": lambda _, folder: _command(
+        "whatif", str(folder), "--workers", "1,4", "--draws", "0"
+    ),
     "resume": lambda _, folder: _resume(folder),
 }
 
@@ -549,7 +640,8 @@ def judge(folder: Path, given: Input) -> tuple[str, str]:  # noqa: PLR0911 - the
     data = b""
     if journal.is_file() and not journal.is_symlink() and journal.stat().st_size < 2 * 10**7:
         data = journal.read_bytes()
-    whole = data[: end_of_turns(data)].splitlines(keepends=True)  # what is behind is an incomplete turn
+    # what is behind is an incomplete turn
+    whole = data[: end_of_turns(data)].splitlines(keepends=True)
     is_prefix = bool(whole) and whole == given.before[: len(whole)]
     refused, answered = "", False
     for call in given.calls:
@@ -573,10 +665,19 @@ def judge(folder: Path, given: Input) -> tuple[str, str]:  # noqa: PLR0911 - the
             if not returned.config:
                 return "defect", "best: a trial without a configuration"
             expected = best_by_hand(whole)
-            got = (returned.trial, returned.metrics[json.loads(whole[0])["goal"]["metric"]], returned.config)
+            got = (
+                returned.trial,
+                returned.metrics[json.loads(whole[0])["goal"]["metric"]],
+                returned.config,
+            )
             if got != expected:
                 return "defect", f"best: {got} where the lines say {expected}"
-    is_known = given.mutation in ("line altered", "other order", "bytes altered", "something behind")
+    is_known = given.mutation in (
+        "line altered",
+        "other order",
+        "bytes altered",
+        "something behind",
+    )
     if answered and is_known and not is_prefix:
         return "defect", "what was altered is read as if it were right"
     if refused:
@@ -592,7 +693,11 @@ def serve(pipe: Any, seed: int) -> None:
     warnings.simplefilter("ignore")
     os.environ["COLUMNS"] = "120"
     _warm_up()
-    pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 0
+    pages = (
+        int(Path("/proc/self/statm").read_text().split()[0])
+        if Path("/proc/self/statm").exists()
+        else 0
+    )
     if pages:
         most = pages * os.sysconf("SC_PAGE_SIZE") + MEGABYTES * 1_000_000
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
@@ -660,7 +765,9 @@ class Judge:
 def fuzz(
     numbers: Sequence[int], seed: int, judges: int = 2, say: Callable[[str], None] = lambda _: None
 ) -> tuple[Counter[tuple[str, str]], list[str]]:
-    """Judge inputs; return how many of each mutation ended how, and the defects, which are said as they are found."""
+    """Judge inputs; return how many of each mutation ended how, and the defects, which are said as
+    they are found.
+    """
     counts: Counter[tuple[str, str]] = Counter()
     defects: list[str] = []
     all_judges = [Judge(seed) for _ in range(min(judges, len(numbers)))]
@@ -691,22 +798,30 @@ def fuzz(
 def table(counts: Counter[tuple[str, str]]) -> str:
     """Return how often each mutation ended how."""
     outcomes = ("answered", "refused", "defect")
-    rows = [f"{'what was done':40}{'inputs':>9}" + "".join(f"{outcome:>10}" for outcome in outcomes)]
+    rows = [
+        f"{'what was done':40}{'inputs':>9}" + "".join(f"{outcome:>10}" for outcome in outcomes)
+    ]
     for mutation in MUTATIONS:
         by = [counts[mutation, outcome] for outcome in outcomes]
         rows.append(f"{mutation:40}{sum(by):>9,}" + "".join(f"{count:>10,}" for count in by))
     total = [sum(counts[mutation, outcome] for mutation in MUTATIONS) for outcome in outcomes]
-    rows.append(f"{'in all':40}{sum(counts.values()):>9,}" + "".join(f"{count:>10,}" for count in total))
+    rows.append(
+        f"{'in all':40}{sum(counts.values()):>9,}" + "".join(f"{count:>10,}" for count in total)
+    )
     return "\n".join(rows)
 
 
 def main() -> int:
     """Run it from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--inputs", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="show one input again")
-    parser.add_argument("--keep", metavar="DIR", help="with --only: make the directory and leave it there")
+    parser.add_argument(
+        "--keep", metavar="DIR", help="with --only: make the directory and leave it there"
+    )
     given = parser.parse_args()
     if given.keep:
         Path(given.keep).mkdir(parents=True)
@@ -715,12 +830,15 @@ def main() -> int:
         return 0
     numbers = range(given.inputs) if given.only is None else [given.only]
     began = time.monotonic()
-    judges = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    judges = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     counts, defects = fuzz(numbers, given.seed, judges, lambda text: print(text, flush=True))
     minutes = (time.monotonic() - began) / 60
     print(table(counts))
     print(
-        f"{len(numbers):,} inputs in {minutes:.1f} minutes, {len(numbers) / minutes:,.0f} a minute; seed {given.seed}"
+        f"{len(numbers):,} inputs in {minutes:.1f} minutes, {len(numbers) / minutes:,.0f} a "
+        f"minute; seed {given.seed}"
     )
     return 1 if defects else 0
 

@@ -1,6 +1,8 @@
-"""One history: a study that is driven by a real session in a simulated world until it is complete, whatever happens.
+"""One history: a study that is driven by a real session in a simulated world until it is complete,
+whatever happens.
 
-A seed decides everything. What is drawn may be narrowed, so that a failure can be shown again with less of it.
+A seed decides everything. What is drawn may be narrowed, so that a failure can be shown again with
+less of it.
 """
 
 import io
@@ -72,7 +74,9 @@ FAULTS = {
     "no descriptor": 0.003,
 }
 """Fault -> how probable it is wherever it may happen, in a history that has it."""
-OF_THE_DISK = frozenset(("power loss", "no space", "no inode", "read error", "sync error", "no descriptor"))
+OF_THE_DISK = frozenset(
+    ("power loss", "no space", "no inode", "read error", "sync error", "no descriptor")
+)
 SPACES: dict[str, dict[str, Any]] = {
     "numbers": {"x": (0.0, 1.0)},
     "list": {"x": [value / 12 for value in range(12)]},
@@ -105,7 +109,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_of(seed: int, **narrowed: Any) -> Plan:
-    """Return the plan of a seed, narrowed where it is said; ``without`` names faults that it is not to have."""
+    """Return the plan of a seed, narrowed where it is said; ``without`` names faults that it is not
+    to have.
+    """
     random = Random(f"plan {seed}")
     space = random.choice(("numbers", "numbers", "list"))
     faults = [fault for fault in FAULTS if random.random() < 0.3]
@@ -132,7 +138,9 @@ def plan_of(seed: int, **narrowed: Any) -> Plan:
     faults = [fault for fault in plan.faults if fault not in without]
     plan = msgspec.structs.replace(plan, faults=tuple(faults), **narrowed)
     if plan.trial_timeout is None:  # nothing else ends a worker that hangs
-        plan = msgspec.structs.replace(plan, faults=tuple(f for f in plan.faults if f != "worker hangs"))
+        plan = msgspec.structs.replace(
+            plan, faults=tuple(f for f in plan.faults if f != "worker hangs")
+        )
     return plan
 
 
@@ -208,7 +216,9 @@ class History:
         self.world.at_rest(True)
         self.world.disk.make_folder(str(STUDY))
         create(
-            STUDY / journals.NAME, msgspec.structs.replace(settings, created=self.world.unix_time()), self.world.disk
+            STUDY / journals.NAME,
+            msgspec.structs.replace(settings, created=self.world.unix_time()),
+            self.world.disk,
         )
         self.world.disk.sync_folder("/")
         self.world.at_rest(False)
@@ -254,7 +264,11 @@ class History:
                 session = Session(STUDY, options, LocalEngine(), surroundings=surroundings)
                 self._last = session
                 session.run()
-            end = "complete" if session._controller.is_complete else f"stopped: {session._controller.stopping}"
+            end = (
+                "complete"
+                if session._controller.is_complete
+                else f"stopped: {session._controller.stopping}"
+            )
             if has_more_to_come and end == "complete":
                 end = "complete, and more trials are asked for"
         except Killed:
@@ -271,7 +285,8 @@ class History:
         if end not in ("killed", "power loss") and self._is_journal_safe():
             self.record.is_safe(world)
         self.record.at_end(world)
-        is_power_loss = end == "power loss" or world.happens("power loss")  # it may go while no driver is there
+        # it may go while no driver is there
+        is_power_loss = end == "power loss" or world.happens("power loss")
         world.end_session(is_power_loss=is_power_loss)
         self.record.end_session(world, is_power_loss=is_power_loss)
         return "complete, then a power loss" if is_power_loss and end == "complete" else end
@@ -280,14 +295,16 @@ class History:
         """A session may end with an error only if something was done to it that explains it."""
         text, faults = str(error), set(self.plan.faults)
         is_of_the_disk = bool(faults & OF_THE_DISK) and any(
-            words in text for words in ("No space", "Input/output", "Too many open", "what is written so far")
+            words in text
+            for words in ("No space", "Input/output", "Too many open", "what is written so far")
         )
         is_of_a_worker = "no worker can be started" in text or "workers end before" in text
         assert "\n" not in text
         assert is_of_the_disk or is_of_a_worker, f"{type(error).__name__}: {error}"
 
     def _is_journal_safe(self) -> bool:
-        """Whether all of the journal has to survive a power loss, now that its driver has closed it.
+        """Whether all of the journal has to survive a power loss, now that its driver has closed
+        it.
 
         One whose sync failed is written anew; a disk that makes no new file may refuse that.
         """
@@ -305,7 +322,8 @@ class History:
 
         def sync() -> None:
             if not world.is_driver_dead:
-                if not journal._syncing.locked():  # else the driver is at it: a thread would wait for it, as this does
+                # else the driver is at it: a thread would wait for it, as this does
+                if not journal._syncing.locked():
                     journal.sync()
                     if journal._sync_error is None:
                         self.record.is_safe(world)
@@ -317,10 +335,17 @@ class History:
     def _open_engine(self, _: Any, brief: Any) -> LocalWorkers:
         told = brief.setup
         setup = Setup(
-            told.worker, "", told.goal, told.study, told.seed, [], progress_seconds=self._random.choice((0.0, math.inf))
+            told.worker,
+            "",
+            told.goal,
+            told.study,
+            told.seed,
+            [],
+            progress_seconds=self._random.choice((0.0, math.inf)),
         )
         return LocalWorkers(
-            setup, brief.configurations, environments=[{}] * brief.workers, host=Host(self.world), disk=self.world.disk,
+            setup, brief.configurations, environments=[{}] * brief.workers, host=Host(self.world),
+            disk=self.world.disk,
             limits=Limits.of(brief.options), began=brief.began,
         )  # fmt: skip
 
@@ -340,7 +365,9 @@ class History:
                 raise ValueError("it raises")
             if fate == "stops itself" and epoch > 1:
                 trial.stop()
-            trial.report(loss=math.nan if fate == "is not finite" and epoch > 1 else loss_of(x, epoch))
+            trial.report(
+                loss=math.nan if fate == "is not finite" and epoch > 1 else loss_of(x, epoch)
+            )
         if plan.keeps == "save":
             trial.save(trained)
         elif plan.keeps == "directory":
@@ -373,15 +400,22 @@ class History:
         """Hold the whole of it against the oracle."""
         self.world.at_rest(True)
         assert self._last is not None
-        oracle.check(self.plan, self.world, self.record, self._last, fate_of=fate_of, loss_of=loss_of)
+        oracle.check(
+            self.plan, self.world, self.record, self._last, fate_of=fate_of, loss_of=loss_of
+        )
 
 
 def run(seed: int, **narrowed: Any) -> tuple[Counter[str], Counter[str]]:
-    """Run the history of a seed; return what was injected and how its sessions ended, each counted."""
+    """Run the history of a seed; return what was injected and how its
+    sessions ended, each counted.
+    """
     history = History(plan_of(seed, **narrowed))
     before = {  # what is started in the background by a shell ignores Ctrl-C
         number: signal.signal(number, handler)
-        for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGUSR1, signal.SIG_DFL))
+        for number, handler in (
+            (signal.SIGINT, signal.default_int_handler),
+            (signal.SIGUSR1, signal.SIG_DFL),
+        )
     }
     try:
         history.run()

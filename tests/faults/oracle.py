@@ -1,6 +1,7 @@
 """What must hold of a study after whatever has happened to it, worked out from its file alone.
 
-Nothing of the package decides here: the lines are read as JSON, and the rules are those of the guide and the papers.
+Nothing of the package decides here: the lines are read as JSON, and the rules are those of the
+guide and the papers.
 """
 
 import json
@@ -27,7 +28,9 @@ STUDY = Path("/study")
 JOURNAL = f"{STUDY}/journal.jsonl"
 _decoder = msgspec.msgpack.Decoder(FromWorker)
 CHECKPOINTS = f"{STUDY}/checkpoints/"
-OF_THE_DISK = frozenset(("power loss", "no space", "no inode", "read error", "sync error", "no descriptor"))
+OF_THE_DISK = frozenset(
+    ("power loss", "no space", "no inode", "read error", "sync error", "no descriptor")
+)
 LOSE_WORKERS = frozenset(
     (
         "worker killed",
@@ -57,7 +60,9 @@ class Record:
     def begins(self, trial: Any, trained: list[int]) -> None:
         """A worker takes up a trial."""
         if trained != list(range(1, trial.start + 1)):
-            self.complaints.append(f"trial {trial.number} begins at {trial.start} with epochs {trained}")
+            self.complaints.append(
+                f"trial {trial.number} begins at {trial.start} with epochs {trained}"
+            )
 
     def trains(self, trial: Any, epoch: int) -> None:
         self.trained[trial.number, epoch] += 1
@@ -70,23 +75,31 @@ class Record:
         content = journal_of(world) if results else b""
         for event in results:
             if f'"worker":{event.worker},"trial":{event.trial},'.encode() not in content:
-                self.complaints.append(f"the driver acts on a result of trial {event.trial}, which is not in its file")
+                self.complaints.append(
+                    f"the driver acts on a result of trial {event.trial}, which is not in its file"
+                )
 
     def begin_session(self, world: Any) -> None:
         self._before = journal_of(world)
 
     def is_safe(self, world: Any) -> None:
-        """The journal was opened, synced or closed: what is in it must not get lost, even if the power goes."""
+        """The journal was opened, synced or closed: what is in it must not get lost, even if the
+        power goes.
+        """
         self.synced = journal_of(world)
 
     def at_end(self, world: Any) -> None:
-        """The driver is gone; what is in the file now must not get lost, unless the power goes too."""
+        """The driver is gone; what is in the file now must not get lost,
+        unless the power goes too.
+        """
         self._before = whole(journal_of(world))
 
     def end_session(self, world: Any, *, is_power_loss: bool) -> None:
         there, must_be = journal_of(world), whole(self.synced) if is_power_loss else self._before
         if not there.startswith(must_be):
-            self.complaints.append(f"{len(must_be)} bytes of the journal were safe, and are not there any more")
+            self.complaints.append(
+                f"{len(must_be)} bytes of the journal were safe, and are not there any more"
+            )
 
 
 def journal_of(world: Any) -> bytes:
@@ -108,13 +121,17 @@ class Reading:
         self.configurations: dict[int, dict[str, Any]] = {}
         self.results: dict[tuple[int, int], float] = {}
         self.confirms: dict[int, int] = {}
-        """Trial that confirms -> trial that it confirms; what comes of it is in ``confirmed`` and ranks nowhere."""
+        """Trial that confirms -> trial that it confirms; what comes of it is in ``confirmed`` and
+        ranks nowhere.
+        """
         self.confirmed: dict[int, tuple[int, float | None]] = {}
         """Trial that confirms -> rung, and loss; None if it failed."""
         self.withdrawn: set[int] = set()
         self.failed: set[tuple[int, int]] = set()
         self.stopped: set[tuple[int, int]] = set()
-        """(trial, rung) of those that ended themselves on purpose: they are ranked and never trained again."""
+        """(trial, rung) of those that ended themselves on purpose: they are ranked and never
+        trained again.
+        """
         self.arrivals: list[tuple[int, int, float]] = []
         """(trial, rung, loss) in their order; failures are infinite."""
         deaths: Counter[int] = Counter()
@@ -122,19 +139,29 @@ class Reading:
             match event["event"]:
                 case "trial_started":
                     before = self.configurations.setdefault(event["trial"], event["configuration"])
-                    assert before == event["configuration"], f"trial {event['trial']} has two configurations"
+                    assert before == event["configuration"], (
+                        f"trial {event['trial']} has two configurations"
+                    )
                     if (confirms := event.get("confirms")) is not None:
                         self.confirms[event["trial"]] = confirms
-                        assert self.configurations[confirms] == before, f"trial {event['trial']} confirms another"
+                        assert self.configurations[confirms] == before, (
+                            f"trial {event['trial']} confirms another"
+                        )
                         assert event["origin"] == f"confirms {confirms}"
                 case "job_finished":
                     key = event["trial"], event.get("rung", 0)
                     if event["trial"] in self.confirms:
-                        assert event["trial"] not in self.confirmed, f"trial {event['trial']} ends twice"
+                        assert event["trial"] not in self.confirmed, (
+                            f"trial {event['trial']} ends twice"
+                        )
                         self.confirmed[event["trial"]] = key[1], event["metrics"]["loss"]
                         continue
-                    assert key not in self.results, f"trial {key[0]} has two results at rung {key[1]}"
-                    assert key not in self.failed, f"trial {key[0]} failed at rung {key[1]} and has a result there"
+                    assert key not in self.results, (
+                        f"trial {key[0]} has two results at rung {key[1]}"
+                    )
+                    assert key not in self.failed, (
+                        f"trial {key[0]} failed at rung {key[1]} and has a result there"
+                    )
                     if event.get("stopped"):
                         self.stopped.add(key)
                     self.results[key] = event["metrics"]["loss"]
@@ -164,7 +191,13 @@ class Reading:
 
 
 def check(
-    plan: Any, world: Any, record: Record, session: Any, *, fate_of: Callable[..., str], loss_of: Callable[..., float]
+    plan: Any,
+    world: Any,
+    record: Record,
+    session: Any,
+    *,
+    fate_of: Callable[..., str],
+    loss_of: Callable[..., float],
 ) -> None:
     """Hold a complete study against the rules.
 
@@ -188,7 +221,9 @@ def check(
     _proposals_follow_from_the_file(world, record)
 
 
-def _results_are_those_of_the_function(plan: Any, reading: Reading, loss_of: Callable[..., float]) -> None:
+def _results_are_those_of_the_function(
+    plan: Any, reading: Reading, loss_of: Callable[..., float]
+) -> None:
     for event in reading.events:
         if event["event"] == "job_finished":
             x = reading.configurations[event["trial"]]["x"]
@@ -199,18 +234,32 @@ def _results_are_those_of_the_function(plan: Any, reading: Reading, loss_of: Cal
 def _failures_are_explained(plan: Any, reading: Reading, fate_of: Callable[..., str]) -> None:
     for event in reading.events:
         if event["event"] == "job_failed":
-            fate, reason = fate_of(reading.configurations[event["trial"]]["x"], plan), event["reason"]
+            fate, reason = (
+                fate_of(reading.configurations[event["trial"]]["x"], plan),
+                event["reason"],
+            )
             is_its_own = (fate == "raises" and "it raises" in reason) or (
                 fate == "is not finite" and "finite" in reason
             )
             is_an_alarm = "exception breaks in" in plan.faults and reason.startswith("Alarm")
-            is_of_the_disk = plan.keeps == "directory" and bool(OF_THE_DISK & set(plan.faults)) and "Error" in reason
-            assert is_its_own or is_an_alarm or is_of_the_disk, f"trial {event['trial']} failed: {reason}"
+            is_of_the_disk = (
+                plan.keeps == "directory"
+                and bool(OF_THE_DISK & set(plan.faults))
+                and "Error" in reason
+            )
+            assert is_its_own or is_an_alarm or is_of_the_disk, (
+                f"trial {event['trial']} failed: {reason}"
+            )
         elif event["event"] == "worker_lost" and event.get("is_fatal"):
             assert plan.trial_timeout is not None
-            late = {"worker hangs", "worker stopped", "message late", "message cut", "nonsense", "slow sync"} & set(
-                plan.faults
-            )
+            late = {
+                "worker hangs",
+                "worker stopped",
+                "message late",
+                "message cut",
+                "nonsense",
+                "slow sync",
+            } & set(plan.faults)
             assert late, f"trial {event['trial']} timed out: {event['reason']}"
         elif event["event"] == "worker_lost" and "does not fit" in event["reason"]:
             spoilt = {"nonsense", "message doubled", "message cut"} & set(plan.faults)
@@ -221,7 +270,9 @@ def _failures_are_explained(plan: Any, reading: Reading, fate_of: Callable[..., 
 
 def _jobs_begin_where_the_file_says(plan: Any, reading: Reading) -> None:
     # Of a study that is given more trials what seemed hopeless may be promoted after all.
-    may_be_lost = bool(OF_THE_DISK & set(plan.faults)) or plan.checkpoint_limit is not None or plan.grows
+    may_be_lost = (
+        bool(OF_THE_DISK & set(plan.faults)) or plan.checkpoint_limit is not None or plan.grows
+    )
     saved: dict[int, int] = {}
     held: dict[int, tuple[int, int]] = {}
     for event in reading.events:
@@ -229,9 +280,14 @@ def _jobs_begin_where_the_file_says(plan: Any, reading: Reading) -> None:
         if kind == "session_started":
             held.clear()
         if kind in ("job_finished", "job_paused"):
-            start, goes_on = event.get("start", 0), held.get(trial) == (event["worker"], event.get("start", 0))
+            start, goes_on = (
+                event.get("start", 0),
+                held.get(trial) == (event["worker"], event.get("start", 0)),
+            )
             where = f"trial {trial} to {event['resource']} begins at {start}"
-            assert goes_on or start in (0, saved.get(trial, 0)), f"{where}; its checkpoint is at {saved.get(trial)}"
+            assert goes_on or start in (0, saved.get(trial, 0)), (
+                f"{where}; its checkpoint is at {saved.get(trial)}"
+            )
             if start == 0 and saved.get(trial, 0) > 0:
                 assert may_be_lost, f"{where}, though it has a checkpoint at {saved[trial]}"
             held.pop(trial, None)
@@ -257,7 +313,14 @@ def _all_trials_are_done(plan: Any, reading: Reading, session: Any) -> None:
 
 def highest_rung(reading: Reading) -> int:
     """Return the highest rung that has a finite result; -1 if there is none."""
-    return max((rung for (trial, rung), loss in reading.results.items() if is_result(reading, trial, loss)), default=-1)
+    return max(
+        (
+            rung
+            for (trial, rung), loss in reading.results.items()
+            if is_result(reading, trial, loss)
+        ),
+        default=-1,
+    )
 
 
 def is_result(reading: Reading, trial: int, loss: float | None) -> bool:
@@ -265,11 +328,15 @@ def is_result(reading: Reading, trial: int, loss: float | None) -> bool:
 
 
 def _the_best_are_confirmed_once(plan: Any, reading: Reading) -> None:
-    """Each of the best is trained again as often as it should be; others only where a limit ended a search before, or
-    it was given more trials.
+    """Each of the best is trained again as often as it should be; others only where a limit ended a
+    search before, or it was given more trials.
     """
-    assert set(reading.confirms) == set(reading.confirmed), "a training that confirms has come to nothing"
-    times = Counter((reading.confirmed[trial][0], confirmed) for trial, confirmed in reading.confirms.items())
+    assert set(reading.confirms) == set(reading.confirmed), (
+        "a training that confirms has come to nothing"
+    )
+    times = Counter(
+        (reading.confirmed[trial][0], confirmed) for trial, confirmed in reading.confirms.items()
+    )
     if plan.confirm is None:
         assert not times
         return
@@ -279,12 +346,16 @@ def _the_best_are_confirmed_once(plan: Any, reading: Reading) -> None:
         if rung == top and is_result(reading, trial, loss)
     )  # fmt: skip
     best = [(top, trial) for _, trial in at_the_top[: plan.confirm.best]]
-    assert all(times[key] == plan.confirm.seeds for key in best), f"{best} are to be confirmed, and {times} are"
+    assert all(times[key] == plan.confirm.seeds for key in best), (
+        f"{best} are to be confirmed, and {times} are"
+    )
     assert (
         max(times.values(), default=0) <= plan.confirm.seeds
     )  # a study that grows may break one off for a better trial
     if not plan.grows and "time limit" not in plan.faults:
-        assert set(times) == set(best), f"{set(times) - set(best)} were confirmed and are not among the best"
+        assert set(times) == set(best), (
+            f"{set(times) - set(best)} were confirmed and are not among the best"
+        )
 
 
 def named_winner(reading: Reading) -> int | None:
@@ -295,13 +366,17 @@ def named_winner(reading: Reading) -> int | None:
         rung, value = reading.confirmed[trial]
         if rung == top:
             values[confirmed].append(math.inf if value is None else value)
-    means = {trial: (reading.results[trial, top] + sum(more)) / (1 + len(more)) for trial, more in values.items()}
+    means = {
+        trial: (reading.results[trial, top] + sum(more)) / (1 + len(more))
+        for trial, more in values.items()
+    }
     best = min(means, key=lambda trial: (means[trial], trial), default=None)
     return best if best is not None and means[best] < math.inf else None
 
 
 def _promotions_follow_the_rule(plan: Any, record: Record, reading: Reading) -> None:
-    """A trial goes on if it is, or for ASH at some moment was, among the best floor(n / factor) of its rung.
+    """A trial goes on if it is, or for ASH at some moment was, among the best floor(n / factor) of
+    its rung.
 
     Source: Li et al., MLSys 2020, Algorithm 2; for successive halving Algorithm 1.
     """
@@ -311,7 +386,11 @@ def _promotions_follow_the_rule(plan: Any, record: Record, reading: Reading) -> 
 
     def best_of(rung: int) -> set[int]:
         ranked = sorted(arrived[rung])
-        return {trial for loss, _, trial in ranked[: len(ranked) // plan.reduction_factor] if loss < math.inf}
+        return {
+            trial
+            for loss, _, trial in ranked[: len(ranked) // plan.reduction_factor]
+            if loss < math.inf
+        }
 
     for order, (trial, rung, loss) in enumerate(reading.arrivals):
         if rung and plan.scheduler == "ash":
@@ -325,9 +404,13 @@ def _promotions_follow_the_rule(plan: Any, record: Record, reading: Reading) -> 
         due = {trial for trial in best_of(rung) if (trial, rung) not in reading.stopped}
         if record.settings.kept[rung] != (1, plan.reduction_factor):
             continue
-        assert due <= went_on, f"trials {due - went_on} are among the best of rung {rung} and never went on"
+        assert due <= went_on, (
+            f"trials {due - went_on} are among the best of rung {rung} and never went on"
+        )
         if plan.scheduler == "sh":
-            assert due == went_on, f"trials {went_on - due} went on from rung {rung} without being among the best"
+            assert due == went_on, (
+                f"trials {went_on - due} went on from rung {rung} without being among the best"
+            )
 
 
 def _replay_gives_the_same(world: Any, record: Record, reading: Reading, session: Any) -> None:
@@ -338,7 +421,11 @@ def _replay_gives_the_same(world: Any, record: Record, reading: Reading, session
     assert len(list(read_events(Path(JOURNAL), world.disk))) == len(reading.events)
     assert controller.is_complete == session._controller.is_complete
     assert controller.checkpoints.resources() == session._controller.checkpoints.resources()
-    ranked = [(-rung, loss) for (trial, rung), loss in reading.results.items() if trial not in reading.withdrawn]
+    ranked = [
+        (-rung, loss)
+        for (trial, rung), loss in reading.results.items()
+        if trial not in reading.withdrawn
+    ]
     winner = named_winner(reading)
     for best in (tally.best, session._tally.best):
         if winner is not None:
@@ -354,13 +441,17 @@ def _replay_gives_the_same(world: Any, record: Record, reading: Reading, session
 
 
 def _checkpoints_are_those_of_the_file(plan: Any, world: Any, session: Any) -> None:
-    expected = {f"{trial}.{resource}" for trial, resource in session._controller.checkpoints.resources().items()}
+    expected = {
+        f"{trial}.{resource}"
+        for trial, resource in session._controller.checkpoints.resources().items()
+    }
     paths = [path for path in world.disk.tree() if path.startswith(CHECKPOINTS)]
     there = {path.removeprefix(CHECKPOINTS).split("/")[0] for path in paths}
     left_by_lost_workers = {name for name in there if "by-" in name} | (there - expected)
     if not OF_THE_DISK & set(plan.faults):
         assert expected <= there, f"{expected - there} are in the journal and not there"
-    late = set() if plan.trial_timeout is None else {"worker stopped"}  # it stands still beyond the time of its trial
+    # it stands still beyond the time of its trial
+    late = set() if plan.trial_timeout is None else {"worker stopped"}
     if not (LOSE_WORKERS | late) & set(plan.faults):
         assert not left_by_lost_workers, f"{left_by_lost_workers} are there and not in the journal"
 
@@ -374,7 +465,11 @@ def _the_best_has_its_checkpoint(plan: Any, reading: Reading, session: Any) -> N
         or any(trial in reading.withdrawn for trial, _ in reading.results)
     ):
         return
-    saved = [e["resource"] for e in reading.events if e.get("trial") == best.trial and e.get("checkpoint") is not None]
+    saved = [
+        e["resource"]
+        for e in reading.events
+        if e.get("trial") == best.trial and e.get("checkpoint") is not None
+    ]
     if max(saved, default=0) >= best.resource:
         kept = session._controller.checkpoints.resources().get(best.trial, 0)
         assert kept >= best.resource, f"the checkpoint of the best trial, {best.trial}, is gone"
@@ -418,11 +513,15 @@ class _Proposed(Observer):
         elif isinstance(event, TrialStarted):
             proposal = self.configurations.draw(event.trial)
             given = (event.configuration, event.origin)
-            assert (proposal.configuration, proposal.origin) == given, f"trial {event.trial} was given {given}"
+            assert (proposal.configuration, proposal.origin) == given, (
+                f"trial {event.trial} was given {given}"
+            )
 
 
 def _proposals_follow_from_the_file(world: Any, record: Record) -> None:
-    """Whatever sessions a study had, each trial is the one that its search proposes after all that stands before it."""
+    """Whatever sessions a study had, each trial is the one that its search proposes after all that
+    stands before it.
+    """
     proposed = _Proposed(record.settings)
     try:
         replay(Path(JOURNAL), build_controller(record.settings), [proposed], world.disk)

@@ -1,12 +1,13 @@
 """Power losses for real: ``python -m tests.faults.power_loss [STUDIES] [LOSSES]``.
 
-A study of two local workers writes to an ext4 file system on a loop device. At random moments the device is taken as
-it is, which is what a power loss leaves: the file that the device is made of lies on a file system of its own, which is
-frozen while it is copied. Each copy is mounted, where ext4 plays its own journal back, and the same script goes on.
+A study of two local workers writes to an ext4 file system on a loop device. At random moments the
+device is taken as it is, which is what a power loss leaves: the file that the device is made of
+lies on a file system of its own, which is frozen while it is copied. Each copy is mounted, where
+ext4 plays its own journal back, and the same script goes on.
 
-Nothing of ours is asked whether that went well. While it ran, every ``fsync`` of the driver that came back was noted
-outside of the device: so many bytes of that file are durable. They have to be there. What the results have to be is
-computed here: the training function is a formula.
+Nothing of ours is asked whether that went well. While it ran, every ``fsync`` of the driver that
+came back was noted outside of the device: so many bytes of that file are durable. They have to be
+there. What the results have to be is computed here: the training function is a formula.
 
 Where no loop device can be had, the study's folder is copied file by file while it runs.
 """
@@ -79,7 +80,9 @@ TRIALS, RUNGS = 48, (1, 2, 4, 8)
 LINES = 200  # about as many as the journal has in the end
 IMAGE_BYTES = 48 << 20
 MOST_LINES_AHEAD = 25
-"""So far a study may run ahead of the next power loss: it does not end before, however long that takes to come."""
+"""So far a study may run ahead of the next power loss: it does not end before, however long that
+takes to come.
+"""
 
 
 class NoDevice(Exception):  # noqa: N818 - it is not a mistake
@@ -123,7 +126,9 @@ class Device:
         self.study = self._folder / "study"
 
     def lose_power(self, place: Path) -> Path:
-        """Copy the device as it is at one moment; return the study's folder on the copy, mounted."""
+        """Copy the device as it is at one moment; return the study's folder
+        on the copy, mounted.
+        """
         image = place / "copy.img"
         run("fsfreeze", "--freeze", self._outer)
         try:
@@ -148,7 +153,9 @@ class Device:
 
 
 class Folder:
-    """What stands for a device where there is none: a folder that is copied file by file while it is written."""
+    """What stands for a device where there is none: a folder that is copied file by file while it
+    is written.
+    """
 
     def __init__(self, place: Path) -> None:
         self.study = place / "device" / "study"
@@ -173,11 +180,17 @@ class Folder:
         """Nothing is mounted."""
 
 
-def driver(script: Path, study: Path, durable: Path, scheduler: str, **environment: str) -> "subprocess.Popen[bytes]":
-    """Start the script in a process group of its own; what it complains of goes to a file beside ``durable``."""
+def driver(
+    script: Path, study: Path, durable: Path, scheduler: str, **environment: str
+) -> "subprocess.Popen[bytes]":
+    """Start the script in a process group of its own; what it complains of goes to a file beside
+    ``durable``.
+    """
     with durable.with_name("complaints").open("wb") as complaints:
         command = [sys.executable, script, study, durable, scheduler]
-        return subprocess.Popen(command, stderr=complaints, start_new_session=True, env=os.environ | environment)
+        return subprocess.Popen(
+            command, stderr=complaints, start_new_session=True, env=os.environ | environment
+        )
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
@@ -206,11 +219,17 @@ def check(study: Path, before: bytes) -> Counter[str]:
     events = [json.loads(line) for line in content.splitlines()[1:]]
     failures = [event["reason"] for event in events if event["event"] == "job_failed"]
     assert not failures, failures
-    x = {event["trial"]: event["configuration"]["x"] for event in events if event["event"] == "trial_started"}
+    x = {
+        event["trial"]: event["configuration"]["x"]
+        for event in events
+        if event["event"] == "trial_started"
+    }
     results = [event for event in events if event["event"] == "job_finished"]
     counted = Counter((event["trial"], event["resource"]) for event in results)
     assert set(counted.values()) == {1}, "a result is there twice"
-    assert {trial for trial, resource in counted if resource == RUNGS[0]} == set(range(TRIALS)), "a trial is missing"
+    assert {trial for trial, resource in counted if resource == RUNGS[0]} == set(range(TRIALS)), (
+        "a trial is missing"
+    )
     for event in results:
         assert event["metrics"]["score"] == x[event["trial"]] * event["resource"], event
         reports = [resource for resource, _ in event.get("curve", [])] + [event["resource"]]
@@ -218,8 +237,12 @@ def check(study: Path, before: bytes) -> Counter[str]:
     for lower, higher in pairwise(RUNGS):
         there = [trial for trial, resource in counted if resource == lower]
         promoted = {trial for trial, resource in counted if resource == higher}
-        assert len(promoted) >= len(there) // 2, f"{len(there)} trials at {lower}, {len(promoted)} went on"
-        assert set(sorted(there, key=lambda trial: -x[trial])[: len(there) // 2]) <= promoted, "not the best went on"
+        assert len(promoted) >= len(there) // 2, (
+            f"{len(there)} trials at {lower}, {len(promoted)} went on"
+        )
+        assert set(sorted(there, key=lambda trial: -x[trial])[: len(there) // 2]) <= promoted, (
+            "not the best went on"
+        )
     best = max(event["metrics"]["score"] for event in results if event["resource"] == RUNGS[-1])
     import ashtune
 
@@ -230,7 +253,11 @@ def check(study: Path, before: bytes) -> Counter[str]:
     for event in events:
         if "not read" in (problem := event.get("problem", "")):
             read[problem.partition("; ")[0]] += 1
-    released = {(event["trial"], event["resource"]) for event in events if event["event"] == "trial_released"}
+    released = {
+        (event["trial"], event["resource"])
+        for event in events
+        if event["event"] == "trial_released"
+    }
     resumed = sum((event["trial"], event.get("start")) in released for event in results)
     return Counter({"results": len(results), "went on from a checkpoint": resumed}) + read
 
@@ -249,8 +276,11 @@ def _lines(study: Path) -> int:
         return 0
 
 
-def lose_power(losses: int, seed: int, place: Path, scheduler: str, *, device: bool = True) -> Counter[str]:
-    """Run a study, take its device away some times, go on with each copy, and check it; return what was seen.
+def lose_power(
+    losses: int, seed: int, place: Path, scheduler: str, *, device: bool = True
+) -> Counter[str]:
+    """Run a study, take its device away some times, go on with each copy, and check it; return what
+    was seen.
 
     Raises:
         NoDevice: If there is no device.
@@ -279,8 +309,14 @@ def lose_power(losses: int, seed: int, place: Path, scheduler: str, *, device: b
             taken.append((copy, study, written[:durable]))
             seen["power losses"] += 1
             seen["while it ran"] += process.poll() is None
-            seen["checkpoints that were there"] += len(list((study / "checkpoints").glob("*.[0-9]")))
-            left = (study / "journal.jsonl").stat().st_size if (study / "journal.jsonl").exists() else 0
+            seen["checkpoints that were there"] += len(
+                list((study / "checkpoints").glob("*.[0-9]"))
+            )
+            left = (
+                (study / "journal.jsonl").stat().st_size
+                if (study / "journal.jsonl").exists()
+                else 0
+            )
             seen["journals that were shorter than what was written"] += left < len(written)
         end(process)
         for copy, study, before in list(taken):
@@ -313,7 +349,11 @@ def main() -> None:
             place = Path(tempfile.mkdtemp(prefix="power-"))
             seen += lose_power(losses, seed, place, scheduler, device=False)
         shutil.rmtree(place)
-        print(f"{seed + 1} studies: " + ", ".join(f"{number} {what}" for what, number in seen.items()), flush=True)
+        print(
+            f"{seed + 1} studies: "
+            + ", ".join(f"{number} {what}" for what, number in seen.items()),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

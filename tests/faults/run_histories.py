@@ -1,4 +1,5 @@
-"""Run many histories, say what was injected how often, and of one that fails the shortest command that shows it.
+"""Run many histories, say what was injected how often, and of one that fails the shortest command
+that shows it.
 
 python -m tests.faults.run_histories --histories 100000          # all cores
 python -m tests.faults.run_histories --seed 4711                 # one of them, with its traceback
@@ -24,17 +25,27 @@ FAILURES_SHOWN = 5
 
 def main() -> int:
     """Run what the command line says; return 1 if a history failed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--histories", type=int, default=1_000, metavar="N", help="how many")
-    parser.add_argument("--first", type=int, default=0, metavar="SEED", help="the seed of the first")
+    parser.add_argument(
+        "--first", type=int, default=0, metavar="SEED", help="the seed of the first"
+    )
     parser.add_argument("--seed", type=int, help="run this one alone")
     parser.add_argument("--workers", type=int, help="the most workers of a session")
     parser.add_argument("--trials", type=int)
-    parser.add_argument("--without", action="append", default=[], choices=histories.FAULTS, metavar="FAULT")
+    parser.add_argument(
+        "--without", action="append", default=[], choices=histories.FAULTS, metavar="FAULT"
+    )
     parser.add_argument("--cores", type=int, default=os.cpu_count())
     options = parser.parse_args()
     if options.seed is not None:
-        given = {name: getattr(options, name) for name in ("workers", "trials") if getattr(options, name) is not None}
+        given = {
+            name: getattr(options, name)
+            for name in ("workers", "trials")
+            if getattr(options, name) is not None
+        }
         return show(options.seed, without=tuple(options.without), **given)
     return run_all(options.first, options.histories, options.cores)
 
@@ -59,7 +70,9 @@ def run_all(first: int, number: int, cores: int) -> int:
     ends: Counter[str] = Counter()
     failures: list[tuple[int, str]] = []
     with ProcessPoolExecutor(cores) as pool:
-        for done in as_completed([pool.submit(run_block, block) for block in blocks(first, number)]):
+        for done in as_completed(
+            [pool.submit(run_block, block) for block in blocks(first, number)]
+        ):
             block = done.result()
             injected += block[0]
             reached += block[1]
@@ -76,7 +89,10 @@ def run_all(first: int, number: int, cores: int) -> int:
     for name, times in ends.most_common():
         print(f"{name:34} {times:10,}")
     finished = number if not failures else min(number, ends["complete"] + len(failures))
-    print(f"\n{finished:,} histories in {seconds:.0f} s: {finished / seconds * 60:,.0f} a minute on {cores} cores")
+    print(
+        f"\n{finished:,} histories in {seconds:.0f} s: {finished / seconds * 60:,.0f} a minute on "
+        f"{cores} cores"
+    )
     for seed, error in sorted(failures)[:FAILURES_SHOWN]:
         print(f"\nseed {seed}: {error}\n  show it again: {command(shrunk(seed))}")
     print(f"{number - len(failures)} passed, {len(failures)} failed")
@@ -88,8 +104,12 @@ def blocks(first: int, number: int) -> Iterator[range]:
         yield range(start, min(start + BLOCK, first + number))
 
 
-def run_block(seeds: range) -> tuple[Counter[str], Counter[str], Counter[str], list[tuple[int, str]]]:
-    """Run some histories; return what was injected, in how many of them, how sessions ended, and what failed."""
+def run_block(
+    seeds: range,
+) -> tuple[Counter[str], Counter[str], Counter[str], list[tuple[int, str]]]:
+    """Run some histories; return what was injected, in how many of them, how sessions ended, and
+    what failed.
+    """
     injected: Counter[str] = Counter()
     reached: Counter[str] = Counter()
     ends: Counter[str] = Counter()

@@ -1,4 +1,5 @@
-"""Break the code on purpose, once for each patch in ``mutants/``, and see whether the simulated histories find it.
+"""Break the code on purpose, once for each patch in ``mutants/``, and see whether the simulated
+histories find it.
 
 python -m tests.faults.run_mutants                    # all of them, and how many histories it took
 python -m tests.faults.run_mutants forgets-to-sync    # these
@@ -33,11 +34,16 @@ def caught(name: str, *, first: int | None = None) -> tuple[int, str] | None:
     """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "src"
-        # With the compiled files of all that is not broken; those that are being written just now are left out.
-        shutil.copytree(Path(ashtune.__file__).parents[1], source, ignore=shutil.ignore_patterns("*.pyc.*"))
+        # With the compiled files of all that is not broken; those that are being written just now
+        # are left out.
+        shutil.copytree(
+            Path(ashtune.__file__).parents[1], source, ignore=shutil.ignore_patterns("*.pyc.*")
+        )
         patch = MUTANTS / f"{name}.patch"
         subprocess.run(
-            ["patch", "--quiet", "--strip=1", f"--directory={folder}", f"--input={patch}"], check=True, timeout=60
+            ["patch", "--quiet", "--strip=1", f"--directory={folder}", f"--input={patch}"],
+            check=True,
+            timeout=60,
         )
         blocks = [*range(0, MOST_HISTORIES, BLOCK)]
         for start in blocks if first is None else [first, *blocks]:
@@ -58,7 +64,8 @@ def caught(name: str, *, first: int | None = None) -> tuple[int, str] | None:
 
 
 def known_seed(name: str) -> int | None:
-    """Return the seed of the history that caught a mutant when it was made, if it stands above its patch.
+    """Return the seed of the history that caught a mutant when it was made, if it stands above its
+    patch.
 
     Where the histories have changed since, another catches it, after more of them.
     """
@@ -85,7 +92,9 @@ def main() -> int:
     for name in sys.argv[1:] or names():
         catch = caught(name)
         missed += catch is None
-        verdict = "NOT CAUGHT" if catch is None else f"after {catch[0]:,} histories: {catch[1][:100]}"
+        verdict = (
+            "NOT CAUGHT" if catch is None else f"after {catch[0]:,} histories: {catch[1][:100]}"
+        )
         print(f"{name:44} {verdict}", flush=True)
     return 1 if missed else 0
 

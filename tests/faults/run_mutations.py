@@ -1,11 +1,12 @@
-"""Change single expressions of the code by mutmut, a sample by seed, and say by package how many the tests notice.
+"""Change single expressions of the code by mutmut, a sample by seed, and say by package how many
+the tests notice.
 
 python -m tests.faults.run_mutations                     # 400 of them
 python -m tests.faults.run_mutations --mutants 20        # the first of these
 mutmut show NAME                                         # what one of them changes
 
-What was noticed is not tried again, so a run that was stopped goes on. What `equal_mutants.toml` lists cannot be
-noticed. What changes and which tests run is said in ``pyproject.toml``.
+What was noticed is not tried again, so a run that was stopped goes on. What `equal_mutants.toml`
+lists cannot be noticed. What changes and which tests run is said in ``pyproject.toml``.
 """
 
 import argparse
@@ -41,7 +42,10 @@ def statuses(names: list[str]) -> dict[str, str]:
 def changed_line(name: str) -> str:
     """Return the first line that a mutant puts in the place of another."""
     diff = mutmut.get_diff_for_mutant(name, path=mutmut.find_mutant(name).path).splitlines()
-    return next((line[1:].strip() for line in diff if line.startswith("+") and not line.startswith("+++")), "")
+    return next(
+        (line[1:].strip() for line in diff if line.startswith("+") and not line.startswith("+++")),
+        "",
+    )
 
 
 def reasons_of_equals() -> dict[tuple[str, str], str]:
@@ -51,8 +55,12 @@ def reasons_of_equals() -> dict[tuple[str, str], str]:
 
 
 def main() -> int:
-    """Run what the command line says; return 1 if a mutant is noticed by no test and not listed as equal."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Run what the command line says; return 1 if a mutant is noticed by no test and not listed as
+    equal.
+    """
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--mutants", type=int, default=400, metavar="N", help="how many")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--cores", type=int, default=os.cpu_count())
@@ -61,7 +69,9 @@ def main() -> int:
     Random(options.seed).shuffle(names)
     sample = names[: options.mutants]
     equals = reasons_of_equals()
-    is_equal = {name: (name.partition("__mutmut_")[0], changed_line(name)) in equals for name in sample}
+    is_equal = {
+        name: (name.partition("__mutmut_")[0], changed_line(name)) in equals for name in sample
+    }
     before = statuses(sample)
     if to_try := [name for name in sample if before[name] not in NOTICED and not is_equal[name]]:
         mutmut._run(to_try, options.cores)
@@ -83,7 +93,10 @@ def report(outcome: dict[str, str], is_equal: dict[str, bool]) -> int:
     for package, count in sorted(counts.items()):
         judged = count["noticed"] + count["not noticed"]
         score = f"{count['noticed'] / judged:6.0%}" if judged else ""
-        print(f"{package:12} {count['noticed']:8} {count['not noticed']:12} {count['equal']:6} {score}")
+        print(
+            f"{package:12} {count['noticed']:8} {count['not noticed']:12} {count['equal']:6} "
+            f"{score}"
+        )
     return 1 if survivors else 0
 
 

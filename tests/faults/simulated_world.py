@@ -1,7 +1,8 @@
-"""A world in memory for a real session: a clock, a disk, and workers that run the real training code. All of them fail.
+"""A world in memory for a real session: a clock, a disk, and workers that run the real training
+code. All of them fail.
 
-One random generator decides everything, so that a seed gives the same history again. The driver runs in the main
-greenlet, each worker in one of its own. Time passes only while all of them wait.
+One random generator decides everything, so that a seed gives the same history again. The driver
+runs in the main greenlet, each worker in one of its own. Time passes only while all of them wait.
 """
 
 import math
@@ -21,7 +22,15 @@ from ashtune._src.core.events import JobFailed, JobFinished, TrialReleased, Work
 from ashtune._src.core.jobs import WorkerId
 from ashtune._src.processes.frames import FrameReader, FrameWriter
 from ashtune._src.training.runner import TrialRunner
-from ashtune._src.training.worker_messages import Assignment, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
+from ashtune._src.training.worker_messages import (
+    Assignment,
+    FromWorker,
+    Mailbox,
+    Setup,
+    Shutdown,
+    ToWorker,
+    Unsure,
+)
 from tests.helpers.simulated_disk import FAULTS, SimulatedDisk
 
 MOST_STEPS = 60_000
@@ -29,7 +38,9 @@ STEP_SECONDS = 2e-6
 
 
 class Killed(BaseException):
-    """The driver ends at this point, as by SIGKILL: nothing that it would do from here on happens."""
+    """The driver ends at this point, as by SIGKILL: nothing that it would
+    do from here on happens.
+    """
 
 
 class Alarm(Exception):  # noqa: N818 - what a signal handler of the user's raises
@@ -46,7 +57,9 @@ class WorldDisk(SimulatedDisk):
     def __init__(self, world: "World", random: Random, rates: Mapping[str, float]) -> None:
         self._world = world
         super().__init__(
-            random, rates={fault: rate for fault, rate in rates.items() if fault in FAULTS}, slow=world.slow_sync
+            random,
+            rates={fault: rate for fault, rate in rates.items() if fault in FAULTS},
+            slow=world.slow_sync,
         )
 
     def _called(self, call: str) -> None:
@@ -66,7 +79,9 @@ class World:
         objective: The training function.
     """
 
-    def __init__(self, random: Random, rates: Mapping[str, float], objective: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, random: Random, rates: Mapping[str, float], objective: Callable[[Any], Any]
+    ) -> None:
         self.random = random
         self.rates = dict(rates)
         self.objective = objective
@@ -103,7 +118,9 @@ class World:
         heappush(self._queue, (time, next(self._serial), what))
 
     def step(self, what: str) -> None:
-        """Someone does something: the driver may be killed before it, a worker may be struck by something."""
+        """Someone does something: the driver may be killed before it, a worker may be struck by
+        something.
+        """
         current = getcurrent()
         if isinstance(current, Process):
             current.worker_step(what)
@@ -165,7 +182,9 @@ class World:
         self.now += 1.0
 
     def at_rest(self, is_at_rest: bool) -> None:
-        """Say that nothing happens from now on, as someone prepares the study or looks at what is there."""
+        """Say that nothing happens from now on, as someone prepares the study or looks at what is
+        there.
+        """
         self.is_at_rest = is_at_rest
 
     def work(self, seconds: float) -> None:
@@ -185,7 +204,9 @@ class Host:
     def now(self) -> float:
         return self._world.now
 
-    def start(self, worker: WorkerId, logs: Path, environment: Mapping[str, str], ranks: int) -> "Process":
+    def start(
+        self, worker: WorkerId, logs: Path, environment: Mapping[str, str], ranks: int
+    ) -> "Process":
         del environment, ranks
         self._world.driver_step()
         if self._world.happens("no process"):
@@ -308,7 +329,9 @@ class Process(greenlet):
             if world.happens("worker dies before joining"):
                 how = "left with exit status 3"
                 raise Shutdown
-            runner = TrialRunner(world.objective, setup, mailbox, disk=world.disk, clock=lambda: world.now)
+            runner = TrialRunner(
+                world.objective, setup, mailbox, disk=world.disk, clock=lambda: world.now
+            )
             self.send(WorkerJoined(0, setup.worker, self.pid, "simulated"))
             while True:
                 message = mailbox.next()
@@ -397,24 +420,30 @@ class Process(greenlet):
     def _nonsense(self, message: FromWorker) -> bytes:
         """Return a frame that no worker would send here."""
         random, worker = self.world.random, self.worker
-        trial, rung = random.choice(((random.randrange(100, 130), 0), (random.randrange(16), random.randrange(7, 9))))
+        trial, rung = random.choice(
+            ((random.randrange(100, 130), 0), (random.randrange(16), random.randrange(7, 9)))
+        )
         kinds: list[Callable[[], bytes]] = [
             lambda: random.randbytes(random.randrange(1, 40)),
             lambda: b"\xff\xff\xff\x7f",
             lambda: self._writer.frame(
                 JobFinished(
-                    time=0, worker=worker, trial=trial, rung=rung, resource=random.randrange(9), metrics={"loss": -9.0},
+                    time=0, worker=worker, trial=trial, rung=rung, resource=random.randrange(9),
+                    metrics={"loss": -9.0},
                     seconds=0.1, held=random.random() < 0.5, start=random.randrange(3),
                 )
             ),
             lambda: self._writer.frame(
-                JobFailed(time=0, worker=worker, trial=trial, rung=rung, seconds=0.0, reason="nonsense")
+                JobFailed(time=0, worker=worker, trial=trial, rung=rung, seconds=0.0,
+                reason="nonsense")
             ),
             lambda: self._writer.frame(
-                TrialReleased(time=0, worker=worker, trial=trial, resource=random.randrange(9), seconds=0, checkpoint=7)
+                TrialReleased(time=0, worker=worker, trial=trial, resource=random.randrange(9),
+                seconds=0, checkpoint=7)
             ),
             lambda: self._writer.frame(WorkerJoined(0, worker, 1, "twice")),
-            lambda: self._writer.frame(msgspec.structs.replace(message, worker=WorkerId(worker + 1))),
+            lambda: self._writer.frame(msgspec.structs.replace(message,
+            worker=WorkerId(worker + 1))),
         ]  # fmt: skip
         return random.choice(kinds)()
 

@@ -1,4 +1,6 @@
-"""The oracle of ``chaos.py`` sees what is wrong: studies written by hand, right but for one thing."""
+"""The oracle of ``chaos.py`` sees what is wrong: studies written by hand,
+right but for one thing.
+"""
 
 import json
 import zlib
@@ -19,13 +21,26 @@ def result(trial: int, rung: int, start: int, **more: Any) -> dict[str, Any]:
     resource = 2**rung
     metrics = {"score": score(XS[trial], trial, resource)}
     return {
-        **{"event": "job_finished", "worker": 0, "trial": trial, "rung": rung, "resource": resource, "start": start},
+        **{
+            "event": "job_finished",
+            "worker": 0,
+            "trial": trial,
+            "rung": rung,
+            "resource": resource,
+            "start": start,
+        },
         **{"metrics": metrics, "held": True, **more},
     }
 
 
 def released(trial: int, resource: int) -> dict[str, Any]:
-    return {"event": "trial_released", "worker": 0, "trial": trial, "resource": resource, "checkpoint": 9}
+    return {
+        "event": "trial_released",
+        "worker": 0,
+        "trial": trial,
+        "resource": resource,
+        "checkpoint": 9,
+    }
 
 
 def right() -> Events:
@@ -42,7 +57,9 @@ def right() -> Events:
     return [*events, result(2, 1, 1), released(2, 2)]
 
 
-def complaints(folder: Path, events: Events, scheduler: str = "ash", best: Sequence[float] = (3, 1, 3.3)) -> list[str]:
+def complaints(
+    folder: Path, events: Events, scheduler: str = "ash", best: Sequence[float] = (3, 1, 3.3)
+) -> list[str]:
     settings = {"scheduler": {"kind": scheduler}, "rungs": [1, 2], "kept": [[1, 2]]}
     check, lines = 0, []
     for line in [settings, *events]:
@@ -84,15 +101,30 @@ def a_false_score(events: Events) -> None:
 
 
 def a_failure_without_an_excuse(events: Events) -> None:
-    events.append({"event": "job_failed", "worker": 0, "trial": 0, "rung": 1, "reason": "OSError: no space"})
+    events.append(
+        {"event": "job_failed", "worker": 0, "trial": 0, "rung": 1, "reason": "OSError: no space"}
+    )
 
 
 def a_trial_over_its_time(events: Events) -> None:
-    events.append({"event": "worker_lost", "worker": 0, "trial": 0, "rung": 1, "reason": "slow", "is_fatal": True})
+    events.append(
+        {
+            "event": "worker_lost",
+            "worker": 0,
+            "trial": 0,
+            "rung": 1,
+            "reason": "slow",
+            "is_fatal": True,
+        }
+    )
 
 
 def a_trial_that_never_began(events: Events) -> None:
-    del events[index(events, event="trial_started", trial=0) : index(events, event="trial_started", trial=1)]
+    del events[
+        index(events, event="trial_started", trial=0) : index(
+            events, event="trial_started", trial=1
+        )
+    ]
 
 
 def another_configuration(events: Events) -> None:
@@ -118,7 +150,9 @@ def test_a_study_that_is_right_is_called_right(tmp_path: Path) -> None:
         (another_configuration, "another configuration"),
     ],
 )
-def test_what_is_wrong_in_a_study_is_named(tmp_path: Path, spoil: Callable[[Events], None], expected: str) -> None:
+def test_what_is_wrong_in_a_study_is_named(
+    tmp_path: Path, spoil: Callable[[Events], None], expected: str
+) -> None:
     events = right()
     spoil(events)
     assert any(expected in complaint for complaint in complaints(tmp_path, events))
@@ -128,4 +162,7 @@ def test_a_line_that_was_changed_is_named(tmp_path: Path) -> None:
     assert complaints(tmp_path, right()) == []
     journal = tmp_path / "journal.jsonl"
     journal.write_bytes(journal.read_bytes().replace(b"0.9", b"0.8"))
-    assert any("check value" in complaint for complaint in Oracle(tmp_path, 4, (3, 1, 3.3), ("-",)).complaints())
+    assert any(
+        "check value" in complaint
+        for complaint in Oracle(tmp_path, 4, (3, 1, 3.3), ("-",)).complaints()
+    )

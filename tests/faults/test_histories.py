@@ -1,4 +1,5 @@
-"""Five hundred studies in a simulated world: whatever is done to them, they end, and what is there is right.
+"""Five hundred studies in a simulated world: whatever is done to them, they end, and what is there
+is right.
 
 ``make test-faults`` runs a hundred thousand; ``run_histories.py`` shows one of them again.
 """
@@ -19,10 +20,13 @@ def block(first: int) -> Any:
 
 
 @pytest.mark.parametrize("first", range(0, HISTORIES, BLOCK))
-def test_studies_end_and_are_right_whatever_is_done_to_disk_driver_workers_and_messages(first: int) -> None:
+def test_studies_end_and_are_right_whatever_is_done_to_disk_driver_workers_and_messages(
+    first: int,
+) -> None:
     _, _, ends, failures = block(first)
     report = "\n".join(
-        f"{error}\n  {run_histories.command(run_histories.shrunk(seed))}" for seed, error in failures[:2]
+        f"{error}\n  {run_histories.command(run_histories.shrunk(seed))}"
+        for seed, error in failures[:2]
     )
     assert not failures, f"\n{report}"
     assert ends["complete"] == BLOCK

@@ -1,4 +1,6 @@
-"""A checkpoint is deleted once a power loss can no longer take back why it may go, by this driver or the next."""
+"""A checkpoint is deleted once a power loss can no longer take back why it may go, by this driver
+or the next.
+"""
 
 import errno
 import math
@@ -33,7 +35,12 @@ def left(tmp_path: Path) -> Path:
 def run(left: Path, open_journal: Any, **given: Any) -> None:
     """Run a session of the study that has a checkpoint."""
     options = checked(SessionOptions, {"quiet": True, "workers": 1, **given})
-    Session(left.parents[1], options, LocalEngine(), surroundings=Surroundings(open_journal=open_journal)).run()
+    Session(
+        left.parents[1],
+        options,
+        LocalEngine(),
+        surroundings=Surroundings(open_journal=open_journal),
+    ).run()
 
 
 def refuse(path: Path) -> Journal:
@@ -46,7 +53,9 @@ def test_nothing_is_deleted_before_the_journal_is_opened_for_writing(left: Path)
     assert left.exists()
 
 
-def test_of_a_complete_study_it_is_deleted_after_the_journal_was_opened_or_not_at_all(left: Path) -> None:
+def test_of_a_complete_study_it_is_deleted_after_the_journal_was_opened_or_not_at_all(
+    left: Path,
+) -> None:
     run(left, refuse)
     assert left.exists()
     run(left, Journal)
@@ -55,7 +64,9 @@ def test_of_a_complete_study_it_is_deleted_after_the_journal_was_opened_or_not_a
 
 
 class RefusesToSync(Disk):
-    """A disk whose syncs fail from some moment on; it notes which checkpoints there are when one has failed."""
+    """A disk whose syncs fail from some moment on; it notes which checkpoints there are when one
+    has failed.
+    """
 
     def __init__(self, checkpoints: Path) -> None:
         self.fails = False
@@ -73,7 +84,9 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_nothing_is_deleted_after_a_failed_last_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_deleted_after_a_failed_last_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(checkpoint_store, "WAIT_SECONDS", math.inf)  # however slow the study is
     study = tuned(tmp_path, trials=2, workers=1)
     checkpoints = study.directory / "checkpoints"

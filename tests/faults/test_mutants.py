@@ -1,4 +1,6 @@
-"""The simulated histories find what they are made to find: code that is broken on purpose does not get past them."""
+"""The simulated histories find what they are made to find: code that is broken on purpose does not
+get past them.
+"""
 
 import pytest
 

@@ -1,4 +1,6 @@
-"""A power loss takes nothing that was durable, and the study goes on: on a real file system, and with copied files."""
+"""A power loss takes nothing that was durable, and the study goes on: on a real file system, and
+with copied files.
+"""
 
 import sys
 from pathlib import Path
@@ -7,12 +9,17 @@ import pytest
 
 from tests.faults.power_loss import NoDevice, lose_power
 
-pytestmark = [pytest.mark.thorough, pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")]
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(sys.platform != "linux", reason="reads /proc"),
+]
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("device", [True, False], ids=["loop device", "copied files"])
-def test_after_a_power_loss_what_was_durable_is_there_and_the_study_finishes(tmp_path: Path, *, device: bool) -> None:
+def test_after_a_power_loss_what_was_durable_is_there_and_the_study_finishes(
+    tmp_path: Path, *, device: bool
+) -> None:
     try:
         seen = lose_power(2, 7, tmp_path, "sh", device=device)
     except NoDevice as why:

@@ -1,4 +1,6 @@
-"""The simulated disk is a disk: it does what the real one does, and loses only what a power loss may take."""
+"""The simulated disk is a disk: it does what the real one does, and loses only what a power loss
+may take.
+"""
 
 import errno
 import os
@@ -63,7 +65,9 @@ BEFORE: tuple[tuple[object, ...], ...] = (
 
 
 class Played:
-    """A disk with a folder on it, whose calls name open files by the order in which they were opened."""
+    """A disk with a folder on it, whose calls name open files by the order in which they were
+    opened.
+    """
 
     def __init__(self, disk: Disk, root: str) -> None:
         self.disk = disk
@@ -98,7 +102,11 @@ class Played:
             case "size", (int(number),) if number < len(self.files) and self._is_folder(number):
                 return None  # what the name list takes is the file system's own affair
             case _, (int(number), *rest):
-                return getattr(disk, name)(self.files[number], *rest) if number < len(self.files) else None
+                return (
+                    getattr(disk, name)(self.files[number], *rest)
+                    if number < len(self.files)
+                    else None
+                )
         raise AssertionError(name)
 
     def _is_folder(self, number: int) -> bool:
@@ -119,14 +127,22 @@ def tree(root: Path) -> dict[str, bytes | str | None]:
     files: dict[str, bytes | str | None] = {}
     for entry in sorted(root.rglob("*")):
         name = f"/{entry.relative_to(root)}"
-        files[name] = str(entry.readlink()) if entry.is_symlink() else None if entry.is_dir() else entry.read_bytes()
+        files[name] = (
+            str(entry.readlink())
+            if entry.is_symlink()
+            else None
+            if entry.is_dir()
+            else entry.read_bytes()
+        )
     return files
 
 
 @settings(max_examples=300)
 @given(st.lists(calls, max_size=40))
 @example([("make_link", "a", "g"), ("remove_folder", "l/a", 2)])
-def test_without_faults_it_answers_and_refuses_as_the_disk_of_this_machine(history: list[tuple[object, ...]]) -> None:
+def test_without_faults_it_answers_and_refuses_as_the_disk_of_this_machine(
+    history: list[tuple[object, ...]],
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         simulated = SimulatedDisk(Random(0))
         pair = Played(Disk(), f"{folder}/study"), Played(simulated, "/study")

@@ -33,12 +33,16 @@ TRAIN = """
             trial.report(score=trial["x"] + (trial.number * epoch) % 7 / epoch)
         trial.save([trial.number, epoch])
 """
-"""What the oracle of chaos knows. The trials from number 10 on wait until there is a file ``go``."""
+"""What the oracle of chaos knows. The trials from number 10 on wait until
+there is a file ``go``.
+"""
 Kind = TypeVar("Kind", bound=Event)
 
 
 class Host:
-    """A process of ``ashtune worker``. Its complaints are in a file, which no process of its workers holds open."""
+    """A process of ``ashtune worker``. Its complaints are in a file, which no process of its
+    workers holds open.
+    """
 
     def __init__(self, output: Path, *words: str) -> None:
         self._output = output
@@ -53,21 +57,38 @@ class Host:
 
 
 def write_function(folder: Path, *, seconds: float) -> list[str]:
-    """Write ``train.py``, whose epochs take some seconds; return the words of ``ashtune run`` that tune it."""
-    (folder / "train.py").write_text(textwrap.dedent(TRAIN).format(folder=str(folder), seconds=seconds))
+    """Write ``train.py``, whose epochs take some seconds; return the words of ``ashtune run`` that
+    tune it.
+    """
+    (folder / "train.py").write_text(
+        textwrap.dedent(TRAIN).format(folder=str(folder), seconds=seconds)
+    )
     return [
-        *("run", str(folder / "train.py:train"), "--metric", "score", "--mode", "max", "--search", "random"),
+        *(
+            "run",
+            str(folder / "train.py:train"),
+            "--metric",
+            "score",
+            "--mode",
+            "max",
+            "--search",
+            "random",
+        ),
         *("--scheduler", "ash", "--min-resource", "1", "--max-resource", "9"),
     ]
 
 
 def is_whole(study: Path, trials: int) -> None:
-    """Check that a study is complete, and that nothing is lost or doubled by the rules of another program."""
+    """Check that a study is complete, and that nothing is lost or doubled by the rules of another
+    program.
+    """
     loaded = ashtune.Study.load(study)
     assert loaded.is_complete
     best = loaded.best
     assert best is not None
-    assert not list(Oracle(study, trials, (best.trial, best.rung, best.metrics["score"]), ()).complaints())
+    assert not list(
+        Oracle(study, trials, (best.trial, best.rung, best.metrics["score"]), ()).complaints()
+    )
 
 
 @contextmanager
@@ -76,7 +97,9 @@ def engines_of_a_pool(pool: Any) -> Iterator[MakeHarness]:
     made: list[EngineHarness] = []
 
     def make(study: Path, objective: Callable[..., Any], workers: int) -> EngineHarness:
-        made.append(open_harness(ashtune.Executors(pool, workers=workers), study, objective, workers))
+        made.append(
+            open_harness(ashtune.Executors(pool, workers=workers), study, objective, workers)
+        )
         return made[-1]
 
     yield make
@@ -86,7 +109,9 @@ def engines_of_a_pool(pool: Any) -> Iterator[MakeHarness]:
 
 @contextmanager
 def hosts(study: Path) -> Iterator[Callable[..., Host]]:
-    """Yield a function that starts a host of a study with some options. Kill the hosts at the end."""
+    """Yield a function that starts a host of a study with some options.
+    Kill the hosts at the end.
+    """
     made: list[Host] = []
 
     def start(*options: str, directory: Path | None = study) -> Host:
@@ -113,4 +138,8 @@ def until(is_so: Callable[[], bool], limit: float = LIMIT) -> None:
 def events(study: Path, kind: type[Kind]) -> list[Kind]:
     """Return the events of one kind in the journal of a study, which may be growing."""
     journal = study / NAME
-    return [event for event in read_events(journal) if isinstance(event, kind)] if journal.exists() else []
+    return (
+        [event for event in read_events(journal) if isinstance(event, kind)]
+        if journal.exists()
+        else []
+    )

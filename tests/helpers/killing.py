@@ -1,4 +1,6 @@
-"""What tests that kill ranks share: the training function, which process is which rank, and what must hold after."""
+"""What tests that kill ranks share: the training function, which process is which rank, and what
+must hold after.
+"""
 
 import os
 import signal
@@ -20,9 +22,9 @@ from tests.helpers.launching import PYTHON, Launch
 
 TRIALS, MAX_RESOURCE = 400, 16
 RANK_VARIABLES = (b"PMI_RANK=", b"OMPI_COMM_WORLD_RANK=")
-# With a file named "hold" beside it, no trial from the number in it on begins: the study goes on, but not to its end.
-# With a file named "wait" beside it, trial 5 stops in its first epoch until it is killed, once: who it is, is then in
-# "caught".
+# With a file named "hold" beside it, no trial from the number in it on begins: the study goes on,
+# but not to its end. With a file named "wait" beside it, trial 5 stops in its first epoch until it
+# is killed, once: who it is, is then in "caught".
 TRAIN = """
     import os
     import time
@@ -72,8 +74,23 @@ class Tuned:
         self.journal = self.directory / NAME
         ashtune_itself = (PYTHON, "-m", "ashtune")
         self.run = (
-            *(*ashtune_itself, "run", f"{folder / 'train.py'}:train", "--metric", "score", "--mode", "max"),
-            *("--trials", str(trials), "--max-resource", str(MAX_RESOURCE), "--directory", str(self.directory)),
+            *(
+                *ashtune_itself,
+                "run",
+                f"{folder / 'train.py'}:train",
+                "--metric",
+                "score",
+                "--mode",
+                "max",
+            ),
+            *(
+                "--trials",
+                str(trials),
+                "--max-resource",
+                str(MAX_RESOURCE),
+                "--directory",
+                str(self.directory),
+            ),
             *("--search", "random"),
             "--quiet",
         )
@@ -85,7 +102,9 @@ class Tuned:
         return self.resume if self.journal.exists() else self.run
 
     def hold(self, more: int) -> None:
-        """Have it begin so many trials more and no others until it is let go: it does not end before it is killed."""
+        """Have it begin so many trials more and no others until it is let go: it does not end
+        before it is killed.
+        """
         begun = [event.trial for event in self.events() if isinstance(event, TrialStarted)]
         (self._folder / "hold").write_text(str(max(begun, default=-1) + 1 + more))
 
@@ -98,7 +117,9 @@ class Tuned:
         (self._folder / "wait").touch()
 
     def caught(self, launch: Launch) -> tuple[int, int]:
-        """Wait for the trial that waits; return the process that trains it and the rank that it belongs to."""
+        """Wait for the trial that waits; return the process that trains it and the rank that it
+        belongs to.
+        """
         until(launch, (self._folder / "caught").exists)
         child = int((self._folder / "caught").read_text())
         return child, rank_of(launch, child)
@@ -120,23 +141,29 @@ class Tuned:
         return [event for event in self.events() if isinstance(event, WorkerLost)]
 
     def assert_is_whole(self) -> None:
-        """Nothing is lost, nothing doubled, nothing failed, and every promotion is one of the paper's."""
+        """Nothing is lost, nothing doubled, nothing failed, and every promotion is one of the
+        paper's.
+        """
         results = self.results()
         counted = Counter((event.trial, event.rung) for event in results)
         assert set(counted.values()) == {1}, "a finished result was trained again"
-        assert {trial for trial, rung in counted if rung == 0} == set(range(self.trials)), "a configuration is lost"
+        assert {trial for trial, rung in counted if rung == 0} == set(range(self.trials)), (
+            "a configuration is lost"
+        )
         study = ashtune.Study.load(self.directory)
         assert study.is_complete
         assert StudyReader(study.directory).tally.failures.total == 0
-        recorded = [RecordedResult(Job(e.trial, e.rung), -(e.metrics["score"] or 0.0)) for e in results]
+        recorded = [
+            RecordedResult(Job(e.trial, e.rung), -(e.metrics["score"] or 0.0)) for e in results
+        ]
         assert unexplained_results(Ladder(1, MAX_RESOURCE, 2), recorded) == []
 
 
 def ranks(launch: Launch) -> dict[int, int]:
     """The processes that are ranks by now: their numbers by their ranks.
 
-    A rank is told which one it is, and so is a parent that it was given; its worker is not, but looks like the rank
-    itself until it has become another program.
+    A rank is told which one it is, and so is a parent that it was given; its worker is not, but
+    looks like the rank itself until it has become another program.
     """
     rank_by_pid: dict[int, int] = {}
     for pid, words in launch.processes().items():
@@ -155,7 +182,9 @@ def rank_of(launch: Launch, worker: int) -> int:
 
 
 def kill(launch: Launch, victims: Iterable[int]) -> None:
-    """Kill processes of a launch, and delete the shared memory that it would leave in a folder of the machine."""
+    """Kill processes of a launch, and delete the shared memory that it would leave in a folder of
+    the machine.
+    """
     shared = {file for pid in launch.processes() for file in _mapped(pid)}
     for pid in victims:
         with suppress(ProcessLookupError):  # the launcher was faster
@@ -168,7 +197,9 @@ def until(launch: Launch, is_so: Callable[[], bool], limit: float = 120.0) -> No
     """Wait until something is so, while the launch runs."""
     give_up = time.monotonic() + limit
     while not is_so():
-        assert launch.process.poll() is None, f"it ended with {launch.process.returncode}:\n{launch.stderr}"
+        assert launch.process.poll() is None, (
+            f"it ended with {launch.process.returncode}:\n{launch.stderr}"
+        )
         assert time.monotonic() < give_up, f"not so after {limit} s:\n{launch.stderr}"
         time.sleep(0.005)
 
@@ -178,7 +209,9 @@ def _rank_of(pid: int) -> int | None:
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:  # it ended meanwhile
         return None
-    numbers = [variable.partition(b"=")[2] for variable in variables if variable.startswith(RANK_VARIABLES)]
+    numbers = [
+        variable.partition(b"=")[2] for variable in variables if variable.startswith(RANK_VARIABLES)
+    ]
     return int(numbers[0]) if numbers else None
 
 

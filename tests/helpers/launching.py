@@ -1,8 +1,10 @@
 """Commands under an MPI launcher: started, waited for with a hard limit, and ended for good.
 
-Rule 1: output goes to files. Whatever outlives a launcher holds its pipes, and a read of them would wait for it.
-Rule 2: nothing outlives a test. Launchers ignore SIGTERM at times and give their ranks sessions of their own, so what
-is killed is found by a mark in the environment that all of a launch's processes inherit, wherever they went.
+Rule 1: output goes to files. Whatever outlives a launcher holds its pipes, and a read of them would
+wait for it.
+Rule 2: nothing outlives a test. Launchers ignore SIGTERM at times and give their ranks sessions of
+their own, so what is killed is found by a mark in the environment that all of a launch's processes
+inherit, wherever they went.
 """
 
 import importlib.metadata
@@ -22,9 +24,20 @@ from typing import Any
 
 PYTHON = sys.executable
 MARK = "ASHTUNE_TEST_LAUNCH"
-OF_AN_OUTER_LAUNCH = ("PMI", "OMPI_", "PRTE_", "HYDRA_", "HYDI_", "I_MPI_", "MPI_", "MPIR_", "MPIEXEC_", "SLURM")
-# Limits, in seconds, are no expectation: beside a load of 15 on two cores all takes ten times as long. They are below
-# the tests' own limit, which ends the whole run and leaves everything behind.
+OF_AN_OUTER_LAUNCH = (
+    "PMI",
+    "OMPI_",
+    "PRTE_",
+    "HYDRA_",
+    "HYDI_",
+    "I_MPI_",
+    "MPI_",
+    "MPIR_",
+    "MPIEXEC_",
+    "SLURM",
+)
+# Limits, in seconds, are no expectation: beside a load of 15 on two cores all takes ten times as
+# long. They are below the tests' own limit, which ends the whole run and leaves everything behind.
 GRACE = 15.0  # for what a launcher leaves to follow it by itself: pipes close, children notice
 LIMIT = 240.0
 
@@ -61,11 +74,15 @@ class Ended:
     stdout: str
     stderr: str
     seconds: float
-    left_behind: tuple[str, ...] = ()  # command lines that still ran after the grace and were killed
+    # command lines that still ran after the grace and were killed
+    left_behind: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         output = f"\n--- stdout\n{self.stdout[-4000:]}\n--- stderr\n{self.stderr[-4000:]}"
-        return f"status {self.status} after {self.seconds:.2f} s; left behind: {list(self.left_behind)}{output}"
+        return (
+            f"status {self.status} after {self.seconds:.2f} s; left behind: "
+            f"{list(self.left_behind)}{output}"
+        )
 
 
 class TookTooLongError(AssertionError):
@@ -79,7 +96,9 @@ class TookTooLongError(AssertionError):
 class Launch:
     """A launch that runs. Get one from ``launched``, which also ends it."""
 
-    def __init__(self, command: Sequence[str], folder: Path, cwd: Path | None, variables: Mapping[str, str]) -> None:
+    def __init__(
+        self, command: Sequence[str], folder: Path, cwd: Path | None, variables: Mapping[str, str]
+    ) -> None:
         self.command = command
         self._out, self._err = folder / "stdout", folder / "stderr"
         self._mark = f"{MARK}={uuid.uuid4()}"
@@ -106,11 +125,15 @@ class Launch:
         return self._err.read_text(errors="replace")
 
     def processes(self) -> dict[int, str]:
-        """All of this launch's processes that run, wherever they went: their command lines by their numbers."""
+        """All of this launch's processes that run, wherever they went: their command lines by their
+        numbers.
+        """
         return _marked(self._mark)
 
     def kill(self) -> None:
-        """Kill every process of the launch, at once as far as that can be, and wait until none is left."""
+        """Kill every process of the launch, at once as far as that can be, and wait until none is
+        left.
+        """
         give_up = time.monotonic() + 60
         while True:
             with suppress(ProcessLookupError):
@@ -126,7 +149,8 @@ class Launch:
             time.sleep(0.01)
 
     def wait(self, limit: float = LIMIT, grace: float = GRACE) -> Ended:
-        """Wait for the launcher's end, at most ``limit`` seconds from now; afterwards nothing of the launch is left.
+        """Wait for the launcher's end, at most ``limit`` seconds from now; afterwards nothing of
+        the launch is left.
 
         Args:
             limit: Seconds until all of it is killed.
@@ -153,7 +177,9 @@ class Launch:
 
 
 @contextmanager
-def launched(*command: str, cwd: Path | None = None, variables: Mapping[str, str] | None = None) -> Iterator[Launch]:
+def launched(
+    *command: str, cwd: Path | None = None, variables: Mapping[str, str] | None = None
+) -> Iterator[Launch]:
     """Start a command in the background; at the end of the block none of its processes is left.
 
     Args:
@@ -176,11 +202,17 @@ def run(*command: str, limit: float = LIMIT, **how: Any) -> Ended:
 
 
 def mpiexec_words(
-    ranks: int, *command: str, family: str | None = FAMILY, fault_tolerant: bool = False, options: Sequence[str] = ()
+    ranks: int,
+    *command: str,
+    family: str | None = FAMILY,
+    fault_tolerant: bool = False,
+    options: Sequence[str] = (),
 ) -> list[str]:
     """The words that start ``command``; arguments as for ``mpiexec_launched``."""
     if family not in FAMILY_VARIABLES:
-        raise ValueError(f"family={family!r}: no MPI wheel in {sys.prefix}; give one of {list(FAMILY_VARIABLES)}")
+        raise ValueError(
+            f"family={family!r}: no MPI wheel in {sys.prefix}; give one of {list(FAMILY_VARIABLES)}"
+        )
     flags = ["--map-by", ":OVERSUBSCRIBE", "--bind-to", "none"] if family == "openmpi" else []
     if fault_tolerant:
         assert family == "openmpi", "MPICH's mpiexec ends the job when a rank dies"
@@ -198,7 +230,8 @@ def mpiexec_launched(
     cwd: Path | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> Iterator[Launch]:
-    """Start a command on so many ranks under the wheel's own mpiexec; none of its processes survives the block.
+    """Start a command on so many ranks under the wheel's own mpiexec; none of its processes
+    survives the block.
 
     Args:
         ranks: How many, more than there are cores if need be.
@@ -209,13 +242,19 @@ def mpiexec_launched(
         cwd: Where it runs.
         variables: Added to the environment.
     """
-    words = mpiexec_words(ranks, *command, family=family, fault_tolerant=fault_tolerant, options=options)
-    with launched(*words, cwd=cwd, variables={**FAMILY_VARIABLES[family or ""], **(variables or {})}) as launch:
+    words = mpiexec_words(
+        ranks, *command, family=family, fault_tolerant=fault_tolerant, options=options
+    )
+    with launched(
+        *words, cwd=cwd, variables={**FAMILY_VARIABLES[family or ""], **(variables or {})}
+    ) as launch:
         yield launch
 
 
 def mpiexec(ranks: int, *command: str, limit: float = LIMIT, **how: Any) -> Ended:
-    """Run a command on so many ranks to its end, at most ``limit`` seconds; ``how`` as for ``mpiexec_launched``."""
+    """Run a command on so many ranks to its end, at most ``limit`` seconds; ``how`` as for
+    ``mpiexec_launched``.
+    """
     with mpiexec_launched(ranks, *command, **how) as launch:
         return launch.wait(limit)
 
@@ -236,7 +275,8 @@ def srun_launched(
         ranks: How many tasks.
         command: The words of the command; ``PYTHON`` is this interpreter.
         slurm: The variables that lead to SLURM.
-        mpi: How ranks find each other, "pmi2" (MPICH), "pmix" (Open MPI) or "none"; None leaves it to the site.
+        mpi: How ranks find each other, "pmi2" (MPICH), "pmix" (Open MPI) or "none"; None leaves it
+            to the site.
         options: More options of srun.
         cwd: Where it runs.
         variables: Added to the environment.
@@ -248,14 +288,18 @@ def srun_launched(
 
 
 def srun(ranks: int, *command: str, limit: float = LIMIT, **how: Any) -> Ended:
-    """Run a command as one SLURM step to its end, at most ``limit`` seconds; ``how`` as for ``srun_launched``."""
+    """Run a command as one SLURM step to its end, at most ``limit`` seconds; ``how`` as for
+    ``srun_launched``.
+    """
     with srun_launched(ranks, *command, **how) as launch:
         return launch.wait(limit)
 
 
 def clean_environment() -> dict[str, str]:
     """This process's environment without anything that an outer launch put there."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(OF_AN_OUTER_LAUNCH)}
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(OF_AN_OUTER_LAUNCH)
+    }
 
 
 def _marked(mark: str) -> dict[int, str]:
@@ -265,5 +309,7 @@ def _marked(mark: str) -> dict[int, str]:
         with suppress(OSError):  # it ended meanwhile, or is another user's
             if mark.encode() in (folder / "environ").read_bytes().split(b"\0"):
                 words = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-                commands[int(folder.name)] = shlex.join(word.decode(errors="replace") for word in words)
+                commands[int(folder.name)] = shlex.join(
+                    word.decode(errors="replace") for word in words
+                )
     return commands

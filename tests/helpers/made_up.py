@@ -40,7 +40,12 @@ from ashtune._src.study.replay import Replay
 from ashtune._src.study.settings import Settings
 
 ACCURACY = Goal("accuracy", "max")
-SPACE: dict[str, Any] = {"learning_rate": 0.01234567, "momentum": 0.9, "width": 64, "activation": "relu"}
+SPACE: dict[str, Any] = {
+    "learning_rate": 0.01234567,
+    "momentum": 0.9,
+    "width": 64,
+    "activation": "relu",
+}
 Notice = tuple[str, Event | Followed]
 Watching = TypeVar("Watching", bound=Observer)
 
@@ -49,16 +54,21 @@ def settings_of(ladder: Ladder, **changes: Any) -> Settings:
     """Return the settings of a made-up study."""
     rungs, kept = ladder.to_record()
     settings = Settings(
-        ashtune="1", created=0, name="digits", goal=ACCURACY, scheduler={"kind": "ash"}, rungs=rungs, kept=kept,
+        ashtune="1", created=0, name="digits", goal=ACCURACY, scheduler={"kind": "ash"},
+        rungs=rungs, kept=kept,
         space={}, search={"kind": "random"}, seed=0,
     )  # fmt: skip
     return msgspec.structs.replace(settings, **changes)
 
 
-def result(trial: int, rung: int, resource: int, metrics: dict[str, Any], **more: Any) -> JobFinished:
+def result(
+    trial: int, rung: int, resource: int, metrics: dict[str, Any], **more: Any
+) -> JobFinished:
     """Return a trial's result at a rung: of the first worker, after a second of training."""
     others = {"time": 1.0, "worker": WorkerId(0), "seconds": 1.0, **more}
-    return JobFinished(trial=TrialId(trial), rung=rung, resource=resource, metrics=metrics, **others)
+    return JobFinished(
+        trial=TrialId(trial), rung=rung, resource=resource, metrics=metrics, **others
+    )
 
 
 def show(observer: Watching, steps: Iterable[Notice]) -> Watching:
@@ -69,7 +79,9 @@ def show(observer: Watching, steps: Iterable[Notice]) -> Watching:
 
 
 def tell(observer: Observer, *events: Event) -> None:
-    """Tell an observer events of trials that started, and what follows from them as far as events tell."""
+    """Tell an observer events of trials that started, and what follows from them as far as events
+    tell.
+    """
     replay = Replay()
     trials = {event.trial for event in events if getattr(event, "trial", None) is not None}
     for trial in range(1 + max(trials, default=0)):
@@ -88,7 +100,8 @@ class MadeUpStudy:
         trouble: The probability that a job fails, is withdrawn, or kills its worker.
         stop_after: Stop after so many jobs, and start another session; 0: never.
         saves: Whether workers save their trials.
-        learns: By how much the last trial is more accurate than the first, as where a search learns.
+        learns: By how much the last trial is more accurate than the first, as where a search
+            learns.
     """
 
     def __init__(
@@ -171,7 +184,12 @@ class MadeUpStudy:
                 self._at(
                     0.02,
                     TrialReleased(
-                        0, worker=worker, trial=trial, resource=self._resource[trial], seconds=0.02, checkpoint=size
+                        0,
+                        worker=worker,
+                        trial=trial,
+                        resource=self._resource[trial],
+                        seconds=0.02,
+                        checkpoint=size,
                     ),
                 )
             case Pause(worker=worker, trial=trial):
@@ -208,7 +226,10 @@ class MadeUpStudy:
                 start=order.start,
                 metrics={"accuracy": accuracy, "loss": 1 - accuracy},
                 seconds=seconds,
-                curve=[(e, {"accuracy": accuracy / 2, "loss": 1.0}) for e in range(order.start + 1, order.target)],
+                curve=[
+                    (e, {"accuracy": accuracy / 2, "loss": 1.0})
+                    for e in range(order.start + 1, order.target)
+                ],
                 held=held,
                 checkpoint=1000 if self._saves and not held else None,
             )
@@ -249,7 +270,9 @@ def cut(study: MadeUpStudy, share: float) -> list[Notice]:
     """Return a study's first steps. What follows from one event stays together."""
     steps = list(study)
     length = max(1, round(share * len(steps)))
-    while length < len(steps) and (steps[length][0] == "order" or isinstance(steps[length][1], TrialStarted)):
+    while length < len(steps) and (
+        steps[length][0] == "order" or isinstance(steps[length][1], TrialStarted)
+    ):
         length += 1
     return steps[:length]
 
@@ -290,8 +313,12 @@ def state_of(what: Any) -> Any:
     return repr(what)
 
 
-def write_journal(directory: Path, study: MadeUpStudy, steps: Iterable[Notice] | None = None, **changes: Any) -> Path:
-    """Write the journal of a made-up study, or of other steps, its settings changed as given; return its directory."""
+def write_journal(
+    directory: Path, study: MadeUpStudy, steps: Iterable[Notice] | None = None, **changes: Any
+) -> Path:
+    """Write the journal of a made-up study, or of other steps, its settings changed as given;
+    return its directory.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     create(directory / NAME, settings_of(study.ladder, **changes))
     with Journal(directory / NAME) as journal:

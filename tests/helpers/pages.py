@@ -1,7 +1,8 @@
-"""The code and the commands of a page, carried out in their order as a reader would, in sizes that take seconds.
+"""The code and the commands of a page, carried out in their order as a reader would, in sizes that
+take seconds.
 
-Blocks of Python share one namespace, which is that of ``__main__``, as in a notebook. Commands run in this process.
-Both find a ``train.py`` and finished studies under the names that the pages use.
+Blocks of Python share one namespace, which is that of ``__main__``, as in a notebook. Commands run
+in this process. Both find a ``train.py`` and finished studies under the names that the pages use.
 """
 
 import contextlib
@@ -38,7 +39,9 @@ PAGES = [
     ),
 ]
 INTEGRATION_PAGES = sorted(str(page.relative_to(ROOT)) for page in GUIDE.glob("integrations/*.md"))
-"""They are carried out by ``make test-integrations``, in the environment that has their libraries."""
+"""They are carried out by ``make test-integrations``, in the environment
+that has their libraries.
+"""
 
 MOST_TRIALS = 24
 TOP = 8
@@ -67,23 +70,26 @@ NOT_RUN = {
     "sbatch": "wants SLURM: make test-cluster",
     "cd examples/slurm": "goes with sbatch",
     "ln": "links to a folder of the reader's",
-    "ashtune run train.py:train --metric accuracy --mode max --trials 64 --max-resource 8 --workers 4 "
-    "--gpus-per-worker": "wants two GPUs",
-    "ashtune baseline --models": "trains the demo's network for minutes; tests of the command train smaller ones",
+    "ashtune run train.py:train --metric accuracy --mode max --trials 64 --max-resource 8 "
+    "--workers 4 --gpus-per-worker": "wants two GPUs",
+    "ashtune baseline "
+    "--models": "trains the demo's network for minutes; tests of the command train smaller ones",
     "ashtune roofline --keep": "measures this machine for half a minute",
     "ashtune roofline --study": "wants a fused study and measures for half a minute",
     "ashtune roofline": "measures this machine for half a minute; with figures given it runs",
     "ashtune watch": "serves until Ctrl-C: tests/dashboard",
     "ashtune mcp": "talks to an assistant: tests/dashboard/test_mcp.py",
     "ashtune run ...": "an ellipsis",
-    "ashtune run --space space.json --metric eval_accuracy": "wants torchrun: test_transformers.py has another",
+    "ashtune run --space space.json --metric "
+    "eval_accuracy": "wants torchrun: test_transformers.py has another",
     "ashtune run --space space.json --metric loss --mode min --max-resource 9": "the same",
     "ashtune worker": "joins a study: tests/engines/cluster and test_ways_of_running.py",
-    "ashtune run train.py:train --metric accuracy --mode max --trials 1000 --max-resource 64 --engine": "waits for "
-    "workers: test_ways_of_running.py",
+    "ashtune run train.py:train --metric accuracy --mode max --trials 1000 --max-resource 64 "
+    "--engine": "waits for workers: test_ways_of_running.py",
     "mkdir -p study &&": "copies from another machine",
     "ssh": "wants another machine: tests/browser/test_watch_behind_proxies.py has a proxy",
-    "python main.py": "the page's block of Python is that script: test_integration_pages.py runs it",
+    "python main.py": "the page's block of Python is that script: test_integration_pages.py runs "
+    "it",
     "python3.11 -m pip": "installs from a registry",
     "python3.11 -m venv": "goes with it",
     "~/ashtune/bin/pip": "wants the files of pip download",
@@ -93,7 +99,9 @@ NOT_RUN = {
 """Commands that are not run, by how they begin, and why not. The longest beginning counts."""
 RUN_ALL_THE_SAME = ("ashtune roofline --roof",)
 
-_COMMAND = re.compile(r"^    ((?:ashtune|make|pip|mpiexec|srun|sbatch|cd|ln|python|ssh) [^\n]*)$", re.MULTILINE)
+_COMMAND = re.compile(
+    r"^    ((?:ashtune|make|pip|mpiexec|srun|sbatch|cd|ln|python|ssh) [^\n]*)$", re.MULTILINE
+)
 _LINE = re.compile(r"^(?!#)(?:[^\n]*\\\n)*[^\n]+$", re.MULTILINE)
 _FENCE = re.compile(r"^```(\w*).*?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SHELL = ("sh", "bash")
@@ -126,7 +134,9 @@ def reason_not_to_run(command: str) -> str:
 
 def parsed(page: str) -> Document:
     """Return a page as Sybil reads it: its blocks of Python and its commands."""
-    sybil = Sybil([CodeBlockParser(language="python", evaluator=_run_block), _commands], path=str(ROOT))
+    sybil = Sybil(
+        [CodeBlockParser(language="python", evaluator=_run_block), _commands], path=str(ROOT)
+    )
     return sybil.parse(ROOT / page)
 
 
@@ -144,10 +154,29 @@ def carried_out(page: str, folder: Path) -> list[PageStep]:
 def prepare(folder: Path) -> None:
     """Put ``train.py`` and the studies that pages take for granted into a folder."""
     (folder / "train.py").write_text(textwrap.dedent(TRAIN))
-    options = ["--metric", "accuracy", "--mode", "max", "--trials", "8", "--max-resource", str(TOP), "--profile"]
+    options = [
+        "--metric",
+        "accuracy",
+        "--mode",
+        "max",
+        "--trials",
+        "8",
+        "--max-resource",
+        str(TOP),
+        "--profile",
+    ]
     for study in STUDIES:
         if study is STUDIES[0]:
-            run = ["run", "train.py:train", *options, "--workers", str(WORKERS), "--quiet", "--directory", study]
+            run = [
+                "run",
+                "train.py:train",
+                *options,
+                "--workers",
+                str(WORKERS),
+                "--quiet",
+                "--directory",
+                study,
+            ]
             done = commands.ashtune(folder, *run)
             assert done.returncode == 0, done.stderr
         else:
@@ -180,7 +209,9 @@ def _run_command(command: str, folder: Path) -> str:
 
 
 def _commands(document: Document) -> Iterator[Region]:
-    """Yield the commands that are indented, and those of a shell's blocks, unless a block is a whole script."""
+    """Yield the commands that are indented, and those of a shell's blocks, unless a block is a
+    whole script.
+    """
     fences = list(_FENCE.finditer(document.text))
     for command in _COMMAND.finditer(document.text):
         if not any(fence.start() <= command.start() < fence.end() for fence in fences):
@@ -193,7 +224,9 @@ def _commands(document: Document) -> Iterator[Region]:
 
 @contextlib.contextmanager
 def as_a_reader(folder: Path) -> Iterator[ModuleType]:
-    """Stand in a folder, at a prompt of its own, with a smaller ``ashtune.tune``; the block gets its ``__main__``."""
+    """Stand in a folder, at a prompt of its own, with a smaller ``ashtune.tune``; the block gets
+    its ``__main__``.
+    """
     main = ModuleType("__main__")
     with (
         commands.as_a_process_of_its_own(folder, [], {}),
@@ -209,7 +242,11 @@ def as_a_reader(folder: Path) -> Iterator[ModuleType]:
 
 def _smaller(tune: Callable[..., ashtune.Study]) -> Callable[..., ashtune.Study]:
     def tune_few(*arguments: Any, trials: int, max_resource: int, **options: Any) -> ashtune.Study:
-        few = {"trials": min(trials, MOST_TRIALS), "max_resource": min(max_resource, TOP), "workers": WORKERS}
+        few = {
+            "trials": min(trials, MOST_TRIALS),
+            "max_resource": min(max_resource, TOP),
+            "workers": WORKERS,
+        }
         return tune(*arguments, **{**options, **few}, quiet=True)
 
     return tune_few
@@ -227,5 +264,6 @@ def _smaller_command(arguments: list[str]) -> list[str]:
             most = {}
     before = ["", *arguments]
     return [
-        str(min(int(text), most[name])) if name in most else text for name, text in zip(before, arguments, strict=False)
+        str(min(int(text), most[name])) if name in most else text
+        for name, text in zip(before, arguments, strict=False)
     ]

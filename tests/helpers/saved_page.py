@@ -10,7 +10,9 @@ from ashtune.testing.section_suite import strings_of
 
 def saved(page: Path) -> dict[str, Any]:
     """Return the data that the scripts of a page find in its file."""
-    (data,) = re.findall(r'<script type="application/json" id="saved">(.*?)</script>', page.read_text(), re.DOTALL)
+    (data,) = re.findall(
+        r'<script type="application/json" id="saved">(.*?)</script>', page.read_text(), re.DOTALL
+    )
     found: dict[str, Any] = json.loads(data)
     return found
 

@@ -1,11 +1,13 @@
 """A disk in memory that may fail: full, torn, lossy.
 
-Content that was written and names that were given are in the page cache first. A power loss takes what was not synced,
-and leaves what the rules of ext4 and xfs allow:
+Content that was written and names that were given are in the page cache first. A power loss takes
+what was not synced, and leaves what the rules of ext4 and xfs allow:
 
 Rule 1: what a file held when it was synced is there, unless it was overwritten or cut since.
-Rule 2: what was written since is there up to some byte, with zeros where a file grew before its data came.
-Rule 3: changes to the names in a folder are done in their order, up to some change; a synced folder has all of them.
+Rule 2: what was written since is there up to some byte, with zeros where a file grew before its
+data came.
+Rule 3: changes to the names in a folder are done in their order, up to some change; a synced folder
+has all of them.
 Rule 4: a rename between two folders is done in both or in none.
 """
 
@@ -88,13 +90,15 @@ class SimulatedDisk(Disk):
     Args:
         random: Decides what fails and what a power loss takes.
         rates: Fault -> how probable it is at each call that it fits.
-        plan: Number of a call (from 0) -> fault, which comes at this call or at the first that it fits after it.
+        plan: Number of a call (from 0) -> fault, which comes at this call or at the first that it
+            fits after it.
         bytes_in_all: The size of the disk.
         inodes_in_all: The most files, folders and links.
         slow: Called when a sync is slow.
 
-    ``injected`` counts the faults that a caller met, and what power losses took; ``calls`` all calls by name.
-    ``process``: whose the files are that are opened from now on, for :meth:`process_kill`.
+    ``injected`` counts the faults that a caller met, and what power losses took; ``calls`` all
+    calls by name. ``process``: whose the files are that are opened from now on, for
+    :meth:`process_kill`.
     """
 
     def __init__(
@@ -124,11 +128,14 @@ class SimulatedDisk(Disk):
         self._root = Node(stat.S_IFDIR | FOLDER_FOR_THE_OWNER)
         self._pending: list[Renaming] = []
         self._opened: dict[int, Opened] = {}
-        self._next_descriptor = 1_000_000  # no number of a real file: a call that went past the disk is seen at once
+        # no number of a real file: a call that went past the disk is seen at once
+        self._next_descriptor = 1_000_000
 
     # What the code calls
 
-    def open(self, path: str, flags: int, mode: int = FOR_THE_OWNER, *, at: int | None = None) -> int:
+    def open(
+        self, path: str, flags: int, mode: int = FOR_THE_OWNER, *, at: int | None = None
+    ) -> int:
         self._called("open")
         if len(self._opened) >= MOST_OPEN or self._fails(NO_DESCRIPTOR, "open"):
             raise error(errno.EMFILE, path)
@@ -177,7 +184,8 @@ class SimulatedDisk(Disk):
         if self._fails(NO_SPACE, "write"):
             if not piece or self.random.random() < 0.5:
                 raise error(errno.ENOSPC)
-            piece = piece[: self.random.randrange(len(piece))]  # what still went in; the next write is refused
+            # what still went in; the next write is refused
+            piece = piece[: self.random.randrange(len(piece))]
             self._due.append(NO_SPACE)
             if not piece:
                 raise error(errno.ENOSPC)
@@ -435,7 +443,9 @@ class SimulatedDisk(Disk):
         self._most_used += max(0, size - len(node.content))
         apply(node.content, size)
         node.unsynced.append(size)
-        node.lost = [(offset, min(length, size - offset)) for offset, length in node.lost if offset < size]
+        node.lost = [
+            (offset, min(length, size - offset)) for offset, length in node.lost if offset < size
+        ]
         self._touch(node)
 
     def _touch(self, node: Node) -> None:
@@ -447,12 +457,16 @@ class SimulatedDisk(Disk):
         lost = bytearray(node.durable)
         for change in node.unsynced:
             apply(lost, change if isinstance(change, int) else (change[0], bytes(len(change[1]))))
-        node.lost += [(change[0], len(change[1])) for change in node.unsynced if not isinstance(change, int)]
+        node.lost += [
+            (change[0], len(change[1])) for change in node.unsynced if not isinstance(change, int)
+        ]
         node.durable = bytes(lost)
         node.unsynced.clear()
 
     def _new(self, call: str, path: str, mode: int) -> Node:
-        is_full = self.inodes_in_all is not None and sum(1 for _ in self._nodes()) >= self.inodes_in_all
+        is_full = (
+            self.inodes_in_all is not None and sum(1 for _ in self._nodes()) >= self.inodes_in_all
+        )
         if is_full:
             self.injected[f"{NO_INODE} at {call}"] += 1
         if is_full or self._fails(NO_INODE, call):
@@ -535,7 +549,9 @@ class SimulatedDisk(Disk):
                 files[f"{path}/{name}"] = None
                 self._walk(f"{path}/{name}", node, files)
             else:
-                files[f"{path}/{name}"] = node.content.decode() if node.is_link else bytes(node.content)
+                files[f"{path}/{name}"] = (
+                    node.content.decode() if node.is_link else bytes(node.content)
+                )
 
     @staticmethod
     def _is_within(node: Node, folder: Node) -> bool:
@@ -555,7 +571,9 @@ class SimulatedDisk(Disk):
 
     def _parent(self, path: str, at: int | None) -> tuple[Node, str]:
         """Return the folder of a path's last part, and that part."""
-        begin = [self._root] if at is None or path.startswith("/") else self._way_to(self._of(at).node)
+        begin = (
+            [self._root] if at is None or path.startswith("/") else self._way_to(self._of(at).node)
+        )
         before, _, name = path.rstrip("/").rpartition("/")
         stack = self._stack(before, begin) if before else begin
         if not stack[-1].is_folder:
@@ -563,7 +581,9 @@ class SimulatedDisk(Disk):
         return stack[-1], name
 
     def _way_to(self, node: Node) -> list[Node]:
-        """Return the folders from the root to an open folder, as a path may lead out of the folder."""
+        """Return the folders from the root to an open folder, as a path may
+        lead out of the folder.
+        """
         ways = [[self._root]]
         while ways:
             way = ways.pop()
@@ -597,7 +617,9 @@ class SimulatedDisk(Disk):
 
 def error(number: int, path: str = "") -> OSError:
     """Return what the operating system would raise."""
-    return OSError(number, os.strerror(number), path) if path else OSError(number, os.strerror(number))
+    return (
+        OSError(number, os.strerror(number), path) if path else OSError(number, os.strerror(number))
+    )
 
 
 def apply(content: bytearray, change: tuple[int, bytes] | int) -> None:

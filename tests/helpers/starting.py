@@ -1,4 +1,6 @@
-"""A training function that starts processes of every kind, for tests of what is left of them when something ends."""
+"""A training function that starts processes of every kind, for tests of what is left of them when
+something ends.
+"""
 
 import os
 import time
@@ -11,8 +13,8 @@ from ashtune._src.processes.memory import ProcessTable
 
 KINDS = ("a fork", "a process", "a pool", "a session", "a daemon")
 
-# Trial 0 starts everything, says so in "started", and trains until there is a file "go on"; called again, as after a
-# death, it starts nothing.
+# Trial 0 starts everything, says so in "started", and trains until there is a file "go on"; called
+# again, as after a death, it starts nothing.
 TRAIN = """
     import multiprocessing
     import os
@@ -72,7 +74,9 @@ TRAIN = """
 
 
 def started(folder: Path) -> dict[str, list[int]]:
-    """The processes that trial 0 has started, and its worker, once all are there; nothing before."""
+    """The processes that trial 0 has started, and its worker, once all are
+    there; nothing before.
+    """
     pids: dict[str, list[int]] = {}
     if (folder / "started").exists():
         for line in (folder / "started").read_text().splitlines():

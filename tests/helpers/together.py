@@ -1,4 +1,6 @@
-"""Workers that all take part, for tests that look at each of them: none does all before another has come."""
+"""Workers that all take part, for tests that look at each of them: none does all before another has
+come.
+"""
 
 import tempfile
 from pathlib import Path
@@ -17,14 +19,20 @@ TOGETHER = """
         while count and len(list(folder.iterdir())) < count:
             time.sleep(0.005)
 """
-"""What a script begins with whose training function calls this first, for each of its studies as another part."""
+"""What a script begins with whose training function calls this first, for each of its studies as
+another part.
+"""
 
 
 def together(workers: int, folder: Path) -> dict[str, str]:
-    """Return the variables by which so many workers, each a process, wait for each other as they begin to train.
+    """Return the variables by which so many workers, each a process, wait for each other as they
+    begin to train.
 
     Args:
         workers: How many.
         folder: All of them see it, on whichever host.
     """
-    return {"TOGETHER": str(workers), "TOGETHER_IN": tempfile.mkdtemp(prefix="together-", dir=folder)}
+    return {
+        "TOGETHER": str(workers),
+        "TOGETHER_IN": tempfile.mkdtemp(prefix="together-", dir=folder),
+    }

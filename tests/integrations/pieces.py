@@ -1,4 +1,6 @@
-"""Studies of scripts that are stopped, killed and started again, and what their journals say of each trial's curve."""
+"""Studies of scripts that are stopped, killed and started again, and what their journals say of
+each trial's curve.
+"""
 
 import json
 import os
@@ -23,7 +25,8 @@ def started(script: str, folder: Path, **environment: str) -> "subprocess.Popen[
     (folder / "script.py").write_text(textwrap.dedent(script))
     return subprocess.Popen(
         [sys.executable, "script.py"],
-        cwd=folder, env={**os.environ, **environment}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        cwd=folder, env={**os.environ, **environment}, text=True, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
@@ -37,10 +40,12 @@ def printed(script: str, folder: Path, **environment: str) -> Any:
 
 
 def stopped_then_killed(script: str, folder: Path, **environment: str) -> None:
-    """Start a script that with ``STOP`` has a signal stop its study and goes on with it; kill it in the third job then.
+    """Start a script that with ``STOP`` has a signal stop its study and goes on with it; kill it in
+    the third job then.
 
-    ``calls`` has a line for each job that has begun. Once the study has been stopped there is a file ``stopped``: it
-    says how many there are when the third job after that has begun, which ends only by being killed.
+    ``calls`` has a line for each job that has begun. Once the study has been stopped there is a
+    file ``stopped``: it says how many there are when the third job after that has begun, which ends
+    only by being killed.
     """
     process = started(script, folder, STOP="1", **environment)
     end, stopped = time.monotonic() + SECONDS, folder / "stopped"
@@ -73,7 +78,9 @@ def calls(folder: Path) -> list[tuple[int, int]]:
 
 
 def curves(study: Path) -> Curves:
-    """Return what a study's trials reported; of an epoch that was trained twice what was reported last."""
+    """Return what a study's trials reported; of an epoch that was trained twice what was reported
+    last.
+    """
     found: Curves = {}
     for event in events(study):
         if isinstance(event, JobFinished | JobPaused):

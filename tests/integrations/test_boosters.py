@@ -1,4 +1,6 @@
-"""XGBoost, LightGBM, CatBoost in a study: a booster that goes on is the one that never stopped; its best is kept."""
+"""XGBoost, LightGBM, CatBoost in a study: a booster that goes on is the one that never stopped; its
+best is kept.
+"""
 
 import functools
 import importlib
@@ -25,13 +27,22 @@ from ashtune._src.integrations import boosting
 from ashtune._src.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune._src.study.journal import NAME, read_events
 from ashtune._src.training.runner import TrialRunner
-from ashtune._src.training.worker_messages import Assignment, Broken, FromWorker, Mailbox, Setup, ToWorker
+from ashtune._src.training.worker_messages import (
+    Assignment,
+    Broken,
+    FromWorker,
+    Mailbox,
+    Setup,
+    ToWorker,
+)
 from tests import ROOT
 
 WORKER, TRIAL = WorkerId(0), TrialId(0)
 LIBRARIES = ("xgboost", "lightgbm", "catboost")
 Rows = Callable[[str], dict[str, Any]]
-"""What returns the rows of a part, "train" or "valid", as arguments of a library's class of data."""
+"""What returns the rows of a part, "train" or "valid", as arguments of a
+library's class of data.
+"""
 
 
 class Library(NamedTuple):
@@ -84,11 +95,13 @@ ALL = {
     ),
     "lightgbm": Library(
         "lightgbm", "l2", {"learning_rate": 0.3, "num_leaves": 7},
-        {"bagging_fraction": 0.6, "bagging_freq": 3, "feature_fraction": 0.6, "feature_fraction_bynode": 0.7},
+        {"bagging_fraction": 0.6, "bagging_freq": 3, "feature_fraction": 0.6,
+        "feature_fraction_bynode": 0.7},
         {"learning_rate": 1.0, "num_leaves": 63, "min_data_in_leaf": 2}, by_lightgbm,
     ),
     "catboost": Library(
-        "catboost", "RMSE", {"learning_rate": 0.3, "depth": 3, "bootstrap_type": "No", "random_strength": 0},
+        "catboost", "RMSE", {"learning_rate": 0.3, "depth": 3, "bootstrap_type": "No",
+        "random_strength": 0},
         {"bootstrap_type": "Bernoulli", "subsample": 0.6, "rsm": 0.6, "random_strength": 1},
         {"learning_rate": 1.0, "depth": 8}, by_catboost,
     ),
@@ -130,7 +143,9 @@ def signs(part: str) -> dict[str, Any]:
 
 
 class Driver:
-    """A driver: answers each result by the next of its words, lets go of all others, and pauses at one of its polls."""
+    """A driver: answers each result by the next of its words, lets go of all others, and pauses at
+    one of its polls.
+    """
 
     def __init__(self, answers: list[ToWorker], pause_at: int) -> None:
         self.sent: list[FromWorker] = []
@@ -157,7 +172,12 @@ class Training:
     """One trial in a folder, trained from stretch to stretch."""
 
     def __init__(
-        self, objective: Any, folder: Path, metric: str, mode: Any = "min", config: dict[str, Any] | None = None
+        self,
+        objective: Any,
+        folder: Path,
+        metric: str,
+        mode: Any = "min",
+        config: dict[str, Any] | None = None,
     ) -> None:
         self._objective, self._folder, self._goal = objective, folder, Goal(metric, mode)
         self._config = msgspec.Raw(msgspec.msgpack.encode(config or {}))
@@ -167,7 +187,9 @@ class Training:
         self.failures: list[JobFailed] = []
 
     def to(self, target: int, *, in_place: tuple[int, ...] = (), pause_at: int = 0) -> "Training":
-        """Train to a rung, in place to others, and be paused when the driver is asked for the so-many-th time."""
+        """Train to a rung, in place to others, and be paused when the driver is asked for the
+        so-many-th time.
+        """
         promotions: list[ToWorker] = []
         last = target
         for rung, further in enumerate(in_place, 1):
@@ -175,7 +197,9 @@ class Training:
             last = further
         driver = Driver(promotions, pause_at)
         setup = Setup(WORKER, "", self._goal, str(self._folder), 0, [])
-        TrialRunner(self._objective, setup, Mailbox(driver)).run(self._assignment(0, self.reached, target))
+        TrialRunner(self._objective, setup, Mailbox(driver)).run(
+            self._assignment(0, self.reached, target)
+        )
         for event in driver.sent:
             if isinstance(event, JobFinished):
                 self.results.append(event)
@@ -187,7 +211,9 @@ class Training:
                 self.failures.append(event)
         return self
 
-    def _assignment(self, rung: int, start: int, target: int, *, in_place: bool = False) -> Assignment:
+    def _assignment(
+        self, rung: int, start: int, target: int, *, in_place: bool = False
+    ) -> Assignment:
         return Assignment(WORKER, TRIAL, rung, start, target, in_place, self._config)
 
     @property
@@ -204,44 +230,59 @@ class Training:
         found = []
         for event in self.results:
             for resource, metrics in [*event.curve, (event.resource, event.metrics)]:
-                found.append((resource, metrics[self._goal.metric], int(metrics[boosting.BEST_ROUND])))
+                found.append(
+                    (resource, metrics[self._goal.metric], int(metrics[boosting.BEST_ROUND]))
+                )
         return found
 
 
-def own_xgboost(trial: Any, rows: Rows = arguments, params: Any = (), which: Any = (), **more: Any) -> None:
+def own_xgboost(
+    trial: Any, rows: Rows = arguments, params: Any = (), which: Any = (), **more: Any
+) -> None:
     import xgboost
 
     from ashtune.integrations.xgboost import callback
 
     settings: dict[str, Any] = {
-        "num_boost_round": 1000, "evals": [(xgboost.DMatrix(**rows("valid")), "valid")], "verbose_eval": False,
+        "num_boost_round": 1000, "evals": [(xgboost.DMatrix(**rows("valid")), "valid")],
+        "verbose_eval": False,
         "xgb_model": trial.restore(), "callbacks": [callback(trial, **dict(which))],
     }  # fmt: skip
-    xgboost.train({**dict(params), **trial.config}, xgboost.DMatrix(**rows("train")), **{**settings, **more})
+    xgboost.train(
+        {**dict(params), **trial.config}, xgboost.DMatrix(**rows("train")), **{**settings, **more}
+    )
 
 
-def own_lightgbm(trial: Any, rows: Rows = arguments, params: Any = (), which: Any = (), **more: Any) -> None:
+def own_lightgbm(
+    trial: Any, rows: Rows = arguments, params: Any = (), which: Any = (), **more: Any
+) -> None:
     import lightgbm
 
     from ashtune.integrations.lightgbm import callback, seeds
 
     settings: dict[str, Any] = {
-        "num_boost_round": 1000, "valid_sets": [lightgbm.Dataset(**rows("valid"))], "init_model": trial.restore(),
+        "num_boost_round": 1000, "valid_sets": [lightgbm.Dataset(**rows("valid"))],
+        "init_model": trial.restore(),
         "callbacks": [callback(trial, **dict(which)), seeds(trial)],
     }  # fmt: skip
     parameters = {"verbosity": -1, **dict(params), **trial.config}
     lightgbm.train(parameters, lightgbm.Dataset(**rows("train")), **{**settings, **more})
 
 
-def own_catboost(trial: Any, rows: Rows = arguments, params: Any = (), which: Any = (), **more: Any) -> None:
+def own_catboost(
+    trial: Any, rows: Rows = arguments, params: Any = (), which: Any = (), **more: Any
+) -> None:
     import catboost
 
     from ashtune.integrations.catboost import callback, snapshot
 
     settings: dict[str, Any] = {
-        "eval_set": catboost.Pool(**rows("valid")), "verbose": False, "callbacks": [callback(trial, **dict(which))],
+        "eval_set": catboost.Pool(**rows("valid")), "verbose": False, "callbacks": [callback(trial,
+        **dict(which))],
     }  # fmt: skip
-    model = catboost.CatBoost({"iterations": 1000, **snapshot(trial), **dict(params), **trial.config})
+    model = catboost.CatBoost(
+        {"iterations": 1000, **snapshot(trial), **dict(params), **trial.config}
+    )
     model.fit(catboost.Pool(**rows("train")), **{**settings, **more})
     trial.save(model)
 
@@ -249,13 +290,17 @@ def own_catboost(trial: Any, rows: Rows = arguments, params: Any = (), which: An
 OWN = {"xgboost": own_xgboost, "lightgbm": own_lightgbm, "catboost": own_catboost}
 
 
-def objective_of(library: Library, *, rows: Rows = arguments, **params: Any) -> Callable[[Any], None]:
+def objective_of(
+    library: Library, *, rows: Rows = arguments, **params: Any
+) -> Callable[[Any], None]:
     """Return a user's training function."""
     return functools.partial(OWN[library.name], rows=rows, params={**library.fixed, **params})
 
 
 @pytest.mark.parametrize("is_drawn", [False, True], ids=["plain", "drawn"])
-def test_a_booster_that_goes_on_is_the_one_that_never_stopped(library: Library, tmp_path: Path, is_drawn: bool) -> None:
+def test_a_booster_that_goes_on_is_the_one_that_never_stopped(
+    library: Library, tmp_path: Path, is_drawn: bool
+) -> None:
     objective = objective_of(library, **(library.drawn if is_drawn else {}))
     through = Training(objective, tmp_path / "through", library.metric).to(40)
     broken = Training(objective, tmp_path / "broken", library.metric)
@@ -268,7 +313,10 @@ def test_a_booster_that_goes_on_is_the_one_that_never_stopped(library: Library, 
     assert broken.values[-1] == pytest.approx(through.values[-1], rel=1e-6)
     x = valid_rows()[0]
     np.testing.assert_allclose(
-        library.predict(broken.model, x, None), library.predict(through.model, x, None), rtol=1e-5, atol=1e-6
+        library.predict(broken.model, x, None),
+        library.predict(through.model, x, None),
+        rtol=1e-5,
+        atol=1e-6,
     )
     assert np.std(library.predict(broken.model, x, None)) > 0.3, "it has learnt something"
 
@@ -283,7 +331,9 @@ def queries(name: str, part: str) -> dict[str, Any]:
     """Return queries of 20 rows."""
     found = arguments(part)
     number = len(found["label"])
-    each = {"qid": np.arange(number) // 20} if name == "xgboost" else {"group": [20] * (number // 20)}
+    each = (
+        {"qid": np.arange(number) // 20} if name == "xgboost" else {"group": [20] * (number // 20)}
+    )
     return {**found, "label": np.digitize(found["label"], [-1, 0, 1]), **each}
 
 
@@ -296,19 +346,31 @@ def queries(name: str, part: str) -> dict[str, Any]:
         ("xgboost", {"objective": "rank:ndcg", "lambdarank_pair_method": "mean"}, False),
     ],
 )
-def test_rankings_go_on_unbroken(tmp_path: Path, name: str, params: dict[str, Any], is_the_same: bool) -> None:
-    """What the guide says: ``rank_xendcg`` and the pair method "mean" draw the same again after a rung."""
+def test_rankings_go_on_unbroken(
+    tmp_path: Path, name: str, params: dict[str, Any], is_the_same: bool
+) -> None:
+    """What the guide says: ``rank_xendcg`` and the pair method "mean" draw the same again after a
+    rung.
+    """
     pytest.importorskip(name)
-    train = functools.partial(OWN[name], rows=functools.partial(queries, name), params={**OF_RANKINGS[name], **params})
+    train = functools.partial(
+        OWN[name], rows=functools.partial(queries, name), params={**OF_RANKINGS[name], **params}
+    )
     through = Training(train, tmp_path / "through", "ndcg@3", "max").to(20)
     broken = Training(train, tmp_path / "broken", "ndcg@3", "max").to(7).to(20)
     assert not broken.failures
-    one, other = (ALL[name].predict(each.model, valid_rows()[0], None) for each in (through, broken))
+    one, other = (
+        ALL[name].predict(each.model, valid_rows()[0], None) for each in (through, broken)
+    )
     assert np.allclose(one, other, rtol=1e-3, atol=1e-3) == is_the_same
 
 
-def test_reports_have_the_best_so_far_and_its_rounds_are_kept(library: Library, tmp_path: Path) -> None:
-    training = Training(objective_of(library, **library.overfit), tmp_path, library.metric).to(60).to(200)
+def test_reports_have_the_best_so_far_and_its_rounds_are_kept(
+    library: Library, tmp_path: Path
+) -> None:
+    training = (
+        Training(objective_of(library, **library.overfit), tmp_path, library.metric).to(60).to(200)
+    )
     values = [value for _, value, _ in training.reports]
     assert values == sorted(values, reverse=True)
     best_round = training.reports[-1][2]
@@ -341,28 +403,80 @@ def test_of_a_metric_that_is_to_grow_the_highest_is_kept(library: Library, tmp_p
 @pytest.mark.parametrize(
     ("name", "params", "metric", "mode", "words"),
     [
-        ("lightgbm", {"objective": "binary", "metric": "auc"}, "auc", "min", "LightGBM says that auc is better the hi"),
-        ("lightgbm", {"objective": "regression"}, "l2", "max", "LightGBM says that l2 is better the lower it is"),
-        ("xgboost", {"objective": "binary:logistic", "eval_metric": "auc"}, "auc", "min", "auc is better the higher"),
-        ("xgboost", {}, "rmse", "max", "XGBoost says that rmse is better the lower it is; give tune mode='min'"),
-        ("xgboost", {"objective": "binary:logistic", "eval_metric": "error@0.3"}, "error@0.3", "max", "the lower it"),
-        ("xgboost", {"objective": "binary:logistic", "eval_metric": "ndcg@3-"}, "ndcg@3-", "min", "the higher it is"),
-        ("catboost", {"loss_function": "Logloss", "eval_metric": "F:beta=2"}, "F:beta=2", "min", "the higher it is"),
-        ("catboost", {}, "RMSE", "max", "CatBoost says that RMSE is better the lower it is; give tune mode='min'"),
+        (
+            "lightgbm",
+            {"objective": "binary", "metric": "auc"},
+            "auc",
+            "min",
+            "LightGBM says that auc is better the hi",
+        ),
+        (
+            "lightgbm",
+            {"objective": "regression"},
+            "l2",
+            "max",
+            "LightGBM says that l2 is better the lower it is",
+        ),
+        (
+            "xgboost",
+            {"objective": "binary:logistic", "eval_metric": "auc"},
+            "auc",
+            "min",
+            "auc is better the higher",
+        ),
+        (
+            "xgboost",
+            {},
+            "rmse",
+            "max",
+            "XGBoost says that rmse is better the lower it is; give tune mode='min'",
+        ),
+        (
+            "xgboost",
+            {"objective": "binary:logistic", "eval_metric": "error@0.3"},
+            "error@0.3",
+            "max",
+            "the lower it",
+        ),
+        (
+            "xgboost",
+            {"objective": "binary:logistic", "eval_metric": "ndcg@3-"},
+            "ndcg@3-",
+            "min",
+            "the higher it is",
+        ),
+        (
+            "catboost",
+            {"loss_function": "Logloss", "eval_metric": "F:beta=2"},
+            "F:beta=2",
+            "min",
+            "the higher it is",
+        ),
+        (
+            "catboost",
+            {},
+            "RMSE",
+            "max",
+            "CatBoost says that RMSE is better the lower it is; give tune mode='min'",
+        ),
     ],
 )
 def test_a_study_that_is_after_the_worst_of_a_metric_is_refused(
     tmp_path: Path, *, name: str, params: dict[str, Any], metric: str, mode: str, words: str
 ) -> None:
     pytest.importorskip(name)
-    training = Training(functools.partial(OWN[name], rows=signs, params=params), tmp_path, metric, mode).to(9)
+    training = Training(
+        functools.partial(OWN[name], rows=signs, params=params), tmp_path, metric, mode
+    ).to(9)
     assert not training.results
     reason = training.failures[0].reason
     assert f"mode={mode!r}: " in reason
     assert words in reason
 
 
-def test_a_metric_is_not_reported_under_the_name_of_another(library: Library, tmp_path: Path) -> None:
+def test_a_metric_is_not_reported_under_the_name_of_another(
+    library: Library, tmp_path: Path
+) -> None:
     asked = {"xgboost": "mae", "lightgbm": "rmse", "catboost": "MAE"}[library.name]
     training = Training(objective_of(library), tmp_path, asked).to(3)
     assert not training.results
@@ -377,7 +491,9 @@ def test_which_way_the_users_own_metric_is_better_is_the_users_word(tmp_path: Pa
     def auc(predicted: Any, data: Any) -> tuple[str, float]:
         return "auc", float(np.mean((predicted - data.get_label()) ** 2))
 
-    train = functools.partial(own_xgboost, params={"disable_default_eval_metric": True}, custom_metric=auc)
+    train = functools.partial(
+        own_xgboost, params={"disable_default_eval_metric": True}, custom_metric=auc
+    )
     assert Training(train, tmp_path, "auc", "min").to(9).results
 
 
@@ -392,7 +508,11 @@ def test_a_round_that_is_no_number_fails_the_trial(library: Library, tmp_path: P
         assert training.values == pytest.approx([1e76], rel=1e-6)
         return
     assert not training.results
-    words = "Label contains NaN, infinity" if library.name == "xgboost" else f"{library.metric} is not finite at 9"
+    words = (
+        "Label contains NaN, infinity"
+        if library.name == "xgboost"
+        else f"{library.metric} is not finite at 9"
+    )
     assert words in training.failures[0].reason
 
 
@@ -404,8 +524,12 @@ def test_trees_that_change_later_on_are_reported_as_they_are(tmp_path: Path) -> 
         ("lightgbm", {"boosting": "dart", "drop_rate": 0.3}),
     ):
         library = ALL[name]
-        training = Training(objective_of(library, **params), tmp_path / name, library.metric).to(20).to(40)
-        assert [best_round for _, _, best_round in training.reports] == [each for each, _, _ in training.reports]
+        training = (
+            Training(objective_of(library, **params), tmp_path / name, library.metric).to(20).to(40)
+        )
+        assert [best_round for _, _, best_round in training.reports] == [
+            each for each, _, _ in training.reports
+        ]
         x, y = valid_rows()
         errors = (library.predict(training.model, x, None) - y) ** 2
         error = np.mean(errors) ** (1.0 if name == "lightgbm" else 0.5)
@@ -419,18 +543,29 @@ def test_trees_that_change_later_on_are_reported_as_they_are(tmp_path: Path) -> 
         ("lightgbm", {"num_boost_round": 5}, "ended after 5 rounds of 9: give num_boost_round"),
         ("catboost", {"params": {"iterations": 5}}, "the loop over trial.epochs() ended at 6 of 9"),
         ("xgboost", {"early_stopping_rounds": 1, "params": {"eta": 3.0}}, "no early stopping"),
-        ("lightgbm", {"params": {"early_stopping_rounds": 1}}, "the loop over trial.epochs() ended at"),
-        ("lightgbm", {"params": {"learning_rate": 3.0}, "callbacks": "early"}, "the loop over trial.epochs() ended at"),
-        ("catboost", {"early_stopping_rounds": 1, "params": {"learning_rate": 3.0}}, "the loop over trial.epochs() en"),
+        ("lightgbm", {"params": {"early_stopping_rounds": 1}},
+        "the loop over trial.epochs() ended at"),
+        ("lightgbm", {"params": {"learning_rate": 3.0}, "callbacks": "early"},
+        "the loop over trial.epochs() ended at"),
+        ("catboost", {"early_stopping_rounds": 1, "params": {"learning_rate": 3.0}},
+        "the loop over trial.epochs() en"),
         ("catboost", {"params": {"metric_period": 5}}, "RMSE has 1 values after 2 rounds"),
-        ("xgboost", {"evals": []}, "no data are evaluated, so there is nothing to report; give evals="),
-        ("lightgbm", {"valid_sets": None}, "no data are evaluated, so there is nothing to report; give valid_sets="),
-        ("catboost", {"eval_set": None}, "no data are evaluated, so there is nothing to report; give eval_set="),
-        ("xgboost", {"which": {"metric": "mae"}}, "'mae' of 'valid' is not evaluated, but 'rmse of valid'"),
-        ("xgboost", {"which": {"data": "test"}}, "'rmse' of 'test' is not evaluated, but 'rmse of valid'"),
-        ("xgboost", {"params": {"eval_metric": ["mae", "logloss"]}}, "but 'mae of valid', 'logloss of valid'"),
-        ("lightgbm", {"params": {"bagging_fraction": 0.5, "bagging_freq": 1}, "callbacks": "alone"}, "seeds(trial)"),
-        ("lightgbm", {"params": {"extra_trees": True}, "callbacks": "alone"}, "extra_trees=1 would draw the same"),
+        ("xgboost", {"evals": []},
+        "no data are evaluated, so there is nothing to report; give evals="),
+        ("lightgbm", {"valid_sets": None},
+        "no data are evaluated, so there is nothing to report; give valid_sets="),
+        ("catboost", {"eval_set": None},
+        "no data are evaluated, so there is nothing to report; give eval_set="),
+        ("xgboost", {"which": {"metric": "mae"}},
+        "'mae' of 'valid' is not evaluated, but 'rmse of valid'"),
+        ("xgboost", {"which": {"data": "test"}},
+        "'rmse' of 'test' is not evaluated, but 'rmse of valid'"),
+        ("xgboost", {"params": {"eval_metric": ["mae", "logloss"]}},
+        "but 'mae of valid', 'logloss of valid'"),
+        ("lightgbm", {"params": {"bagging_fraction": 0.5, "bagging_freq": 1}, "callbacks": "alone"},
+        "seeds(trial)"),
+        ("lightgbm", {"params": {"extra_trees": True}, "callbacks": "alone"},
+        "extra_trees=1 would draw the same"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_trained_says_so(name: str, wrong: Any, words: str, tmp_path: Path) -> None:
@@ -441,7 +576,10 @@ def test_what_cannot_be_trained_says_so(name: str, wrong: Any, words: str, tmp_p
         if given.get("callbacks") == "alone":
             given["callbacks"] = [ALL[name].module.callback(trial)]
         if given.get("callbacks") == "early":
-            given["callbacks"] = [ALL[name].library.early_stopping(1), ALL[name].module.callback(trial)]
+            given["callbacks"] = [
+                ALL[name].library.early_stopping(1),
+                ALL[name].module.callback(trial),
+            ]
         OWN[name](trial, **{**given, "params": {**ALL[name].fixed, **given.get("params", {})}})
 
     training = Training(train, tmp_path, ALL[name].metric).to(9)
@@ -455,7 +593,9 @@ def test_early_stopping_in_the_round_of_the_rung_loses_no_model(tmp_path: Path) 
     def train(trial: Any) -> None:
         early = lightgbm.early_stopping(1, verbose=False)
         params = {**ALL["lightgbm"].fixed, "learning_rate": 3.0}
-        own_lightgbm(trial, params=params, callbacks=[early, ALL["lightgbm"].module.callback(trial)])
+        own_lightgbm(
+            trial, params=params, callbacks=[early, ALL["lightgbm"].module.callback(trial)]
+        )
 
     training = Training(train, tmp_path, "l2").to(2)  # the second round is worse than the first
     assert training.model.num_trees() == 2
@@ -470,7 +610,10 @@ def test_a_worker_has_the_threads_that_it_was_given(monkeypatch: pytest.MonkeyPa
 
 
 def test_without_the_library_it_is_said_what_to_install(library: Library) -> None:
-    code = f"import sys; sys.modules[{library.name!r}] = None; import ashtune.integrations.{library.name}"
+    code = (
+        f"import sys; sys.modules[{library.name!r}] = None; import "
+        f"ashtune.integrations.{library.name}"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert f"{library.name} is not installed; pip install 'ashtune[{library.name}]'" in done.stderr
 
@@ -511,13 +654,23 @@ OF_SCRIPT = {
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_killed_trials_end_unbroken(library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_killed_trials_end_unbroken(
+    library: Library, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     fixed, rate, share = OF_SCRIPT[library.name]
-    names = {"name": library.name, "fixed": fixed, "rate": rate, "share": share, "metric": library.metric}
+    names = {
+        "name": library.name,
+        "fixed": fixed,
+        "rate": rate,
+        "share": share,
+        "metric": library.metric,
+    }
     (tmp_path / "tune.py").write_text(textwrap.dedent(SCRIPT).format(**names))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    running = subprocess.Popen([sys.executable, "tune.py"], cwd=tmp_path, env={**environment, "HOLD": "4"})
+    running = subprocess.Popen(
+        [sys.executable, "tune.py"], cwd=tmp_path, env={**environment, "HOLD": "4"}
+    )
     try:
         wait_until(lambda: running.poll() is not None or len(finished(tmp_path / "study")) >= 3)
     finally:
@@ -530,19 +683,27 @@ def test_killed_trials_end_unbroken(library: Library, tmp_path: Path, monkeypatc
     assert study.is_complete
     results = finished(tmp_path / "study")
     assert [(event.trial, event.rung) for event in results][: len(before)] == before
-    assert len({(event.trial, event.rung) for event in results}) == len(results), "nothing is trained twice"
+    assert len({(event.trial, event.rung) for event in results}) == len(results), (
+        "nothing is trained twice"
+    )
     reads = (tmp_path / "reads").read_text().splitlines()
     assert len(reads) == len(set(reads)) <= 2 * 2 * 2, "each worker of both sessions reads once"
     went_on = [event for event in results if event.start]
     assert went_on, "no trial went on from a rung"
     for event in went_on:
         through = study.train(event.trial, event.resource)
-        assert event.metrics[library.metric] == pytest.approx(through.metrics[library.metric], rel=1e-6)
+        assert event.metrics[library.metric] == pytest.approx(
+            through.metrics[library.metric], rel=1e-6
+        )
 
 
 def finished(study: Path) -> list[JobFinished]:
     journal = study / NAME
-    return [event for event in read_events(journal) if isinstance(event, JobFinished)] if journal.exists() else []
+    return (
+        [event for event in read_events(journal) if isinstance(event, JobFinished)]
+        if journal.exists()
+        else []
+    )
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 200) -> None:

@@ -1,4 +1,6 @@
-"""Workers that are tasks of Dask: a cluster that grows and shrinks, and some of whose processes are killed."""
+"""Workers that are tasks of Dask: a cluster that grows and shrinks, and some of whose processes are
+killed.
+"""
 
 import os
 import signal
@@ -41,7 +43,9 @@ class TestDask(TrainersSuite):
             yield engines
 
 
-def test_a_study_goes_through_1_8_2_and_5_workers_of_dask_some_of_which_are_killed(tmp_path: Path) -> None:
+def test_a_study_goes_through_1_8_2_and_5_workers_of_dask_some_of_which_are_killed(
+    tmp_path: Path,
+) -> None:
     study = tmp_path / "study"
     write_function(tmp_path, seconds=0.05)
     names: dict[str, Any] = {}
@@ -49,13 +53,16 @@ def test_a_study_goes_through_1_8_2_and_5_workers_of_dask_some_of_which_are_kill
 
     def tune() -> None:
         ashtune.tune(
-            names["train"], names["space"], metric="score", mode="max", trials=TRIALS, min_resource=1, max_resource=9,
+            names["train"], names["space"], metric="score", mode="max", trials=TRIALS,
+            min_resource=1, max_resource=9,
             scheduler="ash", search="random", quiet=True, directory=study,
             engine=ashtune.Executors(client.get_executor(), workers=8),
         )  # fmt: skip
 
     with (
-        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
         distributed.Client(cluster) as client,
     ):
         running = threading.Thread(target=tune)

@@ -1,4 +1,6 @@
-"""The sweeper of Hydra: programs as users start them, from the command line to the file of the best."""
+"""The sweeper of Hydra: programs as users start them, from the command line to the file of the
+best.
+"""
 
 import os
 import signal
@@ -83,7 +85,12 @@ MAIN = """
     if __name__ == "__main__":
         main()
 """
-OVERRIDES = ["lr=tag(log,interval(1e-4,1e-1))", "batch=16,32", "model=small,large", "hydra.sweep.dir=out"]
+OVERRIDES = [
+    "lr=tag(log,interval(1e-4,1e-1))",
+    "batch=16,32",
+    "model=small,large",
+    "hydra.sweep.dir=out",
+]
 
 
 def with_program(folder: Path) -> Path:
@@ -111,7 +118,11 @@ def ended(folder: Path, *arguments: str, **environment: str) -> "subprocess.Comp
 
 def finished(study: Path) -> list[JobFinished]:
     journal = study / NAME
-    return [event for event in read_events(journal) if isinstance(event, JobFinished)] if journal.exists() else []
+    return (
+        [event for event in read_events(journal) if isinstance(event, JobFinished)]
+        if journal.exists()
+        else []
+    )
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 100) -> None:
@@ -135,7 +146,9 @@ def test_promoted_jobs_go_on_from_what_they_saved(swept: Path) -> None:
     results = finished(swept / "out" / "study")
     assert {result.resource for result in results} == {1, 3, 9}
     assert any(result.start > 0 for result in results)
-    assert all(result.metrics["trained"] == result.resource for result in results), "no epoch was trained twice"
+    assert all(result.metrics["trained"] == result.resource for result in results), (
+        "no epoch was trained twice"
+    )
     assert ashtune.Study.load(swept / "out" / "study").is_complete
 
 
@@ -154,7 +167,8 @@ def test_the_best_is_written_down_as_other_sweepers_do_and_printed(swept: Path) 
 def test_a_sweep_that_is_killed_goes_on_in_the_same_directory(tmp_path: Path) -> None:
     folder = with_program(tmp_path)
     study = folder / "out" / "study"
-    running = started(folder, "main.py", "--multirun", *OVERRIDES, HOLD="5")  # it cannot end before it is killed
+    # it cannot end before it is killed
+    running = started(folder, "main.py", "--multirun", *OVERRIDES, HOLD="5")
     wait_until(lambda: len(finished(study)) >= 3)
     running.send_signal(signal.SIGKILL)
     running.communicate()
@@ -189,24 +203,31 @@ def read_here(folder: Path, *arguments: str, **params: Any) -> Swept:
 def test_overrides_are_read_as_a_space_and_back(tmp_path: Path) -> None:
     folder = with_program(tmp_path)
     swept = read_here(
-        folder, "a=interval(1,2)", "b=tag(log,interval(1e-4,1))", "c=int(interval(1,9))", "+d=tag(log,range(1,9))",
-        "e=range(0,1,0.25)", "f=9,1,4", "g=true,null,'x y',[1,2],u", "model=glob(*)", "h=5", "~i", "j=2.5,x",
-        "db@two=one,other", "k=interval(3,3)", "l=range(4,1,-1)", "m=7,8", h="1,2", m="interval(0,1)", n="shuffle(1,2)",
+        folder, "a=interval(1,2)", "b=tag(log,interval(1e-4,1))", "c=int(interval(1,9))",
+        "+d=tag(log,range(1,9))",
+        "e=range(0,1,0.25)", "f=9,1,4", "g=true,null,'x y',[1,2],u", "model=glob(*)", "h=5", "~i",
+        "j=2.5,x",
+        "db@two=one,other", "k=interval(3,3)", "l=range(4,1,-1)", "m=7,8", h="1,2",
+        m="interval(0,1)", n="shuffle(1,2)",
     )  # fmt: skip
     space = swept.space
     assert space == {
-        "n": [1, 2], "a": (1.0, 2.0), "b": (1e-4, 1.0, "log"), "c": (1, 9), "d": (1, 8, "log"), "e": space["e"],
-        "f": [9, 1, 4], "g": ["True", "null", "'x y'", "[1,2]", "u"], "model": ["large", "small"], "j": ["2.5", "x"],
+        "n": [1, 2], "a": (1.0, 2.0), "b": (1e-4, 1.0, "log"), "c": (1, 9), "d": (1, 8, "log"),
+        "e": space["e"],
+        "f": [9, 1, 4], "g": ["True", "null", "'x y'", "[1,2]", "u"], "model": ["large", "small"],
+        "j": ["2.5", "x"],
         "db:two": ["one", "other"], "k": [3.0], "l": (2, 4), "m": [7, 8],
     }  # fmt: skip
     assert space["e"] == [0.0, 0.25, 0.5, 0.75]
     Space.parse(space)
     configuration = {
-        "n": 1, "a": 1.5, "b": 1.5e-05, "c": 3, "d": 8, "e": 0.25, "f": 4, "g": "'x y'", "model": "large", "j": "2.5",
+        "n": 1, "a": 1.5, "b": 1.5e-05, "c": 3, "d": 8, "e": 0.25, "f": 4, "g": "'x y'",
+        "model": "large", "j": "2.5",
         "db:two": "other", "k": 3.0, "l": 2, "m": 7,
     }  # fmt: skip
     assert swept.overrides(configuration) == [
-        "n=1", "a=1.5", "b=1.5e-05", "c=3", "+d=8", "e=0.25", "f=4", "g='x y'", "model=large", "h=5", "~i", "j=2.5",
+        "n=1", "a=1.5", "b=1.5e-05", "c=3", "+d=8", "e=0.25", "f=4", "g='x y'", "model=large",
+        "h=5", "~i", "j=2.5",
         "db@two=other", "k=3.0", "l=2", "m=7",
     ]  # fmt: skip
     meant = swept.parameters(configuration)
@@ -229,7 +250,9 @@ def test_overrides_are_read_as_a_space_and_back(tmp_path: Path) -> None:
         (["lr=1,2", "lr=interval(0,1)"], "given by 2 overrides"),
     ],
 )
-def test_overrides_that_cannot_be_searched_are_refused(arguments: list[str], text: str, tmp_path: Path) -> None:
+def test_overrides_that_cannot_be_searched_are_refused(
+    arguments: list[str], text: str, tmp_path: Path
+) -> None:
     with pytest.raises(SpaceError) as refused:
         read_here(with_program(tmp_path), *arguments)
     assert text in str(refused.value)
@@ -245,22 +268,38 @@ def test_overrides_that_cannot_be_searched_are_refused(arguments: list[str], tex
         (["lr=1,2"], ["hydra.sweeper.mode=up", "hydra.sweeper.time_limit=90"], "mode='up'"),
         (["lr=1,2"], ["hydra.sweeper.max_resource=0"], "max_resource=0"),
         (["lr=1,2"], ["+hydra.sweeper.options.rungs=[1,3]"], "max_resource=9 were both given"),
-        (["lr=1,2"], ["hydra.sweeper.time_limit=soon"], "hydra.sweeper.time_limit: 'soon' is not a duration"),
+        (
+            ["lr=1,2"],
+            ["hydra.sweeper.time_limit=soon"],
+            "hydra.sweeper.time_limit: 'soon' is not a duration",
+        ),
         (["lr=1,2"], ["+hydra.sweeper.options.worker=2"], "worker= is not an option here"),
         (["lr=1,2"], ["+hydra.sweeper.options.engine=threads"], "engine='threads'"),
-        (["lr=1,2"], ["hydra/launcher=queue"], "hydra/launcher 'hydra_plugins.queue.Queue' is not used"),
+        (
+            ["lr=1,2"],
+            ["hydra/launcher=queue"],
+            "hydra/launcher 'hydra_plugins.queue.Queue' is not used",
+        ),
         (["lr=1,2"], ["hydra.sweep.dir=main.py"], "File exists: 'main.py'"),
     ],
 )
 def test_what_cannot_be_swept_is_refused_before_a_study_begins(
-    arguments: list[str], overrides: list[str], text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    overrides: list[str],
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = with_program(tmp_path)
     (folder / "conf" / "hydra" / "launcher").mkdir(parents=True)
-    (folder / "conf" / "hydra" / "launcher" / "queue.yaml").write_text("_target_: hydra_plugins.queue.Queue\n")
+    (folder / "conf" / "hydra" / "launcher" / "queue.yaml").write_text(
+        "_target_: hydra_plugins.queue.Queue\n"
+    )
     monkeypatch.chdir(folder)
     with composed_here(folder, "hydra.sweep.dir=out", *overrides) as (config, context):
-        settings = {name: value for name, value in config.hydra.sweeper.items() if name != "_target_"}
+        settings = {
+            name: value for name, value in config.hydra.sweeper.items() if name != "_target_"
+        }
         with pytest.raises((AshtuneError, OSError)) as refused:
             Sweep(settings, print, config, context).run(arguments)
     assert text in str(refused.value)
@@ -278,5 +317,7 @@ def test_the_plug_in_is_light_and_hydra_finds_it() -> None:
         from hydra.plugins.sweeper import Sweeper
         assert "AshtuneSweeper" in [kind.__name__ for kind in Plugins.instance().discover(Sweeper)]
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stderr) == (0, "")

@@ -64,7 +64,8 @@ def test_the_page_on_scikit_learn_does_what_it_says(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")  # of MLflow to SQLAlchemy
+# of MLflow to SQLAlchemy
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
 def test_the_page_on_trackers_does_what_it_says(tmp_path: Path) -> None:
     steps = pages.carried_out(f"{PAGES}/trackers.md", tmp_path)
     (block,) = [step for step in steps if "MlflowClient" in step.text]
@@ -109,7 +110,9 @@ def test_the_page_on_hydra_does_what_it_says(tmp_path: Path) -> None:
         return str(found)
 
     def run(*arguments: str) -> str:
-        done = subprocess.run([sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -1,6 +1,8 @@
-"""Keras in pieces: on each backend a trial that was paused, stopped and killed has the curve of one fit.
+"""Keras in pieces: on each backend a trial that was paused, stopped and killed has the curve of one
+fit.
 
-The backend is chosen when Keras is imported, so each has processes of its own, and the tests of one share a study.
+The backend is chosen when Keras is imported, so each has processes of its own, and the tests of one
+share a study.
 """
 
 from collections.abc import Iterator
@@ -13,7 +15,8 @@ import pytest
 from tests.integrations import pieces
 
 pytestmark = [
-    pytest.mark.skipif(find_spec("keras") is None, reason="Keras is not installed"), pytest.mark.timeout(600)
+    pytest.mark.skipif(find_spec("keras") is None, reason="Keras is not installed"),
+    pytest.mark.timeout(600)
 ]  # fmt: skip
 
 SCRIPT = """
@@ -253,13 +256,17 @@ def carried_out(backend: str, folder: Path) -> Outcome:
 
 
 @pytest.fixture(scope="module", params=["jax", "torch"])
-def outcome(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outcome]:
+def outcome(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Outcome]:
     yield carried_out(request.param, tmp_path_factory.mktemp(request.param))
 
 
 @pytest.mark.slow
 def test_a_trial_in_pieces_has_the_curve_of_one_fit(outcome: Outcome) -> None:
-    assert {1, 3} <= {start for _, start in outcome.calls}, "from a rung's checkpoint, and from one between two rungs"
+    assert {1, 3} <= {start for _, start in outcome.calls}, (
+        "from a rung's checkpoint, and from one between two rungs"
+    )
     assert len(set(outcome.calls)) == len(outcome.calls) - 1, "the job that was killed began again"
     assert outcome.said["plain"], "there is something to compare"
     for number, history in outcome.said["plain"].items():
@@ -279,7 +286,8 @@ def test_a_data_loader_goes_on_in_the_order_of_one_fit(outcome: Outcome) -> None
 
 
 EXPECTED = {
-    "forgets the start": "fit trains epoch 1 where trial 6 is at epoch 2; give fit initial_epoch=trial.start",
+    "forgets the start": "fit trains epoch 1 where trial 6 is at epoch 2; give fit "
+    "initial_epoch=trial.start",
     "ends too early": "fit ends at epoch 1 where trial 6 is to be trained to 2",
     "begins at the end": "fit ends at epoch 1 where trial 6 is to be trained to 2",
     "builds another": "the model has the shape",

@@ -1,4 +1,6 @@
-"""Trials trained by a Trainer of Lightning, of both import roots, have the curve of one plain ``trainer.fit``."""
+"""Trials trained by a Trainer of Lightning, of both import roots, have the curve of one plain
+``trainer.fit``.
+"""
 
 import os
 import signal
@@ -21,7 +23,8 @@ from ashtune._src.core.errors import ObjectiveError
 from ashtune._src.core.jobs import derived_seed
 from ashtune.integrations.lightning import fit
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's hints on workers of loaders and short epochs
+# Lightning's hints on workers of loaders and short epochs
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 ROOTS = ["lightning.pytorch", "pytorch_lightning"]
 TOP = 9
@@ -126,7 +129,13 @@ def _clean() -> Iterator[None]:
 
 def tuned(directory: Path, learn: ModuleType, train: Any = None, **options: Any) -> ashtune.Study:
     """Tune in a thread of this process, which has imported what it takes."""
-    settings = {"engine": "threads", "workers": 1, "directory": directory / "s", **learn.OPTIONS, **options}
+    settings = {
+        "engine": "threads",
+        "workers": 1,
+        "directory": directory / "s",
+        **learn.OPTIONS,
+        **options,
+    }
     return ashtune.tune(train or learn.train, learn.SPACE, **settings)
 
 
@@ -140,15 +149,21 @@ def check_unbroken(directory: Path, whole: Callable[[Any, int], curves.Points]) 
 
 
 @pytest.mark.parametrize("root", ROOTS)
-def test_trials_that_were_put_aside_and_promoted_have_the_curve_of_one_fit(tmp_path: Path, root: str) -> None:
+def test_trials_that_were_put_aside_and_promoted_have_the_curve_of_one_fit(
+    tmp_path: Path, root: str
+) -> None:
     learn = curves.imported(written(tmp_path, root))
     study = tuned(tmp_path, learn)
     assert curves.taken_up(study.directory), "none was put aside and taken up"
     assert not curves.problems(study.directory)
     check_unbroken(study.directory, learn.whole)
     results = curves.results(study.directory)
-    assert len(learn.CALLS) < len(results), "a trial that is promoted at once goes on in the same fit"
-    assert {e.metrics["step"] for e in results} == {4.0, 12.0, 36.0}, "steps count on, four an epoch"
+    assert len(learn.CALLS) < len(results), (
+        "a trial that is promoted at once goes on in the same fit"
+    )
+    assert {e.metrics["step"] for e in results} == {4.0, 12.0, 36.0}, (
+        "steps count on, four an epoch"
+    )
     assert {len(points) for points in curves.of(study.directory).values()} == {1, 3, 9}
 
 
@@ -165,14 +180,21 @@ def test_trials_of_a_study_that_was_killed_have_the_curve_of_one_fit(tmp_path: P
     check_unbroken(tmp_path / "s", curves.imported(script).whole)
 
 
-def test_schedules_by_results_and_averaged_weights_go_on_too(tmp_path: Path, learn: ModuleType) -> None:
+def test_schedules_by_results_and_averaged_weights_go_on_too(
+    tmp_path: Path, learn: ModuleType
+) -> None:
     from lightning.pytorch.callbacks import EMAWeightAveraging
 
     class Plateau(learn.Model):  # type: ignore[misc, name-defined]  # of a script
         def configure_optimizers(self) -> Any:
             optimizer = torch.optim.SGD(self.parameters(), self.config["rate"], momentum=0.9)
-            schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0, threshold=0.2)
-            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "monitor": "loss"}}
+            schedule = torch.optim.lr_scheduler.ReduceLROnPlateau(
+                optimizer, factor=0.5, patience=0, threshold=0.2
+            )
+            return {
+                "optimizer": optimizer,
+                "lr_scheduler": {"scheduler": schedule, "monitor": "loss"},
+            }
 
     def train(trial: Any) -> None:
         trainer = learn.pl.Trainer(callbacks=[EMAWeightAveraging(decay=0.5)], **learn.SETTINGS)
@@ -180,18 +202,32 @@ def test_schedules_by_results_and_averaged_weights_go_on_too(tmp_path: Path, lea
 
     study = tuned(tmp_path, learn, train)
     assert curves.taken_up(study.directory)
-    rates = {round(m["rate"] / p[1]["rate"], 6) for p in curves.of(study.directory).values() for m in p.values()}
+    rates = {
+        round(m["rate"] / p[1]["rate"], 6)
+        for p in curves.of(study.directory).values()
+        for m in p.values()
+    }
     assert len(rates) > 2, "the schedule has stepped"
     check_unbroken(
         study.directory,
-        lambda config, seed: learn.whole(config, seed, Plateau, callbacks=[EMAWeightAveraging(decay=0.5)]),
+        lambda config, seed: learn.whole(
+            config, seed, Plateau, callbacks=[EMAWeightAveraging(decay=0.5)]
+        ),
     )
 
 
-def test_another_callback_that_ends_training_ends_the_trial(tmp_path: Path, learn: ModuleType) -> None:
+def test_another_callback_that_ends_training_ends_the_trial(
+    tmp_path: Path, learn: ModuleType
+) -> None:
     def train(trial: Any) -> None:
-        stopping = learn.pl.callbacks.EarlyStopping("epoch_number", stopping_threshold=1.5, mode="max")
-        fit(trial, learn.pl.Trainer(callbacks=[stopping], **learn.SETTINGS), *learn.made(trial.config, 0, Counting))
+        stopping = learn.pl.callbacks.EarlyStopping(
+            "epoch_number", stopping_threshold=1.5, mode="max"
+        )
+        fit(
+            trial,
+            learn.pl.Trainer(callbacks=[stopping], **learn.SETTINGS),
+            *learn.made(trial.config, 0, Counting),
+        )
 
     class Counting(learn.Model):  # type: ignore[misc, name-defined]  # of a script
         def on_train_epoch_end(self) -> None:
@@ -205,7 +241,9 @@ def test_the_epoch_of_a_rung_is_validated(tmp_path: Path, learn: ModuleType) -> 
     every: list[int] = []
 
     def train(trial: Any) -> None:
-        trainer = learn.pl.Trainer(check_val_every_n_epoch=4, num_sanity_val_steps=0, **learn.SETTINGS)
+        trainer = learn.pl.Trainer(
+            check_val_every_n_epoch=4, num_sanity_val_steps=0, **learn.SETTINGS
+        )
         fit(trial, trainer, *learn.made(trial.config, trial.seed))
         every.append(trainer.check_val_every_n_epoch)
 
@@ -224,7 +262,9 @@ def stopped_after(learn: ModuleType, epochs: int) -> Callable[[Any], None]:
             self.trainer.should_stop = self.current_epoch + 1 == epochs
 
     def train(trial: Any) -> None:
-        trainer = learn.pl.Trainer(check_val_every_n_epoch=4, num_sanity_val_steps=0, **learn.SETTINGS)
+        trainer = learn.pl.Trainer(
+            check_val_every_n_epoch=4, num_sanity_val_steps=0, **learn.SETTINGS
+        )
         fit(trial, trainer, *learn.made(trial.config, trial.seed, Ending))
 
     return train
@@ -255,25 +295,37 @@ class Handed:
         ({"fast_dev_run": True}, r"Trainer\(fast_dev_run=True\)"),
         ({"min_epochs": 2}, r"Trainer\(min_epochs=2\)"),
         ({"min_steps": 2}, r"Trainer\(min_steps=2\)"),
-        ({"reload_dataloaders_every_n_epochs": 2}, r"Trainer\(reload_dataloaders_every_n_epochs=2\)"),
+        (
+            {"reload_dataloaders_every_n_epochs": 2},
+            r"Trainer\(reload_dataloaders_every_n_epochs=2\)",
+        ),
         ({"max_time": {"hours": 1}}, r"max_time=.* give tune time_limit="),
         (
             {"check_val_every_n_epoch": None, "val_check_interval": 3},
             r"check_val_every_n_epoch=None\)",
         ),
-        ({"devices": 2}, r"Trainer\(devices=2, strategy='ddp'\) trains in processes that cannot ask the study"),
+        (
+            {"devices": 2},
+            r"Trainer\(devices=2, strategy='ddp'\) trains in processes that cannot ask the study",
+        ),
     ],
 )
-def test_unfit_trainers_are_refused(tmp_path: Path, learn: ModuleType, settings: dict[str, Any], words: str) -> None:
+def test_unfit_trainers_are_refused(
+    tmp_path: Path, learn: ModuleType, settings: dict[str, Any], words: str
+) -> None:
     trial: Any = Handed(tmp_path)
     with pytest.raises(ObjectiveError, match=words):
-        fit(trial, learn.pl.Trainer(**{**learn.SETTINGS, **settings}), *learn.made({"rate": 0.1}, 0))
+        fit(
+            trial, learn.pl.Trainer(**{**learn.SETTINGS, **settings}), *learn.made({"rate": 0.1}, 0)
+        )
 
 
 @pytest.mark.parametrize("root", ROOTS)
 @pytest.mark.parametrize("devices", [1, 2])
 @pytest.mark.parametrize("strategy", ["ddp_spawn", "ddp_fork", "ddp_notebook"])
-def test_trainers_that_start_processes_are_refused(tmp_path: Path, root: str, devices: int, strategy: str) -> None:
+def test_trainers_that_start_processes_are_refused(
+    tmp_path: Path, root: str, devices: int, strategy: str
+) -> None:
     learn = curves.imported(written(tmp_path, root))
     trial: Any = Handed(tmp_path)
     trial.world_size = devices
@@ -281,7 +333,10 @@ def test_trainers_that_start_processes_are_refused(tmp_path: Path, root: str, de
     with pytest.raises(ObjectiveError) as raised:
         fit(trial, trainer, *learn.made({"rate": 0.1}, 0))
     assert f"Trainer(devices={devices}, strategy={strategy!r})" in str(raised.value)
-    assert "engine=ashtune.Local(processes_per_trial=N), call trial.torch_distributed() before" in str(raised.value)
+    assert (
+        "engine=ashtune.Local(processes_per_trial=N), call trial.torch_distributed() before"
+        in str(raised.value)
+    )
     assert "\n" not in str(raised.value)
 
 
@@ -294,10 +349,16 @@ def test_ranks_without_their_variables_are_refused(
     trial: Any = Handed(tmp_path)
     trial.world_size = 2
     with pytest.raises(ObjectiveError, match=r"call trial\.torch_distributed\(\) before"):
-        fit(trial, learn.pl.Trainer(**{**learn.SETTINGS, "devices": 2}), *learn.made({"rate": 0.1}, 0))
+        fit(
+            trial,
+            learn.pl.Trainer(**{**learn.SETTINGS, "devices": 2}),
+            *learn.made({"rate": 0.1}, 0),
+        )
 
 
-def test_repeated_scripts_are_refused(tmp_path: Path, learn: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repeated_scripts_are_refused(
+    tmp_path: Path, learn: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As under srun: nothing is launched, as all processes are there."""
     trainer = learn.pl.Trainer(**{**learn.SETTINGS, "devices": 2, "strategy": "ddp"})
     monkeypatch.setattr(trainer.strategy, "_launcher", None)
@@ -307,7 +368,9 @@ def test_repeated_scripts_are_refused(tmp_path: Path, learn: ModuleType, monkeyp
 
 
 @pytest.mark.parametrize("name", ["last.ckpt", "random-0.pt"])
-def test_a_link_in_the_place_of_a_file_is_refused(tmp_path: Path, learn: ModuleType, name: str) -> None:
+def test_a_link_in_the_place_of_a_file_is_refused(
+    tmp_path: Path, learn: ModuleType, name: str
+) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_bytes(b"mine")
     folder = tmp_path / "folder"
@@ -319,7 +382,9 @@ def test_a_link_in_the_place_of_a_file_is_refused(tmp_path: Path, learn: ModuleT
         fit(trial, learn.pl.Trainer(**learn.SETTINGS), *learn.made({"rate": 0.1}, 0))
 
 
-def test_a_schedule_that_would_have_another_length_is_refused(tmp_path: Path, learn: ModuleType) -> None:
+def test_a_schedule_that_would_have_another_length_is_refused(
+    tmp_path: Path, learn: ModuleType
+) -> None:
     def going_on(trial: Any) -> None:
         trial.checkpoint_dir = study.best.load()
         trial.start = 1
@@ -330,7 +395,9 @@ def test_a_schedule_that_would_have_another_length_is_refused(tmp_path: Path, le
         going_on(Handed(tmp_path))
 
 
-def test_a_metric_that_is_not_logged_is_named_with_those_that_are(tmp_path: Path, learn: ModuleType) -> None:
+def test_a_metric_that_is_not_logged_is_named_with_those_that_are(
+    tmp_path: Path, learn: ModuleType
+) -> None:
     with pytest.raises(ObjectiveError):
         tuned(tmp_path, learn, metric="accuracy")
 
@@ -341,7 +408,11 @@ def test_sigterm_is_left_to_the_driver(tmp_path: Path, learn: ModuleType) -> Non
             os.kill(os.getpid(), signal.SIGTERM)
 
     def train(trial: Any) -> None:
-        fit(trial, learn.pl.Trainer(**learn.SETTINGS), *learn.made(trial.config, trial.seed, Interrupted))
+        fit(
+            trial,
+            learn.pl.Trainer(**learn.SETTINGS),
+            *learn.made(trial.config, trial.seed, Interrupted),
+        )
 
     heard: list[int] = []
     study = tuned(tmp_path, learn, trials=1, max_resource=1)
@@ -354,7 +425,9 @@ def test_sigterm_is_left_to_the_driver(tmp_path: Path, learn: ModuleType) -> Non
     assert heard == [signal.SIGTERM] * 3
 
 
-def test_the_best_is_a_folder_with_lightnings_own_checkpoint(tmp_path: Path, learn: ModuleType) -> None:
+def test_the_best_is_a_folder_with_lightnings_own_checkpoint(
+    tmp_path: Path, learn: ModuleType
+) -> None:
     study = tuned(tmp_path, learn, trials=2, min_resource=9)
     found = study.best.load()
     model = learn.Model.load_from_checkpoint(found / "last.ckpt", config=study.best.config)

@@ -1,4 +1,6 @@
-"""A trial over two processes that Lightning trains: rank 0 asks the study, and the other rank follows."""
+"""A trial over two processes that Lightning trains: rank 0 asks the study, and the other rank
+follows.
+"""
 
 import json
 import os
@@ -104,13 +106,16 @@ def tuned(learn: ModuleType, **options: Any) -> ashtune.Study:
     """Tune with one worker, whose trials have two processes."""
     settings: dict[str, Any] = {"metric": "loss", "min_resource": 1, "max_resource": 2, **options}
     return ashtune.tune(
-        learn.train, {"rate": (1e-3, 0.3, "log")}, mode="min", workers=1, reduction_factor=2, search="random",
+        learn.train, {"rate": (1e-3, 0.3, "log")}, mode="min", workers=1, reduction_factor=2,
+        search="random",
         directory="s", quiet=True, engine=ashtune.Local(processes_per_trial=2), **settings,
     )  # fmt: skip
 
 
 @pytest.mark.slow
-def test_rank_0_decides_and_the_other_rank_ends_at_the_same_epoch(tmp_path: Path, learn: ModuleType) -> None:
+def test_rank_0_decides_and_the_other_rank_ends_at_the_same_epoch(
+    tmp_path: Path, learn: ModuleType
+) -> None:
     study = tuned(learn, trials=6)
     assert curves.taken_up(study.directory), "none was put aside and taken up"
     assert not curves.problems(study.directory)
@@ -121,13 +126,26 @@ def test_rank_0_decides_and_the_other_rank_ends_at_the_same_epoch(tmp_path: Path
     assert ranks[0] == ranks[1]
     trial = next(trial for trial, epoch in curves.taken_up(study.directory) if epoch == 1)
     environment = {**os.environ, "CONFIG": json.dumps(study.trials[trial].configuration)}
-    subprocess.run([sys.executable, "learn_together.py"], cwd=tmp_path, env=environment, timeout=250, check=True)
-    expected = {int(epoch): metrics for epoch, metrics in json.loads((tmp_path / "whole.json").read_text()).items()}
+    subprocess.run(
+        [sys.executable, "learn_together.py"],
+        cwd=tmp_path,
+        env=environment,
+        timeout=250,
+        check=True,
+    )
+    expected = {
+        int(epoch): metrics
+        for epoch, metrics in json.loads((tmp_path / "whole.json").read_text()).items()
+    }
     assert curves.of(study.directory)[trial] == expected, "of two ranks, with dropout on each"
 
 
 @pytest.mark.slow
-def test_what_the_study_refuses_ends_both_and_is_said_as_it_is(tmp_path: Path, learn: ModuleType) -> None:
-    words = "the training function reports 'mean', 'loss', and not 'accuracy', which the study needs"
+def test_what_the_study_refuses_ends_both_and_is_said_as_it_is(
+    tmp_path: Path, learn: ModuleType
+) -> None:
+    words = (
+        "the training function reports 'mean', 'loss', and not 'accuracy', which the study needs"
+    )
     with pytest.raises(ObjectiveError, match=words):
         tuned(learn, trials=1, metric="accuracy")

@@ -1,4 +1,6 @@
-"""A study as Optuna's journal file, read back by Optuna and shown by its dashboard; studies of Optuna as a start."""
+"""A study as Optuna's journal file, read back by Optuna and shown by its dashboard; studies of
+Optuna as a start.
+"""
 
 import contextlib
 import json
@@ -15,7 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, Integer, OrdinalHyperparameter
+from ConfigSpace import (
+    Categorical,
+    ConfigurationSpace,
+    EqualsCondition,
+    Float,
+    Integer,
+    OrdinalHyperparameter,
+)
 
 import ashtune
 from ashtune._src.analysis.study_reader import StudyReader
@@ -57,8 +66,10 @@ def train(trial: Any) -> None:
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
     return ashtune.tune(
-        train, SPACE, metric="loss", mode="min", trials=60, min_resource=1, max_resource=9, reduction_factor=3,
-        search="random", workers=2, engine="threads", quiet=True, directory=tmp_path_factory.mktemp("studies") / "s",
+        train, SPACE, metric="loss", mode="min", trials=60, min_resource=1, max_resource=9,
+        reduction_factor=3,
+        search="random", workers=2, engine="threads", quiet=True,
+        directory=tmp_path_factory.mktemp("studies") / "s",
     )  # fmt: skip
 
 
@@ -79,17 +90,26 @@ def as_optuna_has_it(configuration: dict[str, Any]) -> dict[str, Any]:
     return {**configuration, "widths": WIDTHS[choices.index(configuration["widths"])]}
 
 
-def test_every_trial_is_there_with_its_parameters_its_state_and_its_value(tuned: ashtune.Study, tmp_path: Path) -> None:
+def test_every_trial_is_there_with_its_parameters_its_state_and_its_value(
+    tuned: ashtune.Study, tmp_path: Path
+) -> None:
     study = exported(tuned, tmp_path)
     assert study.study_name == "train"
     assert study.metric_names == ["loss"]
     assert study.direction.name == "MINIMIZE"
     assert len(study.trials) == len(tuned.trials)
-    states = {"trained to the top": "COMPLETE", "paused": "PRUNED", "failed": "FAIL", "withdrawn": "FAIL"}
+    states = {
+        "trained to the top": "COMPLETE",
+        "paused": "PRUNED",
+        "failed": "FAIL",
+        "withdrawn": "FAIL",
+    }
     for ours_, theirs in zip(tuned.trials, study.trials, strict=True):
         assert theirs.number == ours_.number == theirs.user_attrs["trial"]
         assert theirs.params == as_optuna_has_it(ours_.configuration)
-        assert repr(list(theirs.params.values())) == repr(list(as_optuna_has_it(ours_.configuration).values()))
+        assert repr(list(theirs.params.values())) == repr(
+            list(as_optuna_has_it(ours_.configuration).values())
+        )
         assert theirs.state.name == states[ours_.status]
         assert theirs.value == ours_.metrics.get("loss")
         assert theirs.user_attrs["origin"] == "random"
@@ -99,19 +119,33 @@ def test_every_trial_is_there_with_its_parameters_its_state_and_its_value(tuned:
         assert all(theirs.distributions[name]._contains(theirs.distributions[name].to_internal_repr(value))
                    for name, value in theirs.params.items())  # fmt: skip
         if ours_.rung is not None:
-            assert theirs.user_attrs["metric.seconds"] == ours_.metrics["seconds"], "ours has that name"
+            assert theirs.user_attrs["metric.seconds"] == ours_.metrics["seconds"], (
+                "ours has that name"
+            )
             assert theirs.user_attrs["other"] is None
             assert theirs.user_attrs["resource"] == ours_.resource == tuned.rungs[ours_.rung]
         assert theirs.datetime_complete >= theirs.datetime_start
-    assert min(Counter(states[each.status] for each in tuned.trials).values()) >= 3, "the test is about all of them"
+    assert min(Counter(states[each.status] for each in tuned.trials).values()) >= 3, (
+        "the test is about all of them"
+    )
     kinds = {name: type(each).__name__ for name, each in study.trials[0].distributions.items()}
-    assert [name for name, kind in kinds.items() if kind == "FloatDistribution"] == ["optimizer.rate", "momentum"]
-    assert [name for name, kind in kinds.items() if kind == "IntDistribution"] == ["layers", "units"]
-    logs = [name for name, each in study.trials[0].distributions.items() if getattr(each, "log", False)]
+    assert [name for name, kind in kinds.items() if kind == "FloatDistribution"] == [
+        "optimizer.rate",
+        "momentum",
+    ]
+    assert [name for name, kind in kinds.items() if kind == "IntDistribution"] == [
+        "layers",
+        "units",
+    ]
+    logs = [
+        name for name, each in study.trials[0].distributions.items() if getattr(each, "log", False)
+    ]
     assert logs == ["optimizer.rate", "units"]
 
 
-def test_the_best_trial_and_its_parameters_are_the_same(tuned: ashtune.Study, tmp_path: Path) -> None:
+def test_the_best_trial_and_its_parameters_are_the_same(
+    tuned: ashtune.Study, tmp_path: Path
+) -> None:
     study = exported(tuned, tmp_path)
     assert study.study_name == StudyReader(tuned.directory).settings.name
     assert study.best_trial.number == tuned.best.trial == study.user_attrs["best trial"]
@@ -121,14 +155,20 @@ def test_the_best_trial_and_its_parameters_are_the_same(tuned: ashtune.Study, tm
     assert study.user_attrs["search"] == "random"
 
 
-def test_intermediate_values_are_the_curves_by_resource(tuned: ashtune.Study, tmp_path: Path) -> None:
+def test_intermediate_values_are_the_curves_by_resource(
+    tuned: ashtune.Study, tmp_path: Path
+) -> None:
     curves = tuned.curves_dataframe()
     for trial in exported(tuned, tmp_path).trials:
         own = curves[curves.trial == trial.number]
-        assert trial.intermediate_values == dict(zip(own.resource.tolist(), own.loss.tolist(), strict=True))
+        assert trial.intermediate_values == dict(
+            zip(own.resource.tolist(), own.loss.tolist(), strict=True)
+        )
 
 
-def test_the_command_the_method_and_the_observer_write_the_same(tuned: ashtune.Study, tmp_path: Path) -> None:
+def test_the_command_the_method_and_the_observer_write_the_same(
+    tuned: ashtune.Study, tmp_path: Path
+) -> None:
     file, other = tmp_path / "study.log", tmp_path / "other.log"
     done = command(tmp_path, "export", str(tuned.directory), "--to", "optuna", "--out", "study.log")
     assert (done.returncode, done.stdout) == (0, "study.log\n"), done.stderr
@@ -156,7 +196,9 @@ def test_samplers_of_optuna_go_on_from_it(tuned: ashtune.Study, tmp_path: Path) 
     assert trial.number == len(tuned.trials)
 
 
-def test_a_file_that_another_has_written_into_is_not_replaced(tuned: ashtune.Study, tmp_path: Path) -> None:
+def test_a_file_that_another_has_written_into_is_not_replaced(
+    tuned: ashtune.Study, tmp_path: Path
+) -> None:
     file = tmp_path / "study.log"
     tuned.export("optuna", file)
     tuned.export("optuna", file)
@@ -181,11 +223,16 @@ def test_at_most_the_best_trials_are_written(
     assert numbers == sorted(best.trial for best in tuned.top(10))
     assert study.best_trial.user_attrs["trial"] == tuned.best.trial
     assert study.best_params == as_optuna_has_it(tuned.best.config)
-    assert (study.user_attrs["trials"], study.user_attrs["trials written"]) == (len(tuned.trials), 10)
+    assert (study.user_attrs["trials"], study.user_attrs["trials written"]) == (
+        len(tuned.trials),
+        10,
+    )
 
 
 def test_an_inactive_hyperparameter_is_left_out(tmp_path: Path) -> None:
-    space = ConfigurationSpace({"opt": ["sgd", "adam"], "momentum": (0.0, 1.0), "x": Float("x", (0.0, 1.0))})
+    space = ConfigurationSpace(
+        {"opt": ["sgd", "adam"], "momentum": (0.0, 1.0), "x": Float("x", (0.0, 1.0))}
+    )
     space.add(EqualsCondition(space["momentum"], space["opt"], "sgd"))
 
     def train(trial: Any) -> None:
@@ -193,23 +240,29 @@ def test_an_inactive_hyperparameter_is_left_out(tmp_path: Path) -> None:
             trial.report(score=trial["x"] + trial.config.get("momentum", 0.0))
 
     study = ashtune.tune(
-        train, space, metric="score", mode="max", trials=20, max_resource=3, search="random", workers=1,
+        train, space, metric="score", mode="max", trials=20, max_resource=3, search="random",
+        workers=1,
         engine="threads", quiet=True, directory=tmp_path / "s",
     )  # fmt: skip
     theirs = exported(study, tmp_path)
-    assert [trial.params for trial in theirs.trials] == [trial.configuration for trial in study.trials]
+    assert [trial.params for trial in theirs.trials] == [
+        trial.configuration for trial in study.trials
+    ]
     assert {len(trial.params) for trial in theirs.trials} == {2, 3}
     assert theirs.best_trial.number == study.best.trial
 
 
 def two_metrics(trial: Any) -> None:
     for epoch in trial.epochs():
-        trial.report(accuracy=trial["x"] * epoch, latency=trial["x"] ** 2 + trial["y"], size=trial["y"])
+        trial.report(
+            accuracy=trial["x"] * epoch, latency=trial["x"] ** 2 + trial["y"], size=trial["y"]
+        )
 
 
 def test_several_objectives_have_their_directions_values_and_the_same_front(tmp_path: Path) -> None:
     study = ashtune.tune(
-        two_metrics, {"x": (0.0, 1.0), "y": (0.0, 1.0)}, metric=["accuracy", "latency"], mode=["max", "min"], trials=30,
+        two_metrics, {"x": (0.0, 1.0), "y": (0.0, 1.0)}, metric=["accuracy", "latency"],
+        mode=["max", "min"], trials=30,
         min_resource=1, max_resource=4, search="random", workers=1, engine="threads", quiet=True,
         directory=tmp_path / "s",
     )  # fmt: skip
@@ -219,7 +272,9 @@ def test_several_objectives_have_their_directions_values_and_the_same_front(tmp_
     assert {trial.number for trial in theirs.best_trials} == {best.trial for best in study.front}
     for trial in theirs.trials:
         metrics = study.trials[trial.number].metrics
-        assert trial.values == ([metrics["accuracy"], metrics["latency"]] if trial.state.name == "COMPLETE" else None)
+        assert trial.values == (
+            [metrics["accuracy"], metrics["latency"]] if trial.state.name == "COMPLETE" else None
+        )
         assert trial.user_attrs["size"] == metrics["size"]
 
 
@@ -260,12 +315,16 @@ def shown(address: str, folder: Path) -> str:
     done = subprocess.run(
         [
             CHROMIUM, *quiet, "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-            f"--user-data-dir={folder / 'profile'}", "--window-size=1400,2000", "--virtual-time-budget=20000",
+            f"--user-data-dir={folder / 'profile'}", "--window-size=1400,2000",
+            "--virtual-time-budget=20000",
             "--dump-dom", address,
         ],
-        capture_output=True, text=True, timeout=110, check=True, env={**os.environ, "HOME": str(folder)},
+        capture_output=True, text=True, timeout=110, check=True, env={**os.environ,
+        "HOME": str(folder)},
     )  # fmt: skip
-    return re.sub(r"\s+", " ", re.sub(r"<(style|script).*?</\1>|<[^>]+>", " ", done.stdout, flags=re.DOTALL))
+    return re.sub(
+        r"\s+", " ", re.sub(r"<(style|script).*?</\1>|<[^>]+>", " ", done.stdout, flags=re.DOTALL)
+    )
 
 
 @pytest.mark.timeout(420)  # a server and two pages in a browser, beside other tests
@@ -288,7 +347,9 @@ def test_the_dashboard_opens_it(tuned: ashtune.Study, tmp_path: Path) -> None:
         assert f"{tuned.best.metrics['loss']}" in text
         assert f"optimizer.rate: {tuned.best.config['optimizer.rate']}" in text
         listed = shown(f"{address}/dashboard/studies/{summary['study_id']}/trials", tmp_path)
-        assert f"{len(tuned.trials)} Trials Trial 0 {study['trials'][0]['state']} Trial 1 " in listed
+        assert (
+            f"{len(tuned.trials)} Trials Trial 0 {study['trials'][0]['state']} Trial 1 " in listed
+        )
         assert f"Trial {tuned.best.trial} Complete Best Trial" in listed
 
 
@@ -303,15 +364,21 @@ BOWL = {"x": (0.0, 1.0), "kind": ["a", "b"]}
 def begun(source: Any, directory: Path, **options: Any) -> ashtune.Study:
     return ashtune.tune(
         bowl, BOWL, warm_start=source, directory=directory,
-        **{"metric": "loss", "mode": "min", "trials": 4, "max_resource": 9, "workers": 1, "engine": "threads",
+        **{"metric": "loss", "mode": "min", "trials": 4, "max_resource": 9, "workers": 1,
+        "engine": "threads",
            "search": ashtune.GP(ahead=0, price=0, random_share=0), **options},
     )  # fmt: skip
 
 
-def test_a_study_of_optuna_is_known_to_the_search(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Complete trials, pruned ones at their last step, which here counts epochs from 0, and failed ones."""
+def test_a_study_of_optuna_is_known_to_the_search(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Complete trials, pruned ones at their last step, which here counts epochs from 0, and failed
+    ones.
+    """
     theirs = optuna.create_study(
-        sampler=optuna.samplers.RandomSampler(seed=0), pruner=optuna.pruners.MedianPruner(n_startup_trials=3)
+        sampler=optuna.samplers.RandomSampler(seed=0),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=3),
     )
     optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -330,7 +397,10 @@ def test_a_study_of_optuna_is_known_to_the_search(tmp_path: Path, capfd: pytest.
     pruned = [trial for trial in theirs.trials if trial.state.name == "PRUNED"]
     assert pruned
     study = begun(theirs, tmp_path / "s", trials=1)
-    assert "warm start: 29 results of 29 configurations; 1 of 30 left out: 1 that failed\n" in capfd.readouterr().err
+    assert (
+        "warm start: 29 results of 29 configurations; 1 of 30 left out: 1 that failed\n"
+        in capfd.readouterr().err
+    )
     assert study.trials[0].origin == "gp, 29 results, 29 from before"
     known = read_settings(tmp_path / "s" / NAME).known
     assert sorted(each.resource for each in known if each.resource < 9) == sorted(
@@ -339,13 +409,19 @@ def test_a_study_of_optuna_is_known_to_the_search(tmp_path: Path, capfd: pytest.
     frame = pytest.importorskip("pandas") and theirs.trials_dataframe()
     begun(frame, tmp_path / "frame", search="mutation")
     complete = {trial.params["x"] for trial in theirs.trials if trial.state.name == "COMPLETE"}
-    assert {each.configuration["x"] for each in read_settings(tmp_path / "frame" / NAME).known} == complete
+    assert {
+        each.configuration["x"] for each in read_settings(tmp_path / "frame" / NAME).known
+    } == complete
     with pytest.raises(ashtune.AshtuneError):
         begun(theirs, tmp_path / "other", mode="max")
 
 
-def test_what_was_exported_comes_back_as_the_results_at_each_trials_highest_rung(tmp_path: Path) -> None:
-    first = begun(None, tmp_path / "first", trials=20, search="random", min_resource=1, reduction_factor=3)
+def test_what_was_exported_comes_back_as_the_results_at_each_trials_highest_rung(
+    tmp_path: Path,
+) -> None:
+    first = begun(
+        None, tmp_path / "first", trials=20, search="random", min_resource=1, reduction_factor=3
+    )
     theirs = exported(first, tmp_path)
     begun(theirs, tmp_path / "s", search="mutation")
     known = read_settings(tmp_path / "s" / NAME).known

@@ -45,7 +45,8 @@ def test_a_study_keeps_its_checkpoints_in_a_bucket(tmp_path: Path, bucket: str) 
     remote = Checkpoints(study.directory).remote
     assert remote is not None
     names = remote.names
-    until(lambda: len(names()) == len({name.partition(".")[0] for name in names()}))  # older ones are deleted
+    # older ones are deleted
+    until(lambda: len(names()) == len({name.partition(".")[0] for name in names()}))
 
 
 @pytest.mark.parametrize("address", ["s3://nobody", "s3://studies"])

@@ -1,4 +1,6 @@
-"""A search of scikit-learn: its own checks, its own example, and what resumed fits and a journal add."""
+"""A search of scikit-learn: its own checks, its own example, and what resumed fits and a journal
+add.
+"""
 
 import os
 import subprocess
@@ -23,7 +25,13 @@ from sklearn.datasets import load_iris, make_classification
 from sklearn.decomposition import LatentDirichletAllocation
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import FitFailedWarning
-from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier, SGDOneClassSVM, SGDRegressor
+from sklearn.linear_model import (
+    LogisticRegression,
+    Ridge,
+    SGDClassifier,
+    SGDOneClassSVM,
+    SGDRegressor,
+)
 from sklearn.model_selection import GroupKFold, KFold
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier
@@ -42,8 +50,10 @@ from ashtune.integrations.scikit_learn import AshSearchCV
 
 EXPECTED = (
     "check_supervised_y_2d", "check_requires_y_none", "check_fit2d_1sample", "check_fit2d_1feature",
-    "check_estimators_nan_inf", "check_classifiers_one_label_sample_weights", "check_array_api_mixed_inputs",
-    "check_sample_weight_equivalence_on_dense_data", "check_sample_weight_equivalence_on_sparse_data",
+    "check_estimators_nan_inf", "check_classifiers_one_label_sample_weights",
+    "check_array_api_mixed_inputs",
+    "check_sample_weight_equivalence_on_dense_data",
+    "check_sample_weight_equivalence_on_sparse_data",
 )  # fmt: skip
 """Checks that scikit-learn expects its own searches to fail."""
 
@@ -65,22 +75,37 @@ def iris() -> tuple[Any, Any]:
         (LogisticRegression(), {"C": [0.1, 1.0]}),
         (Ridge(), {"alpha": [0.1, 1.0]}),
         (RandomForestClassifier(n_estimators=5, random_state=0), {"max_depth": [2, 3]}),
-        (Pipeline([("scale", StandardScaler()), ("model", LogisticRegression())]), {"model__C": [0.1, 1.0]}),
+        (
+            Pipeline([("scale", StandardScaler()), ("model", LogisticRegression())]),
+            {"model__C": [0.1, 1.0]},
+        ),
     ],
     ids=["logistic", "ridge", "forest", "pipeline"],
 )
 def test_scikit_learns_own_checks_pass(estimator: Any, space: Any) -> None:
-    search = AshSearchCV(estimator, space, cv=2, n_candidates=2, random_state=0, error_score="raise")
+    search = AshSearchCV(
+        estimator, space, cv=2, n_candidates=2, random_state=0, error_score="raise"
+    )
     results = check_estimator(search, on_fail=None, on_skip=None)
-    failed = {result["check_name"]: result["exception"] for result in results if result["status"] == "failed"}
-    assert failed.keys() <= set(EXPECTED), {name: repr(failed[name]) for name in failed.keys() - set(EXPECTED)}
+    failed = {
+        result["check_name"]: result["exception"]
+        for result in results
+        if result["status"] == "failed"
+    }
+    assert failed.keys() <= set(EXPECTED), {
+        name: repr(failed[name]) for name in failed.keys() - set(EXPECTED)
+    }
     assert len(results) > 50
 
 
-def test_the_example_of_scikit_learns_halving_runs_with_another_class(iris: tuple[Any, Any]) -> None:
+def test_the_example_of_scikit_learns_halving_runs_with_another_class(
+    iris: tuple[Any, Any],
+) -> None:
     clf = RandomForestClassifier(random_state=0)
     param_distributions = {"max_depth": [3, None], "min_samples_split": stats.randint(2, 11)}
-    search = AshSearchCV(clf, param_distributions, resource="n_estimators", max_resources=10, random_state=0).fit(*iris)
+    search = AshSearchCV(
+        clf, param_distributions, resource="n_estimators", max_resources=10, random_state=0
+    ).fit(*iris)
     assert search.best_params_.keys() == {"max_depth", "min_samples_split", "n_estimators"}
     assert search.best_params_["n_estimators"] == 10
     assert search.best_params_["max_depth"] in (3, None)
@@ -90,23 +115,29 @@ def test_the_example_of_scikit_learns_halving_runs_with_another_class(iris: tupl
 
 @pytest.fixture
 def theirs(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """scikit-learn's own test module for its halving searches, with this class in the place of its random one."""
+    """scikit-learn's own test module for its halving searches, with this class in the place of its
+    random one.
+    """
     module = pytest.importorskip("sklearn.model_selection.tests.test_successive_halving")
     monkeypatch.setattr(module, "HalvingRandomSearchCV", AshSearchCV)
     return module
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning", "ignore:Scoring failed:UserWarning")
+@pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.FitFailedWarning", "ignore:Scoring failed:UserWarning"
+)
 @pytest.mark.filterwarnings("ignore:One or more of the:UserWarning")
 def test_scikit_learns_own_tests_of_halving_pass_where_they_mean_the_same(theirs: Any) -> None:
-    """Those that are left out hold for rungs that wait for each other, or for another cut of the rows.
+    """Those that are left out hold for rungs that wait for each other, or for another cut of the
+    rows.
 
-    ``aggressive_elimination``, ``min_max_resources``, ``n_iterations``: how many candidates and rungs there are
-    follows from another rule. ``cv_results``: each rung is complete before the next. ``resource_parameter``: rungs of
-    1, 3, 9. ``base_estimator_inputs`` and ``subsample_splitter``: test rows are cut too, here all of them count.
-    ``random_search_discrete_distributions`` with ``randint``: the same candidate is tried again there.
-    ``input_errors``: splits that differ from call to call are fine here, as the data are split once; the others are
-    tested below. ``top_k``: a function of their own.
+    ``aggressive_elimination``, ``min_max_resources``, ``n_iterations``: how many candidates and
+    rungs there are follows from another rule. ``cv_results``: each rung is complete before the
+    next. ``resource_parameter``: rungs of 1, 3, 9. ``base_estimator_inputs`` and
+    ``subsample_splitter``: test rows are cut too, here all of them count.
+    ``random_search_discrete_distributions`` with ``randint``: the same candidate is tried again
+    there. ``input_errors``: splits that differ from call to call are fine here, as the data are
+    split once; the others are tested below. ``top_k``: a function of their own.
     """
     for fail_at in ("fit", "predict"):
         theirs.test_nan_handling(AshSearchCV, fail_at)
@@ -136,11 +167,14 @@ class Counted(SGDClassifier):
 def test_a_promoted_candidate_goes_on_and_no_epoch_is_trained_twice(iris: tuple[Any, Any]) -> None:
     Counted.passes.clear()
     search = AshSearchCV(
-        Counted(random_state=0), {"alpha": (1e-5, 1e-1, "log")}, max_resources=9, min_resources=1, n_candidates=9, cv=3,
+        Counted(random_state=0), {"alpha": (1e-5, 1e-1, "log")}, max_resources=9, min_resources=1,
+        n_candidates=9, cv=3,
         random_state=0, refit=False,
     ).fit(*iris)  # fmt: skip
     deepest: dict[float, int] = {}
-    for parameters, resource in zip(search.cv_results_["params"], search.cv_results_["n_resources"], strict=True):
+    for parameters, resource in zip(
+        search.cv_results_["params"], search.cv_results_["n_resources"], strict=True
+    ):
         deepest[parameters["alpha"]] = max(resource, deepest.get(parameters["alpha"], 0))
     assert len(Counted.passes) == 3 * sum(deepest.values())
     assert set(search.cv_results_["n_resources"]) == {1, 3, 9}
@@ -152,20 +186,25 @@ def test_a_promoted_candidate_goes_on_and_no_epoch_is_trained_twice(iris: tuple[
     ("estimator", "space", "resource", "unit", "top"),
     [
         (MLPClassifier(max_iter=30), {"alpha": [0.1, 0.2]}, "auto", "epoch", 30),
-        (make_pipeline(StandardScaler(), MLPClassifier(max_iter=30)), {"mlpclassifier__alpha": [0.1, 1.0]},
+        (make_pipeline(StandardScaler(), MLPClassifier(max_iter=30)), {"mlpclassifier__alpha": [0.1,
+        1.0]},
          "partial_fit", "epoch", 30),
         (RandomForestClassifier(n_estimators=30), {"max_depth": [2, 3]}, "auto", "tree", 30),
-        (HistGradientBoostingClassifier(max_iter=30), {"max_depth": [2, 3]}, "auto", "iteration", 30),
+        (HistGradientBoostingClassifier(max_iter=30), {"max_depth": [2, 3]}, "auto", "iteration",
+        30),
         (LogisticRegression(max_iter=30), {"C": [0.1, 1.0]}, "auto", "iteration", 30),
         (Ridge(), {"alpha": [0.1, 1.0]}, "auto", "sample", 150),
         (Ridge(), {"alpha": [0.1, 1.0]}, "folds", "fold", 5),
-        (RandomForestClassifier(n_estimators=30), {"max_depth": [2, 3]}, "n_samples", "sample", 150),
+        (RandomForestClassifier(n_estimators=30), {"max_depth": [2, 3]}, "n_samples", "sample",
+        150),
     ],
 )  # fmt: skip
 def test_what_a_candidate_gets_more_of(  # noqa: PLR0917
     iris: tuple[Any, Any], estimator: Any, space: Any, resource: str, unit: str, top: int
 ) -> None:
-    search = AshSearchCV(estimator, space, resource=resource, n_candidates=2, random_state=0).fit(*iris)
+    search = AshSearchCV(estimator, space, resource=resource, n_candidates=2, random_state=0).fit(
+        *iris
+    )
     assert (search.study_.unit, search.max_resources_) == (unit, top)
     assert np.isfinite(search.best_score_)
     assert search.cv_results_["n_resources"].max() == top
@@ -174,23 +213,35 @@ def test_what_a_candidate_gets_more_of(  # noqa: PLR0917
 def test_samples_of_each_class_are_in_every_beginning() -> None:
     X, y = make_classification(300, weights=[0.9], random_state=0)
     search = AshSearchCV(
-        LogisticRegression(), {"C": [0.1, 1.0]}, resource="n_samples", min_resources=20, n_candidates=2, cv=3,
+        LogisticRegression(), {"C": [0.1, 1.0]}, resource="n_samples", min_resources=20,
+        n_candidates=2, cv=3,
         random_state=0, error_score="raise",
     ).fit(X, y)  # fmt: skip
     assert search.cv_results_["n_resources"].min() == 20
 
 
-def test_several_scores_with_one_that_counts_and_a_callable_that_chooses(iris: tuple[Any, Any]) -> None:
-    options: dict[str, Any] = {"max_resources": 9, "n_candidates": 4, "random_state": 0, "return_train_score": True}
+def test_several_scores_with_one_that_counts_and_a_callable_that_chooses(
+    iris: tuple[Any, Any],
+) -> None:
+    options: dict[str, Any] = {
+        "max_resources": 9,
+        "n_candidates": 4,
+        "random_state": 0,
+        "return_train_score": True,
+    }
     forest = RandomForestClassifier(random_state=0)
     space = {"max_depth": [1, 2, 3, 4]}
-    search = AshSearchCV(forest, space, scoring=["accuracy", "f1_macro"], refit="f1_macro", **options).fit(*iris)
+    search = AshSearchCV(
+        forest, space, scoring=["accuracy", "f1_macro"], refit="f1_macro", **options
+    ).fit(*iris)
     assert search.multimetric_
     assert search.best_score_ == search.cv_results_["mean_test_f1_macro"][search.best_index_]
     assert set(search.scorer_) == {"accuracy", "f1_macro"}
     assert np.isfinite(search.cv_results_["mean_train_accuracy"]).all()
     assert search.study_.metric == "f1_macro"
-    chosen = AshSearchCV(forest, space, refit=lambda results: int(np.argmin(results["mean_test_score"])), **options)
+    chosen = AshSearchCV(
+        forest, space, refit=lambda results: int(np.argmin(results["mean_test_score"])), **options
+    )
     assert chosen.fit(*iris).best_score_ == chosen.cv_results_["mean_test_score"].min()
 
 
@@ -205,12 +256,16 @@ def test_a_fit_that_fails_counts_what_was_said_and_the_others_go_on(iris: tuple[
     assert np.isnan(search.cv_results_["mean_test_score"][failed]).all()
     assert search.best_params_["max_depth"] in (2, 3)
     with pytest.warns(FitFailedWarning):
-        counted = AshSearchCV(forest, space, n_candidates=3, random_state=0, error_score=-1.0).fit(*iris)
+        counted = AshSearchCV(forest, space, n_candidates=3, random_state=0, error_score=-1.0).fit(
+            *iris
+        )
     assert counted.cv_results_["mean_test_score"].min() == -1
     with pytest.raises(ValueError, match="deep"):
         AshSearchCV(forest, space, n_candidates=3, random_state=0, error_score="raise").fit(*iris)
     with pytest.raises(ValueError, match="fits failed"):
-        AshSearchCV(forest, {"max_depth": ["deep", "deeper"]}, n_candidates=2, random_state=0).fit(*iris)
+        AshSearchCV(forest, {"max_depth": ["deep", "deeper"]}, n_candidates=2, random_state=0).fit(
+            *iris
+        )
 
 
 def test_distributions_of_scipy_and_several_grids(iris: tuple[Any, Any]) -> None:
@@ -218,11 +273,19 @@ def test_distributions_of_scipy_and_several_grids(iris: tuple[Any, Any]) -> None
         {"C": stats.loguniform(1e-3, 1e3), "fit_intercept": [True, False]},
         {"C": stats.expon(scale=2), "tol": (1e-5, 1e-2, "log"), "l1_ratio": [0.0]},
     ]
-    search = AshSearchCV(LogisticRegression(), grids, n_candidates=12, random_state=0, cv=2).fit(*iris)
+    search = AshSearchCV(LogisticRegression(), grids, n_candidates=12, random_state=0, cv=2).fit(
+        *iris
+    )
     for parameters in search.cv_results_["params"]:
-        assert parameters.keys() - {"max_iter"} in ({"C", "fit_intercept"}, {"C", "tol", "l1_ratio"})
+        assert parameters.keys() - {"max_iter"} in (
+            {"C", "fit_intercept"},
+            {"C", "tol", "l1_ratio"},
+        )
         assert parameters["C"] > 0
-    assert {"fit_intercept" in parameters for parameters in search.cv_results_["params"]} == {True, False}
+    assert {"fit_intercept" in parameters for parameters in search.cv_results_["params"]} == {
+        True,
+        False,
+    }
 
 
 def test_groups_weights_frames_and_sparse_data_go_where_they_belong(iris: tuple[Any, Any]) -> None:
@@ -241,15 +304,23 @@ def test_groups_weights_frames_and_sparse_data_go_where_they_belong(iris: tuple[
     ("options", "match"),
     [
         ({"resource": "nothing"}, "resource=nothing which is not supported by estimator"),
-        ({"resource": "max_depth"}, "max_depth as the resource since it is part of the searched parameters"),
+        (
+            {"resource": "max_depth"},
+            "max_depth as the resource since it is part of the searched parameters",
+        ),
         ({"min_resources": 40}, "min_resources_=40 is greater than max_resources_=30"),
         ({"factor": 1}, "factor"),
         ({"cv": 1}, "1"),
         ({"resource": "folds", "max_resources": 9}, "more than the 5 folds"),
-        ({"min_resources": "exhaust", "n_candidates": "exhaust"}, "cannot be both set to 'exhaust'"),
+        (
+            {"min_resources": "exhaust", "n_candidates": "exhaust"},
+            "cannot be both set to 'exhaust'",
+        ),
     ],
 )
-def test_what_does_not_fit_is_refused_as_scikit_learn_does(iris: tuple[Any, Any], options: Any, match: str) -> None:
+def test_what_does_not_fit_is_refused_as_scikit_learn_does(
+    iris: tuple[Any, Any], options: Any, match: str
+) -> None:
     search = AshSearchCV(RandomForestClassifier(n_estimators=30), {"max_depth": [2, 3]}, **options)
     with pytest.raises(ValueError, match=match):
         search.fit(*iris)
@@ -267,7 +338,9 @@ def test_what_does_not_fit_is_refused_as_scikit_learn_does(iris: tuple[Any, Any]
         ([], ashtune.AshtuneError, "trials=0"),
     ],
 )
-def test_bad_parameters_are_refused(iris: tuple[Any, Any], space: Any, kind: type[Exception], match: str) -> None:
+def test_bad_parameters_are_refused(
+    iris: tuple[Any, Any], space: Any, kind: type[Exception], match: str
+) -> None:
     with pytest.raises(kind, match=match):
         AshSearchCV(RandomForestClassifier(), space, random_state=0).fit(*iris)
 
@@ -280,9 +353,14 @@ def test_bad_parameters_are_refused(iris: tuple[Any, Any], space: Any, kind: typ
         {"param_distributions": {"max_depth": stats.poisson(3)}},
     ],
 )
-def test_a_directory_is_not_continued_by_another_search(iris: tuple[Any, Any], tmp_path: Path, change: Any) -> None:
+def test_a_directory_is_not_continued_by_another_search(
+    iris: tuple[Any, Any], tmp_path: Path, change: Any
+) -> None:
     options: dict[str, Any] = {"n_candidates": 3, "directory": tmp_path, "random_state": 0, "cv": 2}
-    forest, space = RandomForestClassifier(n_estimators=9, random_state=0), {"max_depth": stats.poisson(2)}
+    forest, space = (
+        RandomForestClassifier(n_estimators=9, random_state=0),
+        {"max_depth": stats.poisson(2)},
+    )
     search = AshSearchCV(forest, space, **options).fit(*iris)
     first = search.cv_results_["mean_test_score"]
     np.testing.assert_array_equal(
@@ -300,20 +378,26 @@ def test_a_directory_is_not_continued_by_another_search(iris: tuple[Any, Any], t
         (SGDClassifier(early_stopping=True), {"alpha": [0.1, 1.0]}, "iteration"),
         (SGDClassifier(class_weight="balanced"), {"alpha": [0.1, 1.0]}, "iteration"),
         (MLPClassifier(), {"solver": ["adam", "lbfgs"]}, "iteration"),
-        (Pipeline([("model", SGDClassifier())]), {"model": [SGDClassifier(), LogisticRegression()]}, "sample"),
+        (Pipeline([("model", SGDClassifier())]), {"model": [SGDClassifier(), LogisticRegression()]},
+        "sample"),
         (OneVsRestClassifier(LogisticRegression()), {"estimator__C": [0.1, 1.0]}, "sample"),
         (LatentDirichletAllocation(), {"n_components": [2, 3]}, "sample"),
         (MiniBatchKMeans(), {"n_clusters": [2, 3]}, "sample"),
     ],
 )  # fmt: skip
-def test_what_is_chosen_where_passes_would_not_do_what_fit_does(estimator: Any, space: Any, unit: str) -> None:
+def test_what_is_chosen_where_passes_would_not_do_what_fit_does(
+    estimator: Any, space: Any, unit: str
+) -> None:
     names = set(space)
-    assert resource_of(estimator, "auto", names, np.array([0, 1]), has_fit_params=False).unit == unit
+    assert (
+        resource_of(estimator, "auto", names, np.array([0, 1]), has_fit_params=False).unit == unit
+    )
 
 
 def test_passes_that_are_resumed_are_those_of_one_go(iris: tuple[Any, Any]) -> None:
     search = AshSearchCV(
-        MLPClassifier(random_state=0), {"alpha": (1e-5, 1e-1, "log")}, max_resources=9, min_resources=1, n_candidates=9,
+        MLPClassifier(random_state=0), {"alpha": (1e-5, 1e-1, "log")}, max_resources=9,
+        min_resources=1, n_candidates=9,
         cv=KFold(3), random_state=0, refit=False,
     ).fit(*iris)  # fmt: skip
     best = search.best_index_
@@ -340,7 +424,9 @@ def test_passes_that_are_resumed_are_those_of_one_go(iris: tuple[Any, Any]) -> N
 def test_sgd_from_rung_to_rung_has_the_weights_of_one_fit(
     iris: tuple[Any, Any], model: Any, given: list[int] | None, rate: str
 ) -> None:
-    """Up to rounding, with the rows in one order: a shuffled order is drawn anew at each call of an estimator."""
+    """Up to rounding, with the rows in one order: a shuffled order is drawn anew at each call of an
+    estimator.
+    """
     X, y = iris[0], None if isinstance(model, SGDOneClassSVM) else iris[1]
     model.set_params(learning_rate=rate, shuffle=False, random_state=None)
     expected = clone(model).set_params(max_iter=9, tol=None).fit(X, y)
@@ -358,29 +444,46 @@ def test_a_rung_of_sgd_is_one_call_and_equals_fit_without_a_tolerance(
 ) -> None:
     calls = []
     own = SGDClassifier._partial_fit
-    monkeypatch.setattr(SGDClassifier, "_partial_fit", lambda *given, **more: calls.append(own(*given, **more)))
+    monkeypatch.setattr(
+        SGDClassifier, "_partial_fit", lambda *given, **more: calls.append(own(*given, **more))
+    )
     search = AshSearchCV(
-        SGDClassifier(random_state=0, tol=1e9), {"alpha": (1e-5, 1e-1, "log")}, scheduler="full", max_resources=9,
+        SGDClassifier(random_state=0, tol=1e9), {"alpha": (1e-5, 1e-1, "log")}, scheduler="full",
+        max_resources=9,
         n_candidates=3, cv=KFold(3), search="random", random_state=0,
     ).fit(*iris)  # fmt: skip
     assert len(calls) == 3 * 3 + 1, "one for each split of each candidate, and the refit"
-    plain = SGDClassifier(random_state=0, tol=None, max_iter=9).set_params(**search.best_params_).fit(*iris)
+    plain = (
+        SGDClassifier(random_state=0, tol=None, max_iter=9)
+        .set_params(**search.best_params_)
+        .fit(*iris)
+    )
     np.testing.assert_array_equal(search.best_estimator_.coef_, plain.coef_)
     assert search.best_estimator_.tol == 1e9
 
 
-def test_only_what_may_be_promoted_and_the_best_are_saved(iris: tuple[Any, Any], tmp_path: Path) -> None:
+def test_only_what_may_be_promoted_and_the_best_are_saved(
+    iris: tuple[Any, Any], tmp_path: Path
+) -> None:
     search = AshSearchCV(
-        MLPClassifier(batch_size=4, random_state=0), {"learning_rate_init": (1e-5, 0.3, "log")}, max_resources=9,
-        min_resources=1, n_candidates=27, cv=KFold(3, shuffle=True, random_state=0), search="random", random_state=0,
+        MLPClassifier(batch_size=4, random_state=0), {"learning_rate_init": (1e-5, 0.3, "log")},
+        max_resources=9,
+        min_resources=1, n_candidates=27, cv=KFold(3, shuffle=True, random_state=0),
+        search="random", random_state=0,
         directory=tmp_path, refit=False,
     ).fit(*iris)  # fmt: skip
     released = [event for event in read_events(tmp_path / NAME) if isinstance(event, TrialReleased)]
     assert len(released) < len(finished(tmp_path)), "one that is promoted at once stays in memory"
-    assert [event.checkpoint for event in released if event.resource == 1][-3:] == [None] * 3, "others are better"
+    assert [event.checkpoint for event in released if event.resource == 1][-3:] == [None] * 3, (
+        "others are better"
+    )
     at_top = [event.metrics["score"] or 0.0 for event in finished(tmp_path) if event.resource == 9]
     saved = sum(event.checkpoint is not None for event in released if event.resource == 9)
-    assert saved == sum(score == max(at_top[: place + 1]) for place, score in enumerate(at_top)) < len(at_top)
+    assert (
+        saved
+        == sum(score == max(at_top[: place + 1]) for place, score in enumerate(at_top))
+        < len(at_top)
+    )
     estimators, _ = search.study_.best.load()
     assert [len(estimator.loss_curve_) for estimator in estimators.values()] == [9, 9, 9]
 
@@ -395,7 +498,8 @@ class Locked(RandomForestClassifier):
 
 def test_a_candidate_that_cannot_be_saved_is_fitted_anew(iris: tuple[Any, Any]) -> None:
     search = AshSearchCV(
-        Locked(random_state=0), {"max_depth": stats.randint(1, 99)}, max_resources=9, min_resources=1, n_candidates=9,
+        Locked(random_state=0), {"max_depth": stats.randint(1, 99)}, max_resources=9,
+        min_resources=1, n_candidates=9,
         cv=KFold(3), random_state=0, error_score="raise",
     )  # fmt: skip
     with pytest.warns(UserWarning):
@@ -403,15 +507,19 @@ def test_a_candidate_that_cannot_be_saved_is_fitted_anew(iris: tuple[Any, Any]) 
     assert search.n_resources_ == [1, 3, 9]
     train, test = next(iter(KFold(3).split(*iris)))
     expected = Locked(random_state=0, **search.best_params_).fit(iris[0][train], iris[1][train])
-    assert search.cv_results_["split0_test_score"][search.best_index_] == expected.score(iris[0][test], iris[1][test])
+    assert search.cv_results_["split0_test_score"][search.best_index_] == expected.score(
+        iris[0][test], iris[1][test]
+    )
 
 
 def test_a_worker_does_not_import_the_driver() -> None:
     script = (
-        "import sys, ashtune._src.integrations.scikit_learn.validated; "
-        "print([name for name in ('ashtune._src.api.study', 'ashtune._src.driver.session') if name in sys.modules])"
+        "import sys, ashtune._src.integrations.scikit_learn.validated; print([name for name in "
+        "('ashtune._src.api.study', 'ashtune._src.driver.session') if name in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert done.stdout == "[]\n"
 
 
@@ -428,25 +536,35 @@ class Broken(SGDClassifier):
 
 
 OPTIONS: dict[str, Any] = {
-    "max_resources": 9, "n_candidates": 9, "cv": 2, "random_state": 0, "search": "random", "error_score": "raise",
+    "max_resources": 9, "n_candidates": 9, "cv": 2, "random_state": 0, "search": "random",
+    "error_score": "raise",
 }  # fmt: skip
 
 
-def test_a_search_that_raised_goes_on_in_its_directory_once_it_is_mended(iris: tuple[Any, Any], tmp_path: Path) -> None:
+def test_a_search_that_raised_goes_on_in_its_directory_once_it_is_mended(
+    iris: tuple[Any, Any], tmp_path: Path
+) -> None:
     space = {"alpha": (1e-5, 1e-1, "log")}
     Broken.left = np.inf
-    expected = AshSearchCV(Broken(random_state=0), space, **OPTIONS).fit(*iris).cv_results_["mean_test_score"]
+    expected = (
+        AshSearchCV(Broken(random_state=0), space, **OPTIONS)
+        .fit(*iris)
+        .cv_results_["mean_test_score"]
+    )
     search = AshSearchCV(Broken(random_state=0), space, directory=tmp_path, **OPTIONS)
     Broken.left = 19.0
     with pytest.raises(OSError, match="the disk is gone"):
         search.fit(*iris)
     before = finished(tmp_path)
     assert len(before) > 2
-    with pytest.raises(ashtune.AshtuneError):  # as from another worker, whose connection the end of the study closed
+    # as from another worker, whose connection the end of the study closed
+    with pytest.raises(ashtune.AshtuneError):
         objective_of(tmp_path)._stop_with(BrokenPipeError())
     assert "the disk is gone" in str(cloudpickle.loads((tmp_path / RAISED).read_bytes()))
     with pytest.raises(ashtune.AshtuneError):
-        ashtune.Study.load(tmp_path).resume(objective=objective_of(tmp_path), engine="threads", workers=1)
+        ashtune.Study.load(tmp_path).resume(
+            objective=objective_of(tmp_path), engine="threads", workers=1
+        )
     Broken.left = np.inf
     search.set_params(error_score=np.nan).fit(*iris)
     np.testing.assert_array_equal(search.cv_results_["mean_test_score"], expected)
@@ -496,26 +614,37 @@ def path_of(context: Any) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("kind", [Told, ToldOfParts])
-def test_callbacks_of_scikit_learn_are_told_of_the_tasks_of_a_search(iris: tuple[Any, Any], kind: type[Told]) -> None:
+def test_callbacks_of_scikit_learn_are_told_of_the_tasks_of_a_search(
+    iris: tuple[Any, Any], kind: type[Told]
+) -> None:
     told = kind()
     search = AshSearchCV(
-        LogisticRegression(max_iter=9), {"C": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]}, min_resources=1, random_state=0
+        LogisticRegression(max_iter=9), {"C": [0.01, 0.1, 1.0, 10.0, 100.0, 1000.0]},
+        min_resources=1, random_state=0
     ).set_callbacks(told)  # fmt: skip
     search.fit(*iris)
     assert sorted(told.begun) == sorted(told.ended)
     assert told.begun[:3] == [("setup",), ("fit",), ("fit", "search")]
     assert told.ended[-2:] == [("fit",), ("setup",)]
-    evaluations = [path for path in told.ended if path == ("fit", "search", "rung", "candidate-evaluation")]
+    evaluations = [
+        path for path in told.ended if path == ("fit", "search", "rung", "candidate-evaluation")
+    ]
     assert len(evaluations) == len(search.cv_results_["params"])
     assert told.ended.count(("fit", "search", "rung")) == len(search.n_resources_)
     assert told.ended.count(("fit", "refit-with-best-params")) == 1
     assert told.data["fit",] is told.data["fit", "refit-with-best-params"] is iris[0]
-    in_the_refit = [path for path in told.begun if path[:2] == ("fit", "refit-with-best-params") and len(path) > 2]
+    in_the_refit = [
+        path
+        for path in told.begun
+        if path[:2] == ("fit", "refit-with-best-params") and len(path) > 2
+    ]
     assert bool(in_the_refit) == (kind is ToldOfParts), "its iterations"
 
 
 class Together(RandomForestClassifier):
-    """Is fitted once two processes have begun to fit it, so that neither has done all before the other has come."""
+    """Is fitted once two processes have begun to fit it, so that neither has done all before the
+    other has come.
+    """
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         there = Path(os.environ["TOGETHER"])
@@ -526,10 +655,13 @@ class Together(RandomForestClassifier):
 
 
 @pytest.mark.slow
-def test_processes_fit_in_parallel(iris: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_fit_in_parallel(
+    iris: tuple[Any, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TOGETHER", str(tmp_path))
     search = AshSearchCV(
-        Together(random_state=0), {"max_depth": stats.randint(1, 10)}, max_resources=27, n_candidates=12,
+        Together(random_state=0), {"max_depth": stats.randint(1, 10)}, max_resources=27,
+        n_candidates=12,
         n_jobs=2, random_state=0, search="random",
     ).fit(*iris)  # fmt: skip
     assert search.study_.is_complete
@@ -571,11 +703,17 @@ def script(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     def started(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
         words = [sys.executable, *(command or ["fit.py"])]
         environment = {**os.environ, **variables}
-        return subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
 
     return started
 
 
 def finished(study: Path) -> list[JobFinished]:
     journal = study / NAME
-    return [event for event in read_events(journal) if isinstance(event, JobFinished)] if journal.exists() else []
+    return (
+        [event for event in read_events(journal) if isinstance(event, JobFinished)]
+        if journal.exists()
+        else []
+    )

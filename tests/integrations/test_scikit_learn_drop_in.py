@@ -57,7 +57,10 @@ def iris() -> tuple[Any, Any]:
 
 def test_full_training_gives_every_candidate_all_rows(iris: tuple[Any, Any]) -> None:
     search = AshSearchCV(
-        DecisionTreeClassifier(random_state=0), {"min_samples_leaf": [1, 2, 3, 4, 5]}, scheduler="full", random_state=0
+        DecisionTreeClassifier(random_state=0),
+        {"min_samples_leaf": [1, 2, 3, 4, 5]},
+        scheduler="full",
+        random_state=0,
     ).fit(*iris)
     assert list(search.cv_results_["n_resources"]) == [150] * 5
     assert (sum(search.n_candidates_), search.n_candidates_[-1]) == (5, 5)
@@ -66,12 +69,15 @@ def test_full_training_gives_every_candidate_all_rows(iris: tuple[Any, Any]) -> 
 
 
 @pytest.mark.parametrize("resource", ["n_samples", "max_depth"])
-def test_splits_that_are_masks_are_those_that_are_indices(iris: tuple[Any, Any], resource: str) -> None:
+def test_splits_that_are_masks_are_those_that_are_indices(
+    iris: tuple[Any, Any], resource: str
+) -> None:
     indices = list(KFold(3, shuffle=True, random_state=0).split(*iris))
     masks = [tuple(np.isin(np.arange(150), rows) for rows in split) for split in indices]
     scores = [
         AshSearchCV(
-            DecisionTreeClassifier(random_state=0), {"min_samples_leaf": [1, 2, 3, 4, 5]}, resource=resource,
+            DecisionTreeClassifier(random_state=0), {"min_samples_leaf": [1, 2, 3, 4, 5]},
+            resource=resource,
             max_resources=90, cv=cv, search="random", random_state=0, error_score="raise",
         ).fit(*iris).cv_results_["mean_test_score"]
         for cv in (indices, masks)
@@ -82,7 +88,9 @@ def test_splits_that_are_masks_are_those_that_are_indices(iris: tuple[Any, Any],
 def test_a_lambda_may_be_a_fit_parameter(iris: tuple[Any, Any]) -> None:
     search = AshSearchCV(Weighted(random_state=0), {"min_samples_leaf": [1, 2]}, random_state=0)
     assert search.fit(*iris, weigh=lambda y: np.ones(len(y))).best_score_ > 0.9
-    assert search.fit(*iris, weigh=lambda y: 1.0 * (y == 0)).best_score_ < 0.4, "another lambda is not the first one"
+    assert search.fit(*iris, weigh=lambda y: 1.0 * (y == 0)).best_score_ < 0.4, (
+        "another lambda is not the first one"
+    )
 
 
 @pytest.mark.slow
@@ -102,21 +110,46 @@ def test_a_function_of_a_script_may_be_a_fit_parameter_in_other_processes(tmp_pa
         (LogisticRegression(max_iter=30, solver="saga", random_state=0), "C"),
         (LogisticRegression(max_iter=30, solver="liblinear", random_state=0), "C"),
         (MLPClassifier((8,), solver="lbfgs", max_iter=30, random_state=0), "alpha"),
-        (make_pipeline(StandardScaler(), SGDClassifier(max_iter=30, random_state=0)), "sgdclassifier__alpha"),
+        (
+            make_pipeline(StandardScaler(), SGDClassifier(max_iter=30, random_state=0)),
+            "sgdclassifier__alpha",
+        ),
         (HistGradientBoostingClassifier(max_iter=9, random_state=0), "l2_regularization"),
         (GradientBoostingClassifier(n_estimators=9, subsample=0.5, random_state=0), "ccp_alpha"),
     ],
-    ids=["lbfgs", "saga", "liblinear", "network by lbfgs", "sgd", "trees by max_iter", "trees by n_estimators"],
+    ids=[
+        "lbfgs",
+        "saga",
+        "liblinear",
+        "network by lbfgs",
+        "sgd",
+        "trees by max_iter",
+        "trees by n_estimators",
+    ],
 )
 def test_the_best_score_is_that_of_a_plain_search(estimator: Any, name: str) -> None:
     X, y = make_classification(150, n_informative=6, flip_y=0.2, random_state=0)
-    last, prefix = (estimator[-1], "sgdclassifier__") if isinstance(estimator, Pipeline) else (estimator, "")
+    last, prefix = (
+        (estimator[-1], "sgdclassifier__") if isinstance(estimator, Pipeline) else (estimator, "")
+    )
     resource = prefix + ("max_iter" if "max_iter" in last.get_params() else "n_estimators")
     search = AshSearchCV(
-        estimator, {name: loguniform(1e-4, 1e-1)}, resource=resource, n_candidates=9, cv=KFold(3), search="random",
+        estimator, {name: loguniform(1e-4, 1e-1)}, resource=resource, n_candidates=9, cv=KFold(3),
+        search="random",
         random_state=0, refit=False, error_score="raise",
     ).fit(X, y)  # fmt: skip
-    assert search.best_params_[resource] == search.n_resources_[-1] == last.get_params()[resource.removeprefix(prefix)]
-    top = [parameters for parameters in search.cv_results_["params"] if parameters[resource] == search.n_resources_[-1]]
+    assert (
+        search.best_params_[resource]
+        == search.n_resources_[-1]
+        == last.get_params()[resource.removeprefix(prefix)]
+    )
+    top = [
+        parameters
+        for parameters in search.cv_results_["params"]
+        if parameters[resource] == search.n_resources_[-1]
+    ]
     grid = [{name: [parameters[name]]} for parameters in top]
-    assert search.best_score_ == GridSearchCV(estimator, grid, cv=KFold(3), refit=False).fit(X, y).best_score_
+    assert (
+        search.best_score_
+        == GridSearchCV(estimator, grid, cv=KFold(3), refit=False).fit(X, y).best_score_
+    )

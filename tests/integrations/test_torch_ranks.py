@@ -1,4 +1,6 @@
-"""Data-parallel training of each trial over gloo, by processes of this machine and by ranks of MPI."""
+"""Data-parallel training of each trial over gloo, by processes of this
+machine and by ranks of MPI.
+"""
 
 import random
 import signal
@@ -18,7 +20,14 @@ from tests.helpers.starting import ranks_of_workers
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 
-from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, TrialStarted, WorkerJoined, WorkerLost
+from ashtune._src.core.events import (
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialStarted,
+    WorkerJoined,
+    WorkerLost,
+)
 from ashtune._src.study.journal import NAME, read_events
 
 pytestmark = [
@@ -77,35 +86,49 @@ def curves(study: Path) -> dict[int, dict[int, float]]:
     for event in read_events(study / NAME):
         if isinstance(event, JobFinished):
             reports = [*event.curve, (event.resource, event.metrics)]
-            found.setdefault(event.trial, {}).update({epoch: metrics["loss"] or 0.0 for epoch, metrics in reports})
+            found.setdefault(event.trial, {}).update(
+                {epoch: metrics["loss"] or 0.0 for epoch, metrics in reports}
+            )
     return found
 
 
 def assert_same_losses(study: Path, alone: Path) -> None:
     ours, theirs = curves(study), curves(alone)
     assert len(ours) == len(theirs) == 20
-    common = [(trial, epoch) for trial in ours for epoch in ours[trial].keys() & theirs[trial].keys()]
+    common = [
+        (trial, epoch) for trial in ours for epoch in ours[trial].keys() & theirs[trial].keys()
+    ]
     assert len(common) >= 20
     for trial, epoch in common:
         assert ours[trial][epoch] == pytest.approx(theirs[trial][epoch], rel=1e-9)
 
 
 def tuned(script: Path, name: str, *arguments: str) -> Path:
-    subprocess.run([sys.executable, str(script), str(script.parent / name), *arguments], check=True, timeout=600)
+    subprocess.run(
+        [sys.executable, str(script), str(script.parent / name), *arguments],
+        check=True,
+        timeout=600,
+    )
     return script.parent / name
 
 
-def test_two_processes_have_the_losses_of_one_process_with_the_same_global_batch(script: Path) -> None:
+def test_two_processes_have_the_losses_of_one_process_with_the_same_global_batch(
+    script: Path,
+) -> None:
     alone = tuned(script, "alone", "Local", "20", "workers=1")
     both = tuned(script, "both", "Local", "20", "workers=1", "processes_per_trial=2")
     assert_same_losses(both, alone)
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
-def test_two_ranks_of_mpi_have_the_losses_of_one_process_with_the_same_global_batch(script: Path) -> None:
+def test_two_ranks_of_mpi_have_the_losses_of_one_process_with_the_same_global_batch(
+    script: Path,
+) -> None:
     alone = tuned(script, "alone", "Local", "20", "workers=1")
     study = script.parent / "ranks"
-    with mpiexec_launched(5, sys.executable, str(script), str(study), "MPI", "20", "ranks_per_trial=2") as launch:
+    with mpiexec_launched(
+        5, sys.executable, str(script), str(study), "MPI", "20", "ranks_per_trial=2"
+    ) as launch:
         ended = launch.wait(600)
     assert ended.status == 0, str(ended)
     assert_same_losses(study, alone)
@@ -113,15 +136,28 @@ def test_two_ranks_of_mpi_have_the_losses_of_one_process_with_the_same_global_ba
 
 def test_twenty_random_kills_of_ranks_in_training_harm_no_other_trial(script: Path) -> None:
     chosen, study = random.Random(11), script.parent / "study"
-    command = (sys.executable, str(script), str(study), "Local", "100000", "workers=2", "processes_per_trial=2")
+    command = (
+        sys.executable,
+        str(script),
+        str(study),
+        "Local",
+        "100000",
+        "workers=2",
+        "processes_per_trial=2",
+    )
 
     def of(kind: Any) -> list[Any]:
         journal = study / NAME
-        return [event for event in read_events(journal) if isinstance(event, kind)] if journal.exists() else []
+        return (
+            [event for event in read_events(journal) if isinstance(event, kind)]
+            if journal.exists()
+            else []
+        )
 
     with launched(*command) as launch:
         for kills in range(1, 21):
-            until(launch, lambda kills=kills: len(of(WorkerJoined)) > kills)  # all that are not lost
+            # all that are not lost
+            until(launch, lambda kills=kills: len(of(WorkerJoined)) > kills)
             time.sleep(chosen.uniform(0.0, 3.0))
             kill(launch, [chosen.choice(ranks_of_workers(launch.process.pid))])
             until(launch, lambda kills=kills: len(of(WorkerLost)) >= kills)

@@ -32,14 +32,17 @@ from tests.integrations.tracked import Expected, killed_and_resumed
 
 pytestmark = [
     pytest.mark.timeout(300),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),  # of MLflow to SQLAlchemy
+    # of MLflow to SQLAlchemy
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
 ]
 # Trackio looks for its folder when it is imported, once in a process.
 TRACKIO = os.environ.setdefault("TRACKIO_DIR", tempfile.mkdtemp(prefix="trackio-"))
 
 
 class Shown(msgspec.Struct, frozen=True):
-    """A trial as a tracker's own library reads it. Configurations are texts, since MLflow keeps them so."""
+    """A trial as a tracker's own library reads it. Configurations are texts, since MLflow keeps
+    them so.
+    """
 
     configuration: dict[str, str]
     points: list[tuple[int, dict[str, float]]]
@@ -69,13 +72,17 @@ def of_mlflow(uri: str, study: str) -> tuple[dict[int, Shown], int]:
         assert tags["mlflow.parentRunId"] == parent.info.run_id
         points: list[tuple[int, str, float]] = []
         for name in run.data.metrics:
-            points += [(each.step, name, each.value) for each in client.get_metric_history(run.info.run_id, name)]
+            points += [
+                (each.step, name, each.value)
+                for each in client.get_metric_history(run.info.run_id, name)
+            ]
         assert int(tags["ashtune.trial"]) not in shown, "a trial has one run"
         shown[int(tags["ashtune.trial"])] = Shown(
             run.data.params, by_resource(points), tags["ashtune.state"], tags["ashtune.origin"],
             int(tags["ashtune.seed"]), tags.get("ashtune.reason", ""),
         )  # fmt: skip
-        statuses = {"paused": "FINISHED", "completed": "FINISHED", "failed": "FAILED", "withdrawn": "KILLED",
+        statuses = {"paused": "FINISHED", "completed": "FINISHED", "failed": "FAILED",
+        "withdrawn": "KILLED",
                     "ended early": "FINISHED", "running": "RUNNING"}  # fmt: skip
         assert run.info.status == statuses[tags["ashtune.state"]]
     return shown, int(parent.data.tags.get("ashtune.best.trial", -1))
@@ -92,12 +99,22 @@ def by_resource(points: list[tuple[int, str, float]]) -> list[tuple[int, dict[st
 
 
 def of_wandb(folder: Path) -> tuple[dict[int, Shown], int]:
-    """Return the runs in a folder of W&B as its own reader has them (``wandb leet inspect``), and the best trial."""
+    """Return the runs in a folder of W&B as its own reader has them (``wandb leet inspect``), and
+    the best trial.
+    """
     from wandb.util import get_core_path
 
     shown, best, groups = {}, -1, set()
     for file in folder.glob("offline-run-*/*.wandb"):
-        command = [get_core_path(), "leet", "inspect", "--no-observability", "--json", "--run-file", str(file)]
+        command = [
+            get_core_path(),
+            "leet",
+            "inspect",
+            "--no-observability",
+            "--json",
+            "--run-file",
+            str(file),
+        ]
         printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         records = [json.loads(line) for line in printed.splitlines()]
         run = next(record["run"] for record in records if record["type"] == "run")
@@ -126,7 +143,9 @@ def of_wandb(folder: Path) -> tuple[dict[int, Shown], int]:
 
 
 def hparams_of(folder: Path) -> tuple[Any, list[Any], Any]:
-    """Return the experiment and the rows of HParams as its plugin reads them, and all that TensorBoard has read."""
+    """Return the experiment and the rows of HParams as its plugin reads them, and all that
+    TensorBoard has read.
+    """
     from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
     from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
     from tensorboard.context import RequestContext
@@ -145,7 +164,9 @@ def hparams_of(folder: Path) -> tuple[Any, list[Any], Any]:
         col_params=[api_pb2.ColParams(metric=metric.name) for metric in experiment.metric_infos],
         allowed_statuses=[api_pb2.STATUS_SUCCESS, api_pb2.STATUS_FAILURE, api_pb2.STATUS_RUNNING],
     )  # fmt: skip
-    groups = list_session_groups.Handler(RequestContext(), context, "", request).run().session_groups
+    groups = (
+        list_session_groups.Handler(RequestContext(), context, "", request).run().session_groups
+    )
     return experiment, groups, multiplexer
 
 
@@ -157,9 +178,16 @@ def of_tensorboard(folder: Path) -> tuple[dict[int, Shown], str]:
     shown = {}
     for group in groups:
         [session] = group.sessions
-        values = {name: getattr(value, str(value.WhichOneof("kind"))) for name, value in group.hparams.items()}
-        state, origin, seed = (values.pop(f"ashtune.{name}") for name in ("state", "origin", "seed"))
-        assert session.status == {"failed": api_pb2.STATUS_FAILURE}.get(state, api_pb2.STATUS_SUCCESS)
+        values = {
+            name: getattr(value, str(value.WhichOneof("kind")))
+            for name, value in group.hparams.items()
+        }
+        state, origin, seed = (
+            values.pop(f"ashtune.{name}") for name in ("state", "origin", "seed")
+        )
+        assert session.status == {"failed": api_pb2.STATUS_FAILURE}.get(
+            state, api_pb2.STATUS_SUCCESS
+        )
         points = []
         for tag in multiplexer.GetAccumulator(session.name).Tags()["tensors"]:
             if not tag.startswith("_hparams_"):
@@ -187,13 +215,17 @@ def of_trackio(project: str) -> tuple[dict[int, Shown], int]:
     for run in trackio.Api().runs(project):
         configuration = dict(run.config or {})
         own = configuration.pop("ashtune")
-        configuration = {name: value for name, value in configuration.items() if not name.startswith("_")}
+        configuration = {
+            name: value for name, value in configuration.items() if not name.startswith("_")
+        }
         if run.name == "study":
             best = own["best"]
             continue
         points = []
         for row in SQLiteStorage.get_logs(project, run.name, run_id=run.id):
-            values = {name: value for name, value in row.items() if name not in ("step", "timestamp")}
+            values = {
+                name: value for name, value in row.items() if name not in ("step", "timestamp")
+            }
             points += [(row["step"], name, value) for name, value in values.items()]
         assert own["trial"] not in shown
         shown[own["trial"]] = Shown(
@@ -232,7 +264,9 @@ def check(expected: Expected, shown: dict[int, Shown], best: int) -> None:
 def test_over_kills_mlflow_has_each_value_once(tmp_path: Path, empty_mlflow: Path) -> None:
     (tmp_path / "study").mkdir()
     shutil.copy(empty_mlflow, tmp_path / "study" / "mlflow.db")
-    directory = killed_and_resumed("mlflow", tmp_path, lambda study: rows_of(study / "mlflow.db", "runs"))
+    directory = killed_and_resumed(
+        "mlflow", tmp_path, lambda study: rows_of(study / "mlflow.db", "runs")
+    )
     expected, uri = Expected(directory), f"sqlite:///{directory / 'mlflow.db'}"
     check(expected, *of_mlflow(uri, expected.name))
     assert expected.study.export("mlflow") == uri
@@ -240,7 +274,9 @@ def test_over_kills_mlflow_has_each_value_once(tmp_path: Path, empty_mlflow: Pat
 
 
 def test_over_kills_wandb_has_each_value_once(tmp_path: Path) -> None:
-    directory = killed_and_resumed("wandb", tmp_path, lambda study: len(list(study.glob("wandb/offline-run-*"))))
+    directory = killed_and_resumed(
+        "wandb", tmp_path, lambda study: len(list(study.glob("wandb/offline-run-*")))
+    )
     expected = Expected(directory)
     check(expected, *of_wandb(directory / "wandb"))
     before = sorted((directory / "wandb").iterdir())
@@ -264,15 +300,25 @@ def test_over_kills_trackio_has_each_value_once(tmp_path: Path) -> None:
 
 def test_over_kills_tensorboard_has_each_value_once(tmp_path: Path) -> None:
     directory = killed_and_resumed(
-        "tensorboard", tmp_path, lambda study: len(list(study.glob("tensorboard/*/trial-*/events.*")))
+        "tensorboard",
+        tmp_path,
+        lambda study: len(list(study.glob("tensorboard/*/trial-*/events.*"))),
     )
     expected, folder = Expected(directory), directory / "tensorboard"
     shown, text = of_tensorboard(folder)
-    assert sorted(shown) == sorted(set(expected.points) - {3}), "a trial without a result is not among the best"
+    assert sorted(shown) == sorted(set(expected.points) - {3}), (
+        "a trial without a result is not among the best"
+    )
     for number, trial in shown.items():
-        assert trial.points == [(at, as_single(metrics)) for at, metrics in sorted(expected.points[number].items())]
+        assert trial.points == [
+            (at, as_single(metrics)) for at, metrics in sorted(expected.points[number].items())
+        ]
         assert (trial.state, trial.seed) == (expected.states[number], expected.seeds[number])
-        numbers = {name: str(float(value)) for name, value in expected.configurations[number].items() if name != "kind"}
+        numbers = {
+            name: str(float(value))
+            for name, value in expected.configurations[number].items()
+            if name != "kind"
+        }
         assert trial.configuration == numbers | {"kind": expected.configurations[number]["kind"]}
     assert f"Best: trial {expected.study.best.trial}, at epoch 9." in text
 
@@ -282,7 +328,9 @@ def as_single(metrics: dict[str, float]) -> dict[str, float]:
     return {name: struct.unpack("f", struct.pack("f", value))[0] for name, value in metrics.items()}
 
 
-def test_a_tracker_imports_its_library_when_a_study_begins(finished_study: Path, tmp_path: Path) -> None:
+def test_a_tracker_imports_its_library_when_a_study_begins(
+    finished_study: Path, tmp_path: Path
+) -> None:
     code = """
 import sys
 from ashtune.integrations.mlflow import MLflowTracker
@@ -300,8 +348,12 @@ assert not {"torch", "tensorflow"} & set(sys.modules)
     subprocess.run(command, check=True)
 
 
-def test_no_copy_asks_the_network_for_anything(study_copy: Path, tmp_path: Path, empty_mlflow: Path) -> None:
-    """MLflow would ask its maker's server, were it not told to send nothing; it does not in tests and builds."""
+def test_no_copy_asks_the_network_for_anything(
+    study_copy: Path, tmp_path: Path, empty_mlflow: Path
+) -> None:
+    """MLflow would ask its maker's server, were it not told to send nothing; it does not in tests
+    and builds.
+    """
     shutil.copy(empty_mlflow, study_copy / "mlflow.db")
     code = """
 import socket, sys
@@ -317,7 +369,11 @@ import ashtune
 for name in ("mlflow", "tensorboard", "trackio"):
     ashtune.Study.load(sys.argv[1]).export(name)
 """
-    environment = {name: value for name, value in os.environ.items() if name not in ("PYTEST_CURRENT_TEST", "CI")}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("PYTEST_CURRENT_TEST", "CI")
+    }
     environment |= {"TRACKIO_DIR": str(tmp_path / "trackio")}
     command = [sys.executable, "-c", code, str(study_copy)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
@@ -349,7 +405,10 @@ def test_no_link_in_the_folder_of_tensorboard_is_followed(study_copy: Path) -> N
         place.rename(study_copy.parent / "elsewhere")
         place.symlink_to(study_copy.parent / "elsewhere")
         before = sorted((study_copy.parent / "elsewhere").rglob("*"))
-        refused(ashtune(study_copy.parent, "export", "study", "--to", "tensorboard"), f"{place} is a link")
+        refused(
+            ashtune(study_copy.parent, "export", "study", "--to", "tensorboard"),
+            f"{place} is a link",
+        )
         assert sorted((study_copy.parent / "elsewhere").rglob("*")) == before
         place.unlink()
         (study_copy.parent / "elsewhere").rename(place)
@@ -360,19 +419,24 @@ def test_no_link_in_the_folder_of_tensorboard_is_followed(study_copy: Path) -> N
 
 def tracked(state: State, points: int = 1, **configuration: Any) -> TrackedTrial:
     return TrackedTrial(
-        number=0, configuration=configuration, origin="random", seed=1, confirms=None, state=state, reason="",
+        number=0, configuration=configuration, origin="random", seed=1, confirms=None, state=state,
+        reason="",
         began=1.0, ended=2.0, points=[Point(at + 1, 1.5, {"loss": 0.5}) for at in range(points)],
     )  # fmt: skip
 
 
 def in_mlflow(database: Path, created: float = 1.0, is_live: bool = True) -> MLflowTracker:
     tracker = MLflowTracker(database)
-    study = ObservedStudy(name="suite", directory=str(database.parent), created=created, goal=GOAL, ladder=LADDER)
+    study = ObservedStudy(
+        name="suite", directory=str(database.parent), created=created, goal=GOAL, ladder=LADDER
+    )
     tracker.begin(study, int(is_live))
     return tracker
 
 
-def test_a_kill_leaves_no_open_run(empty_mlflow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kill_leaves_no_open_run(
+    empty_mlflow: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from mlflow import MlflowClient
 
     shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
@@ -398,7 +462,9 @@ def test_mlflow_takes_the_address_of_its_own_variable(
     shutil.copy(empty_mlflow, tmp_path / "team.db")
     shutil.copy(empty_mlflow, tmp_path / "own.db")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'team.db'}")
-    study = ObservedStudy(name="suite", directory=str(tmp_path / "study"), created=1.0, goal=GOAL, ladder=LADDER)
+    study = ObservedStudy(
+        name="suite", directory=str(tmp_path / "study"), created=1.0, goal=GOAL, ladder=LADDER
+    )
     tracker = MLflowTracker()
     tracker.begin(study, 1)
     tracker.write([tracked("running", 1, x=1.0)])
@@ -408,7 +474,9 @@ def test_mlflow_takes_the_address_of_its_own_variable(
     assert given.place == f"sqlite:///{tmp_path / 'own.db'}"
 
 
-@pytest.mark.parametrize("name", ["a//b", "loss/", "/x", "..", ".", "../x", "a/../b", "//x", "a/b", "a.b", ""])
+@pytest.mark.parametrize(
+    "name", ["a//b", "loss/", "/x", "..", ".", "../x", "a/../b", "//x", "a/b", "a.b", ""]
+)
 def test_mlflow_takes_every_name(name: str) -> None:
     from mlflow.utils.validation import _validate_metric_name
 
@@ -416,12 +484,16 @@ def test_mlflow_takes_every_name(name: str) -> None:
     assert (_name(name) == name) == (name in ("a/b", "a.b"))
 
 
-def test_a_hyperparameter_called_ashtune_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hyperparameter_called_ashtune_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from trackio import sqlite_storage, utils
 
     for module in (sqlite_storage, utils):
         monkeypatch.setattr(module, "TRACKIO_DIR", tmp_path)
-    study = ObservedStudy(name="suite", directory=str(tmp_path), created=1.0, goal=GOAL, ladder=LADDER)
+    study = ObservedStudy(
+        name="suite", directory=str(tmp_path), created=1.0, goal=GOAL, ladder=LADDER
+    )
     trackers = WandbTracker(tmp_path), TrackioTracker(tmp_path)
     for tracker in trackers:
         tracker.begin(study, 0)
@@ -456,7 +528,9 @@ class TestMLflow(ExporterSuite):
                 shutil.copy(empty_mlflow, folder / "mlflow.db")
             return MLflowTracker(folder / "mlflow.db")
 
-        return Exported(make=make, read=lambda tracker: comparable(of_mlflow(tracker.place, "suite")))
+        return Exported(
+            make=make, read=lambda tracker: comparable(of_mlflow(tracker.place, "suite"))
+        )
 
 
 class TestWandb(ExporterSuite):
@@ -466,7 +540,9 @@ class TestWandb(ExporterSuite):
 
     @pytest.fixture
     def exported(self) -> Exported:
-        return Exported(make=WandbTracker, read=lambda tracker: comparable(of_wandb(Path(tracker.place))))
+        return Exported(
+            make=WandbTracker, read=lambda tracker: comparable(of_wandb(Path(tracker.place)))
+        )
 
 
 class TestTensorBoard(ExporterSuite):
@@ -477,7 +553,10 @@ class TestTensorBoard(ExporterSuite):
 
     @pytest.fixture
     def exported(self) -> Exported:
-        return Exported(make=TensorBoardTracker, read=lambda tracker: comparable(of_tensorboard(Path(tracker.place))))
+        return Exported(
+            make=TensorBoardTracker,
+            read=lambda tracker: comparable(of_tensorboard(Path(tracker.place))),
+        )
 
 
 class TestTrackio(ExporterSuite):
@@ -486,7 +565,8 @@ class TestTrackio(ExporterSuite):
         from trackio import sqlite_storage, utils
 
         def make(folder: Path) -> TrackioTracker:
-            for module in (sqlite_storage, utils):  # a process has one folder: here each study has its own
+            # a process has one folder: here each study has its own
+            for module in (sqlite_storage, utils):
                 monkeypatch.setattr(module, "TRACKIO_DIR", folder)
             return TrackioTracker(folder)
 

@@ -1,4 +1,6 @@
-"""The Trainer in pieces: a trial that was paused, stopped and killed has the curve of one training."""
+"""The Trainer in pieces: a trial that was paused, stopped and killed has
+the curve of one training.
+"""
 
 import json
 import sys
@@ -262,7 +264,9 @@ def test_a_trial_in_pieces_has_the_curve_of_one_training(outcome: Outcome, study
 
 @pytest.mark.slow
 def test_trials_went_on_from_checkpoints_at_rungs_and_between_them(outcome: Outcome) -> None:
-    assert {1, 3} <= {start for _, start in outcome.calls}, "from a rung's checkpoint, and from one between two rungs"
+    assert {1, 3} <= {start for _, start in outcome.calls}, (
+        "from a rung's checkpoint, and from one between two rungs"
+    )
     assert len(set(outcome.calls)) == len(outcome.calls) - 1, "the job that was killed began again"
     results = [(event.trial, event.rung) for event in pieces.finished(outcome.folder / "study")]
     assert len(results) == len(set(results)), "nothing counts twice"
@@ -274,18 +278,22 @@ def test_the_learning_rate_is_that_of_the_top_resource_at_every_rung(outcome: Ou
         first = epochs[1]["learning_rate"]
         for epoch, metrics in epochs.items():
             steps, all_steps = 3 * epoch - 1, 12  # it is read before the last step of an epoch
-            assert metrics["learning_rate"] == pytest.approx(first * (all_steps - steps) / (all_steps - 2))
+            assert metrics["learning_rate"] == pytest.approx(
+                first * (all_steps - steps) / (all_steps - 2)
+            )
 
 
 EXPECTED = {
     "saves elsewhere": "which is kept",
-    "forgets the checkpoint": "begins at epoch 0 where trial 6 goes on from epoch 1; give output_dir",
+    "forgets the checkpoint": "begins at epoch 0 where trial 6 goes on from epoch 1; give "
+    "output_dir",
     "does not evaluate": "the Trainer has eval_strategy='no'",
     "keeps the best": "the Trainer has load_best_model_at_end=True",
     "saves the model only": "the Trainer has save_only_model=True",
     "restores callbacks": "the Trainer has restore_callback_states_from_checkpoint=True",
     "delays": "the Trainer has eval_delay=2",
-    "ends too early": "the Trainer ends at step 3, evaluation 1, where trial 6 is to be trained to 2",
+    "ends too early": "the Trainer ends at step 3, evaluation 1, where trial 6 is to be trained "
+    "to 2",
     "another metric": "and not 'loss'",
     "stops before": 2,
     "stops behind": 2,
@@ -331,22 +339,40 @@ TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "
 def test_two_ranks_of_torchrun_train_a_trial_in_pieces(tmp_path: Path) -> None:
     (tmp_path / "rank.py").write_text(textwrap.dedent(RANK))
     program = ashtune.Program([sys.executable, *TORCHRUN, "rank.py"], folder=str(tmp_path))
-    space, options = {"rate": (1e-3, 1e-1, "log")}, {"workers": 1, "directory": tmp_path / "study", "quiet": True}
-    ashtune.tune(program, space, metric="eval_loss", mode="min", trials=1, max_resource=1, scheduler="full", **options)
+    space, options = (
+        {"rate": (1e-3, 1e-1, "log")},
+        {"workers": 1, "directory": tmp_path / "study", "quiet": True},
+    )
+    ashtune.tune(
+        program,
+        space,
+        metric="eval_loss",
+        mode="min",
+        trials=1,
+        max_resource=1,
+        scheduler="full",
+        **options,
+    )
     study = ashtune.Study.load(tmp_path / "study").resume(max_resource=2, workers=1, quiet=True)
-    assert [(event.start, event.resource) for event in pieces.finished(study.directory)] == [(0, 1), (1, 2)]
+    assert [(event.start, event.resource) for event in pieces.finished(study.directory)] == [
+        (0, 1),
+        (1, 2),
+    ]
     curve = pieces.curves(study.directory)[study.best.trial]
     assert [curve[epoch]["eval_loss"] for epoch in (1, 2)] == pytest.approx(
         json.loads((tmp_path / "plain.json").read_text()), rel=1e-5
     )
 
 
-def test_rank_0_of_a_launched_trial_reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rank_0_of_a_launched_trial_reports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ObjectiveError):
         LaunchedTrial()
     result = tmp_path / "result.json"
     given = {
-        "TRIAL": "3", "CONFIG": '{"rate": 0.5}', "METRICS": '["loss"]', "SEED": "7", "START": "1", "TARGET": "4",
+        "TRIAL": "3", "CONFIG": '{"rate": 0.5}', "METRICS": '["loss"]', "SEED": "7", "START": "1",
+        "TARGET": "4",
         "CHECKPOINT": str(tmp_path), "RESULT": str(result),
     }  # fmt: skip
     for name, value in given.items():
@@ -365,4 +391,9 @@ def test_rank_0_of_a_launched_trial_reports(tmp_path: Path, monkeypatch: pytest.
     assert json.loads(result.read_text())[2:] == [{"loss": 2.0}, {"loss": 3.0, "stopped": True}]
     with pytest.raises(ObjectiveError):
         trial.report(3, loss=2)
-    assert (trial.number, trial.metrics, trial.seed, trial.checkpoint_dir) == (3, ("loss",), 7, tmp_path)
+    assert (trial.number, trial.metrics, trial.seed, trial.checkpoint_dir) == (
+        3,
+        ("loss",),
+        7,
+        tmp_path,
+    )

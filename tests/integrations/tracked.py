@@ -1,4 +1,6 @@
-"""What the tests of trackers share: a study that is killed amid its work, and what its journal says of it."""
+"""What the tests of trackers share: a study that is killed amid its work, and what its journal says
+of it.
+"""
 
 import math
 import os
@@ -44,10 +46,14 @@ SCRIPT = """
 """
 TRIALS = 24
 HELD_FROM = 16
-"""No trial from this number on is trained before the kill, so that the study cannot end before it."""
+"""No trial from this number on is trained before the kill, so that the
+study cannot end before it.
+"""
 
 
-def killed_and_resumed(name: str, folder: Path, count: Callable[[Path], int], **environment: str) -> Path:
+def killed_and_resumed(
+    name: str, folder: Path, count: Callable[[Path], int], **environment: str
+) -> Path:
     """Run a study with a tracker, kill the driver while the tracker writes, and run it to its end.
 
     Args:
@@ -64,7 +70,9 @@ def killed_and_resumed(name: str, folder: Path, count: Callable[[Path], int], **
     command = [sys.executable, str(script), name, str(directory), str(TRIALS)]
     surroundings = os.environ | environment
     before = count(directory)
-    driver = subprocess.Popen(command, start_new_session=True, env=surroundings | {"HOLD": str(HELD_FROM)})
+    driver = subprocess.Popen(
+        command, start_new_session=True, env=surroundings | {"HOLD": str(HELD_FROM)}
+    )
     while driver.poll() is None and count(directory) < before + 4:
         time.sleep(0.005)
     assert driver.poll() is None, "the study ended before the kill came"
@@ -92,9 +100,15 @@ class Expected:
                 self.configurations[event.trial] = event.configuration
                 self.points[event.trial] = {}
             elif isinstance(event, JobFinished | JobPaused):
-                reports = [*event.curve, *([(event.resource, event.metrics)] if isinstance(event, JobFinished) else [])]
+                reports = [
+                    *event.curve,
+                    *([(event.resource, event.metrics)] if isinstance(event, JobFinished) else []),
+                ]
                 for resource, metrics in reports:
-                    values = {name: math.nan if value is None else value for name, value in metrics.items()}
+                    values = {
+                        name: math.nan if value is None else value
+                        for name, value in metrics.items()
+                    }
                     if resource > max(self.points[event.trial], default=0):
                         self.points[event.trial][resource] = values
             elif isinstance(event, JobFailed):

@@ -1,5 +1,5 @@
-"""The live page's own scripts, as they are served: their unit tests by node's test runner, and what they share with
-Python: texts of numbers, words of figures, and the messages.
+"""The live page's own scripts, as they are served: their unit tests by node's test runner, and what
+they share with Python: texts of numbers, words of figures, and the messages.
 """
 
 import json
@@ -28,14 +28,41 @@ HERE = Path(__file__).parent
 NODE = shutil.which("node")
 STATIC = HERE.parents[1] / "src" / "ashtune" / "_src" / "dashboard" / "static"
 TESTS = sorted(HERE.glob("*.test.js"))
-PARTS = (HeadPart, LadderPart, BestPart, WorkersPart, CurvesPart, FailuresPart, NotesPart, SpacePart)
+PARTS = (
+    HeadPart,
+    LadderPart,
+    BestPart,
+    WorkersPart,
+    CurvesPart,
+    FailuresPart,
+    NotesPart,
+    SpacePart,
+)
 NUMBERS = [
     sign * digits * 10.0**power
     for sign in (1, -1)
     for digits in (1, 1.2, 1.23456789, 9.99949, 9.9996)
     for power in range(-8, 9)
 ]
-SECONDS = [0, 0.004, 0.42, 0.994, 0.996, 9.94, 9.96, 42, 59.4, 59.6, 242, 3599, 3600, 11_100, 172_799, 172_800, 1e6]
+SECONDS = [
+    0,
+    0.004,
+    0.42,
+    0.994,
+    0.996,
+    9.94,
+    9.96,
+    42,
+    59.4,
+    59.6,
+    242,
+    3599,
+    3600,
+    11_100,
+    172_799,
+    172_800,
+    1e6,
+]
 SHARES = [0, 1e-9, 0.004, 0.126, 0.994, 0.999999, 1]
 SIZES = [0, 812, 999, 1_000, 1_240, 99_400, 99_600, 999_600, 5e9, 2e12]
 TEXTS = """
@@ -55,11 +82,20 @@ FIGURE = Figure(
     x=Axis(name="after", high=300, written="seconds"),
     y=Axis(name="kind", high=2, choices=["a", "b"]),
     series=[
-        Series(kind="points", x=[1.5, 200], y=[0.2, 1], color="", trials=[TrialId(3), None], words=["one\ntwo", ""]),
+        Series(
+            kind="points",
+            x=[1.5, 200],
+            y=[0.2, 1],
+            color="",
+            trials=[TrialId(3), None],
+            words=["one\ntwo", ""],
+        ),
         Series(kind="bars", x=[0, 5.5], end=[61, 6], y=[0, 1], color="", name="training"),
     ],
 )
-needs_node = pytest.mark.skipif(NODE is None, reason="no node here: the page's scripts are not tested")
+needs_node = pytest.mark.skipif(
+    NODE is None, reason="no node here: the page's scripts are not tested"
+)
 
 
 @pytest.fixture
@@ -77,7 +113,9 @@ def served(tmp_path: Path) -> Path:
 def node(*arguments: str, folder: Path) -> str:
     """Run node and return what it printed."""
     assert NODE is not None
-    done = subprocess.run([NODE, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [NODE, *arguments], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -91,11 +129,19 @@ def test_unit_tests_pass(test: Path, served: Path) -> None:
 @needs_node
 def test_numbers_times_and_words_are_the_same_on_the_page_and_in_python(served: Path) -> None:
     figure = msgspec.to_builtins(FIGURE)
-    asked = {"numbers": NUMBERS, "seconds": SECONDS, "shares": SHARES, "sizes": SIZES, "figure": figure}
+    asked = {
+        "numbers": NUMBERS,
+        "seconds": SECONDS,
+        "shares": SHARES,
+        "sizes": SIZES,
+        "figure": figure,
+    }
     texts: dict[str, Any] = json.loads(
         node("--input-type=module", "--eval", TEXTS, "--", json.dumps(asked), folder=served)
     )
-    assert dict(zip(NUMBERS, texts["numbers"], strict=True)) == {each: number_text(each) for each in NUMBERS}
+    assert dict(zip(NUMBERS, texts["numbers"], strict=True)) == {
+        each: number_text(each) for each in NUMBERS
+    }
     assert texts["seconds"] == [seconds_text(each) for each in SECONDS]
     assert texts["shares"] == [share_text(each) for each in SHARES]
     assert texts["sizes"] == [bytes_text(each) for each in SIZES]

@@ -1,6 +1,7 @@
 """A real ``kill -9`` among the ranks of ``mpiexec ... ashtune run``, at 5 random times each.
 
-Here the launcher ends the whole job when a rank dies; where one can go on, see ``cluster/test_goes_on.py``.
+Here the launcher ends the whole job when a rank dies; where one can go on, see
+``cluster/test_goes_on.py``.
 """
 
 import sys
@@ -50,8 +51,26 @@ def test_a_worker_that_a_rank_started_costs_one_job_and_the_launch_goes_on(tmp_p
 @pytest.mark.parametrize("victim", ["its worker", "its rank", "the driver rank"])
 def test_what_training_has_started_is_gone_whatever_was_killed(tmp_path: Path, victim: str) -> None:
     (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN))
-    command = (PYTHON, "-m", "ashtune", "run", f"{tmp_path / 'train.py'}:train", "--metric", "score", "--mode", "max")
-    size = ("--trials", "4", "--max-resource", "2", "--directory", str(tmp_path / "study"), "--quiet")
+    command = (
+        PYTHON,
+        "-m",
+        "ashtune",
+        "run",
+        f"{tmp_path / 'train.py'}:train",
+        "--metric",
+        "score",
+        "--mode",
+        "max",
+    )
+    size = (
+        "--trials",
+        "4",
+        "--max-resource",
+        "2",
+        "--directory",
+        str(tmp_path / "study"),
+        "--quiet",
+    )
     with mpiexec_launched(3, *command, *size) as launch:
         until(launch, lambda: bool(started(tmp_path)))
         processes = started(tmp_path)
@@ -60,7 +79,10 @@ def test_what_training_has_started_is_gone_whatever_was_killed(tmp_path: Path, v
         pids = [pid for several in processes.values() for pid in several]
         assert are_running(pids) == pids
         rank = rank_of(launch, worker)
-        kill(launch, [{"its worker": worker, "its rank": rank, "the driver rank": ranks(launch)[0]}[victim]])
+        kill(
+            launch,
+            [{"its worker": worker, "its rank": rank, "the driver rank": ranks(launch)[0]}[victim]],
+        )
         wait_until_gone([worker, *pids])
         (tmp_path / "go on").touch()
         ended = launch.wait(LIMIT)

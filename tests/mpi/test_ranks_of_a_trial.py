@@ -1,4 +1,6 @@
-"""Several ranks of an MPI launch train each trial: their communicator, and what a failure or a kill of a rank costs."""
+"""Several ranks of an MPI launch train each trial: their communicator, and what a failure or a kill
+of a rank costs.
+"""
 
 import random
 import sys
@@ -51,8 +53,28 @@ TRAIN = """
 def command(folder: Path, name: str, *options: str) -> tuple[str, ...]:
     (folder / "train.py").write_text(textwrap.dedent(TRAIN))
     return (
-        *(PYTHON, "-m", "ashtune", "run", f"{folder / 'train.py'}:train", "--metric", "score", "--mode", "max"),
-        *("--trials", "20", "--max-resource", "9", "--search", "random", "--directory", str(folder / name), "--quiet"),
+        *(
+            PYTHON,
+            "-m",
+            "ashtune",
+            "run",
+            f"{folder / 'train.py'}:train",
+            "--metric",
+            "score",
+            "--mode",
+            "max",
+        ),
+        *(
+            "--trials",
+            "20",
+            "--max-resource",
+            "9",
+            "--search",
+            "random",
+            "--directory",
+            str(folder / name),
+            "--quiet",
+        ),
         *options,
     )
 
@@ -75,11 +97,15 @@ def test_two_ranks_have_the_scores_of_one_process(tmp_path: Path) -> None:
     assert {trial for trial, _ in both} == set(range(20))
     common = alone.keys() & both.keys()
     assert len(common) >= 20
-    assert {job: both[job] for job in common} == pytest.approx({job: alone[job] for job in common}, rel=1e-9)
+    assert {job: both[job] for job in common} == pytest.approx(
+        {job: alone[job] for job in common}, rel=1e-9
+    )
 
 
 @pytest.mark.parametrize("failing", [0, 1])
-def test_a_rank_that_fails_alone_costs_its_trial_and_its_group(tmp_path: Path, failing: int) -> None:
+def test_a_rank_that_fails_alone_costs_its_trial_and_its_group(
+    tmp_path: Path, failing: int
+) -> None:
     """The other rank waits in MPI for ever, where nobody can interrupt it."""
     study = command(tmp_path, "study", "--ranks-per-trial", "2")
     with mpiexec_launched(5, *study, variables={"FAILS": f"3 {failing}"}) as launch:
@@ -88,7 +114,8 @@ def test_a_rank_that_fails_alone_costs_its_trial_and_its_group(tmp_path: Path, f
     events = list(read_events(tmp_path / "study" / NAME))
     (failed,) = [event for event in events if isinstance(event, JobFailed)]
     assert (failed.trial, "fails alone" in failed.reason) == (3, True)
-    assert len([event for event in events if isinstance(event, WorkerLost)]) <= 1  # the study may end before
+    # the study may end before
+    assert len([event for event in events if isinstance(event, WorkerLost)]) <= 1
     assert {trial for trial, _ in scores(tmp_path / "study")} == set(range(20)) - {3}
 
 
@@ -114,8 +141,12 @@ def test_a_message_that_a_failed_trial_has_left_reaches_no_other_trial(tmp_path:
     with mpiexec_launched(3, *words) as launch:
         ended = launch.wait()
     assert ended.status == 0, str(ended)
-    failed = [event for event in read_events(tmp_path / "study" / NAME) if isinstance(event, JobFailed)]
-    assert [(event.trial, event.reason) for event in failed] == [(3, "ValueError: fails in both ranks")]
+    failed = [
+        event for event in read_events(tmp_path / "study" / NAME) if isinstance(event, JobFailed)
+    ]
+    assert [(event.trial, event.reason) for event in failed] == [
+        (3, "ValueError: fails in both ranks")
+    ]
 
 
 def test_too_few_ranks_are_refused(tmp_path: Path) -> None:
@@ -126,7 +157,9 @@ def test_too_few_ranks_are_refused(tmp_path: Path) -> None:
 
 
 def test_after_twenty_random_kills_of_ranks_the_study_goes_on_where_it_was(tmp_path: Path) -> None:
-    """A kill of a rank ends the launch, as without groups. It hangs nowhere, and the next launch goes on."""
+    """A kill of a rank ends the launch, as without groups. It hangs nowhere, and the next launch
+    goes on.
+    """
     tuned, chosen = Tuned(tmp_path, trials=200), random.Random(5)
     tuned.hold(150)
     for _ in range(20):
@@ -161,10 +194,14 @@ def test_a_rank_that_hangs_in_training_is_given_up_at_the_end_of_the_study(tmp_p
 
 def test_a_rank_that_cannot_begin_ends_the_study_with_its_reason(tmp_path: Path) -> None:
     """The first rank of its group would wait for the rank for ever."""
-    rank_2_has_no_gpu = '[ "${PMI_RANK:-$OMPI_COMM_WORLD_RANK}" = 2 ] && export CUDA_VISIBLE_DEVICES=; exec "$@"'
+    rank_2_has_no_gpu = (
+        '[ "${PMI_RANK:-$OMPI_COMM_WORLD_RANK}" = 2 ] && export CUDA_VISIBLE_DEVICES=; exec "$@"'
+    )
     words = command(tmp_path, "study", "--ranks-per-trial", "2", "--gpus-per-worker", "1")
     variables = {"CUDA_VISIBLE_DEVICES": "0,1"}
-    with mpiexec_launched(3, "sh", "-c", rank_2_has_no_gpu, "sh", *words, variables=variables) as launch:
+    with mpiexec_launched(
+        3, "sh", "-c", rank_2_has_no_gpu, "sh", *words, variables=variables
+    ) as launch:
         ended = launch.wait(60)
     assert ended.status == 2
     assert "rank 2 on" in ended.stderr

@@ -1,4 +1,6 @@
-"""Where a study runs does not change what it does: the demo's study on local workers and on ranks."""
+"""Where a study runs does not change what it does: the demo's study on
+local workers and on ranks.
+"""
 
 import json
 import textwrap
@@ -25,16 +27,25 @@ OF_THE_RUN = ("time", "unix_time", "seconds", "pid", "host", "created", "facts",
 
 
 def study(folder: Path) -> list[dict[str, Any]]:
-    """Return a journal without what no two runs have in common: times, process numbers, hosts, check values."""
+    """Return a journal without what no two runs have in common: times, process numbers, hosts,
+    check values.
+    """
     lines = (folder / "journal.jsonl").read_text().splitlines()
-    return [{name: value for name, value in json.loads(line).items() if name not in OF_THE_RUN} for line in lines]
+    return [
+        {name: value for name, value in json.loads(line).items() if name not in OF_THE_RUN}
+        for line in lines
+    ]
 
 
 def configurations(folder: Path) -> list[Any]:
-    return [event["configuration"] for event in study(folder) if event.get("event") == "trial_started"]
+    return [
+        event["configuration"] for event in study(folder) if event.get("event") == "trial_started"
+    ]
 
 
-def test_one_worker_and_one_rank_write_the_same_journal_and_four_draw_the_same_configurations(tmp_path: Path) -> None:
+def test_one_worker_and_one_rank_write_the_same_journal_and_four_draw_the_same_configurations(
+    tmp_path: Path,
+) -> None:
     script = tmp_path / "tune.py"
     script.write_text(textwrap.dedent(SCRIPT))
     local, one, four = (tmp_path / name for name in ("local", "one", "four"))

@@ -41,10 +41,14 @@ SCRIPT = (
 )
 
 
-def test_all_ranks_fit_the_candidates_of_one_script_and_a_fit_that_raises_ends_them(tmp_path: Path) -> None:
+def test_all_ranks_fit_the_candidates_of_one_script_and_a_fit_that_raises_ends_them(
+    tmp_path: Path,
+) -> None:
     script, study = tmp_path / "fit.py", tmp_path / "study"
     script.write_text(textwrap.dedent(SCRIPT))
-    broken = mpiexec(3, PYTHON, str(script), str(study), variables={"BROKEN": "yes", **together(2, tmp_path)})
+    broken = mpiexec(
+        3, PYTHON, str(script), str(study), variables={"BROKEN": "yes", **together(2, tmp_path)}
+    )
     assert broken.status != 0, str(broken)
     assert "ValueError: broken" in broken.stderr
     mended = mpiexec(3, PYTHON, str(script), str(study), variables=together(2, tmp_path))
@@ -57,6 +61,8 @@ def test_all_ranks_fit_the_candidates_of_one_script_and_a_fit_that_raises_ends_t
     last_session = max(at for at, event in enumerate(events) if event["event"] == "session_started")
     finished = [event for event in events if event["event"] == "job_finished"]
     assert len({event["worker"] for event in finished if event in events[last_session:]}) == 2
-    assert len({(event["trial"], event["rung"]) for event in finished}) == len(finished), "nothing is fitted twice"
+    assert len({(event["trial"], event["rung"]) for event in finished}) == len(finished), (
+        "nothing is fitted twice"
+    )
     assert not [event for event in events if event["event"] == "job_failed"]
     assert mended.left_behind == broken.left_behind == ()

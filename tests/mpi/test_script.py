@@ -69,9 +69,16 @@ def test_code_after_tune_runs_once(script: str, tmp_path: Path, more: str) -> No
     assert ended.status == 0, str(ended)
     lines = ended.stdout.splitlines()
     assert lines.count("before") == 3
-    assert [line for line in lines if line.startswith("after")] == ["after the first 26", "after the second 16"]
+    assert [line for line in lines if line.startswith("after")] == [
+        "after the first 26",
+        "after the second 16",
+    ]
     for study in ("first", "second"):
-        assert {event["worker"] for event in journal(tmp_path / study) if event["event"] == "worker_joined"} == {0, 1}
+        assert {
+            event["worker"]
+            for event in journal(tmp_path / study)
+            if event["event"] == "worker_joined"
+        } == {0, 1}
     logs = [file.read_text() for file in (tmp_path / "second" / "logs").iterdir()]
     assert sum(log.count("a word of trial") for log in logs) == 20
     assert "a word" not in ended.stdout
@@ -85,14 +92,32 @@ def test_the_same_script_finds_the_same_alone(script: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("engine", ["local", "threads"])
-def test_the_command_refuses_an_engine_that_would_leave_the_other_ranks_idle(engine: str, tmp_path: Path) -> None:
+def test_the_command_refuses_an_engine_that_would_leave_the_other_ranks_idle(
+    engine: str, tmp_path: Path
+) -> None:
     file = tmp_path / "train.py"
     file.write_text("space = {'x': (0.0, 1.0)}\ndef train(trial): return trial['x']\n")
     study = tmp_path / "study"
-    command = [PYTHON, "-m", "ashtune", "run", f"{file}:train", "--metric", "loss", "--mode", "min", "--trials", "2"]
-    ended = mpiexec(3, *command, "--max-resource", "1", "--engine", engine, "--directory", str(study))
+    command = [
+        PYTHON,
+        "-m",
+        "ashtune",
+        "run",
+        f"{file}:train",
+        "--metric",
+        "loss",
+        "--mode",
+        "min",
+        "--trials",
+        "2",
+    ]
+    ended = mpiexec(
+        3, *command, "--max-resource", "1", "--engine", engine, "--directory", str(study)
+    )
     assert ended.status == 2, str(ended)
-    assert ended.stderr.count(f"with engine='{engine}' one would train while the others wait") == 1, str(ended)
+    assert (
+        ended.stderr.count(f"with engine='{engine}' one would train while the others wait") == 1
+    ), str(ended)
     assert not study.exists()
     assert ended.left_behind == ()
 
@@ -104,9 +129,16 @@ def test_what_is_refused_is_refused_once(script: str, tmp_path: Path) -> None:
     assert ended.seconds < 50
 
 
-def test_processes_that_do_not_find_each_other_are_refused_in_one_line(script: str, tmp_path: Path) -> None:
+def test_processes_that_do_not_find_each_other_are_refused_in_one_line(
+    script: str, tmp_path: Path
+) -> None:
     ended = run(
-        PYTHON, script, str(tmp_path), "{}", "0", variables={"PMI_SIZE": "4", "PMI_RANK": "0", "FLUX_TASK_RANK": "0"}
+        PYTHON,
+        script,
+        str(tmp_path),
+        "{}",
+        "0",
+        variables={"PMI_SIZE": "4", "PMI_RANK": "0", "FLUX_TASK_RANK": "0"},
     )
     assert ended.status != 0
     assert "started 4 processes, but" in ended.stderr.splitlines()[-1]

@@ -31,7 +31,9 @@ class TestJax:
         assert step.dtype == "float32"
         assert step.seconds is not None
 
-    def test_a_training_step_of_a_dense_layer_is_two_products_and_some_elementwise_work(self) -> None:
+    def test_a_training_step_of_a_dense_layer_is_two_products_and_some_elementwise_work(
+        self,
+    ) -> None:
         import jax
 
         def loss(w: Any, x: Any, y: Any) -> Any:
@@ -42,12 +44,15 @@ class TestJax:
 
         step = count_jax(train, self.jnp.ones((K, N)), self.jnp.ones((M, K)), self.jnp.ones((M, N)))
         elementwise = step.flops - 2 * FORWARD
-        # Subtract and scale the outputs; scale and subtract the gradient: a few operations an element.
+        # Subtract and scale the outputs; scale and subtract the gradient: a few operations an
+        # element.
         assert M * N + K * N <= elementwise <= 5 * (M * N + K * N)
 
     def test_arrays_anywhere_in_the_arguments_tell_that_it_is_jax(self) -> None:
         weights = {"w": self.jnp.ones((K, N))}
-        step = describe_step((lambda p, x: x @ p["w"], weights, self.jnp.ones((M, K))), "train.py:step")
+        step = describe_step(
+            (lambda p, x: x @ p["w"], weights, self.jnp.ones((M, K))), "train.py:step"
+        )
         assert (step.name, step.flops, step.source) == ("train.py:step", FORWARD, counting.BY_XLA)
 
     def test_a_program_without_an_operation_is_refused(self) -> None:
@@ -70,7 +75,9 @@ class TestTorch:
         assert step.dtype == "float32"
 
     @pytest.mark.parametrize(("momentum", "times"), [(0.0, 3), (0.9, 5)])
-    def test_a_training_step_moves_batch_parameters_and_state(self, momentum: float, times: int) -> None:
+    def test_a_training_step_moves_batch_parameters_and_state(
+        self, momentum: float, times: int
+    ) -> None:
         layer = self.torch.nn.Linear(K, N)
         optimizer = self.torch.optim.SGD(layer.parameters(), lr=0.1, momentum=momentum)
 
@@ -81,7 +88,8 @@ class TestTorch:
 
         step = count_torch(train, *self.batch())
         assert step.flops == 2 * FORWARD  # the batch needs no gradient
-        # Parameters are read and written and their gradients written; so is momentum read and written.
+        # Parameters are read and written and their gradients written; so is momentum read and
+        # written.
         assert step.bytes_moved == FLOAT * (M * K + M * N + times * (K * N + N))
 
     def test_a_step_of_elementwise_work_alone_is_refused(self) -> None:
@@ -90,7 +98,9 @@ class TestTorch:
 
 
 def test_numbers_are_taken_as_they_are() -> None:
-    step = describe_step({"flops": 7500, "bytes": 250_000, "seconds": 0.5, "name": "ours"}, "train.py:step")
+    step = describe_step(
+        {"flops": 7500, "bytes": 250_000, "seconds": 0.5, "name": "ours"}, "train.py:step"
+    )
     assert (step.name, step.flops, step.bytes_moved, step.seconds) == ("ours", 7500, 250_000, 0.5)
     assert describe_step({"flops": 1, "bytes": 2}, "train.py:step").name == "train.py:step"
 

@@ -1,4 +1,6 @@
-"""Measuring the machine: what a measurement consists of. How fast the machine is, benchmarks say."""
+"""Measuring the machine: what a measurement consists of. How fast the
+machine is, benchmarks say.
+"""
 
 import os
 from collections.abc import Mapping
@@ -16,7 +18,12 @@ KIB = 1024
 
 def describe(place: Path, level: int, kind: str, size: str, shared: str) -> None:
     place.mkdir(parents=True)
-    for name, text in {"level": str(level), "type": kind, "size": size, "shared_cpu_list": shared}.items():
+    for name, text in {
+        "level": str(level),
+        "type": kind,
+        "size": size,
+        "shared_cpu_list": shared,
+    }.items():
         (place / name).write_text(text + "\n")
 
 

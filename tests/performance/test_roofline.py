@@ -1,4 +1,6 @@
-"""The roofline's arithmetic: the design's own figures, both sides of the ridge, figures that make no roofline."""
+"""The roofline's arithmetic: the design's own figures, both sides of the ridge, figures that make
+no roofline.
+"""
 
 import math
 
@@ -63,7 +65,12 @@ def test_a_step_refuses_what_is_not_a_finite_number_above_zero(name: str, value:
 
 def machine() -> Roofs:
     kinds = [(1, "float32", 2e9), (1, "float64", 1e9), (8, "float32", 1.6e10), (8, "float64", 8e9)]
-    return Roofs(roofs=[Roof(peak=peak, bandwidth=1e10, cores=cores, dtype=dtype) for cores, dtype, peak in kinds])
+    return Roofs(
+        roofs=[
+            Roof(peak=peak, bandwidth=1e10, cores=cores, dtype=dtype)
+            for cores, dtype, peak in kinds
+        ]
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,7 +83,9 @@ def machine() -> Roofs:
         (64, "float32", "8 cores, float32"),
     ],
 )
-def test_a_step_stands_under_the_roof_of_its_cores_and_its_type(cores: int | None, dtype: str, name: str) -> None:
+def test_a_step_stands_under_the_roof_of_its_cores_and_its_type(
+    cores: int | None, dtype: str, name: str
+) -> None:
     assert machine().for_step(step(cores=cores, dtype=dtype)).name == name
 
 

@@ -1,4 +1,6 @@
-"""What a script defines is in its workers, and in what they start, what it is in the script; however it is started."""
+"""What a script defines is in its workers, and in what they start, what it is in the script;
+however it is started.
+"""
 
 import os
 import subprocess
@@ -209,7 +211,13 @@ def whole() -> str:
 def run(study: Path, *command: str, checks: str = "names spawn", stdin: str = "") -> None:
     environment = {**os.environ, "STUDY": str(study), "CHECKS": checks}
     done = subprocess.run(
-        [PYTHON, *command], cwd=study.parent, env=environment, input=stdin, capture_output=True, text=True, check=False
+        [PYTHON, *command],
+        cwd=study.parent,
+        env=environment,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("the main part runs") == ("given.py:train" not in command)
@@ -218,10 +226,16 @@ def run(study: Path, *command: str, checks: str = "names spawn", stdin: str = ""
 
 def assert_all_were_trained(study: Path) -> None:
     loaded = ashtune.Study.load(study)
-    failures = [(event.reason, event.traceback) for event in read_events(study / NAME) if hasattr(event, "reason")]
+    failures = [
+        (event.reason, event.traceback)
+        for event in read_events(study / NAME)
+        if hasattr(event, "reason")
+    ]
     assert not failures, failures[0]
     assert len(loaded.dataframe()) == 8
-    problems = [event.problem for event in read_events(study / NAME) if getattr(event, "problem", "")]
+    problems = [
+        event.problem for event in read_events(study / NAME) if getattr(event, "problem", "")
+    ]
     assert problems == []
     logs = "".join(log.read_text() for log in (study / "logs").iterdir())
     assert "the main part runs" not in logs
@@ -237,7 +251,8 @@ def test_so_they_are_where_it_is_run_as_a_module_of_a_package(tmp_path: Path) ->
     (tmp_path / "package" / "__init__.py").touch()
     (tmp_path / "package" / "near.py").write_text("NEAR = 5")
     near = script().replace(
-        "model = Model(4)\n", "model = Model(4)\n    from . import near\n    assert near.NEAR == 5\n"
+        "model = Model(4)\n",
+        "model = Model(4)\n    from . import near\n    assert near.NEAR == 5\n",
     )
     assert near != script()
     (tmp_path / "package" / "script.py").write_text(near + textwrap.dedent(RUN))
@@ -253,11 +268,35 @@ def test_so_they_are_of_a_file_given_by_name(tmp_path: Path) -> None:
     (tmp_path / "space.json").write_text("")
     (tmp_path / "given.py").write_text(script() + "\nspace = {'width': (0.0, 1.0)}\n")
     study = tmp_path / "study"
-    options = ["--space", "space", "--metric", "loss", "--mode", "min", "--trials", "8", "--max-resource", "4"]
-    run(study, "-m", "ashtune", "run", "given.py:train", *options, "--workers", "2", "--dir", str(study))
+    options = [
+        "--space",
+        "space",
+        "--metric",
+        "loss",
+        "--mode",
+        "min",
+        "--trials",
+        "8",
+        "--max-resource",
+        "4",
+    ]
+    run(
+        study,
+        "-m",
+        "ashtune",
+        "run",
+        "given.py:train",
+        *options,
+        "--workers",
+        "2",
+        "--dir",
+        str(study),
+    )
 
 
-def test_modules_of_pytorch_are_saved_and_loaded_and_read_by_spawned_processes(tmp_path: Path) -> None:
+def test_modules_of_pytorch_are_saved_and_loaded_and_read_by_spawned_processes(
+    tmp_path: Path,
+) -> None:
     pytest.importorskip("torch", reason="PyTorch is not installed")
     (tmp_path / "script.py").write_text(script() + textwrap.dedent(TORCH) + textwrap.dedent(RUN))
     run(tmp_path / "study", "script.py", checks="torch")

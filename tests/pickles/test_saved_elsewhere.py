@@ -1,4 +1,6 @@
-"""What a training function saved is loaded by the script, and by a process that has nothing of it."""
+"""What a training function saved is loaded by the script, and by a process
+that has nothing of it.
+"""
 
 import os
 import subprocess
@@ -57,7 +59,12 @@ SCRIPT = """
 def test_a_model_is_loaded_by_the_script_and_by_a_process_without_it(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
     done = subprocess.run(
-        [PYTHON, "script.py"], cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False
+        [PYTHON, "script.py"],
+        cwd=tmp_path,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout == "loaded\n", done.stderr
     import sys
@@ -75,7 +82,9 @@ def test_a_model_is_loaded_by_the_script_and_by_a_process_without_it(tmp_path: P
 
 
 @pytest.mark.parametrize("library", ["jax", "torch"])
-def test_a_saved_lane_becomes_a_model(library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_saved_lane_becomes_a_model(
+    library: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip(library, reason=f"{library} is not installed")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     x = np.linspace(-1, 1, 32, dtype=np.float32)[:, None]
@@ -114,4 +123,6 @@ def test_a_saved_lane_becomes_a_model(library: str, tmp_path: Path, monkeypatch:
         np.testing.assert_allclose(model["w"], [0.4], rtol=1e-6)
     else:
         assert model(torch.zeros(5, 1)).shape == (5, 1)
-        np.testing.assert_array_equal(model.weight.detach().numpy(), trial.saved.state["parameters"]["weight"][0])
+        np.testing.assert_array_equal(
+            model.weight.detach().numpy(), trial.saved.state["parameters"]["weight"][0]
+        )

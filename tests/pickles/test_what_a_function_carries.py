@@ -1,4 +1,6 @@
-"""What cannot be sent with a training function, or is large, is named in one line; what cannot be saved, at once."""
+"""What cannot be sent with a training function, or is large, is named in one line; what cannot be
+saved, at once.
+"""
 
 import os
 import subprocess
@@ -70,11 +72,21 @@ def names() -> dict[str, Any]:
     [
         (
             "by_global",
-            "by_global cannot be sent to workers (the global 'lock' of guarded is a lock; TypeError: cannot ",
+            "by_global cannot be sent to workers (the global 'lock' of guarded is a lock; "
+            "TypeError: cannot ",
         ),
-        ("by_cache", "by_cache cannot be sent to workers (the global 'lock' of guarded is a lock; TypeError"),
-        ("by_class", "by_class cannot be sent to workers ('lock' of the class Model is a lock; TypeError"),
-        ("by_attribute", "Trainer cannot be sent to workers ('lock' of the Trainer is a lock; TypeError"),
+        (
+            "by_cache",
+            "by_cache cannot be sent to workers (the global 'lock' of guarded is a lock; TypeError",
+        ),
+        (
+            "by_class",
+            "by_class cannot be sent to workers ('lock' of the class Model is a lock; TypeError",
+        ),
+        (
+            "by_attribute",
+            "Trainer cannot be sent to workers ('lock' of the Trainer is a lock; TypeError",
+        ),
     ],
 )
 def test_what_cannot_be_sent_is_named(names: dict[str, Any], function: str, message: str) -> None:
@@ -85,12 +97,14 @@ def test_what_cannot_be_sent_is_named(names: dict[str, Any], function: str, mess
     assert "\n" not in str(refused.value)
 
 
-def test_large_captures_are_named(names: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_large_captures_are_named(
+    names: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     objectives.pack(names["large"])
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
-        "large carries 72 MB to every worker, 72 of them the global 'table' of large; read data inside a function with "
-        "functools.cache"
+        "large carries 72 MB to every worker, 72 of them the global 'table' of large; read data "
+        "inside a function with functools.cache"
     )
     objectives.pack(names["large"], quiet=True)
     array = np.zeros(9_000_000)
@@ -117,10 +131,17 @@ SAVING = """
 """
 
 
-def test_the_first_state_that_cannot_be_saved_is_said_at_once_and_results_stand(tmp_path: Path) -> None:
+def test_the_first_state_that_cannot_be_saved_is_said_at_once_and_results_stand(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "script.py").write_text(textwrap.dedent(SAVING))
     done = subprocess.run(
-        [PYTHON, "script.py"], cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False
+        [PYTHON, "script.py"],
+        cwd=tmp_path,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout == "trained\n", done.stderr
     message = [line for line in done.stderr.splitlines() if "checkpoint lost" in line]

@@ -1,4 +1,6 @@
-"""What users write every day travels and is restored: in a script, at a prompt and in a notebook."""
+"""What users write every day travels and is restored: in a script, at a
+prompt and in a notebook.
+"""
 
 import os
 import subprocess
@@ -55,15 +57,24 @@ PRINTED = "closure 0 failed\nlambda 0 failed\n"
 
 
 @pytest.mark.parametrize("command", [["script.py"], ["-c", textwrap.dedent(CODE)]])
-def test_closures_lambdas_and_own_classes_work_in_scripts(command: list[str], tmp_path: Path) -> None:
+def test_closures_lambdas_and_own_classes_work_in_scripts(
+    command: list[str], tmp_path: Path
+) -> None:
     (tmp_path / "script.py").write_text(textwrap.dedent(CODE))
     done = subprocess.run(
-        [PYTHON, *command], cwd=tmp_path, env=dict(os.environ), capture_output=True, text=True, check=False
+        [PYTHON, *command],
+        cwd=tmp_path,
+        env=dict(os.environ),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout == PRINTED, done.stderr
 
 
-def test_a_closure_a_lambda_and_a_state_of_its_own_class_in_cells_of_a_notebook(tmp_path: Path) -> None:
+def test_a_closure_a_lambda_and_a_state_of_its_own_class_in_cells_of_a_notebook(
+    tmp_path: Path,
+) -> None:
     classes, rest = textwrap.dedent(CODE).split("@functools")
     printed = executed(tmp_path, classes, "@functools" + rest)["cells"][1]
     assert [output["text"] for output in printed] == [PRINTED]

@@ -7,7 +7,11 @@ from pathlib import Path
 from tests.helpers.how_to import files_of
 
 PACKAGE = Path(__file__).parent / "package"
-FROM_PAGES = {"add-a-search": "walking.py", "add-an-observer": "promotions.py", "add-an-engine": "pipes.py"}
+FROM_PAGES = {
+    "add-a-search": "walking.py",
+    "add-an-observer": "promotions.py",
+    "add-an-engine": "pipes.py",
+}
 """Modules of the package that stand in a page of ``docs/how-to``, and nowhere else."""
 
 
@@ -19,7 +23,9 @@ def install(place: Path) -> Path:
         (place / file).write_text(files_of(page)[file])
     information = place / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     information.mkdir()
-    (information / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n")
+    (information / "METADATA").write_text(
+        f"Name: {project['name']}\nVersion: {project['version']}\n"
+    )
     lines = []
     for group, parts in project["entry-points"].items():
         lines += [f"[{group}]", *(f"{name} = {part}" for name, part in parts.items())]

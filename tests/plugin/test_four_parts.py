@@ -1,4 +1,6 @@
-"""A study with four parts of another package is killed, resumed and reported, and read without the package."""
+"""A study with four parts of another package is killed, resumed and reported, and read without the
+package.
+"""
 
 import json
 import os
@@ -50,7 +52,12 @@ def python(folder: Path, *command: str, package: Path | None) -> subprocess.Comp
     paths = [os.environ.get("PYTHONPATH", ""), *([] if package is None else [str(package)])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in paths if path)}
     return subprocess.run(  # noqa: PLW1510 - the tests look at the exit status
-        [sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True, timeout=110
+        [sys.executable, *command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=110,
     )
 
 
@@ -61,13 +68,17 @@ def report(folder: Path, package: Path | None) -> dict[str, object]:
     return data
 
 
-def test_a_study_is_killed_and_resumed_and_read_without_the_package(place: Path, tmp_path: Path) -> None:
+def test_a_study_is_killed_and_resumed_and_read_without_the_package(
+    place: Path, tmp_path: Path
+) -> None:
     go_on = tmp_path / "go on"
     (tmp_path / "script.py").write_text(SCRIPT.replace("GO_ON", repr(str(go_on))))
     journal = tmp_path / "study" / "journal.jsonl"
     paths = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(place)])
     running = subprocess.Popen(
-        [sys.executable, "script.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": paths.strip(os.pathsep)}
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": paths.strip(os.pathsep)},
     )
     deadline = time.monotonic() + 200
     while not (journal.exists() and journal.read_text().count("job_finished") >= 8):
@@ -106,13 +117,21 @@ def test_a_study_is_killed_and_resumed_and_read_without_the_package(place: Path,
     assert whole["trials"]["failed"] == 0  # type: ignore[index]
     assert whole["sessions"] == 2
     events = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
-    assert {event["facts"]["engine"] for event in events if event["event"] == "session_started"} == {"pipes"}
+    assert {
+        event["facts"]["engine"] for event in events if event["event"] == "session_started"
+    } == {"pipes"}
     assert any(event.get("origin", "").startswith("one step from ") for event in events)
-    promoted = Counter(str(event["rung"] - 1) for event in events if event["event"] == "job_finished" and event["rung"])
+    promoted = Counter(
+        str(event["rung"] - 1)
+        for event in events
+        if event["event"] == "job_finished" and event["rung"]
+    )
     assert json.loads((tmp_path / "study" / "promotions.json").read_text()) == promoted
     assert whole["trials"]["started"] == 24  # type: ignore[index]
     assert any("results that a promotion needs" in note for note in whole["notes"])  # type: ignore[attr-defined]
-    page = python(tmp_path, "-m", "ashtune", "report", "study", "--html", "page.html", package=place)
+    page = python(
+        tmp_path, "-m", "ashtune", "report", "study", "--html", "page.html", package=place
+    )
     assert page.returncode == 0, page.stderr
     assert "followed the rule of patient:results=6" in texts(tmp_path / "page.html")
     page = python(tmp_path, "-m", "ashtune", "report", "study", "--html", "page.html", package=None)
@@ -120,7 +139,9 @@ def test_a_study_is_killed_and_resumed_and_read_without_the_package(place: Path,
     assert "The rule of patient:results=6 is not known here" in texts(tmp_path / "page.html")
 
 
-def test_plan_and_whatif_know_an_installed_scheduler_by_its_name(place: Path, tmp_path: Path) -> None:
+def test_plan_and_whatif_know_an_installed_scheduler_by_its_name(
+    place: Path, tmp_path: Path
+) -> None:
     ladder = ["--trials", "16", "--max-resource", "4", "--scheduler", "patient"]
     done = python(tmp_path, "-m", "ashtune", "plan", *ladder, package=place)
     assert "patient, 16 trials" in done.stdout

@@ -1,4 +1,6 @@
-"""A section of another package passes the suite, and is in the report of a study while the package is installed."""
+"""A section of another package passes the suite, and is in the report of a study while the package
+is installed.
+"""
 
 import io
 import socket
@@ -34,7 +36,9 @@ def test_it_passes_the_suite(package: None) -> None:
     check_section(Hosts)
 
 
-def test_it_needs_the_package(finished_study: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_it_needs_the_package(
+    finished_study: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     study = Study.load(finished_study)
     before, plain = study.report_data(), text_of(study)
     assert "hosts" not in before["sections"]

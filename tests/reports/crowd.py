@@ -1,4 +1,6 @@
-"""A crowd: a study of very many trials, made up without a scheduler so that it takes a second to make."""
+"""A crowd: a study of very many trials, made up without a scheduler so that it takes a second to
+make.
+"""
 
 import math
 from collections.abc import Iterator
@@ -15,7 +17,11 @@ from tests.helpers.made_up import result
 LOSS = Goal("loss", "min")
 RUNGS = (1, 4, 16, 64)
 MANY = 100_000
-CROWD_SPACE: dict[str, Any] = {"depth": (1, 12), "activation": ["relu", "tanh", "gelu"], "momentum": (0.0, 0.99)}
+CROWD_SPACE: dict[str, Any] = {
+    "depth": (1, 12),
+    "activation": ["relu", "tanh", "gelu"],
+    "momentum": (0.0, 0.99),
+}
 SPACE: dict[str, Any] = {
     "rate": Float("rate", (1e-4, 1.0), log=True),
     "momentum": (0.0, 1.0),
@@ -32,11 +38,17 @@ THREE: list[dict[str, Any]] = [
 def crowd_configuration(trial: int) -> dict[str, Any]:
     """Return the configuration of a trial of the crowd."""
     chance = trial * 0.618034 % 1
-    return {"depth": 1 + trial % 12, "activation": ["relu", "tanh", "gelu"][trial % 3], "momentum": 0.99 * chance}
+    return {
+        "depth": 1 + trial % 12,
+        "activation": ["relu", "tanh", "gelu"][trial % 3],
+        "momentum": 0.99 * chance,
+    }
 
 
 def crowd_loss(trial: int, resource: int) -> float:
-    """Return the loss of a trial of the crowd; at each resource the trials are ranked another way."""
+    """Return the loss of a trial of the crowd; at each resource the trials
+    are ranked another way.
+    """
     return 1 / math.sqrt(resource) + (trial * 0.754877 + resource * 0.1) % 1
 
 

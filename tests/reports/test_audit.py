@@ -34,7 +34,9 @@ GOALS = [
 
 
 class Greedy:
-    """Wrong on purpose: drops promoted trials before it works out the quota, so that nearly all go on."""
+    """Wrong on purpose: drops promoted trials before it works out the quota, so that nearly all go
+    on.
+    """
 
     def __init__(self, ladder: Ladder, trials: int) -> None:
         self.ladder, self.trials, self.born = ladder, trials, 0
@@ -61,9 +63,18 @@ def view(ladder: Ladder, name: str = "ash") -> SchedulerView:
 
 
 def audited(
-    scheduler: object, name: str, ladder: Ladder, seed: int, workers: int, *, orders: bool = True, goal: Goal = LOSS
+    scheduler: object,
+    name: str,
+    ladder: Ladder,
+    seed: int,
+    workers: int,
+    *,
+    orders: bool = True,
+    goal: Goal = LOSS,
 ) -> tuple[Audit, list[Fact]]:
-    """Run a scheduler over random losses, results in random order; return its audit and the history."""
+    """Run a scheduler over random losses, results in random order; return its audit and the
+    history.
+    """
     chance, audit = random.Random(seed), Audit(ladder, goal, view(ladder, name))
     history: list[Fact] = []
     running: list[Job] = []
@@ -79,10 +90,13 @@ def audited(
         job = running.pop(chance.randrange(len(running)))
         if withdraws and chance.random() < 0.03:
             history.append(Withdrawn(job, replace=False))
-            audit.event(TrialWithdrawn(0, worker=WorkerId(0), trial=job.trial, rung=job.rung, seconds=1.0))
+            audit.event(
+                TrialWithdrawn(0, worker=WorkerId(0), trial=job.trial, rung=job.rung, seconds=1.0)
+            )
             scheduler.withdraw(job, replace=False)  # type: ignore[attr-defined]
             continue
-        loss = math.inf if chance.random() < 0.05 else float(chance.randrange(40))  # ties are likely
+        # ties are likely
+        loss = math.inf if chance.random() < 0.05 else float(chance.randrange(40))
         metrics = {"loss": None if math.isinf(loss) else loss, "size": float(chance.randrange(40))}
         losses, violation = goal.judged(metrics)
         history.append(RecordedResult(job, losses[0], more=losses[1:], violation=violation))
@@ -105,33 +119,54 @@ def by_the_oracle(ladder: Ladder, history: list[Fact]) -> set[tuple[int, int]]:
     for moment, fact in enumerate(history):
         if isinstance(fact, Given) and fact.job.rung > 0 and fact.job.trial not in gone:
             below = fact.job.rung - 1
-            moments = [oracles.within_quota(ladder, history[:at], below) for at in range(moment + 1)]
-            if all(fact.job.trial not in [one.job.trial for one in best if not one.is_failure] for best in moments):
+            moments = [
+                oracles.within_quota(ladder, history[:at], below) for at in range(moment + 1)
+            ]
+            if all(
+                fact.job.trial not in [one.job.trial for one in best if not one.is_failure]
+                for best in moments
+            ):
                 wrong.add((fact.job.trial, below))
     return wrong
 
 
-@given(st.integers(0, 10**6), st.integers(1, 8), st.sampled_from([2, 3]), st.integers(1, 40), st.booleans())
-def test_of_ash_every_promotion_is_explained(seed: int, workers: int, eta: int, trials: int, orders: bool) -> None:
+@given(
+    st.integers(0, 10**6),
+    st.integers(1, 8),
+    st.sampled_from([2, 3]),
+    st.integers(1, 40),
+    st.booleans(),
+)
+def test_of_ash_every_promotion_is_explained(
+    seed: int, workers: int, eta: int, trials: int, orders: bool
+) -> None:
     ladder = Ladder(1, eta**3, eta)
-    audit, history = audited(AshMachine(ladder, trials), "ash", ladder, seed, workers, orders=orders)
+    audit, history = audited(
+        AshMachine(ladder, trials), "ash", ladder, seed, workers, orders=orders
+    )
     assert unexplained(audit) == by_the_oracle(ladder, history) == set()
 
 
 @pytest.mark.parametrize("goal", GOALS[1:], ids=str)
-def test_of_ash_every_promotion_by_several_objectives_or_under_constraints_is_explained(goal: Goal) -> None:
+def test_of_ash_every_promotion_by_several_objectives_or_under_constraints_is_explained(
+    goal: Goal,
+) -> None:
     @settings(max_examples=25, deadline=None)
     @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 25), st.booleans())
     def check(seed: int, workers: int, trials: int, orders: bool) -> None:
         ladder = Ladder(1, 4, 2)
-        audit, history = audited(AshMachine(ladder, trials), "ash", ladder, seed, workers, orders=orders, goal=goal)
+        audit, history = audited(
+            AshMachine(ladder, trials), "ash", ladder, seed, workers, orders=orders, goal=goal
+        )
         assert unexplained(audit) == by_the_oracle(ladder, history) == set()
 
     check()
 
 
 @given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 30), st.sampled_from(GOALS))
-def test_it_names_the_promotions_that_the_oracle_names(seed: int, workers: int, trials: int, goal: Goal) -> None:
+def test_it_names_the_promotions_that_the_oracle_names(
+    seed: int, workers: int, trials: int, goal: Goal
+) -> None:
     ladder = Ladder(1, 9, 3)
     audit, history = audited(Greedy(ladder, trials), "ash", ladder, seed, workers, goal=goal)
     assert unexplained(audit) == by_the_oracle(ladder, history)
@@ -162,11 +197,15 @@ def test_each_scheduler_is_without_fault_by_its_own_rule(name: str) -> None:
 def test_another_rule_s_promotions_are_faults() -> None:
     ladder = Ladder(1, 27, 3)
     stopping, _ = audited(StoppingMachine(ladder, 60), "ash", ladder, 0, 5)
-    assert unexplained(stopping), "of the first two results none may be promoted, and the stopping rule lets both go on"
+    assert unexplained(stopping), (
+        "of the first two results none may be promoted, and the stopping rule lets both go on"
+    )
     brackets, _ = audited(SuccessiveHalving().build(ladder, 60), "hyperband", ladder, 0, 5)
     assert unexplained(brackets), "the best of all are not the best of each bracket"
     early, _ = audited(AshMachine(ladder, 60), "stopping", ladder, 0, 5)
-    assert unexplained(early), "some are promoted after others came, and the stopping rule decides at the own report"
+    assert unexplained(early), (
+        "some are promoted after others came, and the stopping rule decides at the own report"
+    )
 
 
 def test_a_trial_that_began_above_the_lowest_rung_is_a_fault_unless_trials_may() -> None:
@@ -190,13 +229,18 @@ def test_where_the_scheduler_is_unknown_nothing_is_called_a_fault_nor_said_to_be
 def test_where_trials_were_proposed_the_law_is_not_shown_and_the_audit_says_why() -> None:
     ladder = Ladder(1, 9, 3)
     audit, _ = audited(AshMachine(ladder, 60), "ash", ladder, 0, 5)
-    assert any("where the law for many results says" in sentence for sentence in audit_findings(audit, unit="epoch"))
-    for trial, origin in enumerate(["random", "enqueued", "gp, 9 results", "mutation of 2, no proposal was ready"]):
+    assert any(
+        "where the law for many results says" in sentence
+        for sentence in audit_findings(audit, unit="epoch")
+    )
+    for trial, origin in enumerate(
+        ["random", "enqueued", "gp, 9 results", "mutation of 2, no proposal was ready"]
+    ):
         audit.event(TrialStarted(0.0, TrialId(trial), {"x": 1}, origin))
     assert {record.law for record in audit.records()} == {None}
     assert audit_findings(audit, unit="epoch")[1] == (
-        "The law of early promotions is not shown: it holds for trials that come in any order, and 2 were chosen "
-        "by results of others."
+        "The law of early promotions is not shown: it holds for trials that come in any order, and "
+        "2 were chosen by results of others."
     )
     assert "law for many" not in " ".join(audit_findings(audit, unit="epoch"))
 
@@ -230,7 +274,11 @@ def test_the_law_is_met_by_ash_within_four_standard_errors() -> None:
     ladder, trials, runs = Ladder(1, 4, 4), 1000, 40
     wrong = []
     for seed in range(runs):
-        chance, audit, ash = random.Random(seed), Audit(ladder, LOSS, view(ladder)), AshMachine(ladder, trials)
+        chance, audit, ash = (
+            random.Random(seed),
+            Audit(ladder, LOSS, view(ladder)),
+            AshMachine(ladder, trials),
+        )
         while (job := ash.next_job()) is not None:
             loss = chance.random()
             ash.record(Result.of(job, loss))
@@ -238,7 +286,9 @@ def test_the_law_is_met_by_ash_within_four_standard_errors() -> None:
             audit.event(finished(job, {"loss": loss}, ladder))
         wrong.append(audit.records()[0].wrong)
     mean, error = sum(wrong) / runs, stats.sem(wrong)
-    assert abs(mean - 0.891 * false_promotions(trials, 0.25)) < 4 * error, "papers: 15.30 of 1,000 at eta 4"
+    assert abs(mean - 0.891 * false_promotions(trials, 0.25)) < 4 * error, (
+        "papers: 15.30 of 1,000 at eta 4"
+    )
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=3, max_size=30))

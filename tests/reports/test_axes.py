@@ -29,7 +29,8 @@ def test_losses_over_decades_are_on_a_logarithmic_axis_that_says_so() -> None:
         ([-value for value in DECAYING], "min"),
         (DECAYING, "max"),  # the good ones are far apart as it is
         ([0.2 + place / 40 for place in range(40)], "min"),
-        ([0.01 + place / 40 for place in range(40)], "min"),  # two decades, but the good ones are no line
+        # two decades, but the good ones are no line
+        ([0.01 + place / 40 for place in range(40)], "min"),
         ([100 + value for value in DECAYING], "min"),  # a logarithm would part nothing
         ([1e9, 0.5, 0.4, 0.35], "min"),
         ([0.5], "min"),
@@ -37,7 +38,9 @@ def test_losses_over_decades_are_on_a_logarithmic_axis_that_says_so() -> None:
         ([], "min"),
     ],
 )
-def test_where_a_logarithm_is_impossible_or_shows_no_more_the_axis_is_linear(values: list[float], mode: str) -> None:
+def test_where_a_logarithm_is_impossible_or_shows_no_more_the_axis_is_linear(
+    values: list[float], mode: str
+) -> None:
     axis = metric_axis(values, Goal("loss", mode))  # type: ignore[arg-type]  # parametrize knows no literals
     assert not axis.is_log
     assert "logarithmic" not in axis.title
@@ -54,7 +57,10 @@ def test_a_value_beyond_all_measure_does_not_spoil_a_logarithmic_axis_and_is_tol
 
 @example([1.0, 0.03125, 2.2e-311], "min")
 @example([1e-320, 1e-321, 5e-324], "min")
-@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=30), st.sampled_from(["min", "max"]))
+@given(
+    st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=30),
+    st.sampled_from(["min", "max"]),
+)
 def test_whatever_the_values_the_best_is_in_view(values: list[float], mode: str) -> None:
     axis = metric_axis(values, Goal("loss", mode))  # type: ignore[arg-type]
     if not values:

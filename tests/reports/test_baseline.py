@@ -4,19 +4,37 @@ import pytest
 
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline import Timeline
-from ashtune._src.core.events import JobFinished, SessionStarted, TrialStarted, WorkerJoined, WorkerLost
+from ashtune._src.core.events import (
+    JobFinished,
+    SessionStarted,
+    TrialStarted,
+    WorkerJoined,
+    WorkerLost,
+)
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
-from ashtune._src.reports.baseline_section import Run, RungCost, baseline_figure, baseline_table, baseline_words
+from ashtune._src.reports.baseline_section import (
+    Run,
+    RungCost,
+    baseline_figure,
+    baseline_table,
+    baseline_words,
+)
 from ashtune._src.reports.baseline_section import run_of as baseline_run
 from ashtune._src.reports.terminal.text import as_text
 
 
-def run_of(models: int, seconds: list[float], epochs: list[int], *, scheduler: str = "sh", workers: int = 1) -> Run:
-    rungs = [RungCost(2**at, models >> at, n, s) for at, (n, s) in enumerate(zip(epochs, seconds, strict=True))]
+def run_of(
+    models: int, seconds: list[float], epochs: list[int], *, scheduler: str = "sh", workers: int = 1
+) -> Run:
+    rungs = [
+        RungCost(2**at, models >> at, n, s)
+        for at, (n, s) in enumerate(zip(epochs, seconds, strict=True))
+    ]
     wall = sum(seconds) / workers + 0.25
     return Run(
-        models=models, scheduler=scheduler, workers=workers, rungs=rungs, other_seconds=0.0, start_seconds=0.25,
+        models=models, scheduler=scheduler, workers=workers, rungs=rungs, other_seconds=0.0,
+        start_seconds=0.25,
         wall_seconds=wall, best=0.5,
     )  # fmt: skip
 
@@ -33,8 +51,8 @@ def test_rungs_and_start_make_up_the_wall_time() -> None:
 def test_rungs_of_equal_cost_are_said_to_cost_the_same_and_the_lowest_is_explained() -> None:
     _, same, lowest = baseline_words(HALVED, unit="epoch")
     assert same == (
-        "Rungs 2 to 8 cost about the same each, 3.10 to 3.30 s: from each to the next 2 times fewer models "
-        "(on average) are trained for 2 times the epochs."
+        "Rungs 2 to 8 cost about the same each, 3.10 to 3.30 s: from each to the next 2 times "
+        "fewer models (on average) are trained for 2 times the epochs."
     )
     assert lowest.startswith("The lowest rung cost 2.0 times their mean: 64 epochs from nothing")
 
@@ -62,7 +80,12 @@ def test_a_worker_that_took_a_lost_one_s_place_is_no_second_worker() -> None:
 def test_the_figure_stacks_each_study_s_rungs_to_its_total() -> None:
     small = run_of(32, [3.2, 1.6, 1.6], [32, 16, 16])
     figure = baseline_figure([small, HALVED], unit="epoch")
-    assert [bar.name for bar in figure.series] == ["to epoch 1", "to epoch 2", "to epoch 4", "to epoch 8"]
+    assert [bar.name for bar in figure.series] == [
+        "to epoch 1",
+        "to epoch 2",
+        "to epoch 4",
+        "to epoch 8",
+    ]
     assert list(figure.series[3].end) == pytest.approx([6.4, 16.0])
     assert [choice.split()[0] for choice in figure.y.choices] == ["32", "64"]
     last = figure.series[3]

@@ -32,8 +32,8 @@ def test_a_mean_that_noise_explains_is_drawn_to_the_others_and_one_that_it_does_
 @pytest.mark.parametrize(("count", "times"), [(1, 3), (2, 2), (3, 1), (5, 1), (5, 2), (8, 3)])
 @pytest.mark.parametrize("spread", [0.1, 1.0, 10.0])
 def test_the_interval_covers_as_often_as_it_says(count: int, times: int, spread: float) -> None:
-    """1,000 studies of 40 results each: 90 % are 900 with a deviation of 9.5. It is an approximation: 4 deviations less
-    are allowed, and any number more.
+    """1,000 studies of 40 results each: 90 % are 900 with a deviation of 9.5. It is an
+    approximation: 4 deviations less are allowed, and any number more.
     """
     random, held = Random(f"{count} {times} {spread}"), 0
     for _ in range(1_000):
@@ -41,7 +41,9 @@ def test_the_interval_covers_as_often_as_it_says(count: int, times: int, spread:
         first = {trial: mean + random.gauss(0, 1) for trial, mean in enumerate(true)}
         best = sorted(first, key=first.__getitem__)[:count]
         repeated = [[true[trial] + random.gauss(0, 1) for _ in range(times)] for trial in best]
-        means = [fmean([first[trial], *values]) for trial, values in zip(best, repeated, strict=True)]
+        means = [
+            fmean([first[trial], *values]) for trial, values in zip(best, repeated, strict=True)
+        ]
         winner = means.index(min(means))
         mean, half = interval([first[trial] for trial in best], repeated, winner)
         assert half is not None
@@ -49,7 +51,9 @@ def test_the_interval_covers_as_often_as_it_says(count: int, times: int, spread:
     assert held >= 862
 
 
-def confirmed(values: dict[int, tuple[float, list[float | None]]], mode: str = "min") -> Confirmations:
+def confirmed(
+    values: dict[int, tuple[float, list[float | None]]], mode: str = "min"
+) -> Confirmations:
     """Return what confirms these trials: first value, repeated values; None for a failure."""
     goal = Goal("loss", mode)  # type: ignore[arg-type]  # the mode of a test
     confirmations, number = Confirmations(goal), 100
@@ -66,7 +70,9 @@ def confirmed(values: dict[int, tuple[float, list[float | None]]], mode: str = "
 
 
 def test_the_winner_is_the_best_on_average_and_not_the_luckiest() -> None:
-    named = confirmed({3: (0.1, [0.9, 0.8]), 5: (0.2, [0.3, 0.1]), 8: (0.3, [0.5, 0.4])}).named(Confirm(3, 2), 9, 1)
+    named = confirmed({3: (0.1, [0.9, 0.8]), 5: (0.2, [0.3, 0.1]), 8: (0.3, [0.5, 0.4])}).named(
+        Confirm(3, 2), 9, 1
+    )
     assert named is not None
     assert (named.trial, named.first, named.values) == (5, 0.2, [0.3, 0.1])
     assert named.mean == pytest.approx(0.2)
@@ -78,7 +84,9 @@ def test_the_winner_is_the_best_on_average_and_not_the_luckiest() -> None:
 
 
 def test_larger_is_better_where_the_study_says_so() -> None:
-    named = confirmed({3: (0.9, [0.1, 0.2]), 5: (0.8, [0.7, 0.9])}, "max").named(Confirm(2, 2), 2, 1)
+    named = confirmed({3: (0.9, [0.1, 0.2]), 5: (0.8, [0.7, 0.9])}, "max").named(
+        Confirm(2, 2), 2, 1
+    )
     assert named is not None
     assert named.trial == 5
     assert named.low is not None

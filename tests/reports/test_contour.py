@@ -1,4 +1,6 @@
-"""The contour of two hyperparameters: a smoothed mean that an oracle finds again, and blank where nothing is known."""
+"""The contour of two hyperparameters: a smoothed mean that an oracle finds again, and blank where
+nothing is known.
+"""
 
 import math
 import random
@@ -10,12 +12,25 @@ from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
 from ashtune._src.analysis.results import Results
 from ashtune._src.core.jobs import Goal
 from ashtune._src.figures import contour_figure as module
-from ashtune._src.figures.contour_figure import ENOUGH, FINE, LEAST_WIDTH, NEAR, STEPS, Contour, contour
+from ashtune._src.figures.contour_figure import (
+    ENOUGH,
+    FINE,
+    LEAST_WIDTH,
+    NEAR,
+    STEPS,
+    Contour,
+    contour,
+)
 from ashtune._src.reports.plot import plot
 from ashtune._src.space.space import Space
 from tests.reports.crowd import results_of
 
-SPACE = {"rate": Float("rate", (1e-4, 1.0), log=True), "momentum": (0.0, 1.0), "act": ["relu", "tanh"], "k": [7]}
+SPACE = {
+    "rate": Float("rate", (1e-4, 1.0), log=True),
+    "momentum": (0.0, 1.0),
+    "act": ["relu", "tanh"],
+    "k": [7],
+}
 
 
 def configuration(trial: int) -> dict[str, Any]:
@@ -30,13 +45,17 @@ def loss_of(trial: int) -> float:
     return 1 + (math.log10(chosen["rate"]) + 2) ** 2 / 4 + (chosen["momentum"] - 0.25) ** 2
 
 
-def smoothed(results: Results, x: str, y: str, configurations: Any = configuration, space: Any = SPACE) -> Contour:
+def smoothed(
+    results: Results, x: str, y: str, configurations: Any = configuration, space: Any = SPACE
+) -> Contour:
     drawn = contour(results, configurations, Space.parse(space).to_record(), x, y)
     assert isinstance(drawn, Contour)
     return drawn
 
 
-def figure_of(results: Results, x: str, y: str, configurations: Any = configuration, space: Any = SPACE) -> Any:
+def figure_of(
+    results: Results, x: str, y: str, configurations: Any = configuration, space: Any = SPACE
+) -> Any:
     drawn = contour(results, configurations, Space.parse(space).to_record(), x, y)
     return plot(module.contour_figure(drawn, results.goal, unit="epoch"))
 
@@ -51,23 +70,33 @@ def test_each_place_has_the_mean_of_the_results_weighted_by_a_gaussian_of_their_
     trials = range(60)
     losses = [loss_of(trial) for trial in trials]
     drawn = smoothed(results_of(losses), "rate", "momentum")
-    at = [(math.log10(configuration(trial)["rate"]), configuration(trial)["momentum"]) for trial in trials]
+    at = [
+        (math.log10(configuration(trial)["rate"]), configuration(trial)["momentum"])
+        for trial in trials
+    ]
     widths = []
     for values in zip(*at, strict=True):
         mean = sum(values) / len(values)
         deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values))
-        widths.append(max(LEAST_WIDTH * (max(values) - min(values)), deviation * len(values) ** (-1 / 6)))
+        widths.append(
+            max(LEAST_WIDTH * (max(values) - min(values)), deviation * len(values) ** (-1 / 6))
+        )
     known = 0
     for rate, momentum, value in places_of(drawn):
         place = (math.log10(rate), momentum)
         weights = [
-            math.exp(-sum(((a - b) / width) ** 2 for a, b, width in zip(one, place, widths, strict=True)) / 2)
+            math.exp(
+                -sum(((a - b) / width) ** 2 for a, b, width in zip(one, place, widths, strict=True))
+                / 2
+            )
             for one in at
         ]
         if value is None:
             assert sum(weights) < math.exp(-(NEAR**2) / 2) * 1.001
         else:
-            mean = sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(weights)
+            mean = sum(weight * loss for weight, loss in zip(weights, losses, strict=True)) / sum(
+                weights
+            )
             assert value == pytest.approx(mean, rel=1e-4)
             known += 1
     assert known > STEPS * STEPS / 2
@@ -75,15 +104,21 @@ def test_each_place_has_the_mean_of_the_results_weighted_by_a_gaussian_of_their_
 
 def test_the_best_place_of_the_grid_is_where_the_best_results_are() -> None:
     drawn = smoothed(results_of([loss_of(trial) for trial in range(300)]), "rate", "momentum")
-    rate, momentum, _ = min((place for place in places_of(drawn) if place[2] is not None), key=lambda place: place[2])
+    rate, momentum, _ = min(
+        (place for place in places_of(drawn) if place[2] is not None), key=lambda place: place[2]
+    )
     assert 0.003 < rate < 0.03
     assert 0.05 < momentum < 0.45
 
 
 def test_where_no_trial_is_near_nothing_is_known() -> None:
     corners = [{**configuration(0), "rate": 1e-4 * 1.1**n, "momentum": 0.02 * n} for n in range(5)]
-    corners += [{**configuration(0), "rate": 1 / 1.1**n, "momentum": 1 - 0.02 * n} for n in range(5)]
-    drawn = smoothed(results_of([1.0 + n / 10 for n in range(10)]), "rate", "momentum", corners.__getitem__)
+    corners += [
+        {**configuration(0), "rate": 1 / 1.1**n, "momentum": 1 - 0.02 * n} for n in range(5)
+    ]
+    drawn = smoothed(
+        results_of([1.0 + n / 10 for n in range(10)]), "rate", "momentum", corners.__getitem__
+    )
     assert drawn.grid[0][0] is not None
     assert drawn.grid[-1][-1] is not None
     assert drawn.grid[0][-1] is None
@@ -91,8 +126,12 @@ def test_where_no_trial_is_near_nothing_is_known() -> None:
 
 
 @pytest.mark.parametrize(("at_second", "resource"), [(ENOUGH, 3), (ENOUGH - 1, 1)])
-def test_it_is_made_of_the_results_at_the_highest_rung_that_has_enough(at_second: int, resource: int) -> None:
-    results = results_of([loss_of(trial) for trial in range(100)], [int(trial < at_second) for trial in range(100)])
+def test_it_is_made_of_the_results_at_the_highest_rung_that_has_enough(
+    at_second: int, resource: int
+) -> None:
+    results = results_of(
+        [loss_of(trial) for trial in range(100)], [int(trial < at_second) for trial in range(100)]
+    )
     drawn = smoothed(results, "rate", "momentum")
     assert drawn.resource == resource
     assert drawn.total == len(drawn.trials) == (at_second if resource == 3 else 100)
@@ -108,7 +147,9 @@ def test_of_two_choices_each_cell_is_the_plain_mean_of_its_own_trials_and_says_i
     assert figure.data[0].type == "heatmap"
     assert [list(row) for row in figure.data[0].text] == [["0.2", ""], ["", ""], ["", "0.65"]]
     for trace in figure.data[1:]:
-        assert all(x - round(x) != y - round(y) for x, y in zip(trace.x, trace.y, strict=True)), "no diagonal of points"
+        assert all(x - round(x) != y - round(y) for x, y in zip(trace.x, trace.y, strict=True)), (
+            "no diagonal of points"
+        )
 
 
 def test_a_choice_beside_a_number_is_a_strip_of_its_own() -> None:
@@ -118,7 +159,11 @@ def test_a_choice_beside_a_number_is_a_strip_of_its_own() -> None:
     drawn = smoothed(results_of([loss(trial) for trial in range(80)]), "momentum", "act")
     relu, tanh = drawn.grid
     assert (len(relu), len(tanh)) == (FINE, FINE)
-    assert max(value for value in relu if value is not None) < 2 < min(value for value in tanh if value is not None)
+    assert (
+        max(value for value in relu if value is not None)
+        < 2
+        < min(value for value in tanh if value is not None)
+    )
     figure = figure_of(results_of([loss(trial) for trial in range(80)]), "momentum", "act")
     assert list(figure.layout.yaxis.ticktext) == ["relu", "tanh"]
     assert figure.layout.xaxis.type != "log"
@@ -131,11 +176,18 @@ def test_trials_without_one_of_the_two_are_left_out_and_how_many_is_said() -> No
 
     def conditional(trial: int) -> dict[str, Any]:
         rate, momentum = trial / 60, trial * 0.618 % 1
-        return {"rate": rate, **({"optimizer": "sgd", "momentum": momentum} if trial % 3 else {"optimizer": "adam"})}
+        return {
+            "rate": rate,
+            **({"optimizer": "sgd", "momentum": momentum} if trial % 3 else {"optimizer": "adam"}),
+        }
 
-    figure = figure_of(results_of([loss_of(trial) for trial in range(60)]), "rate", "momentum", conditional, space)
+    figure = figure_of(
+        results_of([loss_of(trial) for trial in range(60)]), "rate", "momentum", conditional, space
+    )
     assert sum(len(trace.x) for trace in figure.data[1:]) == 40
-    words = str(figure.layout.xaxis.title.text).replace('</span><br><span style="font-size:11px">', " ")
+    words = str(figure.layout.xaxis.title.text).replace(
+        '</span><br><span style="font-size:11px">', " "
+    )
     assert "40 of 60 results at epoch 1" in words
 
 
@@ -164,7 +216,9 @@ def test_the_best_trial_is_a_star_and_the_better_side_of_the_scale_is_the_strong
     ],
     ids=["diverged", "two trials", "a constant"],
 )
-def test_where_there_is_nothing_to_draw_the_figure_says_why(losses: list[float], y: str, why: str) -> None:
+def test_where_there_is_nothing_to_draw_the_figure_says_why(
+    losses: list[float], y: str, why: str
+) -> None:
     figure = figure_of(results_of(losses), "rate", y)
     assert not figure.data
     assert figure.layout.annotations[0].text == why

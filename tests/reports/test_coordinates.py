@@ -16,9 +16,13 @@ from ashtune._src.space.space import Space
 from tests.reports.crowd import SPACE, THREE, results_of
 
 
-def drawn(results: Results, configurations: list[dict[str, Any]], space: object, **options: Any) -> Any:
+def drawn(
+    results: Results, configurations: list[dict[str, Any]], space: object, **options: Any
+) -> Any:
     record = Space.parse(space).to_record()
-    return plot(coordinates_figure(results, configurations.__getitem__, record, unit="epoch", **options))
+    return plot(
+        coordinates_figure(results, configurations.__getitem__, record, unit="epoch", **options)
+    )
 
 
 def axes_of(figure: Any) -> dict[str, Any]:
@@ -30,7 +34,11 @@ def test_numbers_logarithms_choices_rungs_and_results_each_have_their_axis() -> 
     axes = axes_of(figure)
     # The best first: trial 0 came to the higher rung, then by loss.
     assert list(axes["rate"].values) == pytest.approx([-3, -2, -1])
-    assert dict(zip(axes["rate"].tickvals, axes["rate"].ticktext, strict=True)) == {-3: "0.001", -2: "0.01", -1: "0.1"}
+    assert dict(zip(axes["rate"].tickvals, axes["rate"].ticktext, strict=True)) == {
+        -3: "0.001",
+        -2: "0.01",
+        -1: "0.1",
+    }
     assert list(axes["momentum"].values) == [0.5, 0.0, 0.25]
     labels = list(axes["act"].ticktext)
     places = [labels.index(act) for act in ("tanh", "gelu", "relu")]
@@ -50,7 +58,9 @@ def test_lines_of_one_choice_do_not_all_lie_on_each_other() -> None:
 
 def test_lines_at_one_whole_number_do_not_all_lie_on_each_other() -> None:
     configurations = [{"layers": 1 + trial % 3} for trial in range(6)]
-    axis = axes_of(drawn(results_of([0.1 * trial for trial in range(6)]), configurations, {"layers": (1, 3)}))["layers"]
+    axis = axes_of(
+        drawn(results_of([0.1 * trial for trial in range(6)]), configurations, {"layers": (1, 3)})
+    )["layers"]
     assert list(axis.ticktext) == ["1", "2", "3"]
     assert len(set(axis.values)) == 6
     assert [round(value) for value in axis.values] == [1, 2, 3, 1, 2, 3]
@@ -64,11 +74,15 @@ def test_the_best_trial_has_the_greatest_colour_value_which_plotly_draws_on_top(
     assert line.colorscale[-1][1] != line.colorscale[0][1]
 
 
-def test_of_more_than_twelve_hyperparameters_the_most_important_are_shown_in_the_order_of_the_user() -> None:
+def test_of_more_than_twelve_hyperparameters_the_most_important_are_shown_in_the_order_of_the_user() -> (
+    None
+):
     names = [f"h{number:02}" for number in range(20)]
     configurations = [dict.fromkeys(names, trial / 10) for trial in range(3)]
     space = dict.fromkeys(names, (0.0, 1.0))
-    figure = drawn(results_of([0.1, 0.2, 0.3]), configurations, space, important=["h19", "gone", "h15"])
+    figure = drawn(
+        results_of([0.1, 0.2, 0.3]), configurations, space, important=["h19", "gone", "h15"]
+    )
     assert list(axes_of(figure)) == [*names[:10], "h15", "h19", "loss"]
     assert "12 of 20 hyperparameters" in figure.layout.annotations[0].text
 

@@ -15,7 +15,9 @@ LADDER = Ladder(1, 4, 2)
 
 
 def cost(*trials: tuple[dict[str, Any], float]) -> CostSection:
-    """Return the section of a study of trials with a configuration and the seconds that each of 4 epochs took."""
+    """Return the section of a study of trials with a configuration and the seconds that each of 4
+    epochs took.
+    """
     info = StudyInfo(
         name="made up",
         scheduler=SchedulerView("ash"),
@@ -30,7 +32,9 @@ def cost(*trials: tuple[dict[str, Any], float]) -> CostSection:
         who: dict[str, Any] = {"worker": WorkerId(0), "trial": TrialId(number), "rung": 2}
         events.append(TrialStarted(0.0, TrialId(number), configuration))
         events.append(
-            JobFinished(1.0, **who, resource=4, start=0, metrics={"accuracy": 0.5}, seconds=4 * seconds)
+            JobFinished(
+                1.0, **who, resource=4, start=0, metrics={"accuracy": 0.5}, seconds=4 * seconds
+            )
             if seconds
             else JobFailed(1.0, **who, seconds=1000.0, reason="no")
         )
@@ -43,16 +47,24 @@ def text_of(section: CostSection) -> str:
 
 
 def test_a_hyperparameter_that_makes_training_slow_is_named_and_one_that_does_not_is_not() -> None:
-    trials = [({"width": 8 * (n + 1), "rate": (n * 7) % 12, "is_deep": n % 2 == 0}, 0.25 * (n + 1)) for n in range(12)]
+    trials = [
+        ({"width": 8 * (n + 1), "rate": (n * 7) % 12, "is_deep": n % 2 == 0}, 0.25 * (n + 1))
+        for n in range(12)
+    ]
     text = text_of(cost(*trials))
-    assert "The median of 12 trials took 1.6 s for each epoch, the slowest, trial 11, 3.0 s." in text
+    assert (
+        "The median of 12 trials took 1.6 s for each epoch, the slowest, trial 11, 3.0 s." in text
+    )
     assert "It takes longer the larger width is (rank correlation 1.00)." in text
     assert "rate is" not in text and "is_deep is" not in text
     assert "It takes longer the smaller width is" in text_of(cost(*[(c, 4 - s) for c, s in trials]))
 
 
 def test_a_choice_that_makes_training_slow_is_told_by_its_values() -> None:
-    trials = [({"kind": ["a", "b"][n % 2], "other": ["c", "d"][n // 6]}, [0.01, 0.03][n % 2]) for n in range(12)]
+    trials = [
+        ({"kind": ["a", "b"][n % 2], "other": ["c", "d"][n // 6]}, [0.01, 0.03][n % 2])
+        for n in range(12)
+    ]
     section = cost(*trials)
     assert "kind: 30 ms with b, 10 ms with a." in text_of(section)
     assert section.data()["median_seconds_by_value"] == {"kind": {"b": 0.03, "a": 0.01}}

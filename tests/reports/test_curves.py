@@ -37,17 +37,24 @@ def folded(events: list[Any], *, most: int = MOST, goal: Goal = LOSS) -> Curves:
 
 
 def points(curves: Curves) -> dict[int, list[tuple[int, float]]]:
-    return {curve.trial: list(zip(curve.resources, curve.values, strict=True)) for curve in curves.shown()}
+    return {
+        curve.trial: list(zip(curve.resources, curve.values, strict=True))
+        for curve in curves.shown()
+    }
 
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), stop_after=st.sampled_from([0, 7]), saves=st.booleans())
-def test_where_all_curves_are_kept_they_are_those_of_the_table(seed: int, stop_after: int, saves: bool) -> None:
+def test_where_all_curves_are_kept_they_are_those_of_the_table(
+    seed: int, stop_after: int, saves: bool
+) -> None:
     study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.1, stop_after=stop_after, saves=saves)
     events: list[Any] = [what for kind, what in study if kind == "event"]
     frame = curves_dataframe(events)
     expected: dict[int, list[tuple[int, float]]] = {}
-    for trial, resource, accuracy in zip(frame["trial"], frame["resource"], frame["accuracy"], strict=True):
+    for trial, resource, accuracy in zip(
+        frame["trial"], frame["resource"], frame["accuracy"], strict=True
+    ):
         expected.setdefault(trial, []).append((resource, accuracy))
     curves = folded(events, goal=ACCURACY)
     assert {trial: curve for trial, curve in points(curves).items() if curve} == expected
@@ -58,7 +65,9 @@ def test_what_was_trained_again_is_there_once_as_it_came_out_the_last_time() -> 
     first = result(0, 0, {1: 0.9, 2: 0.8, 3: 0.7})
     again = result(0, 1, {2: 0.85, 4: 0.5, 6: 0.4})
     assert points(folded([first, again])) == {0: [(2, 0.85), (4, 0.5), (6, 0.4)]}
-    paused = JobPaused(1.0, worker=W, trial=TrialId(0), rung=1, resource=2, seconds=1, curve=[(1, {"loss": 0.95})])
+    paused = JobPaused(
+        1.0, worker=W, trial=TrialId(0), rung=1, resource=2, seconds=1, curve=[(1, {"loss": 0.95})]
+    )
     assert points(folded([first, paused])) == {0: [(1, 0.95), (3, 0.7)]}
 
 
@@ -68,7 +77,8 @@ def test_of_a_trial_that_rises_late_the_early_part_is_its_results_at_rungs() -> 
     curves = folded([*early, result(late, 1, {3: 0.06, 4: 0.05}, start=2)], most=6)
     assert points(curves)[late] == [(2, 1.0), (3, 0.06), (4, 0.05)]
     assert curves.shown()[-1].trial == late
-    curves.event(result(late, 1, {2: 0.95, 4: 0.04}))  # from the start once more: now all of it is known
+    # from the start once more: now all of it is known
+    curves.event(result(late, 1, {2: 0.95, 4: 0.04}))
     assert points(curves)[late] == [(2, 0.95), (4, 0.04)]
     curves.event(result(late, 1, {1: 0.97, 4: 0.03}))
     assert points(curves)[late] == [(1, 0.97), (4, 0.03)]
@@ -85,31 +95,47 @@ def test_of_100_000_trials_the_best_and_a_fixed_sample_are_kept_and_no_more_at_a
     assert curves.total == MANY
     shown = curves.shown()
     assert len(shown) == MOST
-    survivors = [event for event in crowd() if isinstance(event, JobFinished) and event.rung == len(RUNGS) - 1]
+    survivors = [
+        event
+        for event in crowd()
+        if isinstance(event, JobFinished) and event.rung == len(RUNGS) - 1
+    ]
     best = sorted(survivors, key=lambda event: crowd_loss(event.trial, RUNGS[-1]))[: MOST // 3]
-    assert [curve.trial for curve in reversed(shown)][: len(best)] == [event.trial for event in best]
+    assert [curve.trial for curve in reversed(shown)][: len(best)] == [
+        event.trial for event in best
+    ]
     others = {curve.trial for curve in shown} - {event.trial for event in best}
-    assert others == set(sorted(range(MANY), key=scattered)[: len(others)]) - {event.trial for event in best}
+    assert others == set(sorted(range(MANY), key=scattered)[: len(others)]) - {
+        event.trial for event in best
+    }
     for curve in shown:
         assert all(
-            value == crowd_loss(curve.trial, at) for at, value in zip(curve.resources, curve.values, strict=True)
+            value == crowd_loss(curve.trial, at)
+            for at, value in zip(curve.resources, curve.values, strict=True)
         )
         assert curve.resources[-1] == RUNGS[curve.rung]
 
 
-def test_there_is_a_line_for_each_rung_parted_between_trials_and_the_best_is_on_top_with_its_name() -> None:
+def test_there_is_a_line_for_each_rung_parted_between_trials_and_the_best_is_on_top_with_its_name() -> (
+    None
+):
     events = [
         *(result(trial, 0, {1: 0.9, 2: 0.8 + trial / 100}) for trial in range(4)),
         *(result(trial, 1, {3: 0.7, 4: 0.6 - trial / 100}, start=2) for trial in range(2)),
     ]
-    figure = plot(curves_figure(folded(events), unit="epoch", origin=["<b>gp", "sobol", "random", ""].__getitem__))
+    figure = plot(
+        curves_figure(
+            folded(events), unit="epoch", origin=["<b>gp", "sobol", "random", ""].__getitem__
+        )
+    )
     lines = {trace.name: trace for trace in figure.data if trace.mode == "lines"}
     assert list(lines) == ["to epoch 2", "to epoch 4", "best: trial 1, 0.59"]
     assert list(lines["to epoch 2"].x) == [1, 2, None, 1, 2, None]
     assert list(lines["to epoch 2"].y) == [0.9, 0.83, None, 0.9, 0.82, None]
     assert list(lines["to epoch 2"].hovertext) == [
         "loss 0.9<br>epoch 1<br>trial 3", "loss 0.83<br>epoch 2<br>trial 3", None,
-        "loss 0.9<br>epoch 1<br>trial 2<br>random", "loss 0.82<br>epoch 2<br>trial 2<br>random", None,
+        "loss 0.9<br>epoch 1<br>trial 2<br>random", "loss 0.82<br>epoch 2<br>trial 2<br>random",
+        None,
     ]  # fmt: skip
     assert lines["to epoch 4"].hovertext[0] == "loss 0.9<br>epoch 1<br>trial 0<br>&lt;b&gt;gp"
     assert list(lines["to epoch 4"].y) == [0.9, 0.8, 0.7, 0.6, None, 0.9, 0.81, 0.7, 0.59, None]

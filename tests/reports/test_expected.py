@@ -24,14 +24,17 @@ DEFAULT = view_of({"kind": "ash", "ahead": 1, "exponent": 0.8}, LADDER, LADDER, 
 
 
 class Recorded(msgspec.Struct, frozen=True, array_like=True):
-    """Trials, what was (trained, promoted) at the two lower rungs after so many percent, and the final counts."""
+    """Trials, what was (trained, promoted) at the two lower rungs after so many percent, and the
+    final counts.
+    """
 
     trials: int
     at: dict[int, tuple[tuple[int, int], tuple[int, int]]]
     final: tuple[int, int, int]
 
 
-LEARNT = [  # the default search, on LCBench and on made-up functions: benchmarks/expected.py --first-seed 50
+# the default search, on LCBench and on made-up functions: benchmarks/expected.py --first-seed 50
+LEARNT = [
     Recorded(n, at, final)
     for n, at, final in (
         (60, {20: ((12, 7), (7, 3)), 40: ((24, 14), (14, 9)),
@@ -89,7 +92,11 @@ def test_the_range_holds_nine_of_ten_learning_studies(rung: int, percent: int) -
 
 @pytest.mark.parametrize("rung", [1, 2])
 def test_the_final_count_is_in_the_range_of_random_draws(rung: int) -> None:
-    held = [in_range(study, rung, percent, learns=False) for study in DRAWN for percent in (0, 20, 40, 60, 80)]
+    held = [
+        in_range(study, rung, percent, learns=False)
+        for study in DRAWN
+        for percent in (0, 20, 40, 60, 80)
+    ]
     assert sum(held) >= 0.9 * len(held)
 
 
@@ -100,11 +107,16 @@ def in_range(study: Recorded, rung: int, percent: int, *, learns: bool) -> bool:
 
 def test_more_are_expected_where_a_search_learns() -> None:
     for trials in (30, 100, 1000):
-        assert all(a.middle < b.middle for a, b in zip(ask(trials, False)[1:], ask(trials, True)[1:], strict=True))
+        assert all(
+            a.middle < b.middle
+            for a, b in zip(ask(trials, False)[1:], ask(trials, True)[1:], strict=True)
+        )
 
 
 @pytest.mark.parametrize("kind", ["sh", "hyperband", "full"])
-def test_a_rule_by_which_only_the_quota_goes_on_gives_one_number_whatever_the_search(kind: str) -> None:
+def test_a_rule_by_which_only_the_quota_goes_on_gives_one_number_whatever_the_search(
+    kind: str,
+) -> None:
     view = view_of({"kind": kind}, LADDER, LADDER, 0)
     for learns in (False, True):
         found = expected(view, LADDER, 90, learns=learns)
@@ -137,10 +149,15 @@ def test_report_frame_page_and_audit_of_an_ended_study_expect_the_same(tmp_path:
     study = tuned(tmp_path, trials=30, engine="threads")
     study.report_html(tmp_path / "page.html")
     reader = study._reader
-    audited = [(row["resource"], row["expected"]) for row in answer(tmp_path / "page.html", "audit")["rungs"]]
+    audited = [
+        (row["resource"], row["expected"])
+        for row in answer(tmp_path / "page.html", "audit")["rungs"]
+    ]
     (texts,) = [
         series["words"]
-        for series in answer(tmp_path / "page.html", "events")["parts"]["ladder"]["figure"]["series"]
+        for series in answer(tmp_path / "page.html", "events")["parts"]["ladder"]["figure"][
+            "series"
+        ]
         if series["kind"] == "texts"
     ]
     assert re.fullmatch(r"\d+ to \d+", audited[1][1])

@@ -1,4 +1,6 @@
-"""Every view compares the best trial with the first enqueued configuration, at the same resource, in one sentence."""
+"""Every view compares the best trial with the first enqueued configuration, at the same resource,
+in one sentence.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,10 @@ FIRST = "our first configuration (trial 0)"
 
 def said(*events: Event, goal: Goal = ACCURACY, origin: str = "enqueued") -> str:
     tally = Tally(Ladder(1, 9, 3), goal)
-    starts = [TrialStarted(0.0, TrialId(trial), {"x": trial}, origin if trial == 0 else "") for trial in range(3)]
+    starts = [
+        TrialStarted(0.0, TrialId(trial), {"x": trial}, origin if trial == 0 else "")
+        for trial in range(3)
+    ]
     tell(tally, *starts, *events)
     return compared_with_first(tally, unit="epoch")
 
@@ -29,7 +34,13 @@ def reached(trial: int, rung: int, value: float, **more: float) -> Event:
     return result(trial, rung, 3**rung, {"accuracy": value, **more})
 
 
-TO_THE_TOP = [reached(0, 0, 0.8), reached(1, 0, 0.7), reached(0, 1, 0.9), reached(0, 2, 0.931), reached(1, 2, 0.953)]
+TO_THE_TOP = [
+    reached(0, 0, 0.8),
+    reached(1, 0, 0.7),
+    reached(0, 1, 0.9),
+    reached(0, 2, 0.931),
+    reached(1, 2, 0.953),
+]
 
 
 def test_two_trials_at_the_top_are_compared_there() -> None:
@@ -42,16 +53,23 @@ def test_less_is_better_where_the_metric_is_minimized() -> None:
     assert said(*TO_THE_TOP, goal=goal) == f"Y{FIRST} is the best at epoch 9: accuracy = 0.931."
     lower = [reached(0, 2, 0.5), reached(2, 2, 0.25)]
     assert (
-        said(*lower, goal=goal) == f"Trial 2 is better than y{FIRST} by 0.25: accuracy = 0.25 against 0.5 at epoch 9."
+        said(*lower, goal=goal)
+        == f"Trial 2 is better than y{FIRST} by 0.25: accuracy = 0.25 against 0.5 at epoch 9."
     )
 
 
 def test_a_first_configuration_that_stayed_below_is_compared_where_it_stayed() -> None:
     stayed = [reached(0, 0, 0.5), reached(1, 0, 0.75), reached(1, 1, 0.8), reached(1, 2, 0.9)]
     where = "at epoch 1, the most that trial 0 has reached"
-    assert said(*stayed) == f"Trial 1 is better than y{FIRST} by 0.25: accuracy = 0.75 against 0.5 {where}."
+    assert (
+        said(*stayed)
+        == f"Trial 1 is better than y{FIRST} by 0.25: accuracy = 0.75 against 0.5 {where}."
+    )
     crossed = [reached(0, 0, 0.5), reached(1, 0, 0.25), reached(1, 1, 0.9)]
-    assert said(*crossed) == f"Trial 1 is worse than y{FIRST} by 0.25: accuracy = 0.25 against 0.5 {where}."
+    assert (
+        said(*crossed)
+        == f"Trial 1 is worse than y{FIRST} by 0.25: accuracy = 0.25 against 0.5 {where}."
+    )
 
 
 def test_the_best_there_stands_in_for_a_best_trial_that_has_no_result_there() -> None:
@@ -67,7 +85,9 @@ def test_equal_values_are_as_good() -> None:
         f"Y{FIRST} is the best at epoch 9: accuracy = 0.5."
     )
     crossed = [reached(0, 0, 0.5), reached(1, 0, 0.5), reached(1, 2, 0.9)]
-    assert said(*crossed).startswith(f"Trial 1 is as good as y{FIRST}: accuracy = 0.5 against 0.5 at epoch 1, ")
+    assert said(*crossed).startswith(
+        f"Trial 1 is as good as y{FIRST}: accuracy = 0.5 against 0.5 at epoch 1, "
+    )
 
 
 def test_nothing_is_said_without_an_enqueued_configuration_or_a_result() -> None:
@@ -103,7 +123,9 @@ def test_it_is_compared_even_where_a_thousand_are_better() -> None:
     assert said(reached(0, 0, -1.0), *crowd).startswith(f"Trial 1499 is better than y{FIRST} by ")
 
 
-def test_report_page_glance_and_last_lines_say_the_same(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_page_glance_and_last_lines_say_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     study = tuned(tmp_path, train, enqueue=[{"x": 0.5}, {"x": 0.25}], quiet=False, engine="threads")
     last = capsys.readouterr().err.splitlines()[-2]
     own, best = study.trials[0], study.best

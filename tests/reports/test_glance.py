@@ -17,11 +17,23 @@ LADDER = Ladder(1, 16, 2)
 
 def test_both_forms_have_the_name_the_state_the_best_the_rungs_and_the_next_step() -> None:
     study = MadeUpStudy(LADDER, 64, 4)
-    tally, outcome = show(Tally(LADDER, ACCURACY), study), Outcome(is_complete=False, stopped="Ctrl-C received")
-    shown = summary(ReportedStudy(settings_of(LADDER), LADDER, info_of(study), tally=tally, outcome=outcome))
+    tally, outcome = (
+        show(Tally(LADDER, ACCURACY), study),
+        Outcome(is_complete=False, stopped="Ctrl-C received"),
+    )
+    shown = summary(
+        ReportedStudy(settings_of(LADDER), LADDER, info_of(study), tally=tally, outcome=outcome)
+    )
     for form in (" ".join(Parts(as_html(shown)).texts), as_text(shown)):
         words = form.split()
-        for part in ("digits", "stopped: Ctrl-C received", "64 trials", "best accuracy = ", "the top rung", "width "):
+        for part in (
+            "digits",
+            "stopped: Ctrl-C received",
+            "64 trials",
+            "best accuracy = ",
+            "the top rung",
+            "width ",
+        ):
             assert part in " ".join(words)
         assert "ashtune resume runs/digits" in " ".join(words)
         assert {str(resource) for resource in LADDER.rungs} <= set(words)
@@ -29,7 +41,8 @@ def test_both_forms_have_the_name_the_state_the_best_the_rungs_and_the_next_step
 
 def test_no_name_of_a_hyperparameter_becomes_markup(tmp_path: Path) -> None:
     study = ashtune.tune(
-        lambda trial: trial.report(loss=trial["<b>x</b>"]), {"<b>x</b>": (0.0, 1.0)}, metric="loss", mode="min",
+        lambda trial: trial.report(loss=trial["<b>x</b>"]), {"<b>x</b>": (0.0, 1.0)}, metric="loss",
+        mode="min",
         trials=2, max_resource=1, engine="threads", quiet=True, directory=tmp_path / "study",
     )  # fmt: skip
     shown = study._repr_mimebundle_()

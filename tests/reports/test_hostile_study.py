@@ -25,7 +25,13 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     steps = [(kind, hostile(what) if kind == "event" else what) for kind, what in study]  # type: ignore[arg-type]
     space = dict(Space.parse({"x": (0.0, 1.0), "kind": ["plain", HOSTILE]}).to_record())
     directory = write_journal(
-        folder / "study", study, steps, ashtune=HOSTILE, name=HOSTILE, goal=Goal(HOSTILE, "min"), space=space
+        folder / "study",
+        study,
+        steps,
+        ashtune=HOSTILE,
+        name=HOSTILE,
+        goal=Goal(HOSTILE, "min"),
+        space=space,
     )
     Study.load(directory).report_html(folder / "report.html")
     asked = ("--workers", "1,2", "--draws", "0", "--html", str(folder / "whatif.html"))
@@ -34,7 +40,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("name", ["report", "whatif"])
-def test_nothing_hostile_becomes_markup_or_turns_the_text(pages: dict[str, Path], name: str) -> None:
+def test_nothing_hostile_becomes_markup_or_turns_the_text(
+    pages: dict[str, Path], name: str
+) -> None:
     page = pages[name].read_text()
     parts = Parts(page)
     assert parts.tags.count("script") == EXPECTED_SCRIPTS

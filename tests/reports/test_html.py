@@ -1,4 +1,6 @@
-"""The blocks of a page, and the file that has them: what comes from a study is text, and cannot end its element."""
+"""The blocks of a page, and the file that has them: what comes from a study is text, and cannot end
+its element.
+"""
 
 import math
 import re
@@ -16,10 +18,18 @@ EVIL = "</script><!--<script>alert(1)</script><img src=x onerror=alert(2)>\u202e
 
 
 def test_texts_stay_in_one_element_of_the_file_and_read_back_as_they_were(tmp_path: Path) -> None:
-    figure = Figure(x=Axis(name=EVIL), series=[Series(kind="line", x=[1, 2], y=[3, math.nan], color="", name=EVIL)])
+    figure = Figure(
+        x=Axis(name=EVIL),
+        series=[Series(kind="line", x=[1, 2], y=[3, math.nan], color="", name=EVIL)],
+    )
     table = Table(EVIL)
     table.add_row(EVIL)
-    blocks = [html.words(EVIL), html.pairs({EVIL: EVIL}), html.table(table), html.figures(**{EVIL: figure})]
+    blocks = [
+        html.words(EVIL),
+        html.pairs({EVIL: EVIL}),
+        html.table(table),
+        html.figures(**{EVIL: figure}),
+    ]
     (tmp_path / "page.html").write_text(blocks_page(EVIL, [html.PageSection(EVIL, blocks)]))
     page = (tmp_path / "page.html").read_text()
     data = saved(tmp_path / "page.html")

@@ -22,7 +22,12 @@ from tests.reports.crowd import CROWD_SPACE, LOSS, MANY, crowd, crowd_configurat
 pytestmark = pytest.mark.slow
 
 W = WorkerId(0)
-SPACE = {"rate": Float("rate", (1e-5, 1.0), log=True), "act": ["relu", "tanh", "gelu"], "momentum": (0.0, 1.0), "k": 7}
+SPACE = {
+    "rate": Float("rate", (1e-5, 1.0), log=True),
+    "act": ["relu", "tanh", "gelu"],
+    "momentum": (0.0, 1.0),
+    "k": 7,
+}
 RECORD = Space.parse(SPACE).to_record()
 
 
@@ -32,7 +37,9 @@ def configuration(trial: int) -> dict[str, Any]:
     return {"rate": 10 ** chance.uniform(-5, 0), "act": act, "momentum": chance.random(), "k": 7}
 
 
-def results_of(loss: Callable[[int], float], trials: int = 80, rungs: Callable[[int], int] = lambda _: 0) -> Results:
+def results_of(
+    loss: Callable[[int], float], trials: int = 80, rungs: Callable[[int], int] = lambda _: 0
+) -> Results:
     results = Results(LOSS)
     for trial in range(trials):
         for rung in range(rungs(trial) + 1):
@@ -54,7 +61,9 @@ def of_act(trial: int) -> float:
 
 
 @pytest.mark.parametrize(("loss", "name"), [(of_rate, "rate"), (of_act, "act")])
-def test_the_one_hyperparameter_that_matters_comes_first_by_far(loss: Callable[[int], float], name: str) -> None:
+def test_the_one_hyperparameter_that_matters_comes_first_by_far(
+    loss: Callable[[int], float], name: str
+) -> None:
     answer = importance(results_of(loss), configuration, RECORD)
     first, *others = answer.weights
     assert first.name == name
@@ -79,7 +88,12 @@ def test_a_hyperparameter_that_makes_trials_fail_or_diverge_is_important() -> No
     for trial in range(80):
         rate = configuration(trial)["rate"]
         if rate > 0.03:
-            tell(results, JobFailed(1.0, worker=W, trial=TrialId(trial), rung=0, seconds=1.0, reason="ValueError"))
+            tell(
+                results,
+                JobFailed(
+                    1.0, worker=W, trial=TrialId(trial), rung=0, seconds=1.0, reason="ValueError"
+                ),
+            )
         else:
             results.event(result(trial, 0, 1, {"loss": None if rate > 0.005 else noise(trial)}))
     answer = importance(results, configuration, RECORD)
@@ -109,9 +123,12 @@ def finished(trial: int, rung: int, loss: float) -> JobFinished:
     return result(trial, rung, 3**rung, {"loss": loss})
 
 
-def test_what_decided_who_survives_comes_first_and_what_matters_among_survivors_is_the_second_reading() -> None:
+def test_what_decided_who_survives_comes_first_and_what_matters_among_survivors_is_the_second_reading() -> (
+    None
+):
     results = results_of(of_rate, 120)
-    for trial in sorted(range(120), key=of_rate)[:40]:  # chosen by their rate, they differ by momentum alone
+    # chosen by their rate, they differ by momentum alone
+    for trial in sorted(range(120), key=of_rate)[:40]:
         results.event(finished(trial, 1, configuration(trial)["momentum"]))
     answer = importance(results, configuration, RECORD)
     assert (answer.weights[0].name, answer.trials, answer.total) == ("rate", 120, 120)
@@ -120,7 +137,9 @@ def test_what_decided_who_survives_comes_first_and_what_matters_among_survivors_
     assert answer.words_of_best().startswith("among the best 40 trials, R2 = 0.99: momentum ")
 
 
-def test_a_hyperparameter_that_a_search_has_settled_is_as_important_as_over_its_whole_range() -> None:
+def test_a_hyperparameter_that_a_search_has_settled_is_as_important_as_over_its_whole_range() -> (
+    None
+):
     def settled(trial: int) -> dict[str, Any]:
         chance = random.Random(trial)
         rate = 10 ** (chance.uniform(-2.1, -1.9) if trial % 10 else chance.uniform(-5, 0))
@@ -152,7 +171,9 @@ def test_trials_of_a_higher_rung_exchange_their_values_by_their_order_there() ->
     ],
     ids=["none", "too few", "all alike", "all diverged"],
 )
-def test_where_nothing_can_be_said_there_are_no_weights_and_a_word_of_why(results: Results, reason: str) -> None:
+def test_where_nothing_can_be_said_there_are_no_weights_and_a_word_of_why(
+    results: Results, reason: str
+) -> None:
     answer = importance(results, configuration, RECORD)
     assert not answer.weights
     assert not answer.is_meaningful
@@ -164,7 +185,9 @@ def test_where_nothing_can_be_said_there_are_no_weights_and_a_word_of_why(result
 
 def test_the_figure_has_a_bar_with_its_error_for_each_hyperparameter_the_first_on_top() -> None:
     weights = [Weight("rate", 0.8, 0.1), Weight("<b>act", 0.2, 0.05)]
-    figure = plot(module.importance_figure(Importance(trials=60, total=70, r2=0.75, weights=weights)))
+    figure = plot(
+        module.importance_figure(Importance(trials=60, total=70, r2=0.75, weights=weights))
+    )
     bars, deviations = figure.data
     assert list(bars.x) == [0.8, 0.2]
     assert list(deviations.x) == pytest.approx([0.8, 0.2])

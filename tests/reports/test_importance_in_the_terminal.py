@@ -11,7 +11,8 @@ import ashtune
 
 SPACE = {"rate": (0.0, 1.0), "depth": (1, 8), "kind": ["a", "b"]}
 OPTIONS: dict[str, Any] = {
-    "metric": "loss", "mode": "min", "max_resource": 1, "workers": 1, "engine": "threads", "search": "random",
+    "metric": "loss", "mode": "min", "max_resource": 1, "workers": 1, "engine": "threads",
+    "search": "random",
     "quiet": True,
 }  # fmt: skip
 
@@ -32,21 +33,27 @@ def test_the_report_ends_with_importances_as_numbers(tmp_path: Path) -> None:
     lines = report_of(study).splitlines()
     found = lines[lines.index("importance") :]
     shares = study.importance()
-    assert [each.split() for each in found[1:-1]] == [[name, f"{share:.2f}"] for name, share in shares.items()]
+    assert [each.split() for each in found[1:-1]] == [
+        [name, f"{share:.2f}"] for name, share in shares.items()
+    ]
     assert found[1].split()[0] == "rate"
     assert "R2 = " in found[-1]
 
 
 @pytest.mark.slow
 def test_importances_without_meaning_are_not_printed(tmp_path: Path) -> None:
-    study = ashtune.tune(lambda trial: float(trial.seed % 997), SPACE, trials=40, directory=tmp_path, **OPTIONS)
+    study = ashtune.tune(
+        lambda trial: float(trial.seed % 997), SPACE, trials=40, directory=tmp_path, **OPTIONS
+    )
     lines = report_of(study).splitlines()
     found = lines[lines.index("importance") :]
     assert len(found) == 2
     assert "these importances mean nothing" in found[1]
 
 
-def test_without_scikit_learn_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_scikit_learn_one_line_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("sklearn", "sklearn.ensemble", "plotly"):
         monkeypatch.setitem(sys.modules, name, None)
     few = ashtune.tune(of_rate, SPACE, trials=19, directory=tmp_path / "few", **OPTIONS)
@@ -54,5 +61,6 @@ def test_without_scikit_learn_one_line_says_what_to_install(tmp_path: Path, monk
     many = ashtune.tune(of_rate, SPACE, trials=20, directory=tmp_path / "many", **OPTIONS)
     assert report_of(many).splitlines()[-2:] == [
         "",
-        "hyperparameter importance needs scikit-learn, which is not installed: pip install 'ashtune[report]'",
+        "hyperparameter importance needs scikit-learn, which is not installed: pip install "
+        "'ashtune[report]'",
     ]

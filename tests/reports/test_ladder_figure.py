@@ -14,7 +14,9 @@ from tests.helpers.made_up import ACCURACY, MadeUpStudy, show
 LADDER = Ladder(1, 27, 3)
 
 
-def tally_of(trials: int, steps: int | None = None, goal: Goal = ACCURACY, **more: Any) -> tuple[Tally, MadeUpStudy]:
+def tally_of(
+    trials: int, steps: int | None = None, goal: Goal = ACCURACY, **more: Any
+) -> tuple[Tally, MadeUpStudy]:
     study = MadeUpStudy(LADDER, trials, 4, **more)
     return show(Tally(LADDER, goal), itertools.islice(study, steps)), study
 
@@ -32,7 +34,9 @@ def test_the_parts_of_a_bar_are_the_trials_of_its_rung() -> None:
     figure = plot(ladder_figure(tally, study.expected(81), unit="epoch"))
     bars = bars_of(figure)
     assert list(bars) == ["promoted, or at the top", "paused", "failed"]
-    assert [sum(parts) for parts in zip(*bars.values(), strict=True)] == [rung.trained for rung in tally.rungs]
+    assert [sum(parts) for parts in zip(*bars.values(), strict=True)] == [
+        rung.trained for rung in tally.rungs
+    ]
     assert bars["promoted, or at the top"][:-1] == [rung.promoted for rung in tally.rungs[:-1]]
     assert bars["promoted, or at the top"][-1] == tally.rungs[-1].arrived
     assert bars["failed"] == [rung.failed for rung in tally.rungs]
@@ -54,10 +58,14 @@ def test_the_expected_number_stands_beside_the_actual_one_as_a_mark_and_in_words
     (marks,) = [trace for trace in figure.data if trace.name == "expected"]
     assert list(marks.x) == [each.middle for each in expected]
     (spans,) = [trace for trace in lines_of(figure) if trace.error_x.array is not None]
-    assert [x + more for x, more in zip(spans.x, spans.error_x.array, strict=True)] == [each.high for each in expected]
+    assert [x + more for x, more in zip(spans.x, spans.error_x.array, strict=True)] == [
+        each.high for each in expected
+    ]
     assert figure.layout.margin.r >= 60, "the text beside the longest bar needs room"
     many = [Expected(*[10**9] * 3) for _ in expected]
-    assert plot(ladder_figure(tally, many, unit="epoch")).layout.margin.r > figure.layout.margin.r, "a longer one more"
+    assert (
+        plot(ladder_figure(tally, many, unit="epoch")).layout.margin.r > figure.layout.margin.r
+    ), "a longer one more"
     (texts,) = [trace.text for trace in lines_of(figure) if trace.mode == "text"]
     for text, rung, wanted in zip(texts, tally.rungs, expected, strict=True):
         assert f"<b>{rung.trained} trained, {wanted.text} expected</b>" in text
@@ -67,7 +75,11 @@ def test_the_expected_number_stands_beside_the_actual_one_as_a_mark_and_in_words
 
 def test_a_band_leads_from_the_promoted_trials_to_the_rung_above() -> None:
     tally, _ = tally_of(81)
-    bands = [trace for trace in lines_of(plot(ladder_figure(tally, unit="epoch"))) if trace.fill == "toself"]
+    bands = [
+        trace
+        for trace in lines_of(plot(ladder_figure(tally, unit="epoch")))
+        if trace.fill == "toself"
+    ]
     assert [max(band.x) for band in bands] == [rung.promoted for rung in tally.rungs[:-1]]
     for number, band in enumerate(bands):
         assert number < min(band.y) < max(band.y) < number + 1

@@ -17,12 +17,25 @@ from rich.console import Console
 from ashtune._src.analysis.expected import estimate
 from ashtune._src.analysis.study_reader import StudyInfo
 from ashtune._src.analysis.tally import Tally
-from ashtune._src.core.events import JobFailed, SessionStarted, StopRequested, TrialStarted, WorkerJoined, WorkerLost
+from ashtune._src.core.events import (
+    JobFailed,
+    SessionStarted,
+    StopRequested,
+    TrialStarted,
+    WorkerJoined,
+    WorkerLost,
+)
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.figures.looks import TRIALS
 from ashtune._src.reports.terminal.frame import Frame
-from ashtune._src.reports.terminal.live import Display, LiveDisplay, PlainDisplay, display_for, progress_line
+from ashtune._src.reports.terminal.live import (
+    Display,
+    LiveDisplay,
+    PlainDisplay,
+    display_for,
+    progress_line,
+)
 from ashtune._src.reports.terminal.text import Visible
 from tests.helpers.made_up import ACCURACY, MadeUpStudy, info_of, show, tell
 
@@ -36,7 +49,9 @@ class Terminal(io.StringIO):
         return True
 
 
-def part_of_a_study(workers: int = 4, trials: int = 256, steps: int = 1500, **more: Any) -> tuple[Tally, StudyInfo]:
+def part_of_a_study(
+    workers: int = 4, trials: int = 256, steps: int = 1500, **more: Any
+) -> tuple[Tally, StudyInfo]:
     study = MadeUpStudy(LADDER, trials, workers, **more)
     tally = show(Tally(LADDER, ACCURACY), itertools.islice(study, steps))
     return tally, info_of(
@@ -49,7 +64,13 @@ def part_of_a_study(workers: int = 4, trials: int = 256, steps: int = 1500, **mo
 
 
 def drawn(
-    tally: Tally, info: StudyInfo, width: int, height: int, encoding: str = "utf-8", *, is_over: bool = False
+    tally: Tally,
+    info: StudyInfo,
+    width: int,
+    height: int,
+    encoding: str = "utf-8",
+    *,
+    is_over: bool = False,
 ) -> list[str]:
     file = io.TextIOWrapper(io.BytesIO(), encoding)
     Console(width=width, height=height, file=file, force_terminal=True, color_system=None).print(
@@ -75,7 +96,17 @@ def test_a_frame_fits_the_terminal(width: int, height: int, steps: int, workers:
 
 def test_in_80_columns_nothing_of_the_frame_is_cut_off() -> None:
     text = "\n".join(drawn(*part_of_a_study(), 80, 24))
-    for word in ("digits", "256 trials", "left", "expected", "promoted", "failed", "best", "the top rung", "busy"):
+    for word in (
+        "digits",
+        "256 trials",
+        "left",
+        "expected",
+        "promoted",
+        "failed",
+        "best",
+        "the top rung",
+        "busy",
+    ):
         assert word in text
     assert "…" not in text
 
@@ -85,7 +116,9 @@ def test_the_bars_are_equally_long_and_as_full_as_the_rungs() -> None:
     lines = [line.strip("│| ").split() for line in drawn(tally, info, 100, 40)]
     bars = [line[1] for line in lines[lines.index(HEADER) + 1 :][: len(tally.rungs)]]
     assert len({len(bar) for bar in bars}) == 1
-    for bar, rung, expected in zip(bars, reversed(tally.rungs), reversed(info.expected(tally) or ()), strict=True):
+    for bar, rung, expected in zip(
+        bars, reversed(tally.rungs), reversed(info.expected(tally) or ()), strict=True
+    ):
         share = (rung.trained + rung.running) / max(expected.middle, rung.trained + rung.running)
         full = [glyph for glyph in bar if glyph in GLYPHS]
         assert len(full) == pytest.approx(share * len(bar), abs=3)
@@ -94,7 +127,14 @@ def test_the_bars_are_equally_long_and_as_full_as_the_rungs() -> None:
 
 def test_failures_and_the_reason_to_stop_are_on_the_screen_word_for_word() -> None:
     tally, info = part_of_a_study(trouble=0.0)
-    failure = JobFailed(tally.now, worker=WorkerId(0), trial=TrialId(3), rung=0, seconds=0.1, reason="[bold]no[/bold]")
+    failure = JobFailed(
+        tally.now,
+        worker=WorkerId(0),
+        trial=TrialId(3),
+        rung=0,
+        seconds=0.1,
+        reason="[bold]no[/bold]",
+    )
     tell(tally, failure)
     tally.event(StopRequested(tally.now, "Ctrl-C received"))
     text = "\n".join(drawn(tally, info, 80, 24))
@@ -145,7 +185,9 @@ def test_a_line_has_the_share_of_trials_by_the_model() -> None:
 def test_the_last_frame_says_nothing_of_what_goes_on() -> None:
     tally, info = part_of_a_study(steps=1500)
     assert tally.running
-    before, after = ("\n".join(drawn(tally, info, 100, 40, is_over=is_over)) for is_over in (False, True))
+    before, after = (
+        "\n".join(drawn(tally, info, 100, 40, is_over=is_over)) for is_over in (False, True)
+    )
     for text in (" training", " left"):
         assert text in before
         assert text not in after
@@ -159,7 +201,9 @@ def test_the_last_frame_says_nothing_of_what_goes_on() -> None:
     assert "stopping" not in after
 
 
-def test_a_terminal_shows_frames_and_prints_whole_and_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_frames_and_prints_whole_and_is_left_as_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     terminal = Terminal()
     with display_for(*part_of_a_study(), stream=terminal) as display:
@@ -173,7 +217,9 @@ def test_a_terminal_shows_frames_and_prints_whole_and_is_left_as_it_was(monkeypa
     assert re.sub(r"\x1b\[\?2026h.*?\x1b\[\?2026l", "", text, flags=re.DOTALL) == ""
 
 
-def test_the_live_display_draws_at_most_five_frames_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_live_display_draws_at_most_five_frames_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TERM", "xterm")
     tally, info = part_of_a_study()
     terminal = Terminal()
@@ -218,7 +264,8 @@ def test_where_late_trials_are_better_the_time_left_counts_that_more_of_them_go_
     expected = info.scheduler.expected(512)
     assert expected is not None
     assert whole.rungs[1].arrived > 1.2 * expected[1]
-    for steps in (1500, 2000, 2500):  # those that went on beyond the quota did so at the lower rungs until now
+    # those that went on beyond the quota did so at the lower rungs until now
+    for steps in (1500, 2000, 2500):
         tally, info = part_of_a_study(4, 512, steps, trouble=0.0, learns=0.05)
         left = estimate(tally, info.scheduler, learns=True, unit="epoch").seconds_left
         assert left is not None
@@ -253,7 +300,9 @@ def test_without_a_limit_nothing_is_claimed_and_with_several_the_nearest_counts(
     assert judged.done.endswith("epochs")
     assert judged.seconds_left is not None and math.isfinite(judged.seconds_left)
     workers = len(tally.workers)
-    tally.session = SessionStarted(0.0, 0.0, "1", "laptop", 1, budget=tally.presence + 2.0 * workers)
+    tally.session = SessionStarted(
+        0.0, 0.0, "1", "laptop", 1, budget=tally.presence + 2.0 * workers
+    )
     judged = estimate(tally, info.scheduler, learns=False, unit="epoch")
     assert judged.seconds_left == pytest.approx(2.0)
     assert judged.share == pytest.approx(tally.presence / (tally.presence + 2.0 * workers))

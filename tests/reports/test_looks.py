@@ -1,4 +1,6 @@
-"""How a study looks: one table for all views, whose colours people see who cannot tell red from green."""
+"""How a study looks: one table for all views, whose colours people see who cannot tell red from
+green.
+"""
 
 import itertools
 import math
@@ -17,14 +19,18 @@ PAPERS = ("#ffffff", "#14181d")
 SEEN = {
     "all colours": ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
     "without red cones": (
-        (0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998),
+        (0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116,
+        1.051998),
     ),
     "without green cones": (
-        (0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881),
+        (0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940,
+        0.968881),
     ),
 }  # fmt: skip
-"""Machado, Oliveira, Fernandes, *A Physiologically-based Model for Simulation of Color Vision Deficiency*, IEEE
-Transactions on Visualization and Computer Graphics 15(6), 2009, at full severity; on linear red, green and blue."""
+"""Machado, Oliveira, Fernandes, *A Physiologically-based Model for Simulation of Color Vision
+Deficiency*, IEEE Transactions on Visualization and Computer Graphics 15(6), 2009, at full severity;
+on linear red, green and blue.
+"""
 Vector = Sequence[float]
 
 
@@ -39,14 +45,18 @@ def product(matrix: Sequence[Vector], vector: Vector) -> Vector:
 
 def lab(rgb: Vector) -> Vector:
     """Return a linear colour in CIELAB: its lightness from 0 to 100, and two axes of colour."""
-    x, y, z = product(((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505)), rgb)
+    x, y, z = product(
+        ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505)), rgb
+    )
     x, y, z = (max(part, 1e-9) ** (1 / 3) for part in (x / 0.9505, y, z / 1.0888))
     return 116 * y - 16, 500 * (x - y), 200 * (y - z)
 
 
 def contrast(one: str, other: str) -> float:
     """Return the contrast of two colours as WCAG counts it, from 1 to 21."""
-    low, high = sorted(product([(0.2126, 0.7152, 0.0722)], linear(color))[0] for color in (one, other))
+    low, high = sorted(
+        product([(0.2126, 0.7152, 0.0722)], linear(color))[0] for color in (one, other)
+    )
     return (high + 0.05) / (low + 0.05)
 
 

@@ -1,4 +1,6 @@
-"""Did the model help? What the section says of made-up studies, where it is known who was promoted."""
+"""Did the model help? What the section says of made-up studies, where it is
+known who was promoted.
+"""
 
 import io
 import re
@@ -10,7 +12,14 @@ import pytest
 from scipy.stats import fisher_exact
 
 from ashtune._src.api.study import Study
-from ashtune._src.core.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined
+from ashtune._src.core.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    SessionStarted,
+    TrialStarted,
+    WorkerJoined,
+)
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.orders import Train, TrialPromoted
 from ashtune._src.reports.proposals_section import Comparison, Shares, comparison_of
@@ -26,7 +35,11 @@ LADDER = Ladder(1, 3, 3)
 
 
 def promotions_of(
-    trials: int, is_promoted: Callable[[int, bool], bool], *, origin: str = "gp, 9 results", first_random: int = 0
+    trials: int,
+    is_promoted: Callable[[int, bool], bool],
+    *,
+    origin: str = "gp, 9 results",
+    first_random: int = 0,
 ) -> Promotions:
     """Return those of a study in which every tenth trial is random, and so are the first ones."""
     promotions = Promotions()
@@ -51,7 +64,11 @@ def sentence_of(promotions: Promotions) -> str:
 
 def test_the_report_says_numbers_and_no_judgement() -> None:
     assert (
-        sentence_of(promotions_of(400, lambda trial, is_random: trial % 2 == 0 or (is_random and trial % 100 == 9)))
+        sentence_of(
+            promotions_of(
+                400, lambda trial, is_random: trial % 2 == 0 or (is_random and trial % 100 == 9)
+            )
+        )
         == "Proposals of the model were promoted 5.6 times as often as random draws."
     )
     assert (
@@ -60,7 +77,8 @@ def test_the_report_says_numbers_and_no_judgement() -> None:
     )
     assert (
         sentence_of(promotions_of(400, lambda trial, is_random: trial % 10 < 3 or trial % 40 == 9))
-        == "Proposals of the model were promoted 1.3 times as often as random draws, which may be chance."
+        == "Proposals of the model were promoted 1.3 times as often as random draws, which may be "
+        "chance."
     )
     assert (
         sentence_of(promotions_of(30, lambda trial, is_random: not is_random and trial % 3 == 0))
@@ -77,7 +95,9 @@ def test_the_report_says_numbers_and_no_judgement() -> None:
 
 
 def test_the_early_field_is_not_taken_for_the_model() -> None:
-    """Early trials are promoted more often, and the first ten are random: that says nothing of the model."""
+    """Early trials are promoted more often, and the first ten are random: that says nothing of the
+    model.
+    """
     promotions = promotions_of(200, lambda trial, _: trial < 10 or trial % 3 == 0, first_random=10)
     comparison = comparison_of(promotions, "proposals of the model", (Sort.MODEL,))
     assert comparison is not None
@@ -87,9 +107,13 @@ def test_the_early_field_is_not_taken_for_the_model() -> None:
 
 
 def test_the_chance_of_one_stretch_is_fishers_and_mutations_are_compared_by_themselves() -> None:
-    promotions = promotions_of(20, lambda trial, is_random: is_random or trial < 4, origin="mutation of 3")
+    promotions = promotions_of(
+        20, lambda trial, is_random: is_random or trial < 4, origin="mutation of 3"
+    )
     assert comparison_of(promotions, "proposals of the model", (Sort.MODEL,)) is None
-    comparison = comparison_of(promotions, "mutations of the best", (Sort.MUTATION, Sort.STANDING_IN))
+    comparison = comparison_of(
+        promotions, "mutations of the best", (Sort.MUTATION, Sort.STANDING_IN)
+    )
     assert comparison is not None
     one_sided = min(fisher_exact([[2, 0], [4, 14]], side).pvalue for side in ("less", "greater"))
     assert comparison.chance == pytest.approx(2 * one_sided)
@@ -97,11 +121,14 @@ def test_the_chance_of_one_stretch_is_fishers_and_mutations_are_compared_by_them
 
 
 def journal_of(directory: Path, *, helps: bool) -> Study:
-    """A study whose model is good or bad: 10 random trials, then a tenth, one in thirty too late, one fails."""
+    """A study whose model is good or bad: 10 random trials, then a tenth, one in thirty too late,
+    one fails.
+    """
     settings = msgspec.structs.replace(settings_of(LADDER), search={"kind": "gp"})
     create(directory / NAME, settings)
     events: list[Event] = [
-        SessionStarted(0.0, unix_time=0.0, version="1", host="h", pid=1, trials=300), WorkerJoined(0.0, 0, 1, "h"),  # type: ignore[arg-type]
+        SessionStarted(0.0, unix_time=0.0, version="1", host="h", pid=1, trials=300),
+        WorkerJoined(0.0, 0, 1, "h"),  # type: ignore[arg-type]
     ]  # fmt: skip
     controller = build_controller(settings)
     followed = [what for event in events for what in controller.handle(event)]
@@ -134,20 +161,22 @@ def test_the_page_the_terminal_and_json_say_it_of_a_study(tmp_path: Path) -> Non
     (comparison,) = data["comparisons"]
     assert comparison["chance"] < 0.05
     assert not comparison["is_too_small"]
-    assert comparison["proposed"]["trials"] + comparison["random"]["trials"] == 289, "without the one that failed"
+    assert comparison["proposed"]["trials"] + comparison["random"]["trials"] == 289, (
+        "without the one that failed"
+    )
     assert comparison["ratio"]["low"] < comparison["ratio"]["ratio"] < comparison["ratio"]["high"]
     assert (data["no_proposal_in_time"], data["proposals_replaced"]) == (9, 0)
     study.report(stream := io.StringIO())
     ratio, ours, theirs = comparison["ratio"], comparison["proposed"], comparison["random"]
     said = (
-        f"Proposals of the model were promoted {ratio['ratio']:.2g} times as often as random draws (95 % interval "
-        f"{ratio['low']:.2g} to {ratio['high']:.2g})."
+        f"Proposals of the model were promoted {ratio['ratio']:.2g} times as often as random draws "
+        f"(95 % interval {ratio['low']:.2g} to {ratio['high']:.2g})."
     )
     lines = " ".join(stream.getvalue().split("did the model help?\n")[1].split())
     assert lines.startswith(
-        f"{said} Of {ours['trials']} proposals {ours['promoted']} went on, of {theirs['trials']} random draws beside "
-        f"them {theirs['promoted']}. Of 300 trials: 87 % by the model, 13 % random. For 9 trials no proposal was "
-        "ready in time."
+        f"{said} Of {ours['trials']} proposals {ours['promoted']} went on, of {theirs['trials']} "
+        f"random draws beside them {theirs['promoted']}. Of 300 trials: 87 % by the model, 13 % "
+        "random. For 9 trials no proposal was ready in time."
     )
     study.report_html(tmp_path / "page.html")
     words, table, *_ = sections(tmp_path / "page.html")["Did the model help?"]
@@ -167,7 +196,10 @@ def test_a_comparison_without_a_ratio_is_said_in_words() -> None:
     shares = Shares(20, 0)
     nothing = Comparison("proposals of the model", shares, shares, None, 1.0, is_too_small=True)
     assert nothing.sentence().endswith("too few to tell, with 20 random draws beside 20.")
-    some = Comparison("mutations of the best", shares, shares, Ratio(0.5, 0.3, 0.8), 0.01, is_too_small=False)
+    some = Comparison(
+        "mutations of the best", shares, shares, Ratio(0.5, 0.3, 0.8), 0.01, is_too_small=False
+    )
     assert some.sentence() == (
-        "Mutations of the best were promoted 0.5 times as often as random draws (95 % interval 0.3 to 0.8)."
+        "Mutations of the best were promoted 0.5 times as often as random draws (95 % interval "
+        "0.3 to 0.8)."
     )

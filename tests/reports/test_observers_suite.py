@@ -24,12 +24,21 @@ from ashtune.testing.observer_suite import GOAL, LADDER, SEEDS, History, Observe
 
 def of_a_tally(tally: Tally) -> Any:
     rungs = [
-        (r.arrived, r.promoted, r.failed, r.withdrawn, r.running, r.epochs, r.seconds, r.best) for r in tally.rungs
+        (r.arrived, r.promoted, r.failed, r.withdrawn, r.running, r.epochs, r.seconds, r.best)
+        for r in tally.rungs
     ]
     reasons = [
-        group for reasons in (tally.failures, tally.withdrawals, tally.lost_workers) for group in reasons.groups()
+        group
+        for reasons in (tally.failures, tally.withdrawals, tally.lost_workers)
+        for group in reasons.groups()
     ]
-    times = (tally.now, tally.wall_seconds, tally.presence, tally.utilisation, tally.seconds_under_way)
+    times = (
+        tally.now,
+        tally.wall_seconds,
+        tally.presence,
+        tally.utilisation,
+        tally.seconds_under_way,
+    )
     return rungs, reasons, times, tally.running, sorted(tally.workers), list(tally.notes())
 
 
@@ -44,7 +53,10 @@ OBSERVERS: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "results": (lambda: Results(GOAL), Results.standings),
     "timeline": (lambda: Timeline(LADDER), of_a_timeline),
     "curves": (lambda: Curves(GOAL), lambda curves: repr(curves.shown())),
-    "best": (lambda: BestSoFar(GOAL), lambda best: (best.steps, best.steps_at, best.seconds, best.epochs)),
+    "best": (
+        lambda: BestSoFar(GOAL),
+        lambda best: (best.steps, best.steps_at, best.seconds, best.epochs),
+    ),
 }
 
 
@@ -52,10 +64,14 @@ class TestObservers(ObserverSuite):
     @pytest.fixture(params=[*OBSERVERS, "audit", "csv"])
     def observed(self, request: pytest.FixtureRequest) -> Observed:
         if request.param == "csv":
-            return Observed(make=CsvLog, result=lambda log: log._path.read_text() if log._path.exists() else "")
+            return Observed(
+                make=CsvLog, result=lambda log: log._path.read_text() if log._path.exists() else ""
+            )
         if request.param == "audit":
             view = view_of({"kind": "ash"}, LADDER, LADDER, 0)
-            return Observed(make=lambda: Audit(LADDER, GOAL, view), result=Audit.records, is_for_one_study=True)
+            return Observed(
+                make=lambda: Audit(LADDER, GOAL, view), result=Audit.records, is_for_one_study=True
+            )
         return Observed(*OBSERVERS[request.param], is_for_one_study=True)
 
 
@@ -123,5 +139,7 @@ def test_whatever_may_happen_in_a_study_happens_in_the_histories() -> None:
     everything = {type(what) for _, followed in steps for what in followed}
     assert everything == set(get_args(Followed))
     assert any(
-        isinstance(what, TrialFailed) and isinstance(event, WorkerLost) for event, all_ in steps for what in all_
+        isinstance(what, TrialFailed) and isinstance(event, WorkerLost)
+        for event, all_ in steps
+        for what in all_
     )

@@ -30,15 +30,23 @@ def frame(name: str, file: str = "/home/me/train.py", line: int = 1, of_class: s
     return f"{name}\x00{file}\x00{line}" + (f"\x01c{of_class}" if of_class else "")
 
 
-TRAIN, SLOW, SQRT = frame("train", line=9), frame("slow", line=3), frame("math.sqrt", "<built-in>", 0)
+TRAIN, SLOW, SQRT = (
+    frame("train", line=9),
+    frame("slow", line=3),
+    frame("math.sqrt", "<built-in>", 0),
+)
 
 
 def sampled(*stacks: Stack, frames: list[str], worker: int = 0) -> WorkerProfile:
-    return WorkerProfile(worker=WorkerId(worker), frames=frames, stacks=list(stacks), samples=3, cpu_seconds=1.0)
+    return WorkerProfile(
+        worker=WorkerId(worker), frames=frames, stacks=list(stacks), samples=3, cpu_seconds=1.0
+    )
 
 
 def worker(number: int = 0) -> WorkerProfile:
-    """A worker that was half a second in train itself, three in slow, and another half in sqrt, which slow called."""
+    """A worker that was half a second in train itself, three in slow, and another half in sqrt,
+    which slow called.
+    """
     stacks = Stack([0], 0.5), Stack([0, 1], 3.0), Stack([0, 1, 2], 0.5)
     return sampled(*stacks, frames=[TRAIN, SLOW, SQRT], worker=number)
 
@@ -50,7 +58,11 @@ def profiled(of_worker: WorkerProfile) -> Profile:
 
 def test_workers_add_up() -> None:
     slow, train, sqrt = flat_profile([worker(0), sampled(Stack([0], 3.0), frames=[SLOW], worker=1)])
-    assert [(each.self_seconds, each.seconds) for each in (slow, train, sqrt)] == [(6.0, 6.5), (0.5, 4.0), (0.5, 0.5)]
+    assert [(each.self_seconds, each.seconds) for each in (slow, train, sqrt)] == [
+        (6.0, 6.5),
+        (0.5, 4.0),
+        (0.5, 0.5),
+    ]
     assert [record.cumulative_seconds for record in (slow, train, sqrt)] == [6.0, 6.5, 7.0]
     assert [round(record.share, 4) for record in (slow, train, sqrt)] == [0.8571, 0.0714, 0.0714]
 
@@ -64,8 +76,13 @@ def test_names_are_relative_to_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_p
         ("/elsewhere/train.py", "/elsewhere/train.py:1 f"),
     ]
     stacks = [Stack([place], 1.0) for place in range(len(files) + 1)]
-    records = flat_profile([sampled(*stacks, frames=[*(frame("f", file) for file, _ in files), SQRT])])
-    assert {record.name for record in records} == {*(name for _, name in files), "{built-in math.sqrt}"}
+    records = flat_profile(
+        [sampled(*stacks, frames=[*(frame("f", file) for file, _ in files), SQRT])]
+    )
+    assert {record.name for record in records} == {
+        *(name for _, name in files),
+        "{built-in math.sqrt}",
+    }
 
 
 def test_seconds_belong_to_the_last_of_a_stack_and_in_total_to_all_of_it_once() -> None:
@@ -75,7 +92,9 @@ def test_seconds_belong_to_the_last_of_a_stack_and_in_total_to_all_of_it_once() 
         frame("forward", of_class="Net"),
         frame("sin", "<built-in>"),
     ]
-    profile = sampled(Stack([0, 1, 1, 1], 2.0), Stack([0, 1, 2], 0.5), Stack([0, 3], 0.25), frames=frames)
+    profile = sampled(
+        Stack([0, 1, 1, 1], 2.0), Stack([0, 1, 2], 0.5), Stack([0, 3], 0.25), frames=frames
+    )
     records = {record.name: record for record in flat_profile([profile])}
     own = {name.split(" ", 1)[-1]: record.self_seconds for name, record in records.items()}
     assert own == {"down": 2.0, "Net.forward": 0.5, "sin}": 0.25, "train": 0.0}
@@ -98,7 +117,9 @@ def test_a_long_profile_says_what_is_left_out() -> None:
     assert "train.py:9 train" in as_text(profile_view(profile, top=None))
 
 
-def test_the_profile_of_a_study_is_that_of_all_its_workers_and_of_their_seconds(tmp_path: Path) -> None:
+def test_the_profile_of_a_study_is_that_of_all_its_workers_and_of_their_seconds(
+    tmp_path: Path,
+) -> None:
     create(tmp_path / JOURNAL, settings_of(Ladder(1, 1)))
     with Journal(tmp_path / JOURNAL) as journal:
         for number in range(3):
@@ -122,7 +143,10 @@ def test_the_figure_has_the_largest_on_top_and_no_more_than_the_top() -> None:
 
 
 def test_the_flame_graph_asks_no_network_and_cannot_be_broken_out_of() -> None:
-    evil = sampled(Stack([0, 1], 1.0), frames=[frame("train"), frame("f", "</script><script>alert(1)</script><!--")])
+    evil = sampled(
+        Stack([0, 1], 1.0),
+        frames=[frame("train"), frame("f", "</script><script>alert(1)</script><!--")],
+    )
     page = flame_graph([evil])
     assert "alert(1)" in page
     assert "</script><script>alert" not in page

@@ -21,7 +21,9 @@ from tests.reports.crowd import LOSS
 LADDER = Ladder(1, 9, 3)
 
 
-def result(time: float, trial: int, value: float | None, *, rung: int = 0, start: int = 0) -> JobFinished:
+def result(
+    time: float, trial: int, value: float | None, *, rung: int = 0, start: int = 0
+) -> JobFinished:
     metrics = {"loss": value, "accuracy": value}
     return made_up.result(trial, rung, LADDER.rungs[rung], metrics, time=time, start=start)
 
@@ -51,17 +53,25 @@ def folded(events: list[Event], goal: Goal = LOSS) -> BestSoFar:
 
 
 def bests(events: list[Event], goal: Goal, rung: int | None) -> list[tuple[float, int, int, float]]:
-    """Recompute the steps the slow way: each result against all before it, but those of withdrawn trials."""
+    """Recompute the steps the slow way: each result against all before it, but those of withdrawn
+    trials.
+    """
     bests: list[tuple[float, int, int, float]] = []
     losses: list[float] = []
     gone = {event.trial for event in events if isinstance(event, TrialWithdrawn)}
     for number, event in enumerate(events):
-        if not isinstance(event, JobFinished) or rung not in (None, event.rung) or event.trial in gone:
+        if (
+            not isinstance(event, JobFinished)
+            or rung not in (None, event.rung)
+            or event.trial in gone
+        ):
             continue
         loss = goal.loss(event.metrics)
         if loss < min(losses, default=math.inf):
             past = events[: number + 1]
-            epochs = sum(e.resource - e.start for e in past if isinstance(e, JobFinished | JobPaused))
+            epochs = sum(
+                e.resource - e.start for e in past if isinstance(e, JobFinished | JobPaused)
+            )
             gaps = sum(
                 e.time - max((before.time for before in past[:i]), default=0.0)
                 for i, e in enumerate(past)
@@ -91,28 +101,48 @@ def test_the_steps_are_the_results_better_than_all_before_them(seed: int, stop_a
 
 
 def test_the_epochs_of_a_job_broken_off_count() -> None:
-    paused = JobPaused(1.0, worker=WorkerId(0), trial=TrialId(1), rung=1, resource=8, start=3, seconds=1.0)
+    paused = JobPaused(
+        1.0, worker=WorkerId(0), trial=TrialId(1), rung=1, resource=8, start=3, seconds=1.0
+    )
     assert [step.epochs for step in folded([paused, result(2, 0, 0.5)]).steps] == [6]
 
 
 def test_what_is_not_finite_is_no_best_and_no_highest_rung() -> None:
-    best = folded([result(1, 0, 0.5), result(2, 1, math.nan), result(3, 2, -math.inf), result(4, 0, None, rung=1)])
+    best = folded(
+        [
+            result(1, 0, 0.5),
+            result(2, 1, math.nan),
+            result(3, 2, -math.inf),
+            result(4, 0, None, rung=1),
+        ]
+    )
     assert [step.trial for step in best.steps] == [0]
     assert [step.rung for step in best.steps_at_the_highest] == [0]
 
 
 def test_a_figure_shows_every_step_over_seconds_and_over_epochs_and_goes_on_to_the_end() -> None:
     best = folded(
-        [result(1, 0, 0.5), result(2, 1, 0.7), result(3, 2, 0.4), result(5, 2, 0.3, rung=1, start=1), result(8, 3, 0.9)]
+        [
+            result(1, 0, 0.5),
+            result(2, 1, 0.7),
+            result(3, 2, 0.4),
+            result(5, 2, 0.3, rung=1, start=1),
+            result(8, 3, 0.9),
+        ]
     )
-    over_time, over_epochs = best_over_time_figure(best, unit="epoch"), best_over_resource_figure(best, unit="epoch")
+    over_time, over_epochs = (
+        best_over_time_figure(best, unit="epoch"),
+        best_over_resource_figure(best, unit="epoch"),
+    )
     highest, anywhere = lines_of(over_time)
     assert (list(anywhere.x), list(anywhere.y)) == ([1, 3, 5, 8], [0.5, 0.4, 0.3, 0.3])
     assert (list(highest.x), list(highest.y)) == ([5, 8], [0.3, 0.3])
     assert anywhere.line.shape == highest.line.shape == "hv"
     assert list(anywhere.hovertext) == [
-        "loss 0.5<br>after 1.0 s<br>trial 0<br>at epoch 1", "loss 0.4<br>after 3.0 s<br>trial 2<br>at epoch 1",
-        "loss 0.3<br>after 5.0 s<br>trial 2<br>at epoch 3", "loss 0.3<br>after 8.0 s<br>trial 2<br>at epoch 3",
+        "loss 0.5<br>after 1.0 s<br>trial 0<br>at epoch 1",
+        "loss 0.4<br>after 3.0 s<br>trial 2<br>at epoch 1",
+        "loss 0.3<br>after 5.0 s<br>trial 2<br>at epoch 3",
+        "loss 0.3<br>after 8.0 s<br>trial 2<br>at epoch 3",
     ]  # fmt: skip
     assert ends_of(over_time) == [(5, 0.3), (5, 0.3)]
     assert list(lines_of(over_epochs)[1].x) == [1, 3, 5, 6]
@@ -121,7 +151,9 @@ def test_a_figure_shows_every_step_over_seconds_and_over_epochs_and_goes_on_to_t
         "best at epoch 3: 0.3 (trial 2)", "best at any rung: 0.3 (trial 2)",
     ]  # fmt: skip
     points = {trace.name: list(trace.y) for trace in over_time.data if trace.marker.size == 6}
-    assert points == {"to epoch 1": [0.5, 0.7, 0.4, 0.9], "to epoch 3": [0.3]}, "all results are there"
+    assert points == {"to epoch 1": [0.5, 0.7, 0.4, 0.9], "to epoch 3": [0.3]}, (
+        "all results are there"
+    )
 
 
 def test_the_best_at_the_highest_rung_and_a_better_one_below_are_both_marked() -> None:
@@ -144,7 +176,9 @@ def test_of_a_study_with_one_rung_there_is_one_line_and_a_larger_accuracy_is_bet
 
 def test_on_a_logarithmic_axis_of_minutes_the_points_lie_where_the_ticks_say() -> None:
     times = [5.0, 10.0, 20.0, 60.0, 3600.0]
-    figure = best_over_time_figure(folded([result(at, n, 0.9 - n / 10) for n, at in enumerate(times)]), unit="epoch")
+    figure = best_over_time_figure(
+        folded([result(at, n, 0.9 - n / 10) for n, at in enumerate(times)]), unit="epoch"
+    )
     axis = figure.layout.xaxis
     assert axis.type == "log"
     assert list(figure.data[0].x) == times
@@ -155,5 +189,7 @@ def test_on_a_logarithmic_axis_of_minutes_the_points_lie_where_the_ticks_say() -
 def test_studies_compared_are_drawn_by_their_own_goals() -> None:
     losses = folded([result(1, 0, 0.5)]).steps
     accuracies = folded([result(1, 0, 0.9)], ACCURACY).steps
-    over_time, _ = module.compared_figures([(LOSS, losses), (ACCURACY, accuracies)], LOSS, unit="epoch")
+    over_time, _ = module.compared_figures(
+        [(LOSS, losses), (ACCURACY, accuracies)], LOSS, unit="epoch"
+    )
     assert [{y for y in series.y if y is not None} for series in over_time.series] == [{0.5}, {0.9}]

@@ -1,4 +1,6 @@
-"""A report walks over its sections. One that fails is left out with a line that says so, and all others come."""
+"""A report walks over its sections. One that fails is left out with a line that says so, and all
+others come.
+"""
 
 import io
 from pathlib import Path
@@ -44,7 +46,9 @@ class Good(Section):
 
     def text(self):
         assert self._workers.has_ended
-        return f"{self._workers.joined} [bold]workers[/bold] of {self._workers.study}, {self.study.tally.tried} trials"
+        return (
+            f"{self._workers.joined} [bold]workers[/bold] of {self._workers.study}, {self.study.tally.tried} trials"
+        )
 
     def blocks(self):
         return [html.words(self.text())]
@@ -114,7 +118,8 @@ LEFT_OUT = {
     "odd": ("AttributeError: 'ReportedStudy' object has no attribute 'weather'",) * 3,
     "unknown": ("object", "object", "object"),
     "absent": ("it cannot be imported (ModuleNotFoundError: No module named 'nowhere')",) * 3,
-    "best (sections_of_others:Good)": ("a section of ashtune is called best; give another name",) * 3,
+    "best (sections_of_others:Good)": ("a section of ashtune is called best; give another name",)
+    * 3,
     "number": ("is no section; derive its class from ashtune.sections.Section",) * 3,
 }
 """What is said of each on the page, in the terminal and in JSON."""
@@ -131,11 +136,15 @@ def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sections_of_others.py").write_text(MODULE)
     information = tmp_path / "sections_of_others-1.dist-info"
     information.mkdir()
-    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: sections_of_others\nVersion: 1\n")
+    (information / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: sections_of_others\nVersion: 1\n"
+    )
     names = ["good", "raises", "unmade", "deaf", "odd", "unknown"]
     lines = [f"{name} = sections_of_others:{name.capitalize()}" for name in names]
     lines += ["absent = nowhere:Absent", "number = math:pi", "best = sections_of_others:Good"]
-    (information / "entry_points.txt").write_text("[ashtune.report_sections]\n" + "\n".join(lines) + "\n")
+    (information / "entry_points.txt").write_text(
+        "[ashtune.report_sections]\n" + "\n".join(lines) + "\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
 
 
@@ -157,7 +166,9 @@ def test_sections_of_this_package_come_in_their_order_and_none_is_left_out(study
     assert "left out" not in text_of(study)
 
 
-def test_a_section_of_another_package_stands_before_the_last_one(study: Study, others: None) -> None:
+def test_a_section_of_another_package_stands_before_the_last_one(
+    study: Study, others: None
+) -> None:
     page, text = page_of(study), text_of(study)
     expected = "3 [bold]workers[/bold] of digits, 24 trials"
     assert list(page)[-1] == "The run"
@@ -171,11 +182,18 @@ def test_a_name_of_this_package_is_not_taken_by_another(study: Study, others: No
     assert sections()["best"] is BUILT_IN[0]
 
 
-def test_a_broken_section_is_left_out(study: Study, others: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_section_is_left_out(
+    study: Study, others: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page, text, data = page_of(study), text_of(study), study.report_data()
     assert set(data["left_out"]) == set(LEFT_OUT)
     sections = answer(study.directory / "page.html", "report")["sections"]
-    said = [text for section in sections for block in section["blocks"] for text in block.get("texts", ())]
+    said = [
+        text
+        for section in sections
+        for block in section["blocks"]
+        for text in block.get("texts", ())
+    ]
     left_out = [text for text in said if text.startswith("Left out: ")]
     assert len(left_out) == len(LEFT_OUT)
     for name, (on_page, in_terminal, in_json) in LEFT_OUT.items():
@@ -191,9 +209,16 @@ def test_a_broken_section_is_left_out(study: Study, others: None, monkeypatch: p
     assert data["sections"]["cost"] == study.report_data()["sections"]["cost"]
 
 
-def test_a_session_that_was_stopped_shows_the_sections_that_need_its_tally_alone(study: Study, others: None) -> None:
-    reader, outcome = StudyReader(study.directory), Outcome(is_complete=False, stopped="SIGTERM received")
-    live = ReportedStudy(reader.settings, reader.ladder, reader.info(), tally=reader.tally, outcome=outcome)
+def test_a_session_that_was_stopped_shows_the_sections_that_need_its_tally_alone(
+    study: Study, others: None
+) -> None:
+    reader, outcome = (
+        StudyReader(study.directory),
+        Outcome(is_complete=False, stopped="SIGTERM received"),
+    )
+    live = ReportedStudy(
+        reader.settings, reader.ladder, reader.info(), tally=reader.tally, outcome=outcome
+    )
     text = as_text(summary(live))
     assert "stopped: SIGTERM received" in text.splitlines()[0]
     for there in ("best  accuracy", "time by rung", "go on with: ashtune resume"):

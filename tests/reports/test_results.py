@@ -21,18 +21,28 @@ W = WorkerId(0)
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), stop_after=st.sampled_from([0, 7]))
-def test_trials_stand_by_their_last_result_at_their_highest_rung(seed: int, stop_after: int) -> None:
+def test_trials_stand_by_their_last_result_at_their_highest_rung(
+    seed: int, stop_after: int
+) -> None:
     study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.2, stop_after=stop_after)
     results, trials = Results(ACCURACY), Trials(LADDER)
     failed: set[int] = set()
     events: list[Any] = [what for kind, what in study if kind == "event"]
     tell(results, *events)
     tell(trials, *events)
-    records = [record for record in trials if record.rung is not None and record.status != "withdrawn"]
-    records.sort(key=lambda record: (-(record.rung or 0), ACCURACY.loss(record.metrics), record.number))
-    assert [(rung, trial) for rung, _, trial in results.standings()] == [(r.rung, r.number) for r in records]
+    records = [
+        record for record in trials if record.rung is not None and record.status != "withdrawn"
+    ]
+    records.sort(
+        key=lambda record: (-(record.rung or 0), ACCURACY.loss(record.metrics), record.number)
+    )
+    assert [(rung, trial) for rung, _, trial in results.standings()] == [
+        (r.rung, r.number) for r in records
+    ]
     failed = {record.number for record in trials if record.status == "failed"}
-    assert {t for rung in results.rungs for t, loss in rung.by_trial().items() if loss == math.inf} == failed
+    assert {
+        t for rung in results.rungs for t, loss in rung.by_trial().items() if loss == math.inf
+    } == failed
 
 
 def test_a_trial_that_fails_is_worst_where_it_was_going_and_keeps_its_place_below() -> None:
@@ -65,8 +75,12 @@ def test_columns_are_numbers_choices_are_places_and_what_is_inactive_is_missing(
         {"optimizer": "sgd", "k": 3, "sizes": 16, "momentum": 0.1},
     ]
     record = Space.parse(space).to_record()
-    columns = {c.name: c for c in numbers(record, configurations.__getitem__, [TrialId(1), TrialId(0)])}
-    assert list(columns["optimizer"].values) == [list(columns["optimizer"].labels).index(v) for v in ("sgd", "adam")]
+    columns = {
+        c.name: c for c in numbers(record, configurations.__getitem__, [TrialId(1), TrialId(0)])
+    }
+    assert list(columns["optimizer"].values) == [
+        list(columns["optimizer"].labels).index(v) for v in ("sgd", "adam")
+    ]
     assert list(columns["sizes"].labels) == ["16", "32"]
     assert list(columns["sizes"].values) == [0, 1]
     assert columns["momentum"].values[0] == 0.1

@@ -35,7 +35,9 @@ LAPTOP = Roofs(
 DRY_RUN = Sizing(lanes=8, seconds={1: 0.006, 4: 0.004, 8: 0.003})
 
 
-def placed(flops: float = 7500, bytes_moved: float = 250_000, roof: Roof = XEON, **more: Any) -> Placement:
+def placed(
+    flops: float = 7500, bytes_moved: float = 250_000, roof: Roof = XEON, **more: Any
+) -> Placement:
     return place(Step(name="a step", flops=flops, bytes_moved=bytes_moved, **more), roof)
 
 
@@ -44,7 +46,9 @@ def test_the_designs_numbers_are_printed_as_the_design_has_them() -> None:
     assert rows["ridge point"] == "7 flop/byte"
     assert rows["operational intensity"] == "0.03 flop/byte"
     assert rows["attainable"].startswith("2.304 Gflop/s, 0.43 % of peak")
-    assert rows["bound"].startswith("memory-bound: its intensity is left of the ridge, 233 times too small")
+    assert rows["bound"].startswith(
+        "memory-bound: its intensity is left of the ridge, 233 times too small"
+    )
     assert "achieved" not in rows
 
 
@@ -56,7 +60,8 @@ def test_a_step_right_of_the_ridge_is_said_to_be_bound_by_arithmetic() -> None:
 
 def test_a_timed_step_is_held_against_what_is_attainable() -> None:
     assert (
-        placement_rows(placed(seconds=7500 / 0.576e9))["achieved"] == "0.576 Gflop/s, 25 % of attainable, 13 us a step"
+        placement_rows(placed(seconds=7500 / 0.576e9))["achieved"]
+        == "0.576 Gflop/s, 25 % of attainable, 13 us a step"
     )
 
 
@@ -82,12 +87,20 @@ def test_the_figure_draws_each_roof_with_its_corner_and_the_step_below() -> None
     assert one.y[2] == one.y[1]
     assert one.y[0] == pytest.approx(20 * one.x[0], rel=1e-5)
     assert (two.name, two.y[1]) == ("2 cores, float32", 160.0)
-    assert (point.name, point.x[0], point.y[0]) == ("a step: 1 Gflop/s, 5 % of attainable", 1.0, 1.0)
+    assert (point.name, point.x[0], point.y[0]) == (
+        "a step: 1 Gflop/s, 5 % of attainable",
+        1.0,
+        1.0,
+    )
     assert list(drop.y) == [1.0, 20.0]
 
 
 def test_each_roof_has_its_own_colour_in_the_legend() -> None:
-    roofs = [Roof(peak=1e9, bandwidth=1e9, cores=cores, dtype=f"float{bits}") for cores in (1, 2) for bits in (32, 64)]
+    roofs = [
+        Roof(peak=1e9, bandwidth=1e9, cores=cores, dtype=f"float{bits}")
+        for cores in (1, 2)
+        for bits in (32, 64)
+    ]
     figure = roofline_figure(Placed(machine=Roofs(roofs=roofs, caches=[], blas="", array_bytes=1)))
     assert len({each.color for each in figure.series}) == 4
 
@@ -103,7 +116,10 @@ def test_lanes_are_said_drawn_and_kept_with_their_reason(tmp_path: Path) -> None
     alone, lanes = (placed(flops, each="an epoch", seconds=1e-3) for flops in (5e6, 4e7))
     stored = Placed(machine=LAPTOP, placements=[alone, lanes], sizing=DRY_RUN)
     assert placement_rows(lanes)["achieved"].endswith("1 ms an epoch")
-    assert any(sentence.startswith("8 lanes: a lane's epoch takes 3 ms") for sentence in roofline_words(stored))
+    assert any(
+        sentence.startswith("8 lanes: a lane's epoch takes 3 ms")
+        for sentence in roofline_words(stored)
+    )
     assert list(roofline_figures(stored)) == ["roofline", "lanes"]
     assert list(roofline_figures(Placed(machine=LAPTOP, placements=[alone]))) == ["roofline"]
     keep(stored, tmp_path)

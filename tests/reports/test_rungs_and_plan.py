@@ -59,7 +59,9 @@ def test_full_training_plans_every_epoch_and_claims_nothing() -> None:
     ladder = Ladder(1, 64, 2)
     planned = plan(view_of({"kind": "full"}, ladder, ladder, 0), ladder, 10)
     assert planned.epochs == planned.epochs_to_the_top == 640
-    assert "every trial is trained to the top: 640 epochs" in as_text(plan_view(planned, unit="epoch"))
+    assert "every trial is trained to the top: 640 epochs" in as_text(
+        plan_view(planned, unit="epoch")
+    )
 
 
 def test_a_plan_has_a_number_for_random_draws_and_a_range_for_a_search_that_learns() -> None:
@@ -70,12 +72,18 @@ def test_a_plan_has_a_number_for_random_draws_and_a_range_for_a_search_that_lear
     text = as_text(plan_view(planned, unit="epoch"))
     top = planned.rungs[-1].where_learnt
     assert top.low < planned.rungs[-1].trials < top.high
-    assert [line.split()[-3:] for line in text.splitlines() if line.split()[:1] == ["27"]] == [top.text.split()]
+    assert [line.split()[-3:] for line in text.splitlines() if line.split()[:1] == ["27"]] == [
+        top.text.split()
+    ]
 
 
 def test_the_lanes_of_the_programs_of_a_fused_study_are_named() -> None:
     tally = Tally(Ladder(1, 4), ACCURACY)
     assert "lane" not in time_line(tally, unit="epoch")
     for lanes in (8, 1, 8):
-        tally.event(ProgramCompiled(1.0, worker=WorkerId(0), seconds=2.0, lanes=lanes, shape={"width": 8}))
-    assert "compiling took 6.0 s, for programs of 1 lane (1 x), 8 lanes (2 x)" in time_line(tally, unit="epoch")
+        tally.event(
+            ProgramCompiled(1.0, worker=WorkerId(0), seconds=2.0, lanes=lanes, shape={"width": 8})
+        )
+    assert "compiling took 6.0 s, for programs of 1 lane (1 x), 8 lanes (2 x)" in time_line(
+        tally, unit="epoch"
+    )

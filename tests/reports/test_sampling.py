@@ -16,7 +16,8 @@ def test_a_sample_is_spread_over_all_trials_whatever_their_numbers_have_in_commo
     chosen = sampled(TRIALS, 200)
     assert len(chosen) == 200
     assert chosen == sorted(chosen)
-    for part in range(5):  # a binomial of 200 at 1/5 has a standard deviation of 5.7; these are 4 of them
+    # a binomial of 200 at 1/5 has a standard deviation of 5.7; these are 4 of them
+    for part in range(5):
         assert abs(sum(trial // 200 == part for trial in chosen) - 40) < 23
         assert abs(sum(trial % 5 == part for trial in chosen) - 40) < 23
     assert len({scattered(trial) for trial in range(100_000)}) == 100_000
@@ -39,7 +40,9 @@ def test_thinning_keeps_the_ends_and_leaves_even_gaps(count: int, most: int) -> 
 
 
 @given(offers=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 50))), most=st.integers(0, 4))
-def test_a_pool_holds_the_greatest_of_keys_that_only_grow(offers: list[tuple[int, int]], most: int) -> None:
+def test_a_pool_holds_the_greatest_of_keys_that_only_grow(
+    offers: list[tuple[int, int]], most: int
+) -> None:
     pool, keys = Pool(most), {}
     inside: set[int] = set()
     for trial, key in offers:

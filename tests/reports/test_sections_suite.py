@@ -34,7 +34,9 @@ class Small(Section):
     shows_live = True
 
     def text(self) -> str:
-        return ", ".join(f"{group.count} x {group.reason}" for group in self.study.tally.failures.groups())
+        return ", ".join(
+            f"{group.count} x {group.reason}" for group in self.study.tally.failures.groups()
+        )
 
     def blocks(self) -> Iterable[html.Block]:
         return [html.words(self.text() or f"No {self.study.unit} failed.")]

@@ -17,8 +17,15 @@ from tests.helpers.made_up import tell
 from tests.reports.crowd import SPACE, THREE, results_of
 
 
-def slices_of(results: Results, configurations: list[dict[str, Any]], space: object, **options: Any) -> Slices:
-    return slices(results, configurations.__getitem__, Space.parse(space).to_record(), **{"unit": "epoch", **options})
+def slices_of(
+    results: Results, configurations: list[dict[str, Any]], space: object, **options: Any
+) -> Slices:
+    return slices(
+        results,
+        configurations.__getitem__,
+        Space.parse(space).to_record(),
+        **{"unit": "epoch", **options},
+    )
 
 
 def panels_of(found: Slices) -> list[Any]:
@@ -43,14 +50,18 @@ def test_each_trial_stands_at_its_value_and_its_result_in_the_colour_of_its_rung
     assert momentum.layout.xaxis.type != "log"
     assert list(act.layout.xaxis.ticktext) == ["relu", "tanh", "gelu"]
     assert list(act.data[1].x) == pytest.approx([1], abs=SPREAD)
-    assert {figure.layout.yaxis.range for figure in (rate, momentum, act)} == {rate.layout.yaxis.range}
+    assert {figure.layout.yaxis.range for figure in (rate, momentum, act)} == {
+        rate.layout.yaxis.range
+    }
 
 
 def test_the_most_important_come_first_and_only_so_many_are_shown_which_is_said() -> None:
     names = [f"h{number:02}" for number in range(20)]
     configurations = [dict.fromkeys(names, trial / 10) for trial in range(3)]
     space = dict.fromkeys(names, (0.0, 1.0))
-    found = slices_of(results_of([0.1, 0.2, 0.3]), configurations, space, important=["h19", "gone", "h15"])
+    found = slices_of(
+        results_of([0.1, 0.2, 0.3]), configurations, space, important=["h19", "gone", "h15"]
+    )
     assert names_of(found) == ["h19", "h15", *names[: PANELS - 2]]
     assert len(found.panels) == PANELS
 
@@ -62,14 +73,23 @@ def test_few_whole_numbers_have_a_tick_each_and_their_points_are_spread() -> Non
     layers, width = panels["layers"], panels["width"]
     assert (layers.x.low, layers.x.high, list(layers.x.ticks)) == (0.5, 3.5, [1, 2, 3])
     x, trials = layers.series[0].x, layers.series[0].trials
-    assert [layers.x.write(at) for at in x] == [str(configurations[trial]["layers"]) for trial in trials]
+    assert [layers.x.write(at) for at in x] == [
+        str(configurations[trial]["layers"]) for trial in trials
+    ]
     assert len(set(x)) == 9
-    assert list(width.series[0].x) == [configurations[trial]["width"] for trial in width.series[0].trials]
+    assert list(width.series[0].x) == [
+        configurations[trial]["width"] for trial in width.series[0].trials
+    ]
 
 
 def test_trials_without_a_finite_result_are_crosses_at_the_worse_end() -> None:
     results = results_of([0.1, 0.2, math.nan, 0.15])
-    tell(results, JobFailed(2.0, worker=WorkerId(0), trial=TrialId(4), rung=0, seconds=1.0, reason="ValueError"))
+    tell(
+        results,
+        JobFailed(
+            2.0, worker=WorkerId(0), trial=TrialId(4), rung=0, seconds=1.0, reason="ValueError"
+        ),
+    )
     found = slices_of(results, [{"x": trial / 10} for trial in range(5)], {"x": (0.0, 1.0)})
     (figure,) = panels_of(found)
     points, crosses = figure.data
@@ -87,11 +107,15 @@ def test_a_study_without_a_finite_result_has_no_panel_and_says_so() -> None:
     assert not found.colors
 
 
-def test_a_slice_as_a_figure_of_its_own_says_what_its_colours_are_and_is_of_the_name_that_was_given() -> None:
+def test_a_slice_as_a_figure_of_its_own_says_what_its_colours_are_and_is_of_the_name_that_was_given() -> (
+    None
+):
     def one(name: str | None) -> Any:
         names = () if name is None else (name,)
         results = results_of([0.3, 0.2, 0.1], [1, 0, 0])
-        return plot(slice_figure(slices_of(results, THREE, SPACE, names=names, important=["act"]), name))
+        return plot(
+            slice_figure(slices_of(results, THREE, SPACE, names=names, important=["act"]), name)
+        )
 
     figure = one("momentum")
     assert figure.layout.xaxis.title.text.startswith("momentum<br>")
@@ -103,7 +127,10 @@ def test_a_slice_as_a_figure_of_its_own_says_what_its_colours_are_and_is_of_the_
 
 @pytest.mark.parametrize(
     ("losses", "name", "why"),
-    [([0.3, 0.2, 0.1], "k", "k is the same in all trials"), ([math.nan] * 3, "act", "no trial has a finite result")],
+    [
+        ([0.3, 0.2, 0.1], "k", "k is the same in all trials"),
+        ([math.nan] * 3, "act", "no trial has a finite result"),
+    ],
 )
 def test_a_slice_that_shows_nothing_says_why(losses: list[float], name: str, why: str) -> None:
     figure = plot(slice_figure(slices_of(results_of(losses), THREE, SPACE, names=(name,)), name))

@@ -31,7 +31,9 @@ def summary(tally: Tally, info: StudyInfo, outcome: Outcome) -> Any:
 
 
 def report_data(study: MadeUpStudy) -> dict[str, Any]:
-    """Return the report of a study that is told to its observers here, as its journal is in :class:`Study`."""
+    """Return the report of a study that is told to its observers here, as its journal is in
+    :class:`Study`.
+    """
 
     def tell(observers: Sequence[Observer]) -> Outcome:
         steps = list(study)
@@ -118,7 +120,9 @@ def test_a_report_reads_the_journal_once(tmp_path: Path, monkeypatch: pytest.Mon
         assert reads.pop() and not reads
 
 
-def test_of_a_study_whose_scheduler_is_not_installed_it_is_not_known_whether_it_is_complete(tmp_path: Path) -> None:
+def test_of_a_study_whose_scheduler_is_not_installed_it_is_not_known_whether_it_is_complete(
+    tmp_path: Path,
+) -> None:
     create(tmp_path / NAME, msgspec.structs.replace(SETTINGS, scheduler={"kind": "magic"}))
     study = Study.load(tmp_path)
     assert not study.is_complete

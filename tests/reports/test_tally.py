@@ -51,8 +51,17 @@ W, T = WorkerId(0), TrialId(0)
 def what_happened(tally: Tally) -> dict[str, Any]:
     """Everything that follows from events alone."""
     return {
-        "rungs": [(r.arrived, r.failed, r.withdrawn, r.epochs, r.seconds, r.best) for r in tally.rungs],
-        "counts": (tally.started, tally.tried, tally.withdrawn, tally.broken_off, tally.sessions, tally.retrained),
+        "rungs": [
+            (r.arrived, r.failed, r.withdrawn, r.epochs, r.seconds, r.best) for r in tally.rungs
+        ],
+        "counts": (
+            tally.started,
+            tally.tried,
+            tally.withdrawn,
+            tally.broken_off,
+            tally.sessions,
+            tally.retrained,
+        ),
         "reasons": [r.groups() for r in (tally.failures, tally.withdrawals, tally.lost_workers)],
         "time": (tally.now, tally.saving_seconds, tally.presence, tally.wall_seconds),
         "workers": set(tally.workers),
@@ -101,7 +110,11 @@ def test_every_count_is_that_of_a_recount(study: MadeUpStudy, share: float) -> N
                 pass
     for number, rung in enumerate(tally.rungs):
         here = [event for event in finished if event.rung == number]
-        jobs = [event for event in events if getattr(event, "rung", None) == number and hasattr(event, "seconds")]
+        jobs = [
+            event
+            for event in events
+            if getattr(event, "rung", None) == number and hasattr(event, "seconds")
+        ]
         assert rung.arrived == len(here)
         assert rung.failed == failed[number]
         assert rung.withdrawn == withdrawn[number]
@@ -110,12 +123,16 @@ def test_every_count_is_that_of_a_recount(study: MadeUpStudy, share: float) -> N
         assert rung.promoted == under_way + sum(went_from == number for went_from, _ in waiting)
         assert rung.paused >= 0
         assert rung.seconds == pytest.approx(sum(event.seconds for event in jobs))
-        assert rung.epochs == sum(e.resource - e.start for e in jobs if isinstance(e, JobFinished | JobPaused))
+        assert rung.epochs == sum(
+            e.resource - e.start for e in jobs if isinstance(e, JobFinished | JobPaused)
+        )
     assert tally.running == len(running)
     assert set(tally.workers) == workers
     assert tally.started == sum(isinstance(event, TrialStarted) for event in events)
     gone = {event.trial for event in events if isinstance(event, TrialWithdrawn)}
-    results = [(e.rung, -(e.metrics["accuracy"] or 0), e.trial) for e in finished if e.trial not in gone]
+    results = [
+        (e.rung, -(e.metrics["accuracy"] or 0), e.trial) for e in finished if e.trial not in gone
+    ]
     for number, rung in enumerate(tally.rungs):
         here = [(loss, trial) for at, loss, trial in results if at == number]
         assert (rung.best and (rung.best.loss, rung.best.trial)) == min(here, default=None)
@@ -124,7 +141,9 @@ def test_every_count_is_that_of_a_recount(study: MadeUpStudy, share: float) -> N
     anywhere = min(((loss, -at, trial) for at, loss, trial in results), default=None)
     best = tally.best_at_any_rung
     assert (best and (best.loss, -best.rung, best.trial)) == anywhere
-    ended = {e.trial for e in events if isinstance(e, JobFinished | JobFailed)} | {t for t in deaths if deaths[t] == 2}
+    ended = {e.trial for e in events if isinstance(e, JobFinished | JobFailed)} | {
+        t for t in deaths if deaths[t] == 2
+    }
     assert tally.tried == len(ended - gone)
     assert tally.utilisation is None or 0 <= tally.utilisation <= 1
 
@@ -170,9 +189,14 @@ def test_the_counts_and_a_start_are_read_without_the_tables(study: MadeUpStudy) 
 def test_of_many_results_the_best_thousand_are_kept_and_after_a_withdrawal_others_again() -> None:
     """Of equal results, the rung keeps the result of the earlier trial."""
     losses = [round(Random(trial).random(), 2) for trial in range(3000)]
-    tally = after(*(finished(0, loss, trial=trial) for trial, loss in enumerate(losses)), goal=Goal("accuracy", "min"))
+    tally = after(
+        *(finished(0, loss, trial=trial) for trial, loss in enumerate(losses)),
+        goal=Goal("accuracy", "min"),
+    )
     rung, order = tally.rungs[0], sorted(range(3000), key=lambda trial: (losses[trial], trial))
-    assert [trial for trial in range(3000) if rung.result_of(TrialId(trial))] == sorted(order[:1000])
+    assert [trial for trial in range(3000) if rung.result_of(TrialId(trial))] == sorted(
+        order[:1000]
+    )
     tally.event(withdrawn(order[0], 1))
     tally.event(finished(0, 0.999, trial=3000))
     assert (rung.best and rung.best.trial, rung.finite) == (order[1], 1000)
@@ -181,7 +205,9 @@ def test_of_many_results_the_best_thousand_are_kept_and_after_a_withdrawal_other
     assert rung.result_of(TrialId(3001)) is None
 
 
-def finished(rung: int, accuracy: float | None, *, trial: int = 0, time: float = 1, **more: Any) -> JobFinished:
+def finished(
+    rung: int, accuracy: float | None, *, trial: int = 0, time: float = 1, **more: Any
+) -> JobFinished:
     common = {"start": LADDER.rungs[rung - 1] if rung else 0, "time": time, "seconds": 0.5, **more}
     return result(trial, rung, LADDER.rungs[rung], {"accuracy": accuracy}, **common)
 
@@ -197,7 +223,9 @@ def withdrawn(trial: int, rung: int) -> TrialWithdrawn:
 
 
 def test_the_best_at_any_rung_may_be_of_a_trial_that_got_worse_or_failed_later() -> None:
-    tally = after(finished(0, 0.9), finished(0, 0.7, trial=1), finished(1, 0.1), finished(1, 0.2, trial=1))
+    tally = after(
+        finished(0, 0.9), finished(0, 0.7, trial=1), finished(1, 0.1), finished(1, 0.2, trial=1)
+    )
     assert tally.best is not None and (tally.best.trial, tally.best.rung) == (1, 1)
     assert tally.best_at_any_rung is not None
     assert (tally.best_at_any_rung.trial, tally.best_at_any_rung.rung) == (0, 0)
@@ -206,7 +234,9 @@ def test_the_best_at_any_rung_may_be_of_a_trial_that_got_worse_or_failed_later()
 def test_equal_results_go_to_the_earlier_trial_and_in_mode_min_less_is_better() -> None:
     tally = after(finished(0, 0.5, trial=3), finished(0, 0.5, trial=1), finished(0, 0.5, trial=2))
     assert tally.best is not None and tally.best.trial == 1
-    tally = after(finished(0, 0.5, trial=0), finished(0, 0.1, trial=1), goal=Goal("accuracy", "min"))
+    tally = after(
+        finished(0, 0.5, trial=0), finished(0, 0.1, trial=1), goal=Goal("accuracy", "min")
+    )
     assert tally.best is not None and tally.best.trial == 1
 
 
@@ -258,16 +288,23 @@ def test_progress_of_a_trial_that_the_worker_has_left_is_not_shown() -> None:
     assert tally.workers[W].resource == 3
 
 
-def test_reasons_that_differ_in_a_number_are_one_but_signals_and_numbers_of_the_user_are_not() -> None:
+def test_reasons_that_differ_in_a_number_are_one_but_signals_and_numbers_of_the_user_are_not() -> (
+    None
+):
     fail = {"worker": W, "rung": 0, "seconds": 0.1}
     reasons = ["lr 0.12 too high", "lr 3e-05 too high", "killed by signal 9", "killed by signal 11"]
     reasons += [f"loss is not finite at {epoch}" for epoch in (3, 12)]
     reasons += [
-        f"ObjectiveError: the loop over trial.epochs() ended at {epoch} of 9; call trial.stop()" for epoch in (3, 1)
+        f"ObjectiveError: the loop over trial.epochs() ended at {epoch} of 9; call trial.stop()"
+        for epoch in (3, 1)
     ]
     reasons += [f"ObjectiveError: python left with exit status {status}" for status in (1, 2)]
-    reasons += [f"ValueError: trial {trial} with error 700" for trial in (3, 12)] + ["ValueError: trial 3 with error 2"]
-    tally = after(*(JobFailed(1.0, trial=TrialId(i), reason=r, **fail) for i, r in enumerate(reasons)))
+    reasons += [f"ValueError: trial {trial} with error 700" for trial in (3, 12)] + [
+        "ValueError: trial 3 with error 2"
+    ]
+    tally = after(
+        *(JobFailed(1.0, trial=TrialId(i), reason=r, **fail) for i, r in enumerate(reasons))
+    )
     assert {g.trial: g.count for g in tally.failures.groups()} == {
         0: 2, 2: 1, 3: 1, 4: 2, 6: 2, 8: 1, 9: 1, 10: 2, 12: 1,
     }  # fmt: skip
@@ -275,7 +312,9 @@ def test_reasons_that_differ_in_a_number_are_one_but_signals_and_numbers_of_the_
 
 def test_a_thousand_different_reasons_are_counted_and_not_all_kept() -> None:
     fail = {"worker": W, "rung": 0, "seconds": 0.1}
-    tally = after(*(JobFailed(1.0, trial=TrialId(i), reason=f"reason {i}", **fail) for i in range(1000)))
+    tally = after(
+        *(JobFailed(1.0, trial=TrialId(i), reason=f"reason {i}", **fail) for i in range(1000))
+    )
     assert tally.failures.total == 1000
     assert len(tally.failures.groups()) <= 20
 

@@ -1,4 +1,6 @@
-"""The timeline parts each worker's stay without a rest, and each second is put down to what it was."""
+"""The timeline parts each worker's stay without a rest, and each second is
+put down to what it was.
+"""
 
 import math
 from collections.abc import Iterable
@@ -10,7 +12,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ashtune._src.analysis.timeline import ENDINGS, Timeline, Work
-from ashtune._src.analysis.timeline_times import TimeShares, decision_latency, rung_times, time_shares
+from ashtune._src.analysis.timeline_times import (
+    TimeShares,
+    decision_latency,
+    rung_times,
+    time_shares,
+)
 from ashtune._src.core.events import (
     Event,
     JobFailed,
@@ -48,7 +55,9 @@ def timeline_of(steps: Iterable[Event | Followed], ladder: Ladder = LADDER) -> T
     return timeline
 
 
-def finished(time: float, worker: WorkerId, trial: TrialId, rung: int, seconds: float, **more: Any) -> JobFinished:
+def finished(
+    time: float, worker: WorkerId, trial: TrialId, rung: int, seconds: float, **more: Any
+) -> JobFinished:
     return result(trial, rung, 2**rung, {}, time=time, worker=worker, seconds=seconds, **more)
 
 
@@ -70,7 +79,9 @@ def rows(work: Work) -> list[tuple[int, int, int, str, float, float, float, floa
     ]
 
 
-def steps_of(study: MadeUpStudy, share: float, *, with_orders: bool = True) -> list[Event | Followed]:
+def steps_of(
+    study: MadeUpStudy, share: float, *, with_orders: bool = True
+) -> list[Event | Followed]:
     return [what for kind, what in cut(study, share) if with_orders or kind == "event"]
 
 
@@ -82,7 +93,9 @@ def parts_of(shares: TimeShares) -> list[float]:
 
 @settings(max_examples=150)
 @given(study=studies(st.integers(1, 5)), share=st.floats(0, 1), with_orders=st.booleans())
-def test_a_workers_stretches_fill_its_stay(study: MadeUpStudy, share: float, with_orders: bool) -> None:
+def test_a_workers_stretches_fill_its_stay(
+    study: MadeUpStudy, share: float, with_orders: bool
+) -> None:
     timeline = timeline_of(steps_of(study, share, with_orders=with_orders), study.ladder)
     work = timeline.work()
     for seconds in (work.barrier, work.driver, work.seconds, work.tail, work.left - work.joined):
@@ -102,11 +115,15 @@ def test_a_workers_stretches_fill_its_stay(study: MadeUpStudy, share: float, wit
 
 @settings(max_examples=150)
 @given(study=studies(st.just(1)), share=st.floats(0, 1), with_orders=st.booleans())
-def test_one_workers_parts_are_the_wall_time(study: MadeUpStudy, share: float, with_orders: bool) -> None:
+def test_one_workers_parts_are_the_wall_time(
+    study: MadeUpStudy, share: float, with_orders: bool
+) -> None:
     timeline = timeline_of(steps_of(study, share, with_orders=with_orders), study.ladder)
     shares = time_shares(timeline)
     rungs = sum(rung.trained + rung.saving + rung.driver for rung in rung_times(timeline))
-    assert rungs + shares.barrier + shares.tail + shares.absence == pytest.approx(shares.wall, abs=1e-8)
+    assert rungs + shares.barrier + shares.tail + shares.absence == pytest.approx(
+        shares.wall, abs=1e-8
+    )
     if with_orders:
         assert shares.barrier <= STAMP  # there is nobody to wait for
 
@@ -119,15 +136,21 @@ def test_with_orders_every_second_is_that_of_a_recount(study: MadeUpStudy, share
     recount = Recount(steps)
     jobs = max(1, len(steps))
     for name in ("training", "failed", "saving", "barrier", "tail"):
-        assert getattr(shares, name) == pytest.approx(getattr(recount, name), abs=STAMP * jobs), name
+        assert getattr(shares, name) == pytest.approx(getattr(recount, name), abs=STAMP * jobs), (
+            name
+        )
     assert shares.driver == pytest.approx(recount.paused_unseen, abs=STAMP * jobs)
 
 
 class Recount:
-    """What the pretending workers did: they hear an order at once, and are idle between work and order."""
+    """What the pretending workers did: they hear an order at once, and are idle between work and
+    order.
+    """
 
     def __init__(self, steps: list[Event | Followed]) -> None:
-        self.training = self.failed = self.saving = self.barrier = self.tail = self.paused_unseen = 0.0
+        self.training = self.failed = self.saving = self.barrier = self.tail = (
+            self.paused_unseen
+        ) = 0.0
         self.busy_since: dict[WorkerId, float] = {}  # of those that train or save
         self.idle_since: dict[WorkerId, float] = {}
         self.owed: dict[WorkerId, Train] = {}  # jobs that begin once the worker has saved
@@ -155,11 +178,20 @@ class Recount:
                 self.is_saving.add(worker)
                 self.busy_since[worker] = self.now
                 self.idle_since.pop(worker)
-            case JobFinished(worker=worker) | JobFailed(worker=worker) | TrialWithdrawn(worker=worker):
-                self.trained(self.now - self.busy_since.pop(worker), in_vain=not isinstance(step, JobFinished))
+            case (
+                JobFinished(worker=worker)
+                | JobFailed(worker=worker)
+                | TrialWithdrawn(worker=worker)
+            ):
+                self.trained(
+                    self.now - self.busy_since.pop(worker),
+                    in_vain=not isinstance(step, JobFinished),
+                )
                 self.idle_since[worker] = self.now
-            case JobPaused(worker=worker, seconds=seconds):  # these say less than the time since their order
-                assume(worker not in self.is_saving)  # no worker breaks off a job that it has not begun
+            # these say less than the time since their order
+            case JobPaused(worker=worker, seconds=seconds):
+                # no worker breaks off a job that it has not begun
+                assume(worker not in self.is_saving)
                 since_order = self.now - self.busy_since.pop(worker)
                 self.training += min(seconds, since_order)
                 self.paused_unseen += max(0.0, since_order - seconds)
@@ -197,7 +229,10 @@ class Recount:
 
 @settings(max_examples=100)
 @given(
-    workers=st.integers(1, 5), trials=st.integers(1, 40), seed=st.integers(0, 1000), trouble=st.sampled_from([0.1, 0.6])
+    workers=st.integers(1, 5),
+    trials=st.integers(1, 40),
+    seed=st.integers(0, 1000),
+    trouble=st.sampled_from([0.1, 0.6]),
 )
 def test_every_second_is_counted_once(workers: int, trials: int, seed: int, trouble: float) -> None:
     study = MadeUpStudy(LADDER, trials, workers, seed=seed, trouble=trouble)
@@ -211,14 +246,18 @@ def test_every_second_is_counted_once(workers: int, trials: int, seed: int, trou
     lost = {step.worker for step in steps if isinstance(step, WorkerLost)}
     failed = [step for step in steps if isinstance(step, JobFailed | TrialWithdrawn)]
     if not lost:
-        assert shares.failed == pytest.approx(sum(step.seconds for step in failed), abs=STAMP * len(steps))
+        assert shares.failed == pytest.approx(
+            sum(step.seconds for step in failed), abs=STAMP * len(steps)
+        )
         finished = sum(step.seconds for step in steps if isinstance(step, JobFinished | JobPaused))
         assert shares.training == pytest.approx(finished, abs=STAMP * len(steps))
 
 
 @settings(max_examples=100)
 @given(study=studies(st.integers(1, 5)))
-def test_without_orders_work_is_the_same_and_all_waiting_is_for_the_driver(study: MadeUpStudy) -> None:
+def test_without_orders_work_is_the_same_and_all_waiting_is_for_the_driver(
+    study: MadeUpStudy,
+) -> None:
     steps = [what for _, what in study]
     known = timeline_of(steps, study.ladder)
     blind = timeline_of([step for step in steps if not isinstance(step, Followed)], study.ladder)
@@ -228,7 +267,9 @@ def test_without_orders_work_is_the_same_and_all_waiting_is_for_the_driver(study
     assert decision_latency(blind) is None
     if not any(isinstance(step, WorkerLost | JobPaused) for step in steps):
         for name in ("training", "failed", "saving"):
-            assert getattr(other, name) == pytest.approx(getattr(one, name), abs=STAMP * len(steps)), name
+            assert getattr(other, name) == pytest.approx(
+                getattr(one, name), abs=STAMP * len(steps)
+            ), name
         assert other.driver >= one.driver - STAMP * len(steps)
     assert other.presence == pytest.approx(one.presence, abs=1e-8)
 
@@ -252,11 +293,24 @@ def test_compiling_is_a_stretch_of_its_own_and_no_wait_for_the_driver() -> None:
         (0, 1, 0, "trains", 0.0, 0.0, 4.5, 5.0),
     ]
     shares = time_shares(timeline)
-    assert (shares.compiling, shares.training, shares.driver, shares.presence) == (2.5, 1.0, 0.5, 4.0)
-    waited = [BEGAN, WorkerJoined(1.0, W), WorkerJoined(1.0, V), train(V, B), finished(100.0, V, B, 0, 99.0)]
+    assert (shares.compiling, shares.training, shares.driver, shares.presence) == (
+        2.5,
+        1.0,
+        0.5,
+        4.0,
+    )
+    waited = [
+        BEGAN,
+        WorkerJoined(1.0, W),
+        WorkerJoined(1.0, V),
+        train(V, B),
+        finished(100.0, V, B, 0, 99.0),
+    ]
     compiled = [train(W, A), ProgramCompiled(104.0, worker=W, seconds=2.0, lanes=1, shape={})]
     late = time_shares(timeline_of([*waited, *compiled, finished(105.0, W, A, 0, 1.0)]))
-    assert (late.barrier, late.compiling, late.driver) == (99.0, 2.0, 2.0), "what came before the order is a barrier"
+    assert (late.barrier, late.compiling, late.driver) == (99.0, 2.0, 2.0), (
+        "what came before the order is a barrier"
+    )
     assert sum(rung.training for rung in rung_times(timeline)) == 1.0
     assert shares.share(shares.compiling) == pytest.approx(0.625)
     assert [trace.name for trace in plot(timeline_figure(timeline, unit="epoch")).data] == [
@@ -265,7 +319,9 @@ def test_compiling_is_a_stretch_of_its_own_and_no_wait_for_the_driver() -> None:
     ]
     assert "compiling programs" in [trace.name for trace in plot(utilisation_figure(timeline)).data]
     plain = timeline_of([BEGAN, WorkerJoined(1.0, W), train(W, A), finished(2.0, W, A, 0, 0.5)])
-    assert "compiling programs" not in [trace.name for trace in plot(utilisation_figure(plain)).data]
+    assert "compiling programs" not in [
+        trace.name for trace in plot(utilisation_figure(plain)).data
+    ]
 
 
 def test_what_a_lost_worker_and_a_killed_session_had_in_hand_is_work_of_theirs() -> None:
@@ -305,7 +361,8 @@ def test_what_a_lost_worker_and_a_killed_session_had_in_hand_is_work_of_theirs()
     pauseless = work.without_pauses()
     assert pauseless.joined.tolist() == [1.0, 4.0, 8.5]
     assert pauseless.end[-1] == timeline.wall_seconds
-    assert decision_latency(timeline) is None  # both next jobs were cut off, or came after another worker's event
+    # both next jobs were cut off, or came after another worker's event
+    assert decision_latency(timeline) is None
 
 
 def test_sentences_say_the_waiting() -> None:
@@ -337,9 +394,9 @@ def test_the_figure_has_a_bar_for_each_stretch_of_work() -> None:
         for more in ("", *(f" (+{n})" for n in range(99)))
     }
     assert len(names) == 3
-    assert max(base + x for trace in figure.data for base, x in zip(trace.base, trace.x, strict=True)) <= (
-        timeline.wall_seconds + 1e-6
-    )
+    assert max(
+        base + x for trace in figure.data for base, x in zip(trace.base, trace.x, strict=True)
+    ) <= (timeline.wall_seconds + 1e-6)
     texts = [text for trace in figure.data for text in trace.hovertext]
     assert any(text.endswith("<br>failed") for text in texts)
     assert all(text.startswith("worker ") and "<br>trial " in text for text in texts)
@@ -356,4 +413,6 @@ def test_the_bars_of_the_rungs_are_all_seconds_that_belong_to_one() -> None:
     assert list(figure.layout.yaxis.ticktext) == ["1", "3", "9", "27"]
     assert min(figure.data[0].x) > 0
     whole = [sum(bar.x[at] for bar in figure.data) for at in range(4)]
-    assert [base + x for base, x in zip(figure.data[-1].base, figure.data[-1].x, strict=True)] == pytest.approx(whole)
+    assert [
+        base + x for base, x in zip(figure.data[-1].base, figure.data[-1].x, strict=True)
+    ] == pytest.approx(whole)

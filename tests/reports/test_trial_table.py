@@ -5,7 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ashtune._src.analysis.trials import Trials, curves_dataframe
-from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn, WorkerLost
+from ashtune._src.core.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerLost,
+)
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from tests.helpers.made_up import MadeUpStudy, result, tell
@@ -68,14 +76,28 @@ def test_the_table_has_a_column_for_each_hyperparameter_and_metric_in_order() ->
     trials = Trials(LADDER)
     tell(trials, *of_every_fate())
     frame = trials.dataframe()
-    assert list(frame.columns) == ["number", "status", "rung", "resource", "lr", "a", "seconds", "reason", "origin"]
+    assert list(frame.columns) == [
+        "number",
+        "status",
+        "rung",
+        "resource",
+        "lr",
+        "a",
+        "seconds",
+        "reason",
+        "origin",
+    ]
     assert len(frame) == 6
     assert frame["lr"].tolist() == [0.1] * 6
     assert frame["rung"].isna().tolist() == [False, False, True, False, True, True]
 
 
 def test_a_hyperparameter_that_is_inactive_is_missing_and_names_never_clash() -> None:
-    events: list[Event] = [started(0, rung=3, loss="hinge"), started(1, rung=4), finished(0, 0, loss=0.5, seconds=9.0)]
+    events: list[Event] = [
+        started(0, rung=3, loss="hinge"),
+        started(1, rung=4),
+        finished(0, 0, loss=0.5, seconds=9.0),
+    ]
     trials = Trials(LADDER)
     tell(trials, *events)
     frame = trials.dataframe()
@@ -90,7 +112,10 @@ def test_a_hyperparameter_that_is_inactive_is_missing_and_names_never_clash() ->
 def test_the_origin_of_a_trial_is_what_the_journal_says_or_the_name_of_the_search() -> None:
     trials = Trials(LADDER, "sobol")
     origins = ["", "gp, 23 results", "enqueued", "random, no proposal was ready"]
-    tell(trials, *(TrialStarted(0.0, TrialId(n), {"origin": n}, origin) for n, origin in enumerate(origins)))
+    tell(
+        trials,
+        *(TrialStarted(0.0, TrialId(n), {"origin": n}, origin) for n, origin in enumerate(origins)),
+    )
     trials.event(finished(5, 0))  # of trial 4 the start was not written
     assert [trial.origin for trial in trials] == ["sobol", *origins[1:], "sobol", "sobol"]
     frame = trials.dataframe()
@@ -100,7 +125,13 @@ def test_the_origin_of_a_trial_is_what_the_journal_says_or_the_name_of_the_searc
 
 def test_a_curve_has_a_row_for_each_report_and_the_last_one_counts() -> None:
     first = JobPaused(
-        1.0, worker=W, trial=TrialId(0), rung=2, resource=2, seconds=1, curve=[(1, {"a": 0.1}), (2, {"a": 0.2})]
+        1.0,
+        worker=W,
+        trial=TrialId(0),
+        rung=2,
+        resource=2,
+        seconds=1,
+        curve=[(1, {"a": 0.1}), (2, {"a": 0.2})],
     )
     again = result(0, 2, 4, {"a": 0.4}, start=1, curve=[(2, {"a": 0.25}), (3, {"a": None})])
     frame = curves_dataframe([first, again])
@@ -110,12 +141,18 @@ def test_a_curve_has_a_row_for_each_report_and_the_last_one_counts() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 1000), saves=st.booleans(), stop_after=st.sampled_from([0, 10]))
-def test_the_seconds_of_all_trials_are_those_of_all_jobs(seed: int, saves: bool, stop_after: int) -> None:
+def test_the_seconds_of_all_trials_are_those_of_all_jobs(
+    seed: int, saves: bool, stop_after: int
+) -> None:
     study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.2, saves=saves, stop_after=stop_after)
     events = [what for kind, what in study if kind == "event"]
     trials = Trials(LADDER)
     tell(trials, *events)  # type: ignore[arg-type]  # the kind says that they are events
-    seconds = sum(getattr(event, "seconds", 0.0) for event in events if type(event).__name__ != "TrialReleased")
+    seconds = sum(
+        getattr(event, "seconds", 0.0)
+        for event in events
+        if type(event).__name__ != "TrialReleased"
+    )
     assert sum(trial.seconds for trial in trials) == pytest.approx(seconds)
     assert {trial.number: trial.configuration for trial in trials} == study.configurations
     assert not any(trial.status == "running" for trial in trials)

@@ -15,7 +15,9 @@ LADDER = Ladder(1, 81, 3)
 
 
 def run(machine: AdaptiveMachine, trials: int, workers: int, seed: int, noise: float) -> list[Fact]:
-    """Return what happens in a study whose losses at rung ``k`` are the final ones and noise of ``noise / 2**k``."""
+    """Return what happens in a study whose losses at rung ``k`` are the final ones and noise of
+    ``noise / 2**k``.
+    """
     draws = random.Random(seed)
     history: list[Fact] = []
     running: list[Job] = []

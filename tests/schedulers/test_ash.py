@@ -36,8 +36,12 @@ def test_ash_gives_the_jobs_of_algorithm_2_in_any_order_of_workers() -> None:
 
 @pytest.mark.usefixtures("window")
 @pytest.mark.parametrize("kept", [Fraction(1, 2), Fraction(1, 4), Fraction(2, 3), Fraction(10, 11)])
-@pytest.mark.parametrize("order", ["better and better", "worse and worse", "all equal", "to and fro"])
-def test_a_rung_of_a_thousand_knows_its_best_whatever_the_order_of_results(kept: Fraction, order: str) -> None:
+@pytest.mark.parametrize(
+    "order", ["better and better", "worse and worse", "all equal", "to and fro"]
+)
+def test_a_rung_of_a_thousand_knows_its_best_whatever_the_order_of_results(
+    kept: Fraction, order: str
+) -> None:
     losses_in: dict[str, Callable[[int], float]] = {
         "better and better": lambda number: -float(number),
         "worse and worse": float,
@@ -65,8 +69,14 @@ def test_a_rung_of_a_thousand_knows_its_best_whatever_the_order_of_results(kept:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.sampled_from(LADDERS), st.integers(1, 6), st.lists(st.tuples(st.integers(0, 9), losses), max_size=60))
-def test_no_promotable_trial_is_left(ladder: Ladder, workers: int, reports: list[tuple[int, float]]) -> None:
+@given(
+    st.sampled_from(LADDERS),
+    st.integers(1, 6),
+    st.lists(st.tuples(st.integers(0, 9), losses), max_size=60),
+)
+def test_no_promotable_trial_is_left(
+    ladder: Ladder, workers: int, reports: list[tuple[int, float]]
+) -> None:
     """The lemma of papers.md 1.2: every rung but the one that reported is exhausted already."""
     scheduler = AshMachine(ladder)
     history: list[Fact] = []
@@ -90,7 +100,9 @@ def test_no_promotable_trial_is_left(ladder: Ladder, workers: int, reports: list
 
 
 @given(st.sampled_from(LADDERS), st.lists(losses, min_size=30, max_size=30))
-def test_every_trial_below_the_top_is_named_hopeless_once(ladder: Ladder, of_trial: list[float]) -> None:
+def test_every_trial_below_the_top_is_named_hopeless_once(
+    ladder: Ladder, of_trial: list[float]
+) -> None:
     scheduler = AshMachine(ladder, len(of_trial))
     last: dict[TrialId, Job] = {}
     named: list[TrialId] = []
@@ -187,12 +199,17 @@ def test_a_withdrawn_trial_leaves_the_rungs_it_had_reached_and_is_replaced() -> 
 
 def test_endless_trials_go_on_when_nothing_can_be_promoted() -> None:
     scheduler = AshMachine(Ladder(1, 9, 3))
-    assert [scheduler.next_job() for _ in range(100)] == [Job(TrialId(number), 0) for number in range(100)]
+    assert [scheduler.next_job() for _ in range(100)] == [
+        Job(TrialId(number), 0) for number in range(100)
+    ]
 
 
 def test_a_result_is_explained_by_any_moment_since_its_trial_arrived_below() -> None:
     ladder = Ladder(1, 2, 2)
-    below = [RecordedResult(Job(TrialId(trial), 0), loss) for trial, loss in ((0, 2.0), (1, 3.0), (2, 1.0))]
+    below = [
+        RecordedResult(Job(TrialId(trial), 0), loss)
+        for trial, loss in ((0, 2.0), (1, 3.0), (2, 1.0))
+    ]
     above = [RecordedResult(Job(TrialId(trial), 1), 0.0) for trial in range(3)]
     assert oracles.unexplained_results(ladder, [*below, above[0]]) == []  # the second best by now
     assert oracles.unexplained_results(ladder, [*below, above[2]]) == []

@@ -1,4 +1,6 @@
-"""The brackets of Hyperband, rule by rule; ``test_hyperband.py`` holds them against their oracle."""
+"""The brackets of Hyperband, rule by rule; ``test_hyperband.py`` holds them
+against their oracle.
+"""
 
 import random
 
@@ -19,7 +21,9 @@ def begin(scheduler: BracketsMachine, jobs: int) -> list[Job]:
     return [job for job in given if job is not None]
 
 
-def test_a_second_bracket_opens_while_the_first_waits_and_what_the_first_then_gives_comes_before_it() -> None:
+def test_a_second_bracket_opens_while_the_first_waits_and_what_the_first_then_gives_comes_before_it() -> (
+    None
+):
     scheduler = brackets(Ladder(1, 2, 2), 2)
     jobs = begin(scheduler, 3)
     assert jobs == [Job(TrialId(0), 0), Job(TrialId(1), 0), Job(TrialId(2), 0)]
@@ -77,7 +81,10 @@ def test_fewer_trials_than_a_bracket_has_begun_with_close_its_rung() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_whoever_is_left_behind_is_named_hopeless_once_and_nobody_else(seed: int) -> None:
     chance = random.Random(seed)
-    scheduler, last = brackets(Ladder(1, 9, 3), chance.choice([1, 2, 4, 9]), 30), dict[TrialId, int]()
+    scheduler, last = (
+        brackets(Ladder(1, 9, 3), chance.choice([1, 2, 4, 9]), 30),
+        dict[TrialId, int](),
+    )
     running, named = begin(scheduler, 5), list[TrialId]()
     while running:
         job = running.pop(chance.randrange(len(running)))

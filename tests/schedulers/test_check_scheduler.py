@@ -9,9 +9,11 @@ from ashtune._src.schedulers.ash import AshMachine
 from ashtune.testing import oracles
 from ashtune.testing.scheduler_suite import SETTINGS, check_scheduler
 
-# The search for a broken rule ends at the first one. A rare one needs some hundred histories, so 2,000 are allowed;
-# they are the same in each run.
-UNSHRUNK = settings(SETTINGS, phases=[Phase.generate], database=None, derandomize=True, max_examples=2000)
+# The search for a broken rule ends at the first one. A rare one needs some hundred histories, so
+# 2,000 are allowed; they are the same in each run.
+UNSHRUNK = settings(
+    SETTINGS, phases=[Phase.generate], database=None, derandomize=True, max_examples=2000
+)
 
 
 class CountsFromTheRoundedUpQuota(AshMachine):
@@ -55,7 +57,8 @@ class ForgetsWhoFinished(AshMachine):
 
 
 BROKEN = [
-    CountsFromTheRoundedUpQuota, NamesTheBestHopeless, ForgetsFailures, ReplacesEveryWithdrawal, ForgetsWhoFinished
+    CountsFromTheRoundedUpQuota, NamesTheBestHopeless, ForgetsFailures, ReplacesEveryWithdrawal,
+    ForgetsWhoFinished
 ]  # fmt: skip
 
 

@@ -1,4 +1,6 @@
-"""Where low rungs mislead, new trials go straight to the top rung: the rule recomputed, and studies that need it."""
+"""Where low rungs mislead, new trials go straight to the top rung: the rule recomputed, and studies
+that need it.
+"""
 
 import math
 import random
@@ -16,7 +18,9 @@ from tests.helpers import oracles
 
 DEFAULT = Ash(skip_above=0.4).where_rungs_are_chosen()
 Curve = Callable[[random.Random, float, float], float]
-"""(random generator, quality of the trial from 0 to 1, part of the training from 0 to 1) -> loss."""
+"""(random generator, quality of the trial from 0 to 1, part of the training
+from 0 to 1) -> loss.
+"""
 
 
 def agreeing(_: random.Random, quality: float, part: float) -> float:
@@ -31,7 +35,9 @@ def noise(chance: random.Random, _: float, __: float) -> float:
     return chance.random()
 
 
-def studied(curve: Curve, jobs: int, *, workers: int = 1, seed: int = 0, longer: bool = False) -> AshMachine:
+def studied(
+    curve: Curve, jobs: int, *, workers: int = 1, seed: int = 0, longer: bool = False
+) -> AshMachine:
     """Run a study whose machine gives the jobs of the oracle, and return the machine."""
     chance, ladder = random.Random(seed), Ladder(1, 9, 3)
     machine = DEFAULT.build(ladder, None)
@@ -59,7 +65,9 @@ def studied(curve: Curve, jobs: int, *, workers: int = 1, seed: int = 0, longer:
 @pytest.mark.parametrize("curve", [agreeing, misleading, noise])
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("longer", [False, True])
-def test_the_jobs_are_those_of_the_rule_over_the_whole_history(curve: Curve, workers: int, longer: bool) -> None:
+def test_the_jobs_are_those_of_the_rule_over_the_whole_history(
+    curve: Curve, workers: int, longer: bool
+) -> None:
     for seed in range(4):
         studied(curve, 90, workers=workers, seed=seed, longer=longer)
 
@@ -72,7 +80,10 @@ def test_where_ranks_agree_no_trial_skips_the_lower_rungs() -> None:
 
 def test_trials_skip_low_rungs_that_mislead() -> None:
     machine = studied(misleading, 60)
-    assert machine.notes() == "new trials go straight to 9: such trials did better there than promoted ones"
+    assert (
+        machine.notes()
+        == "new trials go straight to 9: such trials did better there than promoted ones"
+    )
     entered = [machine.entry(TrialId(trial)) for trial in range(30)]
     first = entered.index(2)
     assert first % 4 == 3, "every fourth"
@@ -81,7 +92,9 @@ def test_trials_skip_low_rungs_that_mislead() -> None:
 
 
 def test_a_probe_whose_trials_are_worse_ends() -> None:
-    """At the low rung, good trials are before all others, in reverse order: ranks disagree, and halving is right."""
+    """At the low rung, good trials are before all others, in reverse order: ranks disagree, and
+    halving is right.
+    """
 
     def restricted(_: random.Random, quality: float, part: float) -> float:
         if part < 1:
@@ -95,7 +108,9 @@ def test_a_probe_whose_trials_are_worse_ends() -> None:
 
 
 def test_a_note_and_the_forecast_know_the_trials_that_skip() -> None:
-    jobs = next(jobs for jobs in range(10, 90) if "every fourth" in studied(misleading, jobs).notes())
+    jobs = next(
+        jobs for jobs in range(10, 90) if "every fourth" in studied(misleading, jobs).notes()
+    )
     machine = studied(misleading, jobs)
     assert machine.notes() == (
         "every fourth new trial goes straight to 9, as ranks at 1 and at 9 agree little "

@@ -14,7 +14,9 @@ pytestmark = pytest.mark.slow
 
 
 def promotions(losses: list[float], eta: int) -> tuple[int, int]:
-    """Return how many trials of one rung were promoted, and how many of them falsely in hindsight."""
+    """Return how many trials of one rung were promoted, and how many of
+    them falsely in hindsight.
+    """
     scheduler = AshMachine(Ladder(1, eta, eta), len(losses))
     promoted = []
     while (job := scheduler.next_job()) is not None:
@@ -29,7 +31,11 @@ def promotions(losses: list[float], eta: int) -> tuple[int, int]:
 
 @pytest.mark.parametrize(
     ("eta", "n", "repetitions", "expected", "sigma"),
-    [(4, 10_000, 200, (51.26, 1.16), 28.5), (2, 1_000, 200, (17.26, 0.23), 10.1), (3, 100, 1_000, (4.24, 0.05), 2.9)],
+    [
+        (4, 10_000, 200, (51.26, 1.16), 28.5),
+        (2, 1_000, 200, (17.26, 0.23), 10.1),
+        (3, 100, 1_000, (4.24, 0.05), 2.9),
+    ],
 )
 def test_as_many_promotions_are_false_as_the_law_says(
     eta: int, n: int, repetitions: int, expected: tuple[float, float], sigma: float

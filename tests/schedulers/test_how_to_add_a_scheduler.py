@@ -1,4 +1,6 @@
-"""The page ``docs/how-to/add-a-scheduler.md`` is carried out as it stands: its files are written, tested and used."""
+"""The page ``docs/how-to/add-a-scheduler.md`` is carried out as it stands: its files are written,
+tested and used.
+"""
 
 from pathlib import Path
 
@@ -22,14 +24,19 @@ def test_its_scheduler_passes_its_test(page: Page) -> None:
     assert "1 passed" in page.test("test_delayed.py")
 
 
-def test_its_script_tunes_its_command_plans_and_its_entry_point_makes_a_name_of_it(page: Page) -> None:
+def test_its_script_tunes_its_command_plans_and_its_entry_point_makes_a_name_of_it(
+    page: Page,
+) -> None:
     page.run("tune.py")
     [study] = (page.folder / "runs").iterdir()
     loaded = ashtune.Study.load(study)
     assert StudyReader(study).settings.scheduler == {"kind": "delayed:Delayed", "slack": 1}
     missing = "the scheduler 'delayed:Delayed' is not installed here"
     assert missing in loaded.report_data()["missing"]
-    whole = f"import delayed, ashtune; print(ashtune.Study.load({str(study)!r}).report_data()['missing'])"
+    whole = (
+        f"import delayed, ashtune; "
+        f"print(ashtune.Study.load({str(study)!r}).report_data()['missing'])"
+    )
     assert page.run("-c", whole) == "None\n"
     plan = ("-m", "ashtune", "plan", "--trials", "12", "--max-resource", "4", "--scheduler")
     assert "delayed:Delayed:slack=1, 12 trials" in page.run(*plan, "delayed:Delayed:slack=1")

@@ -1,4 +1,6 @@
-"""Hyperband, synchronous and asynchronous: the published tables, the oracles, trials that enter above the rest."""
+"""Hyperband, synchronous and asynchronous: the published tables, the oracles, trials that enter
+above the rest.
+"""
 
 import math
 from functools import cache, partial
@@ -85,7 +87,9 @@ def test_another_round_follows_and_fewer_brackets_are_those_that_enter_lowest() 
 
 
 @pytest.mark.parametrize("scheduler", [Hyperband(), Hyperband(brackets=2)])
-def test_hyperband_gives_the_jobs_of_its_oracle_in_any_order_of_workers(scheduler: Hyperband) -> None:
+def test_hyperband_gives_the_jobs_of_its_oracle_in_any_order_of_workers(
+    scheduler: Hyperband,
+) -> None:
     def rounds(ladder: Ladder) -> list[tuple[int, int]]:
         return of_the_paper(ladder)[: scheduler.brackets]
 
@@ -94,10 +98,14 @@ def test_hyperband_gives_the_jobs_of_its_oracle_in_any_order_of_workers(schedule
 
 def test_async_hyperband_gives_the_jobs_of_algorithm_2_to_trials_that_enter_anywhere() -> None:
     entry_on = cache(lambda ladder: AsyncHyperband().build(ladder, None).entry)
-    check_scheduler(AsyncHyperband(), partial(oracles.ash_entering, entry_on), ladders=SMALL, options=FEW)
+    check_scheduler(
+        AsyncHyperband(), partial(oracles.ash_entering, entry_on), ladders=SMALL, options=FEW
+    )
 
 
-def test_the_bracket_of_a_trial_is_drawn_in_the_papers_proportions_from_its_number_and_the_seed_only() -> None:
+def test_the_bracket_of_a_trial_is_drawn_in_the_papers_proportions_from_its_number_and_the_seed_only() -> (
+    None
+):
     """Each count is binomial; four standard deviations of 100,000 draws."""
     trials = 100_000
     counts = AsyncHyperband().build(PAPER, None, seed=3).entering(trials)
@@ -107,20 +115,30 @@ def test_the_bracket_of_a_trial_is_drawn_in_the_papers_proportions_from_its_numb
         assert abs(count - trials * share) < 4 * math.sqrt(trials * share * (1 - share))
     one, same = (AsyncHyperband().build(PAPER, 9, seed=3) for _ in range(2))
     other = AsyncHyperband().build(PAPER, 9, seed=4)
-    entries = [machine.entry(TrialId(7 * trial % 500)) for machine in (one, same, other) for trial in range(500)]
+    entries = [
+        machine.entry(TrialId(7 * trial % 500))
+        for machine in (one, same, other)
+        for trial in range(500)
+    ]
     assert entries[:500] == entries[500:1000] != entries[1000:]
 
 
 def test_a_seed_s_brackets_are_part_of_the_journal_and_stay_as_they_are() -> None:
-    for machine in (AsyncHyperband().build(PAPER, None, seed=0), AsyncHyperband().build(PAPER, None)):
-        assert "".join(str(machine.entry(TrialId(trial))) for trial in range(40)) == ENTRIES_OF_SEED_0
+    for machine in (
+        AsyncHyperband().build(PAPER, None, seed=0),
+        AsyncHyperband().build(PAPER, None),
+    ):
+        assert (
+            "".join(str(machine.entry(TrialId(trial))) for trial in range(40)) == ENTRIES_OF_SEED_0
+        )
 
 
 ENTRIES_OF_SEED_0 = "1004003004100100003211023000001020010021"
 
 
 @pytest.mark.parametrize(
-    ("scheduler", "withdraws"), [(Hyperband(), False), (AsyncHyperband(), False), (AsyncHyperband(), True)]
+    ("scheduler", "withdraws"),
+    [(Hyperband(), False), (AsyncHyperband(), False), (AsyncHyperband(), True)],
 )
 def test_every_trial_below_the_top_that_is_not_withdrawn_is_named_hopeless_once(
     scheduler: Scheduler, withdraws: bool

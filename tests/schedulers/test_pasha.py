@@ -24,7 +24,9 @@ Curve = Sequence[float]
 
 @pytest.mark.parametrize("epsilon", [None, 0.0, 0.6])
 def test_it_gives_the_jobs_of_its_oracle_in_any_order_of_workers(epsilon: float | None) -> None:
-    check_scheduler(Pasha(epsilon), partial(oracles.pasha, epsilon), options=settings(SETTINGS, max_examples=60))
+    check_scheduler(
+        Pasha(epsilon), partial(oracles.pasha, epsilon), options=settings(SETTINGS, max_examples=60)
+    )
 
 
 @pytest.mark.slow
@@ -38,20 +40,26 @@ def test_a_long_study_with_curves_that_cross_gives_the_jobs_of_the_oracle(seed: 
         history.append(Given(job))
         before = ladder.rungs[job.rung - 1] if job.rung else 0
         curve = [
-            (at, good[job.trial] / at + draws.gauss(0, 0.05)) for at in range(before + 1, ladder.rungs[job.rung] + 1)
+            (at, good[job.trial] / at + draws.gauss(0, 0.05))
+            for at in range(before + 1, ladder.rungs[job.rung] + 1)
         ]
         loss = curve.pop()[1]
-        machine.record(Result(job.trial, job.rung, ladder.rungs[job.rung], (loss,), 1.0, tuple(curve)))
+        machine.record(
+            Result(job.trial, job.rung, ladder.rungs[job.rung], (loss,), 1.0, tuple(curve))
+        )
         history.append(RecordedResult(job, loss, tuple(curve)))
     assert machine._epsilon > 0
 
 
-def test_the_noise_of_a_rung_of_many_trials_is_that_of_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_noise_of_a_rung_of_many_trials_is_that_of_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(pasha, "MOST_PAIRED", 3)
     machine = PashaMachine(Ladder.explicit([1, 4, 8]), epsilon=None)
     for rung, part in ((0, slice(0, 1)), (1, slice(1, 4))):
         for trial in range(6):
-            apart = 0.1 * trial**2  # the first three are at most 0.4 apart, the last ones more than that
+            # the first three are at most 0.4 apart, the last ones more than that
+            apart = 0.1 * trial**2
             swings = (1.0, -1.0, 1.0, 1.0)
             curve = [swing * apart for swing in swings]
             *reports, (resource, loss) = list(enumerate(curve, start=1))[part]
@@ -74,17 +82,22 @@ def open_after(below: Sequence[float], above: Sequence[float], epsilon: float) -
         ((1.1, 2.1, 3.1, 4.1), 0.0, True),  # all have moved, none of them past another
         ((1.1, 3.1, 2.1, 4.1), 0.0, False),  # two have changed places
         ((1.1, 3.1, 2.1, 4.1), 1.0, True),  # they were equal but for the noise
-        ((1.1, 4.1, 2.1, 3.1), 1.0, False),  # the second is now where the one is that was 2 behind it
+        # the second is now where the one is that was 2 behind it
+        ((1.1, 4.1, 2.1, 3.1), 1.0, False),
         ((2.0, 2.0, 2.0, 2.0), 0.0, True),  # what is equal has no order
         ((math.inf, 1.0, 2.0, 3.0), 0.0, True),  # a failure takes no part
     ],
 )
-def test_a_rung_opens_when_the_order_changes(above: Curve, epsilon: float, is_settled: bool) -> None:
+def test_a_rung_opens_when_the_order_changes(
+    above: Curve, epsilon: float, is_settled: bool
+) -> None:
     assert open_after((1.0, 2.0, 3.0, 4.0), above, epsilon) == (1 if is_settled else 2)
 
 
 def test_the_noise_is_the_difference_of_curves_that_cross_and_cross_back() -> None:
-    """Of three pairs one crosses twice: 0.3 apart at the end; the two that cross once, or never, tell nothing."""
+    """Of three pairs one crosses twice: 0.3 apart at the end; the two that cross once, or never,
+    tell nothing.
+    """
     machine = PashaMachine(Ladder.explicit([1, 4, 8]))
     curves = {0: (5.0, 3.0, 5.0, 1.0), 1: (6.0, 2.0, 6.0, 1.3), 2: (4.0, 1.0, 4.0, 9.0)}
     for rung, part in ((0, slice(0, 1)), (1, slice(1, 4))):
@@ -109,13 +122,16 @@ def studied(machine: AshMachine, noise: float, seed: int, workers: int = 4) -> t
             return total, most
         job = running.pop(0)
         start, end = rungs[job.rung - 1] if job.rung else 0, rungs[job.rung]
-        curve = tuple((at, good[job.trial] + draws.gauss(0, noise)) for at in range(start + 1, end + 1))
+        curve = tuple(
+            (at, good[job.trial] + draws.gauss(0, noise)) for at in range(start + 1, end + 1)
+        )
         machine.record(Result(job.trial, job.rung, end, (curve[-1][1],), 1.0, curve[:-1]))
         total, most = total + end - start, max(most, end)
 
 
 def test_where_the_order_is_settled_at_once_two_rungs_are_enough() -> None:
-    """256 trials get 1 epoch, a third of them and those promoted early 2 more: in all a third of what ``ash`` takes.
+    """256 trials get 1 epoch, a third of them and those promoted early 2 more: in all a third of
+    what ``ash`` takes.
 
     The authors report a third of the time on NASBench201.
     """
@@ -128,7 +144,9 @@ def test_where_the_order_is_settled_at_once_two_rungs_are_enough() -> None:
 
 
 def test_noise_that_changes_the_order_back_and_forth_stops_it_before_the_top() -> None:
-    """Where all trials are nearly equal, every order is noise; without an estimate of it all rungs open."""
+    """Where all trials are nearly equal, every order is noise; without an estimate of it all rungs
+    open.
+    """
     estimated = [studied(PashaMachine(LADDER, 256), 0.1, seed)[1] for seed in range(5)]
     without = [studied(PashaMachine(LADDER, 256, epsilon=0.0), 0.1, seed)[1] for seed in range(5)]
     assert max(estimated) < min(without) == 81

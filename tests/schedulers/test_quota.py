@@ -66,10 +66,15 @@ def test_with_a_result_counted_ahead_the_first_of_two_is_promoted() -> None:
             job = one.next_job()
             assert job is not None
             one.record(Result.of(job, loss))
-    assert [job and (job.trial, job.rung) for job in (machine.next_job(), paper.next_job())] == [(1, 1), (2, 0)]
+    assert [job and (job.trial, job.rung) for job in (machine.next_job(), paper.next_job())] == [
+        (1, 1),
+        (2, 0),
+    ]
 
 
-@pytest.mark.parametrize("options", [{"ahead": 2}, {"ahead": -1}, {"exponent": 0.4}, {"exponent": 1.5}])
+@pytest.mark.parametrize(
+    "options", [{"ahead": 2}, {"ahead": -1}, {"exponent": 0.4}, {"exponent": 1.5}]
+)
 def test_an_option_that_is_no_quota_is_refused_with_its_value(options: dict[str, float]) -> None:
     ((name, value),) = options.items()
     with pytest.raises(SettingsError, match=f"{name}={value}"):
@@ -83,18 +88,35 @@ def test_it_is_recorded_with_its_options() -> None:
 
 @pytest.mark.parametrize(
     ("factor", "rungs"),
-    [(2, (8, 16, 32, 64)), (3, (7, 21, 64)), (4, (16, 64)), (10, (6, 64)), (1.5, (8, 13, 19, 28, 43, 64))],
+    [
+        (2, (8, 16, 32, 64)),
+        (3, (7, 21, 64)),
+        (4, (16, 64)),
+        (10, (6, 64)),
+        (1.5, (8, 13, 19, 28, 43, 64)),
+    ],
 )
-def test_the_rungs_that_a_user_does_not_choose_begin_at_a_ninth(factor: float, rungs: tuple[int, ...]) -> None:
+def test_the_rungs_that_a_user_does_not_choose_begin_at_a_ninth(
+    factor: float, rungs: tuple[int, ...]
+) -> None:
     assert Ladder.from_above(64, factor, 9).rungs == rungs
 
 
 def test_a_small_top_resource_has_the_rungs_that_it_can_have() -> None:
-    assert [Ladder.from_above(top, 3, 9).rungs for top in (1, 2, 3, 4)] == [(1,), (1, 2), (1, 3), (1, 4)]
+    assert [Ladder.from_above(top, 3, 9).rungs for top in (1, 2, 3, 4)] == [
+        (1,),
+        (1, 2),
+        (1, 3),
+        (1, 4),
+    ]
 
 
-def gives_the_oracles_jobs(jobs: int, *, price: float, start: int = 0, noise: float = 0.0, seed: int = 0) -> AshMachine:
-    """Run a study on one worker, and return its machine. The lowest rung takes ``price`` of a full training."""
+def gives_the_oracles_jobs(
+    jobs: int, *, price: float, start: int = 0, noise: float = 0.0, seed: int = 0
+) -> AshMachine:
+    """Run a study on one worker, and return its machine. The lowest rung takes ``price`` of a full
+    training.
+    """
     chance, ladder = random.Random(seed), Ladder(1, 9, 3)
     machine = DEFAULT.build(ladder, None)
     history: list[Fact] = []
@@ -120,12 +142,15 @@ def test_new_trials_go_straight_to_the_top_if_the_lowest_rung_takes_over_two_fif
     assert 0 < started < 20
     assert skips.entering(100) == [started, 0, 100 - started]
     assert skips.notes() == (
-        "new trials go straight to 9, as 1 takes 41% of the time of a full training, and no trial is resumed"
+        "new trials go straight to 9, as 1 takes 41% of the time of a full training, and no trial "
+        "is resumed"
     )
 
 
 @pytest.mark.parametrize(("price", "start"), [(0.39, 0), (0.9, 1)], ids=["cheap", "resumed"])
-def test_a_lowest_rung_that_is_cheap_or_resumed_from_keeps_its_new_trials(price: float, start: int) -> None:
+def test_a_lowest_rung_that_is_cheap_or_resumed_from_keeps_its_new_trials(
+    price: float, start: int
+) -> None:
     machine = gives_the_oracles_jobs(60, price=price, start=start)
     assert machine.entering(100) == [100, 0, 0]
     assert machine.notes() == ""

@@ -1,4 +1,6 @@
-"""Ranking by several losses and under constraints against brute force, and schedulers that rank by it."""
+"""Ranking by several losses and under constraints against brute force, and schedulers that rank by
+it.
+"""
 
 import math
 from collections.abc import Sequence
@@ -28,8 +30,12 @@ few = st.sampled_from([-1.0, 0.0, 0.5, 1.0, 2.0, math.inf]) | st.floats(-9, 9)
 violations = st.sampled_from([0.0, 0.0, 0.5, 1.0]) | st.floats(0, 3)
 
 
-def results(losses: int, violation: st.SearchStrategy[float] | None = None) -> st.SearchStrategy[list[Key]]:
-    return st.lists(st.tuples(st.just(0.0) if violation is None else violation, *[few] * losses), max_size=25)
+def results(
+    losses: int, violation: st.SearchStrategy[float] | None = None
+) -> st.SearchStrategy[list[Key]]:
+    return st.lists(
+        st.tuples(st.just(0.0) if violation is None else violation, *[few] * losses), max_size=25
+    )
 
 
 def numbered(keys: Sequence[Key]) -> Entries:
@@ -37,13 +43,18 @@ def numbered(keys: Sequence[Key]) -> Entries:
 
 
 def by_brute_force(entries: Entries) -> list[TrialId]:
-    facts = [RecordedResult(Job(trial, 0), key[1], more=key[2:], violation=key[0]) for key, trial in entries]
+    facts = [
+        RecordedResult(Job(trial, 0), key[1], more=key[2:], violation=key[0])
+        for key, trial in entries
+    ]
     return [fact.job.trial for fact in ranked_plainly(facts)]
 
 
 @pytest.mark.parametrize("violation", [None, violations])
 @pytest.mark.parametrize("losses", [2, 3])
-def test_fronts_and_gaps_make_the_order(losses: int, violation: st.SearchStrategy[float] | None) -> None:
+def test_fronts_and_gaps_make_the_order(
+    losses: int, violation: st.SearchStrategy[float] | None
+) -> None:
     @settings(max_examples=200, deadline=None)
     @given(results(losses, violation))
     def check(of_trial: list[Key]) -> None:
@@ -55,7 +66,9 @@ def test_fronts_and_gaps_make_the_order(losses: int, violation: st.SearchStrateg
 
 @pytest.mark.parametrize("violation", [None, violations])
 @pytest.mark.parametrize("losses", [1, 2, 3])
-def test_the_front_is_what_nobody_dominates(losses: int, violation: st.SearchStrategy[float] | None) -> None:
+def test_the_front_is_what_nobody_dominates(
+    losses: int, violation: st.SearchStrategy[float] | None
+) -> None:
     @settings(max_examples=200, deadline=None)
     @given(results(losses, violation))
     def check(of_trial: list[Key]) -> None:
@@ -71,7 +84,14 @@ def test_the_front_is_what_nobody_dominates(losses: int, violation: st.SearchStr
 
 
 def test_a_known_front_under_a_constraint() -> None:
-    keys = [(0.0, 1.0, 4.0), (0.0, 2.0, 2.0), (0.0, 3.0, 3.0), (0.5, 0.0, 0.0), (0.0, 4.0, 1.0), (0.2, -1.0, 0.0)]
+    keys = [
+        (0.0, 1.0, 4.0),
+        (0.0, 2.0, 2.0),
+        (0.0, 3.0, 3.0),
+        (0.5, 0.0, 0.0),
+        (0.0, 4.0, 1.0),
+        (0.2, -1.0, 0.0),
+    ]
     assert [trial for _, trial in front_of(numbered(keys), key=lambda entry: entry)] == [0, 1, 4]
     assert [trial for _, trial in ranked(numbered(keys))] == [0, 4, 1, 2, 5, 3]
 
@@ -85,7 +105,9 @@ def test_the_choice_is_the_knee_or_what_weights_say() -> None:
 
 
 @given(results(1, violations))
-def test_with_one_loss_the_order_is_that_of_violations_and_losses_and_then_of_trials(of_trial: list[Key]) -> None:
+def test_with_one_loss_the_order_is_that_of_violations_and_losses_and_then_of_trials(
+    of_trial: list[Key],
+) -> None:
     finite = [key for key in of_trial if key[1] < math.inf]
     assert [trial for _, trial in ranked(numbered(finite))] == by_brute_force(numbered(finite))
     assert ranked(numbered(finite)) == sorted(numbered(finite))
@@ -93,7 +115,10 @@ def test_with_one_loss_the_order_is_that_of_violations_and_losses_and_then_of_tr
 
 @given(
     st.lists(
-        st.tuples(st.floats(0, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False)), min_size=2
+        st.tuples(
+            st.floats(0, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False)
+        ),
+        min_size=2,
     )
 )
 def test_one_number_stands_for_a_violation_and_a_loss(pairs: list[tuple[float, float]]) -> None:
@@ -107,8 +132,14 @@ def test_one_number_stands_for_a_violation_and_a_loss(pairs: list[tuple[float, f
 
 @settings(max_examples=100, deadline=None)
 @given(results(2), st.sampled_from([Fraction(1, 2), Fraction(1, 3)]), st.data())
-def test_a_rung_of_several_losses_promotes_its_quota(of_trial: list[Key], kept: Fraction, data: st.DataObject) -> None:
-    rung, arrived, promoted = ManyLosses(QuotaRule(kept)), list[tuple[Key, TrialId]](), set[TrialId]()
+def test_a_rung_of_several_losses_promotes_its_quota(
+    of_trial: list[Key], kept: Fraction, data: st.DataObject
+) -> None:
+    rung, arrived, promoted = (
+        ManyLosses(QuotaRule(kept)),
+        list[tuple[Key, TrialId]](),
+        set[TrialId](),
+    )
     for entry in numbered(of_trial):
         rung.add(entry)
         arrived.append(entry)
@@ -128,9 +159,12 @@ def test_a_rung_of_several_losses_promotes_its_quota(of_trial: list[Key], kept: 
         assert [rung.is_within_quota(one) for one in rest] == [one[1] in best for one in rest]
 
 
-@pytest.mark.parametrize(("losses", "has_constraints"), [(2, False), (1, True), (2, True), (3, True)])
 @pytest.mark.parametrize(
-    ("scheduler", "oracle"), [(Ash(), ash), (StoppingAsh(), oracles.stopping), (SuccessiveHalving(), oracles.sh)]
+    ("losses", "has_constraints"), [(2, False), (1, True), (2, True), (3, True)]
+)
+@pytest.mark.parametrize(
+    ("scheduler", "oracle"),
+    [(Ash(), ash), (StoppingAsh(), oracles.stopping), (SuccessiveHalving(), oracles.sh)],
 )
 def test_schedulers_do_as_their_oracles_by_several_losses_and_under_constraints(
     scheduler: Scheduler, oracle: Oracle, losses: int, has_constraints: bool
@@ -156,7 +190,8 @@ def train(machine: Machine, losses: Sequence[Losses]) -> list[Job]:
 
 
 LOSSES: list[Losses] = [
-    (1.0, 9.0), (9.0, 1.0), (5.0, 5.0), (6.0, 6.0), (9.0, 9.0), (math.inf, math.inf), (2.0, 8.0), (8.0, 8.0),
+    (1.0, 9.0), (9.0, 1.0), (5.0, 5.0), (6.0, 6.0), (9.0, 9.0), (math.inf, math.inf), (2.0, 8.0),
+    (8.0, 8.0),
 ]  # fmt: skip
 
 

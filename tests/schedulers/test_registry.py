@@ -97,7 +97,9 @@ def test_a_name_is_short_for_the_defaults_and_is_read_back_from_record_and_text(
     assert SCHEDULERS.part(SCHEDULERS.text(scheduler)) == scheduler
 
 
-@pytest.mark.parametrize("given", ["magic", "", "a:b", "ash:eta=3", "json:tool", "ash:=", 5, None, Ladder])
+@pytest.mark.parametrize(
+    "given", ["magic", "", "a:b", "ash:eta=3", "json:tool", "ash:=", 5, None, Ladder]
+)
 def test_what_is_no_scheduler_is_refused_in_one_line(given: Any) -> None:
     with pytest.raises(SettingsError) as error:
         SCHEDULERS.part(given)
@@ -127,7 +129,9 @@ def test_a_module_that_is_not_found_is_named_with_what_to_do() -> None:
         SCHEDULERS.part("nowhere:Eager:share=0.25")
     with pytest.raises(SettingsError):
         SCHEDULERS.part("eager")
-    assert SCHEDULERS.missing_of({"kind": "nowhere:Eager"}).endswith(": add the folder of its module to PYTHONPATH")
+    assert SCHEDULERS.missing_of({"kind": "nowhere:Eager"}).endswith(
+        ": add the folder of its module to PYTHONPATH"
+    )
 
 
 def test_reading_asks_a_lazy_module_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,14 +143,20 @@ def test_reading_asks_a_lazy_module_for_nothing(monkeypatch: pytest.MonkeyPatch)
     assert asked == []
 
 
-def test_reading_imports_no_module_that_a_record_names(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_imports_no_module_that_a_record_names(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     entry = EntryPoint("other", f"{module}:Eager", "group")
     monkeypatch.setattr(type(SCHEDULERS), "_entry_points", lambda self: [entry])
     record = {"kind": f"{module}:Eager", "share": 0.25}
     ladder = Ladder(1, 4, 2)
     view = view_of(record, ladder, ladder, 0)
     assert module not in sys.modules
-    assert (view.name, view.rule, view.expected(9)) == (f"{module}:Eager:share=0.25", Rule.UNKNOWN, None)
+    assert (view.name, view.rule, view.expected(9)) == (
+        f"{module}:Eager:share=0.25",
+        Rule.UNKNOWN,
+        None,
+    )
     assert "does not import" in view.missing
     assert type(SCHEDULERS.part_or_reason({"kind": "other"})).__name__ == "Eager"
     assert type(SCHEDULERS.read(record)).__name__ == "Eager"
@@ -167,15 +177,26 @@ def test_a_class_of_the_script_itself_is_refused() -> None:
         (lambda: ashtune.GP(price="x"), "price='x' does not fit GP: Expected `float`, got `str`"),
         (lambda: ashtune.GP(price=9), "price=9 does not fit GP: Expected `float` <= 4.0"),
         (lambda: ashtune.GP(first=1.5), "first=1.5 does not fit GP: Expected `int`, got `float`"),
-        (lambda: ashtune.Ash(exponent="0.8"), "exponent='0.8' does not fit Ash: Expected `float | None`, got `str`"),
+        (
+            lambda: ashtune.Ash(exponent="0.8"),
+            "exponent='0.8' does not fit Ash: Expected `float | None`, got `str`",
+        ),
         (lambda: ashtune.Ash(ahead=2), "ahead=2 does not fit Ash: Expected `int` <= 1"),
-        (lambda: ashtune.Hyperband("all"), "brackets='all' does not fit Hyperband: Expected `int | None`, got `str`"),
-        (lambda: ashtune.Grid("many"), "points='many' does not fit Grid: Expected `int | dict | None`, got `str`"),
+        (
+            lambda: ashtune.Hyperband("all"),
+            "brackets='all' does not fit Hyperband: Expected `int | None`, got `str`",
+        ),
+        (
+            lambda: ashtune.Grid("many"),
+            "points='many' does not fit Grid: Expected `int | dict | None`, got `str`",
+        ),
         (lambda: ashtune.OptunaSearch("TPESampler", 5), "options=5 does not fit OptunaSearch"),
         (lambda: ashtune.OptunaSearch(random_share=2), "random_share=2 does not fit OptunaSearch"),
     ],
 )
-def test_an_option_that_does_not_fit_its_field_is_refused_when_the_part_is_made(make: Any, says: str) -> None:
+def test_an_option_that_does_not_fit_its_field_is_refused_when_the_part_is_made(
+    make: Any, says: str
+) -> None:
     with pytest.raises(SettingsError) as refusal:
         make()
     assert str(refusal.value).startswith(says)

@@ -18,7 +18,9 @@ def begin(scheduler: StoppingMachine, trials: int) -> list[Job]:
 
 
 @pytest.mark.parametrize(("near", "widest"), [(1, 4), (16, 64)])
-def test_stopping_ash_decides_as_its_oracle(near: int, widest: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_stopping_ash_decides_as_its_oracle(
+    near: int, widest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(rung_module, "_NEAR", near)
     monkeypatch.setattr(rung_module, "_WIDEST", widest)
     check_scheduler(StoppingMachine, oracles.stopping)
@@ -47,7 +49,10 @@ def test_a_trial_outside_the_best_third_of_its_moment_ends_for_good() -> None:
     for job, loss in zip(jobs[:3], (1.0, 2.0, 3.0), strict=True):
         scheduler.record(Result.of(job, loss))
     scheduler.record(Result.of(jobs[3], 0.5))
-    assert [scheduler.next_job() for _ in range(4)] == [*(Job(TrialId(trial), 1) for trial in (0, 1, 3)), None]
+    assert [scheduler.next_job() for _ in range(4)] == [
+        *(Job(TrialId(trial), 1) for trial in (0, 1, 3)),
+        None,
+    ]
     assert scheduler.hopeless() == [2]
 
 

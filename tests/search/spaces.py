@@ -71,7 +71,12 @@ def with_priors() -> Space:
             "size": Prior(OrdinalHyperparameter("size", [1, 2, 4]), at=4),
             "opt": Prior(["sgd", "adam", "none"], at="adam"),
             "widths": Prior([(64, 64), (128,)], at=(64, 64)),
-            "noise": Float("noise", (0.0, 1.0), distribution=Normal(0.3, 0.2), meta={"prior": 0.5, "note": object()}),
+            "noise": Float(
+                "noise",
+                (0.0, 1.0),
+                distribution=Normal(0.3, 0.2),
+                meta={"prior": 0.5, "note": object()},
+            ),
             "momentum": (0.0, 0.99),
             "act": ["relu", "tanh"],
             "epochs": Prior(9, at=9),
@@ -98,18 +103,23 @@ def conditional() -> ConfigurationSpace:
         ),
         GreaterThanCondition(space["dropout"], space["layers"], 2),
         ForbiddenAndConjunction(
-            ForbiddenEqualsClause(space["opt"], "none"), ForbiddenLessThanEqualsClause(space["layers"], 4)
+            ForbiddenEqualsClause(space["opt"], "none"),
+            ForbiddenLessThanEqualsClause(space["layers"], 4),
         ),
     )
     return space
 
 
 def finite_conditional() -> ConfigurationSpace:
-    """18 combinations that are 11 configurations: 3 without ``b``, and 9 with it, of which 1 is forbidden."""
+    """18 combinations that are 11 configurations: 3 without ``b``, and 9 with it, of which 1 is
+    forbidden.
+    """
     space = ConfigurationSpace({"a": ["x", "y"], "b": [1, 2, 3], "c": ["p", "q", "r"]})
     space.add(
         EqualsCondition(space["b"], space["a"], "x"),
-        ForbiddenAndConjunction(ForbiddenEqualsClause(space["b"], 2), ForbiddenEqualsClause(space["c"], "q")),
+        ForbiddenAndConjunction(
+            ForbiddenEqualsClause(space["b"], 2), ForbiddenEqualsClause(space["c"], "q")
+        ),
     )
     return space
 
@@ -131,9 +141,14 @@ def with_every_clause() -> Space:
     space = ConfigurationSpace({"a": (0, 9), "b": (0, 9), "c": [(1, 2), (3, 4)], "d": (0.0, 1.0)})
     space.add(OrdinalHyperparameter("o", ["s", "m", "l"]))
     space.add(
-        OrConjunction(EqualsCondition(space["d"], space["c"], (1, 2)), InCondition(space["d"], space["a"], [7, 8])),
+        OrConjunction(
+            EqualsCondition(space["d"], space["c"], (1, 2)),
+            InCondition(space["d"], space["a"], [7, 8]),
+        ),
         ForbiddenLessThanRelation(space["a"], space["b"]),
-        ForbiddenOrConjunction(ForbiddenEqualsClause(space["a"], 9), ForbiddenInClause(space["b"], [5, 6])),
+        ForbiddenOrConjunction(
+            ForbiddenEqualsClause(space["a"], 9), ForbiddenInClause(space["b"], [5, 6])
+        ),
         ForbiddenGreaterThanEqualsClause(space["o"], "l"),
     )
     return Space.parse(space)

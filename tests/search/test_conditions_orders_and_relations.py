@@ -1,4 +1,6 @@
-"""Conditions, orders and relations as a user writes them: what is drawn, what is near, and what is valid."""
+"""Conditions, orders and relations as a user writes them: what is drawn, what is near, and what is
+valid.
+"""
 
 import json
 import sys
@@ -60,16 +62,24 @@ IN_RANGES = {
 
 
 def fits_ranges(configuration: dict[str, Any]) -> bool:
-    """Say, written out by hand, whether a configuration has the right hyperparameters of ``IN_RANGES``."""
+    """Say, written out by hand, whether a configuration has the right hyperparameters of
+    ``IN_RANGES``.
+    """
     layers, rate = configuration["layers"], configuration["rate"]
     names = {"layers", "rate", "size"}
     names |= {"dropout"} if layers > 2 else set()
     names |= {"warmup"} if 0.01 < rate < 0.1 and layers < 6 else set()
-    names |= {"heads"} if configuration["size"] != "small" and configuration.get("dropout", 1.0) < 0.25 else set()
+    names |= (
+        {"heads"}
+        if configuration["size"] != "small" and configuration.get("dropout", 1.0) < 0.25
+        else set()
+    )
     return configuration.keys() == names
 
 
-@pytest.mark.parametrize("search", [Random(), Sobol(), ashtune.Grid(points=4), GP(first=4), ashtune.Mutation(first=4)])
+@pytest.mark.parametrize(
+    "search", [Random(), Sobol(), ashtune.Grid(points=4), GP(first=4), ashtune.Mutation(first=4)]
+)
 def test_a_condition_on_a_range_holds_in_every_draw_and_proposal(search: Any) -> None:
     space = Space.parse(IN_RANGES)
     check_design(search, space)
@@ -82,11 +92,20 @@ def test_a_condition_on_a_range_holds_in_every_draw_and_proposal(search: Any) ->
 
 
 def test_a_study_with_conditions_on_ranges_is_proposed_and_resumed(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"metric": "loss", "mode": "min", "max_resource": 1, "workers": 1, "quiet": True}
+    options: dict[str, Any] = {
+        "metric": "loss",
+        "mode": "min",
+        "max_resource": 1,
+        "workers": 1,
+        "quiet": True,
+    }
     options |= {"search": ashtune.GP(first=4, random_share=0.0, ahead=0), "directory": tmp_path}
     for trials in (10, 14):
         ashtune.tune(
-            lambda trial: trial["rate"] + trial.config.get("dropout", 1.0), IN_RANGES, trials=trials, **options
+            lambda trial: trial["rate"] + trial.config.get("dropout", 1.0),
+            IN_RANGES,
+            trials=trials,
+            **options,
         )
     found = started(tmp_path)
     assert len(found) == 14
@@ -97,14 +116,22 @@ def test_a_study_with_conditions_on_ranges_is_proposed_and_resumed(tmp_path: Pat
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"layers": 2, "dropout": 0.1}, "dropout=0.1 is inactive here; leave it out, for it counts only if layers > 2"),
+        (
+            {"layers": 2, "dropout": 0.1},
+            "dropout=0.1 is inactive here; leave it out, for it counts only if layers > 2",
+        ),
         ({"layers": 3}, "dropout is missing in {"),
         ({"layers": 1, "rate": 0.05}, "warmup is missing in {"),
-        ({"layers": 1, "rate": 0.1, "warmup": 1}, "only if (rate > 0.01 and rate < 0.1 and layers < 6)"),
+        (
+            {"layers": 1, "rate": 0.1, "warmup": 1},
+            "only if (rate > 0.01 and rate < 0.1 and layers < 6)",
+        ),
         ({"layers": 4, "dropout": 0.1, "size": "base"}, "heads is missing in {"),
     ],
 )
-def test_a_configuration_against_a_condition_on_a_range_is_refused(given: dict[str, Any], says: str) -> None:
+def test_a_configuration_against_a_condition_on_a_range_is_refused(
+    given: dict[str, Any], says: str
+) -> None:
     space = Space.parse(IN_RANGES)
     with pytest.raises(SpaceError) as refusal:
         space.check({"rate": 0.5, "size": "small", **given})
@@ -115,14 +142,20 @@ def test_a_configuration_against_a_condition_on_a_range_is_refused(given: dict[s
 @pytest.mark.parametrize(
     ("condition", "says"),
     [
-        (When("layers", above=2), "x=When(name='layers', above=2) is no condition; give When('solver', 'sgd'"),
+        (
+            When("layers", above=2),
+            "x=When(name='layers', above=2) is no condition; give When('solver', 'sgd'",
+        ),
         (When("layers", (0.0, 1.0), above=2), "is no condition; give "),
         (When("layers", values=(0.0, 1.0)), "is no condition; give "),
         (When("layers", 3, (0.0, 1.0), below=4), "is no condition; give "),
         ({"when": {"layers": {"over": 2}}, "values": [1, 2]}, "value={'over': 2}"),
         ({"when": {"layers": {}}, "values": [1, 2]}, "is no condition; give "),
         (When("layers", above=9, values=(0.0, 1.0)), "layers=9 is outside; give a value in 1 .. 8"),
-        (When("kind", above="a", values=(0.0, 1.0)), "kind > 'a': the values of kind have no order"),
+        (
+            When("kind", above="a", values=(0.0, 1.0)),
+            "kind > 'a': the values of kind have no order",
+        ),
     ],
 )
 def test_a_condition_that_says_nothing_is_refused_on_one_line(condition: Any, says: str) -> None:
@@ -138,14 +171,20 @@ def test_a_json_file_has_conditions_and_orders_too(tmp_path: Path) -> None:
             {
                 "solver": ["sgd", "adam"],
                 "nesterov": {"when": {"solver": "sgd"}, "values": [True, False]},
-                "momentum": {"when": {"solver": ["sgd"], "nesterov": True}, "values": {"low": 0.0, "high": 1.0}},
+                "momentum": {
+                    "when": {"solver": ["sgd"], "nesterov": True},
+                    "values": {"low": 0.0, "high": 1.0},
+                },
                 "size": {"ordered": WORDS},
                 "fold": {"choice": [1, 2, 3]},
                 "lr": [1e-4, 1, "log"],
                 "decay": {"when": {"solver": "adam"}, "values": [1e-4, 1.0, "log"]},
                 "odd": {"choice": [1, 2, "log"]},
                 "units": {"low": 0, "high": 10, "step": 5},
-                "pad": {"when": {"fold": [1, 2], "units": {"above": 0, "below": 10}}, "values": [1, 2]},
+                "pad": {
+                    "when": {"fold": [1, 2], "units": {"above": 0, "below": 10}},
+                    "values": [1, 2],
+                },
                 "fade": {"when": {"lr": {"below": 0.1}}, "values": {"low": 0.0, "high": 1.0}},
             }
         )
@@ -174,18 +213,23 @@ def test_a_json_file_has_conditions_and_orders_too(tmp_path: Path) -> None:
     ("values", "is_ordered"),
     [
         (SIZES, True), ([0.0, 0.5], True), ([1, 2.5], True), (Ordered(WORDS), True), (WORDS, False),
-        ([64, 16, 32], False), (Choice(SIZES), False), ([True, False], False), ([None, 1, 2], False),
+        ([64, 16, 32], False), (Choice(SIZES), False), ([True, False], False), ([None, 1, 2],
+        False),
         ([[1], [2]], False), ([1], False),
     ],
 )  # fmt: skip
-def test_ascending_numbers_and_what_is_said_to_be_ordered_have_an_order(values: Any, is_ordered: bool) -> None:
+def test_ascending_numbers_and_what_is_said_to_be_ordered_have_an_order(
+    values: Any, is_ordered: bool
+) -> None:
     assert Space.parse({"x": values}).columns["x"].is_category is not is_ordered
 
 
 def test_neighbours_in_an_order_are_nearer_than_others() -> None:
     for values, choices in ((SIZES, SIZES), (Ordered(WORDS), WORDS)):
         places = [Space.parse({"x": values}).place({"x": choice})[0] or 0.0 for choice in choices]
-        assert [high - low for low, high in pairwise(places)] == pytest.approx([1 / len(places)] * (len(places) - 1))
+        assert [high - low for low, high in pairwise(places)] == pytest.approx(
+            [1 / len(places)] * (len(places) - 1)
+        )
 
 
 @pytest.mark.parametrize("values", [SIZES, [0.1, 0.5], Ordered(WORDS), (1, 3)])
@@ -194,7 +238,9 @@ def test_a_mutation_of_few_values_often_comes_to_a_neighbour(values: Any) -> Non
     [column] = space.columns.values()
     every, first = column.every_value(), column.every_value()[0]  # type: ignore[index]
     points = np.full((2000, 1), space.place({"x": first})[0])
-    moved = take_steps(points, np.array([max(0.15, column.spacing)]), np.array([False]), np.random.default_rng(0))
+    moved = take_steps(
+        points, np.array([max(0.15, column.spacing)]), np.array([False]), np.random.default_rng(0)
+    )
     found = [each["x"] for each in space.at(np.clip(abs(moved), 0, 1))]
     counts = [found.count(value) for value in every]  # type: ignore[union-attr]
     assert counts[1] > 400
@@ -209,7 +255,9 @@ RELATED = {"warmup": (1, 1000), "epochs": (1, 1000), "rate": (0.0, 1.0)}
 FINITE = {"warmup": (1, 6), "epochs": (1, 6)}
 
 
-@pytest.mark.parametrize("search", [Random(), Sobol(), ashtune.Grid(points=4), GP(first=4), ashtune.Mutation(first=4)])
+@pytest.mark.parametrize(
+    "search", [Random(), Sobol(), ashtune.Grid(points=4), GP(first=4), ashtune.Mutation(first=4)]
+)
 @pytest.mark.parametrize("space", [RELATED, FINITE], ids=["endless", "finite"])
 def test_only_valid_configurations_are_given(search: Any, space: Any) -> None:
     parsed = Space.parse(space, is_valid)
@@ -217,12 +265,17 @@ def test_only_valid_configurations_are_given(search: Any, space: Any) -> None:
     if search.has_proposer and space is RELATED:
         check_proposer(search, parsed, trials=20)
     design = search.build(parsed, 0)
-    assert all(is_valid(design.configuration(trial)) for trial in range(min(100, design.size or 100)))
+    assert all(
+        is_valid(design.configuration(trial)) for trial in range(min(100, design.size or 100))
+    )
     assert 0 < parsed.rules.refused < parsed.rules.asked
 
 
 def test_a_finite_space_has_all_valid_configurations_once() -> None:
-    for design in (Random().build(Space.parse(FINITE, is_valid), 0), GridDesign(Space.parse(FINITE, is_valid))):
+    for design in (
+        Random().build(Space.parse(FINITE, is_valid), 0),
+        GridDesign(Space.parse(FINITE, is_valid)),
+    ):
         assert design.size == 15
         assert len({tuple(design.configuration(trial).values()) for trial in range(15)}) == 15
 
@@ -246,12 +299,21 @@ def train(trial: Any) -> None:
 
 
 def tuned(directory: Path, **options: Any) -> ashtune.Study:
-    options = {"trials": 12, "workers": 1, "max_resource": 1, "metric": "loss", "mode": "min", **options}
+    options = {
+        "trials": 12,
+        "workers": 1,
+        "max_resource": 1,
+        "metric": "loss",
+        "mode": "min",
+        **options,
+    }
     return ashtune.tune(train, RELATED, directory=directory, **options)
 
 
 @pytest.mark.slow
-def test_a_study_counts_invalid_draws(tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_counts_invalid_draws(
+    tmp_path: Path, capfd: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     study = tuned(tmp_path / "s", search="random", valid=is_valid)
     assert " draws were not valid; kept in " in capfd.readouterr().err
     assert all(is_valid(each.configuration) for each in started(tmp_path / "s"))
@@ -270,7 +332,9 @@ def test_a_resumed_study_and_the_model_in_its_own_process_know_the_function(tmp_
     tuned(tmp_path, search=search, valid=lambda c: c["warmup"] + limit < c["epochs"], quiet=True)
     study = ashtune.Study.load(tmp_path).resume(trials=20, workers=1, quiet=True)
     trials = started(tmp_path)
-    assert all(each.configuration["warmup"] + limit < each.configuration["epochs"] for each in trials)
+    assert all(
+        each.configuration["warmup"] + limit < each.configuration["epochs"] for each in trials
+    )
     assert len(trials) == 20
     assert sum(each.origin.startswith("gp") for each in trials[12:]) >= 6
     (tmp_path / VALID).rename(tmp_path / "elsewhere")

@@ -1,4 +1,6 @@
-"""Which search a study has where the user names none, and what it costs one that is too small for a model."""
+"""Which search a study has where the user names none, and what it costs one that is too small for a
+model.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,11 @@ lanes.grouped_by = ("kind",)  # type: ignore[attr-defined]  # as fused functions
 
 
 def chosen(
-    directory: Path, monkeypatch: pytest.MonkeyPatch, function: Any = train, space: Any = None, **given: Any
+    directory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    function: Any = train,
+    space: Any = None,
+    **given: Any,
 ) -> str:
     """Return the kind of the search that the journal of a new study names, which is not run."""
     monkeypatch.setattr(tuning.Session, "run", lambda self: None)
@@ -36,18 +42,24 @@ def chosen(
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS.names)
-def test_a_study_learns_by_default(scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_learns_by_default(
+    scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kind = chosen(tmp_path / "s", monkeypatch, scheduler=scheduler)
     assert kind == ("random" if scheduler == "sh" else "gp")
 
 
-def test_a_search_that_is_named_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_that_is_named_is_taken_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert chosen(tmp_path / "sh", monkeypatch, scheduler="sh", search="gp") == "gp"
     assert chosen(tmp_path / "lanes", monkeypatch, lanes, search="mutation") == "mutation"
 
 
 @pytest.mark.slow
-def test_a_study_of_random_trials_starts_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_study_of_random_trials_starts_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class NoProcessError(Exception):
         pass
 
@@ -59,11 +71,14 @@ def test_a_study_of_random_trials_starts_no_process(tmp_path: Path, monkeypatch:
 
     monkeypatch.setattr(ProposerProcess, "__init__", no_process)
     study = ashtune.tune(
-        train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=10, max_resource=1, workers=1, quiet=True,
+        train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=10, max_resource=1, workers=1,
+        quiet=True,
         directory=tmp_path,
     )  # fmt: skip
     assert not opened
-    origins = [event.origin for event in read_events(tmp_path / NAME) if isinstance(event, TrialStarted)]
+    origins = [
+        event.origin for event in read_events(tmp_path / NAME) if isinstance(event, TrialStarted)
+    ]
     assert origins == ["random"] * 10
     study.resume(trials=12, workers=1, quiet=True)
     assert opened

@@ -33,10 +33,14 @@ def test_a_search_makes_a_design(search: Search, space: Callable[[], object]) ->
 
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("search", SEARCHES, ids=str)
-def test_a_design_in_runs_behind_enqueued_configurations_is_one(search: Search, space: Callable[[], object]) -> None:
+def test_a_design_in_runs_behind_enqueued_configurations_is_one(
+    search: Search, space: Callable[[], object]
+) -> None:
     parsed = Space.parse(space())
     first = [search.build(parsed, 3).configuration(0)]
-    check_sequence(lambda: Enqueued(first, Grouped(search.build(parsed, 3), parsed.names[-1:], 40)), parsed)
+    check_sequence(
+        lambda: Enqueued(first, Grouped(search.build(parsed, 3), parsed.names[-1:], 40)), parsed
+    )
 
 
 class Draws:
@@ -65,7 +69,8 @@ class Draws:
 
 
 @pytest.mark.parametrize(
-    ("fault", "says"), [("order", "depends on the order"), ("outside", "is outside"), ("shared", "is shared with")]
+    ("fault", "says"),
+    [("order", "depends on the order"), ("outside", "is outside"), ("shared", "is shared with")],
 )
 def test_the_suite_finds_what_is_no_design(fault: str, says: str) -> None:
     space = Space.parse({"x": [[float(n)] for n in range(7)] + [[0.5]]})

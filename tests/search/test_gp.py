@@ -27,7 +27,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """As in the process of a proposer: two threads of BLAS on small matrices wait for each other."""
+    """As in the process of a proposer: two threads of BLAS on small
+    matrices wait for each other.
+    """
     with threadpool_limits(1):
         yield
 
@@ -54,16 +56,21 @@ def test_the_posterior_is_that_of_scikit_learn() -> None:
 
 
 def test_a_category_is_what_one_column_for_each_choice_is_to_scikit_learn() -> None:
-    """Two choices are a squared distance of 1 apart; of two columns that differ it would be 2, so each counts half."""
+    """Two choices are a squared distance of 1 apart; of two columns that differ it would be 2, so
+    each counts half.
+    """
     kernels = pytest.importorskip("sklearn.gaussian_process.kernels")
     regression = pytest.importorskip("sklearn.gaussian_process").GaussianProcessRegressor
     rows, values = data(50, 3)
     at = np.random.default_rng(1).random((30, 3))
-    rows[:, 2], at[:, 2] = np.floor(rows[:, 2] * 3) / 4, np.floor(at[:, 2] * 4) / 4  # the last choice has no value
+    # the last choice has no value
+    rows[:, 2], at[:, 2] = np.floor(rows[:, 2] * 3) / 4, np.floor(at[:, 2] * 4) / 4
     weights = np.array([3.0, 0.4, 1.7])
     ours = GaussianProcess(rows, values, np.array([False, False, True]), Kernel(weights, 0.8, 0.05))
     lengths = 1 / np.sqrt([3.0, 0.4, *[1.7 / 2] * 4])
-    theirs = regression(kernels.ConstantKernel(0.8) * kernels.Matern(lengths, nu=2.5), alpha=0.05, optimizer=None)
+    theirs = regression(
+        kernels.ConstantKernel(0.8) * kernels.Matern(lengths, nu=2.5), alpha=0.05, optimizer=None
+    )
 
     def in_columns(given: Any) -> Any:
         return np.column_stack([given[:, :2], given[:, 2, None] == np.arange(4) / 4])
@@ -100,7 +107,9 @@ def test_the_gradient_of_the_fit_is_that_of_differences() -> None:
 
 def test_values_drawn_for_several_rows_have_the_posterior_of_each() -> None:
     rows, values = data(20, 3)
-    process = GaussianProcess(rows, values, np.zeros(3, bool), Kernel.fit(rows, values, np.zeros(3, bool)))
+    process = GaussianProcess(
+        rows, values, np.zeros(3, bool), Kernel.fit(rows, values, np.zeros(3, bool))
+    )
     at = np.random.default_rng(2).random((4, 3))
     drawn = process.draw(at, np.random.default_rng(3).standard_normal((4, 20_000)))
     mean, deviation = process.predict(at)
@@ -124,7 +133,8 @@ def test_after_more_values_each_world_has_the_posterior_of_a_process_with_all_of
 @pytest.mark.parametrize(
     "space",
     [
-        SPACE, {"x": (0.0, 1.0)}, {"kind": ["a", "b"], "n": (1, 3)}, {"c": ["one"], "x": (0.0, 1.0)},
+        SPACE, {"x": (0.0, 1.0)}, {"kind": ["a", "b"], "n": (1, 3)}, {"c": ["one"], "x": (0.0,
+        1.0)},
         of_every_kind(), conditional(), finite_conditional(),
     ],
 )  # fmt: skip
@@ -132,7 +142,14 @@ def test_it_passes_the_suite(space: Any) -> None:
     check_proposer(GP(first=4), space, trials=30)
 
 
-def studied(seed: int, trials: int, search: Any = GP(), *, loss: Any = bowl, given: Any = SPACE) -> list[float]:  # noqa: B008
+def studied(
+    seed: int,
+    trials: int,
+    search: Any = GP(),  # noqa: B008
+    *,
+    loss: Any = bowl,
+    given: Any = SPACE,
+) -> list[float]:
     """Return the losses of a study of one worker, one rung, with a proposer or without."""
     space = Space.parse(given)
     design, proposer = search.build(space, seed), search.proposer(space, seed, 9)
@@ -159,7 +176,9 @@ def test_an_optimum_in_two_thousandths_of_a_linear_range_over_decades_is_found()
         return (math.log10(configuration["decay"] / 2e-4)) ** 2 + (configuration["x"] - 0.3) ** 2
 
     for seed in range(3):
-        assert min(studied(seed, 40, loss=loss, given={"decay": (1e-5, 0.1), "x": (0.0, 1.0)})) < 1e-4
+        assert (
+            min(studied(seed, 40, loss=loss, given={"decay": (1e-5, 0.1), "x": (0.0, 1.0)})) < 1e-4
+        )
 
 
 def test_of_two_equally_good_regions_it_prefers_the_cheaper() -> None:
@@ -168,7 +187,9 @@ def test_of_two_equally_good_regions_it_prefers_the_cheaper() -> None:
     chosen = []
     for trial in range(40):
         proposal = proposer.propose(trial)
-        configuration: Any = design.configuration(trial) if proposal is None else proposal.configuration
+        configuration: Any = (
+            design.configuration(trial) if proposal is None else proposal.configuration
+        )
         if proposal is not None:
             chosen.append(configuration["z"])
         loss, seconds = (configuration["x"] - 0.5) ** 2, math.exp(4 * configuration["z"])
@@ -178,13 +199,17 @@ def test_of_two_equally_good_regions_it_prefers_the_cheaper() -> None:
 
 
 @pytest.mark.parametrize("price", [0.25, 0.5, 2.0])
-def test_the_score_of_a_point_is_divided_by_its_seconds_to_the_power_of_the_price(price: float) -> None:
+def test_the_score_of_a_point_is_divided_by_its_seconds_to_the_power_of_the_price(
+    price: float,
+) -> None:
     def scores(price: float) -> Any:
         proposer = gp_proposer(GP(price=price), Space.parse({"x": (0.0, 1.0)}), 0, 9)
         for trial, x in enumerate(points[:, 0].tolist()):
             resource = 3 + 6 * (trial % 2)
             seconds = resource * math.exp(3 * x)
-            proposer.observe(Result(TrialId(trial), 0, resource, ((x - 0.5) ** 2,), seconds), {"x": x})
+            proposer.observe(
+                Result(TrialId(trial), 0, resource, ((x - 0.5) ** 2,), seconds), {"x": x}
+            )
         return scored(proposer, 20).of(points)
 
     points = np.linspace(0, 1, 20)[:, None]
@@ -215,8 +240,12 @@ def test_where_results_tell_nothing_the_trial_is_left_to_the_design(losses: list
     assert proposer.propose(20) is None
 
 
-@pytest.mark.parametrize("others", [[0.1 + trial / 10 for trial in range(8)], [0.5] * 4 + [math.inf] * 4])
-def test_where_most_results_are_as_good_as_the_best_the_others_still_tell(others: list[float]) -> None:
+@pytest.mark.parametrize(
+    "others", [[0.1 + trial / 10 for trial in range(8)], [0.5] * 4 + [math.inf] * 4]
+)
+def test_where_most_results_are_as_good_as_the_best_the_others_still_tell(
+    others: list[float],
+) -> None:
     space = Space.parse({"x": (0.0, 1.0)})
     design, proposer = GP().build(space, 0), GP(random_share=0.0).proposer(space, 0, 9)
     for trial, loss in enumerate([0.0] * 12 + others):
@@ -272,13 +301,19 @@ def test_trials_that_train_are_not_proposed_again_side_by_side() -> None:
     assert len(set(proposed)) == 8
 
 
-def test_what_was_tried_is_never_proposed_and_where_nothing_is_left_the_trial_is_left_to_the_design() -> None:
-    """On the way there all of 12 configurations are proposed once, though a few are far better than the others."""
+def test_what_was_tried_is_never_proposed_and_where_nothing_is_left_the_trial_is_left_to_the_design() -> (
+    None
+):
+    """On the way there all of 12 configurations are proposed once, though a few are far better than
+    the others.
+    """
     space = Space.parse({"n": (1, 4), "kind": ["a", "b", "c"]})
     proposer = GP(first=1, random_share=0.0).proposer(space, 0, 9)
     tried: list[Any] = [{"n": 1, "kind": "a"}, {"n": 4, "kind": "b"}, {"n": 2, "kind": "c"}]
     for trial, configuration in enumerate(tried):
-        proposer.observe(Result(TrialId(trial), 0, 9, (float(configuration["n"]),), 1.0), configuration)
+        proposer.observe(
+            Result(TrialId(trial), 0, 9, (float(configuration["n"]),), 1.0), configuration
+        )
     while (proposal := proposer.propose(len(tried))) is not None:
         assert proposal.configuration not in tried
         loss = float(str(proposal.configuration["n"]))
@@ -288,7 +323,9 @@ def test_what_was_tried_is_never_proposed_and_where_nothing_is_left_the_trial_is
 
 
 @pytest.mark.parametrize("best", [1e-3, 1.0])
-def test_an_optimum_at_a_bound_is_found_within_30_trials_and_nothing_is_repeated(best: float) -> None:
+def test_an_optimum_at_a_bound_is_found_within_30_trials_and_nothing_is_repeated(
+    best: float,
+) -> None:
     """A bound of a logarithmic range comes back from its configuration with other last bits."""
     space = Space.parse({"lr": (1e-3, 1.0, "log")})
     proposer, design = GP().proposer(space, 0, 9), Random().build(space, 0)
@@ -305,7 +342,9 @@ def test_an_optimum_at_a_bound_is_found_within_30_trials_and_nothing_is_repeated
 
 
 def test_proposals_made_ahead_know_each_other() -> None:
-    """What was proposed and has not started counts as training, so the second proposal is another one."""
+    """What was proposed and has not started counts as training, so the second proposal is another
+    one.
+    """
     proposer = with_twelve_results()
     first, second = proposer.propose(12), proposer.propose(12)
     assert first is not None
@@ -334,7 +373,9 @@ def test_the_trials_that_it_sees_are_those_of_the_rule_recomputed_over_all_resul
         if loss < math.inf:
             standing[trial] = min(standing.get(trial, (0, math.inf)), (-rung, loss))
         best = sorted(standing, key=lambda one: (*standing[one], one))[:40]
-        expected = sorted(standing) if len(standing) <= 80 else sorted({*best, *sorted(standing)[-40:]})
+        expected = (
+            sorted(standing) if len(standing) <= 80 else sorted({*best, *sorted(standing)[-40:]})
+        )
         assert proposer.seen.shown() == expected
 
 
@@ -380,7 +421,9 @@ def test_the_kernels_are_those_of_the_last_moment_at_which_they_are_fitted(resul
 
 
 @pytest.mark.parametrize("results", [20, 61])
-def test_one_that_is_told_all_at_once_proposes_what_one_that_was_asked_all_along_does(results: int) -> None:
+def test_one_that_is_told_all_at_once_proposes_what_one_that_was_asked_all_along_does(
+    results: int,
+) -> None:
     """As after a kill: kernels that were fitted late may not depend on who asked when."""
     space = Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)})
     options = GP(random_share=0.0, ahead=0)
@@ -389,17 +432,23 @@ def test_one_that_is_told_all_at_once_proposes_what_one_that_was_asked_all_along
     assert asked.propose(results) == anew.propose(results) is not None
 
 
-def test_of_several_losses_a_trial_counts_at_its_highest_rung_in_whatever_order_results_come() -> None:
+def test_of_several_losses_a_trial_counts_at_its_highest_rung_in_whatever_order_results_come() -> (
+    None
+):
     proposer = GP().proposer(Space.parse({"x": (0.0, 1.0)}), 0, 27)
     assert isinstance(proposer, GPProposer)
     for rung, resource in ((2, 27), (0, 3)):
         proposer.know(Result(TrialId(-1), rung, resource, (999.0, 999.0), 1.0), {"x": 0.999})
     for trial in range(80):
-        proposer.observe(Result(TrialId(trial), 0, 3, (float(trial), float(trial)), 1.0), {"x": trial / 100})
+        proposer.observe(
+            Result(TrialId(trial), 0, 3, (float(trial), float(trial)), 1.0), {"x": trial / 100}
+        )
     assert proposer.seen.shown() == [-1, *range(39), *range(40, 80)]
 
 
-@pytest.mark.parametrize("options", [{"first": 0}, {"random_share": 1.5}, {"ahead": -1}, {"price": -1.0}])
+@pytest.mark.parametrize(
+    "options", [{"first": 0}, {"random_share": 1.5}, {"ahead": -1}, {"price": -1.0}]
+)
 def test_an_option_that_cannot_be_is_refused_with_its_value(options: dict[str, Any]) -> None:
     ((name, value),) = options.items()
     with pytest.raises(SettingsError, match=f"{name}={value}"):
@@ -409,10 +458,19 @@ def test_an_option_that_cannot_be_is_refused_with_its_value(options: dict[str, A
 @pytest.mark.parametrize(
     ("of_size", "is_measured", "times"),
     [
-        pytest.param(lambda width, depth: -0.4 * math.log2(width) - 0.1 * depth, False, 3, id="larger is better"),
-        pytest.param(lambda width, depth: (math.log2(width) - 7) ** 2, False, 3, id="the middle is best"),
+        pytest.param(
+            lambda width, depth: -0.4 * math.log2(width) - 0.1 * depth,
+            False,
+            3,
+            id="larger is better",
+        ),
+        pytest.param(
+            lambda width, depth: (math.log2(width) - 7) ** 2, False, 3, id="the middle is best"
+        ),
         pytest.param(lambda width, depth: 0.0, False, 3, id="size is no matter"),
-        pytest.param(lambda width, depth: -9 * math.log(width * depth), True, 4, id="memory is measured"),
+        pytest.param(
+            lambda width, depth: -9 * math.log(width * depth), True, 4, id="memory is measured"
+        ),
     ],
 )
 def test_what_does_not_fit_into_memory_is_proposed_less_often_than_at_random(
@@ -447,7 +505,10 @@ def test_the_best_trials_of_each_branch_are_shown() -> None:
     for trial in range(200):
         is_old = trial < 30
         configuration = {"kind": "b"} if is_old else {"kind": "a", "x": trial / 200}
-        seen.observe(Result(TrialId(trial), 0, 9, (1.0 + trial if is_old else trial / 1000,), 1.0), configuration)
+        seen.observe(
+            Result(TrialId(trial), 0, 9, (1.0 + trial if is_old else trial / 1000,), 1.0),
+            configuration,
+        )
     shown = seen.shown()
     assert [trial for trial in shown if trial < 30] == list(range(20))
     assert len(shown) == 20 + 80
@@ -457,14 +518,22 @@ def test_the_first_trials_are_a_latin_hypercube() -> None:
     space = Space.parse({"x": (0.0, 1.0), "y": (1e-4, 1.0, "log"), "kind": list("abcde")})
     for seed in range(5):
         design, random = GP().build(space, seed), Random().build(space, seed)
-        points = np.array([space.place(design.configuration(trial)) for trial in range(10)], dtype=float)
-        assert [sorted((points[:, column] * 10).astype(int)) for column in (0, 1)] == [list(range(10))] * 2
-        assert sorted(design.configuration(trial)["kind"] for trial in range(10)) == sorted("abcde" * 2)
+        points = np.array(
+            [space.place(design.configuration(trial)) for trial in range(10)], dtype=float
+        )
+        assert [sorted((points[:, column] * 10).astype(int)) for column in (0, 1)] == [
+            list(range(10))
+        ] * 2
+        assert sorted(design.configuration(trial)["kind"] for trial in range(10)) == sorted(
+            "abcde" * 2
+        )
         assert design.configuration(10) == random.configuration(10)
 
 
 def trained(results: Any, *, space: Any = None) -> GPProposer:
-    """Return a proposer that was told (configuration, rung, resource, loss) of trials 0, 1 and so on."""
+    """Return a proposer that was told (configuration, rung, resource, loss) of trials 0, 1 and so
+    on.
+    """
     proposer = gp_proposer(GP(random_share=0.0), Space.parse(space or {"x": (0.0, 1.0)}), 0, 9)
     for trial, (configuration, *jobs) in enumerate(results):
         for rung, resource, loss in jobs:
@@ -474,8 +543,13 @@ def trained(results: Any, *, space: Any = None) -> GPProposer:
 
 
 def test_the_place_beside_a_paused_trial_promises_less(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The lowest rung says that x = .8 is as good as the best; the study does not promote that trial."""
-    finished = [({"x": x}, (0, 1, (x - 0.3) ** 2), (1, 9, (x - 0.3) ** 2)) for x in (0.1, 0.2, 0.25, 0.3, 0.4)]
+    """The lowest rung says that x = .8 is as good as the best; the study does not promote that
+    trial.
+    """
+    finished = [
+        ({"x": x}, (0, 1, (x - 0.3) ** 2), (1, 9, (x - 0.3) ** 2))
+        for x in (0.1, 0.2, 0.25, 0.3, 0.4)
+    ]
     others = [({"x": x}, (0, 1, 0.3)) for x in (0.0, 0.5, 0.6, 1.0)]
     paused = ({"x": 0.8}, (0, 1, 0.001))
     known = trained([*finished, *others, paused])
@@ -503,12 +577,18 @@ def test_the_losses_drawn_for_a_running_trial_lower_the_best_loss() -> None:
 
 
 def test_a_failure_spoils_a_place_only_if_failures_share_it() -> None:
-    """The loss that is predicted there is no worse, whether one of five trials fails at the next rung or all do."""
+    """The loss that is predicted there is no worse, whether one of five trials fails at the next
+    rung or all do.
+    """
 
     def at_the_place(failures: int) -> tuple[float, float]:
         good = [({"x": x}, (0, 1, 0.1 + (x - 0.2) ** 2)) for x in (0.18, 0.19, 0.2, 0.21, 0.22)]
-        others = [({"x": x}, (0, 1, 1.0), (1, 9, 1.0)) for x in (0.0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)]
-        results: list[Any] = [(*trial, (1, 0, math.inf)) for trial in good[:failures]] + good[failures:] + others
+        others = [
+            ({"x": x}, (0, 1, 1.0), (1, 9, 1.0)) for x in (0.0, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+        ]
+        results: list[Any] = (
+            [(*trial, (1, 0, math.inf)) for trial in good[:failures]] + good[failures:] + others
+        )
         score = scored(trained(results), 20)
         there = np.array([[0.205, 1.0]])
         return float(score._model.means(there).mean()), float(score.log_success(there)[0])
@@ -520,7 +600,9 @@ def test_a_failure_spoils_a_place_only_if_failures_share_it() -> None:
 
 
 def test_losses_are_mapped_by_medians_and_quartiles() -> None:
-    """From the lowest rung to the next the spread shrinks to a fifth, from there to the top it is only shifted."""
+    """From the lowest rung to the next the spread shrinks to a fifth, from there to the top it is
+    only shifted.
+    """
     pairs = np.arange(7.0)
     low, middle, top = 10 + pairs, 1 + pairs / 5, pairs / 5
     losses = np.concatenate([low, [30.0, math.inf], middle, top])
@@ -570,14 +652,18 @@ def test_proposals_for_an_accuracy_are_those_for_its_error() -> None:
 
 
 def test_results_from_before_a_longer_study_bar_no_place() -> None:
-    """The best known configurations were trained to a resource below the present top, which they never reach."""
+    """The best known configurations were trained to a resource below the present top, which they
+    never reach.
+    """
     proposer = gp_proposer(GP(random_share=0.0), Space.parse({"x": (0.0, 1.0)}), 0, 27)
     for number, x in enumerate((0.3, 0.31, 0.32, 0.33, 0.34, 0.8, 0.9)):
         proposer.know(Result(TrialId(-1 - number), 1, 9, (abs(x - 0.32),), 1.0), {"x": x})
     assert not Clusters(proposer.seen).is_below_top((0.325,), 5)
     assert not any(proposer.seen.is_paused(trial) for trial in proposer.seen.points)
     proposals = [proposer.propose(trial) for trial in range(10, 16)]
-    assert any(proposal is not None and 0.25 < proposal.configuration["x"] < 0.4 for proposal in proposals)
+    assert any(
+        proposal is not None and 0.25 < proposal.configuration["x"] < 0.4 for proposal in proposals
+    )
 
 
 def test_a_trial_without_enough_memory_is_neither_success_nor_failure() -> None:
@@ -596,14 +682,18 @@ def test_of_many_branches_only_forty_are_shown() -> None:
     proposer = gp_proposer(GP(), parsed, 0, 9)
     design = Random().build(parsed, 0)
     for trial in range(600):
-        proposer.observe(Result(TrialId(trial), 0, 1, (trial / 600,), 1.0), design.configuration(trial))
+        proposer.observe(
+            Result(TrialId(trial), 0, 1, (trial / 600,), 1.0), design.configuration(trial)
+        )
     assert len(set(proposer.seen._branches.values())) > 150
     assert 80 <= len(proposer.seen.shown()) <= 120
 
 
 def test_results_after_many_failures_are_used() -> None:
     """The kernels of the last refit were fitted to nothing."""
-    proposer = gp_proposer(GP(random_share=0.0), Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)}), 0, 9)
+    proposer = gp_proposer(
+        GP(random_share=0.0), Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)}), 0, 9
+    )
     for trial in range(36):
         loss, resource = (math.inf, 0) if trial < 33 else (trial / 36, 1)
         place = {"x": trial / 36, "y": trial * 0.618 % 1}

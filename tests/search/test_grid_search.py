@@ -24,7 +24,9 @@ def test_the_last_hyperparameter_written_varies_fastest() -> None:
 
 
 @given(st.floats(1e-9, 1e3), st.floats(1.1, 1e6), st.integers(1, 9), st.booleans())
-def test_a_float_range_has_its_exact_ends_and_even_steps(low: float, width: float, points: int, log: bool) -> None:
+def test_a_float_range_has_its_exact_ends_and_even_steps(
+    low: float, width: float, points: int, log: bool
+) -> None:
     space = Space.parse({"x": Float("x", (low, low * width), log=log)})
     column = space.columns["x"]
     values = [c["x"] for c in everything(GridDesign(space, points))]
@@ -43,7 +45,10 @@ def test_integers_take_all_values_or_the_distinct_ones_nearest_to_the_points() -
     assert GridDesign(space, {"n": 4}).size == 400
     assert [c["n"] for c in everything(GridDesign(Space.parse({"n": (1, 10)}), 4))] == [1, 4, 7, 10]
     assert [c["n"] for c in everything(GridDesign(Space.parse({"n": (1, 3)}), 50))] == [1, 2, 3]
-    logs = [c["m"] for c in everything(GridDesign(Space.parse({"m": Integer("m", (1, 9), log=True)}), 7))]
+    logs = [
+        c["m"]
+        for c in everything(GridDesign(Space.parse({"m": Integer("m", (1, 9), log=True)}), 7))
+    ]
     assert logs == [1, 2, 3, 4, 6, 9]
 
 

@@ -1,4 +1,6 @@
-"""Runs: nothing is drawn or left out by the order, and each kind has its turn about as often as it was drawn."""
+"""Runs: nothing is drawn or left out by the order, and each kind has its turn about as often as it
+was drawn.
+"""
 
 from collections import Counter
 from itertools import groupby
@@ -33,17 +35,24 @@ def test_a_block_has_the_configurations_that_the_search_drew_and_no_others() -> 
 
 
 def test_they_come_in_runs_of_one_kind() -> None:
-    runs = [(name, len(list(configurations))) for name, configurations in groupby(map(kind, first(BLOCK)))]
+    runs = [
+        (name, len(list(configurations)))
+        for name, configurations in groupby(map(kind, first(BLOCK)))
+    ]
     assert len(runs) < BLOCK / LONGEST_RUN + 2 * 6
     assert sum(length == LONGEST_RUN for _, length in runs) > 20
 
 
 def test_a_study_of_a_few_trials_has_each_kind_as_often_as_it_is_drawn() -> None:
-    """Width 16 has half of the weight: among the first 40 trials of 400 seeds 20 each, give or take five standard
-    errors. One run decides about 32 trials, so that a study's count has a standard deviation of up to 20."""
+    """Width 16 has half of the weight: among the first 40 trials of 400 seeds 20 each, give or take
+    five standard errors. One run decides about 32 trials, so that a study's count has a standard
+    deviation of up to 20.
+    """
     from ConfigSpace import Categorical
 
-    space = Space.parse({"rate": (0.0, 1.0), "width": Categorical("width", [16, 32, 64], weights=[2, 1, 1])})
+    space = Space.parse(
+        {"rate": (0.0, 1.0), "width": Categorical("width", [16, 32, 64], weights=[2, 1, 1])}
+    )
     counts = []
     for seed in range(400):
         search = Grouped(Random().build(space, seed), ("width",))

@@ -1,4 +1,6 @@
-"""The page ``docs/how-to/add-a-search.md`` is carried out as it stands: its files are written, tested and used."""
+"""The page ``docs/how-to/add-a-search.md`` is carried out as it stands: its files are written,
+tested and used.
+"""
 
 from pathlib import Path
 
@@ -27,9 +29,13 @@ def test_its_script_tunes_with_the_design_and_its_command_with_the_proposer(page
     [study] = (page.folder / "runs").iterdir()
     assert StudyReader(study).settings.search == {"kind": "mirrored:Mirrored"}
     widths = [each.configuration["width"] for each in started(study)]
-    assert [first + second for first, second in zip(widths[::2], widths[1::2], strict=True)] == [10] * 4
+    assert [first + second for first, second in zip(widths[::2], widths[1::2], strict=True)] == [
+        10
+    ] * 4
 
-    (page.folder / "space.py").write_text('import time\nfrom tune import train as fast\nspace = {"rate": (0.0, 1.0)}\n')
+    (page.folder / "space.py").write_text(
+        'import time\nfrom tune import train as fast\nspace = {"rate": (0.0, 1.0)}\n'
+    )
     with (page.folder / "space.py").open("a") as file:
         file.write("def train(trial):\n    time.sleep(0.01)\n    fast(trial)\n")
     command = [
@@ -44,11 +50,25 @@ def test_its_script_tunes_with_the_design_and_its_command_with_the_proposer(page
         "--mode",
         "min",
     ]
-    page.run(*command, "--trials", "60", "--max-resource", "1", "--workers", "1", "--directory", "walk", "--quiet")
+    page.run(
+        *command,
+        "--trials",
+        "60",
+        "--max-resource",
+        "1",
+        "--workers",
+        "1",
+        "--directory",
+        "walk",
+        "--quiet",
+    )
     assert any(each.origin.startswith("one step from ") for each in started(page.folder / "walk"))
 
 
 def test_its_entry_point_makes_a_name_of_it(page: Page) -> None:
     name = page.install()
-    code = f"from ashtune._src.search.search_registry import SEARCHES; print(SEARCHES.record(SEARCHES.part({name!r})))"
+    code = (
+        f"from ashtune._src.search.search_registry import SEARCHES; "
+        f"print(SEARCHES.record(SEARCHES.part({name!r})))"
+    )
     assert page.run("-c", code) == "{'kind': 'mirrored'}\n"

@@ -1,4 +1,6 @@
-"""The search by a sampler of Optuna: what the sampler sees, how it is written down, and the studies that it makes."""
+"""The search by a sampler of Optuna: what the sampler sees, how it is written down, and the studies
+that it makes.
+"""
 
 import math
 import random
@@ -50,7 +52,9 @@ def test_its_stand_in_follows_from_the_seed() -> None:
         space = Space.parse(SPACE)
         stand_in, design = OptunaSearch().stand_in(space, seed), Random().build(space, 0)
         for trial in range(20):
-            stand_in.observe(Result(TrialId(trial), 0, 1, (float(trial),), 1.0), design.configuration(trial))
+            stand_in.observe(
+                Result(TrialId(trial), 0, 1, (float(trial),), 1.0), design.configuration(trial)
+            )
         return [stand_in.propose(trial) for trial in range(20, 40)]
 
     assert proposed(1) == proposed(1) != proposed(2)
@@ -61,9 +65,13 @@ class Played:
 
     def __init__(self, search: OptunaSearch, space: Any, seed: int) -> None:
         self.space = Space.parse(space)
-        self.design, self.proposer = search.build(self.space, seed), search.proposer(self.space, seed, 9)
+        self.design, self.proposer = (
+            search.build(self.space, seed),
+            search.proposer(self.space, seed, 9),
+        )
         self.chance = random.Random(seed)
-        self.happened: list[tuple[int, int, float | None]] = []  # trial, rung, loss; None for a start
+        # trial, rung, loss; None for a start
+        self.happened: list[tuple[int, int, float | None]] = []
         self.configurations: dict[int, dict[str, object]] = {}
 
     def start(self, trial: int, rung: int, configuration: dict[str, object]) -> None:
@@ -73,7 +81,9 @@ class Played:
 
     def end(self, trial: int, rung: int, loss: float) -> None:
         self.happened.append((trial, rung, loss))
-        self.proposer.observe(Result(TrialId(trial), rung, 3**rung, (loss,), 1.0), self.configurations[trial])
+        self.proposer.observe(
+            Result(TrialId(trial), rung, 3**rung, (loss,), 1.0), self.configurations[trial]
+        )
 
     def expected(self, hyperparameters: int) -> list[tuple[str, int, float | None]] | None:
         """Return what BOHB's rule shows, worked out over the whole history."""
@@ -81,7 +91,11 @@ class Played:
         for trial, rung, loss in self.happened:
             if loss is not None:
                 results.setdefault(rung, {})[trial] = loss
-        enough = [rung for rung, losses in results.items() if len(losses) >= max(10, 2 * (hyperparameters + 1))]
+        enough = [
+            rung
+            for rung, losses in results.items()
+            if len(losses) >= max(10, 2 * (hyperparameters + 1))
+        ]
         if not enough:
             return None
         there = results[max(enough)]
@@ -91,7 +105,9 @@ class Played:
         if worst is None:
             return None
         last = {trial: loss for trial, _, loss in self.happened}
-        training = [trial for trial in sorted(last) if last[trial] is None and trial not in there][-100:]
+        training = [trial for trial in sorted(last) if last[trial] is None and trial not in there][
+            -100:
+        ]
         finished: list[tuple[str, int, float | None]] = [
             ("COMPLETE", trial, min(there[trial], worst)) for trial in sorted(shown)
         ]
@@ -100,8 +116,12 @@ class Played:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_sampler_sees_what_bohbs_rule_shows(seed: int) -> None:
-    """A long study with few results above, a short one with failures, and trials that never come to a result."""
-    played = Played(OptunaSearch(RECORDING, random_share=0.0), {"x": (0.0, 1.0), "y": (0.0, 1.0)}, seed)
+    """A long study with few results above, a short one with failures, and trials that never come to
+    a result.
+    """
+    played = Played(
+        OptunaSearch(RECORDING, random_share=0.0), {"x": (0.0, 1.0), "y": (0.0, 1.0)}, seed
+    )
     chance, training = played.chance, {}  # type: ignore[var-annotated]
     fails = [0.0, 0.1, 0.5, 1.0, 0.1, 0.3][seed]
     proposed = 0
@@ -120,7 +140,11 @@ def test_the_sampler_sees_what_bohbs_rule_shows(seed: int) -> None:
                 for state, number, loss in expected
             ]
             assert samplers.SEEN[0] == values
-        played.start(trial, 0, played.design.configuration(trial) if proposal is None else proposal.configuration)
+        played.start(
+            trial,
+            0,
+            played.design.configuration(trial) if proposal is None else proposal.configuration,
+        )
         training[trial] = 0
         while len(training) > 4:
             number = chance.choice(sorted(training))
@@ -134,8 +158,12 @@ def test_the_sampler_sees_what_bohbs_rule_shows(seed: int) -> None:
     assert (proposed == 0) == (fails == 1.0)
 
 
-def proposals_of(search: OptunaSearch, space: Any, results: int, more: int) -> tuple[Proposer, list[Any]]:
-    """Return the proposer and what it proposes after some results, with each proposal in training."""
+def proposals_of(
+    search: OptunaSearch, space: Any, results: int, more: int
+) -> tuple[Proposer, list[Any]]:
+    """Return the proposer and what it proposes after some results, with
+    each proposal in training.
+    """
     played = Played(search, space, 0)
     for trial in range(results):
         played.start(trial, 0, played.design.configuration(trial))
@@ -195,7 +223,11 @@ def test_on_a_smooth_function_it_is_ahead_of_random_draws() -> None:
         played = Played(OptunaSearch(), SPACE, seed)
         for trial in range(80):
             proposal = played.proposer.propose(trial)
-            played.start(trial, 0, played.design.configuration(trial) if proposal is None else proposal.configuration)
+            played.start(
+                trial,
+                0,
+                played.design.configuration(trial) if proposal is None else proposal.configuration,
+            )
             played.end(trial, 0, bowl(played.configurations[trial]))
         ours += sorted(loss for _, _, loss in played.happened if loss is not None)[:5]
         drawn += sorted(bowl(played.design.configuration(trial)) for trial in range(80))[:5]
@@ -211,7 +243,9 @@ def test_on_a_smooth_function_it_is_ahead_of_random_draws() -> None:
         (samplers.Recording, {"note": "a note"}, RECORDING),
     ],
 )
-def test_a_sampler_is_written_down_as_its_class_and_options(kind: Any, options: dict[str, Any], name: str) -> None:
+def test_a_sampler_is_written_down_as_its_class_and_options(
+    kind: Any, options: dict[str, Any], name: str
+) -> None:
     search = OptunaSearch(kind, options)
     assert (search.sampler, search.options) == (name, options)
     assert search == OptunaSearch(name, options)
@@ -247,17 +281,26 @@ def test_what_cannot_be_is_refused_with_its_value(arguments: list[Any], says: st
         (OptunaSearch("Nothing"), "sampler='Nothing' is no sampler of Optuna"),
         (OptunaSearch("no class"), "'no class' is no sampler of Optuna"),
         (OptunaSearch("no_such_module:Sampler"), "No module named 'no_such_module'"),
-        (OptunaSearch("TPESampler", {"seed": 3}), "cannot be made .*multiple values for keyword argument 'seed'"),
+        (
+            OptunaSearch("TPESampler", {"seed": 3}),
+            "cannot be made .*multiple values for keyword argument 'seed'",
+        ),
         (OptunaSearch("random:Random"), "'random:Random' is no sampler of Optuna"),
         (OptunaSearch("TPESampler", {"gamma": len}), "cannot be written down"),
-        (OptunaSearch("TPESampler", {"candidates": 5}), "cannot be made .*unexpected keyword argument 'candidates'"),
+        (
+            OptunaSearch("TPESampler", {"candidates": 5}),
+            "cannot be made .*unexpected keyword argument 'candidates'",
+        ),
         (OptunaSearch("tests.search.samplers_for_tests:Seedless"), "has to take a seed"),
     ],
 )
-def test_a_sampler_that_cannot_be_made_is_refused(search: OptunaSearch, says: str, tmp_path: Path) -> None:
+def test_a_sampler_that_cannot_be_made_is_refused(
+    search: OptunaSearch, says: str, tmp_path: Path
+) -> None:
     with pytest.raises(SettingsError, match=says) as refusal:
         ashtune.tune(
-            train, SPACE, metric="loss", mode="min", trials=4, max_resource=1, search=search, quiet=True,
+            train, SPACE, metric="loss", mode="min", trials=4, max_resource=1, search=search,
+            quiet=True,
             directory=tmp_path / "study",
         )  # fmt: skip
     assert "\n" not in str(refusal.value)
@@ -287,25 +330,42 @@ def train(trial: Any) -> None:
 def tuned(directory: Path, search: Any, **given: Any) -> ashtune.Study:
     options = {"trials": 24, "workers": 1, "quiet": True, **given}
     return ashtune.tune(
-        train, SPACE, metric="loss", mode="min", max_resource=2, search=search, directory=directory, **options
+        train,
+        SPACE,
+        metric="loss",
+        mode="min",
+        max_resource=2,
+        search=search,
+        directory=directory,
+        **options,
     )
 
 
 @pytest.mark.slow
-def test_a_resumed_study_asks_the_same_sampler_which_knows_all_results_and_what_was_enqueued(tmp_path: Path) -> None:
-    search = OptunaSearch(optuna.samplers.TPESampler, {"n_ei_candidates": 12}, random_share=0.0, ahead=0)
+def test_a_resumed_study_asks_the_same_sampler_which_knows_all_results_and_what_was_enqueued(
+    tmp_path: Path,
+) -> None:
+    search = OptunaSearch(
+        optuna.samplers.TPESampler, {"n_ei_candidates": 12}, random_share=0.0, ahead=0
+    )
     first = {"x": 0.3, "y": 0.1, "n": 5, "kind": "b"}
     study = tuned(tmp_path, search, trials=12, enqueue=[first])
     study.resume(trials=16, workers=1, quiet=True)
     trials = started(tmp_path)
     assert trials[0].origin == "enqueued"
     assert trials[0].configuration == first
-    assert [one.origin for one in trials[12:]] == [f"TPESampler, {trial} results" for trial in range(12, 16)]
+    assert [one.origin for one in trials[12:]] == [
+        f"TPESampler, {trial} results" for trial in range(12, 16)
+    ]
 
 
 @pytest.mark.slow
-def test_a_sampler_that_raises_costs_its_proposals_only(tmp_path: Path, capfd: Any, monkeypatch: Any) -> None:
-    study = tuned(tmp_path, OptunaSearch("tests.search.samplers_for_tests:Raising", random_share=0.0, ahead=0))
+def test_a_sampler_that_raises_costs_its_proposals_only(
+    tmp_path: Path, capfd: Any, monkeypatch: Any
+) -> None:
+    study = tuned(
+        tmp_path, OptunaSearch("tests.search.samplers_for_tests:Raising", random_share=0.0, ahead=0)
+    )
     assert study.is_complete
     origins = [one.origin for one in started(tmp_path)]
     assert len(origins) == 24
@@ -313,5 +373,6 @@ def test_a_sampler_that_raises_costs_its_proposals_only(tmp_path: Path, capfd: A
     assert all(origin.startswith(("random", "mutation")) for origin in origins[12:])
     lines = [line for line in capfd.readouterr().err.splitlines() if "has failed" in line]
     assert lines == [
-        "search OptunaSearch has failed, so new trials follow its design alone: StudyError: ZeroDivisionError: twelve"
+        "search OptunaSearch has failed, so new trials follow its design alone: StudyError: "
+        "ZeroDivisionError: twelve"
     ]

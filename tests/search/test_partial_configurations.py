@@ -1,4 +1,6 @@
-"""Partial configurations in ``enqueue``: what is not given is drawn at random, and the journal has the whole."""
+"""Partial configurations in ``enqueue``: what is not given is drawn at random, and the journal has
+the whole.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,9 @@ SPACE = {
 }
 
 
-def completions(given: dict[str, Any], count: int = 40, seed: int = 0, **more: Any) -> list[dict[str, Any]]:
+def completions(
+    given: dict[str, Any], count: int = 40, seed: int = 0, **more: Any
+) -> list[dict[str, Any]]:
     return completed(Space.parse(SPACE, **more), [given] * count, seed)
 
 
@@ -74,7 +78,10 @@ def test_draws_in_a_finite_space_differ_as_long_as_they_can() -> None:
         ({"solver": "admm"}, "solver='admm' is outside; did you mean 'adam'?"),
         ({"solver": "best"}, "solver='best' is outside; give a value in sgd, adam, rmsprop"),
         ({"rate": 2.0}, "rate=2.0 is outside; give a value in 0.0001 .. 1, log"),
-        ({"solver": "adam", "momentum": 0.5}, "momentum=0.5 is inactive here; leave it out, for it counts only if "),
+        (
+            {"solver": "adam", "momentum": 0.5},
+            "momentum=0.5 is inactive here; leave it out, for it counts only if ",
+        ),
         ({"nesterov": False, "momentum": 0.5}, "momentum=0.5 is inactive here"),
     ],
 )
@@ -92,13 +99,17 @@ def test_a_given_value_that_breaks_a_rule_is_refused() -> None:
         asked.append(configuration)
         return False
 
-    with pytest.raises(SpaceError, match=r"^\{'rate': 0.5\} is ruled out by 'valid'; change one of these values$"):
+    with pytest.raises(
+        SpaceError, match=r"^\{'rate': 0.5\} is ruled out by 'valid'; change one of these values$"
+    ):
         completions({"rate": 0.5}, valid=valid)
     assert len(asked) == BLOCK
 
 
 @pytest.mark.parametrize("search", ["random", "gp"])
-def test_a_study_has_the_whole_configuration_and_resumes_with_it(tmp_path: Path, search: str) -> None:
+def test_a_study_has_the_whole_configuration_and_resumes_with_it(
+    tmp_path: Path, search: str
+) -> None:
     def train(trial: ashtune.Trial) -> float:
         return float(trial["rate"])
 

@@ -1,4 +1,6 @@
-"""Priors: how often values near them are drawn, what the model makes of them, and how they are given and kept."""
+"""Priors: how often values near them are drawn, what the model makes of them, and how they are
+given and kept.
+"""
 
 import math
 from typing import Any
@@ -32,18 +34,24 @@ def test_half_of_the_draws_are_normal_around_the_prior_in_the_logarithm_and_half
     stats = pytest.importorskip("scipy.stats")
     space = Space.parse({"lr": Prior((1e-4, 1.0, "log"), at=1e-3)})
     middle = 0.25
-    normal = stats.truncnorm(-middle / DEVIATION, (1 - middle) / DEVIATION, loc=middle, scale=DEVIATION)
+    normal = stats.truncnorm(
+        -middle / DEVIATION, (1 - middle) / DEVIATION, loc=middle, scale=DEVIATION
+    )
     drawn = points_of(space)[:, 0]
     for place in np.linspace(0.05, 0.95, 19):
         expected = SHARE * normal.cdf(place) + (1 - SHARE) * place
         assert np.mean(drawn <= place) == pytest.approx(expected, abs=FIVE_SIGMA)
 
 
-def test_a_choice_that_is_the_prior_has_its_share_of_the_draws_near_it_and_the_others_the_rest() -> None:
+def test_a_choice_that_is_the_prior_has_its_share_of_the_draws_near_it_and_the_others_the_rest() -> (
+    None
+):
     space = Space.parse({"a": Prior(["p", "q", "r", "s"], at="r")})
     values = [each["a"] for each in space.at(points_of(space))]
     near, even = SHARE, 1 - SHARE
-    assert values.count("r") / DRAWS == pytest.approx(near * CHOICE_SHARE + even / 4, abs=FIVE_SIGMA)
+    assert values.count("r") / DRAWS == pytest.approx(
+        near * CHOICE_SHARE + even / 4, abs=FIVE_SIGMA
+    )
     for other in "pqs":
         share = near * (1 - CHOICE_SHARE) / 3 + even / 4
         assert values.count(other) / DRAWS == pytest.approx(share, abs=FIVE_SIGMA)
@@ -72,7 +80,9 @@ def test_the_density_of_a_prior_is_that_of_its_draws(name: str) -> None:
     drawn = belief.at(grid)
     assert ((drawn >= 0) & (drawn <= 1)).all()
     for place in (0.1, 0.4, 0.7, 0.95):
-        assert np.mean(drawn <= place) == pytest.approx(density[grid <= place].sum() / len(grid), abs=1e-4)
+        assert np.mean(drawn <= place) == pytest.approx(
+            density[grid <= place].sum() / len(grid), abs=1e-4
+        )
 
 
 def test_a_finite_space_with_priors_is_drawn_once_those_near_them_first() -> None:
@@ -85,7 +95,9 @@ def test_sobol_and_grid_are_the_same_without_priors() -> None:
     plain, believed = Space.parse({"x": (0.0, 1.0)}), Space.parse({"x": Prior((0.0, 1.0), at=0.9)})
     for search in (Sobol(), Grid(points=5)):
         one, other = search.build(plain, 0), search.build(believed, 0)
-        assert [one.configuration(trial) for trial in range(5)] == [other.configuration(trial) for trial in range(5)]
+        assert [one.configuration(trial) for trial in range(5)] == [
+            other.configuration(trial) for trial in range(5)
+        ]
 
 
 @pytest.mark.parametrize("search", [GP(first=4), ashtune.Mutation(first=4)])
@@ -106,7 +118,9 @@ def proposer_with(space: Any, results: int) -> GPProposer:
 
 
 def test_the_model_weighs_by_the_priors_the_less_the_more_results_there_are() -> None:
-    """The score is the logarithm of the expected improvement, and beta / n times that of the density: piBO's."""
+    """The score is the logarithm of the expected improvement, and beta / n times that of the
+    density: piBO's.
+    """
     plain = {"x": (0.0, 1.0), "k": ["a", "b"]}
     believed = {"x": Prior((0.0, 1.0), at=0.8), "k": Prior(["a", "b"], at="b")}
     points = np.random.default_rng(2).random((40, 2))
@@ -136,15 +150,23 @@ def test_a_prior_is_given_in_the_meta_of_a_configspace_too_and_that_is_left_as_i
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        (Prior((1e-4, 0.1, "log"), at=5), "the prior of x: x=5 is outside; give a value in 0.0001 .. 0.1, log"),
+        (
+            Prior((1e-4, 0.1, "log"), at=5),
+            "the prior of x: x=5 is outside; give a value in 0.0001 .. 0.1, log",
+        ),
         (Prior((1, 9), at=2.5), "the prior of x: x=2.5 is outside"),
         (Prior(["a", "b"], at="c"), "the prior of x: x='c' is outside; give a value in a, b"),
         (Prior(["a", "b"], at=len), "cannot be kept in a journal"),
         (Prior((9, 1), at=5), "x=(9, 1) is empty"),
-        (Prior(Categorical("x", ["a", "b"], weights=[1, 0]), at="b"), "'b' is a choice of weight 0"),
+        (
+            Prior(Categorical("x", ["a", "b"], weights=[1, 0]), at="b"),
+            "'b' is a choice of weight 0",
+        ),
     ],
 )
-def test_a_prior_that_does_not_fit_is_refused_on_one_line_with_its_value(given: Prior, says: str) -> None:
+def test_a_prior_that_does_not_fit_is_refused_on_one_line_with_its_value(
+    given: Prior, says: str
+) -> None:
     with pytest.raises(SpaceError) as refusal:
         Space.parse({"x": given})
     assert says in str(refusal.value)

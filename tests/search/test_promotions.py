@@ -1,4 +1,6 @@
-"""Proposals and random draws compared in stretches: against scipy's test, all permutations, and the formulas."""
+"""Proposals and random draws compared in stretches: against scipy's test, all permutations, and the
+formulas.
+"""
 
 import math
 from itertools import combinations, product
@@ -23,15 +25,21 @@ def start(trial: int, origin: str) -> TrialStarted:
 
 
 def finish(trial: int, rung: int = 0) -> JobFinished:
-    return JobFinished(0.0, worker=0, trial=trial, rung=rung, resource=1, metrics={"loss": 1.0}, seconds=1.0)  # type: ignore[arg-type]
+    return JobFinished(
+        0.0, worker=0, trial=trial, rung=rung, resource=1, metrics={"loss": 1.0}, seconds=1.0
+    )  # type: ignore[arg-type]
 
 
 def tell(observer: Any, *whats: Event | TrialPromoted | TrialFailed) -> None:
     for what in whats:
-        (observer.followed if isinstance(what, TrialPromoted | TrialFailed) else observer.event)(what)
+        (observer.followed if isinstance(what, TrialPromoted | TrialFailed) else observer.event)(
+            what
+        )
 
 
-def test_random_trials_before_the_first_proposal_enqueued_and_withdrawn_ones_are_not_compared() -> None:
+def test_random_trials_before_the_first_proposal_enqueued_and_withdrawn_ones_are_not_compared() -> (
+    None
+):
     promotions = Promotions()
     origins = [
         "random",
@@ -44,7 +52,8 @@ def test_random_trials_before_the_first_proposal_enqueued_and_withdrawn_ones_are
         "confirms 3",
     ]
     tell(promotions, *(start(trial, origin) for trial, origin in enumerate(origins)))
-    tell(promotions, *(finish(trial) for trial in range(8)), start(8, "gp, 9 results"))  # trial 8 still trains
+    # trial 8 still trains
+    tell(promotions, *(finish(trial) for trial in range(8)), start(8, "gp, 9 results"))
     assert promotions.compared(MODEL) == [[3, 4, 6]]
     assert promotions.compared((Sort.MODEL, Sort.MUTATION)) == [[3, 4, 5, 6]]
     tell(promotions, TrialWithdrawn(0.0, worker=0, trial=6, rung=1, seconds=0.0))  # type: ignore[arg-type]
@@ -55,25 +64,47 @@ def test_trials_that_failed_at_any_rung_are_not_compared() -> None:
     promotions = Promotions()
     tell(promotions, *(start(trial, "gp, 3 results") for trial in range(3)), start(3, "random"))
     tell(promotions, TrialFailed(TrialId(0), 0, "no"), finish(1), TrialPromoted(TrialId(1), 0, 1))
-    tell(promotions, TrialFailed(TrialId(1), 1, "no"), finish(2), finish(3), TrialPromoted(TrialId(3), 0, 1))
-    assert promotions.stretches(MODEL) == [Stretch(proposed=1, proposed_promoted=0, random=1, random_promoted=1)]
+    tell(
+        promotions,
+        TrialFailed(TrialId(1), 1, "no"),
+        finish(2),
+        finish(3),
+        TrialPromoted(TrialId(3), 0, 1),
+    )
+    assert promotions.stretches(MODEL) == [
+        Stretch(proposed=1, proposed_promoted=0, random=1, random_promoted=1)
+    ]
 
 
 def test_trials_that_entered_at_different_rungs_are_not_compared() -> None:
     promotions = Promotions()
     for trial in range(60):
-        tell(promotions, start(trial, "random" if trial % 10 == 5 else "gp, 3 results"), finish(trial, trial % 2))
+        tell(
+            promotions,
+            start(trial, "random" if trial % 10 == 5 else "gp, 3 results"),
+            finish(trial, trial % 2),
+        )
     assert promotions.compared(MODEL) == [
-        list(range(0, 2 * STRETCH, 2)), list(range(1, 2 * STRETCH, 2)), list(range(40, 60, 2)), list(range(41, 60, 2)),
+        list(range(0, 2 * STRETCH, 2)), list(range(1, 2 * STRETCH, 2)), list(range(40, 60, 2)),
+        list(range(41, 60, 2)),
     ]  # fmt: skip
 
 
 def test_shares_of_each_sort_count_trials_once_and_those_that_went_on() -> None:
     promotions = Promotions()
     assert set(promotions.shares().values()) == {(0, 0)}
-    for trial, origin in enumerate(["random", "gp, 9 results", "gp, 9 results", "random", "mutation of 1"]):
+    for trial, origin in enumerate(
+        ["random", "gp, 9 results", "gp, 9 results", "random", "mutation of 1"]
+    ):
         tell(promotions, start(trial, origin))
-    tell(promotions, finish(0), finish(1), TrialPromoted(TrialId(1), 0, 1), finish(1, rung=1), finish(2))
+    tell(
+        promotions,
+        finish(0),
+        finish(1),
+        TrialPromoted(TrialId(1), 0, 1),
+        finish(1, rung=1),
+        finish(2),
+    )
     tell(promotions, TrialFailed(TrialId(4), 0, "no"))
     shares = promotions.shares()
     assert shares[Sort.RANDOM] == (1, 0)
@@ -83,13 +114,16 @@ def test_shares_of_each_sort_count_trials_once_and_those_that_went_on() -> None:
 
 
 stretches = st.builds(
-    lambda proposed, random, a, b: Stretch(proposed, round(a * proposed), random, round(b * random)),
+    lambda proposed, random, a, b: Stretch(proposed, round(a * proposed), random,
+    round(b * random)),
     st.integers(0, 18), st.integers(0, 6), st.floats(0, 1), st.floats(0, 1),
 )  # fmt: skip
 
 
 def of_all_permutations(tables: list[Stretch]) -> tuple[float, float]:
-    """Return the two probabilities by going through all choices of the random ones in each stretch."""
+    """Return the two probabilities by going through all choices of the
+    random ones in each stretch.
+    """
     here = sum(each.random_promoted for each in tables)
     choices = []
     for each in tables:
@@ -97,7 +131,9 @@ def of_all_permutations(tables: list[Stretch]) -> tuple[float, float]:
         outcomes = [1] * both + [0] * (each.trials - both)
         choices.append([sum(chosen) for chosen in combinations(outcomes, each.random)])
     sums = [sum(one) for one in product(*choices)]
-    return sum(one >= here for one in sums) / len(sums), sum(one <= here for one in sums) / len(sums)
+    return sum(one >= here for one in sums) / len(sums), sum(one <= here for one in sums) / len(
+        sums
+    )
 
 
 @given(stretches)
@@ -113,12 +149,16 @@ def test_of_one_stretch_it_is_fishers_test(stretch: Stretch) -> None:
 
 def test_of_several_stretches_it_is_the_share_of_all_permutations() -> None:
     tables = [Stretch(4, 1, 2, 2), Stretch(5, 1, 1, 0), Stretch(3, 0, 3, 2)]
-    assert (chances(tables).as_many, chances(tables).as_few) == pytest.approx(of_all_permutations(tables))
+    assert (chances(tables).as_many, chances(tables).as_few) == pytest.approx(
+        of_all_permutations(tables)
+    )
     assert chances(tables).fewest == pytest.approx(3 / 15 * 5 / 6 * 4 / 20)
 
 
 @given(st.lists(stretches, max_size=30))
-def test_the_two_chances_overlap_in_what_happened_and_an_empty_stretch_changes_nothing(tables: list[Stretch]) -> None:
+def test_the_two_chances_overlap_in_what_happened_and_an_empty_stretch_changes_nothing(
+    tables: list[Stretch],
+) -> None:
     ours = chances(tables)
     assert 1 - 1e-9 <= ours.as_many + ours.as_few <= 2
     assert chances([*tables, Stretch(0, 0, 0, 0), Stretch(7, 3, 0, 0)]) == ours
@@ -126,7 +166,8 @@ def test_the_two_chances_overlap_in_what_happened_and_an_empty_stretch_changes_n
 
 def test_of_thousands_of_stretches_it_is_the_normal_distribution() -> None:
     tables = [Stretch(18, 6, 2, 1)] * 3000
-    one = 2 * 7 / 20, 2 * (7 / 20) * (13 / 20) * (18 / 19)  # mean and variance of a hypergeometric number
+    # mean and variance of a hypergeometric number
+    one = 2 * 7 / 20, 2 * (7 / 20) * (13 / 20) * (18 / 19)
     sigmas = (3000 - 0.5 - 3000 * one[0]) / math.sqrt(3000 * one[1])
     assert chances(tables).as_many == pytest.approx(math.erfc(sigmas / math.sqrt(2)) / 2, rel=0.3)
 

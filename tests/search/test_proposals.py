@@ -1,4 +1,6 @@
-"""A thread makes proposals: a trial waits for one while that is cheap, and whatever goes wrong, the design goes on."""
+"""A thread makes proposals: a trial waits for one while that is cheap, and whatever goes wrong, the
+design goes on.
+"""
 
 import math
 import threading
@@ -27,7 +29,9 @@ SECONDS = 60.0
 
 
 class Scripted(Proposer):
-    """Does what the test says; ``told`` is all that it was told, ``asked`` the trials that it was asked for."""
+    """Does what the test says; ``told`` is all that it was told, ``asked`` the trials that it was
+    asked for.
+    """
 
     def __init__(self, propose: Callable[[int], Any]) -> None:
         self._propose = propose
@@ -92,7 +96,9 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
-    """Proposals take no time, however long a busy machine has their thread stand still, so none is rested after."""
+    """Proposals take no time, however long a busy machine has their thread stand still, so none is
+    rested after.
+    """
     clock = Clock()
     monkeypatch.setattr(proposals, "time", clock)
     may_wait(monkeypatch, 0.0)
@@ -110,7 +116,9 @@ def may_wait(monkeypatch: pytest.MonkeyPatch, seconds: float, share: float = 0.0
 class Studied:
     """Proposals with the little of a study that they need."""
 
-    def __init__(self, space: Space = SPACE, *, first: int = 0, goal: Goal = GOAL, **more: Any) -> None:
+    def __init__(
+        self, space: Space = SPACE, *, first: int = 0, goal: Goal = GOAL, **more: Any
+    ) -> None:
         self.design = Script().build(space, 0)
         self.proposals = Proposals(Script(first), space, self.design, goal=goal, seed=0, **more)
         self.configurations = Configurations(self.design, proposals=self.proposals)
@@ -186,7 +194,9 @@ def numbered(trial: int) -> Proposal:
 
 
 def in_a_second(clock: Clock) -> tuple[Callable[[int], Proposal], list[float]]:
-    """Return what proposes in a second of the clock, and the list of the moments at which it begins."""
+    """Return what proposes in a second of the clock, and the list of the moments at which it
+    begins.
+    """
     moments: list[float] = []
 
     def propose(trial: int) -> Proposal:
@@ -198,7 +208,9 @@ def in_a_second(clock: Clock) -> tuple[Callable[[int], Proposal], list[float]]:
 
 
 def test_proposals_take_a_twentieth_of_the_workers_time(clock: Clock) -> None:
-    """Two workers: nine seconds of rest after a proposal that took one, so that proposals are a tenth of one's time."""
+    """Two workers: nine seconds of rest after a proposal that took one, so that proposals are a
+    tenth of one's time.
+    """
     propose, moments = in_a_second(clock)
     study = Studied()
     study.start(lambda: Scripted(propose), workers=2, ahead=2)
@@ -214,7 +226,9 @@ def test_proposals_take_a_twentieth_of_the_workers_time(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("workers", "ahead"), [(1, 0), (40, 2)])
-def test_twenty_workers_or_a_waiting_trial_allow_no_rest(workers: int, ahead: int, clock: Clock) -> None:
+def test_twenty_workers_or_a_waiting_trial_allow_no_rest(
+    workers: int, ahead: int, clock: Clock
+) -> None:
     propose, moments = in_a_second(clock)
     study = Studied()
     study.start(lambda: Scripted(propose), workers=workers, ahead=ahead)
@@ -223,11 +237,15 @@ def test_twenty_workers_or_a_waiting_trial_allow_no_rest(workers: int, ahead: in
         assert study.begin(trial) == f"number {trial}"
     study.proposals.close()
     assert len(moments) >= 5
-    assert moments == [float(number) for number in range(len(moments))], "each as soon as the one before was made"
+    assert moments == [float(number) for number in range(len(moments))], (
+        "each as soon as the one before was made"
+    )
 
 
 @pytest.mark.parametrize("ahead", [0, 2])
-def test_none_is_asked_for_the_trials_of_the_design_nor_before_the_first_proposal_is_due(ahead: int) -> None:
+def test_none_is_asked_for_the_trials_of_the_design_nor_before_the_first_proposal_is_due(
+    ahead: int,
+) -> None:
     scripted = Scripted(numbered)
     study = Studied(first=6)
     study.start(lambda: scripted, ahead=ahead)
@@ -244,7 +262,9 @@ def test_none_is_asked_for_the_trials_of_the_design_nor_before_the_first_proposa
     assert [one for one in scripted.asked if one < 6] == []
 
 
-def test_results_from_before_are_told_before_anything_else_and_take_the_place_of_first_trials() -> None:
+def test_results_from_before_are_told_before_anything_else_and_take_the_place_of_first_trials() -> (
+    None
+):
     known = [(Result(TrialId(-1 - n), 0, 1, (0.5 * n,), 0.0), {"x": 0.1 * n}) for n in (0, 1, 1, 2)]
     scripted = Scripted(numbered)
     study = Studied(first=5, known=known)
@@ -254,7 +274,9 @@ def test_results_from_before_are_told_before_anything_else_and_take_the_place_of
         study.finish(trial, 1.0)
     study.proposals.tick(0.0)
     study.waits(2)
-    assert study.begin(2) == "number 2", "three configurations are known, so two trials of five are the design's"
+    assert study.begin(2) == "number 2", (
+        "three configurations are known, so two trials of five are the design's"
+    )
     assert scripted.news[:4] == known
 
 
@@ -267,12 +289,16 @@ def test_a_resumed_study_asks_for_trials_that_were_not_tried(studied: Studied) -
     assert proposer.asked == [50, 51, 52]
 
 
-@pytest.mark.parametrize("space", [of_every_kind, conditional, finite_conditional, lambda: {"x": (0.0, 1.0)}])
+@pytest.mark.parametrize(
+    "space", [of_every_kind, conditional, finite_conditional, lambda: {"x": (0.0, 1.0)}]
+)
 def test_the_proposer_of_the_suite_passes_it(space: Callable[[], object]) -> None:
     check_proposer(Mutation(), space())
 
 
-def test_as_many_proposals_are_made_ahead_as_there_are_workers_and_no_more_than_the_proposer_wants() -> None:
+def test_as_many_proposals_are_made_ahead_as_there_are_workers_and_no_more_than_the_proposer_wants() -> (
+    None
+):
     for workers, ahead, expected in ((3, 16, 3), (8, 2, 2), (1, 16, 1)):
         study, proposer = Studied(), Scripted(numbered)
         study.start(lambda: proposer, workers, ahead)  # noqa: B023 - used before the next turn
@@ -280,7 +306,9 @@ def test_as_many_proposals_are_made_ahead_as_there_are_workers_and_no_more_than_
         assert proposer.asked == list(range(expected))
 
 
-def test_proposals_are_taken_in_order_and_their_trial_may_be_told_from_their_origin(studied: Studied) -> None:
+def test_proposals_are_taken_in_order_and_their_trial_may_be_told_from_their_origin(
+    studied: Studied,
+) -> None:
     studied.start(lambda: Scripted(numbered), ahead=4)
     for trial in range(6):
         studied.waits(4)
@@ -289,7 +317,9 @@ def test_proposals_are_taken_in_order_and_their_trial_may_be_told_from_their_ori
     assert not studied.lines
 
 
-def test_nobody_waits_for_a_slow_proposer_and_the_next_trial_gets_what_it_proposed(studied: Studied) -> None:
+def test_nobody_waits_for_a_slow_proposer_and_the_next_trial_gets_what_it_proposed(
+    studied: Studied,
+) -> None:
     may_go_on = threading.Event()
 
     def slow(trial: int) -> Proposal:
@@ -301,7 +331,9 @@ def test_nobody_waits_for_a_slow_proposer_and_the_next_trial_gets_what_it_propos
     with proposer.is_asked:
         assert proposer.is_asked.wait_for(lambda: proposer.asked, SECONDS)
     assert [studied.begin(trial) for trial in range(3)] == ["design, no proposal was ready"] * 3
-    assert [studied.configurations[TrialId(t)] for t in range(3)] == [studied.design.configuration(t) for t in range(3)]
+    assert [studied.configurations[TrialId(t)] for t in range(3)] == [
+        studied.design.configuration(t) for t in range(3)
+    ]
     may_go_on.set()
     studied.waits(1)
     assert studied.begin(3) == "number 0"
@@ -309,13 +341,17 @@ def test_nobody_waits_for_a_slow_proposer_and_the_next_trial_gets_what_it_propos
     assert studied.begin(4) == "number 4"
 
 
-def test_a_proposer_is_told_all_that_began_and_ended_before_it_is_asked_again(studied: Studied) -> None:
+def test_a_proposer_is_told_all_that_began_and_ended_before_it_is_asked_again(
+    studied: Studied,
+) -> None:
     x = [studied.design.configuration(trial) for trial in range(3)]
     for trial in range(3):
         studied.begin(trial)
     studied.finish(0, 0.5)
     common: dict[str, Any] = {"worker": WorkerId(0), "rung": 0, "seconds": 1.0}
-    studied.proposals.followed(TrialFailed(TrialId(1), 0, "out of memory: no", is_out_of_memory=True))
+    studied.proposals.followed(
+        TrialFailed(TrialId(1), 0, "out of memory: no", is_out_of_memory=True)
+    )
     studied.proposals.event(TrialWithdrawn(0.0, trial=TrialId(2), **common))
     studied.proposals.followed(Train(WorkerId(0), TrialId(0), 1, 1, 2))
     studied.finish(0, math.nan, rung=1)
@@ -373,13 +409,18 @@ class Deaf(Scripted):
         (lambda: Scripted(fails(SystemExit(3))), "SystemExit: 3"),
         (lambda: Scripted(fails(MuteError())), "MuteError: (its text cannot be shown)"),
         (lambda: Deaf(numbered), "ValueError: too loud"),
-        (lambda: Scripted(lambda trial: Proposal({"x": 2.0}, "far")), "SpaceError: x=2.0 is outside"),
+        (
+            lambda: Scripted(lambda trial: Proposal({"x": 2.0}, "far")),
+            "SpaceError: x=2.0 is outside",
+        ),
         (lambda: Scripted(lambda trial: Proposal({}, "empty")), "SpaceError: x is missing"),
         (lambda: Scripted(lambda trial: {"x": 0.5}), "AttributeError"),
     ],
     ids=["made", "propose", "exit", "mute", "observe", "outside", "missing", "no proposal"],
 )
-def test_a_broken_proposer_is_dropped(make: Callable[[], Proposer], says: str, studied: Studied) -> None:
+def test_a_broken_proposer_is_dropped(
+    make: Callable[[], Proposer], says: str, studied: Studied
+) -> None:
     studied.begin(0)
     studied.finish(0, 1.0)
     studied.start(make)
@@ -422,7 +463,11 @@ def test_an_endless_design_repeats_no_configuration_while_others_are_near() -> N
 def test_of_what_is_ready_a_fused_study_takes_first_what_continues_its_run() -> None:
     space = Space.parse({"x": (0.0, 1.0), "width": [16, 32]})
     study = Studied(space, grouped_by=("width",))
-    study.start(lambda: Scripted(lambda trial: Proposal({"x": trial / 100, "width": 16 * (1 + trial % 2)}, str(trial))))
+    study.start(
+        lambda: Scripted(
+            lambda trial: Proposal({"x": trial / 100, "width": 16 * (1 + trial % 2)}, str(trial))
+        )
+    )
     study.waits(16)
     study.proposals.close()  # nothing is added to what is ready
     widths = []
@@ -447,8 +492,12 @@ def test_close_does_not_wait_for_a_proposer_that_hangs(studied: Studied) -> None
     assert not studied.lines, "what it says after the end is nobody's business"
 
 
-def test_waits_are_bounded_by_a_part_of_training(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A proposal takes a second. Two workers train for two seconds a trial, and may wait for half of it."""
+def test_waits_are_bounded_by_a_part_of_training(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A proposal takes a second. Two workers train for two seconds a trial, and may wait for half
+    of it.
+    """
     may_wait(monkeypatch, 3.0, share=0.5)
     propose, moments = in_a_second(clock)
     study = Studied()
@@ -470,11 +519,15 @@ def test_waits_are_bounded_by_a_part_of_training(clock: Clock, monkeypatch: pyte
     study.finish(1, 1.0)
     assert study.begin(8) == "number 8"
     study.finish(2, 1.0)
-    assert study.begin(9) == "design, no proposal was ready", "half a second is too short for a proposal"
+    assert study.begin(9) == "design, no proposal was ready", (
+        "half a second is too short for a proposal"
+    )
     assert (study.proposals.waits, study.proposals.waited) == (4, 4.0)
 
 
-def test_the_wait_for_a_search_that_starts_is_counted_apart(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wait_for_a_search_that_starts_is_counted_apart(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     may_wait(monkeypatch, 3.0)
     study = Studied()
     is_awaited = threading.Event()
@@ -486,12 +539,16 @@ def test_the_wait_for_a_search_that_starts_is_counted_apart(clock: Clock, monkey
 
     study.start(lambda: Scripted(propose))
     wait = study.proposals._changed.wait_for
-    monkeypatch.setattr(study.proposals._changed, "wait_for", lambda *given: (is_awaited.set(), wait(*given))[1])
+    monkeypatch.setattr(
+        study.proposals._changed, "wait_for", lambda *given: (is_awaited.set(), wait(*given))[1]
+    )
     assert study.begin(0) == "the first"
     assert (study.proposals.waited_at_first, study.proposals.waited) == (2.0, 0.0)
 
 
-def test_a_slow_start_is_waited_for_longer(studied: Studied, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_start_is_waited_for_longer(
+    studied: Studied, monkeypatch: pytest.MonkeyPatch
+) -> None:
     may_wait(monkeypatch, 0.01)
     waits: list[float] = []
 
@@ -527,13 +584,17 @@ def test_a_fused_study_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_configuration_is_not_proposed_again_with_rounded_floats(studied: Studied) -> None:
     values = iter((0.0010000000000000002, 0.002))
     studied.proposals.tried({"x": 0.001})
-    studied.start(lambda: Scripted(lambda trial: Proposal({"x": next(values)}, "the model")), ahead=1)
+    studied.start(
+        lambda: Scripted(lambda trial: Proposal({"x": next(values)}, "the model")), ahead=1
+    )
     studied.waits(1)
     assert studied.begin(0) == "the model"
     assert studied.configurations[TrialId(0)] == {"x": 0.002}
 
 
-def test_no_trial_waits_after_a_wait_in_vain(studied: Studied, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_trial_waits_after_a_wait_in_vain(
+    studied: Studied, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(proposals, "WAIT_SECONDS", 0.05)
     may_go_on = threading.Event()
 
@@ -602,5 +663,7 @@ def test_a_stand_in_that_raises_is_dropped_with_one_line_and_the_study_goes_on()
     forever = threading.Event()
     study.start(lambda: Scripted(lambda trial: forever.wait(SECONDS)), ahead=1)
     assert [study.begin(trial) for trial in range(2)] == ["design, no proposal was ready"] * 2
-    assert study.lines == ["search WithStandIn: its stand-in proposes nothing more: ZeroDivisionError: the stand-in"]
+    assert study.lines == [
+        "search WithStandIn: its stand-in proposes nothing more: ZeroDivisionError: the stand-in"
+    ]
     forever.set()

@@ -22,7 +22,13 @@ from hypothesis import strategies as st
 from ashtune._src.core.errors import SpaceError
 from ashtune._src.search.random import BLOCK, Random
 from ashtune._src.space.space import Space
-from tests.search.spaces import PLAIN, conditional, finite_conditional, fits_conditional, of_every_kind
+from tests.search.spaces import (
+    PLAIN,
+    conditional,
+    finite_conditional,
+    fits_conditional,
+    of_every_kind,
+)
 
 ENDLESS = of_every_kind()
 FINITE = Space.parse(finite_conditional())
@@ -36,7 +42,9 @@ def in_order() -> list[dict[str, Any]]:
 
 
 def plain_to_the_leaves(value: object) -> bool:
-    return type(value) in PLAIN and (type(value) is not list or all(plain_to_the_leaves(v) for v in value))
+    return type(value) in PLAIN and (
+        type(value) is not list or all(plain_to_the_leaves(v) for v in value)
+    )
 
 
 @given(st.lists(st.integers(0, TRIALS - 1), max_size=8))
@@ -92,7 +100,9 @@ def test_an_integer_on_a_log_scale_meets_its_conditions() -> None:
 
 
 def test_at_most_means_at_most() -> None:
-    """ConfigSpace 1.2.2 compares ForbiddenLessThanEqualsClause the wrong way round when it samples."""
+    """ConfigSpace 1.2.2 compares ForbiddenLessThanEqualsClause the wrong
+    way round when it samples.
+    """
     space = ConfigurationSpace({"n": Integer("n", (1, 8), default=6), "x": (0.0, 1.0)})
     space.add(ForbiddenLessThanEqualsClause(space["n"], 4))
     search = Random().build(Space.parse(space), 0)
@@ -117,19 +127,25 @@ def test_a_large_finite_space_counts_as_endless() -> None:
 def test_a_finite_space_gives_each_of_its_configurations_exactly_once(seed: int) -> None:
     search = Random().build(FINITE, seed)
     drawn = Counter(tuple(search.configuration(i).items()) for i in range(search.size or 0))
-    with_b = {(("a", "x"), ("c", c), ("b", b)) for b in (1, 2, 3) for c in "pqr" if (b, c) != (2, "q")}
+    with_b = {
+        (("a", "x"), ("c", c), ("b", b)) for b in (1, 2, 3) for c in "pqr" if (b, c) != (2, "q")
+    }
     assert drawn == dict.fromkeys(with_b | {(("a", "y"), ("c", c)) for c in "pqr"}, 1)
 
 
 def test_a_finite_space_keeps_to_weights_and_to_the_log_scale() -> None:
     """First draws follow the prior; 400 seeds, four standard errors."""
     space = Space.parse(
-        {"n": Integer("n", (1, 64), log=True), "c": Categorical("c", ["a", "b", "z"], weights=[9, 1, 0])}
+        {
+            "n": Integer("n", (1, 64), log=True),
+            "c": Categorical("c", ["a", "b", "z"], weights=[9, 1, 0]),
+        }
     )
     first = [Random().build(space, seed).configuration(0) for seed in range(400)]
     low = sum(c["n"] <= 8 for c in first) / 400
     assert abs(sum(c["c"] == "a" for c in first) / 400 - 0.9) < 4 * math.sqrt(0.9 * 0.1 / 400)
-    # The range is cut into 64 equal steps, as by ConfigSpace: P(n <= 8) = log(1 + 8 * 63 / 64) / log 64.
+    # The range is cut into 64 equal steps, as by ConfigSpace: P(n <= 8) = log(1 + 8 * 63 / 64) /
+    # log 64.
     expected = math.log(1 + 8 * 63 / 64) / math.log(64)
     assert abs(low - expected) < 4 * math.sqrt(expected * (1 - expected) / 400)
     assert Random().build(space, 0).size == 128, "a choice of weight 0 is no member"
@@ -146,7 +162,9 @@ def test_seeds_and_blocks_all_give_different_trials() -> None:
 
 
 def test_the_streams_are_those_of_the_first_release() -> None:
-    """A resumed study must go on with the same trials; a failure here is a change of file format."""
+    """A resumed study must go on with the same trials; a failure here is a
+    change of file format.
+    """
     space = Space.parse({"x": (0.0, 1.0), "n": (1, 100), "c": ["a", "b"]})
     search = Random().build(space, 42)
     assert [search.configuration(i) for i in (0, 5000)] == [

@@ -30,7 +30,9 @@ def test_weights_are_those_of_the_trial_and_sum_to_one() -> None:
 
 
 def test_it_is_the_augmented_tchebycheff_function_of_losses_scaled_to_their_range() -> None:
-    keys = np.array([(0.0, 1.0, 30.0), (0.0, 2.0, 20.0), (0.0, 3.0, 10.0), (math.inf, math.inf, math.inf)])
+    keys = np.array(
+        [(0.0, 1.0, 30.0), (0.0, 2.0, 20.0), (0.0, 3.0, 10.0), (math.inf, math.inf, math.inf)]
+    )
     weights = np.array([0.25, 0.75])
     expected = [max(w) + AUGMENTED * sum(w) for w in ([0.0, 0.75], [0.125, 0.375], [0.25, 0.0])]
     assert scalarise(keys, weights)[:3] == pytest.approx(expected)
@@ -38,21 +40,34 @@ def test_it_is_the_augmented_tchebycheff_function_of_losses_scaled_to_their_rang
 
 
 def test_the_range_is_that_of_the_highest_resource_with_enough_results() -> None:
-    low, high = [(0.0, 100.0 + i, float(i)) for i in range(6)], [(0.0, float(i), 10.0 * i) for i in range(5)]
+    low, high = (
+        [(0.0, 100.0 + i, float(i)) for i in range(6)],
+        [(0.0, float(i), 10.0 * i) for i in range(5)],
+    )
     values = scalarise(np.array(low + high), np.array([0.5, 0.5]), np.array([0.0] * 6 + [1.0] * 5))
     assert values[6:] == pytest.approx([(0.5 + AUGMENTED) * i / 4 for i in range(5)])
 
 
 @settings(deadline=None)
-@given(losses, st.lists(st.sampled_from([0.0, 0.0, 0.5, 2.0]), min_size=20, max_size=20), st.integers(0, 99))
+@given(
+    losses,
+    st.lists(st.sampled_from([0.0, 0.0, 0.5, 2.0]), min_size=20, max_size=20),
+    st.integers(0, 99),
+)
 def test_the_least_is_dominated_by_none_and_what_violates_more_is_worse(
     given: list[tuple[float, float]], violations: list[float], trial: int
 ) -> None:
-    keys = np.array([(violation, *pair) for violation, pair in zip(violations, given, strict=False)])
+    keys = np.array(
+        [(violation, *pair) for violation, pair in zip(violations, given, strict=False)]
+    )
     values = scalarise(keys, weights_for(0, trial, 2))
     order = np.argsort(values, kind="stable")
     assert keys[order, 0].tolist() == sorted(keys[:, 0].tolist())
-    feasible = [(tuple(key[1:]), value) for key, value in zip(keys[order], values[order], strict=True) if not key[0]]
+    feasible = [
+        (tuple(key[1:]), value)
+        for key, value in zip(keys[order], values[order], strict=True)
+        if not key[0]
+    ]
     for (one, its), (other, others) in product(feasible, feasible):
         assert its <= others or not is_as_good(one, other)
 
@@ -64,7 +79,9 @@ def two_losses(configuration: Any) -> tuple[float, float]:
 
 
 def proposed(search: Any, trials: int, *, violation: Any = lambda _: None) -> list[dict[str, Any]]:
-    """Return the configurations of a study of one worker and one rung; where none is proposed, a random one."""
+    """Return the configurations of a study of one worker and one rung; where none is proposed, a
+    random one.
+    """
     space = Space.parse(SPACE)
     design, proposer = search.build(space, 1), search.proposer(space, 1, 9)
     configurations = []
@@ -74,12 +91,16 @@ def proposed(search: Any, trials: int, *, violation: Any = lambda _: None) -> li
         job = Job(TrialId(trial), 0)
         proposer.started(job, configuration)
         its = violation(configuration)
-        proposer.observe(Result(job.trial, 0, 9, two_losses(configuration), 1.0, violation=its), configuration)
+        proposer.observe(
+            Result(job.trial, 0, 9, two_losses(configuration), 1.0, violation=its), configuration
+        )
         configurations.append(configuration)
     return configurations
 
 
-@pytest.mark.parametrize(("search", "away"), [(GP(random_share=0.0), 0.08), (Mutation(random_share=0.0), 0.12)])
+@pytest.mark.parametrize(
+    ("search", "away"), [(GP(random_share=0.0), 0.08), (Mutation(random_share=0.0), 0.12)]
+)
 def test_a_search_comes_near_the_front_and_spreads_along_it(search: Any, away: float) -> None:
     late = proposed(search, 50)[25:]
     assert np.median([abs(one["y"] - 0.5) for one in late]) < away

@@ -1,4 +1,6 @@
-"""A search is a value: given by name or as it is, kept in a journal, read again where it is installed."""
+"""A search is a value: given by name or as it is, kept in a journal, read again where it is
+installed.
+"""
 
 import sys
 from collections.abc import Iterator
@@ -56,9 +58,12 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     place = tmp_path / "installed"
     (place / "corner_search-1.dist-info").mkdir(parents=True)
     (place / "corner_search.py").write_text(MODULE)
-    (place / "corner_search-1.dist-info" / "METADATA").write_text("Name: corner-search\nVersion: 1\n")
+    (place / "corner_search-1.dist-info" / "METADATA").write_text(
+        "Name: corner-search\nVersion: 1\n"
+    )
     (place / "corner_search-1.dist-info" / "entry_points.txt").write_text(
-        "[ashtune.searches]\ncorner = corner_search:Corner\nother = corner_search:Other\nlost = corner_search:Lost\n"
+        "[ashtune.searches]\ncorner = corner_search:Corner\nother = corner_search:Other\nlost = "
+        "corner_search:Lost\n"
     )
     monkeypatch.syspath_prepend(place)
     yield place
@@ -71,7 +76,8 @@ def train(trial: Any) -> float:
 
 def tuned(directory: Path, search: Any, **given: Any) -> ashtune.Study:
     return ashtune.tune(
-        train, {"x": (0.0, 1.0), "y": (0.0, 1.0)}, metric="score", mode="max", trials=4, max_resource=1, workers=1,
+        train, {"x": (0.0, 1.0), "y": (0.0, 1.0)}, metric="score", mode="max", trials=4,
+        max_resource=1, workers=1,
         quiet=True, directory=directory, search=search, **given,
     )  # fmt: skip
 
@@ -83,14 +89,17 @@ def test_a_name_is_short_for_the_defaults_and_a_default_is_not_written() -> None
 
 
 @pytest.mark.parametrize(
-    "search", ["bayes", "", "grid\n", 5, None, Random, "no.such.module:Search", "no_such_module:b:c", ":x"]
+    "search",
+    ["bayes", "", "grid\n", 5, None, Random, "no.such.module:Search", "no_such_module:b:c", ":x"],
 )
 def test_a_search_that_is_not_there_is_refused_with_those_that_are(search: object) -> None:
     with pytest.raises(SettingsError):
         SEARCHES.part(search)
 
 
-def test_a_search_of_an_entry_point_is_named_by_it_and_one_of_a_module_by_its_place(installed: Path) -> None:
+def test_a_search_of_an_entry_point_is_named_by_it_and_one_of_a_module_by_its_place(
+    installed: Path,
+) -> None:
     from corner_search import Corner, Needy  # type: ignore[import-not-found]
 
     assert SEARCHES.part("corner") == Corner()
@@ -116,7 +125,9 @@ def test_a_search_that_cannot_be_imported_is_refused(name: str, says: str, insta
     assert str(refusal.value).isprintable()
 
 
-def test_a_class_that_another_process_could_not_import_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_a_class_that_another_process_could_not_import_is_refused_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
     class Local(Search, frozen=True):
         def build(self, space: Space, seed: int) -> Any:
             return Random().build(space, seed)
@@ -127,7 +138,10 @@ def test_a_class_that_another_process_could_not_import_is_refused_before_anythin
 
 
 def test_a_study_of_an_installed_search_is_read_without_its_package_and_says_what_is_missing(
-    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    installed: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from corner_search import Corner
 

@@ -1,4 +1,6 @@
-"""Quasi-random search: even where random is not, and otherwise as pure and as valid as any design."""
+"""Quasi-random search: even where random is not, and otherwise as pure and
+as valid as any design.
+"""
 
 import math
 import statistics
@@ -46,11 +48,15 @@ def test_its_points_are_spread_more_evenly_than_random_ones(trials: int) -> None
 
 
 @pytest.mark.parametrize("count", [8, 64, BLOCK, 4 * BLOCK])
-def test_the_first_powers_of_two_have_one_trial_in_each_equal_part_of_each_range(count: int) -> None:
+def test_the_first_powers_of_two_have_one_trial_in_each_equal_part_of_each_range(
+    count: int,
+) -> None:
     space = {"x": (0.0, 1.0), "rate": (1e-4, 1.0, "log"), "n": (1, count), "c": list(range(count))}
     trials = drawn(Sobol(), space, count, seed=5)
     assert sorted(int(c["x"] * count) for c in trials) == list(range(count))
-    assert sorted(math.floor(math.log(c["rate"] / 1e-4) / math.log(1e4) * count) for c in trials) == list(range(count))
+    assert sorted(
+        math.floor(math.log(c["rate"] / 1e-4) / math.log(1e4) * count) for c in trials
+    ) == list(range(count))
     assert sorted(c["n"] for c in trials) == list(range(1, count + 1))
     assert sorted(c["c"] for c in trials) == list(range(count))
 
@@ -65,13 +71,18 @@ def test_weights_and_shapes_of_priors_are_kept_to_within_one_trial() -> None:
     }
     trials = drawn(Sobol(), space, 512)
     assert Counter(c["c"] for c in trials) == {"a": 256, "b": 192, "d": 64}
-    # The range is cut into 64 equal steps, as by ConfigSpace: P(n <= 8) = log(1 + 8 * 63 / 64) / log 64.
-    assert abs(sum(c["n"] <= 8 for c in trials) - 512 * math.log(1 + 8 * 63 / 64) / math.log(64)) <= 1
+    # The range is cut into 64 equal steps, as by ConfigSpace: P(n <= 8) = log(1 + 8 * 63 / 64) /
+    # log 64.
+    assert (
+        abs(sum(c["n"] <= 8 for c in trials) - 512 * math.log(1 + 8 * 63 / 64) / math.log(64)) <= 1
+    )
     for name in ("normal", "beta"):
         random = np.random.RandomState(0)
         expected = space[name].sample_value(size=20_000, seed=random)
         ours = [c[name] for c in trials]
-        assert statistics.fmean(ours) == pytest.approx(float(np.mean(expected)), abs=4 * float(np.std(expected)) / 141)
+        assert statistics.fmean(ours) == pytest.approx(
+            float(np.mean(expected)), abs=4 * float(np.std(expected)) / 141
+        )
         assert statistics.stdev(ours) == pytest.approx(float(np.std(expected)), rel=0.03)
 
 
@@ -87,7 +98,9 @@ def test_conditions_and_forbidden_clauses_are_kept_to() -> None:
 def test_where_points_are_forbidden_the_others_keep_their_order_and_their_evenness() -> None:
     space = ConfigurationSpace({"a": (0.0, 1.0), "b": (0.0, 1.0)})
     space.add(ForbiddenLessThanRelation(space["a"], space["b"]))
-    allowed = [c for c in drawn(Sobol(), {"a": (0.0, 1.0), "b": (0.0, 1.0)}, 4 * BLOCK) if c["a"] >= c["b"]]
+    allowed = [
+        c for c in drawn(Sobol(), {"a": (0.0, 1.0), "b": (0.0, 1.0)}, 4 * BLOCK) if c["a"] >= c["b"]
+    ]
     trials = drawn(Sobol(), space, BLOCK)
     assert trials == allowed[:BLOCK]
     cells = Counter((int(c["a"] * 4), int(c["b"] * 4)) for c in trials)

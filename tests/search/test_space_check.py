@@ -41,12 +41,18 @@ def test_a_checked_configuration_is_plain_and_in_the_spaces_order() -> None:
         (SPACE, GOOD | {"c": len}, "c=<built-in function len> is outside"),
         (SPACE, GOOD | {"k": 8}, "k=8 is outside; give a value in 9"),
         (TREE, {"opt": "adam", "layers": 2}, "momentum is missing in {'opt': 'adam', 'layers': 2}"),
-        (TREE, LEAF | {"dropout": 0.1}, "dropout=0.1 is inactive here; leave it out, for it counts only if layers > 2"),
+        (
+            TREE,
+            LEAF | {"dropout": 0.1},
+            "dropout=0.1 is inactive here; leave it out, for it counts only if layers > 2",
+        ),
         (TREE, LEAF | {"nesterov": True}, "nesterov=True is inactive here"),
         (TREE, {"opt": "none", "layers": 2}, "{'opt': 'none', 'layers': 2} is ruled out by"),
     ],
 )
-def test_a_configuration_that_does_not_fit_is_refused_on_one_line(space: Space, given: object, says: str) -> None:
+def test_a_configuration_that_does_not_fit_is_refused_on_one_line(
+    space: Space, given: object, says: str
+) -> None:
     with pytest.raises(SpaceError) as refusal:
         space.check(given)
     message = str(refusal.value)
@@ -78,10 +84,16 @@ def test_a_search_that_ends_does_not_give_again_what_was_enqueued() -> None:
 
 
 @pytest.mark.parametrize("kind", ["grid", "random", "grouped"])
-@pytest.mark.parametrize("space", [Space.parse({"a": (1, 40), "b": [[1, 2], "x"]}), TREE], ids=["plain", "conditional"])
-def test_every_configuration_of_a_finite_search_is_found_at_its_trial(space: Space, kind: str) -> None:
+@pytest.mark.parametrize(
+    "space", [Space.parse({"a": (1, 40), "b": [[1, 2], "x"]}), TREE], ids=["plain", "conditional"]
+)
+def test_every_configuration_of_a_finite_search_is_found_at_its_trial(
+    space: Space, kind: str
+) -> None:
     search = Random().build(space, 1) if kind == "random" else GridDesign(space, 3)
     if kind == "grouped":
         search = Grouped(search, (space.names[-1],))
     if search.size is not None:
-        assert [search.find(search.configuration(trial)) for trial in range(search.size)] == list(range(search.size))
+        assert [search.find(search.configuration(trial)) for trial in range(search.size)] == list(
+            range(search.size)
+        )

@@ -89,8 +89,14 @@ class Widget:
         ({"x": (0, 2**70)}, "x=(0, 1180591620717411303424) is no range"),
         ({"x": (1, 2, 3)}, "x=(1, 2, 3) is no range"),
         ({"x": ("a", "b")}, "x=('a', 'b') is no range"),
-        ({"x": [1e-4, 1.0, "log"]}, "give (0.0001, 1.0, 'log'), or ashtune.Choice([0.0001, 1.0, 'log'])"),
-        ({"y": [1, 2], "x": When("y", 1, [np.int64(1), 8, np.str_("log")])}, "is a list, and a range is a tuple"),
+        (
+            {"x": [1e-4, 1.0, "log"]},
+            "give (0.0001, 1.0, 'log'), or ashtune.Choice([0.0001, 1.0, 'log'])",
+        ),
+        (
+            {"y": [1, 2], "x": When("y", 1, [np.int64(1), 8, np.str_("log")])},
+            "is a list, and a range is a tuple",
+        ),
         ({"x": {"low": 1}}, "'x' is {'low': 1}; write a list of choices"),
         ({"x": {"low": 1, "high": 2, "log": True, "step": 1}}, "; write a list of choices"),
         ({"x": {"low": 0, "high": 1, "step": 0}}, "x: low=0, high=1, step=0 is no range"),
@@ -98,7 +104,10 @@ class Widget:
         ({"x": {"low": 1, "high": 0, "step": 0.1}}, "x: low=1, high=0, step=0.1 is no range"),
         ({"x": {"low": 0, "high": 1, "step": 1e-9}}, "a step above 0 for 2 to 10,000 values"),
         ({"x": {"low": 0, "high": 10_000, "step": 1}}, "a step above 0 for 2 to 10,000 values"),
-        ({"x": {"low": "a", "high": 1, "step": math.nan}}, "x: low='a', high=1, step=nan is no range"),
+        (
+            {"x": {"low": "a", "high": 1, "step": math.nan}},
+            "x: low='a', high=1, step=nan is no range",
+        ),
         ({"x": (False, True)}, "x=(False, True) is no range"),
         ({"x": []}, "x=[] has no choices"),
         ({"x": ["a", "b", "a"]}, "x: the choice 'a' is there twice"),
@@ -124,7 +133,9 @@ class Widget:
         (ConfigurationSpace({"f": Constant("f", len)}), "<built-in function len> cannot be kept"),
     ],
 )
-def test_a_space_that_does_not_fit_is_refused_on_one_line_with_its_value(given: object, says: str) -> None:
+def test_a_space_that_does_not_fit_is_refused_on_one_line_with_its_value(
+    given: object, says: str
+) -> None:
     with pytest.raises(SpaceError) as refusal:
         Space.parse(given)
     message = str(refusal.value)
@@ -134,14 +145,24 @@ def test_a_space_that_does_not_fit_is_refused_on_one_line_with_its_value(given: 
 
 
 def test_numpy_numbers_are_taken_as_plain_ones() -> None:
-    space = Space.parse({"n": (np.int64(1), np.int64(3)), "c": [np.float64(0.5), np.str_("a"), np.bool_(True)]})
-    assert {name: str(column) for name, column in space.columns.items()} == {"n": "1 .. 3", "c": "0.5, a, True"}
+    space = Space.parse(
+        {"n": (np.int64(1), np.int64(3)), "c": [np.float64(0.5), np.str_("a"), np.bool_(True)]}
+    )
+    assert {name: str(column) for name, column in space.columns.items()} == {
+        "n": "1 .. 3",
+        "c": "0.5, a, True",
+    }
     assert {type(choice) for choice in space.columns["c"].choices or []} == {float, str, bool}
 
 
 def test_json_forms_mean_in_python_what_tuples_mean() -> None:
     inner = {"low": 1e-4, "high": 1.0, "log": True}
-    given = {"lr": inner, "on": [True, False], "p": Prior(inner, 0.1), "m": {"when": {"on": True}, "values": inner}}
+    given = {
+        "lr": inner,
+        "on": [True, False],
+        "p": Prior(inner, 0.1),
+        "m": {"when": {"on": True}, "values": inner},
+    }
     tuples = {"lr": LOG, "on": [True, False], "p": Prior(LOG, 0.1), "m": When("on", True, LOG)}
     assert Space.parse(given).to_record() == Space.parse(tuples).to_record()
 
@@ -157,7 +178,9 @@ def test_json_forms_mean_in_python_what_tuples_mean() -> None:
         (1, 10_000, 1, list(range(1, 10_001))),
     ],
 )
-def test_a_step_gives_ordered_numbers_without_rounding_errors(low: Any, high: Any, step: Any, values: Any) -> None:
+def test_a_step_gives_ordered_numbers_without_rounding_errors(
+    low: Any, high: Any, step: Any, values: Any
+) -> None:
     column = Space.parse({"x": {"low": low, "high": high, "step": step}}).columns["x"]
     assert column.choices == values
     assert {type(value) for value in column.choices or []} == {type(values[0])}
@@ -172,4 +195,7 @@ def test_a_multiple_of_a_step_may_have_rounding_errors() -> None:
 
 
 def test_a_long_list_of_choices_is_shortened_in_a_message() -> None:
-    assert str(Space.parse({"x": {"low": 0, "high": 1000, "step": 5}}).columns["x"]) == "0 < 5 < 10 < ... < 1000"
+    assert (
+        str(Space.parse({"x": {"low": 0, "high": 1000, "step": 5}}).columns["x"])
+        == "0 < 5 < 10 < ... < 1000"
+    )

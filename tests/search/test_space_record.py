@@ -18,13 +18,21 @@ from ashtune._src.space.configspace import space_of_record
 from ashtune._src.space.parsing import Choice, Ordered, When
 from ashtune._src.space.priors import Prior
 from ashtune._src.space.space import Space
-from tests.search.spaces import conditional, finite_conditional, of_every_kind, with_every_clause, with_priors
+from tests.search.spaces import (
+    conditional,
+    finite_conditional,
+    of_every_kind,
+    with_every_clause,
+    with_priors,
+)
 
 
 def with_our_own_conditions() -> Space:
     return Space.parse(
         {
-            "momentum": When("solver", "sgd", When("nesterov", [True, False], Prior((0.0, 1.0), at=0.9))),
+            "momentum": When(
+                "solver", "sgd", When("nesterov", [True, False], Prior((0.0, 1.0), at=0.9))
+            ),
             "nesterov": When("solver", ["sgd", "rmsprop"], [True, False]),
             "solver": ["sgd", "adam", "rmsprop"],
             "width": When("shape", (64, 64), [16, 32, 64, 128]),
@@ -34,7 +42,9 @@ def with_our_own_conditions() -> Space:
             "layers": (1, 8),
             "rate": (1e-4, 1.0, "log"),
             "dropout": When("layers", above=2, values=(0.0, 0.5)),
-            "warmup": When("rate", above=0.01, below=0.1, values=When("size", below="large", values=(1, 9))),
+            "warmup": When(
+                "rate", above=0.01, below=0.1, values=When("size", below="large", values=(1, 9))
+            ),
         }
     )
 
@@ -50,7 +60,9 @@ SPACES: list[Callable[[], Space]] = [
 
 
 @pytest.mark.parametrize("make", SPACES)
-def test_a_record_through_json_gives_the_same_draws_names_words_and_record(make: Callable[[], Space]) -> None:
+def test_a_record_through_json_gives_the_same_draws_names_words_and_record(
+    make: Callable[[], Space],
+) -> None:
     space = make()
     again = Space.from_record(json.loads(json.dumps(space.to_record())))
     assert again.names == space.names
@@ -60,16 +72,22 @@ def test_a_record_through_json_gives_the_same_draws_names_words_and_record(make:
     assert again.to_record() == space.to_record()
     first, second = Random().build(space, 5), Random().build(again, 5)
     trials = range(first.size or 1100)
-    assert [repr(first.configuration(i)) for i in trials] == [repr(second.configuration(i)) for i in trials]
+    assert [repr(first.configuration(i)) for i in trials] == [
+        repr(second.configuration(i)) for i in trials
+    ]
 
 
 def test_all_that_configspace_writes_is_read_as_in_journals_from_before() -> None:
     theirs = conditional()
     written = json.loads(json.dumps(theirs.to_serialized_dict()))
-    assert {"python_module_version", "default_value"} <= written.keys() | written["hyperparameters"][0].keys()
+    assert {"python_module_version", "default_value"} <= written.keys() | written[
+        "hyperparameters"
+    ][0].keys()
     ours, read = Space.parse(theirs), Space.from_record({"names": list(theirs), "space": written})
     first, second = Random().build(ours, 5), Random().build(read, 5)
-    assert [first.configuration(i) for i in range(300)] == [second.configuration(i) for i in range(300)]
+    assert [first.configuration(i) for i in range(300)] == [
+        second.configuration(i) for i in range(300)
+    ]
 
 
 @given(
@@ -79,7 +97,9 @@ def test_all_that_configspace_writes_is_read_as_in_journals_from_before() -> Non
             st.tuples(st.integers(-99, 0), st.integers(1, 99)),
             st.tuples(st.floats(-1e6, 0), st.floats(1e-3, 1e6)),
             st.lists(
-                st.one_of(st.none(), st.integers(), st.text("abc \u00e9'\"", max_size=3)), min_size=1, unique=True
+                st.one_of(st.none(), st.integers(), st.text("abc \u00e9'\"", max_size=3)),
+                min_size=1,
+                unique=True,
             ).filter(lambda choices: all(abs(c) < 2**63 for c in choices if isinstance(c, int))),
             st.booleans(),
             st.text("abc \u00e9'\"", max_size=4),
@@ -122,18 +142,34 @@ WRITTEN = {
 }
 
 
-def test_a_space_is_given_back_as_it_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_space_is_given_back_as_it_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "ConfigSpace", None)
-    options: dict[str, Any] = {"metric": "loss", "mode": "min", "trials": 1, "max_resource": 1, "quiet": True}
+    options: dict[str, Any] = {
+        "metric": "loss",
+        "mode": "min",
+        "trials": 1,
+        "max_resource": 1,
+        "quiet": True,
+    }
     with ashtune.open_study(WRITTEN, **options, search="random", directory=tmp_path) as study:
         assert repr(study.space) == repr(study.read().space) == repr(WRITTEN)
     again = Space.parse(study.space)
     assert again.to_record() == Space.parse(WRITTEN).to_record()
 
 
-@pytest.mark.parametrize("space", [conditional(), {"noise": Float("noise", (0.0, 1.0), distribution=Normal(0.3, 0.2))}])
+@pytest.mark.parametrize(
+    "space", [conditional(), {"noise": Float("noise", (0.0, 1.0), distribution=Normal(0.3, 0.2))}]
+)
 def test_a_space_of_configspace_is_given_back_as_one(space: Any, tmp_path: Path) -> None:
-    options: dict[str, Any] = {"metric": "loss", "mode": "min", "trials": 1, "max_resource": 1, "quiet": True}
+    options: dict[str, Any] = {
+        "metric": "loss",
+        "mode": "min",
+        "trials": 1,
+        "max_resource": 1,
+        "quiet": True,
+    }
     with ashtune.open_study(space, **options, search="random", directory=tmp_path) as study:
         assert isinstance(study.space, ConfigurationSpace)
         assert sorted(study.space) == sorted(space)
@@ -151,16 +187,39 @@ A = {"name": "a", "type": "categorical", "choices": [0, 1]}
         {"names": 3, "space": {}},
         {"names": ["a"], "space": {"hyperparameters": [{"name": "a"}]}},
         {"names": ["a"], "space": {"hyperparameters": [{"name": "a", "type": "os.system"}]}},
-        {"names": ["a"], "space": {"hyperparameters": [{"name": "a", "type": "uniform_int", "lower": 3}]}},
-        {"names": ["a"], "space": {"hyperparameters": [{"name": "a", "type": "uniform_float", "upper": 1, "q": 0.5}]}},
-        {"names": ["a"], "space": {"hyperparameters": [{"name": "a", "type": "uniform_int", "upper": 10**400}]}},
-        {"names": ["a"], "space": {"hyperparameters": [A], "conditions": [{"type": "EQ", "child": "a"}]}},
         {
             "names": ["a"],
-            "space": {"hyperparameters": [A], "forbiddens": [{"type": "CLAUSE_LT", "name": "a", "value": 0}]},
+            "space": {"hyperparameters": [{"name": "a", "type": "uniform_int", "lower": 3}]},
         },
-        {"names": ["a"], "space": {"hyperparameters": [A], "forbiddens": [{"type": "AND", "clauses": 3}]}},
-        {"names": ["a", "b"], "space": {"hyperparameters": [{"name": "a", "type": "constant", "value": 1}]}},
+        {
+            "names": ["a"],
+            "space": {
+                "hyperparameters": [{"name": "a", "type": "uniform_float", "upper": 1, "q": 0.5}]
+            },
+        },
+        {
+            "names": ["a"],
+            "space": {"hyperparameters": [{"name": "a", "type": "uniform_int", "upper": 10**400}]},
+        },
+        {
+            "names": ["a"],
+            "space": {"hyperparameters": [A], "conditions": [{"type": "EQ", "child": "a"}]},
+        },
+        {
+            "names": ["a"],
+            "space": {
+                "hyperparameters": [A],
+                "forbiddens": [{"type": "CLAUSE_LT", "name": "a", "value": 0}],
+            },
+        },
+        {
+            "names": ["a"],
+            "space": {"hyperparameters": [A], "forbiddens": [{"type": "AND", "clauses": 3}]},
+        },
+        {
+            "names": ["a", "b"],
+            "space": {"hyperparameters": [{"name": "a", "type": "constant", "value": 1}]},
+        },
     ],
 )
 def test_what_is_no_record_is_refused_on_one_line(record: dict[str, object]) -> None:
@@ -170,7 +229,9 @@ def test_what_is_no_record_is_refused_on_one_line(record: dict[str, object]) -> 
 
 
 @pytest.mark.parametrize("make", SPACES)
-def test_configspace_has_the_same_space(make: Callable[[], Space], capsys: pytest.CaptureFixture[str]) -> None:
+def test_configspace_has_the_same_space(
+    make: Callable[[], Space], capsys: pytest.CaptureFixture[str]
+) -> None:
     """ConfigSpace 1.2.2 prints from ForbiddenGreaterThanEqualsClause; stdout is for results."""
     space = make()
     capsys.readouterr()

@@ -1,4 +1,6 @@
-"""A real study with a search that sees results: it runs, is killed, and resumes with what the journal holds."""
+"""A real study with a search that sees results: it runs, is killed, and resumes with what the
+journal holds.
+"""
 
 import time
 from pathlib import Path
@@ -23,20 +25,31 @@ def train(trial: Any) -> None:
     trial.save(trial["x"])
 
 
-def tuned(directory: Any, search: Any = Mutation(first=4, random_share=0.0), **given: Any) -> ashtune.Study:  # noqa: B008
+def tuned(
+    directory: Any,
+    search: Any = Mutation(first=4, random_share=0.0),  # noqa: B008
+    **given: Any,
+) -> ashtune.Study:
     return ashtune.tune(
-        train, SPACE, metric="loss", mode="min", max_resource=4, quiet=True, search=search, directory=directory,
+        train, SPACE, metric="loss", mode="min", max_resource=4, quiet=True, search=search,
+        directory=directory,
         **{"workers": 2, **given},
     )  # fmt: skip
 
 
 def parents(trials: list[TrialStarted]) -> list[tuple[int, int]]:
-    return [(each.trial, int(each.origin.split()[-1])) for each in trials if each.origin.startswith("mutation of")]
+    return [
+        (each.trial, int(each.origin.split()[-1]))
+        for each in trials
+        if each.origin.startswith("mutation of")
+    ]
 
 
 def test_mutations_on_one_worker_are_the_same_again_with_the_same_seed(tmp_path: Path) -> None:
     times = [tuned(tmp_path / name, trials=60, workers=1, seed=3) for name in "ab"]
-    of_each = [[(each.configuration, each.origin) for each in started(study.directory)] for study in times]
+    of_each = [
+        [(each.configuration, each.origin) for each in started(study.directory)] for study in times
+    ]
     assert of_each[0] == of_each[1]
     assert not any("no proposal" in origin for _, origin in of_each[0])
 
@@ -46,10 +59,16 @@ def test_the_journal_says_of_each_trial_who_proposed_it(tmp_path: Path) -> None:
     trials = started(tmp_path)
     assert trials[0].origin == "enqueued"
     assert [trial.origin for trial in study.trials] == [each.origin for each in trials]
-    assert {each.origin for each in trials[1:]} <= {"random"} | {f"mutation of {n}" for n in range(60)}
+    assert {each.origin for each in trials[1:]} <= {"random"} | {
+        f"mutation of {n}" for n in range(60)
+    }
     assert parents(trials), "nothing was proposed for any of 60 trials"
     assert all(parent < trial for trial, parent in parents(trials))
-    assert StudyReader(study.directory).settings.search == {"kind": "mutation", "first": 4, "random_share": 0.0}
+    assert StudyReader(study.directory).settings.search == {
+        "kind": "mutation",
+        "first": 4,
+        "random_share": 0.0,
+    }
 
 
 @pytest.mark.parametrize(
@@ -60,12 +79,15 @@ def test_the_journal_says_of_each_trial_who_proposed_it(tmp_path: Path) -> None:
         (ashtune.OptunaSearch(random_share=0.0, ahead=0), "TPESampler, 12 results"),
     ],
 )
-def test_enqueued_trials_come_first_and_are_observed(search: Any, origin: str, tmp_path: Path) -> None:
+def test_enqueued_trials_come_first_and_are_observed(
+    search: Any, origin: str, tmp_path: Path
+) -> None:
     if isinstance(search, ashtune.OptunaSearch):
         pytest.importorskip("optuna")
     enqueue = [{"x": 0.9 - trial / 100 if trial != 5 else 0.3, "kind": "a"} for trial in range(12)]
     ashtune.tune(
-        train, SPACE, metric="loss", mode="min", max_resource=1, workers=1, quiet=True, search=search, trials=13,
+        train, SPACE, metric="loss", mode="min", max_resource=1, workers=1, quiet=True,
+        search=search, trials=13,
         enqueue=enqueue, directory=tmp_path,
     )  # fmt: skip
     trials = started(tmp_path)

@@ -1,4 +1,6 @@
-"""Studies run for real, of functions that report or save as they please: their journals give the same studies back."""
+"""Studies run for real, of functions that report or save as they please: their journals give the
+same studies back.
+"""
 
 import time
 from pathlib import Path
@@ -35,11 +37,18 @@ def returns_a_number(trial: ashtune.Trial) -> float:
 
 
 @pytest.mark.parametrize(("scheduler", "workers"), [("ash", 1), ("sh", 2)])
-@pytest.mark.parametrize("function", [reports_once_and_saves_nothing, reports_every_third_epoch, returns_a_number])
-def test_its_journal_replayed_is_the_study(function: Any, scheduler: str, workers: int, tmp_path: Path) -> None:
-    """Here who is promoted does not depend on how long the driver of a busy machine takes between two jobs."""
+@pytest.mark.parametrize(
+    "function", [reports_once_and_saves_nothing, reports_every_third_epoch, returns_a_number]
+)
+def test_its_journal_replayed_is_the_study(
+    function: Any, scheduler: str, workers: int, tmp_path: Path
+) -> None:
+    """Here who is promoted does not depend on how long the driver of a busy machine takes between
+    two jobs.
+    """
     study = ashtune.tune(
-        function, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=24, min_resource=4, max_resource=16,
+        function, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=24, min_resource=4,
+        max_resource=16,
         workers=workers, scheduler=scheduler, search="random", quiet=True, directory=tmp_path / "s",
     )  # fmt: skip
     tally = StudyReader(study.directory).tally
@@ -49,8 +58,11 @@ def test_its_journal_replayed_is_the_study(function: Any, scheduler: str, worker
     assert predicted.is_as_recorded
     assert predicted.continued == 0
     assert predicted.epochs == tally.epochs
-    # Of two workers each takes longer for its first job, in the replay by about the mean. A busy machine adds to this.
+    # Of two workers each takes longer for its first job, in the replay by about the mean. A busy
+    # machine adds to this.
     rel = 1e-6 if workers == 1 else 0.5
-    assert replayed.utilisation * workers * replayed.wall == pytest.approx(tally.training_seconds, rel=rel)
+    assert replayed.utilisation * workers * replayed.wall == pytest.approx(
+        tally.training_seconds, rel=rel
+    )
     if workers == 1:  # of two, one may wait for the other at another time
         assert predicted.wall_seconds.likely == pytest.approx(tally.wall_seconds, rel=0.02)

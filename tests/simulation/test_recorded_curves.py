@@ -1,4 +1,6 @@
-"""Continued curves: what is known stays, the likeliest stays at its last value, others go on as longer trials did."""
+"""Continued curves: what is known stays, the likeliest stays at its last value, others go on as
+longer trials did.
+"""
 
 import math
 from array import array
@@ -42,7 +44,9 @@ def test_another_draw_goes_on_as_a_longer_trial_did_and_stays_where_that_one_end
 
 
 @given(st.lists(LOSSES.filter(bool), min_size=1, max_size=5), st.integers(0, 3))
-def test_no_course_leaves_the_range_of_the_recorded_values(curves: list[list[float]], draw: int) -> None:
+def test_no_course_leaves_the_range_of_the_recorded_values(
+    curves: list[list[float]], draw: int
+) -> None:
     loss = courses(traces(*curves), draw)
     known = [value for curve in curves for value in curve]
     for trial in range(len(curves)):

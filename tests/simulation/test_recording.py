@@ -26,10 +26,13 @@ from tests.simulation.readers import RecorderAndTimeline
 GOAL, LADDER = Goal("loss", "min"), Ladder(1, 16, 2)
 
 
-def finished(trial: int, start: int, resource: int, seconds: float, *, worker: int = 0, rung: int = 0) -> JobFinished:
+def finished(
+    trial: int, start: int, resource: int, seconds: float, *, worker: int = 0, rung: int = 0
+) -> JobFinished:
     metrics: dict[str, float | None] = {"loss": 1 / resource}
     return JobFinished(
-        0.0, worker=WorkerId(worker), trial=TrialId(trial), rung=rung, resource=resource, start=start,
+        0.0, worker=WorkerId(worker), trial=TrialId(trial), rung=rung, resource=resource,
+        start=start,
         metrics=metrics, seconds=seconds,
     )  # fmt: skip
 
@@ -47,7 +50,8 @@ def test_jobs_add_up_to_a_clock_and_go_on_at_their_last_rate() -> None:
         readers.take(event)
     (trace,) = readers.traces().trials
     assert (trace.ends, trace.clock, trace.rate) == ([1, 2, 4], [3.0, 5.0, 11.0], 3.0)
-    assert list(trace.losses) == [1.0, 0.5, 0.375, 0.25]  # epoch 3 was not reported: it lies between its neighbours
+    # epoch 3 was not reported: it lies between its neighbours
+    assert list(trace.losses) == [1.0, 0.5, 0.375, 0.25]
 
 
 def test_a_trial_known_at_its_lowest_rung_goes_on_at_the_rate_at_which_others_did() -> None:
@@ -72,9 +76,13 @@ def test_what_is_trained_again_is_as_it_was_the_last_time() -> None:
 def test_failures_fail_again_after_their_time_and_withdrawn_trials_are_left_out() -> None:
     readers = recorder()
     readers.take(finished(0, 0, 1, 1.0))
-    readers.take(JobFailed(0.0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=0.5, reason="no"))
+    readers.take(
+        JobFailed(0.0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=0.5, reason="no")
+    )
     readers.take(TrialWithdrawn(0.0, worker=WorkerId(0), trial=TrialId(1), rung=0, seconds=0.1))
-    readers.take(WorkerLost(0.0, worker=WorkerId(0), reason="timeout", trial=TrialId(2), is_fatal=True))
+    readers.take(
+        WorkerLost(0.0, worker=WorkerId(0), reason="timeout", trial=TrialId(2), is_fatal=True)
+    )
     traces = readers.traces()
     assert [(trace.fails, trace.known) for trace in traces.trials] == [(True, 1), (True, 0)]
     assert traces.trials[0].seconds(1, 2) == 0.5
@@ -85,7 +93,9 @@ def test_a_paused_job_is_known_up_to_where_it_was_broken_off() -> None:
     readers = recorder()
     curve = [(1, {"loss": 0.9}), (2, {"loss": 0.8}), (3, {"loss": 0.7})]
     readers.take(
-        JobPaused(0.0, worker=WorkerId(0), trial=TrialId(0), rung=3, resource=3, seconds=6.0, curve=curve)  # type: ignore[arg-type]
+        JobPaused(
+            0.0, worker=WorkerId(0), trial=TrialId(0), rung=3, resource=3, seconds=6.0, curve=curve
+        )  # type: ignore[arg-type]
     )
     (trace,) = readers.traces().trials
     assert (list(trace.losses), trace.ends, trace.clock) == ([0.9, 0.8, 0.7], [3], [6.0])
@@ -106,7 +116,14 @@ def test_saving_takes_its_mean_and_workers_join_as_recorded_or_like_the_median_o
     readers.take(finished(0, 0, 1, 1.0))
     for seconds, size in ((0.2, 9), (0.4, 9), (5.0, None)):
         readers.take(
-            TrialReleased(0.0, worker=WorkerId(0), trial=TrialId(0), resource=1, seconds=seconds, checkpoint=size)
+            TrialReleased(
+                0.0,
+                worker=WorkerId(0),
+                trial=TrialId(0),
+                resource=1,
+                seconds=seconds,
+                checkpoint=size,
+            )
         )
     timing = readers.traces().timing
     assert (timing.save, timing.warmup) == (pytest.approx(0.3), 0.0)
@@ -125,12 +142,21 @@ def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: i
 
         def event(self, event: object) -> None:
             if isinstance(event, JobFinished):
-                self.kept.append((round(event.time, 6), event.worker, event.trial, event.rung, event.metrics))
+                self.kept.append(
+                    (round(event.time, 6), event.worker, event.trial, event.rung, event.metrics)
+                )
 
     training = curves.training(has_curves=True)
-    simulate(AshMachine(LADDER, 60), SimulatedEngine(training, workers=workers), [recorded, Keep(first)], trials=60)
+    simulate(
+        AshMachine(LADDER, 60),
+        SimulatedEngine(training, workers=workers),
+        [recorded, Keep(first)],
+        trials=60,
+    )
     traces = recorded.traces()
     again = continue_curves(traces).training()
-    simulate(AshMachine(LADDER, 60), SimulatedEngine(again, workers=workers), [Keep(second)], trials=60)
+    simulate(
+        AshMachine(LADDER, 60), SimulatedEngine(again, workers=workers), [Keep(second)], trials=60
+    )
     assert len(first) > 60
     assert first == second

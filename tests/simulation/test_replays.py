@@ -6,7 +6,13 @@ import msgspec
 import pytest
 
 from ashtune._src.analysis.tally import Tally
-from ashtune._src.core.events import JobFinished, JobPaused, SessionStarted, WorkerJoined, WorkerLost
+from ashtune._src.core.events import (
+    JobFinished,
+    JobPaused,
+    SessionStarted,
+    WorkerJoined,
+    WorkerLost,
+)
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
@@ -19,33 +25,47 @@ from tests.simulation.readers import RecorderAndTimeline
 GOAL, LADDER, TRIALS = Goal("loss", "min"), Ladder(1, 27, 3), 40
 
 
-def study(scheduler: str, workers: int, **training: Any) -> tuple[RecorderAndTimeline, Tally, float]:
+def study(
+    scheduler: str, workers: int, **training: Any
+) -> tuple[RecorderAndTimeline, Tally, float]:
     readers = RecorderAndTimeline(GOAL, LADDER)
     does = invent_curves(seed=4).training(has_curves=True, **training)
     joins = [0.1 * number for number in range(workers)]
     inner = SCHEDULERS.part(scheduler).build(LADDER, TRIALS)
     tally = Tally(LADDER, GOAL)
-    return readers, tally, simulate(inner, SimulatedEngine(does, workers=joins), [readers, tally], trials=TRIALS)
+    return (
+        readers,
+        tally,
+        simulate(inner, SimulatedEngine(does, workers=joins), [readers, tally], trials=TRIALS),
+    )
 
 
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
     "slow to begin": {"warmup_seconds": 60.0},
-    "slow to save and to hand over": {"save_seconds": 0.7, "wait_seconds": lambda trial, start, target: 0.3},
+    "slow to save and to hand over": {
+        "save_seconds": 0.7,
+        "wait_seconds": lambda trial, start, target: 0.3,
+    },
     "saving nothing": {"saves": False},
     "slow to begin and saving nothing": {"saves": False, "warmup_seconds": 60.0},
-    "failing now and then": {"fails": lambda trial, resource: "no" if trial % 7 == 3 and resource > 1 else ""},
+    "failing now and then": {
+        "fails": lambda trial, resource: "no" if trial % 7 == 3 and resource > 1 else ""
+    },
 }
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5])
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_study_is_replayed_in_its_own_time_with_its_own_epochs(kind: str, scheduler: str, workers: int) -> None:
+def test_a_study_is_replayed_in_its_own_time_with_its_own_epochs(
+    kind: str, scheduler: str, workers: int
+) -> None:
     readers, tally, wall = study(scheduler, workers, **KINDS[kind])
     predictor = Predictor(readers.traces(scheduler))
     predicted = predictor.prediction(predictor.choice(scheduler, LADDER, workers))
-    is_slow = "begin" in kind  # what first jobs took longer is known to the spread of the others only
+    # what first jobs took longer is known to the spread of the others only
+    is_slow = "begin" in kind
     assert predicted.wall_seconds.likely == pytest.approx(wall, rel=0.05 if is_slow else 1e-6)
     assert predicted.is_as_recorded
     if not is_slow:
@@ -58,7 +78,9 @@ def test_what_workers_need_to_begin_is_paid_once_by_each_of_them() -> None:
     readers, *_ = study("full", 4, warmup_seconds=60.0)
     predictor = Predictor(readers.traces("full"))
     assert predictor.traces.timing.warmup == pytest.approx(60.0, rel=0.3)
-    assert predictor.wall_seconds(predictor.choice("full", LADDER, 1)) == pytest.approx(alone, rel=0.1)
+    assert predictor.wall_seconds(predictor.choice("full", LADDER, 1)) == pytest.approx(
+        alone, rel=0.1
+    )
 
 
 def begin(readers: RecorderAndTimeline, time: float, worker: int) -> None:
@@ -66,9 +88,12 @@ def begin(readers: RecorderAndTimeline, time: float, worker: int) -> None:
     readers.take(WorkerJoined(time, WorkerId(worker)))
 
 
-def finished(trial: int, start: int, resource: int, time: float, *, seconds: float, worker: int = 0) -> JobFinished:
+def finished(
+    trial: int, start: int, resource: int, time: float, *, seconds: float, worker: int = 0
+) -> JobFinished:
     return JobFinished(
-        time, worker=WorkerId(worker), trial=TrialId(trial), rung=LADDER.rungs.index(resource), resource=resource,
+        time, worker=WorkerId(worker), trial=TrialId(trial), rung=LADDER.rungs.index(resource),
+        resource=resource,
         start=start, metrics={"loss": 1.0 + trial}, seconds=seconds,
     )  # fmt: skip
 
@@ -76,7 +101,11 @@ def finished(trial: int, start: int, resource: int, time: float, *, seconds: flo
 def test_jobs_that_were_broken_off_and_resumed_take_what_they_took_together() -> None:
     readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
-    readers.take(JobPaused(8.0, worker=WorkerId(0), trial=TrialId(0), rung=3, resource=8, seconds=8.0, checkpoint=1))
+    readers.take(
+        JobPaused(
+            8.0, worker=WorkerId(0), trial=TrialId(0), rung=3, resource=8, seconds=8.0, checkpoint=1
+        )
+    )
     begin(readers, 10.0, 1)
     readers.take(finished(0, 8, 27, 29.0, seconds=19.0, worker=1))
     for trial in (1, 2, 3):
@@ -91,7 +120,16 @@ def test_a_trial_that_ran_over_its_time_takes_that_time_again_and_no_epochs() ->
     readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
     readers.take(finished(0, 0, 1, 2.0, seconds=2.0))
-    readers.take(WorkerLost(12.0, worker=WorkerId(0), reason="over its time", trial=TrialId(1), rung=0, is_fatal=True))
+    readers.take(
+        WorkerLost(
+            12.0,
+            worker=WorkerId(0),
+            reason="over its time",
+            trial=TrialId(1),
+            rung=0,
+            is_fatal=True,
+        )
+    )
     predictor = Predictor(readers.traces(), draws=0)
     replayed = predictor.replay(predictor.choice("ash", LADDER, 1))
     assert (replayed.wall, replayed.epochs, replayed.continued) == (pytest.approx(2.0 + 10.0), 1, 0)
@@ -111,6 +149,12 @@ def test_before_its_first_report_a_trial_is_as_there_and_between_two_in_between(
     readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
     curve: list[tuple[int, dict[str, float | None]]] = [(3, {"loss": 0.9}), (7, {"loss": 0.5})]
-    readers.take(msgspec.structs.replace(finished(0, 0, 9, 9.0, seconds=9.0), metrics={"loss": 0.4}, curve=curve))
+    readers.take(
+        msgspec.structs.replace(
+            finished(0, 0, 9, 9.0, seconds=9.0), metrics={"loss": 0.4}, curve=curve
+        )
+    )
     loss = courses(readers.traces(), 0)
-    assert [loss(0, resource) for resource in (1, 3, 4, 7, 8, 9)] == pytest.approx([0.9, 0.9, 0.8, 0.5, 0.45, 0.4])
+    assert [loss(0, resource) for resource in (1, 3, 4, 7, 8, 9)] == pytest.approx(
+        [0.9, 0.9, 0.8, 0.5, 0.45, 0.4]
+    )

@@ -16,7 +16,15 @@ ACCURACY = Goal("accuracy", "max")
 
 def test_seconds_are_in_proportion_between_ends_and_go_on_at_the_rate() -> None:
     trace = Trace(array("d", [1.0] * 4), [1, 4], [3.0, 9.0], 5.0)
-    assert [trace.seconds_at(resource) for resource in range(7)] == [0.0, 3.0, 5.0, 7.0, 9.0, 14.0, 19.0]
+    assert [trace.seconds_at(resource) for resource in range(7)] == [
+        0.0,
+        3.0,
+        5.0,
+        7.0,
+        9.0,
+        14.0,
+        19.0,
+    ]
     assert trace.seconds(2, 5) == 9.0
     assert Trace(array("d"), [], [], 2.0).seconds(1, 3) == 4.0
 
@@ -26,7 +34,13 @@ def table(tmp_path: Path) -> Path:
     path = tmp_path / "curves.npz"
     accuracy = np.array([[0.1, 0.5, np.nan], [0.2, 0.3, 0.4]])
     times = np.array([[1.0, 2.0, 1.5], [2.0, 4.0, 6.0]])
-    np.savez(path, accuracy=accuracy, both=np.stack([accuracy, accuracy / 2]), times=times, names=np.array(["a"]))
+    np.savez(
+        path,
+        accuracy=accuracy,
+        both=np.stack([accuracy, accuracy / 2]),
+        times=times,
+        names=np.array(["a"]),
+    )
     return path
 
 
@@ -50,7 +64,9 @@ def test_a_table_gives_losses_and_times_that_never_fall(table: Path) -> None:
         ({"times": "both"}, "give numbers, trials by epochs"),
     ],
 )
-def test_what_is_no_table_of_curves_is_refused(table: Path, options: dict[str, str], message: str) -> None:
+def test_what_is_no_table_of_curves_is_refused(
+    table: Path, options: dict[str, str], message: str
+) -> None:
     with pytest.raises(SettingsError, match=message):
         read_table(table, ACCURACY, **options)  # type: ignore[arg-type]
 

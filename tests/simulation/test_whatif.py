@@ -42,7 +42,12 @@ def cut(workers: int = 2) -> Traces:
     """What a study by ASH would know of them."""
     recorder, timeline, curves = Recorder(GOAL, LADDER), Timeline(LADDER), invent_curves(seed=2)
     training = curves.training(has_curves=True)
-    simulate(AshMachine(LADDER, 40), SimulatedEngine(training, workers=workers), [recorder, timeline], trials=40)
+    simulate(
+        AshMachine(LADDER, 40),
+        SimulatedEngine(training, workers=workers),
+        [recorder, timeline],
+        trials=40,
+    )
     return recorder.traces(Ash(), timeline)
 
 
@@ -53,7 +58,9 @@ def test_on_one_worker_the_wall_time_is_the_sum_of_all_training(scheduler: str) 
     assert replayed.utilisation == pytest.approx(1.0)
     if scheduler == "full":
         assert replayed.epochs == 40 * 16
-        assert replayed.wall == pytest.approx(sum(trace.seconds_at(16) for trace in predictor.traces.trials))
+        assert replayed.wall == pytest.approx(
+            sum(trace.seconds_at(16) for trace in predictor.traces.trials)
+        )
 
 
 def test_of_curves_known_in_full_nothing_is_guessed_and_the_spread_is_luck() -> None:
@@ -63,12 +70,17 @@ def test_of_curves_known_in_full_nothing_is_guessed_and_the_spread_is_luck() -> 
     assert one.wall_seconds.low <= one.wall_seconds.likely <= one.wall_seconds.high
     assert one.wall_seconds.high - one.wall_seconds.low > 0
     sure = Predictor(known(), draws=0)
-    assert len({*msgspec.structs.astuple(sure.prediction(sure.choice("ash", LADDER, 4)).wall_seconds)}) == 1
+    assert (
+        len({*msgspec.structs.astuple(sure.prediction(sure.choice("ash", LADDER, 4)).wall_seconds)})
+        == 1
+    )
 
 
 def test_a_study_asked_for_what_it_was_answers_what_it_took() -> None:
     curves = invent_curves(seed=2)
-    end = simulate(AshMachine(LADDER, 40), SimulatedEngine(curves.training(), workers=2), [], trials=40)
+    end = simulate(
+        AshMachine(LADDER, 40), SimulatedEngine(curves.training(), workers=2), [], trials=40
+    )
     predictor = Predictor(cut(workers=2))
     one = predictor.prediction(predictor.choice("ash", LADDER, 2))
     assert one.is_as_recorded
@@ -87,7 +99,9 @@ def test_full_training_of_a_study_that_was_cut_is_mostly_guessed_and_says_so() -
 
 def test_speed_up_is_against_one_worker_and_efficiency_by_their_number() -> None:
     predictor = Predictor(known())
-    alone, four = (predictor.prediction(predictor.choice("sh", LADDER, workers)) for workers in (1, 4))
+    alone, four = (
+        predictor.prediction(predictor.choice("sh", LADDER, workers)) for workers in (1, 4)
+    )
     assert (alone.speed_up, alone.efficiency) == (1.0, 1.0)
     assert four.speed_up == pytest.approx(alone.wall_seconds.likely / four.wall_seconds.likely)
     assert four.efficiency == pytest.approx(four.speed_up / 4)
@@ -97,7 +111,9 @@ def test_speed_up_is_against_one_worker_and_efficiency_by_their_number() -> None
 def test_a_deadline_before_one_trial_is_trained_is_not_met_by_any_number() -> None:
     predictor = Predictor(known())
     assert predictor.fewest_workers(predictor.choice("full", LADDER, 1), 1.0) is None
-    assert predictor.fewest_workers(predictor.choice("full", LADDER, 1), 1e9) == predictor.choice("full", LADDER, 1)
+    assert predictor.fewest_workers(predictor.choice("full", LADDER, 1), 1e9) == predictor.choice(
+        "full", LADDER, 1
+    )
 
 
 def test_of_a_trial_that_fails_again_nothing_is_guessed() -> None:
@@ -106,13 +122,18 @@ def test_of_a_trial_that_fails_again_nothing_is_guessed() -> None:
     predictor = Predictor(traces, draws=0)
     one = predictor.prediction(predictor.choice("full", LADDER, 1))
     assert one.continued == 0
-    assert one.best == Predictor(known(8), draws=0).prediction(predictor.choice("full", LADDER, 1)).best
+    assert (
+        one.best
+        == Predictor(known(8), draws=0).prediction(predictor.choice("full", LADDER, 1)).best
+    )
 
 
 def prediction(workers: int, wall: Range, **more: object) -> Prediction:
     given = {
-        "scheduler": "ash", "reduction_factor": "3", "trials": 9, "first_seconds": None, "speed_up": 2.0,
-        "efficiency": 0.25, "utilisation": 0.5, "epochs": 90, "continued": 0.0, "best": Range(0.5, 0.5, 0.5), **more,
+        "scheduler": "ash", "reduction_factor": "3", "trials": 9, "first_seconds": None,
+        "speed_up": 2.0,
+        "efficiency": 0.25, "utilisation": 0.5, "epochs": 90, "continued": 0.0, "best": Range(0.5,
+        0.5, 0.5), **more,
     }  # fmt: skip
     return Prediction(workers=workers, wall_seconds=wall, **given)  # type: ignore[arg-type]
 
@@ -124,21 +145,34 @@ def test_the_table_shows_spreads_only_where_there_are_any() -> None:
         "scheduler workers  wall time faster ciency epochs loss",
         "ash 1/3         8 1 min 00 s      2   25 %     90  0.5",
     ]
-    unsure = prediction(16, Range(2.0, 1.5, 2.5), continued=0.3, best=Range(0.5, 0.4, 0.5), trials=5)
+    unsure = prediction(
+        16, Range(2.0, 1.5, 2.5), continued=0.3, best=Range(0.5, 0.4, 0.5), trials=5
+    )
     lines = as_text(whatif_table([sure, unsure], metric="loss", unit="epoch")).splitlines()
     assert " ".join(lines[-1].split()) == "ash 1/3 16 2.0 s -25/+25 % 2 25 % 90 30 % 0.5 0.4 to 0.5"
-    assert any("'or' is how far it may be off" in sentence for sentence in whatif_words([sure, unsure], unit="epoch"))
+    assert any(
+        "'or' is how far it may be off" in sentence
+        for sentence in whatif_words([sure, unsure], unit="epoch")
+    )
     assert whatif_words([sure], unit="epoch") == []
 
 
 @pytest.mark.parametrize("cores_per_worker", [None, 4])
-def test_the_widest_table_has_100_columns_and_every_cell_whole(cores_per_worker: int | None) -> None:
+def test_the_widest_table_has_100_columns_and_every_cell_whole(
+    cores_per_worker: int | None,
+) -> None:
     wall, best = Range(86_399.0, 60_000.0, 99_999.0), Range(0.01234, 0.0123, 0.0124)
     wide: dict[str, object] = {"epochs": 1_000_000, "continued": 0.99, "best": best}
-    names = ["async_hyperband", "ash:ahead=1:exponent=0.8:skip_above=0.4:least_agreement=0.2", "async_hyperband:x=1"]
+    names = [
+        "async_hyperband",
+        "ash:ahead=1:exponent=0.8:skip_above=0.4:least_agreement=0.2",
+        "async_hyperband:x=1",
+    ]
     rows = [prediction(1024, wall, scheduler=name, **wide) for name in names]
     rows.append(prediction(1, wall, scheduler="ash", best=None, trials=10_000))
-    table = whatif_table(rows, metric="validation_accuracy", unit="epoch", cores_per_worker=cores_per_worker)
+    table = whatif_table(
+        rows, metric="validation_accuracy", unit="epoch", cores_per_worker=cores_per_worker
+    )
     words, wider = (as_text(table, width).split() for width in (100, 500))
     assert sorted(words) == sorted(wider)
     assert {"async_...", "(2)", "-31/+16", "1,000,000", "0.01234", "0.0124", "known"} <= {*words}
@@ -149,9 +183,13 @@ def test_the_widest_table_has_100_columns_and_every_cell_whole(cores_per_worker:
 
 
 def test_the_words_say_what_an_efficiency_is_relative_to() -> None:
-    (sentence,) = column_words([prediction(8, Range(60.0, 60.0, 60.0))], metric="loss", has_gain=True)
+    (sentence,) = column_words(
+        [prediction(8, Range(60.0, 60.0, 60.0))], metric="loss", has_gain=True
+    )
     assert "compares with 1 worker" in sentence
-    assert column_words([prediction(8, Range(60.0, 60.0, 60.0))], metric="loss", has_gain=False) == []
+    assert (
+        column_words([prediction(8, Range(60.0, 60.0, 60.0))], metric="loss", has_gain=False) == []
+    )
 
 
 def test_no_predicted_result_is_better_than_every_recorded_one() -> None:
@@ -170,16 +208,29 @@ def test_a_result_above_the_highest_recorded_rung_is_not_known() -> None:
 
 
 def test_the_figure_has_a_line_for_each_scheduler_and_readable_times() -> None:
-    figure = plot(whatif_figure([prediction(workers, Range(60.0 / workers, 1.0, 70.0)) for workers in (4, 1, 2)]))
+    figure = plot(
+        whatif_figure(
+            [prediction(workers, Range(60.0 / workers, 1.0, 70.0)) for workers in (4, 1, 2)]
+        )
+    )
     line, points = figure.data
-    assert points.hovertext[0].split("<br>")[:3] == ["wall time 1 min 00 s", "workers 1", "1.0 s to 1 min 10 s"]
+    assert points.hovertext[0].split("<br>")[:3] == [
+        "wall time 1 min 00 s",
+        "workers 1",
+        "1.0 s to 1 min 10 s",
+    ]
     assert (list(line.x), list(line.y)) == ([1, 2, 4], [60.0, 30.0, 15.0])
     assert "10 s" in figure.layout.yaxis.ticktext
 
 
 def test_figures_of_single_predictions_have_a_name_and_round_times_in_common() -> None:
-    recorded = [whatif_figure([prediction(2, Range(5.4, 5.4, 5.4), is_as_recorded=is_own)]) for is_own in (True, False)]
-    assert [{series.name for series in figure.series} for figure in recorded] == 2 * [{"", "ash 1/3"}]
+    recorded = [
+        whatif_figure([prediction(2, Range(5.4, 5.4, 5.4), is_as_recorded=is_own)])
+        for is_own in (True, False)
+    ]
+    assert [{series.name for series in figure.series} for figure in recorded] == 2 * [
+        {"", "ash 1/3"}
+    ]
     for seconds in (0.04 * 1.1**power for power in range(180)):
         axis = whatif_figure([prediction(1, Range(seconds, seconds, seconds))]).y
         assert axis.ticks == recorded[0].y.ticks

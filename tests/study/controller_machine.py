@@ -1,8 +1,9 @@
-"""A study driven by nobody but Hypothesis: whatever its workers do, the controller's orders are those of the books.
+"""A study driven by nobody but Hypothesis: whatever its workers do, the controller's orders are
+those of the books.
 
-The books are kept here once more from events and orders alone, as plainly as can be: who has which job, which trials
-are being saved, what is saved, and which jobs must be given out again. What comes next is asked of the scheduler's
-oracle, which recomputes it from the whole history.
+The books are kept here once more from events and orders alone, as plainly as can be: who has which
+job, which trials are being saved, what is saved, and which jobs must be given out again. What comes
+next is asked of the scheduler's oracle, which recomputes it from the whole history.
 """
 
 import math
@@ -34,7 +35,16 @@ from ashtune._src.core.jobs import Goal, Job, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
 from ashtune._src.study.controller import PROMOTED_FAILURES, Controller
-from ashtune.testing.oracles import Extended, Fact, Given, Lengthened, Oracle, PassedOver, RecordedResult, Withdrawn
+from ashtune.testing.oracles import (
+    Extended,
+    Fact,
+    Given,
+    Lengthened,
+    Oracle,
+    PassedOver,
+    RecordedResult,
+    Withdrawn,
+)
 
 SETTINGS = settings(
     stateful_step_count=50, deadline=None, report_multiple_bugs=False,
@@ -82,7 +92,8 @@ class AnyStudy(RuleBasedStateMachine):
         self.events: list[tuple[Event, Sequence[Order]]] = []
         self.history: list[Fact] = []
         self.running: dict[TrialId, Running] = {}
-        self.releasing: dict[TrialId, tuple[WorkerId, int, bool]] = {}  # resource, and whether to save it
+        # resource, and whether to save it
+        self.releasing: dict[TrialId, tuple[WorkerId, int, bool]] = {}
         self.held: Running | None = None
         self.saved: dict[TrialId, Saved] = {}
         self.in_use: set[TrialId] = set()  # saved, and trained further from there
@@ -140,7 +151,9 @@ class AnyStudy(RuleBasedStateMachine):
 
     @precondition(lambda self: self._at_work())
     @rule(pick=_PICK, loss=_LOSSES, stopped=st.sampled_from([False, False, False, True]))
-    def a_worker_reports_and_waits_for_an_answer(self, pick: int, loss: float | None, stopped: bool) -> None:
+    def a_worker_reports_and_waits_for_an_answer(
+        self, pick: int, loss: float | None, stopped: bool
+    ) -> None:
         running = self._picked(self._at_work(), pick)
         self.is_asked_to_pause = running.job.trial in self.to_pause
         event = self._result(running, loss, held=True, stopped=stopped)
@@ -149,7 +162,9 @@ class AnyStudy(RuleBasedStateMachine):
 
     @precondition(lambda self: self._at_work())
     @rule(pick=_PICK, loss=_LOSSES, size=_SIZES)
-    def a_worker_reports_and_has_saved(self, pick: int, loss: float | None, size: int | None) -> None:
+    def a_worker_reports_and_has_saved(
+        self, pick: int, loss: float | None, size: int | None
+    ) -> None:
         running = self._picked(self._at_work(), pick)
         event = self._result(running, loss, checkpoint=size)
         self._save(running.job.trial, running.worker, event.resource, size)
@@ -172,7 +187,9 @@ class AnyStudy(RuleBasedStateMachine):
         size = size if keep else None
         if size is not None:
             self._save(trial, worker, resource, size)
-        event = TrialReleased(time=0, worker=worker, trial=trial, resource=resource, seconds=0, checkpoint=size)
+        event = TrialReleased(
+            time=0, worker=worker, trial=trial, resource=resource, seconds=0, checkpoint=size
+        )
         self._take(event)
 
     @precondition(lambda self: self._at_work())
@@ -181,7 +198,16 @@ class AnyStudy(RuleBasedStateMachine):
         running = self._ended(self._picked(self._at_work(), pick))
         self._record(running.job, math.inf, reason="no")
         job = running.job
-        self._take(JobFailed(time=0, worker=running.worker, trial=job.trial, rung=job.rung, seconds=1, reason="no"))
+        self._take(
+            JobFailed(
+                time=0,
+                worker=running.worker,
+                trial=job.trial,
+                rung=job.rung,
+                seconds=1,
+                reason="no",
+            )
+        )
 
     @precondition(lambda self: self._at_work())
     @rule(pick=_PICK)
@@ -193,9 +219,14 @@ class AnyStudy(RuleBasedStateMachine):
             self.loses_its_best = True
             gone = {each.job.trial for each in self.history if isinstance(each, Withdrawn)}
             results = [each for each in self.history if isinstance(each, RecordedResult)]
-            self.best = min((each.loss for each in results if each.job.trial not in gone), default=math.inf)
-            self.discarded.clear()  # its results are gone, which may bring any other within the quota
-        self._take(TrialWithdrawn(time=0, worker=running.worker, trial=job.trial, rung=job.rung, seconds=1))
+            self.best = min(
+                (each.loss for each in results if each.job.trial not in gone), default=math.inf
+            )
+            # its results are gone, which may bring any other within the quota
+            self.discarded.clear()
+        self._take(
+            TrialWithdrawn(time=0, worker=running.worker, trial=job.trial, rung=job.rung, seconds=1)
+        )
 
     @precondition(lambda self: self._to_break_off())
     @rule(pick=_PICK, part=st.floats(0, 0.9), size=_SIZES)
@@ -242,7 +273,16 @@ class AnyStudy(RuleBasedStateMachine):
             self._take(WorkerLost(time=0, worker=worker, reason="killed"))
         else:
             trial, rung = blamed.trial, blamed.rung
-            self._take(WorkerLost(time=0, worker=worker, reason="killed", trial=trial, rung=rung, is_fatal=is_fatal))
+            self._take(
+                WorkerLost(
+                    time=0,
+                    worker=worker,
+                    reason="killed",
+                    trial=trial,
+                    rung=rung,
+                    is_fatal=is_fatal,
+                )
+            )
 
     @rule()
     def somebody_asks_it_to_stop(self) -> None:
@@ -271,12 +311,18 @@ class AnyStudy(RuleBasedStateMachine):
 
     @precondition(lambda self: self.sessions < MOST_SESSIONS)
     @rule(
-        more=st.integers(0, 6), total=st.sampled_from([None, None, 5, 40]), aim=st.sampled_from([None, None, 0.5]),
+        more=st.integers(0, 6), total=st.sampled_from([None, None, 5, 40]),
+        aim=st.sampled_from([None, None, 0.5]),
         limits=st.tuples(st.sampled_from([None, None, 2]), st.sampled_from([None, None, 1, 3])),
         is_higher=st.booleans(),
     )  # fmt: skip
     def another_driver_goes_on(
-        self, more: int, total: int | None, aim: float | None, limits: tuple[int | None, int | None], is_higher: bool
+        self,
+        more: int,
+        total: int | None,
+        aim: float | None,
+        limits: tuple[int | None, int | None],
+        is_higher: bool,
     ) -> None:
         """The driver was killed at any moment, or had ended."""
         self.returned += [running.job for running in self.running.values()]
@@ -307,7 +353,8 @@ class AnyStudy(RuleBasedStateMachine):
         self.target = -math.inf if target is None else target
         self.most_failures = math.inf if failures is None else failures
         self.failures, self.has_result, self.stopping, self.paused = 0, False, False, False
-        self.promoted_failures: list[tuple[str, bool]] = []  # their reasons, and whether they were in place
+        # their reasons, and whether they were in place
+        self.promoted_failures: list[tuple[str, bool]] = []
         self.ways_that_work: set[bool] = set()
         self.to_pause.clear()
         self.discarded.clear()  # more trials or rungs may bring any of them within the quota
@@ -331,7 +378,9 @@ class AnyStudy(RuleBasedStateMachine):
             )
         )
 
-    def _result(self, running: Running, loss: float | None, *, stopped: bool = False, **more: Any) -> JobFinished:
+    def _result(
+        self, running: Running, loss: float | None, *, stopped: bool = False, **more: Any
+    ) -> JobFinished:
         self._ended(running)
         job, resource = running.job, self.ladder.rungs[running.job.rung]
         self.resource_used += resource - running.start
@@ -339,12 +388,16 @@ class AnyStudy(RuleBasedStateMachine):
         if stopped:
             self.ended_early.add(job.trial)
         return JobFinished(
-            time=0, worker=running.worker, trial=job.trial, rung=job.rung, resource=resource, start=running.start,
+            time=0, worker=running.worker, trial=job.trial, rung=job.rung, resource=resource,
+            start=running.start,
             metrics={"loss": loss}, seconds=1, stopped=stopped, **more,
         )  # fmt: skip
 
     def _record(self, job: Job, loss: float, *, start: int = 0, reason: str = "") -> None:
-        if any(isinstance(each, RecordedResult) and each.job.trial == job.trial for each in self.history):
+        if any(
+            isinstance(each, RecordedResult) and each.job.trial == job.trial
+            for each in self.history
+        ):
             if loss < math.inf:
                 self.ways_that_work.add(self.in_place[job.trial])
             elif reason and self.in_place[job.trial] not in self.ways_that_work:
@@ -365,7 +418,9 @@ class AnyStudy(RuleBasedStateMachine):
         first = len(reasons) - next(
             (n for n, reason in enumerate(reversed(reasons)) if reason != reasons[-1]), len(reasons)
         )
-        for_one_reason = [way for _, way in self.promoted_failures[first:] if way not in self.ways_that_work]
+        for_one_reason = [
+            way for _, way in self.promoted_failures[first:] if way not in self.ways_that_work
+        ]
         if self.most_failures < math.inf and len(for_one_reason) >= PROMOTED_FAILURES:
             has_failed = True
         if self.best <= self.target or self.resource_used >= self.most_resource or has_failed:
@@ -399,7 +454,11 @@ class AnyStudy(RuleBasedStateMachine):
 
     def _to_break_off(self) -> list[Running]:
         """Jobs at work that were asked to break off."""
-        return [running for running in self._at_work() if self.stopping or running.job.trial in self.to_pause]
+        return [
+            running
+            for running in self._at_work()
+            if self.stopping or running.job.trial in self.to_pause
+        ]
 
     def _jobs_of(self, worker: WorkerId) -> int:
         """Return how many jobs a worker has in hand, one whose answer it waits for included."""
@@ -446,7 +505,11 @@ class AnyStudy(RuleBasedStateMachine):
         assert self.controller.total_resource == self.resource_used
         pauses = [order for order in followed if isinstance(order, Pause)]
         if isinstance(event, StudyPaused):
-            asked = [Pause(running.worker, trial) for trial, running in before.items() if trial not in self.to_pause]
+            asked = [
+                Pause(running.worker, trial)
+                for trial, running in before.items()
+                if trial not in self.to_pause
+            ]
             assert pauses == asked, "each is asked once"
         elif isinstance(event, SessionStarted) or not self.stopping or was_stopping:
             assert pauses == [], "only what runs when a study begins to stop is paused"
@@ -454,7 +517,9 @@ class AnyStudy(RuleBasedStateMachine):
             at_once = isinstance(event, StopRequested) and not event.ends_search
             asked = [Pause(running.worker, trial, at_once) for trial, running in before.items()]
             if at_once:
-                asked += [Pause(saver, trial, True) for trial, (saver, _, _) in self.releasing.items()]
+                asked += [
+                    Pause(saver, trial, True) for trial, (saver, _, _) in self.releasing.items()
+                ]
             assert pauses == asked
         for order in followed:
             match order:
@@ -475,7 +540,9 @@ class AnyStudy(RuleBasedStateMachine):
         job = Job(order.trial, order.rung)
         assert job == self._due()
         assert order.trial not in self.running
-        assert order.trial not in self.discarded, "its checkpoint was thrown away as if no promotion could reach it"
+        assert order.trial not in self.discarded, (
+            "its checkpoint was thrown away as if no promotion could reach it"
+        )
         assert order.target == self.ladder.rungs[order.rung]
         if order.in_place:
             assert self.held is not None
@@ -485,7 +552,9 @@ class AnyStudy(RuleBasedStateMachine):
             self.held = None
         else:
             saved = self.saved.get(order.trial)
-            assert (order.start, order.size) == ((0, None) if saved is None else (saved.resource, saved.size))
+            assert (order.start, order.size) == (
+                (0, None) if saved is None else (saved.resource, saved.size)
+            )
             if saved is not None:
                 self.in_use.add(order.trial)
             idle = [worker for worker in self._with_room() if not self._jobs_of(worker)]
@@ -527,7 +596,11 @@ class AnyStudy(RuleBasedStateMachine):
 
     @invariant()
     def the_best_trial_has_its_checkpoint_if_it_was_saved(self) -> None:
-        best = self.tally.best if self.events and self.limit is None and not self.loses_its_best else None
+        best = (
+            self.tally.best
+            if self.events and self.limit is None and not self.loses_its_best
+            else None
+        )
         if best is not None and best.resource <= self.ever_saved.get(best.trial, 0):
             assert best.resource <= self.saved[best.trial].resource
 

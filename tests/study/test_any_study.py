@@ -1,4 +1,6 @@
-"""The controller against books that are kept beside it: any workers, any failures, any number of drivers."""
+"""The controller against books that are kept beside it: any workers, any failures, any number of
+drivers.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -42,7 +44,10 @@ SCHEDULERS: dict[str, tuple[Any, Any]] = {
     "sh": (SuccessiveHalving(), oracles.sh),
     "full": (FullTraining(), oracles.full),
     "hyperband": (Hyperband(brackets=2), partial(oracles.brackets, two_brackets)),
-    "default": (Ash(ahead=1, exponent=0.8, skip_above=0.4, least_agreement=0.2), oracles.ash_by_default),
+    "default": (
+        Ash(ahead=1, exponent=0.8, skip_above=0.4, least_agreement=0.2),
+        oracles.ash_by_default,
+    ),
     "pasha": (Pasha(), partial(oracles.pasha, None)),
     "adaptive": (AdaptiveAsh(), oracles.adaptive),
     "async_hyperband": (AsyncHyperband(), partial(oracles.ash_entering, where_trials_enter)),
@@ -115,7 +120,9 @@ class KeepsOldCheckpoints(CheckpointIndex):
     """Does not discard the checkpoint that a newer one replaces."""
 
     def put(self, trial: TrialId, **more: Any) -> list[Order]:
-        return [order for order in super().put(trial, **more) if getattr(order, "trial", None) != trial]
+        return [
+            order for order in super().put(trial, **more) if getattr(order, "trial", None) != trial
+        ]
 
 
 class FreesWhatIsInUse(CheckpointIndex):
@@ -127,15 +134,20 @@ class FreesWhatIsInUse(CheckpointIndex):
 
 
 BROKEN = [
-    LosesWhatAWorkerHad, BlamesNobody, PutsOffWhatCameBack, DoesNotWaitForCheckpoints, TakesWhoeverIsIdle, StartsAgain,
+    LosesWhatAWorkerHad, BlamesNobody, PutsOffWhatCameBack, DoesNotWaitForCheckpoints,
+    TakesWhoeverIsIdle, StartsAgain,
     KeepsOldCheckpoints, FreesWhatIsInUse,
 ]  # fmt: skip
-UNSHRUNK = settings(SETTINGS, max_examples=10_000, phases=[Phase.generate], database=None, derandomize=True)
+UNSHRUNK = settings(
+    SETTINGS, max_examples=10_000, phases=[Phase.generate], database=None, derandomize=True
+)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("broken", BROKEN)
-def test_a_controller_that_breaks_a_rule_does_not_pass(broken: type, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_controller_that_breaks_a_rule_does_not_pass(
+    broken: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for part in (Assignments, CheckpointIndex):
         if issubclass(broken, part):
             monkeypatch.setattr(controller, part.__name__, broken)

@@ -1,4 +1,6 @@
-"""Checkpoints: whole or none, deleted within the study only, and never a reason for a trial to fail."""
+"""Checkpoints: whole or none, deleted within the study only, and never a reason for a trial to
+fail.
+"""
 
 import os
 import shutil
@@ -18,12 +20,21 @@ from ashtune._src.core.jobs import TrialId
 from ashtune._src.study.checkpoints import Checkpoints, CheckpointWriter
 from ashtune._src.study.disk import DISK, Disk
 from ashtune._src.study.folders import copy_folder, delete
-from tests.helpers.simulated_disk import NO_INODE, NO_SPACE, READ_ERROR, SHORT_WRITE, SYNC_ERROR, SimulatedDisk
+from tests.helpers.simulated_disk import (
+    NO_INODE,
+    NO_SPACE,
+    READ_ERROR,
+    SHORT_WRITE,
+    SYNC_ERROR,
+    SimulatedDisk,
+)
 
 TRIAL = TrialId(5)
 
 
-def writer(study: Path, start: int = 0, *, size: int | None = None, worker: int = 1) -> CheckpointWriter:
+def writer(
+    study: Path, start: int = 0, *, size: int | None = None, worker: int = 1
+) -> CheckpointWriter:
     return CheckpointWriter(Checkpoints(study), TRIAL, start, worker=worker, size=size)
 
 
@@ -63,7 +74,8 @@ def test_what_a_link_in_a_checkpoint_leads_to_stays(tmp_path: Path, mode: int) -
     folder.chmod(mode)
 
     with_common_rights(
-        "from ashtune._src.study.checkpoints import Checkpoints; Checkpoints(Path(sys.argv[1])).discard(5, 2)",
+        "from ashtune._src.study.checkpoints import Checkpoints; "
+        "Checkpoints(Path(sys.argv[1])).discard(5, 2)",
         tmp_path / "study",
     )
     assert not folder.exists()
@@ -124,7 +136,9 @@ def test_the_sweep_deletes_names_of_our_own_form_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "dangling link", "link to a file", "loop", "pipe"])
-def test_what_stands_in_the_place_of_the_folder_is_refused_in_one_line(tmp_path: Path, kind: str) -> None:
+def test_what_stands_in_the_place_of_the_folder_is_refused_in_one_line(
+    tmp_path: Path, kind: str
+) -> None:
     place = tmp_path / "checkpoints"
     if kind == "file":
         place.write_text("x")
@@ -132,7 +146,9 @@ def test_what_stands_in_the_place_of_the_folder_is_refused_in_one_line(tmp_path:
         os.mkfifo(place)
     else:
         (tmp_path / "a file").write_text("x")
-        place.symlink_to({"dangling link": "nowhere", "link to a file": "a file", "loop": "checkpoints"}[kind])
+        place.symlink_to(
+            {"dangling link": "nowhere", "link to a file": "a file", "loop": "checkpoints"}[kind]
+        )
     with pytest.raises(StudyError) as refusal:
         Checkpoints(tmp_path).sweep({})
     assert "\n" not in str(refusal.value)
@@ -180,8 +196,12 @@ def test_a_copy_holds_links_as_links_and_no_pipes(tmp_path: Path) -> None:
 # Whole or none
 
 
-@pytest.mark.parametrize("kind", ["cut", "empty", "longer", "zeros", "one bit", "gone", "folder", "link"])
-def test_a_file_that_is_not_what_was_written_counts_as_none_and_is_named(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    "kind", ["cut", "empty", "longer", "zeros", "one bit", "gone", "folder", "link"]
+)
+def test_a_file_that_is_not_what_was_written_counts_as_none_and_is_named(
+    tmp_path: Path, kind: str
+) -> None:
     size = saved(tmp_path, {"weights": b"w" * 10_000})
     path = tmp_path / "checkpoints" / "5.2"
     content = path.read_bytes()
@@ -255,16 +275,22 @@ def _broken() -> None:
 # A disk that fails
 
 
-def on(disk: Disk, start: int = 0, *, size: int | None = None, seconds: float = 0.0) -> CheckpointWriter:
+def on(
+    disk: Disk, start: int = 0, *, size: int | None = None, seconds: float = 0.0
+) -> CheckpointWriter:
     """A writer whose clock has gone on by so many seconds whenever it is looked at."""
     time = iter(range(1_000_000))
     checkpoints = Checkpoints(Path("/"), disk)
-    return CheckpointWriter(checkpoints, TRIAL, start, worker=1, size=size, clock=lambda: next(time) * seconds)
+    return CheckpointWriter(
+        checkpoints, TRIAL, start, worker=1, size=size, clock=lambda: next(time) * seconds
+    )
 
 
 @settings(max_examples=300)
 @given(st.integers(0, 2**32), st.booleans(), st.binary(max_size=5_000))
-def test_after_a_power_loss_a_checkpoint_is_whole_or_none(seed: int, is_long: bool, state: bytes) -> None:
+def test_after_a_power_loss_a_checkpoint_is_whole_or_none(
+    seed: int, is_long: bool, state: bytes
+) -> None:
     disk = SimulatedDisk(Random(seed))
     one = on(disk, seconds=2.0 if is_long else 0.0)
     one.save(state)
@@ -279,7 +305,9 @@ def test_after_a_power_loss_a_checkpoint_is_whole_or_none(seed: int, is_long: bo
 
 @settings(max_examples=300)
 @given(st.integers(0, 2**32), st.floats(0, 0.3))
-def test_no_fault_of_the_disk_is_raised_by_saving_and_what_is_committed_is_whole(seed: int, rate: float) -> None:
+def test_no_fault_of_the_disk_is_raised_by_saving_and_what_is_committed_is_whole(
+    seed: int, rate: float
+) -> None:
     faults = dict.fromkeys((NO_SPACE, NO_INODE, SYNC_ERROR, SHORT_WRITE, READ_ERROR), rate)
     disk = SimulatedDisk(Random(seed), rates=faults)
     one = on(disk, seconds=1.0)
@@ -307,7 +335,10 @@ def test_a_checkpoint_that_cannot_be_read_counts_as_none(seed: int, rate: float)
     is_read = False
     with suppress(CheckpointUnread):
         is_read = again.exists and again.restore() == "state"
-    assert is_read or again.problem == "checkpoint not read: Input/output error; trained again from the start"
+    assert (
+        is_read
+        or again.problem == "checkpoint not read: Input/output error; trained again from the start"
+    )
 
 
 def test_a_short_job_syncs_nothing_and_a_long_one_the_file_and_its_name() -> None:

@@ -1,4 +1,5 @@
-"""A journal with right check values and a configuration outside of the study's space is refused, and never shown.
+"""A journal with right check values and a configuration outside of the study's space is refused,
+and never shown.
 
 The driver writes no such journal, whatever a search gives.
 """
@@ -46,17 +47,25 @@ class _LeavesInactive:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a finished study."""
-    return tuned(tmp_path_factory.mktemp("finished"), space={"x": (0.0, 1.0), "kind": ["a", "b"]}).directory
+    return tuned(
+        tmp_path_factory.mktemp("finished"), space={"x": (0.0, 1.0), "kind": ["a", "b"]}
+    ).directory
 
 
 def written_again(finished: Path, directory: Path, **changes: Any) -> Path:
-    """Write the study's journal again in another directory, with another configuration of trial 3."""
+    """Write the study's journal again in another directory, with another
+    configuration of trial 3.
+    """
     shutil.copytree(finished, directory, ignore=shutil.ignore_patterns(NAME))
     create(directory / NAME, read_settings(finished / NAME))
     with Journal(directory / NAME) as journal:
         for event in read_events(finished / NAME):
             if isinstance(event, TrialStarted) and event.trial == 3:
-                configuration = {name: value for name, value in (event.configuration | changes).items() if value != ""}
+                configuration = {
+                    name: value
+                    for name, value in (event.configuration | changes).items()
+                    if value != ""
+                }
                 journal.add(msgspec.structs.replace(event, configuration=configuration))
             else:
                 journal.add(event)
@@ -97,7 +106,14 @@ def test_a_journal_that_is_written_again_unchanged_is_read(finished: Path, tmp_p
 def test_a_search_that_leaves_the_space_ends_the_study(tmp_path: Path) -> None:
     said = r"gave trial 3 a wrong configuration: x=.* is inactive here; correct the search"
     with pytest.raises(SpaceError, match=said):
-        tuned(tmp_path, lambda trial: trial["x"], CONDITIONAL, search=LeavesInactive(), max_resource=1, workers=1)
+        tuned(
+            tmp_path,
+            lambda trial: trial["x"],
+            CONDITIONAL,
+            search=LeavesInactive(),
+            max_resource=1,
+            workers=1,
+        )
     assert len(ashtune.Study.load(tmp_path / "study").trials) == 3
 
 

@@ -1,4 +1,6 @@
-"""The best are trained once more when the search has ended, outside of its ranking, whatever happens meanwhile."""
+"""The best are trained once more when the search has ended, outside of its ranking, whatever
+happens meanwhile.
+"""
 
 import math
 from collections import Counter
@@ -97,10 +99,14 @@ class Driven:
                     if confirmed is None:
                         self.search.add(trial)
                     elif trial not in self.confirms:
-                        assert confirmed in self.results[order.rung], "a withdrawn trial has no result any more"
+                        assert confirmed in self.results[order.rung], (
+                            "a withdrawn trial has no result any more"
+                        )
                         assert not set(self.running) & self.search, "it waits for all of the search"
                         assert (order.rung, order.start) == (max(self.results), 0)
-                        assert trial == len(self.confirms) + len(self.search), "it has the next number"
+                        assert trial == len(self.confirms) + len(self.search), (
+                            "it has the next number"
+                        )
                         self.confirms[trial], self.rung_of[trial] = confirmed, order.rung
                     self.running[trial] = order
                 case Release(trial=trial, keep=keep):
@@ -117,7 +123,8 @@ class Driven:
             self.results.setdefault(order.rung, {})[trial] = loss
             self.told.append((trial, order.rung, loss))
         self.take(JobFinished(
-            time=0, worker=order.worker, trial=trial, rung=order.rung, resource=order.target, start=order.start,
+            time=0, worker=order.worker, trial=trial, rung=order.rung, resource=order.target,
+            start=order.start,
             metrics={"loss": loss}, seconds=1, held=True,
         ))  # fmt: skip
 
@@ -125,7 +132,9 @@ class Driven:
         order = self.running.pop(trial)
         for results in self.results.values():
             results.pop(trial, None)
-        self.take(TrialWithdrawn(time=0, worker=order.worker, trial=trial, rung=order.rung, seconds=1))
+        self.take(
+            TrialWithdrawn(time=0, worker=order.worker, trial=trial, rung=order.rung, seconds=1)
+        )
 
     def step(self, *, is_rough: bool = False) -> None:
         """Let something happen."""
@@ -134,7 +143,8 @@ class Driven:
             size = 10 if order.keep else None
             resource = max(LADDER.rungs)
             self.take(TrialReleased(
-                time=0, worker=order.worker, trial=order.trial, resource=resource, seconds=0, checkpoint=size
+                time=0, worker=order.worker, trial=order.trial, resource=resource, seconds=0,
+                checkpoint=size
             ))  # fmt: skip
         saving = {order.worker for order in self.releasing}
         able = [trial for trial, order in self.running.items() if order.worker not in saving]
@@ -146,7 +156,8 @@ class Driven:
             del self.running[trial]
             self.pausing.discard(trial)
             self.take(JobPaused(
-                time=0, worker=order.worker, trial=trial, rung=order.rung, resource=order.start, start=order.start,
+                time=0, worker=order.worker, trial=trial, rung=order.rung, resource=order.start,
+                start=order.start,
                 seconds=1, checkpoint=10 if order.start else None,
             ))  # fmt: skip
         elif is_rough and self.random.random() < 0.1:
@@ -157,7 +168,16 @@ class Driven:
             del self.running[trial]
             if trial in self.search:
                 self.told.append((trial, order.rung, math.inf))
-            self.take(JobFailed(time=0, worker=order.worker, trial=trial, rung=order.rung, seconds=1, reason="no"))
+            self.take(
+                JobFailed(
+                    time=0,
+                    worker=order.worker,
+                    trial=trial,
+                    rung=order.rung,
+                    seconds=1,
+                    reason="no",
+                )
+            )
         elif is_rough and self.random.random() < 0.1:
             self.withdraw(trial)
         else:
@@ -169,7 +189,9 @@ class Driven:
 
     def check(self) -> None:
         """Hold what was confirmed against the results at the top; and read it all back."""
-        times = Counter((self.rung_of[trial], confirmed) for trial, confirmed in self.confirms.items())
+        times = Counter(
+            (self.rung_of[trial], confirmed) for trial, confirmed in self.confirms.items()
+        )
         if self.confirm is None:
             assert not times
         else:
@@ -181,9 +203,13 @@ class Driven:
         for trial in self.confirms:
             numbering.confirms(trial)
         assert {numbering.trial(job.trial) for job in self.machine.given} == self.search
-        assert {job.trial for job in self.machine.given} == set(range(len(self.search))), "it counts without a gap"
+        assert {job.trial for job in self.machine.given} == set(range(len(self.search))), (
+            "it counts without a gap"
+        )
         told = [(numbering.place(trial), rung, loss) for trial, rung, loss in self.told]
-        assert [(result.trial, result.rung, *result.losses) for result in self.machine.recorded] == told
+        assert [
+            (result.trial, result.rung, *result.losses) for result in self.machine.recorded
+        ] == told
         again = Controller(Ash().build(LADDER, 0), GOAL)
         for event, followed in self.events:
             assert again.handle(event) == followed
@@ -200,7 +226,9 @@ def test_the_best_are_trained_once_more_when_the_search_is_over(confirm: Confirm
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_nothing_is_confirmed_twice_whoever_dies_or_stops_and_the_search_may_go_on_after(seed: int) -> None:
+def test_nothing_is_confirmed_twice_whoever_dies_or_stops_and_the_search_may_go_on_after(
+    seed: int,
+) -> None:
     random = Random(seed)
     study = Driven(seed, random.choice([Confirm(1, 2), Confirm(2, 1), Confirm(3, 2)]))
     trials = TRIALS
@@ -298,7 +326,9 @@ def test_what_fails_while_it_confirms_ranks_nowhere_and_is_not_tried_again() -> 
         study.step()
     trial, order = next(iter(study.running.items()))
     del study.running[trial]
-    study.take(JobFailed(time=0, worker=order.worker, trial=trial, rung=order.rung, seconds=1, reason="no"))
+    study.take(
+        JobFailed(time=0, worker=order.worker, trial=trial, rung=order.rung, seconds=1, reason="no")
+    )
     study.to_the_end()
     study.check()
     assert trial not in {job.trial for job in study.machine.given}
@@ -313,7 +343,14 @@ def test_its_checkpoint_is_of_no_use_once_it_has_a_result() -> None:
     (trial, order), *_ = study.running.items()
     del study.running[trial]
     paused = JobPaused(
-        time=0, worker=order.worker, trial=trial, rung=order.rung, resource=4, start=0, seconds=1, checkpoint=10
+        time=0,
+        worker=order.worker,
+        trial=trial,
+        rung=order.rung,
+        resource=4,
+        start=0,
+        seconds=1,
+        checkpoint=10,
     )
     study.take(paused)
     assert study.controller.checkpoints.resources()[trial] == 4

@@ -59,7 +59,9 @@ class ControllerHarness:
     def session(self, **limits) -> list[Order]:
         return self.handle(SessionStarted(0, 0.0, "", "", 0, **limits))
 
-    def report(self, worker, trial, rung, loss, *, start=0, held=True, checkpoint=None, stopped=False) -> list[Order]:
+    def report(
+        self, worker, trial, rung, loss, *, start=0, held=True, checkpoint=None, stopped=False
+    ) -> list[Order]:
         return self.handle(
             JobFinished(
                 time=0,
@@ -78,7 +80,14 @@ class ControllerHarness:
 
     def release(self, worker, trial, resource, checkpoint=10) -> list[Order]:
         return self.handle(
-            TrialReleased(time=0, worker=worker, trial=trial, resource=resource, seconds=0, checkpoint=checkpoint)
+            TrialReleased(
+                time=0,
+                worker=worker,
+                trial=trial,
+                resource=resource,
+                seconds=0,
+                checkpoint=checkpoint,
+            )
         )
 
 
@@ -94,7 +103,10 @@ def test_a_trial_promoted_at_once_goes_on_in_place_and_nothing_is_released() -> 
 
 def test_a_trial_that_is_not_promoted_is_released_before_the_next_is_trained() -> None:
     harness = ControllerHarness()
-    assert harness.report(0, 0, 0, 0.5) == [Release(WorkerId(0), TrialId(0)), Train(WorkerId(0), TrialId(1), 0, 0, 1)]
+    assert harness.report(0, 0, 0, 0.5) == [
+        Release(WorkerId(0), TrialId(0)),
+        Train(WorkerId(0), TrialId(1), 0, 0, 1),
+    ]
 
 
 def test_a_promotion_waits_until_the_trial_is_saved_and_the_worker_takes_another_job() -> None:
@@ -141,7 +153,9 @@ def test_a_study_stopped_in_its_last_job_is_not_complete_and_resumes_it() -> Non
     harness = ControllerHarness(trials=2, workers=2)
     harness.report(0, 0, 0, 0.5, held=False)
     harness.handle(StopRequested(0, "time limit reached"))
-    harness.handle(JobPaused(time=0, worker=WorkerId(1), trial=TrialId(1), rung=0, resource=0, seconds=1))
+    harness.handle(
+        JobPaused(time=0, worker=WorkerId(1), trial=TrialId(1), rung=0, resource=0, seconds=1)
+    )
     assert not harness.controller.is_open
     assert not harness.controller.is_complete
     harness.session(trials=2)
@@ -163,7 +177,11 @@ def test_a_checkpoint_that_a_running_job_resumes_from_is_never_the_one_to_go() -
 
 def test_a_trial_over_its_time_fails_at_its_first_lost_worker() -> None:
     harness = ControllerHarness(trials=2)
-    harness.handle(WorkerLost(time=0, worker=WorkerId(0), trial=TrialId(0), reason="over its time", is_fatal=True))
+    harness.handle(
+        WorkerLost(
+            time=0, worker=WorkerId(0), trial=TrialId(0), reason="over its time", is_fatal=True
+        )
+    )
     orders = harness.join(1)
     assert orders == [Train(WorkerId(1), TrialId(1), 0, 0, 1)]
 
@@ -183,7 +201,10 @@ def test_a_new_session_gives_out_again_what_the_old_one_had_running() -> None:
     harness = ControllerHarness(workers=2)
     harness.session(trials=8)
     orders = [harness.join(w)[0] for w in (5, 6)]
-    assert orders == [Train(WorkerId(5), TrialId(0), 0, 0, 1), Train(WorkerId(6), TrialId(1), 0, 0, 1)]
+    assert orders == [
+        Train(WorkerId(5), TrialId(0), 0, 0, 1),
+        Train(WorkerId(6), TrialId(1), 0, 0, 1),
+    ]
 
 
 def test_an_event_that_answers_no_order_is_refused_with_what_replay_would_order() -> None:
@@ -202,7 +223,9 @@ def test_a_stop_pauses_every_running_job_once_and_gives_out_nothing_more() -> No
     assert harness.report(0, 0, 0, 0.1) == [Release(WorkerId(0), TrialId(0))]
     assert harness.controller.is_open
     harness.release(0, 0, 1)
-    harness.handle(JobPaused(time=0, worker=WorkerId(1), trial=TrialId(1), rung=0, resource=0, seconds=1))
+    harness.handle(
+        JobPaused(time=0, worker=WorkerId(1), trial=TrialId(1), rung=0, resource=0, seconds=1)
+    )
     assert not harness.controller.is_open
     assert not harness.controller.is_complete
 
@@ -234,10 +257,22 @@ def test_reaching_the_target_stops_the_study_and_says_so() -> None:
     assert harness.controller.stopping == "target loss=0.2 reached"
 
 
-def test_a_paused_job_goes_on_where_it_was_in_the_next_session_and_counts_as_resource_once() -> None:
+def test_a_paused_job_goes_on_where_it_was_in_the_next_session_and_counts_as_resource_once() -> (
+    None
+):
     harness = ControllerHarness(StoppingMachine(Ladder(4, 8, 2), 0))
     harness.handle(StopRequested(0, "Ctrl-C received"))
-    harness.handle(JobPaused(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=3, seconds=1, checkpoint=7))
+    harness.handle(
+        JobPaused(
+            time=0,
+            worker=WorkerId(0),
+            trial=TrialId(0),
+            rung=0,
+            resource=3,
+            seconds=1,
+            checkpoint=7,
+        )
+    )
     assert harness.controller.total_resource == 3
     harness.session(trials=8, total_resource=4)
     assert harness.join(1) == [Train(WorkerId(1), TrialId(0), 0, 3, 4, size=7)]
@@ -267,7 +302,9 @@ def test_a_session_with_a_target_that_is_reached_already_ends_at_once() -> None:
 def test_a_withdrawn_trial_is_replaced_by_a_new_one() -> None:
     harness = ControllerHarness(trials=1)
     orders = harness.handle(
-        TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0, reason="too wide")
+        TrialWithdrawn(
+            time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0, reason="too wide"
+        )
     )
     assert orders == [Train(WorkerId(0), TrialId(1), 0, 0, 1)]
 
@@ -281,7 +318,9 @@ def test_a_withdrawn_trial_is_not_replaced_when_the_search_has_no_more() -> None
 def test_a_study_whose_every_configuration_is_invalid_ends() -> None:
     harness = ControllerHarness(trials=10**9)
     for trial in range(WITHDRAWN_IN_A_ROW):
-        harness.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0))
+        harness.handle(
+            TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0)
+        )
     assert not harness.controller.is_open
     assert "invalid" in harness.controller.stopping
 
@@ -292,7 +331,9 @@ def test_only_invalid_configurations_in_a_row_end_a_study() -> None:
         if trial % 10 == 9:
             harness.report(0, trial, 0, 0.5, held=False)
         else:
-            harness.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0))
+            harness.handle(
+                TrialWithdrawn(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=0)
+            )
     assert not harness.controller.stopping
 
 
@@ -303,17 +344,25 @@ def test_a_study_whose_every_promoted_trial_is_withdrawn_ends(works: bool) -> No
     while isinstance(order, Train) and withdrawn < 2 * PROMOTED_WITHDRAWN:
         trial, rung = order.trial, order.rung
         if rung == 0 or (works and withdrawn % 50 == 49):
-            orders = harness.report(0, trial, rung, 1 / (1 + trial), start=order.start, held=False, checkpoint=10)
+            orders = harness.report(
+                0, trial, rung, 1 / (1 + trial), start=order.start, held=False, checkpoint=10
+            )
             withdrawn += rung > 0
         else:
-            orders = harness.handle(TrialWithdrawn(time=0, worker=WorkerId(0), trial=trial, rung=rung, seconds=0))
+            orders = harness.handle(
+                TrialWithdrawn(time=0, worker=WorkerId(0), trial=trial, rung=rung, seconds=0)
+            )
             withdrawn += 1
         order = orders[-1] if orders else None
-    assert harness.controller.stopping == ("" if works else "100 promoted trials in a row were withdrawn as invalid")
+    assert harness.controller.stopping == (
+        "" if works else "100 promoted trials in a row were withdrawn as invalid"
+    )
 
 
 def test_a_best_trial_keeps_its_checkpoint_only_until_a_withdrawal() -> None:
-    """Without the withdrawn trial's results, a trial that was kept only as the best may be promoted again."""
+    """Without the withdrawn trial's results, a trial that was kept only as the best may be promoted
+    again.
+    """
     harness = ControllerHarness(AshMachine(Ladder(1, 2, 2), 0, ahead=1), trials=50)
     harness.report(0, 0, 0, 0.5, held=False, checkpoint=10)
     harness.report(0, 0, 1, 0.5, start=1, held=False, checkpoint=10)
@@ -339,11 +388,16 @@ def test_at_a_barrier_workers_wait_and_the_last_result_employs_them_all() -> Non
     for trial in range(3):
         assert harness.report(trial, trial, 0, float(trial), held=False) == []
     orders = harness.report(3, 3, 0, 3.0, held=False)
-    assert orders == [Train(WorkerId(0), TrialId(0), 1, 0, 2), Train(WorkerId(1), TrialId(1), 1, 0, 2)]
+    assert orders == [
+        Train(WorkerId(0), TrialId(0), 1, 0, 2),
+        Train(WorkerId(1), TrialId(1), 1, 0, 2),
+    ]
 
 
 @pytest.mark.parametrize(("lost", "given"), [(None, [(1, 1), (3, 3)]), (1, [(0, 1), (3, 3)])])
-def test_a_trial_is_resumed_by_the_idle_worker_that_saved_it_or_if_that_is_lost_the_longest_idle(lost, given) -> None:
+def test_a_trial_is_resumed_by_the_idle_worker_that_saved_it_or_if_that_is_lost_the_longest_idle(
+    lost, given
+) -> None:
     harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 0), trials=4, workers=4)
     for trial, loss in enumerate((0.4, 0.1, 0.3)):
         harness.report(trial, trial, 0, loss, held=False, checkpoint=10)
@@ -387,7 +441,9 @@ def test_a_failed_trial_keeps_its_checkpoint_while_it_is_the_best_of_a_rung_belo
     harness = ControllerHarness(trials=8)
     harness.report(0, 0, 0, 0.1, held=False, checkpoint=5)
     harness.report(0, 1, 0, 0.5, held=False, checkpoint=5)
-    failed = JobFailed(time=0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=1, reason="ValueError")
+    failed = JobFailed(
+        time=0, worker=WorkerId(0), trial=TrialId(0), rung=1, seconds=1, reason="ValueError"
+    )
     assert Discard(TrialId(0), 1) not in harness.handle(failed)
     assert Discard(TrialId(0), 1) in harness.report(0, 2, 0, 0.05, held=False, checkpoint=5)
 
@@ -410,7 +466,10 @@ def test_over_the_limit_the_least_promising_checkpoint_goes_first() -> None:
 def test_a_checkpoint_that_no_job_goes_on_from_any_more_is_the_first_to_go() -> None:
     index = CheckpointIndex(limit=20)
     for trial, loss in enumerate([0.1, 0.9]):
-        assert index.put(TrialId(trial), worker=WorkerId(0), resource=1, size=10, rung=0, loss=loss) == []
+        assert (
+            index.put(TrialId(trial), worker=WorkerId(0), resource=1, size=10, rung=0, loss=loss)
+            == []
+        )
     index.use(TrialId(0))
     index.end_use(TrialId(0))
     orders = index.put(TrialId(2), worker=WorkerId(0), resource=1, size=10, rung=0, loss=0.5)
@@ -451,12 +510,18 @@ def test_time_never_enters_a_decision() -> None:
                     return orders
         return orders
 
-    assert all(a == b for a, b in pairwise([orders([0, 1, 2]), orders([9, 5, 1]), orders([0, 0, 0])]))
+    assert all(
+        a == b for a, b in pairwise([orders([0, 1, 2]), orders([9, 5, 1]), orders([0, 0, 0])])
+    )
 
 
 def failing(harness: ControllerHarness, trials: range) -> None:
     for trial in trials:
-        harness.handle(JobFailed(time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=1.0, reason="no"))
+        harness.handle(
+            JobFailed(
+                time=0, worker=WorkerId(0), trial=TrialId(trial), rung=0, seconds=1.0, reason="no"
+            )
+        )
 
 
 def test_a_session_that_begins_with_failures_only_stops_and_the_next_counts_anew() -> None:
@@ -478,11 +543,19 @@ def test_a_session_that_begins_with_failures_only_stops_and_the_next_counts_anew
     assert not harness.controller.stopping
 
 
-def promoted_and_failing(harness: ControllerHarness, trials: range, reason: str = "no: trial 7") -> None:
+def promoted_and_failing(
+    harness: ControllerHarness, trials: range, reason: str = "no: trial 7"
+) -> None:
     """Report that each trial has a result at the lowest rung, was promoted, and failed."""
     for trial in trials:
         harness.report(0, trial, 0, -trial, held=False)
-        fact = {"time": 0, "worker": WorkerId(0), "trial": TrialId(trial), "rung": 1, "seconds": 1.0}
+        fact = {
+            "time": 0,
+            "worker": WorkerId(0),
+            "trial": TrialId(trial),
+            "rung": 1,
+            "seconds": 1.0,
+        }
         harness.handle(JobFailed(**fact, reason=reason))
 
 
@@ -548,7 +621,14 @@ def test_results_that_are_not_finite_count_as_failures_at_first() -> None:
 
 def test_a_session_adds_rungs_above_and_the_jobs_it_gives_end_at_them() -> None:
     harness = ControllerHarness(AshMachine(Ladder(1, 2, 2), 0), trials=4)
-    for trial, rung, loss in [(0, 0, 0.4), (1, 0, 0.3), (1, 1, 0.3), (2, 0, 0.2), (2, 1, 0.2), (3, 0, 0.5)]:
+    for trial, rung, loss in [
+        (0, 0, 0.4),
+        (1, 0, 0.3),
+        (1, 1, 0.3),
+        (2, 0, 0.2),
+        (2, 1, 0.2),
+        (3, 0, 0.5),
+    ]:
         harness.report(0, trial, rung, loss, held=False)
     assert harness.controller.is_complete
     rungs, kept = Ladder(1, 4, 2).to_record()
@@ -559,7 +639,10 @@ def test_a_session_adds_rungs_above_and_the_jobs_it_gives_end_at_them() -> None:
 @pytest.mark.parametrize(
     ("rungs", "kept"),
     [
-        *(other.to_record() for other in (Ladder(1, 2, 2), Ladder.explicit([1, 3, 4, 8]), Ladder(1, 16, 4))),
+        *(
+            other.to_record()
+            for other in (Ladder(1, 2, 2), Ladder.explicit([1, 3, 4, 8]), Ladder(1, 16, 4))
+        ),
         ((1, 2, 4, 8), ((1, 2), (1, 2))),
         ((1, 2, 4, 3), ((1, 2),) * 3),
         ((1, 2, 4, 8), ((1, 0),) * 3),
@@ -574,16 +657,22 @@ def test_a_trial_ended_on_purpose_counts_in_its_rung_and_is_not_promoted() -> No
     harness = ControllerHarness(trials=4)
     harness.report(0, 0, 0, 0.1, held=False, stopped=True)
     orders = harness.report(0, 1, 0, 0.5, held=False)
-    assert orders == [Train(WorkerId(0), TrialId(2), 0, 0, 1)], "trial 0 is the best of two and stays where it is"
+    assert orders == [Train(WorkerId(0), TrialId(2), 0, 0, 1)], (
+        "trial 0 is the best of two and stays where it is"
+    )
     harness.report(0, 2, 0, 0.3, held=False)
     orders = harness.report(0, 3, 0, 0.9, held=False)
-    assert orders == [Train(WorkerId(0), TrialId(2), 1, 0, 2)], "the best two of four are trials 0 and 2"
+    assert orders == [Train(WorkerId(0), TrialId(2), 1, 0, 2)], (
+        "the best two of four are trials 0 and 2"
+    )
     assert harness.report(0, 2, 1, 0.2, held=False) == []
     assert harness.controller.is_complete
 
 
 @pytest.mark.parametrize("make", [AshMachine, StoppingMachine, SuccessiveHalving().build])
-def test_a_study_whose_every_trial_ends_on_purpose_is_complete(make: Callable[..., Machine]) -> None:
+def test_a_study_whose_every_trial_ends_on_purpose_is_complete(
+    make: Callable[..., Machine],
+) -> None:
     harness = ControllerHarness(make(Ladder(1, 4, 2), 4), trials=4)
     for trial in range(4):
         assert not harness.controller.is_complete
@@ -601,7 +690,9 @@ def test_a_rung_that_waits_for_a_trial_ended_on_purpose_closes_without_it() -> N
 
 
 @pytest.mark.parametrize(("reads", "curve"), [(True, ((2, 0.75), (3, math.inf))), (False, ())])
-def test_a_scheduler_is_told_what_a_trial_cost_and_if_it_reads_curves_what_was_reported(reads: bool, curve) -> None:
+def test_a_scheduler_is_told_what_a_trial_cost_and_if_it_reads_curves_what_was_reported(
+    reads: bool, curve
+) -> None:
     heard: list[Result] = []
 
     class Listening(AshMachine):

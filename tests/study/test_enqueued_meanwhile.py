@@ -1,4 +1,6 @@
-"""What is enqueued while a study runs: the next new trial has it, and where configurations end each is tried once."""
+"""What is enqueued while a study runs: the next new trial has it, and where configurations end each
+is tried once.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +24,9 @@ FIRST = [{"a": 2, "b": "y"}, {"a": 4, "b": "x"}]
 
 
 def design_for(kind: str, first: Sequence[dict[str, Any]] = (), *, grouped: bool = False) -> Design:
-    return design_of(SEARCHES.part(kind), SPACE, 3, enqueued=first, grouped_by=("b",) if grouped else ())
+    return design_of(
+        SEARCHES.part(kind), SPACE, 3, enqueued=first, grouped_by=("b",) if grouped else ()
+    )
 
 
 def wished(configurations: Configurations, configuration: dict[str, Any]) -> bool:
@@ -72,7 +76,9 @@ def test_each_configuration_of_a_finite_design_is_tried_once_whatever_is_enqueue
     assert due == []
 
 
-def test_of_an_endless_design_every_other_trial_has_the_configuration_that_it_would_have_had() -> None:
+def test_of_an_endless_design_every_other_trial_has_the_configuration_that_it_would_have_had() -> (
+    None
+):
     def made() -> Configurations:
         return Configurations(SEARCHES.part("random").build(ENDLESS, 3))
 
@@ -84,7 +90,11 @@ def test_of_an_endless_design_every_other_trial_has_the_configuration_that_it_wo
     assert other.waiting == 1
     after = [other.draw(TrialId(trial)) for trial in range(2, 6)]
     assert other.waiting == 0
-    assert [*before, *(each.configuration for each in after)] == [*expected[:2], {"a": 0.5}, *expected[3:]]
+    assert [*before, *(each.configuration for each in after)] == [
+        *expected[:2],
+        {"a": 0.5},
+        *expected[3:],
+    ]
     assert [each.origin for each in after] == ["enqueued", "", "", ""]
 
 

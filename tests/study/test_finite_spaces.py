@@ -1,4 +1,6 @@
-"""A finite space is tried once, whatever is withdrawn: no configuration twice, none too many, and the study ends."""
+"""A finite space is tried once, whatever is withdrawn: no configuration twice, none too many, and
+the study ends.
+"""
 
 import itertools
 import random
@@ -58,7 +60,9 @@ Fate = Callable[[dict[str, Any], int], str]
 
 
 def design_for(kind: str, enqueued: list[dict[str, Any]], *, grouped: bool = False) -> Design:
-    return design_of(SEARCHES.part(kind), SPACE, 3, enqueued=enqueued, grouped_by=("b",) if grouped else ())
+    return design_of(
+        SEARCHES.part(kind), SPACE, 3, enqueued=enqueued, grouped_by=("b",) if grouped else ()
+    )
 
 
 class FiniteStudy:
@@ -66,7 +70,9 @@ class FiniteStudy:
 
     def __init__(self, scheduler: str, design: Design, fate: Fate, choose: random.Random) -> None:
         self.design = design
-        self.controller = Controller((SCHEDULERS | IN_BRACKETS)[scheduler](LADDER, 0), GOAL, configurations=design.size)
+        self.controller = Controller(
+            (SCHEDULERS | IN_BRACKETS)[scheduler](LADDER, 0), GOAL, configurations=design.size
+        )
         self.configurations = Configurations(design)
         self.climbs = scheduler != "full"  # which trains to the top at once
         self.fate = fate
@@ -97,7 +103,13 @@ class FiniteStudy:
             assert done < 500, "the study does not end"
 
     def _end(self, order: Train) -> None:
-        job = {"time": 0.0, "worker": order.worker, "trial": order.trial, "rung": order.rung, "seconds": 1.0}
+        job = {
+            "time": 0.0,
+            "worker": order.worker,
+            "trial": order.trial,
+            "rung": order.rung,
+            "seconds": 1.0,
+        }
         if self.controller.stopping:
             self._take(JobPaused(**job, resource=order.start, start=order.start))
             return
@@ -111,7 +123,11 @@ class FiniteStudy:
             case _:
                 self.results.add(order.trial)
                 loss = float(self.choose.random())
-                self._take(JobFinished(**job, resource=order.target, start=order.start, metrics={"loss": loss}))
+                self._take(
+                    JobFinished(
+                        **job, resource=order.target, start=order.start, metrics={"loss": loss}
+                    )
+                )
 
     def _take(self, event: Any) -> None:
         for order in orders_in(self.controller.handle(event)):
@@ -127,7 +143,8 @@ class FiniteStudy:
 
 
 def oracle(design: Design, trials: int, fate: Fate) -> int:
-    """How many configurations are tried with one worker and every trial withdrawn before it is trained, or never.
+    """How many configurations are tried with one worker and every trial withdrawn before it is
+    trained, or never.
 
     A trial that is withdrawn makes room for another as long as there is one.
     """
@@ -172,7 +189,9 @@ def check(study: FiniteStudy) -> None:
 @pytest.mark.parametrize("enqueued", [[], ENQUEUED], ids=["", "enqueued"])
 @pytest.mark.parametrize("kind", ["random", "grid"])
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_configuration_is_once(scheduler: str, kind: str, enqueued: list[dict[str, Any]], fate: Fate) -> None:
+def test_every_configuration_is_once(
+    scheduler: str, kind: str, enqueued: list[dict[str, Any]], fate: Fate
+) -> None:
     for workers, trials in itertools.product((1, 3, 8), (4, 8, 100)):
         study = FiniteStudy(scheduler, design_for(kind, enqueued), fate, random.Random(workers))
         study.session(trials=trials, workers=workers)
@@ -201,7 +220,9 @@ FATE_WORDS = st.sampled_from(["done", "failed", "withdrawn"])
     grouped=st.booleans(),
     enqueued=st.sampled_from([[], ENQUEUED, ENQUEUED[:1]]),
     fates=st.lists(st.lists(FATE_WORDS, min_size=3, max_size=3), min_size=8, max_size=8),
-    sessions=st.lists(st.tuples(st.integers(1, 12), st.integers(1, 9), st.integers(0, 12)), min_size=1, max_size=4),
+    sessions=st.lists(
+        st.tuples(st.integers(1, 12), st.integers(1, 9), st.integers(0, 12)), min_size=1, max_size=4
+    ),
     seed=st.integers(0, 99),
 )
 @example(  # all are allowed, so the one withdrawn is not replaced; then fewer are allowed
@@ -209,8 +230,11 @@ FATE_WORDS = st.sampled_from(["done", "failed", "withdrawn"])
     fates=fates_but({0: WITHDRAWN_ABOVE, 3: WITHDRAWN, 7: WITHDRAWN}),
     sessions=[(1, 1, 1), (8, 4, 1), (4, 1, 0)], seed=22,
 )  # fmt: skip
-@example(  # one is withdrawn when no trial can enter any more; more trials come too late then, which has to be refused
-    scheduler="sh", kind="grid", grouped=False, enqueued=[], fates=fates_but({0: WITHDRAWN, 2: WITHDRAWN_ABOVE}),
+# one is withdrawn when no trial can enter any more; more trials come too late then, which has to be
+# refused
+@example(
+    scheduler="sh", kind="grid", grouped=False, enqueued=[], fates=fates_but({0: WITHDRAWN,
+    2: WITHDRAWN_ABOVE}),
     sessions=[(6, 2, 12), (8, 2, 12)], seed=0,
 )  # fmt: skip
 def test_no_history_of_a_finite_space_asks_for_a_configuration_that_is_not_there(  # noqa: PLR0917 - as drawn
@@ -221,12 +245,16 @@ def test_no_history_of_a_finite_space_asks_for_a_configuration_that_is_not_there
     def fate(configuration: dict[str, Any], rung: int) -> str:
         return fates[configurations.index(configuration)][rung]
 
-    study = FiniteStudy(scheduler, design_for(kind, enqueued, grouped=grouped), fate, random.Random(seed))
+    study = FiniteStudy(
+        scheduler, design_for(kind, enqueued, grouped=grouped), fate, random.Random(seed)
+    )
     most = 0
     for number, (trials, workers, stop_after) in enumerate(sessions):
         is_last = number == len(sessions) - 1
         try:
-            study.session(trials=trials, workers=workers, stop_after=float("inf") if is_last else stop_after)
+            study.session(
+                trials=trials, workers=workers, stop_after=float("inf") if is_last else stop_after
+            )
         except SettingsError:
             assert scheduler == "sh"
             return

@@ -1,4 +1,6 @@
-"""A journal can be followed while a driver writes it, from any line on, over kills and over being written anew."""
+"""A journal can be followed while a driver writes it, from any line on, over kills and over being
+written anew.
+"""
 
 import errno
 import os
@@ -91,11 +93,15 @@ def test_a_torn_last_turn_waits_until_it_is_whole(journal: Path, tmp_path: Path)
     for end in range(before, len(whole) + 1):
         copy.write_bytes(whole[:end])
         events += new(follower)
-        assert follower.position == (len(whole) if end == len(whole) else start if end >= start else before)
+        assert follower.position == (
+            len(whole) if end == len(whole) else start if end >= start else before
+        )
     assert events == events_of(journal)
 
 
-def test_a_lost_turn_is_named_also_when_it_is_lost_while_following(journal: Path, tmp_path: Path) -> None:
+def test_a_lost_turn_is_named_also_when_it_is_lost_while_following(
+    journal: Path, tmp_path: Path
+) -> None:
     turns = turns_of(journal)
     copy = tmp_path / "copy.jsonl"
     copy.write_bytes(b"".join(turns[:5]))
@@ -138,7 +144,10 @@ def test_a_journal_that_is_written_anew_under_its_name_is_followed_further(journ
     with Journal(journal, syncs_itself=False) as writer:
         writer.add(StopRequested(3e6, "three"))
     assert new(follower) == [StopRequested(3e6, "three")]
-    assert events_of(journal) == [*before, *map(StopRequested, (1e6, 2e6, 3e6), ("one", "two", "three"))]
+    assert events_of(journal) == [
+        *before,
+        *map(StopRequested, (1e6, 2e6, 3e6), ("one", "two", "three")),
+    ]
 
 
 def test_a_file_that_cannot_be_read_any_more_is_an_error_of_the_journal(journal: Path) -> None:
@@ -177,7 +186,9 @@ def test_batches_have_the_same_events(journal: Path, monkeypatch: pytest.MonkeyP
         assert reader.position == journal.stat().st_size
 
 
-def test_what_is_before_a_line_that_cannot_be_read_is_given_and_then_it_is_named(journal: Path) -> None:
+def test_what_is_before_a_line_that_cannot_be_read_is_given_and_then_it_is_named(
+    journal: Path,
+) -> None:
     data = journal.read_bytes()
     lines = data.splitlines(keepends=True)
     events = events_of(journal)
@@ -205,4 +216,6 @@ def test_only_lines_that_hold_some_bytes_are_decoded(journal: Path) -> None:
     assert [pair for batch in reader.read() for pair in zip(*batch, strict=True)] == expected
     assert reader.position == journal.stat().st_size
     both = list(read_events(journal, only=(mark, b"worker_joined")))
-    assert both == [event for event in read_events(journal) if isinstance(event, JobFinished | WorkerJoined)]
+    assert both == [
+        event for event in read_events(journal) if isinstance(event, JobFinished | WorkerJoined)
+    ]

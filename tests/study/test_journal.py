@@ -13,7 +13,14 @@ import msgspec
 import pytest
 
 from ashtune._src.core.errors import JournalError, StudyError
-from ashtune._src.core.events import Event, JobFinished, SessionStarted, StopRequested, TrialStarted, WorkerJoined
+from ashtune._src.core.events import (
+    Event,
+    JobFinished,
+    SessionStarted,
+    StopRequested,
+    TrialStarted,
+    WorkerJoined,
+)
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.space.parsing import Choice, When
 from ashtune._src.space.priors import Prior
@@ -22,7 +29,14 @@ from ashtune._src.study import journal as journals
 from ashtune._src.study import journal_writer
 from ashtune._src.study.differences import differences
 from ashtune._src.study.disk import Disk
-from ashtune._src.study.journal import BLOCK, CHECK_BYTES, MOST_LINE_BYTES, JournalReader, read_events, read_settings
+from ashtune._src.study.journal import (
+    BLOCK,
+    CHECK_BYTES,
+    MOST_LINE_BYTES,
+    JournalReader,
+    read_events,
+    read_settings,
+)
 from ashtune._src.study.journal_writer import Journal, create
 from ashtune._src.study.lock import StudyLock
 from ashtune._src.study.settings import FORMAT, Settings
@@ -34,7 +48,8 @@ STARTED: list[Event] = [
     TrialStarted(0.1, TrialId(0), {"x": 0.5, "name": "a\nb"}),
 ]
 RESULT = JobFinished(
-    time=0.25, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=1, metrics={"score": 1.5, "other": None},
+    time=0.25, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=1, metrics={"score": 1.5,
+    "other": None},
     seconds=0.1, curve=[(1, {"score": 1.0})], held=True,
 )  # fmt: skip
 EVENTS = [*STARTED, RESULT, StopRequested(0.5, "Ctrl-C received")]
@@ -88,10 +103,16 @@ def test_the_order_of_a_dict_makes_no_other_study() -> None:
 def test_every_line_is_json_that_any_program_reads(tmp_path: Path) -> None:
     lines = [json.loads(line) for line in written(tmp_path).read_text().splitlines()]
     assert lines[0]["goal"] == {"metric": "score", "mode": "max"}
-    assert [line["event"] for line in lines[3:]] == ["trial_started", "job_finished", "stop_requested"]
+    assert [line["event"] for line in lines[3:]] == [
+        "trial_started",
+        "job_finished",
+        "stop_requested",
+    ]
 
 
-def test_a_last_line_torn_at_any_byte_is_dropped_and_cut_off_before_the_next_is_written(tmp_path: Path) -> None:
+def test_a_last_line_torn_at_any_byte_is_dropped_and_cut_off_before_the_next_is_written(
+    tmp_path: Path,
+) -> None:
     path = written(tmp_path)
     whole = path.read_bytes()
     start_of_last = whole.rstrip(b"\n").rfind(b"\n") + 1
@@ -103,7 +124,9 @@ def test_a_last_line_torn_at_any_byte_is_dropped_and_cut_off_before_the_next_is_
         assert path.read_bytes() == whole
 
 
-def test_the_events_of_a_turn_have_one_check_value_and_are_read_together_or_not_at_all(tmp_path: Path) -> None:
+def test_the_events_of_a_turn_have_one_check_value_and_are_read_together_or_not_at_all(
+    tmp_path: Path,
+) -> None:
     path = written(tmp_path)
     before = path.read_bytes()
     turn: list[Event] = [
@@ -164,11 +187,15 @@ def test_every_prefix_of_whole_lines_is_a_journal_and_can_be_written_on(tmp_path
 @pytest.mark.parametrize("beyond", [-1, 0, 1])
 @pytest.mark.parametrize("blocks", [1, 2])
 @pytest.mark.parametrize("first_line_is_read_apart", [False, True])
-def test_a_line_may_end_at_a_block(first_line_is_read_apart: bool, blocks: int, beyond: int, tmp_path: Path) -> None:
+def test_a_line_may_end_at_a_block(
+    first_line_is_read_apart: bool, blocks: int, beyond: int, tmp_path: Path
+) -> None:
     path = written(tmp_path)
     begin = path.read_bytes().index(b"\n") + 1 if first_line_is_read_apart else 0
     end = begin + blocks * BLOCK + beyond
-    rest = end - path.stat().st_size - len(msgspec.json.encode(StopRequested(1.0, ""))) - CHECK_BYTES
+    rest = (
+        end - path.stat().st_size - len(msgspec.json.encode(StopRequested(1.0, ""))) - CHECK_BYTES
+    )
     events = [*EVENTS]
     for event in (StopRequested(1.0, "x" * rest), StopRequested(2.0, "Ctrl-C received")):
         with Journal(path) as journal:
@@ -186,15 +213,27 @@ def test_a_line_may_end_at_a_block(first_line_is_read_apart: bool, blocks: int, 
         pytest.param(lambda lines: lines[:1] + lines[2:], 2, id="lost"),
         pytest.param(lambda lines: [*lines[:2], lines[1], *lines[2:]], 3, id="doubled"),
         pytest.param(lambda lines: [lines[0], lines[2], lines[1], *lines[3:]], 2, id="moved"),
-        pytest.param(lambda lines: [*lines[:4], lines[4].replace(b"1.5", b"9.5"), lines[5]], 5, id="altered"),
-        pytest.param(lambda lines: [*lines[:4], lines[4].replace(b"}\n", b" }\n"), lines[5]], 5, id="spaced"),
-        pytest.param(lambda lines: [*lines[:4], lines[4][:-20] + b"}\n", lines[5]], 5, id="without a check"),
+        pytest.param(
+            lambda lines: [*lines[:4], lines[4].replace(b"1.5", b"9.5"), lines[5]], 5, id="altered"
+        ),
+        pytest.param(
+            lambda lines: [*lines[:4], lines[4].replace(b"}\n", b" }\n"), lines[5]], 5, id="spaced"
+        ),
+        pytest.param(
+            lambda lines: [*lines[:4], lines[4][:-20] + b"}\n", lines[5]], 5, id="without a check"
+        ),
         pytest.param(lambda lines: [*lines[:2], b"\n", *lines[2:]], 3, id="empty"),
-        pytest.param(lambda lines: [lines[0].replace(b'"seed":0', b'"seed":1'), *lines[1:]], 1, id="first altered"),
+        pytest.param(
+            lambda lines: [lines[0].replace(b'"seed":0', b'"seed":1'), *lines[1:]],
+            1,
+            id="first altered",
+        ),
         pytest.param(lambda lines: [lines[1], *lines[1:]], 1, id="first lost"),
     ],
 )
-def test_damaged_lines_are_named(damage: Callable[[list[bytes]], list[bytes]], at: int, tmp_path: Path) -> None:
+def test_damaged_lines_are_named(
+    damage: Callable[[list[bytes]], list[bytes]], at: int, tmp_path: Path
+) -> None:
     path = written(tmp_path)
     damaged(path, damage)
     with pytest.raises(JournalError) as error:
@@ -220,7 +259,9 @@ def test_a_journal_of_an_unknown_event_is_refused_and_not_skipped(tmp_path: Path
         list(read_events(path))
 
 
-def test_a_first_line_of_another_format_is_refused_with_the_version_that_reads_it(tmp_path: Path) -> None:
+def test_a_first_line_of_another_format_is_refused_with_the_version_that_reads_it(
+    tmp_path: Path,
+) -> None:
     path = written(tmp_path)
     whole = path.read_bytes()
     for number in (1, 99):
@@ -261,7 +302,9 @@ def test_what_a_file_says_is_shown_on_one_line_and_cut(tmp_path: Path) -> None:
         {"checkpoint_limit": -1},
     ],
 )
-def test_a_first_line_that_describes_no_study_is_refused(changes: dict[str, Any], tmp_path: Path) -> None:
+def test_a_first_line_that_describes_no_study_is_refused(
+    changes: dict[str, Any], tmp_path: Path
+) -> None:
     path = tmp_path / journals.NAME
     create(path, msgspec.structs.replace(settings(), **changes))
     for read in (read_settings, lambda path: list(read_events(path))):
@@ -328,24 +371,38 @@ def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
         ),
         (
             {"metric": 3, "rate": (1e-4, 0.5, "log")},
-            ["rate: (0.0001, 1.0, 'log') before, (0.0001, 0.5, 'log') now", "metric: not given before, 3 now"],
+            [
+                "rate: (0.0001, 1.0, 'log') before, (0.0001, 0.5, 'log') now",
+                "metric: not given before, 3 now",
+            ],
         ),
     ],
 )
-def test_differences_of_spaces_are_said_as_the_user_writes_them(change: dict[str, Any], messages: list[str]) -> None:
+def test_differences_of_spaces_are_said_as_the_user_writes_them(
+    change: dict[str, Any], messages: list[str]
+) -> None:
     def of(space: dict[str, Any]) -> Settings:
         record = msgspec.json.decode(msgspec.json.encode(Space.parse(space).to_record()))
         return msgspec.structs.replace(settings(), space=record)
 
-    space = {"rate": (1e-4, 1.0, "log"), "width": [16, 32, 64], "depth": (1, 2), "many": list(range(51))}
+    space = {
+        "rate": (1e-4, 1.0, "log"),
+        "width": [16, 32, 64],
+        "depth": (1, 2),
+        "many": list(range(51)),
+    }
     assert differences(of(space), of({**space, **change})) == messages
 
 
-def test_a_curve_too_long_for_a_line_is_thinned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_curve_too_long_for_a_line_is_thinned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(journal_writer, "MOST_LINE_BYTES", 2_000)
     path = tmp_path / journals.NAME
     create(path, settings())
-    curve: list[tuple[int, dict[str, float | None]]] = [(number % 8 + 1, {"score": 0.5}) for number in range(1_000)]
+    curve: list[tuple[int, dict[str, float | None]]] = [
+        (number % 8 + 1, {"score": 0.5}) for number in range(1_000)
+    ]
     with Journal(path) as journal:
         for event in STARTED:
             journal.add(event)
@@ -357,7 +414,9 @@ def test_a_curve_too_long_for_a_line_is_thinned(tmp_path: Path, monkeypatch: pyt
     assert max(map(len, path.read_bytes().splitlines())) <= 2_000
 
 
-def test_an_event_that_no_line_can_hold_is_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_event_that_no_line_can_hold_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = written(tmp_path)
     monkeypatch.setattr(journal_writer, "MOST_LINE_BYTES", 2_000)
     with Journal(path) as journal, pytest.raises(JournalError):
@@ -439,7 +498,9 @@ def test_a_write_that_is_interrupted_is_not_written_again(is_whole: bool, tmp_pa
     assert list(read_events(path)) == [*there, EVENTS[-1]]
 
 
-def test_a_process_that_is_forked_writes_nothing_of_what_its_parent_is_to_write(tmp_path: Path) -> None:
+def test_a_process_that_is_forked_writes_nothing_of_what_its_parent_is_to_write(
+    tmp_path: Path,
+) -> None:
     path = written(tmp_path)
     with Journal(path, syncs_itself=False) as journal:
         journal.add(EVENTS[-1])
@@ -472,7 +533,9 @@ def test_what_was_flushed_is_synced_once_by_who_syncs_it_and_at_the_end(tmp_path
 
 
 class SlowDisk(Disk):
-    """A disk whose sync, once it is told to be slow, lasts until somebody goes on without it, or half a second."""
+    """A disk whose sync, once it is told to be slow, lasts until somebody goes on without it, or
+    half a second.
+    """
 
     is_slow = False
 
@@ -489,7 +552,9 @@ class SlowDisk(Disk):
         self.steps.append("synced")
 
 
-def test_who_syncs_while_another_thread_is_at_it_goes_on_when_all_is_on_the_disk(tmp_path: Path) -> None:
+def test_who_syncs_while_another_thread_is_at_it_goes_on_when_all_is_on_the_disk(
+    tmp_path: Path,
+) -> None:
     path, disk = written(tmp_path), SlowDisk()
     with Journal(path, disk=disk, syncs_itself=False) as journal:
         disk.steps.clear()
@@ -507,7 +572,9 @@ def test_who_syncs_while_another_thread_is_at_it_goes_on_when_all_is_on_the_disk
     assert disk.steps == ["synced", "gone on"]
 
 
-def test_a_journal_that_a_driver_killed_here_left_half_created_is_created_anew(tmp_path: Path) -> None:
+def test_a_journal_that_a_driver_killed_here_left_half_created_is_created_anew(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / journals.NAME
     path.with_name(f"{journals.NAME}.new").symlink_to(tmp_path / "elsewhere")
     create(path, settings())

@@ -20,9 +20,12 @@ LATER = FIRST.lengthened(12)
         (FIRST, Ladder(1, 4, 2), None),  # a lower top
         (FIRST, Ladder(2, 10, 2), None),  # other rungs
         (FIRST, Ladder(1, 16, 3), None),
-        (LATER, Ladder.from_record(((1, 2, 4, 5), ((1, 3), (1, 3), (1, 3)))), None),  # others of its trials go on
+        # others of its trials go on
+        (LATER, Ladder.from_record(((1, 2, 4, 5), ((1, 3), (1, 3), (1, 3)))), None),
     ],
 )
-def test_rungs_below_stay_and_those_above_are_added(now: Ladder, wanted: Ladder, rungs: tuple[int, ...] | None) -> None:
+def test_rungs_below_stay_and_those_above_are_added(
+    now: Ladder, wanted: Ladder, rungs: tuple[int, ...] | None
+) -> None:
     ladder = extend_ladder(FIRST, now, wanted)
     assert (None if ladder is None else ladder.rungs) == rungs

@@ -55,7 +55,9 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("moment", ["is taken", "is given free"])
-def test_a_process_that_is_forked_while_a_lock_changes_hands_keeps_nobody_out(tmp_path: Path, moment: str) -> None:
+def test_a_process_that_is_forked_while_a_lock_changes_hands_keeps_nobody_out(
+    tmp_path: Path, moment: str
+) -> None:
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), moment]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout is not None

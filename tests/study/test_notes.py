@@ -17,21 +17,32 @@ from ashtune._src.study.journal import NAME
 from ashtune._src.study.journal_writer import create
 from ashtune._src.study.settings import Settings
 
-CAUTION = "where trials are judged is chosen as if all of them were random draws; proposals are more alike"
+CAUTION = (
+    "where trials are judged is chosen as if all of them were random draws; proposals are more "
+    "alike"
+)
 
 
 def settings_of(scheduler: Any, search: str) -> Settings:
     return new_settings(
-        name="s", goal=Goal("loss", "min"), scheduler=SCHEDULERS.part(scheduler), ladder=Ladder(1, 9, 3),
+        name="s", goal=Goal("loss", "min"), scheduler=SCHEDULERS.part(scheduler), ladder=Ladder(1,
+        9, 3),
         space=Space.parse({"x": (0.0, 1.0)}), search=SEARCHES.part(search), seed=0,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("scheduler", "search", "is_cautioned"),
-    [("adaptive", "gp", True), ("adaptive", "mutation", True), ("adaptive", "random", False), ("ash", "gp", False)],
+    [
+        ("adaptive", "gp", True),
+        ("adaptive", "mutation", True),
+        ("adaptive", "random", False),
+        ("ash", "gp", False),
+    ],
 )
-def test_proposals_call_for_caution(tmp_path: Path, scheduler: str, search: str, is_cautioned: bool) -> None:
+def test_proposals_call_for_caution(
+    tmp_path: Path, scheduler: str, search: str, is_cautioned: bool
+) -> None:
     settings = settings_of(scheduler, search)
     caution = caution_of(settings)
     assert caution.startswith(CAUTION) if is_cautioned else caution == ""

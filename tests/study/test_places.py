@@ -1,4 +1,6 @@
-"""A worker that trains several trials together gets several jobs at a time; nothing else changes."""
+"""A worker that trains several trials together gets several jobs at a time;
+nothing else changes.
+"""
 
 import math
 import random
@@ -39,7 +41,8 @@ def harness(*workers: WorkerId, trials: int = 100) -> Controller:
 
 def finished(worker: WorkerId, trial: int, *, rung: int = 0, loss: float = 1.0) -> JobFinished:
     return JobFinished(
-        time=0, worker=worker, trial=TrialId(trial), rung=rung, resource=LADDER.rungs[rung], metrics={"loss": loss},
+        time=0, worker=worker, trial=TrialId(trial), rung=rung, resource=LADDER.rungs[rung],
+        metrics={"loss": loss},
         seconds=0.0,
     )  # fmt: skip
 
@@ -85,7 +88,9 @@ def test_a_worker_that_holds_a_trial_and_has_others_waiting_lets_go_and_takes_no
     assert len(given(orders_in(controller.handle(held)))) == 1
 
 
-def test_all_jobs_of_a_lost_worker_are_given_out_again_and_only_the_one_it_had_begun_is_to_blame() -> None:
+def test_all_jobs_of_a_lost_worker_are_given_out_again_and_only_the_one_it_had_begun_is_to_blame() -> (
+    None
+):
     controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 3))
     controller.handle(finished(ONE, 0, loss=math.inf))  # it has trials 1 to 3
@@ -94,8 +99,12 @@ def test_all_jobs_of_a_lost_worker_are_given_out_again_and_only_the_one_it_had_b
         lost = WorkerLost(time=0, worker=WorkerId(number - 1), trial=TrialId(1), reason="SIGSEGV")
         assert orders_in(controller.handle(lost)) == []
         orders += given(orders_in(controller.handle(WorkerJoined(0, WorkerId(number)))))
-    assert orders == [(WorkerId(1), 1), (WorkerId(2), 2)], "trial 1 killed two and fails, trial 2 did nothing"
-    assert given(orders_in(controller.handle(finished(WorkerId(2), 2, loss=math.inf)))) == [(WorkerId(2), 3)]
+    assert orders == [(WorkerId(1), 1), (WorkerId(2), 2)], (
+        "trial 1 killed two and fails, trial 2 did nothing"
+    )
+    assert given(orders_in(controller.handle(finished(WorkerId(2), 2, loss=math.inf)))) == [
+        (WorkerId(2), 3)
+    ]
 
 
 def test_a_stop_pauses_what_waits_at_a_worker_too() -> None:
@@ -108,7 +117,9 @@ def test_a_stop_pauses_what_waits_at_a_worker_too() -> None:
     ]
     for trial in (1, 2):
         assert controller.is_open
-        controller.handle(JobPaused(time=0, worker=ONE, trial=TrialId(trial), rung=0, resource=0, seconds=0.0))
+        controller.handle(
+            JobPaused(time=0, worker=ONE, trial=TrialId(trial), rung=0, resource=0, seconds=0.0)
+        )
     assert not controller.is_open
 
 
@@ -117,12 +128,16 @@ def test_a_worker_that_trains_several_together_takes_others_for_those_that_it_le
     orders = orders_in(controller.handle(PlacesChanged(0, ONE, 3)))
     assert given(orders) == [(ONE, 1), (ONE, 2)], "the one that it has counts"
     held = [
-        msgspec.structs.replace(finished(ONE, trial, loss=loss), held=True) for trial, loss in enumerate((3.0, 2.0))
+        msgspec.structs.replace(finished(ONE, trial, loss=loss), held=True)
+        for trial, loss in enumerate((3.0, 2.0))
     ]
-    assert orders_in(controller.handle(held[0])) == [Release(ONE, TrialId(0)), Train(ONE, TrialId(3), 0, 0, 1)]
-    assert orders_in(controller.handle(held[1])) == [Train(ONE, TrialId(1), 1, 1, 2, in_place=True)], (
-        "the better of two goes on"
-    )
+    assert orders_in(controller.handle(held[0])) == [
+        Release(ONE, TrialId(0)),
+        Train(ONE, TrialId(3), 0, 0, 1),
+    ]
+    assert orders_in(controller.handle(held[1])) == [
+        Train(ONE, TrialId(1), 1, 1, 2, in_place=True)
+    ], "the better of two goes on"
 
 
 def test_places_are_for_jobs_up_to_any_rung() -> None:
@@ -130,7 +145,9 @@ def test_places_are_for_jobs_up_to_any_rung() -> None:
     controller.handle(PlacesChanged(0, ONE, 4))
     for trial in range(2):
         controller.handle(finished(ONE, trial, loss=float(trial)))
-    assert given(orders_in(controller.handle(finished(ONE, 2, loss=9.0)))) == [(ONE, 5)], "trial 0 is among the four"
+    assert given(orders_in(controller.handle(finished(ONE, 2, loss=9.0)))) == [(ONE, 5)], (
+        "trial 0 is among the four"
+    )
     assert given(orders_in(controller.handle(finished(ONE, 0, rung=1, loss=0.0)))) == [(ONE, 6)]
 
 
@@ -168,7 +185,11 @@ def test_with_places_that_come_and_go_every_job_is_done_once_and_a_replay_agrees
         if letting_go and what < 0.3:
             who, trial = letting_go.pop(choose.randrange(len(letting_go)))
             size = choose.choice([None, 10])
-            happens(TrialReleased(time=0, worker=who, trial=trial, resource=1, seconds=0.0, checkpoint=size))
+            happens(
+                TrialReleased(
+                    time=0, worker=who, trial=trial, resource=1, seconds=0.0, checkpoint=size
+                )
+            )
         elif what < 0.5:
             happens(PlacesChanged(0, worker, choose.randint(1, 6)))
         elif what < 0.55 and joined < 12:

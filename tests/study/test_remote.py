@@ -60,7 +60,11 @@ def train_files(trial: Any) -> None:
     folder = trial.checkpoint_dir
     if trial.start:
         assert trial.restore() == trial.start
-        assert (folder / "inner" / "epoch").read_text() == (folder / "link").read_text() == str(trial.start)
+        assert (
+            (folder / "inner" / "epoch").read_text()
+            == (folder / "link").read_text()
+            == str(trial.start)
+        )
     epoch = trial.start
     for epoch in trial.epochs():
         trial.report(score=trial["x"] * epoch)
@@ -116,14 +120,18 @@ if __name__ == "__main__":
     )
 """)
     before = curves.killed_and_resumed(script, tmp_path / "study", after=8)
-    after = [event for event in read_events(tmp_path / "study" / NAME) if isinstance(event, JobFinished)]
+    after = [
+        event for event in read_events(tmp_path / "study" / NAME) if isinstance(event, JobFinished)
+    ]
     assert [event for event in after if event in before] == before
     assert {event.problem for event in after} == {""}
     promoted = [event for event in after if event.rung > 0 and event not in before]
     assert any(event.start > 0 for event in promoted)
     kept = {f"{event.trial}." for event in after}
     assert all(name.partition(".")[0] + "." in kept for name in stored(bucket))
-    assert len(stored(bucket)) == len({name.partition(".")[0] for name in stored(bucket)}), "older ones are deleted"
+    assert len(stored(bucket)) == len({name.partition(".")[0] for name in stored(bucket)}), (
+        "older ones are deleted"
+    )
 
 
 def test_hosts_without_the_directory_use_the_store(
@@ -220,7 +228,9 @@ def test_two_studies_at_one_address_keep_apart(tmp_path: Path, bucket: Path) -> 
         ("nowhere", "give one of files, messages, an address"),
     ],
 )
-def test_an_address_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, address: str, reason: str) -> None:
+def test_an_address_that_cannot_be_used_is_refused_in_one_line(
+    tmp_path: Path, address: str, reason: str
+) -> None:
     with pytest.raises((SettingsError, StudyError)) as refused:
         tuned(tmp_path, engine=ashtune.Local(checkpoints=address))
     assert address in str(refused.value)
@@ -247,7 +257,9 @@ def test_a_study_that_began_with_files_goes_on_from_them(tmp_path: Path, bucket:
     assert any(event.start == 8 for event in finished(longer))
 
 
-def test_a_copy_of_a_study_does_not_use_the_folder_of_the_original(old: ashtune.Study, tmp_path: Path) -> None:
+def test_a_copy_of_a_study_does_not_use_the_folder_of_the_original(
+    old: ashtune.Study, tmp_path: Path
+) -> None:
     """It would restore the checkpoints of other configurations."""
     copy = tmp_path / "copy"
     shutil.copytree(old.directory, copy)
@@ -270,7 +282,12 @@ def test_links_stay_as_they_are(tmp_path: Path, bucket: Path) -> None:
     remote.push(str(folder), "1.2")
     remote.pull("1.2", str(later))
     assert {path.name: os.readlink(path) for path in later.iterdir() if path.is_symlink()} == links  # noqa: PTH115 - a Path is shortened
-    assert sorted(path.name for path in later.iterdir()) == ["absolute", "dotted", "inner", "outside"]
+    assert sorted(path.name for path in later.iterdir()) == [
+        "absolute",
+        "dotted",
+        "inner",
+        "outside",
+    ]
 
 
 def test_a_link_with_an_absolute_name_is_made_inside(tmp_path: Path, bucket: Path) -> None:
@@ -339,7 +356,9 @@ def test_the_name_of_a_study_is_no_part_of_an_address(tmp_path: Path, bucket: Pa
 
 
 @pytest.mark.parametrize("content", ["", "nowhere", "s4://bucket"])
-def test_a_file_without_an_address_is_no_reason_to_read_or_delete_anything(old: ashtune.Study, content: str) -> None:
+def test_a_file_without_an_address_is_no_reason_to_read_or_delete_anything(
+    old: ashtune.Study, content: str
+) -> None:
     (old.directory / URL_FILE).write_text(content)
     assert old.trials
     with pytest.raises(StudyError) as refused:
@@ -369,7 +388,9 @@ class LockedFileSystem(MemoryFileSystem):  # type: ignore[misc]
 
     def cat_file(self, *arguments: Any, **options: Any) -> bytes:
         if self.refusal:
-            raise ConnectionError(self.refusal.format(self._address.removeprefix("locked://"), "PASS/WORD"))
+            raise ConnectionError(
+                self.refusal.format(self._address.removeprefix("locked://"), "PASS/WORD")
+            )
         if f":{self.password}@" not in self._address:
             raise PermissionError(f"wrong key in {self._address}")
         return super().cat_file(*arguments, **options)  # type: ignore[no-any-return]
@@ -384,11 +405,15 @@ def locked(monkeypatch: pytest.MonkeyPatch) -> type[LockedFileSystem]:
     return LockedFileSystem
 
 
-def test_a_changed_password_is_not_another_store(tmp_path: Path, locked: type[LockedFileSystem]) -> None:
+def test_a_changed_password_is_not_another_store(
+    tmp_path: Path, locked: type[LockedFileSystem]
+) -> None:
     RemoteFolder.begin(tmp_path, "locked://me:PASSWORD@host/bucket/")
     before = RemoteFolder.of(tmp_path)
     locked.password = "NEWER"
-    with pytest.raises(StudyError, match=r"wrong key.*try again.*the checkpoints are untouched$") as refused:
+    with pytest.raises(
+        StudyError, match=r"wrong key.*try again.*the checkpoints are untouched$"
+    ) as refused:
         RemoteFolder.begin(tmp_path, "")
     assert "PASSWORD" not in str(refused.value)
     RemoteFolder.begin(tmp_path, "locked://you:NEWER@host/bucket")
@@ -401,20 +426,29 @@ def test_a_changed_password_is_not_another_store(tmp_path: Path, locked: type[Lo
         RemoteFolder.begin(tmp_path, "locked://you:NEWER@host/other")
 
 
-@pytest.mark.parametrize("reason", ["500 Internal Server Error", "read timed out", "Connection refused"])
+@pytest.mark.parametrize(
+    "reason", ["500 Internal Server Error", "read timed out", "Connection refused"]
+)
 def test_a_store_out_of_reach_costs_no_checkpoints(
     tmp_path: Path, locked: type[LockedFileSystem], monkeypatch: pytest.MonkeyPatch, reason: str
 ) -> None:
     RemoteFolder.begin(tmp_path, "locked://me:PASSWORD@host/bucket")
     monkeypatch.setattr(locked, "refusal", reason)
     monkeypatch.setattr(locked, "ls", locked.cat_file)
-    for open_again in (lambda: RemoteFolder.begin(tmp_path, ""), lambda: Checkpoints(tmp_path).sweep({})):
-        with pytest.raises(StudyError, match=f"{reason}; try again.*the checkpoints are untouched") as refused:
+    for open_again in (
+        lambda: RemoteFolder.begin(tmp_path, ""),
+        lambda: Checkpoints(tmp_path).sweep({}),
+    ):
+        with pytest.raises(
+            StudyError, match=f"{reason}; try again.*the checkpoints are untouched"
+        ) as refused:
             open_again()
         assert "remove" not in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["bucket {0} is not valid", "no user {0!r}" + "x" * 300, "403 for key {1}"])
+@pytest.mark.parametrize(
+    "text", ["bucket {0} is not valid", "no user {0!r}" + "x" * 300, "403 for key {1}"]
+)
 def test_no_error_of_a_store_has_its_password(
     tmp_path: Path, locked: type[LockedFileSystem], monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
@@ -429,7 +463,9 @@ def test_no_error_of_a_store_has_its_password(
     assert "PASS/WORD" not in shown
 
 
-@pytest.mark.parametrize(("user", "shown"), [("me", "connect timeout: some metadata"), ("token" * 4, "of ***")])
+@pytest.mark.parametrize(
+    ("user", "shown"), [("me", "connect timeout: some metadata"), ("token" * 4, "of ***")]
+)
 def test_only_a_user_that_may_be_a_token_is_left_out(
     locked: type[LockedFileSystem], monkeypatch: pytest.MonkeyPatch, user: str, shown: str
 ) -> None:
@@ -441,7 +477,9 @@ def test_only_a_user_that_may_be_a_token_is_left_out(
 
 
 class HangingFileSystem(MemoryFileSystem):  # type: ignore[misc]
-    """A store whose calls do not answer while a file is at the path in the variable ``STORE_HANGS``."""
+    """A store whose calls do not answer while a file is at the path in the variable
+    ``STORE_HANGS``.
+    """
 
     protocol = "hanging"
     store: dict[str, Any] = {}  # noqa: RUF012 - as the base class has it
@@ -480,7 +518,9 @@ class Told:
         lambda study, patience: Checkpoints(study, patience=patience).sweep({}),
     ],
 )
-def test_a_store_that_hangs_is_named_and_given_up_at_a_stop(tmp_path: Path, hanging: str, call: Any) -> None:
+def test_a_store_that_hangs_is_named_and_given_up_at_a_stop(
+    tmp_path: Path, hanging: str, call: Any
+) -> None:
     told = Told()
     with pytest.raises(StudyError, match="did not answer before the study was stopped; try again"):
         call(tmp_path, told.patience)
@@ -498,10 +538,14 @@ def test_what_a_store_that_hangs_has_not_deleted_is_said(
     checkpoints.wait_for_deletions()
     (line,) = told.lines
     assert line.startswith(hanging)
-    assert "1 checkpoint of 1 not deleted yet; the study's next session deletes what is left" in line
+    assert (
+        "1 checkpoint of 1 not deleted yet; the study's next session deletes what is left" in line
+    )
 
 
-def test_a_checkpoint_that_a_hanging_store_does_not_take_stays_here(tmp_path: Path, hanging: str) -> None:
+def test_a_checkpoint_that_a_hanging_store_does_not_take_stays_here(
+    tmp_path: Path, hanging: str
+) -> None:
     told = Told()
     writer = CheckpointWriter(Checkpoints(tmp_path, patience=told.patience), TRIAL, 0)
     writer.save({"weights": 1})
@@ -577,7 +621,11 @@ def test_a_signal_is_obeyed_while_the_store_hangs(tmp_path: Path, number: signal
 
     def start() -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "tuned.py"], cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
+            [sys.executable, "tuned.py"],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=dict(os.environ),
         )
 
     journal = tmp_path / "study" / NAME
@@ -587,9 +635,12 @@ def test_a_signal_is_obeyed_while_the_store_hangs(tmp_path: Path, number: signal
     until((tmp_path / "has-hung").exists)
     time.sleep(1)  # both workers and the driver reach the store
     first.send_signal(number)
-    _, text = first.communicate(timeout=15)  # a trial at work has 30 s, and a store's own limit is longer
+    # a trial at work has 30 s, and a store's own limit is longer
+    _, text = first.communicate(timeout=15)
     assert first.returncode == -number
-    assert re.search(r"bucket\S*: it did not answer before the study was stopped; a checkpoint is kept in", text)
+    assert re.search(
+        r"bucket\S*: it did not answer before the study was stopped; a checkpoint is kept in", text
+    )
     events = list(read_events(journal))
     kept = [event for event in events if "checkpoint kept in" in getattr(event, "problem", "")]
     assert kept

@@ -1,4 +1,6 @@
-"""The model of the best trial is there at every moment, whatever the scheduler, the goal, or what is confirmed."""
+"""The model of the best trial is there at every moment, whatever the scheduler, the goal, or what
+is confirmed.
+"""
 
 import random
 from typing import Any
@@ -9,7 +11,14 @@ from hypothesis import strategies as st
 
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.confirm import Confirm
-from ashtune._src.core.events import Event, JobFailed, JobFinished, SessionStarted, TrialStarted, WorkerJoined
+from ashtune._src.core.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    SessionStarted,
+    TrialStarted,
+    WorkerJoined,
+)
 from ashtune._src.core.jobs import Constraint, Goal, Objective, TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.order import front_of
@@ -26,16 +35,24 @@ GOALS = {
     "a constraint": Goal("loss", "min", constraints=(Constraint("size", "<=", 2.0),)),
     "two objectives": Goal("loss", "min", others=(Objective("size", "max"),)),
     "two objectives and a constraint": Goal(
-        "loss", "min", others=(Objective("size", "max"),), constraints=(Constraint("size", "<=", 2.0),), weights=(3, 1)
+        "loss",
+        "min",
+        others=(Objective("size", "max"),),
+        constraints=(Constraint("size", "<=", 2.0),),
+        weights=(3, 1),
     ),
 }
 SIZE = 10
 
 
 class Driven:
-    """A study whose workers save every checkpoint, and which checks after every event that the best has its own."""
+    """A study whose workers save every checkpoint, and which checks after every event that the best
+    has its own.
+    """
 
-    def __init__(self, goal: Goal, scheduler: Any, trials: int, confirm: Confirm | None, limit: int | None) -> None:
+    def __init__(
+        self, goal: Goal, scheduler: Any, trials: int, confirm: Confirm | None, limit: int | None
+    ) -> None:
         ladder = Ladder(1, 9, 3)
         self.controller = Controller(scheduler.build(ladder, 0), goal, checkpoint_limit=limit)
         self.tally = Tally(ladder, goal)
@@ -65,15 +82,23 @@ class Driven:
         else:
             self.take(
                 JobFinished(
-                    0, **job, resource=order.target, start=order.start, metrics=metrics, seconds=1, checkpoint=SIZE
+                    0,
+                    **job,
+                    resource=order.target,
+                    start=order.start,
+                    metrics=metrics,
+                    seconds=1,
+                    checkpoint=SIZE,
                 )
             )
 
 
 @pytest.mark.parametrize("goal", GOALS)
 @given(
-    scheduler=st.sampled_from([Ash(), Ash(ahead=1, exponent=0.8), SuccessiveHalving(), StoppingAsh(), Hyperband()]),
-    trials=st.integers(1, 30), workers=st.integers(1, 4), best=st.integers(0, 3), seed=st.integers(0, 2**32),
+    scheduler=st.sampled_from([Ash(), Ash(ahead=1, exponent=0.8), SuccessiveHalving(),
+    StoppingAsh(), Hyperband()]),
+    trials=st.integers(1, 30), workers=st.integers(1, 4), best=st.integers(0, 3),
+    seed=st.integers(0, 2**32),
     has_limit=st.booleans(),
 )  # fmt: skip
 def test_whatever_is_named_the_best_has_its_checkpoint_at_every_moment(
@@ -89,7 +114,10 @@ def test_whatever_is_named_the_best_has_its_checkpoint_at_every_moment(
     for worker in range(workers):
         study.take(WorkerJoined(0, WorkerId(worker)))
     while study.running:
-        metrics: dict[str, float | None] = {"loss": chance.randrange(5), "size": chance.randrange(5)}
+        metrics: dict[str, float | None] = {
+            "loss": chance.randrange(5),
+            "size": chance.randrange(5),
+        }
         study.end(chance.choice(study.running), metrics, fails=chance.random() < 0.1)
     assert study.controller.is_complete
     assert limit is None or study.most_bytes <= limit
@@ -97,11 +125,15 @@ def test_whatever_is_named_the_best_has_its_checkpoint_at_every_moment(
 
 @given(
     st.lists(
-        st.tuples(st.integers(0, 1), st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=30
+        st.tuples(st.integers(0, 1), st.integers(0, 3), st.integers(0, 3), st.integers(0, 3)),
+        min_size=1,
+        max_size=30,
     ),
     st.randoms(),
 )
-def test_a_front_keeps_its_checkpoints(results: list[tuple[int, int, int, int]], chance: random.Random) -> None:
+def test_a_front_keeps_its_checkpoints(
+    results: list[tuple[int, int, int, int]], chance: random.Random
+) -> None:
     entries = [(tuple(map(float, key)), TrialId(trial)) for trial, key in enumerate(results)]
     chance.shuffle(entries)
     bests, replaced = RungBests(), set()

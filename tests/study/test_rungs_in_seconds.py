@@ -1,4 +1,6 @@
-"""A simulated study whose new trials go straight to the top rung: its journal, its report and its forecast."""
+"""A simulated study whose new trials go straight to the top rung: its journal, its report and its
+forecast.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,9 @@ def test_a_study_that_resumes_nothing_and_has_a_dear_lowest_rung_ends_with_full_
         resumes=resumes,
     )
     scheduler = Ash(ahead=1, exponent=0.8, skip_above=0.4)
-    with new_journal(tmp_path / "s", "s", LOSS, scheduler, LADDER, trials=TRIALS, seed=0) as journal:
+    with new_journal(
+        tmp_path / "s", "s", LOSS, scheduler, LADDER, trials=TRIALS, seed=0
+    ) as journal:
         machine, engine = scheduler.build(LADDER, 0), SimulatedEngine(training, workers=4)
         simulate(machine, engine, [], trials=TRIALS, ledger=journal)
     reader = StudyReader(tmp_path / "s")
@@ -49,7 +53,9 @@ def test_a_study_that_resumes_nothing_and_has_a_dear_lowest_rung_ends_with_full_
 
 
 def forecast(*counts: tuple[int, int]) -> list[int]:
-    """Return the expected final numbers of 60 trials by rung, from trials (trained, promoted) so far."""
+    """Return the expected final numbers of 60 trials by rung, from trials (trained, promoted) so
+    far.
+    """
     ladder = Ladder(1, 27, 3)
     rungs = [RungTally(resource, LOSS) for resource in ladder.rungs]
     for rung, (arrived, promoted) in zip(rungs, counts, strict=True):
@@ -61,31 +67,43 @@ def forecast(*counts: tuple[int, int]) -> list[int]:
     return [each.middle for each in found]
 
 
-def test_the_forecast_knows_trials_that_went_straight_to_a_rung_which_is_no_longer_the_top() -> None:
+def test_the_forecast_knows_trials_that_went_straight_to_a_rung_which_is_no_longer_the_top() -> (
+    None
+):
     lowest, _, old_top, top = forecast((13, 7), (7, 6), (37, 8), (24, 0))
     assert (lowest, old_top) == (13, 37)
     assert 24 <= top < 30
 
 
 def test_trials_below_the_top_are_expected_there_beside_those_that_go_straight_to_it() -> None:
-    lowest, _, _, top = forecast((12, 6), (6, 3), (0, 0), (3, 0))  # three are on their way to the rung below the top
+    # three are on their way to the rung below the top
+    lowest, _, _, top = forecast((12, 6), (6, 3), (0, 0), (3, 0))
     assert lowest == 12
     assert top > 60 - 12
 
 
 @pytest.mark.parametrize(
-    ("search", "skip_above"), [(GP(), 0.4), (GP(price=0), None), ("random", None), (None, 0.4)], ids=str
+    ("search", "skip_above"),
+    [(GP(), 0.4), (GP(price=0), None), ("random", None), (None, 0.4)],
+    ids=str,
 )
 def test_seconds_count_only_beside_a_search_that_weighs_them(
     tmp_path: Path, search: Any, skip_above: float | None
 ) -> None:
-    studies.tuned(tmp_path, trials=1, max_resource=9, min_resource=None, search=search, engine="threads")
+    studies.tuned(
+        tmp_path, trials=1, max_resource=9, min_resource=None, search=search, engine="threads"
+    )
     record = StudyReader(tmp_path / "study").settings.scheduler
     assert record.get("skip_above") == skip_above
 
 
 def test_a_study_with_another_share_is_another_study(tmp_path: Path) -> None:
-    options: dict[str, Any] = {"max_resource": 9, "min_resource": None, "search": "gp", "engine": "threads"}
+    options: dict[str, Any] = {
+        "max_resource": 9,
+        "min_resource": None,
+        "search": "gp",
+        "engine": "threads",
+    }
     studies.tuned(tmp_path, trials=1, **options)
     studies.tuned(tmp_path, trials=2, **options)
     assert StudyReader(tmp_path / "study").tally.started == 2

@@ -1,4 +1,6 @@
-"""What followed from an event is the same live, in a replay and, as far as events tell, without a controller."""
+"""What followed from an event is the same live, in a replay and, as far as events tell, without a
+controller.
+"""
 
 from collections import Counter
 
@@ -48,7 +50,9 @@ class Kept(Observer):
 
     @property
     def verdicts(self) -> list[Verdict]:
-        return [what for _, followed in self.steps for what in followed if isinstance(what, Verdict)]
+        return [
+            what for _, followed in self.steps for what in followed if isinstance(what, Verdict)
+        ]
 
 
 def study(seed: int) -> Kept:
@@ -91,7 +95,9 @@ def test_without_a_controller_the_same_trials_fail_and_are_promoted(seed: int) -
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
-def test_from_a_difference_on_verdicts_are_derived_and_none_is_told_twice(seed: int, share: float) -> None:
+def test_from_a_difference_on_verdicts_are_derived_and_none_is_told_twice(
+    seed: int, share: float
+) -> None:
     live = study(seed)
     at = round(share * len(live.events))
     controller = Controller(AshMachine(LADDER, 0), LOSS)
@@ -115,7 +121,11 @@ def test_failures_and_promotions_are_those_of_a_recount() -> None:
             if deaths[event.trial] == 2:
                 failed.append((event.trial, event.rung))
     assert [(v.trial, v.rung) for v in live.verdicts if isinstance(v, TrialFailed)] == failed
-    above = {(event.trial, event.rung) for event in live.events if isinstance(event, JobFinished) and event.rung}
+    above = {
+        (event.trial, event.rung)
+        for event in live.events
+        if isinstance(event, JobFinished) and event.rung
+    }
     promoted = [(v.trial, v.to) for v in live.verdicts if isinstance(v, TrialPromoted)]
     assert len(set(promoted)) == len(promoted)
     assert set(promoted) == above | {(trial, rung) for trial, rung in failed if rung}
@@ -137,7 +147,15 @@ def test_a_scheduler_that_refuses_a_session_is_a_difference_and_reading_goes_on(
         *(WorkerJoined(0.0, WorkerId(worker)) for worker in range(3)),
         *(TrialStarted(0.0, TrialId(trial), {"x": trial}) for trial in range(3)),
         *(
-            JobFinished(1.0, worker=WorkerId(n), trial=TrialId(n), rung=0, resource=1, metrics={"loss": n}, seconds=1.0)
+            JobFinished(
+                1.0,
+                worker=WorkerId(n),
+                trial=TrialId(n),
+                rung=0,
+                resource=1,
+                metrics={"loss": n},
+                seconds=1.0,
+            )
             for n in range(3)
         ),
         SessionStarted(2.0, 2.0, "0", "", 0, trials=6),
@@ -158,7 +176,9 @@ def test_a_trial_that_ran_out_of_memory_is_told_apart(has_controller: bool) -> N
         TrialStarted(0.0, trial, {"x": 1}),
     ):
         replay.feed(event)
-    event = JobFailed(1.0, worker=worker, trial=trial, rung=0, seconds=1.0, reason="M", is_out_of_memory=True)
+    event = JobFailed(
+        1.0, worker=worker, trial=trial, rung=0, seconds=1.0, reason="M", is_out_of_memory=True
+    )
     (verdict, *_) = replay.feed(event)
     assert verdict == TrialFailed(trial, 0, "out of memory: M", "", is_out_of_memory=True)
 
@@ -167,7 +187,9 @@ def test_a_trial_is_trained_alone_after_a_worker_ran_out_of_memory_with_it() -> 
     controller, worker = Controller(AshMachine(LADDER, 9), Goal("loss", "min")), WorkerId(0)
     controller.handle(SessionStarted(0.0, 0.0, "0", "host", 1, trials=9))
     (first,) = controller.handle(WorkerJoined(0.0, worker))
-    lost = WorkerLost(1.0, worker=worker, trial=TrialId(0), rung=0, reason="killed", is_out_of_memory=True)
+    lost = WorkerLost(
+        1.0, worker=worker, trial=TrialId(0), rung=0, reason="killed", is_out_of_memory=True
+    )
     controller.handle(lost)
     (again,) = controller.handle(WorkerJoined(2.0, WorkerId(1)))
     assert isinstance(first, Train)

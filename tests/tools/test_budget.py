@@ -32,7 +32,10 @@ def test_a_number_beyond_its_budget_is_refused(budget: ModuleType) -> None:
 
 
 def test_a_budget_that_becomes_weaker_wants_a_decision(budget: ModuleType) -> None:
-    before = {"HEAD": budget.Budget({"files": 10}, {}, {}), "HEAD^": budget.Budget({"files": 9}, {"comments": 4}, {})}
+    before = {
+        "HEAD": budget.Budget({"files": 10}, {}, {}),
+        "HEAD^": budget.Budget({"files": 9}, {"comments": 4}, {}),
+    }
     rose, fell = budget.complaints({"files": 10}, before.__getitem__)
     assert rose.startswith("files rose from 9 to 10 since HEAD^")
     assert fell.startswith("comments fell from 4 to 3 since HEAD^")
@@ -45,13 +48,20 @@ def test_the_budget_is_tightened_to_what_is_there_and_never_weakened(budget: Mod
     path = budget.ROOT / budget.BUDGET
     path.write_text(path.read_text() + 'files = "0048"\n')
     budget.tighten({"files": 8, "tokens": 30, "comments": 5})
-    assert budget.read(path.read_text()) == ({"files": 8, "tokens": 20}, {"comments": 5}, {"files": "0048"})
+    assert budget.read(path.read_text()) == (
+        {"files": 8, "tokens": 20},
+        {"comments": 5},
+        {"files": "0048"},
+    )
     budget.tighten({"comments": 4})
     assert budget.read(path.read_text()).least == {"comments": 5}
 
 
 def test_only_code_is_counted_as_code(budget: ModuleType) -> None:
-    text = '"""A docstring\nof two lines."""\n\n# a comment\nx = (\n    1\n)  # no line of its own\n"""Of x."""\n'
+    text = (
+        '"""A docstring\nof two lines."""\n\n# a comment\nx = (\n    1\n)  # no line of its '
+        'own\n"""Of x."""\n'
+    )
     tree = ast.parse(text)
     assert budget.code_lines(text, tree) == {5, 6, 7}
     assert budget.tokens(text, tree) == len(["x", "=", "(", "1", ")"])
@@ -67,4 +77,7 @@ def test_packed_lines_and_long_names_are_counted(budget: ModuleType) -> None:
 
 
 def test_a_text_is_one_token_of_a_script(budget: ModuleType) -> None:
-    assert budget.script_tokens('const a = "x // y", b; // a comment\n/* another */ f(a?.b ?? 1);') == 16
+    assert (
+        budget.script_tokens('const a = "x // y", b; // a comment\n/* another */ f(a?.b ?? 1);')
+        == 16
+    )

@@ -1,4 +1,6 @@
-"""``ashtune.current_trial()`` is the trial of the training function that runs here, and of no other."""
+"""``ashtune.current_trial()`` is the trial of the training function that runs here, and of no
+other.
+"""
 
 import sys
 import threading
@@ -12,7 +14,8 @@ from ashtune._src.training.trial import is_asked_for
 
 SPACE = {"x": (0.0, 1.0)}
 OPTIONS: dict[str, Any] = {
-    "metric": "loss", "mode": "min", "trials": 6, "max_resource": 3, "workers": 2, "search": "random", "quiet": True,
+    "metric": "loss", "mode": "min", "trials": 6, "max_resource": 3, "workers": 2,
+    "search": "random", "quiet": True,
 }  # fmt: skip
 
 

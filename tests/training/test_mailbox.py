@@ -7,7 +7,13 @@ import pytest
 
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Pause, Release
-from ashtune._src.training.worker_messages import Assignment, FromWorker, Mailbox, Shutdown, ToWorker
+from ashtune._src.training.worker_messages import (
+    Assignment,
+    FromWorker,
+    Mailbox,
+    Shutdown,
+    ToWorker,
+)
 
 ME = WorkerId(0)
 

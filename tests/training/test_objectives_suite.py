@@ -1,4 +1,6 @@
-"""What a study may do to its training functions, done to a plain one and to fused ones, of JAX and PyTorch, alike."""
+"""What a study may do to its training functions, done to a plain one and to fused ones, of JAX and
+PyTorch, alike.
+"""
 
 import os
 import random
@@ -113,7 +115,8 @@ FUNCTIONS = """
         )
 
 
-    # The driver begins when both workers have joined, and after so many results it rests until there is a file "go on".
+    # The driver begins when both workers have joined, and after so many results it rests until
+    # there is a file "go on".
     def hold(results):
         import time
         from pathlib import Path
@@ -162,7 +165,9 @@ def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def paced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An epoch takes about a hundredth of a second: a call, which a stop waits for, trains a few dozen and not all."""
+    """An epoch takes about a hundredth of a second: a call, which a stop waits for, trains a few
+    dozen and not all.
+    """
     monkeypatch.setenv("PAUSE", "0.01")
 
 
@@ -176,12 +181,17 @@ def tune(script: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def assert_whole(study: Path, trials: int = TRIALS) -> None:
-    """Every configuration was tried, no result is there twice, each promotion follows, and no epoch is missing."""
+    """Every configuration was tried, no result is there twice, each promotion follows, and no epoch
+    is missing.
+    """
     events = results(study)
     counted = Counter((event.trial, event.rung) for event in events)
     assert set(counted.values()) == {1}
     assert {trial for trial, rung in counted if rung == 0} == set(range(trials))
-    recorded = [RecordedResult(Job(event.trial, event.rung), event.metrics["loss"] or 0.0) for event in events]
+    recorded = [
+        RecordedResult(Job(event.trial, event.rung), event.metrics["loss"] or 0.0)
+        for event in events
+    ]
     assert unexplained_results(Ladder(1, TOP, 2), recorded) == []
     curves = ashtune.Study.load(study).curves_dataframe()
     epochs: dict[int, list[int]] = defaultdict(list)
@@ -191,13 +201,17 @@ def assert_whole(study: Path, trials: int = TRIALS) -> None:
         losses[trial].append(loss)
     for trial, reached in epochs.items():
         assert reached == list(range(1, len(reached) + 1)), trial
-        assert losses[trial] == sorted(losses[trial], reverse=True), f"trial {trial} went on from a wrong state"
+        assert losses[trial] == sorted(losses[trial], reverse=True), (
+            f"trial {trial} went on from a wrong state"
+        )
 
 
 def test_a_stopped_study_goes_on(kind: str, paced: None, tune: Any, tmp_path: Path) -> None:
     study = tune(kind, tmp_path / "s", stop=ashtune.Stop(total_resource=300))
     assert StudyReader(study.directory).tally.epochs < 400
-    ashtune.Study.load(tmp_path / "s").resume(stop=ashtune.Stop(total_resource=10**6), workers=2, quiet=True)
+    ashtune.Study.load(tmp_path / "s").resume(
+        stop=ashtune.Stop(total_resource=10**6), workers=2, quiet=True
+    )
     assert_whole(tmp_path / "s")
 
 
@@ -209,7 +223,9 @@ def test_a_driver_that_is_killed_loses_nothing(
     chance, study, kills = random.Random(3), tmp_path / "s", 0
     for after in [40, 40, 40, 10**6]:
         monkeypatch.setenv("HOLD", str(after + 10))
-        driver = subprocess.Popen([PYTHON, str(script), kind, str(study)], stderr=subprocess.DEVNULL)
+        driver = subprocess.Popen(
+            [PYTHON, str(script), kind, str(study)], stderr=subprocess.DEVNULL
+        )
         before = len(results(study))
         while driver.poll() is None and len(results(study)) < before + after:
             time.sleep(0.005)
@@ -233,7 +249,8 @@ def test_workers_that_are_killed_are_replaced_and_their_trials_go_on_elsewhere(
     while driver.poll() is None and (len(results(study)) < 30 or len(pids(study)) < 2):
         time.sleep(0.005)
     killed = pids(study)
-    for pid in killed:  # both at once: a trial that is there when two die one after the other is held to kill them
+    # both at once: a trial that is there when two die one after the other is held to kill them
+    for pid in killed:
         os.kill(pid, signal.SIGKILL)
     (tmp_path / "go on").touch()
     driver.wait()
@@ -244,15 +261,22 @@ def test_workers_that_are_killed_are_replaced_and_their_trials_go_on_elsewhere(
     assert_whole(study)
 
 
-def test_trials_that_are_not_finite_fail_by_themselves(kind: str, tune: Any, tmp_path: Path) -> None:
+def test_trials_that_are_not_finite_fail_by_themselves(
+    kind: str, tune: Any, tmp_path: Path
+) -> None:
     study = tune(
-        kind, tmp_path / "s", {"learning_rate": [0.05, 0.1, 0.2, 3e38], "momentum": (0.0, 0.1), "width": [2, 3]}
+        kind,
+        tmp_path / "s",
+        {"learning_rate": [0.05, 0.1, 0.2, 3e38], "momentum": (0.0, 0.1), "width": [2, 3]},
     )
     table = study.dataframe()
     wild = table[table.learning_rate > 1]
     assert 20 < len(wild) < 80
     assert set(table[table.status == "failed"].number) == set(wild.number)
-    assert all("not finite" in group.reason for group in StudyReader(study.directory).tally.failures.groups())
+    assert all(
+        "not finite" in group.reason
+        for group in StudyReader(study.directory).tally.failures.groups()
+    )
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")

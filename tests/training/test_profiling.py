@@ -16,7 +16,13 @@ from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.orders import Release
 from ashtune._src.engines.worker.serve import StreamChannel
 from ashtune._src.processes.frames import FrameWriter
-from ashtune._src.training.profiling import ProfiledMailbox, Profiler, WorkerProfile, read_profiles, write_profile
+from ashtune._src.training.profiling import (
+    ProfiledMailbox,
+    Profiler,
+    WorkerProfile,
+    read_profiles,
+    write_profile,
+)
 from ashtune._src.training.runner import TrialRunner
 from ashtune._src.training.worker_messages import Assignment, Setup, Shutdown
 
@@ -37,8 +43,18 @@ def work(seconds: float = WORK) -> None:
     worked.append(time.perf_counter() - began)
 
 
-def assignment(*, rung: int = 0, start: int = 0, target: int = 1, in_place: bool = False) -> Assignment:
-    return Assignment(WorkerId(0), TrialId(0), rung, start, target, in_place, msgspec.Raw(msgspec.msgpack.encode({})))
+def assignment(
+    *, rung: int = 0, start: int = 0, target: int = 1, in_place: bool = False
+) -> Assignment:
+    return Assignment(
+        WorkerId(0),
+        TrialId(0),
+        rung,
+        start,
+        target,
+        in_place,
+        msgspec.Raw(msgspec.msgpack.encode({})),
+    )
 
 
 ANSWERING = """
@@ -52,7 +68,9 @@ for answer in sys.argv[3:]:
 
 
 class SlowDriver:
-    """The other end of a real channel, in a process of its own: each answer comes a while after it was asked for."""
+    """The other end of a real channel, in a process of its own: each answer comes a while after it
+    was asked for.
+    """
 
     def __init__(self, *answers: Assignment | Release) -> None:
         self.here, self.there = socket.socketpair()
@@ -94,7 +112,9 @@ Runs = Callable[..., WorkerProfile]
 def profile(tmp_path: Path) -> Iterator[Runs]:
     drivers: list[SlowDriver] = []
 
-    def run(objective: Any, *answers: Assignment | Release, jobs: int = 1, file: str = "") -> WorkerProfile:
+    def run(
+        objective: Any, *answers: Assignment | Release, jobs: int = 1, file: str = ""
+    ) -> WorkerProfile:
         driver = SlowDriver(*answers)
         drivers.append(driver)
         setup = Setup(WorkerId(7), "", Goal("score", "max"), str(tmp_path), 0, [], profile=True)
@@ -182,7 +202,11 @@ def test_the_file_is_written_when_the_worker_is_shut_down_inside_a_job(tmp_path:
 def test_a_profile_that_does_not_hold_what_it_should_is_refused_in_one_line(tmp_path: Path) -> None:
     folder = tmp_path / "profile"
     folder.mkdir()
-    for data in (b"\xe3\x00\x00", b'{"worker": 0, "stacks": [[1]]}', b'{"worker": 0, "stacks": [[[5], 1.0]]}'):
+    for data in (
+        b"\xe3\x00\x00",
+        b'{"worker": 0, "stacks": [[1]]}',
+        b'{"worker": 0, "stacks": [[[5], 1.0]]}',
+    ):
         (folder / "worker-0.json").write_bytes(data)
         with pytest.raises(StudyError) as refused:
             list(read_profiles(tmp_path))
@@ -194,12 +218,16 @@ def test_a_profile_comes_back_as_it_was_written(tmp_path: Path) -> None:
     for profile in profiles:
         write_profile(tmp_path, profile)
     assert list(read_profiles(tmp_path)) == profiles
-    assert {path.name for path in (tmp_path / "profile").iterdir()} == {"worker-0.json", "worker-1.json"}
+    assert {path.name for path in (tmp_path / "profile").iterdir()} == {
+        "worker-0.json",
+        "worker-1.json",
+    }
 
 
 def test_a_worker_imports_no_profiler_unless_it_is_asked_to(tmp_path: Path) -> None:
     code = (
         "import sys, ashtune._src.engines.worker.serve, ashtune._src.training.job\n"
-        "sys.exit(bool({'cProfile', 'pyinstrument', 'ashtune._src.training.profiling'} & set(sys.modules)))"
+        "sys.exit(bool({'cProfile', 'pyinstrument', 'ashtune._src.training.profiling'} & "
+        "set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path).returncode == 0

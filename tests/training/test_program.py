@@ -1,4 +1,6 @@
-"""A program in any language as a training function: what reaches it, what is read of its output, how it fails."""
+"""A program in any language as a training function: what reaches it, what is read of its output,
+how it fails.
+"""
 
 import io
 import os
@@ -20,14 +22,19 @@ from tests.helpers.starting import wait_until_gone
 
 OWN = {"start": "0", "target": "4", "trial": "7", "seed": "1", "checkpoint": "/c", "result": "/r"}
 OPTIONS: dict[str, Any] = {
-    "metric": "loss", "mode": "min", "trials": 4, "min_resource": 2, "max_resource": 4, "workers": 1, "quiet": True,
+    "metric": "loss", "mode": "min", "trials": 4, "min_resource": 2, "max_resource": 4,
+    "workers": 1, "quiet": True,
     "search": "random",
 }  # fmt: skip
 
 
-def tuned(folder: Path, code: str, *arguments: str, space: Any = None, **more: Any) -> ashtune.Study:
+def tuned(
+    folder: Path, code: str, *arguments: str, space: Any = None, **more: Any
+) -> ashtune.Study:
     """Tune a Python program that is a process of its own."""
-    (folder / "program.py").write_text(textwrap.dedent(code) + "\n# ASHTUNE_CONFIG, as a program has to use the space")
+    (folder / "program.py").write_text(
+        textwrap.dedent(code) + "\n# ASHTUNE_CONFIG, as a program has to use the space"
+    )
     program = Program([sys.executable, "program.py", *arguments], folder=str(folder))
     options = {**OPTIONS, "directory": folder / "study", **more}
     return ashtune.tune(program, {"x": (0.0, 1.0)} if space is None else space, **options)
@@ -40,7 +47,8 @@ def failures(study: ashtune.Study) -> dict[int, str]:
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
-        ("{rate}", "0.25"), ("--rate={rate}", "--rate=0.25"), ("{name}-{trial}", "a b-7"), ("{{rate}}", "{rate}"),
+        ("{rate}", "0.25"), ("--rate={rate}", "--rate=0.25"), ("{name}-{trial}", "a b-7"),
+        ("{{rate}}", "{rate}"),
         ('{"plain": 1}', '{"plain": 1}'), ("${HOME}x{target}", None), ("{deep.rate}", "3"),
     ],
 )  # fmt: skip
@@ -76,8 +84,12 @@ def test_a_program_that_is_not_there_is_refused_before_the_study(tmp_path: Path)
     Program(["./here.sh"], folder=str(tmp_path)).check([])
 
 
-def test_a_program_that_gets_nothing_of_the_space_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ObjectiveError, match=r"no argument of 'echo loss=1 \{trial\}' has a hyperparameter"):
+def test_a_program_that_gets_nothing_of_the_space_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(
+        ObjectiveError, match=r"no argument of 'echo loss=1 \{trial\}' has a hyperparameter"
+    ):
         Program(["echo", "loss=1", "{trial}"]).check(["x", "y"])
     Program(["echo", "--x={x}"]).check(["x", "y"])
     Program(["sh", "-c", "echo $ASHTUNE_CONFIG"]).check(["x"])
@@ -91,7 +103,9 @@ def test_a_program_that_gets_nothing_of_the_space_is_refused(tmp_path: Path, mon
     Program(["train.py", "--fast"]).check(["x"])
 
 
-def test_lines_of_each_epoch_are_the_curve_and_of_other_numbers_the_last_counts(tmp_path: Path) -> None:
+def test_lines_of_each_epoch_are_the_curve_and_of_other_numbers_the_last_counts(
+    tmp_path: Path,
+) -> None:
     tuned(
         tmp_path,
         """
@@ -113,7 +127,10 @@ def test_lines_of_each_epoch_are_the_curve_and_of_other_numbers_the_last_counts(
                 for epoch in range(result.start + 1, result.resource + 1)
             ]
             assert [*result.curve, (result.resource, result.metrics)] == expected
-    assert {(result.start, result.resource) for result in results(tmp_path / "study")} == {(0, 2), (2, 4)}
+    assert {(result.start, result.resource) for result in results(tmp_path / "study")} == {
+        (0, 2),
+        (2, 4),
+    }
 
 
 def test_a_file_of_results_goes_before_what_is_printed(tmp_path: Path) -> None:
@@ -142,17 +159,23 @@ def test_a_program_may_end_its_trial(tmp_path: Path) -> None:
     """
     study = tuned(tmp_path, code, "{x}", trials=2, scheduler="full")
     assert not failures(study)
-    assert [(event.resource, event.stopped, set(event.metrics)) for event in results(tmp_path / "study")] == [
-        (2, True, {"loss"})
-    ] * 2
+    assert [
+        (event.resource, event.stopped, set(event.metrics)) for event in results(tmp_path / "study")
+    ] == [(2, True, {"loss"})] * 2
 
 
-def test_a_program_without_a_checkpoint_is_trained_from_the_start_when_promoted(tmp_path: Path) -> None:
+def test_a_program_without_a_checkpoint_is_trained_from_the_start_when_promoted(
+    tmp_path: Path,
+) -> None:
     tuned(tmp_path, "import os; print('loss=' + os.environ['ASHTUNE_START'])")
-    assert {(result.start, result.metrics["loss"]) for result in results(tmp_path / "study")} == {(0, 0.0)}
+    assert {(result.start, result.metrics["loss"]) for result in results(tmp_path / "study")} == {
+        (0, 0.0)
+    }
 
 
-def test_the_author_of_a_program_is_told_of_its_folder_and_variables_and_not_of_python(tmp_path: Path) -> None:
+def test_the_author_of_a_program_is_told_of_its_folder_and_variables_and_not_of_python(
+    tmp_path: Path,
+) -> None:
     code = """
         import json, os
         trial, target = int(os.environ["ASHTUNE_TRIAL"]), int(os.environ["ASHTUNE_TARGET"])
@@ -164,7 +187,9 @@ def test_the_author_of_a_program_is_told_of_its_folder_and_variables_and_not_of_
 
     def assert_is_told() -> None:
         notes = list(StudyReader(study.directory).tally.notes())
-        assert notes[0].startswith("the program saves nothing, so promoted trials train again from the start (")
+        assert notes[0].startswith(
+            "the program saves nothing, so promoted trials train again from the start ("
+        )
         assert notes[0].endswith(f" did): {how}")
         assert notes[1] == '1 trial ended early on purpose ("stopped": true)'
         with pytest.raises(StudyError):
@@ -178,9 +203,12 @@ def test_the_author_of_a_program_is_told_of_its_folder_and_variables_and_not_of_
 
 
 @pytest.mark.parametrize(
-    ("reports", "said"), [('{"los": 1}', "'los'"), ('[{"loss": 1}, {}]', "nothing"), ("[{}]", "nothing")]
+    ("reports", "said"),
+    [('{"los": 1}', "'los'"), ('[{"loss": 1}, {}]', "nothing"), ("[{}]", "nothing")],
 )
-def test_a_result_file_without_the_metric_is_refused(tmp_path: Path, reports: str, said: str) -> None:
+def test_a_result_file_without_the_metric_is_refused(
+    tmp_path: Path, reports: str, said: str
+) -> None:
     code = f"import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('{reports}')"
     with pytest.raises(ObjectiveError, match=said):
         tuned(tmp_path, code, trials=2)
@@ -190,29 +218,53 @@ def test_a_result_file_without_the_metric_is_refused(tmp_path: Path, reports: st
     ("code", "reason"),
     [
         ("print('nothing')", "printed no loss=NUMBER"),
-        ("import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('[]')", "write an object of metrics"),
+        (
+            "import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('[]')",
+            "write an object of metrics",
+        ),
         (
             "import sys; print('so far loss=1'); sys.exit('out of luck')",
             "left with exit status 1; it said last: out of luck",
         ),
         ("import os; os.kill(os.getpid(), 9)", "was killed by SIGKILL"),
-        ("import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('{')", "cannot be read (Expecting property name"),
-        ("import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('[1]')", "write an object of metrics"),
+        (
+            "import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('{')",
+            "cannot be read (Expecting property name",
+        ),
+        (
+            "import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('[1]')",
+            "write an object of metrics",
+        ),
         (
             "import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('{\"loss\": \"low\"}')",
             "loss='low' is not a number",
         ),
-        ("import os; os.mkfifo(os.environ['ASHTUNE_RESULT'])", "$ASHTUNE_RESULT cannot be read (not a regular file)"),
-        ("import os; os.mkdir(os.environ['ASHTUNE_RESULT'])", "$ASHTUNE_RESULT cannot be read (Is a directory)"),
+        (
+            "import os; os.mkfifo(os.environ['ASHTUNE_RESULT'])",
+            "$ASHTUNE_RESULT cannot be read (not a regular file)",
+        ),
+        (
+            "import os; os.mkdir(os.environ['ASHTUNE_RESULT'])",
+            "$ASHTUNE_RESULT cannot be read (Is a directory)",
+        ),
         (
             "import os; os.symlink('/dev/zero', os.environ['ASHTUNE_RESULT'])",
-            "$ASHTUNE_RESULT cannot be read (not a regular file); write an object of metrics as JSON",
+            "$ASHTUNE_RESULT cannot be read (not a regular file); write an object of metrics as "
+            "JSON",
         ),
-        ("import os; open(os.environ['ASHTUNE_RESULT'], 'wb').truncate(10**12)", "cannot be read (File too large)"),
-        ("import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('[' * 10**6)", "cannot be read (maximum recursion"),
+        (
+            "import os; open(os.environ['ASHTUNE_RESULT'], 'wb').truncate(10**12)",
+            "cannot be read (File too large)",
+        ),
+        (
+            "import os; open(os.environ['ASHTUNE_RESULT'], 'w').write('[' * 10**6)",
+            "cannot be read (maximum recursion",
+        ),
     ],
 )
-def test_a_program_that_fails_fails_its_trial_with_the_reason(tmp_path: Path, code: str, reason: str) -> None:
+def test_a_program_that_fails_fails_its_trial_with_the_reason(
+    tmp_path: Path, code: str, reason: str
+) -> None:
     with pytest.raises(ashtune.NoResultError):
         tuned(tmp_path, code, trials=2)
     study = ashtune.Study.load(tmp_path / "study")
@@ -241,13 +293,22 @@ def test_a_script_that_has_changed_is_another_version(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("print(1)")
     before = version_of(Program(["python", "train.py"], folder=str(tmp_path)))
     assert not changes(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))
-    assert changes(before, version_of(Program(["python", "train.py", "--fast"], folder=str(tmp_path))))
+    assert changes(
+        before, version_of(Program(["python", "train.py", "--fast"], folder=str(tmp_path)))
+    )
     (tmp_path / "train.py").write_text("print(2)")
     assert changes(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))
 
 
-def test_a_bool_or_a_text_is_no_metric_of_a_launched_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    job = {**OWN, "checkpoint": str(tmp_path), "result": str(tmp_path / "result.json"), "config": "{}"}
+def test_a_bool_or_a_text_is_no_metric_of_a_launched_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = {
+        **OWN,
+        "checkpoint": str(tmp_path),
+        "result": str(tmp_path / "result.json"),
+        "config": "{}",
+    }
     for name, value in {**job, "metrics": '["loss"]'}.items():
         monkeypatch.setenv(f"ASHTUNE_{name.upper()}", value)
     trial = LaunchedTrial()

@@ -17,7 +17,14 @@ import numpy as np
 import pytest
 
 from ashtune._src.core.errors import InvalidConfiguration, ObjectiveError
-from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
+from ashtune._src.core.events import (
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    Progress,
+    TrialReleased,
+    TrialWithdrawn,
+)
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.orders import Pause, Release
 from ashtune._src.study.disk import Disk
@@ -58,7 +65,9 @@ class Channel:
         return self.early.popleft() if self.early else None
 
 
-def assignment(*, rung: int = 0, start: int = 0, target: int = 4, in_place: bool = False) -> Assignment:
+def assignment(
+    *, rung: int = 0, start: int = 0, target: int = 4, in_place: bool = False
+) -> Assignment:
     config = msgspec.Raw(msgspec.msgpack.encode({"x": 0.5}))
     return Assignment(WorkerId(0), TrialId(0), rung, start, target, in_place, config)
 
@@ -75,7 +84,11 @@ def saves(trial: Any) -> None:
 @pytest.fixture
 def run(tmp_path: Path) -> Any:
     def run(
-        objective: Any, *answers: ToWorker, early: Sequence[ToWorker] = (), kind: type[Channel] = Channel, **job: Any
+        objective: Any,
+        *answers: ToWorker,
+        early: Sequence[ToWorker] = (),
+        kind: type[Channel] = Channel,
+        **job: Any,
     ) -> list[FromWorker]:
         channel = kind(list(answers))
         channel.early.extend(early)
@@ -87,7 +100,9 @@ def run(tmp_path: Path) -> Any:
     return run
 
 
-def test_a_trial_that_goes_on_in_place_counts_epochs_from_one_and_never_leaves_its_loop(run: Any) -> None:
+def test_a_trial_that_goes_on_in_place_counts_epochs_from_one_and_never_leaves_its_loop(
+    run: Any,
+) -> None:
     seen: list[int] = []
 
     def train(trial: Any) -> None:
@@ -152,7 +167,9 @@ def test_a_number_that_is_not_finite_between_rungs_is_only_recorded(run: Any) ->
     assert finished.curve[1] == (2, {"score": None})
 
 
-def test_a_mistake_of_use_before_a_new_trial_trains_says_that_no_trial_can_succeed(run: Any) -> None:
+def test_a_mistake_of_use_before_a_new_trial_trains_says_that_no_trial_can_succeed(
+    run: Any,
+) -> None:
     (event,) = run(lambda trial: trial.checkpoint(model=3))
     assert isinstance(event, Broken)
     assert "trial.checkpoint(model=3) is no object with state_dict" in event.reason
@@ -167,7 +184,9 @@ def test_a_mistake_of_use_before_a_new_trial_trains_says_that_no_trial_can_succe
         (InvalidConfiguration("width 0"), TrialWithdrawn, "width 0"),
     ],
 )
-def test_what_is_raised_ends_the_trial_alone(run: Any, error: BaseException, kind: type, reason: str) -> None:
+def test_what_is_raised_ends_the_trial_alone(
+    run: Any, error: BaseException, kind: type, reason: str
+) -> None:
     def train(trial: Any) -> None:
         raise error
 
@@ -175,7 +194,9 @@ def test_what_is_raised_ends_the_trial_alone(run: Any, error: BaseException, kin
     assert isinstance(event, kind)
     assert event.reason == reason
     if kind is JobFailed:
-        assert event.traceback.splitlines()[1].endswith("in train"), "it begins in the training function"
+        assert event.traceback.splitlines()[1].endswith("in train"), (
+            "it begins in the training function"
+        )
 
 
 def test_an_error_while_saving_does_not_touch_the_result(run: Any) -> None:
@@ -203,8 +224,12 @@ class Interrupted(Channel):
 
 
 @pytest.mark.parametrize("times", [1, 2, 5])
-def test_what_breaks_in_after_a_result_waits_for_the_answer_and_is_no_failure(run: Any, times: int) -> None:
-    finished, released = run(saves, RELEASE, kind=type("Interrupted", (Interrupted,), {"times": times}))
+def test_what_breaks_in_after_a_result_waits_for_the_answer_and_is_no_failure(
+    run: Any, times: int
+) -> None:
+    finished, released = run(
+        saves, RELEASE, kind=type("Interrupted", (Interrupted,), {"times": times})
+    )
     assert isinstance(finished, JobFinished)
     assert isinstance(released, TrialReleased)
     assert released.problem == "TimeoutError: an alarm of the training function's"
@@ -265,7 +290,9 @@ def test_nothing_is_written_of_a_trial_that_is_not_kept(run: Any, tmp_path: Path
 def test_a_saved_object_and_files_of_the_users_own_are_one_checkpoint(run: Any) -> None:
     def train(trial: Any) -> None:
         notes = trial.checkpoint_dir / "notes.txt"
-        assert (trial.restore(), notes.exists()) == ((None, False) if not trial.start else ({"n": 1}, True))
+        assert (trial.restore(), notes.exists()) == (
+            (None, False) if not trial.start else ({"n": 1}, True)
+        )
         for epoch in trial.epochs():
             trial.report(score=epoch)
         trial.save({"n": 1})
@@ -328,7 +355,12 @@ def test_a_trial_stopped_on_purpose_has_its_last_report_as_result_and_says_so(ru
 
     (event,) = run(train)
     assert seen == [1, 2]
-    assert (event.resource, event.metrics, event.stopped, event.held) == (2, {"score": 2.0}, True, False)
+    assert (event.resource, event.metrics, event.stopped, event.held) == (
+        2,
+        {"score": 2.0},
+        True,
+        False,
+    )
     assert event.checkpoint > 0
 
 
@@ -344,7 +376,9 @@ def test_an_own_loop_longer_than_the_rung_fails_and_is_shown_the_right_lines(run
     assert reported == [0]
 
 
-def test_a_loop_that_reports_now_and_then_is_trained_to_its_rung_and_its_last_report_counts(run: Any) -> None:
+def test_a_loop_that_reports_now_and_then_is_trained_to_its_rung_and_its_last_report_counts(
+    run: Any,
+) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             if epoch % 3 == 0:
@@ -352,11 +386,17 @@ def test_a_loop_that_reports_now_and_then_is_trained_to_its_rung_and_its_last_re
         trial.save("state")
 
     (event,) = run(train)
-    assert (event.resource, event.metrics, event.curve) == (4, {"score": 3.0}, [(3, {"score": 3.0})])
+    assert (event.resource, event.metrics, event.curve) == (
+        4,
+        {"score": 3.0},
+        [(3, {"score": 3.0})],
+    )
     assert run(lambda trial: trial.restore() and 1.0, start=4, target=8)[0].start == 4
 
 
-def test_a_function_that_saves_and_never_restores_fails_at_its_first_report_and_is_shown_how(run: Any) -> None:
+def test_a_function_that_saves_and_never_restores_fails_at_its_first_report_and_is_shown_how(
+    run: Any,
+) -> None:
     run(saves, RELEASE)
     reported: list[int] = []
 
@@ -365,7 +405,9 @@ def test_a_function_that_saves_and_never_restores_fails_at_its_first_report_and_
             trial.report(score=epoch)
             reported.append(epoch)
 
-    assert "begin with: model = trial.restore() or build(trial.config)" in reason(run(train, rung=1, start=4, target=8))
+    assert "begin with: model = trial.restore() or build(trial.config)" in reason(
+        run(train, rung=1, start=4, target=8)
+    )
     assert reported == []
 
 
@@ -400,7 +442,9 @@ def test_a_report_may_be_a_dict_or_the_metric_alone(run: Any, result: Any) -> No
 @pytest.mark.parametrize(
     "wrong", [lambda trial: trial.report({"score": 1}, loss=2), lambda trial: trial.report("best")]
 )
-def test_a_report_in_two_forms_or_in_none_ends_the_study_and_is_shown_the_forms(run: Any, wrong: Any) -> None:
+def test_a_report_in_two_forms_or_in_none_ends_the_study_and_is_shown_the_forms(
+    run: Any, wrong: Any
+) -> None:
     (event,) = run(wrong)
     assert isinstance(event, Broken)
     assert "write trial.report(score=...), or give one dict" in event.reason
@@ -410,7 +454,9 @@ class Text(str):
     """As an ``enum.StrEnum`` is one."""
 
 
-@pytest.mark.parametrize("wrong", [True, "0.5", b"1", np.True_, np.str_("2"), Text("0.5"), bytearray(b"1")])
+@pytest.mark.parametrize(
+    "wrong", [True, "0.5", b"1", np.True_, np.str_("2"), Text("0.5"), bytearray(b"1")]
+)
 @pytest.mark.parametrize("how", ["report", "return", "dict"])
 def test_a_bool_or_a_text_is_no_metric_however_it_is_given(run: Any, wrong: Any, how: str) -> None:
     def train(trial: Any) -> Any:
@@ -460,17 +506,22 @@ def test_a_second_loop_after_a_pause_trains_nothing_and_keeps_the_checkpoint(run
 
 
 CHANGES: dict[str, Any] = {
-    "update": lambda config: config.update(x=1), "item": lambda config: operator.setitem(config, "x", 1),
-    "del": lambda config: operator.delitem(config, "x"), "or": lambda config: operator.ior(config, {"x": 1}),
+    "update": lambda config: config.update(x=1), "item": lambda config: operator.setitem(config,
+    "x", 1),
+    "del": lambda config: operator.delitem(config, "x"), "or": lambda config: operator.ior(config,
+    {"x": 1}),
     "pop": lambda config: config.pop("x"), "clear": lambda config: config.clear(),
-    "popitem": lambda config: config.popitem(), "setdefault": lambda config: config.setdefault("y", 1),
+    "popitem": lambda config: config.popitem(), "setdefault": lambda config: config.setdefault("y",
+    1),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_a_configuration_cannot_be_changed(run: Any, change: Any) -> None:
     (event,) = run(lambda trial: change(trial.config))
-    assert "trial.config cannot be changed; change a copy: config = dict(trial.config)" in event.reason
+    assert (
+        "trial.config cannot be changed; change a copy: config = dict(trial.config)" in event.reason
+    )
 
 
 def test_copies_of_a_configuration_are_equal_and_can_be_changed(run: Any) -> None:
@@ -478,7 +529,13 @@ def test_copies_of_a_configuration_are_equal_and_can_be_changed(run: Any) -> Non
     run(lambda trial: seen.append(trial.config) or 1.0)
     [config] = seen
     assert json.loads(json.dumps(config)) == {**config} == {"x": 0.5}
-    for copied in (dict(config), config.copy(), copy.copy(config), copy.deepcopy(config), config | {}):
+    for copied in (
+        dict(config),
+        config.copy(),
+        copy.copy(config),
+        copy.deepcopy(config),
+        config | {},
+    ):
         assert copied == config
         copied["x"] = 1
     assert pickle.loads(pickle.dumps(config)) == config
@@ -493,7 +550,12 @@ def test_a_loop_kept_from_a_trial_that_has_ended_says_nothing_to_the_driver(run:
         return 1.0
 
     assert "the loop over trial.epochs() ended at 1 of 4" in reason(run(train))
-    for late in (lambda: next(kept[0]), lambda: kept[1].report(score=1), lambda: kept[1].save(1), kept[1].stop):
+    for late in (
+        lambda: next(kept[0]),
+        lambda: kept[1].report(score=1),
+        lambda: kept[1].save(1),
+        kept[1].stop,
+    ):
         with pytest.raises(ObjectiveError):
             late()
 
@@ -520,7 +582,9 @@ def test_a_trial_may_be_trained_in_a_thread_of_its_own(run: Any) -> None:
     ],
     ids=["escape", "surrogate", "empty", "nan", "huge", "array"],
 )
-def test_metrics_that_no_journal_wants_fail_the_trial_in_a_short_line(run: Any, metrics: Any) -> None:
+def test_metrics_that_no_journal_wants_fail_the_trial_in_a_short_line(
+    run: Any, metrics: Any
+) -> None:
     assert len(reason(run(lambda trial: trial.report(metrics)))) < 500
 
 
@@ -533,7 +597,13 @@ def raised(name: str, text: str) -> Any:
     [
         (MemoryError(), True),
         (raised("OutOfMemoryError", "CUDA out of memory. Tried to allocate 30.00 GiB"), True),
-        (raised("XlaRuntimeError", "RESOURCE_EXHAUSTED: Out of memory allocating 1125899906842624 bytes."), True),
+        (
+            raised(
+                "XlaRuntimeError",
+                "RESOURCE_EXHAUSTED: Out of memory allocating 1125899906842624 bytes.",
+            ),
+            True,
+        ),
         (raised("XlaRuntimeError", "INVALID_ARGUMENT: no"), False),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
         (RuntimeError("shapes do not fit"), False),
@@ -579,7 +649,9 @@ def test_several_ranks_begin_again_if_their_folder_cannot_be_copied(tmp_path: Pa
     (tmp_path / "checkpoints" / "0.4").mkdir(parents=True)
     channel, other = Channel([RELEASE]), OneOther()
     setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [])
-    runner = TrialRunner(saves, setup, Mailbox(channel), others=OtherRanks(other, Ranks(0, 2)), disk=Uncopied())
+    runner = TrialRunner(
+        saves, setup, Mailbox(channel), others=OtherRanks(other, Ranks(0, 2)), disk=Uncopied()
+    )
     runner.run(assignment(start=4, target=8))
     assert other.sent[0].assignment.start == 0
     finished, released = channel.sent

@@ -1,4 +1,6 @@
-"""``trial.checkpoint``: objects of PyTorch go on as if they had never been left, and nothing in them is executed."""
+"""``trial.checkpoint``: objects of PyTorch go on as if they had never been left, and nothing in
+them is executed.
+"""
 
 import io
 import pickle
@@ -29,7 +31,15 @@ from ashtune._src.core.orders import Pause, Release
 from ashtune._src.study import torch_states as states
 from ashtune._src.study.checkpoints import END, MARK
 from ashtune._src.training.runner import TrialRunner
-from ashtune._src.training.worker_messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker
+from ashtune._src.training.worker_messages import (
+    Assignment,
+    Broken,
+    FromWorker,
+    Mailbox,
+    Setup,
+    Shutdown,
+    ToWorker,
+)
 
 SCRIPT = """
     import os, random, time
@@ -89,20 +99,31 @@ def script(tmp_path: Path) -> Path:
 
 
 def all_as_unbroken(directory: Path, train: Callable[[Any], None]) -> bool:
-    """Whether each trial has, to the last bit, the curve that it has when it is trained in one go."""
+    """Whether each trial has, to the last bit, the curve that it has when
+    it is trained in one go.
+    """
     study = ashtune.Study.load(directory)
     expected = {}
     for trial, points in curves.of(directory).items():
-        whole = curves.Unbroken(study.trials[trial].configuration, derived_seed(0, trial), max(points), study.rungs[-1])
+        whole = curves.Unbroken(
+            study.trials[trial].configuration, derived_seed(0, trial), max(points), study.rungs[-1]
+        )
         train(whole)
         expected[trial] = whole.points
     return expected == curves.of(directory)
 
 
-def test_trials_that_were_put_aside_and_promoted_have_the_curve_of_unbroken_ones(script: Path) -> None:
+def test_trials_that_were_put_aside_and_promoted_have_the_curve_of_unbroken_ones(
+    script: Path,
+) -> None:
     module = curves.imported(script)
     study = ashtune.tune(
-        module.train, module.SPACE, engine="threads", workers=1, directory=script.parent / "s", **module.OPTIONS
+        module.train,
+        module.SPACE,
+        engine="threads",
+        workers=1,
+        directory=script.parent / "s",
+        **module.OPTIONS,
     )
     assert curves.taken_up(study.directory), "none was put aside and taken up"
     assert all_as_unbroken(study.directory, module.train)
@@ -122,7 +143,8 @@ def test_trials_of_a_study_that_was_killed_have_the_curve_of_unbroken_ones(scrip
 
 
 class Channel:
-    """A worker's channel whose driver lets go of every result, and breaks off a job where it is told to.
+    """A worker's channel whose driver lets go of every result, and breaks off a job where it is
+    told to.
 
     Args:
         keep: Whether trials may be wanted again.
@@ -148,7 +170,13 @@ class Channel:
 
 
 def job(
-    folder: Path, train: Callable[[Any], Any], *, start: int = 0, target: int = 2, trial: int = 0, **channel: Any
+    folder: Path,
+    train: Callable[[Any], Any],
+    *,
+    start: int = 0,
+    target: int = 2,
+    trial: int = 0,
+    **channel: Any,
 ) -> list[FromWorker]:
     """Carry out one job of a trial, and return what the driver heard."""
     own = Channel(**channel)
@@ -233,10 +261,15 @@ class Malicious:
 
 @pytest.mark.parametrize(
     ("write", "words"),
-    [(torch.save, "nothing of it was executed: it holds"), (pickle.dump, "was not saved by trial.checkpoint()")],
+    [
+        (torch.save, "nothing of it was executed: it holds"),
+        (pickle.dump, "was not saved by trial.checkpoint()"),
+    ],
     ids=["torch", "pickle"],
 )
-def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path, write: Callable[[Any, Any], None], words: str) -> None:
+def test_nothing_in_a_checkpoint_is_executed(
+    tmp_path: Path, write: Callable[[Any, Any], None], words: str
+) -> None:
     """Also of one that somebody has put in the place of ours, check value and all."""
     job(tmp_path, saving(model=model()))
     harm, checkpoint = tmp_path / "harm", tmp_path / "checkpoints" / "0.2"
@@ -251,9 +284,18 @@ def test_nothing_in_a_checkpoint_is_executed(tmp_path: Path, write: Callable[[An
 @pytest.mark.parametrize(
     ("objects", "words"),
     [
-        ({"model": 3}, "trial.checkpoint(model=3) is no object with state_dict and load_state_dict"),
-        ({"model": torch.nn.Linear}, "is no object with state_dict and load_state_dict; give the object itself"),
-        ({"model": {"weight": 1.0}}, "trial.checkpoint(model={'weight': 1.0}) is no object with state_dict"),
+        (
+            {"model": 3},
+            "trial.checkpoint(model=3) is no object with state_dict and load_state_dict",
+        ),
+        (
+            {"model": torch.nn.Linear},
+            "is no object with state_dict and load_state_dict; give the object itself",
+        ),
+        (
+            {"model": {"weight": 1.0}},
+            "trial.checkpoint(model={'weight': 1.0}) is no object with state_dict",
+        ),
     ],
 )
 def test_what_has_no_state_is_refused(tmp_path: Path, objects: dict[str, Any], words: str) -> None:
@@ -267,7 +309,9 @@ def test_what_was_saved_otherwise_is_refused(tmp_path: Path) -> None:
         trial.save("something")
 
     job(tmp_path, train)
-    assert "was not saved by trial.checkpoint()" in failure(job(tmp_path, saving(model=model()), start=2, target=4))
+    assert "was not saved by trial.checkpoint()" in failure(
+        job(tmp_path, saving(model=model()), start=2, target=4)
+    )
 
 
 def test_a_trial_whose_checkpoint_is_gone_begins_again_with_the_same_call(tmp_path: Path) -> None:
@@ -284,7 +328,12 @@ def test_a_trial_whose_checkpoint_is_gone_begins_again_with_the_same_call(tmp_pa
 def test_the_state_dicts_of_the_best_are_given_back(tmp_path: Path, script: Path) -> None:
     module = curves.imported(script)
     study = ashtune.tune(
-        module.train, module.SPACE, engine="threads", workers=1, directory=tmp_path / "s", **module.OPTIONS
+        module.train,
+        module.SPACE,
+        engine="threads",
+        workers=1,
+        directory=tmp_path / "s",
+        **module.OPTIONS,
     )
     loaded = study.best.load()
     assert list(loaded) == ["model", "optimizer", "scheduler", "order"]
@@ -301,7 +350,8 @@ def test_a_schedule_is_that_of_the_top_rung_also_when_trained_again(tmp_path: Pa
         return float(trial["x"])
 
     study = ashtune.tune(
-        train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=4, max_resource=4, min_resource=1,
+        train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=4, max_resource=4,
+        min_resource=1,
         reduction_factor=2, engine="threads", workers=1, directory=tmp_path / "s", quiet=True,
     )  # fmt: skip
     assert {top for _, top in tops} == {4}
@@ -318,7 +368,13 @@ def test_random_generators_go_on_as_they_were() -> None:
     from ashtune._src.training.stateful import random_states, set_random_states
 
     def drawn() -> tuple[float, ...]:
-        return random.random(), np.random.rand(), np.random.normal(), torch.rand(1).item(), random.gauss(0, 1)
+        return (
+            random.random(),
+            np.random.rand(),
+            np.random.normal(),
+            torch.rand(1).item(),
+            random.gauss(0, 1),
+        )
 
     drawn()
     noted = random_states()
@@ -331,7 +387,10 @@ def test_random_generators_go_on_as_they_were() -> None:
 
 
 def test_a_state_holds_nothing_but_tensors_and_plain_values() -> None:
-    readable = {"a": [torch.ones(1), (1, 2.0, None), bytearray()], 3: {"b": b"x", "c": torch.float32}}
+    readable = {
+        "a": [torch.ones(1), (1, 2.0, None), bytearray()],
+        3: {"b": b"x", "c": torch.float32},
+    }
     readable["d"] = torch.nn.Parameter(torch.ones(1))
     states.check(readable, "model")
     with pytest.raises(ObjectiveError):

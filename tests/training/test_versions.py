@@ -1,4 +1,6 @@
-"""The version of a training function: equal for equal code in any process, another for whatever it trains with."""
+"""The version of a training function: equal for equal code in any process, another for whatever it
+trains with.
+"""
 
 import json
 import os
@@ -86,13 +88,20 @@ def unused(x):
 """
 
 
-def version(folder: Path, script: str = SCRIPT, helpers: str = HELPERS, seed: str = "0") -> dict[str, str]:
+def version(
+    folder: Path, script: str = SCRIPT, helpers: str = HELPERS, seed: str = "0"
+) -> dict[str, str]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "train.py").write_text(script)
     (folder / "helpers.py").write_text(helpers)
     environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONDONTWRITEBYTECODE": "1"}
     completed = subprocess.run(
-        [sys.executable, "train.py"], cwd=folder, env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "train.py"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     parts: dict[str, str] = json.loads(completed.stdout)
     return parts
@@ -101,7 +110,19 @@ def version(folder: Path, script: str = SCRIPT, helpers: str = HELPERS, seed: st
 def test_twenty_processes_tell_the_same_version(tmp_path: Path) -> None:
     versions = [version(tmp_path / str(seed % 3), seed=str(seed)) for seed in range(20)]
     assert all(parts == versions[0] for parts in versions)
-    names = {"train", "build", "Net", "WIDTH", "NAMES", "DATA", "LAYERS", "CACHE", "data", "scaled", "helpers"}
+    names = {
+        "train",
+        "build",
+        "Net",
+        "WIDTH",
+        "NAMES",
+        "DATA",
+        "LAYERS",
+        "CACHE",
+        "data",
+        "scaled",
+        "helpers",
+    }
     assert {*names, "functools", "np", "dataclass", "field", "helpers.py"} == versions[0].keys()
 
 
@@ -114,7 +135,9 @@ def test_twenty_processes_tell_the_same_version(tmp_path: Path) -> None:
         ("import json\n", "import json\n\n\nimport sys\n"),
     ],
 )
-def test_what_changes_nothing_of_the_training_is_the_same_version(tmp_path: Path, old: str, new: str) -> None:
+def test_what_changes_nothing_of_the_training_is_the_same_version(
+    tmp_path: Path, old: str, new: str
+) -> None:
     assert old in SCRIPT
     assert version(tmp_path, SCRIPT.replace(old, new, 1)) == version(tmp_path)
 
@@ -138,23 +161,39 @@ def test_what_changes_nothing_of_the_training_is_the_same_version(tmp_path: Path
         ("from helpers import scaled", "from helpers import unused as scaled", ["scaled"]),
     ],
 )
-def test_changes_of_training_are_named(tmp_path: Path, old: str, new: str, names: list[str]) -> None:
+def test_changes_of_training_are_named(
+    tmp_path: Path, old: str, new: str, names: list[str]
+) -> None:
     assert old in SCRIPT
     assert changes(version(tmp_path), version(tmp_path, SCRIPT.replace(old, new, 1))) == names
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("x * FACTOR", "x / FACTOR"), ("FACTOR = 2", "FACTOR = 3"), ("return x\n", "return x  # unused\n")]
+    ("old", "new"),
+    [
+        ("x * FACTOR", "x / FACTOR"),
+        ("FACTOR = 2", "FACTOR = 3"),
+        ("return x\n", "return x  # unused\n"),
+    ],
 )
 def test_a_module_beside_the_script_counts_as_a_whole(tmp_path: Path, old: str, new: str) -> None:
     assert old in HELPERS
-    assert changes(version(tmp_path), version(tmp_path, helpers=HELPERS.replace(old, new, 1))) == ["helpers.py"]
+    assert changes(version(tmp_path), version(tmp_path, helpers=HELPERS.replace(old, new, 1))) == [
+        "helpers.py"
+    ]
 
 
-def test_a_script_and_a_function_of_its_named_at_the_command_line_are_the_same_version(tmp_path: Path) -> None:
+def test_a_script_and_a_function_of_its_named_at_the_command_line_are_the_same_version(
+    tmp_path: Path,
+) -> None:
     there = version(tmp_path)
-    code = "import json; from ashtune._src.cli.load_names import load_function; load_function('train.py:train')"
-    completed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    code = (
+        "import json; from ashtune._src.cli.load_names import load_function; "
+        "load_function('train.py:train')"
+    )
+    completed = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert json.loads(completed.stdout) == there
 
 
@@ -223,8 +262,12 @@ def test_what_every_run_computes_anew_is_told_by_how_it_is_computed(tmp_path: Pa
     assert first == second
     assert {"START", "IS_FIRST", "NAME", "SIZES", "SCALE", "BASE"} <= first.keys()
     assert changes(first, version(tmp_path, BY_RUN.replace("BASE = 2", "BASE = 3"))) == ["BASE"]
-    assert changes(first, version(tmp_path, BY_RUN.replace("time.time()", "-time.time()"))) == ["START"]
-    assert changes(first, version(tmp_path, BY_RUN.replace("float(BASE)", "float(BASE + 1)"))) == ["SCALE"]
+    assert changes(first, version(tmp_path, BY_RUN.replace("time.time()", "-time.time()"))) == [
+        "START"
+    ]
+    assert changes(first, version(tmp_path, BY_RUN.replace("float(BASE)", "float(BASE + 1)"))) == [
+        "SCALE"
+    ]
 
 
 def test_a_function_that_cannot_be_looked_into_has_no_version_and_changes_nothing() -> None:
@@ -267,7 +310,9 @@ class Recipe:
 
 
 def test_a_masked_array_does_not_hide_changes() -> None:
-    one, other = (version_of(partial(trained, width=np.ma.array([1.0, last]))) for last in (2.0, 3.0))
+    one, other = (
+        version_of(partial(trained, width=np.ma.array([1.0, last]))) for last in (2.0, 3.0)
+    )
     assert one
     assert changes(one, other)
 

@@ -1,4 +1,6 @@
-"""Real trainings to tune, one module a kind of learner. A task is found by its name; its module is imported then."""
+"""Real trainings to tune, one module a kind of learner. A task is found by its name; its module is
+imported then.
+"""
 
 from functools import cache
 from importlib import import_module

@@ -1,4 +1,6 @@
-"""scikit-learn's histogram boosting on its digits: 6 hyperparameters; the resource is iterations."""
+"""scikit-learn's histogram boosting on its digits: 6 hyperparameters; the
+resource is iterations.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -37,11 +37,15 @@ def letter(folder: Path, train: int) -> Split:
 def diamonds(folder: Path, train: int) -> Split:
     """Return the diamonds of ggplot2: 9 properties, and the logarithm of the price."""
     table = np.load(folder / "tabular" / "diamonds.npz", allow_pickle=False)
-    return split(table["X"].astype(np.float64), np.log(table["y"].astype(np.float64)), train, 3000, 8000)
+    return split(
+        table["X"].astype(np.float64), np.log(table["y"].astype(np.float64)), train, 3000, 8000
+    )
 
 
 def protein(folder: Path, train: int) -> Split:
-    """Return the proteins' tertiary structures (UCI): 9 properties, and the deviation in Angstrom."""
+    """Return the proteins' tertiary structures (UCI): 9 properties, and the
+    deviation in Angstrom.
+    """
     table = np.load(folder / "tabular" / "protein_rmsd.npz", allow_pickle=False)
     return split(table["X"].astype(np.float64), table["y"].astype(np.float64), train, 3000, 8000)
 
@@ -55,10 +59,16 @@ def digits() -> Split:
 
 
 def mnist(folder: Path, train: int) -> Split:
-    """Return handwritten digits of 14 x 14 pixels, averaged from 28 x 28; the test part is of the official one."""
-    images, labels = (_idx(folder / "mnist" / f"train-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1"))
+    """Return handwritten digits of 14 x 14 pixels, averaged from 28 x 28; the test part is of the
+    official one.
+    """
+    images, labels = (
+        _idx(folder / "mnist" / f"train-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1")
+    )
     known = split(_small(images), labels, train, 2000, 0)
-    images, labels = (_idx(folder / "mnist" / f"t10k-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1"))
+    images, labels = (
+        _idx(folder / "mnist" / f"t10k-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1")
+    )
     return Split(known.train, known.validation, (_small(images)[:4000], labels[:4000]))
 
 

@@ -34,7 +34,9 @@ class Forest(Task):
 
     def train(self, configuration: Mapping[str, Any], state: Any, start: int, target: int) -> Any:
         """Add trees."""
-        forest = state or RandomForestClassifier(warm_start=True, n_jobs=1, random_state=0, **configuration)
+        forest = state or RandomForestClassifier(
+            warm_start=True, n_jobs=1, random_state=0, **configuration
+        )
         forest.n_estimators = target
         return forest.fit(*self._split.train)
 
@@ -42,7 +44,9 @@ class Forest(Task):
         """Return the cross-entropies, of a part of the test rows."""
         (x, y), (x_test, y_test) = self._split[1:]
         n = len(x)
-        return cross_entropy(y, state.predict_proba(x)), cross_entropy(y_test[:n], state.predict_proba(x_test[:n]))
+        return cross_entropy(y, state.predict_proba(x)), cross_entropy(
+            y_test[:n], state.predict_proba(x_test[:n])
+        )
 
 
 def make(_: str, folder: Path) -> Forest:

@@ -1,4 +1,6 @@
-"""A network of one hidden layer in JAX on MNIST: 7 hyperparameters; the resource is epochs. One program for all."""
+"""A network of one hidden layer in JAX on MNIST: 7 hyperparameters; the resource is epochs. One
+program for all.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,14 +47,20 @@ class JaxNetwork(Task):
         state = state or _initial(self._x.shape[1], configuration["initial_scale"])
         for epoch in range(start, target):
             order = np.random.default_rng(epoch).permutation(len(self._x)).astype(np.int32)
-            state = _epoch(state, numbers, jnp.float32(epoch), (self._x, self._y), jnp.asarray(order))
+            state = _epoch(
+                state, numbers, jnp.float32(epoch), (self._x, self._y), jnp.asarray(order)
+            )
         return jax.tree.map(np.asarray, state)
 
     def losses(self, state: Any) -> tuple[float, float]:
         """Return the cross-entropies."""
         both = []
         for x, y in self._split[1:]:
-            both.append(cross_entropy(y, np.asarray(jax.nn.softmax(_outputs(state[0], jnp.asarray(x), 1.0)))))
+            both.append(
+                cross_entropy(
+                    y, np.asarray(jax.nn.softmax(_outputs(state[0], jnp.asarray(x), 1.0)))
+                )
+            )
         return both[0], both[1]
 
 
@@ -60,7 +68,10 @@ def _initial(inputs: int, scale: float) -> Any:
     chance = np.random.default_rng(0)
     sizes = [(inputs, WIDTH), (WIDTH, CLASSES)]
     weights = [
-        (scale * chance.standard_normal(size).astype(np.float32) / size[0] ** 0.5, np.zeros(size[1], np.float32))
+        (
+            scale * chance.standard_normal(size).astype(np.float32) / size[0] ** 0.5,
+            np.zeros(size[1], np.float32),
+        )
         for size in sizes
     ]
     return weights, jax.tree.map(np.zeros_like, weights)
@@ -78,7 +89,10 @@ def _epoch(state: Any, numbers: Any, epoch: Any, data: Any, order: Any) -> Any:
     key = jax.random.key(epoch.astype(jnp.int32))
 
     def loss(weights: Any, rows: Any, labels: Any, kept: Any) -> Any:
-        wanted = jax.nn.one_hot(labels, CLASSES) * (1 - numbers["smoothing"]) + numbers["smoothing"] / CLASSES
+        wanted = (
+            jax.nn.one_hot(labels, CLASSES) * (1 - numbers["smoothing"])
+            + numbers["smoothing"] / CLASSES
+        )
         return -(wanted * jax.nn.log_softmax(_outputs(weights, rows, kept))).sum(axis=1).mean()
 
     def step(carried: Any, batch: Any) -> Any:
@@ -87,7 +101,9 @@ def _epoch(state: Any, numbers: Any, epoch: Any, data: Any, order: Any) -> Any:
         kept = jax.random.bernoulli(jax.random.fold_in(key, number), share, (BATCH, WIDTH)) / share
         slope = jax.grad(loss)(weights, x[rows], y[rows], kept)
         speed = jax.tree.map(lambda v, g: numbers["momentum"] * v + g, speed, slope)
-        weights = jax.tree.map(lambda w, v: w - rate * (v + numbers["weight_decay"] * w), weights, speed)
+        weights = jax.tree.map(
+            lambda w, v: w - rate * (v + numbers["weight_decay"] * w), weights, speed
+        )
         return (weights, speed), None
 
     batches = order.reshape(-1, BATCH)

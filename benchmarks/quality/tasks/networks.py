@@ -1,4 +1,6 @@
-"""scikit-learn's multilayer perceptron on its digits and on the proteins: 7 hyperparameters; the resource is epochs."""
+"""scikit-learn's multilayer perceptron on its digits and on the proteins: 7 hyperparameters; the
+resource is epochs.
+"""
 
 import warnings
 from collections.abc import Mapping
@@ -51,13 +53,17 @@ class Network(Task):
         return network
 
     def losses(self, state: Any) -> tuple[float, float]:
-        """Return the cross-entropies, or the roots of the mean squares; infinite where the weights are not finite."""
+        """Return the cross-entropies, or the roots of the mean squares; infinite where the weights
+        are not finite.
+        """
         both = []
         for x, y in self._split[1:]:
             try:
                 with np.errstate(all="ignore"):
                     predicted = state.predict_proba(x) if self._is_classifier else state.predict(x)
-                both.append((cross_entropy if self._is_classifier else root_mean_square)(y, predicted))
+                both.append(
+                    (cross_entropy if self._is_classifier else root_mean_square)(y, predicted)
+                )
             except ValueError:
                 both.append(float("inf"))
         return both[0], both[1]

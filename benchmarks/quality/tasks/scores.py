@@ -9,7 +9,9 @@ def error_percent(labels: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def cross_entropy(labels: np.ndarray, shares: np.ndarray) -> float:
-    """Return the mean of minus the logarithm of the true class's share, each at most 13.8; infinite without shares."""
+    """Return the mean of minus the logarithm of the true class's share, each at most 13.8; infinite
+    without shares.
+    """
     if not np.isfinite(shares).all():
         return float("inf")
     return float(-np.log(np.maximum(shares[np.arange(len(labels)), labels], 1e-6)).mean())

@@ -1,4 +1,6 @@
-"""XGBoost on the letters, the diamonds and the proteins: 8 hyperparameters; the resource is rounds."""
+"""XGBoost on the letters, the diamonds and the proteins: 8 hyperparameters;
+the resource is rounds.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,12 +48,16 @@ class XGBoost(Task):
         import xgboost
 
         parameters = {**self._parameters, **configuration}
-        return xgboost.train(parameters, self._train[0], target - start, xgb_model=state, verbose_eval=False)
+        return xgboost.train(
+            parameters, self._train[0], target - start, xgb_model=state, verbose_eval=False
+        )
 
     def losses(self, state: Any) -> tuple[float, float]:
         """Return the error in % of labels, or the root mean square of numbers."""
         score = error_percent if "num_class" in self._parameters else root_mean_square
-        validation, test = (score(truth, state.predict(rows)) for rows, truth in (self._validation, self._test))
+        validation, test = (
+            score(truth, state.predict(rows)) for rows, truth in (self._validation, self._test)
+        )
         return validation, test
 
 
@@ -62,6 +68,13 @@ def make(name: str, folder: Path) -> XGBoost:
             labels = {"objective": "multi:softmax", "num_class": 26}
             return XGBoost(letter(folder, 3000), labels, 54, "error, %")
         case "diamonds_xgboost":
-            return XGBoost(diamonds(folder, 20_000), {"objective": "reg:squarederror"}, 486, "RMSE of the log price")
+            return XGBoost(
+                diamonds(folder, 20_000),
+                {"objective": "reg:squarederror"},
+                486,
+                "RMSE of the log price",
+            )
         case _:
-            return XGBoost(protein(folder, 12_000), {"objective": "reg:squarederror"}, 486, "RMSE, Angstrom")
+            return XGBoost(
+                protein(folder, 12_000), {"objective": "reg:squarederror"}, 486, "RMSE, Angstrom"
+            )

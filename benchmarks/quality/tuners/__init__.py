@@ -1,4 +1,6 @@
-"""The tuners that are compared: ashtune's searches, and peers by their own code. A peer is imported when it is run."""
+"""The tuners that are compared: ashtune's searches, and peers by their own code. A peer is imported
+when it is run.
+"""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -18,9 +20,10 @@ class Setting(NamedTuple):
         seconds: How long, of wall time or of virtual time.
         folder: Where the run may keep files.
         rungs: At which resources ashtune compares trials.
-        unit: Of virtual time: seconds that a unit of resource takes, whatever the configuration; 0: the CPU time that
-            training takes counts, and that of proposals if they are not free.
-        is_started: Whether the time begins when the first worker begins to train, start-up and imports left out.
+        unit: Of virtual time: seconds that a unit of resource takes, whatever the configuration; 0:
+            the CPU time that training takes counts, and that of proposals if they are not free.
+        is_started: Whether the time begins when the first worker begins to train, start-up and
+            imports left out.
         is_free: Whether a proposal takes no virtual time.
     """
 
@@ -37,7 +40,9 @@ class Setting(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What came of a run: all reports, the number of trials, and the seconds that proposing took."""
+    """What came of a run: all reports, the number of trials, and the
+    seconds that proposing took.
+    """
 
     reports: list[Report]
     trials: int

@@ -29,8 +29,12 @@ def objective(task: str, data: str, folder: str, trial: Any) -> None:
 
 
 def in_wall_time(search: str, setting: Setting) -> Outcome:
-    """Run a study with processes as workers; the driver is a new process too, as a user's script is."""
-    return in_processes("quality.tuners.ashtune_searches", [[json.dumps([search, setting])]], setting)
+    """Run a study with processes as workers; the driver is a new process too, as a user's script
+    is.
+    """
+    return in_processes(
+        "quality.tuners.ashtune_searches", [[json.dumps([search, setting])]], setting
+    )
 
 
 def _tune(search: str, setting: Setting) -> None:
@@ -56,7 +60,9 @@ def in_virtual_time(search: str, setting: Setting) -> Outcome:
     states: dict[int, Any] = {}
     tests: dict[tuple[int, int], float] = {}
 
-    def train(trial: int, configuration: Mapping[str, object], start: int, target: int) -> tuple[float, float]:
+    def train(
+        trial: int, configuration: Mapping[str, object], start: int, target: int
+    ) -> tuple[float, float]:
         began = time.process_time()
         states[trial] = task.train(configuration, states.get(trial), start, target)
         seconds = (target - start) * setting.unit or time.process_time() - began
@@ -65,11 +71,13 @@ def in_virtual_time(search: str, setting: Setting) -> Outcome:
 
     found = study(
         SEARCHES.part(search), Space.parse(dict(task.space)), train,
-        top=task.top, workers=setting.workers, until=setting.seconds, seed=setting.seed, is_charged=not setting.is_free,
+        top=task.top, workers=setting.workers, until=setting.seconds, seed=setting.seed,
+        is_charged=not setting.is_free,
     )  # fmt: skip
     rungs = found.rungs
     changes = [
-        Report(at, rungs[rung], loss, tests[trial, rungs[rung]]) for at, trial, rung, loss in found.named
+        Report(at, rungs[rung], loss, tests[trial, rungs[rung]]) for at, trial, rung,
+        loss in found.named
     ]  # fmt: skip
     return Outcome(changes, found.trials, sum(found.proposal_seconds))
 

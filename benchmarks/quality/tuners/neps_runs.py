@@ -1,9 +1,10 @@
-"""NePS: its ASHA on ashtune's rungs, and its Bayesian optimization by full trainings; in wall time only.
+"""NePS: its ASHA on ashtune's rungs, and its Bayesian optimization by full trainings; in wall time
+only.
 
-Processes share a folder, as its documentation has it. They do not start at once: NePS sets the folder up without a
-lock and compares pickled spaces byte by byte, so two that start together may refuse each other's space. The first
-process gives the space; the others wait for it and read it. A trial that is promoted takes up its state from the folder
-of the trial before.
+Processes share a folder, as its documentation has it. They do not start at once: NePS sets the
+folder up without a lock and compares pickled spaces byte by byte, so two that start together may
+refuse each other's space. The first process gives the space; the others wait for it and read it. A
+trial that is promoted takes up its state from the folder of the trial before.
 """
 
 import json
@@ -26,7 +27,9 @@ RESOURCE, STATE, SPACE = "resource", "state.pickle", "pipeline_space.pkl"
 def in_wall_time(optimizer: str, setting: Setting) -> Outcome:
     """Run processes that share a folder."""
     given = json.dumps([optimizer, setting])
-    return in_processes("quality.tuners.neps_runs", [[given, str(n)] for n in range(setting.workers)], setting)
+    return in_processes(
+        "quality.tuners.neps_runs", [[given, str(n)] for n in range(setting.workers)], setting
+    )
 
 
 def in_virtual_time(_optimizer: str, _setting: Setting) -> Outcome:
@@ -56,7 +59,9 @@ def _work(optimizer: str, setting: Setting, worker: int) -> None:
     folder = Path(setting.folder, "neps")
     task = load(setting.task, setting.data)
 
-    def evaluate(pipeline_directory: Any, previous_pipeline_directory: Any = None, **configuration: Any) -> float:
+    def evaluate(
+        pipeline_directory: Any, previous_pipeline_directory: Any = None, **configuration: Any
+    ) -> float:
         target = int(configuration.pop(RESOURCE, task.top))
         begin(setting.folder)
         start, state = 0, None

@@ -1,4 +1,6 @@
-"""A tuner in wall time: processes that train, and what each of them writes down in a file of JSON lines."""
+"""A tuner in wall time: processes that train, and what each of them writes down in a file of JSON
+lines.
+"""
 
 import json
 import os
@@ -14,11 +16,14 @@ from quality.tuners import Outcome, Setting
 
 BEGAN = "began"
 LONGEST_START = 120.0
-"""Seconds until the first training begins, at most; a study that times itself is given so many more."""
+"""Seconds until the first training begins, at most; a study that times itself is given so many
+more.
+"""
 
 
 def in_processes(module: str, arguments: Sequence[Sequence[str]], setting: Setting) -> Outcome:
-    """Run a module in one process for each list of arguments; kill all when the seconds of the setting are over.
+    """Run a module in one process for each list of arguments; kill all when the seconds of the
+    setting are over.
 
     Raises:
         RuntimeError: If no worker has begun to train after two minutes.
@@ -66,7 +71,9 @@ def note(folder: str, trial: int | str, resource: int, losses: tuple[float, floa
 
 
 def reports(folder: str, began: float, seconds: float) -> tuple[list[Report], int]:
-    """Return all that was written until so many seconds after ``began``, and the number of trials."""
+    """Return all that was written until so many seconds after ``began``,
+    and the number of trials.
+    """
     found: list[Report] = []
     trials = set()
     for path in Path(folder).glob("reports-*.jsonl"):

@@ -1,7 +1,8 @@
 """A baseline: random configurations for one epoch each, then full trainings of the best of them.
 
-Until half of the time is used, each worker trains one new random configuration after another for resource 1. Then it
-trains its own configurations from the start to the top, in the order of their validation losses at resource 1.
+Until half of the time is used, each worker trains one new random configuration after another for
+resource 1. Then it trains its own configurations from the start to the top, in the order of their
+validation losses at resource 1.
 """
 
 import json
@@ -19,7 +20,9 @@ from quality.tuners.notes import begin, first_training, in_processes, note
 def in_wall_time(_: str, setting: Setting) -> Outcome:
     """Run one process for each worker."""
     given, now = json.dumps(setting), str(time.time())
-    return in_processes("quality.tuners.one_epoch", [[given, str(n), now] for n in range(setting.workers)], setting)
+    return in_processes(
+        "quality.tuners.one_epoch", [[given, str(n), now] for n in range(setting.workers)], setting
+    )
 
 
 def in_virtual_time(_: str, setting: Setting) -> Outcome:
@@ -29,7 +32,9 @@ def in_virtual_time(_: str, setting: Setting) -> Outcome:
 
 
 def _work(setting: Setting, worker: int, began: float | None = None) -> list[Report]:
-    """Train the configurations of a worker; ``began`` is the begin of the time, or None for virtual time."""
+    """Train the configurations of a worker; ``began`` is the begin of the time, or None for virtual
+    time.
+    """
     task, found, now = load(setting.task, setting.data), list[Report](), 0.0
     design = Random().build(Space.parse(dict(task.space)), setting.seed)
 
@@ -59,4 +64,8 @@ if __name__ == "__main__":
     _setting = Setting(*json.loads(sys.argv[1]))
     load(_setting.task, _setting.data)
     begin(_setting.folder)
-    _work(_setting, int(sys.argv[2]), first_training(_setting.folder) if _setting.is_started else float(sys.argv[3]))
+    _work(
+        _setting,
+        int(sys.argv[2]),
+        first_training(_setting.folder) if _setting.is_started else float(sys.argv[3]),
+    )

@@ -1,8 +1,9 @@
 """Optuna's samplers and pruners.
 
-``tpe``: the default sampler, with the constant liar that its documentation advises for several workers, and no pruner;
-``tpe halving`` and ``tpe hyperband``: with that pruner, on ashtune's rungs (with their own lowest rung, 1, they were
-worse); ``gp``: ``GPSampler`` without a pruner. In wall time processes share a journal file.
+``tpe``: the default sampler, with the constant liar that its documentation advises for several
+workers, and no pruner; ``tpe halving`` and ``tpe hyperband``: with that pruner, on ashtune's rungs
+(with their own lowest rung, 1, they were worse); ``gp``: ``GPSampler`` without a pruner. In wall
+time processes share a journal file.
 """
 
 import json
@@ -44,12 +45,19 @@ def study(variant: str, setting: Setting, seed: int, storage: Any = None) -> opt
     if variant.endswith("halving"):
         pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=lowest, reduction_factor=3)
     elif variant.endswith("hyperband"):
-        pruner = optuna.pruners.HyperbandPruner(min_resource=lowest, max_resource=top, reduction_factor=3)
+        pruner = optuna.pruners.HyperbandPruner(
+            min_resource=lowest, max_resource=top, reduction_factor=3
+        )
     sampler: Any = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
     if variant == "gp":
         sampler = optuna.samplers.GPSampler(seed=seed, deterministic_objective=False)
     return optuna.create_study(
-        storage=storage, study_name="quality", load_if_exists=True, direction="minimize", sampler=sampler, pruner=pruner
+        storage=storage,
+        study_name="quality",
+        load_if_exists=True,
+        direction="minimize",
+        sampler=sampler,
+        pruner=pruner,
     )
 
 
@@ -94,7 +102,9 @@ def in_virtual_time(variant: str, setting: Setting) -> Outcome:
     found: list[Report] = []
     proposing = 0.0
     trials = number = 0
-    due: list[tuple[float, int, _Stage | None]] = [(0.0, worker, None) for worker in range(setting.workers)]
+    due: list[tuple[float, int, _Stage | None]] = [
+        (0.0, worker, None) for worker in range(setting.workers)
+    ]
     while due:
         now, _, stage = heappop(due)
         if now > setting.seconds:

@@ -1,1 +1,3 @@
-"""What nobody imports from outside: the public names are those of the modules beside this folder."""
+"""What nobody imports from outside: the public names are those of the
+modules beside this folder.
+"""

@@ -1,12 +1,14 @@
 """Trains CatBoost models in a study, with a callback in the user's training function.
 
-Rule 1: a trial continues from CatBoost's snapshot in its checkpoint folder. The snapshot contains all rounds and the
-random state. Therefore a model whose training pauses at a rung equals a model that is trained without a pause.
-CatBoost's ``init_model`` is not used: after ``init_model``, CatBoost draws the same rows and the same noise again.
-Rule 2: besides the snapshot, the training function saves a model with the rounds up to the best round. If data are
-evaluated, CatBoost makes this model by default (``use_best_model``). CatBoost chooses the best round by
-``eval_metric``. The default of ``eval_metric`` is the loss.
-Rule 3: the user must give the learning rate, because CatBoost's default depends on the number of rounds.
+Rule 1: a trial continues from CatBoost's snapshot in its checkpoint folder. The snapshot contains
+all rounds and the random state. Therefore a model whose training pauses at a rung equals a model
+that is trained without a pause. CatBoost's ``init_model`` is not used: after ``init_model``,
+CatBoost draws the same rows and the same noise again.
+Rule 2: besides the snapshot, the training function saves a model with the rounds up to the best
+round. If data are evaluated, CatBoost makes this model by default (``use_best_model``). CatBoost
+chooses the best round by ``eval_metric``. The default of ``eval_metric`` is the loss.
+Rule 3: the user must give the learning rate, because CatBoost's default depends on the number of
+rounds.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +30,8 @@ EVAL_SET = "eval_set=(X, y)"
 
 
 def snapshot(trial: Trial) -> dict[str, Any]:
-    """Return arguments for a CatBoost model's class. The arguments let the model continue from the trial's last rung.
+    """Return arguments for a CatBoost model's class. The arguments let the model continue from the
+    trial's last rung.
 
     Args:
         trial: The trial.
@@ -41,24 +44,29 @@ def snapshot(trial: Trial) -> dict[str, Any]:
 
 
 def callback(trial: Trial, *, metric: str | None = None) -> Any:
-    """Return a callback that reports the rounds of a model, and ends the model's training at the trial's rung.
+    """Return a callback that reports the rounds of a model, and ends the model's training at the
+    trial's rung.
 
-    Give the model's class the arguments that :func:`snapshot` returns. ``iterations`` must be at least the study's
-    ``max_resource``. Give a ``learning_rate``, because CatBoost's default depends on ``iterations``.
+    Give the model's class the arguments that :func:`snapshot` returns. ``iterations`` must be at
+    least the study's ``max_resource``. Give a ``learning_rate``, because CatBoost's default depends
+    on ``iterations``.
 
     Args:
         trial: The trial.
-        metric: The reported metric, such as "RMSE"; by default the study's metric. With several evaluation data sets,
-            the metric is reported for the last data set, by which CatBoost also chooses the best round.
+        metric: The reported metric, such as "RMSE"; by default the study's metric. With several
+            evaluation data sets, the metric is reported for the last data set, by which CatBoost
+            also chooses the best round.
 
     Example:
         >>> def train(trial):
         ...     (X, y), valid = load()
-        ...     model = catboost.CatBoostRegressor(iterations=1_000, **trial.config, **snapshot(trial))
+        ...     model = catboost.CatBoostRegressor(iterations=1_000, **trial.config,
+            **snapshot(trial))
         ...     model.fit(X, y, eval_set=valid, callbacks=[callback(trial)], verbose=False)
         ...     trial.save(model)
         >>> space = {"eta": (0.01, 0.5, "log")}
-        >>> study = tune(train, space, metric="RMSE", mode="min", trials=8, max_resource=27, quiet=True)
+        >>> study = tune(train, space, metric="RMSE", mode="min", trials=8, max_resource=27,
+            quiet=True)
     """
     return _CatBoostCallback(trial, metric)
 
@@ -80,17 +88,20 @@ class _CatBoostCallback:
         values = rounds.value(metrics)
         if len(values) != self._trained:
             raise ObjectiveError(
-                f"{rounds.metric} has {len(values)} values after {self._trained} rounds, and the study needs one of "
-                "each: leave metric_period out"
+                f"{rounds.metric} has {len(values)} values after {self._trained} rounds, and the "
+                "study needs one of each: leave metric_period out"
             )
-        while rounds.number <= len(values):  # one round ahead if the study stopped before the first round of a rung
+        # one round ahead if the study stopped before the first round of a rung
+        while rounds.number <= len(values):
             rounds.report(values[rounds.number - 1])
             if not rounds.next():
                 return False
         return True
 
     def _begin(self, metrics: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
-        """Read the metric's values of all rounds so far, including the rounds before the last rung."""
+        """Read the metric's values of all rounds so far, including the
+        rounds before the last rung.
+        """
         rounds, start = self._rounds, self._rounds.trial.start
         rounds.choose({name: values for name, values in metrics.items() if name != LEARN}, EVAL_SET)
         if (is_higher_better := _is_higher_better(rounds.metric)) is not None:
@@ -99,8 +110,8 @@ class _CatBoostCallback:
         self._trained = len(values)
         if len(values) <= start:
             raise ObjectiveError(
-                f"the model has {len(values) - 1} rounds where trial {rounds.trial.number} goes on from {start}; "
-                "give its class the arguments snapshot(trial)"
+                f"the model has {len(values) - 1} rounds where trial {rounds.trial.number} goes on "
+                f"from {start}; give its class the arguments snapshot(trial)"
             )
         for number, value in enumerate(values[:start], 1):
             rounds.note(number, value)
@@ -115,7 +126,9 @@ class _Described(BuiltinMetric):  # type: ignore[misc]  # CatBoost's types are n
 
 
 def _is_higher_better(metric: str) -> bool | None:
-    """Return whether higher values of a metric are better. If CatBoost does not define the metric, return None."""
+    """Return whether higher values of a metric are better. If CatBoost does not define the metric,
+    return None.
+    """
     described = _Described(metric)
     try:
         is_higher, is_lower = described.is_max_optimal(), described.is_min_optimal()

@@ -1,10 +1,14 @@
-"""Trains a Keras 3 model in a training function, on any Keras backend: ``model.fit`` with a :class:`KerasCallback`.
+"""Trains a Keras 3 model in a training function, on any Keras backend: ``model.fit`` with a
+:class:`KerasCallback`.
 
-Rule 1: several calls of ``fit`` give a trial the same learning curve as one call. Therefore the callback restores the
-weights, the optimizer's state, the seeds of layers, and the random generators that shuffle arrays.
-Rule 2: a saved variable belongs to the model's variable at the same position, since layer names differ by process.
-Rule 3: ``fit`` is called with the study's top resource as ``epochs``, and the callback ends ``fit`` at the trial's
-rung. If a trial is promoted at once, its training continues in the same call of ``fit``.
+Rule 1: several calls of ``fit`` give a trial the same learning curve as one call. Therefore the
+callback restores the weights, the optimizer's state, the seeds of layers, and the random generators
+that shuffle arrays.
+Rule 2: a saved variable belongs to the model's variable at the same position, since layer names
+differ by process.
+Rule 3: ``fit`` is called with the study's top resource as ``epochs``, and the callback ends ``fit``
+at the trial's rung. If a trial is promoted at once, its training continues in the same call of
+``fit``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,17 +26,26 @@ __all__ = ["KerasCallback", "load_state"]
 with needs_extra("keras"):
     import keras
 
-VARIABLES, OPTIMIZER, RANDOM, OTHERS, PLACES = "variables", "optimizer", "random", "others", "places"
-"""The saved state of a trial: a dict with the first three keys, and OTHERS if its model has more optimizers."""
+VARIABLES, OPTIMIZER, RANDOM, OTHERS, PLACES = (
+    "variables",
+    "optimizer",
+    "random",
+    "others",
+    "places",
+)
+"""The saved state of a trial: a dict with the first three keys, and OTHERS if its model has more
+optimizers.
+"""
 
 
 class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
     """A callback that restores the trial's state, reports each epoch, and ends ``fit`` at the rung.
 
-    Put this callback last in ``callbacks``, but before ``SwapEMAWeights(swap_on_epoch=True)``. Call ``fit`` with
-    ``initial_epoch=trial.start``. ``epochs`` must be the study's ``max_resource``. Every number in an epoch's logs is
-    reported with its Keras name, such as ``val_loss``. If another callback, such as ``EarlyStopping``, ends ``fit``,
-    the trial ends, and the last epoch's report is the trial's result.
+    Put this callback last in ``callbacks``, but before ``SwapEMAWeights(swap_on_epoch=True)``. Call
+    ``fit`` with ``initial_epoch=trial.start``. ``epochs`` must be the study's ``max_resource``.
+    Every number in an epoch's logs is reported with its Keras name, such as ``val_loss``. If
+    another callback, such as ``EarlyStopping``, ends ``fit``, the trial ends, and the last epoch's
+    report is the trial's result.
 
     Args:
         trial: The trial.
@@ -42,8 +55,10 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         ...     keras.utils.set_random_seed(trial.seed)
         ...     model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
         ...     model.compile(keras.optimizers.SGD(trial["rate"]), "mse")
-        ...     model.fit(x, y, initial_epoch=trial.start, epochs=27, callbacks=[KerasCallback(trial)])
-        >>> study = tune(train, {"rate": (1e-3, 0.1, "log")}, metric="loss", mode="min", trials=16, max_resource=27)
+        ...     model.fit(x, y, initial_epoch=trial.start, epochs=27,
+            callbacks=[KerasCallback(trial)])
+        >>> study = tune(train, {"rate": (1e-3, 0.1, "log")}, metric="loss", mode="min", trials=16,
+            max_resource=27)
     """
 
     def __init__(self, trial: Trial) -> None:
@@ -61,10 +76,14 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         """
         state = self._trial.restore()
         if self._trial.start:
-            if not isinstance(state, Mapping) or state.keys() - {OTHERS} != {VARIABLES, OPTIMIZER, RANDOM}:
+            if not isinstance(state, Mapping) or state.keys() - {OTHERS} != {
+                VARIABLES,
+                OPTIMIZER,
+                RANDOM,
+            }:
                 raise ObjectiveError(
-                    f"trial {self._trial.number} saved {shown(type(state).__name__)}, which is no state of "
-                    "KerasCallback; leave saving to it"
+                    f"trial {self._trial.number} saved {shown(type(state).__name__)}, which is no "
+                    "state of KerasCallback; leave saving to it"
                 )
             load_state(self.model, state)
             _assign(self.model.optimizer.variables, state[OPTIMIZER], "optimizer")
@@ -84,15 +103,17 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         """
         if not self._is_over and epoch + 1 != self._epoch:
             raise ObjectiveError(
-                f"fit trains epoch {epoch + 1} where trial {self._trial.number} is at epoch {self._epoch}; "
-                "give fit initial_epoch=trial.start"
+                f"fit trains epoch {epoch + 1} where trial {self._trial.number} is at epoch "
+                f"{self._epoch}; give fit initial_epoch=trial.start"
             )
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        """Report the epoch. If the study does not let the trial continue, end ``fit`` and save the trial.
+        """Report the epoch. If the study does not let the trial continue, end ``fit`` and save the
+        trial.
 
         Raises:
-            ObjectiveError: If the study's metric is not in the logs, or ``fit`` ends before the rung.
+            ObjectiveError: If the study's metric is not in the logs, or ``fit`` ends before the
+                rung.
         """
         trial, model = self._trial, self.model
         if self._is_over:  # another callback may have set another value
@@ -130,8 +151,9 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             self._check_reached(self.params["epochs"])
         if self._epoch == self._trial.start + 1:
             raise ObjectiveError(
-                f"another callback ended fit after trial {self._trial.number} was promoted at epoch "
-                f"{self._trial.start}; give KerasCallback as the last of callbacks, which sees that in time"
+                f"another callback ended fit after trial {self._trial.number} was promoted at "
+                f"epoch {self._trial.start}; give KerasCallback as the last of callbacks, which "
+                "sees that in time"
             )
         self._trial.stop()
         self._save()
@@ -143,7 +165,8 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
     def _check_reached(self, epoch: int) -> None:
         if epoch < self._trial.target:
             raise ObjectiveError(
-                f"fit ends at epoch {epoch} where trial {self._trial.number} is to be trained to {self._trial.target}; "
+                f"fit ends at epoch {epoch} where trial {self._trial.number} is to be trained to "
+                f"{self._trial.target}; "
                 "give fit epochs=, and the learning rate's schedule, the study's max_resource"
             )
 
@@ -170,7 +193,11 @@ def load_state(model: Any, state: Mapping[str, Any]) -> None:
 
 
 def _state_of(model: Any) -> dict[str, Any]:
-    state: dict[str, Any] = {VARIABLES: _values(model), OPTIMIZER: _values(model.optimizer), RANDOM: random_states()}
+    state: dict[str, Any] = {
+        VARIABLES: _values(model),
+        OPTIMIZER: _values(model.optimizer),
+        RANDOM: random_states(),
+    }
     if others := _other_optimizers(model):
         state[OTHERS] = {
             name: {VARIABLES: _values(optimizer), PLACES: _places(model, optimizer)}
@@ -184,7 +211,9 @@ def _values(holder: Any) -> list[Any]:
 
 
 def _other_optimizers(model: Any) -> dict[str, Any]:
-    """Return the optimizers in a model's attributes, without the optimizer that was given to ``compile``."""
+    """Return the optimizers in a model's attributes, without the optimizer that was given to
+    ``compile``.
+    """
     return {
         name: value
         for name, value in vars(model).items()
@@ -193,19 +222,23 @@ def _other_optimizers(model: Any) -> dict[str, Any]:
 
 
 def _places(model: Any, optimizer: Any) -> list[int]:
-    """Return the indices of the model's variables that an optimizer trains, or [] if it also trains other variables."""
+    """Return the indices of the model's variables that an optimizer trains, or [] if it also trains
+    other variables.
+    """
     places = {id(variable): place for place, variable in enumerate(model.variables)}
     found = [places.get(id(variable)) for variable in optimizer._trainable_variables]
     return [place for place in found if place is not None] if None not in found else []
 
 
 def _load_others(model: Any, saved: Mapping[str, Any]) -> None:
-    """Restore the optimizers that ``compile`` did not get. If Keras has not built an optimizer, build it first."""
+    """Restore the optimizers that ``compile`` did not get. If Keras has not built an optimizer,
+    build it first.
+    """
     others = _other_optimizers(model)
     if others.keys() != saved.keys():
         raise ObjectiveError(
-            f"the model has the optimizers {shown(sorted(others))} besides that of compile, and {shown(sorted(saved))} "
-            "were saved; build it from trial.config alone"
+            f"the model has the optimizers {shown(sorted(others))} besides that of compile, and "
+            f"{shown(sorted(saved))} were saved; build it from trial.config alone"
         )
     for name, optimizer in others.items():
         if saved[name][PLACES] and not optimizer.built:
@@ -217,12 +250,16 @@ def _assign(variables: Sequence[Any], values: Sequence[Any], what: str) -> None:
     shapes = [tuple(variable.shape) for variable in variables]
     saved = [np.shape(value) for value in values]
     if shapes != saved:
-        place = next((place for place, (a, b) in enumerate(zip(shapes, saved, strict=False)) if a != b), None)
+        place = next(
+            (place for place, (a, b) in enumerate(zip(shapes, saved, strict=False)) if a != b), None
+        )
         words = (
             f"has {len(shapes)} variables, and {len(saved)} were saved"
             if place is None
             else f"has the shape {shapes[place]} for variable {place}, and {saved[place]} was saved"
         )
-        raise ObjectiveError(f"the {what} {words}; build it from trial.config alone, before its state is loaded")
+        raise ObjectiveError(
+            f"the {what} {words}; build it from trial.config alone, before its state is loaded"
+        )
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

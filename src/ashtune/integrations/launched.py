@@ -1,12 +1,15 @@
-"""The command ``ashtune run ... -- PROGRAM`` starts a program, which finds its trial in this module.
+"""The command ``ashtune run ... -- PROGRAM`` starts a program, which finds its trial in this
+module.
 
-If a launcher such as ``torchrun`` starts several ranks, a training function with a ``TransformersCallback`` uses a
+If a launcher such as ``torchrun`` starts several ranks, a training function with a
+``TransformersCallback`` uses a
 :class:`LaunchedTrial` in place of a :class:`~ashtune.Trial`.
 
-Rule 1: every rank knows the epoch at which the training ends. Therefore all ranks end at the same epoch, and no rank
-waits for a decision of another rank.
+Rule 1: every rank knows the epoch at which the training ends. Therefore all ranks end at the same
+epoch, and no rank waits for a decision of another rank.
 Rule 2: only rank 0 writes reports.
-Rule 3: a program ends when its trial reaches the rung. A promoted trial continues from its checkpoint in a new process.
+Rule 3: a program ends when its trial reaches the rung. A promoted trial continues from its
+checkpoint in a new process.
 """
 
 import json
@@ -25,20 +28,25 @@ __all__ = ["LaunchedTrial"]
 class LaunchedTrial:
     """The trial that this process trains.
 
-    The class reads the environment variables that ``ashtune run`` sets (``ASHTUNE_START`` and others). The process with
-    ``RANK=0`` writes the reports to the file ``ASHTUNE_RESULT``. The attributes have the same names as in
+    The class reads the environment variables that ``ashtune run`` sets (``ASHTUNE_START`` and
+    others). The process with ``RANK=0`` writes the reports to the file ``ASHTUNE_RESULT``. The
+    attributes have the same names as in
     :class:`~ashtune.Trial`.
 
     Raises:
-        ObjectiveError: If neither ``ashtune run ... -- PROGRAM`` nor :class:`~ashtune.Program` started this process.
+        ObjectiveError: If neither ``ashtune run ... -- PROGRAM`` nor :class:`~ashtune.Program`
+            started this process.
 
     Example:
-        >>> trial = LaunchedTrial()  # in train.py, of: ashtune run ... -- torchrun --nproc-per-node 2 train.py
+        >>> trial = LaunchedTrial()  # in train.py, of: ashtune run ... -- torchrun --nproc-per-node
+            2 train.py
         >>> train(trial)
     """
 
     needs_checkpoint = True
-    """Always True, because a program cannot know whether a checkpoint that it saves now will be used."""
+    """Always True, because a program cannot know whether a checkpoint that it saves now will be
+    used.
+    """
 
     def __init__(self) -> None:
         try:
@@ -52,7 +60,8 @@ class LaunchedTrial:
             self._result = Path(os.environ["ASHTUNE_RESULT"])
         except KeyError as error:
             raise ObjectiveError(
-                f"{error.args[0]} is not in the environment; start this program by: ashtune run ... -- torchrun ..."
+                f"{error.args[0]} is not in the environment; start this program by: ashtune run "
+                f"... -- torchrun ..."
             ) from None
         self._reports: list[dict[str, Any]] = []
         self._is_stopped = False
@@ -68,7 +77,8 @@ class LaunchedTrial:
             yield epoch
 
     def report(self, result: Mapping[str, Any] | float | None = None, /, **metrics: Any) -> None:
-        """Report the metrics of an epoch, in any form that :meth:`ashtune.Trial.report` takes. O(reports of this job).
+        """Report the metrics of an epoch, in any form that :meth:`ashtune.Trial.report` takes.
+        O(reports of this job).
 
         Raises:
             ObjectiveError: If the metrics have another form, or a value is not a number.
@@ -78,7 +88,9 @@ class LaunchedTrial:
         self._write()
 
     def stop(self) -> None:
-        """End this trial early. The trial's last report is its result, and the trial is never trained again."""
+        """End this trial early. The trial's last report is its result, and the trial is never
+        trained again.
+        """
         self._is_stopped = True
         self._write()
 

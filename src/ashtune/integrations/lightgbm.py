@@ -1,15 +1,15 @@
 """Trains LightGBM boosters in a study, with callbacks in the user's training function.
 
-Rule 1: a saved booster has all rounds of its training. As after LightGBM's own early stopping, a saved booster predicts
-only with the rounds up to its ``best_iteration``.
-Rule 2: if LightGBM draws rows or columns, :func:`seeds` gives each round its own seeds. Therefore a booster whose
-training pauses at a rung has the same trees as a booster that is trained without a pause. If :func:`seeds` is not used,
-LightGBM draws the same rows and columns again after each rung. The objective ``rank_xendcg`` is an exception: its
-random draws repeat after each rung.
-Rule 3: a ``Dataset`` stores the predictions of a booster that continued its training. Therefore a new trial whose
-``Dataset`` has an ``init_score`` is refused.
-Rule 4: a round that finds no split adds no tree, so a booster may have fewer trees than rounds. Reports and random
-draws are counted in rounds, but ``best_iteration`` is counted in trees.
+Rule 1: a saved booster has all rounds of its training. As after LightGBM's own early stopping, a
+saved booster predicts only with the rounds up to its ``best_iteration``.
+Rule 2: if LightGBM draws rows or columns, :func:`seeds` gives each round its own seeds. Therefore a
+booster whose training pauses at a rung has the same trees as a booster that is trained without a
+pause. If :func:`seeds` is not used, LightGBM draws the same rows and columns again after each rung.
+The objective ``rank_xendcg`` is an exception: its random draws repeat after each rung.
+Rule 3: a ``Dataset`` stores the predictions of a booster that continued its training. Therefore a
+new trial whose ``Dataset`` has an ``init_score`` is refused.
+Rule 4: a round that finds no split adds no tree, so a booster may have fewer trees than rounds.
+Reports and random draws are counted in rounds, but ``best_iteration`` is counted in trees.
 """
 
 import re
@@ -37,21 +37,26 @@ VALID_SETS = "valid_sets=[dvalid]"
 SEEDED = "_ashtune_seeds"
 """The attribute that marks a booster with seeds for each round."""
 BEST = "_ashtune_best_round"
-"""The attribute for a booster's best round, which may differ from the number of trees after this round."""
+"""The attribute for a booster's best round, which may differ from the number of trees after this
+round.
+"""
 _PARAMETER = re.compile(r"^\[(\w+): (.*)\]$", re.MULTILINE)
 
 
 def callback(trial: Trial, *, metric: str | None = None, data: str | None = None) -> Any:
-    """Return a callback that reports the rounds of a booster, ends its training at the trial's rung, and saves it.
+    """Return a callback that reports the rounds of a booster, ends its training at the trial's
+    rung, and saves it.
 
-    Give the training function ``init_model=trial.restore()``, so that the booster continues from the last rung. The
-    number of rounds must be at least the study's ``max_resource``. If the parameters make the booster draw rows or
-    columns, also give :func:`seeds` as a callback. The objective ``rank_xendcg`` repeats its draws after each rung.
+    Give the training function ``init_model=trial.restore()``, so that the booster continues from
+    the last rung. The number of rounds must be at least the study's ``max_resource``. If the
+    parameters make the booster draw rows or columns, also give :func:`seeds` as a callback. The
+    objective ``rank_xendcg`` repeats its draws after each rung.
 
     Args:
         trial: The trial.
         metric: The reported metric, such as "l2"; by default the study's metric.
-        data: The name of the data set in ``valid_sets`` whose metric is reported; by default the last data set.
+        data: The name of the data set in ``valid_sets`` whose metric is reported; by default the
+            last data set.
 
     Example:
         >>> def train(trial):
@@ -61,13 +66,15 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
         ...         init_model=trial.restore(), callbacks=[callback(trial), seeds(trial)],
         ...     )
         >>> space = {"eta": (0.01, 0.5, "log")}
-        >>> study = tune(train, space, metric="l2", mode="min", trials=8, max_resource=27, quiet=True)
+        >>> study = tune(train, space, metric="l2", mode="min", trials=8, max_resource=27,
+            quiet=True)
     """
     return _LightGBMCallback(trial, metric, data)
 
 
 def seeds(trial: Trial) -> Any:
-    """Return a callback that sets LightGBM's seeds for each round, if LightGBM draws rows or columns.
+    """Return a callback that sets LightGBM's seeds for each round, if LightGBM draws rows or
+    columns.
 
     Args:
         trial: The trial.
@@ -77,7 +84,8 @@ def seeds(trial: Trial) -> Any:
 
 class _LightGBMCallback:
     def __init__(self, trial: Trial, metric: str | None, data: str | None) -> None:
-        self.order, self.before_iteration = 25, False  # after LightGBM's recording, before its early stopping
+        # after LightGBM's recording, before its early stopping
+        self.order, self.before_iteration = 25, False
         self._trial = trial
         self._rounds = Rounds(trial, metric=metric, data=data)
         self._is_begun = False
@@ -112,17 +120,21 @@ class _LightGBMCallback:
         trees = saved.current_iteration() if saved is not None else 0
         if env.begin_iteration != trees:
             raise ObjectiveError(
-                f"the booster begins with {env.begin_iteration} trees where trial {self._trial.number} goes on from "
+                f"the booster begins with {env.begin_iteration} trees where trial "
+                f"{self._trial.number} goes on from "
                 f"{start} with {trees}; give init_model=trial.restore()"
             )
         if not start and env.model.train_set.get_init_score() is not None:
             raise ObjectiveError(
-                "the training data have an init_score, yours or what a booster that went on has left in this Dataset: "
-                "a booster that goes on begins with its own predictions; leave it out, and make a Dataset for each call"
+                "the training data have an init_score, yours or what a booster that went on has "
+                "left in this Dataset: a booster that goes on begins with its own predictions; "
+                "leave it out, and make a Dataset for each call"
             )
         rounds.choose(evaluations, VALID_SETS)
         chosen = rounds.data, rounds.metric
-        is_higher_better = next(each[3] for each in env.evaluation_result_list if (each[0], each[1]) == chosen)
+        is_higher_better = next(
+            each[3] for each in env.evaluation_result_list if (each[0], each[1]) == chosen
+        )
         rounds.check_direction("LightGBM", is_higher_better=is_higher_better)
         settings = _settings(env.model)
         rounds.has_best = settings["boosting"] != "dart"
@@ -138,7 +150,8 @@ class _LightGBMCallback:
 
     def _save(self, model: Any) -> None:
         rounds = self._rounds
-        booster = lightgbm.Booster(model_str=model.model_to_string(num_iteration=-1))  # without the data
+        # without the data
+        booster = lightgbm.Booster(model_str=model.model_to_string(num_iteration=-1))
         if rounds.has_best:
             booster.best_iteration = self._best_trees
             setattr(booster, BEST, rounds.best_round)
@@ -147,11 +160,11 @@ class _LightGBMCallback:
 
 
 class _Seeds:
-    """A booster uses a new seed for columns at once. A booster uses a new seed for rows only if the fraction of rows
-    changes. Therefore the callback changes the fraction of rows by a tiny amount, and changes it back. A booster draws
-    new rows at every ``bagging_freq``-th tree since the last rung. Each draw of rows gets the seed of the last round
-    that is a multiple of ``bagging_freq``. Therefore the first draw after a rung repeats the rows of the last draw
-    before the rung.
+    """A booster uses a new seed for columns at once. A booster uses a new seed for rows only if the
+    fraction of rows changes. Therefore the callback changes the fraction of rows by a tiny amount,
+    and changes it back. A booster draws new rows at every ``bagging_freq``-th tree since the last
+    rung. Each draw of rows gets the seed of the last round that is a multiple of ``bagging_freq``.
+    Therefore the first draw after a rung repeats the rows of the last draw before the rung.
     """
 
     def __init__(self, trial: Trial) -> None:
@@ -176,7 +189,8 @@ class _Seeds:
             env.model.reset_parameter({rows: fraction * (1 - NEARLY)})
             given |= {rows: fraction, seed: self._seed(seed, number // every)}
         if given:
-            env.model.reset_parameter(given)  # a second call would draw columns again, and undo a draw of rows
+            # a second call would draw columns again, and undo a draw of rows
+            env.model.reset_parameter(given)
 
     def _seed(self, name: str, number: int) -> int:
         return seed_of(int(self._settings[name]), number)
@@ -190,5 +204,9 @@ def _settings(model: Any) -> dict[str, str]:
 def _drawing(settings: Mapping[str, str]) -> list[str]:
     """Return the parameters that make a booster draw rows or columns at random."""
     has_rows = int(settings["bagging_freq"]) > 0
-    drawn = [name for name in (*ROWS, *COLUMNS) if float(settings[name]) < 1 and (has_rows or name not in ROWS)]
+    drawn = [
+        name
+        for name in (*ROWS, *COLUMNS)
+        if float(settings[name]) < 1 and (has_rows or name not in ROWS)
+    ]
     return [*drawn, *(["extra_trees"] if settings["extra_trees"] == "1" else [])]

@@ -1,13 +1,15 @@
 """Trains a PyTorch Lightning module in a training function: :func:`fit` replaces ``trainer.fit``.
 
-:func:`fit` accepts Trainers of the package ``lightning.pytorch`` and of the package ``pytorch_lightning``.
+:func:`fit` accepts Trainers of the package ``lightning.pytorch`` and of the package
+``pytorch_lightning``.
 
-Rule 1: at every rung, the Trainer's ``max_epochs`` is the study's top resource. Therefore a learning rate schedule is
-the same at all rungs. A callback sets the Trainer's ``should_stop``, which ends training at the rung.
-Rule 2: a Trainer is refused if it would change the number of epochs, or start processes. Such a process would run the
-user's script again, or could not ask the study.
-Rule 3: each rank of a trial with several processes has a trial of its own, which follows rank 0. Therefore all ranks
-end at the same epoch.
+Rule 1: at every rung, the Trainer's ``max_epochs`` is the study's top resource. Therefore a
+learning rate schedule is the same at all rungs. A callback sets the Trainer's ``should_stop``,
+which ends training at the rung.
+Rule 2: a Trainer is refused if it would change the number of epochs, or start processes. Such a
+process would run the user's script again, or could not ask the study.
+Rule 3: each rank of a trial with several processes has a trial of its own, which follows rank 0.
+Therefore all ranks end at the same epoch.
 """
 
 from importlib import import_module
@@ -36,22 +38,25 @@ def fit(
     datamodule: Any = None,
     weights_only: bool = True,
 ) -> None:
-    """Train a trial with a Trainer: restore the trial's state, report each epoch, end at the rung, save the state.
+    """Train a trial with a Trainer: restore the trial's state, report each epoch, end at the rung,
+    save the state.
 
-    Call ``fit(trial, trainer, model, ...)`` in place of ``trainer.fit(model, ...)``. Epochs, steps and random
-    generators continue from the trial's saved state. After each epoch with validation, all logged values are reported
-    with their logged names, such as ``val_loss``. If a Lightning callback, such as ``EarlyStopping``, ends training,
-    the trial ends, and its last report is its result.
+    Call ``fit(trial, trainer, model, ...)`` in place of ``trainer.fit(model, ...)``. Epochs, steps
+    and random generators continue from the trial's saved state. After each epoch with validation,
+    all logged values are reported with their logged names, such as ``val_loss``. If a Lightning
+    callback, such as ``EarlyStopping``, ends training, the trial ends, and its last report is its
+    result.
 
     Args:
         trial: The trial.
-        trainer: A new Trainer of ``lightning.pytorch`` or ``pytorch_lightning``. If the Trainer has no ``max_epochs``,
-            ``fit`` sets the study's top resource; a smaller value is refused.
+        trainer: A new Trainer of ``lightning.pytorch`` or ``pytorch_lightning``. If the Trainer has
+            no ``max_epochs``, ``fit`` sets the study's top resource; a smaller value is refused.
         model: The LightningModule.
         train_dataloaders: As for ``trainer.fit``.
         val_dataloaders: As for ``trainer.fit``.
         datamodule: As for ``trainer.fit``.
-        weights_only: Whether checkpoints may contain only weights and plain values, so that reading executes nothing.
+        weights_only: Whether checkpoints may contain only weights and plain values, so that reading
+            executes nothing.
 
     Raises:
         ObjectiveError: If the Trainer's settings do not allow to train the trial to its rung.
@@ -60,8 +65,10 @@ def fit(
 
     Example:
         >>> def train(trial):
-        ...     trainer = Trainer(logger=False, enable_checkpointing=False, enable_progress_bar=False)
-        ...     fit(trial, trainer, Model(trial.config), train_dataloaders=batches, val_dataloaders=others)
+        ...     trainer = Trainer(logger=False, enable_checkpointing=False,
+            enable_progress_bar=False)
+        ...     fit(trial, trainer, Model(trial.config), train_dataloaders=batches,
+            val_dataloaders=others)
         >>> study = tune(train, space, metric="val_loss", mode="min", trials=64, max_resource=27)
     """
     root = _root_of(trainer)
@@ -82,7 +89,9 @@ def fit(
             ckpt_path=str(folder / CHECKPOINT) if trial.start else None, weights_only=weights_only,
         )  # fmt: skip
     finally:
-        trainer.callbacks = [callback for callback in trainer.callbacks if callback not in (first, last)]
+        trainer.callbacks = [
+            callback for callback in trainer.callbacks if callback not in (first, last)
+        ]
 
 
 def _root_of(trainer: Any) -> str:
@@ -90,20 +99,26 @@ def _root_of(trainer: Any) -> str:
         for root in ROOTS:
             if kind.__name__ == "Trainer" and kind.__module__.startswith(f"{root}."):
                 return root
-    raise ObjectiveError(f"{shown(trainer)} is no Trainer of {' or '.join(ROOTS)}; call fit(trial, trainer, model)")
+    raise ObjectiveError(
+        f"{shown(trainer)} is no Trainer of {' or '.join(ROOTS)}; call fit(trial, trainer, model)"
+    )
 
 
 def _check(trainer: Any, trial: Trial) -> None:
-    """Raise an error if a Trainer's settings change the number of epochs of a trial, or the data of its epochs."""
+    """Raise an error if a Trainer's settings change the number of epochs of a trial, or the data of
+    its epochs.
+    """
     most, every = trainer.max_epochs, trainer.reload_dataloaders_every_n_epochs
-    timers = [each for each in trainer.callbacks if hasattr(each, "time_remaining")]  # a Timer, which max_time adds
+    # a Timer, which max_time adds
+    timers = [each for each in trainer.callbacks if hasattr(each, "time_remaining")]
     how_far = (
-        f"the study says how far to train; leave it out: max_epochs is then {trial.max_resource}, that of the top "
-        "rung, so that schedules of the learning rate end there in every job"
+        f"the study says how far to train; leave it out: max_epochs is then {trial.max_resource}, "
+        "that of the top rung, so that schedules of the learning rate end there in every job"
     )
     for is_wrong, setting, why in (
         (bool(trainer.fast_dev_run), f"fast_dev_run={trainer.fast_dev_run}", how_far),
-        (most is not None and most != -1 and most < trial.max_resource, f"max_epochs={most}", how_far),
+        (most is not None and most != -1 and most < trial.max_resource, f"max_epochs={most}",
+        how_far),
         (trainer.max_steps != -1, f"max_steps={trainer.max_steps}", how_far),
         (bool(trainer.min_epochs), f"min_epochs={trainer.min_epochs}", how_far),
         (bool(trainer.min_steps), f"min_steps={trainer.min_steps}", how_far),
@@ -113,12 +128,13 @@ def _check(trainer: Any, trial: Trial) -> None:
         ),
         (
             bool(every), f"reload_dataloaders_every_n_epochs={every}",
-            "it counts from where a trial was taken up, so its data would be others; leave it out, and let a sampler "
-            "choose those of an epoch: Lightning calls its set_epoch",
+            "it counts from where a trial was taken up, so its data would be others; leave it out, "
+            "and let a sampler choose those of an epoch: Lightning calls its set_epoch",
         ),
         (
             any(timer.time_remaining() is not None for timer in timers), "max_time=...",
-            "it ends training in the middle of an epoch; leave it out, and give tune time_limit= or trial_timeout=",
+            "it ends training in the middle of an epoch; leave it out, and give tune time_limit= "
+            "or trial_timeout=",
         ),
     ):  # fmt: skip
         if is_wrong:
@@ -126,7 +142,9 @@ def _check(trainer: Any, trial: Trial) -> None:
 
 
 def _check_files(folder: Path) -> None:
-    """Raise an error if a checkpoint folder has no checkpoint, or has links or devices in place of files."""
+    """Raise an error if a checkpoint folder has no checkpoint, or has links or devices in place of
+    files.
+    """
     for path in (*folder.glob("random-*.pt"), folder / CHECKPOINT):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise ObjectiveError(f"{path} is missing, or no file of its own; leave saving to fit")
@@ -140,13 +158,18 @@ def _check_processes(trainer: Any, trial: Trial, root: str) -> None:
     # The launcher of ddp_spawn, ddp_fork and ddp_notebook starts a process even for one device.
     is_refused = isinstance(strategy.launcher, launchers._MultiProcessingLauncher)
     if processes != 1:
-        # Without the variables of trial.torch_distributed(), Lightning starts the script again for the other ranks.
-        is_there = processes == trial.world_size and strategy.cluster_environment.creates_processes_externally
+        # Without the variables of trial.torch_distributed(), Lightning starts the script again for
+        # the other ranks.
+        is_there = (
+            processes == trial.world_size
+            and strategy.cluster_environment.creates_processes_externally
+        )
         is_refused = is_refused or not is_there
     if is_refused:
         given = shown(trainer._accelerator_connector._strategy_flag)
         raise ObjectiveError(
-            f"Trainer(devices={trainer.num_devices}, strategy={given}) trains in processes that cannot ask the study; "
-            "give tune engine=ashtune.Local(processes_per_trial=N), call trial.torch_distributed() before, and give "
-            "Trainer(devices=N, strategy='ddp'); for one process give devices=1 and no strategy"
+            f"Trainer(devices={trainer.num_devices}, strategy={given}) trains in processes that "
+            "cannot ask the study; give tune engine=ashtune.Local(processes_per_trial=N), call "
+            "trial.torch_distributed() before, and give Trainer(devices=N, strategy='ddp'); for "
+            "one process give devices=1 and no strategy"
         )

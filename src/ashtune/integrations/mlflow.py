@@ -1,12 +1,14 @@
-"""Copies a study to MLflow, as an experiment with one run for the study, and a child run for each trial.
+"""Copies a study to MLflow, as an experiment with one run for the study, and a child run for each
+trial.
 
-Rule 1: the tag ``ashtune.trial`` of a run has the trial's number. The identity of each value in MLflow's database,
-including the value's time, is computed from the study. Therefore MLflow ignores a value that is logged a second time.
-Rule 2: the tag ``ashtune.digest`` and the status of a run are written last. A run with this tag and its final status is
-complete.
-Rule 3: if MLflow uses a SQLite file, new runs are written to MLflow's own tables in large transactions. MLflow's client
-needs about ten transactions per run, which would take minutes for thousands of trials. MLflow's client writes all other
-data.
+Rule 1: the tag ``ashtune.trial`` of a run has the trial's number. The identity of each value in
+MLflow's database, including the value's time, is computed from the study. Therefore MLflow ignores
+a value that is logged a second time.
+Rule 2: the tag ``ashtune.digest`` and the status of a run are written last. A run with this tag and
+its final status is complete.
+Rule 3: if MLflow uses a SQLite file, new runs are written to MLflow's own tables in large
+transactions. MLflow's client needs about ten transactions per run, which would take minutes for
+thousands of trials. MLflow's client writes all other data.
 Rule 4: a run that the user deleted stays deleted.
 
 Source: https://mlflow.org/docs/latest/api_reference/python_api/mlflow.client.html
@@ -54,19 +56,23 @@ _NOT_IN_NAMES = re.compile(r"[^\w.\- /]", re.ASCII)
 
 
 class MLflowTracker(Tracker):
-    """Copies a study to MLflow, by default to the SQLite file ``mlflow.db`` in the study's directory.
+    """Copies a study to MLflow, by default to the SQLite file ``mlflow.db`` in the study's
+    directory.
 
-    A run's parameters are the trial's hyperparameters. The run's metrics are the trial's reports, and the step is the
-    resource. Further facts about a trial are tags of its run: ``ashtune.trial``, ``ashtune.state`` ("running",
-    "paused", "completed", "failed", "withdrawn", "ended early"), ``ashtune.origin``, ``ashtune.seed``,
-    ``ashtune.reason``. The study's run has tags with the best trial and its result. A character that MLflow does not
-    accept in a name is replaced by an underscore.
+    A run's parameters are the trial's hyperparameters. The run's metrics are the trial's reports,
+    and the step is the resource. Further facts about a trial are tags of its run:
+    ``ashtune.trial``, ``ashtune.state`` ("running", "paused", "completed", "failed", "withdrawn",
+    "ended early"), ``ashtune.origin``, ``ashtune.seed``, ``ashtune.reason``. The study's run has
+    tags with the best trial and its result. A character that MLflow does not accept in a name is
+    replaced by an underscore.
 
-    MLflow's telemetry is turned off, unless the environment variable ``MLFLOW_DISABLE_TELEMETRY`` is set.
+    MLflow's telemetry is turned off, unless the environment variable ``MLFLOW_DISABLE_TELEMETRY``
+    is set.
 
     Args:
-        out: A SQLite file, or the address of an MLflow server or database, as "http://127.0.0.1:5000". The default is
-            the environment variable ``MLFLOW_TRACKING_URI``, or else ``mlflow.db`` in the study's directory.
+        out: A SQLite file, or the address of an MLflow server or database, as
+            "http://127.0.0.1:5000". The default is the environment variable
+            ``MLFLOW_TRACKING_URI``, or else ``mlflow.db`` in the study's directory.
 
     Raises:
         ExtraMissing: If MLflow is not installed.
@@ -102,7 +108,9 @@ class MLflowTracker(Tracker):
             self._experiment: str = self._client.create_experiment(name, artifacts, tags)
             experiment = self._client.get_experiment(self._experiment)
         elif experiment.lifecycle_stage != "active":
-            raise StudyError(f"MLflow's experiment {name} was deleted; restore it, or give another place")
+            raise StudyError(
+                f"MLflow's experiment {name} was deleted; restore it, or give another place"
+            )
         else:
             self._experiment = experiment.experiment_id
             self._read_runs()
@@ -119,7 +127,9 @@ class MLflowTracker(Tracker):
                 self._add(batch)
             else:
                 for trial in batch:
-                    self._create(str(trial.number), trial.name, trial.began, {PARENT: self._runs["study"].id})
+                    self._create(
+                        str(trial.number), trial.name, trial.began, {PARENT: self._runs["study"].id}
+                    )
         for trial in trials:
             run = self._runs[str(trial.number)]
             is_as_it_was = (run.digest, run.status) == (_digest(trial), STATUS[trial.state])
@@ -130,13 +140,17 @@ class MLflowTracker(Tracker):
         run = self._runs["study"]
         if run.is_deleted:
             return
-        tags: dict[str, object] = {"ashtune.trials": summary.trials, "ashtune.failed": summary.failed}
+        tags: dict[str, object] = {
+            "ashtune.trials": summary.trials,
+            "ashtune.failed": summary.failed,
+        }
         if summary.best is not None:
             tags |= {f"{BEST}trial": summary.best.number, f"{BEST}resource": summary.resource}
             for name, value in summary.metrics.items():
                 tags[f"{BEST}metric.{self._name_of('metric', name)}"] = value
             for name, chosen in summary.best.configuration.items():
-                tags[f"{BEST}config.{self._name_of('param', name)}"] = str(chosen)  # None is also a value
+                # None is also a value
+                tags[f"{BEST}config.{self._name_of('param', name)}"] = str(chosen)
         own = self._tags(tags)
         for batch in _batches(own, MOST_NAMED):
             self._client.log_batch(run.id, tags=batch)
@@ -151,22 +165,34 @@ class MLflowTracker(Tracker):
 
         token = None
         while True:
-            page = self._client.search_runs([self._experiment], "", ViewType.ALL, MOST_RUNS, page_token=token)
+            page = self._client.search_runs(
+                [self._experiment], "", ViewType.ALL, MOST_RUNS, page_token=token
+            )
             for run in page:
                 info, tags = run.info, run.data.tags
                 if (trial := tags.get("ashtune.trial")) is not None:
-                    self._runs[trial] = _MLflowRun(info.run_id, tags.get("ashtune.digest", ""), info.status)
+                    self._runs[trial] = _MLflowRun(
+                        info.run_id, tags.get("ashtune.digest", ""), info.status
+                    )
                     self._runs[trial].is_deleted = info.lifecycle_stage == "deleted"
             if not (token := page.token):
                 return
 
     def _create(self, trial: str, name: str, began: float, tags: Mapping[str, str]) -> None:
-        run = self._client.create_run(self._experiment, _milliseconds(began), {"ashtune.trial": trial, **tags}, name)
+        run = self._client.create_run(
+            self._experiment, _milliseconds(began), {"ashtune.trial": trial, **tags}, name
+        )
         self._runs[trial] = _MLflowRun(run.info.run_id, "", "RUNNING")
 
     def _add(self, trials: Sequence[TrackedTrial]) -> None:
         """Add the complete runs of trials to the SQLite file, in one transaction."""
-        from mlflow.store.tracking.dbmodels.models import SqlLatestMetric, SqlMetric, SqlParam, SqlRun, SqlTag
+        from mlflow.store.tracking.dbmodels.models import (
+            SqlLatestMetric,
+            SqlMetric,
+            SqlParam,
+            SqlRun,
+            SqlTag,
+        )
         from sqlalchemy import create_engine, insert
 
         tables = (SqlRun, SqlTag, SqlParam, SqlMetric, SqlLatestMetric)
@@ -177,8 +203,13 @@ class MLflowTracker(Tracker):
             run = runs[str(trial.number)] = _MLflowRun(run_id, _digest(trial), STATUS[trial.state])
             rows[SqlRun].append(self._row_of(run, trial))
             own = {PARENT: self._runs["study"].id, "mlflow.runName": trial.name}
-            for table, named in ((SqlTag, self._tags(own | _own(trial))), (SqlParam, self._params(trial))):
-                rows[table] += [{"key": each.key, "value": each.value, "run_uuid": run_id} for each in named]
+            for table, named in (
+                (SqlTag, self._tags(own | _own(trial))),
+                (SqlParam, self._params(trial)),
+            ):
+                rows[table] += [
+                    {"key": each.key, "value": each.value, "run_uuid": run_id} for each in named
+                ]
             metrics = [_row_of_metric(metric, run_id) for metric in self._metrics(trial.points)]
             rows[SqlMetric] += metrics
             rows[SqlLatestMetric] += {row["key"]: row for row in metrics}.values()
@@ -210,12 +241,17 @@ class MLflowTracker(Tracker):
         }
 
     def _log(self, run: "_MLflowRun", trial: TrackedTrial) -> None:
-        """Write the changes of a trial with MLflow's client. The digest and then the status are written last."""
-        # A complete run already has its parameters and points; in an incomplete run, MLflow ignores repeated values.
+        """Write the changes of a trial with MLflow's client. The digest and then the status are
+        written last.
+        """
+        # A complete run already has its parameters and points; in an incomplete run, MLflow ignores
+        # repeated values.
         params, tags = [] if run.digest else self._params(trial), self._tags(_own(trial))
         for batch in _batches(params[MOST_NAMED:], MOST_NAMED):
             self._client.log_batch(run.id, params=batch)
-        *full, last = [*_batches(list(self._metrics(trial.points[run.points :])), MOST_METRICS)] or [[]]
+        *full, last = [
+            *_batches(list(self._metrics(trial.points[run.points :])), MOST_METRICS)
+        ] or [[]]
         for batch in full:
             self._client.log_batch(run.id, metrics=batch)
         self._client.log_batch(run.id, metrics=last, params=params[:MOST_NAMED], tags=tags)
@@ -229,7 +265,8 @@ class MLflowTracker(Tracker):
         from mlflow.entities import Param
 
         return [
-            Param(self._name_of("param", name), str(value)[:MOST_VALUE]) for name, value in trial.configuration.items()
+            Param(self._name_of("param", name), str(value)[:MOST_VALUE])
+            for name, value in trial.configuration.items()
         ]
 
     def _metrics(self, points: Sequence[Point]) -> Iterator[Any]:
@@ -237,15 +274,22 @@ class MLflowTracker(Tracker):
 
         for point in points:
             for name, value in point.metrics.items():
-                yield Metric(self._name_of("metric", name), value, _milliseconds(point.time), point.resource)
+                yield Metric(
+                    self._name_of("metric", name), value, _milliseconds(point.time), point.resource
+                )
 
     def _tags(self, tags: Mapping[str, object]) -> list[Any]:
         from mlflow.entities import RunTag
 
-        return [RunTag(self._name_of("tag", name), str(value)[:MOST_VALUE]) for name, value in tags.items()]
+        return [
+            RunTag(self._name_of("tag", name), str(value)[:MOST_VALUE])
+            for name, value in tags.items()
+        ]
 
     def _name_of(self, kind: str, name: str) -> str:
-        """Return a name that MLflow accepts. If two names would become equal, the second name gets a number."""
+        """Return a name that MLflow accepts. If two names would become equal, the second name gets
+        a number.
+        """
         if (kind, name) not in self._names:
             taken = {own for (other, _), own in self._names.items() if other == kind}
             own, count = _name(name), 2
@@ -256,7 +300,9 @@ class MLflowTracker(Tracker):
 
 
 class _MLflowRun:
-    """An existing run. The run's digest starts with its number of points. An incomplete run has the digest ""."""
+    """An existing run. The run's digest starts with its number of points. An incomplete run has the
+    digest "".
+    """
 
     __slots__ = ("digest", "id", "is_deleted", "points", "status")
 
@@ -285,7 +331,9 @@ def _digest(trial: TrackedTrial) -> str:
 
 
 def _own(trial: TrackedTrial) -> dict[str, object]:
-    return {f"ashtune.{name}": value for name, value in trial.facts.items()} | {"ashtune.digest": _digest(trial)}
+    return {f"ashtune.{name}": value for name, value in trial.facts.items()} | {
+        "ashtune.digest": _digest(trial)
+    }
 
 
 def _row_of_metric(metric: Any, run_id: str) -> dict[str, Any]:

@@ -1,15 +1,16 @@
 """Writes a study as an Optuna journal file, for ``optuna.load_study`` and ``optuna-dashboard``.
 
-Source of the format: ``optuna.storages.JournalStorage`` of Optuna 5. Each line of the file is a JSON object that
-describes one operation. One operation can create a trial that has already ended. This module does not import Optuna.
+Source of the format: ``optuna.storages.JournalStorage`` of Optuna 5. Each line of the file is a
+JSON object that describes one operation. One operation can create a trial that has already ended.
+This module does not import Optuna.
 
-Rule 1: Optuna looks for the best trial among the complete trials. A trial with a result at or above the best trial's
-rung counts as complete, even if the trial still trains or failed later. A trial that ended at a lower rung counts as
-pruned. A withdrawn trial counts as failed.
-Rule 2: as in Optuna, a categorical hyperparameter is written as an index in the list of choices, and a number is not
-converted. Inactive hyperparameters are not written.
-Rule 3: only the best trials are written, at most ``MOST``, because the dashboard fetches all trials at once. Trials
-that confirm other trials are not part of the search, and are not written.
+Rule 1: Optuna looks for the best trial among the complete trials. A trial with a result at or above
+the best trial's rung counts as complete, even if the trial still trains or failed later. A trial
+that ended at a lower rung counts as pruned. A withdrawn trial counts as failed.
+Rule 2: as in Optuna, a categorical hyperparameter is written as an index in the list of choices,
+and a number is not converted. Inactive hyperparameters are not written.
+Rule 3: only the best trials are written, at most ``MOST``, because the dashboard fetches all trials
+at once. Trials that confirm other trials are not part of the search, and are not written.
 """
 
 import json
@@ -34,9 +35,13 @@ from ashtune._src.study.settings import Settings
 __all__ = ["OptunaLog"]
 
 MOST = 10_000
-"""The largest number of trials in the file; the dashboard takes 5 s to fetch this number of trials."""
+"""The largest number of trials in the file; the dashboard takes 5 s to
+fetch this number of trials.
+"""
 LATEST = 253_402_300_799.0
-"""The end of the year 9999, in seconds since 1970: an altered journal may have a time after the calendar's end."""
+"""The end of the year 9999, in seconds since 1970: an altered journal may have a time after the
+calendar's end.
+"""
 WRITER = {"worker_id": "ashtune"}
 """Part of each record. Optuna's own records have a process identifier here."""
 _CREATE_STUDY, _STUDY_USER_ATTRIBUTE, _STUDY_SYSTEM_ATTRIBUTE, _CREATE_TRIAL = 0, 2, 3, 4
@@ -46,17 +51,21 @@ _ATTRIBUTES = ("trial", "status", "rung", "resource", "seconds", "origin", "reas
 
 
 class OptunaLog(Tracker):
-    """Copies a study to an Optuna journal file, by default to ``optuna.log`` in the study's directory.
+    """Copies a study to an Optuna journal file, by default to ``optuna.log`` in the study's
+    directory.
 
-    The journal file is written at the end of the session. The file of a very large study contains only the best trials.
+    The journal file is written at the end of the session. The file of a very large study contains
+    only the best trials.
 
     Args:
-        out: The path of the file. An existing file is replaced only if it has this study and no other program wrote to
-            it.
+        out: The path of the file. An existing file is replaced only if it has this study and no
+            other program wrote to it.
     """
 
     def open(self) -> None:
-        """Raise an error if the file belongs to another program or another study, before anything is written."""
+        """Raise an error if the file belongs to another program or another study, before anything
+        is written.
+        """
         self.place = self.out or str(place_in(self.study.directory, "optuna.log"))
         _refuse_others(Path(self.place), self.study.created)
 
@@ -78,11 +87,18 @@ class OptunaLog(Tracker):
         directions = [_DIRECTIONS[each.mode] for each in goal.objectives]
         yield {"op_code": _CREATE_STUDY, "study_name": settings.name, "directions": directions}
         metrics = [each.metric for each in goal.objectives]
-        yield {"op_code": _STUDY_SYSTEM_ATTRIBUTE, "study_id": 0, "system_attr": {"study:metric_names": metrics}}
+        yield {
+            "op_code": _STUDY_SYSTEM_ATTRIBUTE,
+            "study_id": 0,
+            "system_attr": {"study:metric_names": metrics},
+        }
         chosen = self._choose()
         for attribute, value in self._attributes(settings, len(chosen)).items():
             yield _attribute_of_the_study(attribute, value)
-        axes = {name: StoredAxis(column) for name, column in Space.from_record(settings.space).columns.items()}
+        axes = {
+            name: StoredAxis(column)
+            for name, column in Space.from_record(settings.space).columns.items()
+        }
         best = self._tally.best
         complete_from = math.inf if best is None else best.rung
         for number in chosen:
@@ -92,21 +108,31 @@ class OptunaLog(Tracker):
             times = {"datetime_start": _moment(trial.began)}
             if outcome["state"] != _RUNNING:
                 times["datetime_complete"] = _moment(trial.ended)
-            reports = [] if goal.others else [point for point in trial.points if goal.metric in point.metrics]
+            reports = (
+                []
+                if goal.others
+                else [point for point in trial.points if goal.metric in point.metrics]
+            )
             yield {
                 "op_code": _CREATE_TRIAL,
                 "study_id": 0,
                 **times,
                 **outcome,
                 "distributions": {each: axes[each].distribution for each in record.configuration},
-                "params": {each: axes[each].internal(value) for each, value in record.configuration.items()},
+                "params": {
+                    each: axes[each].internal(value) for each, value in record.configuration.items()
+                },
                 "user_attrs": _attributes(record, goal),
                 "system_attrs": _constraints(record, goal),
-                "intermediate_values": {str(each.resource): each.metrics[goal.metric] for each in reports},
+                "intermediate_values": {
+                    str(each.resource): each.metrics[goal.metric] for each in reports
+                },
             }
 
     def _choose(self) -> list[TrialId]:
-        """Return the numbers of the trials to write. If there are too many trials, choose the best trials."""
+        """Return the numbers of the trials to write. If there are too many trials, choose the best
+        trials.
+        """
         begun = [record for record in self._trials if record.number in self._reports_of]
         searched = [record.number for record in begun if record.confirms is None]
         if len(searched) > MOST:
@@ -117,7 +143,9 @@ class OptunaLog(Tracker):
         return searched
 
     def _attributes(self, settings: Settings, written: int) -> dict[str, Any]:
-        """Return the user attributes of the study: data such as search and seed, for which Optuna has no field."""
+        """Return the user attributes of the study: data such as search and seed, for which Optuna
+        has no field.
+        """
         attributes: dict[str, Any] = {
             "written by": f"ashtune {__version__}",
             "created": settings.created,
@@ -140,8 +168,13 @@ class OptunaLog(Tracker):
 
 
 def _refuse_others(file: Path, created: float) -> None:
-    """Raise an error if a file contains another study, or if another program has written to the file."""
-    mark, own = json.dumps(WRITER)[1:-1].encode(), _line(_attribute_of_the_study("created", created))
+    """Raise an error if a file contains another study, or if another program has written to the
+    file.
+    """
+    mark, own = (
+        json.dumps(WRITER)[1:-1].encode(),
+        _line(_attribute_of_the_study("created", created)),
+    )
     try:
         lines = file.read_bytes().splitlines(keepends=True)
     except FileNotFoundError:
@@ -150,8 +183,8 @@ def _refuse_others(file: Path, created: float) -> None:
         raise StudyError(f"{file}: {error.strerror}; give a file that can be written") from None
     if lines and not (own in lines and all(mark in line for line in lines)):
         raise StudyError(
-            f"{file} is not this study alone: it holds another one, or another program has written there, as a "
-            "dashboard does with notes; give another file, or delete it"
+            f"{file} is not this study alone: it holds another one, or another program has written "
+            "there, as a dashboard does with notes; give another file, or delete it"
         )
 
 
@@ -164,10 +197,11 @@ def _attribute_of_the_study(name: str, value: object) -> dict[str, Any]:
 
 
 def _outcome(record: TrialRecord, goal: Goal, *, is_complete: bool) -> dict[str, Any]:
-    """Return the state of a trial in Optuna, and its value (or values, if the study has several objectives).
+    """Return the state of a trial in Optuna, and its value (or values, if the study has several
+    objectives).
 
-    The value of a pruned trial in Optuna is the trial's last result. If the study has several objectives, a pruned
-    trial has no values.
+    The value of a pruned trial in Optuna is the trial's last result. If the study has several
+    objectives, a pruned trial has no values.
     """
     values = [record.metrics.get(each.metric) for each in goal.objectives]
     is_finite = math.inf not in goal.judged(record.metrics)[0]
@@ -188,9 +222,12 @@ def _outcome(record: TrialRecord, goal: Goal, *, is_complete: bool) -> dict[str,
 
 
 def _attributes(record: TrialRecord, goal: Goal) -> dict[str, Any]:
-    """Return the user attributes of a trial: data such as origin and resource, for which Optuna has no field."""
+    """Return the user attributes of a trial: data such as origin and resource, for which Optuna has
+    no field.
+    """
     values = (
-        record.number, record.status, record.rung, record.result_resource, round(record.seconds, 3), record.origin,
+        record.number, record.status, record.rung, record.result_resource, round(record.seconds, 3),
+        record.origin,
         record.reason,
     )  # fmt: skip
     named = zip(_ATTRIBUTES, values, strict=True)
@@ -203,7 +240,9 @@ def _attributes(record: TrialRecord, goal: Goal) -> dict[str, Any]:
 
 
 def _constraints(record: TrialRecord, goal: Goal) -> dict[str, Any]:
-    """Return the violation of each constraint. In Optuna, a trial is feasible if no violation is above 0."""
+    """Return the violation of each constraint. In Optuna, a trial is feasible if no violation is
+    above 0.
+    """
     if not goal.constraints or record.rung is None:
         return {}
     violations = [constraint.violation(record.metrics) for constraint in goal.constraints]
@@ -214,7 +253,8 @@ class StoredAxis:
     """A hyperparameter in the format of Optuna's storage.
 
     Attributes:
-        distribution: The distribution as JSON. Choices of a type that Optuna cannot store are texts.
+        distribution: The distribution as JSON. Choices of a type that Optuna cannot store are
+            texts.
     """
 
     def __init__(self, column: Column) -> None:
@@ -233,12 +273,15 @@ class StoredAxis:
         """Return a value of the hyperparameter in the storage's format."""
         if self._choices is not None:
             return self._choices.index(value)
-        number: int | float = min(max(value, self._low), self._high)  # a bound is rounded, an equal value is not
+        # a bound is rounded, an equal value is not
+        number: int | float = min(max(value, self._low), self._high)
         return number
 
 
 def _labels(choices: Sequence[object]) -> list[object]:
-    """Convert choices to values that Optuna can store. A choice of another type becomes a unique text."""
+    """Convert choices to values that Optuna can store. A choice of another type becomes a unique
+    text.
+    """
     labels: list[object] = []
     for choice in choices:
         label = choice

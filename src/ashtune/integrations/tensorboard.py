@@ -1,15 +1,19 @@
-"""Writes the best trials of a study for TensorBoard's HParams plugin, without TensorFlow or PyTorch.
+"""Writes the best trials of a study for TensorBoard's HParams plugin, without TensorFlow or
+PyTorch.
 
-TensorBoard becomes slow with many folders, so only the best trials are written. Each of the best trials has a folder,
-which is written again when the trial has changed.
+TensorBoard becomes slow with many folders, so only the best trials are written. Each of the best
+trials has a folder, which is written again when the trial has changed.
 
-Rule 1: a folder may contain several studies. TensorBoard treats rows with the same name as repetitions of one trial.
-Therefore the name of a trial's row in HParams includes the study's name. No study declares the columns of HParams,
-because TensorBoard would use the declaration of only one study.
-Rule 2: an events file is first written under a temporary name, which TensorBoard does not read, and then renamed. A new
-events file begins with a restart event, which makes TensorBoard forget the trial's earlier data.
+Rule 1: a folder may contain several studies. TensorBoard treats rows with the same name as
+repetitions of one trial. Therefore the name of a trial's row in HParams includes the study's name.
+No study declares the columns of HParams, because TensorBoard would use the declaration of only one
+study.
+Rule 2: an events file is first written under a temporary name, which TensorBoard does not read, and
+then renamed. A new events file begins with a restart event, which makes TensorBoard forget the
+trial's earlier data.
 
-Source: https://www.tensorflow.org/tensorboard/hyperparameter_tuning_with_hparams, and the plugin's ``summary_v2.py``.
+Source: https://www.tensorflow.org/tensorboard/hyperparameter_tuning_with_hparams, and the plugin's
+``summary_v2.py``.
 """
 
 import io
@@ -22,7 +26,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ashtune._src.core.checks import check_whole
-from ashtune._src.integrations.tracking import StudySummary, TrackedTrial, Tracker, digest_of, short_name, with_own
+from ashtune._src.integrations.tracking import (
+    StudySummary,
+    TrackedTrial,
+    Tracker,
+    digest_of,
+    short_name,
+    with_own,
+)
 from ashtune._src.study.folders import place_in, replace_file
 
 __all__ = ["TensorBoardTracker"]
@@ -40,23 +51,28 @@ _FOLDER = re.compile(r"trial-\d+")
 
 
 class TensorBoardTracker(Tracker):
-    """Writes the best trials of a study for TensorBoard, by default to ``tensorboard`` in the study's directory.
+    """Writes the best trials of a study for TensorBoard, by default to ``tensorboard`` in the
+    study's directory.
 
-    In the HParams tab, each trial has a row such as ``NAME-KEY trial 3``. NAME-KEY are the study's name and a key. A
-    trial's row has the trial's hyperparameters, ``ashtune.state``, ``ashtune.origin`` and ``ashtune.seed``. The Scalars
-    tab shows the trial's reports over the resource. The Text tab shows the study's results with the name ``study``.
+    In the HParams tab, each trial has a row such as ``NAME-KEY trial 3``. NAME-KEY are the study's
+    name and a key. A trial's row has the trial's hyperparameters, ``ashtune.state``,
+    ``ashtune.origin`` and ``ashtune.seed``. The Scalars tab shows the trial's reports over the
+    resource. The Text tab shows the study's results with the name ``study``.
     ``tensorboard --logdir FOLDER`` starts TensorBoard on the folder.
 
     Args:
-        out: The folder, in which each study has its own folder ``NAME-KEY``. All trials are in one table of HParams.
-        top: The number of best trials to write: 100 by default. TensorBoard is slow with thousands of trials.
+        out: The folder, in which each study has its own folder ``NAME-KEY``. All trials are in one
+            table of HParams.
+        top: The number of best trials to write: 100 by default. TensorBoard is slow with thousands
+            of trials.
 
     Raises:
         ExtraMissing: If TensorBoard is not installed.
         SettingsError: If ``top`` is not a whole number of at least 1.
 
     Example:
-        >>> ashtune.tune(train, space, ..., observers=[TensorBoardTracker(top=50)])  # doctest: +SKIP
+        >>> ashtune.tune(train, space, ..., observers=[TensorBoardTracker(top=50)])  # doctest:
+            +SKIP
     """
 
     module = extra = "tensorboard"
@@ -89,7 +105,9 @@ class TensorBoardTracker(Tracker):
         self._bring_up(summary)
 
     def _bring_up(self, summary: StudySummary | None = None) -> None:
-        """Write the folders of changed trials. Delete the folder of each trial that is no longer one of the best."""
+        """Write the folders of changed trials. Delete the folder of each trial that is no longer
+        one of the best.
+        """
         best = self.top(self._top)
         wanted = {f"trial-{trial.number:05d}": trial for trial in best}
         for folder in self._root.iterdir():
@@ -124,7 +142,9 @@ class TensorBoardTracker(Tracker):
         file = io.BytesIO()
         writer = RecordWriter(file)
         writer.write(_event(began, file_version="brain.Event:2").SerializeToString())
-        writer.write(_event(began, session_log=SessionLog(status=SessionLog.START)).SerializeToString())
+        writer.write(
+            _event(began, session_log=SessionLog(status=SessionLog.START)).SerializeToString()
+        )
         for event in events:
             writer.write(event.SerializeToString())
         new = folder / "new"
@@ -135,21 +155,31 @@ class TensorBoardTracker(Tracker):
 
 
 def _files_in(folder: Path) -> list[tuple[int, str, Path]]:
-    """Return the version, digest and path of each of ashtune's events files in a folder, oldest file first."""
-    found = [(match, path) for path in folder.glob("events.*") if (match := _FILE.fullmatch(path.name))]
+    """Return the version, digest and path of each of ashtune's events files in a folder, oldest
+    file first.
+    """
+    found = [
+        (match, path) for path in folder.glob("events.*") if (match := _FILE.fullmatch(path.name))
+    ]
     return sorted((int(match[2]), match[3], path) for match, path in found)
 
 
 def _digest_in(folder: Path) -> str:
-    """Return the digest of the newest events file in a folder, or "" if there is no file. Delete older events files."""
+    """Return the digest of the newest events file in a folder, or "" if there is no file. Delete
+    older events files.
+    """
     *older, newest = _files_in(folder) or [(0, "", folder)]
     for _, _, path in older:
         path.unlink()
     return newest[1]
 
 
-def _events_of(trial: TrackedTrial, shown: Mapping[str, bool | float | str], row: str) -> Iterator["Event"]:
-    """Yield a trial's TensorBoard events. ``row`` is the name of the trial's row, and ``shown`` has the row's cells."""
+def _events_of(
+    trial: TrackedTrial, shown: Mapping[str, bool | float | str], row: str
+) -> Iterator["Event"]:
+    """Yield a trial's TensorBoard events. ``row`` is the name of the trial's row, and ``shown`` has
+    the row's cells.
+    """
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
     from tensorboard.plugins.scalar.summary_v2 import scalar_pb
@@ -162,27 +192,41 @@ def _events_of(trial: TrackedTrial, shown: Mapping[str, bool | float | str], row
         status = api_pb2.STATUS_FAILURE if trial.state == "failed" else api_pb2.STATUS_SUCCESS
         end = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=trial.ended)
         data = plugin_data_pb2.HParamsPluginData(session_end_info=end)
-        summary = _summary(metadata.SESSION_END_INFO_TAG, metadata.create_summary_metadata(data), metadata.NULL_TENSOR)
+        summary = _summary(
+            metadata.SESSION_END_INFO_TAG,
+            metadata.create_summary_metadata(data),
+            metadata.NULL_TENSOR,
+        )
         yield _event(trial.ended, summary=summary)
 
 
 def _hyperparameters(trial: TrackedTrial) -> dict[str, bool | float | str]:
-    """Return a trial's hyperparameters and facts as cells for HParams. Values that HParams cannot store become text."""
+    """Return a trial's hyperparameters and facts as cells for HParams. Values that HParams cannot
+    store become text.
+    """
     own = {f"ashtune.{name}": trial.facts[name] for name in ("state", "origin", "seed")}
     values = with_own(trial.configuration, own)
     return {
-        name: value if isinstance(value, bool | int | float | str) else str(value) for name, value in values.items()
+        name: value if isinstance(value, bool | int | float | str) else str(value)
+        for name, value in values.items()
     }
 
 
 def _is_of_texts(values: Sequence[bool | float | str]) -> bool:
-    """Return whether all values of a column must become text, because HParams needs values of only one type."""
-    return any(isinstance(value, bool | str) for value in values) and not all(isinstance(each, bool) for each in values)
+    """Return whether all values of a column must become text, because HParams needs values of only
+    one type.
+    """
+    return any(isinstance(value, bool | str) for value in values) and not all(
+        isinstance(each, bool) for each in values
+    )
 
 
 def _summary_text(name: str, unit: str, summary: StudySummary) -> str:
     assert summary.best is not None, "the caller knows a best trial"
-    lines = [f"**{name}**: {summary.trials} trials, {summary.failed} failed. Best: trial {summary.best.number}"]
+    lines = [
+        f"**{name}**: {summary.trials} trials, {summary.failed} failed. Best: trial "
+        f"{summary.best.number}"
+    ]
     lines[0] += f", at {unit} {summary.resource}."
     lines += [f"- {name} = {value:g}" for name, value in summary.metrics.items()]
     lines += [f"- {name}: {value}" for name, value in summary.best.configuration.items()]

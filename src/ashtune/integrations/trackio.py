@@ -1,9 +1,11 @@
 """Copies a study to Trackio, as a local project with one run for each trial.
 
-Trackio's own writer handles one run at a time and starts threads for each run. Because a study has thousands of runs,
-this module writes to Trackio's storage directly, as Trackio's importers do (``trackio.imports``).
+Trackio's own writer handles one run at a time and starts threads for each run. Because a study has
+thousands of runs, this module writes to Trackio's storage directly, as Trackio's importers do
+(``trackio.imports``).
 
-Rule: the id of a row contains the study, the trial and the resource, because Trackio writes each id only once.
+Rule: the id of a row contains the study, the trial and the resource, because Trackio writes each id
+only once.
 
 Source: https://huggingface.co/docs/trackio
 """
@@ -33,16 +35,19 @@ FOLDER = "TRACKIO_DIR"
 
 
 class TrackioTracker(Tracker):
-    """Copies a study to Trackio on this machine, by default to Trackio's own folder (``TRACKIO_DIR``).
+    """Copies a study to Trackio on this machine, by default to Trackio's own folder
+    (``TRACKIO_DIR``).
 
-    The name of the Trackio project is the study's name and a key. A run's configuration is the trial's configuration
-    and the entry ``ashtune``, which has the trial's number, state ("running", "paused", "completed", "failed",
-    "withdrawn", "ended early"), origin, seed, and failure reason. A run's metrics are the trial's reports, and the step
-    is the resource. The run ``study`` has the study's results. The command ``trackio show`` shows the project. Nothing
-    is sent to other machines, unless environment variables of Trackio request this.
+    The name of the Trackio project is the study's name and a key. A run's configuration is the
+    trial's configuration and the entry ``ashtune``, which has the trial's number, state ("running",
+    "paused", "completed", "failed", "withdrawn", "ended early"), origin, seed, and failure reason.
+    A run's metrics are the trial's reports, and the step is the resource. The run ``study`` has the
+    study's results. The command ``trackio show`` shows the project. Nothing is sent to other
+    machines, unless environment variables of Trackio request this.
 
     Args:
-        out: Another folder. Trackio chooses its folder when it is imported, so a process can use only one folder.
+        out: Another folder. Trackio chooses its folder when it is imported, so a process can use
+            only one folder.
 
     Raises:
         ExtraMissing: If Trackio is not installed.
@@ -62,7 +67,10 @@ class TrackioTracker(Tracker):
         from trackio.utils import TRACKIO_DIR
 
         if self.out is not None and Path(self.out).absolute() != Path(TRACKIO_DIR).absolute():
-            raise SettingsError(f"out={self.out}: Trackio uses {TRACKIO_DIR} in this process already; leave out= out")
+            raise SettingsError(
+                f"out={self.out}: Trackio uses {TRACKIO_DIR} in this process already; leave out= "
+                f"out"
+            )
         self._storage: type[Any] = SQLiteStorage
         name = "".join(c for c in self.study.name if c.isalnum() or c in "-_")
         self._project = f"{short_name(name)}-{self.key}"
@@ -71,7 +79,9 @@ class TrackioTracker(Tracker):
         for configuration in self._storage.get_all_run_configs(self._project).values():
             own = configuration.get("ashtune", {})
             if isinstance(own, Mapping) and "digest" in own:
-                self._runs[str(own.get("trial"))] = _TrackioRun(str(own["digest"]), int(own.get("points", 0)))
+                self._runs[str(own.get("trial"))] = _TrackioRun(
+                    str(own["digest"]), int(own.get("points", 0))
+                )
 
     def write(self, trials: Sequence[TrackedTrial]) -> None:
         for trial in trials:
@@ -79,16 +89,24 @@ class TrackioTracker(Tracker):
 
     def close(self, summary: StudySummary) -> None:
         if summary.best is not None:
-            own = {"trial": "study", "trials": summary.trials, "failed": summary.failed, "best": summary.best.number}
+            own = {
+                "trial": "study",
+                "trials": summary.trials,
+                "failed": summary.failed,
+                "best": summary.best.number,
+            }
             own |= {"resource": summary.resource, "metrics": summary.metrics}
-            study = msgspec.structs.replace(summary.best, points=(), began=self.study.created, ended=summary.ended)
+            study = msgspec.structs.replace(
+                summary.best, points=(), began=self.study.created, ended=summary.ended
+            )
             self._put("study", "study", study, own)
 
     def _put(self, number: str, name: str, trial: TrackedTrial, own: dict[str, Any]) -> None:
         run, digest = self._runs.get(number, _TrackioRun("", 0)), digest_of(trial, own)
         if run.digest == digest:
             return
-        # A run without rows is not shown. If a run has no new point, its last point is sent again, which Trackio drops.
+        # A run without rows is not shown. If a run has no new point, its last point is sent again,
+        # which Trackio drops.
         points = trial.points[run.points :] or trial.points[-1:] or [Point(0, trial.began, {})]
         identity = f"{self.key}-{number}"
         self._storage.bulk_log(
@@ -119,7 +137,9 @@ class _TrackioRun(NamedTuple):
 
 
 def _rename(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Return the metrics. If a metric has the name of a Trackio column, such as ``step``, rename it as Trackio does."""
+    """Return the metrics. If a metric has the name of a Trackio column, such as ``step``, rename it
+    as Trackio does.
+    """
     from trackio.utils import RESERVED_KEYS
 
     return {

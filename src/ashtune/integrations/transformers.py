@@ -1,10 +1,14 @@
-"""Trains a trial with the Hugging Face Trainer in a training function: :class:`TransformersCallback`.
+"""Trains a trial with the Hugging Face Trainer in a training function:
+:class:`TransformersCallback`.
 
-Rule 1: one unit of the resource is the training from one evaluation to the next. If ``eval_strategy`` is "epoch", a
-unit is an epoch. If ``eval_strategy`` is "steps", a unit is ``eval_steps`` steps.
-Rule 2: at every rung, ``num_train_epochs`` or ``max_steps`` has the value for the study's top resource, because the
-Trainer computes the learning rate from this value. :class:`TransformersCallback` ends training at the trial's rung.
-Rule 3: a trial's state is saved as a Trainer checkpoint. The trial's checkpoint folder has no other checkpoint.
+Rule 1: one unit of the resource is the training from one evaluation to the next. If
+``eval_strategy`` is "epoch", a unit is an epoch. If ``eval_strategy`` is "steps", a unit is
+``eval_steps`` steps.
+Rule 2: at every rung, ``num_train_epochs`` or ``max_steps`` has the value for the study's top
+resource, because the Trainer computes the learning rate from this value.
+:class:`TransformersCallback` ends training at the trial's rung.
+Rule 3: a trial's state is saved as a Trainer checkpoint. The trial's checkpoint folder has no other
+checkpoint.
 """
 
 import shutil
@@ -26,16 +30,20 @@ with needs_extra("transformers"):
     from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, get_last_checkpoint, has_length
 
 NO_METRICS = ("_runtime", "_per_second")
-"""Suffixes of log entries about speed. Such entries are reported only if they are metrics of the study."""
+"""Suffixes of log entries about speed. Such entries are reported only if they are metrics of the
+study.
+"""
 
 
 class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transformers has no types here
-    """A callback for a Trainer: the callback reports evaluations, ends training at the rung, and saves the state.
+    """A callback for a Trainer: the callback reports evaluations, ends training at the rung, and
+    saves the state.
 
-    Put this callback last in ``callbacks``, set ``output_dir=trial.checkpoint_dir`` in the arguments, and train with
-    ``resume_from_checkpoint=`` :attr:`checkpoint`. All numbers logged since the last evaluation are reported with their
-    logged names, such as ``eval_loss``. If another callback, such as ``EarlyStoppingCallback``, ends training, the
-    trial ends, and the last evaluation is its result.
+    Put this callback last in ``callbacks``, set ``output_dir=trial.checkpoint_dir`` in the
+    arguments, and train with ``resume_from_checkpoint=`` :attr:`checkpoint`. All numbers logged
+    since the last evaluation are reported with their logged names, such as ``eval_loss``. If
+    another callback, such as ``EarlyStoppingCallback``, ends training, the trial ends, and the last
+    evaluation is its result.
 
     Args:
         trial: The trial. In a program of several processes it is a
@@ -45,10 +53,12 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         >>> def train(trial):
         ...     callback = TransformersCallback(trial)
         ...     arguments = TrainingArguments(
-        ...         output_dir=trial.checkpoint_dir, num_train_epochs=27, eval_strategy="epoch", save_strategy="no",
+        ...         output_dir=trial.checkpoint_dir, num_train_epochs=27, eval_strategy="epoch",
+            save_strategy="no",
         ...         learning_rate=trial["rate"], seed=trial.seed,
         ...     )
-        ...     trainer = Trainer(model, arguments, train_dataset=x, eval_dataset=y, callbacks=[callback])
+        ...     trainer = Trainer(model, arguments, train_dataset=x, eval_dataset=y,
+            callbacks=[callback])
         ...     trainer.train(resume_from_checkpoint=callback.checkpoint)
         >>> space = {"rate": (1e-5, 1e-3, "log")}
         >>> study = tune(train, space, metric="eval_loss", mode="min", trials=16, max_resource=27)
@@ -65,14 +75,17 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
     @property
     def checkpoint(self) -> str | None:
         """The folder of the checkpoint from which training starts, or None if the trial is new."""
-        found: str | None = get_last_checkpoint(str(self._trial.checkpoint_dir)) if self._trial.start else None
+        found: str | None = (
+            get_last_checkpoint(str(self._trial.checkpoint_dir)) if self._trial.start else None
+        )
         return found
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         """Check that the Trainer can pause and continue a trial's training, and begin the trial.
 
         Raises:
-            ObjectiveError: If the Trainer's settings prevent pausing, or training does not start where the trial ended.
+            ObjectiveError: If the Trainer's settings prevent pausing, or training does not start
+                where the trial ended.
         """
         self._check_arguments(args, kwargs.get("train_dataloader"))
         self._check_begins(args, state)
@@ -84,22 +97,28 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
             control.should_training_stop = True
         return control
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **kwargs: Any) -> None:
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: Mapping[str, Any], **kwargs: Any
+    ) -> None:
         """Record the logged values."""
         if self._is_training:
             self._logged.update(logs)
 
-    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Mapping[str, Any], **kwargs: Any) -> Any:
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Mapping[str, Any], **kwargs: Any
+    ) -> Any:
         """Report the evaluation. If the study does not let the trial continue, end training.
 
-        If there are several evaluation data sets, a report is made as soon as all metrics of the study are known.
+        If there are several evaluation data sets, a report is made as soon as all metrics of the
+        study are known.
 
         Raises:
             ObjectiveError: If training ends before the rung.
         """
         if not self._is_training or self._is_over:
             return control
-        if state.global_step == self._step:  # eval_on_start, or a data set after those with the study's metrics
+        # eval_on_start, or a data set after those with the study's metrics
+        if state.global_step == self._step:
             self._logged = {}
             return control
         self._logged.update(metrics)
@@ -140,8 +159,8 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         """After the last evaluation of a job, delete all checkpoints except the newest."""
         if not self._is_over:
             return
-        # With save_total_limit=1, the Trainer finally keeps only the best checkpoint: it would look for one that is
-        # deleted here, and delete the one from which the trial continues.
+        # With save_total_limit=1, the Trainer finally keeps only the best checkpoint: it would look
+        # for one that is deleted here, and delete the one from which the trial continues.
         state.best_model_checkpoint = None
         if state.is_world_process_zero:
             for folder in Path(args.output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
@@ -165,7 +184,8 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         if self._unit == self._trial.start + 1:
             raise ObjectiveError(
                 f"another callback ended training after trial {self._trial.number} was promoted at "
-                f"{self._trial.start}; give TransformersCallback as the last of callbacks, which sees that in time"
+                f"{self._trial.start}; give TransformersCallback as the last of callbacks, which "
+                f"sees that in time"
             )
         self._trial.stop()
 
@@ -175,7 +195,13 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
 
     def _report(self) -> None:
         needed = self._trial.metrics
-        self._trial.report({name: value for name, value in self._logged.items() if _is_reported(value, name, needed)})
+        self._trial.report(
+            {
+                name: value
+                for name, value in self._logged.items()
+                if _is_reported(value, name, needed)
+            }
+        )
         self._logged, self._is_short = {}, False
 
     def _check_is_reported(self) -> None:
@@ -185,24 +211,28 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
     def _check_reached(self, state: Any) -> None:
         if self._unit < self._trial.target:
             raise ObjectiveError(
-                f"the Trainer ends at step {state.global_step}, evaluation {self._unit}, where trial "
-                f"{self._trial.number} is to be trained to {self._trial.target}; give TrainingArguments the "
-                "num_train_epochs or max_steps of the study's max_resource"
+                f"the Trainer ends at step {state.global_step}, evaluation {self._unit}, where "
+                f"trial {self._trial.number} is to be trained to {self._trial.target}; give "
+                "TrainingArguments the num_train_epochs or max_steps of the study's max_resource"
             )
 
     def _check_arguments(self, args: Any, data: Any) -> None:
-        """Refuse training arguments that would lose a trial's state, or count the trial's resource wrongly."""
+        """Refuse training arguments that would lose a trial's state, or count the trial's resource
+        wrongly.
+        """
         folder = self._trial.checkpoint_dir
         processes = (
-            "this trial has another number; give engine=ashtune.Local(processes_per_trial=...) and call "
-            "trial.torch_distributed() before, or use ashtune run ... -- torchrun with a LaunchedTrial"
+            "this trial has another number; give engine=ashtune.Local(processes_per_trial=...) and "
+            "call trial.torch_distributed() before, or use ashtune run ... -- torchrun with a "
+            "LaunchedTrial"
         )
         last_state = "a trial goes on from its last state; leave it out"
         unit = "an evaluation is a unit of the resource"
         strategy = shown(str(args.eval_strategy.value))
         for is_wrong, setting, why in (
             (
-                Path(args.output_dir).resolve() != folder.resolve(), f"output_dir={shown(args.output_dir)}",
+                Path(args.output_dir).resolve() != folder.resolve(),
+                f"output_dir={shown(args.output_dir)}",
                 "give output_dir=trial.checkpoint_dir, which is kept",
             ),
             (
@@ -213,16 +243,22 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
             (args.save_strategy == "best", "save_strategy='best'", last_state),
             (args.load_best_model_at_end, "load_best_model_at_end=True", last_state),
             (
-                args.restore_callback_states_from_checkpoint, "restore_callback_states_from_checkpoint=True",
-                "restored callbacks would stand behind TransformersCallback, which has to be the last; leave it out",
+                args.restore_callback_states_from_checkpoint,
+                "restore_callback_states_from_checkpoint=True",
+                "restored callbacks would stand behind TransformersCallback, which has to be the "
+                "last; leave it out",
             ),
             (
-                data is not None and args.eval_strategy == "epoch" and not has_length(data), "data without a length",
-                "it cannot go on from an epoch; give eval_strategy='steps', eval_steps and max_steps",
+                data is not None and args.eval_strategy == "epoch" and not has_length(data),
+                "data without a length",
+                "it cannot go on from an epoch; give eval_strategy='steps', eval_steps and "
+                "max_steps",
             ),
-            (args.save_only_model, "save_only_model=True", "a trial goes on with its optimizer; leave it out"),
+            (args.save_only_model, "save_only_model=True",
+            "a trial goes on with its optimizer; leave it out"),
             (
-                isinstance(self._trial, Trial) and args.world_size not in (1, self._trial.world_size),
+                isinstance(self._trial, Trial) and args.world_size not in (1,
+                self._trial.world_size),
                 f"{args.world_size} processes", processes,
             ),
         ):  # fmt: skip
@@ -236,14 +272,18 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         if abs(begins - expected) > 1e-6:
             unit = "step" if is_by_steps else "epoch"
             raise ObjectiveError(
-                f"the Trainer begins at {unit} {begins:g} where trial {self._trial.number} goes on from {unit} "
-                f"{expected}; give output_dir=trial.checkpoint_dir, and "
+                f"the Trainer begins at {unit} {begins:g} where trial {self._trial.number} goes on "
+                f"from {unit} {expected}; give output_dir=trial.checkpoint_dir, and "
                 "trainer.train(resume_from_checkpoint=callback.checkpoint)"
             )
 
 
 def _is_reported(value: Any, name: str, needed: tuple[str, ...]) -> bool:
-    """Return whether an entry of the Trainer's logs is reported. Numbers and the study's metrics are reported."""
+    """Return whether an entry of the Trainer's logs is reported. Numbers and the study's metrics
+    are reported.
+    """
     return name in needed or (
-        isinstance(value, int | float | np.number) and name != "epoch" and not name.endswith(NO_METRICS)
+        isinstance(value, int | float | np.number)
+        and name != "epoch"
+        and not name.endswith(NO_METRICS)
     )

@@ -1,10 +1,12 @@
-"""Copies a study to offline runs of Weights & Biases. Each trial has a run, and all runs are in one group.
+"""Copies a study to offline runs of Weights & Biases. Each trial has a run, and all runs are in one
+group.
 
 The runs do not form a sweep of W&B, because sweeps need W&B's server.
 
-Rule 1: each run has its own folder in W&B's offline format. When a trial has changed, its whole folder is written
-again, because ``wandb sync`` would treat an extended folder as another run.
-Rule 2: ashtune writes a note into the folder of a complete run. The folder of an incomplete run is written again.
+Rule 1: each run has its own folder in W&B's offline format. When a trial has changed, its whole
+folder is written again, because ``wandb sync`` would treat an extended folder as another run.
+Rule 2: ashtune writes a note into the folder of a complete run. The folder of an incomplete run is
+written again.
 
 Source: https://docs.wandb.ai/ref/python/init
 """
@@ -19,7 +21,14 @@ from typing import Any
 
 import msgspec
 
-from ashtune._src.integrations.tracking import Point, StudySummary, TrackedTrial, Tracker, digest_of, with_own
+from ashtune._src.integrations.tracking import (
+    Point,
+    StudySummary,
+    TrackedTrial,
+    Tracker,
+    digest_of,
+    with_own,
+)
 from ashtune._src.study.disk import read_whole
 from ashtune._src.study.folders import place_in, replace_file
 
@@ -33,15 +42,17 @@ _NOT_IN_NAMES = re.compile(r"[^\w.\-]")
 
 
 class WandbTracker(Tracker):
-    """Copies a study to offline runs of W&B, by default in the folder ``wandb`` of the study's directory.
+    """Copies a study to offline runs of W&B, by default in the folder ``wandb`` of the study's
+    directory.
 
-    A run's configuration is the trial's configuration and the entry ``ashtune``, which has the trial's number, state
-    ("running", "paused", "completed", "failed", "withdrawn", "ended early"), origin, seed, and failure reason. The
-    run's history has the trial's reports, and the step is the resource. One more run, with the job type "study", has
-    the study's results. The W&B project has the study's name. The group's name is the study's name and a key.
+    A run's configuration is the trial's configuration and the entry ``ashtune``, which has the
+    trial's number, state ("running", "paused", "completed", "failed", "withdrawn", "ended early"),
+    origin, seed, and failure reason. The run's history has the trial's reports, and the step is the
+    resource. One more run, with the job type "study", has the study's results. The W&B project has
+    the study's name. The group's name is the study's name and a key.
 
-    Nothing is sent to W&B's server. To send the runs, call ``wandb sync`` in the folder with the runs. System metrics,
-    code, git state, machine data and printed output are not recorded.
+    Nothing is sent to W&B's server. To send the runs, call ``wandb sync`` in the folder with the
+    runs. System metrics, code, git state, machine data and printed output are not recorded.
 
     Args:
         out: The folder that contains the folder ``wandb``.
@@ -63,7 +74,8 @@ class WandbTracker(Tracker):
         if not self.out:
             place_in(self._folder, "wandb", is_folder=True)
         self.place = str(self._folder / "wandb")
-        (self._folder / "wandb").mkdir(parents=True, exist_ok=True)  # otherwise W&B would use another folder
+        # otherwise W&B would use another folder
+        (self._folder / "wandb").mkdir(parents=True, exist_ok=True)
         self._digests: dict[str, str] = {}
         self._folders: dict[str, Path] = {}
         for folder in Path(self.place).glob(f"offline-run-*-{self.key}-*"):
@@ -75,7 +87,9 @@ class WandbTracker(Tracker):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def write(self, trials: Sequence[TrackedTrial]) -> None:
-        """Write changed trials. While the study runs, a running trial is written only when the trial pauses or ends."""
+        """Write changed trials. While the study runs, a running trial is written only when the
+        trial pauses or ends.
+        """
         for trial in trials:
             if trial.state != "running" or not self.is_live:
                 kind = "trial" if trial.confirms is None else "confirmation"
@@ -87,11 +101,17 @@ class WandbTracker(Tracker):
         own = {"trials": summary.trials, "failed": summary.failed, "best": summary.best.number}
         last = Point(summary.resource, summary.ended, summary.metrics)
         study = msgspec.structs.replace(
-            summary.best, state="completed", began=self.study.created, ended=summary.ended, points=[last]
+            summary.best,
+            state="completed",
+            began=self.study.created,
+            ended=summary.ended,
+            points=[last],
         )
         self._put(study, "study", self.study.name, "study", own)
 
-    def _put(self, trial: TrackedTrial, number: str, name: str, kind: str, own: Mapping[str, Any]) -> None:
+    def _put(
+        self, trial: TrackedTrial, number: str, name: str, kind: str, own: Mapping[str, Any]
+    ) -> None:
         """Write the whole folder of a run, unless the same version of the run exists."""
         import wandb
 

@@ -1,10 +1,11 @@
 """Trains XGBoost boosters in a study, with a callback in the user's training function.
 
-Rule 1: a saved booster has all rounds of its training. As after XGBoost's own early stopping, the booster's
-``best_iteration`` and ``best_score`` belong to the best round.
-Rule 2: if XGBoost draws rows or columns, each round starts with its own seed and with new updaters. Therefore a booster
-that continues from a rung has the same trees as a booster that was trained without a pause. If the callback set no
-seeds, XGBoost would draw the same rows again after each rung.
+Rule 1: a saved booster has all rounds of its training. As after XGBoost's own early stopping, the
+booster's ``best_iteration`` and ``best_score`` belong to the best round.
+Rule 2: if XGBoost draws rows or columns, each round starts with its own seed and with new updaters.
+Therefore a booster that continues from a rung has the same trees as a booster that was trained
+without a pause. If the callback set no seeds, XGBoost would draw the same rows again after each
+rung.
 """
 
 import json
@@ -24,23 +25,28 @@ DRAWN = ("subsample", "colsample_bytree", "colsample_bylevel", "colsample_bynode
 """Parameters that draw randomly if they are below 1."""
 HIGHER_IS_BETTER = frozenset({"auc", "aucpr", "interval-regression-accuracy", "map", "ndcg", "pre"})
 LOWER_IS_BETTER = frozenset({
-    "aft-nloglik", "cox-nloglik", "error", "gamma-deviance", "gamma-nloglik", "logloss", "mae", "mape",
+    "aft-nloglik", "cox-nloglik", "error", "gamma-deviance", "gamma-nloglik", "logloss", "mae",
+    "mape",
     "merror", "mlogloss", "mphe", "poisson-nloglik", "quantile", "rmse", "rmsle", "tweedie-nloglik",
 })  # fmt: skip
-"""XGBoost's own metrics; XGBoost does not tell their direction. Some have a parameter, such as ``ndcg@3-``."""
+"""XGBoost's own metrics; XGBoost does not tell their direction. Some have a parameter, such as
+``ndcg@3-``.
+"""
 EVALS = "evals=[(dvalid, 'valid')]"
 
 
 def callback(trial: Trial, *, metric: str | None = None, data: str | None = None) -> Any:
-    """Return a callback that reports the rounds of a booster, ends its training at the trial's rung, and saves it.
+    """Return a callback that reports the rounds of a booster, ends its training at the trial's
+    rung, and saves it.
 
-    Give the training function ``xgb_model=trial.restore()``, so that the booster continues from the last rung. The
-    number of rounds must be at least the study's ``max_resource``.
+    Give the training function ``xgb_model=trial.restore()``, so that the booster continues from the
+    last rung. The number of rounds must be at least the study's ``max_resource``.
 
     Args:
         trial: The trial.
         metric: The reported metric, such as "rmse"; by default the study's metric.
-        data: The name of the data set in ``evals`` whose metric is reported; by default the last data set.
+        data: The name of the data set in ``evals`` whose metric is reported; by default the last
+            data set.
 
     Example:
         >>> def train(trial):
@@ -50,7 +56,8 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
         ...         xgb_model=trial.restore(), callbacks=[callback(trial)],
         ...     )
         >>> space = {"eta": (0.01, 0.5, "log")}
-        >>> study = tune(train, space, metric="rmse", mode="min", trials=8, max_resource=27, quiet=True)
+        >>> study = tune(train, space, metric="rmse", mode="min", trials=8, max_resource=27,
+            quiet=True)
     """
     return _XGBoostCallback(trial, metric, data)
 
@@ -67,8 +74,8 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         trained, start = model.num_boosted_rounds(), self._trial.start
         if trained != start:
             raise ObjectiveError(
-                f"the booster has {trained} rounds where trial {self._trial.number} goes on from {start}; "
-                "give xgb_model=trial.restore()"
+                f"the booster has {trained} rounds where trial {self._trial.number} goes on from "
+                f"{start}; give xgb_model=trial.restore()"
             )
         settings = json.loads(model.save_config())["learner"]
         self._seed = int(settings["generic_param"]["seed"])
@@ -114,7 +121,9 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
 
     def _check_direction(self, model: Any) -> None:
         """Refuse a study with mode "min" if XGBoost maximizes the metric, and vice versa."""
-        own = {each["name"] for each in json.loads(model.save_config())["learner"].get("metrics", ())}
+        own = {
+            each["name"] for each in json.loads(model.save_config())["learner"].get("metrics", ())
+        }
         name = self._rounds.metric.partition("@")[0].removesuffix("-")
         if self._rounds.metric in own and name in HIGHER_IS_BETTER | LOWER_IS_BETTER:
             self._rounds.check_direction("XGBoost", is_higher_better=name in HIGHER_IS_BETTER)

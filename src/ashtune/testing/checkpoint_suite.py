@@ -1,7 +1,7 @@
 """A suite of tests for checkpoint stores.
 
-Derive a test class from :class:`CheckpointStoreSuite`, with a fixture ``stores``. The fixture is a function that takes
-an empty directory and returns a :class:`StoreHarness` for peers 1 and 2.
+Derive a test class from :class:`CheckpointStoreSuite`, with a fixture ``stores``. The fixture is a
+function that takes an empty directory and returns a :class:`StoreHarness` for peers 1 and 2.
 """
 
 from collections.abc import Callable
@@ -20,8 +20,8 @@ TRIAL = TrialId(7)
 class StoreHarness(NamedTuple):
     """A checkpoint store to test, the checkpoint folder of each peer, and functions that move data.
 
-    ``send(peer, name)`` sends a peer's checkpoint to the driver, as a peer does before the peer reports the checkpoint.
-    ``deliver()`` delivers all pending messages.
+    ``send(peer, name)`` sends a peer's checkpoint to the driver, as a peer does before the peer
+    reports the checkpoint. ``deliver()`` delivers all pending messages.
     """
 
     store: CheckpointStore
@@ -47,7 +47,9 @@ class StoreHarness(NamedTuple):
 class CheckpointStoreSuite:
     """The tests of a checkpoint store."""
 
-    def test_what_one_peer_saved_another_finds(self, stores: Callable[[Path], StoreHarness], tmp_path: Path) -> None:
+    def test_what_one_peer_saved_another_finds(
+        self, stores: Callable[[Path], StoreHarness], tmp_path: Path
+    ) -> None:
         harness = stores(tmp_path)
         assert harness.save(1, 4, b"state" * 1000) == ""
         for peer in (1, 2):
@@ -71,7 +73,9 @@ class CheckpointStoreSuite:
     def test_what_is_discarded_is_gone_for_all_and_nothing_else_is(
         self, stores: Callable[[Path], StoreHarness], tmp_path: Path
     ) -> None:
-        """If a checkpoint is discarded, all its copies are deleted, because a study's limit does not count copies."""
+        """If a checkpoint is discarded, all its copies are deleted, because a study's limit does
+        not count copies.
+        """
         harness = stores(tmp_path)
         harness.save(1, 2, b"two")
         harness.save(1, 4, b"four")

@@ -1,8 +1,9 @@
 """A suite of tests for engines: processes, MPI, threads, the simulator, or your own engine.
 
-Derive a test class from :class:`WorkersSuite`, with a fixture ``engine``. The fixture is a function that takes (study
-directory, training function, number of workers) and returns an :class:`EngineHarness`, made by :func:`open_harness`. If
-an engine runs training functions, use :class:`ashtune.testing.trainer_suite.TrainersSuite`, which has more tests.
+Derive a test class from :class:`WorkersSuite`, with a fixture ``engine``. The fixture is a function
+that takes (study directory, training function, number of workers) and returns an
+:class:`EngineHarness`, made by :func:`open_harness`. If an engine runs training functions, use
+:class:`ashtune.testing.trainer_suite.TrainersSuite`, which has more tests.
 """
 
 import sys
@@ -54,7 +55,9 @@ class EngineHarness:
         self._seen: list[Event] = []
         self.history: list[Event] = []
 
-    def train(self, worker: WorkerId, trial: int, *, rung: int = 0, start: int = 0, target: int = 1) -> None:
+    def train(
+        self, worker: WorkerId, trial: int, *, rung: int = 0, start: int = 0, target: int = 1
+    ) -> None:
         """Send a worker the order to train a trial."""
         number = TrialId(trial)
         if number not in self._configurations:
@@ -66,14 +69,18 @@ class EngineHarness:
         self.workers.carry_out(Train(worker, TrialId(trial), rung, start, target, in_place=True))
 
     def next(self, kind: type[Kind]) -> Kind:
-        """Wait for the next event of type ``kind`` and return the event. Later calls get the other events."""
+        """Wait for the next event of type ``kind`` and return the event. Later calls get the other
+        events.
+        """
         until = self.workers.now() + WAIT_SECONDS
         while True:
             for event in self._seen:
                 if isinstance(event, kind):
                     self._seen.remove(event)
                     return event
-            assert self.workers.now() < until, f"no {kind.__name__} in {WAIT_SECONDS} s; there were {self._seen}"
+            assert self.workers.now() < until, (
+                f"no {kind.__name__} in {WAIT_SECONDS} s; there were {self._seen}"
+            )
             arrived = list(self.workers.wait(until))
             self.history += arrived
             self._seen += arrived
@@ -102,14 +109,17 @@ def open_harness(
     objectives.keep(study, objectives.pack(objective, quiet=True))
     created = time.time()
     settings = Settings(
-        ashtune="0", created=created, name="suite", goal=GOAL, scheduler={"kind": "ash"}, rungs=(1,), kept=(), space={},
+        ashtune="0", created=created, name="suite", goal=GOAL, scheduler={"kind": "ash"}, rungs=(1,
+        ), kept=(), space={},
         search={}, seed=0,
     )  # fmt: skip
     if not (study / journals.NAME).exists():
         create(study / journals.NAME, settings)
     configurations = Configurations(Numbered())
     brief = Brief(
-        setup=Setup(WorkerId(first_worker), str(study / objectives.NAME), GOAL, str(study), 0, sys.path),
+        setup=Setup(
+            WorkerId(first_worker), str(study / objectives.NAME), GOAL, str(study), 0, sys.path
+        ),
         configurations=configurations,
         created=created,
         options=checked(RunOptions, options or {}),
@@ -123,7 +133,9 @@ MakeHarness = Callable[[Path, Callable[..., Any], int], EngineHarness]
 
 
 def count(trial: Any) -> None:
-    """A training function that reports the trial's configuration, and the number of its trained epochs."""
+    """A training function that reports the trial's configuration, and the number of its trained
+    epochs.
+    """
     trained = trial.restore() or []
     for epoch in trial.epochs():
         trained.append(epoch)
@@ -134,22 +146,36 @@ def count(trial: Any) -> None:
 class WorkersSuite:
     """The tests of an engine."""
 
-    def test_every_worker_joins_once_under_its_own_number(self, engine: MakeHarness, tmp_path: Path) -> None:
+    def test_every_worker_joins_once_under_its_own_number(
+        self, engine: MakeHarness, tmp_path: Path
+    ) -> None:
         harness = engine(tmp_path, count, 2)
         assert harness.next(WorkerJoined).worker != harness.next(WorkerJoined).worker
 
-    def test_a_result_carries_its_rung_metrics_and_the_curve_before(self, engine: MakeHarness, tmp_path: Path) -> None:
+    def test_a_result_carries_its_rung_metrics_and_the_curve_before(
+        self, engine: MakeHarness, tmp_path: Path
+    ) -> None:
         """The event of a result has the reports of all epochs up to the rung."""
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         harness.train(worker, 7, rung=2, target=3)
         result = harness.next(JobFinished)
-        assert (result.trial, result.rung, result.start, result.resource, result.held) == (7, 2, 0, 3, True)
+        assert (result.trial, result.rung, result.start, result.resource, result.held) == (
+            7,
+            2,
+            0,
+            3,
+            True,
+        )
         assert result.metrics == {"score": 7.0, "trained": 3.0}
         assert [resource for resource, _ in result.curve] == [1, 2]
 
-    def test_a_trial_goes_on_in_place_with_its_state(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """If a worker continues its trial in place, no checkpoint is saved between the two rungs."""
+    def test_a_trial_goes_on_in_place_with_its_state(
+        self, engine: MakeHarness, tmp_path: Path
+    ) -> None:
+        """If a worker continues its trial in place, no checkpoint is saved
+        between the two rungs.
+        """
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         harness.train(worker, 0, target=2)
@@ -159,7 +185,9 @@ class WorkersSuite:
         assert (result.start, result.resource, result.metrics["trained"]) == (2, 5, 5.0)
         assert not (tmp_path / "checkpoints").exists()
 
-    def test_a_released_trial_is_saved_and_resumes_on_any_worker(self, engine: MakeHarness, tmp_path: Path) -> None:
+    def test_a_released_trial_is_saved_and_resumes_on_any_worker(
+        self, engine: MakeHarness, tmp_path: Path
+    ) -> None:
         """After a trial is released, another worker continues the trial from its checkpoint."""
         harness = engine(tmp_path, count, 2)
         one, other = harness.next(WorkerJoined).worker, harness.next(WorkerJoined).worker
@@ -177,7 +205,9 @@ class WorkersSuite:
     def test_a_released_worker_takes_its_next_job_without_being_asked_twice(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        """A worker trains its next job if the driver sends the release and the job at the same time."""
+        """A worker trains its next job if the driver sends the release and the job at the same
+        time.
+        """
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
         harness.train(worker, 0)
@@ -187,14 +217,18 @@ class WorkersSuite:
         assert harness.next(JobFinished).trial == 1
         assert harness.next(TrialReleased).trial == 0
 
-    def test_waiting_ends_at_the_time_given_when_nothing_happens(self, engine: MakeHarness, tmp_path: Path) -> None:
+    def test_waiting_ends_at_the_time_given_when_nothing_happens(
+        self, engine: MakeHarness, tmp_path: Path
+    ) -> None:
         harness = engine(tmp_path, count, 1)
         harness.next(WorkerJoined)
         until = harness.workers.now() + 0.05
         assert list(harness.workers.wait(until)) == []
         assert harness.workers.now() >= until - 0.01
 
-    def test_events_come_in_the_order_of_their_times(self, engine: MakeHarness, tmp_path: Path) -> None:
+    def test_events_come_in_the_order_of_their_times(
+        self, engine: MakeHarness, tmp_path: Path
+    ) -> None:
         """The time of an event is the time at which the event arrived at the driver."""
         harness = engine(tmp_path, count, 2)
         for _ in range(2):

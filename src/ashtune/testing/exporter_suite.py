@@ -1,13 +1,17 @@
-"""A suite of tests for exporters: even after several exports, a study's copy contains each value once.
+"""A suite of tests for exporters: after several exports, a study's copy has each value once.
 
-Derive a test class from :class:`ExporterSuite`, with a fixture ``exported`` that returns the exporter under test::
+Derive a test class from :class:`ExporterSuite`, with a fixture ``exported`` that returns the
+exporter under test::
 
     class TestMine(ExporterSuite):
         @pytest.fixture
         def exported(self) -> Exported:
-            return Exported(make=lambda folder: Mine(folder / "copy"), read=lambda mine: load(mine.place))
+            return Exported(
+                make=lambda folder: Mine(folder / "copy"), read=lambda mine: load(mine.place)
+            )
 
-Because an exporter is an observer, a fast exporter also passes :class:`~ashtune.testing.observer_suite.ObserverSuite`.
+Because an exporter is an observer, a fast exporter also passes
+:class:`~ashtune.testing.observer_suite.ObserverSuite`.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,9 +35,10 @@ class Exported(msgspec.Struct, frozen=True):
     """An exporter under test.
 
     Args:
-        make: Returns a new exporter that keeps its copy in a folder. Two exporters of one folder share the copy.
-        read: Returns the content of the copy in a form that ``==`` compares: without folder names, and with NaN
-            replaced by a value that equals itself.
+        make: Returns a new exporter that keeps its copy in a folder. Two exporters of one folder
+            share the copy.
+        read: Returns the content of the copy in a form that ``==`` compares: without folder names,
+            and with NaN replaced by a value that equals itself.
     """
 
     make: Callable[[Path], Exporter]
@@ -51,23 +56,31 @@ class ExporterSuite:
     @pytest.fixture(params=[0, 1])
     def steps(self, request: pytest.FixtureRequest) -> list[Step]:
         """Return the events of a random study."""
-        return list(History(request.param, trials=12, confirm=Confirm(2, 1) if request.param else None))
+        return list(
+            History(request.param, trials=12, confirm=Confirm(2, 1) if request.param else None)
+        )
 
     @pytest.fixture(autouse=True)
     def writes_at_each_tick(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Let trackers write at each tick, so that a killed tracker leaves data. A slow tracker may override this."""
+        """Let trackers write at each tick, so that a killed tracker leaves data. A slow tracker may
+        override this.
+        """
         monkeypatch.setattr(tracking, "SECONDS_BETWEEN", 0.0)
 
     def test_it_says_where_its_copy_is(self, exported: Exported, tmp_path: Path) -> None:
         exporter = _told(exported, tmp_path / "a", [])
         assert exporter.place
 
-    def test_a_second_export_adds_nothing(self, exported: Exported, steps: list[Step], tmp_path: Path) -> None:
+    def test_a_second_export_adds_nothing(
+        self, exported: Exported, steps: list[Step], tmp_path: Path
+    ) -> None:
         first = exported.read(_told(exported, tmp_path / "a", steps))
         assert first, "a study in which much happens leaves something"
         assert exported.read(_told(exported, tmp_path / "a", steps)) == first
 
-    def test_live_and_later_the_copy_is_the_same(self, exported: Exported, steps: list[Step], tmp_path: Path) -> None:
+    def test_live_and_later_the_copy_is_the_same(
+        self, exported: Exported, steps: list[Step], tmp_path: Path
+    ) -> None:
         live = exported.read(_told(exported, tmp_path / "live", steps, is_live=True))
         assert exported.read(_told(exported, tmp_path / "later", steps)) == live
 
@@ -92,13 +105,21 @@ class ExporterSuite:
 
 
 def _told(
-    exported: Exported, folder: Path, steps: Sequence[Step], *, is_live: bool = False, ends: bool = True
+    exported: Exported,
+    folder: Path,
+    steps: Sequence[Step],
+    *,
+    is_live: bool = False,
+    ends: bool = True,
 ) -> Exporter:
-    """Return a new exporter that has received all events of a study: while the study ran, or from its journal."""
+    """Return a new exporter that has received all events of a study: while the study ran, or from
+    its journal.
+    """
     folder.mkdir(exist_ok=True)
     exporter = exported.make(folder)
     study = ObservedStudy(
-        name="suite", directory=str(folder), created=CREATED, goal=GOAL, ladder=LADDER, hyperparameters=("x",),
+        name="suite", directory=str(folder), created=CREATED, goal=GOAL, ladder=LADDER,
+        hyperparameters=("x",),
         search="random", seed=7,
     )  # fmt: skip
     exporter.begin(study, int(is_live))

@@ -1,6 +1,7 @@
-"""A suite of tests for observers. The result of an observer must be the same live and from the journal.
+"""A suite of tests for observers: the result is the same live and from the journal.
 
-Derive a test class from :class:`ObserverSuite`, with a fixture ``observed`` that returns the observer under test::
+Derive a test class from :class:`ObserverSuite`, with a fixture ``observed`` that returns the
+observer under test::
 
     class TestMine(ObserverSuite):
         @pytest.fixture
@@ -70,10 +71,17 @@ class Observed(msgspec.Struct, frozen=True):
 
 
 def study_in(directory: Path, *, created: float = 0.0) -> ObservedStudy:
-    """Make the study's ``directory``, which must not exist, and return the description of a study for observers."""
+    """Make the study's ``directory``, which must not exist, and return the description of a study
+    for observers.
+    """
     directory.mkdir()
     return ObservedStudy(
-        name="suite", directory=str(directory), created=created, goal=GOAL, ladder=LADDER, hyperparameters=("x",)
+        name="suite",
+        directory=str(directory),
+        created=created,
+        goal=GOAL,
+        ladder=LADDER,
+        hyperparameters=("x",),
     )
 
 
@@ -85,12 +93,20 @@ def new_controller(ladder: Ladder = LADDER, goal: Goal = GOAL) -> Controller:
 class History:
     """A random study with every kind of event. Equal seeds give equal studies.
 
-    Iterating over a history yields each event of the study, with the orders and verdicts that follow the event. Workers
-    join and die, are replaced, and train several trials together. Trials fail, are withdrawn, end on purpose and report
-    NaN. Drivers are killed and restarted. If ``confirm`` is given, the best trials are trained again.
+    Iterating over a history yields each event of the study, with the orders and verdicts that
+    follow the event. Workers join and die, are replaced, and train several trials together. Trials
+    fail, are withdrawn, end on purpose and report NaN. Drivers are killed and restarted. If
+    ``confirm`` is given, the best trials are trained again.
     """
 
-    def __init__(self, seed: int, *, trials: int = 30, ladder: Ladder = LADDER, confirm: Confirm | None = None) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        trials: int = 30,
+        ladder: Ladder = LADDER,
+        confirm: Confirm | None = None,
+    ) -> None:
         self._confirm = confirm
         self._random = random.Random(seed)
         self._trials = trials
@@ -114,9 +130,13 @@ class History:
             elif self._releasing and chance < 0.4:
                 yield from self._let_go()
             elif chance < 0.45:
-                yield from self._happens(PlacesChanged(self._now, self._any(), self._random.randint(1, 4)))
+                yield from self._happens(
+                    PlacesChanged(self._now, self._any(), self._random.randint(1, 4))
+                )
             elif chance < 0.47:
-                program = ProgramCompiled(self._now, worker=self._any(), seconds=0.5, lanes=4, shape={"width": 8})
+                program = ProgramCompiled(
+                    self._now, worker=self._any(), seconds=0.5, lanes=4, shape={"width": 8}
+                )
                 yield from self._happens(program)
             elif chance < 0.52:
                 yield from self._lose(self._any())
@@ -134,7 +154,9 @@ class History:
         self._releasing.clear()
         self._pausing.clear()
         yield from self._happens(
-            SessionStarted(self._now, 1e9, "1", "here", 1, trials=self._trials, confirm=self._confirm)
+            SessionStarted(
+                self._now, 1e9, "1", "here", 1, trials=self._trials, confirm=self._confirm
+            )
         )
         for _ in range(3):
             yield from self._join()
@@ -179,7 +201,14 @@ class History:
         worker, trial, resource = self._releasing.pop(self._random.randrange(len(self._releasing)))
         size = self._random.choice([None, 100])
         yield from self._happens(
-            TrialReleased(self._now, worker=worker, trial=trial, resource=resource, seconds=0.1, checkpoint=size)
+            TrialReleased(
+                self._now,
+                worker=worker,
+                trial=trial,
+                resource=resource,
+                seconds=0.1,
+                checkpoint=size,
+            )
         )
 
     def _end_a_job(self, worker: WorkerId) -> Iterator[Step]:
@@ -191,17 +220,27 @@ class History:
             self._pausing.discard(job.trial)
             yield from self._happens(
                 JobPaused(
-                    self._now, worker=worker, trial=job.trial, rung=job.rung, resource=job.start, start=job.start,
+                    self._now, worker=worker, trial=job.trial, rung=job.rung, resource=job.start,
+                    start=job.start,
                     seconds=seconds,
                 )
             )  # fmt: skip
         elif chance < 0.08:
             yield from self._happens(
-                JobFailed(self._now, worker=worker, trial=job.trial, rung=job.rung, seconds=seconds, reason="no")
+                JobFailed(
+                    self._now,
+                    worker=worker,
+                    trial=job.trial,
+                    rung=job.rung,
+                    seconds=seconds,
+                    reason="no",
+                )
             )
         elif chance < 0.14:
             yield from self._happens(
-                TrialWithdrawn(self._now, worker=worker, trial=job.trial, rung=job.rung, seconds=seconds)
+                TrialWithdrawn(
+                    self._now, worker=worker, trial=job.trial, rung=job.rung, seconds=seconds
+                )
             )
         else:
             yield from self._happens(self._result(job, seconds))
@@ -230,7 +269,9 @@ class History:
         for order in followed:
             match order:
                 case Train():
-                    self._jobs[order.worker].insert(0 if order.in_place else len(self._jobs[order.worker]), order)
+                    self._jobs[order.worker].insert(
+                        0 if order.in_place else len(self._jobs[order.worker]), order
+                    )
                     if order.trial not in self._started:
                         self._started.add(order.trial)
                         new.append(order)
@@ -263,7 +304,9 @@ class ObserverSuite:
         raise NotImplementedError
 
     @pytest.mark.parametrize("seed", SEEDS)
-    def test_live_and_from_the_journal_it_finds_the_same(self, observed: Observed, seed: int, tmp_path: Path) -> None:
+    def test_live_and_from_the_journal_it_finds_the_same(
+        self, observed: Observed, seed: int, tmp_path: Path
+    ) -> None:
         """An observer gets ticks, and reports between rungs, only while the study runs."""
         live, read = observed.make(), observed.make()
         steps = list(History(seed))
@@ -282,7 +325,9 @@ class ObserverSuite:
         assert observed.result(live) == observed.result(read)
 
     @pytest.mark.parametrize("seed", SEEDS)
-    def test_it_takes_a_study_that_is_cut_off_anywhere(self, observed: Observed, seed: int, tmp_path: Path) -> None:
+    def test_it_takes_a_study_that_is_cut_off_anywhere(
+        self, observed: Observed, seed: int, tmp_path: Path
+    ) -> None:
         """A journal may end after any event, if the driver still runs or was killed."""
         steps = list(History(seed, trials=8))
         for end in range(0, len(steps) + 1, 5):
@@ -296,7 +341,9 @@ class ObserverSuite:
             observed.result(observer)
 
     @pytest.mark.parametrize("seed", SEEDS)
-    def test_it_takes_a_study_whose_scheduler_is_not_known(self, observed: Observed, seed: int, tmp_path: Path) -> None:
+    def test_it_takes_a_study_whose_scheduler_is_not_known(
+        self, observed: Observed, seed: int, tmp_path: Path
+    ) -> None:
         """If a study's scheduler is not installed, an observer gets verdicts, but no orders."""
         observer = observed.make()
         observer.begin(study_in(tmp_path / "study"), 0)
@@ -308,7 +355,9 @@ class ObserverSuite:
     def test_of_two_studies_one_after_another_it_finds_what_is_in_the_second(
         self, observed: Observed, is_cut_off: bool, tmp_path: Path
     ) -> None:
-        """Before the second study, the observer received all events of a first study, or only half of the events."""
+        """Before the second study, the observer received all events of a first study, or only half
+        of the events.
+        """
         if observed.is_for_one_study:
             return
         again, fresh = observed.make(), observed.make()
@@ -323,8 +372,12 @@ class ObserverSuite:
             observer.end()
         assert observed.result(again) == observed.result(fresh)
 
-    def test_it_takes_a_study_in_which_nothing_happens(self, observed: Observed, tmp_path: Path) -> None:
-        """A study has no events if, for example, a driver opens a study that was already complete."""
+    def test_it_takes_a_study_in_which_nothing_happens(
+        self, observed: Observed, tmp_path: Path
+    ) -> None:
+        """A study has no events if, for example, a driver opens a study
+        that was already complete.
+        """
         observer = observed.make()
         observer.begin(study_in(tmp_path / "study"), 0)
         observer.tick(0.0)

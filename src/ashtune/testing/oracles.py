@@ -1,12 +1,13 @@
 """Oracles: simple functions that compute a scheduler's next job from the whole history of a study.
 
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
-https://arxiv.org/abs/1810.05934, Algorithm 2 (``ash``). Source for several losses and constraints: Deb, Pratap,
-Agarwal, Meyarivan, *NSGA-II*, IEEE Trans. Evol. Comp. 6(2), 2002.
+https://arxiv.org/abs/1810.05934, Algorithm 2 (``ash``). Source for several losses and constraints:
+Deb, Pratap, Agarwal, Meyarivan, *NSGA-II*, IEEE Trans. Evol. Comp. 6(2), 2002.
 
-Rule 1: an oracle is as simple as the paper. An oracle uses lists and ``sorted``, no heap, and no state between calls.
-Therefore an oracle is slow, but a mistake in an oracle is easy to see.
-Rule 2: an oracle shares only data types with the schedulers. For example, an oracle has its own code for the quota.
+Rule 1: an oracle is as simple as the paper. An oracle uses lists and ``sorted``, no heap, and no
+state between calls. Therefore an oracle is slow, but a mistake in an oracle is easy to see.
+Rule 2: an oracle shares only data types with the schedulers. For example, an oracle has its own
+code for the quota.
 """
 
 import math
@@ -48,9 +49,9 @@ class Given(msgspec.Struct, frozen=True):
 class RecordedResult(msgspec.Struct, frozen=True):
     """The result of a job arrived. A loss of ``math.inf`` means that the job failed.
 
-    ``curve`` has the losses reported before the rung, and ``seconds`` is the time of the job. ``more`` has the job's
-    losses after the first loss. ``violation`` is the violation of the constraints, or None. ``start`` is the resource
-    from which the job trained.
+    ``curve`` has the losses reported before the rung, and ``seconds`` is the time of the job.
+    ``more`` has the job's losses after the first loss. ``violation`` is the violation of the
+    constraints, or None. ``start`` is the resource from which the job trained.
     """
 
     job: Job
@@ -68,7 +69,9 @@ class RecordedResult(msgspec.Struct, frozen=True):
 
 
 class Withdrawn(msgspec.Struct, frozen=True):
-    """The trial of a running job was withdrawn. If ``replace`` is True, a new trial may replace the withdrawn trial."""
+    """The trial of a running job was withdrawn. If ``replace`` is True, a new trial may replace the
+    withdrawn trial.
+    """
 
     job: Job
     replace: bool
@@ -107,12 +110,16 @@ def ash(ladder: Ladder, trials: int | None, history: History) -> Job | None:
 
 
 def floor_of(arrived: int, kept: Fraction) -> int:
-    """Return the quota of a rung as in the paper, computed from the number of results and the kept fraction."""
+    """Return the quota of a rung as in the paper, computed from the number of results and the kept
+    fraction.
+    """
     return math.floor(arrived * kept)
 
 
 def promotable(ladder: Ladder, history: History, quota: QuotaOf = floor_of) -> list[Job]:
-    """Return all promotions that Algorithm 2 allows now. Higher rungs are first, then better trials."""
+    """Return all promotions that Algorithm 2 allows now. Higher rungs are first, then better
+    trials.
+    """
     given, ladder = given_jobs(history), ladder_now(ladder, history)
     due = []
     for rung in reversed(range(ladder.top)):
@@ -126,15 +133,18 @@ def promotable(ladder: Ladder, history: History, quota: QuotaOf = floor_of) -> l
 def unexplained_results(ladder: Ladder, results: Sequence[RecordedResult]) -> list[str]:
     """Return an error message for each trial that was promoted but was never within the quota.
 
-    If a trial has results at two neighbouring rungs, it must have been within the lower rung's quota at some time
-    between the two results.
+    If a trial has results at two neighbouring rungs, it must have been within the lower rung's
+    quota at some time between the two results.
     """
     wrong = []
     ever: set[Job] = set()  # promotions that were due at some time so far
     for moment, result in enumerate(results):
         trial, rung = result.job.trial, result.job.rung
         if rung > 0 and Job(trial, rung) not in ever:
-            wrong.append(f"result {moment}: trial {trial} reached rung {rung} and never was within the quota below")
+            wrong.append(
+                f"result {moment}: trial {trial} reached rung {rung} and never was within the "
+                f"quota below"
+            )
         if rung < ladder.top:
             best = within_quota(ladder, results[: moment + 1], rung)
             ever |= {Job(good.job.trial, rung + 1) for good in best if not good.is_failure}
@@ -146,22 +156,33 @@ def given_jobs(history: History) -> set[Job]:
 
 
 def arrived_in(history: History, rung: int) -> list[RecordedResult]:
-    """Return the results of a rung, best first, without withdrawn trials. The trial number breaks ties."""
+    """Return the results of a rung, best first, without withdrawn trials. The trial number breaks
+    ties.
+    """
     gone = [fact.job.trial for fact in history if isinstance(fact, Withdrawn)]
-    arrived = [fact for fact in history if isinstance(fact, RecordedResult) and fact.job.rung == rung]
+    arrived = [
+        fact for fact in history if isinstance(fact, RecordedResult) and fact.job.rung == rung
+    ]
     return ranked([fact for fact in arrived if fact.job.trial not in gone])
 
 
 def ranked(results: Sequence[RecordedResult]) -> list[RecordedResult]:
     """Return the results of one rung in order, best first.
 
-    Feasible results come first, then infeasible results by their violation, then failures. Results with equal
-    violations and one loss are ordered by loss, then by trial number. Results with equal violations and several losses
-    are ordered by Pareto front, then by decreasing crowding distance, then by trial number.
+    Feasible results come first, then infeasible results by their violation, then failures. Results
+    with equal violations and one loss are ordered by loss, then by trial number. Results with equal
+    violations and several losses are ordered by Pareto front, then by decreasing crowding distance,
+    then by trial number.
     """
     if not any(result.more for result in results):
         return sorted(
-            results, key=lambda result: (result.is_failure, result.violation or 0.0, result.loss, result.job.trial)
+            results,
+            key=lambda result: (
+                result.is_failure,
+                result.violation or 0.0,
+                result.loss,
+                result.job.trial,
+            ),
         )
     left = sorted(results, key=lambda result: result.job.trial)
     order: list[RecordedResult] = []
@@ -175,14 +196,17 @@ def ranked(results: Sequence[RecordedResult]) -> list[RecordedResult]:
 
 
 def dominates(one: RecordedResult, other: RecordedResult) -> bool:
-    """Return whether ``one`` is better than ``other`` in at least one loss, and not worse in any loss."""
+    """Return whether ``one`` is better than ``other`` in at least one loss, and not worse in any
+    loss.
+    """
     pairs = list(zip((one.loss, *one.more), (other.loss, *other.more), strict=True))
     return all(mine <= its for mine, its in pairs) and any(mine < its for mine, its in pairs)
 
 
 def _crowding(front: Sequence[RecordedResult], result: RecordedResult) -> float:
-    """Return a result's crowding distance: for each loss, add the distance of the two neighbours, divided by the
-    range."""
+    """Return a result's crowding distance: for each loss, add the distance of the two neighbours,
+    divided by the range.
+    """
     distance = 0.0
     for loss in range(1 + len(result.more)):
         along = sorted(((one.loss, *one.more)[loss], one.job.trial) for one in front)
@@ -200,7 +224,9 @@ def ladder_now(ladder: Ladder, history: History) -> Ladder:
     return ladders[-1] if ladders else ladder
 
 
-def within_quota(ladder: Ladder, history: History, rung: int, quota: QuotaOf = floor_of) -> list[RecordedResult]:
+def within_quota(
+    ladder: Ladder, history: History, rung: int, quota: QuotaOf = floor_of
+) -> list[RecordedResult]:
     in_order = arrived_in(history, rung)
     return in_order[: quota(len(in_order), ladder.kept[rung])]
 
@@ -219,6 +245,8 @@ def _limit(trials: int | None, history: History) -> int | None:
 
 
 def _started(history: History) -> int:
-    """Return the number of started trials, without the withdrawn trials that new trials may replace."""
+    """Return the number of started trials, without the withdrawn trials that new trials may
+    replace.
+    """
     replaced = sum(fact.replace for fact in history if isinstance(fact, Withdrawn))
     return len({job.trial for job in given_jobs(history)}) - replaced

@@ -1,10 +1,11 @@
-"""A suite of tests for schedulers. In random studies, each job of a scheduler is compared with an oracle's job.
+"""A suite of tests for schedulers. In random studies, each job of a scheduler is compared with an
+oracle's job.
 
-Hypothesis chooses which worker asks, reports, fails or is lost, and which trial is withdrawn. Hypothesis also shortens
-a history in which a test fails.
+Hypothesis chooses which worker asks, reports, fails or is lost, and which trial is withdrawn.
+Hypothesis also shortens a history in which a test fails.
 
-Rule: if ``hopeless`` has returned a trial, the scheduler must not return this trial again, until the number of trials
-is changed, the ladder gets longer or a trial with results is withdrawn.
+Rule: if ``hopeless`` has returned a trial, the scheduler must not return this trial again, until
+the number of trials is changed, the ladder gets longer or a trial with results is withdrawn.
 
 Example:
     >>> from ashtune._src.schedulers.ash import Ash
@@ -33,7 +34,16 @@ from ashtune._src.core.jobs import Job, Result, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.schedulers.scheduler_protocol import Machine, Scheduler
 from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
-from ashtune.testing.oracles import Extended, Fact, Given, Lengthened, Oracle, PassedOver, RecordedResult, Withdrawn
+from ashtune.testing.oracles import (
+    Extended,
+    Fact,
+    Given,
+    Lengthened,
+    Oracle,
+    PassedOver,
+    RecordedResult,
+    Withdrawn,
+)
 
 __all__ = ["SETTINGS", "check_scheduler"]
 
@@ -59,7 +69,9 @@ SETTINGS = settings(
 _FEW = (-1.0, -0.0, 0.0, 0.5, 1.0, 2.0)  # few values, so that ties are frequent
 _LOSSES = st.sampled_from((*_FEW, math.inf)) | st.floats(-9, 9)
 _REPORTS = st.lists(st.sampled_from((*_FEW, math.inf)), max_size=12)
-_SECONDS = st.lists(st.sampled_from((0.0, 0.5, 1.0, 1.0, 3.0, 10.0)) | st.floats(0, 100), min_size=1, max_size=8)
+_SECONDS = st.lists(
+    st.sampled_from((0.0, 0.5, 1.0, 1.0, 3.0, 10.0)) | st.floats(0, 100), min_size=1, max_size=8
+)
 _PICKS = st.integers(0, 99)
 _WORST = 1e9
 _JOBS_TO_THE_END = 200
@@ -76,10 +88,12 @@ def check_scheduler(
     has_constraints: bool = False,
     options: settings = SETTINGS,
 ) -> None:
-    """Search a history in which a scheduler and its oracle differ. Fail with the shortest such history.
+    """Search a history in which a scheduler and its oracle differ. Fail with the shortest such
+    history.
 
     Args:
-        scheduler: The scheduler, or a function that builds its machine from a ladder and a number of trials.
+        scheduler: The scheduler, or a function that builds its machine from a ladder and a number
+            of trials.
         oracle: Returns the next job, given the ladder, the number of trials and the whole history.
         ladders: The ladders to try.
         budgets: The numbers of trials to try; None means no limit.
@@ -88,14 +102,19 @@ def check_scheduler(
         options: Settings of Hypothesis, as in ``settings(SETTINGS, max_examples=1000)``.
 
     Raises:
-        AssertionError: If scheduler and oracle differ, or the scheduler breaks a rule of its protocol.
-        Exception: Any exception of the oracle. A note of the exception has the history, which is not shortened.
+        AssertionError: If scheduler and oracle differ, or the scheduler breaks a rule of its
+            protocol.
+        Exception: Any exception of the oracle. A note of the exception has the history, which is
+            not shortened.
     """
     if isinstance(scheduler, Scheduler):
-        assert SCHEDULERS.read(SCHEDULERS.record(scheduler)) == scheduler, "read back it is another one"
+        assert SCHEDULERS.read(SCHEDULERS.record(scheduler)) == scheduler, (
+            "read back it is another one"
+        )
     make = scheduler.build if isinstance(scheduler, Scheduler) else scheduler
     study = {
-        "make": staticmethod(make), "oracle": staticmethod(oracle), "ladders": ladders, "budgets": budgets,
+        "make": staticmethod(make), "oracle": staticmethod(oracle), "ladders": ladders,
+        "budgets": budgets,
         "losses": losses, "has_constraints": has_constraints,
     }  # fmt: skip
     machine = type("AnyOrderOfWorkersHere", (AnyOrderOfWorkers,), study)
@@ -106,7 +125,9 @@ def check_scheduler(
 
 
 class _OracleRaised(BaseException):
-    """Stops Hypothesis at once. After an ``Exception``, Hypothesis would search for a shorter history."""
+    """Stops Hypothesis at once. After an ``Exception``, Hypothesis would search for a shorter
+    history.
+    """
 
     def __init__(self, error: Exception) -> None:
         super().__init__(error)
@@ -215,7 +236,9 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         before = self.scheduler.ladder
         ladder = before.lengthened(times * before.rungs[-1])
         self.scheduler.lengthen(ladder)
-        assert self.scheduler.ladder == ladder, f"the ladder is still {self.scheduler.ladder}, and not {ladder}"
+        assert self.scheduler.ladder == ladder, (
+            f"the ladder is still {self.scheduler.ladder}, and not {ladder}"
+        )
         self.history.append(Lengthened(ladder))
         self.tops.add(ladder.top)
         self.hopeless.clear()
@@ -224,8 +247,12 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
     def checkpoints_are_freed(self) -> None:
         for trial in self.scheduler.hopeless():
             assert trial not in self.hopeless, f"trial {trial} was named hopeless twice"
-            assert trial not in self.gone, f"trial {trial} is out of the race and was named hopeless"
-            assert trial not in [job.trial for job in self.running], f"trial {trial} is running and named hopeless"
+            assert trial not in self.gone, (
+                f"trial {trial} is out of the race and was named hopeless"
+            )
+            assert trial not in [job.trial for job in self.running], (
+                f"trial {trial} is running and named hopeless"
+            )
             self.hopeless.add(trial)
 
     @invariant()
@@ -234,7 +261,9 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         assert len(set(trials)) == len(trials), f"one trial runs twice: {self.running}"
 
     def teardown(self) -> None:
-        """Finish the study with bad results, so that hopeless trials may get within the quota. Check the history."""
+        """Finish the study with bad results, so that hopeless trials may get within the quota.
+        Check the history.
+        """
         if not hasattr(self, "scheduler"):
             return
         self.checkpoints_are_freed()
@@ -260,7 +289,9 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         try:
             expected = type(self).oracle(self.ladder, self.trials, self.history)
         except Exception as error:
-            error.add_note(f"the oracle was given {self.ladder}, {self.trials} trials and {self.history}")
+            error.add_note(
+                f"the oracle was given {self.ladder}, {self.trials} trials and {self.history}"
+            )
             raise _OracleRaised(error) from error
         job = self.scheduler.next_job()
         assert job == expected, f"gave {job} where the oracle gives {expected}"
@@ -269,8 +300,12 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         return job
 
     def _give(self, job: Job) -> None:
-        assert job.trial not in self.hopeless, f"trial {job.trial} was named hopeless and is given again"
-        assert job.trial not in self.gone, f"trial {job.trial} is out of the race and is given again"
+        assert job.trial not in self.hopeless, (
+            f"trial {job.trial} was named hopeless and is given again"
+        )
+        assert job.trial not in self.gone, (
+            f"trial {job.trial} is out of the race and is given again"
+        )
         self.history.append(Given(job))
         self.running.append(job)
 
@@ -280,17 +315,24 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         resource, entry = rungs[job.rung], self.scheduler.entry(job.trial)
         start = rungs[job.rung - 1] if job.rung > entry else 0
         self.results += 1
-        seconds, between = self.seconds[self.results % len(self.seconds)], list(range(start + 1, resource))[:3]
+        seconds, between = (
+            self.seconds[self.results % len(self.seconds)],
+            list(range(start + 1, resource))[:3],
+        )
         at = 3 * (self.results % 4)
         curve = tuple(zip(between, self.reports[at : at + 3], strict=False))
         more, violation = self._beside(job, loss)
         losses = (loss, *more)
         start = start if self.resumes else 0
-        self.scheduler.record(Result(job.trial, job.rung, resource, losses, seconds, curve, violation, start))
+        self.scheduler.record(
+            Result(job.trial, job.rung, resource, losses, seconds, curve, violation, start)
+        )
         self.history.append(RecordedResult(job, loss, curve, seconds, more, violation, start))
 
     def _beside(self, job: Job, loss: float) -> tuple[tuple[float, ...], float | None]:
-        """Return a result's other losses and its violation, computed from its first loss and its job."""
+        """Return a result's other losses and its violation, computed from its first loss and its
+        job.
+        """
         if loss == math.inf:
             return (loss,) * (self.losses - 1), math.inf if self.has_constraints else None
         if loss == _WORST:
@@ -300,19 +342,27 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         return more, chance.choice((0.0, 0.0, 0.5, 2.0)) if self.has_constraints else None
 
     def _check_entries(self) -> None:
-        """Check that the scheduler's ``entering``, ``expected``, ``entry`` and ``notes`` are consistent."""
+        """Check that the scheduler's ``entering``, ``expected``, ``entry`` and ``notes`` are
+        consistent.
+        """
         rungs = len(self.scheduler.ladder.rungs)
         for trials in (0, 1, 7, 40):
             entering, expected = self.scheduler.entering(trials), self.scheduler.expected(trials)
             entries = [self.scheduler.entry(TrialId(trial)) for trial in range(trials)]
-            assert list(entering) == [entries.count(rung) for rung in range(rungs)], f"entering({trials}) is {entering}"
+            assert list(entering) == [entries.count(rung) for rung in range(rungs)], (
+                f"entering({trials}) is {entering}"
+            )
             if expected is not None:
                 assert len(expected) == rungs, f"expected({trials}) is {expected} for {rungs} rungs"
-                assert all(each >= new for each, new in zip(expected, entering, strict=True)), "fewer than enter there"
+                assert all(each >= new for each, new in zip(expected, entering, strict=True)), (
+                    "fewer than enter there"
+                )
         assert "\n" not in self.scheduler.notes(), "the notes are more than one line"
 
     def _check_history(self) -> None:
-        """Check that trials are numbered in order, and that every promotion follows a finite result."""
+        """Check that trials are numbered in order, and that every promotion follows a finite
+        result.
+        """
         seen: list[Job] = []
         losses: dict[Job, float] = {}
         for fact in self.history:
@@ -321,9 +371,13 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
                     earlier = [job_before for job_before in seen if job_before.trial == job.trial]
                     if earlier:
                         before = earlier[-1].rung  # a finished trial may go to any rung
-                        follows = job.rung > before if before in self.tops else job.rung == before + 1
+                        follows = (
+                            job.rung > before if before in self.tops else job.rung == before + 1
+                        )
                         assert follows, f"{job} follows {earlier}"
-                        assert losses.get(earlier[-1], math.inf) < math.inf, f"{job} follows no finite result"
+                        assert losses.get(earlier[-1], math.inf) < math.inf, (
+                            f"{job} follows no finite result"
+                        )
                     else:
                         number = len({job_before.trial for job_before in seen})
                         assert job.trial == number, f"{job} is new; its number should be {number}"

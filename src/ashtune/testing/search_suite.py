@@ -49,8 +49,8 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
         trials: The largest number of trials to check.
 
     Raises:
-        AssertionError: If a trial's configuration depends on the order of calls, is not in the space, is shared with
-            the design, or is repeated in a finite design.
+        AssertionError: If a trial's configuration depends on the order of calls, is not in the
+            space, is shared with the design, or is repeated in a finite design.
     """
     design = build()
     size = design.size
@@ -65,14 +65,18 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
             if isinstance(value, list):
                 value.append("changed by the caller")
         taken.clear()
-        assert design.configuration(trial) == drawn[trial], f"trial {trial} is shared with the caller"
+        assert design.configuration(trial) == drawn[trial], (
+            f"trial {trial} is shared with the caller"
+        )
     if size is None:
         assert not drawn or design.find(drawn[0]) is None, "a design without end finds no trial"
         return
     texts = {repr(sorted(configuration.items())) for configuration in drawn}
     assert len(texts) == len(drawn), "a design with an end gives a configuration twice"
     for trial in {numbers[0], numbers[-1], numbers[len(numbers) // 2]} if numbers else ():
-        assert design.find(drawn[trial]) == trial, f"trial {trial} is not found by its configuration"
+        assert design.find(drawn[trial]) == trial, (
+            f"trial {trial} is not found by its configuration"
+        )
     for outside in (-1, size):
         try:
             design.configuration(outside)
@@ -84,7 +88,9 @@ def check_sequence(build: Callable[[], Design], space: Space, *, trials: int = 6
 def _check_plain(drawn: list[dict[str, object]], space: Space) -> None:
     for trial, configuration in enumerate(drawn):
         checked = space.check(configuration)
-        assert repr(checked) == repr(configuration), f"trial {trial} is {configuration}, in plain values {checked}"
+        assert repr(checked) == repr(configuration), (
+            f"trial {trial} is {configuration}, in plain values {checked}"
+        )
 
 
 def _check_order(build: Callable[[], Design], drawn: list[dict[str, object]]) -> None:
@@ -94,11 +100,14 @@ def _check_order(build: Callable[[], Design], drawn: list[dict[str, object]]) ->
     for some in (order, order[:1], sorted(order, reverse=True)[:3]):
         design = build()
         for trial in some:
-            assert design.configuration(trial) == drawn[trial], f"trial {trial} depends on the order of calls"
+            assert design.configuration(trial) == drawn[trial], (
+                f"trial {trial} depends on the order of calls"
+            )
 
 
 def check_proposer(search: Search, space: object, *, trials: int = 60) -> None:
-    """Raise an error if a search with a proposer makes an incorrect design or an incorrect proposal.
+    """Raise an error if a search with a proposer makes an incorrect design or an incorrect
+    proposal.
 
     Args:
         search: The search with its options.
@@ -111,18 +120,27 @@ def check_proposer(search: Search, space: object, *, trials: int = 60) -> None:
     """
     check_design(search, space, trials=trials)
     assert search.has_proposer, f"{search} overrides no proposer()"
-    assert search.design_origin in DESIGNS, f"design_origin={search.design_origin!r} is none of {DESIGNS}"
+    assert search.design_origin in DESIGNS, (
+        f"design_origin={search.design_origin!r} is none of {DESIGNS}"
+    )
     parsed = Space.parse(space)
     for seed in SEEDS:
         state = random.getstate()
         first = _proposed(search, parsed, seed, trials)
-        assert random.getstate() == state, "it draws from the random numbers that the user's code draws from"
-        assert _proposed(search, parsed, seed, trials) == first, "it proposes other configurations after the same calls"
+        assert random.getstate() == state, (
+            "it draws from the random numbers that the user's code draws from"
+        )
+        assert _proposed(search, parsed, seed, trials) == first, (
+            "it proposes other configurations after the same calls"
+        )
     _proposed(search, parsed, SEEDS[0], max(1, trials // 4), known=KNOWN)
 
 
-def _proposed(search: Search, space: Space, seed: int, trials: int, known: int = 0) -> list[Proposal | None]:
-    """Return the proposals in a random study with three rungs. Each job ends with a result, a failure or no message.
+def _proposed(
+    search: Search, space: Space, seed: int, trials: int, known: int = 0
+) -> list[Proposal | None]:
+    """Return the proposals in a random study with three rungs. Each job ends with a result, a
+    failure or no message.
 
     The proposer gets results of ``known`` configurations before the study begins.
     """
@@ -132,7 +150,9 @@ def _proposed(search: Search, space: Space, seed: int, trials: int, known: int =
     assert search.most_ahead >= 0, f"most_ahead={search.most_ahead}"
     for number in range(known if design.size is None else min(known, design.size)):
         configuration = space.check(design.configuration(number))
-        result = Result(TrialId(-1 - number), number % 3, 3 ** (number % 3), (chance.random(),), 0.0)
+        result = Result(
+            TrialId(-1 - number), number % 3, 3 ** (number % 3), (chance.random(),), 0.0
+        )
         before = deepcopy(configuration)
         proposer.know(result, configuration)
         assert repr(configuration) == repr(before), "it changes a configuration that it is shown"
@@ -142,7 +162,9 @@ def _proposed(search: Search, space: Space, seed: int, trials: int, known: int =
         proposals.append(deepcopy(proposal))
         configuration = design.configuration(trial) if proposal is None else proposal.configuration
         checked = space.check(configuration)
-        assert repr(checked) == repr(configuration), f"trial {trial} is {configuration}, in plain values {checked}"
+        assert repr(checked) == repr(configuration), (
+            f"trial {trial} is {configuration}, in plain values {checked}"
+        )
         for rung in range(3):
             before = deepcopy(checked)
             proposer.started(Job(TrialId(trial), rung), checked)

@@ -1,10 +1,12 @@
-"""A suite of checks for report sections. A section must show any study, and must not show a study's texts as markup.
+"""A suite of checks for report sections. A section must show any study, and must not show a study's
+texts as markup.
 
     def test_my_section():
         check_section(MySection)
 
-The suite shows studies with all kinds of events, without events, or with failures only. Some studies of the suite are
-simulated, stopped early, or have only one rung. Some studies have an unknown scheduler, or texts that look like markup.
+The suite shows studies with all kinds of events, without events, or with failures only. Some
+studies of the suite are simulated, stopped early, or have only one rung. Some studies have an
+unknown scheduler, or texts that look like markup.
 """
 
 import re
@@ -44,19 +46,24 @@ __all__ = ["check_section"]
 UNIT = "tree"
 WIDE = 10_000
 HOSTILE = (
-    "[b]pwned[/b]</script><script>document.pwned=1</script><img src=x onerror=document.pwned=2>\"'&<b>"
-    "\u202e\x1b[31m\x07\u2028"
+    "[b]pwned[/b]</script><script>document.pwned=1</script><img src=x "
+    "onerror=document.pwned=2>\"'&<b>\u202e\x1b[31m\x07\u2028"
 )
 ONE_RUNG = Ladder(4, 4, 2)
 SEVERAL = Goal(
-    GOAL.metric, GOAL.mode, others=(Objective(HOSTILE, "max"),), constraints=(Constraint("size", "<=", 1.0),)
+    GOAL.metric,
+    GOAL.mode,
+    others=(Objective(HOSTILE, "max"),),
+    constraints=(Constraint("size", "<=", 1.0),),
 )
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _MARKUP = re.compile(r"(?<!\[b\])(?<!document\.)pwned")
 
 
 class MadeUpStudy(msgspec.Struct, frozen=True, kw_only=True):
-    """A made-up study for a report. If the study's scheduler is installed, ``is_known`` is True, and orders exist."""
+    """A made-up study for a report. If the study's scheduler is installed, ``is_known`` is True,
+    and orders exist.
+    """
 
     name: str
     events: list[Event]
@@ -79,8 +86,15 @@ def studies() -> list[MadeUpStudy]:
         MadeUpStudy(name="confirmed", events=_events(History(4, confirm=Confirm(3, 2)))),
         MadeUpStudy(name="simulated", events=_events(History(2)), is_simulated=True),
         MadeUpStudy(name="unknown-scheduler", events=whole, is_known=False, outcome=stopped),
-        MadeUpStudy(name="proposals", events=[_proposed(event) for event in _events(History(4, trials=60))]),
-        MadeUpStudy(name="several-objectives", events=list(map(_of_several, whole)), goal=SEVERAL, is_known=False),
+        MadeUpStudy(
+            name="proposals", events=[_proposed(event) for event in _events(History(4, trials=60))]
+        ),
+        MadeUpStudy(
+            name="several-objectives",
+            events=list(map(_of_several, whole)),
+            goal=SEVERAL,
+            is_known=False,
+        ),
         MadeUpStudy(name="one-rung", events=_events(History(3, ladder=ONE_RUNG)), ladder=ONE_RUNG),
         MadeUpStudy(
             name=HOSTILE,
@@ -98,16 +112,21 @@ def check_section(kind: type[Section]) -> None:
         kind: The section's class.
 
     Raises:
-        AssertionError: If the output is wrong; the message names the study. An exception of the section is not caught.
+        AssertionError: If the output is wrong; the message names the study. An exception of the
+            section is not caught.
     """
-    assert re.fullmatch("[a-z][a-z0-9-]*", kind.name), "a name is an anchor: small letters, digits and hyphens"
+    assert re.fullmatch("[a-z][a-z0-9-]*", kind.name), (
+        "a name is an anchor: small letters, digits and hyphens"
+    )
     assert kind.title, "a section has a title"
     shown = False
     for case in studies():
         with TemporaryDirectory() as directory:
             section = _replayed(kind, case, Path(directory))
             shown |= _check(section, case)
-            assert not list(Path(directory).iterdir()), f"{case.name}: a report writes no file into the study"
+            assert not list(Path(directory).iterdir()), (
+                f"{case.name}: a report writes no file into the study"
+            )
             if kind.shows_live:
                 live = _study_of(case, Path(directory), section.study)
                 _check_lines(kind(live), case)
@@ -138,18 +157,26 @@ def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Sectio
     return section
 
 
-def _study_of(case: MadeUpStudy, directory: Path, replayed: ReportedStudy | None = None) -> ReportedStudy:
-    """Return a study without events. If ``replayed`` is given, the study has the tally of ``replayed``."""
+def _study_of(
+    case: MadeUpStudy, directory: Path, replayed: ReportedStudy | None = None
+) -> ReportedStudy:
+    """Return a study without events. If ``replayed`` is given, the study has the tally of
+    ``replayed``.
+    """
     rungs, kept = case.ladder.to_record()
     record = {"kind": "ash"}
     space = Space.parse({"x": (0.0, 1.0), "kind": ["plain", "odd", HOSTILE]})
     settings = Settings(
-        ashtune="1", created=0.0, name=case.name, goal=case.goal, scheduler=record, rungs=rungs, kept=kept,
-        space=dict(space.to_record()), search={"kind": "random"}, seed=0, simulated=case.is_simulated,
+        ashtune="1", created=0.0, name=case.name, goal=case.goal, scheduler=record, rungs=rungs,
+        kept=kept,
+        space=dict(space.to_record()), search={"kind": "random"}, seed=0,
+        simulated=case.is_simulated,
     )  # fmt: skip
     unknown = SchedulerView(HOSTILE, missing=f"the scheduler {HOSTILE!r} is not installed here")
     scheduler = view_of(record, case.ladder, case.ladder, 0) if case.is_known else unknown
-    configurations = {event.trial: event.configuration for event in case.events if isinstance(event, TrialStarted)}
+    configurations = {
+        event.trial: event.configuration for event in case.events if isinstance(event, TrialStarted)
+    }
     info = StudyInfo(
         name=case.name,
         scheduler=scheduler,
@@ -179,7 +206,9 @@ def _check(section: Section, case: MadeUpStudy) -> bool:
 
 
 def _check_blocks(blocks: list[dict[str, Any]], name: str) -> None:
-    """Check the texts of blocks. The page escapes the texts of figures, since they are drawn in several ways."""
+    """Check the texts of blocks. The page escapes the texts of figures, since they are drawn in
+    several ways.
+    """
     texts = list(strings_of(blocks))
     for text in strings_of([{**block, "figures": {}} for block in blocks]):
         assert not _UNSEEN.search(text), f"{name}: a character that nobody sees is in {text!r}"
@@ -199,7 +228,9 @@ def _check_lines(section: Section, case: MadeUpStudy) -> str:
     text = drawn(WIDE)
     assert text == drawn(WIDE), f"{case.name}: its lines are others when they are asked for again"
     assert not _MARKUP.search(text), f"{case.name}: the markup of a text was taken for its own"
-    assert max(map(len, drawn(80).splitlines()), default=0) <= 80, f"{case.name}: a line does not wrap"
+    assert max(map(len, drawn(80).splitlines()), default=0) <= 80, (
+        f"{case.name}: a line does not wrap"
+    )
     _check_unit(text, case.name)
     return text
 
@@ -230,16 +261,31 @@ def _of_several(event: Event) -> Event:
 
 
 def _proposed(event: Event) -> Event:
-    """Return an event. If the event starts a trial, add an origin like the origins of a search that learns."""
+    """Return an event. If the event starts a trial, add an origin like the origins of a search that
+    learns.
+    """
     if not isinstance(event, TrialStarted):
         return event
-    origins = "gp, 9 results", "random", "mutation of 0", "random, no proposal was ready", "enqueued"
+    origins = (
+        "gp, 9 results",
+        "random",
+        "mutation of 0",
+        "random, no proposal was ready",
+        "enqueued",
+    )
     return msgspec.structs.replace(event, origin=origins[event.trial % len(origins)])
 
 
 class _Failures(History):
     def _result(self, job: Train, seconds: float) -> JobFinished | JobFailed:
-        return JobFailed(self._now, worker=job.worker, trial=job.trial, rung=job.rung, seconds=seconds, reason="no")
+        return JobFailed(
+            self._now,
+            worker=job.worker,
+            trial=job.trial,
+            rung=job.rung,
+            seconds=seconds,
+            reason="no",
+        )
 
 
 def hostile(event: Event) -> Event:  # noqa: PLR0911 - one for each kind of event
@@ -257,7 +303,9 @@ def hostile(event: Event) -> Event:  # noqa: PLR0911 - one for each kind of even
         case TrialStarted():
             return replace(_with_a_choice(event, HOSTILE), origin=HOSTILE)
         case JobFinished(metrics=metrics, curve=curve):
-            return replace(event, metrics=renamed(metrics), curve=[(at, renamed(each)) for at, each in curve])
+            return replace(
+                event, metrics=renamed(metrics), curve=[(at, renamed(each)) for at, each in curve]
+            )
         case JobFailed():
             return replace(event, reason=HOSTILE, traceback=HOSTILE)
         case TrialWithdrawn():

@@ -1,6 +1,7 @@
 """A suite of tests for engines that run training functions: pauses, exceptions and dead processes.
 
-If ``isolates`` is True, a training function that kills its worker's process must not stop the engine.
+If ``isolates`` is True, a training function that kills its worker's process must not stop the
+engine.
 """
 
 import os
@@ -60,12 +61,17 @@ class TrainersSuite(WorkersSuite):
         assert paused.checkpoint is not None
         harness.train(worker, 0, start=paused.resource, target=paused.resource + 1)
         result = harness.next(JobFinished)
-        assert (result.start, result.metrics["trained"]) == (paused.resource, float(paused.resource + 1))
+        assert (result.start, result.metrics["trained"]) == (
+            paused.resource,
+            float(paused.resource + 1),
+        )
 
     def test_an_exception_is_a_message_with_its_traceback_and_the_worker_goes_on(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        """If a training function raises an exception, its trial fails, and the worker trains the next trial."""
+        """If a training function raises an exception, its trial fails, and the worker trains the
+        next trial.
+        """
 
         def fragile(trial: Any) -> float:
             if trial["x"] == 0:
@@ -81,7 +87,9 @@ class TrainersSuite(WorkersSuite):
         harness.train(worker, 1)
         assert harness.next(JobFinished).metrics == {"score": 1.0}
 
-    def test_an_invalid_configuration_is_withdrawn(self, engine: MakeHarness, tmp_path: Path) -> None:
+    def test_an_invalid_configuration_is_withdrawn(
+        self, engine: MakeHarness, tmp_path: Path
+    ) -> None:
         """A trial with an invalid configuration does not fail, but is withdrawn."""
 
         def picky(trial: Any) -> float:
@@ -91,7 +99,9 @@ class TrainersSuite(WorkersSuite):
         harness.train(harness.next(WorkerJoined).worker, 0)
         assert harness.next(TrialWithdrawn).reason == "too wide"
 
-    def test_jobs_ahead_wait_at_the_worker_and_are_done_in_order(self, engine: MakeHarness, tmp_path: Path) -> None:
+    def test_jobs_ahead_wait_at_the_worker_and_are_done_in_order(
+        self, engine: MakeHarness, tmp_path: Path
+    ) -> None:
         """While a trial is held at a rung, the worker's next job does not begin."""
         harness = engine(tmp_path, count, 1)
         worker = harness.next(WorkerJoined).worker
@@ -105,7 +115,9 @@ class TrainersSuite(WorkersSuite):
             harness.workers.carry_out(Release(worker, TrialId(trial)))
             assert harness.next(TrialReleased).trial == trial
 
-    def test_a_pause_reaches_the_jobs_that_wait_too(self, engine: MakeHarness, tmp_path: Path) -> None:
+    def test_a_pause_reaches_the_jobs_that_wait_too(
+        self, engine: MakeHarness, tmp_path: Path
+    ) -> None:
         """If a job is paused while it waits at its worker, the job ends as soon as it starts."""
         gate = tmp_path / "gate"
 
@@ -127,8 +139,12 @@ class TrainersSuite(WorkersSuite):
         assert (first.trial, second.trial, second.resource) == (0, 1, 0)
         assert first.resource > 0
 
-    def test_of_a_dead_workers_jobs_the_one_it_had_begun_is_named(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """The message about a dead worker names only the worker's running job, and not its waiting jobs."""
+    def test_of_a_dead_workers_jobs_the_one_it_had_begun_is_named(
+        self, engine: MakeHarness, tmp_path: Path
+    ) -> None:
+        """The message about a dead worker names only the worker's running job, and not its waiting
+        jobs.
+        """
         if not self.isolates:
             pytest.skip("training takes its process with it")
 
@@ -147,7 +163,9 @@ class TrainersSuite(WorkersSuite):
         harness.train(replacement, 2)
         assert harness.next(JobFinished).trial == 2
 
-    def test_a_dead_worker_is_reported_with_its_job_and_replaced(self, engine: MakeHarness, tmp_path: Path) -> None:
+    def test_a_dead_worker_is_reported_with_its_job_and_replaced(
+        self, engine: MakeHarness, tmp_path: Path
+    ) -> None:
         if not self.isolates:
             pytest.skip("training takes its process with it")
 
@@ -168,7 +186,9 @@ class TrainersSuite(WorkersSuite):
     def test_an_exception_that_breaks_in_after_a_result_waits_for_the_answer(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        """If an exception interrupts a trial after its result, the result stays valid, and the worker continues."""
+        """If an exception interrupts a trial after its result, the result stays valid, and the
+        worker continues.
+        """
         gate, is_set = tmp_path / "gate", tmp_path / "is_set"
 
         def limited(trial: Any) -> None:
@@ -177,9 +197,15 @@ class TrainersSuite(WorkersSuite):
             me = threading.get_ident()
 
             def _is_waiting(thread: int) -> bool:
-                """Return whether a thread waits for the driver's answer, while no message is being sent."""
+                """Return whether a thread waits for the driver's answer, while no message is being
+                sent.
+                """
                 names = _callers(sys._current_frames()[thread])
-                return {"answer", "wait"} <= names and not {"_collect", "_take", "_take_whole"} & names
+                return {"answer", "wait"} <= names and not {
+                    "_collect",
+                    "_take",
+                    "_take_whole",
+                } & names
 
             def _callers(frame: Any) -> set[str]:
                 names = set()
@@ -191,7 +217,9 @@ class TrainersSuite(WorkersSuite):
             def break_in() -> None:
                 while not (gate.exists() and _is_waiting(me)):
                     time.sleep(0.001)
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(me), ctypes.py_object(TimeoutError))
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(
+                    ctypes.c_ulong(me), ctypes.py_object(TimeoutError)
+                )
                 is_set.touch()
 
             if trial["x"] == 0:
@@ -211,8 +239,12 @@ class TrainersSuite(WorkersSuite):
         harness.train(worker, 1)
         assert harness.next(JobFinished).trial == 1
 
-    def test_a_trial_stopped_on_purpose_is_a_result_that_is_not_held(self, engine: MakeHarness, tmp_path: Path) -> None:
-        """When a trial calls ``trial.stop()``, its worker is free, and the trial's checkpoint is kept."""
+    def test_a_trial_stopped_on_purpose_is_a_result_that_is_not_held(
+        self, engine: MakeHarness, tmp_path: Path
+    ) -> None:
+        """When a trial calls ``trial.stop()``, its worker is free, and the trial's checkpoint is
+        kept.
+        """
 
         def stopping(trial: Any) -> None:
             for epoch in trial.epochs():
@@ -230,7 +262,9 @@ class TrainersSuite(WorkersSuite):
     def test_a_function_that_trains_otherwise_than_it_was_asked_fails_and_is_shown_how(
         self, engine: MakeHarness, tmp_path: Path
     ) -> None:
-        """One wrong function does not use ``trial.epochs()``, one ends early, and one restores no checkpoint."""
+        """One wrong function does not use ``trial.epochs()``, one ends early, and one restores no
+        checkpoint.
+        """
 
         def wrong(trial: Any) -> None:
             if trial["x"] == 0:
@@ -245,9 +279,15 @@ class TrainersSuite(WorkersSuite):
         harness = engine(tmp_path, wrong, 1)
         worker = harness.next(WorkerJoined).worker
         harness.train(worker, 0, target=2)
-        assert "write: for epoch in trial.epochs(): / train one epoch / trial.report" in harness.next(JobFailed).reason
+        assert (
+            "write: for epoch in trial.epochs(): / train one epoch / trial.report"
+            in harness.next(JobFailed).reason
+        )
         harness.train(worker, 1, target=2)
-        assert "the loop over trial.epochs() ended at 1 of 2; call trial.stop()" in harness.next(JobFailed).reason
+        assert (
+            "the loop over trial.epochs() ended at 1 of 2; call trial.stop()"
+            in harness.next(JobFailed).reason
+        )
         harness.train(worker, 2, target=2)
         harness.next(JobFinished)
         harness.workers.carry_out(Release(worker, TrialId(2)))

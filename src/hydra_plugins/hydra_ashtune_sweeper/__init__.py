@@ -1,7 +1,8 @@
-"""The Hydra sweeper ``ashtune``, chosen by ``hydra/sweeper: ashtune`` in a config's defaults or on the command line.
+"""The Hydra sweeper ``ashtune``, chosen by ``hydra/sweeper: ashtune`` in a config's defaults or on
+the command line.
 
-Hydra imports this module at every start of every Hydra program. Therefore ashtune is imported only when a sweep begins,
-from ``integrations/hydra.py``.
+Hydra imports this module at every start of every Hydra program. Therefore ashtune is imported only
+when a sweep begins, from ``integrations/hydra.py``.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,9 @@ from omegaconf import DictConfig
 
 @dataclass
 class AshtuneSweeperConf:
-    """The options of the sweeper. Some options of ``ashtune.tune`` are fields; ``options`` takes all other options."""
+    """The options of the sweeper. Some options of ``ashtune.tune`` are fields; ``options`` takes
+    all other options.
+    """
 
     _target_: str = "hydra_plugins.hydra_ashtune_sweeper.AshtuneSweeper"
     metric: Optional[str] = None  # noqa: UP045 - as OmegaConf reads it
@@ -35,11 +38,14 @@ class AshtuneSweeperConf:
     options: Dict[str, Any] = field(default_factory=dict)  # noqa: UP006
 
 
-ConfigStore.instance().store(group="hydra/sweeper", name="ashtune", node=AshtuneSweeperConf, provider="ashtune")
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="ashtune", node=AshtuneSweeperConf, provider="ashtune"
+)
 
 
 class AshtuneSweeper(Sweeper):  # type: ignore[misc]  # Hydra's types are not followed, see pyproject.toml
-    """Tunes by asynchronous halving. Jobs run in ashtune's own workers, and Hydra's launchers are not used.
+    """Tunes by asynchronous halving. Jobs run in ashtune's own workers, and Hydra's launchers are
+    not used.
 
     Args:
         settings: The fields of :class:`AshtuneSweeperConf`.
@@ -48,7 +54,9 @@ class AshtuneSweeper(Sweeper):  # type: ignore[misc]  # Hydra's types are not fo
     def __init__(self, **settings: Any) -> None:
         self._settings = settings
 
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
         """Store the objects that Hydra gives to each sweeper."""
         self.hydra_context = hydra_context
         self.config = config
@@ -64,7 +72,8 @@ class AshtuneSweeper(Sweeper):  # type: ignore[misc]  # Hydra's types are not fo
             The :class:`~ashtune.Study`.
 
         Raises:
-            CompactHydraException: If something cannot be used; Hydra prints its message and exits with status 1.
+            CompactHydraException: If something cannot be used; Hydra prints its message and exits
+                with status 1.
         """
         from ashtune._src.core.errors import AshtuneError
         from ashtune._src.integrations.hydra import Sweep

@@ -1,4 +1,6 @@
-"""Workers that are tasks of a pool: threads and processes of ``concurrent.futures``, and processes of loky."""
+"""Workers that are tasks of a pool: threads and processes of ``concurrent.futures``, and processes
+of loky.
+"""
 
 import multiprocessing
 import os
@@ -56,14 +58,17 @@ def tuned(study: Path, pool: Any, **more: Any) -> ashtune.Study:
             trial.report(score=trial["x"] * epoch)
 
     return ashtune.tune(
-        train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=12, max_resource=4, quiet=True, search="random",
+        train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=12, max_resource=4, quiet=True,
+        search="random",
         engine=ashtune.Executors(pool, **{"workers": 2, **more}), directory=study,
     )  # fmt: skip
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pool", [processes, loky])
-def test_one_pool_serves_one_study_after_another(pool: Callable[[int], Executor], tmp_path: Path) -> None:
+def test_one_pool_serves_one_study_after_another(
+    pool: Callable[[int], Executor], tmp_path: Path
+) -> None:
     with pool(2) as workers:
         for name in ("first", "second"):
             assert tuned(tmp_path / name, workers).is_complete
@@ -71,7 +76,9 @@ def test_one_pool_serves_one_study_after_another(pool: Callable[[int], Executor]
         assert workers.submit(abs, -1).result(60) == 1, "the pool is free again"
 
 
-def test_more_workers_than_the_pool_has_places_join_never_and_end_with_the_study(tmp_path: Path) -> None:
+def test_more_workers_than_the_pool_has_places_join_never_and_end_with_the_study(
+    tmp_path: Path,
+) -> None:
     with ThreadPoolExecutor(1) as pool:
         assert tuned(tmp_path, pool, workers=3).is_complete
     assert len(events(tmp_path, WorkerJoined)) == 1
@@ -115,7 +122,9 @@ def test_lost_tasks_are_replaced_while_jobs_end_and_end_the_study_if_none_does(
     monkeypatch.setattr(executors, "LOOK_SECONDS", 0.0)
     harness = open_harness(ashtune.Executors(Failing(takes=True), workers=1), tmp_path, count, 1)
     joined = WorkerJoined(0, WorkerId(0), 1, "here")
-    failed = JobFailed(0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0.0, reason="no matter")
+    failed = JobFailed(
+        0, worker=WorkerId(0), trial=TrialId(0), rung=0, seconds=0.0, reason="no matter"
+    )
     happened: list[list[Event]] = [[joined, failed]]
     with monkeypatch.context() as patch:
         patch.setattr(ClusterWorkers, "wait", lambda *_: happened[0])
@@ -129,16 +138,21 @@ def test_lost_tasks_are_replaced_while_jobs_end_and_end_the_study_if_none_does(
     harness.workers.close()
 
 
-def test_a_task_ends_when_no_driver_can_be_reached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_ends_when_no_driver_can_be_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(executors, "PATIENCE_SECONDS", 0.0)
     with pytest.raises(StudyError, match="the folder has no study"):
         executors.work(str(tmp_path), "task")
 
 
-@pytest.mark.parametrize("engine", [ashtune.Executors("no pool", workers=2), ashtune.Executors(Failing(takes=True))])
+@pytest.mark.parametrize(
+    "engine", [ashtune.Executors("no pool", workers=2), ashtune.Executors(Failing(takes=True))]
+)
 def test_a_pool_and_its_workers_must_be_given(engine: ashtune.Executors, tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
         ashtune.tune(
-            count, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=2, max_resource=2, engine=engine,
+            count, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=2, max_resource=2,
+            engine=engine,
             directory=tmp_path / "s", quiet=True,
         )  # fmt: skip

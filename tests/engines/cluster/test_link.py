@@ -1,4 +1,6 @@
-"""What a driver does with hosts without the keys, hosts of another kind, and hosts that misbehave."""
+"""What a driver does with hosts without the keys, hosts of another kind,
+and hosts that misbehave.
+"""
 
 import errno
 import os
@@ -26,7 +28,14 @@ from ashtune._src.core.version import __version__
 from ashtune._src.driver.study_options import flat
 from ashtune._src.engines.cluster import host as cluster_host
 from ashtune._src.engines.cluster.cluster_driver import Cluster, ClusterWorkers, check_installed
-from ashtune._src.engines.cluster.cluster_messages import Farewell, Hello, Replacement, ToHost, Welcome, python_version
+from ashtune._src.engines.cluster.cluster_messages import (
+    Farewell,
+    Hello,
+    Replacement,
+    ToHost,
+    Welcome,
+    python_version,
+)
 from ashtune._src.engines.cluster.host import connected, find
 from ashtune._src.engines.cluster.link import HANDSHAKE_MILLISECONDS
 from ashtune._src.engines.cluster.rendezvous import NAME, Rendezvous
@@ -105,7 +114,9 @@ def host(study: Path, harness: EngineHarness) -> Iterator[MockHost]:
     ("changes", "why"),
     [({"version": "0.0.1"}, "0.0.1"), ({"python": "cpython 2.7"}, "cpython 2.7")],
 )
-def test_a_host_of_another_kind_is_refused_in_one_line(changes: dict[str, Any], why: str, host: MockHost) -> None:
+def test_a_host_of_another_kind_is_refused_in_one_line(
+    changes: dict[str, Any], why: str, host: MockHost
+) -> None:
     farewell = host.hello(**changes)
     assert isinstance(farewell, Farewell)
     assert why in farewell.reason
@@ -127,7 +138,9 @@ def test_workers_get_numbers_that_no_worker_has_had(host: MockHost, harness: Eng
     assert harness.next(WorkerJoined).worker == 3
 
 
-@pytest.mark.parametrize("said", [b"garbage", b"", msgspec.msgpack.encode([{"event": "worker_joined"}])])
+@pytest.mark.parametrize(
+    "said", [b"garbage", b"", msgspec.msgpack.encode([{"event": "worker_joined"}])]
+)
 def test_a_host_whose_message_does_not_fit_is_given_up_and_others_go_on(
     said: bytes, host: MockHost, harness: EngineHarness, study: Path
 ) -> None:
@@ -142,7 +155,9 @@ def test_a_host_whose_message_does_not_fit_is_given_up_and_others_go_on(
     assert host.joins() > worker
 
 
-def test_a_host_speaks_for_its_own_workers_only(host: MockHost, harness: EngineHarness, study: Path) -> None:
+def test_a_host_speaks_for_its_own_workers_only(
+    host: MockHost, harness: EngineHarness, study: Path
+) -> None:
     worker = host.joins()
     found, _ = find(study)
     assert found is not None
@@ -155,7 +170,9 @@ def test_a_host_speaks_for_its_own_workers_only(host: MockHost, harness: EngineH
     assert not [event for event in harness.history if isinstance(event, WorkerLost)]
 
 
-def test_a_host_that_leaves_may_go_when_its_last_worker_dies(host: MockHost, harness: EngineHarness) -> None:
+def test_a_host_that_leaves_may_go_when_its_last_worker_dies(
+    host: MockHost, harness: EngineHarness
+) -> None:
     worker = host.joins()
     harness.train(worker, 0)
     host.hear()
@@ -167,7 +184,9 @@ def test_a_host_that_leaves_may_go_when_its_last_worker_dies(host: MockHost, har
     assert host.hear() == Farewell(), "as often as it asks"
 
 
-def test_the_last_files_of_a_host_that_leaves_are_kept(host: MockHost, harness: EngineHarness, study: Path) -> None:
+def test_the_last_files_of_a_host_that_leaves_are_kept(
+    host: MockHost, harness: EngineHarness, study: Path
+) -> None:
     worker = host.joins()
     host.say(Leaving())
     assert host.hear() == Farewell()
@@ -183,7 +202,9 @@ def test_the_last_files_of_a_host_that_leaves_are_kept(host: MockHost, harness: 
 
 
 @pytest.mark.parametrize("is_sudden", [False, True])
-def test_the_driver_forgets_a_host_that_has_left(is_sudden: bool, harness: EngineHarness, study: Path) -> None:
+def test_the_driver_forgets_a_host_that_has_left(
+    is_sudden: bool, harness: EngineHarness, study: Path
+) -> None:
     found, _ = find(study)
     assert found is not None
     with connected(found) as (dealer, _):
@@ -200,7 +221,9 @@ def test_the_driver_forgets_a_host_that_has_left(is_sudden: bool, harness: Engin
         harness.workers.wait(harness.workers.now() + 0.01)
 
 
-def test_a_host_that_says_hello_and_nothing_more_is_lost_when_it_is_gone(harness: EngineHarness, study: Path) -> None:
+def test_a_host_that_says_hello_and_nothing_more_is_lost_when_it_is_gone(
+    harness: EngineHarness, study: Path
+) -> None:
     found, _ = find(study)
     assert found is not None
     with connected(found) as (dealer, _):
@@ -227,7 +250,11 @@ def test_a_client_without_the_keys_learns_nothing(
     public, secret = zmq.curve_keypair()
     keys = {"without keys": {}, "own keys": {"public": public, "secret": secret}}.get(kind)
     if keys is None:
-        keys = {"driver": public, "public": found.host_key.encode(), "secret": found.host_secret.encode()}
+        keys = {
+            "driver": public,
+            "public": found.host_key.encode(),
+            "secret": found.host_secret.encode(),
+        }
     with zmq.Context() as context:
         stranger = client(found, context, **keys)
         stranger.send(msgspec.msgpack.encode([Hello(__version__, python_version())]))
@@ -278,7 +305,8 @@ def test_a_client_without_keys_cannot_fill_the_memory(harness: EngineHarness, st
         connection.sendall(GREETING + b"\x06" + (3 * FRAME_BYTES).to_bytes(8, "big"))
         with suppress(ConnectionResetError):
             while connection.recv(4096):
-                pass  # its greeting; a timeout means that the driver waits for the rest of the frame
+                # its greeting; a timeout means that the driver waits for the rest of the frame
+                pass
 
 
 def test_messages_may_be_larger_than_a_frame(host: MockHost, study: Path) -> None:
@@ -309,13 +337,21 @@ def test_the_rendezvous_is_for_the_owner_and_tells_the_end(study: Path) -> None:
     assert found is not None
     assert found.host_secret != first.host_secret
     assert len(found.addresses) >= len(first.addresses)
-    assert found.addresses[-1].startswith("tcp://127."), "other machines try their own loopback last"
+    assert found.addresses[-1].startswith("tcp://127."), (
+        "other machines try their own loopback last"
+    )
 
 
-DAMAGED = {"no JSON": "[", "no key": '{"driver_key": "k"}', "no port": '{"addresses": ["tcp://127.0.0.1:x"]}'}
+DAMAGED = {
+    "no JSON": "[",
+    "no key": '{"driver_key": "k"}',
+    "no port": '{"addresses": ["tcp://127.0.0.1:x"]}',
+}
 
 
-def test_the_connections_end_even_if_the_end_of_the_study_fails(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_connections_end_even_if_the_end_of_the_study_fails(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     harness = open_harness(Cluster(), study, count, 0)
     found = Rendezvous.read(study)
     assert found is not None
@@ -420,7 +456,8 @@ def test_a_host_tries_the_next_address_if_another_program_answers_at_the_first(
 def test_options_of_the_cluster_stay_with_the_engine() -> None:
     engine = Cluster(workers=4, interface="lo", trial_timeout="10m")
     assert flat({"engine": engine}) == {"engine": engine, "workers": 4, "trial_timeout": "10m"} | {
-        "checkpoints": "files", "on_out_of_memory": "fail", "processes_per_trial": 1, "profile": False
+        "checkpoints": "files", "on_out_of_memory": "fail", "processes_per_trial": 1,
+        "profile": False
     }  # fmt: skip
     assert choose_engine(engine) is engine
     named = choose_engine("cluster:interface=lo:no_workers_for=10m")
@@ -452,14 +489,17 @@ def test_an_option_that_an_engine_does_not_have_is_refused(text: str) -> None:
 def test_what_is_not_possible_is_refused_before_a_study_is_made(engine: Any, study: Path) -> None:
     with pytest.raises(SettingsError):
         ashtune.tune(
-            count, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=2, max_resource=2, engine=engine,
+            count, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=2, max_resource=2,
+            engine=engine,
             directory=study, quiet=True,
         )  # fmt: skip
     assert not study.exists()
 
 
 @pytest.mark.parametrize("number", [50, pytest.param(1_000, marks=pytest.mark.thorough)])
-def test_many_hosts_join_work_and_are_lost(number: int, harness: EngineHarness, study: Path) -> None:
+def test_many_hosts_join_work_and_are_lost(
+    number: int, harness: EngineHarness, study: Path
+) -> None:
     found, _ = find(study)
     assert found is not None
     keys = {"public": found.host_key.encode(), "secret": found.host_secret.encode()}

@@ -58,7 +58,9 @@ class TestClusterWorkers(TrainersSuite):
             if place != study:
                 place.mkdir(mode=0o700)
                 shutil.copy(study / NAME, place)
-            host = threading.Thread(target=serve, args=(place, Slots(number=workers), StopSwitch(math.inf)))
+            host = threading.Thread(
+                target=serve, args=(place, Slots(number=workers), StopSwitch(math.inf))
+            )
             host.start()
             made.append((harness.workers, host))
             return harness
@@ -69,7 +71,9 @@ class TestClusterWorkers(TrainersSuite):
             host.join(10.0)
             assert not host.is_alive(), "a host is left behind"
 
-    def test_a_worker_process_that_dies_before_it_joins_is_replaced(self, engine: MakeHarness, tmp_path: Path) -> None:
+    def test_a_worker_process_that_dies_before_it_joins_is_replaced(
+        self, engine: MakeHarness, tmp_path: Path
+    ) -> None:
         harness = engine(tmp_path / "study", Deadly(tmp_path / "mark"), 1)
         assert harness.next(WorkerJoined).worker == 1
         assert [event.worker for event in harness.history if isinstance(event, WorkerLost)] == [0]
@@ -94,7 +98,9 @@ class TestWorkersWithoutTheDirectory(TestClusterWorkers):
 
     place = "elsewhere"
 
-    def test_logs_and_checkpoints_are_in_the_study(self, engine: MakeHarness, tmp_path: Path) -> None:
+    def test_logs_and_checkpoints_are_in_the_study(
+        self, engine: MakeHarness, tmp_path: Path
+    ) -> None:
         def talks(trial: Any) -> None:
             print("a word of trial", trial.number)
             count(trial)

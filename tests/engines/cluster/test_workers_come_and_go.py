@@ -1,4 +1,6 @@
-"""Studies whose workers join and leave: processes of ``ashtune worker``, which are asked to leave or killed."""
+"""Studies whose workers join and leave: processes of ``ashtune worker``, which are asked to leave
+or killed.
+"""
 
 import shutil
 import signal
@@ -14,7 +16,14 @@ from typing import Any
 import pytest
 
 import ashtune
-from ashtune._src.core.events import JobFinished, JobPaused, StopRequested, TrialStarted, WorkerJoined, WorkerLost
+from ashtune._src.core.events import (
+    JobFinished,
+    JobPaused,
+    StopRequested,
+    TrialStarted,
+    WorkerJoined,
+    WorkerLost,
+)
 from ashtune._src.engines.cluster.rendezvous import NAME
 from ashtune._src.study.journal import NAME as JOURNAL
 from tests.helpers import commands
@@ -44,7 +53,9 @@ def driver(study: Path, *more: str, resumes: bool = False) -> Iterator["subproce
     command = ["resume", str(study)] if resumes else new
     with (study.parent / "driver.txt").open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ashtune", *command, "--engine", "cluster", *more], stdout=output, stderr=output
+            [sys.executable, "-m", "ashtune", *command, "--engine", "cluster", *more],
+            stdout=output,
+            stderr=output,
         )
     try:
         yield process
@@ -57,7 +68,9 @@ def present(study: Path) -> int:
     return len(events(study, WorkerJoined)) - len(events(study, WorkerLost))
 
 
-def test_a_study_begins_with_none_and_goes_through_1_8_2_and_5_workers(study: Path, start: Start) -> None:
+def test_a_study_begins_with_none_and_goes_through_1_8_2_and_5_workers(
+    study: Path, start: Start
+) -> None:
     with driver(study) as running:
         first = start()
         until(lambda: present(study) == 1)
@@ -76,7 +89,9 @@ def test_a_study_begins_with_none_and_goes_through_1_8_2_and_5_workers(study: Pa
     is_whole(study, TRIALS)
 
 
-def test_a_host_that_is_silent_for_seconds_comes_back_with_its_worker(study: Path, start: Start) -> None:
+def test_a_host_that_is_silent_for_seconds_comes_back_with_its_worker(
+    study: Path, start: Start
+) -> None:
     with driver(study) as running:
         host = start()
         until(lambda: len(events(study, JobFinished)) > 5)
@@ -89,7 +104,9 @@ def test_a_host_that_is_silent_for_seconds_comes_back_with_its_worker(study: Pat
     is_whole(study, TRIALS)
 
 
-def test_a_second_driver_is_refused_and_the_workers_stay_with_the_first(study: Path, start: Start) -> None:
+def test_a_second_driver_is_refused_and_the_workers_stay_with_the_first(
+    study: Path, start: Start
+) -> None:
     with driver(study) as running:
         start()
         until(lambda: len(events(study, JobFinished)) > 5)
@@ -120,7 +137,8 @@ def test_a_killed_workers_job_is_done_by_another(study: Path, start: Start) -> N
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGUSR1", "lifetime"])
 def test_a_worker_that_leaves_saves_what_it_trains(how: str, study: Path, start: Start) -> None:
     (study.parent / "go").touch()
-    with driver(study, "--max-resource", "9000", "--min-resource", "9000") as running:  # no trial reaches its end
+    # no trial reaches its end
+    with driver(study, "--max-resource", "9000", "--min-resource", "9000") as running:
         leaver = start(*(("--lifetime", "4s") if how == "lifetime" else ()))
         until(lambda: len(events(study, TrialStarted)) > 0)
         if how != "lifetime":
@@ -146,7 +164,9 @@ def test_workers_find_the_next_driver_when_theirs_is_killed(study: Path, start: 
     with driver(study, resumes=True) as second:
         assert second.wait(150) == 0
     assert host.process.wait(60) == 0
-    assert {event.worker for event in events(study, WorkerJoined)} >= {0, 1, 2}, "a worker that comes back is a new one"
+    assert {event.worker for event in events(study, WorkerJoined)} >= {0, 1, 2}, (
+        "a worker that comes back is a new one"
+    )
     is_whole(study, TRIALS)
 
 
@@ -183,7 +203,12 @@ def test_a_worker_without_the_directory_says_how_it_gets_new_keys(
 ) -> None:
     monkeypatch.setenv("ASHTUNE_WORKER", '{"addresses": ["tcp://127.0.0.1:1"]}')
     waiting = start(directory=None)
-    until(lambda: "set ASHTUNE_WORKER to the contents of its new rendezvous.json; waiting" in waiting.output)
+    until(
+        lambda: (
+            "set ASHTUNE_WORKER to the contents of its new rendezvous.json; waiting"
+            in waiting.output
+        )
+    )
     assert "copy its" not in waiting.output
 
 
@@ -200,7 +225,9 @@ def test_a_worker_says_at_once_what_is_missing(tmp_path: Path, study: Path, star
     assert waiting.process.wait(60) == 128 + signal.SIGTERM
 
 
-def test_a_worker_with_a_copied_file_misses_its_driver(tmp_path: Path, study: Path, start: Start) -> None:
+def test_a_worker_with_a_copied_file_misses_its_driver(
+    tmp_path: Path, study: Path, start: Start
+) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()
     with driver(study) as running:
@@ -212,7 +239,12 @@ def test_a_worker_with_a_copied_file_misses_its_driver(tmp_path: Path, study: Pa
         until(lambda: "the driver is lost" in host.output)
     (study.parent / "go").touch()
     with driver(study, resumes=True) as second:
-        until(lambda: "if another driver has begun, copy its rendezvous.json again; waiting" in host.output)
+        until(
+            lambda: (
+                "if another driver has begun, copy its rendezvous.json again; waiting"
+                in host.output
+            )
+        )
         until(lambda: (study / NAME).read_bytes() != (copy / NAME).read_bytes())
         shutil.copy2(study / NAME, copy)
         assert second.wait(150) == 0
@@ -236,7 +268,8 @@ def test_an_engine_object_drives_a_study_in_a_script(study: Path, start: Start) 
 
     def tune() -> None:
         ashtune.tune(
-            train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=8, max_resource=4, quiet=True,
+            train, {"x": (0.0, 1.0)}, metric="score", mode="max", trials=8, max_resource=4,
+            quiet=True,
             engine=ashtune.Cluster(workers=2), directory=study, search="random",
         )  # fmt: skip
 

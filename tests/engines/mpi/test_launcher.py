@@ -1,4 +1,6 @@
-"""What launchers say, in the variables seen under Slurm 24.11, MPICH 5.0 and Open MPI 5.0, and what is answered."""
+"""What launchers say, in the variables seen under Slurm 24.11, MPICH 5.0 and Open MPI 5.0, and what
+is answered.
+"""
 
 import pytest
 
@@ -12,15 +14,32 @@ from ashtune._src.engines.mpi.launcher import (
     without_world,
 )
 
-OPEN_MPI = "Open MPI v5.0.11, package: Open MPI user@mpich-host Distribution, ident: 5.0.11, Sep 16, 2026\x00"
-MPICH_5 = "MPICH Version:      5.0.2\nMPICH ABI:          18:2:6\nMPICH configure:    --with-device=ch4:ucx,ofi\n"
-MPICH_4 = "MPICH Version:      4.2.1\nMPICH ABI:          16:1:4\nMPICH configure:    --with-slurm=/usr\n"
+OPEN_MPI = (
+    "Open MPI v5.0.11, package: Open MPI user@mpich-host Distribution, ident: 5.0.11, Sep 16, "
+    "2026\x00"
+)
+MPICH_5 = (
+    "MPICH Version:      5.0.2\nMPICH ABI:          18:2:6\nMPICH configure:    "
+    "--with-device=ch4:ucx,ofi\n"
+)
+MPICH_4 = (
+    "MPICH Version:      4.2.1\nMPICH ABI:          16:1:4\nMPICH configure:    --with-slurm=/usr\n"
+)
 INTEL = "Intel(R) MPI Library 2021.10 for Linux* OS\n"
-CRAY = "MPI VERSION    : CRAY MPICH version 8.1.25.17 (ANL base 3.4a2)\nMPI BUILD INFO : Sun Feb 26 16:42 2023\n"
+CRAY = (
+    "MPI VERSION    : CRAY MPICH version 8.1.25.17 (ANL base 3.4a2)\nMPI BUILD INFO : Sun Feb 26 "
+    "16:42 2023\n"
+)
 MVAPICH = "MVAPICH2 Version:    \t2.3.7\nMVAPICH2 configure:\t--prefix=/opt\n"
 UNKNOWN = "An MPI of its own, version 1"
 
-BATCH = {"SLURM_JOB_ID": "4", "SLURM_JOB_NUM_NODES": "1", "SLURM_NTASKS": "3", "SLURM_NPROCS": "3", "SLURM_PROCID": "0"}
+BATCH = {
+    "SLURM_JOB_ID": "4",
+    "SLURM_JOB_NUM_NODES": "1",
+    "SLURM_NTASKS": "3",
+    "SLURM_NPROCS": "3",
+    "SLURM_PROCID": "0",
+}
 NODES = {"SLURM_JOB_ID": "4", "SLURM_JOB_NUM_NODES": "3", "SLURM_PROCID": "0"}
 STEP = {
     "SLURM_JOB_NUM_NODES": "1",
@@ -39,7 +58,9 @@ OMPI = {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "2", "PMIX_RANK": "
 
 BY_OMPI = Launch(1, 4, "Open MPI's mpiexec", "openmpi", True)
 BY_HYDRA = Launch(1, 4, "MPICH's mpiexec", "mpich", True)
-BY_NONE, BY_PMI2, BY_PMIX = (Launch(1, 4, f"srun --mpi={plugin}", "", True) for plugin in ("none", "pmi2", "pmix"))
+BY_NONE, BY_PMI2, BY_PMIX = (
+    Launch(1, 4, f"srun --mpi={plugin}", "", True) for plugin in ("none", "pmi2", "pmix")
+)
 BY_NOBODY = Launch(0, 4, "SLURM", "", False)
 
 
@@ -49,27 +70,41 @@ BY_NOBODY = Launch(0, 4, "SLURM", "", False)
         ({"PATH": "/usr/bin", "OMP_NUM_THREADS": "4"}, None),
         (OMPI, Launch(1, 2, "Open MPI's mpiexec", "openmpi", True)),
         (HYDRA, BY_HYDRA),  # known by its local rank
-        ({"PMI_RANK": "1", "PMI_SIZE": "2", "FLUX_JOB_ID": "f1"}, Launch(1, 2, "a PMI launcher", "", True)),
+        (
+            {"PMI_RANK": "1", "PMI_SIZE": "2", "FLUX_JOB_ID": "f1"},
+            Launch(1, 2, "a PMI launcher", "", True),
+        ),
         (PMI2, Launch(2, 3, "srun --mpi=pmi2", "", True)),
         (PMIX, Launch(2, 3, "srun --mpi=pmix", "", True)),  # its size is that of the step
         (STEP, Launch(2, 3, "srun --mpi=none", "", True)),
-        (STEP | {"SLURM_MPI_TYPE": "cray_shasta"}, Launch(2, 3, "srun --mpi=cray_shasta", "", True)),
-        (BATCH, Launch(0, 3, "SLURM", "", False)),  # it has a task number, and srun did not start it
+        (
+            STEP | {"SLURM_MPI_TYPE": "cray_shasta"},
+            Launch(2, 3, "srun --mpi=cray_shasta", "", True),
+        ),
+        # it has a task number, and srun did not start it
+        (BATCH, Launch(0, 3, "SLURM", "", False)),
         (NODES, Launch(0, 3, "SLURM", "", False)),  # one task each
     ],
 )
-def test_a_launch_is_known_by_its_variables(environment: dict[str, str], launch: Launch | None) -> None:
+def test_a_launch_is_known_by_its_variables(
+    environment: dict[str, str], launch: Launch | None
+) -> None:
     assert launch_of(environment) == launch
 
 
 @pytest.mark.parametrize("left_over", [{}, {"PMIX_RANK": "0"}, {"PMI_RANK": "0", "PMI_SIZE": "1"}])
-def test_a_batch_script_submitted_from_a_step_is_not_taken_for_that_step(left_over: dict[str, str]) -> None:
-    inherited = BATCH | {"SLURM_STEP_ID": "0", "SLURM_STEPID": "0", "SLURM_STEP_NUM_TASKS": "1"} | left_over
+def test_a_batch_script_submitted_from_a_step_is_not_taken_for_that_step(
+    left_over: dict[str, str],
+) -> None:
+    inherited = (
+        BATCH | {"SLURM_STEP_ID": "0", "SLURM_STEPID": "0", "SLURM_STEP_NUM_TASKS": "1"} | left_over
+    )
     assert launch_of(inherited) == Launch(0, 3, "SLURM", "", False)
 
 
 @pytest.mark.parametrize(
-    ("allocation", "variables"), [(BATCH, HYDRA), (ONE_TASK_STEP, HYDRA), (STEP, HYDRA), (BATCH, OMPI), (STEP, OMPI)]
+    ("allocation", "variables"),
+    [(BATCH, HYDRA), (ONE_TASK_STEP, HYDRA), (STEP, HYDRA), (BATCH, OMPI), (STEP, OMPI)],
 )
 def test_an_mpiexec_in_an_allocation_is_the_launcher_also_where_srun_started_its_proxies(
     allocation: dict[str, str], variables: dict[str, str]
@@ -100,7 +135,10 @@ def test_a_malformed_number_counts_as_not_set(nonsense: str) -> None:
     assert launch_of({"PMI_RANK": nonsense, "PMI_SIZE": "2"}) is None
     assert launch_of({"SLURM_NTASKS": nonsense}) is None
     assert launch_of(STEP | {"SLURM_PROCID": nonsense}) is None
-    assert launch_of(HYDRA | {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": nonsense}) == BY_HYDRA
+    assert (
+        launch_of(HYDRA | {"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": nonsense})
+        == BY_HYDRA
+    )
 
 
 @pytest.mark.parametrize(
@@ -117,7 +155,9 @@ def test_an_mpi4py_that_is_not_installed_is_told_from_one_without_a_library() ->
     assert "Open MPI's mpiexec started 4 processes" in absent
     assert "mpi4py is not installed" in absent
     assert "module load" in absent and "'ashtune[mpi]'" in absent and "'ashtune[mpich]'" in absent
-    bare = mpi4py_missing(BY_NONE, RuntimeError("cannot load MPI library\nlibmpi.so: cannot open\nlibmpi.so.12: too"))
+    bare = mpi4py_missing(
+        BY_NONE, RuntimeError("cannot load MPI library\nlibmpi.so: cannot open\nlibmpi.so.12: too")
+    )
     assert "finds no MPI library it can load (cannot load MPI library)" in bare
     assert "module load" in bare and "MPI4PY_LIBMPI" in bare and "'ashtune[mpich]'" in bare
 
@@ -137,7 +177,11 @@ def test_open_mpi_under_mpichs_mpiexec_is_refused_with_both_ways_out() -> None:
 @pytest.mark.parametrize("version", [MPICH_4, MPICH_5])
 def test_an_mpich_without_pmix_is_refused_under_srun_with_pmix(version: str) -> None:
     text = mismatch(BY_PMIX, version)
-    assert "without PMIx" in text and "`srun --mpi=pmi2 python ...`" in text and "own `mpiexec`" in text
+    assert (
+        "without PMIx" in text
+        and "`srun --mpi=pmi2 python ...`" in text
+        and "own `mpiexec`" in text
+    )
 
 
 @pytest.mark.parametrize(
@@ -167,11 +211,19 @@ def test_singletons_of_mpich_under_srun_are_sent_to_pmi2() -> None:
 @pytest.mark.parametrize("launch", [BY_NONE, BY_PMI2])
 def test_singletons_of_open_mpi_under_srun_are_sent_to_pmix(launch: Launch) -> None:
     text = alone(launch, OPEN_MPI, 1)
-    assert "`srun --mpi=pmix python ...`" in text and "`mpiexec`" in text and "`srun --mpi=pmi2" not in text
+    assert (
+        "`srun --mpi=pmix python ...`" in text
+        and "`mpiexec`" in text
+        and "`srun --mpi=pmi2" not in text
+    )
 
 
-@pytest.mark.parametrize(("launch", "version"), [(BY_PMI2, MPICH_4), (BY_HYDRA, INTEL), (BY_OMPI, OPEN_MPI)])
-def test_singletons_of_the_right_launcher_are_sent_to_the_mpiexec_of_the_library(launch: Launch, version: str) -> None:
+@pytest.mark.parametrize(
+    ("launch", "version"), [(BY_PMI2, MPICH_4), (BY_HYDRA, INTEL), (BY_OMPI, OPEN_MPI)]
+)
+def test_singletons_of_the_right_launcher_are_sent_to_the_mpiexec_of_the_library(
+    launch: Launch, version: str
+) -> None:
     text = alone(launch, version, 1)
     assert "start with the `mpiexec` that was installed with" in text and "`srun" not in text
 
@@ -187,7 +239,11 @@ def test_an_allocation_left_idle_is_refused_with_both_ways_out() -> None:
 
 
 def test_workers_given_take_this_node_and_a_process_that_the_launcher_started_has_a_world() -> None:
-    assert without_world(BY_NOBODY, workers_given=True) == without_world(BY_NONE, workers_given=False) == ""
+    assert (
+        without_world(BY_NOBODY, workers_given=True)
+        == without_world(BY_NONE, workers_given=False)
+        == ""
+    )
 
 
 def test_every_refusal_is_one_line() -> None:

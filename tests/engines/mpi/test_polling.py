@@ -16,13 +16,17 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.mark.parametrize("gap", [0.003, 0.09, 0.4])
-def test_a_driver_sleeps_where_waking_and_waiting_cost_least_together(clock: list[float], gap: float) -> None:
+def test_a_driver_sleeps_where_waking_and_waiting_cost_least_together(
+    clock: list[float], gap: float
+) -> None:
     polling = Polling(longest=0.01)
     for _ in range(200):
         clock[0] += gap
         polling.heard()
     pause = polling.pause()
-    costs = [WAKE_SECONDS / sleep + sleep / (2 * gap) for sleep in (pause, pause * 0.9, pause * 1.1)]
+    costs = [
+        WAKE_SECONDS / sleep + sleep / (2 * gap) for sleep in (pause, pause * 0.9, pause * 1.1)
+    ]
     assert costs[0] == min(costs)
 
 
@@ -47,7 +51,9 @@ def test_dense_traffic_is_looked_at_at_once(clock: list[float]) -> None:
 
 
 @pytest.mark.parametrize("wait", [0.01, 0.1, 1.0])
-def test_a_rank_wakes_and_oversleeps_at_less_than_twice_the_least_cost(clock: list[float], wait: float) -> None:
+def test_a_rank_wakes_and_oversleeps_at_less_than_twice_the_least_cost(
+    clock: list[float], wait: float
+) -> None:
     waiting, wakes, began = Polling(longest=0.02, is_for_an_answer=True), 0, clock[0]
     while clock[0] < began + wait:
         clock[0] += (pause := max(SHORTEST_SLEEP, waiting.pause()))

@@ -17,14 +17,18 @@ with all_ranks_start_within(5):
 
 
 def test_a_start_that_never_ends_is_ended_even_while_a_library_holds_the_interpreter() -> None:
-    ended = subprocess.run([sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=200, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=200, check=False
+    )
     assert ended.returncode == 1
     assert "Timeout" in ended.stderr
 
 
 def test_what_follows_a_start_in_time_is_not_limited() -> None:
     script = STUCK.replace("(600)", "(0)") + "import time; time.sleep(7); print('alive')"
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=200, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=200, check=False
+    )
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "alive\n", "")
 
 

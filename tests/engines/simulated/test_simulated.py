@@ -9,7 +9,14 @@ import pytest
 import ashtune
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import SettingsError, StudyError
-from ashtune._src.core.events import Event, JobFinished, JobPaused, TrialReleased, WorkerJoined, WorkerLost
+from ashtune._src.core.events import (
+    Event,
+    JobFinished,
+    JobPaused,
+    TrialReleased,
+    WorkerJoined,
+    WorkerLost,
+)
 from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
@@ -37,20 +44,33 @@ def seconds(trial: TrialId, start: int, target: int) -> float:
     return 2.0 * (target - start)
 
 
-def jobs_of(workers: SimulatedEngine, trials: int, ladder: Ladder | None = None) -> tuple[list[Event], float]:
+def jobs_of(
+    workers: SimulatedEngine, trials: int, ladder: Ladder | None = None
+) -> tuple[list[Event], float]:
     seen = Seen()
     end = simulate(AshMachine(ladder or Ladder(1, 1, 2), trials), workers, [seen], trials=trials)
     return seen.events, end
 
 
-@pytest.mark.parametrize(("workers", "first"), [(1, 1280), (5, 488), (10, 406), (25, 359), (50, 350), (256, 341)])
-def test_the_first_configuration_of_halving_takes_the_time_of_arithmetic(workers: int, first: int) -> None:
+@pytest.mark.parametrize(
+    ("workers", "first"), [(1, 1280), (5, 488), (10, 406), (25, 359), (50, 350), (256, 341)]
+)
+def test_the_first_configuration_of_halving_takes_the_time_of_arithmetic(
+    workers: int, first: int
+) -> None:
     assert run("sh", workers, deviation=0, drop=0, seed=0, until=1300).trained[0] == first
 
 
-@pytest.mark.parametrize(("scheduler", "mean", "deviation"), [("sh", 24.72, 1.06), ("ash", 32.48, 3.47)])
-def test_the_reference_is_met_within_three_sigma(scheduler: str, mean: float, deviation: float) -> None:
-    trained = [len(run(scheduler, 25, deviation=0.24, drop=0.001, seed=seed, until=2000).trained) for seed in range(12)]
+@pytest.mark.parametrize(
+    ("scheduler", "mean", "deviation"), [("sh", 24.72, 1.06), ("ash", 32.48, 3.47)]
+)
+def test_the_reference_is_met_within_three_sigma(
+    scheduler: str, mean: float, deviation: float
+) -> None:
+    trained = [
+        len(run(scheduler, 25, deviation=0.24, drop=0.001, seed=seed, until=2000).trained)
+        for seed in range(12)
+    ]
     error = (statistics.variance(trained) / len(trained) + deviation**2 / 25) ** 0.5
     assert abs(statistics.mean(trained) - mean) <= 3 * error
 
@@ -60,7 +80,9 @@ def test_each_job_takes_its_seconds_and_a_saved_trial_its_saving() -> None:
     events, end = jobs_of(SimulatedEngine(training, workers=3), 20, Ladder(1, 8, 2))
     jobs = [event for event in events if isinstance(event, JobFinished)]
     assert all(job.seconds == 2.0 * (job.resource - job.start) for job in jobs)
-    assert {event.seconds for event in events if isinstance(event, TrialReleased) and event.checkpoint} == {0.5}
+    assert {
+        event.seconds for event in events if isinstance(event, TrialReleased) and event.checkpoint
+    } == {0.5}
     assert end == max(event.time for event in events)
 
 
@@ -73,10 +95,15 @@ def test_what_would_never_end_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("drop", "life", "ends"), [(0.5, None, True), (0.9, None, False), (0.1, 2.0, True), (0.1, 0.5, False)]
+    ("drop", "life", "ends"),
+    [(0.5, None, True), (0.9, None, False), (0.1, 2.0, True), (0.1, 0.5, False)],
 )
-def test_jobs_of_which_hardly_one_in_ten_thousand_ends_are_refused(drop: float, life: float | None, ends: bool) -> None:
-    """Each takes 8 s: with p = 0.5 one in 256 ends, with 0.9 one in 10^8; of workers that live 0.5 s one in 10^7."""
+def test_jobs_of_which_hardly_one_in_ten_thousand_ends_are_refused(
+    drop: float, life: float | None, ends: bool
+) -> None:
+    """Each takes 8 s: with p = 0.5 one in 256 ends, with 0.9 one in 10^8; of workers that live 0.5
+    s one in 10^7.
+    """
     training = Training(metrics=metrics, seconds=lambda trial, start, target: 8.0, drop=drop)
     deaths = None if life is None else Mortality(life, replaced_after=0.1)
     workers = SimulatedEngine(training, workers=4, deaths=deaths)
@@ -88,7 +115,9 @@ def test_jobs_of_which_hardly_one_in_ten_thousand_ends_are_refused(drop: float, 
 
 
 def test_each_job_begins_a_handover_after_its_order() -> None:
-    training = Training(metrics=metrics, seconds=seconds, wait_seconds=lambda trial, start, target: 0.5)
+    training = Training(
+        metrics=metrics, seconds=seconds, wait_seconds=lambda trial, start, target: 0.5
+    )
     _, end = jobs_of(SimulatedEngine(training, workers=1), 4)
     assert end == 4 * (2.0 + 0.5)
 
@@ -97,13 +126,22 @@ def test_workers_join_late() -> None:
     training = Training(metrics=metrics, seconds=lambda trial, start, target: 10.0)
     events, _ = jobs_of(SimulatedEngine(training, workers=[0.0, 5.0]), 6)
     assert [event.time for event in events if isinstance(event, WorkerJoined)] == [0.0, 5.0]
-    assert sorted(event.trial for event in events if isinstance(event, JobFinished)) == [0, 1, 2, 3, 4, 5]
+    assert sorted(event.trial for event in events if isinstance(event, JobFinished)) == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_of_workers_that_die_and_are_replaced_no_result_is_lost_or_doubled(seed: int) -> None:
     training = Training(metrics=metrics, seconds=seconds, save_seconds=0.3)
-    workers = SimulatedEngine(training, workers=4, seed=seed, deaths=Mortality(15.0, replaced_after=1.0))
+    workers = SimulatedEngine(
+        training, workers=4, seed=seed, deaths=Mortality(15.0, replaced_after=1.0)
+    )
     events, _ = jobs_of(workers, 40, Ladder(1, 8, 2))
     lost = [event for event in events if isinstance(event, WorkerLost)]
     joined = [event for event in events if isinstance(event, WorkerJoined)]
@@ -131,7 +169,9 @@ def test_a_worker_s_first_job_takes_its_warm_up_longer_and_loading_is_paid_for()
 
 
 def test_a_pause_breaks_a_stretched_job_off_at_its_next_epoch() -> None:
-    training = Training(metrics=metrics, seconds=seconds, stretch=lambda chance: 1.5, has_curves=True)
+    training = Training(
+        metrics=metrics, seconds=seconds, stretch=lambda chance: 1.5, has_curves=True
+    )
     workers = SimulatedWorkers(training, workers=1)
     workers.wait(0.0)
     workers.carry_out(Train(WorkerId(0), TrialId(0), 0, 0, 8))
@@ -146,18 +186,29 @@ def test_a_pause_breaks_a_stretched_job_off_at_its_next_epoch() -> None:
 def test_what_is_not_over_when_a_simulation_ends_has_no_result() -> None:
     training = Training(metrics=metrics, seconds=seconds)
     seen = Seen()
-    end = simulate(AshMachine(Ladder(64, 64), None), SimulatedEngine(training, workers=2), [seen], until=200.0)
+    end = simulate(
+        AshMachine(Ladder(64, 64), None), SimulatedEngine(training, workers=2), [seen], until=200.0
+    )
     assert [event.time for event in seen.events if isinstance(event, JobFinished)] == [128.0, 128.0]
     assert 200.0 <= end <= 200.5
 
 
 def test_a_study_runs_on_it_as_on_any_engine_and_goes_on(tmp_path: Path) -> None:
     """What the training function would report is not asked: it is never called."""
-    training = Training(metrics=lambda trial, resource: {"loss": 1.0 / (1 + trial)}, seconds=seconds)
-    options: dict[str, Any] = {"max_resource": 8, "directory": tmp_path / "study", "quiet": True, "workers": 3}
+    training = Training(
+        metrics=lambda trial, resource: {"loss": 1.0 / (1 + trial)}, seconds=seconds
+    )
+    options: dict[str, Any] = {
+        "max_resource": 8,
+        "directory": tmp_path / "study",
+        "quiet": True,
+        "workers": 3,
+    }
     options |= {"engine": SimulatedEngine(training), "search": "random"}
     for trials in (12, 20):
-        study = ashtune.tune(pytest.fail, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=trials, **options)
+        study = ashtune.tune(
+            pytest.fail, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=trials, **options
+        )
         reader = StudyReader(study.directory)
         assert reader.outcome.is_complete
         assert study.best_at_any_rung.trial == trials - 1

@@ -1,4 +1,6 @@
-"""What a training function has started is gone when its worker or the driver is, however that ended."""
+"""What a training function has started is gone when its worker or the driver is, however that
+ended.
+"""
 
 import os
 import signal
@@ -24,11 +26,35 @@ pytestmark = [
 
 
 @contextmanager
-def a_study_that_has_started_all(folder: Path, *options: str) -> Iterator[tuple[Launch, list[int], int]]:
-    """A study whose first trial has started processes of every kind: the launch, those processes, and their worker."""
+def a_study_that_has_started_all(
+    folder: Path, *options: str
+) -> Iterator[tuple[Launch, list[int], int]]:
+    """A study whose first trial has started processes of every kind: the launch, those processes,
+    and their worker.
+    """
     (folder / "train.py").write_text(textwrap.dedent(TRAIN))
-    command = (PYTHON, "-m", "ashtune", "run", f"{folder / 'train.py'}:train", "--metric", "score", "--mode", "max")
-    size = ("--trials", "4", "--max-resource", "2", "--workers", "2", "--directory", str(folder / "study"), "--quiet")
+    command = (
+        PYTHON,
+        "-m",
+        "ashtune",
+        "run",
+        f"{folder / 'train.py'}:train",
+        "--metric",
+        "score",
+        "--mode",
+        "max",
+    )
+    size = (
+        "--trials",
+        "4",
+        "--max-resource",
+        "2",
+        "--workers",
+        "2",
+        "--directory",
+        str(folder / "study"),
+        "--quiet",
+    )
     with launched(*command, *size, *options) as launch:
         until(launch, lambda: bool(started(folder)))
         processes = started(folder)
@@ -36,7 +62,9 @@ def a_study_that_has_started_all(folder: Path, *options: str) -> Iterator[tuple[
         assert sorted(processes) == sorted(KINDS)
         pids = [pid for several in processes.values() for pid in several]
         assert are_running(pids) == pids
-        assert set(pids) <= set(launch.processes()), "the mark in their environment does not find them"
+        assert set(pids) <= set(launch.processes()), (
+            "the mark in their environment does not find them"
+        )
         yield launch, pids, worker
 
 
@@ -48,7 +76,9 @@ def test_nothing_is_left_of_a_study_whose_driver_was_killed(tmp_path: Path) -> N
     assert ended.left_behind == ()
 
 
-@pytest.mark.parametrize(("number", "says"), [(signal.SIGKILL, ""), (signal.SIGSEGV, "Segmentation fault")])
+@pytest.mark.parametrize(
+    ("number", "says"), [(signal.SIGKILL, ""), (signal.SIGSEGV, "Segmentation fault")]
+)
 def test_what_a_killed_worker_has_started_is_gone_and_the_study_goes_on(
     tmp_path: Path, number: signal.Signals, says: str
 ) -> None:
@@ -66,7 +96,9 @@ def test_what_a_killed_worker_has_started_is_gone_and_the_study_goes_on(
     assert {event.trial for event in events if isinstance(event, JobFinished)} == {0, 1, 2, 3}
 
 
-def test_what_a_trial_that_ended_well_has_left_running_is_gone_when_the_study_ends(tmp_path: Path) -> None:
+def test_what_a_trial_that_ended_well_has_left_running_is_gone_when_the_study_ends(
+    tmp_path: Path,
+) -> None:
     with a_study_that_has_started_all(tmp_path) as (launch, pids, _):
         (tmp_path / "go on").touch()
         ended = launch.wait(grace=0.0)
@@ -76,7 +108,9 @@ def test_what_a_trial_that_ended_well_has_left_running_is_gone_when_the_study_en
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_nothing_is_left_after_a_signal_that_every_process_gets(tmp_path: Path, number: int) -> None:
+def test_nothing_is_left_after_a_signal_that_every_process_gets(
+    tmp_path: Path, number: int
+) -> None:
     """As a batch system sends it, or ``kill`` with all numbers that ``ps`` shows."""
     with a_study_that_has_started_all(tmp_path) as (launch, pids, _):
         for pid in launch.processes():

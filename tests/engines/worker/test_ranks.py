@@ -1,4 +1,6 @@
-"""Several processes train each trial: rank 0 decides, the others follow, and a failure of one concerns all."""
+"""Several processes train each trial: rank 0 decides, the others follow, and a failure of one
+concerns all.
+"""
 
 import os
 import random
@@ -52,13 +54,20 @@ def counts(trial: Any) -> None:
     trial.save(trained)
 
 
-def test_all_ranks_train_the_same_epochs_of_the_same_trial_and_save_their_own_objects(tmp_path: Path) -> None:
+def test_all_ranks_train_the_same_epochs_of_the_same_trial_and_save_their_own_objects(
+    tmp_path: Path,
+) -> None:
     study = tuned(tmp_path, counts, engine=ashtune.Local(processes_per_trial=3))
     assert study.is_complete
     ended = [event for event in events(study) if isinstance(event, JobFinished)]
     assert {event.trial for event in ended} == set(range(16))
-    assert all(event.metrics["score"] == study.trials[event.trial].config["x"] * event.resource for event in ended)
-    by_rank = [[{**each, "rank": 0} for each in noted(study) if each["rank"] == rank] for rank in range(3)]
+    assert all(
+        event.metrics["score"] == study.trials[event.trial].config["x"] * event.resource
+        for event in ended
+    )
+    by_rank = [
+        [{**each, "rank": 0} for each in noted(study) if each["rank"] == rank] for rank in range(3)
+    ]
     key = sorted(map(repr, by_rank[0]))
     assert key and all(sorted(map(repr, each)) == key for each in by_rank[1:])
     assert all(each["before"] == each["start"] for each in by_rank[0])
@@ -92,7 +101,9 @@ def test_a_folder_that_all_ranks_write_becomes_one_checkpoint(tmp_path: Path) ->
     def train(trial: Any) -> None:
         folder = trial.checkpoint_dir
         parts = [folder / f"part-{rank}" for rank in range(trial.world_size)]
-        assert [part.read_text() if trial.start else "" for part in parts] == [str(trial.start or "")] * 2
+        assert [part.read_text() if trial.start else "" for part in parts] == [
+            str(trial.start or "")
+        ] * 2
         for epoch in trial.epochs():
             trial.report(score=trial["x"] * epoch)
         time.sleep(0.02 * trial.rank)  # rank 0 has to wait for it
@@ -120,15 +131,22 @@ def test_each_rank_has_its_share_of_the_gpus_and_a_port_of_the_trial(
     study = tuned(tmp_path, train, engine=ashtune.Local(gpus_per_worker=2, processes_per_trial=2))
     gpus = {(each["RANK"], each["gpus"]) for each in noted(study)}
     assert gpus == {("0", "4"), ("1", "5"), ("0", "6"), ("1", "7")}
-    assert {(each["LOCAL_RANK"], each["WORLD_SIZE"], each["MASTER_ADDR"]) for each in noted(study)} == {
-        ("0", "2", "127.0.0.1")
+    assert {
+        (each["LOCAL_RANK"], each["WORLD_SIZE"], each["MASTER_ADDR"]) for each in noted(study)
+    } == {("0", "2", "127.0.0.1")}
+    ports = {
+        trial: {each["MASTER_PORT"] for each in noted(study) if each["trial"] == trial}
+        for trial in range(16)
     }
-    ports = {trial: {each["MASTER_PORT"] for each in noted(study) if each["trial"] == trial} for trial in range(16)}
     jobs = Counter(each["trial"] for each in noted(study) if each["rank"] == 0)
-    assert all(len(ports[trial]) <= jobs[trial] for trial in ports), "the ranks of a job have different ports"
+    assert all(len(ports[trial]) <= jobs[trial] for trial in ports), (
+        "the ranks of a job have different ports"
+    )
 
 
-def test_ranks_that_share_gpus_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ranks_that_share_gpus_are_numbered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def train(trial: Any) -> None:
@@ -136,7 +154,9 @@ def test_ranks_that_share_gpus_are_numbered(tmp_path: Path, monkeypatch: pytest.
         train_alone(trial)
 
     study = tuned(tmp_path, train, trials=2, engine=TWO)
-    assert {(each["rank"], each["LOCAL_RANK"], each["LOCAL_WORLD_SIZE"]) for each in noted(study)} == {
+    assert {
+        (each["rank"], each["LOCAL_RANK"], each["LOCAL_WORLD_SIZE"]) for each in noted(study)
+    } == {
         (0, "0", "2"),
         (1, "1", "2"),
     }
@@ -181,7 +201,11 @@ def test_a_configuration_that_all_ranks_refuse_is_withdrawn(tmp_path: Path) -> N
 def test_a_rank_that_cannot_read_its_object_does_not_begin_again_alone(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         if trial.rank == 1 and trial.start:
-            saved = trial.checkpoint_dir.parent / f"{trial.number}.{trial.start}" / "saved.pickle.of-rank-1"
+            saved = (
+                trial.checkpoint_dir.parent
+                / f"{trial.number}.{trial.start}"
+                / "saved.pickle.of-rank-1"
+            )
             saved.unlink()
             saved.mkdir()
         elif trial.start:
@@ -206,7 +230,8 @@ def test_a_rank_that_ends_ends_the_worker_and_another_trains_its_trial(tmp_path:
                 os._exit(3) if trial.number == 2 else os.kill(os.getpid(), signal.SIGKILL)
             while trial.number in (2, 4) and epoch == 2 and not mark.exists():
                 time.sleep(0.01)
-            time.sleep(0.05 if trial.number in (2, 4) else 0.01)  # rank 1 ends before rank 0 has a result
+            # rank 1 ends before rank 0 has a result
+            time.sleep(0.05 if trial.number in (2, 4) else 0.01)
             trial.report(score=trial["x"] * epoch)
         trial.save(trial.target)
 
@@ -222,7 +247,9 @@ def test_a_rank_that_ends_ends_the_worker_and_another_trains_its_trial(tmp_path:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("failing", [0, 1])
-def test_a_rank_that_never_ends_after_a_failure_is_ended_with_its_worker(tmp_path: Path, failing: int) -> None:
+def test_a_rank_that_never_ends_after_a_failure_is_ended_with_its_worker(
+    tmp_path: Path, failing: int
+) -> None:
     def train(trial: Any) -> None:
         trial.restore()
         for epoch in trial.epochs():
@@ -246,12 +273,22 @@ def test_a_pause_and_a_resume_concern_all_ranks(tmp_path: Path) -> None:
             trial.report(score=trial["x"])
         trial.save(trained)
 
-    study = tuned(tmp_path, train, engine=TWO, trials=2, min_resource=10_000, max_resource=10_000, time_limit=5)
+    study = tuned(
+        tmp_path,
+        train,
+        engine=TWO,
+        trials=2,
+        min_resource=10_000,
+        max_resource=10_000,
+        time_limit=5,
+    )
     first = {event.trial: event for event in events(study) if isinstance(event, JobPaused)}
     study.resume(engine=TWO, workers=2, time_limit=5, quiet=True)
     both = [event for event in events(study) if isinstance(event, JobPaused)]
     assert len(first) == 2 and all(event.checkpoint for event in both)
-    assert {event.trial: event.start for event in both[2:]} == {event.trial: event.resource for event in both[:2]}
+    assert {event.trial: event.start for event in both[2:]} == {
+        event.trial: event.resource for event in both[:2]
+    }
     assert not [event for event in events(study) if isinstance(event, JobFailed)]
 
 
@@ -266,12 +303,16 @@ def test_a_rank_that_asks_for_no_epochs_does_not_hold_up_rank_0(tmp_path: Path) 
         while not end.exists():
             time.sleep(0.05)
 
-    study = tuned(tmp_path, train, engine=TWO, trials=2, min_resource=5_000, max_resource=5_000, time_limit=60)
+    study = tuned(
+        tmp_path, train, engine=TWO, trials=2, min_resource=5_000, max_resource=5_000, time_limit=60
+    )
     assert [trial.result_resource for trial in study.trials] == [5_000, 5_000]
 
 
 @pytest.mark.parametrize("objective", ["a program", "a fused function"])
-def test_functions_for_one_process_are_refused_with_a_way_out(tmp_path: Path, objective: str) -> None:
+def test_functions_for_one_process_are_refused_with_a_way_out(
+    tmp_path: Path, objective: str
+) -> None:
     function: Any = ashtune.Program(["true", "{x}"])
     if objective == "a fused function":
         function = Together()
@@ -315,7 +356,11 @@ def test_twenty_random_kills_of_ranks_harm_no_other_trial(tmp_path: Path, engine
         ended = launch.wait(300)
     assert ended.status == 0, str(ended)
     assert {event.reason for event in tuned.lost()} == {"killed by SIGKILL"}
-    killed_twice = {trial for trial, kills in Counter(event.trial for event in tuned.lost()).items() if kills > 1}
+    killed_twice = {
+        trial
+        for trial, kills in Counter(event.trial for event in tuned.lost()).items()
+        if kills > 1
+    }
     results = Counter((event.trial, event.rung) for event in tuned.results())
     assert set(results.values()) == {1}
     assert {trial for trial, rung in results if rung == 0} >= set(range(2000)) - killed_twice

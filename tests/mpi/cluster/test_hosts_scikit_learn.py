@@ -1,4 +1,6 @@
-"""A search of scikit-learn over hosts: with a directory that all of them see, and with one that they do not."""
+"""A search of scikit-learn over hosts: with a directory that all of them see, and with one that
+they do not.
+"""
 
 import json
 import textwrap
@@ -11,7 +13,9 @@ from tests.helpers.together import TOGETHER, together
 from tests.mpi.cluster.namespace_hosts import Hosts
 
 pytest.importorskip("sklearn", minversion="1.9", reason="scikit-learn is not installed")
-pytestmark = pytest.mark.skipif(FAMILY != "mpich", reason="hosts are tried with MPICH's mpiexec: install its wheel")
+pytestmark = pytest.mark.skipif(
+    FAMILY != "mpich", reason="hosts are tried with MPICH's mpiexec: install its wheel"
+)
 
 SCRIPT = (
     TOGETHER
@@ -43,11 +47,23 @@ def script(tmp_path: Path) -> str:
     return str(file)
 
 
-def test_each_host_fits_with_a_directory_that_all_see(hosts: Hosts, script: str, tmp_path: Path) -> None:
+def test_each_host_fits_with_a_directory_that_all_see(
+    hosts: Hosts, script: str, tmp_path: Path
+) -> None:
     variables = together(2, tmp_path)
-    ended = hosts.mpiexec(3, PYTHON, script, str(tmp_path / "study"), cwd=tmp_path, variables=variables)
+    ended = hosts.mpiexec(
+        3, PYTHON, script, str(tmp_path / "study"), cwd=tmp_path, variables=variables
+    )
     assert ended.status == 0, str(ended)
     assert float(ended.stdout.split()[1]) > 0.6
-    events = [json.loads(line) for line in (tmp_path / "study" / "journal.jsonl").read_text().splitlines()[1:]]
-    places = {event["worker"]: event["host"] for event in events if event["event"] == "worker_joined"}
-    assert {places[event["worker"]] for event in events if event["event"] == "job_finished"} == {"h1", "h2"}
+    events = [
+        json.loads(line)
+        for line in (tmp_path / "study" / "journal.jsonl").read_text().splitlines()[1:]
+    ]
+    places = {
+        event["worker"]: event["host"] for event in events if event["event"] == "worker_joined"
+    }
+    assert {places[event["worker"]] for event in events if event["event"] == "job_finished"} == {
+        "h1",
+        "h2",
+    }

@@ -1,4 +1,6 @@
-"""Studies over hosts that share no directory: checkpoints, logs and the training function travel in messages."""
+"""Studies over hosts that share no directory: checkpoints, logs and the training function travel in
+messages.
+"""
 
 import os
 import re
@@ -32,11 +34,14 @@ from tests.helpers.launching import FAMILY, LIMIT, PYTHON, Ended
 from tests.helpers.together import TOGETHER, together
 from tests.mpi.cluster.namespace_hosts import Hosts
 
-pytestmark = pytest.mark.skipif(FAMILY != "mpich", reason="hosts are tried with MPICH's mpiexec: install its wheel")
+pytestmark = pytest.mark.skipif(
+    FAMILY != "mpich", reason="hosts are tried with MPICH's mpiexec: install its wheel"
+)
 
 ASHTUNE = str(Path(sys.prefix) / "bin" / "ashtune")
 STUDY = "study"
-# Of trials, even ones save 2.5 MB as one object, odd ones leave two files in a folder, odd multiples of three both.
+# Of trials, even ones save 2.5 MB as one object, odd ones leave two files in a folder, odd
+# multiples of three both.
 TRAIN = (
     TOGETHER
     + """
@@ -64,7 +69,8 @@ TRAIN = (
         epoch = trial.start
         for epoch in trial.epochs():
             time.sleep(SECONDS)
-            # The older the better: a trial is promoted when others have come, whose worker goes on with it.
+            # The older the better: a trial is promoted when others have come, whose worker goes on
+            # with it.
             trial.report(score=trial["x"] / 100 - trial.number)
         if saves:
             trial.save((epoch, bytes_of(trial, epoch)))
@@ -87,7 +93,18 @@ LARGE = """
             file.truncate(8_000_000_000)  # zeros that take no room
 """
 TRIALS, MAX_RESOURCE = 40, 8
-RUN = ("run", "train.py:train", "--metric", "score", "--mode", "max", "--search", "random", "--directory", STUDY)
+RUN = (
+    "run",
+    "train.py:train",
+    "--metric",
+    "score",
+    "--mode",
+    "max",
+    "--search",
+    "random",
+    "--directory",
+    STUDY,
+)
 SIZE = ("--trials", str(TRIALS), "--max-resource", str(MAX_RESOURCE))
 MESSAGES = ("--checkpoints", "messages")
 
@@ -109,11 +126,16 @@ def write_function(hosts: Hosts, text: str, **constants: float) -> None:
 
 def how(hosts: Hosts) -> dict[str, Any]:
     """All runs in the hosts' private folders, and what is temporary goes there, too."""
-    return {"cwd": hosts.private, "variables": {"TMPDIR": str(hosts.private), "PYTHONDONTWRITEBYTECODE": "1"}}
+    return {
+        "cwd": hosts.private,
+        "variables": {"TMPDIR": str(hosts.private), "PYTHONDONTWRITEBYTECODE": "1"},
+    }
 
 
 def ashtune(hosts: Hosts, ranks: int, *words: str, per_host: int = 1) -> Ended:
-    """Run a command on so many ranks, of which all but the driver wait for each other as they begin to train."""
+    """Run a command on so many ranks, of which all but the driver wait for each other as they begin
+    to train.
+    """
     settings = how(hosts)
     settings["variables"] |= together(ranks - 1, hosts.folder)
     return hosts.mpiexec(ranks, ASHTUNE, *words, per_host=per_host, **settings)
@@ -139,28 +161,44 @@ def places_of(events: Sequence[Event]) -> dict[int, str]:
 
 
 def moves(events: Sequence[Event]) -> list[tuple[str, str]]:
-    """For every result that was trained on from a checkpoint: the host that saved it, and the one that resumed it."""
+    """For every result that was trained on from a checkpoint: the host that saved it, and the one
+    that resumed it.
+    """
     place = places_of(events)
     saved: dict[tuple[int, int], str] = {}
     moved = []
     for event in events:
         if isinstance(event, JobFinished) and (event.trial, event.start) in saved:
             moved.append((saved[event.trial, event.start], place[event.worker]))
-        if isinstance(event, JobFinished | TrialReleased | JobPaused) and event.checkpoint is not None:
+        if (
+            isinstance(event, JobFinished | TrialReleased | JobPaused)
+            and event.checkpoint is not None
+        ):
             saved[event.trial, event.resource] = place[event.worker]
     return moved
 
 
 def check_whole(events: Sequence[Event], trials: int = TRIALS) -> None:
-    """Every trial is there, every result once, every promotion by the rule, and nothing has failed or died."""
+    """Every trial is there, every result once, every promotion by the rule, and nothing has failed
+    or died.
+    """
     assert [event for event in events if isinstance(event, JobFailed | WorkerLost)] == []
     finished = [event for event in events if isinstance(event, JobFinished)]
     counted = Counter((event.trial, event.rung) for event in finished)
     assert set(counted.values()) == {1}, "a finished result was trained again"
-    assert {trial for trial, rung in counted if rung == 0} == set(range(trials)), "a configuration is lost"
-    recorded = [RecordedResult(Job(event.trial, event.rung), -(event.metrics["score"] or 0.0)) for event in finished]
+    assert {trial for trial, rung in counted if rung == 0} == set(range(trials)), (
+        "a configuration is lost"
+    )
+    recorded = [
+        RecordedResult(Job(event.trial, event.rung), -(event.metrics["score"] or 0.0))
+        for event in finished
+    ]
     assert unexplained_results(Ladder(1, MAX_RESOURCE, 2), recorded) == []
-    problems = [event.problem for event in events if isinstance(event, JobFinished | TrialReleased | JobPaused)]
+    problems = [
+        event.problem
+        for event in events
+        if isinstance(event, JobFinished | TrialReleased | JobPaused)
+    ]
     assert set(problems) == {""}
 
 
@@ -170,7 +208,9 @@ def check_nothing_is_left(hosts: Hosts) -> None:
 
 
 def calls(events: Sequence[Event]) -> Counter[str]:
-    """What the training function has printed, by the journal: a trial that goes on in place is no new call."""
+    """What the training function has printed, by the journal: a trial that goes on in place is no
+    new call.
+    """
     place = places_of(events)
     held: dict[int, tuple[int, int]] = {}
     counts: Counter[str] = Counter()
@@ -188,19 +228,30 @@ def calls(events: Sequence[Event]) -> Counter[str]:
 def check_logs(hosts: Hosts, events: Sequence[Event]) -> None:
     """What every worker printed, wherever it was, lies with the study, each line once."""
     workers = places_of(events)
-    assert listed(hosts, "h0", f"{STUDY}/logs") == sorted(f"worker-{worker}.log" for worker in workers)
+    assert listed(hosts, "h0", f"{STUDY}/logs") == sorted(
+        f"worker-{worker}.log" for worker in workers
+    )
     lines: Counter[str] = Counter()
     for worker, host in workers.items():
         text = hosts.run("h0", "cat", f"{STUDY}/logs/worker-{worker}.log", cwd=hosts.private).stdout
-        log = [line for line in text.splitlines() if line and not line.startswith("--- above: printed by trial ")]
-        assert all(line.endswith(f" on {host}") for line in log), f"worker {worker} on {host}: {log}"
+        log = [
+            line
+            for line in text.splitlines()
+            if line and not line.startswith("--- above: printed by trial ")
+        ]
+        assert all(line.endswith(f" on {host}") for line in log), (
+            f"worker {worker} on {host}: {log}"
+        )
         lines.update(log)
     assert lines == calls(events)
 
 
 @pytest.mark.parametrize("more", [(), ("--no-isolate",)])
-def test_a_study_over_hosts_that_share_nothing_comes_to_its_end(home: Hosts, more: tuple[str, ...]) -> None:
-    trials = 4 * TRIALS  # some 35 go on from a checkpoint; on which host is chance: 16 to 27 on another
+def test_a_study_over_hosts_that_share_nothing_comes_to_its_end(
+    home: Hosts, more: tuple[str, ...]
+) -> None:
+    # some 35 go on from a checkpoint; on which host is chance: 16 to 27 on another
+    trials = 4 * TRIALS
     size = ("--trials", str(trials), "--max-resource", str(MAX_RESOURCE))
     ended = ashtune(home, 5, *RUN, *size, *MESSAGES, *more, per_host=2)
     assert ended.status == 0, ended
@@ -220,7 +271,9 @@ def test_a_study_is_stopped_and_goes_on_with_other_ranks_on_other_hosts(home: Ho
     ended = ashtune(home, 4, *RUN, *SIZE, *MESSAGES, "--time-limit", "20", per_host=2)
     assert ended.status == 0, ended
     before = events(home)
-    assert [event.reason for event in before if isinstance(event, StopRequested)] == ["time limit reached"]
+    assert [event.reason for event in before if isinstance(event, StopRequested)] == [
+        "time limit reached"
+    ]
     assert set(places_of(before).values()) == {"h0", "h1"}
     check_nothing_is_left(home)
     write_function(home, TRAIN, SECONDS=0.02)
@@ -233,7 +286,8 @@ def test_a_study_is_stopped_and_goes_on_with_other_ranks_on_other_hosts(home: Ho
     for paused in [event for event in before if isinstance(event, JobPaused)]:
         resumed = (paused.trial, paused.rung, paused.resource)
         assert sum(
-            isinstance(event, JobFinished) and (event.trial, event.rung, event.start) == resumed for event in recorded
+            isinstance(event, JobFinished) and (event.trial, event.rung, event.start) == resumed
+            for event in recorded
         )
     assert set(moves(recorded)[len(moves(before)) :]) & {("h0", "h1"), ("h0", "h2"), ("h1", "h2")}
     check_logs(home, recorded)
@@ -259,7 +313,9 @@ def test_a_checkpoint_under_way_does_not_keep_a_study_that_is_ended_at_once(home
     check_nothing_is_left(home)
 
 
-def test_ranks_that_do_not_see_the_study_are_refused_in_one_line_and_what_it_says_helps(home: Hosts) -> None:
+def test_ranks_that_do_not_see_the_study_are_refused_in_one_line_and_what_it_says_helps(
+    home: Hosts,
+) -> None:
     ended = ashtune(home, 3, *RUN, *SIZE)
     assert ended.status == 2, ended
     assert ended.stdout == ""

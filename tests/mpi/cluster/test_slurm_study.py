@@ -1,4 +1,6 @@
-"""Studies under a real SLURM: by srun, by the example's batch script, cut and cancelled and gone on with, refused."""
+"""Studies under a real SLURM: by srun, by the example's batch script, cut and cancelled and gone on
+with, refused.
+"""
 
 import os
 import re
@@ -16,7 +18,15 @@ import pytest
 import ashtune
 from ashtune._src.cli.demo_command import FUSED_TIMES
 from ashtune._src.core import jobs as rungs
-from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, SessionStarted, StopRequested, WorkerLost
+from ashtune._src.core.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    SessionStarted,
+    StopRequested,
+    WorkerLost,
+)
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.engines.stop import SLURM_ENDS, TRY_AGAIN
 from ashtune._src.study.journal import NAME, read_events
@@ -24,7 +34,9 @@ from ashtune.testing.oracles import RecordedResult, unexplained_results
 from tests.helpers.launching import FAMILY, LIMIT, PYTHON, srun, srun_launched
 from tests.mpi.cluster.one_node_slurm import Slurm, SlurmJob
 
-pytestmark = pytest.mark.skipif(FAMILY != "mpich", reason="the site's SLURM starts MPICH's ranks: install that wheel")
+pytestmark = pytest.mark.skipif(
+    FAMILY != "mpich", reason="the site's SLURM starts MPICH's ranks: install that wheel"
+)
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "slurm"
 ASHTUNE = str(Path(sys.prefix) / "bin" / "ashtune")
@@ -64,15 +76,21 @@ def write(folder: Path, name: str, text: str, **constants: float) -> Path:
     return folder / name
 
 
-def submit_example(slurm: Slurm, folder: Path, *options: str, arguments: tuple[str, ...]) -> SlurmJob:
-    """Hand in the example's script itself, with options of sbatch before it and of ``ashtune run`` after it."""
+def submit_example(
+    slurm: Slurm, folder: Path, *options: str, arguments: tuple[str, ...]
+) -> SlurmJob:
+    """Hand in the example's script itself, with options of sbatch before it and of ``ashtune run``
+    after it.
+    """
     shutil.copy(EXAMPLE / "tune.sbatch", folder)
     words = ["sbatch", "--parsable", *options, "tune.sbatch", *arguments]
     number = int(slurm.ask(*words, cwd=folder, variables=VARIABLES))
     return SlurmJob(slurm, number, folder / f"slurm-{number}.out")
 
 
-def wait_until(is_so: Callable[[], bool], job: SlurmJob | None = None, limit: float = LIMIT) -> None:
+def wait_until(
+    is_so: Callable[[], bool], job: SlurmJob | None = None, limit: float = LIMIT
+) -> None:
     give_up = time.monotonic() + limit
     while not is_so():
         assert time.monotonic() < give_up, job.output if job else "it never came"
@@ -92,7 +110,9 @@ def results(study: Path) -> list[JobFinished]:
 
 
 def check_whole(study: Path, *, trials: int, max_resource: int) -> None:
-    """Every trial is there, every result once, every promotion by the rule, and nothing has failed or died."""
+    """Every trial is there, every result once, every promotion by the rule, and nothing has failed
+    or died.
+    """
     finished = results(study)
     counted = Counter((event.trial, event.rung) for event in finished)
     assert set(counted.values()) == {1}, "a finished result was trained again"
@@ -118,7 +138,9 @@ def resumed_after(study: Path, paused: JobPaused) -> list[JobFinished]:
     ]
 
 
-def test_the_demo_on_five_tasks_has_four_workers_and_one_voice(slurm: Slurm, tmp_path: Path) -> None:
+def test_the_demo_on_five_tasks_has_four_workers_and_one_voice(
+    slurm: Slurm, tmp_path: Path
+) -> None:
     command = (ASHTUNE, "demo", "--trials", "24", "--directory", str(tmp_path / "demo"))
     ended = srun(5, *command, slurm=slurm.variables)
     assert ended.status == 0, ended
@@ -126,8 +148,12 @@ def test_the_demo_on_five_tasks_has_four_workers_and_one_voice(slurm: Slurm, tmp
     fused = ["fused", "fused-again"] if find_spec("jax") else []
     assert ended.stdout.count("kept in") == 1 + len(fused), ended
     # Each study may give a hint, says now and then how far it is, and at its end where it is kept.
-    lines = [line for line in ended.stderr.splitlines() if not line.startswith("hint: too few trials")]
-    assert all(re.match(r"\[.*\] \d+ .*\btrials\b|complete; .*kept in ", line) for line in lines), lines
+    lines = [
+        line for line in ended.stderr.splitlines() if not line.startswith("hint: too few trials")
+    ]
+    assert all(re.match(r"\[.*\] \d+ .*\btrials\b|complete; .*kept in ", line) for line in lines), (
+        lines
+    )
     assert len(set(lines)) == len(lines), "two voices"
     assert ended.left_behind == ()
     for study in ("sequential", "ash", *fused):
@@ -139,38 +165,57 @@ def test_the_demo_on_five_tasks_has_four_workers_and_one_voice(slurm: Slurm, tmp
 
 
 @pytest.mark.timeout(900)
-def test_a_job_cut_by_its_time_limit_requeues_itself_and_finishes_the_same_study(slurm: Slurm, tmp_path: Path) -> None:
-    """The four workers would take 66 s; the job has 60, and no signal warns it: it sees the end come."""
+def test_a_job_cut_by_its_time_limit_requeues_itself_and_finishes_the_same_study(
+    slurm: Slurm, tmp_path: Path
+) -> None:
+    """The four workers would take 66 s; the job has 60, and no signal warns it: it sees the end
+    come.
+    """
     write(tmp_path, "train.py", TRAIN, SECONDS=1.0, SLOWER=1.0)
     options = ("--time=1", "--signal=USR1@0")
-    job = submit_example(slurm, tmp_path, *options, arguments=("--trials", "60", "--max-resource", "16"))
+    job = submit_example(
+        slurm, tmp_path, *options, arguments=("--trials", "60", "--max-resource", "16")
+    )
     assert job.wait(600) == "COMPLETED", job.output
     assert job.fact("Restarts") == "1"
     study = tmp_path / "runs" / "study"
-    assert [event.reason for event in events(study) if isinstance(event, StopRequested)] == [SLURM_ENDS]
-    first, second = (at for at, event in enumerate(events(study)) if isinstance(event, SessionStarted))
-    assert 20 < events(study)[second - 1].time < 60  # counted from the driver's start, which may take its time
+    assert [event.reason for event in events(study) if isinstance(event, StopRequested)] == [
+        SLURM_ENDS
+    ]
+    first, second = (
+        at for at, event in enumerate(events(study)) if isinstance(event, SessionStarted)
+    )
+    # counted from the driver's start, which may take its time
+    assert 20 < events(study)[second - 1].time < 60
     paused = [event for event in events(study)[first:second] if isinstance(event, JobPaused)]
     assert paused, "all four were in the middle of a job"
     for event in paused:
         assert event.checkpoint is not None or event.resource == 0, event
         assert len(resumed_after(study, event)) == 1, event
-    assert any(event.start > 0 for event in events(study)[second:] if isinstance(event, JobFinished))
+    assert any(
+        event.start > 0 for event in events(study)[second:] if isinstance(event, JobFinished)
+    )
     check_whole(study, trials=60, max_resource=16)
     assert "a word of trial" not in job.output
     assert job.output.count("go on with: ashtune resume runs/study") == 1
-    assert job.output.count("kept in runs/study") == 3, "both reports and the last line of the study say it"
+    assert job.output.count("kept in runs/study") == 3, (
+        "both reports and the last line of the study say it"
+    )
 
 
 def test_the_example_itself_goes_on_after_its_job_was_warned(slurm: Slurm, tmp_path: Path) -> None:
     shutil.copy(EXAMPLE / "train.py", tmp_path)
-    job = submit_example(slurm, tmp_path, "--time=10", arguments=("--trials", "100", "--max-resource", "8"))
+    job = submit_example(
+        slurm, tmp_path, "--time=10", arguments=("--trials", "100", "--max-resource", "8")
+    )
     study = tmp_path / "runs" / "study"
     wait_until(lambda: len(results(study)) > 5, job)
     slurm.ask("scancel", "--signal=USR1", str(job.number))
     wait_until(lambda: job.fact("Restarts") == "1", job)
     assert job.wait() == "COMPLETED", job.output
-    assert [event.reason for event in events(study) if isinstance(event, StopRequested)] == ["SIGUSR1 received"]
+    assert [event.reason for event in events(study) if isinstance(event, StopRequested)] == [
+        "SIGUSR1 received"
+    ]
     assert len(of(SessionStarted, study)) == 2
     check_whole(study, trials=100, max_resource=8)
 
@@ -209,11 +254,26 @@ def test_a_step_that_is_told_to_stop_saves_the_study_for_any_number_of_tasks(
 
 def test_tasks_alone_are_refused_with_srun_and_pmi2(slurm: Slurm, tmp_path: Path) -> None:
     write(tmp_path, "train.py", TRAIN, SECONDS=0.0, SLOWER=0.0)
-    run = (ASHTUNE, "run", "train.py:train", *METRIC, "--trials", "8", "--max-resource", "4", "--directory", "study")
+    run = (
+        ASHTUNE,
+        "run",
+        "train.py:train",
+        *METRIC,
+        "--trials",
+        "8",
+        "--max-resource",
+        "4",
+        "--directory",
+        "study",
+    )
     for command in (run, (PYTHON, str(write(tmp_path, "tune.py", SCRIPT)))):
         ended = srun(3, *command, slurm=slurm.variables, mpi="none", cwd=tmp_path)
         assert ended.status == 2, ended
-        lines = [line for line in ended.stderr.splitlines() if "srun --mpi=none started 3 processes" in line]
+        lines = [
+            line
+            for line in ended.stderr.splitlines()
+            if "srun --mpi=none started 3 processes" in line
+        ]
         assert len(lines) == 1, ended
         assert "`srun --mpi=pmi2 " in lines[0]
         assert ended.stdout == ""

@@ -1,4 +1,6 @@
-"""Workers that join by themselves: from other hosts, one of which loses its power, and from an array of SLURM jobs."""
+"""Workers that join by themselves: from other hosts, one of which loses its power, and from an
+array of SLURM jobs.
+"""
 
 import os
 import shlex
@@ -27,8 +29,20 @@ def folder(tmp_path: Path) -> Path:
 
 def drives(folder: Path, interface: str, seconds: float, trials: int = TRIALS) -> list[str]:
     return [
-        *(PYTHON, "-m", "ashtune", *write_function(folder, seconds=seconds), "--trials", str(trials)),
-        *("--engine", f"cluster:interface={interface}", "--directory", str(folder / "runs" / "study")),
+        *(
+            PYTHON,
+            "-m",
+            "ashtune",
+            *write_function(folder, seconds=seconds),
+            "--trials",
+            str(trials),
+        ),
+        *(
+            "--engine",
+            f"cluster:interface={interface}",
+            "--directory",
+            str(folder / "runs" / "study"),
+        ),
     ]
 
 
@@ -62,10 +76,18 @@ def test_workers_join_from_three_hosts_of_which_two_do_not_see_the_directory_and
 def test_the_six_jobs_of_an_array_join_a_study_and_leave_it_before_their_time_limits(
     slurm: Slurm, folder: Path
 ) -> None:
-    study, trials = folder / "runs" / "study", 150  # a minute for six workers, whose epochs are shorter than KillWait
+    # a minute for six workers, whose epochs are shorter than KillWait
+    study, trials = folder / "runs" / "study", 150
     shutil.copy(EXAMPLE / "array.sbatch", folder)
     path = f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"
-    words = ["sbatch", "--parsable", "--array=1-6%3", "--time=1", "--cpus-per-task=2", "array.sbatch"]
+    words = [
+        "sbatch",
+        "--parsable",
+        "--array=1-6%3",
+        "--time=1",
+        "--cpus-per-task=2",
+        "array.sbatch",
+    ]
     array = int(slurm.ask(*words, cwd=folder, variables={"PATH": path}).strip())
     with subprocess.Popen(drives(folder, "lo", 1.0, trials)) as driver:
         until(lambda: len(events(study, WorkerJoined)) == 6 and len(events(study, JobFinished)) > 4)

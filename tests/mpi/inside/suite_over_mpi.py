@@ -1,4 +1,6 @@
-"""The ranks of an MPI job pass the suite of ``ashtune.testing.engine_suite``, with a worker process and without."""
+"""The ranks of an MPI job pass the suite of ``ashtune.testing.engine_suite``, with a worker process
+and without.
+"""
 
 import itertools
 import math
@@ -73,12 +75,19 @@ class TestTrainingInTheRankWithoutASharedDirectory(TrainersSuite):
 
 
 def test_an_exception_breaks_into_a_wait_at_any_line_until_a_message_comes(tmp_path: Path) -> None:
-    """A rank sends messages to itself. The exception comes as from a thread of the training function."""
+    """A rank sends messages to itself. The exception comes as from a thread of the training
+    function.
+    """
     from mpi4py import MPI
 
-    transport = Transport(MPI, MPI.COMM_SELF.Dup(), source=0, enclose=lambda messages: Envelope(0, messages))
+    transport = Transport(
+        MPI, MPI.COMM_SELF.Dup(), source=0, enclose=lambda messages: Envelope(0, messages)
+    )
     world: Any = SimpleNamespace(
-        transport=transport, rank=0, silence_allowed=math.inf, heartbeat=SimpleNamespace(is_possible=False)
+        transport=transport,
+        rank=0,
+        silence_allowed=math.inf,
+        heartbeat=SimpleNamespace(is_possible=False),
     )
     opening: Any = SimpleNamespace(setup="a setup", sends_files=False)
     channel = RankChannel(world, RankInbox(world, ScratchDirectory()), opening, tmp_path)

@@ -1,4 +1,6 @@
-"""The bank of a user's compiled programs: compiled by one process, loaded by others, and never a reason to fail."""
+"""The bank of a user's compiled programs: compiled by one process, loaded by others, and never a
+reason to fail.
+"""
 
 import os
 import random
@@ -42,12 +44,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(key: str = "a", **environment: str) -> list[str]:
     command = [sys.executable, "-c", textwrap.dedent(PROGRAM), key]
-    done = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    )
     return done.stdout.split()
 
 
 def compiles(key: str = "a", *, is_worker: bool = True) -> bool:
-    """Ask the bank for a program; return whether it is compiled. The program is another one each time."""
+    """Ask the bank for a program; return whether it is compiled. The program is another one each
+    time.
+    """
     factor = random.SystemRandom().random()
 
     def compile_it() -> Any:
@@ -63,12 +69,16 @@ def test_the_second_process_finds_what_the_first_compiled(folder: Path) -> None:
     assert first[0] == "compiled"
     assert run() == first[1:]
     assert compiles("b")
-    assert run(XLA_FLAGS="--xla_cpu_enable_fast_math=false")[0] == "compiled", "another machine or setting"
+    assert run(XLA_FLAGS="--xla_cpu_enable_fast_math=false")[0] == "compiled", (
+        "another machine or setting"
+    )
     assert folder.stat().st_mode & 0o777 == 0o700
     assert len(list(folder.iterdir())) == 3, "no claim is left"
 
 
-def test_only_workers_store_programs_and_a_program_without_a_key_is_not_stored(folder: Path) -> None:
+def test_only_workers_store_programs_and_a_program_without_a_key_is_not_stored(
+    folder: Path,
+) -> None:
     assert compiles(is_worker=False)
     assert compiles("")
     assert not folder.exists() or not list(folder.iterdir())
@@ -93,7 +103,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_file_that_is_damaged_or_that_others_may_write_is_compiled_anew(damage: str, folder: Path) -> None:
+def test_a_file_that_is_damaged_or_that_others_may_write_is_compiled_anew(
+    damage: str, folder: Path
+) -> None:
     assert compiles()
     (file,) = folder.iterdir()
     assert not compiles()
@@ -102,7 +114,9 @@ def test_a_file_that_is_damaged_or_that_others_may_write_is_compiled_anew(damage
     assert not compiles()
 
 
-def test_a_file_of_somebody_else_is_not_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_of_somebody_else_is_not_loaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert compiles()
     me = os.geteuid()
     monkeypatch.setattr(os, "geteuid", lambda: me + 1)
@@ -128,7 +142,9 @@ def recipe_of(scale: Any, name: str = "loss", examples: int = 8) -> Recipe:
 
 
 def key_of(recipe: Recipe, rate: str = "rate") -> str:
-    return recipe.trace_key((), {"w": jax.ShapeDtypeStruct((3,), "float32")}, {rate: 0.1, "rate": 0.1})
+    return recipe.trace_key(
+        (), {"w": jax.ShapeDtypeStruct((3,), "float32")}, {rate: 0.1, "rate": 0.1}
+    )
 
 
 def test_the_key_has_all_that_a_program_depends_on() -> None:
@@ -153,7 +169,9 @@ def test_a_function_that_calls_python_later_has_no_key() -> None:
 def test_who_died_while_compiling_is_not_waited_for() -> None:
     bank = ProgramBank(is_worker=True)
     assert not bank.is_at_another("a")
-    slow = PROGRAM.replace('print("compiled")', 'print("compiling", flush=True); import time; time.sleep(600)')
+    slow = PROGRAM.replace(
+        'print("compiled")', 'print("compiling", flush=True); import time; time.sleep(600)'
+    )
     command = [sys.executable, "-c", textwrap.dedent(slow), "a"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None

@@ -29,7 +29,12 @@ class Toy:
         raise AssertionError("a runner of its own runs it")
 
     def make_runner(
-        self, setup: Setup, mailbox: Mailbox, *, file: str, profiler: AbstractContextManager[None] | None
+        self,
+        setup: Setup,
+        mailbox: Mailbox,
+        *,
+        file: str,
+        profiler: AbstractContextManager[None] | None,
     ) -> FusedRunner:
         return FusedRunner(ToyBackend(8), setup, mailbox, lanes=8, file=file, profiler=profiler)
 
@@ -38,7 +43,8 @@ def tuned(study: Path, enqueue: list[dict[str, Any]], **more: Any) -> ashtune.St
     space = {"x": (0.0, 1.0), "kills": [0, 1, 2], "sleeps": [0, 1]}
     first = [{"x": 0.5, "kills": 0, "sleeps": 0, **config} for config in enqueue]
     return ashtune.tune(
-        Toy(), space, metric="score", mode="max", trials=len(first), max_resource=4, workers=2, quiet=True,
+        Toy(), space, metric="score", mode="max", trials=len(first), max_resource=4, workers=2,
+        quiet=True,
         directory=study, enqueue=first, **more,
     )  # fmt: skip
 
@@ -55,7 +61,9 @@ def assert_only_these_fail(study: Path, killers: list[int]) -> None:
     lost = [event for event in read_events(study / NAME) if isinstance(event, WorkerLost)]
     if 0 not in killers:  # the first may come before the worker has another
         assert any(event.trial is None for event in lost), "none died with several in hand"
-    assert Counter(event.trial for event in lost if event.trial is not None) == dict.fromkeys(killers, 2)
+    assert Counter(event.trial for event in lost if event.trial is not None) == dict.fromkeys(
+        killers, 2
+    )
 
 
 @pytest.mark.parametrize("killers", [[0], [2, 9, 15]])

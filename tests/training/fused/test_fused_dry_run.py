@@ -1,4 +1,6 @@
-"""A dry run: which number of lanes is taken, and operations and bytes of an epoch, beside counts by hand."""
+"""A dry run: which number of lanes is taken, and operations and bytes of an epoch, beside counts by
+hand.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -37,9 +39,13 @@ def test_an_epoch_is_its_steps_and_one_evaluation(
 ) -> None:
     sizing = Sizing(lanes=3, seconds={1: 1e-3, 3: 5e-4})
     monkeypatch.setattr(dry_run, "choose_lanes", lambda *_, **__: sizing)
-    alone, lanes = count_epochs(JaxBackend(recipe(), 0, None), (("kind", "a"),), {"rate": 0.1}).steps
+    alone, lanes = count_epochs(
+        JaxBackend(recipe(), 0, None), (("kind", "a"),), {"rate": 0.1}
+    ).steps
     products = 2 * 2 * EXAMPLES * WIDTH * WIDTH + 2 * 8 * WIDTH * WIDTH
-    assert 1.0 <= alone.flops / products < 1.15, "what is not a product is an addition for each weight and step"
+    assert 1.0 <= alone.flops / products < 1.15, (
+        "what is not a product is an addition for each weight and step"
+    )
     assert lanes.flops == pytest.approx(3 * alone.flops, rel=0.05)
     weights = 5 * 2 * 4 * WIDTH * WIDTH  # read and written in five steps
     assert alone.bytes_moved > weights
@@ -67,7 +73,8 @@ SECONDS: dict[int, float] = {}
 
 
 @pytest.mark.parametrize(
-    ("seconds", "lanes"), [({1: 1.0, 4: 0.99, 8: 0.98}, 1), ({1: 1.0, 4: 0.4, 8: 0.39}, 4), ({1: 1.0, 8: 0.3}, 8)]
+    ("seconds", "lanes"),
+    [({1: 1.0, 4: 0.99, 8: 0.98}, 1), ({1: 1.0, 4: 0.4, 8: 0.39}, 4), ({1: 1.0, 8: 0.3}, 8)],
 )
 def test_more_lanes_are_taken_only_if_they_are_clearly_faster(
     tried: list[list[int]], monkeypatch: pytest.MonkeyPatch, seconds: dict[int, float], lanes: int
@@ -77,7 +84,9 @@ def test_more_lanes_are_taken_only_if_they_are_clearly_faster(
     assert tried == [[1, 4, 8]], "the numbers of which a study has programs"
 
 
-def test_where_lanes_do_not_pay_one_model_alone_is_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_lanes_do_not_pay_one_model_alone_is_all_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(dry_run, "WORTH", 0.0)
     count = count_epochs(JaxBackend(recipe(), 0, None), (), {"rate": 0.1})
     assert [step.name for step in count.steps] == ["one model alone"]

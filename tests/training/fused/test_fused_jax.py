@@ -1,4 +1,6 @@
-"""Lanes of one program: each is what it would be alone, whatever its companions and however its epochs are cut."""
+"""Lanes of one program: each is what it would be alone, whatever its companions and however its
+epochs are cut.
+"""
 
 import functools
 import math
@@ -37,7 +39,10 @@ def init(key: Any, config: Mapping[str, Any]) -> Any:
     import jax.numpy as jnp
 
     below, above = jax.random.split(key)
-    weights = [jax.random.normal(below, (FEATURES, config["width"])), jax.random.normal(above, (config["width"],))]
+    weights = [
+        jax.random.normal(below, (FEATURES, config["width"])),
+        jax.random.normal(above, (config["width"],)),
+    ]
     return {"weights": weights, "speed": jax.tree.map(jnp.zeros_like, weights)}
 
 
@@ -51,7 +56,9 @@ def step(state: Any, batch: Any, config: Mapping[str, Any]) -> Any:
     value, slope = jax.value_and_grad(loss)(state["weights"], *batch)
     rate, momentum = config["rate"], config["momentum"]
     speed = jax.tree.map(lambda v, g: momentum * v - rate * g, state["speed"], slope)
-    return {"weights": jax.tree.map(lambda w, v: w + v, state["weights"], speed), "speed": speed}, {"training": value}
+    return {"weights": jax.tree.map(lambda w, v: w + v, state["weights"], speed), "speed": speed}, {
+        "training": value
+    }
 
 
 def evaluate(state: Any, validation: Any) -> Any:
@@ -76,7 +83,9 @@ def make_program(static: Any, variant: Variant) -> JaxProgram:
     return JaxBackend(RECIPE, 0, None).program(static, variant)
 
 
-def trained(lanes: list[dict[str, float]], cuts: list[int], static: Any = STATIC) -> list[LaneMetrics]:
+def trained(
+    lanes: list[dict[str, float]], cuts: list[int], static: Any = STATIC
+) -> list[LaneMetrics]:
     program = make_program(static, Variant(len(lanes)))
     state, metrics = program.fresh(lanes), []
     for start, stop in pairwise(cuts):
@@ -85,7 +94,9 @@ def trained(lanes: list[dict[str, float]], cuts: list[int], static: Any = STATIC
     return metrics
 
 
-@pytest.mark.parametrize("static", [STATIC, (("width", 7), ("batch", 50)), (("width", 1), ("batch", 64))])
+@pytest.mark.parametrize(
+    "static", [STATIC, (("width", 7), ("batch", 50)), (("width", 1), ("batch", 64))]
+)
 def test_each_lane_is_at_every_epoch_what_it_is_alone(static: Any) -> None:
     (together,) = trained(LANES, [0, 20], static)
     assert together.metrics["loss"].shape == (20, 6)
@@ -93,14 +104,18 @@ def test_each_lane_is_at_every_epoch_what_it_is_alone(static: Any) -> None:
     for lane, numbers in enumerate(LANES):
         _, alone = by_itself.train(by_itself.fresh([numbers]), [numbers], 0, 20)
         for name in ("loss", "training"):
-            np.testing.assert_allclose(together.metrics[name][:, lane], alone.metrics[name][:, 0], rtol=1e-9)
+            np.testing.assert_allclose(
+                together.metrics[name][:, lane], alone.metrics[name][:, 0], rtol=1e-9
+            )
 
 
 def test_a_stretch_cut_into_rungs_is_the_same_to_the_last_bit_and_compiles_nothing_anew() -> None:
     (whole,) = trained(LANES, [0, 13])
     parts = trained(LANES, [0, 1, 2, 4, 8, 13])
     for name, values in whole.metrics.items():
-        np.testing.assert_array_equal(values, np.concatenate([part.metrics[name] for part in parts]))
+        np.testing.assert_array_equal(
+            values, np.concatenate([part.metrics[name] for part in parts])
+        )
     program = make_program(STATIC, Variant(2))
     state, _ = program.train(program.fresh(LANES[:2]), LANES[:2], 0, 1)
     before = program.compile_seconds
@@ -118,7 +133,9 @@ def test_lanes_in_turn_are_to_the_last_bit_what_each_is_alone(
     _, then = program.train(state, wild, 4, 20)
     losses = np.concatenate([first.metrics["loss"], then.metrics["loss"]])
     (beside,) = trained(LANES, [0, 20])
-    np.testing.assert_allclose(np.delete(losses[:, :7], 2, axis=1), beside.metrics["loss"], rtol=1e-9)
+    np.testing.assert_allclose(
+        np.delete(losses[:, :7], 2, axis=1), beside.metrics["loss"], rtol=1e-9
+    )
     assert not then.finite[-1, 2]
     assert np.delete(then.finite[:, :7], 2, axis=1).all()
     alone = make_program(STATIC, Variant(1, 1, is_quick))
@@ -133,12 +150,21 @@ def test_a_lane_that_is_not_finite_says_when() -> None:
     (calm,) = trained(LANES, [0, 30])
     assert not result.finite[-1, 2]
     assert np.delete(result.finite, 2, axis=1).all()
-    np.testing.assert_allclose(np.delete(result.metrics["loss"], 2, axis=1), calm.metrics["loss"], rtol=1e-9)
+    np.testing.assert_allclose(
+        np.delete(result.metrics["loss"], 2, axis=1), calm.metrics["loss"], rtol=1e-9
+    )
 
 
 def test_only_lanes_and_the_way_of_compiling_tell_the_programs_of_a_shape_apart() -> None:
     backend = JaxBackend(RECIPE, 0, None)
-    variants = [Variant(1, 16, quick=True), Variant(1, 16), Variant(1, 4), Variant(16), Variant(4), Variant(1)]
+    variants = [
+        Variant(1, 16, quick=True),
+        Variant(1, 16),
+        Variant(1, 4),
+        Variant(16),
+        Variant(4),
+        Variant(1),
+    ]
     made = [backend.program(STATIC, variant) for variant in variants]
     backend.most_lanes(STATIC, LANES[0])
     keys = [program._key for program in made]
@@ -155,7 +181,9 @@ def test_only_the_quickly_compiled_program_is_compiled_with_options(
         used.append(options)
         return compile_with(lowered, options)
 
-    monkeypatch.setattr("ashtune._src.training.fused.jax.jax_program.compile_with", compile_and_note)
+    monkeypatch.setattr(
+        "ashtune._src.training.fused.jax.jax_program.compile_with", compile_and_note
+    )
     backend = JaxBackend(RECIPE, 0, None)
     assert backend.is_quick
     for variant in (Variant(1, 2, quick=True), Variant(1, 2), Variant(4)):
@@ -196,13 +224,22 @@ TRIALS = 16  # of the studies that tests share
 def reports(study: ashtune.Study) -> dict[tuple[int, int], float]:
     frame = study.curves_dataframe()
     return {
-        (trial, resource): value for trial, resource, value in zip(frame.trial, frame.resource, frame.loss, strict=True)
+        (trial, resource): value
+        for trial, resource, value in zip(frame.trial, frame.resource, frame.loss, strict=True)
     }
 
 
 def tuned(folder: Path, function: Any = None, **more: Any) -> ashtune.Study:
-    settings: dict[str, Any] = {"trials": 12, "max_resource": 16, "workers": 2, "quiet": True, **more}
-    return ashtune.tune(function or objective(), SPACE, metric="loss", mode="min", directory=folder, **settings)
+    settings: dict[str, Any] = {
+        "trials": 12,
+        "max_resource": 16,
+        "workers": 2,
+        "quiet": True,
+        **more,
+    }
+    return ashtune.tune(
+        function or objective(), SPACE, metric="loss", mode="min", directory=folder, **settings
+    )
 
 
 @pytest.fixture
@@ -213,7 +250,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def study_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int | None], ashtune.Study]:
-    """Return what gives a study with a number of lanes on two workers, trained once; its cache lies beside it."""
+    """Return what gives a study with a number of lanes on two workers, trained once; its cache lies
+    beside it.
+    """
 
     @functools.cache
     def trained_once(lanes: int | None) -> ashtune.Study:
@@ -229,7 +268,8 @@ def test_a_worker_s_programs_use_the_threads_that_it_has(cache: Path) -> None:
     code = (
         "import os, time; from pathlib import Path\n"
         "from ashtune._src.training.fused.jax.jax_backend import prepare_jax; prepare_jax()\n"
-        "import jax.numpy as jnp; (jnp.ones((512, 512)) @ jnp.ones((512, 512))).block_until_ready()\n"
+        "import jax.numpy as jnp; (jnp.ones((512, 512)) @ jnp.ones((512, "
+        "512))).block_until_ready()\n"
         "print(os.environ['PJRT_NPROC'], len(list(Path('/proc/self/task').iterdir())))"
     )
 
@@ -237,7 +277,11 @@ def test_a_worker_s_programs_use_the_threads_that_it_has(cache: Path) -> None:
         environment = {**os.environ, "OMP_NUM_THREADS": str(count), "OPENBLAS_NUM_THREADS": "1"}
         environment.pop("PJRT_NPROC", None)
         completed = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         return [int(word) for word in completed.stdout.split()]
 
@@ -246,7 +290,9 @@ def test_a_worker_s_programs_use_the_threads_that_it_has(cache: Path) -> None:
     assert many > few
 
 
-def test_a_study_of_it_reports_every_epoch_and_leaves_its_programs_in_the_cache(study_of: Any) -> None:
+def test_a_study_of_it_reports_every_epoch_and_leaves_its_programs_in_the_cache(
+    study_of: Any,
+) -> None:
     study = study_of(None)
     assert StudyReader(study.directory).tally.failures.total == 0
     assert study.best.resource >= 8
@@ -256,14 +302,18 @@ def test_a_study_of_it_reports_every_epoch_and_leaves_its_programs_in_the_cache(
 
 
 def test_a_second_study_compiles_nothing_and_reports_the_same(tmp_path: Path, cache: Path) -> None:
-    first, second = (tuned(tmp_path / name, objective(lanes=4), workers=1) for name in ("one", "two"))
+    first, second = (
+        tuned(tmp_path / name, objective(lanes=4), workers=1) for name in ("one", "two")
+    )
     programs = [StudyReader(study.directory).tally.programs for study in (first, second)]
     assert programs[0]
     assert not programs[1]
     assert reports(first) == reports(second)
 
 
-def test_a_trial_paused_in_the_middle_of_a_stretch_goes_on_from_its_last_report(cache: Path) -> None:
+def test_a_trial_paused_in_the_middle_of_a_stretch_goes_on_from_its_last_report(
+    cache: Path,
+) -> None:
     config = {"rate": 0.1, "momentum": 0.5, "width": 5}
     function, whole = objective(), TrialAlone(config, 100)
     function(whole)
@@ -278,18 +328,26 @@ def test_a_trial_paused_in_the_middle_of_a_stretch_goes_on_from_its_last_report(
 
 
 @pytest.mark.parametrize("lanes", [None, 1, 4])
-def test_a_study_trains_each_trial_as_if_alone(cache: Path, study_of: Any, lanes: int | None) -> None:
+def test_a_study_trains_each_trial_as_if_alone(
+    cache: Path, study_of: Any, lanes: int | None
+) -> None:
     """By itself only as long as no other program has paid: that is far off here."""
     reported = reports(study := study_of(lanes))
     function, table = objective(lanes=lanes), study.dataframe()
-    for number, rate, momentum, width in zip(table.number, table.rate, table.momentum, table.width, strict=True):
+    for number, rate, momentum, width in zip(
+        table.number, table.rate, table.momentum, table.width, strict=True
+    ):
         after = max(resource for trial, resource in reported if trial == number)
         alone = TrialAlone({"rate": rate, "momentum": momentum, "width": width}, after, target=100)
         function(alone)
-        assert alone.losses == [reported[number, epoch] for epoch in range(1, len(alone.losses) + 1)]
+        assert alone.losses == [
+            reported[number, epoch] for epoch in range(1, len(alone.losses) + 1)
+        ]
 
 
-def test_fixed_lanes_report_the_same_to_the_last_bit(tmp_path: Path, cache: Path, study_of: Any) -> None:
+def test_fixed_lanes_report_the_same_to_the_last_bit(
+    tmp_path: Path, cache: Path, study_of: Any
+) -> None:
     one = reports(tuned(tmp_path / "one", objective(lanes=4), workers=1, trials=TRIALS))
     two = reports(study_of(4))
     common = one.keys() & two.keys()

@@ -208,13 +208,17 @@ SCRIPTS = {
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("library", SCRIPTS)
-def test_no_trial_fails_by_what_another_worker_has_compiled_or_saved(library: str, tmp_path: Path) -> None:
+def test_no_trial_fails_by_what_another_worker_has_compiled_or_saved(
+    library: str, tmp_path: Path
+) -> None:
     for needed in (re.split(r"\W", library)[0], "optax"):
         if find_spec(needed) is None:
             pytest.skip(f"{needed} is not installed")
     study = tmp_path / "study"
     (tmp_path / "nets.py").write_text(textwrap.dedent(NETS.get(library, "")))
-    (tmp_path / "script.py").write_text("\n".join(textwrap.dedent(part) for part in SCRIPTS[library]))
+    (tmp_path / "script.py").write_text(
+        "\n".join(textwrap.dedent(part) for part in SCRIPTS[library])
+    )
     environment = {
         **os.environ,
         "STUDY": str(study),
@@ -232,7 +236,9 @@ def test_no_trial_fails_by_what_another_worker_has_compiled_or_saved(library: st
     for event in finished:
         trained_by[event.worker].add(event.trial)
     assert len(trained_by) == 2, "each of two workers has trained"
-    assert len(list((tmp_path / "cache" / "ashtune" / "programs").iterdir())) >= 2, "one wrote programs for both"
+    assert len(list((tmp_path / "cache" / "ashtune" / "programs").iterdir())) >= 2, (
+        "one wrote programs for both"
+    )
     curves = ashtune.Study.load(study).curves_dataframe()
     for trial, curve in curves.groupby("trial"):
         assert list(curve.resource) == list(range(1, len(curve) + 1)), trial

@@ -47,7 +47,9 @@ def objective(**more: Any) -> Any:
         ((), "train has a number where arrays are asked for"),
     ],
 )
-def test_data_that_are_no_examples_are_refused_before_a_study_begins(train: Any, message: str) -> None:
+def test_data_that_are_no_examples_are_refused_before_a_study_begins(
+    train: Any, message: str
+) -> None:
     with pytest.raises(ObjectiveError, match=message):
         objective(train=train)
 
@@ -66,7 +68,10 @@ def evaluates(given: Callable[..., Any]) -> dict[str, Any]:
 
 
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
-    "only the state": (steps(lambda w, config: {"w": w}), r"step gives a dict; give \(state, metrics\)"),
+    "only the state": (
+        steps(lambda w, config: {"w": w}),
+        r"step gives a dict; give \(state, metrics\)",
+    ),
     "another structure": (
         steps(lambda w, config: ([w], {})),
         r"step gives state\['w'\] as None; it was float32\[1, 2\]",
@@ -75,8 +80,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         steps(lambda w, config: ({"w": w[:, :1]}, {})),
         r"state\['w'\] as float32\[1, 1\]; it was float32\[1, 2\], and has to stay",
     ),
-    "another type": (steps(lambda w, config: ({"w": w.astype("int32")}, {})), r"state\['w'\] as int32\[1, 2\]"),
-    "a step's metric of several": (steps(lambda w, config: ({"w": w}, {"a": w})), "step gives a as an array of shape"),
+    "another type": (
+        steps(lambda w, config: ({"w": w.astype("int32")}, {})),
+        r"state\['w'\] as int32\[1, 2\]",
+    ),
+    "a step's metric of several": (
+        steps(lambda w, config: ({"w": w}, {"a": w})),
+        "step gives a as an array of shape",
+    ),
     "by a number": (
         steps(lambda w, config: ({"w": w}, {} if config["rate"] > 1 else {"a": 1.0})),
         "step needs the value of what is traced",
@@ -90,19 +101,26 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         steps(lambda w, config: ({"w": w}, {"loss": w.sum()})),
         "step and evaluate both give 'loss', and only one would be reported",
     ),
-    "not static": ({"static": []}, r"init needs the value of what is traced .* named in static=\[...\]"),
+    "not static": (
+        {"static": []},
+        r"init needs the value of what is traced .* named in static=\[...\]",
+    ),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_bad_recipes_are_refused(mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_recipes_are_refused(
+    mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     changed, message = MISTAKES[mistake]
     with pytest.raises(ObjectiveError, match=message):
         objective(**changed)(TrialAlone({"rate": 0.1, "width": 2}, 2))
 
 
-def test_a_choice_among_tuples_can_be_static(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_choice_among_tuples_can_be_static(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
     def begin(key: Any, config: Mapping[str, Any]) -> Any:
@@ -112,13 +130,18 @@ def test_a_choice_among_tuples_can_be_static(tmp_path: Path, monkeypatch: pytest
 
     study = ashtune.tune(
         objective(init=begin, static=["layers"]), {"rate": (0.01, 0.5), "layers": [(1, 1), (1, 2)]},
-        metric="loss", mode="min", trials=8, max_resource=2, workers=1, quiet=True, directory=tmp_path / "s",
+        metric="loss", mode="min", trials=8, max_resource=2, workers=1, quiet=True,
+        directory=tmp_path / "s",
     )  # fmt: skip
     assert StudyReader(study.directory).tally.failures.total == 0
 
 
-def test_workers_that_die_at_once_end_the_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever takes a worker down outside of training: none of its trials is to blame, and none is ever trained."""
+def test_workers_that_die_at_once_end_the_study(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever takes a worker down outside of training: none of its trials is to blame, and none is
+    ever trained.
+    """
     from ashtune._src.training.fused.fused_objective import FusedObjective
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -135,7 +158,8 @@ def test_workers_that_die_at_once_end_the_study(tmp_path: Path, monkeypatch: pyt
     broken.__class__ = Broken
     with pytest.raises(ObjectiveError):
         ashtune.tune(
-            broken, SPACE, metric="loss", mode="min", trials=30, max_resource=2, workers=1, quiet=True,
+            broken, SPACE, metric="loss", mode="min", trials=30, max_resource=2, workers=1,
+            quiet=True,
             directory=tmp_path / "s",
         )  # fmt: skip
 
@@ -153,6 +177,8 @@ def test_evaluate_gets_the_configuration_if_it_takes_a_third_argument_without_a_
 
     config = {"rate": 0.1}
     for function in (asks, has_its_own, evaluate):
-        recipe = Recipe(init=init, step=step, evaluate=function, train=X, validation=X, batch_size=5)
+        recipe = Recipe(
+            init=init, step=step, evaluate=function, train=X, validation=X, batch_size=5
+        )
         assert recipe.checked_evaluate({"w": X[:1, :1]}, X, config).keys() == {"loss"}
     assert given == [config, False]

@@ -31,14 +31,20 @@ def next_of(waiting: list[Waiting], now: float) -> list[Any]:
 
 def test_the_fullest_pack_goes_first_as_long_as_no_promotion_is_due() -> None:
     new = [Waiting(("narrow", 0)) for _ in range(5)]
-    promoted = [Waiting(("wide", 1), 1, due=3.0), Waiting(("narrow", 1), 1, due=2.0), Waiting(("wide", 1), 1, due=5.0)]
+    promoted = [
+        Waiting(("wide", 1), 1, due=3.0),
+        Waiting(("narrow", 1), 1, due=2.0),
+        Waiting(("wide", 1), 1, due=5.0),
+    ]
     waiting = [*promoted, *new]
     assert next_of(waiting, 1.0) == new[:4]
     assert next_of(waiting, 2.0) == [promoted[1]]
     assert next_of(waiting, 3.0) == [promoted[0], promoted[2]], "and all of its group"
     for lane in waiting:
         lane.most = 2
-    assert next_of(waiting, 1.0) == [promoted[0], promoted[2]], "of full packs that of the highest rung"
+    assert next_of(waiting, 1.0) == [promoted[0], promoted[2]], (
+        "of full packs that of the highest rung"
+    )
 
 
 def test_nobody_waits_for_a_fuller_pack_when_there_is_nothing_else() -> None:
@@ -52,14 +58,24 @@ def test_of_those_due_the_highest_rung_goes_first() -> None:
 
 
 def test_a_suspect_is_trained_before_all_others_and_alone() -> None:
-    waiting = [Waiting("a", 3, due=0.0), Waiting("b"), Waiting("b", alone=True), Waiting("b", alone=True)]
+    waiting = [
+        Waiting("a", 3, due=0.0),
+        Waiting("b"),
+        Waiting("b", alone=True),
+        Waiting("b", alone=True),
+    ]
     assert next_of(waiting, 1.0) == [waiting[2]]
 
 
 def test_everyone_has_a_turn_in_packs_of_one_group_that_are_not_too_large() -> None:
     chance = random.Random(4)
     waiting = [
-        Waiting((chance.randrange(3), rung := chance.randrange(4)), rung, due=chance.random(), most=1 + rung)
+        Waiting(
+            (chance.randrange(3), rung := chance.randrange(4)),
+            rung,
+            due=chance.random(),
+            most=1 + rung,
+        )
         for _ in range(200)
     ]
     now = 0.0

@@ -1,4 +1,6 @@
-"""Numbers of lanes: programs are bought when renting has cost as much, and the best as measured is taken."""
+"""Numbers of lanes: programs are bought when renting has cost as much, and the best as measured is
+taken.
+"""
 
 import random
 from typing import Any
@@ -10,12 +12,18 @@ from ashtune._src.training.fused.programs import QUICK_COMPILING, Learnt, Shape,
 from tests.training.fused.toy_lanes import ToyBackend
 
 
-def shape(most: int, *, turns: int = 1, is_fixed: bool = False, learnt: Learnt | None = None, **more: Any) -> Shape:
-    return Shape(ToyBackend(most, most_turns=turns, **more), (), most, is_fixed=is_fixed, learnt=learnt)
+def shape(
+    most: int, *, turns: int = 1, is_fixed: bool = False, learnt: Learnt | None = None, **more: Any
+) -> Shape:
+    return Shape(
+        ToyBackend(most, most_turns=turns, **more), (), most, is_fixed=is_fixed, learnt=learnt
+    )
 
 
 def lanes_of(shape: Shape, lanes: int, epochs: int = 1) -> int | str:
-    """Return how many lanes the program that is chosen has side by side; "quick" for the quick one."""
+    """Return how many lanes the program that is chosen has side by side;
+    "quick" for the quick one.
+    """
     return name(shape.choose(lanes, epochs).variant)
 
 
@@ -110,13 +118,17 @@ def test_a_shape_whose_lanes_are_slower_is_trained_one_by_one() -> None:
 @pytest.mark.parametrize("is_quick", [False, True])
 def test_the_largest_is_come_to_as_long_as_each_larger_one_has_paid(is_quick: bool) -> None:
     large = shape(256, turns=16, is_quick=is_quick)
-    seconds: dict[int | str, float] = {"quick": 3.0e-3} | {lanes: 1.0e-3 * lanes**0.7 for lanes in powers(256)}
+    seconds: dict[int | str, float] = {"quick": 3.0e-3} | {
+        lanes: 1.0e-3 * lanes**0.7 for lanes in powers(256)
+    }
     run(large, [(256, 1)] * 1_000, seconds, 0.1)
     assert lanes_of(large, 256) == 256
 
 
 def test_a_program_is_bought_when_what_was_rented_comes_to_its_price() -> None:
-    """Of 16 lanes in turns of one, each turn could have saved what it alone takes longer, not what all 16 do."""
+    """Of 16 lanes in turns of one, each turn could have saved what it alone takes longer, not what
+    all 16 do.
+    """
     rented = shape(16, gain=0.8, compile_seconds=0.1)
     rented.note_trained(Variant(1), 1.0e-3)
     turns = 1
@@ -143,23 +155,33 @@ def test_a_call_takes_about_a_quarter_of_a_second() -> None:
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("slowness", [0.0, 1.1, 3.0])
 @pytest.mark.parametrize("seconds", [FASTER, SLOWER])
-def test_it_never_costs_much_more(seed: int, seconds: dict[int | str, float], slowness: float) -> None:
-    """Every set of programs is tried, as what someone who knew would buy. Each is bought for at most what was lost for
-    want of it, and on a guess that was wrong at most once: twice the best, and a program each.
+def test_it_never_costs_much_more(
+    seed: int, seconds: dict[int | str, float], slowness: float
+) -> None:
+    """Every set of programs is tried, as what someone who knew would buy. Each is bought for at
+    most what was lost for want of it, and on a guess that was wrong at most once: twice the best,
+    and a program each.
     """
     chance = random.Random(seed)
     packs = [
-        (chance.choice([1, 1, 2, 3, 5, 16]), chance.choice([1, 2, 8, 32])) for _ in range(chance.choice([5, 50, 500]))
+        (chance.choice([1, 1, 2, 3, 5, 16]), chance.choice([1, 2, 8, 32]))
+        for _ in range(chance.choice([5, 50, 500]))
     ]
     if slowness:
         seconds = {"quick": slowness * seconds[1], **seconds}
     learning = shape(16, is_quick=bool(slowness), turns=16 if slowness else 1)
     total = sum(run(learning, packs, seconds, 0.5))
     side = {wanted: 1 if wanted == "quick" else int(wanted) for wanted in seconds}
-    some = [[size for bit, size in enumerate(seconds) if mask >> bit & 1] for mask in range(1, 1 << len(seconds))]
+    some = [
+        [size for bit, size in enumerate(seconds) if mask >> bit & 1]
+        for mask in range(1, 1 << len(seconds))
+    ]
     best = min(
         sum(0.5 * (QUICK_COMPILING if size == "quick" else 1) for size in bought)
-        + sum(epochs * min(-(-lanes // side[size]) * seconds[size] for size in bought) for lanes, epochs in packs)
+        + sum(
+            epochs * min(-(-lanes // side[size]) * seconds[size] for size in bought)
+            for lanes, epochs in packs
+        )
         for bought in some
     )
     assert total <= 2 * best + 0.5 * len(seconds)

@@ -1,4 +1,6 @@
-"""A worker that trains several trials together: each of them is to the driver what it would be alone."""
+"""A worker that trains several trials together: each of them is to the driver what it would be
+alone.
+"""
 
 import time
 from collections import deque
@@ -9,18 +11,35 @@ from typing import Any
 import msgspec
 import pytest
 
-from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, PlacesChanged, ProgramCompiled, TrialReleased
+from ashtune._src.core.events import (
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    PlacesChanged,
+    ProgramCompiled,
+    TrialReleased,
+)
 from ashtune._src.core.jobs import Goal, TrialId, WorkerId
 from ashtune._src.core.orders import Pause, Release
 from ashtune._src.training.fused.fused_runner import FusedRunner
-from ashtune._src.training.worker_messages import Assignment, Broken, FromWorker, Mailbox, Setup, Shutdown, ToWorker
+from ashtune._src.training.worker_messages import (
+    Assignment,
+    Broken,
+    FromWorker,
+    Mailbox,
+    Setup,
+    Shutdown,
+    ToWorker,
+)
 from tests.training.fused.toy_lanes import ToyBackend, ToyClock
 
 ME = WorkerId(7)
 
 
 class Channel:
-    """A driver that says what it was told to: some at once, some when the worker waits for an answer."""
+    """A driver that says what it was told to: some at once, some when the worker waits for an
+    answer.
+    """
 
     def __init__(self) -> None:
         self.come: deque[ToWorker] = deque()
@@ -46,7 +65,13 @@ class Channel:
 
 
 def job(
-    trial: int, *, rung: int = 0, start: int = 0, target: int = 4, alone: bool = False, **config: Any
+    trial: int,
+    *,
+    rung: int = 0,
+    start: int = 0,
+    target: int = 4,
+    alone: bool = False,
+    **config: Any,
 ) -> Assignment:
     raw = msgspec.Raw(msgspec.msgpack.encode({"x": trial / 10, **config}))
     return Assignment(ME, TrialId(trial), rung, start, target, False, raw, alone)
@@ -63,12 +88,16 @@ def off(trial: int, *, keep: bool = True) -> Release:
 class Room:
     """A runner with its channel."""
 
-    def __init__(self, study: Path, lanes: int | None = 4, places: int = 0, *, most: int = 4, **more: Any) -> None:
+    def __init__(
+        self, study: Path, lanes: int | None = 4, places: int = 0, *, most: int = 4, **more: Any
+    ) -> None:
         self.channel, self.backend = Channel(), ToyBackend(most, **more)
         setup = Setup(ME, "", Goal("score", "max"), str(study), 0, [], places=places)
         self.runner = FusedRunner(self.backend, setup, Mailbox(self.channel), lanes=lanes)
 
-    def run(self, first: Assignment, *come: ToWorker, answers: list[ToWorker] | None = None) -> None:
+    def run(
+        self, first: Assignment, *come: ToWorker, answers: list[ToWorker] | None = None
+    ) -> None:
         self.channel.come.extend(come)
         self.channel.answers.extend(answers or [])
         self.runner.run(first)
@@ -80,19 +109,25 @@ def room(tmp_path: Path) -> Room:
     return Room(tmp_path)
 
 
-def test_jobs_of_a_kind_are_trained_together_and_their_results_sent_before_any_answer(room: Room) -> None:
+def test_jobs_of_a_kind_are_trained_together_and_their_results_sent_before_any_answer(
+    room: Room,
+) -> None:
     room.run(job(0), job(1), job(2, kind="other"), job(3), answers=[off(0), off(1), off(3), off(2)])
     assert room.backend.calls[0] == ((("kind", None),), 3, 0, 1)
     assert {call[1] for call in room.backend.calls} == {1, 3}
     finished = room.channel.of(JobFinished)
-    assert [(event.trial, event.resource, event.held) for event in finished] == [(t, 4, True) for t in (0, 1, 3, 2)]
+    assert [(event.trial, event.resource, event.held) for event in finished] == [
+        (t, 4, True) for t in (0, 1, 3, 2)
+    ]
     assert finished[1].metrics == {"score": 0.1, "trained": 4.0}
     assert [resource for resource, _ in finished[1].curve] == [1, 2, 3]
     assert [event.trial for event in room.channel.of(TrialReleased)] == [0, 1, 3, 2]
     assert all(event.checkpoint for event in room.channel.of(TrialReleased))
 
 
-def test_it_asks_once_for_room_for_two_packs_and_never_for_more_than_its_part(tmp_path: Path) -> None:
+def test_it_asks_once_for_room_for_two_packs_and_never_for_more_than_its_part(
+    tmp_path: Path,
+) -> None:
     for places, asked in ((0, 8), (5, 5)):
         room = Room(tmp_path, places=places)
         room.run(job(0), job(1, kind="other"), answers=[off(0), off(1)])
@@ -102,10 +137,17 @@ def test_it_asks_once_for_room_for_two_packs_and_never_for_more_than_its_part(tm
     assert room.channel.of(PlacesChanged) == []
 
 
-def test_a_trial_goes_on_in_place_with_its_state_and_with_companions_from_elsewhere(room: Room) -> None:
+def test_a_trial_goes_on_in_place_with_its_state_and_with_companions_from_elsewhere(
+    room: Room,
+) -> None:
     room.run(job(0), job(1), answers=[off(1), on(0, rung=1, start=4, target=8), off(0)])
     room.run(job(1, rung=1, start=4, target=8), answers=[off(1)])
-    assert [event.metrics["trained"] for event in room.channel.of(JobFinished)] == [4.0, 4.0, 8.0, 8.0]
+    assert [event.metrics["trained"] for event in room.channel.of(JobFinished)] == [
+        4.0,
+        4.0,
+        8.0,
+        8.0,
+    ]
     finished = room.channel.of(JobFinished)[2]
     assert (finished.start, finished.resource, finished.rung) == (4, 8, 1)
     assert [resource for resource, _ in finished.curve] == [5, 6, 7]
@@ -114,8 +156,15 @@ def test_a_trial_goes_on_in_place_with_its_state_and_with_companions_from_elsewh
 def test_one_resumes_from_disk_at_another_worker(tmp_path: Path) -> None:
     first, second = Room(tmp_path), Room(tmp_path)
     first.run(job(0), job(1), answers=[off(0), off(1, keep=False)])
-    second.run(job(0, rung=1, start=4, target=6), job(1, rung=1, start=4, target=6), answers=[off(1), off(0)])
-    trained = {event.trial: (event.start, event.metrics["trained"]) for event in second.channel.of(JobFinished)}
+    second.run(
+        job(0, rung=1, start=4, target=6),
+        job(1, rung=1, start=4, target=6),
+        answers=[off(1), off(0)],
+    )
+    trained = {
+        event.trial: (event.start, event.metrics["trained"])
+        for event in second.channel.of(JobFinished)
+    }
     assert trained == {0: (4, 6.0), 1: (0, 6.0)}, "what was not kept begins again"
 
 
@@ -123,7 +172,10 @@ def test_a_lane_that_is_not_finite_fails_alone_and_says_when(room: Room) -> None
     room.run(job(0), job(1, nan_at=3), job(2), answers=[off(0), off(2)])
     (failed,) = room.channel.of(JobFailed)
     assert failed.trial == 1
-    assert failed.reason == "FloatingPointError: the state is not finite after epoch 3, with x=0.1, nan_at=3"
+    assert (
+        failed.reason
+        == "FloatingPointError: the state is not finite after epoch 3, with x=0.1, nan_at=3"
+    )
     assert [event.trial for event in room.channel.of(JobFinished)] == [0, 2]
 
 
@@ -132,7 +184,10 @@ def test_an_error_in_a_pack_fails_only_those_that_raise_it_alone(room: Room) -> 
     (failed,) = room.channel.of(JobFailed)
     assert (failed.trial, failed.reason) == (1, "ValueError: a step that cannot be taken")
     assert [event.trial for event in room.channel.of(JobFinished)] == [0, 2]
-    assert all([resource for resource, _ in event.curve] == [1, 2, 3] for event in room.channel.of(JobFinished))
+    assert all(
+        [resource for resource, _ in event.curve] == [1, 2, 3]
+        for event in room.channel.of(JobFinished)
+    )
 
 
 def test_a_suspect_is_trained_alone_and_first(room: Room) -> None:
@@ -147,14 +202,19 @@ def test_without_the_study_s_metric_the_first_result_ends_the_study(room: Room) 
     assert "reports 'unknown', 'trained', and not 'score', which the study needs" in broken.reason
 
 
-def test_what_waits_is_paused_at_once_and_what_went_on_is_saved_first(room: Room, tmp_path: Path) -> None:
+def test_what_waits_is_paused_at_once_and_what_went_on_is_saved_first(
+    room: Room, tmp_path: Path
+) -> None:
     room.channel.when_sent[JobFinished] = [
         on(0, rung=1, start=4, target=8),
         Pause(ME, TrialId(0)),
         Pause(ME, TrialId(1)),
     ]
     room.run(job(0), job(1, kind="other"))
-    assert [(event.trial, event.resource) for event in room.channel.of(JobPaused)] == [(0, 4), (1, 0)]
+    assert [(event.trial, event.resource) for event in room.channel.of(JobPaused)] == [
+        (0, 4),
+        (1, 0),
+    ]
     assert [event.checkpoint is None for event in room.channel.of(JobPaused)] == [False, True]
     assert (tmp_path / "checkpoints" / "0.4").exists()
 
@@ -188,14 +248,20 @@ def test_what_is_trained_is_paused_after_the_call_and_its_companions_go_on(room:
 
 def test_a_fixed_number_of_lanes_is_filled_up_and_of_more_the_rest_follows(tmp_path: Path) -> None:
     room = Room(tmp_path, lanes=2)
-    room.run(*[job(trial, target=1) for trial in range(5)], answers=[off(trial) for trial in range(5)])
+    room.run(
+        *[job(trial, target=1) for trial in range(5)], answers=[off(trial) for trial in range(5)]
+    )
     assert [call[1] for call in room.backend.calls] == [2, 2, 1]
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> ToyClock:
-    """An epoch takes about a hundredth of a second for each lane, with the quickly compiled program a tenth."""
-    toy = ToyClock({"quick": 0.098, 1: 0.0098, 4: 0.0392}, {"quick": 0.6, 1: 1.0, 4: 1.0}, beginning=0.5)
+    """An epoch takes about a hundredth of a second for each lane, with the quickly compiled program
+    a tenth.
+    """
+    toy = ToyClock(
+        {"quick": 0.098, 1: 0.0098, 4: 0.0392}, {"quick": 0.6, 1: 1.0, 4: 1.0}, beginning=0.5
+    )
     monkeypatch.setattr("ashtune._src.training.fused.pack.perf_counter", toy)
     reading = SimpleNamespace(perf_counter=toy, monotonic=time.monotonic)
     monkeypatch.setattr("ashtune._src.training.fused.fused_runner.time", reading)
@@ -210,9 +276,21 @@ def test_calls_in_turn_grow_to_a_quarter_of_a_second(tmp_path: Path, clock: ToyC
     room = Room(tmp_path, lanes=None, most=8, most_turns=8, clock=clock)
     jobs = [job(trial, target=100 if trial == 0 else 4) for trial in range(6)]
     room.run(*jobs, answers=[off(trial) for trial in range(6)])
-    assert calls(room) == [(1, 0, 1), (1, 1, 4), (4, 0, 4), (1, 0, 25), (1, 25, 50), (1, 50, 75), (1, 75, 100)]
-    assert {toy.metrics["score"] for toy in room.channel.of(JobFinished)} == {trial / 10 for trial in range(6)}
+    assert calls(room) == [
+        (1, 0, 1),
+        (1, 1, 4),
+        (4, 0, 4),
+        (1, 0, 25),
+        (1, 25, 50),
+        (1, 50, 75),
+        (1, 75, 100),
+    ]
+    assert {toy.metrics["score"] for toy in room.channel.of(JobFinished)} == {
+        trial / 10 for trial in range(6)
+    }
     seconds = {toy.trial: toy.seconds for toy in room.channel.of(JobFinished)}
-    assert [seconds[TrialId(trial)] for trial in range(6)] == pytest.approx([0.98] + [0.0392] * 5, abs=1e-3)
+    assert [seconds[TrialId(trial)] for trial in range(6)] == pytest.approx(
+        [0.98] + [0.0392] * 5, abs=1e-3
+    )
     (compiled,) = room.channel.of(ProgramCompiled)
     assert (compiled.lanes, compiled.seconds) == (1, 1.5)

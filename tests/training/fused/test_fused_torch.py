@@ -1,4 +1,6 @@
-"""Lanes of a PyTorch module: each is what it would be alone, and what a plain loop with torch.optim makes of it."""
+"""Lanes of a PyTorch module: each is what it would be alone, and what a plain loop with torch.optim
+makes of it.
+"""
 
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -35,20 +37,28 @@ def data(seed: int, dtype: Any = np.float64) -> tuple[np.ndarray, np.ndarray]:
 
 
 def perceptron(config: Mapping[str, Any]) -> Any:
-    return nn.Sequential(nn.Linear(FEATURES, config["width"]), nn.ReLU(), nn.Linear(config["width"], CLASSES))
+    return nn.Sequential(
+        nn.Linear(FEATURES, config["width"]), nn.ReLU(), nn.Linear(config["width"], CLASSES)
+    )
 
 
 def normalised(config: Mapping[str, Any]) -> Any:
-    """Batch norm takes away a bias below it: its gradient is rounding alone, which Adam would make steps of."""
+    """Batch norm takes away a bias below it: its gradient is rounding alone, which Adam would make
+    steps of.
+    """
     width = config["width"]
     return nn.Sequential(
-        nn.Linear(FEATURES, width, bias=False), nn.BatchNorm1d(width), nn.Tanh(), nn.Linear(width, CLASSES)
+        nn.Linear(FEATURES, width, bias=False),
+        nn.BatchNorm1d(width),
+        nn.Tanh(),
+        nn.Linear(width, CLASSES),
     )
 
 
 def convolved(config: Mapping[str, Any]) -> Any:
     return nn.Sequential(
-        nn.Unflatten(1, (1, FEATURES)), nn.Conv1d(1, 4, 3, bias=False), nn.BatchNorm1d(4), nn.ReLU(),
+        nn.Unflatten(1, (1, FEATURES)), nn.Conv1d(1, 4, 3, bias=False), nn.BatchNorm1d(4),
+        nn.ReLU(),
         nn.Conv1d(4, 2, 2), nn.MaxPool1d(2), nn.Flatten(), nn.Linear(2, CLASSES),
     )  # fmt: skip
 
@@ -75,22 +85,40 @@ def scores(outputs: Any, labels: Any) -> dict[str, Any]:
 
 
 def recipe(module: Callable[..., Any] = perceptron, **more: Any) -> TorchRecipe:
-    given = {"train": data(0), "validation": data(1), "batch_size": "batch", "static": ("width", "batch"), **more}
+    given = {
+        "train": data(0),
+        "validation": data(1),
+        "batch_size": "batch",
+        "static": ("width", "batch"),
+        **more,
+    }
     return TorchRecipe(module=module, **{"evaluate": scores, "loss": cross_entropy, **given})
 
 
 STATIC = (("width", 5), ("batch", 16))  # three whole batches and a rest of two
 LANES = {
-    "sgd": [{"learning_rate": 0.3 / (1 + n), "momentum": 0.15 * n, "weight_decay": 0.01 * n} for n in range(5)],
+    "sgd": [
+        {"learning_rate": 0.3 / (1 + n), "momentum": 0.15 * n, "weight_decay": 0.01 * n}
+        for n in range(5)
+    ],
     "adam": [
-        {"learning_rate": 0.1 / (1 + n), "beta1": 0.5 + 0.1 * n, "beta2": 0.999 - 0.01 * n, "weight_decay": 0.1 * n}
+        {
+            "learning_rate": 0.1 / (1 + n),
+            "beta1": 0.5 + 0.1 * n,
+            "beta2": 0.999 - 0.01 * n,
+            "weight_decay": 0.1 * n,
+        }
         for n in range(5)
     ],
 }
 
 
 def trained(
-    given: TorchRecipe, lanes: list[dict[str, float]], cuts: list[int], static: Any = STATIC, seed: int = 3
+    given: TorchRecipe,
+    lanes: list[dict[str, float]],
+    cuts: list[int],
+    static: Any = STATIC,
+    seed: int = 3,
 ) -> tuple[Any, list[LaneMetrics]]:
     program = TorchProgram(TorchShape(given, static, seed), Variant(len(lanes)))
     state, metrics = program.fresh(lanes), []
@@ -103,22 +131,30 @@ def trained(
 def torch_s_own(optimizer: str, parameters: Any, lane: dict[str, float]) -> Any:
     rate, decay = lane["learning_rate"], lane.get("weight_decay", 0.0)
     if optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=rate, momentum=lane.get("momentum", 0.0), weight_decay=decay)
+        return torch.optim.SGD(
+            parameters, lr=rate, momentum=lane.get("momentum", 0.0), weight_decay=decay
+        )
     betas = lane.get("beta1", 0.9), lane.get("beta2", 0.999)
-    return torch.optim.AdamW(parameters, lr=rate, betas=betas, eps=lane.get("epsilon", 1e-8), weight_decay=decay)
+    return torch.optim.AdamW(
+        parameters, lr=rate, betas=betas, eps=lane.get("epsilon", 1e-8), weight_decay=decay
+    )
 
 
 def plain_loop(
     given: TorchRecipe, lane: dict[str, float], epochs: int, static: Any = STATIC, seed: int = 3
 ) -> tuple[Any, dict[str, list[float]]]:
-    """Train one module as a user of PyTorch would, on the same batches from the same initial weights."""
+    """Train one module as a user of PyTorch would, on the same batches from the same initial
+    weights.
+    """
     with own_randomness(seed):
         module = given.module(dict(static)).to(torch.from_numpy(given.train[0]).dtype)
     optimizer = torch_s_own(given.optimizer, module.parameters(), lane)
     x, y = map(torch.from_numpy, given.train)
     rows: dict[str, list[float]] = {}
     for epoch in range(epochs):
-        order = torch.randperm(len(x), generator=torch.Generator().manual_seed(torch_seed(seed, epoch, 0)))
+        order = torch.randperm(
+            len(x), generator=torch.Generator().manual_seed(torch_seed(seed, epoch, 0))
+        )
         with own_randomness(seed, epoch, 1):
             module.train()
             for places in order.split(given.examples_a_batch(static)):
@@ -128,7 +164,8 @@ def plain_loop(
             module.eval()
             with torch.no_grad():
                 metrics = given.evaluate(
-                    module(torch.from_numpy(given.validation[0])), *map(torch.from_numpy, given.validation[1:])
+                    module(torch.from_numpy(given.validation[0])),
+                    *map(torch.from_numpy, given.validation[1:]),
                 )
         for name, value in metrics.items():
             rows.setdefault(name, []).append(float(value))
@@ -137,7 +174,11 @@ def plain_loop(
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_each_step_of_an_optimizer_is_that_of_torch_optim(optimizer: str) -> None:
-    lanes = [*LANES[optimizer], {"learning_rate": 0.05}, {**LANES[optimizer][1], "learning_rate": 0.0}]
+    lanes = [
+        *LANES[optimizer],
+        {"learning_rate": 0.05},
+        {**LANES[optimizer][1], "learning_rate": 0.0},
+    ]
     if optimizer == "adam":
         lanes.append({"learning_rate": 0.01, "epsilon": 0.1})
     generator = torch.Generator().manual_seed(0)
@@ -150,9 +191,17 @@ def test_each_step_of_an_optimizer_is_that_of_torch_optim(optimizer: str) -> Non
         }
 
     ours = drawn()
-    theirs = [{name: nn.Parameter(values[lane].clone()) for name, values in ours.items()} for lane in range(len(lanes))]
-    others = [torch_s_own(optimizer, theirs[lane].values(), numbers) for lane, numbers in enumerate(lanes)]
-    stepping, state = rule(optimizer)(numbers_of(optimizer, lanes), ours), rule(optimizer).fresh(ours)
+    theirs = [
+        {name: nn.Parameter(values[lane].clone()) for name, values in ours.items()}
+        for lane in range(len(lanes))
+    ]
+    others = [
+        torch_s_own(optimizer, theirs[lane].values(), numbers) for lane, numbers in enumerate(lanes)
+    ]
+    stepping, state = (
+        rule(optimizer)(numbers_of(optimizer, lanes), ours),
+        rule(optimizer).fresh(ours),
+    )
     for _ in range(50):
         slopes = drawn()
         stepping.step(ours, slopes, state)
@@ -161,15 +210,20 @@ def test_each_step_of_an_optimizer_is_that_of_torch_optim(optimizer: str) -> Non
                 parameter.grad = slopes[name][lane].clone()
             other.step()
             for name, parameter in theirs[lane].items():
-                torch.testing.assert_close(ours[name][lane], parameter.detach(), rtol=1e-12, atol=1e-12)
+                torch.testing.assert_close(
+                    ours[name][lane], parameter.detach(), rtol=1e-12, atol=1e-12
+                )
 
 
 MODULES = [perceptron, normalised, convolved, dropping, lambda config: Attentive()]
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("module", MODULES, ids=["perceptron", "normalised", "convolved", "dropping", "attentive"])
-@pytest.mark.filterwarnings("ignore:There is a performance drop")  # attention under vmap: right, but slow
+@pytest.mark.parametrize(
+    "module", MODULES, ids=["perceptron", "normalised", "convolved", "dropping", "attentive"]
+)
+# attention under vmap: right, but slow
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
 def test_each_lane_is_at_every_epoch_what_it_is_alone(module: Any, optimizer: str) -> None:
     given = recipe(module, optimizer=optimizer)
     state, (together,) = trained(given, LANES[optimizer], [0, 8])
@@ -178,7 +232,9 @@ def test_each_lane_is_at_every_epoch_what_it_is_alone(module: Any, optimizer: st
     for lane, numbers in enumerate(LANES[optimizer]):
         own, (alone,) = trained(given, [numbers], [0, 8])
         for name in ("loss", "accuracy"):
-            np.testing.assert_allclose(together.metrics[name][:, lane], alone.metrics[name][:, 0], rtol=1e-9)
+            np.testing.assert_allclose(
+                together.metrics[name][:, lane], alone.metrics[name][:, 0], rtol=1e-9
+            )
         for part in ("parameters", "buffers"):
             for name, values in state[part].items():
                 np.testing.assert_allclose(values[lane], own[part][name][0], rtol=1e-9, atol=1e-12)
@@ -192,7 +248,9 @@ def test_a_lane_that_is_not_finite_says_when(module: Any, optimizer: str) -> Non
     _, (result,) = trained(given, [*calm[:2], {"learning_rate": 1e200}, *calm[2:]], [0, 6])
     assert not result.finite[-1, 2]
     assert np.delete(result.finite, 2, axis=1).all()
-    np.testing.assert_allclose(np.delete(result.metrics["loss"], 2, axis=1), quiet.metrics["loss"], rtol=1e-9)
+    np.testing.assert_allclose(
+        np.delete(result.metrics["loss"], 2, axis=1), quiet.metrics["loss"], rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -202,7 +260,9 @@ def test_a_stretch_cut_into_rungs_is_the_same_to_the_last_bit(module: Any, optim
     last, (whole,) = trained(given, LANES[optimizer], [0, 7])
     end, parts = trained(given, LANES[optimizer], [0, 3, 3, 7])
     for name, values in whole.metrics.items():
-        np.testing.assert_array_equal(values, np.concatenate([part.metrics[name] for part in parts]))
+        np.testing.assert_array_equal(
+            values, np.concatenate([part.metrics[name] for part in parts])
+        )
     for name, values in last["parameters"].items():
         assert values.equal(end["parameters"][name])
 
@@ -221,9 +281,13 @@ def test_a_lane_goes_on_among_others_and_in_a_program_with_lanes_to_spare(optimi
     chosen = [lanes[4], lanes[1]]
     _, losses = program.train(program.together(parts, chosen), chosen, 3, 7)
     assert losses.finite.shape == (4, 4)
-    np.testing.assert_allclose(losses.metrics["loss"][:, :2], whole.metrics["loss"][3:, [4, 1]], rtol=1e-9)
+    np.testing.assert_allclose(
+        losses.metrics["loss"][:, :2], whole.metrics["loss"][3:, [4, 1]], rtol=1e-9
+    )
     _, anew = program.train(program.together([None, None], chosen), chosen, 0, 7)
-    np.testing.assert_allclose(anew.metrics["loss"][:, :2], whole.metrics["loss"][:, [4, 1]], rtol=1e-9)
+    np.testing.assert_allclose(
+        anew.metrics["loss"][:, :2], whole.metrics["loss"][:, [4, 1]], rtol=1e-9
+    )
 
 
 def test_the_user_s_random_numbers_go_on_as_if_nothing_had_been_trained() -> None:
@@ -236,7 +300,11 @@ def test_the_user_s_random_numbers_go_on_as_if_nothing_had_been_trained() -> Non
     random.seed(11)
     trained(recipe(dropping), LANES["sgd"], [0, 2])
     with pytest.raises(ObjectiveError):
-        trained(recipe(lambda config: nn.Sequential(nn.Linear(FEATURES, CLASSES), nn.RReLU())), LANES["sgd"], [0, 2])
+        trained(
+            recipe(lambda config: nn.Sequential(nn.Linear(FEATURES, CLASSES), nn.RReLU())),
+            LANES["sgd"],
+            [0, 2],
+        )
     assert expected[0].equal(torch.rand(3))
     assert expected[1:] == (np.random.rand(), random.random())
 
@@ -247,7 +315,10 @@ def test_frozen_and_unreached_parameters_stay_as_they_are_and_tied_ones_stay_tie
             super().__init__()
             self.first, self.same = nn.Linear(FEATURES, FEATURES), nn.Linear(FEATURES, FEATURES)
             self.same.weight = self.first.weight
-            self.frozen, self.unreached = nn.Linear(FEATURES, FEATURES).requires_grad_(False), nn.Linear(2, 2)
+            self.frozen, self.unreached = (
+                nn.Linear(FEATURES, FEATURES).requires_grad_(False),
+                nn.Linear(2, 2),
+            )
             self.last = nn.Linear(FEATURES, CLASSES)
 
         def forward(self, x: Any) -> Any:
@@ -255,7 +326,12 @@ def test_frozen_and_unreached_parameters_stay_as_they_are_and_tied_ones_stay_tie
 
     given = recipe(lambda config: Partly())
     state, (result,) = trained(given, LANES["sgd"], [0, 4])
-    assert set(state["buffers"]) == {"frozen.weight", "frozen.bias", "unreached.weight", "unreached.bias"}
+    assert set(state["buffers"]) == {
+        "frozen.weight",
+        "frozen.bias",
+        "unreached.weight",
+        "unreached.bias",
+    }
     module, rows = plain_loop(given, LANES["sgd"][3], 4)
     np.testing.assert_allclose(result.metrics["loss"][:, 3], rows["loss"], rtol=1e-9)
     for name, values in module.named_parameters():
@@ -303,10 +379,12 @@ ONE = nn.Linear(FEATURES, CLASSES)
 REFUSED = {
     "gru": (
         lambda config: nn.Sequential(nn.Linear(FEATURES, 4), Recurrent()),
-        r"layer '1\.inner' \(GRU\) cannot be trained as lanes; train it without them: RuntimeError: Batching rule",
+        r"layer '1\.inner' \(GRU\) cannot be trained as lanes; train it without them: "
+        r"RuntimeError: Batching rule",
     ),
     "cumulative": (
-        lambda config: nn.Sequential(nn.Linear(FEATURES, CLASSES), nn.BatchNorm1d(CLASSES, momentum=None)),
+        lambda config: nn.Sequential(nn.Linear(FEATURES, CLASSES), nn.BatchNorm1d(CLASSES,
+        momentum=None)),
         r"layer '1' \(BatchNorm1d\) cannot be trained as lanes",
     ),
     "rrelu": (
@@ -325,22 +403,26 @@ REFUSED = {
     ),
     "shape": (
         lambda config: nn.Sequential(nn.Linear(FEATURES + 1, CLASSES)),
-        r"layer '0' \(Linear\) cannot be called with a batch of 16; change it, or the batch size: RuntimeError: mat1",
+        r"layer '0' \(Linear\) cannot be called with a batch of 16; change it, or the batch size: "
+        r"RuntimeError: mat1",
     ),
     "item": (
         lambda config: Stateful(lambda layer, x: layer.inner(x) * layer.inner.weight.sum().item()),
         r"the module \(Stateful\) cannot be trained as lanes",
     ),
-    "not static": (lambda config: nn.Linear(config["depth"], 2), r"'depth', which is not static; name it in static="),
+    "not static": (lambda config: nn.Linear(config["depth"], 2),
+    r"'depth', which is not static; name it in static="),
     "no module": (lambda config: torch.relu, "module gives a builtin_function_or_method"),
     "unseeded": (
-        lambda config: nn.Linear(FEATURES, CLASSES).requires_grad_(bool(np.random.rand())).to(torch.float64).apply(
+        lambda config: nn.Linear(FEATURES,
+        CLASSES).requires_grad_(bool(np.random.rand())).to(torch.float64).apply(
             lambda layer: layer.weight.data.mul_(np.random.rand())
         ),
         "'weight' of the module begins with other numbers each time",
     ),
     "one object": (lambda config: ONE, "module gives the same object at each call"),
-    "untrainable": (lambda config: nn.Softmax(dim=1), r"the module \(Softmax\) has no parameter to train"),
+    "untrainable": (lambda config: nn.Softmax(dim=1),
+    r"the module \(Softmax\) has no parameter to train"),
     "detached": (
         lambda config: Stateful(lambda layer, x: layer.inner(x).detach()),
         "does not require grad",
@@ -372,8 +454,13 @@ def test_what_is_no_recipe_is_refused() -> None:
         r"train\[1\] cannot be a tensor: can't convert np.ndarray of type numpy.str_",
         train=(data(0)[0], np.full(EXAMPLES, "a")),
     )
-    refused(r"loss gives a tensor of shape \(16,\)", loss=lambda outputs, labels: outputs.mean(dim=1))
-    refused(r"evaluate gives x=a tensor of shape \(3,\)", evaluate=lambda outputs, labels: {"x": outputs[0]})
+    refused(
+        r"loss gives a tensor of shape \(16,\)", loss=lambda outputs, labels: outputs.mean(dim=1)
+    )
+    refused(
+        r"evaluate gives x=a tensor of shape \(3,\)",
+        evaluate=lambda outputs, labels: {"x": outputs[0]},
+    )
     refused(
         "evaluate gives x=a float; give a dict of scalar tensors, without .item",
         evaluate=lambda outputs, labels: {"x": 1.0},
@@ -382,11 +469,16 @@ def test_what_is_no_recipe_is_refused() -> None:
         r"evaluate gives a tensor of shape \(\) and type float64",
         evaluate=lambda outputs, labels: outputs.mean(),
     )
-    refused("what the loss or evaluate does cannot be called", evaluate=lambda outputs, labels: outputs @ outputs)
+    refused(
+        "what the loss or evaluate does cannot be called",
+        evaluate=lambda outputs, labels: outputs @ outputs,
+    )
 
 
 def reports_configuration(outputs: Any, labels: Any, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Report what the configuration holds; static hyperparameters are no tensors, the optimizer's are scalar ones."""
+    """Report what the configuration holds; static hyperparameters are no tensors, the optimizer's
+    are scalar ones.
+    """
     static = {name: outputs.new_tensor(config[name]) for name in ("width", "batch")}
     numbers = {name: number + 0.0 for name, number in config.items() if name not in static}
     return {**scores(outputs, labels), **static, **numbers}
@@ -398,17 +490,27 @@ def test_evaluate_gets_each_lanes_configuration(optimizer: str, dtype: Any) -> N
     types = set()
 
     def evaluate(outputs: Any, labels: Any, config: Mapping[str, Any]) -> dict[str, Any]:
-        types.add((type(config["width"]), config["learning_rate"].dtype, config["learning_rate"].shape))
+        types.add(
+            (type(config["width"]), config["learning_rate"].dtype, config["learning_rate"].shape)
+        )
         return reports_configuration(outputs, labels, config)
 
     given = {"optimizer": optimizer, "train": data(0, dtype), "validation": data(1, dtype)}
     lanes = LANES[optimizer]
-    defaults = {name: value for name, value in rule(optimizer).defaults.items() if value is not None}
+    defaults = {
+        name: value for name, value in rule(optimizer).defaults.items() if value is not None
+    }
     _, (plain,) = trained(recipe(**given), lanes, [0, 3])
     _, (together,) = trained(recipe(evaluate=evaluate, **given), lanes, [0, 3])
     _, (alone,) = trained(recipe(evaluate=evaluate, **given), lanes[:1], [0, 3])
     assert types == {(int, getattr(torch, np.dtype(dtype).name), ())}
-    assert together.metrics.keys() == {"loss", "accuracy", *dict(STATIC), "learning_rate", *defaults}
+    assert together.metrics.keys() == {
+        "loss",
+        "accuracy",
+        *dict(STATIC),
+        "learning_rate",
+        *defaults,
+    }
     np.testing.assert_array_equal(together.metrics["loss"], plain.metrics["loss"])
     for number, lane in enumerate(lanes):
         for name, value in {**defaults, **lane, **dict(STATIC)}.items():

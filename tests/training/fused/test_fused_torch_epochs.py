@@ -1,4 +1,6 @@
-"""Operations and bytes of an epoch in PyTorch, beside counts by hand, and how many lanes are chosen."""
+"""Operations and bytes of an epoch in PyTorch, beside counts by hand, and how many lanes are
+chosen.
+"""
 
 from typing import Any
 
@@ -19,7 +21,8 @@ def objective(batch_size: int = BATCH, **more: Any) -> Any:
     data = (x, x[:, :CLASSES].argmax(axis=1))
     return ashtune.fused_torch(
         lambda config: torch.nn.Sequential(
-            torch.nn.Linear(INPUTS, config["width"]), torch.nn.ReLU(), torch.nn.Linear(config["width"], CLASSES)
+            torch.nn.Linear(INPUTS, config["width"]), torch.nn.ReLU(),
+            torch.nn.Linear(config["width"], CLASSES)
         ),
         train=data, validation=data, batch_size=batch_size, static=["width"], **more,
     )  # fmt: skip
@@ -35,7 +38,8 @@ def few_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_epoch_is_the_products_of_its_steps_and_of_one_evaluation(lanes: int) -> None:
     backend: TorchBackend = objective()._make_backend(None)
     costs = backend.costs((("width", WIDTH),), {"learning_rate": 0.1, "momentum": 0.5}, lanes)
-    step = 2 * (2 * INPUTS * WIDTH + 3 * WIDTH * CLASSES)  # an example: forward, of the weights, of what lies below
+    # an example: forward, of the weights, of what lies below
+    step = 2 * (2 * INPUTS * WIDTH + 3 * WIDTH * CLASSES)
     assert costs.flops == lanes * EXAMPLES * (step + 2 * WIDTH * (INPUTS + CLASSES))
     assert costs.dtype == "float32"
 
@@ -45,18 +49,29 @@ def test_lanes_of_a_convolution_are_convolutions_of_one_group_each(lanes: int) -
     x = np.random.default_rng(0).normal(size=(12, 2, 5, 5)).astype(np.float32)
     data = (x, np.arange(12) % 4)
     function: Any = ashtune.fused_torch(
-        lambda config: torch.nn.Sequential(torch.nn.Conv2d(2, 4, 5, bias=False), torch.nn.Flatten()),
+        lambda config: torch.nn.Sequential(torch.nn.Conv2d(2, 4, 5, bias=False),
+        torch.nn.Flatten()),
         train=data, validation=data, batch_size=6,
     )  # fmt: skip
-    product = 2 * 12 * 4 * 2 * 5 * 5  # one place of the filter; its weights' slopes as many, the input has none
-    assert function._make_backend(None).costs((), {"learning_rate": 0.1}, lanes).flops == lanes * 3 * product
+    # one place of the filter; its weights' slopes as many, the input has none
+    product = 2 * 12 * 4 * 2 * 5 * 5
+    assert (
+        function._make_backend(None).costs((), {"learning_rate": 0.1}, lanes).flops
+        == lanes * 3 * product
+    )
 
 
 def test_the_weights_are_read_and_written_in_every_step() -> None:
     def moved(batch_size: int, lanes: int) -> float:
         backend: TorchBackend = objective(batch_size)._make_backend(None)
-        return float(backend.costs((("width", WIDTH),), {"learning_rate": 0.1, "momentum": 0.5}, lanes).bytes_moved)
+        return float(
+            backend.costs(
+                (("width", WIDTH),), {"learning_rate": 0.1, "momentum": 0.5}, lanes
+            ).bytes_moved
+        )
 
     few, many = moved(25, 8), moved(10, 8)  # two steps, five steps
     read_and_written = 2 * 2 * 4 * WEIGHTS  # and the momentum beside them
-    assert 1.0 <= (many - few) / 3 / (8 * read_and_written) < 1.3, "a few numbers of the optimizer come to it"
+    assert 1.0 <= (many - few) / 3 / (8 * read_and_written) < 1.3, (
+        "a few numbers of the optimizer come to it"
+    )

@@ -29,7 +29,9 @@ def data(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def perceptron(config: Mapping[str, Any]) -> Any:
-    return nn.Sequential(nn.Linear(FEATURES, config["width"]), nn.ReLU(), nn.Linear(config["width"], CLASSES))
+    return nn.Sequential(
+        nn.Linear(FEATURES, config["width"]), nn.ReLU(), nn.Linear(config["width"], CLASSES)
+    )
 
 
 def objective(module: Any = perceptron, **more: Any) -> Any:
@@ -41,8 +43,16 @@ SPACE = {"learning_rate": (0.01, 0.5), "momentum": (0.0, 0.9), "width": [5, 8]}
 
 
 def tuned(folder: Path, function: Any = None, space: Any = SPACE, **more: Any) -> ashtune.Study:
-    settings: dict[str, Any] = {"trials": 12, "max_resource": 8, "workers": 2, "quiet": True, **more}
-    return ashtune.tune(function or objective(), space, metric="loss", mode="min", directory=folder, **settings)
+    settings: dict[str, Any] = {
+        "trials": 12,
+        "max_resource": 8,
+        "workers": 2,
+        "quiet": True,
+        **more,
+    }
+    return ashtune.tune(
+        function or objective(), space, metric="loss", mode="min", directory=folder, **settings
+    )
 
 
 def reports(study: ashtune.Study) -> dict[tuple[int, int], tuple[float, float]]:
@@ -53,7 +63,10 @@ def reports(study: ashtune.Study) -> dict[tuple[int, int], tuple[float, float]]:
 
 def is_each_epoch_reported_once(study: ashtune.Study) -> bool:
     frame = study.curves_dataframe()
-    return all(sorted(of.resource) == list(range(1, of.resource.max() + 1)) for _, of in frame.groupby("trial"))
+    return all(
+        sorted(of.resource) == list(range(1, of.resource.max() + 1))
+        for _, of in frame.groupby("trial")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +75,9 @@ def of_four_lanes(tmp_path_factory: pytest.TempPathFactory) -> ashtune.Study:
     return tuned(tmp_path_factory.mktemp("four") / "s", objective(lanes=4))
 
 
-def test_all_trials_of_a_study_report_every_epoch_and_none_fails(of_four_lanes: ashtune.Study) -> None:
+def test_all_trials_of_a_study_report_every_epoch_and_none_fails(
+    of_four_lanes: ashtune.Study,
+) -> None:
     study = of_four_lanes
     assert StudyReader(study.directory).tally.failures.total == 0
     assert {trial for trial, _ in reports(study)} == set(range(12))
@@ -73,7 +88,8 @@ def test_all_trials_of_a_study_report_every_epoch_and_none_fails(of_four_lanes: 
 
 def test_a_lane_comes_out_the_same_to_the_last_bit_at_whatever_place_it_has() -> None:
     code = (
-        "from ashtune._src.training.fused.torch.torch_backend import TorchBackend, round_alike; round_alike()\n"
+        "from ashtune._src.training.fused.torch.torch_backend import TorchBackend, round_alike; "
+        "round_alike()\n"
         "from ashtune._src.training.fused.fused_protocol import Variant\n"
         "from tests.training.fused.test_fused_torch_study import objective\n"
         "program = TorchBackend(objective()._recipe, 0).program((('width', 9),), Variant(4))\n"
@@ -82,7 +98,8 @@ def test_a_lane_comes_out_the_same_to_the_last_bit_at_whatever_place_it_has() ->
         "    moved = [*lanes[1:1 + place], lanes[0], *lanes[1 + place:]]\n"
         "    state, trained = program.train(program.fresh(moved), moved, 0, 8)\n"
         "    weights = program.apart(state, place)['parameters'].values()\n"
-        "    bits.add(b''.join([trained.metrics['loss'][:, place].tobytes(), *[w.tobytes() for w in weights]]))\n"
+        "    bits.add(b''.join([trained.metrics['loss'][:, place].tobytes(), *[w.tobytes() for w "
+        "in weights]]))\n"
         "print(len(bits))"
     )
     environment = {name: value for name, value in os.environ.items() if name != ROUNDING_VARIABLE}
@@ -93,12 +110,18 @@ def test_a_lane_comes_out_the_same_to_the_last_bit_at_whatever_place_it_has() ->
     assert completed.stdout == "1\n"
 
 
-def test_one_stopped_worker_reports_what_two_do(tmp_path: Path, of_four_lanes: ashtune.Study) -> None:
+def test_one_stopped_worker_reports_what_two_do(
+    tmp_path: Path, of_four_lanes: ashtune.Study
+) -> None:
     two = reports(of_four_lanes)
-    before = reports(tuned(tmp_path / "one", objective(lanes=4), workers=1, stop=ashtune.Stop(total_resource=15)))
+    before = reports(
+        tuned(tmp_path / "one", objective(lanes=4), workers=1, stop=ashtune.Stop(total_resource=15))
+    )
     assert 15 <= len(before) < len(two)
     assert list((tmp_path / "one" / "checkpoints").iterdir())
-    study = ashtune.Study.load(tmp_path / "one").resume(stop=ashtune.Stop(total_resource=1000), workers=1, quiet=True)
+    study = ashtune.Study.load(tmp_path / "one").resume(
+        stop=ashtune.Stop(total_resource=1000), workers=1, quiet=True
+    )
     one = reports(study)
     assert before.items() <= one.items()
     assert StudyReader(study.directory).tally.failures.total == 0
@@ -120,9 +143,15 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_a_trial_alone_is_trained_by_the_same_function_and_goes_on_where_it_was(threads: None) -> None:
+def test_a_trial_alone_is_trained_by_the_same_function_and_goes_on_where_it_was(
+    threads: None,
+) -> None:
     config = {"learning_rate": 0.01, "width": 5}
-    function, whole, first = objective(optimizer="adam"), TrialAlone(config, 9), TrialAlone(config, 4)
+    function, whole, first = (
+        objective(optimizer="adam"),
+        TrialAlone(config, 9),
+        TrialAlone(config, 4),
+    )
     function(whole)
     function(first)
     second = TrialAlone(config, 9, first.saved, 4)
@@ -148,5 +177,7 @@ def test_what_is_no_setting_is_refused_in_one_line(monkeypatch: pytest.MonkeyPat
     refused(r"validation has \[81, 82\] examples", validation=(data(1)[0], data(1)[1][1:]))
     gradient = torch.zeros(EXAMPLES, FEATURES, requires_grad=True)
     refused(r"train\[0\] cannot be a tensor: Can't call numpy\(\)", train=(gradient, data(0)[1]))
-    monkeypatch.setattr("ashtune._src.training.fused.torch.torch_objective.find_spec", lambda name: None)
+    monkeypatch.setattr(
+        "ashtune._src.training.fused.torch.torch_objective.find_spec", lambda name: None
+    )
     refused(r"needs PyTorch, which is not installed: pip install 'ashtune\[torch\]'")

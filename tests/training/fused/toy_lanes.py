@@ -1,7 +1,8 @@
-"""Lanes without any library: a state is a row of two numbers, how often it was trained and what it trains to.
+"""Lanes without any library: a state is a row of two numbers, how often it was trained and what it
+trains to.
 
-What a configuration asks for happens: ``nan_at`` an epoch, ``raises``, ``silent`` (the metric is unknown), ``kills``
-the process, ``sleeps`` for long.
+What a configuration asks for happens: ``nan_at`` an epoch, ``raises``, ``silent`` (the metric is
+unknown), ``kills`` the process, ``sleeps`` for long.
 """
 
 import os
@@ -18,14 +19,17 @@ class ToyClock:
     """Time that goes on only while something is compiled or trained.
 
     Args:
-        seconds: What an epoch takes of the lanes that a program trains side by side, by their number; "quick" of the
-            quick one.
+        seconds: What an epoch takes of the lanes that a program trains side by side, by their
+            number; "quick" of the quick one.
         compiling: What compiling a program takes, by the same.
         beginning: What compiling initial states takes.
     """
 
     def __init__(
-        self, seconds: Mapping[int | str, float], compiling: Mapping[int | str, float], beginning: float
+        self,
+        seconds: Mapping[int | str, float],
+        compiling: Mapping[int | str, float],
+        beginning: float,
     ) -> None:
         self.seconds, self.compiling, self.beginning = seconds, compiling, beginning
         self.now = 0.0
@@ -53,14 +57,17 @@ class ToyProgram:
             clock.now += clock.beginning
             self.compile_seconds += clock.beginning
         rows = [
-            np.array([[0.0, lane["x"]]]) if state is None else state for state, lane in zip(states, lanes, strict=True)
+            np.array([[0.0, lane["x"]]]) if state is None else state
+            for state, lane in zip(states, lanes, strict=True)
         ]
         return np.concatenate([*rows, *[rows[0]] * (self.variant.room - len(rows))])
 
     def apart(self, state: Any, lane: int) -> Any:
         return state[lane : lane + 1].copy()
 
-    def train(self, state: Any, lanes: Sequence[Mapping[str, float]], start: int, stop: int) -> tuple[Any, LaneMetrics]:
+    def train(
+        self, state: Any, lanes: Sequence[Mapping[str, float]], start: int, stop: int
+    ) -> tuple[Any, LaneMetrics]:
         assert len(lanes) <= self.variant.room == len(state)
         self._backend.calls.append((self._static, len(lanes), start, stop))
         self._backend.variants.append(self.variant)
@@ -74,10 +81,14 @@ class ToyProgram:
         padded = [*lanes, *[lanes[0]] * (self.variant.room - len(lanes))]
         epochs = np.arange(start + 1, stop + 1)[:, None]
         trained = state[:, 0] + epochs - start
-        finite = np.array([[epoch < lane.get("nan_at", np.inf) for lane in padded] for epoch in epochs[:, 0]])
+        finite = np.array(
+            [[epoch < lane.get("nan_at", np.inf) for lane in padded] for epoch in epochs[:, 0]]
+        )
         name = "unknown" if any(lane.get("silent") for lane in lanes) else "score"
         metrics = {name: state[:, 1] + 0 * trained, "trained": trained}
-        return np.stack([state[:, 0] + stop - start, state[:, 1]], axis=1), LaneMetrics(metrics, finite)
+        return np.stack([state[:, 0] + stop - start, state[:, 1]], axis=1), LaneMetrics(
+            metrics, finite
+        )
 
     def _pass(self, lanes: int, epochs: int) -> None:
         clock = self._backend.clock
@@ -128,7 +139,8 @@ class ToyBackend:
 
 
 class TrialAlone:
-    """A trial that is not of a study: of the epochs that it should be trained for, it is broken off after some.
+    """A trial that is not of a study: of the epochs that it should be trained for, it is broken off
+    after some.
 
     Args:
         config: Its configuration.
@@ -139,7 +151,12 @@ class TrialAlone:
     """
 
     def __init__(
-        self, config: dict[str, Any], after: int, state: Any = None, start: int = 0, target: int | None = None
+        self,
+        config: dict[str, Any],
+        after: int,
+        state: Any = None,
+        start: int = 0,
+        target: int | None = None,
     ) -> None:
         self.config, self.start, self.target = config, start, target or after
         self._after, self.saved, self.losses = after, state, list[float]()

@@ -1,16 +1,19 @@
-"""The audit checks whether the rule allowed each promotion, and whether the final results justify the promotion.
+"""The audit checks whether the rule allowed each promotion, and whether the final results justify
+the promotion.
 
 Source of the rule: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
-https://arxiv.org/abs/1810.05934, Algorithm 2. If a rung has ``n`` results, its quota is the best ``floor(n * kept)``
-results, where ``kept`` is a fixed share. Trials in the quota may be promoted. A promoted trial still counts in the
-quota. Of equal results, the result of the earlier trial ranks first. Failures count as results and rank last.
+https://arxiv.org/abs/1810.05934, Algorithm 2. If a rung has ``n`` results, its quota is the best
+``floor(n * kept)`` results, where ``kept`` is a fixed share. Trials in the quota may be promoted. A
+promoted trial still counts in the quota. Of equal results, the result of the earlier trial ranks
+first. Failures count as results and rank last.
 
-Rule 1: the audit itself computes which trials are in the quota. Of the schedulers' code, the audit uses only types and
-the quota's size. In a study with several losses, the audit and the schedulers rank a rung by the same code.
-Rule 2: a promotion is explained if the trial was within the quota at some moment since its result arrived. A new result
-brings at most one trial into the quota: its own trial, or the best trial outside the quota. An event therefore takes
-O(log n). In a study with several losses, a new result may change all ranks, so a rung is ranked only when one of its
-trials is promoted.
+Rule 1: the audit itself computes which trials are in the quota. Of the schedulers' code, the audit
+uses only types and the quota's size. In a study with several losses, the audit and the schedulers
+rank a rung by the same code.
+Rule 2: a promotion is explained if the trial was within the quota at some moment since its result
+arrived. A new result brings at most one trial into the quota: its own trial, or the best trial
+outside the quota. An event therefore takes O(log n). In a study with several losses, a new result
+may change all ranks, so a rung is ranked only when one of its trials is promoted.
 """
 
 import math
@@ -38,20 +41,23 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 _AS_IT_COMES = (Rule.ALWAYS, Rule.UNKNOWN)
-"""Under these rules, a trial enters at the rung of its first job, and may be promoted from this rung to any rung."""
+"""Under these rules, a trial enters at the rung of its first job, and may be promoted from this
+rung to any rung.
+"""
 
 
 class RungAudit(msgspec.Struct, frozen=True, kw_only=True):
     """The audit of one rung's promotions.
 
-    ``arrived`` is the number of trials that have a result or a failure at this rung. ``quota`` is the number of trials
-    that may be promoted, and ``promoted`` is the number of promoted trials. ``unexplained`` lists the promoted trials
-    that were never within the quota; each is a fault of the scheduler. ``wrong`` is the number of promoted trials
-    outside the final quota; ``missed`` is the number of trials in the final quota that were not promoted. ``law`` is
-    the expected number of wrong promotions. ``law`` is None if promotion is not asynchronous, if the quota is no fixed
-    share of the results, or if the search has proposed trials. ``correlation`` is the correlation of the ranks at this
-    rung and at the next rung. ``pairs`` is the number of trials that have results at this and the next rung.
-    ``correlation`` is None if ``pairs`` is below 3.
+    ``arrived`` is the number of trials that have a result or a failure at this rung. ``quota`` is
+    the number of trials that may be promoted, and ``promoted`` is the number of promoted trials.
+    ``unexplained`` lists the promoted trials that were never within the quota; each is a fault of
+    the scheduler. ``wrong`` is the number of promoted trials outside the final quota; ``missed`` is
+    the number of trials in the final quota that were not promoted. ``law`` is the expected number
+    of wrong promotions. ``law`` is None if promotion is not asynchronous, if the quota is no fixed
+    share of the results, or if the search has proposed trials. ``correlation`` is the correlation
+    of the ranks at this rung and at the next rung. ``pairs`` is the number of trials that have
+    results at this and the next rung. ``correlation`` is None if ``pairs`` is below 3.
     """
 
     rung: int
@@ -76,19 +82,25 @@ class Audit(Observer):
         self.scheduler = scheduler
         self._rule = scheduler.rule
         machine = scheduler.machine
-        self._is_entry_free = self._rule in _AS_IT_COMES or (machine is not None and machine.entries_follow_results)
+        self._is_entry_free = self._rule in _AS_IT_COMES or (
+            machine is not None and machine.entries_follow_results
+        )
         self._goal = goal
         self._failed = _key(*goal.failed)
         self._quotas = [scheduler.quota_rule(ladder, rung) for rung in range(ladder.top)]
         if self._rule is Rule.ALWAYS:
             self._quotas = [QuotaRule(Fraction(1))] * ladder.top
         self._quotas.append(QuotaRule(Fraction(0)))
-        self._rungs: list[dict[int, _AuditedRung]] = [{} for _ in self._quotas]  # for each rung: bracket -> results
+        # for each rung: bracket -> results
+        self._rungs: list[dict[int, _AuditedRung]] = [{} for _ in self._quotas]
         self._ended_early: set[TrialId] = set()
-        self._reached: dict[TrialId, int] = {}  # trial -> the highest rung that it is known to train to
+        # trial -> the highest rung that it is known to train to
+        self._reached: dict[TrialId, int] = {}
         self._records: list[RungAudit] | None = None
         self.proposed = 0
-        """The number of trials that were proposed from results, which do not come in random order."""
+        """The number of trials that were proposed from results, which do
+        not come in random order.
+        """
         self._numbering = Numbering()
 
     def event(self, event: Event) -> None:
@@ -120,7 +132,9 @@ class Audit(Observer):
         return trial is not None and trial in self._numbering
 
     def followed(self, what: Followed) -> None:
-        """Process an order or a failure. An order to train a trial to a higher rung is a promotion. O(log n)."""
+        """Process an order or a failure. An order to train a trial to a higher rung is a promotion.
+        O(log n).
+        """
         if type(what) is Train and what.confirms is None:
             self._records = None
             self._reach(what.trial, what.rung)
@@ -135,9 +149,15 @@ class Audit(Observer):
         return self._records
 
     def _reach(self, trial: TrialId, number: int) -> None:
-        """Record that a trial trains to a rung. If the trial trained to a lower rung before, the trial was promoted."""
+        """Record that a trial trains to a rung. If the trial trained to a lower rung before, the
+        trial was promoted.
+        """
         if (before := self._reached.get(trial)) is None:
-            before = number if self._is_entry_free else self.scheduler.entry(self._numbering.place(trial))
+            before = (
+                number
+                if self._is_entry_free
+                else self.scheduler.entry(self._numbering.place(trial))
+            )
             self._reached[trial] = before
         if number > before:
             self._reached[trial] = number
@@ -145,7 +165,10 @@ class Audit(Observer):
 
     def _rung(self, number: int, trial: TrialId) -> "_AuditedRung":
         """Return the results at a rung of all trials in the same bracket as ``trial``."""
-        brackets, bracket = self._rungs[number], self.scheduler.bracket(self._numbering.place(trial))
+        brackets, bracket = (
+            self._rungs[number],
+            self.scheduler.bracket(self._numbering.place(trial)),
+        )
         if bracket not in brackets:
             kind = _AuditedRungOfMany if self._goal.others else _AuditedRung
             brackets[bracket] = kind(self._quotas[number], self._rule)
@@ -156,18 +179,36 @@ class Audit(Observer):
         self._rung(number, trial).add(self._failed, trial)
 
     def _loss(self, metrics: Metrics) -> Any:
-        """Return the value that ranks a result: the loss, or the key in a study with several losses or constraints."""
+        """Return the value that ranks a result: the loss, or the key in a study with several losses
+        or constraints.
+        """
         goal = self._goal
         return goal.loss(metrics) if goal.is_plain else _key(*goal.judged(metrics))
 
     def _record(self, number: int) -> RungAudit:
         brackets = self._rungs[number].values()
-        losses, promoted = self._losses(number), {trial for bracket in brackets for trial in bracket.promoted}
-        best = {trial for one in brackets for loss, trial in one.ranked()[: one.quota] if _number(loss) < math.inf}
+        losses, promoted = (
+            self._losses(number),
+            {trial for bracket in brackets for trial in bracket.promoted},
+        )
+        best = {
+            trial
+            for one in brackets
+            for loss, trial in one.ranked()[: one.quota]
+            if _number(loss) < math.inf
+        }
         above = self._losses(number + 1) if number < self.ladder.top else {}
-        both = [trial for trial, loss in above.items() if max(loss, losses.get(trial, math.inf)) < math.inf]
+        both = [
+            trial
+            for trial, loss in above.items()
+            if max(loss, losses.get(trial, math.inf)) < math.inf
+        ]
         arrived, quota = len(losses), self._quotas[number]
-        is_by_law = number < self.ladder.top and self.scheduler.promotes_at_once(number) and not self.proposed
+        is_by_law = (
+            number < self.ladder.top
+            and self.scheduler.promotes_at_once(number)
+            and not self.proposed
+        )
         return RungAudit(
             rung=number,
             resource=self.ladder.rungs[number],
@@ -184,9 +225,13 @@ class Audit(Observer):
         )
 
     def _losses(self, number: int) -> dict[TrialId, float]:
-        """Return the losses of all brackets at a rung. In a study with several objectives, return the first losses."""
+        """Return the losses of all brackets at a rung. In a study with several objectives, return
+        the first losses.
+        """
         brackets = self._rungs[number].values()
-        return {trial: _number(loss) for bracket in brackets for trial, loss in bracket.losses.items()}
+        return {
+            trial: _number(loss) for bracket in brackets for trial, loss in bracket.losses.items()
+        }
 
 
 def _key(losses: Losses, violation: float | None) -> Any:
@@ -200,21 +245,24 @@ def _number(loss: Any) -> float:
 
 
 def false_promotions(results: int, kept: float) -> float:
-    """Return an estimate of the expected number of wrong promotions among ``results`` independent results.
+    """Return an estimate of the expected number of wrong promotions among ``results`` independent
+    results.
 
-    The formula assumes that results come in random order, and that each trial is promoted as soon as the rule allows.
-    The edge of the quota is treated as a Brownian motion over the remaining results. By the reflection principle, the
-    expected number tends to ``sqrt(pi n p (1 - p) / 2)``. The script ``benchmarks/false_promotions.py`` measured 0.7
-    times the formula's value with 100 results, and 0.87 times with 1,000 results.
+    The formula assumes that results come in random order, and that each trial is promoted as soon
+    as the rule allows. The edge of the quota is treated as a Brownian motion over the remaining
+    results. By the reflection principle, the expected number tends to ``sqrt(pi n p (1 - p) / 2)``.
+    The script ``benchmarks/false_promotions.py`` measured 0.7 times the formula's value with 100
+    results, and 0.87 times with 1,000 results.
     """
     return math.sqrt(math.pi * results * kept * (1 - kept) / 2)
 
 
 class _AuditedRung:
-    """The results of a rung, the trials that were within its quota at any time, and the promoted trials.
+    """The results of a rung, the trials that were within its quota at any time, and the promoted
+    trials.
 
-    Trials within the quota form a heap with the worst trial on top. Trials outside the quota form a heap with the best
-    trial on top. A new result moves at most one trial between the two heaps.
+    Trials within the quota form a heap with the worst trial on top. Trials outside the quota form a
+    heap with the best trial on top. A new result moves at most one trial between the two heaps.
     """
 
     def __init__(self, quota_rule: QuotaRule, rule: Rule) -> None:
@@ -224,7 +272,8 @@ class _AuditedRung:
         self.promoted: set[TrialId] = set()
         self.unexplained: set[TrialId] = set()
         self._ever: set[TrialId] = set()
-        self._within: list[tuple[float, int]] = []  # negated, since Python's heaps have the least on top
+        # negated, since Python's heaps have the least on top
+        self._within: list[tuple[float, int]] = []
         self._others: list[tuple[float, TrialId]] = []
 
     @property
@@ -254,7 +303,9 @@ class _AuditedRung:
             self.unexplained.add(trial)
 
     def _take(self, loss: float, trial: TrialId) -> None:
-        loss_behind, behind = heappushpop(self._within, (-loss, -trial)) if self._within else (-loss, -trial)
+        loss_behind, behind = (
+            heappushpop(self._within, (-loss, -trial)) if self._within else (-loss, -trial)
+        )
         heappush(self._others, (-loss_behind, TrialId(-behind)))
         if behind != -trial:
             self._enter(loss, trial)
@@ -293,7 +344,9 @@ class _AuditedRung:
 
 
 class _AuditedRungOfMany(_AuditedRung):
-    """An ``_AuditedRung`` for several losses. Keys rank the results, and a new result may change all ranks."""
+    """An ``_AuditedRung`` for several losses. Keys rank the results, and a new result may change
+    all ranks.
+    """
 
     def __init__(self, quota_rule: QuotaRule, rule: Rule) -> None:
         super().__init__(quota_rule, rule)
@@ -320,7 +373,9 @@ class _AuditedRungOfMany(_AuditedRung):
         return trial in self._ever
 
     def _catch_up(self) -> None:
-        """For each result that was not checked yet, record the trials that were within the quota after this result."""
+        """For each result that was not checked yet, record the trials that were within the quota
+        after this result.
+        """
         trials = list(self.losses)
         for count in range(self._looked_at + 1, len(trials) + 1):
             newest, quota = trials[count - 1], self._quota_rule.of(count)
@@ -332,22 +387,28 @@ class _AuditedRungOfMany(_AuditedRung):
         self._looked_at = len(trials)
 
     def _best_of(self, trials: Sequence[TrialId]) -> set[TrialId]:
-        """Return the trials that would be within the quota if only ``trials`` had results, without failed trials."""
+        """Return the trials that would be within the quota if only ``trials`` had results, without
+        failed trials.
+        """
         order = ranked((self.losses[trial], trial) for trial in trials)
-        return {trial for key, trial in order[: self._quota_rule.of(len(trials))] if max(key) < math.inf}
+        return {
+            trial for key, trial in order[: self._quota_rule.of(len(trials))] if max(key) < math.inf
+        }
 
 
 FEWEST = 3
 
 
 def rank_correlation(left: Sequence[float], right: Sequence[float]) -> float | None:
-    """Return the correlation of the ranks of two sequences of the same length, from -1 to 1. O(n log n).
+    """Return the correlation of the ranks of two sequences of the same length, from -1 to 1. O(n
+    log n).
 
     Returns:
         None if there are fewer than 3 pairs, or if one of the sequences is constant.
 
     Source:
-        C. Spearman, *The Proof and Measurement of Association between Two Things*, Am. J. Psychol. 15, 1904.
+        C. Spearman, *The Proof and Measurement of Association between Two Things*, Am. J. Psychol.
+        15, 1904.
     """
     if len(left) < FEWEST:
         return None

@@ -1,7 +1,8 @@
-"""An observer that records how the best result so far improves with the seconds and with the trained epochs.
+"""An observer that records how the best result so far improves with the seconds and with the
+trained epochs.
 
-Rule: the seconds do not include the time between sessions. Epochs are summed over all trials. The epochs of failed jobs
-are unknown and do not count.
+Rule: the seconds do not include the time between sessions. Epochs are summed over all trials. The
+epochs of failed jobs are unknown and do not count.
 """
 
 import math
@@ -16,13 +17,17 @@ from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.observer import Observer
 
 BEST_KEPT = 100
-"""A result is dropped if its rung has this number of better results: it is a step only if all these are withdrawn."""
+"""A result is dropped if its rung has this number of better results: it is a step only if all these
+are withdrawn.
+"""
 MOST_RESULTS = 600
 """If a study has more results, only every second result is kept, later every fourth, and so on."""
 
 
 class Improvement(msgspec.Struct, frozen=True, gc=False):
-    """A result that is better than all earlier results. ``epochs`` counts all trials' epochs until this result."""
+    """A result that is better than all earlier results. ``epochs`` counts all trials' epochs until
+    this result.
+    """
 
     seconds: float
     epochs: int
@@ -51,7 +56,8 @@ class BestSoFar(Observer):
         self._now = self._away = 0.0
         self._results = 0
         self._every = 1
-        # For each rung: (place among all results, a result that may become a step if other trials are withdrawn).
+        # For each rung: (place among all results, a result that may become a step if other trials
+        # are withdrawn).
         self._candidates: list[list[tuple[int, Improvement]]] = []
         self._best: list[list[float]] = []  # for each rung: the best losses so far, ascending
 
@@ -117,9 +123,14 @@ class BestSoFar(Observer):
         self.results = [result for result in self.results if result.trial != trial]
         if all(step.trial != trial for rung in self._candidates for _, step in rung):
             return
-        self._candidates = [[(place, step) for place, step in rung if step.trial != trial] for rung in self._candidates]
+        self._candidates = [
+            [(place, step) for place, step in rung if step.trial != trial]
+            for rung in self._candidates
+        ]
         self.steps_at = [_steps(step for _, step in rung) for rung in self._candidates]
-        self.steps = _steps(step for _, step in sorted(chain(*self._candidates), key=lambda each: each[0]))
+        self.steps = _steps(
+            step for _, step in sorted(chain(*self._candidates), key=lambda each: each[0])
+        )
 
 
 def _steps(results: Iterable[Improvement]) -> list[Improvement]:

@@ -1,22 +1,25 @@
 """Names the winner among the confirmed configurations, and estimates the winner's mean over seeds.
 
-A configuration is chosen for confirming because its first value was good. The first value is biased, because the best
-of many noisy values is mostly lucky (Smith and Winkler, *The Optimizer's Curse*, Management Science 52(3), 2006).
-Values of repeated trainings are unbiased, but the best mean of several configurations is biased again. Therefore:
+A configuration is chosen for confirming because its first value was good. The first value is
+biased, because the best of many noisy values is mostly lucky (Smith and Winkler, *The Optimizer's
+Curse*, Management Science 52(3), 2006). Values of repeated trainings are unbiased, but the best
+mean of several configurations is biased again. Therefore:
 
-- The winner is the configuration with the best mean of all its values, including its first value. If all configurations
-  have the same number of values and the same noise, the winner has the best expected value.
-- The noise is estimated from the differences between repeated values of the same configuration. If each configuration
-  has only one repeated value, the noise is estimated from the differences between first and repeated values, minus the
-  mean difference. The variance of first values is assumed to be half the variance of repeated values, because only good
-  first values were chosen.
-- The winner's estimated mean uses only its repeated values. The estimated mean is shrunk towards the mean of all
-  confirmed configurations, because of the noise. The interval is the empirical Bayes interval of Morris, *Parametric
-  Empirical Bayes Inference*, JASA 78(381), 1983, with Student's t because the noise is estimated. The method of Morris
-  needs four configurations. If there are only two or three configurations, Bonferroni's wider simultaneous interval is
-  used.
+- The winner is the configuration with the best mean of all its values, including its first value.
+  If all configurations have the same number of values and the same noise, the winner has the best
+  expected value.
+- The noise is estimated from the differences between repeated values of the same configuration. If
+  each configuration has only one repeated value, the noise is estimated from the differences
+  between first and repeated values, minus the mean difference. The variance of first values is
+  assumed to be half the variance of repeated values, because only good first values were chosen.
+- The winner's estimated mean uses only its repeated values. The estimated mean is shrunk towards
+  the mean of all confirmed configurations, because of the noise. The interval is the empirical
+  Bayes interval of Morris, *Parametric Empirical Bayes Inference*, JASA 78(381), 1983, with
+  Student's t because the noise is estimated. The method of Morris needs four configurations. If
+  there are only two or three configurations, Bonferroni's wider simultaneous interval is used.
 
-The script ``benchmarks/confirm.py`` measures how often the winner's interval contains the true mean.
+The script ``benchmarks/confirm.py`` measures how often the winner's interval contains the true
+mean.
 """
 
 import math
@@ -37,9 +40,11 @@ FEWEST_TO_SHRINK = 4
 
 
 class Repeated(msgspec.Struct, frozen=True):
-    """A confirmed configuration, with its first value, its repeated values, and the mean of all these values.
+    """A confirmed configuration, with its first value, its repeated values, and the mean of all
+    these values.
 
-    The list ``values`` has None for each failed training. The field ``mean`` is None if any training failed.
+    The list ``values`` has None for each failed training. The field ``mean`` is None if any
+    training failed.
     """
 
     trial: TrialId
@@ -51,10 +56,10 @@ class Repeated(msgspec.Struct, frozen=True):
 class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
     """The named winner and the estimate of the winner's mean over seeds, in units of the metric.
 
-    ``first`` is the winner's first value. ``values`` are the values of the winner's repeated trainings. ``mean``
-    estimates the winner's true mean, which lies between ``low`` and ``high`` with probability ``level``. ``low`` and
-    ``high`` are None if there is only one repeated value in total. ``all`` lists all confirmed configurations, the best
-    mean first.
+    ``first`` is the winner's first value. ``values`` are the values of the winner's repeated
+    trainings. ``mean`` estimates the winner's true mean, which lies between ``low`` and ``high``
+    with probability ``level``. ``low`` and ``high`` are None if there is only one repeated value in
+    total. ``all`` lists all confirmed configurations, the best mean first.
     """
 
     trial: TrialId
@@ -68,12 +73,16 @@ class Confirmed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_noiseless(self) -> bool:
-        """Whether every repeated value equals the configuration's first value, so that seeds make no difference."""
+        """Whether every repeated value equals the configuration's first value, so that seeds make
+        no difference.
+        """
         return all(value == one.first for one in self.all for value in one.values)
 
 
 class Confirmations:
-    """Collects the results of confirming trials, which train another trial's configuration again."""
+    """Collects the results of confirming trials, which train another
+    trial's configuration again.
+    """
 
     def __init__(self, goal: Goal) -> None:
         self._goal = goal
@@ -93,7 +102,9 @@ class Confirmations:
         return len(self._ended)
 
     def start(self, trial: TrialId, confirmed: BestResult) -> None:
-        """Record that ``trial`` starts to confirm a result. Repeated values from another rung are deleted."""
+        """Record that ``trial`` starts to confirm a result. Repeated values from another rung are
+        deleted.
+        """
         before = self._first.get(confirmed.trial)
         if before is None or before.rung != confirmed.rung:
             self._losses[confirmed.trial] = {}
@@ -129,7 +140,8 @@ class Confirmations:
             rung: The highest rung with a finite result.
 
         Returns:
-            The winner. None if some confirmations have not ended, or if every configuration has a failed training.
+            The winner. None if some confirmations have not ended, or if every configuration has a
+                failed training.
         """
         try:
             return None if wanted is None else self._named(wanted, results, rung)
@@ -144,7 +156,8 @@ class Confirmations:
         }
         if not losses or len(losses) < min(wanted.best, results):
             return None
-        times = min(map(len, losses.values()))  # the same number of each, so that means can be compared
+        # the same number of each, so that means can be compared
+        times = min(map(len, losses.values()))
         first = {trial: self._first[trial].loss for trial in losses}
         means = {trial: fmean([first[trial], *values[:times]]) for trial, values in losses.items()}
         order = sorted(losses, key=lambda trial: (means[trial], trial))
@@ -187,7 +200,8 @@ def interval(
         level: How often the interval should contain the true mean.
 
     Returns:
-        The mean and half of the width; the half is None if there is only one repeated value in total.
+        The mean and half of the width; the half is None if there is only one repeated value in
+            total.
     """
     from scipy.special import stdtrit
 
@@ -197,17 +211,25 @@ def interval(
     if not freedom:
         return means[winner], None
     if times > 1:
-        squares = sum((value - mean) ** 2 for values, mean in zip(repeated, means, strict=True) for value in values)
+        squares = sum(
+            (value - mean) ** 2
+            for values, mean in zip(repeated, means, strict=True)
+            for value in values
+        )
     else:
         off = [one - mean for one, mean in zip(first, means, strict=True)]
         squares = sum((each - fmean(off)) ** 2 for each in off) / 1.5
     variance = squares / freedom / times  # the variance of a mean
     if count < FEWEST_TO_SHRINK:
-        return means[winner], float(stdtrit(freedom, 1 - (1 - level) / (2 * count))) * math.sqrt(variance)
+        return means[winner], float(stdtrit(freedom, 1 - (1 - level) / (2 * count))) * math.sqrt(
+            variance
+        )
     middle = fmean(means)
     spread = sum((mean - middle) ** 2 for mean in means)
     most = (count - 3) / (count - 1)
     share = most if spread <= 0 else min(most, (count - 3) * variance / spread)
     away = means[winner] - middle
     left = variance * (1 - (count - 1) / count * share) + 2 / (count - 3) * (share * away) ** 2
-    return means[winner] - share * away, float(stdtrit(freedom, 1 - (1 - level) / 2)) * math.sqrt(left)
+    return means[winner] - share * away, float(stdtrit(freedom, 1 - (1 - level) / 2)) * math.sqrt(
+        left
+    )

@@ -27,7 +27,8 @@ class Group(msgspec.Struct):
 
 
 class Reasons:
-    """Counts failure reasons. Reasons that differ only in numbers are in the same group: see :func:`without_numbers`.
+    """Counts failure reasons. Reasons that differ only in numbers are in the same group: see
+    :func:`without_numbers`.
 
     At most ``GROUPS_KEPT`` reasons have a group; all other reasons count only in ``total``.
     """
@@ -46,20 +47,24 @@ class Reasons:
             self._groups[key] = Group(reason, 1, trial, rung, traceback[-TRACEBACK_CHARACTERS:])
 
     def groups(self) -> Sequence[Group]:
-        """Return the groups, the largest group first; groups of equal size are in the order of the first failure."""
+        """Return the groups, the largest group first; groups of equal size are in the order of the
+        first failure.
+        """
         return sorted(self._groups.values(), key=lambda group: -group.count)
 
 
 BEST_KEPT = 1_000
-"""The number of best results that a rung keeps. If all their trials are withdrawn, the best result is unknown."""
+"""The number of best results that a rung keeps. If all their trials are withdrawn, the best result
+is unknown.
+"""
 
 
 class BestResult(msgspec.Struct, frozen=True):
     """A result: the metrics of a trial at a rung.
 
-    ``loss`` is the number that ranks results. In a study with constraints, ``loss`` is the value of ``as_one()``. In a
-    study with several objectives, ``loss`` is the first loss. ``violation`` is the amount by which constraints are
-    violated; ``losses`` are the losses of several objectives.
+    ``loss`` is the number that ranks results. In a study with constraints, ``loss`` is the value of
+    ``as_one()``. In a study with several objectives, ``loss`` is the first loss. ``violation`` is
+    the amount by which constraints are violated; ``losses`` are the losses of several objectives.
     """
 
     trial: TrialId
@@ -80,20 +85,23 @@ def result_of(event: JobFinished, goal: Goal) -> BestResult:
     """Return the result of a job. The loss of a failure is inf."""
     losses, violation = goal.judged(event.metrics)
     loss, several = (losses[0], losses) if goal.others else (as_one(violation, losses[0]), ())
-    return BestResult(event.trial, event.rung, event.resource, loss, event.metrics, violation or 0.0, several)
+    return BestResult(
+        event.trial, event.rung, event.resource, loss, event.metrics, violation or 0.0, several
+    )
 
 
 class RungTally:
     """Counts the trials and results of one rung.
 
-    ``arrived`` is the number of trials with a result at this rung, and ``promoted`` is the number of promoted trials.
-    ``failed`` and ``withdrawn`` count the trials that failed or were withdrawn in a job to this rung. ``epochs`` is the
-    resource that all jobs to this rung have trained together. The resource of failed jobs is unknown and does not
-    count.
+    ``arrived`` is the number of trials with a result at this rung, and ``promoted`` is the number
+    of promoted trials. ``failed`` and ``withdrawn`` count the trials that failed or were withdrawn
+    in a job to this rung. ``epochs`` is the resource that all jobs to this rung have trained
+    together. The resource of failed jobs is unknown and does not count.
     """
 
     __slots__ = (
-        "_best", "_front", "_goal", "_ranks", "_worst", "arrived", "epochs", "failed", "promoted", "resource",
+        "_best", "_front", "_goal", "_ranks", "_worst", "arrived", "epochs", "failed", "promoted",
+        "resource",
         "running", "seconds", "withdrawn",
     )  # fmt: skip
 
@@ -114,16 +122,20 @@ class RungTally:
 
     @property
     def best(self) -> BestResult | None:
-        """The best result at this rung, without withdrawn trials. If results are equal, the earlier trial is the best.
+        """The best result at this rung, without withdrawn trials. If results are equal, the earlier
+        trial is the best.
 
-        In a study with several objectives, the weights choose the best result from the Pareto front.
+        In a study with several objectives, the weights choose the best result from the Pareto
+        front.
         """
         front = self.front
         return front[0] if front else None
 
     @property
     def front(self) -> list[BestResult]:
-        """The Pareto front at this rung, the preferred result first. With one objective, the front is one result."""
+        """The Pareto front at this rung, the preferred result first. With one objective, the front
+        is one result.
+        """
         if not self._goal.others:
             return self._best[:1]
         if self._front is None:
@@ -142,7 +154,9 @@ class RungTally:
         return next((best for best in self._best if best.trial == trial), None)
 
     def add(self, event: JobFinished) -> None:
-        """Count a result; store a finite one. O(log n). A rung stores many results, because trials may be withdrawn."""
+        """Count a result; store a finite one. O(log n). A rung stores many results, because trials
+        may be withdrawn.
+        """
         self.arrived += 1
         self.seconds += event.seconds
         self.epochs += event.resource - event.start
@@ -156,13 +170,20 @@ class RungTally:
         best, ranks, rank = self._best, self._ranks, (loss, event.trial)
         place = bisect_right(ranks, rank)
         ranks.insert(place, rank)
-        best.insert(place, BestResult(event.trial, event.rung, event.resource, loss, event.metrics, violation or 0.0))
+        best.insert(
+            place,
+            BestResult(
+                event.trial, event.rung, event.resource, loss, event.metrics, violation or 0.0
+            ),
+        )
         if len(best) >= BEST_KEPT:
             del best[BEST_KEPT:], ranks[BEST_KEPT:]
             self._worst = best[-1].loss
 
     def _add_to_the_front(self, event: JobFinished) -> None:
-        """Store a result with several objectives. With two objectives, the amortised cost is O(log n)."""
+        """Store a result with several objectives. With two objectives, the amortised cost is O(log
+        n).
+        """
         best, result = self._best, result_of(event, self._goal)
         if result.loss == math.inf:
             return

@@ -1,17 +1,19 @@
 """Forecasts the final number of trials at each rung, and the time left, before and during a study.
 
-A trial is promoted as soon as it is within the quota, and may leave the quota later. Therefore, more trials than the
-final quota are promoted by the end, especially if late trials are better than early trials. If a rung has ``n`` trials,
-about ``quota / exponent + c (sqrt(n) - 1)`` of these trials are promoted. The first term is a sum of probabilities: a
-randomly drawn trial ``i`` is, at its arrival, within the quota with probability ``quota(i) / i``. The constant ``c`` is
-0.6 for random draws; for a search that learns, ``c`` is 2.3 times the share of trials outside the quota. The forecast
-of a running study also uses the study's past promotions. The constants come from recorded studies of 30 to 300 trials;
-``benchmarks/expected.py`` tests the forecasts on other studies.
+A trial is promoted as soon as it is within the quota, and may leave the quota later. Therefore,
+more trials than the final quota are promoted by the end, especially if late trials are better than
+early trials. If a rung has ``n`` trials, about ``quota / exponent + c (sqrt(n) - 1)`` of these
+trials are promoted. The first term is a sum of probabilities: a randomly drawn trial ``i`` is, at
+its arrival, within the quota with probability ``quota(i) / i``. The constant ``c`` is 0.6 for
+random draws; for a search that learns, ``c`` is 2.3 times the share of trials outside the quota.
+The forecast of a running study also uses the study's past promotions. The constants come from
+recorded studies of 30 to 300 trials; ``benchmarks/expected.py`` tests the forecasts on other
+studies.
 
-A future job is assumed to take the mean time of jobs to the same rung. If no job to a rung has ended yet, the time is
-computed from the number of epochs. The time left is the bound of Graham, *Bounds on Multiprocessing Timing Anomalies*,
-SIAM J. Appl. Math. 17(2), 1969. The bound is the work divided by the number of workers, plus the remaining time of the
-last trial.
+A future job is assumed to take the mean time of jobs to the same rung. If no job to a rung has
+ended yet, the time is computed from the number of epochs. The time left is the bound of Graham,
+*Bounds on Multiprocessing Timing Anomalies*, SIAM J. Appl. Math. 17(2), 1969. The bound is the work
+divided by the number of workers, plus the remaining time of the last trial.
 """
 
 import math
@@ -29,9 +31,13 @@ from ashtune._src.schedulers.scheduler_protocol import Rule
 from ashtune._src.schedulers.scheduler_registry import SchedulerView
 
 MORE_WHERE_LEARNT, MORE_OF_RANDOM = 2.3, 0.6
-"""The constant ``c``; for a search that learns, it is multiplied by the share of trials outside the quota."""
+"""The constant ``c``; for a search that learns, it is multiplied by the share of trials outside the
+quota.
+"""
 SPREAD_WHERE_LEARNT, SPREAD_OF_RANDOM, POWER = 1.25, 0.45, 0.65
-"""Half of the range's width is one of these factors times (number of trials that have not come yet) ** POWER."""
+"""Half of the range's width is one of these factors times (number of trials that have not come yet)
+** POWER.
+"""
 CORRELATION = 0.5
 """The correlation between the forecast errors of neighbouring rungs."""
 RECORDED = 100
@@ -42,7 +48,9 @@ AS_PLANNED = (Rule.WHEN_PROMOTED, Rule.ALWAYS)
 
 
 class Expected(msgspec.Struct, frozen=True):
-    """The final number of trials at a rung. In nine of ten studies, this number is between ``low`` and ``high``."""
+    """The final number of trials at a rung. In nine of ten studies, this number is between ``low``
+    and ``high``.
+    """
 
     low: int
     middle: int
@@ -63,10 +71,12 @@ def expected(
     rungs: Sequence[RungTally] = (),
     entering: Sequence[int] | None = None,
 ) -> list[Expected] | None:
-    """Return the number of trials that each rung will have at the end of the study; None if unknown. O(rungs).
+    """Return the number of trials that each rung will have at the end of the study; None if
+    unknown. O(rungs).
 
     Args:
-        learns: Whether the search learns from results, so that late trials are better than early ones.
+        learns: Whether the search learns from results, so that late trials are better than early
+            ones.
         rungs: The counts of each rung so far; by default all are zero, as before a study begins.
         entering: How many trials enter at each rung; by default computed from ``rungs``.
     """
@@ -96,11 +106,15 @@ def expected(
     return ranges
 
 
-def expected_at_start(tally: Tally, scheduler: SchedulerView, *, learns: bool) -> list[Expected] | None:
-    """Return the number of trials at each rung, as forecast before the first result; None if unknown.
+def expected_at_start(
+    tally: Tally, scheduler: SchedulerView, *, learns: bool
+) -> list[Expected] | None:
+    """Return the number of trials at each rung, as forecast before the first result; None if
+    unknown.
 
-    Each view shows these numbers beside the counts. The study's promotions do not change them. If the scheduler chooses
-    from results the rung where a trial enters, the numbers follow the entries so far.
+    Each view shows these numbers beside the counts. The study's promotions do not change them. If
+    the scheduler chooses from results the rung where a trial enters, the numbers follow the entries
+    so far.
     """
     trials = tally.most_trials
     if not trials:
@@ -109,18 +123,23 @@ def expected_at_start(tally: Tally, scheduler: SchedulerView, *, learns: bool) -
     return expected(scheduler, tally.ladder, trials, learns=learns, entering=entering)
 
 
-def _entering(scheduler: SchedulerView, trials: int, rungs: Sequence[RungTally]) -> Sequence[int] | None:
+def _entering(
+    scheduler: SchedulerView, trials: int, rungs: Sequence[RungTally]
+) -> Sequence[int] | None:
     """Return how many trials enter at each rung.
 
-    If entries depend on results, the machine that gets the results knows which further trials enter above. Without this
-    machine, all further trials are assumed to enter at the top as soon as one has.
+    If entries depend on results, the machine that gets the results knows which further trials enter
+    above. Without this machine, all further trials are assumed to enter at the top as soon as one
+    has.
     """
     machine = scheduler.machine
     if machine is None or not machine.entries_follow_results or not rungs:
         return scheduler.entering(trials)
     if scheduler.told is not None:
         return scheduler.told.entering(trials)
-    above = [max(0, rung.trained + rung.running - below.promoted) for below, rung in pairwise(rungs)]
+    above = [
+        max(0, rung.trained + rung.running - below.promoted) for below, rung in pairwise(rungs)
+    ]
     at_lowest = rungs[0].trained + rungs[0].running
     if above and above[-1]:
         above[-1] += max(0, trials - at_lowest - sum(above))
@@ -135,19 +154,25 @@ class _PromotionForecast:
         self._trained, self._promoted, self._learns = trained, promoted, learns
 
     def of(self, total: float) -> float:
-        """Return the final number of promoted trials if ``total`` trials are trained to the rung."""
+        """Return the final number of promoted trials if ``total`` trials
+        are trained to the rung.
+        """
         left, quota = total - self._trained, self._quota.of(round(total))
         if left <= 0 or not quota:
             return self._promoted
         exponent = float(self._quota.exponent)
-        more = (MORE_WHERE_LEARNT * (1 - quota / total) if self._learns else MORE_OF_RANDOM) * (math.sqrt(total) - 1)
+        more = (MORE_WHERE_LEARNT * (1 - quota / total) if self._learns else MORE_OF_RANDOM) * (
+            math.sqrt(total) - 1
+        )
         before = self._quota.of(self._trained) / exponent
         more = (RECORDED * more + total * (self._promoted - before)) / (RECORDED + self._trained)
         return self._promoted + min(left, max(0.0, quota / exponent - before + more * left / total))
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """The finished ``share`` of a study's work, and the ``seconds_left`` until its end; each is None if unknown."""
+    """The finished ``share`` of a study's work, and the ``seconds_left`` until its end; each is
+    None if unknown.
+    """
 
     share: float | None
     seconds_left: float | None
@@ -159,13 +184,22 @@ class Estimate(msgspec.Struct, frozen=True):
         """The time left as text; empty if the time left is unknown."""
         if self.seconds_left is None:
             return ""
-        return "under 1 s left" if self.seconds_left < 1 else f"{seconds_text(self.seconds_left)} left"
+        return (
+            "under 1 s left" if self.seconds_left < 1 else f"{seconds_text(self.seconds_left)} left"
+        )
 
 
 def estimate(
-    tally: Tally, scheduler: SchedulerView, *, learns: bool, unit: str, deadline: float | None = None
+    tally: Tally,
+    scheduler: SchedulerView,
+    *,
+    learns: bool,
+    unit: str,
+    deadline: float | None = None,
 ) -> Estimate:
-    """Return the finished share of a study, and the time left until its first limit is reached. O(rungs)."""
+    """Return the finished share of a study, and the time left until its first limit is reached.
+    O(rungs).
+    """
     trials = tally.most_trials
     resource = tally.session.total_resource if tally.session else None
     known: list[tuple[float, float | None]] = []
@@ -194,8 +228,11 @@ def estimate(
     return Estimate(share, min(waits, default=None), done)
 
 
-def increments(trained: Sequence[int], entering: Sequence[int], resources: Sequence[int]) -> list[int]:
-    """Return, for each rung, the epochs of all jobs to this rung together. A promoted trial begins at the rung below.
+def increments(
+    trained: Sequence[int], entering: Sequence[int], resources: Sequence[int]
+) -> list[int]:
+    """Return, for each rung, the epochs of all jobs to this rung together. A promoted trial begins
+    at the rung below.
 
     Args:
         entering: How many trials start at each rung, from epoch 0.
@@ -207,7 +244,9 @@ def increments(trained: Sequence[int], entering: Sequence[int], resources: Seque
     return epochs
 
 
-def _towards(tally: Tally, scheduler: SchedulerView, trials: int, *, learns: bool) -> tuple[float, float | None]:
+def _towards(
+    tally: Tally, scheduler: SchedulerView, trials: int, *, learns: bool
+) -> tuple[float, float | None]:
     found = expected(scheduler, tally.ladder, trials, learns=learns, rungs=tally.rungs)
     entering = _entering(scheduler, trials, tally.rungs)
     if found is None or entering is None:
@@ -215,8 +254,13 @@ def _towards(tally: Tally, scheduler: SchedulerView, trials: int, *, learns: boo
     wanted = [rung.middle for rung in found]
     epochs = increments(wanted, entering, tally.ladder.rungs)
     whole = sum(epochs)
-    done = [min(1.0, rung.trained / n) if n else 0.0 for n, rung in zip(wanted, tally.rungs, strict=True)]
-    share = sum(part * each for part, each in zip(done, epochs, strict=True)) / whole if whole else 1.0
+    done = [
+        min(1.0, rung.trained / n) if n else 0.0
+        for n, rung in zip(wanted, tally.rungs, strict=True)
+    ]
+    share = (
+        sum(part * each for part, each in zip(done, epochs, strict=True)) / whole if whole else 1.0
+    )
     return share, _seconds_left(tally, wanted, epochs)
 
 
@@ -228,7 +272,9 @@ def _seconds_left(tally: Tally, trained: Sequence[int], epochs: Sequence[int]) -
     for wanted, to_train, rung in zip(trained, epochs, tally.rungs, strict=True):
         if (missing := max(wanted - rung.trained, rung.running)) <= 0:
             continue
-        seconds = rung.seconds / rung.trained if rung.trained else per_epoch * to_train / max(1, wanted)
+        seconds = (
+            rung.seconds / rung.trained if rung.trained else per_epoch * to_train / max(1, wanted)
+        )
         jobs += missing
         total += missing * seconds
         chain += seconds  # the last trial passes the remaining rungs one after another

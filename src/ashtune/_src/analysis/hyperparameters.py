@@ -1,12 +1,14 @@
-"""Reads hyperparameters from the journal, stores their values in columns, and finds values that failed trials share.
+"""Reads hyperparameters from the journal, stores their values in columns, and finds values that
+failed trials share.
 
 The journal may contain errors, so values of the wrong type are ignored.
 
-A shared value is a value that all trials with the same failure reason have, and that no successful trial has. A shared
-value is reported only if at least ``FEWEST`` trials failed for this reason, and ``FEWEST_OTHERS`` trials have a result.
-If 3 trials failed and 10 trials succeeded, a hyperparameter has a shared range by chance with probability 1/140. If
-there is no shared value, a pair of values is reported, or else a value that fewer successful than failed trials have.
-Both are reported only if their probability by chance is below ``1 / UNLIKELY``.
+A shared value is a value that all trials with the same failure reason have, and that no successful
+trial has. A shared value is reported only if at least ``FEWEST`` trials failed for this reason, and
+``FEWEST_OTHERS`` trials have a result. If 3 trials failed and 10 trials succeeded, a hyperparameter
+has a shared range by chance with probability 1/140. If there is no shared value, a pair of values
+is reported, or else a value that fewer successful than failed trials have. Both are reported only
+if their probability by chance is below ``1 / UNLIKELY``.
 """
 
 import math
@@ -44,7 +46,9 @@ MOST_SHOWN = 500
 
 
 class Hyperparameter(msgspec.Struct, frozen=True):
-    """A hyperparameter with a range of numbers or with ``choices``. The type is "unknown" if the journal has none."""
+    """A hyperparameter with a range of numbers or with ``choices``. The type is "unknown" if the
+    journal has none.
+    """
 
     name: str
     type: Kind
@@ -75,8 +79,14 @@ def _read(name: str, entry: Mapping[str, Any]) -> Hyperparameter:
     if kind in ("float", "integer"):
         low, high = _number(entry.get("lower")), _number(entry.get("upper"))
         return Hyperparameter(name, kind, low, high, entry.get("log") is True)
-    choices = [entry["value"]] if kind == "constant" and "value" in entry else entry.get(_LISTS.get(kind, ""), [])
-    return Hyperparameter(name, kind, choices=choices[:MOST_CHOICES] if isinstance(choices, list) else ())
+    choices = (
+        [entry["value"]]
+        if kind == "constant" and "value" in entry
+        else entry.get(_LISTS.get(kind, ""), [])
+    )
+    return Hyperparameter(
+        name, kind, choices=choices[:MOST_CHOICES] if isinstance(choices, list) else ()
+    )
 
 
 def _number(value: object) -> float | None:
@@ -96,7 +106,8 @@ _NOWHERE = -1
 
 
 class Texts:
-    """A column of texts or other discrete values. Each trial has a code, which is the index of its value in ``texts``.
+    """A column of texts or other discrete values. Each trial has a code, which is the index of its
+    value in ``texts``.
 
     Args:
         known: The values known in advance. These values get the first codes.
@@ -124,18 +135,24 @@ class Columns:
     """The configurations of trials, stored as one column for each hyperparameter.
 
     Args:
-        hyperparameters: The known hyperparameters. Any other hyperparameter has the type of its first value.
+        hyperparameters: The known hyperparameters. Any other hyperparameter has the type of its
+            first value.
 
     Attributes:
-        numbers: The columns of numeric hyperparameters; each has one value per trial, NaN if the value is missing.
+        numbers: The columns of numeric hyperparameters; each has one value per trial, NaN if the
+            value is missing.
         texts: The columns of all other hyperparameters; the code is -1 if a value is missing.
         names: The names of all columns; the known hyperparameters come first.
     """
 
     def __init__(self, hyperparameters: Sequence[Hyperparameter]) -> None:
-        self.numbers: dict[str, array[float]] = {each.name: array("d") for each in hyperparameters if each.is_number}
+        self.numbers: dict[str, array[float]] = {
+            each.name: array("d") for each in hyperparameters if each.is_number
+        }
         self.texts = {
-            each.name: Texts(each.choices) for each in hyperparameters if not (each.is_number or each.type == "unknown")
+            each.name: Texts(each.choices)
+            for each in hyperparameters
+            if not (each.is_number or each.type == "unknown")
         }
         self.names = [each.name for each in hyperparameters]
         self._count = 0
@@ -176,10 +193,11 @@ class Columns:
 
 
 def in_common(ended: "Mask", others: "Mask", columns: Columns) -> str:
-    """Return a text about shared values, like ``10 of 10 with width = 256 and layers = 3, 0 of 140 others``, or "".
+    """Return a text about shared values, like
+    ``10 of 10 with width = 256 and layers = 3, 0 of 140 others``, or "".
 
-    The cost is O(trials) for each hyperparameter. If no hyperparameter separates the trials, each pair of
-    hyperparameters costs O(trials) too.
+    The cost is O(trials) for each hyperparameter. If no hyperparameter separates the trials, each
+    pair of hyperparameters costs O(trials) too.
 
     Args:
         ended: Which trials failed for the reason.
@@ -200,11 +218,17 @@ def in_common(ended: "Mask", others: "Mask", columns: Columns) -> str:
     if not named and shared:
         also, words = min((int(too.sum()), words) for words, too in shared)
         named = [words] if also < count and _is_unlikely(count, rest, conditions, also) else []
-    return f"{count:,} of {count:,} with {' and '.join(named)}, {also:,} of {rest:,} others" if named else ""
+    return (
+        f"{count:,} of {count:,} with {' and '.join(named)}, {also:,} of {rest:,} others"
+        if named
+        else ""
+    )
 
 
 def _choices(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple[str, Mask]]":
-    """Yield each choice that all failed trials share, and a mask of the other trials with this choice."""
+    """Yield each choice that all failed trials share, and a mask of the other trials with this
+    choice.
+    """
     import numpy as np
 
     for name, column in columns.texts.items():
@@ -215,7 +239,9 @@ def _choices(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple
 
 
 def _ranges(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple[str, Mask]]":
-    """Yield each value or range that all failed trials share, and a mask of the other trials with this value."""
+    """Yield each value or range that all failed trials share, and a mask of the other trials with
+    this value.
+    """
     import numpy as np
 
     for name, numbers in columns.numbers.items():
@@ -231,11 +257,14 @@ def _ranges(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple[
 
 
 def _is_unlikely(ended: int, others: int, conditions: int, also: int = 0) -> bool:
-    """Return whether the probability that one of the conditions holds by chance is below ``1 / UNLIKELY``.
+    """Return whether the probability that one of the conditions holds by chance is below
+    ``1 / UNLIKELY``.
 
-    A condition holds if all trials that ended have a value that only ``also`` of the other trials have.
+    A condition holds if all trials that ended have a value that only ``also`` of the other trials
+    have.
     """
     ways, ways_within = (
-        math.lgamma(ended + more + 1) - math.lgamma(ended + 1) - math.lgamma(more + 1) for more in (others, also)
+        math.lgamma(ended + more + 1) - math.lgamma(ended + 1) - math.lgamma(more + 1)
+        for more in (others, also)
     )
     return ways - ways_within > math.log(UNLIKELY * max(1, conditions))

@@ -1,8 +1,9 @@
 """Learning curves: an observer that keeps the best curves and a sample of all other curves.
 
-Rule 1: at most ``4/3 * most`` curves are kept, for any number of trials. The sample has the trials with the smallest
-hashes, so reading a journal again gives the same sample.
-Rule 2: if a trial's reports are kept only from a later job on, the curve before this job has only the results at rungs.
+Rule 1: at most ``4/3 * most`` curves are kept, for any number of trials. The sample has the trials
+with the smallest hashes, so reading a journal again gives the same sample.
+Rule 2: if a trial's reports are kept only from a later job on, the curve before this job has only
+the results at rungs.
 Rule 3: if a trial trained an epoch twice, for example after a kill, only the last value is kept.
 """
 
@@ -23,10 +24,11 @@ MOST = 120
 
 
 class Curve(msgspec.Struct, frozen=True):
-    """A learning curve: a trial's metric at each resource. A metric value that is not finite becomes NaN.
+    """A learning curve: a trial's metric at each resource. A metric value that is not finite
+    becomes NaN.
 
-    ``rung`` is the trial's highest rung with a finite result; -1 if no result is finite. ``loss`` is the loss of the
-    result at ``rung``.
+    ``rung`` is the trial's highest rung with a finite result; -1 if no result is finite. ``loss``
+    is the loss of the result at ``rung``.
     """
 
     trial: TrialId
@@ -40,7 +42,8 @@ class Curves(Observer):
     """Keeps the learning curves of the best trials, and a sample of other curves.
 
     Args:
-        most: How many curves to show. A third are the best curves at the highest rungs, all others are a sample.
+        most: How many curves to show. A third are the best curves at the highest rungs, all others
+            are a sample.
     """
 
     sees_confirmations = False
@@ -87,7 +90,9 @@ class Curves(Observer):
         return sorted(curves, key=lambda curve: (curve.rung, -curve.loss, -curve.trial))
 
     def _find(self, event: JobFinished | JobPaused) -> "_Partial | None":
-        """Add an event's reports to the kept part of a trial's curve, and return this part; None if no part is kept."""
+        """Add an event's reports to the kept part of a trial's curve, and return this part; None if
+        no part is kept.
+        """
         trial = event.trial
         if trial >= len(self._has_reported):
             self._has_reported.extend(bytes(trial + 1 - len(self._has_reported)))
@@ -112,9 +117,15 @@ class Curves(Observer):
         results: dict[TrialId, dict[int, float]] = {trial: {} for trial in trials}
         for rung in self.results.rungs if results else ():
             for place in np.flatnonzero(np.isin(np.array(rung.trials), list(results))).tolist():
-                trial, resource, loss = TrialId(rung.trials[place]), rung.resources[place], rung.losses[place]
+                trial, resource, loss = (
+                    TrialId(rung.trials[place]),
+                    rung.resources[place],
+                    rung.losses[place],
+                )
                 if resource > 0:
-                    results[trial][resource] = self.goal.value(loss) if loss < math.inf else math.nan
+                    results[trial][resource] = (
+                        self.goal.value(loss) if loss < math.inf else math.nan
+                    )
         return results
 
 
@@ -130,7 +141,9 @@ class _Partial:
         self.loss = math.inf
 
     def add(self, reports: Reports, start: int, end: int, goal: Goal) -> None:
-        """Replace all reports from the resource ``start + 1`` to the resource ``end`` by new reports."""
+        """Replace all reports from the resource ``start + 1`` to the resource ``end`` by new
+        reports.
+        """
         self.since = min(self.since, start)
         if self.points and max(self.points) > start:
             self.points = {at: value for at, value in self.points.items() if not start < at <= end}

@@ -1,4 +1,6 @@
-"""The present workers of a study, their jobs, and their times of presence, for ``Tally`` and ``Timeline``."""
+"""The present workers of a study, their jobs, and their times of presence, for ``Tally`` and
+``Timeline``.
+"""
 
 from collections import deque
 from heapq import heappop, heappush
@@ -10,23 +12,27 @@ from ashtune._src.core.orders import Followed, Release, Train
 class PresentWorker:
     """A present worker and its jobs.
 
-    ``lane`` is the worker's number in the order of joining. If a worker replaces another worker, both have the same
-    ``place``. ``paused`` is the time between sessions, in seconds, before the worker joined. ``free`` is the time when
-    the worker's last work ended. ``jobs`` maps the trial of each job to the job's rung. ``ordered`` is the time when
-    the worker got the first of its ``jobs``. ``job`` is the worker's last order to train, and ``resource`` is the
-    progress of ``job``. ``releasing`` is the trial that the worker saves now.
+    ``lane`` is the worker's number in the order of joining. If a worker replaces another worker,
+    both have the same ``place``. ``paused`` is the time between sessions, in seconds, before the
+    worker joined. ``free`` is the time when the worker's last work ended. ``jobs`` maps the trial
+    of each job to the job's rung. ``ordered`` is the time when the worker got the first of its
+    ``jobs``. ``job`` is the worker's last order to train, and ``resource`` is the progress of
+    ``job``. ``releasing`` is the trial that the worker saves now.
 
-    Only the timeline uses the fields below. ``rung`` is the rung of the worker's last work. ``chain`` is the row since
-    which the worker has worked without waits. Before this row, the worker waited ``waited`` seconds, until
-    ``waited_until``.
+    Only the timeline uses the fields below. ``rung`` is the rung of the worker's last work.
+    ``chain`` is the row since which the worker has worked without waits. Before this row, the
+    worker waited ``waited`` seconds, until ``waited_until``.
     """
 
     __slots__ = (
-        "chain", "free", "job", "jobs", "joined", "lane", "ordered", "paused", "place", "releasing", "resource", "rung",
+        "chain", "free", "job", "jobs", "joined", "lane", "ordered", "paused", "place", "releasing",
+        "resource", "rung",
         "waited", "waited_until", "worker",
     )  # fmt: skip
 
-    def __init__(self, worker: WorkerId, *, lane: int, place: int, paused: float, joined: float) -> None:
+    def __init__(
+        self, worker: WorkerId, *, lane: int, place: int, paused: float, joined: float
+    ) -> None:
         self.worker, self.lane, self.place = worker, lane, place
         self.paused = paused
         self.joined = self.free = self.ordered = joined
@@ -58,12 +64,16 @@ class PresentWorker:
 
     @property
     def state(self) -> str:
-        """The worker's state: ``saving``, ``training`` or ``idle``. A worker starts its next job after saving."""
+        """The worker's state: ``saving``, ``training`` or ``idle``. A worker starts its next job
+        after saving.
+        """
         return "saving" if self.releasing is not None else "training" if self.jobs else "idle"
 
 
 class PresentWorkers:
-    """The present workers of a study, the places that they occupy, and the time that places were empty."""
+    """The present workers of a study, the places that they occupy, and the time that places were
+    empty.
+    """
 
     def __init__(self) -> None:
         self.present: dict[WorkerId, PresentWorker] = {}
@@ -74,7 +84,9 @@ class PresentWorkers:
         """The largest number of workers that were present at the same time."""
         self._free_places: list[int] = []
         self.pauses: list[tuple[float, float]] = []
-        """For each session: the session's beginning, and the total seconds between sessions before it."""
+        """For each session: the session's beginning, and the total seconds between sessions before
+        it.
+        """
         self._session_began = 0.0
         self._away = 0.0
         self._past_absence = 0.0
@@ -90,11 +102,17 @@ class PresentWorkers:
             place = heappop(self._free_places)
         else:
             place, self.places = self.places, self.places + 1
-        self.present[worker] = PresentWorker(worker, lane=self.joined, place=place, paused=self._away, joined=time)
+        self.present[worker] = PresentWorker(
+            worker, lane=self.joined, place=place, paused=self._away, joined=time
+        )
         self.joined += 1
 
-    def leave(self, worker: WorkerId, time: float, *, is_lost: bool = False) -> PresentWorker | None:
-        """Remove a worker, and return it. If the worker was lost, its place is empty until another worker joins."""
+    def leave(
+        self, worker: WorkerId, time: float, *, is_lost: bool = False
+    ) -> PresentWorker | None:
+        """Remove a worker, and return it. If the worker was lost, its place is empty until another
+        worker joins.
+        """
         gone = self.present.pop(worker, None)
         if gone is not None:
             self._past_presence += time - gone.joined
@@ -120,7 +138,9 @@ class PresentWorkers:
         self._vacant_since.clear()
 
     def followed(self, order: Followed, time: float) -> None:
-        """Record an order to a worker. An order to a lost worker is ignored, because another worker gets the job."""
+        """Record an order to a worker. An order to a lost worker is ignored, because another worker
+        gets the job.
+        """
         if type(order) is Train:
             if (worker := self.present.get(order.worker)) is not None:
                 worker.train(order, time)
@@ -138,13 +158,16 @@ class PresentWorkers:
     def absence(self, now: float) -> float:
         """Return the seconds that places were empty, summed over all places.
 
-        A place becomes empty when the session starts, or when its worker is lost. The place stays empty until another
-        worker joins or the session ends. A session without workers counts as one empty place.
+        A place becomes empty when the session starts, or when its worker is lost. The place stays
+        empty until another worker joins or the session ends. A session without workers counts as
+        one empty place.
         """
         return self._past_absence + self._vacant(now)
 
     def _vacant(self, time: float) -> float:
-        """Return how long the places that are empty at ``time`` have been empty: the seconds, summed over places."""
+        """Return how long the places that are empty at ``time`` have been empty: the seconds,
+        summed over places.
+        """
         if not self._is_staffed:
             return time - self._session_began
         return sum(time - since for since in self._vacant_since)

@@ -1,7 +1,7 @@
 """An observer that keeps every result at every rung. Each result takes 24 bytes.
 
-A trial that fails in a job to a rung counts as the worst trial at this rung. A withdrawn trial has no result at any
-rung.
+A trial that fails in a job to a rung counts as the worst trial at this rung. A withdrawn trial has
+no result at any rung.
 """
 
 import math
@@ -18,9 +18,10 @@ from ashtune._src.core.orders import Followed, TrialFailed
 class RungResults:
     """The results at one rung, in order of arrival.
 
-    ``resources`` has each trial's trained resource; 0 if the trial failed. ``losses`` has each trial's first loss;
-    infinity if the result is not finite. A trial that was trained again has one entry for each training. In a study
-    with several losses or constraints, ``keys`` has the key that ranks each trial.
+    ``resources`` has each trial's trained resource; 0 if the trial failed. ``losses`` has each
+    trial's first loss; infinity if the result is not finite. A trial that was trained again has one
+    entry for each training. In a study with several losses or constraints, ``keys`` has the key
+    that ranks each trial.
     """
 
     __slots__ = ("keys", "losses", "resources", "trials", "withdrawn")
@@ -70,16 +71,19 @@ class Results(Observer):
             self._add(what.rung, what.trial, 0, math.inf)
 
     def standings(self) -> list[tuple[int, float, TrialId]]:
-        """Return (rung, loss, trial) of each trial with a finite result, the best trial first. O(n log n).
+        """Return (rung, loss, trial) of each trial with a finite result, the best trial first. O(n
+        log n).
 
-        Each trial is ranked by its result at its highest rung. Trials of higher rungs come first. Equal results are
-        ordered by trial number. Trials that violate constraints come last. In a study with several objectives, the
-        trials of a rung are ordered by Pareto front. Each front begins with the preferred result, and ``loss`` is the
-        first loss.
+        Each trial is ranked by its result at its highest rung. Trials of higher rungs come first.
+        Equal results are ordered by trial number. Trials that violate constraints come last. In a
+        study with several objectives, the trials of a rung are ordered by Pareto front. Each front
+        begins with the preferred result, and ``loss`` is the first loss.
         """
         last: dict[TrialId, tuple[int, float]] = {}
         for rung, results in enumerate(self.rungs):
-            last |= {trial: (rung, loss) for trial, loss in results.by_trial().items() if loss < math.inf}
+            last |= {
+                trial: (rung, loss) for trial, loss in results.by_trial().items() if loss < math.inf
+            }
         if not self._is_plain:
             return self._ranked(last)
         return sorted(
@@ -87,13 +91,19 @@ class Results(Observer):
             key=lambda standing: (-standing[0], standing[1], standing[2]),
         )
 
-    def _ranked(self, last: Mapping[TrialId, tuple[int, float]]) -> list[tuple[int, float, TrialId]]:
-        """Return the standings of a study with several losses or constraints, given each trial's highest rung."""
+    def _ranked(
+        self, last: Mapping[TrialId, tuple[int, float]]
+    ) -> list[tuple[int, float, TrialId]]:
+        """Return the standings of a study with several losses or constraints, given each trial's
+        highest rung.
+        """
         feasible: list[tuple[int, float, TrialId]] = []
         others: list[tuple[int, float, TrialId]] = []
         for rung in reversed(range(len(self.rungs))):
             keys = self.rungs[rung].keys
-            entries = sorted((keys[trial], trial) for trial, (its_rung, _) in last.items() if its_rung == rung)
+            entries = sorted(
+                (keys[trial], trial) for trial, (its_rung, _) in last.items() if its_rung == rung
+            )
             for front in fronts_of(entries):
                 standings = feasible if not front[0][0][0] else others
                 order = preferred([key[1:] for key, _ in front], self.goal.weights)

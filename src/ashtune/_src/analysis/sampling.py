@@ -1,4 +1,6 @@
-"""Chooses the trials that a figure shows if a study has many trials. The choice of trials needs no random state."""
+"""Chooses the trials that a figure shows if a study has many trials. The choice of trials needs no
+random state.
+"""
 
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
@@ -24,7 +26,9 @@ def sampled(trials: Sequence[TrialId], most: int) -> list[TrialId]:
 
 
 def best_and_sampled(ranked: Sequence[TrialId], most: int) -> list[TrialId]:
-    """Return at most ``most`` trials of a ranking: half of them are the best trials, the other half is a sample."""
+    """Return at most ``most`` trials of a ranking: half of them are the best trials, the other half
+    is a sample.
+    """
     if len(ranked) <= most:
         return list(ranked)
     best = most // 2
@@ -32,7 +36,9 @@ def best_and_sampled(ranked: Sequence[TrialId], most: int) -> list[TrialId]:
 
 
 def thinned(count: int, most: int) -> Sequence[int]:
-    """Return at most ``most`` evenly spaced integers from 0 to ``count - 1``, with both ends; ``most`` is above 1."""
+    """Return at most ``most`` evenly spaced integers from 0 to ``count - 1``, with both ends;
+    ``most`` is above 1.
+    """
     if count <= most:
         return range(count)
     return [place * (count - 1) // (most - 1) for place in range(most)]
@@ -47,7 +53,9 @@ class Pool:
         self._ordered: list[tuple[tuple[float, ...], TrialId]] = []
 
     def offer(self, trial: TrialId, key: tuple[float, ...]) -> TrialId | None:
-        """Add a trial, or update its key. Return the trial that is dropped; None if no trial is dropped. O(most)."""
+        """Add a trial, or update its key. Return the trial that is dropped; None if no trial is
+        dropped. O(most).
+        """
         if (before := self._keys.pop(trial, None)) is not None:
             del self._ordered[bisect_left(self._ordered, (before, trial))]
         elif len(self._ordered) == self._most and (not self._most or key < self._ordered[0][0]):

@@ -1,4 +1,6 @@
-"""Reads a study from its journal, for reports and other views. No user code is run, and no lock is needed."""
+"""Reads a study from its journal, for reports and other views. No user code is run, and no lock is
+needed.
+"""
 
 # Theory of operation
 # -------------------
@@ -70,10 +72,11 @@ ObserverT = TypeVar("ObserverT", bound=Observer)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of a study. ``stopped`` is the reason why the study stopped; ``notes`` are messages of the scheduler.
+    """The outcome of a study. ``stopped`` is the reason why the study stopped; ``notes`` are
+    messages of the scheduler.
 
-    ``is_known`` is False if the scheduler is not installed. Without the scheduler, the outcome is unknown, so
-    ``is_complete`` is False.
+    ``is_known`` is False if the scheduler is not installed. Without the scheduler, the outcome is
+    unknown, so ``is_complete`` is False.
     """
 
     is_complete: bool = True
@@ -91,18 +94,21 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
         return f"stopped: {self.stopped}" if self.stopped else "not complete"
 
     def notes_with(self, tally: Tally) -> list[str]:
-        """Return messages for the user about the outcome and the study, one line for each message."""
+        """Return messages for the user about the outcome and the study, one
+        line for each message.
+        """
         return [*tally.notes(), *([one_line(self.notes)] if self.notes else [])]
 
 
 class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A study's name and other facts that views need.
 
-    ``learns`` is True if the search learns from results. ``workers`` is the wanted number of workers; 0 if unknown.
-    ``unit`` is the unit of the resource, in the singular. ``deadline`` is the study's latest end, in seconds since its
-    beginning. ``is_simulated`` means that nothing was trained. ``notes`` returns the scheduler's messages as one line.
-    ``waited`` returns the seconds of this session in which trials waited for the search; 0 if unknown.
-    ``missing`` returns one line about parts of the study that are not installed.
+    ``learns`` is True if the search learns from results. ``workers`` is the wanted number of
+    workers; 0 if unknown. ``unit`` is the unit of the resource, in the singular. ``deadline`` is
+    the study's latest end, in seconds since its beginning. ``is_simulated`` means that nothing was
+    trained. ``notes`` returns the scheduler's messages as one line. ``waited`` returns the seconds
+    of this session in which trials waited for the search; 0 if unknown. ``missing`` returns one
+    line about parts of the study that are not installed.
     """
 
     name: str
@@ -120,7 +126,9 @@ class StudyInfo(msgspec.Struct, frozen=True, kw_only=True):
     missing: Callable[[], str] = str
 
     def expected(self, tally: Tally) -> list[Expected] | None:
-        """Return the number of trials at each rung, as forecast before the first result; None if unknown."""
+        """Return the number of trials at each rung, as forecast before the first result; None if
+        unknown.
+        """
         return expected_at_start(tally, self.scheduler, learns=self.learns)
 
 
@@ -136,10 +144,12 @@ def outcome_of(settings: Settings, view: SchedulerView, replay: Replay | None) -
 class StudyReader:
     """Reads a study, which may be finished, stopped or running, from its journal.
 
-    A property reads the journal at its first use. Later events of a running study do not change the property.
+    A property reads the journal at its first use. Later events of a running study do not change the
+    property.
 
     Raises:
-        JournalError: From any property or method, if there is no journal, or a line of the journal cannot be read.
+        JournalError: From any property or method, if there is no journal, or a line of the journal
+            cannot be read.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -161,9 +171,15 @@ class StudyReader:
     @property
     def missing(self) -> list[str]:
         """One line for each package that must be installed before the study can continue."""
-        return [line for line in (self.scheduler.missing, SEARCHES.missing_of(self.settings.search)) if line]
+        return [
+            line
+            for line in (self.scheduler.missing, SEARCHES.missing_of(self.settings.search))
+            if line
+        ]
 
-    def info(self, also_missing: "Callable[[StudyReader], Sequence[str]]" = lambda _: ()) -> StudyInfo:
+    def info(
+        self, also_missing: "Callable[[StudyReader], Sequence[str]]" = lambda _: ()
+    ) -> StudyInfo:
         """Return the facts about the study that views need.
 
         Args:
@@ -197,7 +213,9 @@ class StudyReader:
         """Return the configuration of a trial, and the origin of the configuration."""
         if "_loaded" not in vars(self):
             started = read_events(self.journal, only=(b'"trial":%d,' % trial,))
-            if own := [event for event in started if type(event) is TrialStarted and event.trial == trial]:
+            if own := [
+                event for event in started if type(event) is TrialStarted and event.trial == trial
+            ]:
                 return own[-1].configuration, own[-1].origin or self.settings.search_name
         return self.trials.configuration(trial), self.trials.origin(trial)
 
@@ -224,7 +242,8 @@ class StudyReader:
     def tell(self, observers: Sequence[Observer]) -> Outcome:
         """Replay the journal for observers, in the original order of events, verdicts and orders.
 
-        If the replay differs from the journal at a line, the observers get no orders after this line.
+        If the replay differs from the journal at a line, the observers get no orders after this
+        line.
 
         Returns:
             How the study ended.
@@ -234,7 +253,9 @@ class StudyReader:
         return outcome_of(self.settings, view, self.read(observers, controller))
 
     def read(self, observers: Sequence[Observer], controller: Controller | None = None) -> Replay:
-        """Replay the journal for observers, which get no orders without a controller. Return the replay."""
+        """Replay the journal for observers, which get no orders without a controller. Return the
+        replay.
+        """
         replay = Replay(controller, rungs=len(self.ladder.rungs))
         replay.read(self.journal, observers, is_checked=self._is_checked)
         self._is_checked = True
@@ -247,17 +268,23 @@ class StudyReader:
 
     @property
     def configured(self) -> tuple[Results, Callable[[TrialId], dict[str, Any]], dict[str, Any]]:
-        """The results, the configurations and the record of the search space, for figures of hyperparameters."""
+        """The results, the configurations and the record of the search space, for figures of
+        hyperparameters.
+        """
         return self.results, self.trials.configuration, self.settings.space
 
     def load(self, tally: Tally, trials: Trials, results: Results) -> None:
-        """Use observers that see the whole journal elsewhere, in place of a reading of the journal."""
+        """Use observers that see the whole journal elsewhere, in place of a
+        reading of the journal.
+        """
         self._loaded = tally, trials, results
         self._is_checked = True
 
     @cached_property
     def _loaded(self) -> tuple[Tally, Trials, Results]:
-        """The tally, the trials and the results, computed without orders and therefore without the scheduler."""
+        """The tally, the trials and the results, computed without orders and therefore without the
+        scheduler.
+        """
         goal = self.settings.goal
         loaded = Tally(self.ladder, goal), trials_of(self.settings, self.ladder), Results(goal)
         self.read(loaded)

@@ -1,8 +1,8 @@
 """The tally, an observer that counts the trials, results, failures and seconds of a study.
 
 Rule 1: an event takes O(1), and a trial takes one byte, because a study may have a million trials.
-Rule 2: only events and verdicts are counted, so the counts from a journal are the same as in the study itself. Only the
-counts of running jobs need the orders.
+Rule 2: only events and verdicts are counted, so the counts from a journal are the same as in the
+study itself. Only the counts of running jobs need the orders.
 """
 
 import math
@@ -74,9 +74,13 @@ class Tally(Observer):
         self.ended_early = 0
         """The number of trials that the training function stopped on purpose."""
         self.changes: list[tuple[int, list[str]]] = []
-        """For each change of the training function between sessions: the number of started trials, and the changes."""
+        """For each change of the training function between sessions: the number of started trials,
+        and the changes.
+        """
         self.retrained = 0
-        """The number of promoted trials that trained again from the start, because their training was not saved."""
+        """The number of promoted trials that trained again from the start, because their training
+        was not saved.
+        """
         self.failures = Reasons()
         self.withdrawals = Reasons()
         self.lost_workers = Reasons()
@@ -87,9 +91,13 @@ class Tally(Observer):
         self.workers_wanted: int | None = None
         """The number of workers that the user set in this session; None if unchanged."""
         self.confirmations = Confirmations(goal)
-        """The confirming trials. Only the counts of workers, failures and seconds include confirming trials."""
+        """The confirming trials. Only the counts of workers, failures and seconds include
+        confirming trials.
+        """
         self.first_enqueued: dict[int, BestResult] | None = None
-        """The finite results of the first enqueued configuration (trial 0), by rung; None if the user enqueued none."""
+        """The finite results of the first enqueued configuration (trial 0), by rung; None if the
+        user enqueued none.
+        """
         self._has_result = bytearray()  # by trial
         self.version: dict[str, str] = {}
         """The last known version of the training function."""
@@ -171,7 +179,9 @@ class Tally(Observer):
 
     @property
     def proposed(self) -> int:
-        """The number of trials whose configurations were proposed from the results of other trials."""
+        """The number of trials whose configurations were proposed from the
+        results of other trials.
+        """
         return sum(self.sorts[sort] for sort in PROPOSED)
 
     @property
@@ -185,11 +195,15 @@ class Tally(Observer):
             "random": self.sorts[Sort.RANDOM],
             "others": self.sorts[Sort.OTHER] + self.sorts[Sort.ENQUEUED],
         }
-        return ", ".join(f"{share_text(count / self.started)} {name}" for name, count in counts.items() if count)
+        return ", ".join(
+            f"{share_text(count / self.started)} {name}" for name, count in counts.items() if count
+        )
 
     @property
     def most_trials(self) -> int | None:
-        """The user's latest limit on the number of trials; None if there is no limit or no session yet."""
+        """The user's latest limit on the number of trials; None if there is no limit or no session
+        yet.
+        """
         return self.session.trials if self.session else None
 
     @property
@@ -229,13 +243,19 @@ class Tally(Observer):
 
     @property
     def pauses(self) -> list[tuple[float, float]]:
-        """For each session, the time of its start, and the total seconds of all pauses before its start."""
+        """For each session, the time of its start, and the total seconds of all pauses before its
+        start.
+        """
         return self._workers.pauses
 
     @property
     def seconds_under_way(self) -> float:
-        """The seconds that busy workers have spent on their present jobs, summed over workers. O(workers)."""
-        return max(0.0, sum(self.now - worker.since for worker in self.workers.values() if worker.jobs))
+        """The seconds that busy workers have spent on their present jobs, summed over workers.
+        O(workers).
+        """
+        return max(
+            0.0, sum(self.now - worker.since for worker in self.workers.values() if worker.jobs)
+        )
 
     @property
     def presence(self) -> float:
@@ -244,12 +264,16 @@ class Tally(Observer):
 
     @property
     def absence(self) -> float:
-        """The seconds that a place for a worker was empty, as before a worker had started; the mean of all places."""
+        """The seconds that a place for a worker was empty, as before a worker had started; the mean
+        of all places.
+        """
         return self._workers.absence(self.now) / max(1, self._workers.places)
 
     @property
     def utilisation(self) -> float | None:
-        """The share of the workers' time that was used for training; None if no worker was present yet."""
+        """The share of the workers' time that was used for training; None if no worker was present
+        yet.
+        """
         presence = self.presence
         if presence <= 0:
             return None
@@ -259,11 +283,15 @@ class Tally(Observer):
     def best(self) -> BestResult | None:
         """The best result at the highest rung that has a result, without withdrawn trials.
 
-        An infeasible result is the best result only if no result is feasible. In a study with several objectives, the
-        weights of the study choose the best result from the Pareto front; without weights, the best result is the knee
-        of the front. If the confirmations have a winner, the best result is the winner's first result.
+        An infeasible result is the best result only if no result is feasible. In a study with
+        several objectives, the weights of the study choose the best result from the Pareto front;
+        without weights, the best result is the knee of the front. If the confirmations have a
+        winner, the best result is the winner's first result.
         """
-        if self.confirmations.of and (winner := self.confirmations.winner(*self._to_confirm)) is not None:
+        if (
+            self.confirmations.of
+            and (winner := self.confirmations.winner(*self._to_confirm)) is not None
+        ):
             return winner
         front = self.front
         return front[0] if front else None
@@ -281,13 +309,19 @@ class Tally(Observer):
 
     @property
     def _to_confirm(self) -> tuple[Confirm | None, int, int]:
-        """The wanted confirmations, the number of results at the highest rung with results, and this rung's number."""
-        highest = next((number for number in reversed(range(len(self.rungs))) if self.rungs[number].finite), 0)
+        """The wanted confirmations, the number of results at the highest rung with results, and
+        this rung's number.
+        """
+        highest = next(
+            (number for number in reversed(range(len(self.rungs))) if self.rungs[number].finite), 0
+        )
         return self.session.confirm if self.session else None, self.rungs[highest].finite, highest
 
     @property
     def best_at_any_rung(self) -> BestResult | None:
-        """The best result at any rung, even if its trial is worse now. If results are equal, a higher rung wins."""
+        """The best result at any rung, even if its trial is worse now. If results are equal, a
+        higher rung wins.
+        """
         results = [result for rung in reversed(self.rungs) for result in rung.front]
         if not self.goal.others:
             return min(results, key=lambda best: best.loss, default=None)
@@ -297,7 +331,9 @@ class Tally(Observer):
 
     @property
     def is_program(self) -> bool:
-        """Whether the study trains a program. Messages about a program mention folders and variables."""
+        """Whether the study trains a program. Messages about a program mention folders and
+        variables.
+        """
         return self.session is not None and PROGRAM in self.session.facts
 
     @property
@@ -312,17 +348,24 @@ class Tally(Observer):
         if self.retrained and not self.saves:
             who = "the program" if self.is_program else "train"
             yield (
-                f"{who} saves nothing, so promoted trials train again from the start ({self.retrained:,} did): "
-                f"{self.how_to_save}"
+                f"{who} saves nothing, so promoted trials train again from the start "
+                f"({self.retrained:,} did): {self.how_to_save}"
             )
         elif self.retrained:
             yield (
-                f"{plural(self.retrained, 'promoted trial')} trained again from the start: the checkpoint was not "
+                f"{plural(self.retrained, 'promoted trial')} trained again from the start: the "
+                f"checkpoint was not "
                 "saved, went beyond checkpoint_limit, or was given up before trials were added"
             )
         if self.changes:
-            how = (f"{', '.join(names)} after {plural(started, 'trial')}" for started, names in self.changes)
-            yield f"trained by {len(self.changes) + 1} versions of the training function; changed: {'; '.join(how)}"
+            how = (
+                f"{', '.join(names)} after {plural(started, 'trial')}"
+                for started, names in self.changes
+            )
+            yield (
+                f"trained by {len(self.changes) + 1} versions of the training function; changed: "
+                f"{'; '.join(how)}"
+            )
         if self.ended_early:
             by = '"stopped": true' if self.is_program else "trial.stop()"
             yield f"{plural(self.ended_early, 'trial')} ended early on purpose ({by})"
@@ -369,7 +412,11 @@ class Tally(Observer):
         if event.stopped:
             self.ended_early += 1
         self.rungs[event.rung].add(event)
-        if not trial and self.first_enqueued is not None and (result := result_of(event, self.goal)).loss < math.inf:
+        if (
+            not trial
+            and self.first_enqueued is not None
+            and (result := result_of(event, self.goal)).loss < math.inf
+        ):
             self.first_enqueued[event.rung] = result
 
     def _released(self, event: TrialReleased) -> None:

@@ -1,17 +1,19 @@
 """The timeline, an observer that records the work and the waits of each worker.
 
-The time that a worker is present has four parts: work, waits for the driver, the barrier, and the idle tail. A worker
-works if it trains, saves, compiles a program, or waits until another worker has compiled the program. A worker waits
-for the driver if the study has a job for the worker, but the order has not arrived yet. A worker is at the barrier if
-it waits for other trials, because the study has no job for the worker now, but has a job later. The idle tail begins
-when the study has no more jobs for the worker.
+The time that a worker is present has four parts: work, waits for the driver, the barrier, and the
+idle tail. A worker works if it trains, saves, compiles a program, or waits until another worker has
+compiled the program. A worker waits for the driver if the study has a job for the worker, but the
+order has not arrived yet. A worker is at the barrier if it waits for other trials, because the
+study has no job for the worker now, but has a job later. The idle tail begins when the study has no
+more jobs for the worker.
 
 Rule 1: an event takes O(log n), and a job takes about 50 bytes.
-Rule 2: the rows of a worker do not overlap, even if clocks disagree. A row begins ``seconds`` before the job's event
-arrived, but never before the job's order or the end of the worker's previous work. If several results arrive together,
-only the last job ended at the arrival; the other jobs ended earlier.
-Rule 3: if the orders are unknown, every wait counts as a wait for the driver. If the orders are unknown, a job that is
-unfinished at the end of a session counts as idle tail.
+Rule 2: the rows of a worker do not overlap, even if clocks disagree. A row begins ``seconds``
+before the job's event arrived, but never before the job's order or the end of the worker's previous
+work. If several results arrive together, only the last job ended at the arrival; the other jobs
+ended earlier.
+Rule 3: if the orders are unknown, every wait counts as a wait for the driver. If the orders are
+unknown, a job that is unfinished at the end of a session counts as idle tail.
 Rule 4: if a training function saves a checkpoint before it returns, the saving counts as training.
 Rule 5: if a worker waits because the study is paused, the wait counts as a wait for other trials.
 """
@@ -98,10 +100,21 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 TRAINING, SAVING, COMPILING = range(3)
-ENDINGS = ("result", "failed", "paused", "withdrawn", "lost with its worker", "cut off", "saved", "compiled")
+ENDINGS = (
+    "result",
+    "failed",
+    "paused",
+    "withdrawn",
+    "lost with its worker",
+    "cut off",
+    "saved",
+    "compiled",
+)
 RESULT, FAILED, PAUSED, WITHDRAWN, LOST, CUT_OFF, SAVED, COMPILED = range(8)
 IN_VAIN = (FAILED, WITHDRAWN, LOST)
-"""The endings of jobs whose training is lost; seconds of these jobs are counted separately from training."""
+"""The endings of jobs whose training is lost; seconds of these jobs are counted separately from
+training.
+"""
 NO_TRIAL = TrialId(-1)
 """The trial of a row for compiling a program."""
 
@@ -109,9 +122,9 @@ NO_TRIAL = TrialId(-1)
 class WorkRow(msgspec.Struct, frozen=True, gc=False):
     """A stretch of one worker's work, and the waits before this work.
 
-    ``lane`` is the worker's number in the order of joining. The worker first waited ``barrier`` seconds until the study
-    had a job. After that, the worker waited ``driver`` seconds for the order, and worked for ``seconds``. ``epochs`` is
-    the number of trained epochs, 0 if unknown.
+    ``lane`` is the worker's number in the order of joining. The worker first waited ``barrier``
+    seconds until the study had a job. After that, the worker waited ``driver`` seconds for the
+    order, and worked for ``seconds``. ``epochs`` is the number of trained epochs, 0 if unknown.
     """
 
     lane: int
@@ -128,8 +141,8 @@ class WorkRow(msgspec.Struct, frozen=True, gc=False):
 class WorkerLane(msgspec.Struct, frozen=True, gc=False):
     """A worker's stay. ``tail`` is the worker's idle time at the end of the stay.
 
-    If a worker replaces another worker, both have the same ``place``. ``paused`` is the total time between sessions, in
-    seconds, before the worker joined.
+    If a worker replaces another worker, both have the same ``place``. ``paused`` is the total time
+    between sessions, in seconds, before the worker joined.
     """
 
     worker: WorkerId
@@ -143,8 +156,9 @@ class WorkerLane(msgspec.Struct, frozen=True, gc=False):
 class Work(msgspec.Struct, frozen=True):
     """All rows as numpy columns, sorted by lane and time, and all lanes as numpy columns.
 
-    All times are in seconds since the study's beginning. The columns from ``worker`` to ``tail`` have one entry for
-    each lane (see :class:`WorkerLane`). All other columns have one entry for each row (see :class:`WorkRow`).
+    All times are in seconds since the study's beginning. The columns from ``worker`` to ``tail``
+    have one entry for each lane (see :class:`WorkerLane`). All other columns have one entry for
+    each row (see :class:`WorkRow`).
     """
 
     lane: "npt.NDArray[np.int64]"
@@ -183,7 +197,8 @@ class RowSink(Protocol):
     def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
         """Store a row of work that ended at ``end``; return the number of the row.
 
-        ``earlier`` is the part of this work, in seconds, that the row ``worker.chain`` counts as a wait for the driver.
+        ``earlier`` is the part of this work, in seconds, that the row ``worker.chain`` counts as a
+        wait for the driver.
         """
 
 
@@ -195,7 +210,9 @@ class AllRows:
 
     def __init__(self) -> None:
         names = WorkRow.__struct_fields__
-        self._columns: dict[str, array[Any]] = {name: array(code) for name, code in zip(names, _CODES, strict=True)}
+        self._columns: dict[str, array[Any]] = {
+            name: array(code) for name, code in zip(names, _CODES, strict=True)
+        }
 
     def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
         """Append a row."""
@@ -206,7 +223,9 @@ class AllRows:
         return len(self._columns["lane"]) - 1
 
     def work(self, more: Sequence[WorkRow], lanes: Sequence[WorkerLane]) -> Work:
-        """Return all rows as columns. ``more`` has unfinished work; ``lanes`` has the stays in the order of joining."""
+        """Return all rows as columns. ``more`` has unfinished work; ``lanes`` has the stays in the
+        order of joining.
+        """
         import numpy as np
 
         columns: dict[str, Any] = {}
@@ -223,7 +242,9 @@ class AllRows:
 
 
 def _times(columns: dict[str, Any]) -> tuple[Any, Any]:
-    """Return the begin and the end of each row, as sums of the times since the row's worker joined."""
+    """Return the begin and the end of each row, as sums of the times since
+    the row's worker joined.
+    """
     import numpy as np
 
     lane, waited = columns["lane"], columns["barrier"] + columns["driver"]
@@ -235,27 +256,49 @@ def _times(columns: dict[str, Any]) -> tuple[Any, Any]:
 
 
 JobEnded = JobFinished | JobPaused | JobFailed | TrialWithdrawn
-_ENDINGS: dict[type, int] = {JobFinished: RESULT, JobPaused: PAUSED, JobFailed: FAILED, TrialWithdrawn: WITHDRAWN}
+_ENDINGS: dict[type, int] = {
+    JobFinished: RESULT,
+    JobPaused: PAUSED,
+    JobFailed: FAILED,
+    TrialWithdrawn: WITHDRAWN,
+}
 
 
 def cut(worker: PresentWorker, time: float, ending: int) -> WorkRow | None:
-    """Return a worker's unfinished work, with ``time`` as its end; None if the worker has no work."""
+    """Return a worker's unfinished work, with ``time`` as its end; None if
+    the worker has no work.
+    """
     if worker.releasing is not None:
-        return WorkRow(worker.lane, worker.releasing, worker.rung, SAVING, ending, 0, 0.0, 0.0, time - worker.free)
+        return WorkRow(
+            worker.lane,
+            worker.releasing,
+            worker.rung,
+            SAVING,
+            ending,
+            0,
+            0.0,
+            0.0,
+            time - worker.free,
+        )
     if not worker.jobs:
         return None
     begin, (trial, rung) = min(worker.since, time), next(reversed(worker.jobs.items()))
-    return WorkRow(worker.lane, trial, rung, TRAINING, ending, 0, begin - worker.free, 0.0, time - begin)
+    return WorkRow(
+        worker.lane, trial, rung, TRAINING, ending, 0, begin - worker.free, 0.0, time - begin
+    )
 
 
 def _stay(worker: PresentWorker, left: float, last: WorkRow | None) -> WorkerLane:
-    """Return a worker's stay until the time ``left``; ``last`` is the worker's unfinished work at this time."""
+    """Return a worker's stay until the time ``left``; ``last`` is the worker's unfinished work at
+    this time.
+    """
     tail = left - worker.free if last is None else 0.0
     return WorkerLane(worker.worker, worker.place, worker.paused, worker.joined, left, tail)
 
 
 class Timeline(Observer):
-    """Records the work and the waits of each worker. The timeline reads a study's events and, if known, its orders.
+    """Records the work and the waits of each worker. The timeline reads a study's events and, if
+    known, its orders.
 
     Args:
         rows: The object that receives the rows of work; None to keep all rows in this object.
@@ -290,13 +333,21 @@ class Timeline(Observer):
 
     @property
     def absence(self) -> float:
-        """The seconds that workers' places were empty, summed over places; see :meth:`PresentWorkers.absence`."""
+        """The seconds that workers' places were empty, summed over places; see
+        :meth:`PresentWorkers.absence`.
+        """
         return self._workers.absence(self.now)
 
     def work(self) -> Work:
-        """Return all work until now. A call after a new event or order takes O(n log n); a repeated call takes O(1)."""
+        """Return all work until now. A call after a new event or order takes O(n log n); a repeated
+        call takes O(1).
+        """
         if self._work is None:
-            more = [row for worker in self.workers.values() if (row := cut(worker, self.now, CUT_OFF)) is not None]
+            more = [
+                row
+                for worker in self.workers.values()
+                if (row := cut(worker, self.now, CUT_OFF)) is not None
+            ]
             self._work = self._kept.work(more, self.stays(self.now))
         return self._work
 
@@ -349,21 +400,31 @@ class Timeline(Observer):
             is_known = worker.jobs.pop(event.trial, None) is not None
             worker.rung = event.rung
             what = (TRAINING, _ENDINGS[type(event)], epochs)
-            self._add(worker, event.trial, what, seconds=event.seconds, ordered=worker.ordered if is_known else None)
+            self._add(
+                worker,
+                event.trial,
+                what,
+                seconds=event.seconds,
+                ordered=worker.ordered if is_known else None,
+            )
 
     def _released(self, event: TrialReleased) -> None:
         """Record that a trial was saved, or that the saving failed."""
         worker = self.workers.get(event.worker)
         if worker is not None:
             worker.releasing = None
-            self._add(worker, event.trial, (SAVING, SAVED, 0), seconds=event.seconds, ordered=worker.free)
+            self._add(
+                worker, event.trial, (SAVING, SAVED, 0), seconds=event.seconds, ordered=worker.free
+            )
 
     def _compiled(self, event: ProgramCompiled) -> None:
         """Record a compilation; the training after the compilation has its own event."""
         worker = self.workers.get(event.worker)
         if worker is not None:
             ordered = worker.ordered if worker.jobs else None
-            self._add(worker, NO_TRIAL, (COMPILING, COMPILED, 0), seconds=event.seconds, ordered=ordered)
+            self._add(
+                worker, NO_TRIAL, (COMPILING, COMPILED, 0), seconds=event.seconds, ordered=ordered
+            )
 
     def _add(
         self,
@@ -374,7 +435,9 @@ class Timeline(Observer):
         seconds: float,
         ordered: float | None,
     ) -> None:
-        """Append a row for the work that ended now; ``ordered`` is the time of its order, None if unknown."""
+        """Append a row for the work that ended now; ``ordered`` is the time of its order, None if
+        unknown.
+        """
         now, free = self.now, worker.free
         may_have_waited_here = ordered is None or ordered < free
         earliest = min(free if ordered is None else max(free, ordered), now)
@@ -383,7 +446,13 @@ class Timeline(Observer):
         has_waited_here = may_have_waited_here and worker.chain >= 0 and worked < seconds
         earlier = min(seconds - worked, worker.waited) if has_waited_here else 0.0
         row = WorkRow(
-            worker.lane, TrialId(trial), worker.rung, *what, earliest - free, begin - earliest, worked + earlier
+            worker.lane,
+            TrialId(trial),
+            worker.rung,
+            *what,
+            earliest - free,
+            begin - earliest,
+            worked + earlier,
         )
         number = self._store(row, worker, now, earlier)
         worker.waited -= earlier

@@ -1,10 +1,21 @@
-"""Sums over a timeline: the workers' time in each state and for each rung, and the decision latency."""
+"""Sums over a timeline: the workers' time in each state and for each rung, and the decision
+latency.
+"""
 
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from ashtune._src.analysis.timeline import COMPILING, CUT_OFF, IN_VAIN, LOST, SAVING, TRAINING, Timeline, Work
+from ashtune._src.analysis.timeline import (
+    COMPILING,
+    CUT_OFF,
+    IN_VAIN,
+    LOST,
+    SAVING,
+    TRAINING,
+    Timeline,
+    Work,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,9 +27,10 @@ if TYPE_CHECKING:
 class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
     """The seconds that all workers spent in each state.
 
-    The sum of all states is ``presence``. ``failed`` is the time of jobs that failed, were withdrawn, or were lost with
-    their worker. ``absence`` is the time that workers' places were empty, and ``wall`` is the running time of all
-    sessions together. ``places`` is the largest number of workers at the same time.
+    The sum of all states is ``presence``. ``failed`` is the time of jobs that failed, were
+    withdrawn, or were lost with their worker. ``absence`` is the time that workers' places were
+    empty, and ``wall`` is the running time of all sessions together. ``places`` is the largest
+    number of workers at the same time.
     """
 
     training: float
@@ -56,10 +68,10 @@ class TimeShares(msgspec.Struct, frozen=True, kw_only=True):
 class RungTimes(msgspec.Struct, frozen=True):
     """The seconds that all workers spent on the jobs to one rung.
 
-    ``failed`` is the training time of failed, withdrawn or lost jobs, and ``training`` is the time of all other jobs.
-    ``driver`` is the time that workers waited for the driver before jobs to this rung, and before saving their trials.
-    If the study has one worker, the wall time is the sum of the times of all rungs and of compiling, barrier, tail and
-    absence.
+    ``failed`` is the training time of failed, withdrawn or lost jobs, and ``training`` is the time
+    of all other jobs. ``driver`` is the time that workers waited for the driver before jobs to this
+    rung, and before saving their trials. If the study has one worker, the wall time is the sum of
+    the times of all rungs and of compiling, barrier, tail and absence.
     """
 
     rung: int
@@ -76,7 +88,9 @@ class RungTimes(msgspec.Struct, frozen=True):
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """The seconds from a report to the worker's next job, without saving, if the study could give a job at once."""
+    """The seconds from a report to the worker's next job, without saving, if the study could give a
+    job at once.
+    """
 
     decisions: int
     median: float
@@ -115,14 +129,18 @@ def rung_times(timeline: Timeline) -> list[RungTimes]:
     training, failed = (by_rung(work.seconds * chosen) for chosen in training_rows(work))
     saving = by_rung(work.seconds * (work.kind == SAVING))
     driver = by_rung(work.driver)
-    return [RungTimes(k, rung, training[k], failed[k], saving[k], driver[k]) for k, rung in enumerate(rungs)]
+    return [
+        RungTimes(k, rung, training[k], failed[k], saving[k], driver[k])
+        for k, rung in enumerate(rungs)
+    ]
 
 
 def decision_latency(timeline: Timeline) -> Latency | None:
-    """Return the workers' waiting times between a report and the next job; None if no wait is known.
+    """Return the workers' waiting times between a report and the next job; None if no wait is
+    known.
 
-    Waits before jobs that the study could not give at once (see the barrier in ``timeline.py``) are excluded. If the
-    timeline has no orders, the excluded jobs are unknown, so the result is None.
+    Waits before jobs that the study could not give at once (see the barrier in ``timeline.py``) are
+    excluded. If the timeline has no orders, the excluded jobs are unknown, so the result is None.
     """
     import numpy as np
 
@@ -134,7 +152,9 @@ def decision_latency(timeline: Timeline) -> Latency | None:
 
 
 def _waits(work: Work) -> "Floats":
-    """Return the waits between two jobs of a worker. Waits before saving are included; waits at the barrier are not."""
+    """Return the waits between two jobs of a worker. Waits before saving are included; waits at the
+    barrier are not.
+    """
     import numpy as np
 
     before = np.arange(len(work.lane)) - 1
@@ -148,7 +168,9 @@ def _waits(work: Work) -> "Floats":
 
 
 def training_rows(work: Work) -> "tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]":
-    """Return a mask of the rows of successful training, and a mask of the rows of other training."""
+    """Return a mask of the rows of successful training, and a mask of the
+    rows of other training.
+    """
     import numpy as np
 
     trains, is_in_vain = work.kind == TRAINING, np.isin(work.ending, IN_VAIN)
@@ -156,7 +178,9 @@ def training_rows(work: Work) -> "tuple[npt.NDArray[np.bool_], npt.NDArray[np.bo
 
 
 def seconds_within(begin: "Floats", end: "Floats", edges: "Floats") -> "Floats":
-    """Return, for each pair of neighbouring edges, the seconds of all stretches between the two edges. O(n log n)."""
+    """Return, for each pair of neighbouring edges, the seconds of all stretches between the two
+    edges. O(n log n).
+    """
     import numpy as np
 
     def passed(since: "Floats") -> "Floats":

@@ -1,4 +1,5 @@
-"""The table of a study's trials, which takes about 300 bytes for each trial, and functions that return pandas tables.
+"""The table of a study's trials, which takes about 300 bytes for each trial, and functions that
+return pandas tables.
 
 A trial's record and the columns of hyperparameters are built only when they are asked for.
 """
@@ -10,9 +11,22 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import msgspec
 
-from ashtune._src.analysis.hyperparameters import FEWEST, Columns, Hyperparameter, hyperparameters, in_common
+from ashtune._src.analysis.hyperparameters import (
+    FEWEST,
+    Columns,
+    Hyperparameter,
+    hyperparameters,
+    in_common,
+)
 from ashtune._src.core.errors import SettingsError, StudyError
-from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn
+from ashtune._src.core.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialStarted,
+    TrialWithdrawn,
+)
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
@@ -25,7 +39,14 @@ if TYPE_CHECKING:
     import pandas
 
 Status = Literal["running", "paused", "trained to the top", "failed", "withdrawn", "ended early"]
-STATUSES: tuple[Status, ...] = ("running", "paused", "trained to the top", "failed", "withdrawn", "ended early")
+STATUSES: tuple[Status, ...] = (
+    "running",
+    "paused",
+    "trained to the top",
+    "failed",
+    "withdrawn",
+    "ended early",
+)
 _RUNNING, _PAUSED, _AT_THE_TOP, _FAILED, _WITHDRAWN, _ENDED_EARLY = range(6)
 _NOTHING = b"\x80"  # an empty map in msgpack
 MOST_METRICS = 20
@@ -35,13 +56,14 @@ MOST_METRICS = 20
 class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The record of a trial, with configuration, status, metrics and times.
 
-    The status ``running`` means that a worker has a job of the trial; ``ended early`` means that the trial called
-    ``trial.stop()``. ``rung`` is the trial's highest rung with a result, None before the first result. ``metrics`` are
-    the metrics of the result at ``rung``, and ``result_resource`` is the resource of this result. ``resource`` is the
-    resource trained so far. If the trial is between two rungs, ``resource`` is greater than ``result_resource``.
-    ``seconds`` is the total training time, and ``reason`` is the reason of a failure or withdrawal. ``origin`` is the
-    source of the configuration, like "random", "gp, 23 results", "mutation of 17", "enqueued". ``confirms`` is the
-    trial that this trial confirms.
+    The status ``running`` means that a worker has a job of the trial; ``ended early`` means that
+    the trial called ``trial.stop()``. ``rung`` is the trial's highest rung with a result, None
+    before the first result. ``metrics`` are the metrics of the result at ``rung``, and
+    ``result_resource`` is the resource of this result. ``resource`` is the resource trained so far.
+    If the trial is between two rungs, ``resource`` is greater than ``result_resource``. ``seconds``
+    is the total training time, and ``reason`` is the reason of a failure or withdrawal. ``origin``
+    is the source of the configuration, like "random", "gp, 23 results", "mutation of 17",
+    "enqueued". ``confirms`` is the trial that this trial confirms.
     """
 
     number: TrialId
@@ -58,7 +80,9 @@ class TrialRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def config(self) -> dict[str, Any]:
-        """The same as ``configuration``. The property ``study.best`` also uses the name ``config``."""
+        """The same as ``configuration``. The property ``study.best`` also
+        uses the name ``config``.
+        """
         return self.configuration
 
     @property
@@ -73,8 +97,8 @@ class Trials(Observer, Sequence[TrialRecord]):
     Args:
         design: The name of the search, which is the origin of trials that belong to its design.
         hyperparameters: The hyperparameters that are known before the first trial starts.
-        metrics: The metrics that are also kept in columns. If there are any, other metrics get columns too, up to
-            ``MOST_METRICS``.
+        metrics: The metrics that are also kept in columns. If there are any, other metrics get
+            columns too, up to ``MOST_METRICS``.
 
     Attributes:
         statuses: Indices into :data:`STATUSES`.
@@ -131,7 +155,9 @@ class Trials(Observer, Sequence[TrialRecord]):
             for name, column in self.values.items():
                 value = metrics.get(name)
                 column[trial] = math.nan if value is None else value
-            self.statuses[trial] = _ENDED_EARLY if event.stopped else _AT_THE_TOP if rung == self._top else _PAUSED
+            self.statuses[trial] = (
+                _ENDED_EARLY if event.stopped else _AT_THE_TOP if rung == self._top else _PAUSED
+            )
             return
         match event:
             case TrialStarted(trial=trial, configuration=configuration, origin=origin):
@@ -170,8 +196,14 @@ class Trials(Observer, Sequence[TrialRecord]):
         try:
             numbers = range(len(self))[trial]
         except TypeError:
-            raise StudyError(f"trials[{shown(trial)}] is no trial; give its number, as in study.trials[0]") from None
-        return self._record(TrialId(numbers)) if isinstance(numbers, int) else [self[number] for number in numbers]
+            raise StudyError(
+                f"trials[{shown(trial)}] is no trial; give its number, as in study.trials[0]"
+            ) from None
+        return (
+            self._record(TrialId(numbers))
+            if isinstance(numbers, int)
+            else [self[number] for number in numbers]
+        )
 
     def _record(self, trial: TrialId) -> TrialRecord:
         rung = self.rungs[trial]
@@ -203,11 +235,15 @@ class Trials(Observer, Sequence[TrialRecord]):
 
     @property
     def running(self) -> int:
-        """The number of running trials. If orders are unknown, a promoted trial counts as paused until it reports."""
+        """The number of running trials. If orders are unknown, a promoted trial counts as paused
+        until it reports.
+        """
         return self.statuses.count(_RUNNING)
 
     def columns(self) -> Columns:
-        """Return the hyperparameters of all trials in columns. Cost: O(trials started since the last call)."""
+        """Return the hyperparameters of all trials in columns. Cost: O(trials started since the
+        last call).
+        """
         self._columns.reach(len(self))
         for trial in range(self._in_columns, len(self)):
             self._columns.add(trial, self.configuration(TrialId(trial)))
@@ -215,7 +251,8 @@ class Trials(Observer, Sequence[TrialRecord]):
         return self._columns
 
     def in_common(self, reason: str) -> str:
-        """Return a text with the values that all trials with this failure reason share; "" if there is no such value.
+        """Return a text with the values that all trials with this failure reason share; "" if there
+        is no such value.
 
         The cost is O(trials) for each hyperparameter.
         """
@@ -236,10 +273,10 @@ class Trials(Observer, Sequence[TrialRecord]):
     def dataframe(self) -> "pandas.DataFrame":
         """Return a table with one row for each trial.
 
-        The columns are number, status, rung, resource, hyperparameters, metrics, seconds, reason and origin. The column
-        ``resource`` has the resource at which the metrics were measured. If a trial has no metrics, the column has the
-        resource trained so far. A metric or hyperparameter with the name of another column gets the prefix ``metric.``
-        or ``config.``.
+        The columns are number, status, rung, resource, hyperparameters, metrics, seconds, reason
+        and origin. The column ``resource`` has the resource at which the metrics were measured. If
+        a trial has no metrics, the column has the resource trained so far. A metric or
+        hyperparameter with the name of another column gets the prefix ``metric.`` or ``config.``.
 
         Raises:
             SettingsError: If pandas is not installed.
@@ -298,11 +335,17 @@ class Trials(Observer, Sequence[TrialRecord]):
 
 def trials_of(settings: Settings, ladder: Ladder, metrics: Sequence[str] = ()) -> Trials:
     """Return an empty table for the trials of a study; see :class:`Trials`."""
-    return Trials(ladder, settings.search_name, hyperparameters=hyperparameters(settings.space), metrics=metrics)
+    return Trials(
+        ladder,
+        settings.search_name,
+        hyperparameters=hyperparameters(settings.space),
+        metrics=metrics,
+    )
 
 
 def curves_dataframe(events: Iterable[Event]) -> "pandas.DataFrame":
-    """Return a table of all learning curves. Each row has the trial, the resource and the metrics of one report.
+    """Return a table of all learning curves. Each row has the trial, the resource and the metrics
+    of one report.
 
     If a trial trained an epoch twice, for example after a kill, only the last report is kept.
 
@@ -334,5 +377,7 @@ def _pandas() -> Any:
     try:
         import pandas
     except ImportError:
-        raise SettingsError("tables need pandas, which is not installed: pip install 'ashtune[pandas]'") from None
+        raise SettingsError(
+            "tables need pandas, which is not installed: pip install 'ashtune[pandas]'"
+        ) from None
     return pandas

@@ -1,4 +1,6 @@
-"""``Study.train``: trains a configuration again in this process. ``Study.train`` does not change the study."""
+"""``Study.train``: trains a configuration again in this process. ``Study.train`` does not change
+the study.
+"""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -19,7 +21,14 @@ from ashtune._src.study.folders import temporary_folder
 from ashtune._src.study.settings import Settings
 from ashtune._src.training.objectives import load_objective
 from ashtune._src.training.runner import TrialRunner
-from ashtune._src.training.worker_messages import Assignment, FromWorker, Mailbox, Setup, Shutdown, ToWorker
+from ashtune._src.training.worker_messages import (
+    Assignment,
+    FromWorker,
+    Mailbox,
+    Setup,
+    Shutdown,
+    ToWorker,
+)
 
 NOBODY = WorkerId(0)
 
@@ -27,8 +36,8 @@ NOBODY = WorkerId(0)
 class Trained(msgspec.Struct, frozen=True, kw_only=True):
     """The result of training a configuration again.
 
-    ``metrics`` are the metrics of the last report. ``curve`` has every report as (resource, metrics). ``model`` is what
-    the training function saved, or None.
+    ``metrics`` are the metrics of the last report. ``curve`` has every report as (resource,
+    metrics). ``model`` is what the training function saved, or None.
     """
 
     trial: int
@@ -40,18 +49,24 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
     model: Any
 
     def __repr__(self) -> str:
-        return f"trial {self.trial} at {self.resource:,}: {pairs(self.metrics)}; {pairs(self.config)}"
+        return (
+            f"trial {self.trial} at {self.resource:,}: {pairs(self.metrics)}; {pairs(self.config)}"
+        )
 
 
 class _OwnChannel:
-    """A worker's channel without a driver. If a trial has a result, the channel releases the trial."""
+    """A worker's channel without a driver. If a trial has a result, the
+    channel releases the trial.
+    """
 
     def __init__(self) -> None:
         self.messages: list[FromWorker] = []
         self._answer: Release | None = None
 
     def send(self, message: FromWorker) -> None:
-        """Store a message of the training. If the message is a held result, answer with the trial's release."""
+        """Store a message of the training. If the message is a held result, answer with the trial's
+        release.
+        """
         self.messages.append(message)
         if isinstance(message, JobFinished) and message.held:
             self._answer = Release(NOBODY, message.trial, True)
@@ -76,7 +91,8 @@ def train_again(
     max_resource: int,
     directory: Path | None = None,
 ) -> Trained:
-    """Train a configuration up to ``resource``, as the trial number ``trial``. See :meth:`~ashtune.Study.train`.
+    """Train a configuration up to ``resource``, as the trial number ``trial``. See
+    :meth:`~ashtune.Study.train`.
 
     Raises:
         StudyError: If the trial was already trained to the resource, or the training has no result.
@@ -86,7 +102,10 @@ def train_again(
         saved = newest_checkpoint(place, trial)
         start = 0 if saved is None else saved[0]
         if start >= resource:
-            raise StudyError(f"{place} holds trial {trial} trained to {start} already; give more, or another directory")
+            raise StudyError(
+                f"{place} holds trial {trial} trained to {start} already; give more, or another "
+                f"directory"
+            )
         setup = Setup(
             NOBODY, "", settings.goal, str(place), settings.seed, [], progress_seconds=float("inf"),
             max_resource=max_resource,
@@ -120,7 +139,8 @@ def function_of(study: Path) -> Callable[..., Any]:
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
         reason = error_line(error)
         raise ObjectiveError(
-            f"the training function of {study} cannot be loaded here ({reason}); give it, as in objective=train"
+            f"the training function of {study} cannot be loaded here ({reason}); give it, as in "
+            f"objective=train"
         ) from None
     finally:
         sys.argv = arguments
@@ -140,9 +160,16 @@ def _run(function: Callable[..., Any], setup: Setup, job: Assignment) -> JobFini
     TrialRunner(remember, setup, Mailbox(channel)).run(job)
     if raised:
         raise raised[0]
-    result = next((message for message in channel.messages if isinstance(message, JobFinished)), None)
-    problems = [getattr(message, "reason", "") or getattr(message, "problem", "") for message in channel.messages]
+    result = next(
+        (message for message in channel.messages if isinstance(message, JobFinished)), None
+    )
+    problems = [
+        getattr(message, "reason", "") or getattr(message, "problem", "")
+        for message in channel.messages
+    ]
     if result is None or any(problems):
         what = "has no result" if result is None else "was not saved"
-        raise StudyError(f"trial {job.trial}, trained again, {what}: {next(filter(None, problems), NO_REASON)}")
+        raise StudyError(
+            f"trial {job.trial}, trained again, {what}: {next(filter(None, problems), NO_REASON)}"
+        )
     return result

@@ -31,8 +31,9 @@ atexit.register(SCRATCH.delete)
 class Best(msgspec.Struct, frozen=True, eq=False):
     """One of the best trials of a study, with its number, configuration, metrics, and resource.
 
-    ``metrics`` are the trial's metrics at ``resource``, the highest rung at which the trial has a result. ``directory``
-    is the study's directory. ``origin`` is the source of the configuration, such as "random".
+    ``metrics`` are the trial's metrics at ``resource``, the highest rung at which the trial has a
+    result. ``directory`` is the study's directory. ``origin`` is the source of the configuration,
+    such as "random".
     """
 
     trial: int
@@ -45,10 +46,12 @@ class Best(msgspec.Struct, frozen=True, eq=False):
 
     @property
     def checkpoint(self) -> Path:
-        """The path of the trial's newest checkpoint: a file or the folder :attr:`~ashtune.Trial.checkpoint_dir`.
+        """The path of the trial's newest checkpoint: a file or the folder
+        :attr:`~ashtune.Trial.checkpoint_dir`.
 
         Raises:
-            StudyError: If there is no checkpoint at this resource, or it was deleted; the message has the reason.
+            StudyError: If there is no checkpoint at this resource, or it was deleted; the message
+                has the reason.
         """
         saved = newest_checkpoint(self.directory, self.trial)
         if saved is None or saved[0] < self.resource:
@@ -63,12 +66,15 @@ class Best(msgspec.Struct, frozen=True, eq=False):
     def load(self) -> Any:
         """Return the model that the training function saved with :meth:`~ashtune.Trial.save`.
 
-        If the trial saved files in ``trial.checkpoint_dir``, return this folder's path. If the function uses
-        :meth:`~ashtune.Trial.checkpoint`, return a dict of state dicts by name, on the CPU. Other models are read from
-        a pickle, which can execute code. Therefore load only from studies that you trust.
+        If the trial saved files in ``trial.checkpoint_dir``, return this folder's path. If the
+        function uses
+        :meth:`~ashtune.Trial.checkpoint`, return a dict of state dicts by name, on the CPU. Other
+        models are read from a pickle, which can execute code. Therefore load only from studies that
+        you trust.
 
         Raises:
-            StudyError: If the model was not saved, was deleted, or cannot be loaded; the message has the reason.
+            StudyError: If the model was not saved, was deleted, or cannot be loaded; the message
+                has the reason.
         """
         stored = self.directory / NAME
         return load_saved(self.checkpoint, self.config, stored, lambda: load_objective(stored)[0])
@@ -76,7 +82,11 @@ class Best(msgspec.Struct, frozen=True, eq=False):
     def _why(self) -> str:
         study = StudyReader(self.directory)
         trial = study.trials[self.trial]  # before the tally, which comes from the same reading then
-        problems = [group.reason for group in study.tally.saving_problems.groups() if group.trial == self.trial]
+        problems = [
+            group.reason
+            for group in study.tally.saving_problems.groups()
+            if group.trial == self.trial
+        ]
         if problems:
             return f"saving failed ({problems[0]})"
         if trial.status == "failed":
@@ -86,21 +96,32 @@ class Best(msgspec.Struct, frozen=True, eq=False):
             return f"the {who} saves nothing: {study.tally.how_to_save}"
         is_best = any(best.trial == self.trial for rung in study.tally.rungs for best in rung.front)
         if self.rung < study.ladder.top and not is_best:
-            return "the trial cannot be promoted any more, and below the top rung only the best of each rung is kept"
+            return (
+                "the trial cannot be promoted any more, and below the top rung only the best of "
+                "each rung is kept"
+            )
         if study.settings.checkpoint_limit is not None:
             return f"checkpoint_limit={study.settings.checkpoint_limit} left no room for it"
         return f"the {who} did not save it, or the file was deleted"
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both objects are the same result, even if the directories are different."""
-        return isinstance(other, Best) and msgspec.structs.astuple(self)[:5] == msgspec.structs.astuple(other)[:5]
+        """Return whether both objects are the same result, even if the
+        directories are different.
+        """
+        return (
+            isinstance(other, Best)
+            and msgspec.structs.astuple(self)[:5] == msgspec.structs.astuple(other)[:5]
+        )
 
     def __hash__(self) -> int:
         return hash((self.trial, self.rung, self.resource))
 
     def __str__(self) -> str:
         origin = f" ({visible(self.origin)})" if self.origin else ""
-        return f"trial {self.trial} at {self.resource:,}: {pairs(self.metrics)}; {pairs(self.config)}{origin}"
+        return (
+            f"trial {self.trial} at {self.resource:,}: {pairs(self.metrics)}; "
+            f"{pairs(self.config)}{origin}"
+        )
 
     __repr__ = __str__
 
@@ -109,7 +130,9 @@ class Best(msgspec.Struct, frozen=True, eq=False):
 
 
 class Top(list[Best]):
-    """A list of the best trials, best first. The list prints one trial per line, and shows a table in a notebook."""
+    """A list of the best trials, best first. The list prints one trial per line, and shows a table
+    in a notebook.
+    """
 
     def __repr__(self) -> str:
         return "\n".join(map(str, self))
@@ -121,18 +144,28 @@ class Top(list[Best]):
 
         metrics = {name: None for best in self for name in best.metrics}
         names = {name: None for best in self for name in best.config}
-        head = "".join(f"<th>{escaped(name)}</th>" for name in ("trial", "resource", *metrics, *names, "origin"))
-        rows = ("".join(f"<td>{escaped(text)}</td>" for text in self._cells(best, metrics, names)) for best in self)
+        head = "".join(
+            f"<th>{escaped(name)}</th>"
+            for name in ("trial", "resource", *metrics, *names, "origin")
+        )
+        rows = (
+            "".join(f"<td>{escaped(text)}</td>" for text in self._cells(best, metrics, names))
+            for best in self
+        )
         return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
 
     def _cells(self, best: Best, metrics: Iterable[str], names: Iterable[str]) -> Iterable[str]:
-        numbers = (number_text(best.metrics[name], 6) if name in best.metrics else "" for name in metrics)
+        numbers = (
+            number_text(best.metrics[name], 6) if name in best.metrics else "" for name in metrics
+        )
         values = (value_text(best.config.get(name, "")) for name in names)
         return str(best.trial), f"{best.resource:,}", *numbers, *values, best.origin
 
 
 class Front(Top):
-    """The Pareto front: the results that no other result dominates. The best result of the first metric is first."""
+    """The Pareto front: the results that no other result dominates. The best result of the first
+    metric is first.
+    """
 
     def __init__(self, results: Iterable[Best], goal: Goal) -> None:
         super().__init__(results)
@@ -140,10 +173,11 @@ class Front(Top):
 
     @in_one_line
     def best(self, weights: Mapping[str, float] | None = None) -> Best:
-        """Return the trial with the smallest weighted sum of losses. Each loss is scaled to its range on the front.
+        """Return the trial with the smallest weighted sum of losses. Each loss is scaled to its
+        range on the front.
 
-        ``weights`` has a weight for each metric. By default, all weights are equal, and the returned trial is the knee
-        of the front.
+        ``weights`` has a weight for each metric. By default, all weights are equal, and the
+        returned trial is the knee of the front.
 
         Raises:
             SettingsError: If the weights do not match the metrics, or the front is empty.
@@ -157,33 +191,46 @@ class Front(Top):
 
 
 def newest_checkpoint(study: Path, trial: int) -> tuple[int, Path] | None:
-    """Return the resource and path of a trial's newest checkpoint, or None if the trial has no checkpoint.
+    """Return the resource and path of a trial's newest checkpoint, or None if the trial has no
+    checkpoint.
 
-    A checkpoint in a remote store is first copied to this machine, where the copy stays until this process ends. Raise
-    StudyError if this is not possible.
+    A checkpoint in a remote store is first copied to this machine, where the copy stays until this
+    process ends. Raise StudyError if this is not possible.
     """
     remote = RemoteFolder.of(study)
-    with instead_of_os_error(StudyError, f"the checkpoints of {study}", "study.train trains a trial again"):
+    with instead_of_os_error(
+        StudyError, f"the checkpoints of {study}", "study.train trains a trial again"
+    ):
         names = [path.name for path in (study / FOLDER).glob(f"{trial}.*")]
         names += [] if remote is None else remote.names()
         parts = [name.partition(".") for name in names]
-        resources = [int(resource) for stem, _, resource in parts if stem == str(trial) and resource.isdecimal()]
+        resources = [
+            int(resource)
+            for stem, _, resource in parts
+            if stem == str(trial) and resource.isdecimal()
+        ]
         if not resources:
             return None
         path = study / FOLDER / f"{trial}.{max(resources)}"
         if remote is not None and not path.exists():
-            path = SCRATCH.folder() / os.urandom(4).hex() / path.name  # a worker or another reader may use the study's
+            # a worker or another reader may use the study's
+            path = SCRATCH.folder() / os.urandom(4).hex() / path.name
             path.parent.mkdir()
             remote.pull(path.name, str(path))
     return max(resources), path
 
 
-def load_saved(checkpoint: Path, config: Mapping[str, Any], stored: Path, function: Callable[[], Any]) -> Any:
-    """Return the object saved in a checkpoint. If a checkpoint contains only files, return its folder.
+def load_saved(
+    checkpoint: Path, config: Mapping[str, Any], stored: Path, function: Callable[[], Any]
+) -> Any:
+    """Return the object saved in a checkpoint. If a checkpoint contains only files, return its
+    folder.
 
     Args:
-        stored: The path of the stored training function. The object may refer to names in the function's script.
-        function: Returns the training function. A fused training function builds the model from the saved state.
+        stored: The path of the stored training function. The object may refer to names in the
+            function's script.
+        function: Returns the training function. A fused training function builds the model from the
+            saved state.
 
     Raises:
         StudyError: If the checkpoint cannot be loaded.
@@ -198,15 +245,21 @@ def load_saved(checkpoint: Path, config: Mapping[str, Any], stored: Path, functi
         return checkpoint
     try:
         with file.open("rb") as opened:
-            saved = read_saved(opened, file.stat().st_size, lambda pickled: unpickled(pickled, stored))
+            saved = read_saved(
+                opened, file.stat().st_size, lambda pickled: unpickled(pickled, stored)
+            )
         return function().restore(config, saved) if isinstance(saved, SavedState) else saved
     except Exception as error:
         reason = error_line(error)
-        raise StudyError(f"{file} cannot be loaded ({reason}); what it refers to must be importable here") from error
+        raise StudyError(
+            f"{file} cannot be loaded ({reason}); what it refers to must be importable here"
+        ) from error
 
 
 def trial_number(given: object) -> TrialId | None:
-    """Return a trial's number. The trial is given as a ``Best`` or as its number. For another object, return None."""
+    """Return a trial's number. The trial is given as a ``Best`` or as its number. For another
+    object, return None.
+    """
     if isinstance(given, Best):
         return TrialId(given.trial)
     number = whole_number(given)
@@ -216,5 +269,6 @@ def trial_number(given: object) -> TrialId | None:
 def pairs(values: Mapping[str, object]) -> str:
     """Return a line with names and values, such as ``x=0.25, kind=relu``."""
     return ", ".join(
-        f"{visible(name)}={'none' if value is None else value_text(value)}" for name, value in values.items()
+        f"{visible(name)}={'none' if value is None else value_text(value)}"
+        for name, value in values.items()
     )

@@ -1,4 +1,6 @@
-"""Creates a study's directory from the arguments of ``tune`` and ``open_study``, or checks an existing directory."""
+"""Creates a study's directory from the arguments of ``tune`` and ``open_study``, or checks an
+existing directory.
+"""
 
 import os
 import re
@@ -13,7 +15,13 @@ import msgspec
 
 from ashtune._src.core import process
 from ashtune._src.core.checks import MOST_NAME, MOST_WHOLE, refuse
-from ashtune._src.core.errors import FunctionChanged, ObjectiveError, SettingsError, StudyError, instead_of_os_error
+from ashtune._src.core.errors import (
+    FunctionChanged,
+    ObjectiveError,
+    SettingsError,
+    StudyError,
+    instead_of_os_error,
+)
 from ashtune._src.core.events import JobFinished
 from ashtune._src.core.jobs import Goal, KnownResult, Mode
 from ashtune._src.core.ladder import Ladder
@@ -50,7 +58,9 @@ PARTS_CHARACTERS = 240
 
 
 class StudyRequest(NamedTuple):
-    """The study that the user requested: its settings, lines to print, and the pickled function ``valid``."""
+    """The study that the user requested: its settings, lines to print, and the pickled function
+    ``valid``.
+    """
 
     settings: Settings
     lines: list[str]
@@ -81,7 +91,8 @@ def study_request(
     """
     if process.loads_a_function:
         raise ObjectiveError(
-            "it tunes when it is loaded; start it by python, or put that under `if __name__ == '__main__':`"
+            "it tunes when it is loaded; start it by python, or put that under `if __name__ == "
+            "'__main__':`"
         )
     goal = goal_of(metric, mode, weights=options["weights"], constraints=options["constraints"])
     options["target"] = target_of(goal, options["target"])
@@ -94,10 +105,14 @@ def study_request(
         objective.check(parsed.names)
     enqueue = options["enqueue"]
     if not isinstance(enqueue, Iterable) or isinstance(enqueue, str | bytes | Mapping):
-        raise SettingsError(f"enqueue={shown(enqueue)} is no list of configurations; give enqueue=[{{...}}, {{...}}]")
+        raise SettingsError(
+            f"enqueue={shown(enqueue)} is no list of configurations; give enqueue=[{{...}}, "
+            f"{{...}}]"
+        )
     enqueued = completed(parsed, enqueue, options["seed"])
     grouped_by: tuple[str, ...] = tuple(getattr(objective, "grouped_by", ()))
-    # The lanes of one program share hyperparameters and start together, so two proposals in advance are too few.
+    # The lanes of one program share hyperparameters and start together, so two proposals in advance
+    # are too few.
     by_default = "random" if grouped_by else scheduler.default_search
     chosen = SEARCHES.part(by_default if options["search"] is None else options["search"])
     scheduler, ladder = chosen_halving(options, weighs_seconds=chosen.weighs_seconds)
@@ -109,11 +124,13 @@ def study_request(
     has_one_seed = options["confirm"] is not None and isinstance(objective, HasRunner)
     refuse(
         {
-            f"scheduler={shown(scheduler)} ranks by one metric without constraints, and the study has {goal}; "
+            f"scheduler={shown(scheduler)} ranks by one metric without constraints, and the study "
+            f"has {goal}; "
             'give another, as scheduler="ash"': needs_one_loss,
             "the study would never end; "
             "give trials=, time_limit= or target=, or stop=ashtune.Stop(patience=20)": never_ends,
-            f"scheduler={shown(options['scheduler'])} halves a known number of trials; give trials=256": needs_trials,
+            f"scheduler={shown(options['scheduler'])} halves a known number of trials; give "
+            f"trials=256": needs_trials,
             f"confirm={shown(given.get('confirm'))} needs other seeds, "
             "and a fused function trains all trials with the same seed; leave it out": has_one_seed,
         }
@@ -144,12 +161,17 @@ def study_request(
 def _known(
     options: TuneOptions, path: Path, search: Search, *, space: Space, goal: Goal, ladder: Ladder
 ) -> tuple[list[KnownResult], list[str]]:
-    """Return the warm-start results, and lines about them for the user. A study that continues keeps its results."""
+    """Return the warm-start results, and lines about them for the user. A study that continues
+    keeps its results.
+    """
     source, others = options["warm_start"], options["other_tasks"]
     if source is not None and not search.has_proposer:
         # Said in spite of quiet=True: otherwise the user would believe that the results count.
         kind = SEARCHES.record(search)["kind"]
-        say(f"warm start: search={kind!r} does not use results, so they are ignored; give search='gp'")
+        say(
+            f"warm start: search={kind!r} does not use results, so they are ignored; give "
+            f"search='gp'"
+        )
         source = None
     named = {"warm start": source, "other tasks": others}
     given = " and ".join(name for name, value in named.items() if value is not None)
@@ -159,7 +181,10 @@ def _known(
         known = journals.read_settings(journal).known
         line = f"{given}: {path} goes on with the {plural(len(known), 'result')} that it began with"
         if not known:
-            line = f"{given}: {path} began without results, and none can be added; give another directory"
+            line = (
+                f"{given}: {path} began without results, and none can be added; give another "
+                f"directory"
+            )
         return known, [one_line(line)] if given else []
     if not given:
         return [], []
@@ -175,25 +200,33 @@ def _known(
 
 
 def place_for(directory: "str | os.PathLike[str] | None", name: str) -> Path:
-    """Return the path of the study's directory. The default path is in ``runs`` and has the current time in its name.
+    """Return the path of the study's directory. The default path is in ``runs`` and has the current
+    time in its name.
 
     Raises:
         StudyError: If the path cannot be checked, or its name cannot be encoded.
     """
     word = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:NAME_IN_PLACE] or "study"
-    path = Path("runs", f"{word}-{time.strftime('%Y%m%d-%H%M%S')}") if directory is None else Path(directory)
+    path = (
+        Path("runs", f"{word}-{time.strftime('%Y%m%d-%H%M%S')}")
+        if directory is None
+        else Path(directory)
+    )
     try:
         (path / journals.NAME).exists()
         os.path.abspath(path).encode()  # noqa: PTH100 - a name, whether or not it is there
     except (OSError, UnicodeEncodeError) as error:
-        raise StudyError(f"{path}: {error_line(error)}; give a directory that can be written") from None
+        raise StudyError(
+            f"{path}: {error_line(error)}; give a directory that can be written"
+        ) from None
     return path
 
 
 def make_folder(path: Path, *, is_new: bool) -> Path:
     """Make the directory of a study if it does not exist, and return its path.
 
-    If the directory must be new, and another study has just made this directory, a number is added to the name.
+    If the directory must be new, and another study has just made this directory, a number is added
+    to the name.
 
     Raises:
         StudyError: If the directory cannot be made.
@@ -205,7 +238,9 @@ def make_folder(path: Path, *, is_new: bool) -> Path:
         except OSError as error:
             if is_new and isinstance(error, FileExistsError):
                 continue
-            raise StudyError(f"{place}: {error.strerror}; give a directory that can be written") from None
+            raise StudyError(
+                f"{place}: {error.strerror}; give a directory that can be written"
+            ) from None
         break
     with suppress(OSError):  # a parent folder that cannot be read
         DISK.sync_folder(str(place.parent))
@@ -220,13 +255,15 @@ def open_or_create(
     pickled: bytes | None = None,
     version: Version | None = None,
 ) -> Ladder | None:
-    """Create the requested study in a locked directory, or check that the directory contains this study.
+    """Create the requested study in a locked directory, or check that the directory contains this
+    study.
 
-    A study without results is set aside if it has ended, or differs from the requested study in any way.
+    A study without results is set aside if it has ended, or differs from the requested study in any
+    way.
 
     Args:
-        version: Version of the training function. A study with another version is refused; an empty version is always
-            accepted.
+        version: Version of the training function. A study with another version is refused; an empty
+            version is always accepted.
 
     Returns:
         The higher ladder, if the study must get more rungs than before; else None.
@@ -251,12 +288,14 @@ def open_or_create(
                 ladder = None
         elif different:
             raise StudyError(
-                f"{path} holds another study with results ({_some(different, '; ')}); give another directory, resume "
+                f"{path} holds another study with results ({_some(different, '; ')}); give "
+                f"another directory, resume "
                 f"the old study (`ashtune resume {path}`), or give {_overwrite(path)}"
             )
         elif names:
             raise FunctionChanged(
-                f"{path} was trained by another version of the training function: {_some(names, ', ')} changed since; "
+                f"{path} was trained by another version of the training function: "
+                f"{_some(names, ', ')} changed since; "
                 "give another directory, accept_changes=True to go on with the function as it is "
                 f"now, or {_overwrite(path)}; a changed comment counts too"
             )
@@ -270,7 +309,8 @@ def open_or_create(
 
 
 def move_aside(path: Path, *, quiet: bool) -> None:
-    """Move the directory of a study to a free name such as ``DIR.1``. A directory without a study stays.
+    """Move the directory of a study to a free name such as ``DIR.1``. A directory without a study
+    stays.
 
     Raises:
         StudyError: If another driver uses the study, or the directory cannot be moved.
@@ -278,7 +318,10 @@ def move_aside(path: Path, *, quiet: bool) -> None:
     if not (path / journals.NAME).exists():
         return
     place = _free_name(path)
-    with StudyLock(path), instead_of_os_error(StudyError, path, "the study cannot be moved; give another directory"):
+    with (
+        StudyLock(path),
+        instead_of_os_error(StudyError, path, "the study cannot be moved; give another directory"),
+    ):
         path.rename(place)
         DISK.sync_folder(str(place.parent))
     if not quiet:
@@ -300,7 +343,9 @@ def _some(parts: Sequence[str], between: str) -> str:
 
 
 def _has_result(journal: Path) -> bool:
-    return any(isinstance(event, JobFinished) for event in read_events(journal, only=(b"job_finished",)))
+    return any(
+        isinstance(event, JobFinished) for event in read_events(journal, only=(b"job_finished",))
+    )
 
 
 def _has_ended(journal: Path, settings: Settings) -> bool:
@@ -315,8 +360,16 @@ def _set_aside(path: Path, *, quiet: bool) -> None:
     place = next(name for name in names if not (name / journals.NAME).exists())
     with instead_of_os_error(StudyError, place, "give another directory"):
         place.mkdir(FOLDER_FOR_THE_OWNER, exist_ok=True)
-        # The journal is last: if the driver is killed before, the next start moves the rest to the same folder.
-        for name in (CHECKPOINTS, URL_FILE, printed.FOLDER, objectives.NAME, objectives.VALID, journals.NAME):
+        # The journal is last: if the driver is killed before, the next start moves the rest to the
+        # same folder.
+        for name in (
+            CHECKPOINTS,
+            URL_FILE,
+            printed.FOLDER,
+            objectives.NAME,
+            objectives.VALID,
+            journals.NAME,
+        ):
             _move(path / name, place / name)
         DISK.sync_folder(str(place))
         DISK.sync_folder(str(path))
@@ -325,7 +378,9 @@ def _set_aside(path: Path, *, quiet: bool) -> None:
 
 
 def _move(path: Path, place: Path) -> None:
-    """Move a file or folder, if it is there. In place of a link to checkpoints, the new study gets such a link too."""
+    """Move a file or folder, if it is there. In place of a link to checkpoints, the new study gets
+    such a link too.
+    """
     if path.name != CHECKPOINTS or not path.is_symlink():
         with suppress(FileNotFoundError):
             path.rename(place)
@@ -338,8 +393,11 @@ def _move(path: Path, place: Path) -> None:
 
 
 def _meant(options: TuneOptions, first: Ladder) -> Ladder:
-    """Return the requested ladder. If only its top is higher than the first ladder's top, lengthen the first ladder."""
-    # By default, the rungs are computed from the top rung: another top rung would change all of them.
+    """Return the requested ladder. If only its top is higher than the first ladder's top, lengthen
+    the first ladder.
+    """
+    # By default, the rungs are computed from the top rung: another top rung would change all of
+    # them.
     ladder = chosen_halving(options)[1]
     if options["rungs"] is None and ladder.rungs[-1] >= first.rungs[-1]:
         as_before: TuneOptions = {**options, "max_resource": first.rungs[-1]}

@@ -1,6 +1,7 @@
 """The methods ``plot_...`` of :class:`~ashtune.Study`. Each method returns a plotly figure.
 
-Rule: a figure shows the study at the time when its journal was read. The results of slow computations are cached.
+Rule: a figure shows the study at the time when its journal was read. The results of slow
+computations are cached.
 """
 
 from functools import cached_property
@@ -37,13 +38,20 @@ class Figures:
             >>> study.plot_best(over="resource").layout.yaxis.title.text
             'loss (logarithmic)'
         """
-        from ashtune._src.figures.best_figure import best_over_resource_figure, best_over_time_figure
+        from ashtune._src.figures.best_figure import (
+            best_over_resource_figure,
+            best_over_time_figure,
+        )
 
         figures = {"time": best_over_time_figure, "resource": best_over_resource_figure}
         if over not in figures:
             raise SettingsError(f"over={shown(over)} is unknown; give 'time' or 'resource'")
         reader = self._reader
-        return plot(figures[over](self._best_so_far, reader.ladder.rungs, unit=self._unit, origin=reader.trials.origin))
+        return plot(
+            figures[over](
+                self._best_so_far, reader.ladder.rungs, unit=self._unit, origin=reader.trials.origin
+            )
+        )
 
     def plot_timeline(self) -> "Figure":
         """Plot the activities of each worker over time."""
@@ -58,14 +66,16 @@ class Figures:
         return plot(utilisation_figure(self._reader.timeline))
 
     def plot_ladder(self) -> "Figure":
-        """Plot for each rung how many trials arrived, were promoted, run, failed, and were expected.
+        """Plot for each rung how many trials arrived, were promoted, run, failed, and were
+        expected.
 
         A trial counts as running from its start until the next message about the trial.
         """
         from ashtune._src.figures.ladder_figure import ladder_figure
 
         reader = self._reader
-        tally = reader.told(Tally(reader.ladder, reader.settings.goal))  # orders say which trials are running
+        # orders say which trials are running
+        tally = reader.told(Tally(reader.ladder, reader.settings.goal))
         return plot(ladder_figure(tally, reader.info().expected(tally), unit=self._unit))
 
     def plot_rungs(self) -> "Figure":
@@ -81,10 +91,13 @@ class Figures:
 
         reader = self._reader
         curves = reader.told(Curves(reader.settings.goal))
-        return plot(curves_figure(curves, reader.ladder.rungs, unit=self._unit, origin=reader.trials.origin))
+        return plot(
+            curves_figure(curves, reader.ladder.rungs, unit=self._unit, origin=reader.trials.origin)
+        )
 
     def plot_front(self) -> "Figure":
-        """Plot the Pareto front and the other results of the front's rung, over the first two metrics.
+        """Plot the Pareto front and the other results of the front's rung, over the first two
+        metrics.
 
         Raises:
             SettingsError: If the study has only one metric.
@@ -97,8 +110,9 @@ class Figures:
     def importance(self) -> dict[str, float]:
         """Return how much each hyperparameter matters, as shares, the largest first.
 
-        The dict is empty if the trials are too few, or if their configurations do not predict how good they are: such
-        shares mean nothing. They are computed once, which takes some seconds in a large study.
+        The dict is empty if the trials are too few, or if their configurations do not predict how
+        good they are: such shares mean nothing. They are computed once, which takes some seconds in
+        a large study.
 
         Raises:
             SettingsError: If scikit-learn is not installed.
@@ -108,7 +122,8 @@ class Figures:
         return {weight.name: weight.share for weight in self._importance.weights}
 
     def plot_importance(self) -> "Figure":
-        """Plot the importance of each hyperparameter over all trials. A text has the importance among the best trials.
+        """Plot the importance of each hyperparameter over all trials. A text has the importance
+        among the best trials.
 
         The importance is computed once, which takes some seconds in a large study.
 
@@ -135,20 +150,25 @@ class Figures:
         reader, important = self._reader, () if name is not None else self._important
         names, rungs = () if name is None else (name,), reader.ladder.rungs
         found = slices(
-            *self._reader.configured, important=important, names=names, rungs=rungs, unit=self._unit,
+            *self._reader.configured, important=important, names=names, rungs=rungs,
+            unit=self._unit,
             origin=reader.trials.origin,
         )  # fmt: skip
         return plot(slice_figure(found, name))
 
     def plot_contour(self, x: str | None = None, y: str | None = None) -> "Figure":
-        """Plot the smoothed result over two hyperparameters, and the trials from which the result was computed.
+        """Plot the smoothed result over two hyperparameters, and the trials from which the result
+        was computed.
 
         Args:
-            x: The hyperparameter on the horizontal axis; by default the most important hyperparameter besides ``y``.
-            y: The hyperparameter on the vertical axis; by default the most important hyperparameter besides ``x``.
+            x: The hyperparameter on the horizontal axis; by default the most important
+                hyperparameter besides ``y``.
+            y: The hyperparameter on the vertical axis; by default the most important hyperparameter
+                besides ``x``.
 
         Raises:
-            SettingsError: If a hyperparameter does not exist, both are the same, or the study has only one.
+            SettingsError: If a hyperparameter does not exist, both are the same, or the study has
+                only one.
         """
         from ashtune._src.figures.contour_figure import contour, contour_figure
 
@@ -160,13 +180,19 @@ class Figures:
         return plot(contour_figure(drawn, goal, unit=self._unit, origin=origin))
 
     def plot_parallel(self) -> "Figure":
-        """Plot the trials as parallel coordinates. If there are too many hyperparameters, plot the most important."""
+        """Plot the trials as parallel coordinates. If there are too many hyperparameters, plot the
+        most important.
+        """
         from ashtune._src.figures.parallel_figure import coordinates_figure
 
-        return plot(coordinates_figure(*self._reader.configured, important=self._important, unit=self._unit))
+        return plot(
+            coordinates_figure(*self._reader.configured, important=self._important, unit=self._unit)
+        )
 
     def plot_audit(self) -> "Figure":
-        """Plot for each rung how many trials were promoted rightly and wrongly, and how many were not promoted."""
+        """Plot for each rung how many trials were promoted rightly and wrongly, and how many were
+        not promoted.
+        """
         from ashtune._src.analysis.audit import Audit
         from ashtune._src.reports.audit_view import audit_figure
 
@@ -175,7 +201,8 @@ class Figures:
         return plot(audit_figure(audit, unit=self._unit))
 
     def plot_roofline(self) -> "Figure":
-        """Plot the roofline of the machine with the training steps, read from the file in the study's directory.
+        """Plot the roofline of the machine with the training steps, read from the file in the
+        study's directory.
 
         Raises:
             SettingsError: If plotly is not installed, or the roofline file cannot be read.
@@ -186,7 +213,9 @@ class Figures:
         directory = self._reader.directory
         placed = stored_roofline(directory)
         if placed is None:
-            raise StudyError(f"{directory} has no roofline; `ashtune roofline --keep {directory}` measures one")
+            raise StudyError(
+                f"{directory} has no roofline; `ashtune roofline --keep {directory}` measures one"
+            )
         return plot(roofline_figure(placed))
 
     def plot_profile(self) -> "Figure":
@@ -217,7 +246,9 @@ class Figures:
 
     @property
     def _important(self) -> list[str]:
-        """The names of hyperparameters, most important first. If scikit-learn is missing, the list is empty."""
+        """The names of hyperparameters, most important first. If scikit-learn is missing, the list
+        is empty.
+        """
         try:
             return [weight.name for weight in self._importance.weights]
         except SettingsError:  # scikit-learn is not installed
@@ -231,17 +262,28 @@ class Figures:
     def _check_name(self, argument: str, name: str) -> None:
         if name not in self._names:
             advice = instead_of(name, self._names)
-            raise SettingsError(f"{argument}={shown(name)} is no hyperparameter of this study; {advice}")
+            raise SettingsError(
+                f"{argument}={shown(name)} is no hyperparameter of this study; {advice}"
+            )
 
     def _two(self, x: str | None, y: str | None) -> tuple[str, str]:
-        """Return ``x`` and ``y``. If ``x`` or ``y`` is None, choose the most important other hyperparameter."""
+        """Return ``x`` and ``y``. If ``x`` or ``y`` is None, choose the most important other
+        hyperparameter.
+        """
         if x is not None and x == y:
-            raise SettingsError(f"x={shown(x)} and y={shown(y)} are the same; give two hyperparameters")
+            raise SettingsError(
+                f"x={shown(x)} and y={shown(y)} are the same; give two hyperparameters"
+            )
         if len(self._names) < 2:
             only = shown(self._names[0]) if self._names else "none"
-            raise SettingsError(f"a contour needs two hyperparameters, and this study has {only} only; see plot_slice")
+            raise SettingsError(
+                f"a contour needs two hyperparameters, and this study has {only} only; see "
+                f"plot_slice"
+            )
         if x is not None and y is not None:
             return x, y
-        others = (name for name in dict.fromkeys([*self._important, *self._names]) if name not in (x, y))
+        others = (
+            name for name in dict.fromkeys([*self._important, *self._names]) if name not in (x, y)
+        )
         first = next(others) if x is None else x
         return first, next(others) if y is None else y

@@ -1,12 +1,14 @@
 """``open_study``: a study for the user's own loop, which asks for trials and tells their results.
 
-No driver runs in the background: each ``ask`` and ``tell`` runs a turn of the driver's loop (``Drive``) in the caller's
-thread. The user's loop gets a ``Trial``, as a training function does.
+No driver runs in the background: each ``ask`` and ``tell`` runs a turn of the driver's loop
+(``Drive``) in the caller's thread. The user's loop gets a ``Trial``, as a training function does.
 
-Rule 1: turns of the driver's loop run one at a time, under a lock. The only slow step of a turn waits for a proposal.
-Rule 2: when ``tell`` returns, the result is in the journal. If the process dies and the study is opened again, ``ask``
-returns every trial whose result was not told.
-Rule 3: if Ctrl-C or a full disk interrupted a turn, the study refuses further turns until it is opened again.
+Rule 1: turns of the driver's loop run one at a time, under a lock. The only slow step of a turn
+waits for a proposal.
+Rule 2: when ``tell`` returns, the result is in the journal. If the process dies and the study is
+opened again, ``ask`` returns every trial whose result was not told.
+Rule 3: if Ctrl-C or a full disk interrupted a turn, the study refuses further turns until it is
+opened again.
 """
 
 import atexit
@@ -20,13 +22,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from ashtune._src.api.best import Best
-from ashtune._src.api.creating import make_folder, move_aside, open_or_create, place_for, study_request
+from ashtune._src.api.creating import (
+    make_folder,
+    move_aside,
+    open_or_create,
+    place_for,
+    study_request,
+)
 from ashtune._src.api.study import Study
 from ashtune._src.core import process
 from ashtune._src.core.checks import check_flag, check_seconds, check_whole
 from ashtune._src.core.confirm import Confirm
-from ashtune._src.core.errors import AshtuneError, CannotGoOn, SettingsError, StudyError, all_in_one_line, in_one_line
-from ashtune._src.core.events import NO_REASON, Event, JobFinished, JobPaused, Progress, StopRequested, TrialReleased
+from ashtune._src.core.errors import (
+    AshtuneError,
+    CannotGoOn,
+    SettingsError,
+    StudyError,
+    all_in_one_line,
+    in_one_line,
+)
+from ashtune._src.core.events import (
+    NO_REASON,
+    Event,
+    JobFinished,
+    JobPaused,
+    Progress,
+    StopRequested,
+    TrialReleased,
+)
 from ashtune._src.core.jobs import Mode, TrialId
 from ashtune._src.core.ladder import Reduction
 from ashtune._src.core.numbers import plural, seconds_text
@@ -55,7 +78,8 @@ class NextStep(enum.Enum):
     """The next step of a trial after its result, returned by :meth:`OpenStudy.tell`.
 
     Example:
-        >>> with open_study({"x": (0.0, 1.0)}, metric="loss", mode="min", trials=1, max_resource=1) as study:
+        >>> with open_study({"x": (0.0, 1.0)}, metric="loss", mode="min", trials=1, max_resource=1)
+            as study:
         ...     study.tell(study.ask(), float("nan"))
         <NextStep.STOP: 'stop'>
     """
@@ -67,13 +91,15 @@ class NextStep(enum.Enum):
     PAUSE = "pause"
     """``ask`` may return the trial again, to any caller.
 
-    The saved state is kept, and the trial continues from this state. If nothing was saved, the trial starts from 0, and
-    may never be promoted.
+    The saved state is kept, and the trial continues from this state. If nothing was saved, the
+    trial starts from 0, and may never be promoted.
     """
     STOP = "stop"
-    """The saved state is deleted, because the trial failed, was stopped on purpose, or cannot be promoted any more.
+    """The saved state is deleted, because the trial failed, was stopped on purpose, or cannot be
+    promoted any more.
 
-    If the state was deleted because of a ``checkpoint_limit``, ``ask`` may return the trial again, from 0.
+    If the state was deleted because of a ``checkpoint_limit``, ``ask`` may return the trial again,
+    from 0.
     """
 
 
@@ -94,12 +120,14 @@ class _AskedTrial:
 class OpenStudy:
     """A study for your own loop, returned by :func:`open_study`.
 
-    ``ask`` returns the next trial, and ``tell`` takes the trial's result. Any thread of the process may call ``ask``
-    and ``tell``, and the training may run anywhere. Until the study is closed, other processes can only read the study.
+    ``ask`` returns the next trial, and ``tell`` takes the trial's result. Any thread of the process
+    may call ``ask`` and ``tell``, and the training may run anywhere. Until the study is closed,
+    other processes can only read the study.
 
     Example:
         >>> space = {"rate": (0.01, 0.4)}
-        >>> with open_study(space, metric="loss", mode="min", trials=8, max_resource=4, quiet=True) as study:
+        >>> with open_study(space, metric="loss", mode="min", trials=8, max_resource=4, quiet=True)
+            as study:
         ...     while trial := study.ask():
         ...         weight = trial.restore() or 0.0
         ...         for _ in range(trial.start, trial.target):
@@ -113,7 +141,13 @@ class OpenStudy:
     __module__ = "ashtune"
 
     def __init__(
-        self, directory: Path, drive: Drive | None, workers: AskedWorkers | None, stack: ExitStack, *, quiet: bool
+        self,
+        directory: Path,
+        drive: Drive | None,
+        workers: AskedWorkers | None,
+        stack: ExitStack,
+        *,
+        quiet: bool,
     ) -> None:
         self.directory = directory
         self._drive = drive
@@ -129,14 +163,15 @@ class OpenStudy:
         atexit.register(self.close)
 
     def ask(self, *, wait: bool = True) -> Trial | None:
-        """Return the next trial, or None if the study has ended. Train it from ``trial.start`` to ``trial.target``.
+        """Return the next trial, or None if the study has ended. Train it from ``trial.start`` to
+        ``trial.target``.
 
-        No other caller gets this trial until you call ``tell``, ``fail`` or ``give_back``, or the study is opened
-        again.
+        No other caller gets this trial until you call ``tell``, ``fail`` or ``give_back``, or the
+        study is opened again.
 
         Args:
-            wait: Whether to wait if no trial is available before the result of another trial is told. If False, ``ask``
-                returns None instead of waiting.
+            wait: Whether to wait if no trial is available before the result of another trial is
+                told. If False, ``ask`` returns None instead of waiting.
 
         Raises:
             StudyError: If the study is closed or cannot continue.
@@ -171,52 +206,61 @@ class OpenStudy:
         busy_seconds: float | None = None,
         **metrics: Any,
     ) -> NextStep:
-        """Tell the result of a trial at ``trial.target``. When ``tell`` returns, the result is in the journal.
+        """Tell the result of a trial at ``trial.target``. When ``tell`` returns, the result is in
+        the journal.
 
-        Write ``tell(trial, loss=0.3, accuracy=0.9)`` or ``tell(trial, {"loss": 0.3, "accuracy": 0.9})``. If the study
-        has one metric, ``tell(trial, 0.3)`` is enough. If a loop over ``trial.epochs()`` has already reported the
-        result, write ``tell(trial)``. Call ``trial.save(model)`` before ``tell``. A result that is not finite counts as
-        a failure.
+        Write ``tell(trial, loss=0.3, accuracy=0.9)`` or
+        ``tell(trial, {"loss": 0.3, "accuracy": 0.9})``. If the study has one metric,
+        ``tell(trial, 0.3)`` is enough. If a loop over ``trial.epochs()`` has already reported the
+        result, write ``tell(trial)``. Call ``trial.save(model)`` before ``tell``. A result that is
+        not finite counts as a failure.
 
-        If the trial has not reached its target, ``tell(trial, resource=3, loss=0.5)`` makes an intermediate report.
-        This report is written to the journal together with the trial's result. The answer to an intermediate report is
-        ``NextStep.GO_ON``, or ``NextStep.PAUSE`` if the study is stopping.
+        If the trial has not reached its target, ``tell(trial, resource=3, loss=0.5)`` makes an
+        intermediate report. This report is written to the journal together with the trial's result.
+        The answer to an intermediate report is ``NextStep.GO_ON``, or ``NextStep.PAUSE`` if the
+        study is stopping.
 
         Args:
             trial: The trial from :meth:`ask`.
             result: All metrics as a dict, or the study's only metric as a number.
-            go_on: Whether you can continue training the trial at once, with the trial still in memory. If True, the
-                answer may be ``NextStep.GO_ON``; if False, a later ``ask`` returns a promoted trial.
+            go_on: Whether you can continue training the trial at once, with the trial still in
+                memory. If True, the answer may be ``NextStep.GO_ON``; if False, a later ``ask``
+                returns a promoted trial.
             resource: The resource of this result; by default the trial's target.
-            busy_seconds: Duration of the training. By default, the time since ``ask`` returned the trial, or since its
-                last ``NextStep.GO_ON`` at a rung; time in your queue is included. Loops over ``trial.epochs()`` always
-                use the default.
+            busy_seconds: Duration of the training. By default, the time since ``ask`` returned the
+                trial, or since its last ``NextStep.GO_ON`` at a rung; time in your queue is
+                included. Loops over ``trial.epochs()`` always use the default.
             metrics: Metrics by name; the study's own metrics must be among them.
 
         Returns:
             The trial's next step.
 
         Raises:
-            StudyError: If the trial is not open, its saved state was not restored, a metric of the study is missing, or
-                the study is closed or cannot continue. The result is then not told.
-            ObjectiveError: If a value is not a number, or is not a result of this rung. The result is then not told.
+            StudyError: If the trial is not open, its saved state was not restored, a metric of the
+                study is missing, or the study is closed or cannot continue. The result is then not
+                told.
+            ObjectiveError: If a value is not a number, or is not a result of this rung. The result
+                is then not told.
         """
         check_flag("go_on", go_on)
         with self._telling(trial) as asked:
             job = asked.prepared.job
             if job.phase == "training" and job.lacks_restore:
                 raise StudyError(
-                    f"trial {job.trial} goes on from {job.start}, where it was saved, and nothing was restored; call "
-                    "trial.restore() after ask(), train on from what it returns, and tell the trial then"
+                    f"trial {job.trial} goes on from {job.start}, where it was saved, and nothing "
+                    "was restored; call trial.restore() after ask(), train on from what it "
+                    "returns, and tell the trial then"
                 )
             told = _metrics_of(asked, result, metrics)
             if job.has_loop and not (resource is None and busy_seconds is None):
                 raise StudyError(
-                    f"trial {job.trial} trains over trial.epochs(), where its resource and seconds are measured; leave "
-                    "out resource= and busy_seconds="
+                    f"trial {job.trial} trains over trial.epochs(), where its resource and seconds "
+                    "are measured; leave out resource= and busy_seconds="
                 )
             at = job.target if resource is None else check_whole("resource", resource)
-            asked.channel.busy_seconds = None if busy_seconds is None else _checked_seconds(job, busy_seconds)
+            asked.channel.busy_seconds = (
+                None if busy_seconds is None else _checked_seconds(job, busy_seconds)
+            )
             if told is not None and job.phase == "training" and not job.has_loop:
                 with self._changed:
                     self._check_usable()
@@ -224,7 +268,12 @@ class OpenStudy:
                 if job.report_at(at, told) and at < job.target:
                     return NextStep.GO_ON
                 told = None
-            if go_on and job.phase == "training" and not (job.has_loop or job.is_stopped) and job.goes_on():
+            if (
+                go_on
+                and job.phase == "training"
+                and not (job.has_loop or job.is_stopped)
+                and job.goes_on()
+            ):
                 asked.prepared.writer.go_on()
                 return NextStep.GO_ON
             return self._end(asked, told)
@@ -234,17 +283,18 @@ class OpenStudy:
 
         Args:
             trial: The trial from :meth:`ask`.
-            why: The reason as text, or the exception. With :class:`~ashtune.InvalidConfiguration`, the trial is
-                withdrawn and another trial replaces it.
+            why: The reason as text, or the exception. With :class:`~ashtune.InvalidConfiguration`,
+                the trial is withdrawn and another trial replaces it.
 
         Raises:
             StudyError: As for :meth:`tell`.
-            SettingsError: If the reason is neither text nor an exception, or is an exception that stops the study.
+            SettingsError: If the reason is neither text nor an exception, or is an exception that
+                stops the study.
         """
         if isinstance(why, CannotGoOn) or not isinstance(why, str | BaseException):
             raise SettingsError(
-                f"why={shown(why)} is no reason for a failure; give text or the exception that was caught, or call "
-                "study.give_back(trial)"
+                f"why={shown(why)} is no reason for a failure; give text or the exception that was "
+                "caught, or call study.give_back(trial)"
             )
         with self._telling(trial) as asked:
             _, job, writer, _ = asked.prepared
@@ -257,7 +307,8 @@ class OpenStudy:
             self._forget(asked)
 
     def give_back(self, trial: Trial) -> None:
-        """Give a trial back untrained, for example if its machine is lost. ``ask`` returns the trial before new trials.
+        """Give a trial back untrained, for example if its machine is lost. ``ask`` returns the
+        trial before new trials.
 
         Raises:
             StudyError: As for :meth:`tell`.
@@ -282,7 +333,8 @@ class OpenStudy:
 
     @property
     def best(self) -> Best:
-        """The best trial so far, as :attr:`Study.best <ashtune.Study.best>`. O(events of the study).
+        """The best trial so far, as :attr:`Study.best <ashtune.Study.best>`. O(events of the
+        study).
 
         Raises:
             StudyError: If no trial has a result.
@@ -291,7 +343,9 @@ class OpenStudy:
 
     @property
     def best_params(self) -> dict[str, Any]:
-        """The configuration of :attr:`best`, as :attr:`Study.best_params <ashtune.Study.best_params>`."""
+        """The configuration of :attr:`best`, as
+        :attr:`Study.best_params <ashtune.Study.best_params>`.
+        """
         return self.best.config
 
     @property
@@ -305,13 +359,17 @@ class OpenStudy:
         return self.read().space
 
     def read(self) -> Study:
-        """Return the results so far, as :meth:`Study.load <ashtune.Study.load>` does. The study may be closed."""
+        """Return the results so far, as :meth:`Study.load <ashtune.Study.load>` does. The study may
+        be closed.
+        """
         return Study.load(self.directory)
 
     def close(self) -> None:
-        """Close the study. If the study is opened again, ``ask`` returns every trial whose result was not told.
+        """Close the study. If the study is opened again, ``ask`` returns every trial whose result
+        was not told.
 
-        A study is also closed at the end of a block ``with open_study(...) as study``, and when the process ends.
+        A study is also closed at the end of a block ``with open_study(...) as study``, and when the
+        process ends.
 
         Raises:
             JournalError: If the journal cannot be written.
@@ -349,12 +407,15 @@ class OpenStudy:
         return controller is not None and controller.is_open and not controller.is_over
 
     def _find_job(self, workers: AskedWorkers, *, wait: bool) -> bool:
-        """Prepare a job for the caller of ``ask``. Return whether there is a job. The caller holds ``_changed``."""
+        """Prepare a job for the caller of ``ask``. Return whether there is a job. The caller holds
+        ``_changed``.
+        """
         self._turn()
         while not workers.has_jobs:
             if not self._goes_on:
                 return False
-            if workers.idle <= self._waiting:  # another caller without a job may already have this place
+            # another caller without a job may already have this place
+            if workers.idle <= self._waiting:
                 workers.join()
                 self._turn()
                 continue
@@ -375,7 +436,11 @@ class OpenStudy:
     def _hint_at_waiting(self) -> None:
         """If the waiting caller's own thread has all open trials, print a hint once."""
         thread = threading.get_ident()
-        if not self._quiet and self._asked and all(asked.thread == thread for asked in self._asked.values()):
+        if (
+            not self._quiet
+            and self._asked
+            and all(asked.thread == thread for asked in self._asked.values())
+        ):
             self._quiet = True
             here = f"this one has all {plural(len(self._asked), 'trial')} that are out"
             say(f"hint: ask() waits until another thread tells, and {here}; try ask(wait=False)")
@@ -391,7 +456,9 @@ class OpenStudy:
                 self._turn(message)
 
     def _turn(self, event: Event | None = None) -> None:
-        """Run turns of the driver's loop for all events, and wake waiting callers. The caller holds ``_changed``."""
+        """Run turns of the driver's loop for all events, and wake waiting callers. The caller holds
+        ``_changed``.
+        """
         drive, workers = self._drive, self._workers
         if drive is None or workers is None or not drive.controller.is_open:
             return
@@ -411,24 +478,33 @@ class OpenStudy:
     def _check_process(self) -> None:
         """Raise an error in a forked process, because a lock may never be released there."""
         if process.pid != self._process:
-            raise StudyError(f"{self.directory} is open in process {self._process}; a process forked from it may read")
+            raise StudyError(
+                f"{self.directory} is open in process {self._process}; a process forked from it "
+                f"may read"
+            )
 
     def _check_usable(self) -> None:
-        """Raise an error if the study is closed or cannot continue. The caller holds ``_changed``."""
+        """Raise an error if the study is closed or cannot continue. The
+        caller holds ``_changed``.
+        """
         if self._is_closed:
-            raise StudyError(f"{self.directory} is closed; open it again: what was not told is asked for again")
+            raise StudyError(
+                f"{self.directory} is closed; open it again: what was not told is asked for again"
+            )
         if self._broken:
             raise StudyError(
-                f"{self.directory} was broken off in the middle of an ask or a tell ({self._broken}); close it and "
-                "open it again: what was told is kept"
+                f"{self.directory} was broken off in the middle of an ask or a tell "
+                f"({self._broken}); close it and open it again: what was told is kept"
             )
 
     @contextmanager
     def _telling(self, trial: object) -> Iterator[_AskedTrial]:
-        """Yield the record of an open trial. Within the ``with`` block, no other caller can tell the trial's result.
+        """Yield the record of an open trial. Within the ``with`` block, no other caller can tell
+        the trial's result.
 
-        After an interruption such as Ctrl-C, the caller can tell the result again. If an interruption makes it unknown
-        whether the driver got the result, the study must be opened again before another ``tell``.
+        After an interruption such as Ctrl-C, the caller can tell the result again. If an
+        interruption makes it unknown whether the driver got the result, the study must be opened
+        again before another ``tell``.
         """
         self._check_process()
         with self._changed:
@@ -442,7 +518,8 @@ class OpenStudy:
             try:
                 yield asked
             except BaseException as error:
-                if not (asked.mailbox.is_sure or isinstance(error, AshtuneError)):  # our own errors interrupt nothing
+                # our own errors interrupt nothing
+                if not (asked.mailbox.is_sure or isinstance(error, AshtuneError)):
                     with self._changed:
                         self._broken = self._broken or error_line(error)
                 elif asked.prepared.job.phase != "over":
@@ -465,7 +542,10 @@ class OpenStudy:
                 is_kept = True
             case JobFinished(stopped=False):
                 with self._changed:
-                    is_kept = self._drive is not None and trial.number in self._drive.controller.checkpoints
+                    is_kept = (
+                        self._drive is not None
+                        and trial.number in self._drive.controller.checkpoints
+                    )
             case _:
                 is_kept = False
         return NextStep.PAUSE if is_kept else NextStep.STOP
@@ -473,19 +553,25 @@ class OpenStudy:
     def _forget(self, asked: _AskedTrial) -> None:
         with self._changed:
             asked.is_over = True
-            if self._asked.get(asked.prepared.trial.number) is asked:  # its next job may be open already
+            # its next job may be open already
+            if self._asked.get(asked.prepared.trial.number) is asked:
                 del self._asked[asked.prepared.trial.number]
 
 
 def _refuse(trial: object) -> NoReturn:
     which = f"trial {trial.number}" if isinstance(trial, Trial) else shown(trial)
-    raise StudyError(f"{which} cannot be told: it was told already, or is of another study; ask() gives the next one")
+    raise StudyError(
+        f"{which} cannot be told: it was told already, or is of another study; ask() gives the "
+        f"next one"
+    )
 
 
 def _metrics_of(
     asked: _AskedTrial, result: Mapping[str, Any] | float | None, named: Mapping[str, Any]
 ) -> Mapping[str, float | None] | None:
-    """Return the told metrics as plain numbers. If no metric was told after a report, return None."""
+    """Return the told metrics as plain numbers. If no metric was told after
+    a report, return None.
+    """
     job, number = asked.prepared.job, asked.prepared.trial.number
     told = job.reports.plain(as_metrics(result, named, job.reports.needed))
     is_due = job.phase == "training" and job.reports.last_resource < 0
@@ -493,19 +579,24 @@ def _metrics_of(
     if missing and (told or is_due):
         right = ", ".join(f"{name}=..." for name in job.reports.needed)
         raise StudyError(
-            f"trial {number} was told {names_text(told)}, and not {names_text(dict.fromkeys(missing))}, which the "
+            f"trial {number} was told {names_text(told)}, and not "
+            f"{names_text(dict.fromkeys(missing))}, which the "
             f"study needs; write study.tell(trial, {right})"
         )
     return told or None
 
 
 def _checked_seconds(job: RunningJob, seconds: float) -> float:
-    """Return the duration of a training. Refuse a duration that exceeds the time since the training's start."""
+    """Return the duration of a training. Refuse a duration that exceeds the time since the
+    training's start.
+    """
     checked, most = check_seconds("busy_seconds", seconds), job.seconds
-    if job.phase == "training" and checked > most:  # in other phases, the result is already in the journal
+    # in other phases, the result is already in the journal
+    if job.phase == "training" and checked > most:
         raise StudyError(
-            f"busy_seconds={shown(seconds)} is longer than the {seconds_text(most)} since trial {job.trial} "
-            f"{'went on' if job.has_gone_on else 'was asked for'}; give seconds of this time, or leave it out"
+            f"busy_seconds={shown(seconds)} is longer than the {seconds_text(most)} since trial "
+            f"{job.trial} {'went on' if job.has_gone_on else 'was asked for'}; give seconds of "
+            "this time, or leave it out"
         )
     return checked
 
@@ -544,14 +635,15 @@ def open_study(
 ) -> OpenStudy:
     """Open a study for your own loop, which asks for trials and tells their results.
 
-    ``open_study`` is for training that a Python function cannot do: on a robot, in a laboratory, or on a cluster with
-    its own queue. If the directory already has the study, the study continues. Arguments without a description are the
-    same as for :func:`~ashtune.tune`. ``trial.restore()`` reads a pickle, so open only studies that you trust.
+    ``open_study`` is for training that a Python function cannot do: on a robot, in a laboratory, or
+    on a cluster with its own queue. If the directory already has the study, the study continues.
+    Arguments without a description are the same as for :func:`~ashtune.tune`. ``trial.restore()``
+    reads a pickle, so open only studies that you trust.
 
     Args:
         space: A dict of hyperparameters, as for :func:`~ashtune.tune`, or a ConfigurationSpace.
-        workers: The number of trials that you expect to have open at a time, 1 by default; you may ask for more trials.
-            This number determines how long a trial may wait for its proposal.
+        workers: The number of trials that you expect to have open at a time, 1 by default; you may
+            ask for more trials. This number determines how long a trial may wait for its proposal.
         quiet: Print no hints, and show no progress in a notebook.
 
     Returns:
@@ -561,7 +653,8 @@ def open_study(
         AshtuneError: If an argument is wrong.
 
     Example:
-        >>> with open_study({"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=9) as study:
+        >>> with open_study({"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=9)
+            as study:
         ...     while trial := study.ask():
         ...         answer = study.tell(trial, loss=(trial["x"] - 0.5) ** 2 / trial.target)
         >>> study.read().is_complete
@@ -592,5 +685,7 @@ def _open(
         stack.enter_context(StudyLock(path))
         longer = open_or_create(path, request, options)
         engine = OwnLoopEngine()
-        drive = stack.enter_context(Session(path, options, engine, longer, valid=options["valid"]).open())
+        drive = stack.enter_context(
+            Session(path, options, engine, longer, valid=options["valid"]).open()
+        )
         return OpenStudy(path, drive, engine.workers, stack.pop_all(), quiet=options["quiet"])

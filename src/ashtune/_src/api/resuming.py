@@ -23,7 +23,9 @@ def resume_study(
     study: StudyReader, objective: Callable[..., Any] | None = None, **given: Unpack[ResumeOptions]
 ) -> None:
     """Continue a study with the options of the command line: see ``Study.resume``."""
-    engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
+    engine = choose_engine(
+        given.get("engine", AUTO), workers_given=given.get("workers") is not None
+    )
     settings, directory = study.settings, study.directory
     if settings.simulated:
         raise StudyError(
@@ -52,7 +54,9 @@ def resume_study(
 
 
 def _trials_asked(study: StudyReader, trials: int | None) -> int | None:
-    """Return the number of trials of the session. If ``trials`` is None, return the number of the last session."""
+    """Return the number of trials of the session. If ``trials`` is None, return the number of the
+    last session.
+    """
     if trials is None:
         trials = [None, *(session.trials for session in sessions(study.journal))][-1]
     most = study.settings.configurations

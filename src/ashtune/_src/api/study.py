@@ -1,4 +1,6 @@
-"""``Study``: the results of a study, read from the study's directory, with methods for reports and figures."""
+"""``Study``: the results of a study, read from the study's directory, with methods for reports and
+figures.
+"""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -46,11 +48,13 @@ if TYPE_CHECKING:
 
 @all_in_one_line
 class Study(Figures):
-    """The results of a study, read from its directory. :func:`~ashtune.tune` and :meth:`load` return a ``Study``.
+    """The results of a study, read from its directory. :func:`~ashtune.tune` and :meth:`load`
+    return a ``Study``.
 
-    Reading results executes no code from the directory, but :meth:`resume`, :meth:`train` and ``study.best.load()`` do.
-    Figures need plotly, and tables need pandas: ``pip install 'ashtune[report,pandas]'``. If plotly or pandas is
-    missing, ``SettingsError`` is raised.
+    Reading results executes no code from the directory, but :meth:`resume`, :meth:`train` and
+    ``study.best.load()`` do. Figures need plotly, and tables need pandas:
+    ``pip install 'ashtune[report,pandas]'``. If plotly or pandas is missing, ``SettingsError`` is
+    raised.
 
     Example:
         >>> study = Study.load("runs/digits")  # doctest: +SKIP
@@ -91,7 +95,9 @@ class Study(Figures):
 
     @property
     def metric(self) -> str:
-        """The name of the metric, or of the first metric if there are several (see :attr:`objectives`)."""
+        """The name of the metric, or of the first metric if there are several (see
+        :attr:`objectives`).
+        """
         return self._reader.settings.goal.metric
 
     @property
@@ -106,15 +112,19 @@ class Study(Figures):
 
     @property
     def unit(self) -> str:
-        """The unit of the resource, such as "epoch". The argument ``resource`` of ``tune`` sets the unit."""
+        """The unit of the resource, such as "epoch". The argument ``resource`` of ``tune`` sets the
+        unit.
+        """
         return self._reader.settings.resource
 
     @property
     def space(self) -> Mapping[str, Any]:
-        """The search space as you wrote it: a dict of ranges, choices, constants, ``When``, ``Prior`` and others.
+        """The search space as you wrote it: a dict of ranges, choices, constants, ``When``,
+        ``Prior`` and others.
 
-        A range with a step is the list of its numbers, and a tuple among the choices is a list. If you wrote a
-        ``ConfigurationSpace``, or a hyperparameter of ConfigSpace, the space is a ``ConfigurationSpace``.
+        A range with a step is the list of its numbers, and a tuple among the choices is a list. If
+        you wrote a ``ConfigurationSpace``, or a hyperparameter of ConfigSpace, the space is a
+        ``ConfigurationSpace``.
 
         Raises:
             ExtraMissing: If you wrote a space of ConfigSpace, and ConfigSpace is not installed.
@@ -134,26 +144,34 @@ class Study(Figures):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the study is complete: all jobs are done, and the scheduler gives no more jobs."""
+        """Whether the study is complete: all jobs are done, and the
+        scheduler gives no more jobs.
+        """
         return self._reader.outcome.is_complete
 
     @property
     def stopped(self) -> str:
-        """Why the study stopped before it was complete, or "" if the study is complete or still running."""
+        """Why the study stopped before it was complete, or "" if the study is complete or still
+        running.
+        """
         return self._reader.outcome.stopped
 
     @property
     def trials(self) -> "Sequence[TrialRecord]":
-        """All trials, ordered by number: configuration, origin, status, rung, resource, metrics, seconds, failure."""
+        """All trials, ordered by number: configuration, origin, status, rung, resource, metrics,
+        seconds, failure.
+        """
         return self._reader.trials
 
     @property
     def best(self) -> Best:
-        """The best trial at the highest rung with a result. If ``confirm=`` was given, the confirmed winner is best.
+        """The best trial at the highest rung with a result. If ``confirm=`` was given, the
+        confirmed winner is best.
 
-        If there are several metrics, the best trial has the smallest weighted loss on the :attr:`front`. If the weights
-        are equal, the best trial is the knee of the front. A trial that violates constraints is the best only if all
-        trials violate constraints. The ``metrics`` of a confirmed winner are from its training during the search.
+        If there are several metrics, the best trial has the smallest weighted loss on the
+        :attr:`front`. If the weights are equal, the best trial is the knee of the front. A trial
+        that violates constraints is the best only if all trials violate constraints. The
+        ``metrics`` of a confirmed winner are from its training during the search.
 
         Raises:
             StudyError: If no trial has a result.
@@ -171,7 +189,8 @@ class Study(Figures):
 
     @property
     def best_value(self) -> float | None:
-        """The metric of :attr:`best`, by the name that Optuna uses; with several metrics, the first one.
+        """The metric of :attr:`best`, by the name that Optuna uses; with several metrics, the first
+        one.
 
         Raises:
             StudyError: If no trial has a result.
@@ -180,14 +199,18 @@ class Study(Figures):
 
     @property
     def confirmed(self) -> "Confirmed":
-        """The best of the configurations that ``confirm=`` trained again, with its mean and a confidence interval.
+        """The best of the configurations that ``confirm=`` trained again, with its mean and a
+        confidence interval.
 
         Raises:
             StudyError: If no winner was confirmed.
         """
         confirmed = self._reader.tally.confirmed
         if confirmed is None:
-            raise StudyError(f"{self.directory} has no confirmed winner; study.resume(confirm=5) confirms the best")
+            raise StudyError(
+                f"{self.directory} has no confirmed winner; study.resume(confirm=5) confirms the "
+                f"best"
+            )
         return confirmed
 
     @property
@@ -201,13 +224,16 @@ class Study(Figures):
 
     @property
     def front(self) -> Front:
-        """The Pareto front at the highest rung. If there is one metric, the front contains only the best trial."""
+        """The Pareto front at the highest rung. If there is one metric, the front contains only the
+        best trial.
+        """
         if len(results := self._reader.tally.front) > 1:
             _ = self._reader.trials  # one reading of the journal for all configurations
         return Front(map(self._best, in_a_row(results)), self._reader.settings.goal)
 
     def top(self, count: int) -> Top:
-        """Return the best trials, at most ``count``. Trials with results at higher rungs come first, as in the report.
+        """Return the best trials, at most ``count``. Trials with results at higher rungs come
+        first, as in the report.
 
         Example:
             >>> [best.resource for best in study.top(3)]
@@ -215,11 +241,17 @@ class Study(Figures):
         """
         check_whole("count", count)
         records = (self.trials[trial] for _, _, trial in self._reader.results.standings()[:count])
-        return Top(self._at(each.number, each.metrics, each.rung or 0, each.result_resource) for each in records)
+        return Top(
+            self._at(each.number, each.metrics, each.rung or 0, each.result_resource)
+            for each in records
+        )
 
     def _best(self, result: BestResult | None) -> Best:
         if result is None:
-            raise StudyError(f"no trial of {self.directory} has a result; `ashtune report {self.directory}` says why")
+            raise StudyError(
+                f"no trial of {self.directory} has a result; `ashtune report {self.directory}` "
+                f"says why"
+            )
         return self._at(result.trial, result.metrics, result.rung, result.resource)
 
     def _at(self, trial: int, metrics: dict[str, float | None], rung: int, resource: int) -> Best:
@@ -227,9 +259,11 @@ class Study(Figures):
         return Best(trial, config, metrics, rung, resource, self.directory, origin)
 
     def log(self, trial: int) -> str:
-        """Return the printed output of a trial's finished jobs. If a worker died, only the output's end is left.
+        """Return the printed output of a trial's finished jobs. If a worker died, only the output's
+        end is left.
 
-        A fused study trains several trials at a time, so the output of each worker is in the study's folder ``logs``.
+        A fused study trains several trials at a time, so the output of each worker is in the
+        study's folder ``logs``.
 
         Raises:
             StudyError: If the trial does not exist, or a log cannot be read.
@@ -250,7 +284,9 @@ class Study(Figures):
         """Return the number of a trial. Raise an error if the trial does not exist."""
         number, there = trial_number(trial), len(self.trials)
         if number is None or not 0 <= number < there:
-            raise StudyError(f"trial {shown(trial)} is not there; {self.directory} has {there} trials, from 0 on")
+            raise StudyError(
+                f"trial {shown(trial)} is not there; {self.directory} has {there} trials, from 0 on"
+            )
         return number
 
     def train(
@@ -264,13 +300,16 @@ class Study(Figures):
         """Train a configuration again in this process. The study itself does not change.
 
         Args:
-            what: One of the best trials, the number of a trial, or a configuration. A trial is trained with its
-                ``trial.seed`` again.
-            resource: The resource at which training ends. Training begins at 0, or at the state in ``directory``.
-            objective: Another training function, for example one that trains on all data. By default the study's own
-                function, which is read from a pickle: train only from studies whose origin you trust.
-            directory: Folder for the saved state, from which the next call continues. By default the model is only
-                returned in memory, and files in ``trial.checkpoint_dir`` are lost.
+            what: One of the best trials, the number of a trial, or a configuration. A trial is
+                trained with its ``trial.seed`` again.
+            resource: The resource at which training ends. Training begins at 0, or at the state in
+                ``directory``.
+            objective: Another training function, for example one that trains on all data. By
+                default the study's own function, which is read from a pickle: train only from
+                studies whose origin you trust.
+            directory: Folder for the saved state, from which the next call continues. By default
+                the model is only returned in memory, and files in ``trial.checkpoint_dir`` are
+                lost.
 
         Example:
             >>> study.train(study.best, 16).resource
@@ -285,11 +324,16 @@ class Study(Figures):
         check_whole("resource", resource)
         number = trial_number(what)
         if number is None and not isinstance(what, Mapping):
-            raise StudyError(f"{shown(what)} is no trial and no configuration; give study.best, a number, or a dict")
+            raise StudyError(
+                f"{shown(what)} is no trial and no configuration; give study.best, a number, or a "
+                f"dict"
+            )
         if number is not None:
             configuration = self._reader.trials.configuration(self._check_trial(number))
         else:
-            configuration = Space.from_record(self._reader.settings.space).check(cast("Mapping[str, Any]", what))
+            configuration = Space.from_record(self._reader.settings.space).check(
+                cast("Mapping[str, Any]", what)
+            )
             number = TrialId(len(self.trials))
         return train_again(
             function_of(self.directory) if objective is None else objective,
@@ -302,7 +346,9 @@ class Study(Figures):
         )
 
     def dataframe(self) -> "pandas.DataFrame":
-        """Return a table of all trials: number, status, rung, resource, configuration, metrics, seconds, origin."""
+        """Return a table of all trials: number, status, rung, resource, configuration, metrics,
+        seconds, origin.
+        """
         return self._reader.trials.dataframe()
 
     def curves_dataframe(self) -> "pandas.DataFrame":
@@ -310,10 +356,11 @@ class Study(Figures):
         return curves_dataframe(self._reader.events())
 
     def report(self, stream: TextIO | None = None, *, importance: bool = True) -> None:
-        """Print the study's results, how its time was used, and :meth:`importance`. The default stream is stdout.
+        """Print the study's results, how its time was used, and :meth:`importance`. The default
+        stream is stdout.
 
-        Importance is printed last, because computing it takes some seconds. It is left out of a study with few trials,
-        and if ``importance`` is False.
+        Importance is printed last, because computing it takes some seconds. It is left out of a
+        study with few trials, and if ``importance`` is False.
         """
         from ashtune._src.figures.importance_figure import FEWEST
         from ashtune._src.reports.importance import importance_lines
@@ -330,7 +377,8 @@ class Study(Figures):
                 show(line, stream)
 
     def report_html(self, file: str | Path) -> None:
-        """Write the live page of the study, as it is now, to one HTML file that needs no other file.
+        """Write the live page of the study, as it is now, to one HTML file that needs no other
+        file.
 
         Raises:
             SettingsError: If the file cannot be written.
@@ -351,15 +399,19 @@ class Study(Figures):
         from ashtune._src.driver.environment import missing_parts  # imports every engine
         from ashtune._src.reports.section import ReportedStudy
 
-        return ReportedStudy(self._reader.settings, self._reader.ladder, self._reader.info(missing_parts))
+        return ReportedStudy(
+            self._reader.settings, self._reader.ladder, self._reader.info(missing_parts)
+        )
 
     def export(self, to: str, out: str | PathLike[str] | None = None) -> str:
-        """Copy the study to a tracker or a file, or update an existing copy. Return the copy's location.
+        """Copy the study to a tracker or a file, or update an existing copy. Return the copy's
+        location.
 
         Args:
             to: "csv", "mlflow", "optuna", "tensorboard", "trackio", "wandb", or the name of an
                 :class:`~ashtune.observers.Exporter` in an installed package.
-            out: Location of the copy; by default the study's directory, or for Trackio its folder on this machine.
+            out: Location of the copy; by default the study's directory, or for Trackio its folder
+                on this machine.
 
         Example:
             >>> study.export("csv").endswith("results.csv")
@@ -368,19 +420,24 @@ class Study(Figures):
         Raises:
             ExtraMissing: If the exporter's library is not installed.
             SettingsError: If there is no such exporter.
-            StudyError: If the copy cannot be written, or its path in the study's directory is a link.
+            StudyError: If the copy cannot be written, or its path in the study's directory is a
+                link.
         """
         from ashtune._src.driver.observing import exporter_named  # imports every engine
 
         exporter = exporter_named(to, out)
         try:
-            exporter.begin(observed_study(self._reader.settings, self._reader.ladder, self.directory), 0)
+            exporter.begin(
+                observed_study(self._reader.settings, self._reader.ladder, self.directory), 0
+            )
             self._reader.tell([exporter])
             exporter.end()
         except AshtuneError:
             raise
         except Exception as error:
-            raise StudyError(f"{self.directory} cannot be copied to {to}: {error_line(error)}") from error
+            raise StudyError(
+                f"{self.directory} cannot be copied to {to}: {error_line(error)}"
+            ) from error
         return exporter.place
 
     def profile(self) -> "Profile":
@@ -406,17 +463,19 @@ class Study(Figures):
         draws: int | None = None,
         seed: int = 0,
     ) -> "WhatIf":
-        """Predict the study's duration and best result with other choices, by a replay of its curves in virtual time.
+        """Predict the study's duration and best result with other choices, by a replay of its
+        curves in virtual time.
 
         The prediction for a choice takes some milliseconds per trial and draw.
 
         Args:
             workers: Numbers of workers, by default 1 to 64 and that of the study.
-            reduction_factor: Reduction factors for rungs between the study's lowest and top rung; by default the
-                study's own rungs.
+            reduction_factor: Reduction factors for rungs between the study's lowest and top rung;
+                by default the study's own rungs.
             scheduler: Schedulers, as for ``tune``; by default the study's own scheduler.
             trials: Number of trials to replay, beginning with the first trial.
-            deadline: Seconds, or a time such as "2h": find the fewest workers that finish within this time.
+            deadline: Seconds, or a time such as "2h": find the fewest workers that finish within
+                this time.
             budget: Core-hours: find the best use of these core-hours.
             cores_per_worker: Cores of each worker, used with ``budget``; 1 by default.
             draws: Number of random replays for the spread, 10 by default.
@@ -454,15 +513,18 @@ class Study(Figures):
     ) -> "Study":
         """Continue the study, and return the study with its new results.
 
-        Resuming loads pickles from the study's directory, so resume only studies whose origin you trust.
+        Resuming loads pickles from the study's directory, so resume only studies whose origin you
+        trust.
 
-        Arguments without a description are the same as for :func:`~ashtune.tune`. The rules that end the search do not
-        change, unless new rules are given.
+        Arguments without a description are the same as for :func:`~ashtune.tune`. The rules that
+        end the search do not change, unless new rules are given.
 
         Args:
-            objective: The training function, if it has changed; by default the study's own function.
-            max_resource: Resource of the top rung, if it is higher than before. Rungs are added above the old top rung,
-                and the best trials that have finished at the old top rung continue.
+            objective: The training function, if it has changed; by default the study's own
+                function.
+            max_resource: Resource of the top rung, if it is higher than before. Rungs are added
+                above the old top rung, and the best trials that have finished at the old top rung
+                continue.
 
         Raises:
             AshtuneError: If an argument is wrong.
@@ -470,8 +532,13 @@ class Study(Figures):
             KeyboardInterrupt: After Ctrl-C, once everything is saved.
         """
         if not isinstance(self, Study):
-            raise StudyError(f"resume() of {shown(self)} needs a study; write ashtune.Study({shown(self)}).resume()")
-        given = flat({name: value for name, value in locals().items() if name not in ("self", "objective")})
+            raise StudyError(
+                f"resume() of {shown(self)} needs a study; write "
+                f"ashtune.Study({shown(self)}).resume()"
+            )
+        given = flat(
+            {name: value for name, value in locals().items() if name not in ("self", "objective")}
+        )
         from ashtune._src.api.resuming import resume_study
 
         resume_study(self._reader, objective, **given)
@@ -492,7 +559,9 @@ class Study(Figures):
         return f"{self!r}: {'; '.join(filter(None, parts))}"
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        """Return a summary of the study, as HTML for a notebook and as text for an IPython prompt."""
+        """Return a summary of the study, as HTML for a notebook and as text
+        for an IPython prompt.
+        """
         from ashtune._src.reports.html import escaped
         from ashtune._src.reports.report import summary
         from ashtune._src.reports.section import ReportedStudy
@@ -501,7 +570,11 @@ class Study(Figures):
         reader = self._reader
         try:
             study = ReportedStudy(
-                reader.settings, reader.ladder, reader.info(), tally=reader.tally, outcome=reader.outcome
+                reader.settings,
+                reader.ladder,
+                reader.info(),
+                tally=reader.tally,
+                outcome=reader.outcome,
             )
             return {"text/plain": as_text(summary(study)), "text/html": as_html(summary(study))}
         except AshtuneError as error:

@@ -5,7 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal, Unpack
 
-from ashtune._src.api.creating import make_folder, move_aside, open_or_create, place_for, study_request
+from ashtune._src.api.creating import (
+    make_folder,
+    move_aside,
+    open_or_create,
+    place_for,
+    study_request,
+)
 from ashtune._src.api.study import Study
 from ashtune._src.core.confirm import Confirm
 from ashtune._src.core.errors import in_one_line
@@ -67,81 +73,98 @@ def tune(
 ) -> Study:
     """Tune a training function on every core of this machine, or on every rank of an MPI job.
 
-    If ``mpiexec`` or ``srun`` starts the script, rank 0 runs the study and the other ranks train. Only rank 0 executes
-    the code after the call of ``tune``. The other ranks exit when the script of rank 0 ends.
+    If ``mpiexec`` or ``srun`` starts the script, rank 0 runs the study and the other ranks train.
+    Only rank 0 executes the code after the call of ``tune``. The other ranks exit when the script
+    of rank 0 ends.
 
-    If the directory already has the same study, the study continues. Therefore a script that is started again, for
-    example after a crash, continues its study. A higher ``max_resource`` than before adds rungs above the old top rung.
-    If the directory has another study with results, ``tune`` refuses. Another study without results is moved to the
-    folder ``failed-1``, and a new study starts.
+    If the directory already has the same study, the study continues. Therefore a script that is
+    started again, for example after a crash, continues its study. A higher ``max_resource`` than
+    before adds rungs above the old top rung. If the directory has another study with results,
+    ``tune`` refuses. Another study without results is moved to the folder ``failed-1``, and a new
+    study starts.
 
     Args:
         objective: The training function; it is called with a :class:`~ashtune.Trial`.
-        space: A dict of hyperparameters: ranges, ``(low, high, "log")``, ``{"low": 0, "high": 100, "step": 5}``, lists
-            of choices, constants, :class:`~ashtune.When`, :class:`~ashtune.Ordered`, :class:`~ashtune.Choice`,
+        space: A dict of hyperparameters: ranges, ``(low, high, "log")``,
+            ``{"low": 0, "high": 100, "step": 5}``, lists of choices, constants,
+            :class:`~ashtune.When`, :class:`~ashtune.Ordered`, :class:`~ashtune.Choice`,
             :class:`~ashtune.Prior`; or a ``ConfigurationSpace`` of ConfigSpace.
-        metric: The name of the reported metric, or a list of names. With several metrics, a rung promotes the trials
-            that few other trials dominate, ``study.front`` is the Pareto front, and ``study.best`` is the knee of the
-            front. A dict such as ``{"accuracy": 0.7, "latency": 0.3}`` gives each metric a weight for the choice of the
+        metric: The name of the reported metric, or a list of names. With several metrics, a rung
+            promotes the trials that few other trials dominate, ``study.front`` is the Pareto front,
+            and ``study.best`` is the knee of the front. A dict such as
+            ``{"accuracy": 0.7, "latency": 0.3}`` gives each metric a weight for the choice of the
             best trial.
         mode: "max" or "min"; with several metrics, a list with a mode for each metric.
         trials: The total number of configurations to try.
         max_resource: Resource of the top rung: the largest resource to which a trial is trained.
-        min_resource: Resource of the lowest rung. With "auto", the scheduler "ash" learns from the results at which
-            resource to judge trials first. By default, "ash" and "stopping" start at a ninth of ``max_resource`` or
-            above; the other schedulers start at 1.
-        reduction_factor: Of ``n`` trials in a rung, ``floor(n / reduction_factor)`` continue; by default 3 for
-            asynchronous schedulers and 2 for other schedulers.
-        resource: The unit of the resource, in the singular: "epoch", "tree", "step", "sample"; used in all output.
-        time_limit: Seconds, or a time as "10m", after which running trials are paused; the study can be resumed. A
-            timedelta is taken too.
-        target: Value of the metric at which the study stops. With several metrics, a dict: one result must reach all
-            values.
+        min_resource: Resource of the lowest rung. With "auto", the scheduler "ash" learns from the
+            results at which resource to judge trials first. By default, "ash" and "stopping" start
+            at a ninth of ``max_resource`` or above; the other schedulers start at 1.
+        reduction_factor: Of ``n`` trials in a rung, ``floor(n / reduction_factor)`` continue; by
+            default 3 for asynchronous schedulers and 2 for other schedulers.
+        resource: The unit of the resource, in the singular: "epoch", "tree", "step", "sample"; used
+            in all output.
+        time_limit: Seconds, or a time as "10m", after which running trials are paused; the study
+            can be resumed. A timedelta is taken too.
+        target: Value of the metric at which the study stops. With several metrics, a dict: one
+            result must reach all values.
         stop: Rarely needed rules that end the search, such as ``ashtune.Stop(patience=20)``.
-        constraints: Bounds on reported metrics, such as ``{"latency": "<= 5"}``; results outside the bounds rank last.
-        scheduler: "ash" (promote as soon as possible), "pasha" (go no higher than needed to rank the trials),
-            "adaptive" (min_resource="auto"), "stopping" (continue or end at the rung), "sh" (synchronous successive
-            halving), "hyperband", "async_hyperband" or "full" (no early stop); or a scheduler with options, such as
-            ``ashtune.Hyperband(brackets=4)`` (``hyperband:brackets=4``). A scheduler with options may set the rungs, as
-            in ``ashtune.Ash(rungs=[1, 5, 20])``.
-        search: "gp" (learns from the results), "random", "mutation" (of the best), "optuna" (its TPE or another of its
-            samplers), "sobol" (quasi-random) or "grid"; or a search with options, such as ``ashtune.Grid(points=5)``.
-            The default is "gp", or "random" if the scheduler is "sh" or if many models are trained as one program.
-        valid: Function that returns True for valid configurations, such as ``lambda c: c['warmup'] < c['epochs']``. An
-            invalid configuration is drawn again.
-        enqueue: Configurations to try first; the search of a finite space does not propose them again. Hyperparameters
-            that a configuration leaves out are drawn at random, so that all given hyperparameters are active.
-        warm_start: Earlier results of the same task, which the search knows from its first proposal on; these results
-            are not trials. A DataFrame, list of dicts or csv file with a column for each hyperparameter and metric, and
-            a column ``resource`` unless all rows were trained to the top; or the directory of a study, or a study of
-            Optuna; or a list of these.
-        other_tasks: Earlier results of other tasks, such as other data: one of the forms of ``warm_start``, or a list
-            with one for each task. The first ten trials have the best configurations of each task, and the search
-            learns nothing else from them.
+        constraints: Bounds on reported metrics, such as ``{"latency": "<= 5"}``; results outside
+            the bounds rank last.
+        scheduler: "ash" (promote as soon as possible), "pasha" (go no higher than needed to rank
+            the trials), "adaptive" (min_resource="auto"), "stopping" (continue or end at the rung),
+            "sh" (synchronous successive halving), "hyperband", "async_hyperband" or "full" (no
+            early stop); or a scheduler with options, such as ``ashtune.Hyperband(brackets=4)``
+            (``hyperband:brackets=4``). A scheduler with options may set the rungs, as in
+            ``ashtune.Ash(rungs=[1, 5, 20])``.
+        search: "gp" (learns from the results), "random", "mutation" (of the best), "optuna" (its
+            TPE or another of its samplers), "sobol" (quasi-random) or "grid"; or a search with
+            options, such as ``ashtune.Grid(points=5)``. The default is "gp", or "random" if the
+            scheduler is "sh" or if many models are trained as one program.
+        valid: Function that returns True for valid configurations, such as
+            ``lambda c: c['warmup'] < c['epochs']``. An invalid configuration is drawn again.
+        enqueue: Configurations to try first; the search of a finite space does not propose them
+            again. Hyperparameters that a configuration leaves out are drawn at random, so that all
+            given hyperparameters are active.
+        warm_start: Earlier results of the same task, which the search knows from its first proposal
+            on; these results are not trials. A DataFrame, list of dicts or csv file with a column
+            for each hyperparameter and metric, and a column ``resource`` unless all rows were
+            trained to the top; or the directory of a study, or a study of Optuna; or a list of
+            these.
+        other_tasks: Earlier results of other tasks, such as other data: one of the forms of
+            ``warm_start``, or a list with one for each task. The first ten trials have the best
+            configurations of each task, and the search learns nothing else from them.
         seed: Seed for drawing configurations.
-        confirm: When the search has ended, even if a limit ended it, the best configurations are trained again from the
-            beginning with other seeds. The configuration with the best mean is the winner. Give the number of
-            configurations, such as 5, or ``ashtune.Confirm(best=5, seeds=3)``.
-        engine: "auto" (the ranks of an MPI launch, else processes on this machine), "local", "mpi", "cluster" (workers
-            that join by ``ashtune worker DIR`` while the study runs), "threads" (threads of this process, for functions
-            that release the interpreter lock or wait for something else; these threads are not isolated and cannot be
-            killed), the name of an installed engine, or an engine object. With options: ``ashtune.Auto(...)``,
+        confirm: When the search has ended, even if a limit ended it, the best configurations are
+            trained again from the beginning with other seeds. The configuration with the best mean
+            is the winner. Give the number of configurations, such as 5, or
+            ``ashtune.Confirm(best=5, seeds=3)``.
+        engine: "auto" (the ranks of an MPI launch, else processes on this machine), "local", "mpi",
+            "cluster" (workers that join by ``ashtune worker DIR`` while the study runs), "threads"
+            (threads of this process, for functions that release the interpreter lock or wait for
+            something else; these threads are not isolated and cannot be killed), the name of an
+            installed engine, or an engine object. With options: ``ashtune.Auto(...)``,
             ``ashtune.Local(gpus_per_worker=1)``, ``ashtune.MPI(...)`` or ``ashtune.Cluster(...)``.
-        workers: Number of processes, all cores by default; under MPI the maximum number of ranks, all by default.
-        observers: Objects that receive the events of the running study, each in its own thread, such as
-            ``ashtune.observers.CsvLog()``, or their names, such as "csv".
-        watch: Show a live page of the study, by ``ashtune watch`` in a separate process, and print its address; the
-            page ends together with the process that started it. With "control", the page can also pause and stop the
-            study, add trials, change the number of workers and enqueue configurations. With "keep", the process does
-            not exit before Ctrl-C, so that the page can be read after the study.
-        quiet: Show nothing while the study runs. Failed trials and ignored results are still reported in one line.
+        workers: Number of processes, all cores by default; under MPI the maximum number of ranks,
+            all by default.
+        observers: Objects that receive the events of the running study, each in its own thread,
+            such as ``ashtune.observers.CsvLog()``, or their names, such as "csv".
+        watch: Show a live page of the study, by ``ashtune watch`` in a separate process, and print
+            its address; the page ends together with the process that started it. With "control",
+            the page can also pause and stop the study, add trials, change the number of workers and
+            enqueue configurations. With "keep", the process does not exit before Ctrl-C, so that
+            the page can be read after the study.
+        quiet: Show nothing while the study runs. Failed trials and ignored results are still
+            reported in one line.
         directory: Directory of the study; by default a new directory under ``runs``.
-        checkpoint_limit: Limit of the checkpoints in bytes, as a number or a text such as "20GB"; the checkpoints of
-            the least promising trials are deleted first.
-        accept_changes: Continue a study in ``directory`` although its training function has changed. Trials trained
-            before and after the change are then ranked together. A changed comment counts as a change.
-        overwrite: If ``directory`` already has a study, move it to ``DIR.1`` (or the next free number) and start a new
-            study. Nothing is deleted. A script with this option never continues its study.
+        checkpoint_limit: Limit of the checkpoints in bytes, as a number or a text such as "20GB";
+            the checkpoints of the least promising trials are deleted first.
+        accept_changes: Continue a study in ``directory`` although its training function has
+            changed. Trials trained before and after the change are then ranked together. A changed
+            comment counts as a change.
+        overwrite: If ``directory`` already has a study, move it to ``DIR.1`` (or the next free
+            number) and start a new study. Nothing is deleted. A script with this option never
+            continues its study.
 
     Returns:
         The study, complete or stopped.
@@ -155,7 +178,8 @@ def tune(
         >>> def train(trial):
         ...     for epoch in trial.epochs():
         ...         trial.report(loss=(trial["x"] - 0.5) ** 2 / epoch)
-        >>> study = tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4)
+        >>> study = tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8,
+            max_resource=4)
         >>> abs(study.best.config["x"] - 0.5) < 0.5
         True
     """
@@ -171,12 +195,16 @@ def run_study(
     **given: Unpack[TuneOptions],
 ) -> Study:
     """Run a study with the options of the command line. See :func:`tune`."""
-    engine = choose_engine(given.get("engine", AUTO), workers_given=given.get("workers") is not None)
+    engine = choose_engine(
+        given.get("engine", AUTO), workers_given=given.get("workers") is not None
+    )
     options = checked(TuneOptions, given)
     quiet = options["quiet"]
     name = objectives.name_of(objective)
     path = place_for(options["directory"], name)
-    request = study_request(space, metric, mode, options, path=path, name=name, given=given, objective=objective)
+    request = study_request(
+        space, metric, mode, options, path=path, name=name, given=given, objective=objective
+    )
     check_engine(engine, options, options["trials"])
     pickled = objectives.pack(objective, quiet=quiet)
     if not quiet:
@@ -188,7 +216,15 @@ def run_study(
         version = version_of(objective)
         checked_version = {} if options["accept_changes"] else version
         longer = open_or_create(path, request, options, pickled=pickled, version=checked_version)
-        session = Session(path, options, engine, longer, version=version, objective=objective, valid=options["valid"])
+        session = Session(
+            path,
+            options,
+            engine,
+            longer,
+            version=version,
+            objective=objective,
+            valid=options["valid"],
+        )
         session.run()
     if not quiet:
         results = read_events(path / journals.NAME)

@@ -1,12 +1,15 @@
-"""Reads earlier results for a study's search from a table, a csv file, a study's directory or an Optuna study.
+"""Reads earlier results for a study's search from a table, a csv file, a study's directory or an
+Optuna study.
 
 Rule 1: reading earlier results executes no code from a directory or file.
-Rule 2: a row that is not a configuration of the space, or has no finite metric, is skipped and counted. A missing
-column of a hyperparameter or metric raises an error.
+Rule 2: a row that is not a configuration of the space, or has no finite metric, is skipped and
+counted. A missing column of a hyperparameter or metric raises an error.
 Rule 3: if a configuration has several rows at the same resource, the last row is used.
-Rule 4: all sources of ``warm_start`` are the same task as the study, and the search learns from their results.
-Rule 5: each source of ``other_tasks`` is another task, such as other data. Losses of other tasks have another scale and
-another order, so the search gets none of them. The study's first trials are the best configurations of each task.
+Rule 4: all sources of ``warm_start`` are the same task as the study, and the search learns from
+their results.
+Rule 5: each source of ``other_tasks`` is another task, such as other data. Losses of other tasks
+have another scale and another order, so the search gets none of them. The study's first trials are
+the best configurations of each task.
 """
 
 import math
@@ -34,21 +37,24 @@ from ashtune._src.space.space import Space
 from ashtune._src.study.journal import MOST_LINE_BYTES
 
 FORMS = (
-    "a DataFrame, a list of dicts, a csv file, the directory of a study, or a study of Optuna (of Ray's results "
-    "get_dataframe()), or a list of these"
+    "a DataFrame, a list of dicts, a csv file, the directory of a study, or a study of Optuna (of "
+    "Ray's results get_dataframe()), or a list of these"
 )
 # Decision 37 (docs/decisions/0037-results-from-before.md).
 MOST = 10_000
 """The largest number of results that a study keeps; of more results, a study keeps the best."""
 # Decision 71 (docs/decisions/0071-the-best-of-other-tasks-come-first.md).
 MOST_OF_TASKS = 10
-"""The largest number of first trials that come from other tasks; the default search begins with ten draws."""
+"""The largest number of first trials that come from other tasks; the default search begins with ten
+draws.
+"""
 COLUMNS_SHOWN = 200
 """The largest number of characters of column names in a message."""
 _RAY_PREFIX, _ASHTUNE_PREFIX, _OPTUNA_PREFIX = "config/", "config.", "params_"
 _PREFIXES = (_RAY_PREFIX, _ASHTUNE_PREFIX, _OPTUNA_PREFIX, "")
-"""Prefixes of a hyperparameter's column name in the tables of Ray, ashtune (if two columns would have the same name)
-and Optuna; other tables have none."""
+"""Prefixes of a hyperparameter's column name in the tables of Ray, ashtune (if two columns would
+have the same name) and Optuna; other tables have none.
+"""
 _RAY_RESOURCE, _OPTUNA_RESOURCE = "training_iteration", "user_attrs_resource"
 _UNKNOWN_RESOURCE = "not complete, of unknown resource"
 
@@ -69,7 +75,9 @@ class _ReadResult(NamedTuple):
 
 
 class _Source(NamedTuple):
-    """The results of a source, the source's name and columns for messages, and the number of skipped results."""
+    """The results of a source, the source's name and columns for messages, and the number of
+    skipped results.
+    """
 
     name: str
     results: Sequence[_ReadResult]
@@ -82,10 +90,12 @@ class _LeftOut(Exception):  # noqa: N818 - no error
 
 
 def known_results(given: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
-    """Return the results of one source or several that the study can use; all are of the study's own task.
+    """Return the results of one source or several that the study can use; all are of the study's
+    own task.
 
     Args:
-        given: See ``FORMS``. If several sources have a configuration at the same resource, the last source counts.
+        given: See ``FORMS``. If several sources have a configuration at the same resource, the last
+            source counts.
         top: The resource of the top rung, which is used for results without a resource.
         unit: The unit of the resource, such as "epoch"; the column of resources may have this name.
 
@@ -98,20 +108,28 @@ def known_results(given: Any, space: Space, goal: Goal, *, top: int, unit: str) 
         JournalError: If a source is a directory without a study, or its journal cannot be read.
     """
     sources = _results_of_each("warm_start", given, space, goal, top=top, unit=unit)
-    results = {(identity(each.configuration), each.resource): each for source in sources for each in source.results}
+    results = {
+        (identity(each.configuration), each.resource): each
+        for source in sources
+        for each in source.results
+    }
     best = _best(list(results.values()), goal)
     if (size := len(msgspec.json.encode(best))) > MOST_LINE_BYTES // 2:
-        raise SettingsError(f"warm_start has {size:,} bytes of results; give fewer of them, or fewer columns")
+        raise SettingsError(
+            f"warm_start has {size:,} bytes of results; give fewer of them, or fewer columns"
+        )
     fewer = f"; of these, the best {MOST:,} are kept" if len(best) < len(results) else ""
     return WarmStart(best, one_line(f"warm start: {_lines(sources)}{fewer}"))
 
 
 def best_of_other_tasks(given: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
-    """Return the best results of other tasks for the first ``MOST_OF_TASKS`` trials; each source is a task.
+    """Return the best results of other tasks for the first ``MOST_OF_TASKS`` trials; each source is
+    a task.
 
-    The first results are the best result of each task, then the second-best of each. Feasible results come first, then
-    results at higher resources, because a search trains its good configurations longer. Several metrics are compared by
-    the first one. The arguments and errors are those of :func:`known_results`.
+    The first results are the best result of each task, then the second-best of each. Feasible
+    results come first, then results at higher resources, because a search trains its good
+    configurations longer. Several metrics are compared by the first one. The arguments and errors
+    are those of :func:`known_results`.
     """
 
     def key(result: KnownResult) -> tuple[bool, int, tuple[float, float]]:
@@ -124,10 +142,16 @@ def best_of_other_tasks(given: Any, space: Space, goal: Goal, *, top: int, unit:
     first = dict[object, KnownResult]()
     for each in in_turn:
         first.setdefault(identity(each.configuration), each)
-    best = [msgspec.structs.replace(each, is_of_another_task=True) for each in list(first.values())[:MOST_OF_TASKS]]
+    best = [
+        msgspec.structs.replace(each, is_of_another_task=True)
+        for each in list(first.values())[:MOST_OF_TASKS]
+    ]
     line = _lines(tasks)
     if best:
-        line = f"up to {plural(len(best), 'trial')} first, the best of {plural(len(tasks), 'task')}: {line}"
+        line = (
+            f"up to {plural(len(best), 'trial')} first, the best of {plural(len(tasks), 'task')}: "
+            f"{line}"
+        )
     return WarmStart(best, one_line(f"other tasks: {line}"))
 
 
@@ -137,16 +161,29 @@ def _lines(sources: Sequence[WarmStart]) -> str:
     return "; ".join(source.line for source in sources)
 
 
-def _results_of_each(option: str, given: Any, space: Space, goal: Goal, **more: Any) -> list[WarmStart]:
+def _results_of_each(
+    option: str, given: Any, space: Space, goal: Goal, **more: Any
+) -> list[WarmStart]:
     """Return the results of each source of an option."""
-    is_list = isinstance(given, list | tuple) and given and not any(isinstance(each, Mapping) for each in given)
+    is_list = (
+        isinstance(given, list | tuple)
+        and given
+        and not any(isinstance(each, Mapping) for each in given)
+    )
     sources = given if is_list else [given]
     names = [f"{option}[{at}]" for at in range(len(sources))] if len(sources) > 1 else [option]
-    return [_results_of(name, source, space, goal, **more) for name, source in zip(names, sources, strict=True)]
+    return [
+        _results_of(name, source, space, goal, **more)
+        for name, source in zip(names, sources, strict=True)
+    ]
 
 
-def _results_of(which: str, source: Any, space: Space, goal: Goal, *, top: int, unit: str) -> WarmStart:
-    """Return the results of one source. ``which`` is the source's name in error messages, such as "warm_start[1]"."""
+def _results_of(
+    which: str, source: Any, space: Space, goal: Goal, *, top: int, unit: str
+) -> WarmStart:
+    """Return the results of one source. ``which`` is the source's name in error messages, such as
+    "warm_start[1]".
+    """
     read = _read(which, source, space, goal, top=top, unit=unit)
     choices = {name: each.choices or [] for name, each in space.columns.items()}
     constants = {name: values[0] for name, values in choices.items() if len(values) == 1}
@@ -168,12 +205,16 @@ def _results_of(which: str, source: Any, space: Space, goal: Goal, *, top: int, 
         results[key] = result
     best = _best(list(results.values()), goal)
     left_out[f"beyond the best {MOST:,}"] = len(results) - len(best)
-    reasons = ", ".join(f"{count:,} {reason}{examples.get(reason, '')}" for reason, count in (+left_out).items())
+    reasons = ", ".join(
+        f"{count:,} {reason}{examples.get(reason, '')}" for reason, count in (+left_out).items()
+    )
     if given and not best:
         raise SettingsError(f"{which}: {read.name} has no result that can be used: {reasons}")
     configurations = len({identity(result.configuration) for result in best})
     line = f"{plural(len(best), 'result')} of {plural(configurations, 'configuration')}"
-    return WarmStart(best, f"{line}; {left_out.total():,} of {given:,} left out: {reasons}" if reasons else line)
+    return WarmStart(
+        best, f"{line}; {left_out.total():,} of {given:,} left out: {reasons}" if reasons else line
+    )
 
 
 def _read(which: str, source: Any, space: Space, goal: Goal, *, top: int, unit: str) -> _Source:
@@ -190,14 +231,20 @@ def _read(which: str, source: Any, space: Space, goal: Goal, *, top: int, unit: 
     elif hasattr(source, "to_dict"):
         name, rows = "the table", _rows_of(source)
     else:
-        rows = list(source) if isinstance(source, Iterable) and not isinstance(source, bytes | Mapping) else [source]
+        rows = (
+            list(source)
+            if isinstance(source, Iterable) and not isinstance(source, bytes | Mapping)
+            else [source]
+        )
     if not all(isinstance(row, Mapping) for row in rows) or isinstance(source, Mapping):
         raise SettingsError(f"{which}={shown(source)} cannot be read; give {FORMS}")
     return _read_table(name, [dict(_flat(row)) for row in rows], space, goal, top=top, unit=unit)
 
 
 def _flat(row: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield names and values of a row. A value in a nested dict has a name like ``config/rate``, as in Ray."""
+    """Yield names and values of a row. A value in a nested dict has a name like ``config/rate``, as
+    in Ray.
+    """
     for name, value in row.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{before}{name}/")
@@ -209,11 +256,16 @@ def _csv(which: str, path: Path) -> Any:
     with needs_extra("pandas"):
         import pandas
     if not path.is_file():
-        raise SettingsError(f"{which}={shown(str(path))} is neither a file nor a directory; give {FORMS}")
+        raise SettingsError(
+            f"{which}={shown(str(path))} is neither a file nor a directory; give {FORMS}"
+        )
     try:
-        return pandas.read_csv(path, keep_default_na=False, na_values=["", "null", "nan", "NaN"])  # "None" is a choice
+        # "None" is a choice
+        return pandas.read_csv(path, keep_default_na=False, na_values=["", "null", "nan", "NaN"])
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{which}: {path} is no csv file ({error_line(error)}); give {FORMS}") from None
+        raise SettingsError(
+            f"{which}: {path} is no csv file ({error_line(error)}); give {FORMS}"
+        ) from None
 
 
 def _rows_of(table: Any) -> list[Any]:
@@ -231,20 +283,30 @@ def _read_table(
     free = set(columns)
 
     def take(*names: str) -> str | None:
-        """Return the first name that is an unused column, or None. The returned column then counts as used."""
+        """Return the first name that is an unused column, or None. The returned column then counts
+        as used.
+        """
         name = next((name for name in names if name in free), None)
         free.discard(str(name))
         return name
 
-    names = {name: column for name in space.names if (column := take(*(prefix + name for prefix in _PREFIXES)))}
+    names = {
+        name: column
+        for name in space.names
+        if (column := take(*(prefix + name for prefix in _PREFIXES)))
+    }
     prefixes = {column.removesuffix(name) for name, column in names.items()}
     is_optunas = _OPTUNA_PREFIX in prefixes
     metrics = {}
     for place, metric in enumerate(goal.metrics):
-        of_optuna = (f"values_{metric}", f"values_{place}") if goal.others else (f"value_{metric}", "value")
+        of_optuna = (
+            (f"values_{metric}", f"values_{place}") if goal.others else (f"value_{metric}", "value")
+        )
         if column := take(f"metric.{metric}", metric, *(of_optuna if is_optunas else ())):
             metrics[metric] = column
-    of_others = [_RAY_RESOURCE] if _RAY_PREFIX in prefixes else [_OPTUNA_RESOURCE] if is_optunas else []
+    of_others = (
+        [_RAY_RESOURCE] if _RAY_PREFIX in prefixes else [_OPTUNA_RESOURCE] if is_optunas else []
+    )
     resource = take("resource", unit, f"{unit}s", *of_others)
     given = len(rows)
     if is_optunas and resource is None and "state" in free:
@@ -272,8 +334,12 @@ def _read_study(directory: Path) -> _Source:
         match event:
             case TrialStarted(trial=trial, configuration=configuration, confirms=None):
                 configurations[trial] = configuration
-            case JobFinished(trial=trial, resource=resource, metrics=metrics) if trial in configurations:
-                results.setdefault(trial, []).append(_ReadResult(configurations[trial], metrics, resource))
+            case JobFinished(trial=trial, resource=resource, metrics=metrics) if (
+                trial in configurations
+            ):
+                results.setdefault(trial, []).append(
+                    _ReadResult(configurations[trial], metrics, resource)
+                )
             case TrialWithdrawn(trial=trial):
                 results.pop(trial, None)
             case _:
@@ -281,22 +347,28 @@ def _read_study(directory: Path) -> _Source:
     return _source_of(str(directory), [each for listed in results.values() for each in listed])
 
 
-def _source_of(name: str, results: Sequence[_ReadResult], left_out: Mapping[str, int] | None = None) -> _Source:
-    columns = dict.fromkeys(name for each in results for name in (*each.configuration, *each.metrics))
+def _source_of(
+    name: str, results: Sequence[_ReadResult], left_out: Mapping[str, int] | None = None
+) -> _Source:
+    columns = dict.fromkeys(
+        name for each in results for name in (*each.configuration, *each.metrics)
+    )
     return _Source(name, results, list(columns), left_out or {})
 
 
 def _read_optuna(which: str, study: Any, goal: Goal, top: int) -> _Source:
-    """Return the results of an Optuna study's complete trials, and of its pruned trials if their steps are resources.
+    """Return the results of an Optuna study's complete trials, and of its pruned trials if their
+    steps are resources.
 
-    If no step is above the top rung, Optuna's steps are resources. If any trial has a step 0, every step is increased
-    by 1. An Optuna trial that ashtune exported has its resource as a user attribute.
+    If no step is above the top rung, Optuna's steps are resources. If any trial has a step 0, every
+    step is increased by 1. An Optuna trial that ashtune exported has its resource as a user
+    attribute.
     """
     ways = ["min" if direction.name == "MINIMIZE" else "max" for direction in study.directions]
     if ways != [objective.mode for objective in goal.objectives]:
         raise SettingsError(
-            f"{which}: the study of Optuna has the directions {', '.join(ways)}, this one {goal}; give one with the "
-            "same metrics, or its trials_dataframe() with the columns renamed"
+            f"{which}: the study of Optuna has the directions {', '.join(ways)}, this one {goal}; "
+            "give one with the same metrics, or its trials_dataframe() with the columns renamed"
         )
     trials = study.get_trials(deepcopy=False)
     steps = [step for trial in trials for step in trial.intermediate_values]
@@ -304,7 +376,11 @@ def _read_optuna(which: str, study: Any, goal: Goal, top: int) -> _Source:
     is_resource = bool(steps) and max(steps) + offset <= top and min(steps) >= 0
     results, left_out = [], Counter[str]()
     for trial in trials:
-        state, resource, last = trial.state.name, whole_number(trial.user_attrs.get("resource")), trial.last_step
+        state, resource, last = (
+            trial.state.name,
+            whole_number(trial.user_attrs.get("resource")),
+            trial.last_step,
+        )
         if resource is None and is_resource and last is not None:
             resource = last + offset
         values = trial.values
@@ -316,30 +392,51 @@ def _read_optuna(which: str, study: Any, goal: Goal, top: int) -> _Source:
             left_out[_UNKNOWN_RESOURCE] += 1
         else:
             named = dict(zip([each.metric for each in goal.objectives], values or [], strict=False))
-            # An exported metric with the name of an ashtune attribute, such as "seconds", has a longer name.
+            # An exported metric with the name of an ashtune attribute, such as "seconds", has a
+            # longer name.
             attributes = trial.user_attrs
-            others = {name: attributes.get(f"metric.{name}", attributes.get(name)) for name in goal.metrics}
-            results.append(_ReadResult(trial.params, others | named, top if resource is None else resource))
+            others = {
+                name: attributes.get(f"metric.{name}", attributes.get(name))
+                for name in goal.metrics
+            }
+            results.append(
+                _ReadResult(trial.params, others | named, top if resource is None else resource)
+            )
     return _source_of("the study of Optuna", results, left_out)
 
 
-def _check_columns(which: str, read: _Source, space: Space, goal: Goal, constants: Mapping[str, object]) -> None:
-    """Raise an error if a source lacks a metric of the study, or a hyperparameter that is always active."""
+def _check_columns(
+    which: str, read: _Source, space: Space, goal: Goal, constants: Mapping[str, object]
+) -> None:
+    """Raise an error if a source lacks a metric of the study, or a hyperparameter that is always
+    active.
+    """
     if not read.results:
         return
-    needed = {name for name in space.names if name not in constants and name not in space.rules.conditional}
+    needed = {
+        name
+        for name in space.names
+        if name not in constants and name not in space.rules.conditional
+    }
     missing = needed.difference(*(each.configuration for each in read.results))
-    reported = {name for each in read.results for name, value in each.metrics.items() if value is not None}
+    reported = {
+        name for each in read.results for name, value in each.metrics.items() if value is not None
+    }
     if missing or not reported.issuperset(goal.metrics):
-        kind, names = ("hyperparameter", missing) if missing else ("metric", set(goal.metrics) - reported)
+        kind, names = (
+            ("hyperparameter", missing) if missing else ("metric", set(goal.metrics) - reported)
+        )
         raise SettingsError(
             f"{which}: {read.name} has no column for the {kind} {shown(min(names))}; it has "
-            f"{one_line(', '.join(read.columns), COLUMNS_SHOWN)}; name it as in the study, a hyperparameter also with "
+            f"{one_line(', '.join(read.columns), COLUMNS_SHOWN)}; name it as in the study, a "
+            f"hyperparameter also with "
             "config/ or params_ in front; of a new one give the value that it had"
         )
 
 
-def _known_result(given: _ReadResult, space: Space, goal: Goal, constants: Mapping[str, object]) -> KnownResult:
+def _known_result(
+    given: _ReadResult, space: Space, goal: Goal, constants: Mapping[str, object]
+) -> KnownResult:
     """Convert a read result to a result in the study's search space, or raise ``_LeftOut``."""
     metrics = {name: _number(given.metrics.get(name)) for name in goal.metrics}
     if lacking := [name for name, value in metrics.items() if not math.isfinite(value)]:
@@ -351,8 +448,14 @@ def _known_result(given: _ReadResult, space: Space, goal: Goal, constants: Mappi
             values[name] = None if _is_empty(value) else value
     try:
         configuration = space.check(space.rules.remove_inactive(values))
-    except (SpaceError, TypeError, LookupError) as error:  # a condition may compare a text with a number
-        raise _LeftOut("outside of the space", f" ({one_line(str(error).partition(';')[0], 80)})") from None
+    except (
+        SpaceError,
+        TypeError,
+        LookupError,
+    ) as error:  # a condition may compare a text with a number
+        raise _LeftOut(
+            "outside of the space", f" ({one_line(str(error).partition(';')[0], 80)})"
+        ) from None
     resource = _number(given.resource)
     if not resource.is_integer() or not 1 <= resource <= MOST_WHOLE:
         raise _LeftOut("without a whole resource of at least 1", f" ({shown(given.resource, 20)})")

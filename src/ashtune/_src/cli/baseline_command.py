@@ -1,4 +1,6 @@
-"""``ashtune baseline``: measures the computation time of each rung, for different numbers of models, on one worker."""
+"""``ashtune baseline``: measures the computation time of each rung, for different numbers of
+models, on one worker.
+"""
 
 import argparse
 import sys
@@ -22,23 +24,39 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.epilog = f"Without --max-resource or --rungs the top rung is at {MAX_RESOURCE}."
 
     parser.add_argument(
-        "objective", nargs="?", metavar="FILE:FUNCTION", help="the training function (the demo's network on digits)"
+        "objective",
+        nargs="?",
+        metavar="FILE:FUNCTION",
+        help="the training function (the demo's network on digits)",
     )
-    parser.add_argument("--space", default="space", metavar="SPACE", help="as for `ashtune run`; default: space")
+    parser.add_argument(
+        "--space", default="space", metavar="SPACE", help="as for `ashtune run`; default: space"
+    )
     parser.add_argument("--metric", metavar="NAME", help="the reported metric that counts")
     parser.add_argument("--mode", choices=("min", "max"), help="which way is better")
     parser.add_argument(
-        "--models", type=options.argument_type(parse.whole_numbers), default=[8, 16, 32, 64, 128], metavar="LIST",
+        "--models", type=options.argument_type(parse.whole_numbers), default=[8, 16, 32, 64, 128],
+        metavar="LIST",
         help="numbers of models; one study is run for each number (8,16,32,64,128)",
     )  # fmt: skip
-    parser.add_argument("--parallel", action="store_true", help="for each number, also run ASH on all cores")
+    parser.add_argument(
+        "--parallel", action="store_true", help="for each number, also run ASH on all cores"
+    )
     names = ("max_resource", "min_resource", "reduction_factor", "rungs", "resource")
     options.add(parser, Halving, *names, has_defaults=True)
     parser.set_defaults(min_resource=1, reduction_factor=2)  # the same rungs for all compared runs
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes of --parallel (all cores)")
-    parser.add_argument("--threads", type=int, default=1, metavar="N", help="BLAS threads of each worker (1)")
-    parser.add_argument("--directory", metavar="DIR", help="where the studies are kept (a new one under runs)")
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)"
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes of --parallel (all cores)"
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, metavar="N", help="BLAS threads of each worker (1)"
+    )
+    parser.add_argument(
+        "--directory", metavar="DIR", help="where the studies are kept (a new one under runs)"
+    )
     parser.add_argument("--html", metavar="FILE", help="write the figure and the table as a page")
     parser.add_argument("--json", action="store_true", help="print the series as JSON")
 
@@ -75,9 +93,12 @@ def _check(given: argparse.Namespace) -> None:
     lacks_goal = not (is_ours or (given.metric and given.mode))
     refuse(
         {
-            f"--workers {given.workers} is for ASH, the baseline has one; add --parallel": lacks_parallel,
-            "--metric and --mode are for a function of yours; give it as FILE:FUNCTION": lacks_function,
-            f"{given.objective} was given without its metric; add --metric NAME and --mode min or max": lacks_goal,
+            f"--workers {given.workers} is for ASH, the baseline has one; add "
+            f"--parallel": lacks_parallel,
+            "--metric and --mode are for a function of yours; give it as "
+            "FILE:FUNCTION": lacks_function,
+            f"{given.objective} was given without its metric; add --metric NAME and --mode min or "
+            f"max": lacks_goal,
         }
     )
 
@@ -87,13 +108,21 @@ def _say(runs: "Sequence[Run]", sequential: "Sequence[Run]", base: Path, unit: s
     from ashtune._src.reports.baseline_section import baseline_table, baseline_words
     from ashtune._src.reports.terminal.text import show
 
-    say(f'Seconds by rung, of all workers: "to 9" is the training to {unit} 9, with saving and waiting for the driver')
+    say(
+        f'Seconds by rung, of all workers: "to 9" is the training to {unit} 9, with saving and '
+        f"waiting for the driver"
+    )
     show(baseline_table(runs, unit=unit), sys.stdout)
-    say("", *(sentence for run in sequential for sentence in baseline_words(run, unit=unit)), f"kept in {base}")
+    say(
+        "",
+        *(sentence for run in sequential for sentence in baseline_words(run, unit=unit)),
+        f"kept in {base}",
+    )
 
 
 def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequence[Run]]":
-    """Run a sequential study for each number of models. If ``--parallel`` is given, also run parallel studies.
+    """Run a sequential study for each number of models. If ``--parallel`` is given, also run
+    parallel studies.
 
     Return the runs of all studies, and the runs of the sequential studies.
     """
@@ -103,7 +132,9 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
 
     objective, space, goal = _what(given)
     common: dict[str, Any] = {
-        "max_resource": MAX_RESOURCE if given.max_resource is None and given.rungs is None else given.max_resource,
+        "max_resource": MAX_RESOURCE
+        if given.max_resource is None and given.rungs is None
+        else given.max_resource,
         "min_resource": given.min_resource,
         "reduction_factor": given.reduction_factor,
         "rungs": given.rungs,
@@ -123,7 +154,15 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
             place = base / f"{scheduler}-{models}"
             there = " (there already: what is complete is not run again)" if place.exists() else ""
             sys.stderr.write(f"{models:,} models by {scheduler} ...{there}\n")
-            study = run_study(objective, space, scheduler=scheduler, trials=models, directory=place, **common, **means)
+            study = run_study(
+                objective,
+                space,
+                scheduler=scheduler,
+                trials=models,
+                directory=place,
+                **common,
+                **means,
+            )
             reader = StudyReader(study.directory)
             runs.append(run_of(scheduler, reader.tally, reader.timeline))
         sequential.append(runs[-len(ways)])
@@ -140,19 +179,31 @@ def _what(given: argparse.Namespace) -> tuple[Any, Any, dict[str, Any]]:
         digits.load()  # a missing scikit-learn is reported before anything starts
         return objective.train, objective.space(), {"metric": "accuracy", "mode": "max"}
     function = load_function(given.objective)
-    return function, load_space(given.space, given.objective), {"metric": given.metric, "mode": given.mode}
+    return (
+        function,
+        load_space(given.space, given.objective),
+        {"metric": given.metric, "mode": given.mode},
+    )
 
 
 def _write(file: Path, runs: "Sequence[Run]", sequential: "Sequence[Run]", unit: str) -> None:
     from ashtune._src.dashboard.one_file import blocks_page, write
     from ashtune._src.driver.environment import environment
     from ashtune._src.reports import html
-    from ashtune._src.reports.baseline_section import baseline_figure, baseline_table, baseline_words
+    from ashtune._src.reports.baseline_section import (
+        baseline_figure,
+        baseline_table,
+        baseline_words,
+    )
 
     sections = [
-        html.PageSection("Broken down by rung", [html.figures(baseline=baseline_figure(runs, unit=unit))]),
+        html.PageSection(
+            "Broken down by rung", [html.figures(baseline=baseline_figure(runs, unit=unit))]
+        ),
         html.PageSection("Seconds", [html.table(baseline_table(runs, unit=unit))]),
-        html.PageSection("In words", [html.words(*baseline_words(run, unit=unit)) for run in sequential]),
+        html.PageSection(
+            "In words", [html.words(*baseline_words(run, unit=unit)) for run in sequential]
+        ),
         html.PageSection("The run", [html.pairs(environment())]),
     ]
     write(blocks_page("Computation time by number of models", sections), file)

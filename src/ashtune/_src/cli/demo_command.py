@@ -1,4 +1,6 @@
-"""``ashtune demo``: trains a small network on handwritten digits sequentially, then on all cores, then fused."""
+"""``ashtune demo``: trains a small network on handwritten digits sequentially, then on all cores,
+then fused.
+"""
 
 import argparse
 import math
@@ -17,10 +19,18 @@ FUSED_TIMES = 4
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--trials", type=int, default=256, metavar="N", help="configurations for ASH (256)")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (all cores); under MPI, ranks (all)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)")
-    parser.add_argument("--directory", metavar="DIR", help="where the studies are kept (a new one under runs)")
+    parser.add_argument(
+        "--trials", type=int, default=256, metavar="N", help="configurations for ASH (256)"
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes (all cores); under MPI, ranks (all)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="decides the configurations drawn (0)"
+    )
+    parser.add_argument(
+        "--directory", metavar="DIR", help="where the studies are kept (a new one under runs)"
+    )
     parser.add_argument("--quiet", action="store_true", help="show only the result")
 
 
@@ -44,15 +54,17 @@ def main(given: argparse.Namespace) -> int:
         "min_resource": 1,
         "max_resource": 64,
         "reduction_factor": 2,
-        "search": "random",  # all studies draw the same configurations, so only the way of training differs
+        # all studies draw the same configurations, so only the way of training differs
+        "search": "random",
         "engine": Auto(threads=1),
         "seed": given.seed,
         "quiet": given.quiet,
     }
     few = min(SEQUENTIAL_TRIALS, given.trials)
     say(
-        "A multilayer perceptron on 1,797 handwritten digits (1,200 to train, 597 to validate); tuned are learning "
-        "rate, momentum, weight decay, width, depth and batch size. Rungs at 1, 2, 4 ... 64 epochs.\n",
+        "A multilayer perceptron on 1,797 handwritten digits (1,200 to train, 597 to validate); "
+        "tuned are learning rate, momentum, weight decay, width, depth and batch size. Rungs at 1, "
+        "2, 4 ... 64 epochs.\n",
         f"1. The sequential baseline: successive halving of {few} configurations on one worker.",
     )
     baseline = tune(
@@ -63,21 +75,39 @@ def main(given: argparse.Namespace) -> int:
     workers = worker_count(engine, {"workers": given.workers}, given.trials)
     say(f"2. ASH: {given.trials} configurations on {plural(workers, 'worker')}.")
     study = tune(
-        objective.train, objective.space(), trials=given.trials, workers=workers, directory=base / "ash", **common
+        objective.train,
+        objective.space(),
+        trials=given.trials,
+        workers=workers,
+        directory=base / "ash",
+        **common,
     )
     status = show_study(study, as_json=False, stream=sys.stdout)
-    kinds = [("sequential halving, 1 worker", baseline), (f"ASH, {plural(workers, 'worker')}", study)]
+    kinds = [
+        ("sequential halving, 1 worker", baseline),
+        (f"ASH, {plural(workers, 'worker')}", study),
+    ]
     if find_spec("jax") is None:
-        say("With JAX (pip install 'ashtune[jax]') the demo also trains many models as lanes of one program.\n")
+        say(
+            "With JAX (pip install 'ashtune[jax]') the demo also trains many models as lanes of "
+            "one program.\n"
+        )
     else:
         many = FUSED_TIMES * given.trials
         say(
-            f"3. ASH with fused training: {many} configurations of twelve shapes, compiled by JAX; then the same "
-            "again, with the programs that are compiled already."
+            f"3. ASH with fused training: {many} configurations of twelve shapes, compiled by JAX; "
+            "then the same again, with the programs that are compiled already."
         )
         for name in ("fused", "fused again"):
             folder = base / name.replace(" ", "-")
-            fused = tune(lanes.objective(), lanes.space(), trials=many, workers=workers, directory=folder, **common)
+            fused = tune(
+                lanes.objective(),
+                lanes.space(),
+                trials=many,
+                workers=workers,
+                directory=folder,
+                **common,
+            )
             show_study(fused, as_json=False, stream=sys.stdout)
             kinds.append((f"ASH, {plural(workers, 'worker')}, {name}", fused))
     say(

@@ -1,4 +1,6 @@
-"""``ashtune export DIR --to NAME``: copies a study to another tool or a file. Nothing from DIR is executed."""
+"""``ashtune export DIR --to NAME``: copies a study to another tool or a file. Nothing from DIR is
+executed.
+"""
 
 import argparse
 import sys
@@ -10,12 +12,16 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("directory", metavar="DIR", help="the study's directory")
     parser.add_argument(
-        "--to", metavar="NAME", required=True, help=f"what it is for: one of {', '.join(sorted(OBSERVERS.names))}"
+        "--to",
+        metavar="NAME",
+        required=True,
+        help=f"what it is for: one of {', '.join(sorted(OBSERVERS.names))}",
     )
     parser.add_argument(
         "--out",
         metavar="PLACE",
-        help="where to: a folder, a file, an address; by default a place in DIR, or Trackio's own folder",
+        help="where to: a folder, a file, an address; by default a place in DIR, or Trackio's own "
+        "folder",
     )
 
 

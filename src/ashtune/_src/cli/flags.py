@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
 
 def add(
-    parser: argparse.ArgumentParser, kind: Callable[..., Any], *names: str, title: str = "", has_defaults: bool = False
+    parser: argparse.ArgumentParser,
+    kind: Callable[..., Any],
+    *names: str,
+    title: str = "",
+    has_defaults: bool = False,
 ) -> None:
     """Add the options of a kind to a parser, as one group.
 
@@ -20,19 +24,23 @@ def add(
         kind: A kind of options in ``ashtune._src.driver.study_options``.
         names: Names of the options to add; by default all.
         title: Title of the group; by default the first sentence of the kind's docstring.
-        has_defaults: Whether an option that is not given gets its default. If False, such an option is missing in the
-            result.
+        has_defaults: Whether an option that is not given gets its default. If False, such an option
+            is missing in the result.
     """
     from ashtune._src.core.option import options_of
 
-    is_asked_for_help = getattr(parser, "is_asked_for_help", True)  # importing the texts takes 40 ms
+    # importing the texts takes 40 ms
+    is_asked_for_help = getattr(parser, "is_asked_for_help", True)
     said = help_texts(kind) if is_asked_for_help else {}
     group = parser.add_argument_group(title or str(kind.__doc__).partition(".")[0])
     for name, (_, option) in options_of(kind).items():
         if names and name not in names:
             continue
         flag = f"--{'no-' if option.default is True else ''}{name.replace('_', '-')}"
-        more: dict[str, Any] = {"default": option.default if has_defaults else argparse.SUPPRESS, "dest": name}
+        more: dict[str, Any] = {
+            "default": option.default if has_defaults else argparse.SUPPRESS,
+            "dest": name,
+        }
         if option.is_flag:
             more["action"] = "store_false" if option.default else "store_true"
         elif option.parse is None:
@@ -50,7 +58,9 @@ def given_options(kind: Callable[..., Any], arguments: argparse.Namespace) -> di
 
 
 def argument_type(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Wrap a function of ``ashtune._src.core.parse``, so that argparse prints the function's error message."""
+    """Wrap a function of ``ashtune._src.core.parse``, so that argparse prints the function's error
+    message.
+    """
     if parse in (int, float, str):
         return parse
 
@@ -65,7 +75,8 @@ def argument_type(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def in_flags(message: str, parser: argparse.ArgumentParser) -> str:
-    """Return a message of the Python interface with the spelling of a command's options: ``--max-resource=9``.
+    """Return a message of the Python interface with the spelling of a command's options:
+    ``--max-resource=9``.
 
     A name without ``=`` is changed only if it has an underscore, and is not in a list of names.
     """
@@ -75,7 +86,9 @@ def in_flags(message: str, parser: argparse.ArgumentParser) -> str:
             continue
         message = sub(rf"\w+=ashtune\.\w+\({name}=([^,()]*)\)", rf"{flag}=\1", message)
         value = "=True" if action.nargs == 0 else "=(?!ashtune)"
-        message = sub(rf"(?<![\w.:(-]){name}{value}", flag if action.nargs == 0 else f"{flag}=", message)
+        message = sub(
+            rf"(?<![\w.:(-]){name}{value}", flag if action.nargs == 0 else f"{flag}=", message
+        )
         message = sub(rf"{flag}=(?=[\s,;]|$)", flag, message)
         if "_" in name:
             message = sub(rf"(?<![\w.:-])(?<!, ){name}(?![\w=])", flag, message)
@@ -83,7 +96,9 @@ def in_flags(message: str, parser: argparse.ArgumentParser) -> str:
 
 
 def help_texts(kind: Callable[..., Any]) -> dict[str, str]:
-    """Return the help text of each option of a kind. The texts are in docstrings of functions and classes."""
+    """Return the help text of each option of a kind. The texts are in docstrings of functions and
+    classes.
+    """
     from ashtune._src.api.study import Study
     from ashtune._src.api.tuning import tune
     from ashtune._src.driver.study_options import ResumeOptions, Stop, WhatIfOptions
@@ -104,4 +119,6 @@ def _help(option: "Option", words: str) -> str:
     words = words.replace("``", "").replace("%", "%%")
     words = words[0].lower() + words[1:].rstrip(".") if words[1:2].islower() else words.rstrip(".")
     words += f", {option.forms}" if option.forms else ""
-    return words if option.default in (None, ()) or option.is_flag else f"{words} ({option.default})"
+    return (
+        words if option.default in (None, ()) or option.is_flag else f"{words} ({option.default})"
+    )

@@ -23,7 +23,9 @@ def load_function(place: str) -> Any:
     """
     file, separator, name = place.rpartition(":")
     if not separator or not file:
-        raise ObjectiveError(f"{place!r} names no function; give FILE:FUNCTION, as in train.py:train")
+        raise ObjectiveError(
+            f"{place!r} names no function; give FILE:FUNCTION, as in train.py:train"
+        )
     module = _load(Path(file), FILE)
     function = getattr(module, name, None)
     if not callable(function):
@@ -46,18 +48,24 @@ def load_space(place: str, objective: str = "") -> Any:
     file, _, name = place.rpartition(":")
     file = file or objective.rpartition(":")[0]
     if not file:
-        raise SpaceError("a program does not define the search space; give --space FILE.json, or --space FILE.py:NAME")
+        raise SpaceError(
+            "a program does not define the search space; give --space FILE.json, or --space "
+            "FILE.py:NAME"
+        )
     space = getattr(_load(Path(file), f"ashtune_space_{Path(file).stem}"), name, None)
     if space is None:
-        raise SpaceError(f"{file} has no {name!r}; name the search space with --space NAME, FILE:NAME or FILE.json")
+        raise SpaceError(
+            f"{file} has no {name!r}; name the search space with --space NAME, FILE:NAME or "
+            f"FILE.json"
+        )
     if not callable(space) or isinstance(space, dict):
         return space
     try:
         return space()
     except Exception as error:
         raise SpaceError(
-            f"--space {place}: {name}() raised {error_line(error)}; name a space, or a function without "
-            "arguments that returns one"
+            f"--space {place}: {name}() raised {error_line(error)}; name a space, or a function "
+            "without arguments that returns one"
         ) from error
 
 
@@ -93,13 +101,17 @@ def _load(path: Path, name: str) -> ModuleType:
         path = path.resolve()
         is_file = path.is_file()
     except (OSError, RuntimeError) as error:  # a name that is too long, or a loop of links
-        raise ObjectiveError(f"{path} cannot be opened: {error}; give FILE:FUNCTION, as in train.py:train") from None
+        raise ObjectiveError(
+            f"{path} cannot be opened: {error}; give FILE:FUNCTION, as in train.py:train"
+        ) from None
     for loaded in (sys.modules.get(FILE), sys.modules.get(name)):
         if loaded is not None and getattr(loaded, "__file__", None) == str(path):
             return loaded
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not is_file:
-        raise ObjectiveError(f"{path} is not a Python file; give FILE:FUNCTION, as in train.py:train")
+        raise ObjectiveError(
+            f"{path} is not a Python file; give FILE:FUNCTION, as in train.py:train"
+        )
     module = module_from_spec(spec)
     sys.modules[name] = module
     if str(path.parent) not in sys.path:
@@ -111,7 +123,9 @@ def _load(path: Path, name: str) -> ModuleType:
         del sys.modules[name]
         words = str(error) if isinstance(error, AshtuneError) else error_line(error)
         if isinstance(error, SystemExit):
-            words = "it calls sys.exit; put what only a script does under `if __name__ == '__main__':`"
+            words = (
+                "it calls sys.exit; put what only a script does under `if __name__ == '__main__':`"
+            )
         raise ObjectiveError(f"{path} cannot be loaded: {words}") from error
     finally:
         process.loads_a_function = False
@@ -122,5 +136,7 @@ def _load(path: Path, name: str) -> ModuleType:
 
 
 def _names(module: ModuleType) -> str:
-    names = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+    names = [
+        name for name, value in vars(module).items() if callable(value) and not name.startswith("_")
+    ]
     return ", ".join(names) or "none"

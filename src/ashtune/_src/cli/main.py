@@ -1,8 +1,8 @@
 """``ashtune``: the entry point.
 
-The exit status is 0 if the command succeeds, 1 if the command fails, 2 if an option is wrong, 75 if the batch system
-stopped the study, 130 after Ctrl-C, and 143 if SIGTERM ended a worker. If the user made a mistake, or if an output
-stream cannot be written, stderr gets one line and no traceback.
+The exit status is 0 if the command succeeds, 1 if the command fails, 2 if an option is wrong, 75 if
+the batch system stopped the study, 130 after Ctrl-C, and 143 if SIGTERM ended a worker. If the user
+made a mistake, or if an output stream cannot be written, stderr gets one line and no traceback.
 """
 
 import argparse
@@ -52,13 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _open_what_is_closed()
     _Parser.is_asked_for_help = not {"-h", "--help"}.isdisjoint(arguments)
     parser = _Parser(
-        prog="ashtune", description="Hyperparameter tuning by asynchronous sequential halving, on every core."
+        prog="ashtune",
+        description="Hyperparameter tuning by asynchronous sequential halving, on every core.",
     )
     parser.add_argument("--version", action="version", version=f"ashtune {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     wanted = next((argument for argument in arguments if argument in COMMANDS), None)
     for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+        command = commands.add_parser(
+            name, help=summary, description=summary[0].upper() + summary[1:] + "."
+        )
         if name == wanted:
             module = import_module(f"ashtune._src.cli.{name}_command")
             module.add_to(command)
@@ -82,7 +85,9 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
             # Only rank 0 continues, so that an error is printed once and not by every rank.
             start_mpi(workers_given=any(argument.startswith("--workers") for argument in arguments))
         try:
-            options, unknown = parser.parse_known_args(arguments, argparse.Namespace(program=program))
+            options, unknown = parser.parse_known_args(
+                arguments, argparse.Namespace(program=program)
+            )
             if unknown:
                 is_program = options.command == "run" and program is None
                 hint = "; a program and its arguments stand behind --" if is_program else ""
@@ -105,9 +110,13 @@ def _run(parser: argparse.ArgumentParser, arguments: Sequence[str], *, trains: b
 
 
 def _main_in_flags(
-    main: Callable[[argparse.Namespace], int], command: argparse.ArgumentParser, options: argparse.Namespace
+    main: Callable[[argparse.Namespace], int],
+    command: argparse.ArgumentParser,
+    options: argparse.Namespace,
 ) -> int:
-    """Run a command's function. An error about settings gets the spelling of the command's options."""
+    """Run a command's function. An error about settings gets the spelling
+    of the command's options.
+    """
     try:
         return main(options)
     except (SettingsError, StudyError) as error:
@@ -118,7 +127,9 @@ def _main_in_flags(
 
 
 def _split_program(arguments: Sequence[str]) -> tuple[list[str], list[str] | None]:
-    """Split the arguments of ``run`` at ``--``. Return the arguments before ``--``, and those after it or None."""
+    """Split the arguments of ``run`` at ``--``. Return the arguments before ``--``, and those after
+    it or None.
+    """
     given = list(arguments)
     if "run" not in given or "--" not in given[given.index("run") :]:
         return given, None
@@ -132,7 +143,9 @@ def _complain(words: str) -> None:
 
 
 def _flush(status: int) -> int:
-    """Flush the output. If flushing fails, redirect the stream to the null device, so that Python can exit."""
+    """Flush the output. If flushing fails, redirect the stream to the null device, so that Python
+    can exit.
+    """
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -143,7 +156,9 @@ def _flush(status: int) -> int:
 
 
 def _open_what_is_closed() -> None:
-    """Open the null device for each closed standard stream, so that no other file gets the stream's number."""
+    """Open the null device for each closed standard stream, so that no other file gets the stream's
+    number.
+    """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -151,4 +166,7 @@ def _open_what_is_closed() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number
         if getattr(sys, name) is None:
             mode = "w" if number else "r"
-            setattr(sys, name, open(number, mode, encoding="utf-8", errors="backslashreplace", closefd=False))  # noqa: SIM115
+            stream = open(  # noqa: SIM115 - stays open as long as Python runs
+                number, mode, encoding="utf-8", errors="backslashreplace", closefd=False
+            )
+            setattr(sys, name, stream)

@@ -15,8 +15,12 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
     options.add(parser, Halving, has_defaults=True)
     options.add(parser, Ending, "trials", title="trials", has_defaults=True)
-    parser.add_argument("--epoch", metavar="TIME", help="the time of an epoch, such as 30s: also show the wall time")
-    parser.add_argument("--workers", metavar="N", type=int, help="the number of workers for --epoch; default: 1")
+    parser.add_argument(
+        "--epoch", metavar="TIME", help="the time of an epoch, such as 30s: also show the wall time"
+    )
+    parser.add_argument(
+        "--workers", metavar="N", type=int, help="the number of workers for --epoch; default: 1"
+    )
     parser.add_argument("--json", action="store_true", help="print the plan as JSON")
 
 
@@ -31,11 +35,15 @@ def main(given: argparse.Namespace) -> int:
     from ashtune._src.schedulers.scheduler_registry import SchedulerView, text_of
 
     if given.trials is None:
-        raise SettingsError("trials is missing: how many configurations to plan for; give --trials 256")
+        raise SettingsError(
+            "trials is missing: how many configurations to plan for; give --trials 256"
+        )
     trials = check_whole("trials", given.trials)
     seconds = None if given.epoch is None else check_seconds("--epoch", given.epoch)
     if seconds is None and given.workers is not None:
-        raise SettingsError(f"--workers {given.workers} is for --epoch, the time of an epoch; give --epoch 30s too")
+        raise SettingsError(
+            f"--workers {given.workers} is for --epoch, the time of an epoch; give --epoch 30s too"
+        )
     workers = 1 if given.workers is None else check_whole("--workers", given.workers)
     halving = checked(Halving, options.given_options(Halving, given))
     (scheduler, ladder), unit = chosen_halving(halving), halving["resource"]

@@ -1,4 +1,6 @@
-"""``ashtune report DIR``: prints the results of a study, and how the time was spent. Nothing from DIR is executed."""
+"""``ashtune report DIR``: prints the results of a study, and how the time was spent. Nothing from
+DIR is executed.
+"""
 
 import argparse
 import sys
@@ -9,11 +11,19 @@ from ashtune._src.core.errors import JournalError
 
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("directory", metavar="DIR", help="the study's directory; a folder of studies lists them")
+    parser.add_argument(
+        "directory", metavar="DIR", help="the study's directory; a folder of studies lists them"
+    )
     parser.add_argument("--json", action="store_true", help="print it as JSON")
-    parser.add_argument("--html", metavar="FILE", help="write the live page as one file, with outputs of trials")
-    parser.add_argument("--trial", type=int, metavar="N", help="print one trial instead, with all that it printed")
-    parser.add_argument("--profile", action="store_true", help="print the profile instead, of all functions")
+    parser.add_argument(
+        "--html", metavar="FILE", help="write the live page as one file, with outputs of trials"
+    )
+    parser.add_argument(
+        "--trial", type=int, metavar="N", help="print one trial instead, with all that it printed"
+    )
+    parser.add_argument(
+        "--profile", action="store_true", help="print the profile instead, of all functions"
+    )
 
 
 def main(given: argparse.Namespace) -> int:
@@ -49,7 +59,9 @@ def main(given: argparse.Namespace) -> int:
 
 
 def _line(directory: Path) -> str:
-    """Return one line about a study: its state, the date of its beginning, its goal, its best result and its time."""
+    """Return one line about a study: its state, the date of its beginning, its goal, its best
+    result and its time.
+    """
     from ashtune._src.core.numbers import plural, seconds_text
     from ashtune._src.dashboard.followed_study import FollowedStudy
 

@@ -6,11 +6,17 @@ import argparse
 def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     from ashtune._src.cli import flags as options
-    from ashtune._src.driver.study_options import Controlling, Ending, ResumeOptions, Watching, WorkerOptions
+    from ashtune._src.driver.study_options import (
+        Controlling,
+        Ending,
+        ResumeOptions,
+        Watching,
+        WorkerOptions,
+    )
 
     parser.epilog = (
-        "Resuming runs the training function and loads the checkpoints kept in DIR, which are pickles: "
-        "resume only studies whose origin you trust. `ashtune report` executes nothing."
+        "Resuming runs the training function and loads the checkpoints kept in DIR, which are "
+        "pickles: resume only studies whose origin you trust. `ashtune report` executes nothing."
     )
     parser.add_argument("directory", metavar="DIR", help="the study's directory")
     parser.add_argument(
@@ -36,7 +42,9 @@ def main(given: argparse.Namespace) -> int:
     def resume() -> Study:
         directory = Study.load(given.directory).directory
         function = load_function(given.objective) if given.objective else None
-        resume_study(StudyReader(directory), function, **options.given_options(ResumeOptions, given))
+        resume_study(
+            StudyReader(directory), function, **options.given_options(ResumeOptions, given)
+        )
         return Study.load(directory)
 
     return train_and_show(resume, given)

@@ -2,9 +2,9 @@
 
     python -m ashtune._src.cli.roofline_command DIR CONFIGURATION
 
-trains and times some epochs of a study's network, with the number of threads in the environment, and prints the counts
-as JSON. ``ashtune roofline`` runs this module in a separate process, which loads the study's training function from a
-pickle and executes the function.
+trains and times some epochs of a study's network, with the number of threads in the environment,
+and prints the counts as JSON. ``ashtune roofline`` runs this module in a separate process, which
+loads the study's training function from a pickle and executes the function.
 """
 
 import argparse
@@ -31,34 +31,50 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = (
-        "Without options it measures this machine, in about 10 s, and times a step of the demo's network on one core.\n"
+        "Without options it measures this machine, in about 10 s, and times a step of the demo's "
+        "network on one core.\n"
         "With --step or --study that is placed instead; with --roof the machine is not measured.\n"
         "\n"
-        "--step names a function without arguments in a file. It returns what to count and time, (function,\n"
-        "*arguments), of JAX or PyTorch; or figures, {'flops': ..., 'bytes': ..., 'seconds': ..., 'name': ...}:\n"
+        "--step names a function without arguments in a file. It returns what to count and time, "
+        "(function,\n"
+        "*arguments), of JAX or PyTorch; or figures, {'flops': ..., 'bytes': ..., 'seconds': ..., "
+        "'name': ...}:\n"
         "\n"
         "    def step():\n"
         "        model, batch = Net(), torch.randn(64, 8)\n"
         "        return lambda x: model(x).sum().backward(), batch\n"
         "\n"
-        "JAX programs are counted by XLA's cost analysis. PyTorch's are counted by its FlopCounterMode, for which\n"
-        "elementwise operations count 0; their bytes are those of parameters, inputs and gradients, each once.\n"
+        "JAX programs are counted by XLA's cost analysis. PyTorch's are counted by its "
+        "FlopCounterMode, for which\n"
+        "elementwise operations count 0; their bytes are those of parameters, inputs and "
+        "gradients, each once.\n"
         "\n"
-        "--study places the network of a study with fused training (ashtune.fused, fused_torch): an epoch of one\n"
-        "model alone and of as many as lanes of a program as a dry run finds best, in some twenty seconds. It runs\n"
-        "the training function kept in DIR, which is a pickle: only for studies whose origin you trust."
+        "--study places the network of a study with fused training (ashtune.fused, fused_torch): "
+        "an epoch of one\n"
+        "model alone and of as many as lanes of a program as a dry run finds best, in some twenty "
+        "seconds. It runs\n"
+        "the training function kept in DIR, which is a pickle: only for studies whose origin you "
+        "trust."
     )
-    parser.add_argument("--step", metavar="FILE:FUNCTION", help="a step to count and time; FILE is executed")
     parser.add_argument(
-        "--study", metavar="DIR", help="a study's network, alone and as lanes; kept in DIR unless --keep names another"
+        "--step", metavar="FILE:FUNCTION", help="a step to count and time; FILE is executed"
+    )
+    parser.add_argument(
+        "--study",
+        metavar="DIR",
+        help="a study's network, alone and as lanes; kept in DIR unless --keep names another",
     )
     parser.add_argument(
         "--roof", type=float, nargs=2, metavar=("GFLOPS", "GBPS"),
         help="the peak in Gflop/s and the memory bandwidth in GB/s, in place of measuring",
     )  # fmt: skip
-    parser.add_argument("--keep", metavar="DIR", help="keep it in a study's directory, for `ashtune report` to show")
+    parser.add_argument(
+        "--keep", metavar="DIR", help="keep it in a study's directory, for `ashtune report` to show"
+    )
     parser.add_argument("--html", metavar="FILE", help="write the figure and the text as a page")
-    parser.add_argument("--json", action="store_true", help="print it as JSON, in flop/s, byte/s and seconds")
+    parser.add_argument(
+        "--json", action="store_true", help="print it as JSON, in flop/s, byte/s and seconds"
+    )
 
 
 def main(given: argparse.Namespace) -> int:
@@ -117,11 +133,15 @@ def demo_step() -> "Step":
     from ashtune._src.performance.machine import child
     from ashtune._src.performance.roofline import Step
 
-    return msgspec.json.decode(child("ashtune._src.demo.network", environment=environment(1)), type=Step)
+    return msgspec.json.decode(
+        child("ashtune._src.demo.network", environment=environment(1)), type=Step
+    )
 
 
 def study_epochs(directory: Path) -> "Epochs":
-    """Train some epochs of the best trial's network on one core in a separate process. Return their costs and times."""
+    """Train some epochs of the best trial's network on one core in a separate process. Return their
+    costs and times.
+    """
     import msgspec
 
     from ashtune._src.api.study import Study
@@ -149,7 +169,9 @@ def environment(threads: int) -> Mapping[str, str]:
 
 
 def _count_step(place: str) -> "Step":
-    """Return costs and time of the step from FILE:FUNCTION. If the user's code raises, the error is one line."""
+    """Return costs and time of the step from FILE:FUNCTION. If the user's code raises, the error is
+    one line.
+    """
     from ashtune._src.cli.load_names import load_function
     from ashtune._src.performance.counting import describe_step
 
@@ -160,7 +182,9 @@ def _count_step(place: str) -> "Step":
         raise
     except Exception as error:
         reason = error_line(error, 300)
-        raise ObjectiveError(f"{place}() failed, or the step that it returned failed: {reason}") from error
+        raise ObjectiveError(
+            f"{place}() failed, or the step that it returned failed: {reason}"
+        ) from error
 
 
 def _machine(given: argparse.Namespace) -> "Roofs":
@@ -177,7 +201,13 @@ def _machine(given: argparse.Namespace) -> "Roofs":
 def _show(placed: "Placed") -> None:
     from ashtune._src.cli.showing import say
     from ashtune._src.driver.environment import processor
-    from ashtune._src.reports.roofline_section import diagnosis, lanes_words, machine_lines, placement_rows, roofs_table
+    from ashtune._src.reports.roofline_section import (
+        diagnosis,
+        lanes_words,
+        machine_lines,
+        placement_rows,
+        roofs_table,
+    )
     from ashtune._src.reports.terminal.text import show
 
     if placed.machine.array_bytes:
@@ -194,7 +224,12 @@ def _write(file: Path, placed: "Placed") -> None:
     from ashtune._src.dashboard.one_file import blocks_page, write
     from ashtune._src.driver.environment import environment
     from ashtune._src.reports import html
-    from ashtune._src.reports.roofline_section import placement_rows, roofline_figures, roofline_words, roofs_table
+    from ashtune._src.reports.roofline_section import (
+        placement_rows,
+        roofline_figures,
+        roofline_words,
+        roofs_table,
+    )
 
     roofs = [html.figures(**roofline_figures(placed)), html.table(roofs_table(placed.machine))]
     steps = [html.pairs(placement_rows(placement)) for placement in placed.placements]
@@ -217,7 +252,9 @@ def _print_epochs(directory: str, configuration: str) -> None:
         objective, _ = load_objective(Path(directory, NAME), as_main=True)
         epochs = getattr(objective, "epochs", None)
         if epochs is None:
-            sys.exit(f"{directory} does not tune a function made by ashtune.fused or ashtune.fused_torch")
+            sys.exit(
+                f"{directory} does not tune a function made by ashtune.fused or ashtune.fused_torch"
+            )
         counted = epochs(msgspec.json.decode(configuration))
     sys.stdout.write(msgspec.json.encode(counted).decode())
 

@@ -1,4 +1,6 @@
-"""``ashtune run FILE:FUNCTION`` tunes a training function. ``ashtune run -- PROGRAM ARGUMENTS`` tunes a program."""
+"""``ashtune run FILE:FUNCTION`` tunes a training function. ``ashtune run -- PROGRAM ARGUMENTS``
+tunes a program.
+"""
 
 import argparse
 from typing import Any
@@ -23,13 +25,16 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument(
         "objective", metavar="FILE:FUNCTION", nargs="?",
-        help="the training function, as train.py:train; or at the end, behind --, a program with its arguments, as "
+        help="the training function, as train.py:train; or at the end, behind --, a program with "
+             "its arguments, as "
         "-- python train.py --rate {rate} --epochs {target}",
     )  # fmt: skip
     parser.add_argument(
         "--space", default="space", metavar="SPACE",
-        help="NAME in FILE or FILE:NAME of the space (or of a function that returns it), or a .json file: an object as "
-        '{"rate": {"low": 1e-4, "high": 0.1, "log": true}, "width": [16, 32]}, or one of ConfigSpace; default: space',
+        help="NAME in FILE or FILE:NAME of the space (or of a function that returns it), or a "
+             ".json file: an object as "
+        '{"rate": {"low": 1e-4, "high": 0.1, "log": true}, "width": [16, 32]}, or one of '
+        'ConfigSpace; default: space',
     )  # fmt: skip
     parser.add_argument(
         "--metric", required=True, type=parse.names, metavar="NAME",
@@ -39,7 +44,16 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--mode", required=True, type=parse.names, metavar="MODE",
         help="which way is better, min or max; one for each metric, as max,min",
     )  # fmt: skip
-    for kind in (Halving, Searching, Preferring, Ending, WorkerOptions, Watching, Controlling, Storage):
+    for kind in (
+        Halving,
+        Searching,
+        Preferring,
+        Ending,
+        WorkerOptions,
+        Watching,
+        Controlling,
+        Storage,
+    ):
         options.add(parser, kind)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
@@ -53,7 +67,9 @@ def main(given: argparse.Namespace) -> int:
 
     what = _objective_and_space(given)
     more = options.given_options(TuneOptions, given)
-    return train_and_show(lambda: run_study(*what, metric=given.metric, mode=given.mode, **more), given)
+    return train_and_show(
+        lambda: run_study(*what, metric=given.metric, mode=given.mode, **more), given
+    )
 
 
 def _objective_and_space(given: argparse.Namespace) -> tuple[Any, Any]:

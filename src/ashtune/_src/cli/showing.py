@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 
 def show_study(study: "Study", *, as_json: bool, stream: TextIO, importance: bool = False) -> int:
-    """Print the results of a study. Return the exit status, which is 1 if no trial has a result and else 0.
+    """Print the results of a study. Return the exit status, which is 1 if no trial has a result and
+    else 0.
 
-    ``importance`` is for the command that was asked for it: scikit-learn takes more than a second to import.
+    ``importance`` is for the command that was asked for it: scikit-learn takes more than a second
+    to import.
     """
     if as_json:
         from ashtune._src.reports.terminal.text import show_json
@@ -85,13 +87,22 @@ def show_trial(study: "Study", number: int, *, as_json: bool, stream: TextIO) ->
     if record.metrics and record.result_resource != record.resource:
         lines.append(f"  at {study.unit} {record.result_resource:,}:")
     lines += [f"  {name} = {number_text(value, 6)}" for name, value in record.metrics.items()]
-    lines += ["", *(f"  {name}  {value_text(value)}" for name, value in record.configuration.items())]
-    lines += ["", "it printed:" if printed else "the logs of the workers, in logs/, have no output of this trial"]
+    lines += [
+        "",
+        *(f"  {name}  {value_text(value)}" for name, value in record.configuration.items()),
+    ]
+    lines += [
+        "",
+        "it printed:"
+        if printed
+        else "the logs of the workers, in logs/, have no output of this trial",
+    ]
     write("\n".join(lines) + "\n" + printed, stream)
 
 
 def check_page(file: str | None) -> None:
-    """Raise an error if an HTML page cannot be written to ``file``. Call this function before the page is computed.
+    """Raise an error if an HTML page cannot be written to ``file``. Call this function before the
+    page is computed.
 
     Raises:
         SettingsError: If the page's folder does not exist.
@@ -103,8 +114,11 @@ def check_page(file: str | None) -> None:
     folder = Path(file).absolute().parent
     refuse(
         {
-            f"--html {file}: a folder; give a file in it, as {Path(file, 'page.html')}": Path(file).is_dir(),
-            f"--html {file}: no such folder; give a file in a folder that exists": not folder.is_dir(),
+            f"--html {file}: a folder; give a file in it, as {Path(file, 'page.html')}": Path(
+                file
+            ).is_dir(),
+            f"--html {file}: no such folder; give a file in a folder that "
+            f"exists": not folder.is_dir(),
         }
     )
 

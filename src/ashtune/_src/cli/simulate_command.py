@@ -1,4 +1,6 @@
-"""``ashtune simulate``: runs a study in virtual time, on any number of workers, with the real controller."""
+"""``ashtune simulate``: runs a study in virtual time, on any number of workers, with the real
+controller.
+"""
 
 import argparse
 import sys
@@ -29,30 +31,70 @@ def add_to(parser: argparse.ArgumentParser) -> None:
 
     seconds = options.argument_type(parse.seconds)
     parser.epilog = (
-        "Without CURVES they are made up, which does for questions about time. A study brings its own scheduler and "
-        "rungs, but for what is given here; its curves are continued beyond what it trained, and `ashtune whatif` "
-        "says how far that may be off."
+        "Without CURVES they are made up, which does for questions about time. A study brings its "
+        "own scheduler and rungs, but for what is given here; its curves are continued beyond what "
+        "it trained, and `ashtune whatif` says how far that may be off."
     )
-    parser.add_argument("curves", nargs="?", metavar="CURVES", help="a study's directory, or an .npz table of curves")
+    parser.add_argument(
+        "curves",
+        nargs="?",
+        metavar="CURVES",
+        help="a study's directory, or an .npz table of curves",
+    )
     table = parser.add_argument_group("a table")
-    table.add_argument("--metric", metavar="NAME", help="the metric; also the array, trials by epochs, that holds it")
+    table.add_argument(
+        "--metric",
+        metavar="NAME",
+        help="the metric; also the array, trials by epochs, that holds it",
+    )
     table.add_argument("--mode", choices=("min", "max"), help="which way is better")
-    table.add_argument("--times", metavar="ARRAY", help="the array of seconds trained by each epoch (--epoch for all)")
+    table.add_argument(
+        "--times",
+        metavar="ARRAY",
+        help="the array of seconds trained by each epoch (--epoch for all)",
+    )
     options.add(parser, Halving, has_defaults=True)
     options.add(parser, Ending, "trials", title="trials", has_defaults=True)
     parser.set_defaults(scheduler=None, resource=None)  # a recorded study has its own
     work = parser.add_argument_group("work")
     work.add_argument("--workers", type=int, default=8, metavar="N", help="how many (8)")
     work.add_argument("--epoch", type=seconds, metavar="TIME", help="average time of an epoch (1s)")
-    work.add_argument("--straggle", type=float, default=0.0, metavar="SD", help="jobs take 1 + |z| times as long (0)")
-    work.add_argument("--drop", type=float, default=0.0, metavar="P", help="chance that a job is lost, each second (0)")
-    work.add_argument("--save", type=seconds, metavar="TIME", help="to save a checkpoint (0, or as recorded)")
+    work.add_argument(
+        "--straggle",
+        type=float,
+        default=0.0,
+        metavar="SD",
+        help="jobs take 1 + |z| times as long (0)",
+    )
+    work.add_argument(
+        "--drop",
+        type=float,
+        default=0.0,
+        metavar="P",
+        help="chance that a job is lost, each second (0)",
+    )
+    work.add_argument(
+        "--save", type=seconds, metavar="TIME", help="to save a checkpoint (0, or as recorded)"
+    )
     work.add_argument("--load", type=seconds, default=0.0, metavar="TIME", help="to load one (0)")
-    work.add_argument("--deaths", type=seconds, metavar="TIME", help="mean life of a worker (for ever)")
-    work.add_argument("--replaced", type=seconds, metavar="TIME", help="time until a dead worker is replaced (never)")
-    parser.add_argument("--until", type=seconds, metavar="TIME", help="stop the study after this virtual time")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="decides curves, stragglers and deaths (0)")
-    parser.add_argument("--directory", metavar="DIR", help="write the study's journal there, for `ashtune report`")
+    work.add_argument(
+        "--deaths", type=seconds, metavar="TIME", help="mean life of a worker (for ever)"
+    )
+    work.add_argument(
+        "--replaced",
+        type=seconds,
+        metavar="TIME",
+        help="time until a dead worker is replaced (never)",
+    )
+    parser.add_argument(
+        "--until", type=seconds, metavar="TIME", help="stop the study after this virtual time"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="decides curves, stragglers and deaths (0)"
+    )
+    parser.add_argument(
+        "--directory", metavar="DIR", help="write the study's journal there, for `ashtune report`"
+    )
     parser.add_argument("--json", action="store_true", help="print it as JSON")
 
 
@@ -69,7 +111,8 @@ def main(given: argparse.Namespace) -> int:
     unit = _unit(given)
     curves, scheduler, ladder = _curves(given)
     trials = _trials(given, scheduler, curves)
-    machine = scheduler.build(ladder, 0, given.seed)  # the first event of the session contains the number of trials
+    # the first event of the session contains the number of trials
+    machine = scheduler.build(ladder, 0, given.seed)
     engine = _engine(given, curves, has_curves=machine.reads_curves or given.directory is not None)
     tally, progress = Tally(ladder, curves.goal), BestSoFar(curves.goal)
     began = time.perf_counter()
@@ -78,12 +121,29 @@ def main(given: argparse.Namespace) -> int:
     if given.directory is not None and trials is not None:
         name = f"simulation of {Path(given.curves).name}" if given.curves else "simulation"
         ledger_of = new_journal(
-            Path(given.directory), name, curves.goal, scheduler, ladder, trials=trials, seed=given.seed, resource=unit
+            Path(given.directory),
+            name,
+            curves.goal,
+            scheduler,
+            ladder,
+            trials=trials,
+            seed=given.seed,
+            resource=unit,
         )
     with ledger_of as ledger:
-        end = simulate(machine, engine, [tally, progress], trials=trials, goal=curves.goal, ledger=ledger, **limit)
+        end = simulate(
+            machine,
+            engine,
+            [tally, progress],
+            trials=trials,
+            goal=curves.goal,
+            ledger=ledger,
+            **limit,
+        )
     real = time.perf_counter() - began
-    outcome = simulated(text_of(scheduler), given.workers, tally, progress, wall_seconds=end, real_seconds=real)
+    outcome = simulated(
+        text_of(scheduler), given.workers, tally, progress, wall_seconds=end, real_seconds=real
+    )
     if given.json:
         show_json(outcome, sys.stdout)
     else:
@@ -107,19 +167,27 @@ def _check(given: argparse.Namespace) -> None:
     if given.trials is not None:
         check_whole("--trials", given.trials)
     dies, is_table = given.deaths is not None, str(given.curves).endswith(".npz")
-    of_a_table = [f"--{name}" for name in ("metric", "mode", "times") if getattr(given, name) is not None]
+    of_a_table = [
+        f"--{name}" for name in ("metric", "mode", "times") if getattr(given, name) is not None
+    ]
     has_times = given.curves is not None and not (is_table and given.times is None)
     is_there = given.directory is not None and Path(given.directory).exists()
     never_ends = dies and given.replaced is None and given.until is None
     lacks_goal = is_table and None in (given.metric, given.mode)
     refuse(
         {
-            f"--drop {given.drop:g} is not a chance; give one from 0 to below 1": not 0 <= given.drop < 1,
-            "--replaced needs --deaths; add it, as in --deaths 4h": given.replaced is not None and not dies,
+            f"--drop {given.drop:g} is not a chance; give one from 0 to below 1": not 0
+            <= given.drop
+            < 1,
+            "--replaced needs --deaths; add it, as in --deaths 4h": given.replaced is not None
+            and not dies,
             "--deaths would end all workers; add --replaced 5m, or --until": never_ends,
-            f"{given.curves} was given without its metric; add --metric NAME and --mode min or max": lacks_goal,
-            f"{', '.join(of_a_table)} is for a table of curves; give an .npz file": of_a_table and not is_table,
-            f"--epoch: {given.curves} has times of its own; leave --epoch out": has_times and given.epoch is not None,
+            f"{given.curves} was given without its metric; add --metric NAME and --mode min or "
+            f"max": lacks_goal,
+            f"{', '.join(of_a_table)} is for a table of curves; give an .npz file": of_a_table
+            and not is_table,
+            f"--epoch: {given.curves} has times of its own; leave --epoch out": has_times
+            and given.epoch is not None,
             f"--directory {given.directory} is there already; give one that is not": is_there,
         }
     )
@@ -139,14 +207,18 @@ def _curves(given: argparse.Namespace) -> "tuple[LossCurves, Scheduler, Ladder]"
     if scheduler is None:
         scheduler = "ash" if recorded is None else recorded.scheduler
     if scheduler is None:
-        raise SettingsError(f"{given.curves} has a scheduler that is unknown here; give another with --scheduler")
+        raise SettingsError(
+            f"{given.curves} has a scheduler that is unknown here; give another with --scheduler"
+        )
     return curves, *_halving(given, scheduler, None if recorded is None else recorded.ladder)
 
 
 def _halving(
     given: argparse.Namespace, scheduler: "str | Scheduler", recorded: "Ladder | None"
 ) -> "tuple[Scheduler, Ladder]":
-    """Return the scheduler and the ladder of the recorded study. Given options replace the recorded values."""
+    """Return the scheduler and the ladder of the recorded study. Given options replace the recorded
+    values.
+    """
     from ashtune._src.cli import flags as options
     from ashtune._src.core.ladder import Ladder
     from ashtune._src.core.option import checked
@@ -155,22 +227,35 @@ def _halving(
     low, high, factor = given.min_resource, given.max_resource, given.reduction_factor
     is_as_recorded = low is None and high is None and factor is None
     if given.rungs is not None and not is_as_recorded:
-        raise SettingsError("--rungs: leave out --min-resource, --max-resource and --reduction-factor, or --rungs")
+        raise SettingsError(
+            "--rungs: leave out --min-resource, --max-resource and --reduction-factor, or --rungs"
+        )
     if given.rungs is not None or recorded is None:
-        halving = {name: value for name, value in options.given_options(Halving, given).items() if value is not None}
+        halving = {
+            name: value
+            for name, value in options.given_options(Halving, given).items()
+            if value is not None
+        }
         return chosen_halving(checked(Halving, halving | {"scheduler": scheduler}))
     chosen = scheduler_alone("scheduler", scheduler)
     if is_as_recorded:
         return chosen, recorded
     if factor is None and len(set(recorded.kept)) > 1:
-        raise SettingsError(f"{given.curves} was halved by no one factor; give --reduction-factor too, or --rungs")
+        raise SettingsError(
+            f"{given.curves} was halved by no one factor; give --reduction-factor too, or --rungs"
+        )
     own = 1 / recorded.kept[0] if recorded.kept else 2
-    low, high = recorded.rungs[0] if low is None else low, recorded.rungs[-1] if high is None else high
+    low, high = (
+        recorded.rungs[0] if low is None else low,
+        recorded.rungs[-1] if high is None else high,
+    )
     return chosen, Ladder(low, high, own if factor is None else factor)
 
 
 def _unit(given: argparse.Namespace) -> str:
-    """Return the unit of the resource that the user gives, or the unit of the study whose curves are used."""
+    """Return the unit of the resource that the user gives, or the unit of the study whose curves
+    are used.
+    """
     from ashtune._src.api.study import Study
     from ashtune._src.core.checks import check_unit
 
@@ -204,20 +289,32 @@ def _traces(given: argparse.Namespace) -> "Traces":
 
 
 def _trials(given: argparse.Namespace, scheduler: "Scheduler", curves: "LossCurves") -> int | None:
-    """Return the number of trials that the user gives, or the number of trials in the table or study."""
+    """Return the number of trials that the user gives, or the number of trials in the table or
+    study.
+    """
     if curves.size is not None and given.trials is not None and given.trials > curves.size:
-        raise SettingsError(f"--trials {given.trials:,}: {given.curves} has {curves.size:,}; give at most that many")
+        raise SettingsError(
+            f"--trials {given.trials:,}: {given.curves} has {curves.size:,}; give at most that many"
+        )
     trials: int | None = given.trials if given.trials is not None else curves.size
-    if trials is None and (given.until is None or scheduler.needs_trials or given.directory is not None):
-        raise SettingsError("trials is missing: how many configurations to train; give --trials 1000")
+    if trials is None and (
+        given.until is None or scheduler.needs_trials or given.directory is not None
+    ):
+        raise SettingsError(
+            "trials is missing: how many configurations to train; give --trials 1000"
+        )
     return trials
 
 
-def _engine(given: argparse.Namespace, curves: "LossCurves", *, has_curves: bool) -> "SimulatedEngine":
+def _engine(
+    given: argparse.Namespace, curves: "LossCurves", *, has_curves: bool
+) -> "SimulatedEngine":
     from ashtune._src.engines.simulated.simulated_times import Mortality, half_normal
     from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 
-    saving: dict[str, Any] = {} if given.save is None else {"save_seconds": given.save, "release_seconds": None}
+    saving: dict[str, Any] = (
+        {} if given.save is None else {"save_seconds": given.save, "release_seconds": None}
+    )
     training = curves.training(
         stretch=half_normal(given.straggle) if given.straggle else None,
         drop=given.drop,

@@ -1,4 +1,6 @@
-"""``ashtune watch DIR [DIR...]``: serves a live page of running or ended studies. Nothing from DIR is executed."""
+"""``ashtune watch DIR [DIR...]``: serves a live page of running or ended studies. Nothing from DIR
+is executed.
+"""
 
 import argparse
 import os
@@ -16,9 +18,13 @@ if TYPE_CHECKING:
 
 MOST_PORT = 65_535
 LAST_SECONDS = 2.0
-"""The seconds for which the page is served after the study's process has ended, so that viewers see the end."""
+"""The seconds for which the page is served after the study's process has ended, so that viewers see
+the end.
+"""
 NICE = 5
-"""Niceness of the page's process, so that it does not take the processor from a study on the same cores."""
+"""Niceness of the page's process, so that it does not take the processor from a study on the same
+cores.
+"""
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -30,20 +36,30 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="a study's directory, which need not be there yet; of a folder, all studies below",
     )
     parser.add_argument(
-        "--port", type=int, default=0, metavar="N", help="serve on this port of 127.0.0.1 only (any free port)"
+        "--port",
+        type=int,
+        default=0,
+        metavar="N",
+        help="serve on this port of 127.0.0.1 only (any free port)",
     )
     parser.add_argument(
-        "--socket", metavar="PATH", help="serve on a socket of the file system, which you alone can use"
+        "--socket",
+        metavar="PATH",
+        help="serve on a socket of the file system, which you alone can use",
     )
     parser.add_argument(
         "--host-name", action="append", default=[], metavar="NAME",
-        help="a name by which a proxy asks for the page, as hub.example.org; may be given several times",
+        help="a name by which a proxy asks for the page, as hub.example.org; may be given several "
+             "times",
     )  # fmt: skip
     parser.add_argument(
         "--control", action="store_true",
-        help="let the page pause, stop and change studies whose drivers were started with --control on this machine",
+        help="let the page pause, stop and change studies whose drivers were started with "
+             "--control on this machine",
     )  # fmt: skip
-    parser.add_argument("--open", action="store_true", help="open it in the browser of this machine")
+    parser.add_argument(
+        "--open", action="store_true", help="open it in the browser of this machine"
+    )
     parser.add_argument(
         "--until-exit", type=int, metavar="PID",
         help="end when this process has ended, and leave the page in DIR as page.html",
@@ -60,7 +76,10 @@ def main(given: argparse.Namespace) -> int:
 
     check_whole("--port", given.port, at_least=0, at_most=MOST_PORT)
     if given.socket is not None and (given.port or given.open):
-        raise SettingsError(f"--socket {given.socket} opens no port, which --port and --open need; leave --socket out")
+        raise SettingsError(
+            f"--socket {given.socket} opens no port, which --port and --open need; leave --socket "
+            f"out"
+        )
     directories = [check_directory(directory) for directory in given.directory]
     page = LivePage(
         directories,
@@ -97,6 +116,12 @@ def _advice(page: "LivePage", socket_path: str | None, *, control: bool) -> str:
     if socket_path is None:
         tunnel = f"ssh -L {page.port}:127.0.0.1:{page.port} {host}, then the same address"
     else:
-        tunnel = f"ssh -L 8000:{Path(socket_path).absolute()} {host}, then http://localhost:8000{page.address}"
+        tunnel = (
+            f"ssh -L 8000:{Path(socket_path).absolute()} {host}, then "
+            f"http://localhost:8000{page.address}"
+        )
     does = "sees the page, and can stop and change the study" if control else "sees the page"
-    return f"from another machine: {tunnel}\neverybody who has the address {does}; Ctrl-C ends it, not the study\n"
+    return (
+        f"from another machine: {tunnel}\neverybody who has the address {does}; Ctrl-C ends it, "
+        f"not the study\n"
+    )

@@ -4,7 +4,9 @@ import argparse
 import os
 
 RENDEZVOUS = "ASHTUNE_WORKER"
-"""The environment variable with the contents of a file ``rendezvous.json``, for machines that cannot get the file."""
+"""The environment variable with the contents of a file ``rendezvous.json``, for machines that
+cannot get the file.
+"""
 
 
 def add_to(parser: argparse.ArgumentParser) -> None:
@@ -13,25 +15,44 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     from ashtune._src.core import parse
 
     parser.epilog = (
-        'The study\'s driver runs with `--engine cluster`, or tune(engine="cluster"). Workers run the training '
-        "function in DIR: join only studies whose origin you trust. SIGTERM, Ctrl-C and the end of a SLURM job let "
-        "trials be saved at their next epoch before the workers leave; a second Ctrl-C leaves at once. The environment "
-        f"variable {RENDEZVOUS}, with the contents of the file DIR/rendezvous.json, can take the place of DIR."
+        'The study\'s driver runs with `--engine cluster`, or tune(engine="cluster"). Workers run '
+        "the training "
+        "function in DIR: join only studies whose origin you trust. SIGTERM, Ctrl-C and the end "
+        "of a SLURM job let "
+        "trials be saved at their next epoch before the workers leave; a second Ctrl-C leaves at "
+        "once. The environment "
+        f"variable {RENDEZVOUS}, with the contents of the file DIR/rendezvous.json, can take the "
+        f"place of DIR."
     )
     number = "?" if RENDEZVOUS in os.environ else None
-    parser.add_argument("directory", metavar="DIR", nargs=number, help="the study's directory, as this machine sees it")
-    parser.add_argument("--wait", action="store_true", help="wait for DIR if it is not there yet")
-    parser.add_argument("--slots", type=int, default=1, metavar="N", help="the number of workers (1)")
     parser.add_argument(
-        "--gpus-per-worker", type=float, metavar="N", help="GPUs that each worker sees; by default as the driver says"
+        "directory",
+        metavar="DIR",
+        nargs=number,
+        help="the study's directory, as this machine sees it",
+    )
+    parser.add_argument("--wait", action="store_true", help="wait for DIR if it is not there yet")
+    parser.add_argument(
+        "--slots", type=int, default=1, metavar="N", help="the number of workers (1)"
     )
     parser.add_argument(
-        "--lifetime", type=argument_type(parse.seconds), metavar="TIME", help="leave after this time, as in 55m"
+        "--gpus-per-worker",
+        type=float,
+        metavar="N",
+        help="GPUs that each worker sees; by default as the driver says",
+    )
+    parser.add_argument(
+        "--lifetime",
+        type=argument_type(parse.seconds),
+        metavar="TIME",
+        help="leave after this time, as in 55m",
     )
 
 
 def main(given: argparse.Namespace) -> int:
-    """Run workers until the study ends or the lifetime is over. Return 143 after SIGTERM, as programs do."""
+    """Run workers until the study ends or the lifetime is over. Return 143 after SIGTERM, as
+    programs do.
+    """
     import math
     import signal
     import time
@@ -59,12 +80,16 @@ def main(given: argparse.Namespace) -> int:
         number=check_whole("--slots", given.slots, at_most=MOST_WORKERS),
         gpus_per_worker=None if gpus is None else check_gpus_per_worker(gpus),
     )
-    text, scratch = os.environ.pop(RENDEZVOUS, ""), ScratchDirectory()  # training functions do not see the keys
+    # training functions do not see the keys
+    text, scratch = os.environ.pop(RENDEZVOUS, ""), ScratchDirectory()
     with StopSwitch(time.monotonic() + min(lifetime, in_slurm), grace=math.inf) as stop:
         if given.directory is not None:
             study = Path(given.directory).resolve()
             if not (given.wait or os.path.isdir(study)):  # noqa: PTH112 - that of Path may raise
-                raise StudyError(f"{study}: there is no such folder; give the study's directory, or --wait for it")
+                raise StudyError(
+                    f"{study}: there is no such folder; give the study's directory, or --wait for "
+                    f"it"
+                )
             serve(study, slots, stop)
         else:
             try:
@@ -73,7 +98,9 @@ def main(given: argparse.Namespace) -> int:
                 renewal = f"set {RENDEZVOUS} to the contents of its new rendezvous.json"
                 serve(scratch.folder(), slots, stop, patience=PATIENCE_SECONDS, renewal=renewal)
             except msgspec.MsgspecError as error:
-                raise SettingsError(f"{RENDEZVOUS} does not have the contents of a rendezvous.json: {error}") from None
+                raise SettingsError(
+                    f"{RENDEZVOUS} does not have the contents of a rendezvous.json: {error}"
+                ) from None
             finally:
                 scratch.delete()
     if signal.SIGTERM in stop.signals:

@@ -1,4 +1,6 @@
-"""Checks of a user's values. Each check returns the value in its plain form, or raises ``SettingsError``."""
+"""Checks of a user's values. Each check returns the value in its plain form, or raises
+``SettingsError``.
+"""
 
 import math
 import numbers
@@ -33,7 +35,9 @@ def refuse(complaints: Mapping[str, object]) -> None:
 
 
 def whole_number(value: object) -> int | None:
-    """Return a whole number of any type, also of numpy, as an int. If the value is no whole number, return None."""
+    """Return a whole number of any type, also of numpy, as an int. If the value is no whole number,
+    return None.
+    """
     if isinstance(value, bool):
         return None
     try:
@@ -51,10 +55,18 @@ def check_whole(name: str, value: object, *, at_least: int = 1, at_most: int = M
     return number
 
 
-def check_number(name: str, value: float, *, above: float = 0.0, at_most: float = sys.float_info.max) -> float:
-    """Return the value as a float, or raise if the value is not a finite number within the limits."""
+def check_number(
+    name: str, value: float, *, above: float = 0.0, at_most: float = sys.float_info.max
+) -> float:
+    """Return the value as a float, or raise if the value is not a finite
+    number within the limits.
+    """
     try:
-        number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+        number = (
+            float(value)
+            if isinstance(value, numbers.Real) and not isinstance(value, bool)
+            else math.nan
+        )
     except OverflowError:  # a whole number above the largest float
         number = math.inf
     if not above < number <= at_most:
@@ -73,15 +85,21 @@ def _read(name: str, value: T | str, read: Callable[[str], T]) -> T:
 
 
 def check_seconds(name: str, value: float | str | timedelta) -> float:
-    """Return a duration in seconds, which is given as a number, as a text such as "2h", or as a timedelta."""
+    """Return a duration in seconds, which is given as a number, as a text such as "2h", or as a
+    timedelta.
+    """
     if isinstance(value, timedelta):
         value = value.total_seconds()
     return check_number(name, _read(name, value, parse.seconds), at_most=MOST_SECONDS)
 
 
 def check_budget(name: str, value: str) -> tuple[float, bool]:
-    """Return the seconds of a budget, which is given as a text such as "40 gpu-hours", and whether they are of GPUs."""
-    seconds, is_of_gpus = _read(name, value if isinstance(value, str) else shown(value), parse.budget)
+    """Return the seconds of a budget, which is given as a text such as "40 gpu-hours", and whether
+    they are of GPUs.
+    """
+    seconds, is_of_gpus = _read(
+        name, value if isinstance(value, str) else shown(value), parse.budget
+    )
     return check_number(name, seconds, at_most=MOST_BUDGET), is_of_gpus
 
 
@@ -94,9 +112,16 @@ def check_flag(name: str, value: bool) -> bool:
 
 def check_name(what: str, name: str, example: str = "") -> str:
     """Return a name, or raise if it is empty, too long or has control characters."""
-    if not isinstance(name, str) or not name.strip() or escaped(name) != name or len(name) > MOST_NAME:
+    if (
+        not isinstance(name, str)
+        or not name.strip()
+        or escaped(name) != name
+        or len(name) > MOST_NAME
+    ):
         hint = f", as in {what}={example!r}" if example else ""
-        raise SettingsError(f"{what}={shown(name)} is not a name; give up to {MOST_NAME} plain characters{hint}")
+        raise SettingsError(
+            f"{what}={shown(name)} is not a name; give up to {MOST_NAME} plain characters{hint}"
+        )
     return name
 
 
@@ -104,8 +129,8 @@ def check_unit(name: str, unit: str) -> str:
     """Return the unit of the resource, or raise if the unit is not a short word."""
     if not isinstance(unit, str) or not unit.isalpha() or len(unit) > MOST_UNIT:
         raise SettingsError(
-            f"{name}={shown(unit)} is not a word of up to {MOST_UNIT} letters; give what the resource counts, in the "
-            "singular, as in resource='tree'"
+            f"{name}={shown(unit)} is not a word of up to {MOST_UNIT} letters; give what the "
+            "resource counts, in the singular, as in resource='tree'"
         )
     return unit
 
@@ -116,7 +141,9 @@ def check_size(name: str, value: int | str) -> int:
 
 
 def check_confirm(name: str, value: Any) -> Confirm:
-    """Return a checked :class:`Confirm`. If the value is a number, convert it to a :class:`Confirm`."""
+    """Return a checked :class:`Confirm`. If the value is a number, convert it to a
+    :class:`Confirm`.
+    """
     confirm = value if isinstance(value, Confirm) else Confirm(value)
     best = check_whole(name, confirm.best, at_most=MOST_CONFIRMED)
     return Confirm(best, check_whole(f"{name}: seeds", confirm.seeds, at_most=MOST_CONFIRMED))

@@ -1,11 +1,13 @@
-"""Confirmation: the best configurations are trained again with other seeds. Confirming trials are not ranked.
+"""Confirmation: the best configurations are trained again with other seeds. Confirming trials are
+not ranked.
 
 Rule 1: confirmation begins when the search and all jobs of the search have ended.
 Rule 2: the trials to confirm are the best trials of the highest rung that has a result.
-Rule 3: each confirming training is a new trial with the next free number. A confirming trial is trained in one job up
-to the rung of the confirmed trial. The scheduler and the search receive no results of confirming trials.
-Rule 4: each of the best trials is confirmed once, in order of rank, before any trial is confirmed with a second seed. A
-failed confirming training is not repeated.
+Rule 3: each confirming training is a new trial with the next free number. A confirming trial is
+trained in one job up to the rung of the confirmed trial. The scheduler and the search receive no
+results of confirming trials.
+Rule 4: each of the best trials is confirmed once, in order of rank, before any trial is confirmed
+with a second seed. A failed confirming training is not repeated.
 """
 
 from bisect import bisect_left
@@ -18,24 +20,29 @@ from ashtune._src.core.jobs import Job, TrialId
 
 # Decision 32 (docs/decisions/0032-noise-and-enough.md).
 SEEDS = 2
-"""The default number of confirming seeds of each configuration: ``benchmarks/confirm.py`` compares 1, 2 and 3."""
+"""The default number of confirming seeds of each configuration: ``benchmarks/confirm.py`` compares
+1, 2 and 3.
+"""
 MOST = 100
 """The maximum number of configurations, and of seeds of each configuration."""
 
 
 class Confirm(msgspec.Struct, frozen=True):
-    """Train the best configurations again with other seeds, to find out whether the winner was only lucky.
+    """Train the best configurations again with other seeds, to find out whether the winner was only
+    lucky.
 
     Args:
         best: The number of configurations to train again, at most 100.
-        seeds: How often each configuration is trained again, at most 100; ``trial.seed`` differs each time.
+        seeds: How often each configuration is trained again, at most 100; ``trial.seed`` differs
+            each time.
 
     Example:
         >>> def train(trial):
         ...     for epoch in trial.epochs():
         ...         trial.report(loss=trial["x"] + trial.seed / 2**36)
         >>> study = tune(
-        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2, quiet=True,
+        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2,
+            quiet=True,
         ...     confirm=Confirm(best=2, seeds=3),
         ... )
         >>> study.best.trial == study.confirmed.trial, len(study.confirmed.values)
@@ -49,8 +56,8 @@ class Confirm(msgspec.Struct, frozen=True):
 
 
 class Numbering:
-    """Converts trial numbers to places, and places to trial numbers. With ``m`` confirming trials, computing a place
-    takes O(log m) time, and computing a trial number takes O(m) time.
+    """Converts trial numbers to places, and places to trial numbers. With ``m`` confirming trials,
+    computing a place takes O(log m) time, and computing a trial number takes O(m) time.
 
     The *place* of a trial is its index among the trials of the search, without confirming trials.
     """
@@ -66,7 +73,9 @@ class Numbering:
         return len(self._confirming)
 
     def confirms(self, trial: TrialId) -> None:
-        """Record that a trial is a confirming trial. A second call for the same trial changes nothing."""
+        """Record that a trial is a confirming trial. A second call for the same trial changes
+        nothing.
+        """
         if trial not in self:
             self._confirming.insert(bisect_left(self._confirming, trial), trial)
 
@@ -85,7 +94,8 @@ class Numbering:
 
 
 class Confirming:
-    """The controller's records of confirmation: the confirming trials, and how often each trial is confirmed.
+    """The controller's records of confirmation: the confirming trials, and how often each trial is
+    confirmed.
 
     Args:
         best: Returns the highest rung with a result, and the trials of this rung in order of rank.
@@ -101,15 +111,21 @@ class Confirming:
 
     @property
     def next(self) -> TrialId | None:
-        """The trial to confirm next, or None if no trial is left. The time is O(m) for the ``m`` best trials."""
+        """The trial to confirm next, or None if no trial is left. The time is O(m) for the ``m``
+        best trials.
+        """
         if self.wanted is None:
             return None
         rung, best = self._best()
-        trial = min(best[: self.wanted.best], key=lambda trial: self._times[rung, trial], default=None)
+        trial = min(
+            best[: self.wanted.best], key=lambda trial: self._times[rung, trial], default=None
+        )
         return trial if trial is not None and self._times[rung, trial] < self.wanted.seeds else None
 
     def give(self, confirmed: TrialId, number: TrialId) -> Job:
-        """Return the job that confirms the trial ``confirmed``. The new trial has the number ``number``."""
+        """Return the job that confirms the trial ``confirmed``. The new trial has the number
+        ``number``.
+        """
         rung, _ = self._best()
         self._times[rung, confirmed] += 1
         self.of[number] = confirmed

@@ -1,4 +1,6 @@
-"""Defines the stopping rule ``NotWorthIt``, which ends a search that improves the best result too slowly."""
+"""Defines the stopping rule ``NotWorthIt``, which ends a search that improves the best result too
+slowly.
+"""
 
 import msgspec
 
@@ -8,14 +10,16 @@ HOUR = 3600.0
 class NotWorthIt(msgspec.Struct, frozen=True):
     """End the search when it improves the best result too slowly.
 
-    The search ends when the top-rung results of the last hour (``per``) improved the best result by less than ``gain``.
-    The improvement must be less than ``gain`` both in the order of arrival and, on average, in a random order. The
-    search runs at least until one hour (``per``) is over and ten results at the top rung exist.
+    The search ends when the top-rung results of the last hour (``per``) improved the best result by
+    less than ``gain``. The improvement must be less than ``gain`` both in the order of arrival and,
+    on average, in a random order. The search runs at least until one hour (``per``) is over and ten
+    results at the top rung exist.
 
     Args:
-        gain: The least improvement, in units of the metric. By default this is the noise of the metric: the standard
-            deviation of the last reports of a training around its curve. If trials report too rarely to know the noise,
-            the least gain is a hundredth of the distance between the best and the median result.
+        gain: The least improvement, in units of the metric. By default this is the noise of the
+            metric: the standard deviation of the last reports of a training around its curve. If
+            trials report too rarely to know the noise, the least gain is a hundredth of the
+            distance between the best and the median result.
         per: The period of ``gain``: seconds, or a text such as "10m" or "1h".
 
     Example:
@@ -23,7 +27,8 @@ class NotWorthIt(msgspec.Struct, frozen=True):
         ...     for epoch in trial.epochs():
         ...         trial.report(loss=trial["x"] / epoch)
         >>> study = tune(
-        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2, quiet=True,
+        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2,
+            quiet=True,
         ...     stop=Stop(stop_when=NotWorthIt(gain=0.001, per="1h")),
         ... )
         >>> study.stopped

@@ -1,7 +1,7 @@
 """The errors of ashtune, which all derive from :class:`AshtuneError`.
 
-An error message is one line, which names the refused argument with its value, and says what to give instead. The
-command line prints the message and exits with status 2.
+An error message is one line, which names the refused argument with its value, and says what to give
+instead. The command line prints the message and exits with status 2.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +18,8 @@ _Class = TypeVar("_Class", bound=type)
 
 
 class AshtuneError(Exception):
-    """The base class of all errors that ashtune raises. An error message is one line without control characters.
+    """The base class of all errors that ashtune raises. An error message is one line without
+    control characters.
 
     Example:
         >>> try:
@@ -37,11 +38,15 @@ class SpaceError(AshtuneError):
 
 
 class SettingsError(AshtuneError):
-    """An argument of a study is not valid, such as a number of trials, a rung, a metric or a directory."""
+    """An argument of a study is not valid, such as a number of trials, a rung, a metric or a
+    directory.
+    """
 
 
 class ObjectiveError(AshtuneError):
-    """The training function cannot be used: it cannot be imported or pickled, or reports a wrong metric."""
+    """The training function cannot be used: it cannot be imported or pickled, or reports a wrong
+    metric.
+    """
 
 
 class ProgramFailed(ObjectiveError):  # noqa: N818 - the name says what happened
@@ -49,7 +54,9 @@ class ProgramFailed(ObjectiveError):  # noqa: N818 - the name says what happened
 
 
 class StudyError(AshtuneError):
-    """A study directory cannot be used: it is missing, in use by another driver, or belongs to another study."""
+    """A study directory cannot be used: it is missing, in use by another driver, or belongs to
+    another study.
+    """
 
 
 class NoResultError(StudyError):
@@ -59,7 +66,8 @@ class NoResultError(StudyError):
         >>> def train(trial):
         ...     raise ValueError("no data")
         >>> try:
-        ...     tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=2, max_resource=1, quiet=True)
+        ...     tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=2, max_resource=1,
+            quiet=True)
         ... except NoResultError as error:
         ...     [trial.reason for trial in Study.load(error.directory).trials]
         ['ValueError: no data', 'ValueError: no data']
@@ -78,7 +86,9 @@ class FunctionChanged(StudyError):  # noqa: N818 - the name says what happened
 
 
 class CannotGoOn(ObjectiveError):  # noqa: N818 - the name says what happened
-    """A training function raises ``CannotGoOn`` to stop the study. A resumed study trains the stopped trial again."""
+    """A training function raises ``CannotGoOn`` to stop the study. A resumed study trains the
+    stopped trial again.
+    """
 
 
 class EngineError(AshtuneError):
@@ -90,11 +100,14 @@ class CheckpointUnread(StudyError):  # noqa: N818 - the name says what happened
 
 
 class JournalError(StudyError):
-    """A journal cannot be read or written, or a replay finds that events of the journal contradict each other."""
+    """A journal cannot be read or written, or a replay finds that events of the journal contradict
+    each other.
+    """
 
 
 class InvalidConfiguration(AshtuneError):  # noqa: N818 - users raise it to reject a configuration
-    """A training function raises ``InvalidConfiguration`` to withdraw its trial, which a new trial replaces.
+    """A training function raises ``InvalidConfiguration`` to withdraw its trial, which a new trial
+    replaces.
 
     Example:
         >>> def train(trial):
@@ -102,7 +115,8 @@ class InvalidConfiguration(AshtuneError):  # noqa: N818 - users raise it to reje
         ...         raise InvalidConfiguration("too large")
         ...     return {"loss": 1 / (trial["width"] + trial["depth"])}
         >>> space = {"width": (1, 8), "depth": (1, 8)}
-        >>> study = tune(train, space, metric="loss", mode="min", trials=8, max_resource=1, quiet=True)
+        >>> study = tune(train, space, metric="loss", mode="min", trials=8, max_resource=1,
+            quiet=True)
         >>> study.best.config["width"] * study.best.config["depth"] <= 12
         True
     """
@@ -136,7 +150,9 @@ def needs_extra(extra: str, module: str = "") -> Iterator[None]:
 
 @contextmanager
 def instead_of_os_error(kind: type[AshtuneError], place: object, advice: str) -> Iterator[None]:
-    """In this context, replace an OSError by an error of the type ``kind``, which names the place and an advice."""
+    """In this context, replace an OSError by an error of the type ``kind``, which names the place
+    and an advice.
+    """
     try:
         yield
     except OSError as error:
@@ -154,9 +170,11 @@ def _of_others(step: TracebackType | None) -> TracebackType | None:
 
 
 def in_one_line(function: Callable[_Parameters, _Returned]) -> Callable[_Parameters, _Returned]:
-    """Shorten the traceback of an ``AshtuneError`` to the user's line, one line of ashtune, and the message.
+    """Shorten the traceback of an ``AshtuneError`` to the user's line, one line of ashtune, and the
+    message.
 
-    The traceback of Ctrl-C also keeps the lines of other code, such as a training function that ashtune calls.
+    The traceback of Ctrl-C also keeps the lines of other code, such as a training function that
+    ashtune calls.
     """
 
     @wraps(function)

@@ -1,9 +1,11 @@
 """Events are facts about what happened in a study.
 
-Events are the messages that workers send, the lines of the journal, and the input of the controller. ``time`` is in
-seconds since the study began. A worker sends ``time`` 0. The engine sets the time when the event arrives.
+Events are the messages that workers send, the lines of the journal, and the input of the
+controller. ``time`` is in seconds since the study began. A worker sends ``time`` 0. The engine sets
+the time when the event arrives.
 
-Rule: a field of an event is never renamed or reused, because later versions must be able to read today's journals.
+Rule: a field of an event is never renamed or reused, because later versions must be able to read
+today's journals.
 """
 
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
@@ -45,19 +47,23 @@ class _Fact(msgspec.Struct, frozen=True, tag_field="event", tag=_tag, omit_defau
 
 NO_REASON = "no reason given"
 PROGRAM = "program"
-"""The key in ``facts`` under which a session stores the command of its external training program."""
+"""The key in ``facts`` under which a session stores the command of its
+external training program.
+"""
 
 
 class SessionStarted(_Fact, frozen=True):
     """A driver opened the study. Jobs that ran under an earlier driver are started again.
 
-    ``target`` has a value for each metric if the study has several objectives. The study stops after ``max_failures``
-    failures without any result, and after a quarter as many in a row of promoted trials (at least five) for one reason,
-    until a trial that continued in the same way has a result. The search ends after ``patience`` results in a row at
-    the top rung without an improvement, when the rule ``stop_when`` is met, or when workers were present for ``budget``
-    seconds, summed over workers and sessions. ``facts`` describes the machine and the settings of the session in a form
-    for people. If the user added rungs at the top, ``rungs`` and ``kept`` are the record of the longer ladder.
-    ``objective`` is the version of the training function. ``control`` means that the driver accepts commands.
+    ``target`` has a value for each metric if the study has several objectives. The study stops
+    after ``max_failures`` failures without any result, and after a quarter as many in a row of
+    promoted trials (at least five) for one reason, until a trial that continued in the same way has
+    a result. The search ends after ``patience`` results in a row at the top rung without an
+    improvement, when the rule ``stop_when`` is met, or when workers were present for ``budget``
+    seconds, summed over workers and sessions. ``facts`` describes the machine and the settings of
+    the session in a form for people. If the user added rungs at the top, ``rungs`` and ``kept`` are
+    the record of the longer ladder. ``objective`` is the version of the training function.
+    ``control`` means that the driver accepts commands.
     """
 
     unix_time: UnixSeconds
@@ -90,8 +96,9 @@ class WorkerJoined(_Fact, frozen=True):
 class TrialStarted(_Fact, frozen=True):
     """A new trial has got its configuration.
 
-    ``origin`` says who proposed the configuration: "enqueued" means the user, "" means the study's design. If
-    ``confirms`` is set, the new trial confirms the trial ``confirms`` with the same configuration, and is not ranked.
+    ``origin`` says who proposed the configuration: "enqueued" means the user, "" means the study's
+    design. If ``confirms`` is set, the new trial confirms the trial ``confirms`` with the same
+    configuration, and is not ranked.
     """
 
     trial: _Trial
@@ -118,10 +125,11 @@ class _OfTraining(_OfJob, frozen=True, kw_only=True):
 class JobFinished(_OfTraining, frozen=True, kw_only=True):
     """A trial was trained up to the resource of its rung, and has a result at this rung.
 
-    The job trained from resource ``start`` (0: from the beginning) to ``resource``. If ``held``, the worker has the
-    trial in memory and waits for the next order. If not ``held``, the worker is free, and ``checkpoint`` is the
-    checkpoint's size in bytes or None. If ``stopped``, the training function ended the trial early. ``memory_share`` is
-    the most memory that the worker held during the job, as a fraction of its ``memory_limit``; 0 if unknown.
+    The job trained from resource ``start`` (0: from the beginning) to ``resource``. If ``held``,
+    the worker has the trial in memory and waits for the next order. If not ``held``, the worker is
+    free, and ``checkpoint`` is the checkpoint's size in bytes or None. If ``stopped``, the training
+    function ended the trial early. ``memory_share`` is the most memory that the worker held during
+    the job, as a fraction of its ``memory_limit``; 0 if unknown.
     """
 
     metrics: dict[str, float | None]
@@ -131,9 +139,11 @@ class JobFinished(_OfTraining, frozen=True, kw_only=True):
 
 
 class TrialReleased(_Fact, frozen=True, kw_only=True):
-    """A worker removed a trial from its memory. ``checkpoint`` is the number of saved bytes, None if nothing was saved.
+    """A worker removed a trial from its memory. ``checkpoint`` is the number of saved bytes, None
+    if nothing was saved.
 
-    ``problem`` says what failed after the trial's result, such as the saving of a checkpoint. The result stays valid.
+    ``problem`` says what failed after the trial's result, such as the saving of a checkpoint. The
+    result stays valid.
     """
 
     worker: _Worker
@@ -145,11 +155,15 @@ class TrialReleased(_Fact, frozen=True, kw_only=True):
 
 
 class JobPaused(_OfTraining, frozen=True, kw_only=True):
-    """A job was interrupted between two epochs, at ``resource``, because the study or the worker stops or pauses."""
+    """A job was interrupted between two epochs, at ``resource``, because the study or the worker
+    stops or pauses.
+    """
 
 
 class JobFailed(_OfJob, frozen=True, kw_only=True):
-    """A trial failed: the training function raised, returned no result, or exceeded its time limit."""
+    """A trial failed: the training function raised, returned no result, or
+    exceeded its time limit.
+    """
 
     reason: str
     traceback: str = ""
@@ -157,7 +171,9 @@ class JobFailed(_OfJob, frozen=True, kw_only=True):
 
 
 class TrialWithdrawn(_OfJob, frozen=True, kw_only=True):
-    """The training function refused the configuration of its trial, and a new trial will replace this trial."""
+    """The training function refused the configuration of its trial, and a new trial will replace
+    this trial.
+    """
 
     reason: str = NO_REASON
 
@@ -165,9 +181,10 @@ class TrialWithdrawn(_OfJob, frozen=True, kw_only=True):
 class WorkerLost(_Fact, frozen=True, kw_only=True):
     """A worker ended. If the worker had a job (``trial``, ``rung``), the job is started again.
 
-    If ``is_fatal``, the trial caused the end of the worker, for example by exceeding its time limit, and fails.
-    ``last_words`` is the last part of the worker's output. If ``is_dismissed``, the worker left in order. If
-    ``is_out_of_memory``, the worker exceeded its memory limit, or was killed because no memory was left.
+    If ``is_fatal``, the trial caused the end of the worker, for example by exceeding its time
+    limit, and fails. ``last_words`` is the last part of the worker's output. If ``is_dismissed``,
+    the worker left in order. If ``is_out_of_memory``, the worker exceeded its memory limit, or was
+    killed because no memory was left.
     """
 
     worker: _Worker
@@ -190,7 +207,8 @@ class PlacesChanged(_Fact, frozen=True):
 class ProgramCompiled(_Fact, frozen=True, kw_only=True):
     """A worker compiled a program for ``lanes`` lanes. A loaded program has no event.
 
-    The compile time ``seconds`` belongs to no job. ``shape`` has the values of the static hyperparameters.
+    The compile time ``seconds`` belongs to no job. ``shape`` has the values of the static
+    hyperparameters.
     """
 
     worker: _Worker
@@ -210,7 +228,8 @@ class StopRequested(_Fact, frozen=True):
 
 
 class StudyPaused(_Fact, frozen=True):
-    """The user paused the study: running jobs are paused, and no job begins until :class:`StudyContinued`.
+    """The user paused the study: running jobs are paused, and no job begins until
+    :class:`StudyContinued`.
 
     A new session also ends the pause.
     """
@@ -227,7 +246,9 @@ class TrialsExtended(_Fact, frozen=True):
 
 
 class ConfigurationEnqueued(_Fact, frozen=True):
-    """The user enqueued a configuration. New trials get enqueued configurations first, in the order of enqueueing."""
+    """The user enqueued a configuration. New trials get enqueued configurations first, in the order
+    of enqueueing.
+    """
 
     configuration: _Configuration
 
@@ -260,7 +281,9 @@ Event = (
 
 
 class Progress(msgspec.Struct, frozen=True, tag_field="event", tag="progress"):
-    """A worker's report between two rungs. A report is not an event, is not in the journal, and is not always sent."""
+    """A worker's report between two rungs. A report is not an event, is not in the journal, and is
+    not always sent.
+    """
 
     worker: WorkerId
     trial: TrialId

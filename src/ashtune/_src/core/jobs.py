@@ -19,7 +19,9 @@ Key = tuple[float, ...]
 
 
 def derived_seed(seed: int, number: int) -> int:
-    """Return a seed below 2**32, computed from another seed and a number, such as a study's seed and a trial number."""
+    """Return a seed below 2**32, computed from another seed and a number, such as a study's seed
+    and a trial number.
+    """
     digest = hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big")
 
@@ -34,13 +36,15 @@ class Job(msgspec.Struct, frozen=True, gc=False):
 class Result(msgspec.Struct, frozen=True, gc=False):
     """The result of a job, which trained a trial up to a rung.
 
-    ``resource`` is the resource that was reached. After a failure, ``resource`` is the resource that the job should
-    have reached. ``losses`` has one loss for each objective. A smaller loss is better. The loss of a failure is
-    ``math.inf``. ``seconds`` is the duration of the job. ``curve`` has the job's earlier reports as (resource, first
-    loss), for a scheduler that reads curves. ``violation`` is the total violation of the constraints. The violation is
-    0 if all constraints are met, and None if there are no constraints. ``start`` is the resource from which the job
-    trained: 0 if the job resumed no earlier job. ``is_out_of_memory`` says that the trial failed because of memory.
-    ``memory_share`` is the most memory that the job's worker held, as a fraction of its limit; 0 if unknown.
+    ``resource`` is the resource that was reached. After a failure, ``resource`` is the resource
+    that the job should have reached. ``losses`` has one loss for each objective. A smaller loss is
+    better. The loss of a failure is ``math.inf``. ``seconds`` is the duration of the job. ``curve``
+    has the job's earlier reports as (resource, first loss), for a scheduler that reads curves.
+    ``violation`` is the total violation of the constraints. The violation is 0 if all constraints
+    are met, and None if there are no constraints. ``start`` is the resource from which the job
+    trained: 0 if the job resumed no earlier job. ``is_out_of_memory`` says that the trial failed
+    because of memory. ``memory_share`` is the most memory that the job's worker held, as a fraction
+    of its limit; 0 if unknown.
     """
 
     trial: TrialId
@@ -56,7 +60,9 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, job: Job, *losses: float, violation: float | None = None) -> "Result":
-        """Return the result of a job whose resource and duration are unknown, with 0 in their place."""
+        """Return the result of a job whose resource and duration are unknown, with 0 in their
+        place.
+        """
         return cls(job.trial, job.rung, 0, losses, 0.0, violation=violation)
 
     @property
@@ -66,7 +72,9 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def is_failure(self) -> bool:
-        """Whether a loss is infinite. A failure counts as a result of its rung, ranks last, and is never promoted."""
+        """Whether a loss is infinite. A failure counts as a result of its rung, ranks last, and is
+        never promoted.
+        """
         return max(self.losses) == math.inf
 
     @property
@@ -76,11 +84,13 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
 
 def as_one(violation: float | None, loss: float) -> float:
-    """Return a number that sorts results by their violation, and results with equal violation by their loss.
+    """Return a number that sorts results by their violation, and results with equal violation by
+    their loss.
 
-    If there are no constraints, or after a failure, the number is the loss. If there are constraints and no failure,
-    the number is an integer: the 64 bits of the violation, followed by the 64 bits of the loss. If the loss is
-    negative, its bits are inverted, so that the integers sort correctly.
+    If there are no constraints, or after a failure, the number is the loss. If there are
+    constraints and no failure, the number is an integer: the 64 bits of the violation, followed by
+    the 64 bits of the loss. If the loss is negative, its bits are inverted, so that the integers
+    sort correctly.
     """
     if violation is None or loss == math.inf:
         return loss
@@ -95,7 +105,9 @@ class Objective(msgspec.Struct, frozen=True):
     mode: Mode
 
     def loss(self, metrics: Metrics) -> float:
-        """Return the loss of a metric. A smaller loss is better. A missing or non-finite metric has the loss inf."""
+        """Return the loss of a metric. A smaller loss is better. A missing or non-finite metric has
+        the loss inf.
+        """
         value = metrics.get(self.metric)
         if value is None or not math.isfinite(value):
             return math.inf
@@ -114,8 +126,8 @@ class Constraint(msgspec.Struct, frozen=True):
     bound: float
 
     def violation(self, metrics: Metrics) -> float:
-        """Return how far a metric violates the bound, or 0 if the bound is met. The violation is divided by the size of
-        the bound, unless the bound is 0.
+        """Return how far a metric violates the bound, or 0 if the bound is met. The violation is
+        divided by the size of the bound, unless the bound is 0.
 
         The violation of a metric that is missing or not finite is inf.
         """
@@ -132,7 +144,8 @@ class Constraint(msgspec.Struct, frozen=True):
 class Goal(Objective, frozen=True, omit_defaults=True):
     """The goal of a study: its first objective, its other objectives, and its constraints.
 
-    ``weights`` has the weight of each objective, or is empty. The weights choose one result from the Pareto front.
+    ``weights`` has the weight of each objective, or is empty. The weights choose one result from
+    the Pareto front.
     """
 
     others: tuple[Objective, ...] = ()
@@ -141,7 +154,9 @@ class Goal(Objective, frozen=True, omit_defaults=True):
 
     @property
     def is_plain(self) -> bool:
-        """Whether the study has one objective and no constraint, so that each result is one loss."""
+        """Whether the study has one objective and no constraint, so that
+        each result is one loss.
+        """
         return not (self.others or self.constraints)
 
     @property
@@ -154,12 +169,14 @@ class Goal(Objective, frozen=True, omit_defaults=True):
         """The metrics that each trial must report, without duplicates."""
         if self.is_plain:
             return (self.metric,)
-        names = [each.metric for each in self.objectives] + [each.metric for each in self.constraints]
+        names = [each.metric for each in self.objectives] + [
+            each.metric for each in self.constraints
+        ]
         return tuple(dict.fromkeys(names))
 
     def judged(self, metrics: Metrics) -> tuple[Losses, float | None]:
-        """Return a loss for each objective, and the total violation of the constraints. Without constraints, the
-        violation is None.
+        """Return a loss for each objective, and the total violation of the constraints. Without
+        constraints, the violation is None.
 
         If a metric is not finite, return :attr:`failed`.
         """
@@ -172,8 +189,8 @@ class Goal(Objective, frozen=True, omit_defaults=True):
         return losses, min(sum(violations), sys.float_info.max) if violations else None
 
     def targets(self, target: float | Mapping[str, float] | None) -> Losses:
-        """Return the target of each objective as a loss. An objective without target has inf. If there is no target,
-        return ().
+        """Return the target of each objective as a loss. An objective without target has inf. If
+        there is no target, return ().
 
         Args:
             target: The target of the first objective, or a dict from metric to target.
@@ -199,8 +216,8 @@ class Goal(Objective, frozen=True, omit_defaults=True):
 class KnownResult(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The finite metrics of a configuration at a resource, which were known before the study began.
 
-    If the metrics are from another task (``is_of_another_task``), such as other data, the study trains the
-    configuration, and the search does not get the result.
+    If the metrics are from another task (``is_of_another_task``), such as other data, the study
+    trains the configuration, and the search does not get the result.
     """
 
     configuration: dict[str, Any]

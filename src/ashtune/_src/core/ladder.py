@@ -1,10 +1,11 @@
-"""The ladder: the resources (rungs) at which trials are compared, and the fraction of trials that each rung promotes.
+"""The ladder: the resources (rungs) at which trials are compared, and the fraction of trials that
+each rung promotes.
 
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
 https://arxiv.org/abs/1810.05934, Algorithms 1 and 2.
 
-Rule 1: rungs are computed without logarithms. In floating point, floor(log 243 / log 3) is 4, so one rung would be
-missing. The rungs are computed as exact fractions, and each rung is rounded once.
+Rule 1: rungs are computed without logarithms. In floating point, floor(log 243 / log 3) is 4, so
+one rung would be missing. The rungs are computed as exact fractions, and each rung is rounded once.
 Rule 2: max_resource is always the top rung.
 """
 
@@ -27,16 +28,18 @@ MOST_DENOMINATOR = 1 << 64
 
 
 class Ladder:
-    """Rungs from ``min_resource`` to ``max_resource``. Each rung is ``reduction_factor`` times the rung below.
+    """Rungs from ``min_resource`` to ``max_resource``. Each rung is ``reduction_factor`` times the
+    rung below.
 
     Args:
         min_resource: Resource (epochs, trees, steps) of the lowest rung, at least 1.
         max_resource: Resource of the top rung, at least ``min_resource``.
-        reduction_factor: Above 1; from ``n`` trials in a rung, ``floor(n / reduction_factor)`` are promoted.
+        reduction_factor: Above 1; from ``n`` trials in a rung, ``floor(n / reduction_factor)`` are
+            promoted.
 
     Raises:
-        SettingsError: If a resource is not a whole number, ``min_resource`` is above ``max_resource``, the factor is
-            not above 1, or there would be more than 1,000 rungs.
+        SettingsError: If a resource is not a whole number, ``min_resource`` is above
+            ``max_resource``, the factor is not above 1, or there would be more than 1,000 rungs.
 
     Example:
         >>> Ladder(1, 243, 3).rungs
@@ -49,12 +52,15 @@ class Ladder:
     kept: tuple[Fraction, ...]
     """For each rung except the top rung, the fraction of its trials that is promoted."""
 
-    def __init__(self, min_resource: int, max_resource: int, reduction_factor: Reduction = 2) -> None:
+    def __init__(
+        self, min_resource: int, max_resource: int, reduction_factor: Reduction = 2
+    ) -> None:
         min_resource = check_whole("min_resource", min_resource)
         max_resource = check_whole("max_resource", max_resource)
         if min_resource > max_resource:
             raise SettingsError(
-                f"min_resource={min_resource} is above max_resource={max_resource}; give min_resource <= max_resource"
+                f"min_resource={min_resource} is above max_resource={max_resource}; give "
+                f"min_resource <= max_resource"
             )
         factor = _exact(reduction_factor)
         rungs, resource = [min_resource], min_resource * factor
@@ -70,11 +76,14 @@ class Ladder:
         self.kept = (1 / factor,) * (len(rungs) - 1)
 
     @classmethod
-    def from_above(cls, max_resource: int, reduction_factor: Reduction, least_share: int) -> "Ladder":
-        """Return the ladder whose rungs are ``max_resource`` divided by the powers of the factor, rounded.
+    def from_above(
+        cls, max_resource: int, reduction_factor: Reduction, least_share: int
+    ) -> "Ladder":
+        """Return the ladder whose rungs are ``max_resource`` divided by the powers of the factor,
+        rounded.
 
-        No rung is below ``max_resource / least_share``. The rung below the top rung is an exception: this rung exists
-        whenever its resource is at least 1.
+        No rung is below ``max_resource / least_share``. The rung below the top rung is an
+        exception: this rung exists whenever its resource is at least 1.
 
         Raises:
             SettingsError: As for the class.
@@ -97,20 +106,29 @@ class Ladder:
     def explicit(cls, rungs: Iterable[int]) -> "Ladder":
         """Return the ladder with exactly the given rungs, which must be strictly increasing.
 
-        Each rung promotes the fraction ``resource / next resource`` of its trials, so that all rungs cost about the
-        same, as with a constant reduction factor.
+        Each rung promotes the fraction ``resource / next resource`` of its trials, so that all
+        rungs cost about the same, as with a constant reduction factor.
 
         Raises:
-            SettingsError: If there is no rung, more than 1,000 rungs, or they are not increasing whole numbers.
+            SettingsError: If there is no rung, more than 1,000 rungs, or they are not increasing
+                whole numbers.
         """
         if not isinstance(rungs, Iterable) or isinstance(rungs, str | bytes | Mapping):
-            raise SettingsError(f"rungs={shown(rungs)} is no list of resources; give one, as in rungs=[1, 5, 20]")
+            raise SettingsError(
+                f"rungs={shown(rungs)} is no list of resources; give one, as in rungs=[1, 5, 20]"
+            )
         given = list(islice(rungs, MOST_RUNGS + 1))
         _check_height(given)
-        resources = [check_whole(f"rungs[{number}]", resource) for number, resource in enumerate(given)]
+        resources = [
+            check_whole(f"rungs[{number}]", resource) for number, resource in enumerate(given)
+        ]
         if not given or any(low >= high for low, high in pairwise(resources)):
-            raise SettingsError(f"rungs={shown(given)} do not increase; give them in order, as in rungs=[1, 5, 20]")
-        return cls._of(tuple(resources), tuple(Fraction(low, high) for low, high in pairwise(resources)))
+            raise SettingsError(
+                f"rungs={shown(given)} do not increase; give them in order, as in rungs=[1, 5, 20]"
+            )
+        return cls._of(
+            tuple(resources), tuple(Fraction(low, high) for low, high in pairwise(resources))
+        )
 
     @classmethod
     def _of(cls, rungs: tuple[int, ...], kept: tuple[Fraction, ...]) -> "Ladder":
@@ -119,12 +137,15 @@ class Ladder:
         return ladder
 
     def lengthened(self, max_resource: int) -> "Ladder":
-        """Return a ladder with the rungs of this ladder, followed by more rungs up to ``max_resource``.
+        """Return a ladder with the rungs of this ladder, followed by more rungs up to
+        ``max_resource``.
 
-        The new rungs have the reduction factor of the rung below the top rung, or 2 if this ladder has only one rung.
+        The new rungs have the reduction factor of the rung below the top rung, or 2 if this ladder
+        has only one rung.
 
         Raises:
-            SettingsError: If ``max_resource`` is below the top rung, or there would be too many rungs.
+            SettingsError: If ``max_resource`` is below the top rung, or there would be too many
+                rungs.
 
         Example:
             >>> Ladder(1, 100, 3).lengthened(1000).rungs
@@ -134,7 +155,8 @@ class Ladder:
         last = self.rungs[-1]
         if max_resource < last:
             raise SettingsError(
-                f"max_resource={max_resource} is below the top rung, {last}: rungs stay; give {last} or more"
+                f"max_resource={max_resource} is below the top rung, {last}: rungs stay; give "
+                f"{last} or more"
             )
         if max_resource == last:
             return self
@@ -145,7 +167,10 @@ class Ladder:
 
     def is_start_of(self, other: "Ladder") -> bool:
         """Return whether another ladder begins with the rungs of this ladder."""
-        return self.rungs == other.rungs[: len(self.rungs)] and self.kept == other.kept[: len(self.kept)]
+        return (
+            self.rungs == other.rungs[: len(self.rungs)]
+            and self.kept == other.kept[: len(self.kept)]
+        )
 
     @classmethod
     def from_record(cls, record: tuple[tuple[int, ...], tuple[tuple[int, int], ...]]) -> "Ladder":
@@ -156,15 +181,21 @@ class Ladder:
         """
         rungs, kept = record
         fits = (
-            1 <= len(rungs) <= MOST_RUNGS and len(kept) == len(rungs) - 1 and 1 <= rungs[0] <= rungs[-1] <= MOST_WHOLE
+            1 <= len(rungs) <= MOST_RUNGS
+            and len(kept) == len(rungs) - 1
+            and 1 <= rungs[0] <= rungs[-1] <= MOST_WHOLE
         )
         fits = fits and all(low < high for low, high in pairwise(rungs))
         if not fits or not all(0 < part < whole <= MOST_DENOMINATOR for part, whole in kept):
-            raise SettingsError("the rungs do not increase, or the fractions that are kept of them do not fit")
+            raise SettingsError(
+                "the rungs do not increase, or the fractions that are kept of them do not fit"
+            )
         return cls._of(tuple(rungs), tuple(Fraction(*ratio) for ratio in kept))
 
     def to_record(self) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
-        """Return the rungs, and the promoted fractions as (numerator, denominator), for the journal's first line."""
+        """Return the rungs, and the promoted fractions as (numerator, denominator), for the
+        journal's first line.
+        """
         return self.rungs, tuple(ratio.as_integer_ratio() for ratio in self.kept)
 
     @property
@@ -197,7 +228,8 @@ class Ladder:
 def _check_height(rungs: Sequence[int]) -> None:
     if len(rungs) > MOST_RUNGS:
         raise SettingsError(
-            f"{len(rungs):,} rungs or more are too many; give at most {MOST_RUNGS:,}, or a larger reduction_factor"
+            f"{len(rungs):,} rungs or more are too many; give at most {MOST_RUNGS:,}, or a larger "
+            f"reduction_factor"
         )
 
 
@@ -209,7 +241,7 @@ def _exact(factor: Reduction) -> Fraction:
         exact = Fraction(0)
     if not LEAST_FACTOR <= exact <= MOST_WHOLE or exact.numerator > MOST_DENOMINATOR:
         raise SettingsError(
-            f"reduction_factor={shown(factor)} is not a number from {float(LEAST_FACTOR)} to {MOST_WHOLE}; give 2 "
-            "(keep half), 3, 4 ..."
+            f"reduction_factor={shown(factor)} is not a number from {float(LEAST_FACTOR)} to "
+            f"{MOST_WHOLE}; give 2 (keep half), 3, 4 ..."
         )
     return exact

@@ -1,4 +1,6 @@
-"""Pseudorandom numbers that are computed from other numbers, for choices that must be reproducible."""
+"""Pseudorandom numbers that are computed from other numbers, for choices
+that must be reproducible.
+"""
 
 INCREMENT = 0x9E3779B97F4A7C15
 """The increment of splitmix64's state: 2**64 divided by the golden ratio."""
@@ -8,8 +10,8 @@ _MASK = (1 << 64) - 1
 def scramble(number: int) -> int:
     """Return 64 pseudorandom bits, computed from the last 64 bits of a whole number.
 
-    Source: the finalizer of splitmix64 (Steele, Lea, Flood, *Fast splittable pseudorandom number generators*,
-    OOPSLA 2014).
+    Source: the finalizer of splitmix64 (Steele, Lea, Flood, *Fast splittable pseudorandom number
+    generators*, OOPSLA 2014).
     """
     bits = number & _MASK
     bits = ((bits ^ (bits >> 30)) * 0xBF58476D1CE4E5B9) & _MASK

@@ -1,7 +1,8 @@
 """Writes numbers as text for people: seconds, bytes, counts, metrics, configurations.
 
 Rule 1: the text is plain ASCII, so that every terminal and log can show it.
-Rule 2: ``dashboard/static/page/text.js`` writes numbers in the same way. The tests in tests/javascript compare both.
+Rule 2: ``dashboard/static/page/text.js`` writes numbers in the same way. The tests in
+tests/javascript compare both.
 """
 
 import math
@@ -17,7 +18,9 @@ _BYTES = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
 def seconds_text(seconds: float) -> str:
-    """Return a duration as text in one or two units, such as ``0.42 s``, ``42 s``, ``4 min 02 s`` or ``3 h 05 min``."""
+    """Return a duration as text in one or two units, such as ``0.42 s``, ``42 s``, ``4 min 02 s``
+    or ``3 h 05 min``.
+    """
     if seconds < 9.95:
         return f"{seconds:.2f} s" if seconds < 0.995 else f"{seconds:.1f} s"
     whole = round(seconds)
@@ -31,10 +34,14 @@ def seconds_text(seconds: float) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Return a short duration as text, such as ``6.35 us``, or :func:`seconds_text` if it is at least 0.1 s."""
+    """Return a short duration as text, such as ``6.35 us``, or :func:`seconds_text` if it is at
+    least 0.1 s.
+    """
     if not 0 < seconds < 0.1:
         return seconds_text(seconds) if seconds else "0 s"
-    size, unit = next((each for each in ((1e-3, "ms"), (1e-6, "us")) if seconds >= each[0]), (1e-9, "ns"))
+    size, unit = next(
+        (each for each in ((1e-3, "ms"), (1e-6, "us")) if seconds >= each[0]), (1e-9, "ns")
+    )
     return f"{number_text(seconds / size, 3)} {unit}"
 
 
@@ -43,11 +50,15 @@ def bytes_text(size: float) -> str:
     unit = 0
     while size >= 999.5 and unit < len(_BYTES) - 1:
         size, unit = size / 1000, unit + 1
-    return f"{size:.0f} {_BYTES[unit]}" if unit == 0 or size >= 99.5 else f"{size:.1f} {_BYTES[unit]}"
+    return (
+        f"{size:.0f} {_BYTES[unit]}" if unit == 0 or size >= 99.5 else f"{size:.1f} {_BYTES[unit]}"
+    )
 
 
 def share_text(share: float) -> str:
-    """Return a fraction as text in per cent, as ``98 %``. ``100 %`` means exactly 1, and ``0 %`` means exactly 0."""
+    """Return a fraction as text in per cent, as ``98 %``. ``100 %`` means exactly 1, and ``0 %``
+    means exactly 0.
+    """
     if not math.isfinite(share):
         return "?"
     percent = round(100 * share)
@@ -59,7 +70,9 @@ def share_text(share: float) -> str:
 
 
 def number_text(value: float | None, digits: int = 4) -> str:
-    """Return a number as text with at most ``digits`` significant digits: ``0.9866``, ``1.2e-5`` or ``12,000``."""
+    """Return a number as text with at most ``digits`` significant digits: ``0.9866``, ``1.2e-5`` or
+    ``12,000``.
+    """
     if value is None:
         return "none"
     text = f"{value:.{digits}g}"
@@ -70,8 +83,12 @@ def number_text(value: float | None, digits: int = 4) -> str:
 
 
 def result_text(goal: Goal, metrics: Metrics, digits: int = 4, equals: str = " = ") -> str:
-    """Return the goal's metrics of a result as text, such as ``accuracy = 0.9866, latency = 4.2``."""
-    return ", ".join(f"{name}{equals}{number_text(metrics.get(name), digits)}" for name in goal.metrics)
+    """Return the goal's metrics of a result as text, such as
+    ``accuracy = 0.9866, latency = 4.2``.
+    """
+    return ", ".join(
+        f"{name}{equals}{number_text(metrics.get(name), digits)}" for name in goal.metrics
+    )
 
 
 def plural(count: int, noun: str) -> str:
@@ -87,7 +104,9 @@ def value_text(value: object) -> str:
 
 
 def configuration_text(configuration: Mapping[str, Any], width: int) -> str:
-    """Return ``name=value`` pairs in at most ``width`` characters. The text ``...`` replaces pairs that do not fit."""
+    """Return ``name=value`` pairs in at most ``width`` characters. The text ``...`` replaces pairs
+    that do not fit.
+    """
     pairs = [visible(f"{name}={value_text(value)}") for name, value in configuration.items()]
     whole = "  ".join(pairs)
     if len(whole) <= width:
@@ -98,6 +117,8 @@ def configuration_text(configuration: Mapping[str, Any], width: int) -> str:
 
 
 def shortened(text: str, width: int) -> str:
-    """Return a text on one line of at most ``width`` characters. The end of a longer text is cut off."""
+    """Return a text on one line of at most ``width`` characters. The end of a longer text is cut
+    off.
+    """
     line = visible(" ".join(text.split()))
     return line if len(line) <= width else line[: max(0, width - 3)] + "..."[:width]

@@ -1,8 +1,8 @@
 """Observers, such as reports and displays, receive the events of a running study or of a journal.
 
-Rule 1: an observer receives an event after the event was written to the journal. After each event, the observer
-receives the event's verdicts and orders. If a journal is read later, an observer receives the same calls in the same
-order, except ``progress`` and ``tick``.
+Rule 1: an observer receives an event after the event was written to the journal. After each event,
+the observer receives the event's verdicts and orders. If a journal is read later, an observer
+receives the same calls in the same order, except ``progress`` and ``tick``.
 Rule 2: a method that an observer does not override takes no time.
 Rule 3: an observer with ``sees_confirmations = False`` receives no calls about confirming trials.
 """
@@ -27,11 +27,12 @@ T = TypeVar("T")
 class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
     """The description of a study, which an observer receives first.
 
-    ``directory`` is the absolute path of the study's directory. ``created`` is the time at which the study was created,
-    in seconds since 1970. If a study's directory was moved, ``created`` identifies the study. ``hyperparameters`` has
-    the names of the hyperparameters. ``search`` is the name of the search, which is the origin of all trials without an
-    ``origin``. ``seed`` is the study's seed, from which ``derived_seed()`` computes the seed of each trial. ``unit`` is
-    the unit of the resource, in the singular.
+    ``directory`` is the absolute path of the study's directory. ``created`` is the time at which
+    the study was created, in seconds since 1970. If a study's directory was moved, ``created``
+    identifies the study. ``hyperparameters`` has the names of the hyperparameters. ``search`` is
+    the name of the search, which is the origin of all trials without an ``origin``. ``seed`` is the
+    study's seed, from which ``derived_seed()`` computes the seed of each trial. ``unit`` is the
+    unit of the resource, in the singular.
     """
 
     name: str
@@ -46,8 +47,8 @@ class ObservedStudy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Observer:
-    """The base class of all observers. The methods of the base class do nothing. A subclass overrides the methods that
-    it needs.
+    """The base class of all observers. The methods of the base class do nothing. A subclass
+    overrides the methods that it needs.
 
     Example:
         >>> class Count(Observer):
@@ -58,20 +59,25 @@ class Observer:
     """
 
     sees_confirmations: ClassVar[bool] = True
-    """Whether the observer receives events of confirming trials, which are not part of the search."""
+    """Whether the observer receives events of confirming trials, which are
+    not part of the search.
+    """
 
     def begin(self, study: ObservedStudy, position: int) -> int | None:
         """Called when a driver begins to work on a study.
 
-        An observer may observe several studies one after another, but not two studies at the same time. ``begin`` must
-        reset everything that the observer stores about a study, because ``end`` is not always called.
+        An observer may observe several studies one after another, but not two studies at the same
+        time. ``begin`` must reset everything that the observer stores about a study, because
+        ``end`` is not always called.
 
         Args:
             study: The study.
-            position: Where this driver's events begin in the journal, in bytes; 0 if a whole journal is read.
+            position: Where this driver's events begin in the journal, in bytes; 0 if a whole
+                journal is read.
 
         Returns:
-            The position in the journal of the first event to receive. It is None or ``position`` for new events only, 0
+            The position in the journal of the first event to receive. It is None or ``position``
+                for new events only, 0
             for all events, or a position that the observer has stored earlier.
         """
 
@@ -79,13 +85,16 @@ class Observer:
         """Called when an event has happened and was written to the journal."""
 
     def followed(self, what: Followed) -> None:
-        """Called for each verdict on a trial and each order to a worker that followed from the last event."""
+        """Called for each verdict on a trial and each order to a worker that followed from the last
+        event.
+        """
 
     def batch(self, told: "Sequence[Told]") -> None:
-        """Several events happened. By default, ``event`` and ``followed`` are called in order for each event.
+        """Several events happened. By default, ``event`` and ``followed`` are called in order for
+        each event.
 
-        An observer may override this method if it can take many events faster than one at a time. The observer's own
-        method must have the same effect as the default method.
+        An observer may override this method if it can take many events faster than one at a time.
+        The observer's own method must have the same effect as the default method.
         """
         hears_what_followed = _overrides(self, "followed")
         for event, followed in told:
@@ -95,7 +104,9 @@ class Observer:
                     self.followed(what)
 
     def progress(self, progress: Progress) -> None:
-        """Called for some of a worker's reports between two rungs. The journal has no reports between rungs."""
+        """Called for some of a worker's reports between two rungs. The journal has no reports
+        between rungs.
+        """
 
     def tick(self, now: float) -> None:
         """Called a few times per second. ``now`` is the number of seconds since the study began."""
@@ -109,8 +120,9 @@ class Exporter(Observer):
 
     ``ashtune export`` creates an exporter by its name, and sends a whole journal to the exporter.
 
-    Rule 4: an exporter that receives the same study again, for example after a crash, stores each value only once. The
-    ``begin`` of an exporter returns 0, so that the exporter receives all events.
+    Rule 4: an exporter that receives the same study again, for example after a crash, stores each
+    value only once. The ``begin`` of an exporter returns 0, so that the exporter receives all
+    events.
 
     Args:
         out: Where the copy is written; None for the exporter's default place.
@@ -124,7 +136,9 @@ class Exporter(Observer):
 
 
 class SearchFilter:
-    """Removes events, verdicts and orders of confirming trials. The filter must receive the whole study in order."""
+    """Removes events, verdicts and orders of confirming trials. The filter must receive the whole
+    study in order.
+    """
 
     def __init__(self) -> None:
         self._confirming: set[TrialId] = set()
@@ -142,20 +156,30 @@ class SearchFilter:
         return False
 
     def __call__(self, what: T) -> T | None:
-        """Return ``what`` without confirming trials, or None if ``what`` is only about a confirming trial. O(1)."""
+        """Return ``what`` without confirming trials, or None if ``what`` is only about a confirming
+        trial. O(1).
+        """
         if isinstance(what, TrialStarted | Train) and what.confirms is not None:
             self._confirming.add(what.trial)
         if not self._confirming or getattr(what, "trial", None) not in self._confirming:
             return what
-        return msgspec.structs.replace(what, trial=None, rung=0) if isinstance(what, WorkerLost) else None
+        return (
+            msgspec.structs.replace(what, trial=None, rung=0)
+            if isinstance(what, WorkerLost)
+            else None
+        )
 
 
 class Observers:
     """Several observers, which are called in the given order."""
 
     def __init__(self, observers: Sequence[Observer]) -> None:
-        self._filter = None if all(each.sees_confirmations for each in observers) else SearchFilter()
-        self._observers = [each for each in observers if _overrides(each, "event", "followed", "batch")]
+        self._filter = (
+            None if all(each.sees_confirmations for each in observers) else SearchFilter()
+        )
+        self._observers = [
+            each for each in observers if _overrides(each, "event", "followed", "batch")
+        ]
         self._progress = [each for each in observers if _overrides(each, "progress")]
         self._ticks = [each for each in observers if _overrides(each, "tick")]
 
@@ -165,7 +189,11 @@ class Observers:
         Observers without confirmations receive only the events of the search.
         """
         filtered = self._filter
-        of_the_search = told if filtered is None or not filtered.concerns(told) else self._of_the_search(told, filtered)
+        of_the_search = (
+            told
+            if filtered is None or not filtered.concerns(told)
+            else self._of_the_search(told, filtered)
+        )
         for observer in self._observers:
             if of_the_search is told or observer.sees_confirmations:
                 observer.batch(told)

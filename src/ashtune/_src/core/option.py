@@ -1,7 +1,8 @@
 """Definitions of the options of a study: type, default, check and help text.
 
-A ``TypedDict`` has the options of one kind as fields, and each field has an :class:`Option`. Commands take an option as
-``--name``. Functions take a keyword argument, or an object with several options, such as ``stop=Stop(patience=20)``.
+A ``TypedDict`` has the options of one kind as fields, and each field has an :class:`Option`.
+Commands take an option as ``--name``. Functions take a keyword argument, or an object with several
+options, such as ``stop=Stop(patience=20)``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,14 +26,17 @@ class Option(msgspec.Struct, frozen=True, kw_only=True):
     """The definition of an option, without its name and type.
 
     Args:
-        help: The text for ``--help``; by default the text of the docstring that documents the option.
+        help: The text for ``--help``; by default the text of the docstring that documents the
+            option.
         default: ``None`` means "not given".
-        check: Takes the option's name and value; returns the value in its plain form, or raises ``SettingsError``. The
-            check is not called for ``None`` if ``None`` is the default. An option without a check is checked elsewhere.
-        parse: Parses the value from the command line, or raises ``ValueError``. An option without ``parse`` is not on
-            the command line, unless it is a flag.
+        check: Takes the option's name and value; returns the value in its plain form, or raises
+            ``SettingsError``. The check is not called for ``None`` if ``None`` is the default. An
+            option without a check is checked elsewhere.
+        parse: Parses the value from the command line, or raises ``ValueError``. An option without
+            ``parse`` is not on the command line, unless it is a flag.
         metavar: The placeholder of the value in ``--help``.
-        forms: For ``--help``: the accepted forms, or what ``--no-`` does for a flag that is on by default.
+        forms: For ``--help``: the accepted forms, or what ``--no-`` does for a flag that is on by
+            default.
     """
 
     help: str = ""
@@ -53,12 +57,20 @@ TIME: dict[str, Any] = {"check": check_seconds, "parse": parse.seconds, "metavar
 
 
 def several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    """Return a check that accepts one value or several values, and returns a list without duplicates."""
+    """Return a check that accepts one value or several values, and returns a list without
+    duplicates.
+    """
 
     def check_each(name: str, values: Any) -> list[Any]:
-        several = list(values) if isinstance(values, Sequence) and not isinstance(values, str) else [values]
+        several = (
+            list(values)
+            if isinstance(values, Sequence) and not isinstance(values, str)
+            else [values]
+        )
         if not several:
-            raise SettingsError(f"{name}={values!r} is empty; give one value or more, or leave it out")
+            raise SettingsError(
+                f"{name}={values!r} is empty; give one value or more, or leave it out"
+            )
         checked = [check(name, value) for value in several]
         return [value for place, value in enumerate(checked) if value not in checked[:place]]
 
@@ -67,13 +79,16 @@ def several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
 
 @cache
 def options_of(kind: Callable[..., Any]) -> dict[str, tuple[Any, Option]]:
-    """Return a dict from each option of a ``TypedDict`` to the option's type and definition, in order."""
+    """Return a dict from each option of a ``TypedDict`` to the option's type and definition, in
+    order.
+    """
     hints = get_type_hints(kind, include_extras=True)
     return {name: (hint.__origin__, hint.__metadata__[0]) for name, hint in hints.items()}
 
 
 def checked(kind: Callable[..., T], given: Mapping[str, Any]) -> T:
-    """Return a value for each option of a ``TypedDict``. An option's value is the user's checked value, or the default.
+    """Return a value for each option of a ``TypedDict``. An option's value is the user's checked
+    value, or the default.
 
     Raises:
         SettingsError: If an option is unknown or has an invalid value.
@@ -81,7 +96,9 @@ def checked(kind: Callable[..., T], given: Mapping[str, Any]) -> T:
     known = options_of(kind)
     for name in given:
         if name not in known:
-            raise SettingsError(f"{one_line(name, 60)}= is not an option here; the options are {', '.join(known)}")
+            raise SettingsError(
+                f"{one_line(name, 60)}= is not an option here; the options are {', '.join(known)}"
+            )
     return kind(**{name: _value(name, option, given) for name, (_, option) in known.items()})
 
 
@@ -93,9 +110,13 @@ def _value(name: str, option: Option, given: Mapping[str, Any]) -> Any:
 
 
 def _in_place_of(unknown: Sequence[str], words: Mapping[str, str], known: Sequence[str]) -> str:
-    """Return which arguments are unknown, and what to write: of words of other tools all at once."""
+    """Return which arguments are unknown, and what to write: of words of
+    other tools all at once.
+    """
     ours = {
-        name: f"did you mean {words[name]}?" if words[name] else "leave it out" for name in unknown if name in words
+        name: f"did you mean {words[name]}?" if words[name] else "leave it out"
+        for name in unknown
+        if name in words
     }
     if len(ours) > 1:
         return ", ".join(f"{name}= ({advice})" for name, advice in ours.items())
@@ -104,7 +125,9 @@ def _in_place_of(unknown: Sequence[str], words: Mapping[str, str], known: Sequen
 
 
 def suggesting(words: Mapping[str, str]) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Let a function refuse an unknown keyword argument with a suggestion. ``words`` are names in other tools."""
+    """Let a function refuse an unknown keyword argument with a suggestion. ``words`` are names in
+    other tools.
+    """
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         known = [name for name in signature(function).parameters if name != "self"]
@@ -114,7 +137,9 @@ def suggesting(words: Mapping[str, str]) -> Callable[[Callable[P, T]], Callable[
         def refusing(*args: P.args, **kwargs: P.kwargs) -> T:
             unknown = [name for name in kwargs if name not in known]
             if unknown:
-                raise SettingsError(f"{place}() has no argument {_in_place_of(unknown, words, known)}")
+                raise SettingsError(
+                    f"{place}() has no argument {_in_place_of(unknown, words, known)}"
+                )
             return function(*args, **kwargs)
 
         return refusing

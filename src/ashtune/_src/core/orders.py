@@ -1,7 +1,7 @@
 """Orders tell an engine what to do. Verdicts say which trials failed or were promoted.
 
-The journal contains no orders and verdicts, because a replay of the journal's events gives the same orders and
-verdicts. Observers receive orders and verdicts.
+The journal contains no orders and verdicts, because a replay of the journal's events gives the same
+orders and verdicts. Observers receive orders and verdicts.
 """
 
 import msgspec
@@ -16,10 +16,10 @@ OUT_OF_MEMORY = "out of memory"
 class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An order to train a trial from resource ``start`` up to resource ``target``.
 
-    With ``in_place``, the worker continues the trial that it has in memory. Without ``in_place``, the worker restores
-    the checkpoint at ``start``, which has ``size`` bytes. If ``start`` is 0, the worker begins a new training. If the
-    trial confirms another trial, ``confirms`` is the number of the other trial. If ``alone``, the trial ran out of
-    memory before.
+    With ``in_place``, the worker continues the trial that it has in memory. Without ``in_place``,
+    the worker restores the checkpoint at ``start``, which has ``size`` bytes. If ``start`` is 0,
+    the worker begins a new training. If the trial confirms another trial, ``confirms`` is the
+    number of the other trial. If ``alone``, the trial ran out of memory before.
     """
 
     worker: WorkerId
@@ -34,7 +34,9 @@ class Train(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """An order to remove a trial from the worker's memory. If ``keep``, the worker saves the trial first."""
+    """An order to remove a trial from the worker's memory. If ``keep``, the worker saves the trial
+    first.
+    """
 
     worker: WorkerId
     trial: TrialId
@@ -42,9 +44,11 @@ class Release(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class Pause(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """An order to interrupt the running job after the current epoch, to save the trial, and to free the worker.
+    """An order to interrupt the running job after the current epoch, to save the trial, and to free
+    the worker.
 
-    If ``at_once``, the study is being stopped, and the worker does not wait for a store that does not answer.
+    If ``at_once``, the study is being stopped, and the worker does not wait for a store that does
+    not answer.
     """
 
     worker: WorkerId
@@ -62,8 +66,9 @@ class Discard(msgspec.Struct, frozen=True, gc=False, tag=True):
 class TrialFailed(msgspec.Struct, frozen=True, gc=False):
     """A trial failed in its job for ``rung`` and is not trained again.
 
-    A trial fails if its training function raises or exceeds its time limit, or if the worker dies because of the trial.
-    ``traceback`` is the end of the traceback or of the worker's output, or "" if unknown.
+    A trial fails if its training function raises or exceeds its time limit, or if the worker dies
+    because of the trial. ``traceback`` is the end of the traceback or of the worker's output, or ""
+    if unknown.
     """
 
     trial: TrialId

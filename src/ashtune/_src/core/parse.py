@@ -1,6 +1,7 @@
 """Parsers of command-line values: durations, sizes, lists, numbers.
 
-Each parser raises ``ValueError`` for a wrong value. The text of the ``ValueError`` does not name the option.
+Each parser raises ``ValueError`` for a wrong value. The text of the ``ValueError`` does not name
+the option.
 """
 
 import re
@@ -11,7 +12,8 @@ from ashtune._src.core.confirm import SEEDS, Confirm
 from ashtune._src.core.plaintext import shown
 
 _SECONDS: Mapping[str, int | Decimal] = {
-    "ms": Decimal("0.001"), "s": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "minute": 60, "minutes": 60,
+    "ms": Decimal("0.001"), "s": 1, "second": 1, "seconds": 1, "m": 60, "min": 60, "minute": 60,
+    "minutes": 60,
     "h": 3600, "hour": 3600, "hours": 3600, "d": 86400, "day": 86400, "days": 86400,
 }  # fmt: skip
 _BYTES = {"": 1, "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
@@ -24,9 +26,14 @@ def seconds(text: str) -> float:
 
 
 def budget(text: str) -> tuple[float, bool]:
-    """Return the seconds of a budget such as 40 hours or 40 gpu-hours, and whether they are seconds of GPUs."""
+    """Return the seconds of a budget such as 40 hours or 40 gpu-hours, and whether they are seconds
+    of GPUs.
+    """
     time = re.sub(r"(?<=[0-9 ])(worker|gpu)[- ]", "", text.lower(), count=1)
-    complaint = f"{shown(text)} is not a budget; give a time with its unit, as in '40 hours', or '40 gpu-hours'"
+    complaint = (
+        f"{shown(text)} is not a budget; give a time with its unit, as in '40 hours', or '40 "
+        f"gpu-hours'"
+    )
     return float(_amount(time, _SECONDS, complaint)), "gpu" in text.lower()
 
 
@@ -39,7 +46,11 @@ def _amount(text: str, units: Mapping[str, int | Decimal], complaint: str) -> De
 
 def size(text: str) -> int:
     """Return the number of bytes of a size such as 500MB or 2GB."""
-    return int(_amount(text.upper(), _BYTES, f"{shown(text)} is not a size; give bytes, or as in 500MB, 2GB"))
+    return int(
+        _amount(
+            text.upper(), _BYTES, f"{shown(text)} is not a size; give bytes, or as in 500MB, 2GB"
+        )
+    )
 
 
 def whole_numbers(text: str) -> list[int]:
@@ -58,7 +69,9 @@ def factors(text: str) -> list[int | float]:
 
 
 def confirm(text: str) -> Confirm:
-    """Parse the number of configurations to confirm, such as 5, or 5x3 with three seeds for each configuration."""
+    """Parse the number of configurations to confirm, such as 5, or 5x3 with three seeds for each
+    configuration.
+    """
     best, _, seeds = text.partition("x")
     return Confirm(int(best), int(seeds or SEEDS))
 
@@ -80,7 +93,9 @@ def numbers_by_name(text: str) -> dict[str, float]:
 
 
 def target(text: str) -> float | dict[str, float]:
-    """Parse a target. A target is one number such as 0.9, or one number per metric such as accuracy=0.9,latency=5."""
+    """Parse a target. A target is one number such as 0.9, or one number per metric such as
+    accuracy=0.9,latency=5.
+    """
     return numbers_by_name(text) if "=" in text else float(text)
 
 

@@ -1,10 +1,13 @@
-"""The parts of a study, such as search and scheduler: their names, and their records in the journal.
+"""The parts of a study, such as search and scheduler: their names, and their records in the
+journal.
 
-A part's record has the options that differ from their defaults, and the part's name in ``kind``. A part's name is the
-tag of one of ashtune's own parts, the name of an entry point, or ``module:Class``.
+A part's record has the options that differ from their defaults, and the part's name in ``kind``. A
+part's name is the tag of one of ashtune's own parts, the name of an entry point, or
+``module:Class``.
 
-Rule: a report imports no module that a journal names. A report may import the entry points of installed packages. Only
-a driver calls :meth:`Registry.read`, which imports the module that a record names.
+Rule: a report imports no module that a journal names. A report may import the entry points of
+installed packages. Only a driver calls :meth:`Registry.read`, which imports the module that a
+record names.
 """
 
 import sys
@@ -32,10 +35,11 @@ class Part(
     forbid_unknown_fields=True,
     repr_omit_defaults=True,
 ):
-    """The base class of the parts of a study. By default, the tag of a part is its class name in lower case.
+    """The base class of the parts of a study. By default, the tag of a part is its class name in
+    lower case.
 
-    The annotation of an option gives its range: ``first: Annotated[int, msgspec.Meta(ge=1)] = 10``. A subclass with its
-    own ``__post_init__`` must call the ``__post_init__`` of :class:`Part`.
+    The annotation of an option gives its range: ``first: Annotated[int, msgspec.Meta(ge=1)] = 10``.
+    A subclass with its own ``__post_init__`` must call the ``__post_init__`` of :class:`Part`.
 
     Raises:
         SettingsError: If an option has a wrong type or is out of its range.
@@ -49,7 +53,9 @@ class Part(
                 msgspec.convert(value, field.type)
             except Exception as error:  # noqa: BLE001 - a list may contain itself; an object may have any methods
                 why = str(error).replace("object | null", "dict | null").replace("| null", "| None")
-                raise SettingsError(f"{field.name}={shown(given)} does not fit {type(self).__name__}: {why}") from None
+                raise SettingsError(
+                    f"{field.name}={shown(given)} does not fit {type(self).__name__}: {why}"
+                ) from None
             msgspec.structs.force_setattr(self, field.name, value)
 
 
@@ -69,11 +75,13 @@ PartT = TypeVar("PartT", bound=Part)
 
 
 class Names(Generic[T]):
-    """The names of all parts of one kind: ashtune's own parts, and entry points of installed packages.
+    """The names of all parts of one kind: ashtune's own parts, and entry points of installed
+    packages.
 
     Args:
         what: The kind of part, as in error messages: "engine".
-        built_in: The classes of ashtune's own parts, by name. A class given as "module:Class" is imported on first use.
+        built_in: The classes of ashtune's own parts, by name. A class given as "module:Class" is
+            imported on first use.
         group: The group of entry points in which installed packages register their parts.
     """
 
@@ -84,31 +92,42 @@ class Names(Generic[T]):
 
     @property
     def names(self) -> list[str]:
-        """The names of all known parts: ashtune's own parts first, then parts of installed packages."""
-        return [*self._built_in, *(entry.name for entry in self._entry_points() if entry.name not in self._built_in)]
+        """The names of all known parts: ashtune's own parts first, then parts of installed
+        packages.
+        """
+        return [
+            *self._built_in,
+            *(entry.name for entry in self._entry_points() if entry.name not in self._built_in),
+        ]
 
     def make(self, name: str, *arguments: Any) -> Any:
-        """Create the part that is named ``name``. The class of a part from an installed package is not checked.
+        """Create the part that is named ``name``. The class of a part from an installed package is
+        not checked.
 
         Raises:
-            SettingsError: If the name is unknown, or a part of an installed package cannot be created.
+            SettingsError: If the name is unknown, or a part of an installed package cannot be
+                created.
             AshtuneError: If one of ashtune's own parts cannot be created.
         """
         if name in self._built_in:
             return self._own(name)(*arguments)
         entry = self._entry_point(name)
         if entry is None:
-            raise SettingsError(f"{self._what} {shown(name)} is unknown; {instead_of(name, self.names)}")
+            raise SettingsError(
+                f"{self._what} {shown(name)} is unknown; {instead_of(name, self.names)}"
+            )
         try:
             return entry.load()(*arguments)
         except Exception as error:  # noqa: BLE001 - importing or creating a class can raise anything
             raise SettingsError(
-                f"{self._what} {shown(name)} cannot be made: {error_line(error)}; mend the package that it is from, or "
-                f"give one of {', '.join(self._built_in)}"
+                f"{self._what} {shown(name)} cannot be made: {error_line(error)}; mend the package "
+                f"that it is from, or give one of {', '.join(self._built_in)}"
             ) from None
 
     def name_of(self, kind: type) -> str:
-        """Return the registered name of a part's class. If the class is not registered, return ``module:Class``."""
+        """Return the registered name of a part's class. If the class is not registered, return
+        ``module:Class``.
+        """
         place = f"{kind.__module__}:{kind.__qualname__}"
         for name, own in self._built_in.items():
             if own in (kind, place):
@@ -117,11 +136,17 @@ class Names(Generic[T]):
         return next((name for name in entries if name not in self._built_in), place)
 
     def missing(self, name: str) -> str:
-        """Return "" if the named part is installed, or else a one-line message. No module is imported."""
-        return "" if self.is_known(name) else f"the {self._what} {shown(name)} is not installed here"
+        """Return "" if the named part is installed, or else a one-line message. No module is
+        imported.
+        """
+        return (
+            "" if self.is_known(name) else f"the {self._what} {shown(name)} is not installed here"
+        )
 
     def is_known(self, name: str) -> bool:
-        """Return whether the named part, or the package of a ``module:Class``, is installed. No module is imported."""
+        """Return whether the named part, or the package of a ``module:Class``, is installed. No
+        module is imported.
+        """
         if name in self._built_in or self._entry_point(name):
             return True
         module, _, kind = name.partition(":")
@@ -154,7 +179,8 @@ def entry_points(group: str) -> "Iterable[EntryPoint]":
 
 
 class Registry(Names[PartT]):
-    """Names of the parts of one kind, and functions that create these parts from text or from records.
+    """Names of the parts of one kind, and functions that create these parts from text or from
+    records.
 
     Args:
         what: As for :class:`Names`.
@@ -163,28 +189,43 @@ class Registry(Names[PartT]):
         group: As for :class:`Names`.
     """
 
-    def __init__(self, what: str, base: type[PartT], built_in: Sequence[type[PartT]], group: str) -> None:
+    def __init__(
+        self, what: str, base: type[PartT], built_in: Sequence[type[PartT]], group: str
+    ) -> None:
         super().__init__(what, {str(part.__struct_config__.tag): part for part in built_in}, group)
         self._base = base
 
     def part(self, given: object) -> PartT:
-        """Return a part that a user gave as an object, or as text: ``name``, or ``name:option=value:option=value``.
+        """Return a part that a user gave as an object, or as text: ``name``, or
+        ``name:option=value:option=value``.
 
         Raises:
-            SettingsError: If the part is unknown, an option is unknown, or an option without default is missing.
+            SettingsError: If the part is unknown, an option is unknown, or an option without
+                default is missing.
         """
         if isinstance(given, self._base):
             return given
         words = given.split(":") if isinstance(given, str) else []
         first = next((place for place, word in enumerate(words) if "=" in word), len(words))
-        name, options = ":".join(words[:first]), dict(word.partition("=")[::2] for word in words[first:])
+        name, options = (
+            ":".join(words[:first]),
+            dict(word.partition("=")[::2] for word in words[first:]),
+        )
         if not self.is_known(name):
             module, colon, _ = name.partition(":")
-            path = f", or add the folder of the module {shown(module)} to PYTHONPATH" if module and colon else ""
-            raise SettingsError(f"{self._what}={shown(given)} is unknown; {instead_of(name, self.names)}{path}")
+            path = (
+                f", or add the folder of the module {shown(module)} to PYTHONPATH"
+                if module and colon
+                else ""
+            )
+            raise SettingsError(
+                f"{self._what}={shown(given)} is unknown; {instead_of(name, self.names)}{path}"
+            )
         kind = self._class(name)
         try:
-            return msgspec.convert(options | {"kind": kind.__struct_config__.tag}, kind, strict=False)
+            return msgspec.convert(
+                options | {"kind": kind.__struct_config__.tag}, kind, strict=False
+            )
         except msgspec.ValidationError as error:
             fields = ", ".join(kind.__struct_fields__) or "none"
             raise SettingsError(
@@ -196,16 +237,21 @@ class Registry(Names[PartT]):
         """Return the record of a part for the journal.
 
         Raises:
-            SettingsError: If another process could not import its class, or an option cannot be written as JSON.
+            SettingsError: If another process could not import its class, or an option cannot be
+                written as JSON.
         """
         name = self._importable_name(type(part))
         try:
             record: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(part)) | {"kind": name}
             is_same = self.read(record) == part
         except (TypeError, ValueError, RecursionError, msgspec.MsgspecError) as error:
-            raise SettingsError(f"{self._what}={shown(part)} cannot be written down: {one_line(str(error))}") from None
+            raise SettingsError(
+                f"{self._what}={shown(part)} cannot be written down: {one_line(str(error))}"
+            ) from None
         if not is_same:
-            raise SettingsError(f"{self._what}={shown(part)} changes when it is written and read; use plain options")
+            raise SettingsError(
+                f"{self._what}={shown(part)} changes when it is written and read; use plain options"
+            )
         return record
 
     def read(self, record: Mapping[str, Any]) -> PartT:
@@ -220,12 +266,14 @@ class Registry(Names[PartT]):
         return self._convert(record, self._class(name))
 
     def part_or_reason(self, record: Mapping[str, Any]) -> PartT | str:
-        """Return the part that a record describes, or a one-line reason why the part is not available.
+        """Return the part that a record describes, or a one-line reason why the part is not
+        available.
 
         A module is imported only if an entry point names the module.
 
         Raises:
-            SettingsError: If the record names no part, or has options that one of ashtune's own parts does not have.
+            SettingsError: If the record names no part, or has options that one of ashtune's own
+                parts does not have.
         """
         name = self.check(record)
         if missing := self.missing_of(record):
@@ -233,8 +281,8 @@ class Registry(Names[PartT]):
         is_named = name in self._built_in or self._entry_point(name)
         if not is_named and not _is_imported(name):
             return (
-                f"the {self._what} {shown(name)} is of a module that reading a study does not import; import it before "
-                "ashtune.Study.load, or name it by an entry point"
+                f"the {self._what} {shown(name)} is of a module that reading a study does not "
+                "import; import it before ashtune.Study.load, or name it by an entry point"
             )
         try:
             return self.read(record)
@@ -249,7 +297,8 @@ class Registry(Names[PartT]):
         """Return the name of the part in a record, without importing a user's module.
 
         Raises:
-            SettingsError: If the record names no part, or has options that one of ashtune's own parts does not have.
+            SettingsError: If the record names no part, or has options that one of ashtune's own
+                parts does not have.
         """
         name = record.get("kind")
         if not isinstance(name, str) or not 0 < len(name) <= MOST_NAME:
@@ -259,22 +308,30 @@ class Registry(Names[PartT]):
         return name
 
     def missing_of(self, record: Mapping[str, Any]) -> str:
-        """Return one line that says what to install to use a record's part again, or "" if nothing is missing."""
+        """Return one line that says what to install to use a record's part again, or "" if nothing
+        is missing.
+        """
         name = str(record.get("kind"))
         missing = self.missing(name)
         todo = ": add the folder of its module to PYTHONPATH" if ":" in name else ""
         return missing and f"{missing}, which is needed to go on with this study{todo}"
 
     def _convert(self, record: Mapping[str, Any], kind: type[PartT]) -> PartT:
-        """Return the part of a record as an object of the class ``kind``, or raise if its options do not fit."""
+        """Return the part of a record as an object of the class ``kind``, or raise if its options
+        do not fit.
+        """
         try:
             return msgspec.convert(dict(record) | {"kind": kind.__struct_config__.tag}, kind)
         except msgspec.ValidationError as error:
             name = shown(record["kind"])
-            raise SettingsError(f"the {self._what} {name} has other options: {one_line(str(error))}") from None
+            raise SettingsError(
+                f"the {self._what} {name} has other options: {one_line(str(error))}"
+            ) from None
 
     def _class(self, name: str) -> type[PartT]:
-        """Return the class of a part, or raise if it cannot be imported or is not a part of this kind."""
+        """Return the class of a part, or raise if it cannot be imported or is not a part of this
+        kind.
+        """
         if name in self._built_in:
             return self._own(name)
         try:
@@ -282,13 +339,19 @@ class Registry(Names[PartT]):
             kind = _import_place(name) if entry is None else entry.load()
         except Exception as error:  # noqa: BLE001 - importing a module can raise anything
             reason = error_line(error)
-            raise SettingsError(f"the {self._what} {shown(name)} cannot be imported ({reason})") from None
+            raise SettingsError(
+                f"the {self._what} {shown(name)} cannot be imported ({reason})"
+            ) from None
         if not (isinstance(kind, type) and issubclass(kind, self._base)):
-            raise SettingsError(f"{shown(name)} is no {self._what}: derive its class from {self._base.__name__}")
+            raise SettingsError(
+                f"{shown(name)} is no {self._what}: derive its class from {self._base.__name__}"
+            )
         return kind
 
     def _importable_name(self, kind: type[PartT]) -> str:
-        """Return a name by which another process can import a class, or raise if the class has no such name."""
+        """Return a name by which another process can import a class, or raise if the class has no
+        such name.
+        """
         name, place = self.name_of(kind), f"{kind.__module__}:{kind.__qualname__}"
         if name != place:
             return name
@@ -297,20 +360,25 @@ class Registry(Names[PartT]):
             imported = _import_place(place)
         if imported is not kind or kind.__module__ == "__main__":
             raise SettingsError(
-                f"{self._what}={kind.__qualname__}(...): a resumed study could not import this class; define it at the "
+                f"{self._what}={kind.__qualname__}(...): a resumed study could not import this "
+                f"class; define it at the "
                 "top of a module that can be imported, not in the script itself"
             )
         return place
 
 
 def as_text(record: Mapping[str, Any]) -> str:
-    """Return a part's record as text: the part's name, followed by ``:option=value`` for each option."""
+    """Return a part's record as text: the part's name, followed by ``:option=value`` for each
+    option.
+    """
     options = (f":{name}={value}" for name, value in record.items() if name != "kind")
     return one_line(f"{record.get('kind')}{''.join(options)}")
 
 
 def _is_imported(place: str) -> bool:
-    """Return whether a class is already imported. ``getattr`` is not used, since it imports a lazy module."""
+    """Return whether a class is already imported. ``getattr`` is not used, since it imports a lazy
+    module.
+    """
     module, _, name = place.partition(":")
     found: Any = sys.modules.get(module)
     for part in name.split("."):

@@ -1,8 +1,8 @@
 """Makes text from users and files safe to show.
 
-A name, a value or an exception may contain escape sequences, carriage returns or marks that change the direction of
-writing. Dangerous characters are replaced by escapes as in a Python string literal. An address may contain a password,
-which is left out.
+A name, a value or an exception may contain escape sequences, carriage returns or marks that change
+the direction of writing. Dangerous characters are replaced by escapes as in a Python string
+literal. An address may contain a password, which is left out.
 """
 
 import re
@@ -35,7 +35,8 @@ _ESCAPED_BUT_NEWLINES = {code: escape for code, escape in _ESCAPED.items() if co
 
 _USERINFO = re.compile(
     r'(\w:)(?:(//)[^\s"<>/?#]{0,1000}@'
-    # A key may contain slashes, and a path has lost a slash. Up to five digits before a slash are a port.
+    # A key may contain slashes, and a path has lost a slash. Up to five digits before a slash are a
+    # port.
     r'|(//?)[^\s"<>/?#:@\[]{0,1000}:(?!\d{1,5}(?:[/?#]|$))[^\s"<>]{0,1000}@)'
 )
 """The limits bound the time for a long text."""
@@ -64,7 +65,8 @@ def value_without_userinfo(value: Any) -> Any:
 
 
 def visible(text: str, *, keeps_newlines: bool = False) -> str:
-    """Return a text with its control characters and lone surrogates escaped, and addresses without passwords.
+    """Return a text with its control characters and lone surrogates escaped, and addresses without
+    passwords.
 
     Example:
         >>> visible("red: \\x1b[31m")
@@ -82,7 +84,8 @@ def escaped(text: str, *, keeps_newlines: bool = False) -> str:
 
 
 def one_line(text: str, most: int = LINE) -> str:
-    """Return a text as one line of at most ``most`` characters. The middle of a longer text is cut out.
+    """Return a text as one line of at most ``most`` characters. The middle of a longer text is cut
+    out.
 
     Example:
         >>> one_line("no such\\n  file")
@@ -98,14 +101,18 @@ def one_line(text: str, most: int = LINE) -> str:
 
 
 def say(*lines: str) -> None:
-    """Write lines to stderr. If the reader of stderr is gone, or stderr is closed, the lines are lost."""
+    """Write lines to stderr. If the reader of stderr is gone, or stderr is closed, the lines are
+    lost.
+    """
     with suppress(OSError, ValueError):
         sys.stderr.write("".join(f"{visible(line)}\n" for line in lines))
         sys.stderr.flush()
 
 
 def shown(value: Any, most: int = VALUE) -> str:
-    """Return the ``repr`` of a value on one line of at most ``most`` characters, for error messages."""
+    """Return the ``repr`` of a value on one line of at most ``most`` characters, for error
+    messages.
+    """
     try:
         text = one_line(repr(value), 10 * most)
     except (Exception, SystemExit):  # noqa: BLE001 - repr runs the object's code, and fails for integers of 4,300 digits
@@ -139,7 +146,9 @@ def did_you_mean(unknown: str, names: Iterable[str]) -> str:
 
 
 def _initials(name: str) -> str:
-    """Return the initials of several words. A single word is returned whole, as its initial says too little."""
+    """Return the initials of several words. A single word is returned whole, as its initial says
+    too little.
+    """
     return "".join(word[:1] for word in name.split("_")) if "_" in name else name
 
 

@@ -6,14 +6,19 @@ pid = os.getpid()
 """The process id, updated after a fork. ``os.getpid()`` would need a system call each time."""
 
 is_our_command = False
-"""True in the commands ``ashtune`` and ``python -m ashtune``, where ``__main__`` is not a user's script. In commands of
-ashtune, a training function's script may become ``__main__``."""
+"""True in the commands ``ashtune`` and ``python -m ashtune``, where ``__main__`` is not a user's
+script. In commands of ashtune, a training function's script may become ``__main__``.
+"""
 
 loads_a_function = False
-"""True while a user's file is executed to get its training function; ``tune`` raises during this time."""
+"""True while a user's file is executed to get its training function; ``tune`` raises during this
+time.
+"""
 
 STARTING = ("PYTHONPATH", "PYTHONUNBUFFERED")
-"""Environment variables that ashtune sets while a worker starts. A started worker restores the user's values."""
+"""Environment variables that ashtune sets while a worker starts. A started worker restores the
+user's values.
+"""
 _SET_ASIDE = "ASHTUNE_USERS_"
 
 
@@ -26,7 +31,9 @@ os.register_at_fork(after_in_child=_look_again)
 
 
 def own_cores() -> list[int]:
-    """Return the numbers of the cores that this process may use, from its affinity mask if the system has masks."""
+    """Return the numbers of the cores that this process may use, from its affinity mask if the
+    system has masks.
+    """
     affinity = getattr(os, "sched_getaffinity", None)
     return sorted(affinity(0)) if affinity else list(range(os.cpu_count() or 1))
 
@@ -40,12 +47,20 @@ def environment_now() -> dict[str, str]:
 
 
 def variables_set_aside() -> dict[str, str]:
-    """Return the user's values of the variables in ``STARTING``, under names that begin with ``ASHTUNE_USERS_``."""
-    return {f"{_SET_ASIDE}{name}": value for name in STARTING if (value := os.environ.get(name)) is not None}
+    """Return the user's values of the variables in ``STARTING``, under names that begin with
+    ``ASHTUNE_USERS_``.
+    """
+    return {
+        f"{_SET_ASIDE}{name}": value
+        for name in STARTING
+        if (value := os.environ.get(name)) is not None
+    }
 
 
 def restore_variables() -> None:
-    """Restore the user's values of the variables in ``STARTING``. Delete variables that the user had not set."""
+    """Restore the user's values of the variables in ``STARTING``. Delete variables that the user
+    had not set.
+    """
     for name in STARTING:
         os.environ.pop(name, None)
         if (value := os.environ.pop(f"{_SET_ASIDE}{name}", None)) is not None:

@@ -11,11 +11,13 @@ _OURS = re.compile(r"(?:Objective|Space|Settings|Study)Error: |.* is not finite 
 
 
 def without_numbers(reason: str) -> str:
-    """Replace decimals and trial numbers in a failure reason by "_", so that similar reasons become equal.
+    """Replace decimals and trial numbers in a failure reason by "_", so that similar reasons become
+    equal.
 
-    Other whole numbers are replaced only in messages of this package, where whole numbers count epochs or bytes. In
-    messages from other code, a whole number may be an error code. Signal numbers and exit statuses are not replaced.
-    All reasons of trials that ran out of memory become equal.
+    Other whole numbers are replaced only in messages of this package, where whole numbers count
+    epochs or bytes. In messages from other code, a whole number may be an error code. Signal
+    numbers and exit statuses are not replaced. All reasons of trials that ran out of memory become
+    equal.
     """
     if reason.startswith(f"{OUT_OF_MEMORY}: "):
         return OUT_OF_MEMORY

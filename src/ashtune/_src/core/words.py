@@ -32,13 +32,26 @@ _PRUNER = 'scheduler="ash", which is the default'
 NAMES = {
     **dict.fromkeys(["Tuner", "TuneConfig", "RunConfig", "run"], _TUNE),
     **dict.fromkeys(
-        ["AshSearchCV", "GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV"],
+        [
+            "AshSearchCV",
+            "GridSearchCV",
+            "RandomizedSearchCV",
+            "HalvingGridSearchCV",
+            "HalvingRandomSearchCV",
+        ],
         "from ashtune.integrations.scikit_learn import AshSearchCV",
     ),
-    **dict.fromkeys(["uniform", "loguniform", "randint", "choice", "quniform", "qrandint", "qloguniform"], _SPACE),
-    **dict.fromkeys(["distributions", "FloatDistribution", "IntDistribution", "CategoricalDistribution"], _SPACE),
+    **dict.fromkeys(
+        ["uniform", "loguniform", "randint", "choice", "quniform", "qrandint", "qloguniform"],
+        _SPACE,
+    ),
+    **dict.fromkeys(
+        ["distributions", "FloatDistribution", "IntDistribution", "CategoricalDistribution"], _SPACE
+    ),
     **dict.fromkeys(["pruners", "ASHAScheduler", "AsyncHyperBandScheduler"], _PRUNER),
-    **dict.fromkeys(["get_checkpoint", "Checkpoint"], "trial.save(state) and state = trial.restore()"),
+    **dict.fromkeys(
+        ["get_checkpoint", "Checkpoint"], "trial.save(state) and state = trial.restore()"
+    ),
     "create_study": f"{_TUNE}, or ashtune.open_study(space, ...) for study.ask() and study.tell()",
     "load_study": "ashtune.Study.load(directory)",
     "samplers": 'search="gp", which is the default, or search="optuna"',
@@ -55,7 +68,9 @@ RESULTS = {
     **dict.fromkeys(["best_trial", "get_best_result", "get_best_trial"], "best"),
     **dict.fromkeys(["best_config", "get_best_config", "best_params_"], "best.config"),
     **dict.fromkeys(["best_score_", "best_result"], "best.metrics"),
-    **dict.fromkeys(["trials_dataframe", "get_dataframe", "results_df", "cv_results_"], "dataframe()"),
+    **dict.fromkeys(
+        ["trials_dataframe", "get_dataframe", "results_df", "cv_results_"], "dataframe()"
+    ),
     "best_estimator_": "best.load()",
     "best_trials": "front",
 }
@@ -65,7 +80,8 @@ RESULTS = {
 class NoSuchName(AshtuneError, ImportError):  # noqa: N818 - the name says what is missing
     """Raised if a script takes a name of another tool from ``ashtune``.
 
-    It is no AttributeError, because ``from ashtune import NAME`` drops the message of an AttributeError.
+    It is no AttributeError, because ``from ashtune import NAME`` drops the message of an
+    AttributeError.
     """
 
 

@@ -2,13 +2,16 @@
 
 A client must use the secret address and a known host name. These clients are refused:
 
-- another user of this machine, who can connect to the port but does not know the secret part of the address;
+- another user of this machine, who can connect to the port but does not know the secret part of the
+  address;
 - another site in the same browser, whose unknown host name points to this machine (DNS rebinding);
-- another page in the same browser that makes the browser send a request here (cross-site request). The browser marks a
+- another page in the same browser that makes the browser send a request here (cross-site request).
+  The browser marks a
 cross-site request. A command also needs a header that the browser does not let other pages send.
 
 Rule 1: the answer to a wrong secret is the same as the answer to an unknown address.
-Rule 2: no part of an address is decoded, so an address with an escape is unknown. All valid addresses are plain text.
+Rule 2: no part of an address is decoded, so an address with an escape is unknown. All valid
+addresses are plain text.
 """
 
 import hmac
@@ -23,7 +26,9 @@ from ashtune._src.dashboard.page_messages import Forbidden, NothingThere
 TOKEN_BYTES = 24
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 FROM_HERE = ("", "same-origin", "none")
-"""Accepted values of ``Sec-Fetch-Site``: of a program that is not a browser, of the page itself, of a typed address."""
+"""Accepted values of ``Sec-Fetch-Site``: of a program that is not a browser, of the page itself, of
+a typed address.
+"""
 HEADER, VALUE = "X-Ashtune", "1"
 """The header that the page sends with a command."""
 
@@ -44,14 +49,17 @@ class Admission:
         self._names = {*LOOPBACK, *(_host_name(name) for name in host_names)}
 
     def path_below(self, path: str) -> str | None:
-        """Return the part of a path after the secret and the slash. If the slash is missing, return None.
+        """Return the part of a path after the secret and the slash. If the slash is missing, return
+        None.
 
         Raises:
             NothingThere: If the path does not start with the secret part.
         """
         head, slash, rest = path.removeprefix("/").partition("/")
         if not path.startswith("/") or not hmac.compare_digest(head.encode(), self.token.encode()):
-            raise NothingThere("nothing is here; the whole address is what ashtune watch has printed")
+            raise NothingThere(
+                "nothing is here; the whole address is what ashtune watch has printed"
+            )
         return rest if slash else None
 
     def check_host(self, host: str) -> None:
@@ -63,8 +71,8 @@ class Admission:
         name = _without_port(host.strip().lower())
         if name not in self._names:
             raise Forbidden(
-                f"the name {shown(name)} is not known here; start ashtune watch with --host-name {one_line(name, 60)}, "
-                "if this is how you reach it"
+                f"the name {shown(name)} is not known here; start ashtune watch with --host-name "
+                f"{one_line(name, 60)}, if this is how you reach it"
             )
 
     def check_origin(self, site: str, mode: str, destination: str, *, is_page: bool) -> None:
@@ -80,7 +88,9 @@ class Admission:
         if site in FROM_HERE:
             return
         if not (is_page and mode == "navigate" and destination in ("", "document")):
-            raise Forbidden("another page asks for this; open the address that ashtune watch has printed")
+            raise Forbidden(
+                "another page asks for this; open the address that ashtune watch has printed"
+            )
 
     def check_command(self, headers: Message) -> None:
         """Check the origin of a command. Only the page itself may send a command.
@@ -90,7 +100,10 @@ class Admission:
         """
         kind = headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if headers.get(HEADER) != VALUE or kind != "application/json":
-            raise Forbidden(f"a command is JSON (Content-Type: application/json) with the header {HEADER}: {VALUE}")
+            raise Forbidden(
+                f"a command is JSON (Content-Type: application/json) with the header {HEADER}: "
+                f"{VALUE}"
+            )
         if headers.get("Sec-Fetch-Site", "") not in ("", "same-origin"):
             raise Forbidden("another page sends this command; only the page of this address may")
         if (origin := headers.get("Origin")) is not None:
@@ -105,7 +118,17 @@ def _without_port(host: str) -> str:
 
 def _host_name(name: str) -> str:
     plain = _without_port(name.strip().lower())
-    letters = plain.removeprefix("[").removesuffix("]").replace(":", "") if plain.startswith("[") else plain
-    if not plain or len(plain) > 253 or not all(letter.isalnum() or letter in ".-_" for letter in letters):
-        raise SettingsError(f"--host-name {shown(name)} is no name of a host; give one, as hub.example.org")
+    letters = (
+        plain.removeprefix("[").removesuffix("]").replace(":", "")
+        if plain.startswith("[")
+        else plain
+    )
+    if (
+        not plain
+        or len(plain) > 253
+        or not all(letter.isalnum() or letter in ".-_" for letter in letters)
+    ):
+        raise SettingsError(
+            f"--host-name {shown(name)} is no name of a host; give one, as hub.example.org"
+        )
     return plain

@@ -1,9 +1,11 @@
-"""The answer process computes slow answers: importance, slices, parallel, contour, front, audit, what-if and report.
+"""The answer process computes slow answers: importance, slices, parallel, contour, front, audit,
+what-if and report.
 
-Questions and answers go through pipes (``dashboard/questions.py``). The process reads the study with the same code as
-the report. No code of the study is executed.
+Questions and answers go through pipes (``dashboard/questions.py``). The process reads the study
+with the same code as the report. No code of the study is executed.
 
-Rule 1: if the answer process dies during a question, the page's server starts a new process for the next question.
+Rule 1: if the answer process dies during a question, the page's server starts a new process for the
+next question.
 Rule 2: an answer has at most about 4,000 numbers, even if the study has very many trials.
 """
 
@@ -91,23 +93,31 @@ def importance_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def slices_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return figures of the metric over hyperparameters: the requested hyperparameters, or the most important."""
+    """Return figures of the metric over hyperparameters: the requested hyperparameters, or the most
+    important.
+    """
     names = given.get("name", ())
     for name in names:
         check_choice("name", name, _known(study))
     found = slices(
-        *_valued(study, given), important=() if names else _important(study), names=names, rungs=study.ladder.rungs,
-        points=min(POINTS, MOST_NUMBERS // (4 * len(names))) if names else POINTS, unit=study.settings.resource,
+        *_valued(study, given), important=() if names else _important(study), names=names,
+        rungs=study.ladder.rungs,
+        points=min(POINTS, MOST_NUMBERS // (4 * len(names))) if names else POINTS,
+        unit=study.settings.resource,
     )  # fmt: skip
     return {"panels": found.panels, "colors": found.colors, "notes": found.notes}
 
 
 def parallel_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return the figure of parallel coordinates: the best trials, and a sample of the other trials."""
+    """Return the figure of parallel coordinates: the best trials, and a
+    sample of the other trials.
+    """
     unit, axes = study.settings.resource, len(_known(study)) + 2
     important = _important(study) if axes > HYPERPARAMETERS else ()
     lines = min(MOST_LINES, MOST_NUMBERS // (min(axes, HYPERPARAMETERS + 2) + 3))
-    return {"figure": coordinates_figure(*study.configured, important=important, unit=unit, lines=lines)}
+    return {
+        "figure": coordinates_figure(*study.configured, important=important, unit=unit, lines=lines)
+    }
 
 
 def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
@@ -124,7 +134,8 @@ def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     cells, most = len(drawn.x_places) * len(drawn.y_places), MOST_NUMBERS - 4 * CONTOUR_POINTS
     if cells > most:
         raise StudyError(
-            f"{' and '.join(map(shown, names))} have {cells:,} cells, and a map shows {most:,}; choose others"
+            f"{' and '.join(map(shown, names))} have {cells:,} cells, and a map shows {most:,}; "
+            f"choose others"
         )
     return {"figure": contour_figure(drawn, results.goal, unit=study.settings.resource)}
 
@@ -132,7 +143,11 @@ def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 def front_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return the figure of the Pareto front."""
     others = MOST_NUMBERS // 8
-    return {"figure": front_figure(study.tally.front, study.results, unit=study.settings.resource, others=others)}
+    return {
+        "figure": front_figure(
+            study.tally.front, study.results, unit=study.settings.resource, others=others
+        )
+    }
 
 
 def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
@@ -154,7 +169,9 @@ def audit_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
 
 
 def report_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
-    """Return the sections of the report that have blocks, among them the sections of installed packages."""
+    """Return the sections of the report that have blocks, among them the sections of installed
+    packages.
+    """
     return {"sections": _sections.get(study) or page_sections(_reported(study), study.tell)}
 
 
@@ -183,10 +200,15 @@ def whatif_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     answer = what_if(study, options)
     words = list(answer.words)
     if trials < there:
-        words.insert(0, f"Predicted for the first {trials:,} of {there:,} trials, which is what seconds suffice for.")
+        words.insert(
+            0,
+            f"Predicted for the first {trials:,} of {there:,} trials, which is what seconds "
+            f"suffice for.",
+        )
     figures = [whatif_figure([one]) for one in answer.predictions]
     predictions = [
-        {**msgspec.to_builtins(one), "figure": each} for one, each in zip(answer.predictions, figures, strict=True)
+        {**msgspec.to_builtins(one), "figure": each}
+        for one, each in zip(answer.predictions, figures, strict=True)
     ]
     return {"predictions": predictions, "text": words}
 
@@ -197,7 +219,9 @@ _READ: Mapping[str, Callable[[str], Any]] = {
 
 
 class _Kind(msgspec.Struct, frozen=True):
-    """A kind of question: its answer function, its parameters, and whether the study must have a result."""
+    """A kind of question: its answer function, its parameters, and whether the study must have a
+    result.
+    """
 
     answer: Callable[[StudyReader, Parameters], dict[str, Any]]
     parameters: Sequence[str] = ()
@@ -222,8 +246,11 @@ _KINDS = dict(
 )
 
 
-def work_out(study: StudyReader, tally: Tally, trials: Trials, timeline: Timeline, tell: TellAll) -> None:
-    """Work out at once what the questions need of the whole journal. Each question would replay the journal again.
+def work_out(
+    study: StudyReader, tally: Tally, trials: Trials, timeline: Timeline, tell: TellAll
+) -> None:
+    """Work out at once what the questions need of the whole journal. Each question would replay the
+    journal again.
 
     Args:
         study: The study.
@@ -241,7 +268,8 @@ def work_out(study: StudyReader, tally: Tally, trials: Trials, timeline: Timelin
 
 
 class StudyCache:
-    """Keeps the last study in memory. If several questions are about the same study, the journal is read only once.
+    """Keeps the last study in memory. If several questions are about the same study, the journal is
+    read only once.
 
     If ``only`` is given, all questions are about this study.
     """
@@ -289,7 +317,9 @@ def answer(question: Question | TrialQuestion, cache: StudyCache) -> PageAnswer:
 def _of_study(question: Question, cache: StudyCache) -> dict[str, Any]:
     kind, study = _KINDS[question.name], cache.reader(question.directory, question.position)
     check_parameters(question.given, kind.parameters)
-    if kind.needs_result and not any(min(rung.losses, default=math.inf) < math.inf for rung in study.results.rungs):
+    if kind.needs_result and not any(
+        min(rung.losses, default=math.inf) < math.inf for rung in study.results.rungs
+    ):
         raise StudyError("no trial has a result yet")
     data = kind.answer(study, question.given)
     if len(study.trials) > LARGE:
@@ -300,12 +330,18 @@ def _of_study(question: Question, cache: StudyCache) -> dict[str, Any]:
 def main() -> None:
     """Answer questions from the process's input until the input ends."""
     os.nice(NICE)
-    cache, write, decoder = StudyCache(), FrameWriter(), msgspec.msgpack.Decoder(Question | TrialQuestion)
+    cache, write, decoder = (
+        StudyCache(),
+        FrameWriter(),
+        msgspec.msgpack.Decoder(Question | TrialQuestion),
+    )
     serve(lambda body: write.frame(answer(decoder.decode(body), cache)))
 
 
 def _measured(study: StudyReader) -> Importance:
-    """Return the importances of the hyperparameters of a study. Several answers need them, and a forest takes long."""
+    """Return the importances of the hyperparameters of a study. Several answers need them, and a
+    forest takes long.
+    """
     if study not in _importances:
         _importances[study] = importance(*study.configured)
     return _importances[study]
@@ -322,8 +358,11 @@ def _reported(study: StudyReader) -> ReportedStudy:
     return ReportedStudy(study.settings, study.ladder, study.info(missing_parts))
 
 
-def _valued(study: StudyReader, given: Parameters) -> tuple[Results, Configuration, Mapping[str, object]]:
-    """Return the results, configurations and space of a study. The results may be of another objective than the first.
+def _valued(
+    study: StudyReader, given: Parameters
+) -> tuple[Results, Configuration, Mapping[str, object]]:
+    """Return the results, configurations and space of a study. The results may be of another
+    objective than the first.
 
     The results of another objective take one more reading of the journal, without the scheduler.
     """
@@ -342,7 +381,9 @@ def _known(study: StudyReader) -> list[str]:
 
 
 def _important(study: StudyReader) -> list[str]:
-    """Return the hyperparameters, the most important first, or [] if importance cannot be measured."""
+    """Return the hyperparameters, the most important first, or [] if
+    importance cannot be measured.
+    """
     try:
         return [weight.name for weight in _measured(study).weights]
     except SettingsError:  # scikit-learn is not installed

@@ -1,10 +1,14 @@
-"""Follows one study: reads its growing journal, checks its driver, and makes its parts for the page.
+"""Follows one study: reads its growing journal, checks its driver, and makes its parts for the
+page.
 
-Rule 1: one thread reads the journal. A thread that answers a viewer has the lock only for a short time.
-Rule 2: if the study's directory has a problem (it was deleted, or the journal has an unreadable line), the page shows a
-line about the problem. The reading thread continues and tries again.
-Rule 3: if a viewer requests changes, the parts of the page are made again, at most about twice a second.
-Rule 4: while the journal is read again from its beginning, the page shows the old picture of the study.
+Rule 1: one thread reads the journal. A thread that answers a viewer has the lock only for a short
+time.
+Rule 2: if the study's directory has a problem (it was deleted, or the journal has an unreadable
+line), the page shows a line about the problem. The reading thread continues and tries again.
+Rule 3: if a viewer requests changes, the parts of the page are made again, at most about twice a
+second.
+Rule 4: while the journal is read again from its beginning, the page shows the old picture of the
+study.
 """
 
 import threading
@@ -29,13 +33,22 @@ from ashtune._src.dashboard.liveness import DriverProcess, ReadStudy, Standing, 
 from ashtune._src.dashboard.page_messages import NothingThere, TrialQuestion, TrialStatus
 from ashtune._src.dashboard.picture import Picture, empty_parts
 from ashtune._src.dashboard.reading import LadderGrew
-from ashtune._src.dashboard.trial_query import REASON_CHARACTERS, Query, Table, csv_of, row_of, table_of
+from ashtune._src.dashboard.trial_query import (
+    REASON_CHARACTERS,
+    Query,
+    Table,
+    csv_of,
+    row_of,
+    table_of,
+)
 from ashtune._src.study.disk import DISK
 from ashtune._src.study.journal import NAME, read_settings
 from ashtune._src.study.settings import first_ladder
 
 POLL_SECONDS = 0.5
-"""Seconds between two checks of a journal. A network file system does not notify about a file that has grown."""
+"""Seconds between two checks of a journal. A network file system does not notify about a file that
+has grown.
+"""
 SLICE_SECONDS = 0.05
 """Seconds of reading before other threads get the lock."""
 PAUSE_SECONDS = 0.001
@@ -58,7 +71,8 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class FollowedStudy:
-    """A study that a thread follows from :meth:`start` to :meth:`close`. The study's directory may be missing at first.
+    """A study that a thread follows from :meth:`start` to :meth:`close`. The study's directory may
+    be missing at first.
 
     If ``control`` is True, commands may be sent to the study's driver.
     """
@@ -83,7 +97,8 @@ class FollowedStudy:
         self._is_there = False
         self._must_open = True
         self._has_failed = False
-        self._failed_at: tuple[int, int] | None = None  # size and time of the file when it was last opened again
+        # size and time of the file when it was last opened again
+        self._failed_at: tuple[int, int] | None = None
         self._retry_at = 0.0
         self._grew_at = time.monotonic()
         self._longest_pause = 0.0
@@ -116,7 +131,8 @@ class FollowedStudy:
         """Read the whole journal in this thread, once for the page and for other observers.
 
         Raises:
-            JournalError: If the journal cannot be read, or a session with more rungs began meanwhile.
+            JournalError: If the journal cannot be read, or a session with more rungs began
+                meanwhile.
         """
         picture = self._there()
         picture.tell_also(observers)
@@ -126,7 +142,9 @@ class FollowedStudy:
         return picture.outcome
 
     def read(self) -> None:
-        """Read the whole journal in this thread, in place of :meth:`start`. A problem is in the study's summary."""
+        """Read the whole journal in this thread, in place of :meth:`start`. A problem is in the
+        study's summary.
+        """
         while not self._look():
             pass
 
@@ -139,7 +157,9 @@ class FollowedStudy:
             self._thread.join()
 
     def is_closing_within(self, seconds: float) -> bool:
-        """Wait at most ``seconds`` for the call of :meth:`close`. Return whether the study is closed."""
+        """Wait at most ``seconds`` for the call of :meth:`close`. Return whether the study is
+        closed.
+        """
         return self._closing.wait(seconds)
 
     def wait_until_read(self, seconds: float) -> None:
@@ -160,14 +180,20 @@ class FollowedStudy:
         position, dot, number = after.partition(".")
         with self._lock:
             self._make()
-            is_known = dot and position.isdecimal() and number == str(self._number) and len(position) < 20
+            is_known = (
+                dot and position.isdecimal() and number == str(self._number) and len(position) < 20
+            )
             if self._picture is None or not is_known or int(position) > self._picture.position:
                 return self._message("snapshot", self._json())
             shown = self._picture.shown.items()
-            return self._message("delta", {name: each.json for name, each in shown if each.position >= int(position)})
+            return self._message(
+                "delta", {name: each.json for name, each in shown if each.position >= int(position)}
+            )
 
     def next_message(self, before: Message, seconds: float) -> Message | None:
-        """Return a message with changes since the message ``before``, or None if nothing changes within ``seconds``."""
+        """Return a message with changes since the message ``before``, or None if nothing changes
+        within ``seconds``.
+        """
         until = time.monotonic() + seconds
         with self._lock:
             while not self._closing.is_set():
@@ -187,7 +213,14 @@ class FollowedStudy:
             picture, standing = self._picture, self._standing()
             shown = {"name": self._name, "directory": self.shown, "state": standing.state}
             if picture is None:
-                unread = {"best": None, "metric": "", "mode": "min", "tried": 0, "goal": "", "began": ""}
+                unread = {
+                    "best": None,
+                    "metric": "",
+                    "mode": "min",
+                    "tried": 0,
+                    "goal": "",
+                    "began": "",
+                }
                 return {**shown, **unread, "result": standing.text, "wall_seconds": 0.0}
             best, goal = picture.tally.best, picture.settings.goal
             return {
@@ -195,7 +228,9 @@ class FollowedStudy:
                 "name": one_line(picture.settings.name),
                 "goal": one_line(str(goal)),
                 "began": time.strftime("%Y-%m-%d %H:%M", time.localtime(picture.settings.created)),
-                "result": "no result" if best is None else one_line(f"best {result_text(goal, best.metrics)}"),
+                "result": "no result"
+                if best is None
+                else one_line(f"best {result_text(goal, best.metrics)}"),
                 "wall_seconds": round(self._ran(standing), 3),
                 "best": None if best is None else best.metrics.get(goal.metric),
                 "metric": goal.metric,
@@ -204,7 +239,9 @@ class FollowedStudy:
             }
 
     def comparison(self) -> tuple[dict[str, Any], Sequence[Improvement]]:
-        """Return data for a comparison of studies: the study's key figures, and the history of its best result."""
+        """Return data for a comparison of studies: the study's key figures, and the history of its
+        best result.
+        """
         summary = self.summary()
         with self._lock:
             if (picture := self._picture) is None:
@@ -269,7 +306,8 @@ class FollowedStudy:
             self._there()
             if not self._listens:
                 raise StudyError(
-                    f"no driver on this machine takes commands for {self.shown}; run or resume it with --control"
+                    f"no driver on this machine takes commands for {self.shown}; run or resume it "
+                    f"with --control"
                 )
 
     def question_of_trial(self, trial: int) -> TrialQuestion:
@@ -281,7 +319,9 @@ class FollowedStudy:
         with self._lock:
             picture = self._there()
             if not 0 <= trial < len(picture.trials):
-                raise NothingThere(f"there is no trial {trial}; the study has {len(picture.trials):,}")
+                raise NothingThere(
+                    f"there is no trial {trial}; the study has {len(picture.trials):,}"
+                )
             best, record = picture.tally.best, picture.trials[trial]
             return TrialQuestion(
                 directory=str(self.directory),
@@ -325,7 +365,9 @@ class FollowedStudy:
             wait = POLL_SECONDS if self._is_level else PAUSE_SECONDS
 
     def _look(self) -> bool:
-        """Read the new part of the journal, and check the driver. Return whether the journal's end is reached."""
+        """Read the new part of the journal, and check the driver. Return whether the journal's end
+        is reached.
+        """
         is_level = True
         try:
             if self._must_open:
@@ -354,7 +396,10 @@ class FollowedStudy:
         session = None if self._picture is None else self._picture.tally.session
         if session is not self._session or time.monotonic() >= self._driver_at:
             if session is not self._session:
-                self._session, self._driver = session, None if session is None else DriverProcess(session)
+                self._session, self._driver = (
+                    session,
+                    None if session is None else DriverProcess(session),
+                )
             self._driver_at = time.monotonic() + DRIVER_SECONDS
             self._is_alive = None if self._driver is None else self._driver.is_alive()
 
@@ -362,13 +407,16 @@ class FollowedStudy:
         """Open the journal. A study that was read before is shown again after its journal is read.
 
         Args:
-            ladder: The ladder of a later session; by default the ladder of the journal's first line.
+            ladder: The ladder of a later session; by default the ladder of the journal's first
+                line.
             most_read: How often the journal may be read.
         """
         settings = read_settings(self._journal)
         status = DISK.status(str(self._journal))
         size = status.size if most_read > 1 else 0
-        picture = Picture(self._journal, settings, ladder or first_ladder(settings), size, self.shown)
+        picture = Picture(
+            self._journal, settings, ladder or first_ladder(settings), size, self.shown
+        )
         before = self._picture
         if before is not None and before.has_read_all and before.settings == settings:
             self._next_picture = picture
@@ -386,15 +434,24 @@ class FollowedStudy:
         self._make_at = 0.0
 
     def _fail(self, problem: str) -> bool:
-        """Store a problem that has occurred twice. Return False if the journal must be checked again at once."""
+        """Store a problem that has occurred twice. Return False if the journal must be checked
+        again at once.
+        """
         picture = self._next_picture or self._picture
-        if not self._has_failed and picture is not None and not self._must_open and picture.can_go_on:
+        if (
+            not self._has_failed
+            and picture is not None
+            and not self._must_open
+            and picture.can_go_on
+        ):
             self._has_failed = True
             return False
         return self._refuse(problem)
 
     def _refuse(self, problem: str) -> bool:
-        """Store a problem for the page. Return False if the journal must be read again without a pause."""
+        """Store a problem for the page. Return False if the journal must be read again without a
+        pause.
+        """
         try:
             status = DISK.status(str(self._journal))
         except (OSError, ValueError):
@@ -435,10 +492,16 @@ class FollowedStudy:
             self._size = DISK.status(str(self._journal)).size
         shares = picture.shares_read(self._size)
         if not picture.has_read_all:
-            return Standing("reading", f"reading the journal of {self.shown}", self._is_alive, quiet, *shares)
+            return Standing(
+                "reading", f"reading the journal of {self.shown}", self._is_alive, quiet, *shares
+            )
         if not picture.is_level and self._is_alive is not True:
             return Standing(
-                "reading", "reading the journal once more, for how it ended", self._is_alive, quiet, *shares
+                "reading",
+                "reading the journal once more, for how it ended",
+                self._is_alive,
+                quiet,
+                *shares,
             )
         read = ReadStudy(
             directory=self.shown,
@@ -460,7 +523,9 @@ class FollowedStudy:
     def _listens(self) -> bool:
         """Whether the user allowed commands and the driver runs on this machine."""
         session = None if self._picture is None else self._picture.tally.session
-        return self._may_control and session is not None and session.control and self._is_alive is True
+        return (
+            self._may_control and session is not None and session.control and self._is_alive is True
+        )
 
     def _ran(self, standing: Standing) -> float:
         assert self._picture is not None, "it was read"
@@ -491,6 +556,8 @@ class FollowedStudy:
         }
 
     def _changed_since(self, sequence: int) -> dict[str, bytes]:
-        """Return the parts that changed after the change ``sequence``. The parts of a missing study do not change."""
+        """Return the parts that changed after the change ``sequence``. The parts of a missing study
+        do not change.
+        """
         shown = {} if self._picture is None else self._picture.shown
         return {name: each.json for name, each in shown.items() if each.sequence > sequence}

@@ -1,12 +1,15 @@
 """Finds the state of a study, and whether the study's driver still runs.
 
-A driver writes nothing to the journal when the driver ends. The journal has the driver's host name and process number,
-and the host's operating system lists the running processes.
+A driver writes nothing to the journal when the driver ends. The journal has the driver's host name
+and process number, and the host's operating system lists the running processes.
 
-Rule 1: this module does not try to lock the study, because a driver that starts at the same time would fail.
-Rule 2: if a driver had file locks and has no lock now, the driver's session has ended. A driver that was never seen
-with a lock may still run, because some file systems do not list locks. Only Linux lists locks.
-Rule 3: if the process with the driver's number is much younger than the session, the process is not the driver.
+Rule 1: this module does not try to lock the study, because a driver that starts at the same time
+would fail.
+Rule 2: if a driver had file locks and has no lock now, the driver's session has ended. A driver
+that was never seen with a lock may still run, because some file systems do not list locks. Only
+Linux lists locks.
+Rule 3: if the process with the driver's number is much younger than the session, the process is not
+the driver.
 """
 
 import os
@@ -23,24 +26,33 @@ from ashtune._src.core.numbers import seconds_text
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.study.disk import LINUX
 
-State = Literal["missing", "unreadable", "reading", "running", "complete", "stopped", "died", "quiet"]
+State = Literal[
+    "missing", "unreadable", "reading", "running", "complete", "stopped", "died", "quiet"
+]
 # Decision 38 (docs/decisions/0038-the-live-page.md).
 QUIET_SECONDS = 120.0
-"""The seconds without news after which a driver on another machine is quiet, if the driver had no long pauses."""
+"""The seconds without news after which a driver on another machine is quiet, if the driver had no
+long pauses.
+"""
 QUIET_TIMES = 3.0
 YOUNGER_SECONDS = 600.0
-"""A process must be younger than a session by more than these seconds, because clocks may be adjusted."""
+"""A process must be younger than a session by more than these seconds, because clocks may be
+adjusted.
+"""
 LOOKS_WITHOUT = 2
-"""The number of checks without a lock after which the lock is gone. Linux's list of locks may miss a lock."""
+"""The number of checks without a lock after which the lock is gone. Linux's list of locks may miss
+a lock.
+"""
 _GONE = ("Z", "X")
 
 
 class Standing(msgspec.Struct, frozen=True):
     """The state of a study, a text about this state, and the state of the study's driver.
 
-    ``is_alive`` is None if the driver's state is unknown. ``quiet_seconds`` is the time since the journal last grew.
-    ``share_read`` is the share of the journal that is read. ``share_caught_up`` is the share of the journal that has
-    been read a second time. ``control`` is True if the driver accepts the page's commands.
+    ``is_alive`` is None if the driver's state is unknown. ``quiet_seconds`` is the time since the
+    journal last grew. ``share_read`` is the share of the journal that is read. ``share_caught_up``
+    is the share of the journal that has been read a second time. ``control`` is True if the driver
+    accepts the page's commands.
     """
 
     state: State = "missing"
@@ -85,7 +97,9 @@ class DriverProcess:
 
 
 def is_process_alive(pid: int) -> bool:
-    """Return whether a process of this machine runs. A zombie process has ended, so it does not run."""
+    """Return whether a process of this machine runs. A zombie process has ended, so it does not
+    run.
+    """
     if pid <= 0:
         return False
     if LINUX:
@@ -109,7 +123,9 @@ def lock_holders() -> Set[int]:
     except OSError:
         return frozenset()
     # 1: FLOCK  ADVISORY  WRITE 4711 fd:01:131073 0 EOF; a waiting process has "->" after the number
-    return {int(words[4]) for line in lines if len(words := line.split()) > 4 and words[4].isdigit()}
+    return {
+        int(words[4]) for line in lines if len(words := line.split()) > 4 and words[4].isdigit()
+    }
 
 
 def _stat_of(pid: int) -> list[str]:
@@ -128,9 +144,10 @@ def _age_of(pid: int) -> float | None:
 class ReadStudy(msgspec.Struct, frozen=True, kw_only=True):
     """The facts of a study whose journal has been read to the end.
 
-    The study's scheduler gives ``is_complete`` and ``stopping``. If the scheduler is unknown, ``is_known`` is False.
-    ``is_paused`` is True if the user paused the study. ``is_busy`` is True if jobs were running at the journal's end.
-    ``quiet_seconds`` is the time since the journal last grew. ``longest_pause`` is the longest time between two events.
+    The study's scheduler gives ``is_complete`` and ``stopping``. If the scheduler is unknown,
+    ``is_known`` is False. ``is_paused`` is True if the user paused the study. ``is_busy`` is True
+    if jobs were running at the journal's end. ``quiet_seconds`` is the time since the journal last
+    grew. ``longest_pause`` is the longest time between two events.
     """
 
     directory: str
@@ -157,9 +174,14 @@ def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for 
     if study.is_simulated:
         return "stopped", "a simulation that ended before it was complete"
     if study.stopping and not study.is_busy:
-        return "stopped", one_line(f"stopped: {study.stopping}; go on with ashtune resume {study.directory}")
+        return "stopped", one_line(
+            f"stopped: {study.stopping}; go on with ashtune resume {study.directory}"
+        )
     if study.is_alive is False and not study.is_known and not study.is_busy:
-        return "stopped", "its driver has ended, and whether the study is complete is not known here"
+        return (
+            "stopped",
+            "its driver has ended, and whether the study is complete is not known here",
+        )
     if study.is_alive is False:
         return "died", _gone(study, session)
     if study.stopping:
@@ -169,8 +191,8 @@ def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for 
         return "running", "paused: no job begins until it is continued"
     if study.is_alive is None and study.quiet_seconds > limit:
         return "quiet", one_line(
-            f"no news for {seconds_text(study.quiet_seconds)}, and the driver is on {session.host}: whether it still "
-            "runs is not known here"
+            f"no news for {seconds_text(study.quiet_seconds)}, and the driver is on "
+            f"{session.host}: whether it still runs is not known here"
         )
     where = "on this machine" if study.is_alive else one_line(f"on {session.host}", 60)
     doing = "" if study.has_workers else "waiting for workers; "
@@ -178,8 +200,12 @@ def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for 
 
 
 def _gone(study: ReadStudy, session: SessionStarted) -> str:
-    what = "before the study was complete" if study.is_known else "and whether the study is complete is not known here"
+    what = (
+        "before the study was complete"
+        if study.is_known
+        else "and whether the study is complete is not known here"
+    )
     return one_line(
-        f"the driver, process {session.pid} on this machine, has ended {what}; go on with ashtune resume "
-        f"{study.directory}"
+        f"the driver, process {session.pid} on this machine, has ended {what}; go on with ashtune "
+        f"resume {study.directory}"
     )

@@ -1,7 +1,8 @@
-"""Writes a page as one file, which needs no server: the files of the live page, with data for their scripts.
+"""Writes a page as one file, which needs no server: the files of the live page, with data for their
+scripts.
 
-Rule 1: any data of a study are in one JSON element of the file. The data cannot end this element, and the scripts of
-the page show the data as text.
+Rule 1: any data of a study are in one JSON element of the file. The data cannot end this element,
+and the scripts of the page show the data as text.
 Rule 2: the content policy of the file forbids to load anything from the network.
 """
 
@@ -23,14 +24,17 @@ from ashtune._src.core.plaintext import shown
 from ashtune._src.dashboard.routes import PAGE, PageFile, page_files
 from ashtune._src.reports.html import PageSection
 
-_POLICY = "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data:"
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' data:; style-src 'unsafe-inline'; img-src data:"
+)
 _IMPORTED = re.compile(r'(?<= from ")\.[^"]*(?=";)')
 _STYLE = re.compile(r'<link rel="stylesheet" href="([^"]*)">')
 
 
 def blocks_page(title: str, sections: Sequence[PageSection]) -> str:
     """Return a page with a heading and some sections."""
-    shown = msgspec.json.encode([each for each in sections if not each.is_empty])  # writes NaN as null
+    # writes NaN as null
+    shown = msgspec.json.encode([each for each in sections if not each.is_empty])
     return one_file({"title": title, "sections": msgspec.json.decode(shown)})
 
 
@@ -41,22 +45,31 @@ def write(text: str, file: "str | os.PathLike[str]") -> None:
         SettingsError: If the file is no path, or cannot be written.
     """
     if not isinstance(file, str | os.PathLike):
-        raise SettingsError(f"file={shown(file)} is not the name of a file; give one, as in 'report.html'")
+        raise SettingsError(
+            f"file={shown(file)} is not the name of a file; give one, as in 'report.html'"
+        )
     path = Path(with_home(file))
     with instead_of_os_error(SettingsError, path, "give a file that can be written"):
         path.write_text(text, encoding="utf-8")
 
 
 def one_file(saved: Mapping[str, Any]) -> str:
-    """Return the files of the page as one file, with data for its scripts (``static/study/saved.js``)."""
+    """Return the files of the page as one file, with data for its scripts
+    (``static/study/saved.js``).
+    """
     files = page_files()
     data = json.dumps({"at": time.strftime("%Y-%m-%d %H:%M"), **saved}).replace("<", "\\u003c")
-    modules = {path: _address(_module(path, file)) for path, file in files.items() if path.endswith(".js")}
-    page = _STYLE.sub(lambda link: f"<style>{files[link[1]].data.decode()}</style>", files[PAGE].data.decode())
+    modules = {
+        path: _address(_module(path, file)) for path, file in files.items() if path.endswith(".js")
+    }
+    page = _STYLE.sub(
+        lambda link: f"<style>{files[link[1]].data.decode()}</style>", files[PAGE].data.decode()
+    )
     policy = f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
     scripts = (
         f'<script type="importmap">{json.dumps({"imports": modules})}</script>\n'
-        f'<script type="application/json" id="saved">{data}</script>\n<script type="module">import "app.js";</script>'
+        f'<script type="application/json" id="saved">{data}</script>\n<script '
+        f'type="module">import "app.js";</script>'
     )
     for before, after in {
         '<meta charset="utf-8">': f'<meta charset="utf-8">\n{policy}',
@@ -68,9 +81,13 @@ def one_file(saved: Mapping[str, Any]) -> str:
 
 
 def _module(path: str, file: PageFile) -> PageFile:
-    """Return a module that imports others by their paths from the page, since a module in an address has no folder."""
+    """Return a module that imports others by their paths from the page, since a module in an
+    address has no folder.
+    """
     folder = posixpath.dirname(path)
-    text = _IMPORTED.sub(lambda other: posixpath.normpath(posixpath.join(folder, other[0])), file.data.decode())
+    text = _IMPORTED.sub(
+        lambda other: posixpath.normpath(posixpath.join(folder, other[0])), file.data.decode()
+    )
     return PageFile(text.encode(), file.type)
 
 

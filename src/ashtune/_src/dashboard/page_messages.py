@@ -1,4 +1,6 @@
-"""The messages between the page's server and the answer processes, and the errors that server and processes raise."""
+"""The messages between the page's server and the answer processes, and the errors that server and
+processes raise.
+"""
 
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
@@ -16,11 +18,15 @@ NAMES = ("importance", "slices", "parallel", "contour", "front", "audit", WHAT_I
 """The questions about a whole study."""
 
 Pauses = Sequence[tuple[float, float]]
-"""For each session of a study, its start time, and the total seconds before in which the study did not run."""
+"""For each session of a study, its start time, and the total seconds before in which the study did
+not run.
+"""
 
 
 class Question(msgspec.Struct, frozen=True, tag=True):
-    """A question about a study whose journal has ``position`` bytes. The name of a question is one of ``NAMES``."""
+    """A question about a study whose journal has ``position`` bytes. The name of a question is one
+    of ``NAMES``.
+    """
 
     directory: str
     position: int
@@ -29,7 +35,9 @@ class Question(msgspec.Struct, frozen=True, tag=True):
 
 
 class TrialStatus(msgspec.Struct, frozen=True):
-    """The facts about a trial that are known without the journal: progress, training time, and reason of the end."""
+    """The facts about a trial that are known without the journal: progress, training time, and
+    reason of the end.
+    """
 
     status: str
     rung: int | None
@@ -41,7 +49,8 @@ class TrialStatus(msgspec.Struct, frozen=True):
 class TrialQuestion(msgspec.Struct, frozen=True, tag=True):
     """The question for the page of a trial. The study's journal has ``position`` bytes.
 
-    ``rungs`` are the resources of the ladder. ``best`` is the study's best trial, to which the trial is compared.
+    ``rungs`` are the resources of the ladder. ``best`` is the study's best trial, to which the
+    trial is compared.
     """
 
     directory: str
@@ -54,7 +63,9 @@ class TrialQuestion(msgspec.Struct, frozen=True, tag=True):
 
 
 class PageAnswer(msgspec.Struct, frozen=True):
-    """An answer as JSON, or the reason of a refusal. ``is_bad`` is True if the question is wrong."""
+    """An answer as JSON, or the reason of a refusal. ``is_bad`` is True if
+    the question is wrong.
+    """
 
     json: bytes = b""
     refusal: str = ""
@@ -104,7 +115,9 @@ def check_parameters(given: Iterable[str], known: Sequence[str]) -> None:
     """
     for name in given:
         if name not in known:
-            raise BadQuestion(f"{shown(name)} is no parameter here; there are {', '.join(known) or 'none'}")
+            raise BadQuestion(
+                f"{shown(name)} is no parameter here; there are {', '.join(known) or 'none'}"
+            )
 
 
 def check_choice(name: str, value: str, known: Iterable[str]) -> None:

@@ -1,9 +1,11 @@
-"""The picture of a study: the parts of the page, the columns of the trials, and the readings of the journal.
+"""The picture of a study: the parts of the page, the columns of the trials, and the readings of the
+journal.
 
-A small journal is read once. The study's controller is replayed, so the job of each worker is known. A large journal is
-read twice. The first reading counts events and collects results and trials, so that the page shows results within
-seconds. The second reading replays the study's controller, to find workers, curves and reasons. At the journal's end,
-the two readings continue together.
+A small journal is read once. The study's controller is replayed, so the job of each worker is
+known. A large journal is read twice. The first reading counts events and collects results and
+trials, so that the page shows results within seconds. The second reading replays the study's
+controller, to find workers, curves and reasons. At the journal's end, the two readings continue
+together.
 """
 
 import time
@@ -39,10 +41,21 @@ from ashtune._src.study.settings import Settings, first_ladder
 LARGE_BYTES = 8 << 20
 """The number of bytes above which a journal is read twice."""
 COST_SHARE, READING_COST_SHARE = 0.05, 0.005
-"""The largest share of time in which a part may be made. The share is smaller during the first reading."""
+"""The largest share of time in which a part may be made. The share is smaller during the first
+reading.
+"""
 PARTS: Mapping[str, type[PagePart]] = {
     kind.name: kind
-    for kind in (HeadPart, LadderPart, BestPart, WorkersPart, CurvesPart, FailuresPart, NotesPart, SpacePart)
+    for kind in (
+        HeadPart,
+        LadderPart,
+        BestPart,
+        WorkersPart,
+        CurvesPart,
+        FailuresPart,
+        NotesPart,
+        SpacePart,
+    )
 }
 """All parts, by name."""
 
@@ -50,8 +63,9 @@ PARTS: Mapping[str, type[PagePart]] = {
 class Shown:
     """The version of a part that viewers have: the part's JSON, and the number of its last change.
 
-    ``sequence`` is the number of the part's last change, counted over all parts. ``position`` is the number of bytes of
-    the journal that had been read at this change. ``problem`` is the error of a part that cannot be made, or "".
+    ``sequence`` is the number of the part's last change, counted over all parts. ``position`` is
+    the number of bytes of the journal that had been read at this change. ``problem`` is the error
+    of a part that cannot be made, or "".
     """
 
     __slots__ = ("json", "make_at", "position", "problem", "sequence")
@@ -65,7 +79,8 @@ class Shown:
 
 
 class Picture:
-    """The page's parts of a study. If the ladder grows, a new picture is made. Every caller must have the study's lock.
+    """The page's parts of a study. If the ladder grows, a new picture is made. Every caller must
+    have the study's lock.
 
     Args:
         journal: The study's journal.
@@ -78,7 +93,9 @@ class Picture:
         AshtuneError: If the journal cannot be read, or its first line is wrong.
     """
 
-    def __init__(self, journal: Path, settings: Settings, ladder: Ladder, size: int, directory: str) -> None:
+    def __init__(
+        self, journal: Path, settings: Settings, ladder: Ladder, size: int, directory: str
+    ) -> None:
         self.journal = journal
         self.settings = settings
         is_large = size > LARGE_BYTES
@@ -99,7 +116,8 @@ class Picture:
         self._parts: dict[str, PagePart] = {
             part.name: part
             for part in (
-                self._head, filled, self.best, self.workers, curves, failures, self._notes, self.space,
+                self._head, filled, self.best, self.workers, curves, failures, self._notes,
+                self.space,
             )
         }  # fmt: skip
         self.shown = {name: Shown() for name in self._parts}
@@ -135,12 +153,16 @@ class Picture:
 
     @property
     def pauses(self) -> list[tuple[float, float]]:
-        """A pair for each session: the session's start, and the study's total pauses before this start, in seconds."""
+        """A pair for each session: the session's start, and the study's total pauses before this
+        start, in seconds.
+        """
         return self.tally.pauses
 
     @property
     def knows_end(self) -> bool:
-        """Whether the study's scheduler can be replayed, which is necessary to know whether the study is complete."""
+        """Whether the study's scheduler can be replayed, which is necessary to know whether the
+        study is complete.
+        """
         return self._replay is not None and not self._replay.difference
 
     @property
@@ -156,17 +178,28 @@ class Picture:
     @property
     def stopping(self) -> str:
         """The reason why the study stopped or will stop, or "" if the study continues."""
-        return self._replay.stopping if self._replay is not None and self.knows_end else self.tally.stopping
+        return (
+            self._replay.stopping
+            if self._replay is not None and self.knows_end
+            else self.tally.stopping
+        )
 
     @property
     def is_busy(self) -> bool:
-        """Whether jobs run at the end of the journal, or whether a trial runs if orders are unknown."""
+        """Whether jobs run at the end of the journal, or whether a trial runs if orders are
+        unknown.
+        """
         busy = self.workers.busy
         return self.trials.running > 0 if busy is None else busy > 0
 
     def shares_read(self, size: int) -> tuple[float, float]:
-        """Return the share of the journal that the first reading has read, and the share that the last has read."""
-        first, last = (min(1.0, reading.position / max(1, size)) for reading in (self._readings[0], self._readings[-1]))
+        """Return the share of the journal that the first reading has read, and the share that the
+        last has read.
+        """
+        first, last = (
+            min(1.0, reading.position / max(1, size))
+            for reading in (self._readings[0], self._readings[-1])
+        )
         return (1.0 if self.has_read_all else first), (1.0 if self.is_level else last)
 
     def tell_also(self, observers: Sequence[Observer]) -> None:
@@ -190,7 +223,8 @@ class Picture:
             for shown in self.shown.values():
                 shown.make_at = 0.0
         if self._replay is not None and self._replay.difference:
-            self.workers.lose_orders()  # written under other rules: from here on only events are used
+            # written under other rules: from here on only events are used
+            self.workers.lose_orders()
         return is_level
 
     def make(self, standing: Standing, ran: float, sequence: int, now: float) -> int:
@@ -207,8 +241,14 @@ class Picture:
         late = ran if self.is_level else self.workers.ran
         for part in self._parts.values():
             if part is not self._head:
-                sequence = self._remake(part, late if part in (self.workers, self._notes) else ran, sequence, now)
-        problems = {name: shown.problem for name, shown in self.shown.items() if shown.problem and name != "head"}
+                sequence = self._remake(
+                    part, late if part in (self.workers, self._notes) else ran, sequence, now
+                )
+        problems = {
+            name: shown.problem
+            for name, shown in self.shown.items()
+            if shown.problem and name != "head"
+        }
         if (standing.state, problems) != (self._head.standing.state, self._head.problems):
             self.shown[HeadPart.name].make_at = 0.0
         self._head.standing, self._head.problems = standing, problems
@@ -224,7 +264,11 @@ class Picture:
             json, shown.problem = msgspec.json.encode(part.value(ran)), ""
         except Exception as error:  # noqa: BLE001 - a study may be made to break whatever shows it; others are there
             shown.problem = error_line(error)
-            json = msgspec.json.encode(self._head.without_figures(shown.problem)) if part is self._head else b"null"
+            json = (
+                msgspec.json.encode(self._head.without_figures(shown.problem))
+                if part is self._head
+                else b"null"
+            )
         share = COST_SHARE if self.has_read_all else READING_COST_SHARE
         shown.make_at = now + (time.thread_time() - began) / share
         if json != shown.json:
@@ -235,13 +279,17 @@ class Picture:
     def _scheduler_notes(self) -> str:
         machine = self._machine.machine
         try:
-            return machine.notes() if machine is not None and self.knows_end else self._machine.missing
+            return (
+                machine.notes() if machine is not None and self.knows_end else self._machine.missing
+            )
         except Exception:  # noqa: BLE001 - of a scheduler of another package
             return ""
 
 
 def _replay(settings: Settings, view: SchedulerView, rungs: int) -> Replay | None:
-    """Return a replay of the study's controller, or None if the scheduler or the search is not installed."""
+    """Return a replay of the study's controller, or None if the scheduler or the search is not
+    installed.
+    """
     if view.machine is None:
         return None
     try:
@@ -255,4 +303,6 @@ def empty_parts(name: str, directory: str, standing: Standing) -> dict[str, Any]
     head = {
         "name": name, "directory": directory, "state": standing.state, "state_text": standing.text,
     }  # fmt: skip
-    return {kind.name: {**kind.empty, **(head if kind is HeadPart else {})} for kind in PARTS.values()}
+    return {
+        kind.name: {**kind.empty, **(head if kind is HeadPart else {})} for kind in PARTS.values()
+    }

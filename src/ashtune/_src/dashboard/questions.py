@@ -1,9 +1,10 @@
 """Sends questions to the processes that compute answers, and keeps the latest answers.
 
 Rule 1: an answer is valid until the journal grows, and for at least ten seconds.
-Rule 2: a process computes one answer at a time. One process answers what-ifs (which are slow), one process answers
-questions about trials (which are fast), and one process answers other questions.
-Rule 3: if an answer takes too long, the server ends the answer process. The next question starts a new process.
+Rule 2: a process computes one answer at a time. One process answers what-ifs (which are slow), one
+process answers questions about trials (which are fast), and one process answers other questions.
+Rule 3: if an answer takes too long, the server ends the answer process. The next question starts a
+new process.
 """
 
 import threading
@@ -12,7 +13,13 @@ from collections import OrderedDict
 
 import msgspec
 
-from ashtune._src.dashboard.page_messages import PROCESS, WHAT_IF, PageAnswer, Question, TrialQuestion
+from ashtune._src.dashboard.page_messages import (
+    PROCESS,
+    WHAT_IF,
+    PageAnswer,
+    Question,
+    TrialQuestion,
+)
 from ashtune._src.engines.worker_resources import THREAD_VARIABLES
 from ashtune._src.processes.child import AnsweringChild
 from ashtune._src.processes.frames import FrameWriter
@@ -27,7 +34,9 @@ _answers = msgspec.msgpack.Decoder(PageAnswer)
 
 
 class AnswerProcess:
-    """A process that computes answers, with a cache of the latest answers. The first question starts the process."""
+    """A process that computes answers, with a cache of the latest answers. The first question
+    starts the process.
+    """
 
     def __init__(self, seconds: float = MOST_SECONDS) -> None:
         self._seconds = seconds
@@ -43,7 +52,8 @@ class AnswerProcess:
         if not self._turn.acquire(timeout=self._seconds):
             return PageAnswer(refusal="what was asked before this takes long; ask again")
         try:
-            known = self._known(key, question.position)  # an earlier caller may have asked the same question
+            # an earlier caller may have asked the same question
+            known = self._known(key, question.position)
             return self._work_out(key, question) if known is None else known
         finally:
             self._turn.release()
@@ -56,7 +66,11 @@ class AnswerProcess:
         if (latest := self._latest.get(key)) is None:
             return None
         its_position, its_time, answer = latest
-        return answer if its_position == position or time.monotonic() - its_time < STALE_SECONDS else None
+        return (
+            answer
+            if its_position == position or time.monotonic() - its_time < STALE_SECONDS
+            else None
+        )
 
     def _work_out(self, key: bytes, question: Question | TrialQuestion) -> PageAnswer:
         frame = FrameWriter().frame(question)
@@ -66,7 +80,9 @@ class AnswerProcess:
             return PageAnswer(refusal=str(error))
         if body is None:
             has_ended = "the process that works this out has ended, perhaps for want of memory"
-            return PageAnswer(refusal="ashtune watch is ending" if self._child.is_closed else has_ended)
+            return PageAnswer(
+                refusal="ashtune watch is ending" if self._child.is_closed else has_ended
+            )
         answer = _answers.decode(body)
         if answer.json:
             self._latest[key] = question.position, time.monotonic(), answer
@@ -79,7 +95,9 @@ class Questions:
     """Answers questions about any study. An answer may take at most ``seconds``."""
 
     def __init__(self, seconds: float = MOST_SECONDS) -> None:
-        self._of_studies, self._what_if, self._of_trials = (AnswerProcess(seconds) for _ in range(3))
+        self._of_studies, self._what_if, self._of_trials = (
+            AnswerProcess(seconds) for _ in range(3)
+        )
 
     def ask(self, question: Question | TrialQuestion) -> PageAnswer:
         """Return the answer to a question. See :meth:`AnswerProcess.ask`."""

@@ -1,4 +1,5 @@
-"""Reads a journal in small steps, and passes its events to observers. The page can answer requests between two steps.
+"""Reads a journal in small steps, and passes its events to observers. The page can answer requests
+between two steps.
 
 Rule: no code of the study is executed. A scheduler is used only if it is installed on this machine.
 """
@@ -17,7 +18,9 @@ from ashtune._src.study.settings import next_ladder
 
 
 class LadderGrew(AshtuneError):  # noqa: N818 - it says what has happened
-    """A session added rungs at the top. Objects that were made for fewer rungs must be made again."""
+    """A session added rungs at the top. Objects that were made for fewer
+    rungs must be made again.
+    """
 
     def __init__(self, ladder: Ladder) -> None:
         super().__init__(f"there are {len(ladder.rungs)} rungs from now on")
@@ -35,7 +38,9 @@ class Reading:
         JournalError: If there is no journal.
     """
 
-    def __init__(self, path: Path, ladder: Ladder, replay: Replay, observers: Sequence[Observer]) -> None:
+    def __init__(
+        self, path: Path, ladder: Ladder, replay: Replay, observers: Sequence[Observer]
+    ) -> None:
         self._path = path
         self._ladder = ladder
         self._reader = JournalReader(path)
@@ -56,14 +61,17 @@ class Reading:
 
     @property
     def can_go_on(self) -> bool:
-        """Whether every observer has seen every event. If so, :meth:`advance` may be called again after an error."""
+        """Whether every observer has seen every event. If so, :meth:`advance` may be called again
+        after an error.
+        """
         return self._failure is None
 
     def advance(self, seconds: float) -> bool:
         """Read the journal for about ``seconds``. Return whether the end of the journal is reached.
 
         Raises:
-            JournalError: If a line cannot be read or followed, or the file is not the same as before.
+            JournalError: If a line cannot be read or followed, or the file is not the same as
+                before.
             LadderGrew: If a session has added rungs above the ladder of the observers.
         """
         if self._failure is not None:

@@ -1,7 +1,8 @@
-"""Maps the addresses of the page's server to the page's files, to answers, and to commands for drivers (decision 38).
+"""Maps the addresses of the page's server to the page's files, to answers, and to commands for
+drivers (decision 38).
 
-Rule: the page's files are read once, when the server starts. A request must have the exact name of a file. The server
-never opens a path from a request.
+Rule: the page's files are read once, when the server starts. A request must have the exact name of
+a file. The server never opens a path from a request.
 """
 
 import re
@@ -82,19 +83,25 @@ class Stream(msgspec.Struct, frozen=True):
 
 
 class Found(msgspec.Struct, frozen=True):
-    """Whether a folder of studies is watched, and a sentence about the studies that are left out, or ""."""
+    """Whether a folder of studies is watched, and a sentence about the studies that are left out,
+    or "".
+    """
 
     is_folder: bool = False
     note: str = ""
 
 
 class Routes:
-    """Answers requests about the watched studies. The number of a study is its place in ``studies``, from 0.
+    """Answers requests about the watched studies. The number of a study is its place in
+    ``studies``, from 0.
 
-    ``ask`` answers questions that may take seconds. ``find`` adds new studies of watched folders to ``studies``.
+    ``ask`` answers questions that may take seconds. ``find`` adds new studies of watched folders to
+    ``studies``.
     """
 
-    def __init__(self, studies: Sequence[FollowedStudy], ask: Ask, find: Callable[[], Found] = Found) -> None:
+    def __init__(
+        self, studies: Sequence[FollowedStudy], ask: Ask, find: Callable[[], Found] = Found
+    ) -> None:
         self._studies = studies
         self._answer_to = ask
         self._find = find
@@ -117,7 +124,9 @@ class Routes:
         if what in ("trials", "csv"):
             query = read_query(given)
             return (
-                PageFile(study.csv(query), TYPES[".csv"]) if what == "csv" else msgspec.json.encode(study.rows(query))
+                PageFile(study.csv(query), TYPES[".csv"])
+                if what == "csv"
+                else msgspec.json.encode(study.rows(query))
             )
         if what == "events":
             return Stream(study, given.get("after", ("",))[-1])
@@ -125,14 +134,16 @@ class Routes:
         return self._ask(Question(str(study.directory), study.position, what, plain))
 
     def command(self, path: str, body: bytes) -> None:
-        """Send a command to the driver of a study, and wait at most some seconds for the driver's answer.
+        """Send a command to the driver of a study, and wait at most some seconds for the driver's
+        answer.
 
         The driver checks the command again, and may refuse it (see ``study/commands.py``).
 
         Raises:
             NothingThere: If the study does not exist.
             BadQuestion: If the body is not a command.
-            StudyError: If no driver accepts commands, or if the driver refuses the command. The message has one line.
+            StudyError: If no driver accepts commands, or if the driver refuses the command. The
+                message has one line.
         """
         study, _, _ = self._of_a_study(path, ("control",))
         try:
@@ -148,8 +159,8 @@ class Routes:
 
     def _list(self) -> bytes:
         found = msgspec.structs.asdict(self._find())
-        # A folder without studies is followed as a missing study. It keeps its number, and is left out of the list once
-        # it has studies.
+        # A folder without studies is followed as a missing study. It keeps its number, and is left
+        # out of the list once it has studies.
         followed = list(self._studies)
         folders = {parent for study in followed for parent in study.directory.parents}
         studies = [{"id": number, **study.summary()} for number, study in enumerate(followed)]
@@ -161,7 +172,9 @@ class Routes:
 
     def _compare(self, given: _Parameters) -> bytes:
         numbers = [each for text in given.get("studies", ()) for each in text.split(",") if each]
-        chosen = {whole("studies", number): self._study(number) for number in numbers[:MOST_COMPARED]}
+        chosen = {
+            whole("studies", number): self._study(number) for number in numbers[:MOST_COMPARED]
+        }
         rows: list[dict[str, Any]] = []
         steps: list[tuple[Goal, Sequence[Improvement]]] = []
         for number, study in (chosen or dict(enumerate(self._studies[:MOST_COMPARED]))).items():
@@ -171,7 +184,9 @@ class Routes:
         first = next((row for row in rows if row["metric"]), rows[0])
         goal = Goal(first["metric"], first["mode"])
         over_time, over_resource = compared_figures(steps, goal, unit=first["unit"])
-        return msgspec.json.encode({"over_time": over_time, "over_resource": over_resource, "table": rows})
+        return msgspec.json.encode(
+            {"over_time": over_time, "over_resource": over_resource, "table": rows}
+        )
 
     def _ask(self, question: Question | TrialQuestion) -> bytes:
         answer = self._answer_to(question)
@@ -180,15 +195,25 @@ class Routes:
         return answer.json or self.refusal(answer.refusal)
 
     def _of_a_study(self, path: str, known: Sequence[str]) -> tuple[FollowedStudy, str, int | None]:
-        """Return the study, the subject and the trial number that a path names. The trial number may be None."""
+        """Return the study, the subject and the trial number that a path names. The trial number
+        may be None.
+        """
         match = _OF_A_STUDY.fullmatch(path)
-        if match is None or match[2] not in known or (match[3] is not None and match[2] != "trials"):
-            raise NothingThere(f"there is nothing of this name here; of a study there are {', '.join(known)}")
+        if (
+            match is None
+            or match[2] not in known
+            or (match[3] is not None and match[2] != "trials")
+        ):
+            raise NothingThere(
+                f"there is nothing of this name here; of a study there are {', '.join(known)}"
+            )
         return self._study(match[1]), match[2], None if match[3] is None else int(match[3])
 
     def _study(self, number: str) -> FollowedStudy:
         if (place := whole("study", number)) >= len(self._studies):
-            raise NothingThere(f"there is no study {place}; there are {len(self._studies)}, numbered from 0")
+            raise NothingThere(
+                f"there is no study {place}; there are {len(self._studies)}, numbered from 0"
+            )
         return self._studies[place]
 
 
@@ -201,4 +226,6 @@ def parameters_of(query: str) -> _Parameters:
     try:
         return parse_qs(query, errors="strict", max_num_fields=MOST_PARAMETERS)
     except (ValueError, UnicodeError):
-        raise BadQuestion(f"the parameters cannot be read; give at most {MOST_PARAMETERS}, in UTF-8") from None
+        raise BadQuestion(
+            f"the parameters cannot be read; give at most {MOST_PARAMETERS}, in UTF-8"
+        ) from None

@@ -1,4 +1,6 @@
-"""Saves the live page of a study as one file: the page's files, with the server's answers to its first questions."""
+"""Saves the live page of a study as one file: the page's files, with the server's answers to its
+first questions.
+"""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,12 +26,15 @@ MOST_TRIALS = 50
 MOST_BYTES = 2_000_000
 """The size of the pages of trials in JSON after which no other is added."""
 MOST_PREDICTED = 10_000
-"""The largest number of trials of a study whose what-if is in the file. That of 100,000 trials takes half a minute."""
+"""The largest number of trials of a study whose what-if is in the file. That of 100,000 trials
+takes half a minute.
+"""
 _STUDY = "api/studies/0"
 
 
 def page_of(directory: Path) -> str:
-    """Return the page of the study in a directory as it is now. Nothing from the directory is executed.
+    """Return the page of the study in a directory as it is now. Nothing from the directory is
+    executed.
 
     Raises:
         JournalError: If the journal cannot be read.
@@ -53,7 +58,9 @@ def _read(directory: Path, read: Callable[..., object]) -> tuple[FollowedStudy, 
 
 
 def study_page(study: FollowedStudy, ask: Ask) -> str:
-    """Return the page of a study that is followed. ``ask`` answers questions that may take seconds."""
+    """Return the page of a study that is followed. ``ask`` answers
+    questions that may take seconds.
+    """
     routes = Routes([study], ask)
 
     def answered(path: str, **given: Any) -> Any:
@@ -67,10 +74,16 @@ def study_page(study: FollowedStudy, ask: Ask) -> str:
     events = msgspec.json.decode(study.message().data)
     head, space, failures = (events["parts"][name] or {} for name in ("head", "space", "failures"))
     objectives = head["objectives"]
-    varying = [each["name"] for each in space.get("hyperparameters", ()) if each["type"] != "constant"]
+    varying = [
+        each["name"] for each in space.get("hyperparameters", ()) if each["type"] != "constant"
+    ]
     given = {"contour": dict(zip(("x", "y"), varying, strict=False))}
     answers = {"api/studies": answered("api/studies"), f"{_STUDY}/events": events}
-    names = [name for name in NAMES if objectives and (name != WHAT_IF or head["tried"] <= MOST_PREDICTED)]
+    names = [
+        name
+        for name in NAMES
+        if objectives and (name != WHAT_IF or head["tried"] <= MOST_PREDICTED)
+    ]
     for name in names:
         answers[f"{_STUDY}/{name}"] = answered(f"{_STUDY}/{name}", **given.get(name, {}))
     if objectives:
@@ -79,16 +92,22 @@ def study_page(study: FollowedStudy, ask: Ask) -> str:
         answers[f"{_STUDY}/trials"] = rows
         trials = [head["best"]["trial"]] if head["best"] else []
         trials += [row["trial"] for row in rows.get("rows", ())[:MOST_TRIALS]]
-        trials += [group["trial"] for group in failures.get("groups", ()) if group["trial"] is not None]
+        trials += [
+            group["trial"] for group in failures.get("groups", ()) if group["trial"] is not None
+        ]
         answers.update(_pages(study, list(dict.fromkeys(trials))))
     return one_file({"answers": answers})
 
 
 def _pages(study: FollowedStudy, trials: Sequence[int]) -> dict[str, Any]:
-    """Return the answers of the pages of trials. A trial that cannot be read, and all after it, are left out."""
+    """Return the answers of the pages of trials. A trial that cannot be read, and all after it, are
+    left out.
+    """
     pages, size = {}, 0
     try:
-        for page in trial_pages([study.question_of_trial(trial) for trial in trials]) if trials else ():
+        for page in (
+            trial_pages([study.question_of_trial(trial) for trial in trials]) if trials else ()
+        ):
             body = msgspec.json.encode({**page, "position": study.position})
             if (size := size + len(body)) > MOST_BYTES:
                 break

@@ -1,12 +1,15 @@
-"""Serves the page and its answers over HTTP, on a loopback port or a Unix socket, to clients that know the address.
+"""Serves the page and its answers over HTTP, on a loopback port or a Unix socket, to clients that
+know the address.
 
-All paths start with a secret part. All addresses in the page are relative, so a tunnel or a proxy with a prefix needs
-no setup. ``dashboard/routes.py`` answers the requests. The server sends changes of a study as server-sent events. Each
-message has an id, so that a viewer can continue after its last message.
+All paths start with a secret part. All addresses in the page are relative, so a tunnel or a proxy
+with a prefix needs no setup. ``dashboard/routes.py`` answers the requests. The server sends changes
+of a study as server-sent events. Each message has an id, so that a viewer can continue after its
+last message.
 
-Rule 1: GET and HEAD change nothing. POST sends a command, and is accepted only if the user allowed commands.
-Rule 2: the headers of every answer forbid a browser to store the answer, to show the page in a frame of another site,
-and to run code of another site.
+Rule 1: GET and HEAD change nothing. POST sends a command, and is accepted only if the user allowed
+commands.
+Rule 2: the headers of every answer forbid a browser to store the answer, to show the page in a
+frame of another site, and to run code of another site.
 """
 
 import os
@@ -28,7 +31,15 @@ from ashtune._src.core.plaintext import error_line, one_line
 from ashtune._src.dashboard.admission import Admission
 from ashtune._src.dashboard.followed_study import FollowedStudy, Message
 from ashtune._src.dashboard.page_messages import BadQuestion, Refused
-from ashtune._src.dashboard.routes import PAGE, TYPES, PageFile, Routes, Stream, page_files, parameters_of
+from ashtune._src.dashboard.routes import (
+    PAGE,
+    TYPES,
+    PageFile,
+    Routes,
+    Stream,
+    page_files,
+    parameters_of,
+)
 from ashtune._src.study.commands import MOST_BYTES
 
 LOOPBACK = "127.0.0.1"
@@ -50,7 +61,8 @@ LOOK_SECONDS = 0.1
 """Seconds between two checks whether the server must end."""
 _JSON = "application/json"
 _HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src "
+    "'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -61,7 +73,9 @@ _HEADERS = {
 
 
 class _PortServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """A server on a port with one thread for each connection. The process can end while these threads run."""
+    """A server on a port with one thread for each connection. The process can end while these
+    threads run.
+    """
 
     daemon_threads = True
     block_on_close = False
@@ -83,10 +97,11 @@ class _PortServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().shutdown_request(request)
 
     def await_request(self, connection: Any) -> None:
-        """Record a connection that has not sent its request yet. If there are more than MOST_WAITING, close the oldest.
+        """Record a connection that has not sent its request yet. If there are more than
+        MOST_WAITING, close the oldest.
 
-        Otherwise a few hundred connections that send nothing would use all descriptors of the process, and the owner
-        would get no page until they are closed for their silence.
+        Otherwise a few hundred connections that send nothing would use all descriptors of the
+        process, and the owner would get no page until they are closed for their silence.
         """
         with self._lock:
             self._waiting.pop(connection, None)
@@ -163,9 +178,16 @@ class _Handler(BaseHTTPRequestHandler):
         site = self.server.site
         self.close_connection = True  # a request that is too long is not read
         length = self.headers.get("Content-Length", "")
-        is_length = length.isascii() and length.isdecimal() and len(length) < 10 and int(length) <= MOST_BYTES
+        is_length = (
+            length.isascii()
+            and length.isdecimal()
+            and len(length) < 10
+            and int(length) <= MOST_BYTES
+        )
         if not is_length or "Transfer-Encoding" in self.headers:
-            raise BadQuestion(f"a command needs a header Content-Length, of at most {MOST_BYTES:,} bytes")
+            raise BadQuestion(
+                f"a command needs a header Content-Length, of at most {MOST_BYTES:,} bytes"
+            )
         self.server.await_request(self.connection)
         body = self.rfile.read(int(length))
         self.server.stop_awaiting(self.connection)
@@ -181,7 +203,9 @@ class _Handler(BaseHTTPRequestHandler):
         admission.check_host(self.headers.get("Host", ""))
         below = admission.path_below(path)
         is_page = below in (None, "", PAGE)
-        site_of, mode, destination = (self.headers.get(f"Sec-Fetch-{name}", "") for name in ("Site", "Mode", "Dest"))
+        site_of, mode, destination = (
+            self.headers.get(f"Sec-Fetch-{name}", "") for name in ("Site", "Mode", "Dest")
+        )
         admission.check_origin(site_of, mode, destination, is_page=is_page)
         if below is None:
             to = f"{admission.token}/" + (f"?{query}" if query else "")
@@ -198,22 +222,30 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(HTTPStatus.OK, _JSON, answer)
 
     def _stream(self, stream: Stream) -> None:
-        """Send the changes of a study until the viewer disconnects, or until the study is closed."""
+        """Send the changes of a study until the viewer disconnects, or
+        until the study is closed.
+        """
         site = self.server.site
         if not site.streams.acquire(blocking=False):
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"{MOST_STREAMS} pages are open already; close one")
+            self._refuse(
+                HTTPStatus.SERVICE_UNAVAILABLE, f"{MOST_STREAMS} pages are open already; close one"
+            )
             return
         try:
             self.close_connection = True
             self.send_response(HTTPStatus.OK)
             self._send_headers("text/event-stream; charset=utf-8")
             self.send_header("Connection", "close")
-            self.send_header("X-Accel-Buffering", "no")  # so that a proxy forwards each change at once
+            # so that a proxy forwards each change at once
+            self.send_header("X-Accel-Buffering", "no")
             self.end_headers()
             if self.command == "HEAD":
                 return
             self.wfile.write(b"retry: 1000\n\n")
-            self._send_changes(stream.study, stream.study.message(self.headers.get("Last-Event-ID") or stream.after))
+            self._send_changes(
+                stream.study,
+                stream.study.message(self.headers.get("Last-Event-ID") or stream.after),
+            )
         finally:
             site.streams.release()
 
@@ -228,7 +260,9 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 last = following
                 self._send_event(following)
-        self.wfile.write(b"event: end\ndata: %b\n\n" % msgspec.json.encode({"file": study.saved_as}))
+        self.wfile.write(
+            b"event: end\ndata: %b\n\n" % msgspec.json.encode({"file": study.saved_as})
+        )
         self.wfile.flush()
 
     def _send_event(self, message: Message) -> None:
@@ -237,7 +271,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _refuse(self, status: HTTPStatus, line: str) -> None:
-        """Send the reason of a refusal as one line: as JSON if the client accepts JSON, or else as plain text."""
+        """Send the reason of a refusal as one line: as JSON if the client accepts JSON, or else as
+        plain text.
+        """
         if _JSON in self.headers.get("Accept", ""):
             self._send(status, _JSON, self.server.site.routes.refusal(line))
         else:
@@ -260,7 +296,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """Answer an invalid request, or an unsupported method, with one line and the usual headers."""
+        """Answer an invalid request, or an unsupported method, with one
+        line and the usual headers.
+        """
         self.close_connection = True
         status, line = HTTPStatus(code), one_line(message or HTTPStatus(code).phrase, 100)
         if status is HTTPStatus.NOT_IMPLEMENTED:
@@ -293,9 +331,14 @@ class PageServer:
         self.files = page_files()
         self.streams = threading.BoundedSemaphore(MOST_STREAMS)
         self._socket_path = socket_path
-        self._server = _at_port(self, port) if socket_path is None else _at_socket(self, socket_path)
+        self._server = (
+            _at_port(self, port) if socket_path is None else _at_socket(self, socket_path)
+        )
         self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(LOOK_SECONDS,), name="ashtune-watch-server", daemon=True
+            target=self._server.serve_forever,
+            args=(LOOK_SECONDS,),
+            name="ashtune-watch-server",
+            daemon=True,
         )
 
     @property
@@ -324,14 +367,17 @@ class PageServer:
         if self._thread.ident is not None:
             self._server.shutdown()
             self._thread.join()
-        if self._socket_path is not None:  # before closing: later, the path may have another server's socket
+        # before closing: later, the path may have another server's socket
+        if self._socket_path is not None:
             with suppress(OSError):
                 self._socket_path.unlink()
         self._server.server_close()
 
 
 def _at_port(site: PageServer, port: int) -> _PortServer:
-    with instead_of_os_error(SettingsError, f"--port {port}", "give another, or leave it out for one that is free"):
+    with instead_of_os_error(
+        SettingsError, f"--port {port}", "give another, or leave it out for one that is free"
+    ):
         return _PortServer((LOOPBACK, port), site)
 
 
@@ -342,7 +388,9 @@ def _at_socket(site: PageServer, path: Path) -> _PortServer:
     try:
         server = _SocketServer(str(path), site)
     except OSError as error:
-        raise SettingsError(f"--socket {path}: {error.strerror or error}; give another path, a short one") from None
+        raise SettingsError(
+            f"--socket {path}: {error.strerror or error}; give another path, a short one"
+        ) from None
     finally:
         os.umask(before)
     path.chmod(OWNER_ONLY)
@@ -353,7 +401,8 @@ def _remove_stale(path: Path) -> None:
     """Remove the socket of a killed server.
 
     Raises:
-        SettingsError: If the path has a socket in use or another kind of file, which is not removed.
+        SettingsError: If the path has a socket in use or another kind of file, which is not
+            removed.
     """
     try:
         is_socket = stat.S_ISSOCK(path.lstat().st_mode)

@@ -1,7 +1,8 @@
-"""Makes the page of a trial: its curves, the best trial's curves, its configuration, its output, and its checkpoints.
+"""Makes the page of a trial: its curves, the best trial's curves, its configuration, its output,
+and its checkpoints.
 
-A journal line is decoded only if it has the number of a trial whose page is made, or of the best trial. The disk layer
-opens logs, and follows no links. Only the size of a checkpoint is read.
+A journal line is decoded only if it has the number of a trial whose page is made, or of the best
+trial. The disk layer opens logs, and follows no links. Only the size of a checkpoint is read.
 """
 
 import math
@@ -45,25 +46,35 @@ MOST_NAMES = 500
 LOG_CHARACTERS = 1 << 16
 TEXT_CHARACTERS = 300
 MOST_HISTORY = 200
-_OfTrial = TrialStarted | JobFinished | JobPaused | TrialReleased | JobFailed | TrialWithdrawn | WorkerLost
+_OfTrial = (
+    TrialStarted | JobFinished | JobPaused | TrialReleased | JobFailed | TrialWithdrawn | WorkerLost
+)
 
 
 def trial_pages(questions: Sequence[TrialQuestion]) -> Iterator[dict[str, Any]]:
-    """Yield the content of the page of each trial. All are of one study. All bytes of the journal are searched once.
+    """Yield the content of the page of each trial. All are of one study. All bytes of the journal
+    are searched once.
 
     Raises:
         JournalError: If the journal cannot be read.
         StudyError: If a log cannot be read.
     """
     journal = Path(questions[0].directory) / NAME
-    trials = {TrialId(trial) for each in questions for trial in (each.trial, each.best) if trial is not None}
+    trials = {
+        TrialId(trial)
+        for each in questions
+        for trial in (each.trial, each.best)
+        if trial is not None
+    }
     histories = _histories(journal, trials, questions[0].pauses)
     settings = read_settings(journal)
     for question in questions:
         yield _trial_page(question, settings, histories)
 
 
-def _trial_page(question: TrialQuestion, settings: Settings, histories: "Mapping[TrialId, _History]") -> dict[str, Any]:
+def _trial_page(
+    question: TrialQuestion, settings: Settings, histories: "Mapping[TrialId, _History]"
+) -> dict[str, Any]:
     directory, trial = Path(question.directory), TrialId(question.trial)
     best = None if question.best is None else TrialId(question.best)
     history, compared = histories[trial], histories[trial if best is None else best]
@@ -111,7 +122,9 @@ class _History:
         self.last_words: list[str] = []
 
     def add(self, event: _OfTrial, ran: float) -> None:
-        """Add an event of the trial. ``ran`` is the study's running time at the event, in seconds."""
+        """Add an event of the trial. ``ran`` is the study's running time at
+        the event, in seconds.
+        """
         if text := self._take(event):
             self.steps.append({"time": round(ran, 3), "text": one_line(text, TEXT_CHARACTERS)})
 
@@ -121,13 +134,20 @@ class _History:
             self.workers.add(event.worker)
         match event:
             case TrialStarted(configuration=configuration, origin=origin):
-                self.configuration, self.origin, self.confirms = configuration, origin, event.confirms
+                self.configuration, self.origin, self.confirms = (
+                    configuration,
+                    origin,
+                    event.confirms,
+                )
                 return f"started: {origin}" if origin else "started"
             case JobFinished():
                 return self._finished(event)
             case JobPaused(resource=resource):
                 self._report(event)
-                return f"broken off at {resource:,} by worker {event.worker}, as the study or the worker was stopping"
+                return (
+                    f"broken off at {resource:,} by worker {event.worker}, as the study or the "
+                    f"worker was stopping"
+                )
             case TrialReleased(resource=resource):
                 if event.checkpoint is not None:
                     self.saved[resource] = event.checkpoint
@@ -147,17 +167,28 @@ class _History:
     def _finished(self, event: JobFinished) -> str:
         self._report(event)
         self.metrics = self.points[event.resource] = event.metrics
-        numbers = ", ".join(f"{name} = {number_text(value)}" for name, value in list(event.metrics.items())[:3])
+        numbers = ", ".join(
+            f"{name} = {number_text(value)}" for name, value in list(event.metrics.items())[:3]
+        )
         again = " from the start" if event.rung and not event.start else ""
-        memory = f" with {share_text(event.memory_share)} of its memory_limit" if event.memory_share else ""
-        trained = f"trained{again} to {event.resource:,} by worker {event.worker} in {seconds_text(event.seconds)}"
+        memory = (
+            f" with {share_text(event.memory_share)} of its memory_limit"
+            if event.memory_share
+            else ""
+        )
+        trained = (
+            f"trained{again} to {event.resource:,} by worker {event.worker} in "
+            f"{seconds_text(event.seconds)}"
+        )
         return f"{trained}{memory}: {numbers}"
 
     def _report(self, event: JobFinished | JobPaused) -> None:
         """Add the reports of a job. These reports replace earlier reports of the same epochs."""
         start, end = event.start, event.resource
         if self.points and max(self.points) > start:
-            self.points = {at: metrics for at, metrics in self.points.items() if not start < at <= end}
+            self.points = {
+                at: metrics for at, metrics in self.points.items() if not start < at <= end
+            }
         self.points.update(event.curve)
         if event.checkpoint is not None:
             self.saved[event.resource] = event.checkpoint
@@ -197,12 +228,15 @@ def _log(directory: Path, trial: TrialId, history: _History) -> tuple[str, bool]
     except OSError as error:
         raise StudyError(f"a log cannot be read: {error.strerror}") from None
     text = "".join([*parts, *(unmarked_end(words + "\n") for words in history.last_words if words)])
-    text = without_userinfo(text)  # before the cut, which could leave the end of an address, with its password
+    # before the cut, which could leave the end of an address, with its password
+    text = without_userinfo(text)
     return text[-LOG_CHARACTERS:], len(text) > LOG_CHARACTERS
 
 
 def _checkpoints(directory: Path, trial: TrialId, history: _History) -> list[dict[str, Any]]:
-    """Return those checkpoints of a trial in the journal that still exist, with their sizes on disk."""
+    """Return those checkpoints of a trial in the journal that still exist, with their sizes on
+    disk.
+    """
     checkpoints, there = Checkpoints(directory), []
     try:
         if checkpoints.remote is not None:

@@ -1,10 +1,12 @@
-"""Searches trials for a viewer: reads the query in an address, copies a table of trials, and searches this table.
+"""Searches trials for a viewer: reads the query in an address, copies a table of trials, and
+searches this table.
 
-Rule 1: a table is a copy, because another thread reads the journal during a search. A thread has the study's lock while
-it copies columns, but not while it searches columns. A query of 100,000 trials takes less than 0.1 seconds.
+Rule 1: a table is a copy, because another thread reads the journal during a search. A thread has
+the study's lock while it copies columns, but not while it searches columns. A query of 100,000
+trials takes less than 0.1 seconds.
 Rule 2: trials without a value are last in ascending order and in descending order.
-Rule 3: if a hyperparameter has the name of another column, its column has the prefix ``config.``. A range may use the
-hyperparameter's name without ``config.``.
+Rule 3: if a hyperparameter has the name of another column, its column has the prefix ``config.``. A
+range may use the hyperparameter's name without ``config.``.
 """
 
 import csv
@@ -58,7 +60,8 @@ class Where(msgspec.Struct, frozen=True):
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """A query: conditions for trials, the order of trials, and the page of the list. See :func:`read_query`.
+    """A query: conditions for trials, the order of trials, and the page of the list. See
+    :func:`read_query`.
 
     If ``like`` is the number of a failed trial, only trials that failed for the same reason match.
     """
@@ -92,10 +95,23 @@ def read_query(given: Mapping[str, Sequence[str]]) -> Query:
     Raises:
         BadQuestion: If a parameter is unknown or has a wrong value; the message has one line.
     """
-    known = ("search", "sort", "order", "status", "rung", "origin", "where", "like", "offset", "count")
+    known = (
+        "search",
+        "sort",
+        "order",
+        "status",
+        "rung",
+        "origin",
+        "where",
+        "like",
+        "offset",
+        "count",
+    )
     check_parameters(given, known)
     one = {name: values[-1] for name, values in given.items()}
-    statuses = frozenset(each for value in given.get("status", ()) for each in value.split(",") if each)
+    statuses = frozenset(
+        each for value in given.get("status", ()) for each in value.split(",") if each
+    )
     for status in statuses:
         check_choice("status", status, STATUSES)
     check_choice("origin", one.get("origin", ""), ("", *SOURCES))
@@ -117,7 +133,9 @@ def read_query(given: Mapping[str, Sequence[str]]) -> Query:
 def _where(text: str) -> Where:
     name, *ends = text.rsplit(":", 2)
     if len(ends) != 2:
-        raise BadQuestion(f"where={shown(text)} is no range; give NAME:LOW:HIGH, one of both ends may be empty")
+        raise BadQuestion(
+            f"where={shown(text)} is no range; give NAME:LOW:HIGH, one of both ends may be empty"
+        )
     low, high = (_number(end) for end in ends)
     return Where(name, low, high)
 
@@ -137,7 +155,9 @@ def _number(text: str) -> float | None:
 
 
 class Selected(msgspec.Struct, frozen=True):
-    """The selected trials of a query, the number of matching trials, and numbers of trials by status and by source."""
+    """The selected trials of a query, the number of matching trials, and numbers of trials by
+    status and by source.
+    """
 
     trials: list[int]
     matching: int
@@ -149,10 +169,11 @@ class Selected(msgspec.Struct, frozen=True):
 class Table(msgspec.Struct, frozen=True):
     """The columns of all trials at one moment.
 
-    ``texts`` has two items for each column of texts: a list of texts, and an index into this list for each trial. A
-    trial without a text has the index -1. ``reasons`` has the reason of each failed or withdrawn trial. ``columns``
-    maps each hyperparameter to the name of its column. ``metrics`` are the names of the metrics with a column. ``like``
-    has the trials that failed for the query's reason.
+    ``texts`` has two items for each column of texts: a list of texts, and an index into this list
+    for each trial. A trial without a text has the index -1. ``reasons`` has the reason of each
+    failed or withdrawn trial. ``columns`` maps each hyperparameter to the name of its column.
+    ``metrics`` are the names of the metrics with a column. ``like`` has the trials that failed for
+    the query's reason.
     """
 
     status: "npt.NDArray[np.uint8]"
@@ -226,7 +247,9 @@ class Table(msgspec.Struct, frozen=True):
         if name in self.texts:
             codes = self.texts[name][0]
             return np.where(codes < 0, math.nan, codes)
-        raise BadQuestion(f"{shown(name)} is no column; there are {', '.join((*COLUMNS, *self.columns.values()))}")
+        raise BadQuestion(
+            f"{shown(name)} is no column; there are {', '.join((*COLUMNS, *self.columns.values()))}"
+        )
 
     def _having(self, word: str) -> "Mask":
         """Return a mask of the trials that match one word of a search.
@@ -236,7 +259,9 @@ class Table(msgspec.Struct, frozen=True):
         """
         import numpy as np
 
-        if (match := _COMPARISON.fullmatch(word)) and (match[1] in self.numbers or match[1] in self.texts):
+        if (match := _COMPARISON.fullmatch(word)) and (
+            match[1] in self.numbers or match[1] in self.texts
+        ):
             return self._comparing(*match.groups())
         sought = word.casefold()
         mask = np.zeros(len(self.status), dtype=bool)
@@ -247,25 +272,34 @@ class Table(msgspec.Struct, frozen=True):
         mask |= _with_text(self.source.astype(np.int64), SOURCES, sought)
         for codes, texts in self.texts.values():
             mask |= _with_text(codes, texts, sought)
-        mask[[trial for trial, reason in self.reasons.items() if sought in reason.casefold()]] = True
+        mask[[trial for trial, reason in self.reasons.items() if sought in reason.casefold()]] = (
+            True
+        )
         if match and not mask.any():
             self._column(match[1])
         return mask
 
     def _comparing(self, name: str, sign: str, text: str) -> "Mask":
-        """Return a mask of the trials for which a comparison is true. Texts can only be compared by ``=``."""
+        """Return a mask of the trials for which a comparison is true. Texts can only be compared by
+        ``=``.
+        """
         import numpy as np
 
         if name in self.texts:
             codes, texts = self.texts[name]
-            return _with_text(codes, texts, text.casefold()) if sign == "=" else np.zeros(len(codes), dtype=bool)
+            return (
+                _with_text(codes, texts, text.casefold())
+                if sign == "="
+                else np.zeros(len(codes), dtype=bool)
+            )
         column = self._column(name)
         try:
             number = float(text)
         except ValueError:  # an incomplete number, while the user is typing
             return np.zeros(len(column), dtype=bool)
         compare: dict[str, Callable[[Any, Any], Any]] = {
-            "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "=": np.isclose,
+            "<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal,
+            "=": np.isclose,
         }  # fmt: skip
         mask: Mask = compare[sign](column, number)
         return mask
@@ -314,13 +348,17 @@ def column_names(hyperparameters: Sequence[str], metrics: Mapping[str, Any]) -> 
     """Return the column name of each hyperparameter, as a dict (see rule 3)."""
     taken = {*COLUMNS, *metrics}
     return {
-        name: OF_A_HYPERPARAMETER + name if name in taken or name.startswith(OF_A_HYPERPARAMETER) else name
+        name: OF_A_HYPERPARAMETER + name
+        if name in taken or name.startswith(OF_A_HYPERPARAMETER)
+        else name
         for name in hyperparameters
     }
 
 
 def row_of(record: TrialRecord, metric: str, columns: Mapping[str, str]) -> dict[str, Any]:
-    """Return a trial's row in the page's table. ``columns`` has the column name of each hyperparameter."""
+    """Return a trial's row in the page's table. ``columns`` has the column name of each
+    hyperparameter.
+    """
     return {
         "trial": record.number,
         "status": record.status,
@@ -339,19 +377,30 @@ def row_of(record: TrialRecord, metric: str, columns: Mapping[str, str]) -> dict
 
 
 def csv_of(records: Iterable[TrialRecord], table: Table) -> bytes:
-    """Return trials as a CSV file in UTF-8. Texts that a spreadsheet would compute begin with an apostrophe."""
+    """Return trials as a CSV file in UTF-8. Texts that a spreadsheet would compute begin with an
+    apostrophe.
+    """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     own = {*COLUMNS, "trial", "origin", "reason"}
     metrics = [f"metric.{name}" if name in own else name for name in table.metrics]
-    values = [OF_A_HYPERPARAMETER + name if name in own else name for name in table.columns.values()]
-    writer.writerow(["trial", "status", "rung", "resource", *metrics, "seconds", "origin", "reason", *values])
+    values = [
+        OF_A_HYPERPARAMETER + name if name in own else name for name in table.columns.values()
+    ]
+    writer.writerow(
+        ["trial", "status", "rung", "resource", *metrics, "seconds", "origin", "reason", *values]
+    )
     for each in records:
         row: list[Any] = [each.number, each.status, each.rung, each.resource]
         row += [each.metrics.get(name) for name in table.metrics]
         row += [each.seconds, each.origin, each.reason, *map(each.configuration.get, table.columns)]
         row = value_without_userinfo(row)
-        writer.writerow([f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell for cell in row])
+        writer.writerow(
+            [
+                f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULAS) else cell
+                for cell in row
+            ]
+        )
     return file.getvalue().encode(errors="replace")
 
 

@@ -1,4 +1,6 @@
-"""Runs ``ashtune watch``: the followed studies, the answer processes, the server and the browser."""
+"""Runs ``ashtune watch``: the followed studies, the answer processes, the
+server and the browser.
+"""
 
 import gc
 import os
@@ -29,16 +31,21 @@ READ_SECONDS = 60.0
 FIND_SECONDS = 5.0
 """The shortest time in seconds between two searches of folders for studies."""
 MOST_FOUND = 100
-"""The largest number of studies with which studies found in folders are followed. Each has a thread and a picture."""
+"""The largest number of studies with which studies found in folders are followed. Each has a thread
+and a picture.
+"""
 FEW_COLLECTIONS = (50_000, 20, 50)
-"""The thresholds of the garbage collector. Events and numbers are never part of cycles, so it finds little."""
+"""The thresholds of the garbage collector. Events and numbers are never part of cycles, so it finds
+little.
+"""
 
 
 class LivePage:
-    """A page that shows studies, which may be missing at first, and the newest studies below folders.
+    """A page that shows studies, which may be missing at first, and the newest studies below
+    folders.
 
-    The page is served within this object's ``with`` block. See :class:`PageServer` for ``port`` and ``socket_path``.
-    See :class:`Admission` for ``host_names`` and ``token``.
+    The page is served within this object's ``with`` block. See :class:`PageServer` for ``port`` and
+    ``socket_path``. See :class:`Admission` for ``host_names`` and ``token``.
 
     Raises:
         SettingsError: If the port or socket cannot be used, or a name is not a host name.
@@ -77,12 +84,16 @@ class LivePage:
         return self._server.port
 
     def wait(self, is_over: Callable[[], bool] = lambda: False) -> None:
-        """Wait until ``is_over`` returns True. The function is called twice a second. The default waits forever."""
+        """Wait until ``is_over`` returns True. The function is called twice a second. The default
+        waits forever.
+        """
         while not is_over():
             time.sleep(LOOK_SECONDS)
 
     def save(self) -> None:
-        """Write the page of each study whose directory was given. If a page cannot be written, leave it out."""
+        """Write the page of each study whose directory was given. If a page cannot be written,
+        leave it out.
+        """
         from ashtune._src.dashboard.saved import NAME, study_page
 
         for study in self.studies:
@@ -92,11 +103,18 @@ class LivePage:
             with suppress(AshtuneError, OSError):
                 study.wait_until_read(READ_SECONDS)
                 _ = study.position  # raises if there is no study
-                write_new(DISK, file, study_page(study, self._questions.ask).encode(), mark=f"{os.getpid()}")
+                write_new(
+                    DISK,
+                    file,
+                    study_page(study, self._questions.ask).encode(),
+                    mark=f"{os.getpid()}",
+                )
                 study.saved_as = file
 
     def _find(self) -> Found:
-        """Follow new studies of the directories, at most every ``FIND_SECONDS``, until the first is left out."""
+        """Follow new studies of the directories, at most every ``FIND_SECONDS``, until the first is
+        left out.
+        """
         with self._finding:
             if time.monotonic() >= self._find_at and not self._found.note:
                 self._found = self._follow_new()
@@ -104,7 +122,11 @@ class LivePage:
             return self._found
 
     def _follow_new(self) -> Found:
-        found = {each.absolute(): each for one in self._given.values() for each in studies_in(one) or [one]}
+        found = {
+            each.absolute(): each
+            for one in self._given.values()
+            for each in studies_in(one) or [one]
+        }
         new = found.keys() - {study.directory for study in self.studies}
         newest = sorted(new - self._given.keys(), key=_written_at, reverse=True)
         left_out = newest[max(0, MOST_FOUND - len(self.studies)) :]
@@ -114,7 +136,11 @@ class LivePage:
                 study = FollowedStudy(given, control=self._control)
                 study.start()
                 self.studies.append(study)
-        note = f"Studies that are left out: {len(left_out):,}. To see one, watch its own directory." if left_out else ""
+        note = (
+            f"Studies that are left out: {len(left_out):,}. To see one, watch its own directory."
+            if left_out
+            else ""
+        )
         return Found(is_folder=not found.keys() <= self._given.keys(), note=note)
 
     def __enter__(self) -> Self:
@@ -122,7 +148,12 @@ class LivePage:
         self._server.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         for study in self.studies:
             study.close()
         self._questions.close()
@@ -139,13 +170,19 @@ def _written_at(directory: Path) -> int:
 
 @contextmanager
 def opened_in_browser(address: str) -> Iterator[None]:
-    """Open an address in this machine's browser, and hide the address from other users of the machine.
+    """Open an address in this machine's browser, and hide the address from other users of the
+    machine.
 
-    Other users can see the arguments of every process. Therefore the browser opens a file that only the user can read.
-    The file redirects to the address, and exists only within the ``with`` block.
+    Other users can see the arguments of every process. Therefore the browser opens a file that only
+    the user can read. The file redirects to the address, and exists only within the ``with`` block.
     """
-    with NamedTemporaryFile("w", prefix="ashtune-watch-", suffix=".html", encoding="utf-8", delete=False) as file:
-        file.write(f'<!doctype html><meta http-equiv="refresh" content="0;url={address}"><title>ashtune</title>')
+    with NamedTemporaryFile(
+        "w", prefix="ashtune-watch-", suffix=".html", encoding="utf-8", delete=False
+    ) as file:
+        file.write(
+            f'<!doctype html><meta http-equiv="refresh" '
+            f'content="0;url={address}"><title>ashtune</title>'
+        )
     try:
         if not webbrowser.open(Path(file.name).as_uri()):
             sys.stderr.write("there is no browser here; open the address yourself\n")

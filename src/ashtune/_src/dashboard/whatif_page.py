@@ -1,4 +1,6 @@
-"""``Study.whatif``: predicts the duration and best result of a recorded study with other choices, by simulation."""
+"""``Study.whatif``: predicts the duration and best result of a recorded study with other choices,
+by simulation.
+"""
 
 import math
 import sys
@@ -32,10 +34,12 @@ WORKERS = (1, 2, 4, 8, 16, 32, 64)
 
 
 class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
-    """Predictions of a study's duration and best result with other choices. See :meth:`~ashtune.Study.whatif`.
+    """Predictions of a study's duration and best result with other choices. See
+    :meth:`~ashtune.Study.whatif`.
 
-    ``predictions`` has one prediction per choice. If a choice exceeds a given deadline or budget, it has no prediction.
-    ``words`` has sentences about the data of the predictions, and about the best choice for a deadline or budget.
+    ``predictions`` has one prediction per choice. If a choice exceeds a given deadline or budget,
+    it has no prediction. ``words`` has sentences about the data of the predictions, and about the
+    best choice for a deadline or budget.
     """
 
     title: str
@@ -47,7 +51,8 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
     cores_per_worker: int | None = None
 
     def plot(self) -> "Figure":
-        """Plot the predicted wall time as a function of the number of workers, and the study's real wall time.
+        """Plot the predicted wall time as a function of the number of workers, and the study's real
+        wall time.
 
         Raises:
             SettingsError: If plotly is not installed.
@@ -68,7 +73,8 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
         show(Text("\n".join(self.words)), stream)
 
     def report_html(self, file: str | Path) -> None:
-        """Write the predictions, as figure, table and text, to one HTML file that needs no other file.
+        """Write the predictions, as figure, table and text, to one HTML file that needs no other
+        file.
 
         Raises:
             SettingsError: If the file cannot be written.
@@ -89,18 +95,26 @@ class WhatIf(msgspec.Struct, frozen=True, kw_only=True):
         return text.getvalue().rstrip("\n")
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        table = f"<p>{html.escaped(self.title)}</p>{html.table_html(self._table())}" if self.predictions else ""
+        table = (
+            f"<p>{html.escaped(self.title)}</p>{html.table_html(self._table())}"
+            if self.predictions
+            else ""
+        )
         words = "".join(f"<p>{html.escaped(sentence)}</p>" for sentence in self.words)
         return {"text/plain": str(self), "text/html": table + words}
 
     def _table(self) -> "Table":
         return whatif_table(
-            self.predictions, metric=self.metric, unit=self.unit, cores_per_worker=self.cores_per_worker
+            self.predictions,
+            metric=self.metric,
+            unit=self.unit,
+            cores_per_worker=self.cores_per_worker,
         )
 
 
 def what_if(study: StudyReader, asked: WhatIfOptions) -> WhatIf:
-    """Predict a study's duration and best result with other choices. No code of the study is executed.
+    """Predict a study's duration and best result with other choices. No code of the study is
+    executed.
 
     Args:
         study: The study.
@@ -113,9 +127,14 @@ def what_if(study: StudyReader, asked: WhatIfOptions) -> WhatIf:
     has = {name: value is not None for name, value in asked.items()}
     refuse(
         {
-            "cores_per_worker= is for budget=, in core-hours; give both": has["cores_per_worker"] > has["budget"],
-            "deadline= and budget= were both given; ask for one, then for the other": has["deadline"] and has["budget"],
-            "deadline= looks for the number of workers; leave workers= out": has["deadline"] and has["workers"],
+            "cores_per_worker= is for budget=, in core-hours; give both": has["cores_per_worker"]
+            > has["budget"],
+            "deadline= and budget= were both given; ask for one, then for the other": has[
+                "deadline"
+            ]
+            and has["budget"],
+            "deadline= looks for the number of workers; leave workers= out": has["deadline"]
+            and has["workers"],
         }
     )
     return _Asking(study, asked).answer()
@@ -147,11 +166,14 @@ class _Asking:
         workers = recorded.workers if recorded else 0
         metric = study.settings.goal.metric
         return WhatIf(
-            title=f"What {study.settings.name} would have taken; recorded: {study.scheduler.name} on "
+            title=f"What {study.settings.name} would have taken; recorded: {study.scheduler.name} "
+            f"on "
             f"{plural(workers, 'worker')}, {plural(study.tally.tried, 'trial')}, "
             f"{seconds_text(study.tally.wall_seconds)}",
             predictions=predictions,
-            words=words + column_words(predictions, metric=metric, has_gain=asked["budget"] is None) + self._notes(),
+            words=words
+            + column_words(predictions, metric=metric, has_gain=asked["budget"] is None)
+            + self._notes(),
             metric=metric,
             unit=study.settings.resource,
             recorded=AsRecorded(workers, study.tally.wall_seconds),
@@ -159,23 +181,36 @@ class _Asking:
         )
 
     def _choices(self) -> list[Choices]:
-        """Return the requested combinations of scheduler and ladder. Each combination has one worker."""
+        """Return the requested combinations of scheduler and ladder. Each combination has one
+        worker.
+        """
         recorded, factors = self._study.ladder, self._asked["reduction_factor"]
         chosen = [recorded] if factors is None else ladders(recorded, factors)  # type: ignore[arg-type]  # a list
         choices = []
         for scheduler in self._schedulers():
-            several = chosen[:1] if scheduler.rule is Rule.ALWAYS else chosen  # this scheduler has no rungs
-            choices += [self._predictor.choice(scheduler, ladder, 1, self._asked["trials"]) for ladder in several]
+            # this scheduler has no rungs
+            several = chosen[:1] if scheduler.rule is Rule.ALWAYS else chosen
+            choices += [
+                self._predictor.choice(scheduler, ladder, 1, self._asked["trials"])
+                for ladder in several
+            ]
         return choices
 
     def _schedulers(self) -> list[Scheduler]:
-        """Return the requested schedulers. If only the type is requested, the recorded options are used."""
+        """Return the requested schedulers. If only the type is requested, the recorded options are
+        used.
+        """
         recorded = self._predictor.traces.recorded
         own = None if recorded is None else recorded.scheduler
         if (schedulers := cast("list[Scheduler] | None", self._asked["scheduler"])) is not None:
-            return [own if own and type(own) is type(one) and one == type(one)() else one for one in schedulers]
+            return [
+                own if own and type(own) is type(one) and one == type(one)() else one
+                for one in schedulers
+            ]
         if own is None:
-            raise SettingsError(f"{self._study.scheduler.missing}; give another, as in scheduler='ash'")
+            raise SettingsError(
+                f"{self._study.scheduler.missing}; give another, as in scheduler='ash'"
+            )
         return [own]
 
     def _on(self, choice: Choices, workers: int) -> Choices:
@@ -197,23 +232,38 @@ class _Asking:
             if fewest is None:
                 shortest = self._predictor.prediction(self._on(choice, choice.trials))
                 words.append(
-                    f"{who(shortest)}: no number of workers is done in {seconds_text(deadline)}; with one for each "
-                    f"of {plural(choice.trials, 'trial')} it takes {seconds_text(shortest.wall_seconds.likely)}."
+                    f"{who(shortest)}: no number of workers is done in {seconds_text(deadline)}; "
+                    f"with one for each of {plural(choice.trials, 'trial')} it takes "
+                    f"{seconds_text(shortest.wall_seconds.likely)}."
                 )
                 continue
             one = self._predictor.prediction(fewest)
             predictions.append(one)
-            number = "1 worker is" if one.workers == 1 else f"{one.workers:,} workers are about the fewest that are"
+            number = (
+                "1 worker is"
+                if one.workers == 1
+                else f"{one.workers:,} workers are about the fewest that are"
+            )
             words.append(
-                f"{who(one)}: {number} done in {seconds_text(deadline)}, after {seconds_text(one.wall_seconds.likely)}."
+                f"{who(one)}: {number} done in {seconds_text(deadline)}, after "
+                f"{seconds_text(one.wall_seconds.likely)}."
             )
         return predictions, words
 
     def _within_budget(self, budget: float) -> tuple[list[Prediction], list[str]]:
-        """Find the largest number of trials that each choice can train within the budget. The best choice is first."""
-        predictor, goal, cores = self._predictor, self._predictor.traces.goal, self._asked["cores_per_worker"] or 1
+        """Find the largest number of trials that each choice can train within the budget. The best
+        choice is first.
+        """
+        predictor, goal, cores = (
+            self._predictor,
+            self._predictor.traces.goal,
+            self._asked["cores_per_worker"] or 1,
+        )
         if not math.isfinite(predictor.traces.best_loss):
-            return [], ["no trial of the study has a finite result, so no use of the budget is better than another"]
+            return [], [
+                "no trial of the study has a finite result, so no use of the budget is better "
+                "than another"
+            ]
         predictions = []
         for choice in self._choices():
             for workers in self._workers:
@@ -221,10 +271,16 @@ class _Asking:
                 if affordable is not None:
                     predictions.append(predictor.prediction(affordable))
         predictions.sort(
-            key=lambda one: (goal.loss({goal.metric: one.best.likely if one.best else None}), one.wall_seconds.likely)
+            key=lambda one: (
+                goal.loss({goal.metric: one.best.likely if one.best else None}),
+                one.wall_seconds.likely,
+            )
         )
         if not predictions:
-            few = f"a budget of {number_text(budget)} core-hours does not suffice for one trial; give a larger one"
+            few = (
+                f"a budget of {number_text(budget)} core-hours does not suffice for one trial; "
+                f"give a larger one"
+            )
             return [], [few]
         best = predictions[0]
         if best.best is None:
@@ -233,13 +289,17 @@ class _Asking:
         if not all(one.best for one in predictions):
             name = "Best known use"
         words = [
-            f"{name} of {number_text(budget)} core-hours: {who(best)}, {plural(best.workers, 'worker')}, "
-            f"{plural(best.trials, 'trial')}, which takes {seconds_text(best.wall_seconds.likely)} and "
-            f"{number_text(best.worker_hours * cores, 3)} core-hours. Of the choices listed that find as good "
-            "configurations it is the fastest."
+            f"{name} of {number_text(budget)} core-hours: {who(best)}, "
+            f"{plural(best.workers, 'worker')}, {plural(best.trials, 'trial')}, which takes "
+            f"{seconds_text(best.wall_seconds.likely)} and "
+            f"{number_text(best.worker_hours * cores, 3)} core-hours. Of the choices listed that "
+            "find as good configurations it is the fastest."
         ]
         if best.trials == len(predictor.traces.trials):
-            words.append("That is every trial of the study: what more trials would find is not in its journal.")
+            words.append(
+                "That is every trial of the study: what more trials would find is not in its "
+                "journal."
+            )
         return predictions, words
 
     def _notes(self) -> list[str]:
@@ -247,7 +307,7 @@ class _Asking:
         if recorded is None or recorded.is_smooth:
             return []
         return [
-            "The study was not recorded whole, in one go and one trial at a time (it still runs, was stopped, has "
-            "several sessions, lost workers, jobs broken off, configurations withdrawn or fused training), so no "
-            "line is the study itself."
+            "The study was not recorded whole, in one go and one trial at a time (it still runs, "
+            "was stopped, has several sessions, lost workers, jobs broken off, configurations "
+            "withdrawn or fused training), so no line is the study itself."
         ]

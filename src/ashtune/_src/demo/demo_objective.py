@@ -22,7 +22,9 @@ def space() -> dict[str, Any]:
 
 
 def train(trial: "Trial") -> None:
-    """Train a network on the digits, and report the validation accuracy and loss after each epoch."""
+    """Train a network on the digits, and report the validation accuracy and
+    loss after each epoch.
+    """
     data = digits.load()
     network = trial.restore() or Mlp(trial.config)
     for epoch in trial.epochs():

@@ -1,7 +1,10 @@
-"""The demo's data: 1,797 images of handwritten digits, 8 x 8 pixels each, always with the same split.
+"""The demo's data: 1,797 images of handwritten digits, 8 x 8 pixels each, always with the same
+split.
 
-Source: the test part of *Optical Recognition of Handwritten Digits*, E. Alpaydin and C. Kaynak, 1998,
-https://doi.org/10.24432/C50P49, as scikit-learn packages it (``sklearn.datasets.load_digits``). Nothing is downloaded.
+Source: the test part of *Optical Recognition of Handwritten Digits*, E. Alpaydin and C. Kaynak,
+1998,
+https://doi.org/10.24432/C50P49, as scikit-learn packages it (``sklearn.datasets.load_digits``).
+Nothing is downloaded.
 """
 
 import importlib.util
@@ -23,8 +26,8 @@ class Digits:
     """The images and labels, split into training and validation.
 
     Attributes:
-        train_images: (1200, 64) float32, pixels row by row, scaled to a range of 1, minus the mean of each pixel over
-            the training images.
+        train_images: (1200, 64) float32, pixels row by row, scaled to a range of 1, minus the mean
+            of each pixel over the training images.
         train_labels: (1200,) int64, from 0 to 9.
         validation_images: (597, 64) float32, scaled and centred like the training images.
         validation_labels: (597,) int64, from 0 to 9.
@@ -55,26 +58,32 @@ def load() -> Digits:
 
 
 def _split(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the indices of the training images (1200,) and validation images (597,), stratified by class.
+    """Return the indices of the training images (1200,) and validation images (597,), stratified by
+    class.
 
     The images are shuffled with seed 0, because the file is sorted by writer.
     """
     order = np.random.RandomState(0).permutation(len(labels))
     mixed = order[np.argsort(labels[order], kind="stable")]  # sorted by class
     rank = np.arange(len(mixed))
-    # At equal distances: rank * _VALIDATION / len(mixed) passes a whole number exactly _VALIDATION times.
+    # At equal distances: rank * _VALIDATION / len(mixed) passes a whole number exactly _VALIDATION
+    # times.
     chosen = (rank + 1) * _VALIDATION // len(mixed) > rank * _VALIDATION // len(mixed)
     return mixed[~chosen], mixed[chosen]
 
 
 def _read() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the pixels (1797, 64), from 0 to 16, and the labels (1797,), in the order of the file."""
+    """Return the pixels (1797, 64), from 0 to 16, and the labels (1797,),
+    in the order of the file.
+    """
     spec = importlib.util.find_spec("sklearn")
     if spec is None or not spec.submodule_search_locations:
         raise ObjectiveError(
-            "the demo reads its digits from scikit-learn, which is not installed: pip install 'ashtune[demo]'"
+            "the demo reads its digits from scikit-learn, which is not installed: pip install "
+            "'ashtune[demo]'"
         )
-    # Reading only the file takes 20 ms; importing scikit-learn would take each worker about a second.
+    # Reading only the file takes 20 ms; importing scikit-learn would take each worker about a
+    # second.
     path = Path(spec.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
     if path.is_file():
         table = np.loadtxt(path, delimiter=",", dtype=np.int64)

@@ -26,7 +26,9 @@ def init(key: Any, config: Mapping[str, Any]) -> dict[str, Any]:
     return {"weights": weights, "velocities": jax.tree.map(jnp.zeros_like, weights)}
 
 
-def step(state: dict[str, Any], batch: Any, config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def step(
+    state: dict[str, Any], batch: Any, config: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Take a step of stochastic gradient descent with momentum and decoupled weight decay."""
     import jax
 
@@ -41,11 +43,16 @@ def evaluate(state: dict[str, Any], data: Any) -> dict[str, Any]:
     """Return the accuracy, from 0 to 1, and the mean cross-entropy in nats."""
     images, labels = data
     logits = _logits(state["weights"], images)
-    return {"accuracy": (logits.argmax(axis=1) == labels).mean(), "loss": _loss(state["weights"], images, labels)}
+    return {
+        "accuracy": (logits.argmax(axis=1) == labels).mean(),
+        "loss": _loss(state["weights"], images, labels),
+    }
 
 
 def space() -> dict[str, Any]:
-    """Return the demo's space with one hidden layer, whose twelve shapes need only twelve compiled programs."""
+    """Return the demo's space with one hidden layer, whose twelve shapes need only twelve compiled
+    programs.
+    """
     from ashtune._src.demo import demo_objective as plain
 
     return {**plain.space(), "depth": [1], "batch_size": [32, 64, 128]}

@@ -1,15 +1,17 @@
-"""The demo's network: a multilayer perceptron in numpy, trained by stochastic gradient descent with momentum.
+"""The demo's network: a multilayer perceptron in numpy, trained by stochastic gradient descent with
+momentum.
 
-The initial weights depend only on the shape and the seed, and the order of the images depends only on the epoch. Trials
-with the same seed therefore differ only by their configurations. If a training diverges, the trial has a result, and
-numpy prints no warning.
+The initial weights depend only on the shape and the seed, and the order of the images depends only
+on the epoch. Trials with the same seed therefore differ only by their configurations. If a training
+diverges, the trial has a result, and numpy prints no warning.
 
-``python -m ashtune._src.demo.network`` prints the operations, bytes and time of a training step as JSON.
+``python -m ashtune._src.demo.network`` prints the operations, bytes and time of a training step as
+JSON.
 
-Activations are arrays (features + 1, m), whose last row of ones is for the biases. A layer is therefore one matrix
-product, and the gradient of a layer is another product. In this small network, a numpy call's overhead takes as long as
-its arithmetic. Buffers are therefore reused, and the weights of all layers are one vector, which a step updates at
-once.
+Activations are arrays (features + 1, m), whose last row of ones is for the biases. A layer is
+therefore one matrix product, and the gradient of a layer is another product. In this small network,
+a numpy call's overhead takes as long as its arithmetic. Buffers are therefore reused, and the
+weights of all layers are one vector, which a step updates at once.
 """
 
 import math
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 Floats = NDArray[np.floating[Any]]
 
 TYPICAL: dict[str, Any] = {
-    "learning_rate": 0.03, "momentum": 0.9, "weight_decay": 1e-4, "width": 32, "depth": 2, "batch_size": 32,
+    "learning_rate": 0.03, "momentum": 0.9, "weight_decay": 1e-4, "width": 32, "depth": 2,
+    "batch_size": 32,
 }  # fmt: skip
 SOURCE = (
     "counted from the code: 2mkn flop a matrix product, 1 an element of any other call; "
@@ -49,13 +52,15 @@ class Mlp:
         velocities: (n,), the velocities of momentum.
     """
 
-    def __init__(self, config: Mapping[str, Any], seed: int = 0, dtype: DTypeLike = np.float32) -> None:
+    def __init__(
+        self, config: Mapping[str, Any], seed: int = 0, dtype: DTypeLike = np.float32
+    ) -> None:
         """Draw the initial weights (He et al. 2015, https://arxiv.org/abs/1502.01852).
 
         Args:
-            config: ``learning_rate``; ``momentum``; ``weight_decay``, decoupled (each step reduces each weight by its
-                fraction ``learning_rate * weight_decay``); ``width``, the units in a hidden layer; ``depth``, the
-                number of hidden layers; ``batch_size``.
+            config: ``learning_rate``; ``momentum``; ``weight_decay``, decoupled (each step reduces
+                each weight by its fraction ``learning_rate * weight_decay``); ``width``, the units
+                in a hidden layer; ``depth``, the number of hidden layers; ``batch_size``.
             dtype: The dtype of all arithmetic.
         """
         self.config = dict(config)
@@ -87,7 +92,8 @@ class Mlp:
     def loss_and_accuracy(self, images: Floats, labels: NDArray[np.int64]) -> tuple[float, float]:
         """Return the mean cross-entropy in nats, and the accuracy, from 0 to 1.
 
-        If the network has diverged, the loss is not finite. An image is counted as wrong if its outputs are not finite.
+        If the network has diverged, the loss is not finite. An image is counted as wrong if its
+        outputs are not finite.
 
         Args:
             images: (m, 64).
@@ -109,12 +115,16 @@ class Mlp:
         self._prepare()
 
     def _shapes(self) -> list[tuple[int, int]]:
-        """Return (fan_out, fan_in + 1) of each layer, from the first hidden layer to the output layer."""
+        """Return (fan_out, fan_in + 1) of each layer, from the first hidden layer to the output
+        layer.
+        """
         sizes = [_PIXELS, *[self.config["width"]] * self.config["depth"], _CLASSES]
         return [(fan_out, fan_in + 1) for fan_in, fan_out in pairwise(sizes)]
 
     def _prepare(self) -> None:
-        """Create the attributes that a checkpoint does not have: the layers, as views of the vectors, and buffers."""
+        """Create the attributes that a checkpoint does not have: the layers, as views of the
+        vectors, and buffers.
+        """
         self._change = np.zeros_like(self.weights)
         self._layers = _cut(self.weights, self._shapes())
         self._changes = _cut(self._change, self._shapes())
@@ -123,11 +133,15 @@ class Mlp:
 
     def _buffers_for(self, m: int) -> "_Buffers":
         if m not in self._buffers:
-            self._buffers[m] = _Buffers(self.config["width"], self.config["depth"], m, self.weights.dtype)
+            self._buffers[m] = _Buffers(
+                self.config["width"], self.config["depth"], m, self.weights.dtype
+            )
         return self._buffers[m]
 
     def _forward(self, inputs: Floats) -> Floats:
-        """Return the logits (10, m) of inputs (65, m), and keep the hidden activations in the buffers."""
+        """Return the logits (10, m) of inputs (65, m), and keep the hidden activations in the
+        buffers.
+        """
         buffers = self._buffers_for(inputs.shape[1])
         below = inputs
         for layer, units, hidden in zip(self._layers, buffers.units, buffers.hidden, strict=False):
@@ -141,7 +155,8 @@ class Mlp:
         buffers = self._buffers_for(inputs.shape[1])
         rate, row = self.config["learning_rate"], buffers.row
         error = self._forward(inputs)
-        # Compute softmax in place; then ``error`` becomes minus the gradient of the loss, times the learning rate.
+        # Compute softmax in place; then ``error`` becomes minus the gradient of the loss, times the
+        # learning rate.
         np.maximum.reduce(error, axis=0, out=row)
         np.subtract(error, row, out=error)
         np.exp(error, out=error)
@@ -183,11 +198,15 @@ def _with_ones(images: Floats, dtype: DTypeLike) -> Floats:
 def _cut(vector: Floats, shapes: list[tuple[int, int]]) -> list[Floats]:
     """Return consecutive parts of the vector as views of these shapes."""
     ends = np.cumsum([rows * columns for rows, columns in shapes])
-    return [part.reshape(shape) for part, shape in zip(np.split(vector, ends[:-1]), shapes, strict=True)]
+    return [
+        part.reshape(shape) for part, shape in zip(np.split(vector, ends[:-1]), shapes, strict=True)
+    ]
 
 
 def demo_step(width: int, depth: int, batch_size: int) -> "Step":
-    """Return the operations, bytes and calls of a training step in float32, without a measured time."""
+    """Return the operations, bytes and calls of a training step in float32, without a measured
+    time.
+    """
     from ashtune._src.performance.roofline import Step
 
     return Step(
@@ -202,7 +221,9 @@ def demo_step(width: int, depth: int, batch_size: int) -> "Step":
 
 
 def timed_demo_step() -> "Step":
-    """Return a step of a typical configuration, with the measured time of the step and of its calls' overhead."""
+    """Return a step of a typical configuration, with the measured time of the step and of its
+    calls' overhead.
+    """
     import msgspec
 
     from ashtune._src.performance.counting import fastest
@@ -226,18 +247,24 @@ def _parameters(width: int, depth: int) -> int:
 
 
 def _product_flops(width: int, depth: int, m: int) -> int:
-    """Return the flops of the forward pass, of weight gradients, and of input gradients (not for the first layer)."""
+    """Return the flops of the forward pass, of weight gradients, and of input gradients (not for
+    the first layer).
+    """
     inner = sum(fan_in * fan_out for fan_in, fan_out in _sizes(width, depth)[1:])
     return 2 * m * (2 * _parameters(width, depth) + inner)
 
 
 def _other_flops(width: int, depth: int, m: int) -> int:
-    """Return the flops of ReLU (three calls), of seven calls from logits to error, and of four optimiser calls."""
+    """Return the flops of ReLU (three calls), of seven calls from logits to error, and of four
+    optimiser calls.
+    """
     return 3 * depth * width * m + 7 * _CLASSES * m + 4 * _parameters(width, depth)
 
 
 def _bytes(width: int, depth: int, m: int) -> int:
-    """Return the bytes that a step reads and writes: 4 for each number, 1 for each flag of an active unit."""
+    """Return the bytes that a step reads and writes: 4 for each number, 1 for each flag of an
+    active unit.
+    """
     optimiser = 2 * 3 * _parameters(width, depth)
     batch = (_PIXELS + 1 + _CLASSES) * m
     hidden = depth * (2 * width + 1) * m  # the row of ones is only read
@@ -247,7 +274,9 @@ def _bytes(width: int, depth: int, m: int) -> int:
 
 
 def _epoch(config: dict[str, Any]) -> Callable[[], None]:
-    """Return a function that trains a network for one epoch, in which all batches have the same size."""
+    """Return a function that trains a network for one epoch, in which all batches have the same
+    size.
+    """
     random = np.random.default_rng(0)
     images = random.random((_STEPS * config["batch_size"], _PIXELS), np.float32) - np.float32(0.5)
     labels = random.integers(0, _CLASSES, len(images))

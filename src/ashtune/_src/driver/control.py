@@ -1,15 +1,18 @@
-"""Starts the live page of a study that this process drives, and handles the commands that users send from the page.
+"""Starts the live page of a study that this process drives, and handles the commands that users
+send from the page.
 
-The live page is ``ashtune watch`` in its own process. The page's process ends shortly after the driver's process. The
-page stays after the end of the study, since users of a notebook still look at the page. If the live page fails, the
-driver writes one line to stderr and goes on.
+The live page is ``ashtune watch`` in its own process. The page's process ends shortly after the
+driver's process. The page stays after the end of the study, since users of a notebook still look at
+the page. If the live page fails, the driver writes one line to stderr and goes on.
 
-A command is checked by this module, handled by the controller, written to the journal as an event, and answered. Trials
-and configurations that a command added therefore remain in a resumed study. A pause and a changed number of workers end
-with the session.
+A command is checked by this module, handled by the controller, written to the journal as an event,
+and answered. Trials and configurations that a command added therefore remain in a resumed study. A
+pause and a changed number of workers end with the session.
 
-Rule 1: a refused command has no effect except one line of text, which is sent to the user and written to stderr.
-Rule 2: a command that changes nothing, such as a pause of a paused study, is answered but not written to the journal.
+Rule 1: a refused command has no effect except one line of text, which is sent to the user and
+written to stderr.
+Rule 2: a command that changes nothing, such as a pause of a paused study, is answered but not
+written to the journal.
 """
 
 import atexit
@@ -57,7 +60,9 @@ from ashtune._src.study.settings import Settings
 STOPPED = "asked for on the live page"
 START_SECONDS = 30.0
 _ENDING_SECONDS = 2.0
-"""The maximum time of the live page's process to end by itself; after this time, the process is killed."""
+"""The maximum time of the live page's process to end by itself; after this time, the process is
+killed.
+"""
 
 _pages: dict[tuple[Path, bool], "Page"] = {}
 
@@ -92,7 +97,9 @@ class Control:
         self._complain = complain
 
     def take(self, now: float) -> Iterator[tuple[str, Event]]:
-        """Yield the name and the event of each new command. Commands that are refused or change nothing are omitted."""
+        """Yield the name and the event of each new command. Commands that are refused or change
+        nothing are omitted.
+        """
         for name, command in self._inbox.take():
             try:
                 event = self._event(command, now)
@@ -105,7 +112,9 @@ class Control:
                 yield name, event
 
     def accept(self, name: str, event: Event) -> None:
-        """Answer a command. A command about the enqueued configurations or the number of workers is applied first."""
+        """Answer a command. A command about the enqueued configurations or the number of workers is
+        applied first.
+        """
         try:
             match event:
                 case ConfigurationEnqueued(configuration=configuration):
@@ -116,7 +125,9 @@ class Control:
                     self._count = workers
                 case _:
                     pass
-        except AshtuneError as error:  # no room for more processes: the study goes on with the present processes
+        except (
+            AshtuneError
+        ) as error:  # no room for more processes: the study goes on with the present processes
             self.refuse(name, str(error))
         else:
             self._inbox.answer(name)
@@ -131,7 +142,9 @@ class Control:
             raise command
         controller = self._controller
         if controller.stopping and not isinstance(command, StopStudy):
-            raise SettingsError(f"the study is ending: {controller.stopping}; resume it when it has ended")
+            raise SettingsError(
+                f"the study is ending: {controller.stopping}; resume it when it has ended"
+            )
         match command:
             case StopStudy():
                 return None if controller.is_over else StopRequested(now, STOPPED)
@@ -153,13 +166,13 @@ class Control:
         before, most = self._tally.most_trials, self._settings.configurations
         if before is None:
             raise SettingsError(
-                f"trials={more:,}: there is no number of trials to add to; the study goes on until another limit, or "
-                "until it is stopped"
+                f"trials={more:,}: there is no number of trials to add to; the study goes on until "
+                "another limit, or until it is stopped"
             )
         if most is not None and before + more > most:
             raise SettingsError(
-                f"trials={before:,} and {more:,} more are too many: the search has {plural(most, 'configuration')}; "
-                f"{most - before:,} more can be added"
+                f"trials={before:,} and {more:,} more are too many: the search has "
+                f"{plural(most, 'configuration')}; {most - before:,} more can be added"
             )
         return check_whole("trials", before + more)
 
@@ -167,8 +180,8 @@ class Control:
         check_whole("workers", workers, at_most=MOST_WORKERS)
         if not isinstance(self._workers, Resizable):
             raise SettingsError(
-                f"workers={workers}: this engine keeps the workers that it began with; stop the study, and resume it "
-                f"with workers={workers}"
+                f"workers={workers}: this engine keeps the workers that it began with; stop the "
+                f"study, and resume it with workers={workers}"
             )
         self._workers.check_size(workers)
         return None if workers == self._count else WorkersChanged(now, workers)
@@ -177,8 +190,8 @@ class Control:
         checked = self._configurations.check_enqueued(configuration)
         if self._controller.trials_left <= self._configurations.waiting:
             raise SettingsError(
-                f"no trial is left for it: all {self._tally.most_trials or self._tally.started:,} have begun or have a "
-                "configuration; add trials first"
+                f"no trial is left for it: all {self._tally.most_trials or self._tally.started:,} "
+                "have begun or have a configuration; add trials first"
             )
         return checked
 
@@ -186,7 +199,8 @@ class Control:
 class Page:
     """The live page of one study. If ``control``, users can send commands from the page.
 
-    If ``keep``, this process does not exit before the user presses Ctrl-C, so that the page stays after the study.
+    If ``keep``, this process does not exit before the user presses Ctrl-C, so that the page stays
+    after the study.
     """
 
     def __init__(self, directory: Path, *, control: bool = False, keep: bool = False) -> None:
@@ -194,7 +208,9 @@ class Page:
         self._address = ""
         self._problem = ""
         more = ["--control"] if control else []
-        command = module_command("ashtune", "watch", "--until-exit", self._owner, *more, "--", directory)
+        command = module_command(
+            "ashtune", "watch", "--until-exit", self._owner, *more, "--", directory
+        )
         self._process: ChildProcess | None = None
         try:
             self._process = ChildProcess(command, module_environment(), stderr=subprocess.STDOUT)
@@ -212,10 +228,13 @@ class Page:
     @property
     def is_there(self) -> bool:
         """Whether the page's process runs and was started by this process."""
-        return self._owner == os.getpid() and self._process is not None and not self._process.is_dead
+        return (
+            self._owner == os.getpid() and self._process is not None and not self._process.is_dead
+        )
 
     def say_where(self) -> None:
-        """Print the address of the live page (as a link in a notebook), or print why there is no page.
+        """Print the address of the live page (as a link in a notebook), or print why there is no
+        page.
 
         The first call waits for the page's address, which may take a second.
         """
@@ -224,13 +243,18 @@ class Page:
         if self._address and in_a_notebook():
             show_link("live page", self._address)
         elif self._address:
-            host, port = one_line(socket.gethostname(), 100), self._address.split("/")[2].rpartition(":")[2]
+            host, port = (
+                one_line(socket.gethostname(), 100),
+                self._address.split("/")[2].rpartition(":")[2],
+            )
             say(f"live page: {self._address} (elsewhere: ssh -L {port}:127.0.0.1:{port} {host})")
         else:
             say(f"no live page: {self._problem}; the study goes on")
 
     def end(self) -> None:
-        """Ask the page's process to end, and kill it if necessary. If another process started the page, do nothing."""
+        """Ask the page's process to end, and kill it if necessary. If another process started the
+        page, do nothing.
+        """
         if self._process is not None and self._owner == os.getpid():
             self._process.terminate()
             self._process.end(_ENDING_SECONDS)
@@ -247,7 +271,9 @@ class Page:
 
 
 def page_of(directory: Path, *, control: bool = False, keep: bool = False) -> Page:
-    """Return the live page of a study that this process drives. If the page does not run, start the page."""
+    """Return the live page of a study that this process drives. If the page does not run, start the
+    page.
+    """
     if (page := _pages.get((directory, control))) is None or not page.is_there:
         page = _pages[directory, control] = Page(directory, control=control, keep=keep)
     return page

@@ -1,7 +1,9 @@
-"""Describes the environment of a session (machine, versions, command), which may explain the session's results later.
+"""Describes the environment of a session (machine, versions, command), which may explain the
+session's results later.
 
-Rule: the description contains no environment variable, no value of a command-line option such as ``--token``, no
-password of an address, and no program given with ``-c``, because these may contain secrets.
+Rule: the description contains no environment variable, no value of a command-line option such as
+``--token``, no password of an address, and no program given with ``-c``, because these may contain
+secrets.
 """
 
 import os
@@ -26,17 +28,21 @@ from ashtune._src.study.journal import sessions
 from ashtune._src.training.program import Program
 
 LIBRARIES = (
-    "numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "tensorflow", "keras", "lightning", "xgboost",
+    "numpy", "scipy", "scikit-learn", "torch", "jax", "jaxlib", "tensorflow", "keras", "lightning",
+    "xgboost",
     "lightgbm", "msgspec", "mpi4py",
 )  # fmt: skip
 COMMAND_CHARACTERS = 500
 _SECRET = re.compile(
-    r"(-+(?:[\w-]*[-_])?(?:token|secret|password|passwd|credentials?|key)(?:[-_][\w-]*)?)(?:(=)(.*))?", re.IGNORECASE
+    r"(-+(?:[\w-]*[-_])?(?:token|secret|password|passwd|credentials?|key)(?:[-_][\w-]*)?)(?:(=)(.*))?",
+    re.IGNORECASE,
 )
 
 
 def environment() -> dict[str, str]:
-    """Return the description of this session's environment as a dict. The dict's keys are the labels in a report."""
+    """Return the description of this session's environment as a dict. The dict's keys are the
+    labels in a report.
+    """
     described = {
         "command": command([Path(sys.executable).name, *sys.orig_argv[1:]]),
         "processor": processor(),
@@ -49,8 +55,11 @@ def environment() -> dict[str, str]:
     return {name: _writable(value) for name, value in described.items() if value}
 
 
-def program_of(objective: Callable[..., Any] | None, before: SessionStarted | None) -> dict[str, str]:
-    """Return the command of the external training program, or an empty dict if a Python function trains.
+def program_of(
+    objective: Callable[..., Any] | None, before: SessionStarted | None
+) -> dict[str, str]:
+    """Return the command of the external training program, or an empty dict if a Python function
+    trains.
 
     Args:
         objective: The training function; None to keep the training function of the session before.
@@ -63,21 +72,30 @@ def program_of(objective: Callable[..., Any] | None, before: SessionStarted | No
 
 
 def names_of_parts(engine: Engine, observers: Iterable[Observer]) -> dict[str, str]:
-    """Return the names of a session's engine and observers. The settings of the study do not contain these names."""
+    """Return the names of a session's engine and observers. The settings of the study do not
+    contain these names.
+    """
     names = ", ".join(OBSERVERS.name_of(type(each)) for each in observers)
     return {"engine": ENGINES.name_of(type(engine))} | ({"observers": names} if names else {})
 
 
 def missing_parts(study: StudyReader) -> list[str]:
-    """Return a line for each engine or observer of a study's last session that is not installed on this machine."""
+    """Return a line for each engine or observer of a study's last session that is not installed on
+    this machine.
+    """
     described: Mapping[str, str] = [{}, *(session.facts for session in sessions(study.journal))][-1]
     observers = described.get("observers", "").split(", ")
-    lines = [ENGINES.missing(described.get("engine", AUTO)), *(OBSERVERS.missing(name) for name in observers if name)]
+    lines = [
+        ENGINES.missing(described.get("engine", AUTO)),
+        *(OBSERVERS.missing(name) for name in observers if name),
+    ]
     return [line for line in lines if line]
 
 
 def command(arguments: Sequence[str]) -> str:
-    """Return a command as one line, without the program of ``-c``, values of options as ``--token``, and passwords."""
+    """Return a command as one line, without the program of ``-c``, values of options as
+    ``--token``, and passwords.
+    """
     shown: list[str] = []
     hides_next = ""
     for argument in map(without_userinfo, arguments):
@@ -96,7 +114,9 @@ def command(arguments: Sequence[str]) -> str:
 
 
 def _writable(text: str) -> str:
-    """Return a text with "?" for each character that UTF-8 cannot encode, such as a lone surrogate."""
+    """Return a text with "?" for each character that UTF-8 cannot encode,
+    such as a lone surrogate.
+    """
     return text.encode("utf-8", "replace").decode()
 
 

@@ -1,15 +1,18 @@
-"""Decides from the results at the top rung whether a search still improves the best result fast enough.
+"""Decides from the results at the top rung whether a search still improves the best result fast
+enough.
 
-The gain of the last hour is the best loss before the last hour minus the best loss of all results. The gain is computed
-twice: for the real order of the results, and as the mean over random orders. The larger gain counts. The real order of
-results matters if the search learns from results. In a random order, the best of ``n`` results improves more slowly as
-``n`` grows, so the next ``m`` results gain less on average than the last ``m`` results. The expected best of ``s`` out
-of ``n`` results is the unbiased estimate of Tang et al., *Showing Your Work Doesn't Always Work*, ACL 2020,
+The gain of the last hour is the best loss before the last hour minus the best loss of all results.
+The gain is computed twice: for the real order of the results, and as the mean over random orders.
+The larger gain counts. The real order of results matters if the search learns from results. In a
+random order, the best of ``n`` results improves more slowly as ``n`` grows, so the next ``m``
+results gain less on average than the last ``m`` results. The expected best of ``s`` out of ``n``
+results is the unbiased estimate of Tang et al., *Showing Your Work Doesn't Always Work*, ACL 2020,
 https://arxiv.org/abs/2004.13705. Tang's estimate assumes no distribution of the results.
 
-By default, the search ends if the gain is below the metric's noise, since such a gain may be luck (Makarova et al.,
-*Automatic Termination for Hyperparameter Optimization*, AutoML 2022, https://arxiv.org/abs/2104.08166). The noise is
-the deviation of each training's last reports from a straight line. Differences between trainings do not count as noise.
+By default, the search ends if the gain is below the metric's noise, since such a gain may be luck
+(Makarova et al., *Automatic Termination for Hyperparameter Optimization*, AutoML 2022,
+https://arxiv.org/abs/2104.08166). The noise is the deviation of each training's last reports from a
+straight line. Differences between trainings do not count as noise.
 
 Rule: hours are counted only while the study runs. The time between two sessions does not count.
 """
@@ -33,7 +36,9 @@ NAME = "not_worth_it"
 FEWEST = 10
 """The minimum number of results at the top rung with which a search is judged."""
 SHARE = 0.01
-"""If the noise is unknown, the gain must be at least this share of the distance between the best and median results."""
+"""If the noise is unknown, the gain must be at least this share of the distance between the best
+and median results.
+"""
 _OF_A_MEDIAN = 0.6745 * math.sqrt(6)
 """The median absolute second difference of normal noise, in standard deviations of the noise."""
 
@@ -78,7 +83,9 @@ class Enough(Observer):
         self._now = now
 
     def reason(self) -> str:
-        """Return why the search should end, or "". The time is O(n log n) after each result at the top rung."""
+        """Return why the search should end, or "". The time is O(n log n) after each result at the
+        top rung.
+        """
         if self.wanted is None or len(self._losses) == self._judged:
             return ""
         self._judged = count = len(self._losses)
@@ -93,8 +100,8 @@ class Enough(Observer):
         if gain >= worth:
             return ""
         return (
-            f"not worth it: {plural(count - before, 'result')} at the top rung in {seconds_text(per)} gained "
-            f"{number_text(gain, 3)}, less than {number_text(worth, 3)}"
+            f"not worth it: {plural(count - before, 'result')} at the top rung in "
+            f"{seconds_text(per)} gained {number_text(gain, 3)}, less than {number_text(worth, 3)}"
         )
 
     @property
@@ -107,7 +114,9 @@ class Enough(Observer):
         return SHARE * (median(self._losses) - min(self._losses)) if self._losses else 0.0
 
     def _look_at(self, event: JobFinished, loss: float) -> None:
-        """Record the absolute second difference of a trial's last three reports, if they are evenly spaced."""
+        """Record the absolute second difference of a trial's last three reports, if they are evenly
+        spaced.
+        """
         if len(event.curve) < 2:
             return
         (first, before), (second, then) = event.curve[-2:]
@@ -117,7 +126,8 @@ class Enough(Observer):
 
 
 def expected_best(losses: Sequence[float], count: int) -> float:
-    """Return the expected minimum of ``count`` losses drawn from ``losses`` without replacement. O(n log n).
+    """Return the expected minimum of ``count`` losses drawn from ``losses`` without replacement.
+    O(n log n).
 
     Example:
         >>> expected_best([1.0, 2.0, 3.0], 2)  # of 1 and 2, 1 and 3, 2 and 3
@@ -125,26 +135,32 @@ def expected_best(losses: Sequence[float], count: int) -> float:
     """
     expected, left = 0.0, 1.0  # the probability that no smaller loss is drawn
     for place, loss in enumerate(sorted(losses)[: len(losses) - count + 1]):
-        chance = left * count / (len(losses) - place)  # the probability that ``loss`` is the smallest
+        # the probability that ``loss`` is the smallest
+        chance = left * count / (len(losses) - place)
         expected += chance * loss
         left -= chance
     return expected
 
 
 def check_enough(name: str, value: object) -> NotWorthIt:
-    """Check a stopping rule, and return it as a :class:`NotWorthIt`; "not_worth_it" means the default values."""
+    """Check a stopping rule, and return it as a :class:`NotWorthIt`; "not_worth_it" means the
+    default values.
+    """
     if isinstance(value, str) and value == NAME:
         return NotWorthIt()
     if not isinstance(value, NotWorthIt):
         raise SettingsError(
-            f'{name}={shown(value)} is not known; give "{NAME}", or as in ashtune.NotWorthIt(gain=0.001, per="1h")'
+            f'{name}={shown(value)} is not known; give "{NAME}", or as in '
+            f'ashtune.NotWorthIt(gain=0.001, per="1h")'
         )
     gain = None if value.gain is None else check_number(f"{name}: gain", value.gain)
     return NotWorthIt(gain, check_seconds(f"{name}: per", value.per))
 
 
 def read_enough(text: str) -> NotWorthIt:
-    """Parse a stopping rule from the command line, such as not_worth_it or not_worth_it:gain=0.001:per=30m."""
+    """Parse a stopping rule from the command line, such as not_worth_it or
+    not_worth_it:gain=0.001:per=30m.
+    """
     name, *options = text.split(":")
     given = dict(option.partition("=")[::2] for option in options)
     if name != NAME or not given.keys() <= {"gain", "per"}:

@@ -1,4 +1,6 @@
-"""Builds the goal of a study from the user's arguments: metrics, modes, weights, constraints, target."""
+"""Builds the goal of a study from the user's arguments: metrics, modes, weights, constraints,
+target.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,13 +21,20 @@ def goal_of(metric: Any, mode: Any, *, weights: Any = None, constraints: Any = N
         weights: The weight of each metric in the choice of the best trial, by name; or None.
         constraints: A bound for each constrained metric, such as "<= 5", by name; or None.
     """
-    names, modes = (list(each) if isinstance(each, list | tuple) else [each] for each in (metric, mode))
+    names, modes = (
+        list(each) if isinstance(each, list | tuple) else [each] for each in (metric, mode)
+    )
     for name in names:
         check_name("metric", name, "accuracy")
     if not 0 < len(names) == len(set(names)):
-        raise SettingsError(f"metric={shown(metric)} is empty, or has a name twice; give each metric once")
+        raise SettingsError(
+            f"metric={shown(metric)} is empty, or has a name twice; give each metric once"
+        )
     if len(modes) != len(names):
-        raise SettingsError(f"mode={shown(mode)} does not fit the metric {_words(names)}; give 'min' or 'max' for each")
+        raise SettingsError(
+            f"mode={shown(mode)} does not fit the metric {_words(names)}; give 'min' or 'max' for "
+            f"each"
+        )
     objectives = [Objective(name, _mode(name, way)) for name, way in zip(names, modes, strict=True)]
     return Goal(
         objectives[0].metric,
@@ -37,45 +46,63 @@ def goal_of(metric: Any, mode: Any, *, weights: Any = None, constraints: Any = N
 
 
 def target_of(goal: Goal, target: Any) -> float | dict[str, float] | None:
-    """Return a target as the journal stores it: a number, or for several metrics a dict from metric to number."""
+    """Return a target as the journal stores it: a number, or for several metrics a dict from metric
+    to number.
+    """
     names = [each.metric for each in goal.objectives]
     if target is None:
         return None
     if not isinstance(target, Mapping):
         if len(names) > 1:
             raise SettingsError(
-                f"target={shown(target)} is one value for the {len(names)} metrics {_words(names)}; give them by name, "
+                f"target={shown(target)} is one value for the {len(names)} metrics "
+                f"{_words(names)}; give them by name, "
                 f"as in target={{{names[0]!r}: {shown(target)}}}"
             )
         return check_number("target", target, above=-float("inf"))
     _check_known("target", target, names)
-    numbers = {name: check_number(f"target[{name!r}]", value, above=-float("inf")) for name, value in target.items()}
+    numbers = {
+        name: check_number(f"target[{name!r}]", value, above=-float("inf"))
+        for name, value in target.items()
+    }
     return numbers if len(names) > 1 else numbers[names[0]]
 
 
 def check_one_metric(goal: Goal, option: str, value: object) -> None:
-    """Raise ``SettingsError`` if the option has a value although the study has several metrics or has constraints."""
+    """Raise ``SettingsError`` if the option has a value although the study has several metrics or
+    has constraints.
+    """
     if value is not None and not goal.is_plain:
         raise SettingsError(
-            f"{option}={shown(value)} compares results by one metric without constraints, and the study has {goal}; "
-            "leave it out"
+            f"{option}={shown(value)} compares results by one metric without constraints, and the "
+            f"study has {goal}; leave it out"
         )
 
 
 def _mode(metric: str, mode: Any) -> Mode:
     if not isinstance(mode, str) or mode not in ("min", "max"):
-        raise SettingsError(f"mode={shown(mode)} is neither 'min' nor 'max'; say which way {metric!r} is better")
+        raise SettingsError(
+            f"mode={shown(mode)} is neither 'min' nor 'max'; say which way {metric!r} is better"
+        )
     return "min" if mode == "min" else "max"
 
 
 def weights_of(names: Sequence[str], weights: Any) -> tuple[float, ...]:
-    """Return the weight of each metric, or an empty result if ``weights`` is None. A metric's default weight is 0."""
+    """Return the weight of each metric, or an empty result if ``weights`` is None. A metric's
+    default weight is 0.
+    """
     if weights is None:
         return ()
     if not isinstance(weights, Mapping) or len(names) == 1:
-        raise SettingsError(f"weights={shown(weights)} is not weights of several metrics; give as in {{'accuracy': 1}}")
+        raise SettingsError(
+            f"weights={shown(weights)} is not weights of several metrics; give as in "
+            f"{{'accuracy': 1}}"
+        )
     _check_known("weights", weights, names)
-    numbers = {name: check_number(f"weights[{name!r}]", value, above=-1.0) for name, value in weights.items()}
+    numbers = {
+        name: check_number(f"weights[{name!r}]", value, above=-1.0)
+        for name, value in weights.items()
+    }
     if min(numbers.values()) < 0 or not any(numbers.values()):
         raise SettingsError(f"weights={shown(weights)}: give numbers of at least 0, and one above")
     return tuple(numbers.get(name, 0.0) for name in names)
@@ -83,7 +110,9 @@ def weights_of(names: Sequence[str], weights: Any) -> tuple[float, ...]:
 
 def _check_known(what: str, given: Mapping[Any, Any], names: Sequence[str]) -> None:
     if not given or not all(name in names for name in given):
-        raise SettingsError(f"{what}={shown(given)} does not name metrics of the study; they are {_words(names)}")
+        raise SettingsError(
+            f"{what}={shown(given)} does not name metrics of the study; they are {_words(names)}"
+        )
 
 
 def _constraints(constraints: Any) -> tuple[Constraint, ...]:
@@ -91,7 +120,8 @@ def _constraints(constraints: Any) -> tuple[Constraint, ...]:
         return ()
     if not isinstance(constraints, Mapping) or not constraints:
         raise SettingsError(
-            f"constraints={shown(constraints)} is not bounds by metric; give as in constraints={{'latency': '<= 5'}}"
+            f"constraints={shown(constraints)} is not bounds by metric; give as in "
+            f"constraints={{'latency': '<= 5'}}"
         )
     return tuple(_constraint(name, text) for name, text in constraints.items())
 
@@ -105,7 +135,8 @@ def _constraint(name: Any, text: Any) -> Constraint:
         bound = float("nan")
     if parts is None or not abs(bound) < float("inf"):
         raise SettingsError(
-            f"constraints: {shown(text)} of {name!r} is not a bound; give '<=' or '>=' and a number, as in '<= 5'"
+            f"constraints: {shown(text)} of {name!r} is not a bound; give '<=' or '>=' and a "
+            f"number, as in '<= 5'"
         )
     return Constraint(name, "<=" if parts[1] == "<=" else ">=", bound)
 

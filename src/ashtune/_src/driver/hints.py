@@ -1,7 +1,7 @@
 """One-line hints about settings that are valid, but probably not what the user meant.
 
-Rule: a hint is a guess, and never raises an error. A hint names a setting, and says what to write if the user meant
-something else.
+Rule: a hint is a guess, and never raises an error. A hint names a setting, and says what to write
+if the user meant something else.
 """
 
 from collections.abc import Iterable, Mapping
@@ -39,7 +39,8 @@ def of_the_space(space: object) -> list[str]:
                 log, in_json = (', "log"', ', "log": true') if is_log else ("", "")
                 hints.append(
                     one_line(
-                        f"{name}=[{low!r}, {high!r}] is a choice of two values; a range is ({low!r}, {high!r}{log}), "
+                        f"{name}=[{low!r}, {high!r}] is a choice of two values; a range is "
+                        f"({low!r}, {high!r}{log}), "
                         f'in a .json file {{"low": {low!r}, "high": {high!r}{in_json}}}'
                     )
                 )
@@ -53,11 +54,16 @@ def of_the_search(search: Search, space: Space) -> list[str]:
     if not space.beliefs or not isinstance(search, Grid | Sobol):
         return []
     names = ", ".join(space.beliefs)
-    line = f"search={type(search).__name__.lower()!r} takes no notice of the prior of {names}; give 'random' or 'gp'"
+    line = (
+        f"search={type(search).__name__.lower()!r} takes no notice of the prior of {names}; give "
+        f"'random' or 'gp'"
+    )
     return [one_line(line)]
 
 
-def of_the_trials(scheduler: Scheduler, ladder: Ladder, trials: int | None, *, unit: str) -> list[str]:
+def of_the_trials(
+    scheduler: Scheduler, ladder: Ladder, trials: int | None, *, unit: str
+) -> list[str]:
     """Return a hint if the number of trials is too small for a trial to reach the top rung."""
     expected = None if trials is None else scheduler.build(ladder, trials).expected(trials)
     return [] if expected is None or expected[-1] else [too_few_trials(ladder.rungs[-1], unit=unit)]
@@ -84,7 +90,7 @@ def of_the_results(goal: Goal, events: Iterable[Event]) -> list[str]:
     other = "min" if goal.mode == "max" else "max"
     return [
         one_line(
-            f"{goal.metric} got worse with training in {worse} of {len(moved)} trials; if mode={goal.mode!r} is not "
-            f"meant, give mode={other!r}"
+            f"{goal.metric} got worse with training in {worse} of {len(moved)} trials; if "
+            f"mode={goal.mode!r} is not meant, give mode={other!r}"
         )
     ]

@@ -1,12 +1,16 @@
 """Calls each of the user's observers from its own thread, so that no observer can delay the study.
 
-Rule 1: a running study never waits for an observer. At the end of the study, each observer has a limited time to
-finish. The time limit of an observer begins when the observer has received all past events. An observer that makes
-progress has unlimited time for past events. The time limit does not include time in which this process was suspended.
-Rule 2: an observer that raises, or falls too far behind, is dropped: it is not called again, and stderr gets one line.
-Rule 3: past events, which are all events before this session, are read from the journal in the observer's thread.
-Rule 4: no observer is called from two threads at the same time. A study refuses an observer of another open study. If a
-call for an ended study hangs, or two studies begin at the same moment, the observer receives the second study later.
+Rule 1: a running study never waits for an observer. At the end of the study, each observer has a
+limited time to finish. The time limit of an observer begins when the observer has received all past
+events. An observer that makes progress has unlimited time for past events. The time limit does not
+include time in which this process was suspended.
+Rule 2: an observer that raises, or falls too far behind, is dropped: it is not called again, and
+stderr gets one line.
+Rule 3: past events, which are all events before this session, are read from the journal in the
+observer's thread.
+Rule 4: no observer is called from two threads at the same time. A study refuses an observer of
+another open study. If a call for an ended study hangs, or two studies begin at the same moment, the
+observer receives the second study later.
 """
 
 import threading
@@ -29,15 +33,23 @@ from ashtune._src.study.journal import JournalReader
 from ashtune._src.study.replay import Replay
 
 FINISH_SECONDS = 10.0
-"""An observer is dropped if it has not ended after this time, or makes no progress with past events for this time."""
+"""An observer is dropped if it has not ended after this time, or makes no progress with past events
+for this time.
+"""
 FINISH_SECONDS_COMPLETE = 60.0
-"""``FINISH_SECONDS`` for a study that was already complete, in which only the observers have work."""
+"""``FINISH_SECONDS`` for a study that was already complete, in which only
+the observers have work.
+"""
 BEGIN_SECONDS = 60.0
-"""The maximum time that an observer's ``begin``, which may import a library, runs after the study's end."""
+"""The maximum time that an observer's ``begin``, which may import a library, runs after the study's
+end.
+"""
 POLL_SECONDS = 0.1
 # Decision 21 (docs/decisions/0021-observers-verdicts-replay.md).
 MOST_WAITING = 1_000_000
-"""The maximum number of events and reports, with their orders, in the queue of one observer: about 500 MB."""
+"""The maximum number of events and reports, with their orders, in the queue of one observer: about
+500 MB.
+"""
 OBSERVERS: Names[Observer] = Names(
     "observer",
     {
@@ -50,7 +62,9 @@ OBSERVERS: Names[Observer] = Names(
     },
     "ashtune.observers",
 )
-"""The names of all observers. The class of an observer for another library is imported on first use."""
+"""The names of all observers. The class of an observer for another library is imported on first
+use.
+"""
 
 _Step = tuple[Callable[[Any], None], Any]
 """A method of ``Observers``, and its argument."""
@@ -63,12 +77,12 @@ _in_use_lock = threading.Lock()
 class ObserverThread(Observer):
     """Calls a user's observer in its own thread.
 
-    The thread receives new events only at each :meth:`tick`. To wake the thread at every event would slow down the
-    study.
+    The thread receives new events only at each :meth:`tick`. To wake the thread at every event
+    would slow down the study.
 
     Args:
-        history: A function of two positions in the journal. The function yields each event between the positions with
-            what followed from it, and None for each earlier event.
+        history: A function of two positions in the journal. The function yields each event between
+            the positions with what followed from it, and None for each earlier event.
     """
 
     def __init__(self, observer: Observer, history: _History) -> None:
@@ -82,10 +96,13 @@ class ObserverThread(Observer):
         self._collected = self._done = 0  # events and reports, without those of the past
         self._is_dropped = False
         self._is_over = False  # whether the study is over
-        self._past_steps = 0  # 1 when ``begin`` has returned, then 1 more for each event of the past
+        # 1 when ``begin`` has returned, then 1 more for each event of the past
+        self._past_steps = 0
         self._is_past_over = threading.Event()
         self._before: list[ObserverThread] = []
-        self._thread = threading.Thread(target=self._work, name=f"ashtune-observer-{self._name}", daemon=True)
+        self._thread = threading.Thread(
+            target=self._work, name=f"ashtune-observer-{self._name}", daemon=True
+        )
         self._start: tuple[ObservedStudy, int] | None = None
 
     def begin(self, study: ObservedStudy, position: int) -> None:
@@ -101,12 +118,16 @@ class ObserverThread(Observer):
             self._drop(str(error))
 
     def tells(self, observer: Observer) -> bool:
-        """Return whether this thread calls ``observer`` for an open study, or False in a forked process."""
+        """Return whether this thread calls ``observer`` for an open study, or False in a forked
+        process.
+        """
         is_told = self._thread.is_alive() and not (self._is_over or self._is_dropped)
         return is_told and observer is self._observer
 
     def batch(self, told: Sequence[Told]) -> None:
-        """Collect events. If the observer takes no batches, the observer may be dropped between two events."""
+        """Collect events. If the observer takes no batches, the observer may be dropped between two
+        events.
+        """
         tell = self._observers.tell
         self._steps += [(tell, told)] if self._takes_batches else [(tell, (each,)) for each in told]
         self._collected += len(told)
@@ -128,17 +149,20 @@ class ObserverThread(Observer):
         self._queue.put((steps, self._collected))
 
     def end(self) -> None:
-        """Pass the last collected events to the observer's thread, which ends after these events."""
+        """Pass the last collected events to the observer's thread, which
+        ends after these events.
+        """
         self._is_over = True
         if not self._is_dropped:
             self._queue.put((self._steps, self._collected))
         self._queue.put(None)
 
     def catch_up(self, is_hurried: Callable[[], bool], limit: float) -> None:
-        """Wait until the observer has received all past events, or until ``is_hurried`` returns True.
+        """Wait until the observer has received all past events, or until ``is_hurried`` returns
+        True.
 
-        The observer is dropped if it makes no progress for ``limit`` seconds, or if its ``begin`` takes longer than
-        ``BEGIN_SECONDS``.
+        The observer is dropped if it makes no progress for ``limit`` seconds, or if its ``begin``
+        takes longer than ``BEGIN_SECONDS``.
         """
         steps, awake = 0, AwakeClock(time.monotonic(), BEGIN_SECONDS)
         while not self._is_past_over.wait(POLL_SECONDS) and not is_hurried():
@@ -154,7 +178,9 @@ class ObserverThread(Observer):
             self._thread.join()
 
     def finish(self, awake: AwakeClock) -> None:
-        """Wait until the observer's thread has ended, and drop the observer if the time limit ``awake`` is over."""
+        """Wait until the observer's thread has ended, and drop the observer if the time limit
+        ``awake`` is over.
+        """
         while self._thread.is_alive() and not awake.is_over(time.monotonic()):
             self._thread.join(POLL_SECONDS)
         if self._thread.is_alive() and not self._is_dropped:
@@ -209,10 +235,11 @@ class ObserverThread(Observer):
 
 
 def history_of(journal: Path, disk: Disk, new_controller: Callable[[], Controller]) -> _History:
-    """Return a function that reads past events of a study, and yields an observer's calls for each event.
+    """Return a function that reads past events of a study, and yields an observer's calls for each
+    event.
 
-    The function reads the journal from the first line in O(events), since verdicts and orders depend on all earlier
-    events.
+    The function reads the journal from the first line in O(events), since verdicts and orders
+    depend on all earlier events.
     """
 
     def past(begin: int, end: int) -> Iterator[Told | None]:
@@ -242,7 +269,8 @@ def finish_all(
     is_hurried: Callable[[], bool] = lambda: False,
     limit: float | None = None,
 ) -> None:
-    """Wait until all observers have received all past events. Wait at most ``limit`` more seconds until all end.
+    """Wait until all observers have received all past events. Wait at most ``limit`` more seconds
+    until all end.
 
     Args:
         is_hurried: Returns whether the script must end soon, which ends the wait for past events.
@@ -259,25 +287,29 @@ def finish_all(
 
 
 def check_observers(observers: object) -> tuple[Observer, ...]:
-    """Check the user's list of observers, and return the observers. Replace each name in the list by a new observer.
+    """Check the user's list of observers, and return the observers. Replace each name in the list
+    by a new observer.
 
-    The name of an observer is "csv" (:class:`~ashtune.observers.CsvLog`), a tracker such as "mlflow", or the name of an
-    entry point in the group ``ashtune.observers``.
+    The name of an observer is "csv" (:class:`~ashtune.observers.CsvLog`), a tracker such as
+    "mlflow", or the name of an entry point in the group ``ashtune.observers``.
 
     Raises:
-        SettingsError: If an item is no observer and no known name, is listed twice, or observes another open study.
+        SettingsError: If an item is no observer and no known name, is listed twice, or observes
+            another open study.
         ExtraMissing: If the library of a named observer is not installed.
     """
     if not isinstance(observers, Sequence) or isinstance(observers, str | bytes):
         raise SettingsError(f"observers={shown(observers)} is no list; give observers=[CsvLog()]")
-    checked = tuple(_checked(OBSERVERS.make(each) if isinstance(each, str) else each) for each in observers)
+    checked = tuple(
+        _checked(OBSERVERS.make(each) if isinstance(each, str) else each) for each in observers
+    )
     for place, observer in enumerate(checked):
         with _in_use_lock:
             is_in_use = any(each.tells(observer) for each in _in_use)
         if is_in_use or any(observer is other for other in checked[:place]):
             raise SettingsError(
-                f"observers holds {shown(observer)} twice, or it is told another study that is still open; give each "
-                "study an observer of its own"
+                f"observers holds {shown(observer)} twice, or it is told another study that is "
+                "still open; give each study an observer of its own"
             )
     return checked
 
@@ -301,7 +333,7 @@ def exporter_named(name: object, out: str | PathLike[str] | None = None) -> Expo
     made = OBSERVERS.make(name, *(() if out is None else (out,))) if isinstance(name, str) else None
     if not isinstance(made, Exporter):
         raise SettingsError(
-            f"{shown(name)} names no exporter, which is an ashtune.observers.Exporter and keeps a copy; give one "
-            f"of {', '.join(OBSERVERS.names)}"
+            f"{shown(name)} names no exporter, which is an ashtune.observers.Exporter and keeps a "
+            f"copy; give one of {', '.join(OBSERVERS.names)}"
         )
     return made

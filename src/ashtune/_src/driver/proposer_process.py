@@ -1,10 +1,14 @@
-"""Runs the proposer of a search in its own process, so that its model computes in parallel to the driver.
+"""Runs the proposer of a search in its own process, so that its model computes in parallel to the
+driver.
 
-Rule 1: the driver stores every message to the proposer, which takes about 600 bytes per trial. If the proposer's
-process dies, a new process gets all messages again. ``propose`` raises if the process dies twice during one proposal.
+Rule 1: the driver stores every message to the proposer, which takes about 600 bytes per trial. If
+the proposer's process dies, a new process gets all messages again. ``propose`` raises if the
+process dies twice during one proposal.
 Rule 2: the proposer's process ends whenever the driver's process ends, and receives no Ctrl-C.
-Rule 3: the proposer's process starts at the first result of the study, so its imports do not delay the first proposal.
-Rule 4: text that the proposer's model prints is discarded, since the driver's terminal shows the study.
+Rule 3: the proposer's process starts at the first result of the study, so its imports do not delay
+the first proposal.
+Rule 4: text that the proposer's model prints is discarded, since the driver's terminal shows the
+study.
 """
 
 # Rule 1: decision 30 (docs/decisions/0030-a-search-that-learns.md).
@@ -33,7 +37,9 @@ MODULE = "ashtune._src.driver.proposer_process"
 
 
 class ProposerSetup(msgspec.Struct, frozen=True, tag=True):
-    """The first message to the proposer's process, with the data from which the proposer is created."""
+    """The first message to the proposer's process, with the data from which the proposer is
+    created.
+    """
 
     search: dict[str, Any]
     space: dict[str, Any]
@@ -45,7 +51,9 @@ class ProposerSetup(msgspec.Struct, frozen=True, tag=True):
 
 
 class JobBegan(msgspec.Struct, frozen=True, tag=True):
-    """Tells the proposer that a job began. The first message about a trial has the trial's configuration."""
+    """Tells the proposer that a job began. The first message about a trial has the trial's
+    configuration.
+    """
 
     job: Job
     configuration: dict[str, Any] | None
@@ -54,8 +62,9 @@ class JobBegan(msgspec.Struct, frozen=True, tag=True):
 class ResultCame(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
     """A message to the proposer with the result of a job.
 
-    If ``is_from_before``, the result was known before the study began (``warm_start``), and each message has its
-    configuration. Otherwise, only the first message about a trial has a configuration.
+    If ``is_from_before``, the result was known before the study began (``warm_start``), and each
+    message has its configuration. Otherwise, only the first message about a trial has a
+    configuration.
     """
 
     result: Result
@@ -64,7 +73,8 @@ class ResultCame(msgspec.Struct, frozen=True, tag=True, omit_defaults=True):
 
 
 class ProposalRequest(msgspec.Struct, frozen=True, tag=True):
-    """A message that asks for the configuration of a trial. The answer is a :class:`ProposerAnswer`.
+    """A message that asks for the configuration of a trial. The answer is a
+    :class:`ProposerAnswer`.
 
     If ``trial`` is None, the answer only tells that the process is ready.
     """
@@ -89,7 +99,9 @@ class ProposerProcess(Proposer):
             from ashtune._src.pickles.pickler import dumps
 
             valid = dumps(space.rules.valid)
-        setup = ProposerSetup(SEARCHES.record(search), space.to_record(), seed, max_resource, path, os.getpid(), valid)
+        setup = ProposerSetup(
+            SEARCHES.record(search), space.to_record(), seed, max_resource, path, os.getpid(), valid
+        )
         self._write = FrameWriter()
         self._told: set[TrialId] = set()  # trials whose configurations are in the history
         self._history = bytearray(self._write.frame(setup))
@@ -102,27 +114,37 @@ class ProposerProcess(Proposer):
 
     def observe(self, result: Result, configuration: Mapping[str, object]) -> None:
         """Store the result of a job. The next :meth:`propose` sends all stored messages."""
-        self._history += self._write.frame(ResultCame(result, self._if_new(result.trial, configuration)))
+        self._history += self._write.frame(
+            ResultCame(result, self._if_new(result.trial, configuration))
+        )
         if not self._sent:
             with suppress(StudyError):  # the next proposal fails too, or starts a new process
                 self._ask(None)
 
     def _if_new(self, trial: TrialId, configuration: Mapping[str, object]) -> dict[str, Any] | None:
-        """Return the configuration of a trial, or None if the history has this configuration already."""
+        """Return the configuration of a trial, or None if the history has this configuration
+        already.
+        """
         if trial in self._told:
             return None
         self._told.add(trial)
         return dict(configuration)
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Store a result from before the study. The next :meth:`propose` sends all stored messages."""
-        self._history += self._write.frame(ResultCame(result, dict(configuration), is_from_before=True))
+        """Store a result from before the study. The next :meth:`propose`
+        sends all stored messages.
+        """
+        self._history += self._write.frame(
+            ResultCame(result, dict(configuration), is_from_before=True)
+        )
 
     def propose(self, trial: int) -> Proposal | None:
-        """Ask the proposer's process for a proposal. If the proposer's process does not run, start it.
+        """Ask the proposer's process for a proposal. If the proposer's process does not run, start
+        it.
 
         Raises:
-            StudyError: If the proposer raised an exception, now or at an earlier message, or if its process died twice.
+            StudyError: If the proposer raised an exception, now or at an earlier message, or if its
+                process died twice.
         """
         return self._ask(trial)
 
@@ -156,7 +178,9 @@ def main() -> None:
 
 
 class _ProposerServer:
-    """Runs the proposer in its process. After the proposer's first error, every answer is this error."""
+    """Runs the proposer in its process. After the proposer's first error, every answer is this
+    error.
+    """
 
     def __init__(self) -> None:
         self._write = FrameWriter()
@@ -166,26 +190,36 @@ class _ProposerServer:
     def _set_up(self, setup: ProposerSetup) -> None:
         die_with_parent(setup.parent)
         sys.path += [entry for entry in setup.path if entry not in sys.path]
-        self._space = Space.from_record(setup.space, pickle.loads(setup.valid) if setup.valid else None)
+        self._space = Space.from_record(
+            setup.space, pickle.loads(setup.valid) if setup.valid else None
+        )
         proposer = SEARCHES.read(setup.search).proposer(self._space, setup.seed, setup.max_resource)
         assert proposer is not None
         self._proposer = proposer
 
     def take(self, message: Message) -> bytes:
-        """Handle a message, and return the frame of the answer. If the message needs no answer, the frame is empty."""
+        """Handle a message, and return the frame of the answer. If the message needs no answer, the
+        frame is empty.
+        """
         if not self._error:
             try:
                 return self._pass_on(message)
             except Exception as error:  # noqa: BLE001 - a model may raise anything
                 self._error = error_line(error)
-        return self._write.frame(ProposerAnswer(error=self._error)) if isinstance(message, ProposalRequest) else b""
+        return (
+            self._write.frame(ProposerAnswer(error=self._error))
+            if isinstance(message, ProposalRequest)
+            else b""
+        )
 
     def _pass_on(self, message: Message) -> bytes:
         match message:
             case ProposerSetup():
                 self._set_up(message)
             case JobBegan(job, configuration):
-                self._proposer.started(job, dict(self._configurations.setdefault(job.trial, configuration or {})))
+                self._proposer.started(
+                    job, dict(self._configurations.setdefault(job.trial, configuration or {}))
+                )
             case ResultCame(result, configuration, is_from_before=True):
                 self._proposer.know(result, configuration or {})
             case ResultCame(result, configuration):

@@ -1,4 +1,5 @@
-"""A session: a driver opens a study's directory, replays the journal, runs the study, and closes the study.
+"""A session: a driver opens a study's directory, replays the journal, runs the study, and closes
+the study.
 
 New and resumed studies run the same code. The journal of a new study has no events.
 """
@@ -50,7 +51,13 @@ from ashtune._src.driver.study_options import MAX_FAILURES, Ending, SessionOptio
 from ashtune._src.engines.engine_protocol import EXPECTED_WORKERS, Brief, Engine, Workers
 from ashtune._src.engines.engine_registry import worker_count
 from ashtune._src.engines.loop import Drive
-from ashtune._src.engines.stop import GRACE_SECONDS, SLURM_ENDS, TRY_AGAIN, StopSwitch, time_in_slurm
+from ashtune._src.engines.stop import (
+    GRACE_SECONDS,
+    SLURM_ENDS,
+    TRY_AGAIN,
+    StopSwitch,
+    time_in_slurm,
+)
 from ashtune._src.reports.sentences import compared_with_first, failures_text, why_no_result
 from ashtune._src.reports.terminal.live import display_for, in_a_notebook
 from ashtune._src.reports.terminal.text import show
@@ -79,11 +86,15 @@ from ashtune._src.training.versions import changes
 from ashtune._src.training.worker_messages import Setup
 
 LIMITS = tuple(name for name in Ending.__annotations__ if name != "time_limit")
-"""Limits that keep their value of the session before if the user gives no value. A time limit ends with its session."""
+"""Limits that keep their value of the session before if the user gives no value. A time limit ends
+with its session.
+"""
 
 
 class Surroundings(msgspec.Struct, frozen=True):
-    """The services that a session uses: disk, clock (seconds since 1970), engine and others. Tests replace them."""
+    """The services that a session uses: disk, clock (seconds since 1970), engine and others. Tests
+    replace them.
+    """
 
     disk: Disk = DISK
     unix_time: Callable[[], float] = time.time
@@ -101,9 +112,11 @@ class Session:
 
     Args:
         ladder: The longer ladder, if this session adds rungs at the top.
-        version: The version of the training function, if a function was given: see ``training/versions.py``.
+        version: The version of the training function, if a function was given: see
+            ``training/versions.py``.
         objective: The training function; None to use the function in the directory.
-        valid: The function that says which configurations are valid; None to use the function in the directory, if any.
+        valid: The function that says which configurations are valid; None to use the function in
+            the directory, if any.
 
     Raises:
         JournalError: If there is no journal, or it cannot be replayed.
@@ -121,7 +134,8 @@ class Session:
         objective: Callable[..., Any] | None = None,
         valid: Valid | None = None,
     ) -> None:
-        self._directory = directory.resolve()  # a training function or notebook may change the folder
+        # a training function or notebook may change the folder
+        self._directory = directory.resolve()
         self._shown = str(directory)
         self._options = options
         self._engine = engine
@@ -156,8 +170,8 @@ class Session:
         Raises:
             NoResultError: If the study has ended and no trial has a result.
             KeyboardInterrupt: After an orderly stop by Ctrl-C (the signal is raised again).
-            SystemExit: With status 75 if the batch system's signal or time limit stopped the study, which can be
-                resumed.
+            SystemExit: With status 75 if the batch system's signal or time limit stopped the study,
+                which can be resumed.
         """
         self._page()  # the page starts in parallel
         session, begun = self._begin()
@@ -182,20 +196,28 @@ class Session:
             self._say_it_is_complete(failures, has_trained=has_work)
         else:
             self._say_how_to_go_on(failures, is_whole=bool(stop.signals) or is_cut_short)
-        if stop.signals and not (self._controller.is_complete and stop.signals[0] == signal.SIGUSR1):
+        if stop.signals and not (
+            self._controller.is_complete and stop.signals[0] == signal.SIGUSR1
+        ):
             self._obey(stop.signals[0])
         if is_cut_short:
             self._exit(TRY_AGAIN)
 
     def _drive(self, session: SessionStarted, begun: list[Told]) -> None:
-        """Let the workers train until the session ends. If a store does not answer, a signal ends the session."""
+        """Let the workers train until the session ends. If a store does not answer, a signal ends
+        the session.
+        """
         stop = self._stop
         quiet = self._options["quiet"]
         if self._tally.tried and not quiet:
             say(f"continuing: {plural(self._tally.tried, 'trial')} known")
         refusal: StudyError | None = None
         try:
-            with self._listening() as inbox, stop, self._at_work(session, stop, inbox, quiet=quiet) as drive:
+            with (
+                self._listening() as inbox,
+                stop,
+                self._at_work(session, stop, inbox, quiet=quiet) as drive,
+            ):
                 drive.run(begun)
         except StudyError as error:
             if not stop.signals:
@@ -212,13 +234,15 @@ class Session:
             return
         how = "ended" if controller.is_complete else f"stopped as {controller.stopping}"
         raise NoResultError(
-            f"{self._shown} {how} without a result: {why_no_result(tally)}; `ashtune report {self._shown}` shows "
-            "where; fix the error, then tune again: a new study starts",
+            f"{self._shown} {how} without a result: {why_no_result(tally)}; `ashtune report "
+            f"{self._shown}` shows where; fix the error, then tune again: a new study starts",
             self._shown,
         )
 
     def _obey(self, number: int) -> None:
-        """End the script by signal ``number``. After SIGUSR1, or SIGTERM under MPI, end the script by a status."""
+        """End the script by signal ``number``. After SIGUSR1, or SIGTERM under MPI, end the script
+        by a status.
+        """
         if number == signal.SIGUSR1:
             self._exit(TRY_AGAIN)
         if number == signal.SIGTERM and self._engine.must_exit:
@@ -230,9 +254,11 @@ class Session:
         raise SystemExit(status)
 
     def _say_it_is_complete(self, failures: str, *, has_trained: bool) -> None:
-        """Print who proposed the trials, where the study is stored, and which command shows the report.
+        """Print who proposed the trials, where the study is stored, and which command shows the
+        report.
 
-        If the study is quiet, or if a notebook's display shows the rest already, print only which trials failed.
+        If the study is quiet, or if a notebook's display shows the rest already, print only which
+        trials failed.
         """
         tally, what = self._tally, f"; {failures}" if failures else ""
         if self._options["quiet"] or (has_trained and in_a_notebook()):
@@ -244,14 +270,17 @@ class Session:
         if tally.origins:
             what += f"; {plural(tally.started, 'trial')}: {tally.origins}"
         if (space := self._configurations.space) is not None and space.rules.refused:
-            what += f"; {space.rules.refused:,} of {plural(space.rules.asked, 'draw')} were not valid"
+            what += (
+                f"; {space.rules.refused:,} of {plural(space.rules.asked, 'draw')} were not valid"
+            )
         where = f"kept in {self._shown}; `ashtune report {self._shown}` shows what was found"
         if compared := compared_with_first(tally, unit=self._settings.resource):
             say(compared)
         say(f"complete{what}; {where}")
 
     def _say_how_to_go_on(self, failures: str, *, is_whole: bool) -> None:
-        """Print the command that resumes the study. If ``is_whole``, print the whole summary of the study.
+        """Print the command that resumes the study. If ``is_whole``, print the whole summary of the
+        study.
 
         If the study is quiet, print only which trials failed.
         """
@@ -265,7 +294,9 @@ class Session:
             from ashtune._src.reports.section import ReportedStudy
 
             outcome, info = Outcome(is_complete=False, stopped=stopped), self._study_info(0, None)
-            study = ReportedStudy(self._settings, self._ladder, info, tally=self._tally, outcome=outcome)
+            study = ReportedStudy(
+                self._settings, self._ladder, info, tally=self._tally, outcome=outcome
+            )
             show(summary(study), sys.stderr)
         else:
             how = "go on with"
@@ -285,16 +316,19 @@ class Session:
             return
         finished, share = rungs[number].trained, self._ladder.kept[number]
         say(
-            f"no trial goes on from {rungs[number].resource:,}: {plural(finished, 'trial')} reached it, and the "
-            f"best {share} of them may go on; give more trials, as in trials={2 * max(1, self._tally.started)}"
+            f"no trial goes on from {rungs[number].resource:,}: {plural(finished, 'trial')} "
+            f"reached it, and the best {share} of them may go on; give more trials, as in "
+            f"trials={2 * max(1, self._tally.started)}"
         )
 
     def _begin(self) -> tuple[SessionStarted, list[Told]]:
-        """Replay the journal. Return this session's first event, and all its first events with what follows from them.
+        """Replay the journal. Return this session's first event, and all its first events with what
+        follows from them.
 
-        If earlier sessions have used up the budget, a second event ends the search before a job begins. The events are
-        written to the journal only if the controller accepts them. A complete study stays complete if this session adds
-        no trials or rungs, and does not change confirmation or training function.
+        If earlier sessions have used up the budget, a second event ends the search before a job
+        begins. The events are written to the journal only if the controller accepts them. A
+        complete study stays complete if this session adds no trials or rungs, and does not change
+        confirmation or training function.
         """
         self._replay()
         session = self._first_event()
@@ -319,7 +353,10 @@ class Session:
     def _first_event(self) -> SessionStarted:
         options, before = self._options, self._tally.session
         given: dict[str, Any] = dict(options)
-        limits = {name: getattr(before, name, None) if given[name] is None else given[name] for name in LIMITS}
+        limits = {
+            name: getattr(before, name, None) if given[name] is None else given[name]
+            for name in LIMITS
+        }
         self._budget = math.inf if limits["budget"] is None else limits["budget"]
         if limits["stop_when"] is not None:  # a rule from the journal is not checked yet
             self._enough.wanted = check_enough("stop_when", limits["stop_when"])
@@ -351,16 +388,20 @@ class Session:
             return False
         if session.rungs or session.confirm != before.confirm:
             return False
-        return session.trials <= before.trials and not changes(self._tally.version, session.objective)
+        return session.trials <= before.trials and not changes(
+            self._tally.version, session.objective
+        )
 
     @contextmanager
     def open(self) -> Iterator[Drive | None]:
         """Open the study for the caller's own loop, and close the study after the loop.
 
-        Signals are not handled, because the process belongs to the caller. Progress is shown only in a notebook.
+        Signals are not handled, because the process belongs to the caller. Progress is shown only
+        in a notebook.
 
         Yields:
-            The drive that the loop calls; None if the study is complete, or if a limit leaves nothing to do.
+            The drive that the loop calls; None if the study is complete, or if a limit leaves
+                nothing to do.
         """
         session, begun = self._begin()
         if not self._controller.is_open:
@@ -375,9 +416,16 @@ class Session:
 
     @contextmanager
     def _at_work(
-        self, session: SessionStarted, stop: StopSwitch, inbox: CommandFolder | None = None, *, quiet: bool
+        self,
+        session: SessionStarted,
+        stop: StopSwitch,
+        inbox: CommandFolder | None = None,
+        *,
+        quiet: bool,
     ) -> Iterator[Drive]:
-        """Open a session's journal, display, proposer and workers. Close these parts in an order that loses no data."""
+        """Open a session's journal, display, proposer and workers. Close these parts in an order
+        that loses no data.
+        """
         options, surroundings = self._options, self._surroundings
         count = worker_count(self._engine, options, session.trials)
         trials = None if options["control"] else session.trials  # commands may add trials
@@ -385,7 +433,9 @@ class Session:
         self._say_where()
         display = display_for(self._tally, self._study_info(count, deadline), quiet=quiet)
         with self._open_journal() as journal, display, self._proposing(count, trials):
-            workers = surroundings.open_engine(self._engine, self._brief(count, trials, session.time))
+            workers = surroundings.open_engine(
+                self._engine, self._brief(count, trials, session.time)
+            )
             threads = self._start_observers(journal.position)
             drive = Drive(
                 self._controller,
@@ -403,14 +453,20 @@ class Session:
             finally:
                 if self._is_own_process:
                     try:
-                        is_safe = journal.sync()  # the last checkpoints are deleted only after a sync
+                        # the last checkpoints are deleted only after a sync
+                        is_safe = journal.sync()
                         workers.close(deletes=is_safe)
                     finally:
                         drive.tell()
-                        finish_all(threads, lambda: bool(stop.signals) or self._controller.stopping == SLURM_ENDS)
+                        finish_all(
+                            threads,
+                            lambda: bool(stop.signals) or self._controller.stopping == SLURM_ENDS,
+                        )
 
     def _brief(self, workers: int, trials: int | None, began: float) -> Brief:
-        """Return the data that the engine needs. ``trials`` is the number of trials, or None if there is no limit."""
+        """Return the data that the engine needs. ``trials`` is the number of trials, or None if
+        there is no limit.
+        """
         settings, options = self._settings, self._options
         setup = Setup(
             WorkerId(self._past.workers),
@@ -420,7 +476,8 @@ class Session:
             settings.seed,
             [entry for entry in sys.path if isinstance(entry, str) and escaped(entry) == entry],
             profile=options["profile"],
-            places=0 if trials is None else -(-trials // (workers or EXPECTED_WORKERS)),  # a worker's share
+            # a worker's share
+            places=0 if trials is None else -(-trials // (workers or EXPECTED_WORKERS)),
             max_resource=self._ladder.rungs[-1],
             processes=options["processes_per_trial"],
         )
@@ -438,20 +495,28 @@ class Session:
     def _is_own_process(self) -> bool:
         """Whether this process began the session. A user's loop may start a forked process.
 
-        A forked process does not own the workers, the observers and the proposer's process, and might wait forever for
-        their end.
+        A forked process does not own the workers, the observers and the proposer's process, and
+        might wait forever for their end.
         """
         return process.pid == self._process
 
     def _after_work(self) -> None:
-        """After training has ended and the journal is closed, sync the best checkpoint and write the flame graph."""
+        """After training has ended and the journal is closed, sync the best checkpoint and write
+        the flame graph.
+        """
         if (best := self._tally.best) is not None:
-            self._checkpoints.settle(best.trial, best.resource)  # the best trial may never be trained again
+            # the best trial may never be trained again
+            self._checkpoints.settle(best.trial, best.resource)
             limit, kept = self._settings.checkpoint_limit, self._controller.checkpoints
-            if limit is not None and self._tally.saves and best.trial not in kept and not self._options["quiet"]:
+            if (
+                limit is not None
+                and self._tally.saves
+                and best.trial not in kept
+                and not self._options["quiet"]
+            ):
                 say(
-                    f"checkpoint_limit={limit} left no room for the model of the best trial, {best.trial}; "
-                    f"study.train({best.trial}, {best.resource}) trains it again"
+                    f"checkpoint_limit={limit} left no room for the model of the best trial, "
+                    f"{best.trial}; study.train({best.trial}, {best.resource}) trains it again"
                 )
         if self._options["profile"]:
             from ashtune._src.reports.profile import write_flame_graph
@@ -462,13 +527,15 @@ class Session:
     def _open_journal(self) -> Iterator[Journal]:
         """Open the journal for writing, then delete the checkpoints that an earlier driver left.
 
-        The events of an opened journal survive a power loss. If a checkpoint was deleted before the journal is opened,
-        a power loss could remove the events that made the checkpoint unnecessary. The trial would begin again.
+        The events of an opened journal survive a power loss. If a checkpoint was deleted before the
+        journal is opened, a power loss could remove the events that made the checkpoint
+        unnecessary. The trial would begin again.
         """
         with self._surroundings.open_journal(self._directory / journals.NAME) as journal:
             self._checkpoints.begin_session(self._options["checkpoints"])
             self._checkpoints.sweep(self._controller.checkpoints.resources())
-            self._checkpoints.wait_for_deletions()  # a trial that begins again saves objects of the same names
+            # a trial that begins again saves objects of the same names
+            self._checkpoints.wait_for_deletions()
             yield journal
         self._checkpoints.wait_for_deletions()
 
@@ -478,11 +545,17 @@ class Session:
 
     def _page(self) -> Page | None:
         watch, control = self._options["watch"], self._options["control"]
-        return page_of(self._directory, control=control, keep=watch == "keep") if watch or control else None
+        return (
+            page_of(self._directory, control=control, keep=watch == "keep")
+            if watch or control
+            else None
+        )
 
     @contextmanager
     def _listening(self) -> Iterator[CommandFolder | None]:
-        """Yield the folder in which users' commands arrive, or None without the option ``control``."""
+        """Yield the folder in which users' commands arrive, or None without
+        the option ``control``.
+        """
         if not self._options["control"]:
             yield None
             return
@@ -507,7 +580,9 @@ class Session:
 
     @contextmanager
     def _proposing(self, workers: int, trials: int | None) -> Iterator[None]:
-        """Start the proposer of the search, if the search has a proposer, and close the proposer at the end."""
+        """Start the proposer of the search, if the search has a proposer, and close the proposer at
+        the end.
+        """
         for proposals in self._proposals:
             proposals.start(
                 self._configurations,
@@ -525,13 +600,17 @@ class Session:
                     proposals.close()
 
     def _tell_the_past(self) -> None:
-        """Send the past events of a study without remaining work to the user's observers, with a longer time limit."""
+        """Send the past events of a study without remaining work to the user's observers, with a
+        longer time limit.
+        """
         if self._observers:
             threads = self._start_observers((self._directory / journals.NAME).stat().st_size)
             finish_all(threads, limit=FINISH_SECONDS_COMPLETE)
 
     def _start_observers(self, position: int) -> list[ObserverThread]:
-        """Start the user's observers. The past events are in the journal before byte ``position``."""
+        """Start the user's observers. The past events are in the journal
+        before byte ``position``.
+        """
         if not self._observers:
             return []
         settings, journal = self._settings, self._directory / journals.NAME
@@ -540,11 +619,16 @@ class Session:
         return start_all(self._observers, study, position, history)
 
     def _stop_switch(self, now: float) -> StopSwitch:
-        """Return a switch that ends the search at the user's limit, and the session before the batch system's limit."""
+        """Return a switch that ends the search at the user's limit, and the session before the
+        batch system's limit.
+        """
         given = self._options["time_limit"]
         assert not isinstance(given, str), "it was checked"
         own = math.inf if given is None else given
-        limit, pause = time_in_slurm(os.environ, self._surroundings.unix_time()) or (math.inf, math.inf)
+        limit, pause = time_in_slurm(os.environ, self._surroundings.unix_time()) or (
+            math.inf,
+            math.inf,
+        )
         return StopSwitch(
             now + limit,
             grace=pause if limit < own else min(GRACE_SECONDS, pause),
@@ -562,7 +646,9 @@ class Session:
         settings = self._settings
         return StudyInfo(
             name=settings.name,
-            scheduler=msgspec.structs.replace(scheduler_view(settings, self._ladder), told=self._controller.machine),
+            scheduler=msgspec.structs.replace(
+                scheduler_view(settings, self._ladder), told=self._controller.machine
+            ),
             learns=learns(settings.search),
             directory=self._shown,
             configuration=self._configurations.__getitem__,
@@ -579,7 +665,9 @@ class Session:
 
 
 class _Past(Observer):
-    """Reads the configurations and the next free worker number (``workers``) from the events of earlier sessions."""
+    """Reads the configurations and the next free worker number (``workers``) from the events of
+    earlier sessions.
+    """
 
     def __init__(self, configurations: Configurations) -> None:
         self._configurations = configurations
@@ -588,7 +676,9 @@ class _Past(Observer):
     def event(self, event: Event) -> None:
         match event:
             case TrialStarted():
-                self._configurations.put(event.trial, event.configuration, event.confirms, event.origin)
+                self._configurations.put(
+                    event.trial, event.configuration, event.confirms, event.origin
+                )
             case ConfigurationEnqueued(configuration=configuration):
                 self._configurations.enqueue(configuration)
             case WorkerJoined(worker=worker):

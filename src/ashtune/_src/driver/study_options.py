@@ -1,9 +1,10 @@
 """Defines the options of a study: the type, default, check and parser of each option.
 
-Commands take an option as ``--name``, and show help texts from the docstrings. ``tune``, ``open_study`` and
-``Study.resume`` take the common options as arguments, and the other options as fields of ``stop=Stop(...)``,
-``engine=Local(...)`` and ``scheduler=Ash(...)``. The function :func:`flat` returns all options by name. The options of
-the engine are in :class:`~ashtune.engines.RunOptions`.
+Commands take an option as ``--name``, and show help texts from the docstrings. ``tune``,
+``open_study`` and ``Study.resume`` take the common options as arguments, and the other options as
+fields of ``stop=Stop(...)``, ``engine=Local(...)`` and ``scheduler=Ash(...)``. The function
+:func:`flat` returns all options by name. The options of the engine are in
+:class:`~ashtune.engines.RunOptions`.
 """
 
 import os
@@ -55,7 +56,9 @@ class Halving(TypedDict, total=False):
     max_resource: Annotated[int | None, Option(parse=int, metavar="N")]
     min_resource: Annotated[int | str | None, Option(parse=parse.min_resource, metavar="N")]
     reduction_factor: Annotated[Reduction | None, Option(parse=parse.reduction_factor, metavar="N")]
-    rungs: Annotated[Sequence[int] | None, Option(parse=parse.whole_numbers, metavar="LIST", forms="as 1,5,20")]
+    rungs: Annotated[
+        Sequence[int] | None, Option(parse=parse.whole_numbers, metavar="LIST", forms="as 1,5,20")
+    ]
     resource: Annotated[str, Option(default="epoch", check=check_unit, parse=str, metavar="UNIT")]
     scheduler: Annotated[str | Scheduler, Option(default="ash", parse=str, metavar="NAME")]
 
@@ -66,10 +69,18 @@ class Searching(TypedDict, total=False):
     search: Annotated[str | Search | None, Option(parse=str, metavar="NAME")]
     valid: Annotated[Callable[[dict[str, Any]], Any] | None, Option()]
     enqueue: Annotated[Iterable[Mapping[str, Any]], Option(default=())]
-    warm_start: Annotated[Any, Option(parse=parse.names, metavar="LIST", forms="as results.csv,runs/a")]
+    warm_start: Annotated[
+        Any, Option(parse=parse.names, metavar="LIST", forms="as results.csv,runs/a")
+    ]
     other_tasks: Annotated[Any, Option(parse=parse.names, metavar="LIST", forms="as runs/a,runs/b")]
     seed: Annotated[
-        int, Option(default=0, check=partial(check_whole, at_least=0, at_most=MOST_SEED), parse=int, metavar="N")
+        int,
+        Option(
+            default=0,
+            check=partial(check_whole, at_least=0, at_most=MOST_SEED),
+            parse=int,
+            metavar="N",
+        ),
     ]
 
 
@@ -79,7 +90,8 @@ class Preferring(TypedDict, total=False):
     weights: Annotated[
         Mapping[str, float] | None,
         Option(
-            help="With several metrics, ``study.best`` is the knee of the front; weights by metric choose another "
+            help="With several metrics, ``study.best`` is the knee of the front; weights by "
+            "metric choose another "
             "result of the front",
             parse=parse.numbers_by_name,
             metavar="LIST",
@@ -87,7 +99,8 @@ class Preferring(TypedDict, total=False):
         ),
     ]
     constraints: Annotated[
-        Mapping[str, str] | None, Option(parse=parse.bounds, metavar="LIST", forms="as 'latency<=5'")
+        Mapping[str, str] | None,
+        Option(parse=parse.bounds, metavar="LIST", forms="as 'latency<=5'"),
     ]
 
 
@@ -102,11 +115,21 @@ class Ending(TypedDict, total=False):
     patience: Annotated[int | None, Option(**COUNT)]
     stop_when: Annotated[
         str | NotWorthIt | None,
-        Option(check=check_enough, parse=read_enough, metavar="RULE", forms="as not_worth_it:gain=0.001:per=30m"),
+        Option(
+            check=check_enough,
+            parse=read_enough,
+            metavar="RULE",
+            forms="as not_worth_it:gain=0.001:per=30m",
+        ),
     ]
     confirm: Annotated[
         int | Confirm | None,
-        Option(check=check_confirm, parse=parse.confirm, metavar="K", forms="as 5, or 5x3 for three seeds each"),
+        Option(
+            check=check_confirm,
+            parse=parse.confirm,
+            metavar="K",
+            forms="as 5, or 5x3 for three seeds each",
+        ),
     ]
     max_failures: Annotated[int | None, Option(**COUNT)]
 
@@ -135,12 +158,14 @@ class Watching(TypedDict, total=False):
     """watching."""
 
     observers: Annotated[
-        Sequence[Observer | str], Option(default=(), check=_check_observers, parse=parse.names, metavar="NAMES")
+        Sequence[Observer | str],
+        Option(default=(), check=_check_observers, parse=parse.names, metavar="NAMES"),
     ]
     watch: Annotated[
         bool | Literal["keep"],
         Option(
-            help="Show a live page of the study, by ``ashtune watch`` in a process of its own, and print its address; "
+            help="Show a live page of the study, by ``ashtune watch`` in a process of its own, "
+            "and print its address; "
             "it ends with the process that started it.",
             default=False,
             check=_check_watch,
@@ -154,7 +179,8 @@ class Controlling(TypedDict, total=False):
     control: Annotated[
         bool,
         Option(
-            help="Let all who have the live page pause and stop the study, add trials, change the number "
+            help="Let all who have the live page pause and stop the study, add trials, change the "
+            "number "
             "of workers and enqueue configurations; it implies ``watch``.",
             default=False,
             check=check_flag,
@@ -175,9 +201,12 @@ class ResumeOptions(SessionOptions, total=False):
 class Storage(TypedDict, total=False):
     """storage."""
 
-    checkpoint_limit: Annotated[int | str | None, Option(check=check_size, parse=parse.size, metavar="SIZE")]
+    checkpoint_limit: Annotated[
+        int | str | None, Option(check=check_size, parse=parse.size, metavar="SIZE")
+    ]
     directory: Annotated[
-        str | os.PathLike[str] | None, Option(check=lambda _, value: check_directory(value), parse=str, metavar="DIR")
+        str | os.PathLike[str] | None,
+        Option(check=lambda _, value: check_directory(value), parse=str, metavar="DIR"),
     ]
     accept_changes: Annotated[bool, Option(default=False, check=check_flag)]
     overwrite: Annotated[bool, Option(default=False, check=check_flag)]
@@ -188,14 +217,18 @@ class TuneOptions(Halving, Searching, Preferring, SessionOptions, Storage, total
 
 
 def scheduler_alone(name: str, value: Any) -> Scheduler:
-    """Return the scheduler that the user gave as an instance or a name, or raise if the scheduler contains rungs.
+    """Return the scheduler that the user gave as an instance or a name, or raise if the scheduler
+    contains rungs.
 
     Raises:
         SettingsError: If the scheduler is unknown, or contains rungs.
     """
     scheduler = SCHEDULERS.part(value)
     if scheduler != scheduler.without_rungs():
-        raise SettingsError(f"{name}={shown(value)} contains rungs, which other options give here; leave its rungs out")
+        raise SettingsError(
+            f"{name}={shown(value)} contains rungs, which other options give here; leave its "
+            f"rungs out"
+        )
     return scheduler
 
 
@@ -204,47 +237,66 @@ class WhatIfOptions(TypedDict, total=False):
 
     workers: Annotated[
         int | Sequence[int] | None,
-        Option(check=several(check_whole), parse=parse.whole_numbers, metavar="LIST", forms="as 1,8,64"),
+        Option(
+            check=several(check_whole), parse=parse.whole_numbers, metavar="LIST", forms="as 1,8,64"
+        ),
     ]
     reduction_factor: Annotated[
         Reduction | Sequence[Reduction] | None,
-        Option(check=several(lambda _, value: value), parse=parse.factors, metavar="LIST", forms="as 2,3,4"),
+        Option(
+            check=several(lambda _, value: value),
+            parse=parse.factors,
+            metavar="LIST",
+            forms="as 2,3,4",
+        ),
     ]
     scheduler: Annotated[
         str | Scheduler | Sequence[str | Scheduler] | None,
-        Option(check=several(scheduler_alone), parse=parse.names, metavar="LIST", forms="as ash,sh"),
+        Option(
+            check=several(scheduler_alone), parse=parse.names, metavar="LIST", forms="as ash,sh"
+        ),
     ]
-    trials: Annotated[int | None, Option(check=partial(check_whole, at_least=0), parse=int, metavar="N")]
+    trials: Annotated[
+        int | None, Option(check=partial(check_whole, at_least=0), parse=int, metavar="N")
+    ]
     deadline: Annotated[float | str | None, Option(**TIME)]
     budget: Annotated[float | None, Option(check=check_number, parse=float, metavar="HOURS")]
     cores_per_worker: Annotated[int | None, Option(check=check_whole, parse=int, metavar="N")]
-    draws: Annotated[int | None, Option(check=partial(check_whole, at_least=0), parse=int, metavar="N")]
-    seed: Annotated[int, Option(default=0, check=partial(check_whole, at_least=0), parse=int, metavar="N")]
+    draws: Annotated[
+        int | None, Option(check=partial(check_whole, at_least=0), parse=int, metavar="N")
+    ]
+    seed: Annotated[
+        int, Option(default=0, check=partial(check_whole, at_least=0), parse=int, metavar="N")
+    ]
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True):
     """The less common rules that end a search.
 
     Args:
-        budget: The search ends when the workers have been present for this time, such as "40 hours" (or "40
-            worker-hours"). The times of all workers are added, over all sessions and idle time included. In "40
-            gpu-hours", an hour of a worker counts as ``gpus_per_worker`` hours. The present number counts for earlier
-            sessions too, even if a worker had another number of GPUs then.
+        budget: The search ends when the workers have been present for this time, such as "40 hours"
+            (or "40 worker-hours"). The times of all workers are added, over all sessions and idle
+            time included. In "40 gpu-hours", an hour of a worker counts as ``gpus_per_worker``
+            hours. The present number counts for earlier sessions too, even if a worker had another
+            number of GPUs then.
         total_resource: The search ends when all trials together have used this much resource.
-        patience: The search ends after this many results or failures in a row at the top rung without a new best.
-        stop_when: "not_worth_it": the search ends when an hour of results at the top rung gains less than the noise; or
-            ``ashtune.NotWorthIt(gain=0.001, per="1h")``.
-        max_failures: The study stops if this many trials of a session fail before the session's first result. The
-            default is 20, or the number of the session before. The study also stops if five promoted trials in a row
-            (or a quarter of ``max_failures``, if that is more) fail for one reason. These failures count only until a
-            trial that continued in the same way (in memory, or from its checkpoint) has a result in this session.
+        patience: The search ends after this many results or failures in a row at the top rung
+            without a new best.
+        stop_when: "not_worth_it": the search ends when an hour of results at the top rung gains
+            less than the noise; or ``ashtune.NotWorthIt(gain=0.001, per="1h")``.
+        max_failures: The study stops if this many trials of a session fail before the session's
+            first result. The default is 20, or the number of the session before. The study also
+            stops if five promoted trials in a row (or a quarter of ``max_failures``, if that is
+            more) fail for one reason. These failures count only until a trial that continued in the
+            same way (in memory, or from its checkpoint) has a result in this session.
 
     Example:
         >>> def train(trial):
         ...     for epoch in trial.epochs():
         ...         trial.report(loss=1 / epoch)
         >>> study = tune(
-        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", max_resource=2, quiet=True, stop=Stop(patience=3),
+        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", max_resource=2, quiet=True,
+            stop=Stop(patience=3),
         ... )
         >>> study.stopped
         'patience=3: 3 results at the top rung brought no better one'
@@ -263,14 +315,18 @@ def _refuse_class(name: str, value: object) -> None:
     """Raise an error if a value is a class, which a user wrote without brackets."""
     if isinstance(value, type):
         package = "ashtune." if f"{value.__module__}.".startswith("ashtune.") else ""
-        raise SettingsError(f"{name}={value.__name__} is a class; write {name}={package}{value.__name__}()")
+        raise SettingsError(
+            f"{name}={value.__name__} is a class; write {name}={package}{value.__name__}()"
+        )
 
 
 def flat(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all options by name, including options inside ``stop``, ``engine``, ``scheduler`` and ``metric``.
+    """Return all options by name, including options inside ``stop``, ``engine``, ``scheduler`` and
+    ``metric``.
 
     Raises:
-        SettingsError: If an option is given twice, is a class in place of an object, or ``stop`` is no :class:`Stop`.
+        SettingsError: If an option is given twice, is a class in place of an object, or ``stop`` is
+            no :class:`Stop`.
     """
     for name in ("search", "scheduler", "engine", "stop", "confirm"):
         _refuse_class(name, given.get(name))
@@ -290,7 +346,8 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
             held = getattr(value, name)
             if held is not None and options.get(name) is not None:
                 raise SettingsError(
-                    f"{name}={shown(options[name])} and {place}={type(value).__name__}({name}={shown(held)}) are both "
+                    f"{name}={shown(options[name])} and "
+                    f"{place}={type(value).__name__}({name}={shown(held)}) are both "
                     "given; give one of them"
                 )
             if held is not None:
@@ -310,7 +367,8 @@ def flat(given: Mapping[str, Any]) -> dict[str, Any]:
 def will_end(options: Ending) -> bool:
     """Return whether the options set a limit at which the study ends even if no trial fails."""
     return any(
-        options[name] is not None for name in ("trials", "time_limit", "budget", "total_resource", "target", "patience")
+        options[name] is not None
+        for name in ("trials", "time_limit", "budget", "total_resource", "target", "patience")
     )
 
 
@@ -318,25 +376,28 @@ def worker_seconds(options: SessionOptions) -> float | None:
     """Return the budget in seconds of workers, or None without a budget.
 
     Raises:
-        SettingsError: If the budget is the time of GPUs, and the number of GPUs of a worker is not given.
+        SettingsError: If the budget is the time of GPUs, and the number of GPUs of a worker is not
+            given.
     """
     if (budget := options["budget"]) is None:
         return None
     seconds, is_of_gpus = cast("tuple[float, bool]", budget)
     gpus = options["gpus_per_worker"] if is_of_gpus else 1.0
     complaint = (
-        "budget= is the time of GPUs, and gpus_per_worker is not given; give engine=ashtune.Local(gpus_per_worker=1), "
-        "or the time of workers as in budget='40 hours'"
+        "budget= is the time of GPUs, and gpus_per_worker is not given; give "
+        "engine=ashtune.Local(gpus_per_worker=1), or the time of workers as in budget='40 hours'"
     )
     refuse({complaint: gpus is None})
     return seconds / cast("float", gpus)
 
 
 def chosen_halving(options: Halving, *, weighs_seconds: bool = False) -> tuple[Scheduler, Ladder]:
-    """Return the scheduler and the ladder. The scheduler may choose a lowest rung that the user does not give.
+    """Return the scheduler and the ladder. The scheduler may choose a lowest rung that the user
+    does not give.
 
     Args:
-        weighs_seconds: Whether the search weighs the seconds of results, so that the scheduler may do so too.
+        weighs_seconds: Whether the search weighs the seconds of results, so that the scheduler may
+            do so too.
 
     Raises:
         SettingsError: If the resources do not fit together, or the scheduler is unknown.
@@ -347,19 +408,22 @@ def chosen_halving(options: Halving, *, weighs_seconds: bool = False) -> tuple[S
     if rungs is not None:
         if high is not None:
             raise SettingsError(
-                f"rungs={shown(rungs)} and max_resource={shown(high)} were both given; give one of them"
+                f"rungs={shown(rungs)} and max_resource={shown(high)} were both given; give one "
+                f"of them"
             )
         return scheduler, Ladder.explicit(rungs)
     if high is None:
         raise SettingsError(
-            f"max_resource is missing: the most {options['resource']}s one trial may get; give max_resource=64"
+            f"max_resource is missing: the most {options['resource']}s one trial may get; give "
+            f"max_resource=64"
         )
     if factor is None:
         factor = scheduler.default_reduction_factor
     if isinstance(low, str) and low == "auto":
         if scheduler != Ash() and not isinstance(scheduler, AdaptiveAsh):
             raise SettingsError(
-                'min_resource="auto" is for the scheduler "ash" without options; give a number with '
+                'min_resource="auto" is for the scheduler "ash" without options; give a number '
+                "with "
                 f"{shown(options['scheduler'])}"
             )
         scheduler, low = AdaptiveAsh(), None

@@ -1,7 +1,8 @@
 """Count the time in which this process ran and was not suspended.
 
-A driver may be suspended by Ctrl-Z, by a batch system, or in a closed laptop. A suspended driver receives no messages.
-A worker must not count as silent (lost) only because the driver was suspended.
+A driver may be suspended by Ctrl-Z, by a batch system, or in a closed laptop. A suspended driver
+receives no messages. A worker must not count as silent (lost) only because the driver was
+suspended.
 """
 
 import math
@@ -10,7 +11,9 @@ LONGEST_TURN = 1.0
 
 
 class AwakeClock:
-    """Counts the seconds in which this process ran. The method :meth:`look` must be called at least once a second."""
+    """Counts the seconds in which this process ran. The method :meth:`look` must be called at least
+    once a second.
+    """
 
     def __init__(self, now: float, limit: float = math.inf) -> None:
         self._now = now

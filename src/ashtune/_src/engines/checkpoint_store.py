@@ -1,9 +1,12 @@
-"""Store the checkpoints of a study, so that one worker can load a checkpoint that another worker has saved.
+"""Store the checkpoints of a study, so that one worker can load a checkpoint that another worker
+has saved.
 
-Checkpoints are stored in a study's directory that all workers see, or sent in messages (``engines/files.py``).
+Checkpoints are stored in a study's directory that all workers see, or sent in messages
+(``engines/files.py``).
 
-The driver deletes a checkpoint after the journal is synced, while no worker waits for the driver. If the journal were
-not synced first, a power loss could leave a journal that names a deleted checkpoint.
+The driver deletes a checkpoint after the journal is synced, while no worker waits for the driver.
+If the journal were not synced first, a power loss could leave a journal that names a deleted
+checkpoint.
 """
 
 from collections import Counter, deque
@@ -18,13 +21,19 @@ from ashtune._src.study.journal_writer import SYNC_SECONDS
 
 
 class CheckpointStore(Protocol):
-    """Stores checkpoints without waiting for a worker. ``ashtune.testing.checkpoint_suite`` checks implementations."""
+    """Stores checkpoints without waiting for a worker. ``ashtune.testing.checkpoint_suite`` checks
+    implementations.
+    """
 
     def put(self, peer: int, trial: TrialId, resource: int) -> str:
-        """Store a checkpoint that a peer has saved. Return an error message, or an empty string after success."""
+        """Store a checkpoint that a peer has saved. Return an error message, or an empty string
+        after success.
+        """
 
     def get(self, peer: int, trial: TrialId, resource: int) -> None:
-        """Make a checkpoint readable for a peer before the peer reads its next message from the driver."""
+        """Make a checkpoint readable for a peer before the peer reads its next message from the
+        driver.
+        """
 
     def discard(self, trial: TrialId, resource: int) -> None:
         """Delete a checkpoint from the store, and all copies of the checkpoint."""
@@ -37,7 +46,9 @@ class SharedDirectory:
         self._checkpoints = Checkpoints(study)
 
     def put(self, peer: int, trial: TrialId, resource: int) -> str:
-        """Return an empty string, because the worker itself has written the checkpoint to the study's directory."""
+        """Return an empty string, because the worker itself has written the checkpoint to the
+        study's directory.
+        """
         del peer, trial, resource
         return ""
 
@@ -55,7 +66,9 @@ WAIT_SECONDS = 2 * SYNC_SECONDS
 
 
 class DeferredDeletions:
-    """A queue of checkpoints that are deleted after the journal is synced. ``store`` deletes them."""
+    """A queue of checkpoints that are deleted after the journal is synced.
+    ``store`` deletes them.
+    """
 
     def __init__(self, store: CheckpointStore | Checkpoints, now: Callable[[], float]) -> None:
         self._store = store
@@ -65,7 +78,9 @@ class DeferredDeletions:
 
     @property
     def is_due(self) -> bool:
-        """Whether the oldest deletion in the queue has waited long enough for the journal to be synced."""
+        """Whether the oldest deletion in the queue has waited long enough for the journal to be
+        synced.
+        """
         return bool(self._waiting) and self._waiting[0][0] <= self._now()
 
     def add(self, order: Discard) -> None:
@@ -82,7 +97,9 @@ class DeferredDeletions:
         self._store.discard(order.trial, order.resource)
 
     def carry_out_of(self, trial: TrialId) -> None:
-        """Delete the queued checkpoints of a trial that starts again, before the trial writes the same files again."""
+        """Delete the queued checkpoints of a trial that starts again, before the trial writes the
+        same files again.
+        """
         if trial not in self._trials:
             return
         del self._trials[trial]

@@ -1,15 +1,21 @@
-"""The driver's part of an engine whose workers exchange messages with the driver, over any transport.
+"""The driver's part of an engine whose workers exchange messages with the driver, over any
+transport.
 
-A *peer* is a rank of an MPI job, a thread, or a process of a cluster. Each peer runs one worker at a time. A
-:class:`Link` carries messages between the driver and its peers. An engine for another transport implements only a link.
+A *peer* is a rank of an MPI job, a thread, or a process of a cluster. Each peer runs one worker at
+a time. A
+:class:`Link` carries messages between the driver and its peers. An engine for another transport
+implements only a link.
 
-Rule 1: the driver never waits for one peer. The driver sends orders and receives messages without waiting.
-Rule 2: the job of a peer that dies is given to another peer. If the lost job's trial was trained in the peer itself,
-the trial counts as the cause of the peer's death. A trial in a separate process does not cause a peer's death.
+Rule 1: the driver never waits for one peer. The driver sends orders and receives messages without
+waiting.
+Rule 2: the job of a peer that dies is given to another peer. If the lost job's trial was trained in
+the peer itself, the trial counts as the cause of the peer's death. A trial in a separate process
+does not cause a peer's death.
 Rule 3: after the driver has given up a peer, the driver ignores all messages from this peer.
-Rule 4: a peer that leaves gets no new job. Its trials are paused and saved first, and no trial is to blame.
-Rule 5: if workers come by themselves, a peer that cannot load the training function ends the study only if no worker
-has joined before.
+Rule 4: a peer that leaves gets no new job. Its trials are paused and saved first, and no trial is
+to blame.
+Rule 5: if workers come by themselves, a peer that cannot load the training function ends the study
+only if no worker has joined before.
 """
 
 # Rule 4: decision 24 (docs/decisions/0024-engines.md).
@@ -38,7 +44,11 @@ from ashtune._src.core.numbers import seconds_text
 from ashtune._src.core.orders import Discard, Order, Pause, Release, Train
 from ashtune._src.core.plaintext import say
 from ashtune._src.engines.awake import AwakeClock
-from ashtune._src.engines.checkpoint_store import CheckpointStore, DeferredDeletions, SharedDirectory
+from ashtune._src.engines.checkpoint_store import (
+    CheckpointStore,
+    DeferredDeletions,
+    SharedDirectory,
+)
 from ashtune._src.engines.workload import Collector, WorkerMessage, Workload, assignment_of
 from ashtune._src.study.configurations import Configurations
 from ashtune._src.study.disk import folder_of_a_study
@@ -55,21 +65,29 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Leaving(msgspec.Struct, frozen=True, tag_field="event", tag="leaving"):
-    """A peer wants to leave the study. The driver gives up the peer as soon as the peer's trials are saved."""
+    """A peer wants to leave the study. The driver gives up the peer as soon as the peer's trials
+    are saved.
+    """
 
 
 class Closed(msgspec.Struct, frozen=True, tag_field="event", tag="closed"):
-    """The last message of a peer in a study. After this message, the peer runs none of the study's code."""
+    """The last message of a peer in a study. After this message, the peer runs none of the study's
+    code.
+    """
 
 
 class Unable(msgspec.Struct, frozen=True, tag_field="event", tag="unable"):
-    """A peer cannot train in this study any more, because its workers cannot start or always die."""
+    """A peer cannot train in this study any more, because its workers
+    cannot start or always die.
+    """
 
     reason: str
 
 
 class Malformed(msgspec.Struct, frozen=True):
-    """Stands for a message that the driver cannot read. The driver gives up the peer that sent the message."""
+    """Stands for a message that the driver cannot read. The driver gives up the peer that sent the
+    message.
+    """
 
     reason: str
 
@@ -92,7 +110,9 @@ class Link(Protocol):
         """Return the name of a peer for messages to the user, such as "rank 3"."""
 
     def receive(self) -> Sequence[tuple[int, Content]]:
-        """Return the new messages as pairs (peer, content), with the messages of each peer in the order sent."""
+        """Return the new messages as pairs (peer, content), with the messages of each peer in the
+        order sent.
+        """
 
     def may_join(self, peer: int, worker: WorkerId) -> bool:
         """Return whether a worker with this number can belong to this peer."""
@@ -110,11 +130,15 @@ class Link(Protocol):
         """Ask a peer to leave the study. The peer answers with :class:`Closed`."""
 
     def give_up(self, peer: int) -> None:
-        """Ignore all messages of a peer from now on. If the peer is still alive, tell the peer to leave the study."""
+        """Ignore all messages of a peer from now on. If the peer is still alive, tell the peer to
+        leave the study.
+        """
 
 
 class Peer:
-    """The driver's record of a peer: the time of its last message, its worker, and the worker's jobs."""
+    """The driver's record of a peer: the time of its last message, its worker, and the worker's
+    jobs.
+    """
 
     def __init__(self, heard: float, workload: Workload) -> None:
         self.heard = heard
@@ -129,15 +153,17 @@ class DistributedWorkers:
 
     Args:
         peers: The first peers of the session; other peers may come later.
-        silence_allowed: Seconds without a message after which a peer is given up; None for peers that cannot die.
+        silence_allowed: Seconds without a message after which a peer is given up; None for peers
+            that cannot die.
         is_isolated: Whether each peer trains in a separate process.
         began: The time at the start of this session, in seconds since the study began.
         store: The store of the checkpoints; by default, the study's directory, which all peers see.
-        no_workers_for: Seconds without any peer after which the study stops in order. None if no peer can come later.
+        no_workers_for: Seconds without any peer after which the study stops in order. None if no
+            peer can come later.
 
     Raises:
-        StudyError: If there is no peer and no peer can come later. :meth:`wait` also raises this error if the last peer
-            that can train is lost.
+        StudyError: If there is no peer and no peer can come later. :meth:`wait` also raises this
+            error if the last peer that can train is lost.
     """
 
     def __init__(
@@ -186,12 +212,16 @@ class DistributedWorkers:
         self._peers[peer] = Peer(self._awake.seconds, Workload(self._suspects))
 
     def remove(self, peer: int, reason: str) -> None:
-        """Remove a peer from the study. The jobs of the peer's worker are given to other workers."""
+        """Remove a peer from the study. The jobs of the peer's worker are
+        given to other workers.
+        """
         self._moment = self.now()
         self._lose(peer, reason, self._early, is_asked=True)
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Wait until the peers have new events, or until the time ``until``. Return the new events."""
+        """Wait until the peers have new events, or until the time
+        ``until``. Return the new events.
+        """
         if self._collector.fatal_error is not None:
             raise self._collector.fatal_error
         link = self._link
@@ -245,7 +275,9 @@ class DistributedWorkers:
         return self._collector.progress()
 
     def close(self, *, deletes: bool = True) -> None:
-        """Ask all peers to leave the study. Give up peers that have not left after ``CLOSING_SECONDS``."""
+        """Ask all peers to leave the study. Give up peers that have not left after
+        ``CLOSING_SECONDS``.
+        """
         link = self._link
         if deletes:
             self._deletions.carry_out_all()
@@ -278,12 +310,16 @@ class DistributedWorkers:
             case Leaving():
                 self._retire(number, peer, events)
             case Closed():
-                self._lose_worker(peer, f"{self._link.name(number)} has left", events, is_asked=True)
+                self._lose_worker(
+                    peer, f"{self._link.name(number)} has left", events, is_asked=True
+                )
                 del self._peers[number]
             case Unable(reason=reason):
                 self._lose_worker(peer, reason, events)
                 self._go_on_without(peer, reason)
-            case Broken(failure=None) if peer.worker is None and self._joined and self._peers_may_come:
+            case Broken(failure=None) if (
+                peer.worker is None and self._joined and self._peers_may_come
+            ):
                 self._go_on_without_the_host(number, content)
             case Malformed(reason=reason):
                 self._lose(number, f"it sent what does not fit: {reason}", events)
@@ -296,7 +332,9 @@ class DistributedWorkers:
                     self._retire(number, peer, events)
 
     def _retire(self, number: int, peer: Peer, events: list[Event]) -> None:
-        """Pause the trials of a peer that wants to leave. If the peer has no trial any more, let the peer leave."""
+        """Pause the trials of a peer that wants to leave. If the peer has no trial any more, let
+        the peer leave.
+        """
         if not peer.is_leaving and peer.worker is not None:
             for trial in peer.workload.trials:
                 self.carry_out(Pause(peer.worker, trial))
@@ -305,7 +343,9 @@ class DistributedWorkers:
             self._lose(number, "its host leaves", events, is_asked=True)
 
     def _accept(self, number: int, peer: Peer, message: WorkerMessage) -> str:
-        """Take in a message. Return an error message if this peer's worker cannot have sent it, or an empty string."""
+        """Take in a message. Return an error message if this peer's worker cannot have sent it, or
+        an empty string.
+        """
         worker = message.worker
         if worker == peer.worker:
             complaint = peer.workload.accept(message)
@@ -323,11 +363,18 @@ class DistributedWorkers:
         return ""
 
     def _as_kept(self, peer: int, message: WorkerMessage) -> WorkerMessage:
-        """Return the message. If a checkpoint cannot be stored, replace the checkpoint by an error message."""
-        if not isinstance(message, JobFinished | JobPaused | TrialReleased) or message.checkpoint is None:
+        """Return the message. If a checkpoint cannot be stored, replace the checkpoint by an error
+        message.
+        """
+        if (
+            not isinstance(message, JobFinished | JobPaused | TrialReleased)
+            or message.checkpoint is None
+        ):
             return message
         if why := self._store.put(peer, message.trial, message.resource):
-            return msgspec.structs.replace(message, checkpoint=None, problem=f"checkpoint not saved: {why}")
+            return msgspec.structs.replace(
+                message, checkpoint=None, problem=f"checkpoint not saved: {why}"
+            )
         return message
 
     def _forget_worker(self, peer: Peer) -> None:
@@ -337,10 +384,14 @@ class DistributedWorkers:
             peer.worker, peer.workload = None, Workload(self._suspects)
 
     def _check_liveness(self, events: list[Event]) -> None:
-        """Give up each peer that is dead according to the transport, or that has been silent for too long."""
+        """Give up each peer that is dead according to the transport, or that has been silent for
+        too long.
+        """
         now = self._awake.look(time.monotonic())
         if (allowed := self._silence_allowed) is not None:
-            for number in [number for number, peer in self._peers.items() if now - peer.heard > allowed]:
+            for number in [
+                number for number, peer in self._peers.items() if now - peer.heard > allowed
+            ]:
                 self._lose(number, f"silent for {allowed:g} s", events)
         for number in sorted(self._link.failed & self._peers.keys()):
             self._lose(number, f"{self._link.transport} says that it is dead", events)
@@ -350,11 +401,15 @@ class DistributedWorkers:
             why = f"{self._why_unable}; " if self._why_unable else ""
             raise self._collector.fatal_error or StudyError(f"{why}{NOBODY_LEFT}")
         elif now - self._alone_since > self._alone_allowed:
-            events.append(StopRequested(self._moment, f"no worker for {seconds_text(self._alone_allowed)}"))
+            events.append(
+                StopRequested(self._moment, f"no worker for {seconds_text(self._alone_allowed)}")
+            )
             self._alone_allowed = math.inf  # the study stops only once
 
     def _go_on_without(self, peer: Peer, reason: str) -> None:
-        """Record that a peer cannot train any more. The study continues if another peer can train."""
+        """Record that a peer cannot train any more. The study continues if
+        another peer can train.
+        """
         peer.is_unable = True
         self._why_unable = reason
         if not self._peers_may_come and all(each.is_unable for each in self._peers.values()):
@@ -376,7 +431,9 @@ class DistributedWorkers:
             how = "has left" if is_asked else "is lost"
             self._lose_worker(peer, f"{name} {how}: {why}", events, is_asked=is_asked)
 
-    def _lose_worker(self, peer: Peer, reason: str, events: list[Event], *, is_asked: bool = False) -> None:
+    def _lose_worker(
+        self, peer: Peer, reason: str, events: list[Event], *, is_asked: bool = False
+    ) -> None:
         """If the peer has a worker, append the event that the worker is lost."""
         if (worker := peer.worker) is None:
             return
@@ -384,6 +441,11 @@ class DistributedWorkers:
         self._forget_worker(peer)
         trial, rung = (None, 0) if job is None else (job.trial, job.rung)
         lost = WorkerLost(
-            time=self._moment, worker=worker, reason=reason, trial=trial, rung=rung, is_dismissed=is_asked
+            time=self._moment,
+            worker=worker,
+            reason=reason,
+            trial=trial,
+            rung=rung,
+            is_dismissed=is_asked,
         )
         events.append(lost)

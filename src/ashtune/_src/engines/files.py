@@ -1,7 +1,9 @@
 """Send the files of a study in chunks between the driver and its peers, if they share no directory.
 
-Rule 1: a receiver accepts only the file names of a study, and writes nothing outside of its directory.
-Rule 2: if a checkpoint cannot be written, for example to a full disk, its trial starts again from the beginning.
+Rule 1: a receiver accepts only the file names of a study, and writes nothing outside of its
+directory.
+Rule 2: if a checkpoint cannot be written, for example to a full disk, its trial starts again from
+the beginning.
 """
 
 import errno
@@ -40,10 +42,12 @@ class ChunkError(StudyError):
 
 
 class Chunk(msgspec.Struct, frozen=True, array_like=True):
-    """A piece of a file or folder at ``path`` in the study's directory. ``inside`` is the path inside a folder.
+    """A piece of a file or folder at ``path`` in the study's directory. ``inside`` is the path
+    inside a folder.
 
-    The first piece creates the file or folder, and the last piece completes it. If ``appended``, the piece is added to
-    the end of a growing file such as a log. If ``is_link``, ``data`` is the target of a symbolic link.
+    The first piece creates the file or folder, and the last piece completes it. If ``appended``,
+    the piece is added to the end of a growing file such as a log. If ``is_link``, ``data`` is the
+    target of a symbolic link.
     """
 
     path: str
@@ -56,21 +60,27 @@ class Chunk(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FileSender:
-    """Reads the files of a study as chunks, from the study's directory or from a peer's scratch directory."""
+    """Reads the files of a study as chunks, from the study's directory or from a peer's scratch
+    directory.
+    """
 
     def __init__(self, directory: Path, disk: Disk = DISK) -> None:
         self._directory = str(directory)
         self._disk = disk
 
     def chunks(self, path: str) -> Iterator[Chunk]:
-        """Yield the chunks of a file or folder, each read on demand. If the path does not exist, yield no chunk."""
+        """Yield the chunks of a file or folder, each read on demand. If the path does not exist,
+        yield no chunk.
+        """
         held: Chunk | None = None
         for inside, data, is_link in self._pieces(path):
             if held is not None:
                 yield held
             held = Chunk(path, data, inside, is_first=held is None, is_link=is_link)
         if held is not None:
-            yield Chunk(path, held.data, held.inside, held.is_first, is_last=True, is_link=held.is_link)
+            yield Chunk(
+                path, held.data, held.inside, held.is_first, is_last=True, is_link=held.is_link
+            )
 
     def needed(self) -> Iterator[Chunk]:
         """Yield the chunks of the files that a peer needs before its first job."""
@@ -78,13 +88,20 @@ class FileSender:
         yield from self.chunks(URL_FILE)
 
     def growth(self, path: str, seen: int) -> bytes:
-        """Return the next bytes after the first ``seen`` bytes of a file, or nothing at its end or without a file."""
-        with suppress(OSError), OpenFile(self._disk, f"{self._directory}/{path}", os.O_RDONLY) as file:
+        """Return the next bytes after the first ``seen`` bytes of a file, or nothing at its end or
+        without a file.
+        """
+        with (
+            suppress(OSError),
+            OpenFile(self._disk, f"{self._directory}/{path}", os.O_RDONLY) as file,
+        ):
             return self._disk.read_at(file.descriptor, PIECE_BYTES, seen)
         return b""
 
     def _pieces(self, path: str) -> Iterator[tuple[str, bytes, bool]]:
-        """Yield (path inside the folder, bytes, whether the bytes are a link's target). The path of a file is ""."""
+        """Yield (path inside the folder, bytes, whether the bytes are a link's target). The path of
+        a file is "".
+        """
         top, disk = f"{self._directory}/{path}", self._disk
         with suppress(OSError):  # a truncated file is not used: its size differs from the journal's
             if not disk.status(top).is_folder:
@@ -105,9 +122,13 @@ class FileSender:
 
 
 class FileReceiver:
-    """Writes chunks to the files of a study, in the study's directory or in a peer's scratch directory."""
+    """Writes chunks to the files of a study, in the study's directory or in a peer's scratch
+    directory.
+    """
 
-    def __init__(self, directory: Path, takes: re.Pattern[str] = FROM_A_RANK, disk: Disk = DISK) -> None:
+    def __init__(
+        self, directory: Path, takes: re.Pattern[str] = FROM_A_RANK, disk: Disk = DISK
+    ) -> None:
         self._directory = str(directory)
         self._takes = takes
         self._disk = disk
@@ -116,11 +137,14 @@ class FileReceiver:
         self._given_up: dict[str, str] = {}
 
     def take_encoded(self, body: bytes | bytearray) -> None:
-        """Write a chunk that arrived in msgpack; see :meth:`take`. Raise MsgspecError if it is no chunk."""
+        """Write a chunk that arrived in msgpack; see :meth:`take`. Raise MsgspecError if it is no
+        chunk.
+        """
         self.take(self._decode(body))
 
     def take(self, chunk: Chunk) -> None:
-        """Write a chunk to its file. If the disk refuses a chunk, the file is given up; see :meth:`why_given_up`.
+        """Write a chunk to its file. If the disk refuses a chunk, the file is given up; see
+        :meth:`why_given_up`.
 
         Raises:
             ChunkError: If the chunk is invalid.
@@ -133,7 +157,9 @@ class FileReceiver:
             self._given_up.pop(path, None)
         if path in self._given_up:
             return
-        whole = f"{self._directory}/{path}" if chunk.appended else f"{self._directory}/{path}{ARRIVING}"
+        whole = (
+            f"{self._directory}/{path}" if chunk.appended else f"{self._directory}/{path}{ARRIVING}"
+        )
         try:
             if chunk.is_first:
                 delete(self._disk, whole)
@@ -143,13 +169,17 @@ class FileReceiver:
                 self._have(whole, f"{self._directory}/{path}")
         except OSError as error:
             if path == NEEDED:
-                raise StudyError(f"{whole}: {error.strerror}; make room; what was found so far is kept") from None
+                raise StudyError(
+                    f"{whole}: {error.strerror}; make room; what was found so far is kept"
+                ) from None
             if not chunk.appended:
                 delete(self._disk, whole)
                 self._given_up[path] = str(error.strerror)
 
     def why_given_up(self, path: str) -> str:
-        """Return the disk's error if the last file of this name could not be written, or else an empty string."""
+        """Return the disk's error if the last file of this name could not be written, or else an
+        empty string.
+        """
         return self._given_up.get(path, "")
 
     def _refuse_nonsense(self, chunk: Chunk) -> None:
@@ -164,10 +194,14 @@ class FileReceiver:
             and (not chunk.is_link or (bool(inside) and b"\0" not in chunk.data))
         )
         if not makes_sense:
-            raise ChunkError(f"a piece of {path[:200]!r}, {inside[:200]!r} arrived, which is none of those sent")
+            raise ChunkError(
+                f"a piece of {path[:200]!r}, {inside[:200]!r} arrived, which is none of those sent"
+            )
 
     def _put(self, chunk: Chunk, whole: str) -> None:
-        """Append a chunk to its file. Do not follow a symbolic link that an earlier chunk has created."""
+        """Append a chunk to its file. Do not follow a symbolic link that an earlier chunk has
+        created.
+        """
         disk = self._disk
         self._have_folder(whole.rpartition("/")[0])
         place = whole
@@ -184,11 +218,16 @@ class FileReceiver:
         try:
             self._disk.make_folder(place)
         except FileExistsError:
-            if place not in (self._directory, f"{self._directory}/{FOLDER}") and not self._disk.status(place).is_folder:
+            if (
+                place not in (self._directory, f"{self._directory}/{FOLDER}")
+                and not self._disk.status(place).is_folder
+            ):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), place) from None
 
     def _have(self, whole: str, final: str) -> None:
-        """Rename a complete file or folder to its final name. A folder is synced, as folders are not checked later."""
+        """Rename a complete file or folder to its final name. A folder is synced, as folders are
+        not checked later.
+        """
         if self._disk.status(whole).is_folder:
             sync_tree(self._disk, whole)
         delete(self._disk, final)
@@ -196,7 +235,9 @@ class FileReceiver:
 
 
 class Carrier(Protocol):
-    """Sends messages and the chunks of files, in order, to places, which are ranks of MPI or hosts of a cluster."""
+    """Sends messages and the chunks of files, in order, to places, which are ranks of MPI or hosts
+    of a cluster.
+    """
 
     def put(self, place: Any, message: Any, /) -> None:
         """Queue a message. A place that has left gets no message."""
@@ -206,15 +247,17 @@ class Carrier(Protocol):
 
 
 class CheckpointLocations:
-    """The store of checkpoints that are sent in messages; see :class:`~ashtune.stores.CheckpointStore`.
+    """The store of checkpoints that are sent in messages; see
+    :class:`~ashtune.stores.CheckpointStore`.
 
-    The driver keeps all checkpoints in the study's directory. The driver knows which places have a copy of a
-    checkpoint. A checkpoint is sent to a place at most once. The copies of a deleted checkpoint are deleted too. If the
-    study has a remote store, no checkpoint is sent, because workers read and write the store.
+    The driver keeps all checkpoints in the study's directory. The driver knows which places have a
+    copy of a checkpoint. A checkpoint is sent to a place at most once. The copies of a deleted
+    checkpoint are deleted too. If the study has a remote store, no checkpoint is sent, because
+    workers read and write the store.
 
     Args:
-        place_of: Returns a peer's place, or None if the peer sees the study's directory. By default, each peer has a
-            place of its own.
+        place_of: Returns a peer's place, or None if the peer sees the study's directory. By
+            default, each peer has a place of its own.
     """
 
     def __init__(
@@ -232,11 +275,14 @@ class CheckpointLocations:
         self._places: dict[tuple[TrialId, int], set[Hashable]] = {}
 
     def put(self, peer: int, trial: TrialId, resource: int) -> str:
-        """Record that a peer has saved a checkpoint. All chunks of the checkpoint arrived before this call."""
+        """Record that a peer has saved a checkpoint. All chunks of the checkpoint arrived before
+        this call.
+        """
         if why := self._receiver.why_given_up(f"{FOLDER}/{trial}.{resource}"):
             return why
         if self._checkpoints.remote is None:
-            self._places[trial, resource] = {self._place_of(peer)}  # older copies are not used again
+            # older copies are not used again
+            self._places[trial, resource] = {self._place_of(peer)}
         return ""
 
     def get(self, peer: int, trial: TrialId, resource: int) -> None:
@@ -256,7 +302,8 @@ class CheckpointLocations:
 
 
 class PeerFiles:
-    """Sends a worker's logs, profiles and checkpoints to the driver. Each checkpoint is sent before its event.
+    """Sends a worker's logs, profiles and checkpoints to the driver. Each checkpoint is sent before
+    its event.
 
     ``send`` queues the chunks of files to the driver.
     """
@@ -277,7 +324,11 @@ class PeerFiles:
                 self._send_profile()
                 self._log, self._sent = f"logs/worker-{worker}.log", 0
                 self._profile = path_of(worker)
-            case JobFinished(checkpoint=int()) | TrialReleased(checkpoint=int()) | JobPaused(checkpoint=int()):
+            case (
+                JobFinished(checkpoint=int())
+                | TrialReleased(checkpoint=int())
+                | JobPaused(checkpoint=int())
+            ):
                 path = f"{FOLDER}/{message.trial}.{message.resource}"
                 self._send(self._sender.chunks(path))
             case _:

@@ -1,4 +1,6 @@
-"""The driver's main loop: pass events to the controller and the journal, and send the controller's orders."""
+"""The driver's main loop: pass events to the controller and the journal, and send the controller's
+orders.
+"""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
@@ -16,35 +18,46 @@ from ashtune._src.study.controller import Controller
 # Decision 60 (docs/decisions/0060-a-turn-is-the-unit.md).
 TICK_SECONDS = 0.2
 MOST_AT_ONCE = 100
-"""How many events are handled before their orders are given: with more, the first worker would wait for the last."""
+"""How many events are handled before their orders are given: with more, the first worker would wait
+for the last.
+"""
 MOST_UNTOLD = 1_000
 """Observers are told at each tick, or when this many events have happened."""
 
 
 class Ledger(Protocol):
-    """The interface of a journal, which stores events before the driver acts on them. ``Journal`` implements it."""
+    """The interface of a journal, which stores events before the driver acts on them. ``Journal``
+    implements it.
+    """
 
     def add(self, *events: Event) -> None:
         """Add events, in order."""
 
     def flush(self) -> None:
-        """Write the added events to a file, so that the events survive if this process is killed."""
+        """Write the added events to a file, so that the events survive if
+        this process is killed.
+        """
 
 
 class Requests(Protocol):
     """The interface for the user's requests to a running study. ``Control`` implements it."""
 
     def take(self, now: float) -> Iterator[tuple[str, Event]]:
-        """Yield each new request that is possible in this study, as the name and the event of the request.
+        """Yield each new request that is possible in this study, as the name and the event of the
+        request.
 
         The caller must accept or refuse a request before it takes the next request.
         """
 
     def accept(self, name: str, event: Event) -> None:
-        """Mark a request as done, after its event was written to the journal and the resulting orders were sent."""
+        """Mark a request as done, after its event was written to the journal and the resulting
+        orders were sent.
+        """
 
     def refuse(self, name: str, why: str) -> None:
-        """Mark a request as refused for the reason ``why``. A refused request has changed nothing in the study."""
+        """Mark a request as refused for the reason ``why``. A refused request has changed nothing
+        in the study.
+        """
 
 
 class Drive:
@@ -52,7 +65,8 @@ class Drive:
 
     Args:
         requests: The user's requests while the study runs; None if the user can send no requests.
-        tick_seconds: The time between two ticks, by the workers' clock; each tick checks whether to stop.
+        tick_seconds: The time between two ticks, by the workers' clock; each tick checks whether to
+            stop.
     """
 
     def __init__(
@@ -68,13 +82,17 @@ class Drive:
         tick_seconds: float = TICK_SECONDS,
     ) -> None:
         self.controller = controller
-        """The controller makes the decisions; callers of :meth:`turn` ask the controller whether the study is open."""
+        """The controller makes the decisions; callers of :meth:`turn` ask the controller whether
+        the study is open.
+        """
         self._workers = workers
         self._journal = journal
         self._configurations = configurations
         self._stop = stop
         self._observers = Observers(observers)
-        self._search = Observers([] if configurations.proposals is None else [configurations.proposals])
+        self._search = Observers(
+            [] if configurations.proposals is None else [configurations.proposals]
+        )
         self._told: list[Told] = []  # that the observers are not told yet
         self._told_search = 0  # how many of them the search was told
         self._requests = requests
@@ -85,7 +103,8 @@ class Drive:
         """Run the main loop until the study is complete or stopped.
 
         Args:
-            begun: The first events of this session, which the controller has accepted, and what followed from them.
+            begun: The first events of this session, which the controller has accepted, and what
+                followed from them.
 
         Raises:
             JournalError: If the disk refuses a write; all events written before are kept.
@@ -100,16 +119,20 @@ class Drive:
             self.tell()
 
     def begin(self, begun: Sequence[Told]) -> None:
-        """Write the first events of a session to the journal. The method :meth:`run` calls this method."""
+        """Write the first events of a session to the journal. The method :meth:`run` calls this
+        method.
+        """
         self._journal.add(*[event for event, _ in begun])
         self._journal.flush()
         self._told += begun
 
     def turn(self) -> bool:
-        """Run one turn of the main loop: handle the new events, and send the resulting orders to workers.
+        """Run one turn of the main loop: handle the new events, and send the resulting orders to
+        workers.
 
         Returns:
-            Whether to continue; False if the study is stopping and the grace period of its running trials is over.
+            Whether to continue; False if the study is stopping and the grace period of its running
+                trials is over.
         """
         workers = self._workers
         events = workers.wait(self._next_tick)
@@ -140,7 +163,8 @@ class Drive:
             self._take([StopRequested(now, reason)])
         elif controller.is_searching and (reason := stop.reason_to_end_the_search(now)):
             self._take([StopRequested(now, reason, ends_search=True)])
-        if self._requests is not None and controller.is_open:  # a study that has just ended is not reopened
+        # a study that has just ended is not reopened
+        if self._requests is not None and controller.is_open:
             self._hear(self._requests, now)
         self.tell()
         for progress in self._workers.progress():
@@ -166,13 +190,18 @@ class Drive:
             for event in events:
                 taken.append((event, handle(event)))
         except JournalError as error:
-            raise EngineError(f"{error}; nothing of it is written: go on with `ashtune resume`") from None
+            raise EngineError(
+                f"{error}; nothing of it is written: go on with `ashtune resume`"
+            ) from None
         finally:
-            self._journal.add(*[event for event, _ in taken])  # no event that the controller refused
+            # no event that the controller refused
+            self._journal.add(*[event for event, _ in taken])
             self._journal.flush()  # the events are in the file before anything follows from them
             self._told += taken
         carry_out, configurations = self._workers.carry_out, self._configurations
-        for order in [what for _, followed in taken for what in followed if not isinstance(what, Verdict)]:
+        for order in [
+            what for _, followed in taken for what in followed if not isinstance(what, Verdict)
+        ]:
             if type(order) is Train and not order.start and order.trial not in configurations:
                 self._start(order, events[-1].time)
             carry_out(order)
@@ -182,13 +211,17 @@ class Drive:
     def _start(self, order: Train, time: float) -> None:
         """Choose the configuration of a new trial, and write it to the journal.
 
-        A random configuration is not flushed at once: if the driver is killed before the next flush, a restarted driver
-        draws the same configuration again. A configuration that a model or a mutation has proposed is flushed at once,
-        because it cannot be drawn again.
+        A random configuration is not flushed at once: if the driver is killed before the next
+        flush, a restarted driver draws the same configuration again. A configuration that a model
+        or a mutation has proposed is flushed at once, because it cannot be drawn again.
         """
         trial, confirms, configurations = order.trial, order.confirms, self._configurations
         self._tell_search()  # a proposal depends on all earlier trials
-        proposal = configurations.draw(trial) if confirms is None else configurations.repeat(confirms, trial)
+        proposal = (
+            configurations.draw(trial)
+            if confirms is None
+            else configurations.repeat(confirms, trial)
+        )
         started = TrialStarted(time, trial, proposal.configuration, proposal.origin, confirms)
         self._journal.add(started)
         if sort_of(proposal.origin) in (Sort.MODEL, Sort.MUTATION):

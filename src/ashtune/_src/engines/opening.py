@@ -18,10 +18,11 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
 
     ``setup`` has the number of the first worker. ``created`` is the creation time of the study.
 
-    Only ranks use the other fields. ``edition`` is the number of this study within the MPI launch. The number of each
-    later worker of a rank is higher by ``step``. A rank compares ``created`` to check that it sees the right directory.
-    If ``sends_files``, files are sent in messages, because the ranks may share no directory. ``group`` has the ranks
-    that train the same trials as this rank, the first of which is the worker; it is empty if the rank trains alone.
+    Only ranks use the other fields. ``edition`` is the number of this study within the MPI launch.
+    The number of each later worker of a rank is higher by ``step``. A rank compares ``created`` to
+    check that it sees the right directory. If ``sends_files``, files are sent in messages, because
+    the ranks may share no directory. ``group`` has the ranks that train the same trials as this
+    rank, the first of which is the worker; it is empty if the rank trains alone.
     """
 
     edition: int = 0
@@ -36,12 +37,18 @@ class Opening(msgspec.Struct, frozen=True, tag=True, kw_only=True):
     group: list[int] = []
 
     def among(self, workers: int) -> "Opening":
-        """Return the message with the time between two reports of a worker that suits this number of workers."""
+        """Return the message with the time between two reports of a worker that suits this number
+        of workers.
+        """
         seconds = max(self.setup.progress_seconds, workers / PROGRESS_A_SECOND)
-        return msgspec.structs.replace(self, setup=msgspec.structs.replace(self.setup, progress_seconds=seconds))
+        return msgspec.structs.replace(
+            self, setup=msgspec.structs.replace(self.setup, progress_seconds=seconds)
+        )
 
     def seen_in(self, directory: Path) -> "Opening":
-        """Return the message with the paths of a rank or host that has the study's files in ``directory``."""
+        """Return the message with the paths of a rank or host that has the study's files in
+        ``directory``.
+        """
         objective = directory / Path(self.setup.objective).name
         setup = msgspec.structs.replace(self.setup, study=str(directory), objective=str(objective))
         return msgspec.structs.replace(self, setup=setup)
@@ -58,5 +65,6 @@ def opening_of(brief: Brief) -> Opening:
         gpus_per_worker=options["gpus_per_worker"],
         limits=Limits.of(options),
         is_isolated=options["isolate"] and options["ranks_per_trial"] == 1,
-        sends_files=options["ranks_per_trial"] == 1 and (options["checkpoints"] != FILES or has_store),
+        sends_files=options["ranks_per_trial"] == 1
+        and (options["checkpoints"] != FILES or has_store),
     )

@@ -1,12 +1,17 @@
 """The engine for a user's own loop, which asks for jobs and reports their results.
 
-The engine starts no process, because the user's loop trains the trials. The study counts each job that the user's loop
-has taken as one worker. A worker whose job has ended takes the next job. The caller passes a result to
-:meth:`AskedWorkers.put`, and takes a turn of the main loop. The turn puts the answer into the job's inbox.
+The engine starts no process, because the user's loop trains the trials. The study counts each job
+that the user's loop has taken as one worker. A worker whose job has ended takes the next job. The
+caller passes a result to
+:meth:`AskedWorkers.put`, and takes a turn of the main loop. The turn puts the answer into the job's
+inbox.
 
-Rule 1: no function in this module waits, because the driver runs inside the calls of the user's loop.
-Rule 2: orders to train wait until the user's loop asks for jobs. Jobs that were given back are handed out first.
-Rule 3: options that need an engine with its own workers, such as a time limit on a job, are not available.
+Rule 1: no function in this module waits, because the driver runs inside the calls of the user's
+loop.
+Rule 2: orders to train wait until the user's loop asks for jobs. Jobs that were given back are
+handed out first.
+Rule 3: options that need an engine with its own workers, such as a time limit on a job, are not
+available.
 """
 
 # Decision 36 (docs/decisions/0036-own-loops.md).
@@ -41,18 +46,35 @@ from ashtune._src.engines.workload import assignment_of
 from ashtune._src.study.checkpoints import Checkpoints
 from ashtune._src.training.job import RunningJob
 from ashtune._src.training.runner import PreparedTrial, prepare_trial
-from ashtune._src.training.worker_messages import Assignment, Broken, FromWorker, JobEvent, Mailbox, ToWorker
+from ashtune._src.training.worker_messages import (
+    Assignment,
+    Broken,
+    FromWorker,
+    JobEvent,
+    Mailbox,
+    ToWorker,
+)
 
 
 def hand_back(job: Train | Assignment | RunningJob) -> JobPaused:
-    """Return the event that a job was given back. The job will be handed out again from the same start."""
+    """Return the event that a job was given back. The job will be handed out again from the same
+    start.
+    """
     return JobPaused(
-        0, worker=job.worker, trial=job.trial, rung=job.rung, resource=job.start, start=job.start, seconds=0.0
+        0,
+        worker=job.worker,
+        trial=job.trial,
+        rung=job.rung,
+        resource=job.start,
+        start=job.start,
+        seconds=0.0,
     )
 
 
 class AskedWorkers:
-    """Workers for a user's own loop, which does the workers' jobs; see :class:`~ashtune.engines.Workers`."""
+    """Workers for a user's own loop, which does the workers' jobs; see
+    :class:`~ashtune.engines.Workers`.
+    """
 
     def __init__(self, brief: Brief) -> None:
         self._setup = brief.setup
@@ -110,19 +132,25 @@ class AskedWorkers:
         self._progress.append(progress)
 
     def take(self) -> tuple[Assignment, deque[ToWorker]]:
-        """Return the assignment of the first queued job, and the inbox for the driver's answers to this job."""
+        """Return the assignment of the first queued job, and the inbox for the driver's answers to
+        this job.
+        """
         order = self._to_ask.popleft()
         self._at_work += 1
         inbox = self._inboxes[order.trial] = deque()
         return assignment_of(order, self._configurations), inbox
 
     def prepare(self, assignment: Assignment, mailbox: Mailbox) -> PreparedTrial:
-        """Return the trial of a job that was handed out. Reading the trial's checkpoint takes O(bytes) time."""
+        """Return the trial of a job that was handed out. Reading the trial's checkpoint takes
+        O(bytes) time.
+        """
         setup = msgspec.structs.replace(self._setup, worker=assignment.worker)
         return prepare_trial(assignment, setup, mailbox, self._checkpoints)
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Return the queued events at once. The user's loop has queued the events before this turn of the main loop."""
+        """Return the queued events at once. The user's loop has queued the events before this turn
+        of the main loop.
+        """
         del until
         if self._deletions.is_due:
             self._deletions.carry_out_one()
@@ -130,7 +158,9 @@ class AskedWorkers:
         return arrived
 
     def carry_out(self, order: Order) -> None:
-        """Queue a job for the user's loop, queue the deletion of a checkpoint, or put an answer into an inbox."""
+        """Queue a job for the user's loop, queue the deletion of a checkpoint, or put an answer
+        into an inbox.
+        """
         match order:
             case Discard():
                 self._deletions.add(order)
@@ -151,7 +181,9 @@ class AskedWorkers:
                 self._break_off(order)
 
     def _break_off(self, order: Pause) -> None:
-        """If a trial is in training, tell the trial to pause. If a trial's job is still queued, give the job back."""
+        """If a trial is in training, tell the trial to pause. If a trial's job is still queued,
+        give the job back.
+        """
         if order.trial in self._inboxes:
             self._inboxes[order.trial].append(order)
             return
@@ -173,13 +205,16 @@ class AskedWorkers:
         return progress
 
     def close(self, *, deletes: bool = True) -> None:
-        """Carry out queued deletions. Jobs that have not ended are handed out again when the study is opened again."""
+        """Carry out queued deletions. Jobs that have not ended are handed out again when the study
+        is opened again.
+        """
         if deletes:
             self._deletions.carry_out_all()
 
 
 class OwnLoopEngine(Engine):
-    """The engine for a user's own loop, which users cannot choose by name; see :class:`~ashtune.engines.Engine`.
+    """The engine for a user's own loop, which users cannot choose by name; see
+    :class:`~ashtune.engines.Engine`.
 
     Attributes:
         workers: The workers of the open session; None before the first session.
@@ -191,7 +226,9 @@ class OwnLoopEngine(Engine):
         self.workers: AskedWorkers | None = None
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the number of jobs that the user expects to take at the same time, by default 1."""
+        """Return the number of jobs that the user expects to take at the
+        same time, by default 1.
+        """
         return wanted or 1
 
     def open(self, brief: Brief) -> AskedWorkers:
@@ -201,23 +238,31 @@ class OwnLoopEngine(Engine):
 
 
 class DirectChannel:
-    """Connects one job to a driver in the same thread. ``send`` returns after the driver has handled the message.
+    """Connects one job to a driver in the same thread. ``send`` returns after the driver has
+    handled the message.
 
     Attributes:
-        busy_seconds: The job's duration, if the user gave it; None to use the time since the job was taken.
+        busy_seconds: The job's duration, if the user gave it; None to use the time since the job
+            was taken.
         last: The last event that the job has sent.
     """
 
-    def __init__(self, handle: Callable[[JobEvent | Progress], None], inbox: deque[ToWorker]) -> None:
+    def __init__(
+        self, handle: Callable[[JobEvent | Progress], None], inbox: deque[ToWorker]
+    ) -> None:
         self._handle = handle
         self._inbox = inbox
         self.busy_seconds: float | None = None
         self.last: JobEvent | None = None
 
     def send(self, message: FromWorker) -> None:
-        """Pass a message to the driver. ``Broken`` only fails a trial, because the user decides whether to stop."""
+        """Pass a message to the driver. ``Broken`` only fails a trial, because the user decides
+        whether to stop.
+        """
         if isinstance(message, Broken):
-            assert message.failure is not None, "a loop of the user's own cannot tell that the study is to stop"
+            assert message.failure is not None, (
+                "a loop of the user's own cannot tell that the study is to stop"
+            )
             message = message.failure
         if isinstance(message, JobEvent):
             if self.busy_seconds is not None and not isinstance(message, TrialReleased):
@@ -227,9 +272,13 @@ class DirectChannel:
         self._handle(message)
 
     def wait(self) -> None:
-        """Return at once. Raise StudyError if the driver's answer is missing because the driver was interrupted."""
+        """Return at once. Raise StudyError if the driver's answer is missing because the driver was
+        interrupted.
+        """
         if not self._inbox:
-            raise StudyError("the study was interrupted in the middle of a result; close it, and open it again")
+            raise StudyError(
+                "the study was interrupted in the middle of a result; close it, and open it again"
+            )
 
     def poll(self) -> ToWorker | None:
         """Return the driver's next answer, or None if there is no answer."""

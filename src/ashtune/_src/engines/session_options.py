@@ -1,6 +1,7 @@
 """The options of a session for its engine: :class:`RunOptions` contains their checked values.
 
-Users give these options to a function as ``engine=``, in an object of :class:`Local`, :class:`MPI` or :class:`Auto`.
+Users give these options to a function as ``engine=``, in an object of :class:`Local`, :class:`MPI`
+or :class:`Auto`.
 """
 
 from functools import partial
@@ -28,10 +29,14 @@ def check_profile(name: str, value: bool) -> bool:
     """Check the option ``profile``, and return its value.
 
     Raises:
-        SettingsError: If the value is not a bool, or if the value is True and pyinstrument is not installed.
+        SettingsError: If the value is not a bool, or if the value is True and pyinstrument is not
+            installed.
     """
     if check_flag(name, value) and find_spec("pyinstrument") is None:
-        raise SettingsError(f"{name}=True needs pyinstrument, which is not installed: pip install 'ashtune[profile]'")
+        raise SettingsError(
+            f"{name}=True needs pyinstrument, which is not installed: pip install "
+            f"'ashtune[profile]'"
+        )
     return value
 
 
@@ -43,7 +48,9 @@ def check_one_of(known: tuple[str, ...], name: str, value: str) -> str:
 
 
 def check_checkpoints(name: str, value: str) -> str:
-    """Check the option ``checkpoints``, and return its value. Raise SettingsError if it is unknown."""
+    """Check the option ``checkpoints``, and return its value. Raise
+    SettingsError if it is unknown.
+    """
     if is_remote(check_name(name, value)):
         check_address(name, value)
         return value
@@ -54,7 +61,8 @@ def check_processes(name: str, value: int) -> int:
     """Check the option ``processes_per_trial``, and return its value.
 
     Raises:
-        SettingsError: If the value is not a whole number, or if several processes are not possible on this system.
+        SettingsError: If the value is not a whole number, or if several processes are not possible
+            on this system.
     """
     if check_whole(name, value, at_most=MOST_RANKS) > 1 and not guardian.is_available():
         raise SettingsError(f"{name}={value} needs Linux; leave it out")
@@ -62,31 +70,47 @@ def check_processes(name: str, value: int) -> int:
 
 
 class RunOptions(TypedDict, total=False):
-    """The options of a session. :func:`~ashtune.tune` describes the arguments with the same names."""
+    """The options of a session. :func:`~ashtune.tune` describes the
+    arguments with the same names.
+    """
 
     trial_timeout: Annotated[float | str | None, Option(**TIME)]
-    memory_limit: Annotated[int | str | None, Option(check=check_size, parse=parse.size, metavar="SIZE")]
-    on_out_of_memory: Annotated[
-        str, Option(default=FAIL, check=partial(check_one_of, (FAIL, RETRY_ALONE)), parse=str, metavar="HOW")
+    memory_limit: Annotated[
+        int | str | None, Option(check=check_size, parse=parse.size, metavar="SIZE")
     ]
-    workers: Annotated[int | None, Option(check=partial(check_whole, at_most=MOST_WORKERS), parse=int, metavar="N")]
+    on_out_of_memory: Annotated[
+        str,
+        Option(
+            default=FAIL, check=partial(check_one_of, (FAIL, RETRY_ALONE)), parse=str, metavar="HOW"
+        ),
+    ]
+    workers: Annotated[
+        int | None, Option(check=partial(check_whole, at_most=MOST_WORKERS), parse=int, metavar="N")
+    ]
     threads: Annotated[int | None, Option(**COUNT)]
     gpus_per_worker: Annotated[
-        float | None, Option(check=lambda _, value: check_gpus_per_worker(value), parse=float, metavar="N")
+        float | None,
+        Option(check=lambda _, value: check_gpus_per_worker(value), parse=float, metavar="N"),
     ]
-    processes_per_trial: Annotated[int, Option(default=1, check=check_processes, parse=int, metavar="N")]
+    processes_per_trial: Annotated[
+        int, Option(default=1, check=check_processes, parse=int, metavar="N")
+    ]
     ranks_per_trial: Annotated[
-        int, Option(default=1, check=partial(check_whole, at_most=MOST_RANKS), parse=int, metavar="N")
+        int,
+        Option(default=1, check=partial(check_whole, at_most=MOST_RANKS), parse=int, metavar="N"),
     ]
     isolate: Annotated[
         bool,
         Option(
-            forms="under MPI, train in the rank itself: for very short jobs; a crash costs the rank",
+            forms="under MPI, train in the rank itself: for very short jobs; a crash costs the "
+            "rank",
             default=True,
             check=check_flag,
         ),
     ]
-    checkpoints: Annotated[str, Option(default=FILES, check=check_checkpoints, parse=str, metavar="HOW")]
+    checkpoints: Annotated[
+        str, Option(default=FILES, check=check_checkpoints, parse=str, metavar="HOW")
+    ]
     quiet: Annotated[bool, Option(default=False, check=check_flag)]
     profile: Annotated[bool, Option(default=False, check=check_profile)]
 
@@ -96,8 +120,10 @@ class Limits(msgspec.Struct, frozen=True):
 
     Args:
         seconds: The longest time that one job may take; None for no limit.
-        memory: The most bytes of memory that the processes of one worker may hold; None for no limit.
-        retry_alone: Whether a trial that runs out of memory is trained again while no other trial trains.
+        memory: The most bytes of memory that the processes of one worker may hold; None for no
+            limit.
+        retry_alone: Whether a trial that runs out of memory is trained again while no other trial
+            trains.
     """
 
     seconds: float | None = None
@@ -107,7 +133,10 @@ class Limits(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, options: RunOptions) -> "Limits":
         """Return the limits that the user has set."""
-        seconds, memory = cast("float | None", options["trial_timeout"]), cast("int | None", options["memory_limit"])
+        seconds, memory = (
+            cast("float | None", options["trial_timeout"]),
+            cast("int | None", options["memory_limit"]),
+        )
         return cls(seconds, memory, options["on_out_of_memory"] == RETRY_ALONE)
 
 
@@ -119,25 +148,33 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         workers: The same as in :func:`~ashtune.tune`.
-        threads: BLAS threads of each process that trains; by default, the processes share the cores equally.
-        gpus_per_worker: GPUs that each worker sees. With a fraction such as 0.5, two workers share one GPU.
-        processes_per_trial: Processes on one machine that train each trial together, as ranks of ``torch.distributed``.
-            They share the worker's cores and GPUs equally. More than 1 needs Linux.
-        trial_timeout: The longest time that one job, from one rung to the next, may take: seconds, or a text as "10m".
-        memory_limit: The most memory that the processes of one worker may hold, such as "8GB" (on Linux). Beyond the
-            limit, the worker is replaced, and its trial has run out of memory.
-        on_out_of_memory: "fail", or "retry_alone": a trial that runs out of memory is trained once more while no other
-            trial of its machine trains. It may then hold as much memory as all workers together.
-        checkpoints: "files" to store checkpoints in the study's directory, or the address of a folder in a store that
-            fsspec knows, such as "s3://bucket/studies". A store needs ``ashtune[remote]`` and the store's library.
-        profile: Profile training in every worker, for ``ashtune report --profile`` and a flame graph.
+        threads: BLAS threads of each process that trains; by default, the processes share the cores
+            equally.
+        gpus_per_worker: GPUs that each worker sees. With a fraction such as 0.5, two workers share
+            one GPU.
+        processes_per_trial: Processes on one machine that train each trial together, as ranks of
+            ``torch.distributed``. They share the worker's cores and GPUs equally. More than 1 needs
+            Linux.
+        trial_timeout: The longest time that one job, from one rung to the next, may take: seconds,
+            or a text as "10m".
+        memory_limit: The most memory that the processes of one worker may hold, such as "8GB" (on
+            Linux). Beyond the limit, the worker is replaced, and its trial has run out of memory.
+        on_out_of_memory: "fail", or "retry_alone": a trial that runs out of memory is trained once
+            more while no other trial of its machine trains. It may then hold as much memory as all
+            workers together.
+        checkpoints: "files" to store checkpoints in the study's directory, or the address of a
+            folder in a store that fsspec knows, such as "s3://bucket/studies". A store needs
+            ``ashtune[remote]`` and the store's library.
+        profile: Profile training in every worker, for ``ashtune report --profile`` and a flame
+            graph.
 
     Example:
         >>> def train(trial):
         ...     for epoch in trial.epochs():
         ...         trial.report(loss=trial["x"] / epoch)
         >>> study = tune(
-        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2, quiet=True,
+        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2,
+            quiet=True,
         ...     engine=Local(workers=2, trial_timeout="10m"),
         ... )
         >>> len(study.trials)
@@ -160,14 +197,17 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MPI(Local, frozen=True, kw_only=True):
-    """Run a worker on each rank of an MPI launch, with the options of :class:`Local` and two more options.
+    """Run a worker on each rank of an MPI launch, with the options of :class:`Local` and two more
+    options.
 
     Args:
-        isolate: Whether to train in a separate process beside each rank, so that a crash or a hang costs one job only.
-            If False, train in the rank itself, which suits functions that take less than a millisecond.
-        ranks_per_trial: Ranks with consecutive numbers that train each trial together, in the ranks themselves as with
-            ``isolate=False``. ``trial.comm`` is their communicator.
-        checkpoints: As in :class:`Local`, or "messages" if the ranks share neither a directory nor a store.
+        isolate: Whether to train in a separate process beside each rank, so that a crash or a hang
+            costs one job only. If False, train in the rank itself, which suits functions that take
+            less than a millisecond.
+        ranks_per_trial: Ranks with consecutive numbers that train each trial together, in the ranks
+            themselves as with ``isolate=False``. ``trial.comm`` is their communicator.
+        checkpoints: As in :class:`Local`, or "messages" if the ranks share neither a directory nor
+            a store.
 
     Example:
         >>> engine = MPI(checkpoints="messages", trial_timeout="10m")  # tune(..., engine=engine)
@@ -182,7 +222,8 @@ class MPI(Local, frozen=True, kw_only=True):
 
 
 class Auto(MPI, frozen=True, kw_only=True):
-    """Choose :class:`MPI` in an MPI launch and :class:`Local` otherwise, with the options of :class:`MPI`.
+    """Choose :class:`MPI` in an MPI launch and :class:`Local` otherwise, with the options of
+    :class:`MPI`.
 
     Example:
         >>> engine = Auto(gpus_per_worker=1)  # tune(..., engine=engine)

@@ -1,4 +1,5 @@
-"""Decide when a study stops (by Ctrl-C, a signal, or the end of its SLURM job) and when its search ends.
+"""Decide when a study stops (by Ctrl-C, a signal, or the end of its SLURM job) and when its search
+ends.
 
 Source: sbatch(1), *output environment variables* and ``--signal``; sysexits.h.
 """
@@ -18,23 +19,26 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class StopSwitch:
-    """Collects the reasons to stop a study. As a context manager, ``StopSwitch`` handles Ctrl-C, SIGTERM and SIGUSR1.
+    """Collects the reasons to stop a study. As a context manager, ``StopSwitch`` handles Ctrl-C,
+    SIGTERM and SIGUSR1.
 
-    After the first signal, the study stops when every running trial has reached its next epoch. After a second Ctrl-C,
-    or after ``grace`` seconds, the study stops without waiting for its running trials. A repeated SIGUSR1 or SIGTERM
-    does not make the stop faster, because a batch system sends these signals repeatedly.
+    After the first signal, the study stops when every running trial has reached its next epoch.
+    After a second Ctrl-C, or after ``grace`` seconds, the study stops without waiting for its
+    running trials. A repeated SIGUSR1 or SIGTERM does not make the stop faster, because a batch
+    system sends these signals repeatedly.
 
-    If this process ignored Ctrl-C or SIGTERM before (a shell's background process ignores Ctrl-C), the signal stays
-    ignored. SIGUSR1 is handled even if it was ignored before, because a batch script may make its processes ignore
-    SIGUSR1. If SIGUSR1 had its default action before, SIGUSR1 is ignored after a stop. A SIGUSR1 after a stop would
-    kill the script before its exit status says that the study can be resumed. Only Python's main thread handles
-    signals.
+    If this process ignored Ctrl-C or SIGTERM before (a shell's background process ignores Ctrl-C),
+    the signal stays ignored. SIGUSR1 is handled even if it was ignored before, because a batch
+    script may make its processes ignore SIGUSR1. If SIGUSR1 had its default action before, SIGUSR1
+    is ignored after a stop. A SIGUSR1 after a stop would kill the script before its exit status
+    says that the study can be resumed. Only Python's main thread handles signals.
 
     ``signals`` lists the received signals with all repetitions, the oldest first.
 
     Args:
         deadline: Time at which to stop, in seconds since the study began.
-        grace: Seconds that running trials have to reach their next epoch, counted from the first reason to stop.
+        grace: Seconds that running trials have to reach their next epoch, counted from the first
+            reason to stop.
         at_deadline: The text of the reason when the deadline is reached.
         search_until: Time at which the search ends, after which configurations are confirmed.
         enough: Returns another reason to end the search, or an empty string.
@@ -71,22 +75,31 @@ class StopSwitch:
 
     def reason_to_end_the_search(self, now: float) -> str:
         """Return the reason to end the search, or an empty string if there is no reason."""
-        reason = TIME_LIMIT if now >= self._search_until else self._enough() if self._enough is not None else ""
+        reason = (
+            TIME_LIMIT
+            if now >= self._search_until
+            else self._enough()
+            if self._enough is not None
+            else ""
+        )
         self._has_stopped = self._has_stopped or bool(reason)
         return reason
 
     def is_impatient(self, now: float) -> bool:
         """Return whether the study must stop without waiting for its running trials.
 
-        The first call of ``is_impatient`` starts the clock of the grace period. The clock of the grace period counts
-        only time in which this process runs. Call ``is_impatient`` several times a second.
+        The first call of ``is_impatient`` starts the clock of the grace period. The clock of the
+        grace period counts only time in which this process runs. Call ``is_impatient`` several
+        times a second.
         """
         self._awake = self._awake or AwakeClock(now, self._grace)
         return self.signals.count(signal.SIGINT) > 1 or self._awake.is_over(now)
 
     @property
     def ends_at(self) -> float:
-        """The earlier of two times in seconds since the study began: the end of the search and the study's deadline."""
+        """The earlier of two times in seconds since the study began: the end of the search and the
+        study's deadline.
+        """
         return min(self.deadline, self._search_until)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
@@ -112,7 +125,9 @@ def _name(number: int) -> str:
 
 
 TRY_AGAIN = 75
-"""The exit status (EX_TEMPFAIL) of a run that a batch system's signal or time limit has stopped; it can be resumed."""
+"""The exit status (EX_TEMPFAIL) of a run that a batch system's signal or time limit has stopped; it
+can be resumed.
+"""
 
 SLURM_ENDS = "the SLURM job is about to end"
 SLURM_END_TIME = "SLURM_JOB_END_TIME"
@@ -128,14 +143,17 @@ LEAST_LIMIT_SECONDS = 0.001
 
 
 def time_in_slurm(environment: Mapping[str, str], unix_now: float) -> tuple[float, float] | None:
-    """Return how many seconds a study may run in this SLURM job, and how many seconds its trials then have for saving.
+    """Return how many seconds a study may run in this SLURM job, and how many seconds its trials
+    then have for saving.
 
-    The time for saving is a tenth of the job's remaining time, at least 10 s, at most 120 s, and never more than the
-    remaining time.
+    The time for saving is a tenth of the job's remaining time, at least 10 s, at most 120 s, and
+    never more than the remaining time.
 
     Returns:
-        Both times in seconds. None if there is no SLURM job, if its time is unlimited, or if its end cannot be read.
-        None also if the end has passed, since SLURM does not update the variable when a job gets more time.
+        Both times in seconds. None if there is no SLURM job, if its time is unlimited, or if its
+            end cannot be read.
+        None also if the end has passed, since SLURM does not update the variable when a job gets
+            more time.
 
     Example:
         >>> time_in_slurm({"SLURM_JOB_END_TIME": "1700003600"}, 1_700_000_000)

@@ -1,12 +1,14 @@
 """The engine whose workers are threads of this process.
 
-Threads suit training functions that release the interpreter lock or wait, for example for a remote training service.
-All threads share the training function of the script, and the objects that the function uses. The output of each thread
-is written to the log of its worker. A log contains only output through ``sys.stdout`` and ``sys.stderr``, because the
-threads of a process share its file descriptors.
+Threads suit training functions that release the interpreter lock or wait, for example for a remote
+training service. All threads share the training function of the script, and the objects that the
+function uses. The output of each thread is written to the log of its worker. A log contains only
+output through ``sys.stdout`` and ``sys.stderr``, because the threads of a process share its file
+descriptors.
 
-Rule: options that need separate processes are refused: a time limit on a job, cores or GPUs per worker, a profile. A
-crash of the training function ends this process. After a crash, the study can be resumed from its journal.
+Rule: options that need separate processes are refused: a time limit on a job, cores or GPUs per
+worker, a profile. A crash of the training function ends this process. After a crash, the study can
+be resumed from its journal.
 """
 
 import os
@@ -38,7 +40,15 @@ from ashtune._src.training.objectives import Objective, load_for_threads
 from ashtune._src.training.outcomes import REASON_CHARACTERS
 from ashtune._src.training.printed import mark_of
 from ashtune._src.training.runner import runner_of
-from ashtune._src.training.worker_messages import Assignment, FromWorker, Mailbox, Setup, Shutdown, ToWorker, Unsure
+from ashtune._src.training.worker_messages import (
+    Assignment,
+    FromWorker,
+    Mailbox,
+    Setup,
+    Shutdown,
+    ToWorker,
+    Unsure,
+)
 
 NEEDS_PROCESSES = {
     "trial_timeout": "a thread cannot be ended",
@@ -58,7 +68,9 @@ STREAMS = ("stdout", "stderr")
 
 
 class ThreadLogs:
-    """Replaces ``sys.stdout`` and ``sys.stderr``, and writes the output of each worker thread to the worker's log."""
+    """Replaces ``sys.stdout`` and ``sys.stderr``, and writes the output of each worker thread to
+    the worker's log.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -68,7 +80,9 @@ class ThreadLogs:
             setattr(sys, name, stream)
 
     def begin(self, worker: WorkerId) -> None:
-        """Write the later output of this thread to a worker's log. The log is created at the first output."""
+        """Write the later output of this thread to a worker's log. The log is created at the first
+        output.
+        """
         self._here.log = self._folder / f"worker-{worker}.log"
         self._here.has_printed = False
 
@@ -78,7 +92,9 @@ class ThreadLogs:
         return hasattr(self._here, "log")
 
     def write(self, text: str) -> int:
-        """Append ``text`` to the log of this thread. A disk error is ignored, and does not make a trial fail."""
+        """Append ``text`` to the log of this thread. A disk error is ignored, and does not make a
+        trial fail.
+        """
         self._here.has_printed = self._here.has_printed or bool(text)
         with suppress(OSError):
             folder_of_a_study(self._folder)
@@ -87,20 +103,26 @@ class ThreadLogs:
         return len(text)
 
     def mark(self, trial: TrialId, start: int) -> None:
-        """If this thread has printed since the last mark, write the trial and the ``start`` of its job to the log."""
+        """If this thread has printed since the last mark, write the trial and the ``start`` of its
+        job to the log.
+        """
         if self._here.has_printed:
             self.write(mark_of(trial, start))
             self._here.has_printed = False
 
     def close(self) -> None:
-        """Restore ``sys.stdout`` and ``sys.stderr``. A stream that other code has replaced is not changed."""
+        """Restore ``sys.stdout`` and ``sys.stderr``. A stream that other code has replaced is not
+        changed.
+        """
         for name, stream in self._streams.items():
             if getattr(sys, name) is stream:
                 setattr(sys, name, stream.before)
 
 
 class _LoggedStream:
-    """A stream that writes the output of a worker thread to its log, and all other output to the original stream."""
+    """A stream that writes the output of a worker thread to its log, and all other output to the
+    original stream.
+    """
 
     def __init__(self, before: Any, logs: ThreadLogs) -> None:
         self.before = before
@@ -134,7 +156,9 @@ class QueueChannel:
         self._news.set()
 
     def close(self) -> None:
-        """Tell the worker that the driver has no more jobs. Messages that are still in the inbox are dropped."""
+        """Tell the worker that the driver has no more jobs. Messages that are still in the inbox
+        are dropped.
+        """
         self._is_closed = True
         self._news.set()
 
@@ -158,7 +182,9 @@ class QueueChannel:
 
 
 class ThreadLink:
-    """Starts worker threads, and exchanges messages with them. ``setup`` has the number of the first worker."""
+    """Starts worker threads, and exchanges messages with them. ``setup`` has the number of the
+    first worker.
+    """
 
     transport = "this process"
 
@@ -175,17 +201,21 @@ class ThreadLink:
         """This set is always empty, because a thread reports its own end."""
 
     def start(self) -> int:
-        """Start a worker thread, and return its number. A thread's first worker has the thread's number."""
+        """Start a worker thread, and return its number. A thread's first worker has the thread's
+        number.
+        """
         peer = next(self._numbers)
         channel = QueueChannel(peer, self._arrived)
-        thread = threading.Thread(target=self._serve, args=(peer, channel), name=f"{NAME}-{peer}", daemon=True)
+        thread = threading.Thread(
+            target=self._serve, args=(peer, channel), name=f"{NAME}-{peer}", daemon=True
+        )
         try:
             thread.start()
         except (RuntimeError, MemoryError) as error:
             there_are = len(self._channels)
             raise StudyError(
-                f"after {there_are} threads no more can be started ({error_line(error)}); give fewer, as in workers="
-                f"{max(1, there_are // 2)}"
+                f"after {there_are} threads no more can be started ({error_line(error)}); give "
+                f"fewer, as in workers={max(1, there_are // 2)}"
             ) from None
         self._channels[peer] = channel
         return peer
@@ -210,7 +240,9 @@ class ThreadLink:
         self._arrived.put((peer, Closed()))
 
     def _work(self, peer: int, channel: QueueChannel) -> None:
-        """Run a worker. If it is unknown which messages the driver has received, start a new worker."""
+        """Run a worker. If it is unknown which messages the driver has received, start a new
+        worker.
+        """
         worker = WorkerId(peer)
         while True:
             self._logs.begin(worker)
@@ -262,35 +294,54 @@ class ThreadLink:
         """Wait until a message from a thread has arrived, but at most ``seconds``."""
         if not after_events and not self._held_back:
             with suppress(queue.Empty):
-                self._held_back.append(self._arrived.get(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX))))
+                self._held_back.append(
+                    self._arrived.get(timeout=max(0.0, min(seconds, threading.TIMEOUT_MAX)))
+                )
 
     def close(self, peer: int) -> None:
-        """Ask a worker thread to end. If the thread trains a trial, the thread ends at the trial's next epoch."""
+        """Ask a worker thread to end. If the thread trains a trial, the thread ends at the trial's
+        next epoch.
+        """
         self._channels[peer].close()
 
     def give_up(self, peer: int) -> None:
-        """Stop using a worker thread. The thread ends at its next epoch, or together with this process."""
+        """Stop using a worker thread. The thread ends at its next epoch, or together with this
+        process.
+        """
         self._channels[peer].close()
 
 
 class ThreadWorkers(DistributedWorkers):
-    """The workers of a session, which are threads of this process. The number of workers can change."""
+    """The workers of a session, which are threads of this process. The number of workers can
+    change.
+    """
 
     def __init__(self, brief: Brief) -> None:
         objective, file = brief.objective, ""
         if objective is None:
-            objective, file = load_for_threads(Path(brief.setup.objective), as_main=process.is_our_command)
+            objective, file = load_for_threads(
+                Path(brief.setup.objective), as_main=process.is_our_command
+            )
         study = Path(brief.setup.study)
         self._logs = ThreadLogs(study / "logs")
         self._threads = ThreadLink(brief.setup, objective, file, self._logs)
         try:
             peers = [self._threads.start() for _ in range(brief.workers)]
-            super().__init__(self._threads, study, brief.configurations, peers, is_isolated=False, began=brief.began)
+            super().__init__(
+                self._threads,
+                study,
+                brief.configurations,
+                peers,
+                is_isolated=False,
+                began=brief.began,
+            )
         except BaseException as error:
             self._threads.close_all()
             self._logs.close()
             if isinstance(error, OSError):
-                raise StudyError(f"{study / 'logs'} cannot be made: {error.strerror}; give another directory") from None
+                raise StudyError(
+                    f"{study / 'logs'} cannot be made: {error.strerror}; give another directory"
+                ) from None
             raise
         self._there = peers
 
@@ -304,13 +355,17 @@ class ThreadWorkers(DistributedWorkers):
             self.remove(self._there.pop(), "fewer workers are wanted")
 
     def close(self, *, deletes: bool = True) -> None:
-        """Ask all worker threads to end. Threads that train longer than ``CLOSING_SECONDS`` end with this process."""
+        """Ask all worker threads to end. Threads that train longer than ``CLOSING_SECONDS`` end
+        with this process.
+        """
         super().close(deletes=deletes)
         self._logs.close()
 
 
 class ThreadEngine(Engine):
-    """The engine whose workers are threads of this process; see :class:`~ashtune.engines.Engine`."""
+    """The engine whose workers are threads of this process; see
+    :class:`~ashtune.engines.Engine`.
+    """
 
     name = "threads"
 
@@ -323,8 +378,8 @@ class ThreadEngine(Engine):
         for name, why in NEEDS_PROCESSES.items():
             if asked[name] != without[name]:
                 raise SettingsError(
-                    f"{name}={asked[name]!r} needs processes, and engine='threads' has none: {why}; leave it out, or "
-                    "leave engine out"
+                    f"{name}={asked[name]!r} needs processes, and engine='threads' has none: "
+                    f"{why}; leave it out, or leave engine out"
                 )
 
     def open(self, brief: Brief) -> ThreadWorkers:

@@ -1,15 +1,19 @@
 """Divide the cores and GPUs of one node among the training workers of this node.
 
-Source: CUDA C++ Programming Guide, ``CUDA_VISIBLE_DEVICES``; *GPU isolation techniques* of ROCm; the code that reads
-these variables in PyTorch (``_parse_visible_devices``), ROCm's CLR and ROCr; Slurm's ``gres_common.c``.
+Source: CUDA C++ Programming Guide, ``CUDA_VISIBLE_DEVICES``; *GPU isolation techniques* of ROCm;
+the code that reads these variables in PyTorch (``_parse_visible_devices``), ROCm's CLR and ROCr;
+Slurm's ``gres_common.c``.
 
-Rule 1: every worker computes its share from the cores and GPUs that all workers inherited. No process assigns shares.
-Rule 2: if several workers inherited the same cores or GPUs, these workers share them. If only one worker inherited some
-cores or GPUs, these are not shared.
-Rule 3: a worker names a device as in the variable that it inherited: by a number, ``GPU-...`` or ``MIG-...``.
-Rule 4: the variables of only one layer are set: CUDA_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES, or ROCR_VISIBLE_DEVICES.
-HIP counts only the devices that ROCR_VISIBLE_DEVICES leaves visible. If both variables (HIP and ROCR) are 1, no device
-is visible (Parsl issue 3858). CUDA_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES must be equal.
+Rule 1: every worker computes its share from the cores and GPUs that all workers inherited. No
+process assigns shares.
+Rule 2: if several workers inherited the same cores or GPUs, these workers share them. If only one
+worker inherited some cores or GPUs, these are not shared.
+Rule 3: a worker names a device as in the variable that it inherited: by a number, ``GPU-...`` or
+``MIG-...``.
+Rule 4: the variables of only one layer are set: CUDA_VISIBLE_DEVICES and HIP_VISIBLE_DEVICES, or
+ROCR_VISIBLE_DEVICES. HIP counts only the devices that ROCR_VISIBLE_DEVICES leaves visible. If both
+variables (HIP and ROCR) are 1, no device is visible (Parsl issue 3858). CUDA_VISIBLE_DEVICES and
+HIP_VISIBLE_DEVICES must be equal.
 """
 
 import math
@@ -37,13 +41,17 @@ _CGROUP_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 def available_cores() -> int:
-    """Return the number of cores that this process may use, from its affinity mask and its container's CPU quota."""
+    """Return the number of cores that this process may use, from its affinity mask and its
+    container's CPU quota.
+    """
     cores, quota = len(own_cores()), quota_cores()
     return cores if quota is None else min(cores, quota)
 
 
 def quota_cores() -> int | None:
-    """Return the CPU quota of this process's container as a number of cores, at least 1, or None without a quota."""
+    """Return the CPU quota of this process's container as a number of cores, at least 1, or None
+    without a quota.
+    """
     try:
         quota, period = _CGROUP_QUOTA.read_text().split()
         return max(1, int(quota) // int(period))
@@ -51,8 +59,11 @@ def quota_cores() -> int | None:
         return None
 
 
-def thread_variables(threads: int | None, share: int, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that set a worker's number of threads, by default to the worker's share of the cores.
+def thread_variables(
+    threads: int | None, share: int, inherited: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the variables that set a worker's number of threads, by default to the worker's share
+    of the cores.
 
     If ``threads`` is None, variables that the worker has inherited keep their values.
     """
@@ -71,13 +82,16 @@ _FILES = ("dev/nvidia[0-9]*", "dev/nvidia-caps/nvidia-cap[0-9]*", "dev/dri/rende
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """The cores and GPUs that a worker process (a rank or a local worker) inherited from its launcher.
+    """The cores and GPUs that a worker process (a rank or a local worker) inherited from its
+    launcher.
 
     Args:
         cores: The affinity mask of the process.
-        gpus: The mask of visible GPUs, as ``"0,1"`` or ``"GPU-uuid,..."``; None if there is no mask.
-        files: The device files of GPUs that the process may open. If SLURM constrains devices, all tasks of
-            ``--gpus-per-task`` have the mask ``"0"`` for different GPUs; only the files differ.
+        gpus: The mask of visible GPUs, as ``"0,1"`` or ``"GPU-uuid,..."``; None if there is no
+            mask.
+        files: The device files of GPUs that the process may open. If SLURM constrains devices, all
+            tasks of ``--gpus-per-task`` have the mask ``"0"`` for different GPUs; only the files
+            differ.
     """
 
     cores: tuple[int, ...]
@@ -86,8 +100,12 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 def claim(environment: Mapping[str, str]) -> Claim:
-    """Return the cores and GPUs that this process inherited. ``environment`` has its environment variables."""
-    mask = next(((name, environment[name]) for name in (CUDA, HIP, ROCR) if name in environment), None)
+    """Return the cores and GPUs that this process inherited. ``environment`` has its environment
+    variables.
+    """
+    mask = next(
+        ((name, environment[name]) for name in (CUDA, HIP, ROCR) if name in environment), None
+    )
     return Claim(tuple(own_cores()), None if mask is None else mask[1], device_files())
 
 
@@ -106,13 +124,17 @@ def environment_of(
     Args:
         index: The index of this worker in ``claims``.
         claims: The claims of all training workers of the node, in the same order in every worker.
-        threads: The worker's BLAS threads. If None, workers share the cores, and variables that the user has set stay.
-        gpus_per_worker: The value that :func:`check_gpus_per_worker` returned. If None, the inherited GPUs stay.
+        threads: The worker's BLAS threads. If None, workers share the cores, and variables that the
+            user has set stay.
+        gpus_per_worker: The value that :func:`check_gpus_per_worker` returned. If None, the
+            inherited GPUs stay.
         inherited: This worker's environment.
         gpus_present: How many GPUs this worker could use if no GPU were hidden; None if unknown.
         processes: How many processes of the worker share its cores.
     """
-    environment = thread_variables(threads, _share_of_cores(claims[index], claims) // processes, inherited)
+    environment = thread_variables(
+        threads, _share_of_cores(claims[index], claims) // processes, inherited
+    )
     if gpus_per_worker is None:
         return environment
     mine = claims[index]
@@ -135,7 +157,8 @@ def environment_of(
 def environments_here(
     workers: int, *, threads: int | None, gpus_per_worker: float | None, processes: int = 1
 ) -> list[dict[str, str]]:
-    """Return the environment variables that must be added for each of the workers that share this process's resources.
+    """Return the environment variables that must be added for each of the workers that share this
+    process's resources.
 
     ``processes`` is the number of processes that share a worker's cores.
 
@@ -158,9 +181,11 @@ def environments_here(
 
 
 def gpus_of_rank(rank: int, size: int, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables with the GPUs of one of the ``size`` ranks of a worker, in place of the worker's variables.
+    """Return the variables with the GPUs of one of the ``size`` ranks of a worker, in place of the
+    worker's variables.
 
-    If the worker's GPUs cannot be divided equally among the ranks, return nothing: each rank sees all of them.
+    If the worker's GPUs cannot be divided equally among the ranks, return nothing: each rank sees
+    all of them.
     """
     own = {}
     for name in (CUDA, HIP, ROCR):
@@ -172,30 +197,34 @@ def gpus_of_rank(rank: int, size: int, environment: Mapping[str, str]) -> dict[s
 
 
 def _share_of_cores(mine: Claim, claims: Sequence[Claim]) -> int:
-    """Return the number of cores for the worker with the claim ``mine``, or 0 if there are fewer cores than workers."""
+    """Return the number of cores for the worker with the claim ``mine``, or 0 if there are fewer
+    cores than workers.
+    """
     share = len(mine.cores) // sum(other.cores == mine.cores for other in claims)
     quota = quota_cores()
     return share if quota is None else min(share, quota // len(claims))
 
 
 def check_gpus_per_worker(value: float) -> float:
-    """Return the number of GPUs per worker. Raise SettingsError if it is not a whole number or a fraction 1/n."""
+    """Return the number of GPUs per worker. Raise SettingsError if it is not a whole number or a
+    fraction 1/n.
+    """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if is_number and 1 / _SENSIBLE <= value <= _SENSIBLE:
         whole = value if value >= 1 else 1 / value
         if abs(whole - round(whole)) <= _WHOLE:
             return float(round(whole)) if value >= 1 else 1 / round(whole)
     raise SettingsError(
-        f"gpus_per_worker={shown(value)} is neither a whole number of GPUs nor an even part of one; "
-        "give 1, 2, 3, ... or 0.5, 0.25, 0.2, ..."
+        f"gpus_per_worker={shown(value)} is neither a whole number of GPUs nor an even part of "
+        "one; give 1, 2, 3, ... or 0.5, 0.25, 0.2, ..."
     )
 
 
 def devices_in(mask: str) -> tuple[str, ...]:
     """Return the GPUs that a mask such as ``"0,1"`` leaves visible.
 
-    As in CUDA, an invalid entry (``-1``, Slurm's ``NoDevFiles``, or an empty entry) hides itself and all later entries.
-    If the mask names a device twice, all devices are hidden.
+    As in CUDA, an invalid entry (``-1``, Slurm's ``NoDevFiles``, or an empty entry) hides itself
+    and all later entries. If the mask names a device twice, all devices are hidden.
     """
     devices: list[str] = []
     for entry in mask.split(","):
@@ -209,7 +238,9 @@ def devices_in(mask: str) -> tuple[str, ...]:
 
 
 def variables_to_set(inherited: Mapping[str, str], *, is_amd: bool) -> tuple[str, ...]:
-    """Return the names of the environment variables that must name a worker's GPUs; see rule 4 of this module."""
+    """Return the names of the environment variables that must name a worker's GPUs; see rule 4 of
+    this module.
+    """
     compatible = tuple(name for name in (CUDA, HIP) if name in inherited)
     if compatible:
         return compatible
@@ -219,16 +250,23 @@ def variables_to_set(inherited: Mapping[str, str], *, is_amd: bool) -> tuple[str
 
 
 def devices_of(
-    place: int, sharers: int, devices: Sequence[str] | None, gpus_per_worker: float, *, mask: str = ""
+    place: int,
+    sharers: int,
+    devices: Sequence[str] | None,
+    gpus_per_worker: float,
+    *,
+    mask: str = "",
 ) -> tuple[str, ...]:
-    """Return the GPUs of one worker among workers that share ``devices``. If ``devices`` is None, number GPUs from 0.
+    """Return the GPUs of one worker among workers that share ``devices``. If ``devices`` is None,
+    number GPUs from 0.
 
     Args:
         place: The index of this worker among the sharing workers, from 0.
         sharers: The number of sharing workers.
         devices: The devices that the workers share; None if unknown.
         gpus_per_worker: The value that :func:`check_gpus_per_worker` returned.
-        mask: How the devices were given, as in ``"CUDA_VISIBLE_DEVICES='0,1'"``, for the error message.
+        mask: How the devices were given, as in ``"CUDA_VISIBLE_DEVICES='0,1'"``, for the error
+            message.
     """
     each = max(1, round(gpus_per_worker))
     on_each = max(1, round(1 / gpus_per_worker))
@@ -244,20 +282,32 @@ def _too_few(sharers: int, devices: int, gpus_per_worker: float, mask: str) -> s
     asked = f"gpus_per_worker={gpus_per_worker:.12g}"
     if not devices:
         seen = mask or "no device of NVIDIA or AMD"
-        return f"{asked}, but this node shows no GPU ({seen}); ask the launcher for GPUs, or leave gpus_per_worker out"
+        return (
+            f"{asked}, but this node shows no GPU ({seen}); ask the launcher for GPUs, or leave "
+            f"gpus_per_worker out"
+        )
     enough = devices // sharers or 1 / math.ceil(sharers / devices)
-    where = f"{plural(sharers, 'worker')} and {plural(devices, 'GPU')}" + (f" ({mask})" if mask else "")
-    return f"{asked} is too much on this node, which has {where}; give gpus_per_worker={enough}, or start fewer workers"
+    where = f"{plural(sharers, 'worker')} and {plural(devices, 'GPU')}" + (
+        f" ({mask})" if mask else ""
+    )
+    return (
+        f"{asked} is too much on this node, which has {where}; give gpus_per_worker={enough}, or "
+        f"start fewer workers"
+    )
 
 
 def device_files(root: Path = _ROOT) -> tuple[str, ...]:
-    """Return the device files of GPUs that this process may open. ``os.access`` also respects the rules of a cgroup."""
+    """Return the device files of GPUs that this process may open. ``os.access`` also respects the
+    rules of a cgroup.
+    """
     files = [file for pattern in _FILES for file in root.glob(pattern)]
     return tuple(sorted(str(file) for file in files if os.access(file, os.R_OK)))
 
 
 def gpus_present(root: Path = _ROOT) -> int | None:
-    """Return how many GPUs this process could use if no environment variable hid GPUs, or None if unknown."""
+    """Return how many GPUs this process could use if no environment variable hid GPUs, or None if
+    unknown.
+    """
     counts = [count for count in (_nvidia_gpus(root), _amd_gpus(root)) if count is not None]
     return next((count for count in counts if count), 0) if counts else None
 

@@ -1,10 +1,12 @@
-"""Track the jobs of each worker, check the worker's messages, and find the trial to blame if the worker dies.
+"""Track the jobs of each worker, check the worker's messages, and find the trial to blame if the
+worker dies.
 
-Rule 1: a worker trains its jobs in the order of arrival, but a job that continues a trial in place comes first. If a
-worker dies, the first job in its job order was running, and is to blame.
-Rule 2: if a worker trains several jobs together, no job is to blame. If the worker has reported that it trains one of
-several jobs alone, this job is to blame.
-Rule 3: every message is compared with the orders to its worker. Only valid messages are written to the journal.
+Rule 1: a worker trains its jobs in the order of arrival, but a job that continues a trial in place
+comes first. If a worker dies, the first job in its job order was running, and is to blame.
+Rule 2: if a worker trains several jobs together, no job is to blame. If the worker has reported
+that it trains one of several jobs alone, this job is to blame.
+Rule 3: every message is compared with the orders to its worker. Only valid messages are written to
+the journal.
 """
 
 from collections.abc import Sequence
@@ -47,14 +49,15 @@ class Workload:
     """The jobs of a worker, and the trials that the worker holds in memory or is releasing.
 
     Args:
-        suspects: Trials that were trained together by a worker that died; each of them is trained alone until its job
-            ends. The workloads of all workers share this set.
+        suspects: Trials that were trained together by a worker that died; each of them is trained
+            alone until its job ends. The workloads of all workers share this set.
     """
 
     def __init__(self, suspects: set[TrialId]) -> None:
         self._suspects = suspects
         self._jobs: dict[TrialId, AssignedJob] = {}
-        self._held: dict[TrialId, AssignedJob] = {}  # their results are sent; the worker waits for orders
+        # their results are sent; the worker waits for orders
+        self._held: dict[TrialId, AssignedJob] = {}
         self._releasing: dict[TrialId, AssignedJob] = {}
         self._alone: TrialId | None = None
         self.trains_together = False
@@ -64,7 +67,9 @@ class Workload:
         return len(self._jobs)
 
     def take(self, job: AssignedJob) -> bool:
-        """Add a job that was given to the worker. Return whether the worker must train this job alone."""
+        """Add a job that was given to the worker. Return whether the worker must train this job
+        alone.
+        """
         self._held.pop(job.trial, None)
         if job.in_place and self._jobs:
             self._jobs = {job.trial: job, **self._jobs}
@@ -73,7 +78,9 @@ class Workload:
         return job.trial in self._suspects
 
     def obey(self, order: Release | Pause) -> None:
-        """Record an order to release a trial that the worker holds. A worker may pause a job without an order."""
+        """Record an order to release a trial that the worker holds. A worker may pause a job
+        without an order.
+        """
         if isinstance(order, Release) and (job := self._held.pop(order.trial, None)) is not None:
             self._releasing[order.trial] = job
 
@@ -89,7 +96,9 @@ class Workload:
                 complaint = self._end(message)
             case Broken(worker=worker, failure=JobFailed() as failure):
                 is_own = failure.worker == worker
-                complaint = self._end(failure) if is_own else f"it speaks as worker {failure.worker}"
+                complaint = (
+                    self._end(failure) if is_own else f"it speaks as worker {failure.worker}"
+                )
             case Broken() | Waiting():
                 pass
             case TrialReleased():
@@ -119,7 +128,9 @@ class Workload:
             return f"{_kind(event)} of trial {trial}, which it does not train"
         if event.rung != job.rung:
             return f"{_kind(event)} of trial {trial} at rung {event.rung} and not {job.rung}"
-        if isinstance(event, (JobFinished, JobPaused)) and (complaint := self._of_a_stretch(event, job)):
+        if isinstance(event, (JobFinished, JobPaused)) and (
+            complaint := self._of_a_stretch(event, job)
+        ):
             return complaint
         del self._jobs[trial]
         if trial == self._alone:
@@ -131,7 +142,10 @@ class Workload:
 
     def _of_a_stretch(self, event: JobFinished | JobPaused, job: AssignedJob) -> str:
         is_a_result = isinstance(event, JobFinished)
-        if event.start not in (0, job.start) or not event.start + is_a_result <= event.resource <= job.target:
+        if (
+            event.start not in (0, job.start)
+            or not event.start + is_a_result <= event.resource <= job.target
+        ):
             return (
                 f"{_kind(event)} of trial {event.trial} from {event.start} to {event.resource} "
                 f"and not from {job.start} to {job.target}"
@@ -153,7 +167,9 @@ class Workload:
         return ""
 
     def lose(self) -> None:
-        """Record that the worker is lost. The trials that a lost worker trained together become suspects."""
+        """Record that the worker is lost. The trials that a lost worker trained together become
+        suspects.
+        """
         self._suspects.update(self.suspects)
 
     @property
@@ -173,12 +189,16 @@ class Workload:
 
     @property
     def suspects(self) -> tuple[TrialId, ...]:
-        """The trials that would become suspects if the worker died now: none unless it trains several together."""
+        """The trials that would become suspects if the worker died now: none unless it trains
+        several together.
+        """
         return tuple(self._jobs) if self.trains_together and len(self._jobs) > 1 else ()
 
     @property
     def to_blame(self) -> AssignedJob | None:
-        """The job that would be to blame if the worker died now, or None if no job or several jobs may be to blame."""
+        """The job that would be to blame if the worker died now, or None if no job or several jobs
+        may be to blame.
+        """
         if self.suspects:
             return None if self._alone is None else self._jobs.get(self._alone)
         return next(iter(self._jobs.values()), None)
@@ -193,17 +213,26 @@ def _kind(event: FromWorker) -> str:
     }[type(event)]
 
 
-def assignment_of(order: Train, configurations: Configurations, *, alone: bool = False) -> Assignment:
-    """Return the message for an order to train. If the trial continues in place, the message has no configuration."""
-    configuration = NO_CONFIGURATION if order.in_place else msgspec.Raw(configurations.encoded(order.trial))
+def assignment_of(
+    order: Train, configurations: Configurations, *, alone: bool = False
+) -> Assignment:
+    """Return the message for an order to train. If the trial continues in place, the message has no
+    configuration.
+    """
+    configuration = (
+        NO_CONFIGURATION if order.in_place else msgspec.Raw(configurations.encoded(order.trial))
+    )
     return Assignment(
-        order.worker, order.trial, order.rung, order.start, order.target, order.in_place, configuration,
+        order.worker, order.trial, order.rung, order.start, order.target, order.in_place,
+        configuration,
         alone=alone or order.alone, size=order.size,
     )  # fmt: skip
 
 
 class Collector:
-    """Sorts workers' messages into events for the main loop, progress for the display, and errors that end a study."""
+    """Sorts workers' messages into events for the main loop, progress for the display, and errors
+    that end a study.
+    """
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
@@ -211,7 +240,9 @@ class Collector:
         self._has_a_result = False
         self._told: set[str] = set()
         self.fatal_error: AshtuneError | None = None
-        """The error that ends the study; the engine raises it after the earlier events are handled."""
+        """The error that ends the study; the engine raises it after the
+        earlier events are handled.
+        """
 
     def collect(self, messages: Sequence[WorkerMessage], moment: float) -> list[Event]:
         """Return the events among the workers' messages, with the time ``moment``."""
@@ -245,7 +276,9 @@ class Collector:
         return progress
 
     def explain(self, message: Broken) -> ObjectiveError:
-        """Return the error of a worker that cannot train any trial, after its traceback is added to its log."""
+        """Return the error of a worker that cannot train any trial, after its traceback is added to
+        its log.
+        """
         if not message.traceback:
             return ObjectiveError(message.reason)
         log = self._logs / f"worker-{message.worker}.log"

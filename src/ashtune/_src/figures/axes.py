@@ -1,10 +1,11 @@
 """Makes the axes of figures, for metrics, time, resource, hyperparameters and names.
 
-Rule 1: a few bad values do not stretch an axis. Values far worse than most values lie outside of the axis, and the
-figure shows their number.
-Rule 2: a loss axis is logarithmic if good losses would overlap on a linear axis. A loss axis must meet three conditions
-to be logarithmic: all values are above 0, the worst value is at least ``DECADE`` times the best value, and the best
-tenth of the values takes at most a twentieth of the linear axis.
+Rule 1: a few bad values do not stretch an axis. Values far worse than most values lie outside of
+the axis, and the figure shows their number.
+Rule 2: a loss axis is logarithmic if good losses would overlap on a linear axis. A loss axis must
+meet three conditions to be logarithmic: all values are above 0, the worst value is at least
+``DECADE`` times the best value, and the best tenth of the values takes at most a twentieth of the
+linear axis.
 """
 
 import math
@@ -23,14 +24,18 @@ from ashtune._src.figures.looks import rung_colors
 Origin = Callable[[TrialId], str]
 """Returns the origin of a trial's configuration: ``Trials.origin``."""
 FAR = 30.0
-"""A value is left out of an axis if its distance from the best value exceeds this many median distances."""
+"""A value is left out of an axis if its distance from the best value exceeds this many median
+distances.
+"""
 DECADE = 10.0
 THIN = 0.05
 BEST_SHARE = 0.1
 BEYOND_LOG = 1000.0
 """Values greater than this many medians are left out of a logarithmic axis."""
 NAME = 30
-"""The largest number of characters of a name. The origin of a configuration has at most twice this number."""
+"""The largest number of characters of a name. The origin of a configuration has at most twice this
+number.
+"""
 _AIR = 0.06
 _MANY = 300.0
 _TICKS = 12
@@ -52,22 +57,40 @@ def metric_axis(values: Sequence[float], goal: Goal) -> Axis:
         if high >= DECADE * low and good - low <= THIN * (high - low):
             air = (high / low) ** _AIR
             if low / air > 0 and high * air < math.inf:  # both ends can be floats
-                return replace(log_axis(name, low / air, high * air), beyond=len(ordered) - len(shown))
+                return replace(
+                    log_axis(name, low / air, high * air), beyond=len(ordered) - len(shown)
+                )
     low, high, beyond = view(values, goal.mode)
     return Axis(name=name, low=low, high=high, beyond=beyond)
 
 
 def log_axis(name: str, low: float, high: float, unit: float = 1.0) -> Axis:
     """Return a logarithmic axis, with "(logarithmic)" in the axis title."""
-    ticks = [unit * tick for tick in log_ticks(low / unit, high / unit)] if high > _WIDE * low else [low, high]
-    return Axis(name=name, title=f"{name} (logarithmic)", low=low, high=high, is_log=True, unit=unit, ticks=ticks)
+    ticks = (
+        [unit * tick for tick in log_ticks(low / unit, high / unit)]
+        if high > _WIDE * low
+        else [low, high]
+    )
+    return Axis(
+        name=name,
+        title=f"{name} (logarithmic)",
+        low=low,
+        high=high,
+        is_log=True,
+        unit=unit,
+        ticks=ticks,
+    )
 
 
 def time_axis(low: float, high: float, sessions: int = 1, *, is_log: bool = False) -> Axis:
     """Return an axis of the study's running time. The values are in seconds."""
     unit, name = unit_of_time(high)
     title = f"{name} that the study ran" + (f" (in {sessions} sessions)" if sessions > 1 else "")
-    axis = log_axis("", low, high, unit) if is_log else Axis(low=low, high=max(high, low + 0.01), unit=unit)
+    axis = (
+        log_axis("", low, high, unit)
+        if is_log
+        else Axis(low=low, high=max(high, low + 0.01), unit=unit)
+    )
     return replace(axis, name="after", title=title, written="seconds")
 
 
@@ -76,11 +99,14 @@ def resource_axis(rungs: Sequence[int], unit: str, first: int, last: int) -> Axi
     is_log = last > 20 * first > 0
     air = (last / first) ** _COLUMN_AIR if is_log else _COLUMN_AIR * last
     low, high = (first / air, last * air) if is_log else (0, last + air)
-    return Axis(name=unit, low=low, high=high, is_log=is_log, written="count", ticks=rungs if is_log else ())
+    return Axis(
+        name=unit, low=low, high=high, is_log=is_log, written="count", ticks=rungs if is_log else ()
+    )
 
 
 def column_axis(column: Numbers) -> Axis:
-    """Return the axis of a hyperparameter. An axis of choices shows names. An axis of numbers has the sampling scale.
+    """Return the axis of a hyperparameter. An axis of choices shows names. An axis of numbers has
+    the sampling scale.
 
     Args:
         column: The hyperparameter; at least one of its values is not NaN.
@@ -105,11 +131,15 @@ def choice_axis(name: str, choices: Sequence[str], *, is_downward: bool = False)
     """Return an axis of names. The places of the names are 0, 1, 2, and so on."""
     low, high = -0.5, len(choices) - 0.5
     ends = (high, low) if is_downward else (low, high)
-    return Axis(name=name, low=ends[0], high=ends[1], choices=choices, ticks=list(range(len(choices))))
+    return Axis(
+        name=name, low=ends[0], high=ends[1], choices=choices, ticks=list(range(len(choices)))
+    )
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return ticks of a logarithmic axis: 1, 2 and 5 times powers of ten. If the range is wide, use powers of ten."""
+    """Return ticks of a logarithmic axis: 1, 2 and 5 times powers of ten. If the range is wide, use
+    powers of ten.
+    """
     steps = (1, 2, 5) if high / low < _MANY else (1,)
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [significant(step * 10.0**power) for power in powers for step in steps]
@@ -120,8 +150,8 @@ def log_ticks(low: float, high: float) -> list[float]:
 def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
     """Return the least and the greatest value to show, and the number of omitted values.
 
-    If an axis included a loss of 1e9, all other values would look equal. A value is left out if its distance from the
-    best value is greater than ``FAR`` times the median of the positive distances.
+    If an axis included a loss of 1e9, all other values would look equal. A value is left out if its
+    distance from the best value is greater than ``FAR`` times the median of the positive distances.
 
     Args:
         values: Finite values.
@@ -138,7 +168,11 @@ def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
     shown = [distance for distance in distances if distance <= limit]
     worst = best + shown[-1] if mode == "min" else best - shown[-1]
     low, high = min(best, worst), max(best, worst)
-    return _finite(low - _AIR * shown[-1]), _finite(high + _AIR * shown[-1]), len(distances) - len(shown)
+    return (
+        _finite(low - _AIR * shown[-1]),
+        _finite(high + _AIR * shown[-1]),
+        len(distances) - len(shown),
+    )
 
 
 def _finite(value: float) -> float:
@@ -146,19 +180,26 @@ def _finite(value: float) -> float:
 
 
 def outside(axis: Axis, noun: str) -> str:
-    """Return a text with the number of values outside of an axis, or "" if all values are on the axis."""
+    """Return a text with the number of values outside of an axis, or "" if all values are on the
+    axis.
+    """
     return f"{plural(axis.beyond, noun)} outside of the view" if axis.beyond else ""
 
 
 def scale_note(axis: Axis, noun: str) -> list[str]:
     """Return notes about a logarithmic axis without a title, and about values beyond it."""
-    return [*([f"The scale of {axis.name} is logarithmic."] if axis.is_log else []), *far_note(axis, noun)]
+    return [
+        *([f"The scale of {axis.name} is logarithmic."] if axis.is_log else []),
+        *far_note(axis, noun),
+    ]
 
 
 def far_note(axis: Axis, noun: str) -> list[str]:
     """Return a note about values beyond an axis that are drawn at the axis's end."""
     of = f"the end of the axis of {axis.name}"
-    return [f"{plural(axis.beyond, noun)} far worse than most stand at {of}."] if axis.beyond else []
+    return (
+        [f"{plural(axis.beyond, noun)} far worse than most stand at {of}."] if axis.beyond else []
+    )
 
 
 def rung_names(rungs: Sequence[int], unit: str) -> list[str]:
@@ -167,7 +208,8 @@ def rung_names(rungs: Sequence[int], unit: str) -> list[str]:
 
 
 def points_by_rung(
-    x: Sequence[float | None], y: Sequence[float], rungs: Sequence[int], trials: Sequence[TrialId], *,
+    x: Sequence[float | None], y: Sequence[float], rungs: Sequence[int], trials: Sequence[TrialId],
+    *,
     names: Sequence[str], words: Sequence[str] = (),
 ) -> list[Series]:  # fmt: skip
     """Return a series of points for each rung with results, in the rung's colour.
@@ -182,19 +224,25 @@ def points_by_rung(
     """
     series = []
     for rung, color in enumerate(rung_colors(len(names))):
-        chosen = [place for place, each in enumerate(rungs) if each == rung and x[place] is not None]
+        chosen = [
+            place for place, each in enumerate(rungs) if each == rung and x[place] is not None
+        ]
         if chosen:
             series.append(
                 Series(
-                    kind="points", x=[x[at] for at in chosen], y=[y[at] for at in chosen], color=color, alpha=0.75,
-                    name=names[rung], trials=[trials[at] for at in chosen], words=[words[at] for at in chosen if words],
+                    kind="points", x=[x[at] for at in chosen], y=[y[at] for at in chosen],
+                    color=color, alpha=0.75,
+                    name=names[rung], trials=[trials[at] for at in chosen],
+                    words=[words[at] for at in chosen if words],
                 )
             )  # fmt: skip
     return series
 
 
 def best_of(goal: Goal) -> str:
-    """Return the name of the best value of the first metric. With several objectives, another trial may be the best."""
+    """Return the name of the best value of the first metric. With several objectives, another trial
+    may be the best.
+    """
     return f"best {shortened(goal.metric, NAME)}" if goal.others else "best"
 
 

@@ -1,4 +1,6 @@
-"""Figures of the best results: the best result so far, over time and over trained resource, and the Pareto front."""
+"""Figures of the best results: the best result so far, over time and over trained resource, and the
+Pareto front.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -36,7 +38,12 @@ _Place = Callable[[Improvement], float]
 
 
 def best_over_time_figure(
-    best: BestSoFar, rungs: Sequence[int], *, unit: str, origin: Origin = no_origin, ran: float = 0.0
+    best: BestSoFar,
+    rungs: Sequence[int],
+    *,
+    unit: str,
+    origin: Origin = no_origin,
+    ran: float = 0.0,
 ) -> Figure:
     """Return a figure of the best result so far over the study's running time.
 
@@ -57,8 +64,11 @@ def best_over_resource_figure(
     return _figure(best, rungs, _epochs, best.epochs, unit=unit, origin=origin)
 
 
-def compared_figures(studies: Sequence[tuple[Goal, Sequence[Improvement]]], goal: Goal, *, unit: str) -> list[Figure]:
-    """Return figures of the best results so far of several studies: one over time, and one over trained resource.
+def compared_figures(
+    studies: Sequence[tuple[Goal, Sequence[Improvement]]], goal: Goal, *, unit: str
+) -> list[Figure]:
+    """Return figures of the best results so far of several studies: one over time, and one over
+    trained resource.
 
     Args:
         studies: The goal and the steps of each study.
@@ -91,7 +101,9 @@ def _axis(place: _Place, low: float, high: float, unit: str, *, is_log: bool = F
     return replace(axis, written="count")
 
 
-def _figure(best: BestSoFar, rungs: Sequence[int], place: _Place, end: float, *, unit: str, origin: Origin) -> Figure:
+def _figure(
+    best: BestSoFar, rungs: Sequence[int], place: _Place, end: float, *, unit: str, origin: Origin
+) -> Figure:
     steps, highest = best.steps, best.steps_at_the_highest
     if not steps:
         return Figure(notes=["no trial has a finite result"])
@@ -109,35 +121,50 @@ def _figure(best: BestSoFar, rungs: Sequence[int], place: _Place, end: float, *,
         names=rung_names(rungs, unit),
     )
     for line, name, color in lines:
-        last = f"{best_of(goal)} {name}: {number_text(goal.value(line[-1].loss))} (trial {line[-1].trial})"
+        last = (
+            f"{best_of(goal)} {name}: {number_text(goal.value(line[-1].loss))} (trial "
+            f"{line[-1].trial})"
+        )
         drawn = _line(goal, line, place, end, color=color, name=last, unit=unit, origin=origin)
-        mark = Series(kind="points", x=drawn.x[-2:-1], y=drawn.y[-1:], color=color, size=9, is_silent=True)
+        mark = Series(
+            kind="points", x=drawn.x[-2:-1], y=drawn.y[-1:], color=color, size=9, is_silent=True
+        )
         series += [drawn, mark]
     y = metric_axis([goal.value(step.loss) for line, _, _ in lines for step in line], goal)
     worse = sum(value != y.within(value) for value in values) - y.beyond
     notes = [
         outside(y, "early step"),
         f"{plural(worse, 'worse result')} outside of the view" if worse > 0 else "",
-        *(f"{STEPS_SHOWN:,} of {len(line):,} steps {name}" for line, name, _ in lines if len(line) > STEPS_SHOWN),
+        *(
+            f"{STEPS_SHOWN:,} of {len(line):,} steps {name}"
+            for line, name, _ in lines
+            if len(line) > STEPS_SHOWN
+        ),
     ]
     x = _axis(place, first if is_log else 0.0, max(end, first * 1.01), unit, is_log=is_log)
     return Figure(x=x, y=y, series=series, notes=list(filter(None, notes)))
 
 
 def _line(
-    goal: Goal, steps: Sequence[Improvement], place: _Place, end: float, *, color: str, name: str = "",
+    goal: Goal, steps: Sequence[Improvement], place: _Place, end: float, *, color: str,
+    name: str = "",
     unit: str = "", origin: Origin = no_origin,
 ) -> Series:  # fmt: skip
     shown = [steps[number] for number in thinned(len(steps), STEPS_SHOWN)]
     ends = [*shown, *shown[-1:]]
     places = [place(step) for step in ends]
     return Series(
-        kind="step", color=color, name=name, width=2.5,
+        kind="step",
+        color=color,
+        name=name,
+        width=2.5,
         x=[significant(at) for at in (*places[:-1], *(max(end, at) for at in places[-1:]))],
         y=[significant(goal.value(step.loss)) for step in ends],
         trials=[step.trial for step in ends],
-        words=[f"at {unit} {step.resource:,}\n{origin(step.trial)}" for step in ends] if unit else (),
-    )  # fmt: skip
+        words=[f"at {unit} {step.resource:,}\n{origin(step.trial)}" for step in ends]
+        if unit
+        else (),
+    )
 
 
 MOST_OTHERS = 2_000
@@ -149,8 +176,11 @@ def in_a_row(front: Sequence[BestResult]) -> list[BestResult]:
     return sorted(front, key=lambda best: (best.losses, best.trial))
 
 
-def front_figure(front: Sequence[BestResult], results: Results, *, unit: str, others: int = MOST_OTHERS) -> Figure:
-    """Return a figure over the first two objectives: the front, and the other results at the front's rung.
+def front_figure(
+    front: Sequence[BestResult], results: Results, *, unit: str, others: int = MOST_OTHERS
+) -> Figure:
+    """Return a figure over the first two objectives: the front, and the other results at the
+    front's rung.
 
     Args:
         others: The largest number of dominated results to draw.
@@ -163,19 +193,33 @@ def front_figure(front: Sequence[BestResult], results: Results, *, unit: str, ot
     """
     goal = results.goal
     if not goal.others:
-        raise SettingsError(f"{goal.metric} is the only metric: a front needs several; see plot_best")
+        raise SettingsError(
+            f"{goal.metric} is the only metric: a front needs several; see plot_best"
+        )
     if not front:
         return Figure(notes=["no trial has a finite result"])
     objectives, on_it = goal.objectives[:2], {best.trial for best in front}
-    keys = [(trial, key) for trial, key in results.rungs[front[0].rung].keys.items() if trial not in on_it]
+    keys = [
+        (trial, key)
+        for trial, key in results.rungs[front[0].rung].keys.items()
+        if trial not in on_it
+    ]
     series = []
     for name, is_feasible in (("dominated", True), ("infeasible", False)):
-        shown = [(trial, key) for trial, key in keys if (not key[0]) == is_feasible and max(key) < math.inf]
+        shown = [
+            (trial, key)
+            for trial, key in keys
+            if (not key[0]) == is_feasible and max(key) < math.inf
+        ]
         if shown := shown[:others]:
-            x, y = ([each.value(key[n]) for _, key in shown] for n, each in enumerate(objectives, start=1))
+            x, y = (
+                [each.value(key[n]) for _, key in shown]
+                for n, each in enumerate(objectives, start=1)
+            )
             series.append(
                 Series(
-                    kind="points", x=x, y=y, trials=[trial for trial, _ in shown], name=name, alpha=0.6,
+                    kind="points", x=x, y=y, trials=[trial for trial, _ in shown], name=name,
+                    alpha=0.6,
                     color=GREY if is_feasible else RED, symbol="circle" if is_feasible else "cross",
                 )
             )  # fmt: skip
@@ -183,7 +227,12 @@ def front_figure(front: Sequence[BestResult], results: Results, *, unit: str, ot
     marks = _points("front", row, goal)
     if len(goal.others) == 1:  # with more objectives a line would mean nothing
         series.append(Series(kind="line", x=marks.x, y=marks.y, color=BLUE, is_silent=True))
-    series += [marks, replace(_points("best", front[:1], goal), color=ORANGE, size=14, symbol="star", is_rimmed=True)]
+    series += [
+        marks,
+        replace(
+            _points("best", front[:1], goal), color=ORANGE, size=14, symbol="star", is_rimmed=True
+        ),
+    ]
     return Figure(
         x=_front_axis(objectives[0], [each.x for each in series]),
         y=_front_axis(objectives[1], [each.y for each in series]),
@@ -193,12 +242,19 @@ def front_figure(front: Sequence[BestResult], results: Results, *, unit: str, ot
 
 
 def _front_axis(objective: Objective, values: Sequence[Sequence[float | None]]) -> Axis:
-    low, high, beyond = view([value for each in values for value in each if value is not None], objective.mode)
+    low, high, beyond = view(
+        [value for each in values for value in each if value is not None], objective.mode
+    )
     return Axis(name=shortened(objective.metric, NAME), low=low, high=high, beyond=beyond)
 
 
 def _points(name: str, shown: Sequence[BestResult], goal: Goal) -> Series:
     x, y = ([best.metrics.get(each.metric) for best in shown] for each in goal.objectives[:2])
-    words = [shortened(result_text(goal, best.metrics), 100) if len(goal.others) > 1 else "" for best in shown]
+    words = [
+        shortened(result_text(goal, best.metrics), 100) if len(goal.others) > 1 else ""
+        for best in shown
+    ]
     trials = [best.trial for best in shown]
-    return Series(kind="points", x=x, y=y, name=name, color=BLUE, size=9, trials=trials, words=words)
+    return Series(
+        kind="points", x=x, y=y, name=name, color=BLUE, size=9, trials=trials, words=words
+    )

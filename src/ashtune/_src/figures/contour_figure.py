@@ -1,18 +1,21 @@
-"""Draws the result over two hyperparameters: the levels of a smoothed mean of the results, and the trials.
+"""Draws the result over two hyperparameters: the levels of a smoothed mean of the results, and the
+trials.
 
-The value at each place of a grid is the weighted mean of all results. The weight of a result is a Gaussian of its
-distance from the place, on the hyperparameters' sampling scales. More results make the Gaussian narrower.
+The value at each place of a grid is the weighted mean of all results. The weight of a result is a
+Gaussian of its distance from the place, on the hyperparameters' sampling scales. More results make
+the Gaussian narrower.
 
-Source of the mean: Nadaraya, *On Estimating Regression*, Theory of Probability and its Applications 9(1), 1964. Source
-of the Gaussian's width: Scott, *Multivariate Density Estimation*, Wiley, 1992. The width is the standard deviation of
-the values along an axis, multiplied by ``n ** (-1 / (axes + 4))``.
+Source of the mean: Nadaraya, *On Estimating Regression*, Theory of Probability and its Applications
+9(1), 1964. Source of the Gaussian's width: Scott, *Multivariate Density Estimation*, Wiley, 1992.
+The width is the standard deviation of the values along an axis, multiplied by
+``n ** (-1 / (axes + 4))``.
 
-Rule 1: the mean uses only results at the highest rung with at least ``ENOUGH`` finite results. If every rung has fewer
-results, the mean uses the rung with the most results.
+Rule 1: the mean uses only results at the highest rung with at least ``ENOUGH`` finite results. If
+every rung has fewer results, the mean uses the rung with the most results.
 Rule 2: if no result is near a place of the grid, the place is blank.
 Rule 3: if a hyperparameter has choices, a result affects only places with its own choice.
-Rule 4: a result far worse than most is moved to the end of the metric's axis. If the metric's axis is logarithmic, the
-mean is geometric.
+Rule 4: a result far worse than most is moved to the end of the metric's axis. If the metric's axis
+is logarithmic, the mean is geometric.
 """
 
 # Rule 2: decision 39 (docs/decisions/0039-figures-in-notebooks.md).
@@ -29,7 +32,14 @@ from ashtune._src.analysis.results import Results
 from ashtune._src.analysis.sampling import best_and_sampled, sampled
 from ashtune._src.core.jobs import Goal, TrialId
 from ashtune._src.core.numbers import number_text, plural, shortened
-from ashtune._src.figures.axes import Origin, column_axis, metric_axis, no_origin, scale_note, significant
+from ashtune._src.figures.axes import (
+    Origin,
+    column_axis,
+    metric_axis,
+    no_origin,
+    scale_note,
+    significant,
+)
 from ashtune._src.figures.figure import Axis, Cells, Figure, Series
 from ashtune._src.figures.figure_columns import Configuration, Numbers, numbers, spread_places
 from ashtune._src.figures.looks import BLUE, ORANGE, PALE, faded
@@ -46,9 +56,13 @@ FEWEST = 3
 MOST = 2_000
 """The largest number of smoothed results. If a rung has more results, a sample is smoothed."""
 POINTS = 300
-"""The largest number of drawn trials: half of them are the best trials, the other trials are sampled."""
+"""The largest number of drawn trials: half of them are the best trials, the other trials are
+sampled.
+"""
 STEPS, FINE, COARSE = 41, 81, 20
-"""The numbers of grid places along a numeric axis: STEPS, or FINE to COARSE if the other axis has choices."""
+"""The numbers of grid places along a numeric axis: STEPS, or FINE to COARSE if the other axis has
+choices.
+"""
 MOST_CELLS = 2_800
 LEAST_WIDTH = 0.05
 """The least width of the Gaussian, as a share of the axis."""
@@ -59,10 +73,11 @@ NEAR = 2.0
 class Contour(msgspec.Struct, frozen=True, kw_only=True):
     """The smoothed results over two hyperparameters.
 
-    ``trials`` are trials with both hyperparameters, the best trial first. ``x`` and ``y`` have the trials'
-    hyperparameter values, and ``values`` has the trials' results at the rung with index ``rung`` and resource
-    ``resource``. ``total`` counts the finite results at this rung. ``grid`` is the smoothed metric, with a row for each
-    of ``y_places`` and a column for each of ``x_places``. A missing mean is None. ``scale`` is the axis of the metric.
+    ``trials`` are trials with both hyperparameters, the best trial first. ``x`` and ``y`` have the
+    trials' hyperparameter values, and ``values`` has the trials' results at the rung with index
+    ``rung`` and resource ``resource``. ``total`` counts the finite results at this rung. ``grid``
+    is the smoothed metric, with a row for each of ``y_places`` and a column for each of
+    ``x_places``. A missing mean is None. ``scale`` is the axis of the metric.
     """
 
     rung: int
@@ -104,15 +119,21 @@ def contour(
     if not any(rungs):
         return "no trial has a finite result"
     fullest = max(range(len(rungs)), key=lambda number: len(rungs[number]))
-    number = next((number for number in reversed(range(len(rungs))) if len(rungs[number]) >= ENOUGH), fullest)
+    number = next(
+        (number for number in reversed(range(len(rungs))) if len(rungs[number]) >= ENOUGH), fullest
+    )
     losses, rung = rungs[number], results.rungs[number]
     ranks: Mapping[TrialId, Any] = rung.keys or losses
     trials = sorted(sampled(sorted(losses), MOST), key=ranks.__getitem__)
     columns = {column.name: column for column in numbers(space, configuration, trials)}
-    both = [n for n in range(len(trials)) if not math.isnan(columns[x].values[n] + columns[y].values[n])]
+    both = [
+        n for n in range(len(trials)) if not math.isnan(columns[x].values[n] + columns[y].values[n])
+    ]
     along_x, along_y = (_part(columns[name], both) for name in (x, y))
     if len(both) < FEWEST or not (along_x.varies and along_y.varies):
-        return f"too few trials with different values of {shortened(x, 30)} and of {shortened(y, 30)}"
+        return (
+            f"too few trials with different values of {shortened(x, 30)} and of {shortened(y, 30)}"
+        )
     trials = [trials[n] for n in both]
     values = [results.goal.value(losses[trial]) for trial in trials]
     scale = metric_axis(values, results.goal)
@@ -132,8 +153,11 @@ def contour(
     )
 
 
-def contour_figure(drawn: Contour | str, goal: Goal, *, unit: str, origin: Origin = no_origin) -> Figure:
-    """Return a figure with the levels of the smoothed metric, and with the trials as points. The best trial is a star.
+def contour_figure(
+    drawn: Contour | str, goal: Goal, *, unit: str, origin: Origin = no_origin
+) -> Figure:
+    """Return a figure with the levels of the smoothed metric, and with the trials as points. The
+    best trial is a star.
 
     Args:
         drawn: The smoothed results, or a text with the reason why there are no smoothed results.
@@ -146,7 +170,10 @@ def contour_figure(drawn: Contour | str, goal: Goal, *, unit: str, origin: Origi
     numbered = {trial: n for n, trial in enumerate(drawn.trials)}
     places = [numbered[trial] for trial in best_and_sampled(drawn.trials, POINTS)]
     strong = (faded(BLUE, 1), faded(BLUE, 0.06))
-    best = f"best at {unit} {drawn.resource:,}: trial {drawn.trials[0]}, {number_text(drawn.values[0])}"
+    best = (
+        f"best at {unit} {drawn.resource:,}: trial {drawn.trials[0]}, "
+        f"{number_text(drawn.values[0])}"
+    )
     return Figure(
         x=column_axis(drawn.x),
         y=column_axis(drawn.y),
@@ -159,7 +186,9 @@ def contour_figure(drawn: Contour | str, goal: Goal, *, unit: str, origin: Origi
         ),
         series=[
             replace(_points(drawn, places[1:], origin), name="trials"),
-            replace(_points(drawn, places[:1], origin), name=best, color=ORANGE, size=17, symbol="star"),
+            replace(
+                _points(drawn, places[:1], origin), name=best, color=ORANGE, size=17, symbol="star"
+            ),
         ],
         notes=_notes(drawn, unit),
         height=390,
@@ -169,7 +198,10 @@ def contour_figure(drawn: Contour | str, goal: Goal, *, unit: str, origin: Origi
 def _notes(drawn: Contour, unit: str) -> list[str]:
     few = f"{len(drawn.trials):,} of " if len(drawn.trials) < drawn.total else ""
     of = f"{few}{plural(drawn.total, 'result')} at {unit} {drawn.resource:,}"
-    return [f"The smoothed mean of {of}. Where it is blank, no trial is near.", *scale_note(drawn.scale, "result")]
+    return [
+        f"The smoothed mean of {of}. Where it is blank, no trial is near.",
+        *scale_note(drawn.scale, "result"),
+    ]
 
 
 def _points(drawn: Contour, places: Sequence[int], origin: Origin) -> Series:
@@ -182,7 +214,8 @@ def _points(drawn: Contour, places: Sequence[int], origin: Origin) -> Series:
         is_rimmed=True,
         trials=[drawn.trials[place] for place in places],
         words=[
-            f"{drawn.scale.name} {number_text(drawn.values[place])}\n{shortened(origin(drawn.trials[place]), 60)}"
+            f"{drawn.scale.name} "
+            f"{number_text(drawn.values[place])}\n{shortened(origin(drawn.trials[place]), 60)}"
             for place in places
         ],
     )
@@ -193,7 +226,9 @@ def _finite(losses: Mapping[TrialId, float]) -> dict[TrialId, float]:
 
 
 def _part(column: Numbers, places: Sequence[int]) -> Numbers:
-    return msgspec.structs.replace(column, values=array("d", (column.values[place] for place in places)))
+    return msgspec.structs.replace(
+        column, values=array("d", (column.values[place] for place in places))
+    )
 
 
 def _smoothed(
@@ -203,13 +238,19 @@ def _smoothed(
 
     heights = np.array([scale.scaled(value) for value in values])
     cells = math.prod(len(column.labels) or 1 for column in (x, y))
-    narrowing = max(1.0, len(values) / cells) ** (-1 / (4 + sum(not column.labels for column in (x, y))))
+    narrowing = max(1.0, len(values) / cells) ** (
+        -1 / (4 + sum(not column.labels for column in (x, y)))
+    )
     choices = max(len(x.labels), len(y.labels))
     steps = min(FINE, max(COARSE, MOST_CELLS // choices)) if choices else STEPS
-    (x_places, near_x), (y_places, near_y) = (_nearness(column, narrowing, steps) for column in (x, y))
+    (x_places, near_x), (y_places, near_y) = (
+        _nearness(column, narrowing, steps) for column in (x, y)
+    )
     weights = near_y @ near_x.T
     known = weights >= math.exp(-(NEAR**2) / 2)
-    means = np.divide((near_y * heights) @ near_x.T, weights, out=np.zeros_like(weights), where=known)
+    means = np.divide(
+        (near_y * heights) @ near_x.T, weights, out=np.zeros_like(weights), where=known
+    )
     if scale.is_log:
         means = 10**means
     grid = [
@@ -220,7 +261,8 @@ def _smoothed(
 
 
 def _nearness(column: Numbers, narrowing: float, steps: int) -> "tuple[list[float], Floats]":
-    """Return the grid's places along a hyperparameter, and how near each result is to each place (0 to 1).
+    """Return the grid's places along a hyperparameter, and how near each result is to each place (0
+    to 1).
 
     The array of nearness has the shape ``(places, results)``.
     """

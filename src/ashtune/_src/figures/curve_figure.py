@@ -1,4 +1,5 @@
-"""Draws learning curves. A curve has the colour of its trial's highest rung, and the best curve is on top.
+"""Draws learning curves. A curve has the colour of its trial's highest rung, and the best curve is
+on top.
 
 All curves of a rung are one series with gaps, since a page with few series is faster.
 """
@@ -31,13 +32,19 @@ POINTS = 6_000
 
 
 def curves_figure(
-    curves: Curves, rungs: Sequence[int] = (), *, unit: str, origin: Origin = no_origin, points: int = POINTS
+    curves: Curves,
+    rungs: Sequence[int] = (),
+    *,
+    unit: str,
+    origin: Origin = no_origin,
+    points: int = POINTS,
 ) -> Figure:
     """Return a figure of the learning curves.
 
     Args:
         curves: The observer of learning curves.
-        rungs: The resources of all rungs. If it is empty, the figure has the rungs that trials have reached.
+        rungs: The resources of all rungs. If it is empty, the figure has the rungs that trials have
+            reached.
         unit: What the resource counts, in the singular.
         origin: Returns the origin of a trial's configuration: ``Trials.origin``.
         points: The largest number of points to show, over all curves.
@@ -49,7 +56,9 @@ def curves_figure(
     goal, best = curves.goal, shown[-1]
     rungs = rungs or [rung.resource for rung in curves.results.rungs]
     most = max(2, points // (len(shown) + 1))
-    styles = zip([*rung_names(rungs, unit), "no result yet"], [*rung_colors(len(rungs)), GREY], strict=True)
+    styles = zip(
+        [*rung_names(rungs, unit), "no result yet"], [*rung_colors(len(rungs)), GREY], strict=True
+    )
     series: list[Series] = []
     for rung, (name, color) in enumerate(styles):
         if group := [curve for curve in shown if curve.rung == (rung if rung < len(rungs) else -1)]:
@@ -57,9 +66,13 @@ def curves_figure(
             series += [line, _dots(line)]
     if best.rung >= 0:
         name = f"{best_of(goal)}: trial {best.trial}, {number_text(goal.value(best.loss))}"
-        line = replace(_line([best], most, name, rung_colors(len(rungs))[best.rung], origin), width=4, alpha=1)
+        line = replace(
+            _line([best], most, name, rung_colors(len(rungs))[best.rung], origin), width=4, alpha=1
+        )
         series += [line, _dots(line, size=10)]
-    y = metric_axis([value for curve in shown for value in curve.values if math.isfinite(value)], goal)
+    y = metric_axis(
+        [value for curve in shown for value in curve.values if math.isfinite(value)], goal
+    )
     empty = len(all_curves) - len(shown)
     few = f"{len(shown):,} of {plural(curves.total, 'curve')}: the best and a sample"
     notes = [
@@ -67,13 +80,21 @@ def curves_figure(
         f"{plural(empty, 'curve')} without a finite value not drawn" if empty else "",
         outside(y, "value"),
     ]
-    first, last = min(curve.resources[0] for curve in shown), max(curve.resources[-1] for curve in shown)
+    first, last = (
+        min(curve.resources[0] for curve in shown),
+        max(curve.resources[-1] for curve in shown),
+    )
     x = resource_axis(rungs, unit, first, last)
     return Figure(x=x, y=y, series=series, notes=list(filter(None, notes)), height=350)
 
 
 def trial_figures(
-    curves: Mapping[str, Curve], best: Mapping[str, Curve], goal: Goal, rungs: Sequence[int], *, unit: str
+    curves: Mapping[str, Curve],
+    best: Mapping[str, Curve],
+    goal: Goal,
+    rungs: Sequence[int],
+    *,
+    unit: str,
 ) -> dict[str, Figure]:
     """Return a figure for each metric, with the curves of one trial and of the best trial."""
     modes = {each.metric: each.mode for each in goal.objectives}
@@ -83,10 +104,15 @@ def trial_figures(
         both = [own]
         if metric in best and best[metric].trial != own.trial:
             both.append(best[metric])
-            lines.insert(0, _line(both[1:], POINTS, f"the best: trial {best[metric].trial}", GREY, no_origin))
+            lines.insert(
+                0, _line(both[1:], POINTS, f"the best: trial {best[metric].trial}", GREY, no_origin)
+            )
         values = [value for curve in both for value in curve.values if math.isfinite(value)]
         y = metric_axis(values, Goal(metric, modes.get(metric, "min")))
-        first, last = min(each.resources[0] for each in both), max(each.resources[-1] for each in both)
+        first, last = (
+            min(each.resources[0] for each in both),
+            max(each.resources[-1] for each in both),
+        )
         figures[metric] = Figure(
             x=resource_axis(rungs, unit, first, last),
             y=y,
@@ -98,7 +124,9 @@ def trial_figures(
 
 
 def _line(curves: Sequence[Curve], most: int, name: str, color: str, origin: Origin) -> Series:
-    """Return curves as one series, with a gap after each curve and at each value that is not finite."""
+    """Return curves as one series, with a gap after each curve and at each value that is not
+    finite.
+    """
     x: list[float | None] = []
     y: list[float | None] = []
     trials: list[TrialId | None] = []
@@ -111,13 +139,28 @@ def _line(curves: Sequence[Curve], most: int, name: str, color: str, origin: Ori
         x.append(None)
         y.append(None)
         trials.append(None)
-    of = {curve.trial: text for curve, text in zip(curves, origins([c.trial for c in curves], origin), strict=False)}
+    of = {
+        curve.trial: text
+        for curve, text in zip(curves, origins([c.trial for c in curves], origin), strict=False)
+    }
     words = ["" if trial is None else of[trial] for trial in trials] if of else []
-    return Series(kind="line", x=x, y=y, color=color, name=name, trials=trials, words=words, width=1.2, alpha=0.8)
+    return Series(
+        kind="line",
+        x=x,
+        y=y,
+        color=color,
+        name=name,
+        trials=trials,
+        words=words,
+        width=1.2,
+        alpha=0.8,
+    )
 
 
 def _dots(line: Series, size: float = 4) -> Series:
-    """Return a series with a dot at the end of each curve, and with a dot at each value between two gaps."""
+    """Return a series with a dot at the end of each curve, and with a dot at each value between two
+    gaps.
+    """
     y = [None, *line.y, None]
     places, is_last = [], True
     for at in reversed(range(len(line.y))):
@@ -128,6 +171,7 @@ def _dots(line: Series, size: float = 4) -> Series:
             is_last = False
     places.reverse()
     return Series(
-        kind="points", x=[line.x[at] for at in places], y=[line.y[at] for at in places], color=line.color, size=size,
+        kind="points", x=[line.x[at] for at in places], y=[line.y[at] for at in places],
+        color=line.color, size=size,
         is_silent=True,
     )  # fmt: skip

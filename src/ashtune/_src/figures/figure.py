@@ -21,9 +21,9 @@ Written = Literal["number", "count", "seconds", "share"]
 class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """An axis from ``low`` to ``high``. The value of ``low`` may be greater than ``high``.
 
-    ``title`` is ``name`` with a unit or scale. ``ticks`` has all ticks of the axis. If ``ticks`` is empty, the ticks
-    are round multiples of ``unit``. ``choices`` has the names at the places 0, 1, 2, and so on. ``beyond`` is the
-    number of values outside of the axis.
+    ``title`` is ``name`` with a unit or scale. ``ticks`` has all ticks of the axis. If ``ticks`` is
+    empty, the ticks are round multiples of ``unit``. ``choices`` has the names at the places 0, 1,
+    2, and so on. ``beyond`` is the number of values outside of the axis.
     """
 
     name: str = ""
@@ -56,18 +56,21 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         return min(max(value, self.low), self.high)
 
     def scaled(self, value: float) -> float:
-        """Return a value, limited to the axis range. If the axis is logarithmic, return the value's logarithm."""
+        """Return a value, limited to the axis range. If the axis is logarithmic, return the value's
+        logarithm.
+        """
         return math.log10(self.within(value)) if self.is_log else self.within(value)
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
     """Points of one kind. The value None makes a gap in a line.
 
-    A step line first goes right, then up or down. A bar is drawn from ``x`` to ``end``. The thickness of a bar is
-    ``thick`` times the distance between two choices. A range is a thin line from ``x`` to ``end``. A flow is a band
-    between two bars: its lower side has the length ``x``, and its upper side has the length ``end``. A series without a
-    ``name`` is not in the legend. ``words`` has further lines of text for each point. If ``is_rimmed`` is True, points
-    have a dark rim. If ``is_silent`` is True, points show no text.
+    A step line first goes right, then up or down. A bar is drawn from ``x`` to ``end``. The
+    thickness of a bar is ``thick`` times the distance between two choices. A range is a thin line
+    from ``x`` to ``end``. A flow is a band between two bars: its lower side has the length ``x``,
+    and its upper side has the length ``end``. A series without a ``name`` is not in the legend.
+    ``words`` has further lines of text for each point. If ``is_rimmed`` is True, points have a dark
+    rim. If ``is_silent`` is True, points show no text.
     """
 
     kind: Literal["line", "step", "area", "points", "bars", "ranges", "flows", "texts"]
@@ -88,22 +91,30 @@ class Series(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     is_silent: bool = False
 
 
-def stacked_bars(parts: Iterable[tuple[Look, Sequence[float]]], places: Sequence[int]) -> list[Series]:
-    """Return a series of bars for each part. At each place, the bar of a part begins at the end of the bar before."""
+def stacked_bars(
+    parts: Iterable[tuple[Look, Sequence[float]]], places: Sequence[int]
+) -> list[Series]:
+    """Return a series of bars for each part. At each place, the bar of a part begins at the end of
+    the bar before.
+    """
     series: list[Series] = []
     begin: Sequence[float] = [0] * len(places)
     for look, lengths in parts:
         end = [before + length for before, length in zip(begin, lengths, strict=True)]
         name, color, pattern = look.name, look.color, look.pattern
-        series.append(Series(kind="bars", x=begin, end=end, y=places, name=name, color=color, pattern=pattern))
+        series.append(
+            Series(kind="bars", x=begin, end=end, y=places, name=name, color=color, pattern=pattern)
+        )
         begin = end
     return series
 
 
 class Cells(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Coloured cells below the series. ``rows`` has a row for each ``y``. A row has a value or None for each ``x``.
+    """Coloured cells below the series. ``rows`` has a row for each ``y``. A row has a value or None
+    for each ``x``.
 
-    ``scale`` is the axis of the values. Low values have the colour ``colors[0]``, and high values have ``colors[1]``.
+    ``scale`` is the axis of the values. Low values have the colour ``colors[0]``, and high values
+    have ``colors[1]``.
     """
 
     x: Sequence[float]
@@ -114,7 +125,9 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """A figure. ``notes`` has sentences for the reader. If a figure is empty, ``notes`` has the reason."""
+    """A figure. ``notes`` has sentences for the reader. If a figure is empty, ``notes`` has the
+    reason.
+    """
 
     x: Axis = Axis()
     y: Axis = Axis()
@@ -125,9 +138,11 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Coordinates(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
-    """Parallel coordinates: each trial is a line through all axes. The best trial is first. A missing value is None.
+    """Parallel coordinates: each trial is a line through all axes. The best trial is first. A
+    missing value is None.
 
-    The last axis is the metric. ``places`` has each trial's rank (from 1) among all ``total`` trials.
+    The last axis is the metric. ``places`` has each trial's rank (from 1) among all ``total``
+    trials.
     """
 
     axes: Sequence[Axis] = ()
@@ -140,7 +155,9 @@ class Coordinates(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def words_of(figure: Figure, series: Series, point: int) -> list[str]:
-    """Return the lines of text of a point. The function in ``plot.js`` must return the same lines."""
+    """Return the lines of text of a point. The function in ``plot.js`` must
+    return the same lines.
+    """
     x, y, at, up = figure.x, figure.y, series.x[point], series.y[point]
     assert at is not None and up is not None, "nobody can point at a gap"
     if series.kind == "bars":

@@ -1,4 +1,6 @@
-"""Converts configurations to columns of numbers, for random forests and figures of hyperparameters."""
+"""Converts configurations to columns of numbers, for random forests and
+figures of hyperparameters.
+"""
 
 import math
 from array import array
@@ -16,9 +18,13 @@ from ashtune._src.space.coordinates import Column
 from ashtune._src.space.space import Space
 
 SPREAD = 0.18
-"""The largest distance between a point and its choice or its whole number, whose neighbours have the distance 1."""
+"""The largest distance between a point and its choice or its whole number, whose neighbours have
+the distance 1.
+"""
 FEW_WHOLE = 12
-"""Points are spread around whole numbers if the largest is at most this much greater than the smallest."""
+"""Points are spread around whole numbers if the largest is at most this much greater than the
+smallest.
+"""
 
 Configuration = Callable[[TrialId], Mapping[str, Any]]
 """Returns the configuration of a trial."""
@@ -27,9 +33,9 @@ Configuration = Callable[[TrialId], Mapping[str, Any]]
 class Numbers(msgspec.Struct, frozen=True):
     """The values of one hyperparameter in many trials.
 
-    ``values`` has a number for each trial: a value, or the index of a choice in ``labels``. The number is NaN if the
-    hyperparameter is inactive. ``is_log`` is True if the hyperparameter was sampled on a logarithmic scale.
-    ``is_whole`` is True if all values are whole numbers of a range.
+    ``values`` has a number for each trial: a value, or the index of a choice in ``labels``. The
+    number is NaN if the hyperparameter is inactive. ``is_log`` is True if the hyperparameter was
+    sampled on a logarithmic scale. ``is_whole`` is True if all values are whole numbers of a range.
     """
 
     name: str
@@ -40,7 +46,9 @@ class Numbers(msgspec.Struct, frozen=True):
 
     @property
     def few(self) -> list[int]:
-        """All whole numbers from the smallest to the largest, if they are few and the scale is linear; else []."""
+        """All whole numbers from the smallest to the largest, if they are few and the scale is
+        linear; else [].
+        """
         if not self.is_whole or self.is_log or not self.varies:
             return []
         active = [int(value) for value in self.values if not math.isnan(value)]
@@ -61,7 +69,9 @@ class Numbers(msgspec.Struct, frozen=True):
         return len({value for value in self.values if not math.isnan(value)}) > 1
 
 
-def numbers(space: Mapping[str, object], configuration: Configuration, trials: Iterable[TrialId]) -> Sequence[Numbers]:
+def numbers(
+    space: Mapping[str, object], configuration: Configuration, trials: Iterable[TrialId]
+) -> Sequence[Numbers]:
     """Return a column of numbers for each hyperparameter, in the user's order.
 
     Args:
@@ -77,12 +87,16 @@ def numbers(space: Mapping[str, object], configuration: Configuration, trials: I
     for trial in trials:
         given = configuration(trial)
         for name, column in columns.items():
-            values[name].append(_number(name, column, given[name], trial) if name in given else math.nan)
+            values[name].append(
+                _number(name, column, given[name], trial) if name in given else math.nan
+            )
     return [
         Numbers(
             name,
             values[name],
-            labels=() if column.choices is None else [value_text(choice) for choice in column.choices],
+            labels=()
+            if column.choices is None
+            else [value_text(choice) for choice in column.choices],
             is_log=column.is_log,
             is_whole=column.is_integer,
         )
@@ -96,7 +110,8 @@ def spread_places(column: Numbers, trials: Sequence[TrialId], *, salt: int = 0) 
     Args:
         column: The hyperparameter.
         trials: The trials of the column.
-        salt: A number that changes the spread, so that the two axes of a figure have different spreads.
+        salt: A number that changes the spread, so that the two axes of a figure have different
+            spreads.
     """
     if not column.labels and not column.few:
         return column.values
@@ -108,5 +123,7 @@ def _number(name: str, column: Column, value: Any, trial: TrialId) -> float:
     if column.choices is not None:
         return float(column.choices.index(value)) if value in column.choices else math.nan
     if not column.is_within(value):
-        raise SpaceError(f"trial {trial} of the journal has {name}={shown(value)}, which its space cannot have")
+        raise SpaceError(
+            f"trial {trial} of the journal has {name}={shown(value)}, which its space cannot have"
+        )
     return float(value)

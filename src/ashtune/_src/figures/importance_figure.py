@@ -1,19 +1,25 @@
-"""Measures the importance of hyperparameters: how much a hyperparameter affects a random forest's prediction.
+"""Measures the importance of hyperparameters: how much a hyperparameter affects a random forest's
+prediction.
 
-A forest learns from the trials to predict the result of a configuration. The forest predicts the results of random
-configurations of the space. The values of one hyperparameter are permuted among these configurations, and the forest
-predicts again. The importance of this hyperparameter is the share of the predictions' variance due to the permutation,
-including interactions with other hyperparameters. Source of the forest: Breiman, *Random Forests*, Machine Learning 45,
-2001. Source of the total effect: Homma and Saltelli, *Importance measures in global sensitivity analysis of nonlinear
-models*, Reliability Engineering and System Safety 52, 1996. Source of the estimate: Jansen, *Analysis of variance
-designs for model output*, Computer Physics Communications 117, 1999.
+A forest learns from the trials to predict the result of a configuration. The forest predicts the
+results of random configurations of the space. The values of one hyperparameter are permuted among
+these configurations, and the forest predicts again. The importance of this hyperparameter is the
+share of the predictions' variance due to the permutation, including interactions with other
+hyperparameters. Source of the forest: Breiman, *Random Forests*, Machine Learning 45,
+2001. Source of the total effect: Homma and Saltelli, *Importance measures in global sensitivity
+  analysis of nonlinear
+models*, Reliability Engineering and System Safety 52, 1996. Source of the estimate: Jansen,
+*Analysis of variance designs for model output*, Computer Physics Communications 117, 1999.
 
-Rule 1: the forest learns from all trials, including trials at low rungs. The trials at high rungs were selected, so
-they have similar values of the most important hyperparameters.
-Rule 2: each trial has one value, which is a result at the lowest rung. At each higher rung, the rung's trials exchange
-their values, so that the best trial of the rung has the best value. See ``docs/decisions/0046-importance.md``.
-Rule 3: the value of a failed trial, and a value far worse than most, is replaced by a value a little worse than most.
-Rule 4: if the forest cannot predict unseen trials, every view says that the importances mean nothing.
+Rule 1: the forest learns from all trials, including trials at low rungs. The trials at high rungs
+were selected, so they have similar values of the most important hyperparameters.
+Rule 2: each trial has one value, which is a result at the lowest rung. At each higher rung, the
+rung's trials exchange their values, so that the best trial of the rung has the best value. See
+``docs/decisions/0046-importance.md``.
+Rule 3: the value of a failed trial, and a value far worse than most, is replaced by a value a
+little worse than most.
+Rule 4: if the forest cannot predict unseen trials, every view says that the importances mean
+nothing.
 Rule 5: the importance among the best trials uses only the best third of the trials.
 """
 
@@ -50,7 +56,9 @@ NAMED = 3
 
 
 class Weight(msgspec.Struct, frozen=True):
-    """The importance of a hyperparameter: a share of the variance, and its standard deviation over several forests."""
+    """The importance of a hyperparameter: a share of the variance, and its standard deviation over
+    several forests.
+    """
 
     name: str
     share: float
@@ -58,10 +66,12 @@ class Weight(msgspec.Struct, frozen=True):
 
 
 class Importance(msgspec.Struct, frozen=True, kw_only=True):
-    """The importances of all hyperparameters, the greatest first. If importance cannot be measured, the list is empty.
+    """The importances of all hyperparameters, the greatest first. If importance cannot be measured,
+    the list is empty.
 
-    The importances were measured on ``trials`` of ``total`` trials. ``r2`` is the forests' coefficient of determination
-    for unseen trials. ``best`` has the importances among the best trials, or is None.
+    The importances were measured on ``trials`` of ``total`` trials. ``r2`` is the forests'
+    coefficient of determination for unseen trials. ``best`` has the importances among the best
+    trials, or is None.
     """
 
     trials: int = 0
@@ -76,23 +86,38 @@ class Importance(msgspec.Struct, frozen=True, kw_only=True):
         return bool(self.weights) and self.r2 >= MEANINGLESS
 
     def words(self) -> str:
-        """Return a sentence about the measured trials and the quality of the forest's predictions."""
+        """Return a sentence about the measured trials and the quality of
+        the forest's predictions.
+        """
         if not self.weights:
-            return f"{plural(self.total, 'trial')} to compare: too few, or too much alike, to tell what mattered"
+            return (
+                f"{plural(self.total, 'trial')} to compare: too few, or too much alike, to tell "
+                f"what mattered"
+            )
         sample = f"{self.trials:,} of " if self.trials < self.total else ""
         base = f"{sample}{plural(self.total, 'trial')}"
         if self.is_meaningful:
-            return f"{base}; from its configuration a forest predicts how good a trial is with R2 = {self.r2:.2f}"
-        return f"{base}; a forest predicts next to nothing (R2 = {self.r2:.2f}): these importances mean nothing"
+            return (
+                f"{base}; from its configuration a forest predicts how good a trial is with R2 = "
+                f"{self.r2:.2f}"
+            )
+        return (
+            f"{base}; a forest predicts next to nothing (R2 = {self.r2:.2f}): these importances "
+            f"mean nothing"
+        )
 
     def words_of_best(self) -> str:
-        """Return a sentence about the importances among the best trials, or "" if the study has too few trials."""
+        """Return a sentence about the importances among the best trials, or "" if the study has too
+        few trials.
+        """
         if self.best is None or not self.best.weights:
             return ""
         which = f"among the best {self.best.total:,} trials"
         if not self.best.is_meaningful:
             return f"{which} a forest predicts next to nothing (R2 = {self.best.r2:.2f})"
-        named = ", ".join(f"{shortened(each.name, 30)} {each.share:.2f}" for each in self.best.weights[:NAMED])
+        named = ", ".join(
+            f"{shortened(each.name, 30)} {each.share:.2f}" for each in self.best.weights[:NAMED]
+        )
         return f"{which}, R2 = {self.best.r2:.2f}: {named}"
 
 
@@ -105,8 +130,8 @@ def importance(
         results: The observer of all results.
         configuration: Returns the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
-        most: The largest number of measured trials. If the study has more trials, a sample is measured. 2,000 trials of
-            10 hyperparameters take seconds.
+        most: The largest number of measured trials. If the study has more trials, a sample is
+            measured. 2,000 trials of 10 hyperparameters take seconds.
 
     Raises:
         SettingsError: If scikit-learn is not installed.
@@ -119,7 +144,11 @@ def importance(
         base = Importance(trials=len(trials), total=len(all_trials))
         columns = numbers(space, configuration, trials)
         seen = [values[trial] for trial in trials]
-        if len(trials) < FEWEST or all(column.is_constant for column in columns) or len(set(seen)) == 1:
+        if (
+            len(trials) < FEWEST
+            or all(column.is_constant for column in columns)
+            or len(set(seen)) == 1
+        ):
             return base
         r2, weights = _measured(columns, seen, points or columns)
         return msgspec.structs.replace(base, r2=r2, weights=weights)
@@ -140,14 +169,18 @@ def _values(results: Results) -> dict[TrialId, float]:
         losses = rung.by_trial()
         failed |= {trial for trial, loss in losses.items() if loss == math.inf}
         ordered = sorted(losses.keys() - failed, key=lambda trial: (losses[trial], trial))
-        known = sorted(values[trial] for trial in ordered if trial in values) or [losses[trial] for trial in ordered]
+        known = sorted(values[trial] for trial in ordered if trial in values) or [
+            losses[trial] for trial in ordered
+        ]
         for place, trial in enumerate(ordered):
             values[trial] = known[place * len(known) // len(ordered)]
     finite = {trial: value for trial, value in values.items() if trial not in failed}
     if len(set(finite.values())) < 2:
         return dict.fromkeys(finite, 0.0) | dict.fromkeys(failed, 1.0)
     _, high, _ = view(list(finite.values()), "min")
-    return {trial: min(value, high) for trial, value in finite.items()} | dict.fromkeys(failed, high)
+    return {trial: min(value, high) for trial, value in finite.items()} | dict.fromkeys(
+        failed, high
+    )
 
 
 def _points(space: Mapping[str, object]) -> Sequence[Numbers]:
@@ -159,20 +192,32 @@ def _points(space: Mapping[str, object]) -> Sequence[Numbers]:
 
 
 def importance_figure(measured: Importance) -> Figure:
-    """Return a figure with bars of the importances and their standard deviations. Meaningless bars are grey."""
+    """Return a figure with bars of the importances and their standard deviations. Meaningless bars
+    are grey.
+    """
     if not measured.weights:
         return Figure(notes=[measured.words()])
     shown = measured.weights[:BARS]
     shares, places = [significant(weight.share) for weight in shown], list(range(len(shown)))
-    low, high = ([max(0.0, weight.share + sign * weight.deviation) for weight in shown] for sign in (-1, 1))
+    low, high = (
+        [max(0.0, weight.share + sign * weight.deviation) for weight in shown] for sign in (-1, 1)
+    )
     more = f"the {len(shown)} most important of {len(measured.weights)} hyperparameters"
-    notes = [measured.words(), measured.words_of_best(), more if len(shown) < len(measured.weights) else ""]
+    notes = [
+        measured.words(),
+        measured.words_of_best(),
+        more if len(shown) < len(measured.weights) else "",
+    ]
     return Figure(
         x=Axis(name="share of the variance", high=1.08 * max(high)),
         y=choice_axis("", [shortened(weight.name, 30) for weight in shown], is_downward=True),
         series=[
             Series(
-                kind="bars", x=[0] * len(shown), end=shares, y=places, color=BLUE if measured.is_meaningful else GREY
+                kind="bars",
+                x=[0] * len(shown),
+                end=shares,
+                y=places,
+                color=BLUE if measured.is_meaningful else GREY,
             ),
             Series(kind="ranges", x=low, end=high, y=places, color=GREY, is_silent=True),
         ],
@@ -184,10 +229,11 @@ def importance_figure(measured: Importance) -> Figure:
 def _measured(
     columns: Sequence[Numbers], values: Sequence[float], points: Sequence[Numbers]
 ) -> tuple[float, Sequence[Weight]]:
-    """Return R2 on held-out trials, and the weights of varying hyperparameters, the largest weight first.
+    """Return R2 on held-out trials, and the weights of varying hyperparameters, the largest weight
+    first.
 
-    Choices are coded as numbers, since a tree can separate numbers with a few cuts. An inactive hyperparameter is a
-    missing value. Missing values are not permuted.
+    Choices are coded as numbers, since a tree can separate numbers with a few cuts. An inactive
+    hyperparameter is a missing value. Missing values are not permuted.
     """
     import numpy as np
 
@@ -197,8 +243,12 @@ def _measured(
     known = np.array([points[place].values for place in varying]).T
     y, chance = np.array(values), np.random.default_rng(0)
     errors, shares = 0.0, np.zeros((len(varying), FOLDS))
-    for fold, (learned, held_out) in enumerate(split(n_splits=FOLDS, shuffle=True, random_state=0).split(x)):
-        model = forest(n_estimators=TREES, min_samples_leaf=2, random_state=fold, n_jobs=1).fit(x[learned], y[learned])
+    for fold, (learned, held_out) in enumerate(
+        split(n_splits=FOLDS, shuffle=True, random_state=0).split(x)
+    ):
+        model = forest(n_estimators=TREES, min_samples_leaf=2, random_state=fold, n_jobs=1).fit(
+            x[learned], y[learned]
+        )
         errors += float(((model.predict(x[held_out]) - y[held_out]) ** 2).sum())
         predicted = model.predict(known)
         for place in range(len(varying)):
@@ -208,7 +258,10 @@ def _measured(
             squares = (model.predict(exchanged) - predicted) ** 2
             shares[place, fold] = min(1.0, squares.mean() / (2 * predicted.var() or 1.0))
     names = [columns[place].name for place in varying]
-    weights = [Weight(name, float(each.mean()), float(each.std())) for name, each in zip(names, shares, strict=True)]
+    weights = [
+        Weight(name, float(each.mean()), float(each.std()))
+        for name, each in zip(names, shares, strict=True)
+    ]
     return 1 - errors / float(y.var() * len(y)), sorted(weights, key=lambda weight: -weight.share)
 
 
@@ -218,6 +271,7 @@ def _sklearn() -> tuple[Any, Any]:
         from sklearn.model_selection import KFold
     except ImportError:
         raise SettingsError(
-            "hyperparameter importance needs scikit-learn, which is not installed: pip install 'ashtune[report]'"
+            "hyperparameter importance needs scikit-learn, which is not installed: pip install "
+            "'ashtune[report]'"
         ) from None
     return RandomForestRegressor, KFold

@@ -1,4 +1,5 @@
-"""Draws the ladder: each rung is a bar of its trials by state, and the lowest rung is at the bottom.
+"""Draws the ladder: each rung is a bar of its trials by state, and the lowest rung is at the
+bottom.
 
 A band leads from the promoted trials of a rung to the rung above.
 """
@@ -20,25 +21,38 @@ MOST_RUNGS = 60
 _ROOM = 1.42
 """The length of the axis as a multiple of the longest bar, so that texts fit beside the bars."""
 FAR = 4
-"""Expected numbers are shown up to this multiple of the longest bar, so that bars of a young study stay visible."""
+"""Expected numbers are shown up to this multiple of the longest bar, so that bars of a young study
+stay visible.
+"""
 _TALL, _LOW, _MOST_TALL = 62, 34, 10
 """Pixels of a rung; pixels of a rung if there are many; the most rungs that are not many."""
 
 
 def ladder_figure(
-    tally: Tally, expected: Sequence[Expected] | None = None, *, unit: str, running: Sequence[int] | None = None
+    tally: Tally,
+    expected: Sequence[Expected] | None = None,
+    *,
+    unit: str,
+    running: Sequence[int] | None = None,
 ) -> Figure:
-    """Return a figure of the rungs: promoted, paused, failed and running trials, and the expected numbers of trials.
+    """Return a figure of the rungs: promoted, paused, failed and running trials, and the expected
+    numbers of trials.
 
     Args:
         tally: The study's counts.
-        expected: The expected number of trials at each rung: ``StudyInfo.expected``; None if unknown.
+        expected: The expected number of trials at each rung: ``StudyInfo.expected``; None if
+            unknown.
         unit: What the resource counts, in the singular.
-        running: The number of running trials at each rung, by default from the tally; empty if unknown.
+        running: The number of running trials at each rung, by default from the tally; empty if
+            unknown.
     """
     rungs = tally.rungs[:MOST_RUNGS]
     expected = None if expected is None else expected[: len(rungs)]
-    running = [rung.running for rung in rungs] if running is None else [*running, *[0] * len(rungs)][: len(rungs)]
+    running = (
+        [rung.running for rung in rungs]
+        if running is None
+        else [*running, *[0] * len(rungs)][: len(rungs)]
+    )
     lengths = [rung.trained + under_way for rung, under_way in zip(rungs, running, strict=True)]
     if not any(lengths):
         return Figure(notes=["no trial has begun"])
@@ -51,22 +65,35 @@ def ladder_figure(
     }
     promoted = TRIALS["promoted"]
     flows = [rung.promoted for rung in rungs[:-1]]
-    series = [Series(kind="flows", x=flows, y=places[:-1], end=lengths[1:], color=promoted.color, alpha=0.2)]
+    series = [
+        Series(
+            kind="flows", x=flows, y=places[:-1], end=lengths[1:], color=promoted.color, alpha=0.2
+        )
+    ]
     looks = TRIALS | {"promoted": replace(promoted, name=f"{promoted.name}, or at the top")}
-    series += stacked_bars([(looks[part], counts) for part, counts in ends.items() if any(counts)], places)
+    series += stacked_bars(
+        [(looks[part], counts) for part, counts in ends.items() if any(counts)], places
+    )
     beside = lengths
     if expected is not None:
         longest = max(longest, min(FAR * longest, max(each.high for each in expected)))
-        low, high = ([min(longest, getattr(each, end)) for each in expected] for end in ("low", "high"))
+        low, high = (
+            [min(longest, getattr(each, end)) for each in expected] for end in ("low", "high")
+        )
         beside = [max(pair) for pair in zip(lengths, high, strict=True)]
         series += [
             Series(kind="ranges", x=low, end=high, y=places, color=INK, is_silent=True),
             Series(
-                kind="points", x=[min(longest, each.middle) for each in expected], y=places, color=PALE, size=14,
-                name="expected", symbol="diamond", is_rimmed=True, words=[f"{each.text} expected" for each in expected],
+                kind="points", x=[min(longest, each.middle) for each in expected], y=places,
+                color=PALE, size=14,
+                name="expected", symbol="diamond", is_rimmed=True,
+                words=[f"{each.text} expected" for each in expected],
             ),
         ]  # fmt: skip
-    words = [_words(rung, tally.goal.metric, expected[at] if expected else None) for at, rung in enumerate(rungs)]
+    words = [
+        _words(rung, tally.goal.metric, expected[at] if expected else None)
+        for at, rung in enumerate(rungs)
+    ]
     return Figure(
         x=Axis(name="trials", high=_ROOM * longest, written="count"),
         y=choice_axis(f"trained to {unit}", [f"{rung.resource:,}" for rung in rungs]),
@@ -76,6 +103,10 @@ def ladder_figure(
 
 
 def _words(rung: RungTally, metric: str, expected: Expected | None) -> str:
-    trained = f"{rung.trained:,} trained" + ("" if expected is None else f", {expected.text} expected")
+    trained = f"{rung.trained:,} trained" + (
+        "" if expected is None else f", {expected.text} expected"
+    )
     best = None if rung.best is None else rung.best.metrics.get(metric)
-    return trained if best is None else f"{trained}\nbest {shortened(metric, 18)} {number_text(best)}"
+    return (
+        trained if best is None else f"{trained}\nbest {shortened(metric, 18)} {number_text(best)}"
+    )

@@ -1,12 +1,14 @@
-"""The colours, patterns and names in the views of a study: live page, report, notebook and terminal.
+"""The colours, patterns and names in the views of a study: live page, report, notebook and
+terminal.
 
-Figures and the terminal use the values of this module. The live page and the report use the style sheet :func:`style`,
-which has the same colours (decision 61).
+Figures and the terminal use the values of this module. The live page and the report use the style
+sheet :func:`style`, which has the same colours (decision 61).
 
-Rule 1: low rungs have dark colours of the scale :data:`SCALE`, and high rungs have light colours. People with red-green
-colour blindness can distinguish neighbouring rungs if a study has at most seven rungs. All colours are visible on light
-and dark backgrounds.
-Rule 2: a colour is never the only sign of a state. Failing, saving, compiling and waiting also have patterns.
+Rule 1: low rungs have dark colours of the scale :data:`SCALE`, and high rungs have light colours.
+People with red-green colour blindness can distinguish neighbouring rungs if a study has at most
+seven rungs. All colours are visible on light and dark backgrounds.
+Rule 2: a colour is never the only sign of a state. Failing, saving, compiling and waiting also have
+patterns.
 """
 
 import math
@@ -14,16 +16,27 @@ from collections.abc import Sequence
 
 import msgspec
 
-BLUE, ORANGE, GREEN, RED, PURPLE, GREY = "#3f7fd1", "#e08a2c", "#3fa66b", "#d4505f", "#8f6fc9", "#8a94a3"
+BLUE, ORANGE, GREEN, RED, PURPLE, GREY = (
+    "#3f7fd1",
+    "#e08a2c",
+    "#3fa66b",
+    "#d4505f",
+    "#8f6fc9",
+    "#8a94a3",
+)
 TEAL, PINK, DARK_RED, BROWN = "#1f8a96", "#c2649a", "#7a2e3a", "#96703a"
 CATEGORIES = (BLUE, ORANGE, GREEN, PURPLE, RED, TEAL)
 """The colours of categories without an order."""
 CHOSEN = (*CATEGORIES, PINK, BROWN)
-"""The colours of the trials that a reader of the page has chosen. Their numbers stand beside their marks."""
+"""The colours of the trials that a reader of the page has chosen. Their numbers stand beside their
+marks.
+"""
 SCALE = ("#5260c8", "#3484b8", "#2a9b8e", "#6dab53", "#c5aa2e")
 """The colours of rungs, the lowest rung first, and of trials by rank."""
 PLACES = (GREY, GREY, *SCALE)
-"""The colours of trials from the last rank to the first rank, on a logarithmic scale of the rank."""
+"""The colours of trials from the last rank to the first rank, on a
+logarithmic scale of the rank.
+"""
 INK, GRID = "#717c8a", "rgba(128,128,128,0.22)"
 """Colours of medium lightness, which are visible on light and dark backgrounds."""
 PALE = "#ffffff"
@@ -34,8 +47,8 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 class Look(msgspec.Struct, frozen=True):
     """The look of a state: its name, its colour, and its pattern in plotly.
 
-    ``style`` is the name of a terminal colour in rich. ``glyph`` is the character of a bar on a terminal with Unicode,
-    and ``plain`` is the character of a bar on a terminal without Unicode.
+    ``style`` is the name of a terminal colour in rich. ``glyph`` is the character of a bar on a
+    terminal with Unicode, and ``plain`` is the character of a bar on a terminal without Unicode.
     """
 
     name: str
@@ -65,7 +78,8 @@ TRIALS = {
 }
 """The states of trials at a rung, in the order of a bar."""
 NOTEBOOK_COLORS = {
-    "green": "#2f8f58", "bright_blue": BLUE, "red": RED, "cyan": TEAL, "yellow": "#a8741a", "bright_black": "#7a828c",
+    "green": "#2f8f58", "bright_blue": BLUE, "red": RED, "cyan": TEAL, "yellow": "#a8741a",
+    "bright_black": "#7a828c",
 }  # fmt: skip
 """The terminal's colours in a notebook, which are readable on light and dark backgrounds."""
 _TOKENS = {
@@ -96,12 +110,16 @@ def faded(color: str, share: float) -> str:
 
 
 def place_color(place: int, total: int) -> str:
-    """Return the colour of the trial with the rank ``place`` (from 1), on a logarithmic scale. Last trials are grey."""
+    """Return the colour of the trial with the rank ``place`` (from 1), on a logarithmic scale. Last
+    trials are grey.
+    """
     return _color_at(PLACES, 1 - math.log(place) / math.log(max(total, 10)))
 
 
 def style() -> str:
-    """Return the page's colours as CSS properties. The page's ``data-theme`` or the system chooses light or dark."""
+    """Return the page's colours as CSS properties. The page's ``data-theme`` or the system chooses
+    light or dark.
+    """
     light, dark = (_rules(place) for place in ("light", "dark"))
     return (
         f":root {{ {light} }}\n:root[data-theme=dark] {{ {dark} }}\n"
@@ -115,7 +133,9 @@ def _rules(theme: str) -> str:
 
 
 def _color_at(scale: Sequence[str], share: float) -> str:
-    """Return the colour at the place ``share`` of a scale. 0 is the begin of the scale, and 1 is its end."""
+    """Return the colour at the place ``share`` of a scale. 0 is the begin of the scale, and 1 is
+    its end.
+    """
     place = (len(scale) - 1) * share
     low = min(int(place), len(scale) - 2)
     pairs = zip(_rgb(scale[low]), _rgb(scale[low + 1]), strict=True)

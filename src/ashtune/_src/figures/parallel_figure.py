@@ -1,7 +1,9 @@
-"""Draws parallel coordinates: a line for each trial through its hyperparameters, its rung and its result.
+"""Draws parallel coordinates: a line for each trial through its hyperparameters, its rung and its
+result.
 
-The colour of a line shows the trial's rank on a logarithmic scale: the best trial, the best ten trials and the best
-hundred trials differ in colour. Trials are ranked by highest rung, and within a rung by result.
+The colour of a line shows the trial's rank on a logarithmic scale: the best trial, the best ten
+trials and the best hundred trials differ in colour. Trials are ranked by highest rung, and within a
+rung by result.
 """
 
 import math
@@ -23,7 +25,9 @@ HYPERPARAMETERS = 12
 TICKS = 12
 """The largest number of ticks on an axis of choices."""
 SPREAD = 0.12
-"""The largest distance between a line and its choice or whole number, whose neighbours have the distance 1."""
+"""The largest distance between a line and its choice or whole number, whose neighbours have the
+distance 1.
+"""
 
 
 def coordinates_figure(
@@ -41,9 +45,11 @@ def coordinates_figure(
         results: The observer of all results.
         configuration: Returns the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
-        important: The hyperparameters, the most important first. At most 12 hyperparameters are shown.
+        important: The hyperparameters, the most important first. At most 12 hyperparameters are
+            shown.
         unit: What the resource counts, in the singular.
-        lines: The largest number of trials to show: half of them are the best trials, the other trials are sampled.
+        lines: The largest number of trials to show: half of them are the best trials, the other
+            trials are sampled.
 
     Raises:
         SpaceError: If the record of the space cannot be read.
@@ -63,13 +69,16 @@ def coordinates_figure(
         drawn.append(_choices(f"{unit}s", reached, resources, shown))
     values = [results.goal.value(loss) for _, loss, _ in standings]
     metric = metric_axis(values, results.goal)
-    metric = replace(metric, name=results.goal.metric)  # in full: the page's filter has the name from here
+    # in full: the page's filter has the name from here
+    metric = replace(metric, name=results.goal.metric)
     drawn.append((metric, [significant(metric.within(v)) for v in values]))
     which = f"{len(shown):,} of {plural(len(ranked), 'trial')}: the best and a sample"
     notes = [
         which if len(shown) < len(ranked) else plural(len(ranked), "trial"),
         "a trial stands at its highest rung with a finite result",
-        f"{len(chosen)} of {plural(len(table), 'hyperparameter')}" if len(chosen) < len(table) else "",
+        f"{len(chosen)} of {plural(len(table), 'hyperparameter')}"
+        if len(chosen) < len(table)
+        else "",
         *scale_note(metric, "result"),
     ]
     return Coordinates(
@@ -87,23 +96,33 @@ def _most_important(table: Sequence[Numbers], important: Sequence[str]) -> Seque
     if len(table) <= HYPERPARAMETERS:
         return table
     names = [column.name for column in table]
-    order = [*(name for name in important if name in names), *(name for name in names if name not in important)]
+    order = [
+        *(name for name in important if name in names),
+        *(name for name in names if name not in important),
+    ]
     return [column for column in table if column.name in order[:HYPERPARAMETERS]]
 
 
 def _column(column: Numbers, trials: Sequence[TrialId]) -> tuple[Axis, list[float | None]]:
-    """Return a hyperparameter's axis, and each trial's place on this axis. A missing value has the place None."""
+    """Return a hyperparameter's axis, and each trial's place on this axis. A missing value has the
+    place None.
+    """
     if column.labels:
         return _choices(column.name, column.values, column.labels, trials)
     if few := column.few:
-        axis = Axis(name=column.name, low=few[0] - SPREAD, high=few[-1] + SPREAD, written="count", ticks=few)
+        axis = Axis(
+            name=column.name, low=few[0] - SPREAD, high=few[-1] + SPREAD, written="count", ticks=few
+        )
         return axis, _spread(column.values, trials)
     values = [None if math.isnan(value) else significant(value) for value in column.values]
     active = [value for value in values if value is not None]
     low, high = min(active), max(active)
     axis = Axis(name=column.name, low=low, high=high if high > low else low + 1)
     if column.is_log and low > 0:
-        powers = [10.0**power for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
+        powers = [
+            10.0**power
+            for power in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)
+        ]
         axis = replace(axis, is_log=True, ticks=powers if len(powers) > 1 else [low, high])
     return axis, values
 
@@ -111,9 +130,13 @@ def _column(column: Numbers, trials: Sequence[TrialId]) -> tuple[Axis, list[floa
 def _choices(
     name: str, places: Iterable[float], labels: Sequence[str], trials: Sequence[TrialId]
 ) -> tuple[Axis, list[float | None]]:
-    """Return an axis of choices, and each line's place. Lines with the same choice have different places."""
+    """Return an axis of choices, and each line's place. Lines with the same choice have different
+    places.
+    """
     axis = choice_axis(name, [shortened(each, 16) for each in labels])
-    axis = replace(axis, low=-SPREAD, high=len(labels) - 1 + SPREAD, ticks=list(thinned(len(labels), TICKS)))
+    axis = replace(
+        axis, low=-SPREAD, high=len(labels) - 1 + SPREAD, ticks=list(thinned(len(labels), TICKS))
+    )
     return axis, _spread(places, trials)
 
 

@@ -1,10 +1,11 @@
-"""Draws slices: small panels that show the results over the values of a hyperparameter, in the colours of the rungs.
+"""Draws slices: small panels that show the results over the values of a hyperparameter, in the
+colours of the rungs.
 
-Each trial is a point at the result of its highest rung, in the colour of this rung. A trial without a finite result is
-a cross at the worse end of the axis.
+Each trial is a point at the result of its highest rung, in the colour of this rung. A trial without
+a finite result is a cross at the worse end of the axis.
 
-Rule: a page can show a few thousand points. If a study has too many trials, the page shows the best trials and a sample
-of the other trials. All panels show the same trials.
+Rule: a page can show a few thousand points. If a study has too many trials, the page shows the best
+trials and a sample of the other trials. All panels show the same trials.
 """
 
 import math
@@ -33,14 +34,16 @@ from ashtune._src.figures.looks import GREY, rung_colors
 
 PANELS = 6
 POINTS = 400
-"""The largest number of trials in a panel. The largest number of crosses is a quarter of this number."""
+"""The largest number of trials in a panel. The largest number of crosses is a quarter of this
+number.
+"""
 
 
 class Slices(msgspec.Struct, frozen=True, kw_only=True):
     """A panel for each hyperparameter, the most important first.
 
-    ``colors`` has the colour of each rung, the lowest rung first. ``notes`` has sentences about the trials in all
-    panels.
+    ``colors`` has the colour of each rung, the lowest rung first. ``notes`` has sentences about the
+    trials in all panels.
     """
 
     panels: Mapping[str, Figure]
@@ -60,15 +63,19 @@ def slices(
     unit: str,
     origin: Origin = no_origin,
 ) -> Slices:
-    """Return panels of the most important hyperparameters. If the study has no finite result, there are no panels.
+    """Return panels of the most important hyperparameters. If the study has no finite result, there
+    are no panels.
 
     Args:
         results: The observer of all results.
         configuration: Returns the configuration of a trial: ``Trials.configuration``.
         space: The record of the search space: ``settings.space``.
-        important: The hyperparameters, the most important first; by default the order of the space is used.
-        names: The hyperparameters to show. If it is empty, the most important hyperparameters are shown.
-        rungs: The resources of all rungs. If it is empty, the rungs that trials have reached are used.
+        important: The hyperparameters, the most important first; by default the order of the space
+            is used.
+        names: The hyperparameters to show. If it is empty, the most important hyperparameters are
+            shown.
+        rungs: The resources of all rungs. If it is empty, the rungs that trials have reached are
+            used.
         points: The largest number of trials in a panel.
         unit: What the resource counts, in the singular.
         origin: Returns the origin of a trial's configuration: ``Trials.origin``.
@@ -81,7 +88,9 @@ def slices(
     shown = best_and_sampled(list(standing), points)
     if not shown:
         return Slices(panels={}, colors={}, notes=["no trial has a finite result"])
-    without = sorted({TrialId(trial) for rung in results.rungs for trial in rung.by_trial()} - standing.keys())
+    without = sorted(
+        {TrialId(trial) for rung in results.rungs for trial in rung.by_trial()} - standing.keys()
+    )
     lost = sampled(without, points // 4)
     order = {name: place for place, name in enumerate(important)}
     table = [column for column in numbers(space, configuration, [*shown, *lost]) if column.varies]
@@ -96,7 +105,8 @@ def slices(
     few = f"{len(shown):,} of " if len(shown) < len(ranked) else ""
     which = ": the best and a sample" if few else ""
     notes = [
-        f"{few}{plural(len(ranked), 'trial')}{which}; a trial stands at its highest rung with a finite result.",
+        f"{few}{plural(len(ranked), 'trial')}{which}; a trial stands at its highest rung with a "
+        f"finite result.",
         *far_note(y, "result"),
     ]
     if without:
@@ -108,8 +118,12 @@ def slices(
 
     def panel(column: Numbers) -> Figure:
         places = _places(column, [*shown, *lost])
-        series = points_by_rung(places[: len(shown)], heights, reached, shown, names=named, words=words)
-        if crosses := [place for place in range(len(shown), len(places)) if places[place] is not None]:
+        series = points_by_rung(
+            places[: len(shown)], heights, reached, shown, names=named, words=words
+        )
+        if crosses := [
+            place for place in range(len(shown), len(places)) if places[place] is not None
+        ]:
             series.append(_crosses(places, crosses, worse, lost, len(shown)))
         return Figure(x=column_axis(column), y=y, series=series, notes=notes, height=230)
 
@@ -123,12 +137,18 @@ def slices(
 
 
 def slice_figure(found: Slices, name: str | None = None) -> Figure:
-    """Return the first panel, or a figure that says why there is no panel. ``name`` is the requested hyperparameter."""
+    """Return the first panel, or a figure that says why there is no panel. ``name`` is the
+    requested hyperparameter.
+    """
     if found.panels:
         return next(iter(found.panels.values()))
     if not found.colors and found.notes:
         return Figure(notes=found.notes)
-    return Figure(notes=[f"{'all hyperparameters are' if name is None else f'{name} is'} the same in all trials"])
+    return Figure(
+        notes=[
+            f"{'all hyperparameters are' if name is None else f'{name} is'} the same in all trials"
+        ]
+    )
 
 
 def _places(column: Numbers, trials: Sequence[TrialId]) -> list[float | None]:
@@ -136,10 +156,17 @@ def _places(column: Numbers, trials: Sequence[TrialId]) -> list[float | None]:
 
 
 def _crosses(
-    places: Sequence[float | None], chosen: Sequence[int], worse: float, lost: Sequence[TrialId], first: int
+    places: Sequence[float | None],
+    chosen: Sequence[int],
+    worse: float,
+    lost: Sequence[TrialId],
+    first: int,
 ) -> Series:
-    """Return a series of crosses for the trials without a finite result, at the worse end of the axis."""
+    """Return a series of crosses for the trials without a finite result, at the worse end of the
+    axis.
+    """
     return Series(
-        kind="points", x=[places[at] for at in chosen], y=[worse] * len(chosen), color=GREY, symbol="cross",
+        kind="points", x=[places[at] for at in chosen], y=[worse] * len(chosen), color=GREY,
+        symbol="cross",
         name="without a finite result", trials=[lost[at - first] for at in chosen],
     )  # fmt: skip

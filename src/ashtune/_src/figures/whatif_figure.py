@@ -11,7 +11,8 @@ from ashtune._src.simulation.whatif import Prediction
 
 _TICKS = (
     *(step * 10.0**power for power in (-2, -1, 0) for step in (1, 2, 3, 5)), 10, 20, 30,
-    *(60 * minutes for minutes in (1, 2, 3, 5, 10, 20, 30)), *(3600 * hours for hours in (1, 2, 4, 8, 16)),
+    *(60 * minutes for minutes in (1, 2, 3, 5, 10, 20, 30)), *(3600 * hours for hours in (1, 2, 4,
+    8, 16)),
     *(86400 * 2**power for power in range(12)),
 )  # fmt: skip
 """Each is at most twice the one before, so that a figure of one prediction has a tick."""
@@ -25,7 +26,8 @@ class AsRecorded(msgspec.Struct, frozen=True):
 
 
 def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None = None) -> Figure:
-    """Return a figure of wall time over the number of workers, with a line for each scheduler and reduction factor.
+    """Return a figure of wall time over the number of workers, with a line for each scheduler and
+    reduction factor.
 
     Args:
         predictions: One or more predictions, in any order.
@@ -34,16 +36,26 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
     series = []
     for number, one in enumerate(by_scheduler(predictions).values()):
         x, y = [each.workers for each in one], [each.wall_seconds.likely for each in one]
-        color, is_own = CATEGORIES[number % len(CATEGORIES)], any(each.is_as_recorded for each in one)
+        color, is_own = (
+            CATEGORIES[number % len(CATEGORIES)],
+            any(each.is_as_recorded for each in one),
+        )
         size, words = 9 if is_own else 7, [*map(_words, one)]
-        points = Series(kind="points", x=x, y=y, color=color, name=who(one[0]), size=size, words=words)
-        series += [Series(kind="line", x=x, y=y, color=color, width=4.5 if is_own else 2, is_silent=True), points]
+        points = Series(
+            kind="points", x=x, y=y, color=color, name=who(one[0]), size=size, words=words
+        )
+        series += [
+            Series(kind="line", x=x, y=y, color=color, width=4.5 if is_own else 2, is_silent=True),
+            points,
+        ]
     walls = [end for one in predictions for end in (one.wall_seconds.low, one.wall_seconds.high)]
     counts = [one.workers for one in predictions]
     if recorded is not None and recorded.workers and recorded.wall_seconds > 0:
         at, wall = recorded.workers, recorded.wall_seconds
         name = f"recorded: {plural(at, 'worker')}, {seconds_text(wall)}"
-        series.append(Series(kind="points", x=[at], y=[wall], color=RED, size=14, symbol="diamond", name=name))
+        series.append(
+            Series(kind="points", x=[at], y=[wall], color=RED, size=14, symbol="diamond", name=name)
+        )
         walls, counts = [*walls, wall], [*counts, at]
     low, high = max(1e-3, min(walls) / 1.5), max(1e-3, *walls) * 1.5
     return Figure(
@@ -62,7 +74,9 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
 
 
 def by_scheduler(predictions: Sequence[Prediction]) -> dict[tuple[str, str], list[Prediction]]:
-    """Group the predictions by scheduler and reduction factor, and sort each group by number of workers."""
+    """Group the predictions by scheduler and reduction factor, and sort each group by number of
+    workers.
+    """
     series: dict[tuple[str, str], list[Prediction]] = {}
     for one in sorted(predictions, key=lambda one: one.workers):
         series.setdefault((one.scheduler, one.reduction_factor), []).append(one)
@@ -71,10 +85,17 @@ def by_scheduler(predictions: Sequence[Prediction]) -> dict[tuple[str, str], lis
 
 def who(one: Prediction) -> str:
     """Return the name of a prediction's scheduler, and its reduction factor."""
-    return one.scheduler if one.reduction_factor == "1" else f"{one.scheduler} 1/{one.reduction_factor}"
+    return (
+        one.scheduler
+        if one.reduction_factor == "1"
+        else f"{one.scheduler} 1/{one.reduction_factor}"
+    )
 
 
 def _words(one: Prediction) -> str:
     wall = one.wall_seconds
     span = f"{seconds_text(wall.low)} to {seconds_text(wall.high)}" if wall.low < wall.high else ""
-    return f"{span}\n{one.speed_up:.3g} times as fast as 1 worker, efficiency {share_text(one.efficiency)}"
+    return (
+        f"{span}\n{one.speed_up:.3g} times as fast as 1 worker, efficiency "
+        f"{share_text(one.efficiency)}"
+    )

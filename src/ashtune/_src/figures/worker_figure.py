@@ -1,6 +1,8 @@
-"""Figures of the workers: the work of each worker in a lane, the workers' time by state, and sums by rung.
+"""Figures of the workers: the work of each worker in a lane, the workers' time by state, and sums
+by rung.
 
-Rule: a page can show a few thousand bars. If a study has more than ``MOST_BARS`` stretches of work or ``MOST_LANES``
+Rule: a page can show a few thousand bars. If a study has more than ``MOST_BARS`` stretches of work
+or ``MOST_LANES``
     lanes, the timeline is a heat map. The heat map shows the share of training.
 """
 
@@ -42,7 +44,9 @@ MOST_ROWS = 200
 STRETCHES = 160
 RUNNING = -1
 """The ending of work that is still running."""
-_SAID = {ending: ENDINGS[ending] for ending in (FAILED, PAUSED, WITHDRAWN, LOST)} | {RUNNING: "running"}
+_SAID = {ending: ENDINGS[ending] for ending in (FAILED, PAUSED, WITHDRAWN, LOST)} | {
+    RUNNING: "running"
+}
 SHARE = Axis(written="share", ticks=(0, 0.25, 0.5, 0.75, 1))
 
 
@@ -59,7 +63,8 @@ class Span(NamedTuple):
 
 
 def timeline_figure(timeline: Timeline, *, unit: str) -> Figure:
-    """Return a figure of the timeline: a lane for each worker, and a bar in the rung's colour for each job.
+    """Return a figure of the timeline: a lane for each worker, and a bar in the rung's colour for
+    each job.
 
     A new worker uses the lane of the worker that it replaced. A gap in a lane is waiting time.
     """
@@ -70,13 +75,27 @@ def timeline_figure(timeline: Timeline, *, unit: str) -> Figure:
         return Figure(notes=["no worker has done anything"])
     if len(work.lane) > MOST_BARS or places > MOST_LANES:
         return _busy_map(work, places, x)
-    columns = (work.place[work.lane], work.begin, work.end, work.kind, work.ending, work.rung, work.trial)
+    columns = (
+        work.place[work.lane],
+        work.begin,
+        work.end,
+        work.kind,
+        work.ending,
+        work.rung,
+        work.trial,
+    )
     spans = [Span(*row) for row in zip(*(column.tolist() for column in columns), strict=True)]
     return lanes_figure(spans, _lane_names(work, places), timeline.ladder.rungs, x, unit=unit)
 
 
 def lanes_figure(
-    spans: Iterable[Span], lanes: Sequence[str], rungs: Sequence[int], x: Axis, *, unit: str, notes: Sequence[str] = ()
+    spans: Iterable[Span],
+    lanes: Sequence[str],
+    rungs: Sequence[int],
+    x: Axis,
+    *,
+    unit: str,
+    notes: Sequence[str] = (),
 ) -> Figure:
     """Return a figure of stretches of work in lanes.
 
@@ -89,7 +108,9 @@ def lanes_figure(
         notes: Sentences for the reader.
     """
     looks: dict[tuple[int, int], Look] = {}
-    for rung, (name, color) in enumerate(zip(rung_names(rungs, unit), rung_colors(len(rungs)), strict=True)):
+    for rung, (name, color) in enumerate(
+        zip(rung_names(rungs, unit), rung_colors(len(rungs)), strict=True)
+    ):
         looks[TRAINING, rung] = Look(name, color)
         looks[FAILED, rung] = Look(f"{name}, failed", color, STATES["failed"].pattern)
     of_kind = {SAVING: STATES["saving"], COMPILING: STATES["compiling"]}
@@ -120,15 +141,20 @@ def utilisation_figure(timeline: Timeline) -> Figure:
     for name, (begin, end) in _states(work).items():
         if name not in ("compiling", "failed") or len(begin):
             seconds = seconds_within(begin, end, edges)
-            shares[name] = np.divide(seconds, presence, out=np.zeros_like(seconds), where=presence > 0).tolist()
-    return shares_figure(((edges[:-1] + edges[1:]) / 2).tolist(), shares, time_axis(first, now, timeline.sessions))
+            shares[name] = np.divide(
+                seconds, presence, out=np.zeros_like(seconds), where=presence > 0
+            ).tolist()
+    return shares_figure(
+        ((edges[:-1] + edges[1:]) / 2).tolist(), shares, time_axis(first, now, timeline.sessions)
+    )
 
 
 def shares_figure(times: Sequence[float], shares: Mapping[str, Sequence[float]], x: Axis) -> Figure:
     """Return a figure of each state's share of the workers' presence, at the times ``times``."""
     series = [
         Series(
-            kind="area", x=times, y=shares[state], name=STATES[state].name, color=STATES[state].color,
+            kind="area", x=times, y=shares[state], name=STATES[state].name,
+            color=STATES[state].color,
             pattern=STATES[state].pattern,
         )
         for state in shares
@@ -138,12 +164,15 @@ def shares_figure(times: Sequence[float], shares: Mapping[str, Sequence[float]],
 
 def whole_shares_figure(shares: Mapping[str, float]) -> Figure:
     """Return a figure with one bar: the workers' time by state."""
-    series = stacked_bars([(STATES[state], [share]) for state, share in shares.items() if share > 0], [0])
+    series = stacked_bars(
+        [(STATES[state], [share]) for state, share in shares.items() if share > 0], [0]
+    )
     return Figure(x=SHARE, y=choice_axis("", [""]), series=series, height=64)
 
 
 def rungs_figure(timeline: Timeline, *, unit: str) -> Figure:
-    """Return a figure with a bar for each rung: training, failed training, saving, and waiting for the driver.
+    """Return a figure with a bar for each rung: training, failed training, saving, and waiting for
+    the driver.
 
     Args:
         timeline: The observer of the workers' time.
@@ -165,14 +194,17 @@ def rungs_figure(timeline: Timeline, *, unit: str) -> Figure:
 def _bars(look: Look, spans: Sequence[Span]) -> Series:
     return Series(
         kind="bars", x=[span.begin for span in spans], end=[span.end for span in spans],
-        y=[span.lane for span in spans], color=look.color, pattern=look.pattern, name=look.name, thick=0.85,
+        y=[span.lane for span in spans], color=look.color, pattern=look.pattern, name=look.name,
+        thick=0.85,
         trials=[None if span.trial == NO_TRIAL else span.trial for span in spans],
         words=[_SAID.get(span.ending, "") for span in spans],
     )  # fmt: skip
 
 
 def _busy_map(work: Work, places: int, x: Axis) -> Figure:
-    """Return a heat map that shows how much each place trained over time. Many places are merged into fewer rows."""
+    """Return a heat map that shows how much each place trained over time. Many places are merged
+    into fewer rows.
+    """
     import numpy as np
 
     together = -(-places // MOST_ROWS)
@@ -188,8 +220,15 @@ def _busy_map(work: Work, places: int, x: Axis) -> Figure:
         here = row_of_lane == row
         presence = seconds_within(work.joined[here], work.left[here], edges)
         part = slice(bounds[row], bounds[row + 1])
-        np.divide(seconds_within(begin[part], end[part], edges), presence, out=shares[row], where=presence > 0)
-    groups = [f"places {low} to {min(low + together, places) - 1}" for low in range(0, places, together)]
+        np.divide(
+            seconds_within(begin[part], end[part], edges),
+            presence,
+            out=shares[row],
+            where=presence > 0,
+        )
+    groups = [
+        f"places {low} to {min(low + together, places) - 1}" for low in range(0, places, together)
+    ]
     each = f", a row is up to {together} workers" if together > 1 else ""
     stretch = seconds_text((x.high - x.low) / STRETCHES)
     return Figure(
@@ -198,23 +237,32 @@ def _busy_map(work: Work, places: int, x: Axis) -> Figure:
         cells=Cells(
             x=((edges[:-1] + edges[1:]) / 2).tolist(),
             y=list(range(rows)),
-            rows=[[None if np.isnan(at) else round(min(float(at), 1.0), 3) for at in row] for row in shares],
+            rows=[
+                [None if np.isnan(at) else round(min(float(at), 1.0), 3) for at in row]
+                for row in shares
+            ],
             scale=replace(SHARE, name="trained"),
             colors=(faded(GREY, 0.15), faded(BLUE, 1)),
         ),
-        notes=[f"{plural(len(work.lane), 'bar')} are too many to draw: shares of {stretch} each{each}"],
+        notes=[
+            f"{plural(len(work.lane), 'bar')} are too many to draw: shares of {stretch} each{each}"
+        ],
         height=min(60 + 22 * rows, 830),
     )
 
 
 def _lane_names(work: Work, places: int) -> list[str]:
-    """Return the name of each place: the first worker of the place, and the number of later workers."""
+    """Return the name of each place: the first worker of the place, and the number of later
+    workers.
+    """
     names: list[str] = [""] * places
     after = [-1] * places
     for worker, place in zip(work.worker.tolist(), work.place.tolist(), strict=True):
         names[place] = names[place] or f"worker {worker}"
         after[place] += 1
-    return [name + (f" (+{more})" if more > 0 else "") for name, more in zip(names, after, strict=True)]
+    return [
+        name + (f" (+{more})" if more > 0 else "") for name, more in zip(names, after, strict=True)
+    ]
 
 
 def _states(work: Work) -> dict[str, tuple["Floats", "Floats"]]:
@@ -222,7 +270,8 @@ def _states(work: Work) -> dict[str, tuple["Floats", "Floats"]]:
     ordered = work.begin - work.driver
     training, failed = training_rows(work)
     kinds = {
-        "training": training, "failed": failed, "saving": work.kind == SAVING, "compiling": work.kind == COMPILING,
+        "training": training, "failed": failed, "saving": work.kind == SAVING,
+        "compiling": work.kind == COMPILING,
     }  # fmt: skip
     return {
         **{name: (work.begin[chosen], work.end[chosen]) for name, chosen in kinds.items()},

@@ -1,1 +1,3 @@
-"""Code of `ashtune.integrations` that several modules share, or that is too large for one module."""
+"""Code of `ashtune.integrations` that several modules share, or that is too
+large for one module.
+"""

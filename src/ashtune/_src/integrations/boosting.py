@@ -1,9 +1,13 @@
-"""The code that the integrations of XGBoost, LightGBM and CatBoost share: a trial's rounds, reports, seeds and threads.
+"""The code that the integrations of XGBoost, LightGBM and CatBoost share: a trial's rounds,
+reports, seeds and threads.
 
-Rule 1: each report has the best value of the metric so far, and the round of this value. Therefore a trial ranks by its
-best value, even if later rounds are worse. If a model is cut after its best round, the model has its best value.
-Rule 2: a trial reports at most REPORTS times on the way to a rung: after every n-th round and after the last round.
-Rule 3: the study decides how many rounds a trial trains. If the library ends the training earlier, the trial fails.
+Rule 1: each report has the best value of the metric so far, and the round of this value. Therefore
+a trial ranks by its best value, even if later rounds are worse. If a model is cut after its best
+round, the model has its best value.
+Rule 2: a trial reports at most REPORTS times on the way to a rung: after every n-th round and after
+the last round.
+Rule 3: the study decides how many rounds a trial trains. If the library ends the training earlier,
+the trial fails.
 """
 
 import math
@@ -38,14 +42,14 @@ class Rounds:
     Attributes:
         metric: The name of the reported metric.
         data: The name of the data set whose metric is reported, known after :meth:`choose`.
-        has_best: Whether the first rounds of a model equal the model as it was after these rounds. This is False for
-            DART, which changes earlier trees. If ``has_best`` is False, each value is reported, not the best value so
-            far.
+        has_best: Whether the first rounds of a model equal the model as it was after these rounds.
+            This is False for DART, which changes earlier trees. If ``has_best`` is False, each
+            value is reported, not the best value so far.
         number: The round that began last, counted from 1.
         best: The best value so far; None before the first value.
         best_round: The round of the best value.
-        is_over: Whether no round follows, because the trial is at its rung and not promoted at once, or because the
-            study stops.
+        is_over: Whether no round follows, because the trial is at its rung and not promoted at
+            once, or because the study stops.
 
     Raises:
         ObjectiveError: If the study has several metrics.
@@ -54,8 +58,8 @@ class Rounds:
     def __init__(self, trial: Trial, *, metric: str | None = None, data: str | None = None) -> None:
         if len(trial.metrics) > 1:
             raise ObjectiveError(
-                f"the study needs {names_text(dict.fromkeys(trial.metrics))}; the callback reports one metric, so give "
-                "tune one"
+                f"the study needs {names_text(dict.fromkeys(trial.metrics))}; the callback reports "
+                "one metric, so give tune one"
             )
         self.trial = trial
         self.metric = trial.metric if metric is None else metric
@@ -69,7 +73,8 @@ class Rounds:
         self._start, self._every, self._target = 0, 1, -1
 
     def choose(self, evaluations: Evaluations, how: str) -> None:
-        """When a model is evaluated for the first time, choose the data set whose metric is reported.
+        """When a model is evaluated for the first time, choose the data set whose metric is
+        reported.
 
         Raises:
             MetricMissing: If the metric is not evaluated.
@@ -78,10 +83,13 @@ class Rounds:
             raise MetricMissing(f"no data are evaluated, so there is nothing to report; give {how}")
         self.data = list(evaluations)[-1] if self.data is None else self.data
         if self.metric not in evaluations.get(self.data, ()):
-            there = [f"{metric} of {data}" for data, metrics in evaluations.items() for metric in metrics]
+            there = [
+                f"{metric} of {data}" for data, metrics in evaluations.items() for metric in metrics
+            ]
             found = names_text(dict.fromkeys(there))
             raise MetricMissing(
-                f"{shown(self.metric)} of {shown(self.data)} is not evaluated, but {found}; give the library its "
+                f"{shown(self.metric)} of {shown(self.data)} is not evaluated, but {found}; give "
+                f"the library its "
                 "parameter for metrics, or callback(trial, metric=...) the name of one that is"
             )
 
@@ -117,7 +125,9 @@ class Rounds:
         return True
 
     def report(self, value: float) -> None:
-        """Record the metric's value after the current round. After every n-th round, report the best value so far."""
+        """Record the metric's value after the current round. After every n-th round, report the
+        best value so far.
+        """
         self.note(self.number, value)
         if self.number == self._target or (self.number - self._start) % self._every == 0:
             self.trial.report({self.trial.metric: self.best, BEST_ROUND: self.best_round})
@@ -140,22 +150,26 @@ class Rounds:
         """
         if not self.is_over:
             raise ObjectiveError(
-                f"training ended after {self.number - 1} rounds of {self._target}: give {how} of at least the study's "
-                "max_resource, and no early stopping of the library's own: the study says when to stop"
+                f"training ended after {self.number - 1} rounds of {self._target}: give {how} of "
+                "at least the study's max_resource, and no early stopping of the library's own: "
+                "the study says when to stop"
             )
 
 
 def seed_of(seed: int, number: int) -> int:
-    """Derive the seed of a round from a trial's seed. The result is below 2**31, because the libraries need this."""
+    """Derive the seed of a round from a trial's seed. The result is below 2**31, because the
+    libraries need this.
+    """
     return derived_seed(seed, number) >> 1
 
 
 def threads() -> int:
-    """Return the number of threads for training, read from OMP_NUM_THREADS. For each worker, ashtune sets
-    OMP_NUM_THREADS to the number of the worker's cores. If OMP_NUM_THREADS is not set, the main thread gets all
-    permitted cores, and another thread gets one core.
+    """Return the number of threads for training, read from OMP_NUM_THREADS. For each worker,
+    ashtune sets OMP_NUM_THREADS to the number of the worker's cores. If OMP_NUM_THREADS is not set,
+    the main thread gets all permitted cores, and another thread gets one core.
     """
-    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # for nested regions, there is one number each
+    # for nested regions, there is one number each
+    first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if first.isdigit() and int(first):
         return int(first)
     return available_cores() if threading.current_thread() is threading.main_thread() else 1

@@ -1,16 +1,18 @@
-"""Runs a Hydra sweep as a study: reads the sweep's options, runs the study, and writes the best result to a file.
+"""Runs a Hydra sweep as a study: reads the sweep's options, runs the study, and writes the best
+result to a file.
 
-Overrides such as ``lr=tag(log,interval(1e-4,1e-1))``, ``depth=range(1,9)``, ``batch=16,32`` and ``model=glob(*)`` form
-the search space. All other overrides are the same in every job.
+Overrides such as ``lr=tag(log,interval(1e-4,1e-1))``, ``depth=range(1,9)``, ``batch=16,32`` and
+``model=glob(*)`` form the search space. All other overrides are the same in every job.
 
-The file ``optimization_results.yaml`` has ``name``, ``best_params`` and ``best_value``. Hydra's own sweepers for
-Optuna, Ax and Nevergrad write the same file.
+The file ``optimization_results.yaml`` has ``name``, ``best_params`` and ``best_value``. Hydra's own
+sweepers for Optuna, Ax and Nevergrad write the same file.
 
-Rule 1: Hydra's launchers are not used, because a launcher waits for a whole batch of jobs. If the user chose a
-launcher, the sweep is refused.
-Rule 2: the worker composes the config of a job and runs the user's Hydra task. All jobs of a trial use the trial's
-directory.
-Rule 3: a worker has the same Hydra state as the program: the same stored configs, resolvers and callbacks.
+Rule 1: Hydra's launchers are not used, because a launcher waits for a whole batch of jobs. If the
+user chose a launcher, the sweep is refused.
+Rule 2: the worker composes the config of a job and runs the user's Hydra task. All jobs of a trial
+use the trial's directory.
+Rule 3: a worker has the same Hydra state as the program: the same stored configs, resolvers and
+callbacks.
 """
 
 import hashlib
@@ -53,9 +55,10 @@ MOST_PROBES = 100
 class Dimension(msgspec.Struct, frozen=True):
     """The search dimension of one override.
 
-    ``key`` is the override's left side, such as ``+model.depth``. ``name`` is the dimension's name in the study.
-    ``values`` is a range or a list, as in :func:`~ashtune.tune`. If ``values`` is a list of texts in Hydra's notation,
-    ``meanings`` maps each text to its value. ``examples`` are values for sample jobs.
+    ``key`` is the override's left side, such as ``+model.depth``. ``name`` is the dimension's name
+    in the study. ``values`` is a range or a list, as in :func:`~ashtune.tune`. If ``values`` is a
+    list of texts in Hydra's notation, ``meanings`` maps each text to its value. ``examples`` are
+    values for sample jobs.
     """
 
     key: str
@@ -69,12 +72,16 @@ class Dimension(msgspec.Struct, frozen=True):
         return f"{self.key}={value}"
 
     def meaning(self, value: Any) -> Any:
-        """Convert a text in Hydra's notation to its value. Any other value is returned unchanged."""
+        """Convert a text in Hydra's notation to its value. Any other value
+        is returned unchanged.
+        """
         return self.meanings.get(value, value) if isinstance(value, str) else value
 
 
 class Swept:
-    """The overrides of a Hydra sweep. Some overrides are searched, and the others are the same in every job."""
+    """The overrides of a Hydra sweep. Some overrides are searched, and the others are the same in
+    every job.
+    """
 
     def __init__(self, overrides: Sequence[str | Dimension]) -> None:
         self._overrides = overrides
@@ -88,7 +95,8 @@ class Swept:
     def overrides(self, configuration: Mapping[str, Any]) -> list[str]:
         """Return all overrides of a job, computed from the trial's configuration."""
         return [
-            each.override(configuration[each.name]) if isinstance(each, Dimension) else each for each in self._overrides
+            each.override(configuration[each.name]) if isinstance(each, Dimension) else each
+            for each in self._overrides
         ]
 
     def parameters(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,10 +104,14 @@ class Swept:
         return {each.key: each.meaning(configuration[each.name]) for each in self._dimensions}
 
     def probes(self) -> Iterator[list[str]]:
-        """Yield the overrides of sample jobs, which together contain each listed value and both ends of each range."""
+        """Yield the overrides of sample jobs, which together contain each listed value and both
+        ends of each range.
+        """
         most = max(len(dimension.examples) for dimension in self._dimensions)
         for place in range(min(most, MOST_PROBES)):
-            yield self.overrides({each.name: each.examples[place % len(each.examples)] for each in self._dimensions})
+            yield self.overrides(
+                {each.name: each.examples[place % len(each.examples)] for each in self._dimensions}
+            )
 
 
 def read(arguments: Sequence[str], params: Mapping[str, Any], loader: "ConfigLoader") -> Swept:
@@ -107,7 +119,8 @@ def read(arguments: Sequence[str], params: Mapping[str, Any], loader: "ConfigLoa
 
     Args:
         arguments: The overrides of the command line.
-        params: The overrides of the config, by key. A key that is also on the command line is ignored.
+        params: The overrides of the config, by key. A key that is also on the command line is
+            ignored.
         loader: Hydra's loader, which knows the options of config groups for ``glob``.
 
     Raises:
@@ -120,18 +133,27 @@ def read(arguments: Sequence[str], params: Mapping[str, Any], loader: "ConfigLoa
     given = parser.parse_overrides(list(arguments))
     keys = {_key(override) for override in given}
     lines = [f"{key}={'null' if value is None else value}" for key, value in params.items()]
-    overrides = [override for override in parser.parse_overrides(lines) if _key(override) not in keys] + given
+    overrides = [
+        override for override in parser.parse_overrides(lines) if _key(override) not in keys
+    ] + given
     swept = [_key(override) for override in overrides if override.is_sweep_override()]
     if not swept:
         raise SpaceError(
-            "no override has a range or a list of values, so there is nothing to search; give one, as "
-            "lr=interval(1e-4,1e-1) or batch=16,32"
+            "no override has a range or a list of values, so there is nothing to search; give one, "
+            "as lr=interval(1e-4,1e-1) or batch=16,32"
         )
     for key in swept:
         lines = [str(override.input_line) for override in overrides if _key(override) == key]
         if len(lines) > 1:
-            raise SpaceError(f"{key} is given by {len(lines)} overrides, {' and '.join(lines)}; give one of them")
-    return Swept([_dimension(each) if each.is_sweep_override() else str(each.input_line) for each in overrides])
+            raise SpaceError(
+                f"{key} is given by {len(lines)} overrides, {' and '.join(lines)}; give one of them"
+            )
+    return Swept(
+        [
+            _dimension(each) if each.is_sweep_override() else str(each.input_line)
+            for each in overrides
+        ]
+    )
 
 
 def _key(override: "Override") -> str:
@@ -150,9 +172,13 @@ def _dimension(override: "Override") -> Dimension:
         return Dimension(key, name, _ranged(*bounds, sweep.tags), bounds)
     if isinstance(sweep, RangeSweep):
         return _of_range(key, name, sweep, str(override.input_line))
-    elements = list(sweep.list if isinstance(sweep, ChoiceSweep) else override.sweep_iterator())  # without a shuffle
+    # without a shuffle
+    elements = list(sweep.list if isinstance(sweep, ChoiceSweep) else override.sweep_iterator())
     if not elements:
-        raise SpaceError(f"{override.input_line} has no values; `python main.py --help` lists those of config groups")
+        raise SpaceError(
+            f"{override.input_line} has no values; `python main.py --help` lists those of config "
+            f"groups"
+        )
     return _of_choices(key, name, elements)
 
 
@@ -161,27 +187,39 @@ def _ranged(low: Any, high: Any, tags: set[str]) -> tuple[Any, ...]:
 
 
 def _of_range(key: str, name: str, sweep: Any, line: str) -> Dimension:
-    """Return the dimension of ``range(start,stop,step)``: a range of whole numbers, or a list of numbers."""
+    """Return the dimension of ``range(start,stop,step)``: a range of whole numbers, or a list of
+    numbers.
+    """
     numbers = sweep.range() if sweep.step else ()
     if isinstance(numbers, range) and len(numbers) > 1 and abs(numbers.step) == 1:
         low, high = sorted((numbers[0], numbers[-1]))
         return Dimension(key, name, _ranged(low, high, sweep.tags), (low, high))
     if "log" in sweep.tags:
-        raise SpaceError(f"{line}: log is for steps of 1; give tag(log,interval(low,high)), or leave log out")
+        raise SpaceError(
+            f"{line}: log is for steps of 1; give tag(log,interval(low,high)), or leave log out"
+        )
     values = sorted(islice(numbers, MOST_VALUES + 1))
     if not 0 < len(values) <= MOST_VALUES:
         how_many = f"more than {MOST_VALUES:,}" if values else "no"
-        raise SpaceError(f"{line} has {how_many} values; give range(1,9) for 1 to 8, or interval(low,high)")
+        raise SpaceError(
+            f"{line} has {how_many} values; give range(1,9) for 1 to 8, or interval(low,high)"
+        )
     return Dimension(key, name, values, (values[0], values[-1]))
 
 
 def _of_choices(key: str, name: str, elements: Sequence[Any]) -> Dimension:
-    """Return the dimension of a list. If an element is no number, all elements become texts in Hydra's notation."""
+    """Return the dimension of a list. If an element is no number, all elements become texts in
+    Hydra's notation.
+    """
     from hydra.core.override_parser.types import Transformer
 
     if all(type(element) in (int, float) and math.isfinite(element) for element in elements):
         return Dimension(key, name, list(elements), list(elements))
-    meanings = {text: _meaning(element, text) for element in elements if (text := str(Transformer.str(element)))}
+    meanings = {
+        text: _meaning(element, text)
+        for element in elements
+        if (text := str(Transformer.str(element)))
+    }
     texts = list(meanings)
     return Dimension(key, name, texts, texts, meanings)
 
@@ -194,10 +232,13 @@ def _meaning(element: Any, text: str) -> Any:
 
 
 ENVIRONMENT = (
-    "HYDRA_DEPRECATION_WARNINGS_AS_ERRORS", "HYDRA_FULL_ERROR", "HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE",
+    "HYDRA_DEPRECATION_WARNINGS_AS_ERRORS", "HYDRA_FULL_ERROR",
+    "HYDRA_INSTANTIATE_ALLOWLIST_OVERRIDE",
     "HYDRA_MAIN_MODULE",
 )  # fmt: skip
-"""Variables that Hydra reads. Workers start without them, because MPICH's launcher, also called Hydra, reads them."""
+"""Variables that Hydra reads. Workers start without them, because MPICH's launcher, also called
+Hydra, reads them.
+"""
 
 
 class HydraJob:
@@ -212,20 +253,24 @@ class HydraJob:
         self.__name__ = str(config.hydra.job.name)
         self.__wrapped__ = task
         self._config, self._context, self._swept, self._top = config, context, swept, top
-        self._folder = str(Path(str(config.hydra.sweep.dir)).absolute())  # a study may be resumed from another folder
+        # a study may be resumed from another folder
+        self._folder = str(Path(str(config.hydra.sweep.dir)).absolute())
         self._composed = _digest(composed)
         self._state = Singleton.get_state()
         self._environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
 
     def version_parts(self) -> dict[str, Any]:
-        """Return the task and a digest of the configs, because results depend on task and configs."""
+        """Return the task and a digest of the configs, because results
+        depend on task and configs.
+        """
         return {"task": self.__wrapped__, "configs": self._composed}
 
     def __call__(self, trial: Trial) -> Any:
         """Run the user's Hydra task for a trial, and return the task's result.
 
         Raises:
-            MetricMissing: If the task has not asked for the trial: such a task cannot know how long to train.
+            MetricMissing: If the task has not asked for the trial: such a task cannot know how long
+                to train.
             Exception: Any exception that the task raises.
         """
         from hydra.core.utils import run_job
@@ -244,13 +289,16 @@ class HydraJob:
         returned = done.return_value
         if trial.target < self._top and not is_asked_for():
             raise MetricMissing(
-                f"{self.__wrapped__.__name__}() never calls ashtune.current_trial(), so it trains all at once, and "
-                f"max_resource={self._top} has rungs below; call it and report from inside, or leave max_resource out"
+                f"{self.__wrapped__.__name__}() never calls ashtune.current_trial(), so it trains "
+                f"all at once, and max_resource={self._top} has rungs below; call it and report "
+                "from inside, or leave max_resource out"
             )
         return returned
 
     def _arrive(self) -> None:
-        """At the first call, set Hydra's state in this process to the state of the user's program."""
+        """At the first call, set Hydra's state in this process to the state
+        of the user's program.
+        """
         from hydra.core.singleton import Singleton
 
         if self._state is not None:
@@ -282,7 +330,11 @@ class Sweep:
     """One sweep."""
 
     def __init__(
-        self, settings: Mapping[str, Any], task: Callable[..., Any], config: "DictConfig", context: "HydraContext"
+        self,
+        settings: Mapping[str, Any],
+        task: Callable[..., Any],
+        config: "DictConfig",
+        context: "HydraContext",
     ) -> None:
         from omegaconf import OmegaConf
 
@@ -302,23 +354,34 @@ class Sweep:
         options = self._options()
         self._refuse_launcher()
         if options.get("engine") == "threads":
-            raise SettingsError("engine='threads': Hydra has one config for a process; leave engine out")
-        engine = choose_engine(options.get("engine", AUTO), workers_given=options.get("workers") is not None)
+            raise SettingsError(
+                "engine='threads': Hydra has one config for a process; leave engine out"
+            )
+        engine = choose_engine(
+            options.get("engine", AUTO), workers_given=options.get("workers") is not None
+        )
         options["engine"] = engine
         _, ladder = chosen_halving(checked(TuneOptions, options))
         metric = self._named("metric", "loss")
         swept, composed = self._composed(arguments)
-        job = HydraJob(self._task, self._config, self._context, swept, composed=composed, top=ladder.rungs[-1])
+        job = HydraJob(
+            self._task, self._config, self._context, swept, composed=composed, top=ladder.rungs[-1]
+        )
         folder = Path(str(self._config.hydra.sweep.dir))
-        directory = folder.absolute() / self._named("directory", "study")  # a job may change the current folder
+        # a job may change the current folder
+        directory = folder.absolute() / self._named("directory", "study")
         self._keep_config(folder, directory)
         mode = self._named("mode", "min")
-        study = run_study(job, swept.space, metric=metric, mode=mode, directory=directory, **options)
+        study = run_study(
+            job, swept.space, metric=metric, mode=mode, directory=directory, **options
+        )
         self._write_best(folder / RESULTS, study, swept)
         return study
 
     def _options(self) -> dict[str, Any]:
-        """Return the sweep's options for ``tune``. The function reads texts such as ``2h`` as the command line does."""
+        """Return the sweep's options for ``tune``. The function reads texts such as ``2h`` as the
+        command line does.
+        """
         given = {name: value for name, value in self._settings.items() if name not in OF_THE_SWEEP}
         known = options_of(TuneOptions)
         for name, value in given.items():
@@ -333,7 +396,9 @@ class Sweep:
 
     def _named(self, name: str, example: str) -> Any:
         if self._settings[name] is None:
-            raise SettingsError(f"hydra.sweeper.{name} is missing; give it, as in hydra.sweeper.{name}={example}")
+            raise SettingsError(
+                f"hydra.sweeper.{name} is missing; give it, as in hydra.sweeper.{name}={example}"
+            )
         return self._settings[name]
 
     def _refuse_launcher(self) -> None:
@@ -341,7 +406,8 @@ class Sweep:
         target = BASIC_LAUNCHER if launcher is None else launcher.get("_target_", "")
         if target != BASIC_LAUNCHER:
             raise SettingsError(
-                f"hydra/launcher {shown(target)} is not used: jobs of hydra/sweeper=ashtune run in its own workers "
+                f"hydra/launcher {shown(target)} is not used: jobs of hydra/sweeper=ashtune run "
+                f"in its own workers "
                 "(hydra.sweeper.workers=4, or the ranks of an MPI launch); leave hydra/launcher out"
             )
 
@@ -353,9 +419,12 @@ class Sweep:
         loader = self._context.config_loader
         try:
             swept = read(arguments, self._settings["params"], loader)
-            return swept, [loader.load_sweep_config(self._config, overrides) for overrides in swept.probes()]
+            return swept, [
+                loader.load_sweep_config(self._config, overrides) for overrides in swept.probes()
+            ]
         except (HydraException, OmegaConfBaseException) as error:
-            texts = (getattr(error, "override", ""), error, error.__cause__ or "")  # the override, if it cannot be read
+            # the override, if it cannot be read
+            texts = (getattr(error, "override", ""), error, error.__cause__ or "")
             reason = "; ".join(filter(None, map(str, texts)))
             raise SettingsError(reason or type(error).__name__) from None
 
@@ -377,7 +446,10 @@ class Sweep:
             "best_trial": best.trial, "best_resource": best.resource,
         }  # fmt: skip
         pairs = " ".join(f"{key}={value}" for key, value in parameters.items())
-        result = f"{study.metric}={number_text(value, 6)} of trial {best.trial} at {study.unit} {best.resource}"
+        result = (
+            f"{study.metric}={number_text(value, 6)} of trial {best.trial} at {study.unit} "
+            f"{best.resource}"
+        )
         log.info(f"Best: {result}: {pairs}")
         text = OmegaConf.to_yaml(OmegaConf.create(results))
         write_new(DISK, str(path), text.encode(), is_synced=False)

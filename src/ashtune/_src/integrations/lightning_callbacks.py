@@ -1,9 +1,11 @@
-"""A Lightning Trainer with these two callbacks trains a trial. Each package of Lightning has its own classes.
+"""A Lightning Trainer with these two callbacks trains a trial. Each package of Lightning has its
+own classes.
 
-Rule 1: the saved state is the state at the start of the next epoch. Therefore the trial's state is saved at the very
-end of a fit: after the schedules have stepped, and before weight averaging changes the model.
-Rule 2: a report contains all values logged in an epoch, including values logged at the epoch's end. Therefore the
-callback that makes the report runs after all other callbacks.
+Rule 1: the saved state is the state at the start of the next epoch. Therefore the trial's state is
+saved at the very end of a fit: after the schedules have stepped, and before weight averaging
+changes the model.
+Rule 2: a report contains all values logged in an epoch, including values logged at the epoch's end.
+Therefore the callback that makes the report runs after all other callbacks.
 """
 
 import io
@@ -44,8 +46,11 @@ class Fit:
         self.has_trained = False
         self._epochs = trial.epochs()
 
-    def ask(self, trainer: Any, metrics: dict[str, float] | None = None, *, is_ended: bool = False) -> None:
-        """Report the metrics of the last epoch, if there are any, and end training if the study says so.
+    def ask(
+        self, trainer: Any, metrics: dict[str, float] | None = None, *, is_ended: bool = False
+    ) -> None:
+        """Report the metrics of the last epoch, if there are any, and end training if the study
+        says so.
 
         Args:
             is_ended: Whether training ends by itself.
@@ -67,14 +72,18 @@ class Fit:
 
 
 def callbacks_of(root: str, fit: Fit) -> tuple[Any, Any]:
-    """Return the first callback and the last callback of a fit, for a Trainer of the package ``root``."""
+    """Return the first callback and the last callback of a fit, for a Trainer of the package
+    ``root``.
+    """
     library = import_module(f"{root}.callbacks")
     first = type("FirstCallback", (FirstCallback, library.Callback), {})
     return first(fit), type("LastCallback", (LastCallback, library.Checkpoint), {})(fit)
 
 
 class FirstCallback:
-    """Restores random generators, and saves the checkpoint. ``FirstCallback`` runs before all other callbacks."""
+    """Restores random generators, and saves the checkpoint. ``FirstCallback`` runs before all other
+    callbacks.
+    """
 
     def __init__(self, fit: Fit) -> None:
         self._fit = fit
@@ -93,12 +102,13 @@ class FirstCallback:
         """Check that training starts at the trial's next epoch, and restore the handler of SIGTERM.
 
         Raises:
-            ObjectiveError: If training starts at another epoch, or a schedule's length has changed since its creation.
+            ObjectiveError: If training starts at another epoch, or a schedule's length has changed
+                since its creation.
         """
         if trainer.current_epoch != self._fit.start:
             raise ObjectiveError(
-                f"the Trainer begins at epoch {trainer.current_epoch} where the trial is trained to {self._fit.start}; "
-                "make a new Trainer in each call of the training function"
+                f"the Trainer begins at epoch {trainer.current_epoch} where the trial is trained "
+                f"to {self._fit.start}; make a new Trainer in each call of the training function"
             )
         # StochasticWeightAveraging replaces the schedules by fewer schedules of its own.
         for taken_up, made in zip(_states_of_schedules(trainer), self._schedules, strict=False):
@@ -112,13 +122,14 @@ class FirstCallback:
         fit = self._fit
         if fit.has_trained or not fit.start or not fit.random_file(trainer).exists():
             return
-        with OpenFile(DISK, str(fit.random_file(trainer)), os.O_RDONLY) as opened:  # does not follow links
+        # does not follow links
+        with OpenFile(DISK, str(fit.random_file(trainer)), os.O_RDONLY) as opened:
             states = read_weights(io.BytesIO(opened.readall()))
         set_random_states(states)
         for generator, state in zip(_generators(trainer), states.get(LOADERS, ()), strict=False):
             generator.set_state(state)
-        # Lightning has already made an iterator over the batches, with other random numbers. Now it makes a new one, as
-        # after every epoch except the first one of a resumed fit.
+        # Lightning has already made an iterator over the batches, with other random numbers. Now it
+        # makes a new one, as after every epoch except the first one of a resumed fit.
         trainer.fit_loop._resuming_from_checkpoint = False
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:
@@ -143,7 +154,9 @@ class FirstCallback:
 
 
 class LastCallback:
-    """Reports each epoch, and ends the fit at the rung. ``LastCallback`` runs after all other callbacks."""
+    """Reports each epoch, and ends the fit at the rung. ``LastCallback`` runs after all other
+    callbacks.
+    """
 
     def __init__(self, fit: Fit) -> None:
         self._fit = fit
@@ -156,7 +169,9 @@ class LastCallback:
         self._fit.ask(trainer)
 
     def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
-        """Let the last epoch of a rung end with a validation, even if ``check_val_every_n_epoch`` would skip it."""
+        """Let the last epoch of a rung end with a validation, even if ``check_val_every_n_epoch``
+        would skip it.
+        """
         self._is_validated = False
         self._every = trainer.check_val_every_n_epoch
         if trainer.current_epoch + 1 == self._fit.trial.target:
@@ -169,21 +184,28 @@ class LastCallback:
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         """Report the logged metrics. If the study does not let the trial continue, end the fit.
 
-        An epoch without validation is not reported, because Lightning still returns the metrics of the last validation.
+        An epoch without validation is not reported, because Lightning still returns the metrics of
+        the last validation.
 
         Raises:
-            ObjectiveError: If the study's metric was not logged, or training ended before the first report.
+            ObjectiveError: If the study's metric was not logged, or training ended before the first
+                report.
         """
         trainer.check_val_every_n_epoch = self._every
         logged = trainer.callback_metrics  # on all ranks, because it may reduce over them
         is_new = self._is_validated or not trainer.enable_validation
-        metrics = {name: value.item() for name, value in logged.items() if value.numel() == 1} if is_new else None
+        metrics = (
+            {name: value.item() for name, value in logged.items() if value.numel() == 1}
+            if is_new
+            else None
+        )
         if metrics is not None:
             self._reported_to = self._fit.trial.target
         elif trainer.should_stop and self._reported_to != self._fit.trial.target:
             raise ObjectiveError(
-                f"training ended at epoch {trainer.current_epoch + 1}, which is not validated, before any that is, as "
-                f"check_val_every_n_epoch={self._every}: there is no result; leave that out, or end training later"
+                f"training ended at epoch {trainer.current_epoch + 1}, which is not validated, "
+                f"before any that is, as check_val_every_n_epoch={self._every}: there is no "
+                "result; leave that out, or end training later"
             )
         self._fit.has_trained = True
         self._fit.ask(trainer, metrics, is_ended=trainer.should_stop)
@@ -216,9 +238,11 @@ def _check_weights_only(checkpoint: Path) -> None:
     import torch
 
     try:
-        torch.load(str(checkpoint), mmap=True, map_location="cpu", weights_only=True)  # tensors are not read
+        # tensors are not read
+        torch.load(str(checkpoint), mmap=True, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ObjectiveError(
-            f"Lightning's checkpoint could not be read as weights only: {no_weights(error)}; leave that out of "
+            f"Lightning's checkpoint could not be read as weights only: {no_weights(error)}; "
+            f"leave that out of "
             "save_hyperparameters(ignore=...) and of states, or give fit weights_only=False"
         ) from None

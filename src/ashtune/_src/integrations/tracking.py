@@ -1,9 +1,11 @@
-"""The base class of trackers. A tracker is an exporter that copies each trial of a study to another tool, as a run.
+"""The base class of trackers. A tracker is an exporter that copies each trial of a study to another
+tool, as a run.
 
-Rule 1: a running study, a resumed study and ``ashtune export`` give a tracker the same events from the beginning.
-Therefore the tracker computes the same runs.
-Rule 2: the identifier and the times of a run come only from the study, never from a clock or counter of the tracker.
-Therefore a value that is written a second time, after a kill or by a second export, equals the existing value.
+Rule 1: a running study, a resumed study and ``ashtune export`` give a tracker the same events from
+the beginning. Therefore the tracker computes the same runs.
+Rule 2: the identifier and the times of a run come only from the study, never from a clock or
+counter of the tracker. Therefore a value that is written a second time, after a kill or by a second
+export, equals the existing value.
 Rule 3: a tracker sends nothing to another machine, unless the user names another place.
 """
 
@@ -36,9 +38,11 @@ SECONDS_BETWEEN = 5.0
 
 
 class Point(NamedTuple):
-    """A trial's report at a resource. ``time`` is in seconds since 1970. A metric that is not finite is NaN.
+    """A trial's report at a resource. ``time`` is in seconds since 1970. A metric that is not
+    finite is NaN.
 
-    The journal has no times of the reports between two rungs, so equal time steps between these reports are assumed.
+    The journal has no times of the reports between two rungs, so equal time steps between these
+    reports are assumed.
     """
 
     resource: int
@@ -49,10 +53,11 @@ class Point(NamedTuple):
 class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
     """The data of a trial that a tracker writes.
 
-    ``began`` is the time when the trial got its configuration, and ``ended`` is the time of the trial's last event, in
-    seconds since 1970. ``points`` are the trial's reports in rising order of resource. If a resource was trained twice,
-    ``points`` has only the first report. ``reason`` says why the trial failed or was withdrawn. ``confirms`` is the
-    trial whose configuration this trial confirms, or None.
+    ``began`` is the time when the trial got its configuration, and ``ended`` is the time of the
+    trial's last event, in seconds since 1970. ``points`` are the trial's reports in rising order of
+    resource. If a resource was trained twice, ``points`` has only the first report. ``reason`` says
+    why the trial failed or was withdrawn. ``confirms`` is the trial whose configuration this trial
+    confirms, or None.
     """
 
     number: int
@@ -74,22 +79,29 @@ class TrackedTrial(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def facts(self) -> dict[str, Any]:
         """The facts about a trial that a tracker writes besides the hyperparameters."""
-        facts = {"trial": self.number, "state": self.state, "origin": self.origin, "seed": self.seed}
+        facts = {
+            "trial": self.number,
+            "state": self.state,
+            "origin": self.origin,
+            "seed": self.seed,
+        }
         more = {"reason": self.reason or None, "confirms": self.confirms}
         return facts | {name: value for name, value in more.items() if value is not None}
 
     @property
     def digest(self) -> str:
-        """A digest of all fields of the trial. A run with an equal digest is up to date. O(points)."""
+        """A digest of all fields of the trial. A run with an equal digest
+        is up to date. O(points).
+        """
         return digest_of(self)
 
 
 class StudySummary(msgspec.Struct, frozen=True, kw_only=True):
     """The results of a study so far.
 
-    ``best`` is the study's best trial, or None if there is no result. ``metrics`` are the metrics of the best result,
-    and ``resource`` is the resource of this result. ``ended`` is the time of the study's last event, in seconds since
-    1970.
+    ``best`` is the study's best trial, or None if there is no result. ``metrics`` are the metrics
+    of the best result, and ``resource`` is the resource of this result. ``ended`` is the time of
+    the study's last event, in seconds since 1970.
     """
 
     trials: int
@@ -109,13 +121,16 @@ class ReportsOfTrial(msgspec.Struct):
 
 
 class Tracker(Exporter, ABC):
-    """The base class of trackers. A subclass of ``Tracker`` defines how to write changed trials to another tool.
+    """The base class of trackers. A subclass of ``Tracker`` defines how to write changed trials to
+    another tool.
 
-    A subclass has :meth:`open`, :meth:`write` and :meth:`close`. ``write`` and ``close`` may get the same data several
-    times, but must write the data only once. A tracker keeps all reports of a study in memory.
+    A subclass has :meth:`open`, :meth:`write` and :meth:`close`. ``write`` and ``close`` may get
+    the same data several times, but must write the data only once. A tracker keeps all reports of a
+    study in memory.
 
     Args:
-        out: The location of the copy; by default a place in the study's directory, or the tool's default place.
+        out: The location of the copy; by default a place in the study's directory, or the tool's
+            default place.
 
     Raises:
         ExtraMissing: If the tool's library is not installed.
@@ -126,7 +141,9 @@ class Tracker(Exporter, ABC):
     extra: ClassVar[str] = ""
     """The extra of ashtune that installs the library."""
     most_changed: ClassVar[int] = 100
-    """The largest number of changed trials written per tick while a study runs; other trials wait."""
+    """The largest number of changed trials written per tick while a study
+    runs; other trials wait.
+    """
 
     def __init__(self, out: str | PathLike[str] | None = None) -> None:
         if self.module:
@@ -135,9 +152,11 @@ class Tracker(Exporter, ABC):
 
     @abstractmethod
     def open(self) -> None:
-        """Open the copy, set ``place`` to its location, and read which data of this study the copy already has.
+        """Open the copy, set ``place`` to its location, and read which data of this study the copy
+        already has.
 
-        The caller has set ``study``, ``key`` (the study's identifier) and ``is_live`` (whether the study runs).
+        The caller has set ``study``, ``key`` (the study's identifier) and ``is_live`` (whether the
+        study runs).
         """
 
     @abstractmethod
@@ -194,7 +213,8 @@ class Tracker(Exporter, ABC):
     def tick(self, now: float) -> None:
         """Write changed trials if the last write is older than ``SECONDS_BETWEEN``.
 
-        While past events are read from the journal, no tick occurs, because the copy already has newer data.
+        While past events are read from the journal, no tick occurs, because the copy already has
+        newer data.
         """
         if time.monotonic() - self._written >= SECONDS_BETWEEN:
             self._flush(self.most_changed)
@@ -206,10 +226,14 @@ class Tracker(Exporter, ABC):
         self._reports_of.clear()
 
     def top(self, count: int) -> list[TrackedTrial]:
-        """Return the ``count`` best trials, best first, in the order of ``Study.top``. O(trials log trials)."""
+        """Return the ``count`` best trials, best first, in the order of ``Study.top``. O(trials log
+        trials).
+        """
         return [self._trial(trial) for _, _, trial in self._results.standings()[:count]]
 
-    def _add_points(self, course: ReportsOfTrial, event: JobFinished | JobPaused, now: float) -> None:
+    def _add_points(
+        self, course: ReportsOfTrial, event: JobFinished | JobPaused, now: float
+    ) -> None:
         done = course.points[-1].resource if course.points else 0
         length = max(1, event.resource - event.start)
         for resource, metrics in _reports(event):
@@ -219,7 +243,9 @@ class Tracker(Exporter, ABC):
                 course.points.append(Point(resource, at, _finite(metrics)))
 
     def _flush(self, most: int) -> None:
-        """Write at most ``most`` changed trials, earliest change first. The next tick writes the other trials."""
+        """Write at most ``most`` changed trials, earliest change first. The next tick writes the
+        other trials.
+        """
         changed = list(islice(self._changed, most))
         if changed:
             self.write([self._trial(trial) for trial in changed])
@@ -232,7 +258,9 @@ class Tracker(Exporter, ABC):
         record, course = self._trials[number], self._reports_of[number]
         return TrackedTrial(
             number=number,
-            configuration={name: value_without_userinfo(value) for name, value in record.configuration.items()},
+            configuration={
+                name: value_without_userinfo(value) for name, value in record.configuration.items()
+            },
             origin=record.origin,
             seed=derived_seed(self.study.seed, number),
             confirms=record.confirms,
@@ -245,11 +273,16 @@ class Tracker(Exporter, ABC):
 
     def _summary(self) -> StudySummary:
         best, tally = self._tally.best, self._tally
-        summary = StudySummary(trials=tally.started, failed=tally.failures.total, ended=self.study.created + self._now)
+        summary = StudySummary(
+            trials=tally.started, failed=tally.failures.total, ended=self.study.created + self._now
+        )
         if best is None or best.trial not in self._reports_of:
             return summary
         return msgspec.structs.replace(
-            summary, best=self._trial(best.trial), resource=best.resource, metrics=_finite(best.metrics)
+            summary,
+            best=self._trial(best.trial),
+            resource=best.resource,
+            metrics=_finite(best.metrics),
         )
 
 
@@ -260,7 +293,8 @@ def require(module: str, extra: str) -> None:
         ExtraMissing: If the library is not installed.
     """
     spec = find_spec(module)
-    if spec is None or spec.origin is None:  # a folder with this name, such as wandb makes, is found without an origin
+    # a folder with this name, such as wandb makes, is found without an origin
+    if spec is None or spec.origin is None:
         raise ExtraMissing(module, extra)
 
 
@@ -270,14 +304,20 @@ def digest_of(*values: object) -> str:
 
 
 def with_own(configuration: Mapping[str, T], own: Mapping[str, T]) -> dict[str, T]:
-    """Add ``own`` to a configuration. A hyperparameter with a name in ``own`` becomes ``config.NAME``."""
-    return {f"config.{name}" if name in own else name: value for name, value in configuration.items()} | dict(own)
+    """Add ``own`` to a configuration. A hyperparameter with a name in ``own`` becomes
+    ``config.NAME``.
+    """
+    return {
+        f"config.{name}" if name in own else name: value for name, value in configuration.items()
+    } | dict(own)
 
 
 def short_name(text: str) -> str:
-    """Return a part of a file name: the beginning of a text, with at most 100 characters and at most 200 bytes.
+    """Return a part of a file name: the beginning of a text, with at most 100 characters and at
+    most 200 bytes.
 
-    The caller must add a suffix, such as the study's key, which distinguishes texts with the same beginning.
+    The caller must add a suffix, such as the study's key, which distinguishes texts with the same
+    beginning.
     """
     return text[:100].encode()[:200].decode(errors="ignore")
 

@@ -1,4 +1,6 @@
-"""Counts the operations and bytes of a training step by XLA or PyTorch, or reads the user's numbers."""
+"""Counts the operations and bytes of a training step by XLA or PyTorch, or reads the user's
+numbers.
+"""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -10,21 +12,23 @@ from ashtune._src.performance.roofline import Step
 
 SECONDS = 0.5
 BY_XLA = (
-    "XLA's cost analysis of the compiled program; its bytes are each fused operation's operands and result; "
-    "the body of a scan or while loop counts once"
+    "XLA's cost analysis of the compiled program; its bytes are each fused operation's operands "
+    "and result; the body of a scan or while loop counts once"
 )
 BY_TORCH = (
-    "PyTorch's FlopCounterMode, for which elementwise operations and the optimizer count 0 flop; bytes: each "
-    "parameter, input and optimizer state read once, each gradient and each change in place written once"
+    "PyTorch's FlopCounterMode, for which elementwise operations and the optimizer count 0 flop; "
+    "bytes: each parameter, input and optimizer state read once, each gradient and each change in "
+    "place written once"
 )
 
 
 def describe_step(description: Any, name: str) -> Step:
-    """Return a step that a user describes by a function or by numbers. A function's operations and time are measured.
+    """Return a step that a user describes by a function or by numbers. A function's operations and
+    time are measured.
 
     Args:
-        description: ``(function, *arguments)`` of JAX or PyTorch, or a mapping with ``flops``, ``bytes`` and, if known,
-            ``seconds`` and ``name``.
+        description: ``(function, *arguments)`` of JAX or PyTorch, or a mapping with ``flops``,
+            ``bytes`` and, if known, ``seconds`` and ``name``.
         name: The default name of the step.
 
     Raises:
@@ -44,13 +48,14 @@ def describe_step(description: Any, name: str) -> Step:
             return _count(function, arguments, name)
     keys = f" with {', '.join(map(str, description))}" if isinstance(description, Mapping) else ""
     raise SettingsError(
-        f"{name} returns {type(description).__name__}{keys}; a step is (function, *arguments), or a dict with "
-        "'flops' and 'bytes', and 'seconds' and 'name' if known"
+        f"{name} returns {type(description).__name__}{keys}; a step is (function, *arguments), or "
+        "a dict with 'flops' and 'bytes', and 'seconds' and 'name' if known"
     )
 
 
 def count_jax(function: Callable[..., Any], *arguments: Any, name: str = "the step") -> Step:
-    """Count the operations and bytes of a pure JAX function by XLA's cost analysis, and measure the function's time.
+    """Count the operations and bytes of a pure JAX function by XLA's cost analysis, and measure the
+    function's time.
 
     Raises:
         SettingsError: If XLA has no costs for the function, or counts no operation.
@@ -73,7 +78,9 @@ def count_jax(function: Callable[..., Any], *arguments: Any, name: str = "the st
 
 
 def compiled_costs(compiled: Any) -> tuple[float, float]:
-    """Return XLA's counts of operations and of bytes for a compiled JAX function. If XLA has no count, return 0."""
+    """Return XLA's counts of operations and of bytes for a compiled JAX function. If XLA has no
+    count, return 0.
+    """
     analysis = compiled.cost_analysis()
     if isinstance(analysis, Sequence):  # before jax 0.4.36
         analysis = analysis[0] if analysis else {}
@@ -82,9 +89,11 @@ def compiled_costs(compiled: Any) -> tuple[float, float]:
 
 
 def count_torch(function: Callable[..., Any], *arguments: Any, name: str = "the step") -> Step:
-    """Count the operations of a PyTorch step and the bytes of the tensors that it uses, and measure the step's time.
+    """Count the operations of a PyTorch step and the bytes of the tensors that it uses, and measure
+    the step's time.
 
-    ``function`` is a module, or a function that may run the forward pass, the backward pass and the optimizer.
+    ``function`` is a module, or a function that may run the forward pass, the backward pass and the
+    optimizer.
 
     Raises:
         SettingsError: If PyTorch has no flop formula for any operation of the step.
@@ -106,7 +115,8 @@ def count_torch(function: Callable[..., Any], *arguments: Any, name: str = "the 
         raise SettingsError(_elsewhere(name))
     if not counter.get_total_flops():
         raise SettingsError(
-            f"PyTorch's FlopCounterMode counts 0 operations in {name}: it has no formula for elementwise ones; return "
+            f"PyTorch's FlopCounterMode counts 0 operations in {name}: it has no formula for "
+            f"elementwise ones; return "
             "figures instead, as in {'flops': 1e6, 'bytes': 2e6, 'seconds': 1e-4}"
         )
     return Step(
@@ -128,7 +138,9 @@ def _elsewhere(name: str) -> str:
 
 
 def fastest(function: Callable[[], Any], seconds: float = SECONDS) -> float:
-    """Return the time in seconds of the fastest of many calls of a function. The first call does not count."""
+    """Return the time in seconds of the fastest of many calls of a function. The first call does
+    not count.
+    """
     function()
     begin = end = perf_counter()
     best, calls = float("inf"), 0
@@ -149,12 +161,14 @@ def _count(function: Callable[..., Any], arguments: Sequence[Any], name: str) ->
     if "torch" in sys.modules:
         return count_torch(function, *arguments, name=name)
     raise SettingsError(
-        f"{name} is neither a JAX function of arrays nor one of PyTorch; return a dict with its 'flops', 'bytes' "
-        "and 'seconds' instead"
+        f"{name} is neither a JAX function of arrays nor one of PyTorch; return a dict with its "
+        "'flops', 'bytes' and 'seconds' instead"
     )
 
 
 def dtype_of(arrays: Sequence[Any]) -> str:
-    """Return the dtype of the first floating-point array; "float32" if no array has a floating-point dtype."""
+    """Return the dtype of the first floating-point array; "float32" if no array has a
+    floating-point dtype.
+    """
     names = [str(getattr(array, "dtype", "")).removeprefix("torch.") for array in arrays]
     return next((name for name in names if "float" in name), "float32")

@@ -1,14 +1,16 @@
-"""Measures this machine: its caches, its peak speed by matrix products, and its memory bandwidth by STREAM's triad.
+"""Measures this machine: its caches, its peak speed by matrix products, and its memory bandwidth by
+STREAM's triad.
 
     python -m ashtune._src.performance.machine peak SECONDS
     python -m ashtune._src.performance.machine triad ELEMENTS THREADS SECONDS
 
-Source: McCalpin, *Memory Bandwidth and Machine Balance in Current High Performance Computers*, 1995,
-https://www.cs.virginia.edu/stream/. Each array of the triad is at least four times as large as the last cache, and the
-best of many runs counts.
+Source: McCalpin, *Memory Bandwidth and Machine Balance in Current High Performance Computers*,
+1995,
+https://www.cs.virginia.edu/stream/. Each array of the triad is at least four times as large as the
+last cache, and the best of many runs counts.
 
-Rule: a measurement runs in a child process, because numpy's BLAS library reads its number of threads only when the
-library is loaded. The parent process loads no library and starts no thread.
+Rule: a measurement runs in a child process, because numpy's BLAS library reads its number of
+threads only when the library is loaded. The parent process loads no library and starts no thread.
 """
 
 import os
@@ -51,18 +53,22 @@ Environment = Callable[[int], Mapping[str, str]]
 
 
 class Peak(msgspec.Struct, frozen=True):
-    """The best speed of matrix products for each dtype in flop/s, the BLAS library, and its environment variables."""
+    """The best speed of matrix products for each dtype in flop/s, the BLAS library, and its
+    environment variables.
+    """
 
     peaks: dict[str, float]
     blas: str
     settings: dict[str, str]
 
 
-def measure(cores: int, environment: Environment, *, seconds: float = SECONDS, rounds: int = ROUNDS) -> Roofs:
+def measure(
+    cores: int, environment: Environment, *, seconds: float = SECONDS, rounds: int = ROUNDS
+) -> Roofs:
     """Measure the roofs of one core and of all cores. Each round takes about 9 times ``seconds``.
 
-    Each speed is measured once in every round, and the best value counts. Therefore a short load by other processes
-    does not lower a measured speed.
+    Each speed is measured once in every round, and the best value counts. Therefore a short load by
+    other processes does not lower a measured speed.
 
     Raises:
         SettingsError: If a child process fails.
@@ -72,11 +78,17 @@ def measure(cores: int, environment: Environment, *, seconds: float = SECONDS, r
     peaks: dict[tuple[int, str], float] = {}
     bandwidths: dict[int, float] = {}
     for count in sorted({1, cores}) * rounds:
-        peak = msgspec.json.decode(child(__name__, "peak", seconds, environment=environment(count)), type=Peak)
+        peak = msgspec.json.decode(
+            child(__name__, "peak", seconds, environment=environment(count)), type=Peak
+        )
         for dtype, best in peak.peaks.items():
             peaks[count, dtype] = max(best, peaks.get((count, dtype), 0.0))
-        elements = (size if count == 1 else max(size, array_bytes(own_caches, everywhere=True))) // 8
-        bandwidth = float(child(__name__, "triad", elements, count, seconds, environment=environment(1)))
+        elements = (
+            size if count == 1 else max(size, array_bytes(own_caches, everywhere=True))
+        ) // 8
+        bandwidth = float(
+            child(__name__, "triad", elements, count, seconds, environment=environment(1))
+        )
         bandwidths[count] = max(bandwidth, bandwidths.get(count, 0.0))
     return Roofs(
         roofs=[
@@ -101,7 +113,8 @@ def child(
     """Run a module in a new process, and return its output.
 
     Raises:
-        SettingsError: If the process fails. The message has ``refusal``, the last line of stderr, and ``remedy``.
+        SettingsError: If the process fails. The message has ``refusal``, the last line of stderr,
+            and ``remedy``.
     """
     from subprocess import PIPE
 
@@ -121,9 +134,14 @@ def child(
 def array_bytes(own_caches: Sequence[Cache], *, everywhere: bool) -> int:
     """Return the size in bytes of each array of the triad. The arrays are too large for the caches.
 
-    If ``everywhere`` is True, all cores compute, and the size depends on the last-level caches of all cores.
+    If ``everywhere`` is True, all cores compute, and the size depends on the last-level caches of
+    all cores.
     """
-    last = own_caches[-1].size * (own_caches[-1].count if everywhere else 1) if own_caches else _UNKNOWN_CACHE
+    last = (
+        own_caches[-1].size * (own_caches[-1].count if everywhere else 1)
+        if own_caches
+        else _UNKNOWN_CACHE
+    )
     try:
         # The three arrays together take at most an eighth of the memory.
         memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 24
@@ -133,19 +151,27 @@ def array_bytes(own_caches: Sequence[Cache], *, everywhere: bool) -> int:
 
 
 def caches(cpus: Path = _CPUS) -> list[Cache]:
-    """Return the data caches of this process's cores, read from Linux's system files and sorted by level."""
+    """Return the data caches of this process's cores, read from Linux's system files and sorted by
+    level.
+    """
     sizes_by_cores: dict[tuple[int, str], int] = {}
     for number in own_cores():
         for place in sorted(cpus.glob(f"cpu{number}/cache/index*")):
             with suppress(OSError, ValueError, IndexError):
                 if (place / "type").read_text().strip() != "Instruction":
                     shared_by = (place / "shared_cpu_list").read_text().strip()
-                    level, size = int((place / "level").read_text()), (place / "size").read_text().strip()
+                    level, size = (
+                        int((place / "level").read_text()),
+                        (place / "size").read_text().strip(),
+                    )
                     sizes_by_cores[level, shared_by] = _size(size)
     sizes: dict[int, list[int]] = {}
     for (level, _), size_of_one in sizes_by_cores.items():
         sizes.setdefault(level, []).append(size_of_one)
-    return [Cache(level=level, size=max(sizes[level]), count=len(sizes[level])) for level in sorted(sizes)]
+    return [
+        Cache(level=level, size=max(sizes[level]), count=len(sizes[level]))
+        for level in sorted(sizes)
+    ]
 
 
 def second_cache_bytes() -> int:
@@ -161,10 +187,12 @@ def _size(text: str) -> int:
 
 
 def best_product(dtype: str, seconds: float) -> float:
-    """Return the best speed in flop/s of matrix products. A product of two n x n matrices has 2 n^3 operations.
+    """Return the best speed in flop/s of matrix products. A product of two n x n matrices has 2 n^3
+    operations.
 
-    The smallest matrix size is always measured. A larger size is measured if the remaining time is enough for two
-    products. The rest of the time is used for more products of the largest measured size.
+    The smallest matrix size is always measured. A larger size is measured if the remaining time is
+    enough for two products. The rest of the time is used for more products of the largest measured
+    size.
     """
     import numpy as np
 
@@ -175,7 +203,8 @@ def best_product(dtype: str, seconds: float) -> float:
             break
         matrix = random.random((n, n)).astype(dtype)
         product = np.empty_like(matrix)
-        np.matmul(matrix, matrix, out=product)  # the first product also allocates memory and starts threads
+        # the first product also allocates memory and starts threads
+        np.matmul(matrix, matrix, out=product)
         best = max(best, _timed_product(matrix, product))
     while perf_counter() < end:
         best = max(best, _timed_product(matrix, product))
@@ -191,14 +220,16 @@ def _timed_product(matrix: "NDArray[Any]", product: "NDArray[Any]") -> float:
 
 
 def triad(elements: int, threads: int, seconds: float) -> float:
-    """Return the best speed in byte/s of ``a = b + s * c`` over three arrays, which are divided between the threads.
+    """Return the best speed in byte/s of ``a = b + s * c`` over three arrays, which are divided
+    between the threads.
 
-    As in STREAM, an element counts as 24 bytes: 8 read from b, 8 read from c, and 8 written to a. Most processors read
-    memory before they overwrite it (write-allocate), so they move 32 bytes. Other programs that write arrays also move
-    these 8 extra bytes, so a comparison with STREAM's 24 bytes is right.
+    As in STREAM, an element counts as 24 bytes: 8 read from b, 8 read from c, and 8 written to a.
+    Most processors read memory before they overwrite it (write-allocate), so they move 32 bytes.
+    Other programs that write arrays also move these 8 extra bytes, so a comparison with STREAM's 24
+    bytes is right.
 
-    The factor s is 1, because numpy can compute the triad with s = 1 in one pass over the arrays. Numpy needs two
-    passes for other factors, which would be 10 to 20 % slower.
+    The factor s is 1, because numpy can compute the triad with s = 1 in one pass over the arrays.
+    Numpy needs two passes for other factors, which would be 10 to 20 % slower.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -207,7 +238,9 @@ def triad(elements: int, threads: int, seconds: float) -> float:
     part = elements // threads
     with ThreadPoolExecutor(threads) as pool:
         # Each thread creates its own part, in memory near its core.
-        parts = list(pool.map(lambda _: [_aligned(part, number) for number in range(3)], range(threads)))
+        parts = list(
+            pool.map(lambda _: [_aligned(part, number) for number in range(3)], range(threads))
+        )
 
         def add(arrays: "list[NDArray[np.float64]]") -> None:
             a, b, c = arrays
@@ -222,10 +255,12 @@ def triad(elements: int, threads: int, seconds: float) -> float:
 
 
 def _aligned(elements: int, number: int) -> "NDArray[np.float64]":
-    """Return an array that begins at a cache line. The array's offset in a memory page depends on ``number``.
+    """Return an array that begins at a cache line. The array's offset in a memory page depends on
+    ``number``.
 
-    Without alignment, every second vector access would touch two cache lines, which costs 10 % of the bandwidth. If two
-    arrays had the same offset, a read would wait for a pending write at the same offset of another page.
+    Without alignment, every second vector access would touch two cache lines, which costs 10 % of
+    the bandwidth. If two arrays had the same offset, a read would wait for a pending write at the
+    same offset of another page.
     """
     import numpy as np
 
@@ -244,7 +279,9 @@ def _blas() -> str:
 
 
 def _settings() -> dict[str, str]:
-    """Return the environment variables that configure BLAS libraries. A wrong variable can halve the peak speed."""
+    """Return the environment variables that configure BLAS libraries. A wrong variable can halve
+    the peak speed.
+    """
     prefixes = ("OPENBLAS_", "MKL_", "BLIS_")
     return {
         name: value

@@ -1,11 +1,13 @@
-"""The roofline model: the maximum speed of a training step on a machine, limited by memory or by arithmetic.
+"""The roofline model: the maximum speed of a training step on a machine, limited by memory or by
+arithmetic.
 
-Source: Williams, Waterman, Patterson, *Roofline: An Insightful Visual Performance Model for Multicore
-Architectures*, CACM 52(4), 2009, https://doi.org/10.1145/1498765.1498785.
+Source: Williams, Waterman, Patterson, *Roofline: An Insightful Visual Performance Model for
+Multicore Architectures*, CACM 52(4), 2009, https://doi.org/10.1145/1498765.1498785.
 
-A step of ``flops`` operations on ``bytes_moved`` bytes reaches at most ``min(peak, bandwidth * intensity)`` flop/s,
-with ``intensity = flops / bytes_moved``. Memory is the limit if the intensity is below the ridge, ``peak / bandwidth``.
-If the intensity is above the ridge, arithmetic is the limit.
+A step of ``flops`` operations on ``bytes_moved`` bytes reaches at most
+``min(peak, bandwidth * intensity)`` flop/s, with ``intensity = flops / bytes_moved``. Memory is the
+limit if the intensity is below the ridge, ``peak / bandwidth``. If the intensity is above the
+ridge, arithmetic is the limit.
 
 Rule: all units are SI units: flop/s, byte/s, flop/byte, seconds.
 """
@@ -65,11 +67,13 @@ class Roof(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Roofs(msgspec.Struct, frozen=True, kw_only=True):
-    """The roofs of a machine: of one core and of all cores, for each dtype. The user may give a single roof.
+    """The roofs of a machine: of one core and of all cores, for each dtype. The user may give a
+    single roof.
 
-    ``caches`` has the data caches, sorted by level. ``array_bytes`` is the size of each array with which the bandwidth
-    of one core was measured. ``load`` is the load average before the measurement. A high load lowers the measured
-    speeds. ``settings`` has the environment variables of ``blas``, the library that computed the matrix products.
+    ``caches`` has the data caches, sorted by level. ``array_bytes`` is the size of each array with
+    which the bandwidth of one core was measured. ``load`` is the load average before the
+    measurement. A high load lowers the measured speeds. ``settings`` has the environment variables
+    of ``blas``, the library that computed the matrix products.
     """
 
     roofs: Sequence[Roof]
@@ -80,7 +84,9 @@ class Roofs(msgspec.Struct, frozen=True, kw_only=True):
     settings: Mapping[str, str] = {}
 
     def for_step(self, step: "Step") -> Roof:
-        """Return the roof for the step's cores and dtype, or else for all cores or another dtype."""
+        """Return the roof for the step's cores and dtype, or else for all
+        cores or another dtype.
+        """
         most = max(roof.cores or 0 for roof in self.roofs)
         cores = step.cores if any(roof.cores == step.cores for roof in self.roofs) else most
         fitting = [roof for roof in self.roofs if (roof.cores or 0) == (cores or most)]
@@ -99,7 +105,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         dtype: The dtype of the computation.
         cores: The number of cores that the step may use; None for all cores.
         calls: The number of library calls in the step; None if unknown.
-        overhead_seconds: The time of the step's calls on almost no data; None if this time was not measured.
+        overhead_seconds: The time of the step's calls on almost no data; None if this time was not
+            measured.
         each: The name of one step with an article: ``"a step"`` or ``"an epoch"``.
 
     Raises:
@@ -127,10 +134,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """A comparison of a step with a roof.
 
-    ``ridge`` belongs to the roof and ``intensity`` to the step; both are in flop/byte. ``attainable`` is the maximum
-    speed under the roof, and ``achieved`` is the speed of the step, both in flop/s. ``bound`` is the limit of the
-    speed. ``least_seconds`` is the minimum time of the step. ``share_of_attainable`` can exceed 1 if data come from a
-    cache.
+    ``ridge`` belongs to the roof and ``intensity`` to the step; both are in flop/byte.
+    ``attainable`` is the maximum speed under the roof, and ``achieved`` is the speed of the step,
+    both in flop/s. ``bound`` is the limit of the speed. ``least_seconds`` is the minimum time of
+    the step. ``share_of_attainable`` can exceed 1 if data come from a cache.
     """
 
     step: Step

@@ -10,14 +10,17 @@ from torch.utils.flop_counter import flop_registry
 class Products(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are not followed, see pyproject.toml
     """A context that counts floating-point operations by PyTorch's formulas.
 
-    PyTorch's own ``FlopCounterMode`` uses module hooks, and ``torch.func.grad`` does not work with module hooks.
+    PyTorch's own ``FlopCounterMode`` uses module hooks, and ``torch.func.grad`` does not work with
+    module hooks.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.flops = 0.0
 
-    def __torch_dispatch__(self, operation: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, arguments: Any = (), options: Any = None
+    ) -> Any:
         """Run an operation, and count its floating-point operations."""
         result = operation(*arguments, **(options or {}))
         formula = flop_registry.get(operation._overloadpacket)
@@ -29,9 +32,10 @@ class Products(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are 
 class Traffic(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are not followed, see pyproject.toml
     """A context that counts a lower bound of the memory traffic of a step.
 
-    Each tensor that existed before the step counts as read once, and as written once if the step changes it in place.
-    Tensors that the step creates and deletes (activations) do not count, because they may remain in a cache. If an
-    operation uses only a part of a tensor, only this part counts, but an indexed table counts as a whole.
+    Each tensor that existed before the step counts as read once, and as written once if the step
+    changes it in place. Tensors that the step creates and deletes (activations) do not count,
+    because they may remain in a cache. If an operation uses only a part of a tensor, only this part
+    counts, but an indexed table counts as a whole.
 
     Attributes:
         tensors: The tensors that existed before the step, in the order of their first use.
@@ -55,7 +59,9 @@ class Traffic(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are n
         made = sum(size for place, size in gradients.items() if place in self._made)
         return sum(self._read.values()) + sum(self._written.values()) + made
 
-    def __torch_dispatch__(self, operation: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, arguments: Any = (), options: Any = None
+    ) -> Any:
         """Record the tensors of one operation, and run the operation."""
         options = options or {}
         for tensor in _tensors((arguments, options)):
@@ -79,7 +85,8 @@ class Traffic(TorchDispatchMode):  # type: ignore[misc]  # PyTorch's types are n
         if place not in self._read:
             self.tensors.append(tensor)
             self._before.add(_place(tensor))
-        size = min(tensor.nbytes, tensor.untyped_storage().nbytes())  # nbytes of an expanded tensor is too large
+        # nbytes of an expanded tensor is too large
+        size = min(tensor.nbytes, tensor.untyped_storage().nbytes())
         self._read[place] = max(size, self._read.get(place, 0))
         if changes:
             self._written[place] = max(size, self._written.get(place, 0))

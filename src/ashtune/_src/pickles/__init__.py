@@ -1,1 +1,3 @@
-"""Pickles functions and classes of a user's script, notebook or file, for processes that do not run the script."""
+"""Pickles functions and classes of a user's script, notebook or file, for processes that do not run
+the script.
+"""

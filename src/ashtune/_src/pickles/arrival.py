@@ -1,7 +1,8 @@
 """Loads functions and classes of a user's script in another process, without running the script.
 
-Pickle looks up a class of a script by its module and name, such as ``__main__.Net``. For each study, a worker gets a
-new ``__main__`` module with the names of the script that the training function needs.
+Pickle looks up a class of a script by its module and name, such as ``__main__.Net``. For each
+study, a worker gets a new ``__main__`` module with the names of the script that the training
+function needs.
 """
 
 import functools
@@ -14,8 +15,10 @@ from types import ModuleType
 from typing import Any, BinaryIO
 
 MAIN, FILE = "__main__", "__mp_main__"
-"""The module name of a script that is run, and of a script that is loaded as a file, as ``train.py:train``.
-``multiprocessing`` uses the second name for the main module in the processes that it spawns."""
+"""The module name of a script that is run, and of a script that is loaded as a file, as
+``train.py:train``. ``multiprocessing`` uses the second name for the main module in the processes
+that it spawns.
+"""
 NAMELESS = "<dynamic-code>"
 """The file name that cloudpickle gives a function that is pickled by value."""
 
@@ -29,9 +32,11 @@ def is_of_a_script(module: str | None) -> bool:
 
 
 def install(path: Path) -> tuple[Any, str]:
-    """Return a study's training function and the name of its script. Put the module of the script into ``sys.modules``.
+    """Return a study's training function and the name of its script. Put the module of the script
+    into ``sys.modules``.
 
-    Loading the pickle ``path`` can execute any code. The folder of the script is appended to ``sys.path``.
+    Loading the pickle ``path`` can execute any code. The folder of the script is appended to
+    ``sys.path``.
     """
     file, pickled = pickle.loads(path.read_bytes())
     _find_beside(file)
@@ -44,7 +49,8 @@ def install(path: Path) -> tuple[Any, str]:
 def look_at(path: Path) -> tuple[Any, dict[str, ModuleType], str]:
     """Return a study's training function, the modules of its script and the name of the script.
 
-    ``sys.modules`` stays unchanged, because the calling process, such as the driver, may have its own script.
+    ``sys.modules`` stays unchanged, because the calling process, such as the driver, may have its
+    own script.
     """
     file, pickled = pickle.loads(path.read_bytes())
     _find_beside(file)
@@ -54,7 +60,8 @@ def look_at(path: Path) -> tuple[Any, dict[str, ModuleType], str]:
 
 
 def load(file: BinaryIO, function: Path) -> Any:
-    """Load an object that a training function has saved. Names that are missing in this process come from ``function``.
+    """Load an object that a training function has saved. Names that are missing in this process
+    come from ``function``.
 
     The files ``file`` and ``function`` are pickles, so loading can execute any code.
     """
@@ -68,7 +75,9 @@ class _Unpickler(pickle.Unpickler):
         self._modules: dict[str, ModuleType] | None = None
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return a class or function by its name, from this process or else from the training function's script."""
+        """Return a class or function by its name, from this process or else from the training
+        function's script.
+        """
         try:
             return super().find_class(module, name)
         except (AttributeError, ModuleNotFoundError):
@@ -80,7 +89,9 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _find_beside(file: str) -> None:
-    """Append the folder of a file to ``sys.path``, so that modules beside the file can be imported."""
+    """Append the folder of a file to ``sys.path``, so that modules beside
+    the file can be imported.
+    """
     folder = str(Path(file).parent) if file else ""
     if folder and folder not in sys.path:
         sys.path.append(folder)
@@ -105,7 +116,9 @@ def _module(attributes: Mapping[str, Any]) -> ModuleType:
 
 
 def names_of(module: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the namespace of a script's module. Set attributes that the module lacks, such as ``__file__``."""
+    """Return the namespace of a script's module. Set attributes that the module lacks, such as
+    ``__file__``.
+    """
     modules = _arriving[-1] if _arriving else sys.modules
     if module not in modules:
         modules[module] = modules.get(MAIN) or _module(attributes)
@@ -114,7 +127,9 @@ def names_of(module: str, attributes: Mapping[str, Any]) -> dict[str, Any]:
     return names
 
 
-def place(names: dict[str, Any], qualname: str, make: Callable[..., Any], arguments: Sequence[Any]) -> Any:
+def place(
+    names: dict[str, Any], qualname: str, make: Callable[..., Any], arguments: Sequence[Any]
+) -> Any:
     """Create a function or class, and store it under its name in the namespace of its script."""
     made = make(*arguments)
     if "." not in qualname:
@@ -124,13 +139,17 @@ def place(names: dict[str, Any], qualname: str, make: Callable[..., Any], argume
     return made
 
 
-def make_cached(make: Callable[..., Any], arguments: Sequence[Any], maxsize: int | None, typed: bool) -> Any:
+def make_cached(
+    make: Callable[..., Any], arguments: Sequence[Any], maxsize: int | None, typed: bool
+) -> Any:
     """Return a function with an empty ``lru_cache``."""
     return functools.lru_cache(maxsize, typed)(make(*arguments))
 
 
 def cached_property_of(function: Callable[..., Any], name: str | None) -> Any:
-    """Return a new ``cached_property``. Pickle cannot copy a ``cached_property``, which has a lock in Python 3.11."""
+    """Return a new ``cached_property``. Pickle cannot copy a ``cached_property``, which has a lock
+    in Python 3.11.
+    """
     made: functools.cached_property[Any] = functools.cached_property(function)
     made.attrname = name
     return made

@@ -1,8 +1,10 @@
-"""Pickles training functions and the objects that they save. Functions and classes of a script are pickled by value.
+"""Pickles training functions and the objects that they save. Functions and classes of a script are
+pickled by value.
 
-Another process puts the script's functions and classes into a module with the script's name (``pickles/arrival.py``).
-All functions of a script share the namespace of the script's module. A worker already has the script's module, so saved
-objects refer to its names. Caches are pickled empty. Side effects of a metaclass or class decorator are lost.
+Another process puts the script's functions and classes into a module with the script's name
+(``pickles/arrival.py``). All functions of a script share the namespace of the script's module. A
+worker already has the script's module, so saved objects refer to its names. Caches are pickled
+empty. Side effects of a metaclass or class decorator are lost.
 """
 
 import dataclasses
@@ -20,7 +22,8 @@ from ashtune._src.pickles.arrival import is_of_a_script
 
 _FOUND_IN_MODULES = ("__file__", "__package__", "__path__")
 _SENTINELS = {
-    type(getattr(dataclasses, name)): name for name in ("MISSING", "KW_ONLY", "_HAS_DEFAULT_FACTORY")
+    type(getattr(dataclasses, name)): name
+    for name in ("MISSING", "KW_ONLY", "_HAS_DEFAULT_FACTORY")
 }  # dataclasses compares them by identity
 
 
@@ -32,7 +35,8 @@ class Writable(Protocol):
 
 
 def dumps(objective: Any) -> bytes:
-    """Return the pickle of a training function, for processes that do not have the names of its script yet.
+    """Return the pickle of a training function, for processes that do not have the names of its
+    script yet.
 
     Raises:
         Exception: Any error of pickling.
@@ -43,7 +47,8 @@ def dumps(objective: Any) -> bytes:
 
 
 def dump(saved: object, file: Writable) -> None:
-    """Pickle an object that a training function saves, for processes that have the names of its script.
+    """Pickle an object that a training function saves, for processes that have the names of its
+    script.
 
     Raises:
         Exception: Any error of pickling.
@@ -58,12 +63,16 @@ class _Namespace:
         self.names = names
 
     def __reduce__(self) -> tuple[Any, ...]:
-        attributes = {name: self.names[name] for name in _FOUND_IN_MODULES if self.names.get(name) is not None}
+        attributes = {
+            name: self.names[name] for name in _FOUND_IN_MODULES if self.names.get(name) is not None
+        }
         return arrival.names_of, (self.names["__name__"], attributes)
 
 
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types are not followed, see pyproject.toml
-    """Pickles functions and classes of a script. If ``has_names``, the loading process has the script's names."""
+    """Pickles functions and classes of a script. If ``has_names``, the loading process has the
+    script's names.
+    """
 
     def __init__(self, file: Writable, *, has_names: bool) -> None:
         super().__init__(file)
@@ -88,10 +97,14 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
             return super().reducer_override(value)
         if not _has(names, value):
             return self._by_value(value)
-        return NotImplemented if self._has_names else self._place(value, names, *self._by_value(value))
+        return (
+            NotImplemented if self._has_names else self._place(value, names, *self._by_value(value))
+        )
 
     def _by_value(self, value: FunctionType) -> Any:
-        """Return how to pickle a function by value, together with the namespace of its script's module."""
+        """Return how to pickle a function by value, together with the namespace of its script's
+        module.
+        """
         self._namespace(value.__globals__)
         make, arguments, (attributes, slots), *rest = self._dynamic_function_reduce(value)
         if self._has_names:
@@ -105,10 +118,13 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         if names is not None and self._has_names:
             return NotImplemented
         parameters = value.cache_parameters()
-        # The wrapper is created before the function gets its globals, as these may contain the wrapper.
+        # The wrapper is created before the function gets its globals, as these may contain the
+        # wrapper.
         make, arguments, state, _, _, set_state = self._by_value(function)
         arguments = make, arguments, parameters["maxsize"], parameters["typed"]
-        return self._place(value, names, arrival.make_cached, arguments, (set_state, state), None, None, _complete)
+        return self._place(
+            value, names, arrival.make_cached, arguments, (set_state, state), None, None, _complete
+        )
 
     def _cached_property(self, value: Any) -> Any:
         return arrival.cached_property_of, (value.func, value.attrname)
@@ -116,8 +132,12 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
     def _sentinel(self, value: Any) -> Any:
         return getattr, (dataclasses, _SENTINELS[type(value)])
 
-    def _place(self, value: Any, names: dict[str, Any] | None, make: Any, arguments: Any, *more: Any) -> Any:
-        """Return how to pickle an object by value and, if ``names`` is given, how to store its copy in ``names``."""
+    def _place(
+        self, value: Any, names: dict[str, Any] | None, make: Any, arguments: Any, *more: Any
+    ) -> Any:
+        """Return how to pickle an object by value and, if ``names`` is given, how to store its copy
+        in ``names``.
+        """
         if names is None:
             return make, arguments, *more
         return arrival.place, (self._namespace(names), value.__qualname__, make, arguments), *more
@@ -127,7 +147,9 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         return namespace
 
     def _names_with(self, value: Any) -> dict[str, Any] | None:
-        """Return the script namespace with ``value`` under its qualified name, or None if no namespace has it."""
+        """Return the script namespace with ``value`` under its qualified name, or None if no
+        namespace has it.
+        """
         if not is_of_a_script(getattr(value, "__module__", None)):
             return None
         # Under a profiler, the namespace of a script is not that of the module __main__.
@@ -146,7 +168,9 @@ _REDUCERS: dict[type, Callable[[Pickler, Any], Any]] = {
 
 
 def _complete(wrapper: Any, state: tuple[Any, Any]) -> None:
-    """Set the state of a function that has a cache, and copy its name and docstring to the wrapper of the cache."""
+    """Set the state of a function that has a cache, and copy its name and docstring to the wrapper
+    of the cache.
+    """
     set_state, inner = state
     set_state(wrapper.__wrapped__, inner)
     functools.update_wrapper(wrapper, wrapper.__wrapped__)

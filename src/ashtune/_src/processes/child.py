@@ -1,8 +1,9 @@
 """Starts child processes, each in its own session, so that Ctrl-C does not reach the children.
 
-Processes that a child has started may run longer than the child, with the child's pipes still open. The end of a child
-is therefore detected from its process, not from its pipes. A module that calls :func:`serve` reads frames from stdin
-and writes frames to stdout. All other output of the module is written to stderr.
+Processes that a child has started may run longer than the child, with the child's pipes still open.
+The end of a child is therefore detected from its process, not from its pipes. A module that calls
+:func:`serve` reads frames from stdin and writes frames to stdout. All other output of the module is
+written to stderr.
 """
 
 import os
@@ -24,12 +25,16 @@ from ashtune._src.processes.frames import READ_BYTES, FrameReader, read_some, wr
 LOOK_SECONDS = 0.5
 """The interval of checks whether a child is alive, while its pipes transfer no data."""
 KILLED_SECONDS = 7.0
-"""The maximum time to wait for the end of a killed child. A child that waits for a lost disk may never end."""
+"""The maximum time to wait for the end of a killed child. A child that waits for a lost disk may
+never end.
+"""
 LAUNCHER_PREFIXES = (
-    "PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_LOCAL", "MPIEXEC_", "PALS_", "SLURM_STEP",
+    "PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "MPI_LOCAL", "MPIEXEC_", "PALS_",
+    "SLURM_STEP",
 )  # fmt: skip
 LAUNCHER_VARIABLES = (
-    "SLURM_NTASKS", "SLURM_NPROCS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE",
+    "SLURM_NTASKS", "SLURM_NPROCS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NTASKS_PER_NODE",
+    "SLURM_TASKS_PER_NODE",
 )  # fmt: skip
 
 
@@ -44,7 +49,9 @@ def module_environment() -> dict[str, str]:
 
 
 def _python_path() -> str:
-    """Return a ``PYTHONPATH`` with the folders of this process, followed by the folder of this package."""
+    """Return a ``PYTHONPATH`` with the folders of this process, followed by the folder of this
+    package.
+    """
     package = sys.modules[__name__.partition(".")[0]]
     own = str(Path(package.__path__[0]).parent)
     inherited = os.environ.get("PYTHONPATH")
@@ -52,9 +59,11 @@ def _python_path() -> str:
 
 
 def without_launcher() -> dict[str, str]:
-    """Return the environment without the variables that a launcher, such as mpiexec or srun, sets for a rank.
+    """Return the environment without the variables that a launcher, such as mpiexec or srun, sets
+    for a rank.
 
-    With a launcher's variables, MPI or another library in the child would treat the child as a rank.
+    With a launcher's variables, MPI or another library in the child would treat the child as a
+    rank.
     """
     return {
         name: value
@@ -82,7 +91,8 @@ class ChildProcess:
         folder: str | None = None,
     ) -> None:
         self._process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=pass_fds,
+            command, cwd=folder, env=environment, stdin=stdin, stdout=stdout, stderr=stderr,
+            pass_fds=pass_fds,
             bufsize=0, start_new_session=True,
         )  # fmt: skip
 
@@ -97,7 +107,9 @@ class ChildProcess:
         return self._process.poll() is not None
 
     def read_output(self, seconds: float, most: int = READ_BYTES) -> bytes | None:
-        """Return the next output of the process: b"" at the end, or None if nothing arrives within ``seconds``."""
+        """Return the next output of the process: b"" at the end, or None if nothing arrives within
+        ``seconds``.
+        """
         assert self._process.stdout is not None, "it was started with a pipe"
         file = self._process.stdout.fileno()
         poll = select.poll()  # select() refuses file descriptors above 1,023
@@ -105,23 +117,32 @@ class ChildProcess:
         return os.read(file, most) if poll.poll(seconds * 1000) else None
 
     def read_line(self, seconds: float) -> str:
-        """Return the next line of the process's output, or the part of the line that arrives within ``seconds``."""
+        """Return the next line of the process's output, or the part of the line that arrives within
+        ``seconds``.
+        """
         line, until = b"", time.monotonic() + seconds
-        while not line.endswith(b"\n") and (part := self.read_output(max(0.0, until - time.monotonic()))):
+        while not line.endswith(b"\n") and (
+            part := self.read_output(max(0.0, until - time.monotonic()))
+        ):
             line += part
         return line.decode(errors="replace").strip()
 
     def result(self, seconds: float) -> tuple[int, str, str]:
-        """Wait for the end of the process. Return the exit status, stdout and stderr of the process.
+        """Wait for the end of the process. Return the exit status, stdout and stderr of the
+        process.
 
         Raises:
             subprocess.TimeoutExpired: If the process takes longer than ``seconds``.
         """
-        printed, complained = (text.decode(errors="replace") for text in self._process.communicate(timeout=seconds))
+        printed, complained = (
+            text.decode(errors="replace") for text in self._process.communicate(timeout=seconds)
+        )
         return self._process.returncode, printed, complained
 
     def wait(self) -> int:
-        """Wait for the end of the process. Return its exit status, or minus the number of the signal that killed it."""
+        """Wait for the end of the process. Return its exit status, or minus the number of the
+        signal that killed it.
+        """
         return self._process.wait()
 
     def exchange(self, message: bytes, seconds: float) -> bytes | None:
@@ -131,7 +152,9 @@ class ChildProcess:
             EOFError, ConnectionError: Also if the process has ended.
             TimeoutError: If the answer takes longer than ``seconds``.
         """
-        assert self._process.stdin is not None and self._process.stdout is not None, "it was started with pipes"
+        assert self._process.stdin is not None and self._process.stdout is not None, (
+            "it was started with pipes"
+        )
         hears, says = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(hears, False)
         poll, unsent, reader = select.poll(), bytearray(message), FrameReader()
@@ -166,7 +189,9 @@ class ChildProcess:
                 pipe.close()
 
     def end(self, seconds: float = 0.0) -> str:
-        """Wait up to ``seconds`` for the process, then kill its group. Return as text how the process ended."""
+        """Wait up to ``seconds`` for the process, then kill its group. Return as text how the
+        process ended.
+        """
         self._wait(seconds)
         self.kill()  # also its remaining child processes
         self._wait(KILLED_SECONDS)
@@ -177,7 +202,11 @@ class ChildProcess:
         status = self._process.returncode
         if status is None:
             return "is not gone"
-        return f"left with exit status {status}" if status >= 0 else f"killed by {_signal_name(-status)}"
+        return (
+            f"left with exit status {status}"
+            if status >= 0
+            else f"killed by {_signal_name(-status)}"
+        )
 
     def _wait(self, seconds: float) -> None:
         with suppress(subprocess.TimeoutExpired):
@@ -194,8 +223,8 @@ def _signal_name(number: int) -> str:
 class AnsweringChild:
     """A module that answers messages in a child process.
 
-    A message starts the child if no child is alive. The module's function ``main`` must call :func:`serve`. Messages
-    from several threads are sent one after another.
+    A message starts the child if no child is alive. The module's function ``main`` must call
+    :func:`serve`. Messages from several threads are sent one after another.
     """
 
     def __init__(self, module: str, variables: Mapping[str, str]) -> None:
@@ -205,17 +234,24 @@ class AnsweringChild:
         self._child: ChildProcess | None = None
         self.is_closed = False
 
-    def ask(self, message: Callable[[bool], bytes], seconds: float = threading.TIMEOUT_MAX) -> bytes | None:
-        """Return the body of the answer. Return None if the child died before it answered, or if this object is closed.
+    def ask(
+        self, message: Callable[[bool], bytes], seconds: float = threading.TIMEOUT_MAX
+    ) -> bytes | None:
+        """Return the body of the answer. Return None if the child died before it answered, or if
+        this object is closed.
 
-        ``message`` returns the frames to send. ``message`` gets True if the child is new. :meth:`ask` waits up to
-        ``seconds`` for the answer to another thread's message, and then up to ``seconds`` for its own answer.
+        ``message`` returns the frames to send. ``message`` gets True if the child is new.
+        :meth:`ask` waits up to ``seconds`` for the answer to another thread's message, and then up
+        to ``seconds`` for its own answer.
 
         Raises:
-            TimeoutError: If an answer takes longer. A child that does not answer this message in time is killed.
+            TimeoutError: If an answer takes longer. A child that does not answer this message in
+                time is killed.
         """
         if not self._asking.acquire(timeout=seconds):
-            raise TimeoutError(f"what was asked before this takes longer than {seconds:g} s; ask again")
+            raise TimeoutError(
+                f"what was asked before this takes longer than {seconds:g} s; ask again"
+            )
         body = None
         try:
             body = self._answer(message, seconds)
@@ -243,7 +279,8 @@ class AnsweringChild:
             # Without -m, as a pickle puts names of the user's script into __main__.
             command = [sys.executable, "-P", "-c", f"from {self._module} import main; main()"]
             child = self._child = ChildProcess(command, environment, stdin=subprocess.PIPE)
-        if child is None or self.is_closed:  # close() may have been called before the child was started
+        # close() may have been called before the child was started
+        if child is None or self.is_closed:
             return None
         return child.exchange(message(is_new), seconds)
 

@@ -1,4 +1,6 @@
-"""Writes and reads frames in a byte stream. Each frame is a length in four bytes, followed by a message in msgpack."""
+"""Writes and reads frames in a byte stream. Each frame is a length in four bytes, followed by a
+message in msgpack.
+"""
 
 import os
 import struct
@@ -29,7 +31,9 @@ class FrameWriter:
         """
         body = self._encoder.encode(message)
         if len(body) > MOST_BYTES:
-            raise EngineError(f"a message of {len(body):,} bytes, where {MOST_BYTES:,} are the most; report less")
+            raise EngineError(
+                f"a message of {len(body):,} bytes, where {MOST_BYTES:,} are the most; report less"
+            )
         return _LENGTH.pack(len(body)) + body
 
 
@@ -55,7 +59,9 @@ class FrameReader:
         while size - at >= _LENGTH.size:
             length = _LENGTH.unpack_from(data, at)[0]
             if length > MOST_BYTES:
-                raise EngineError(f"a message of {length:,} bytes, where {MOST_BYTES:,} are the most")
+                raise EngineError(
+                    f"a message of {length:,} bytes, where {MOST_BYTES:,} are the most"
+                )
             end = at + _LENGTH.size + length
             if end > size:
                 break
@@ -66,14 +72,18 @@ class FrameReader:
 
 
 class SendBuffer:
-    """Sends data over a connection that does not block, and keeps the data that the other end has not read yet."""
+    """Sends data over a connection that does not block, and keeps the data that the other end has
+    not read yet.
+    """
 
     def __init__(self, file: int) -> None:
         self._file = file
         self._unsent = bytearray()
 
     def send(self, data: bytes = b"") -> bool:
-        """Send as much of the unsent data and of ``data`` as the connection takes. Return whether all data is sent."""
+        """Send as much of the unsent data and of ``data`` as the connection takes. Return whether
+        all data is sent.
+        """
         self._unsent += data
         with suppress(BlockingIOError):
             while self._unsent:

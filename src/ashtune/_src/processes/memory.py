@@ -1,4 +1,6 @@
-"""The processes of this machine, their memory, and the processes that the kernel has killed, as Linux's /proc tells."""
+"""The processes of this machine, their memory, and the processes that the kernel has killed, as
+Linux's /proc tells.
+"""
 
 import os
 from collections import defaultdict
@@ -30,22 +32,27 @@ class ProcessTable:
     def memory(self, ancestor: int, *, exact_above: int = 0) -> int:
         """Return how many bytes of memory a process and its descendants hold.
 
-        A page that several processes share is counted once in an exact number, and once for each process otherwise. An
-        exact number takes the kernel about 10 ms for each gigabyte.
+        A page that several processes share is counted once in an exact number, and once for each
+        process otherwise. An exact number takes the kernel about 10 ms for each gigabyte.
         """
         pids = [ancestor, *self.descendants(ancestor)]
         resident = sum(self._resident.get(pid, 0) for pid in pids)
         return resident if resident <= exact_above else sum(map(self._proportional, pids))
 
     def _proportional(self, pid: int) -> int:
-        """Return the bytes of a process. A page that is shared by n processes counts as a fraction 1/n."""
+        """Return the bytes of a process. A page that is shared by n processes counts as a fraction
+        1/n.
+        """
         with suppress(OSError), open(f"/proc/{pid}/smaps_rollup", "rb") as file:
-            return next((int(line.split()[1]) << 10 for line in file if line.startswith(b"Pss:")), 0)
+            return next(
+                (int(line.split()[1]) << 10 for line in file if line.startswith(b"Pss:")), 0
+            )
         return self._resident.get(pid, 0)
 
 
 def kernel_kills() -> int:
-    """Return how many processes in this process's cgroup the kernel has killed because no memory was left.
+    """Return how many processes in this process's cgroup the kernel has killed because no memory
+    was left.
 
     Return 0 if this is unknown.
     """
@@ -53,8 +60,12 @@ def kernel_kills() -> int:
     with suppress(OSError), open("/proc/self/cgroup") as cgroups:
         for cgroup in cgroups:
             _, controllers, path = cgroup.rstrip("\n").split(":", 2)
-            folder, file = ("memory", "memory.oom_control") if controllers else ("", "memory.events")
+            folder, file = (
+                ("memory", "memory.oom_control") if controllers else ("", "memory.events")
+            )
             if "memory" in controllers.split(",") or not controllers:
                 with suppress(OSError), open(f"/sys/fs/cgroup/{folder}{path}/{file}") as lines:
-                    kills += sum(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+                    kills += sum(
+                        int(line.split()[1]) for line in lines if line.startswith("oom_kill ")
+                    )
     return kills

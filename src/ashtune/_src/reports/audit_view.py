@@ -13,15 +13,18 @@ ENOUGH_PAIRS = 20
 
 
 def audit_faults(audit: Audit, *, unit: str) -> list[str]:
-    """Return a sentence for each rung with unexplained promotions. The list is empty if the scheduler made no fault."""
+    """Return a sentence for each rung with unexplained promotions. The list is empty if the
+    scheduler made no fault.
+    """
     sentences = []
     for record in audit.records():
         if record.unexplained:
             trials = ", ".join(str(trial) for trial in record.unexplained[:NAMED])
             more = ", ..." if len(record.unexplained) > NAMED else ""
             sentences.append(
-                f"FAULT at {unit} {record.resource:,}: {plural(len(record.unexplained), 'promotion')} of trials that "
-                f"never were among the best {audit.ladder.kept[record.rung]} of their rung before they went on "
+                f"FAULT at {unit} {record.resource:,}: "
+                f"{plural(len(record.unexplained), 'promotion')} of trials that never were among "
+                f"the best {audit.ladder.kept[record.rung]} of their rung before they went on "
                 f"({trials}{more})."
             )
     return sentences
@@ -29,29 +32,41 @@ def audit_faults(audit: Audit, *, unit: str) -> list[str]:
 
 def audit_findings(audit: Audit, *, unit: str) -> list[str]:
     """Return the audit's findings as sentences. Faults are first."""
-    records = [record for record in audit.records() if record.rung < audit.ladder.top and record.arrived]
+    records = [
+        record for record in audit.records() if record.rung < audit.ladder.top and record.arrived
+    ]
     sentences = audit_faults(audit, unit=unit)
     promoted = sum(record.promoted for record in records)
     if promoted and audit.scheduler.rule is Rule.UNKNOWN:
-        sentences.append(f"The rule of {audit.scheduler.name} is not known here, so its promotions were not checked.")
-    elif promoted and not sentences:
-        sentences.append(f"All {plural(promoted, 'promotion')} followed the rule of {audit.scheduler.name}.")
-    if promoted and audit.proposed and any(audit.scheduler.promotes_at_once(record.rung) for record in records):
         sentences.append(
-            f"The law of early promotions is not shown: it holds for trials that come in any order, and "
-            f"{audit.proposed:,} were chosen by results of others."
+            f"The rule of {audit.scheduler.name} is not known here, so its promotions were not "
+            f"checked."
+        )
+    elif promoted and not sentences:
+        sentences.append(
+            f"All {plural(promoted, 'promotion')} followed the rule of {audit.scheduler.name}."
+        )
+    if (
+        promoted
+        and audit.proposed
+        and any(audit.scheduler.promotes_at_once(record.rung) for record in records)
+    ):
+        sentences.append(
+            "The law of early promotions is not shown: it holds for trials that come in any order, "
+            f"and {audit.proposed:,} were chosen by results of others."
         )
     for record in records:
         if record.law is None or not record.promoted:
             continue
         sentences.append(
-            f"At {unit} {record.resource:,} {record.promoted:,} of {record.arrived:,} went on and {record.quota:,} may "
-            f"in the end: {plural(record.wrong, 'early promotion')} proved wrong, where the law for many results says "
-            f"{number_text(record.law, 3)}."
+            f"At {unit} {record.resource:,} {record.promoted:,} of {record.arrived:,} went on and "
+            f"{record.quota:,} may in the end: {plural(record.wrong, 'early promotion')} proved "
+            f"wrong, where the law for many results says {number_text(record.law, 3)}."
         )
     sentences += [
-        f"The order at {unit} {record.resource:,} says little about the next rung (rank correlation "
-        f"{record.correlation:.2f} over {record.pairs:,} trials): a higher min_resource may choose better."
+        f"The order at {unit} {record.resource:,} says little about the next rung (rank "
+        f"correlation {record.correlation:.2f} over {record.pairs:,} trials): a higher "
+        "min_resource may choose better."
         for record in records
         if _says_little(record)
     ]
@@ -59,18 +74,34 @@ def audit_findings(audit: Audit, *, unit: str) -> list[str]:
 
 
 def audit_figure(audit: Audit, *, unit: str) -> Figure:
-    """Return a figure with a bar for each rung: the trials that were promoted, rightly or not, and the other trials."""
+    """Return a figure with a bar for each rung: the trials that were promoted, rightly or not, and
+    the other trials.
+    """
     records = audit.records()
     if not any(record.arrived for record in records):
         return Figure(notes=["no trial has a result"])
     bars = [
-        (Look("promoted, rightly", GREEN), [max(0, record.promoted - _bad(record)) for record in records]),
-        (Look("promoted, wrong in hindsight", ORANGE, "/"), [_bad(each) - len(each.unexplained) for each in records]),
-        (Look("promoted outside the quota", RED, "x"), [len(record.unexplained) for record in records]),
-        (Look("not promoted", BLUE), [max(0, record.arrived - record.promoted) for record in records]),
+        (
+            Look("promoted, rightly", GREEN),
+            [max(0, record.promoted - _bad(record)) for record in records],
+        ),
+        (
+            Look("promoted, wrong in hindsight", ORANGE, "/"),
+            [_bad(each) - len(each.unexplained) for each in records],
+        ),
+        (
+            Look("promoted outside the quota", RED, "x"),
+            [len(record.unexplained) for record in records],
+        ),
+        (
+            Look("not promoted", BLUE),
+            [max(0, record.arrived - record.promoted) for record in records],
+        ),
     ]
     return Figure(
-        x=Axis(name="trials", high=1.05 * max(record.arrived for record in records), written="count"),
+        x=Axis(
+            name="trials", high=1.05 * max(record.arrived for record in records), written="count"
+        ),
         y=choice_axis(f"trained to {unit}", [f"{record.resource:,}" for record in records]),
         series=stacked_bars([bar for bar in bars if any(bar[1])], range(len(records))),
     )

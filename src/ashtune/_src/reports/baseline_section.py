@@ -1,7 +1,8 @@
 """Computation time of each rung, in studies with different numbers of models.
 
-A series has one study for each number of models. Each study has one worker and the scheduler sequential halving. A
-single worker never waits, so the study's wall time is the sum of the rungs' seconds and the start's seconds.
+A series has one study for each number of models. Each study has one worker and the scheduler
+sequential halving. A single worker never waits, so the study's wall time is the sum of the rungs'
+seconds and the start's seconds.
 """
 
 from collections.abc import Sequence
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 ALIKE = 0.25
-"""Rungs cost about the same if each rung's cost differs from the mean cost by at most this share."""
+"""Rungs cost about the same if each rung's cost differs from the mean cost
+by at most this share.
+"""
 
 
 FEWEST = 3
@@ -31,7 +34,9 @@ FEWEST = 3
 
 
 class RungCost(msgspec.Struct, frozen=True):
-    """A rung of one study: its trained trials, its epochs, and its seconds of training, saving and waiting."""
+    """A rung of one study: its trained trials, its epochs, and its seconds of training, saving and
+    waiting.
+    """
 
     resource: int
     trials: int
@@ -47,8 +52,9 @@ class RungCost(msgspec.Struct, frozen=True):
 class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One study of a series of studies with different numbers of models.
 
-    ``other_seconds`` is the workers' time outside of rungs: waiting at a barrier, or idle without a job.
-    ``start_seconds`` is the mean time before a worker joined. ``best`` is the metric of the study's best trial.
+    ``other_seconds`` is the workers' time outside of rungs: waiting at a barrier, or idle without a
+    job. ``start_seconds`` is the mean time before a worker joined. ``best`` is the metric of the
+    study's best trial.
     """
 
     models: int
@@ -72,7 +78,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def accounted(self) -> float:
-        """The share of the wall time that is ``rung_seconds``, ``other_seconds`` or ``start_seconds``."""
+        """The share of the wall time that is ``rung_seconds``, ``other_seconds`` or
+        ``start_seconds``.
+        """
         explained = (self.rung_seconds + self.other_seconds) / self.workers + self.start_seconds
         return explained / self.wall_seconds if self.wall_seconds > 0 else 1.0
 
@@ -81,7 +89,9 @@ def run_of(scheduler: str, tally: Tally, timeline: Timeline) -> Run:
     """Return the costs of a study, computed from the study's tally and timeline."""
     shares, best = time_shares(timeline), tally.best
     costs = [
-        RungCost(times.resource, rung.trained, rung.epochs, times.trained + times.saving + times.driver)
+        RungCost(
+            times.resource, rung.trained, rung.epochs, times.trained + times.saving + times.driver
+        )
         for times, rung in zip(rung_times(timeline), tally.rungs, strict=True)
     ]
     return Run(
@@ -97,42 +107,64 @@ def run_of(scheduler: str, tally: Tally, timeline: Timeline) -> Run:
 
 
 def baseline_table(runs: Sequence[Run], *, unit: str) -> "Table":
-    """Return a table of seconds with a row for each study of the series and a column for each rung."""
+    """Return a table of seconds with a row for each study of the series and
+    a column for each rung.
+    """
     table = bare_table(gap=1)
     rungs = [f"to {resource:,}" for resource in _resources(runs)]
     times = (*rungs, "other\nwaits", "start", "wall\ntime")
     for name in ("models", "scheduler", "workers", *times, f"{unit}s", f"{unit}s\nper s", "best"):
-        table.add_column(name, justify="left" if name == "scheduler" else "right", no_wrap=True, vertical="bottom")
+        table.add_column(
+            name,
+            justify="left" if name == "scheduler" else "right",
+            no_wrap=True,
+            vertical="bottom",
+        )
     for run in runs:
         seconds = {rung.resource: rung.seconds for rung in run.rungs if rung.trials}
-        cells = [_seconds(seconds[resource]) if resource in seconds else "" for resource in _resources(runs)]
+        cells = [
+            _seconds(seconds[resource]) if resource in seconds else ""
+            for resource in _resources(runs)
+        ]
         rate = number_text(run.epochs / run.wall_seconds, 3) if run.wall_seconds > 0 else ""
-        rest = [_seconds(value) for value in (run.other_seconds, run.start_seconds, run.wall_seconds)]
+        rest = [
+            _seconds(value) for value in (run.other_seconds, run.start_seconds, run.wall_seconds)
+        ]
         who = (f"{run.models:,}", run.scheduler, str(run.workers))
         table.add_row(*who, *cells, *rest, f"{run.epochs:,}", rate, number_text(run.best))
     return table
 
 
 def baseline_figure(runs: Sequence[Run], *, unit: str) -> Figure:
-    """Return a figure with a stacked bar for each study of the series. Its parts are the times of the rungs."""
+    """Return a figure with a stacked bar for each study of the series. Its parts are the times of
+    the rungs.
+    """
     resources, places = _resources(runs), list(range(len(runs)))
     seconds = [{rung.resource: rung.seconds for rung in run.rungs} for run in runs]
     looks = map(Look, rung_names(resources, unit), rung_colors(len(resources)))
-    parts = [(look, [of.get(at, 0.0) for of in seconds]) for look, at in zip(looks, resources, strict=True)]
+    parts = [
+        (look, [of.get(at, 0.0) for of in seconds])
+        for look, at in zip(looks, resources, strict=True)
+    ]
     longest = max((sum(of.values()) for of in seconds), default=0.0)
     return Figure(
         x=Axis(name="seconds of all workers", high=1.05 * longest or 1.0),
-        y=choice_axis("models", [f"{run.models:,} by {_who(run)}" for run in runs], is_downward=True),
+        y=choice_axis(
+            "models", [f"{run.models:,} by {_who(run)}" for run in runs], is_downward=True
+        ),
         series=stacked_bars(parts, places),
         height=90 + 40 * len(runs),
     )
 
 
 def baseline_words(run: Run, *, unit: str) -> list[str]:
-    """Return a sentence that compares the costs of the rungs. If the costs differ, explain the reason."""
+    """Return a sentence that compares the costs of the rungs. If the costs differ, explain the
+    reason.
+    """
     rungs = [rung for rung in run.rungs if rung.trials]
     sentences = [
-        f"{plural(run.models, 'model')}: the rungs add up to {seconds_text(run.rung_seconds)}, with the start to "
+        f"{plural(run.models, 'model')}: the rungs add up to {seconds_text(run.rung_seconds)}, "
+        f"with the start to "
         f"{100 * run.accounted:.1f} % of the wall time of {seconds_text(run.wall_seconds)}."
     ]
     if len(rungs) < FEWEST:
@@ -141,22 +173,29 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
     mean = sum(rung.seconds for rung in later) / len(later)
     low, high = min(rung.seconds for rung in later), max(rung.seconds for rung in later)
     spread = max(high - mean, mean - low) / mean if mean > 0 else 0.0
-    span, cost = f"{later[0].resource:,} to {later[-1].resource:,}", f"{_seconds(low)} to {_seconds(high)} s"
+    span, cost = (
+        f"{later[0].resource:,} to {later[-1].resource:,}",
+        f"{_seconds(low)} to {_seconds(high)} s",
+    )
     if spread <= ALIKE:
         steps = list(pairwise(rungs))
         fewer = sum(low.trials / high.trials for low, high in steps) / len(steps)
         longer = sum(high.resource / low.resource for low, high in steps) / len(steps)
         sentences.append(
-            f"Rungs {span} cost about the same each, {cost}: from each to the next {number_text(fewer, 2)} times fewer "
+            f"Rungs {span} cost about the same each, {cost}: from each to the next "
+            f"{number_text(fewer, 2)} times fewer "
             f"models (on average) are trained for {number_text(longer, 2)} times the {unit}s."
         )
     else:
-        sentences.append(f"Rungs {span} cost {cost}, which is not about the same. {_why(later, unit)}")
+        sentences.append(
+            f"Rungs {span} cost {cost}, which is not about the same. {_why(later, unit)}"
+        )
     ratio = first.seconds / mean if mean > 0 else 1.0
     if abs(ratio - 1) > ALIKE:
         average = number_text(sum(rung.epochs for rung in later) / len(later), 3)
         sentences.append(
-            f"The lowest rung cost {ratio:.1f} times their mean: {first.epochs:,} {unit}s from nothing, where a higher "
+            f"The lowest rung cost {ratio:.1f} times their mean: {first.epochs:,} {unit}s from "
+            f"nothing, where a higher "
             f"one trains {average} on average, going on from where its trials stopped."
         )
     return sentences
@@ -167,15 +206,19 @@ def _why(rungs: Sequence[RungCost], unit: str) -> str:
     reasons = []
     if max(epochs) > (1 + ALIKE) * min(epochs):
         reasons.append(
-            f"they train {min(epochs):,} to {max(epochs):,} {unit}s, as trials are whole and cannot be halved for ever"
+            f"they train {min(epochs):,} to {max(epochs):,} {unit}s, as trials are whole and "
+            f"cannot be halved for ever"
         )
     if min(costs) > 0 and max(costs) > (1 + ALIKE) * min(costs):
         dear = max(rungs, key=lambda rung: rung.per_epoch)
         reasons.append(
-            f"one {unit} cost {1000 * min(costs):.3g} to {1000 * max(costs):.3g} ms, most on the way to "
-            f"{dear.resource:,}: configurations differ in what they cost, and others survive at each rung"
+            f"one {unit} cost {1000 * min(costs):.3g} to {1000 * max(costs):.3g} ms, most on the "
+            f"way to {dear.resource:,}: configurations differ in what they cost, and others "
+            "survive at each rung"
         )
-    text = "; ".join(reasons) or "no single reason stands out in the numbers of trials and their cost"
+    text = (
+        "; ".join(reasons) or "no single reason stands out in the numbers of trials and their cost"
+    )
     return text[0].upper() + text[1:] + "."
 
 

@@ -51,12 +51,21 @@ class BestSection(Section):
         first = line("").append("best  ", HEADING).append(result_text(goal, best.metrics, 6), GOOD)
         yield first.append(f" {place_of_best(tally, best, unit=self.study.unit)}")
         yield from self._configuration(best)
-        others = {name: number_text(value) for name, value in best.metrics.items() if name not in goal.metrics}
+        others = {
+            name: number_text(value)
+            for name, value in best.metrics.items()
+            if name not in goal.metrics
+        }
         if others:
-            yield line(INDENT + "with " + ", ".join(f"{name} = {value}" for name, value in others.items()), QUIET)
+            yield line(
+                INDENT + "with " + ", ".join(f"{name} = {value}" for name, value in others.items()),
+                QUIET,
+            )
         if _is_better(anywhere := tally.best_at_any_rung, best):
             yield line("")
-            yield line("").append("best at any rung  ", HEADING).append(self._words_of(anywhere), "")
+            yield (
+                line("").append("best at any rung  ", HEADING).append(self._words_of(anywhere), "")
+            )
             if anywhere.trial != best.trial:
                 yield from self._configuration(anywhere)
         if compared := compared_with_first(tally, unit=self.study.unit):
@@ -80,12 +89,16 @@ class BestSection(Section):
 
 
 def _is_better(anywhere: BestResult | None, best: BestResult) -> TypeGuard[BestResult]:
-    """Return whether ``anywhere`` is better than ``best``. If a study has several objectives, return False."""
+    """Return whether ``anywhere`` is better than ``best``. If a study has several objectives,
+    return False.
+    """
     return anywhere is not None and not best.losses and anywhere.loss < best.loss
 
 
 class FrontSection(Section):
-    """The report section of the Pareto front. If a study has only one objective, the section is empty."""
+    """The report section of the Pareto front. If a study has only one objective, the section is
+    empty.
+    """
 
     name, title = "front", "The front"
     uses = ("tally", "trials", "results")
@@ -93,10 +106,15 @@ class FrontSection(Section):
     def lines(self) -> "Iterator[Text]":
         if not (row := self._row):
             return
-        what = f"{plural(len(row), 'result')} at {self.study.unit} {row[0].resource:,} that no other there dominates"
+        what = (
+            f"{plural(len(row), 'result')} at {self.study.unit} {row[0].resource:,} that no other "
+            f"there dominates"
+        )
         yield line("").append("front  ", HEADING).append(what)
         for best in row[:LINES]:
-            yield line(f"{INDENT}{result_text(self.study.goal, best.metrics)}  (trial {best.trial})")
+            yield line(
+                f"{INDENT}{result_text(self.study.goal, best.metrics)}  (trial {best.trial})"
+            )
         if len(row) > LINES:
             yield line(f"{INDENT}and {len(row) - LINES:,} more", QUIET)
 
@@ -122,7 +140,9 @@ class FrontSection(Section):
 
 
 class ConfirmedSection(Section):
-    """The report section of confirmation: the winner, and all metric values of the confirmed configurations."""
+    """The report section of confirmation: the winner, and all metric values of the confirmed
+    configurations.
+    """
 
     name, title = "confirmed", "What was confirmed"
     uses = ("tally",)
@@ -139,7 +159,10 @@ class ConfirmedSection(Section):
         if (confirmed := self.study.tally.confirmed) is not None:
             first, *others = self._sentences(confirmed)
             yield line("").append("confirmed  ", HEADING).append(first, GOOD)
-            yield from (indented(line(other, WARNING if other.startswith(NOISELESS) else "")) for other in others)
+            yield from (
+                indented(line(other, WARNING if other.startswith(NOISELESS) else ""))
+                for other in others
+            )
             yield indented(_confirmed_table(confirmed))
         elif left := self._left():
             yield line(left)
@@ -151,9 +174,15 @@ class ConfirmedSection(Section):
         return named
 
     def _left(self) -> str:
-        """Return a sentence if confirmation runs and has no winner yet. If confirmation has not begun, return ""."""
+        """Return a sentence if confirmation runs and has no winner yet. If confirmation has not
+        begun, return "".
+        """
         count = len(self.study.tally.confirmations.of)
-        return f"{plural(count, 'training')} to confirm the best, no winner is named yet" if count else ""
+        return (
+            f"{plural(count, 'training')} to confirm the best, no winner is named yet"
+            if count
+            else ""
+        )
 
     def _sentences(self, confirmed: Confirmed) -> Iterator[str]:
         metric, times = self.study.goal.metric, len(confirmed.values)
@@ -163,19 +192,25 @@ class ConfirmedSection(Section):
             mean += f", with {confirmed.level:.0%} confidence from {low} to {high}"
         yield f"The named winner is trial {confirmed.trial}: {mean}."
         yield (
-            f"{plural(len(confirmed.all), 'configuration')} trained once more with {plural(times, 'other seed')} each; "
+            f"{plural(len(confirmed.all), 'configuration')} trained once more with "
+            f"{plural(times, 'other seed')} each; "
             "first values flatter, as the configurations were chosen for them."
         )
         trainings = self.study.tally.confirmations
         yield (
-            f"These trainings took {seconds_text(trainings.seconds)} and {trainings.epochs:,} {self.study.unit}s, "
+            f"These trainings took {seconds_text(trainings.seconds)} and {trainings.epochs:,} "
+            f"{self.study.unit}s, "
             "which no count of the search includes; the time of their rung does."
         )
         if confirmed.low is None:
             yield "One more value says nothing of the noise: more seeds give an interval."
         if confirmed.is_noiseless:
             is_program = self.study.tally.is_program
-            unused = "program does not use {seed}" if is_program else "training function does not use trial.seed"
+            unused = (
+                "program does not use {seed}"
+                if is_program
+                else "training function does not use trial.seed"
+            )
             yield f"{NOISELESS}the {unused}."
 
 
@@ -186,7 +221,9 @@ def _confirmed_table(confirmed: Confirmed) -> "Table":
     for name in ("trial", "first", "repeated", "mean"):
         table.add_column(Text(name), justify="left" if name == "repeated" else "right")
     for one in confirmed.all:
-        values = ", ".join("failed" if value is None else number_text(value, DIGITS) for value in one.values)
+        values = ", ".join(
+            "failed" if value is None else number_text(value, DIGITS) for value in one.values
+        )
         mean = "-" if one.mean is None else number_text(one.mean, DIGITS)
         table.add_row(*map(Text, (str(one.trial), number_text(one.first, DIGITS), values, mean)))
     return table

@@ -1,4 +1,6 @@
-"""The report section about the time of training, and the hyperparameters that this time depends on."""
+"""The report section about the time of training, and the hyperparameters
+that this time depends on.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,11 +26,15 @@ FEWEST = 10
 """The smallest number of trials for statements about training time."""
 STRONG = 0.5
 SLOWER = 1.5
-"""A hyperparameter is named if trials with its slowest value take this many times longer than with its fastest."""
+"""A hyperparameter is named if trials with its slowest value take this many times longer than with
+its fastest.
+"""
 
 
 class CostSection(Section):
-    """The report section about the time of an epoch in each trial, and the hyperparameters that affect this time."""
+    """The report section about the time of an epoch in each trial, and the hyperparameters that
+    affect this time.
+    """
 
     name, title = "cost", "What made training slow"
     uses = ("trials",)
@@ -36,9 +42,11 @@ class CostSection(Section):
 
     @cached_property
     def _times(self) -> Sequence[tuple[float, TrialId]]:
-        """The seconds per epoch of each trial that did not fail, the slowest trial first. O(n log n).
+        """The seconds per epoch of each trial that did not fail, the slowest trial first. O(n log
+        n).
 
-        Failed trials are left out, since the number of epochs that a failed trial trained is unknown.
+        Failed trials are left out, since the number of epochs that a failed trial trained is
+        unknown.
         """
         trained = (record for record in self.study.trials if record.resource and not record.reason)
         times = ((record.seconds / record.resource, record.number) for record in trained)
@@ -49,17 +57,14 @@ class CostSection(Section):
         if not times or not times[0][0]:
             return
         yield html.words(
-            f"The median of {plural(len(times), 'trial')} took {time_text(median(self._seconds))} for each {unit}, the "
-            f"slowest, trial {times[0][1]}, {time_text(times[0][0])}.",
+            f"The median of {plural(len(times), 'trial')} took {time_text(median(self._seconds))} "
+            f"for each {unit}, the slowest, trial {times[0][1]}, {time_text(times[0][0])}.",
             *(
-                f"It takes longer the {'larger' if correlation > 0 else 'smaller'} {name} is (rank correlation "
-                f"{correlation:.2f})."
+                f"It takes longer the {'larger' if correlation > 0 else 'smaller'} {name} is "
+                f"(rank correlation {correlation:.2f})."
                 for name, correlation in self._correlations().items()
             ),
-            *(
-                f"{name}: {', '.join(f'{time_text(seconds)} with {value}' for value, seconds in medians.items())}."
-                for name, medians in self._medians().items()
-            ),
+            *(f"{name}: {_listed(medians)}." for name, medians in self._medians().items()),
         )
         yield html.table(self._table())
 
@@ -79,7 +84,9 @@ class CostSection(Section):
         return [seconds for seconds, _ in self._times]
 
     def _correlations(self) -> dict[str, float]:
-        """Return the strong rank correlations between a numeric hyperparameter and the time of an epoch."""
+        """Return the strong rank correlations between a numeric hyperparameter and the time of an
+        epoch.
+        """
         strong = {}
         for name, pairs in self._columns(int | float).items():
             correlation = rank_correlation(*zip(*pairs, strict=True))
@@ -88,19 +95,27 @@ class CostSection(Section):
         return strong
 
     def _medians(self) -> dict[str, dict[str, float]]:
-        """Return the median epoch time of each choice, if the choices of a hyperparameter have very different times."""
+        """Return the median epoch time of each choice, if the choices of a hyperparameter have very
+        different times.
+        """
         all_medians = {}
         for name, pairs in self._columns(str | bool | None).items():
             times = defaultdict[str, list[float]](list)
             for value, seconds in pairs:
                 times[value_text(value)].append(seconds)
-            medians = {value: median(seconds) for value, seconds in times.items() if 2 * len(seconds) >= FEWEST}
+            medians = {
+                value: median(seconds)
+                for value, seconds in times.items()
+                if 2 * len(seconds) >= FEWEST
+            }
             if len(medians) > 1 and max(medians.values()) >= SLOWER * min(medians.values()):
                 all_medians[name] = dict(sorted(medians.items(), key=lambda pair: -pair[1])[:SHOWN])
         return all_medians
 
     def _columns(self, kind: Any) -> dict[str, list[tuple[Any, float]]]:
-        """Return pairs (value, seconds per epoch) for each hyperparameter whose values all have the type ``kind``."""
+        """Return pairs (value, seconds per epoch) for each hyperparameter whose values all have the
+        type ``kind``.
+        """
         seconds_of = {trial: seconds for seconds, trial in self._times}
         columns = defaultdict[str, list[tuple[Any, float]]](list)
         for trial in sampled(list(seconds_of), MOST):
@@ -110,7 +125,10 @@ class CostSection(Section):
             name: pairs
             for name, pairs in columns.items()
             if len(pairs) >= FEWEST
-            and all(isinstance(value, kind) and (kind != int | float or type(value) is not bool) for value, _ in pairs)
+            and all(
+                isinstance(value, kind) and (kind != int | float or type(value) is not bool)
+                for value, _ in pairs
+            )
         }
 
     def _table(self) -> "Table":
@@ -118,3 +136,7 @@ class CostSection(Section):
         records = [self.study.trials[trial] for _, trial in slowest]
         columns = {f"seconds per {unit}": [number_text(each) for each, _ in slowest]}
         return trials_table(records, columns, [record.resource for record in records], unit=unit)
+
+
+def _listed(medians: Mapping[Any, float]) -> str:
+    return ", ".join(f"{time_text(seconds)} with {value}" for value, seconds in medians.items())

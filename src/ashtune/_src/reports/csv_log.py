@@ -16,26 +16,30 @@ from ashtune._src.study.folders import place_in, replace_file
 
 COLUMNS = ("trial", "rung", "resource", "time", "seconds", "study", "origin")
 MOST_ROWS = 1_000
-"""The number of waiting rows at which rows are written, since a long journal is replayed without ticks."""
+"""The number of waiting rows at which rows are written, since a long journal is replayed without
+ticks.
+"""
 
 
 class CsvLog(Exporter):
     """While a study runs, writes a row for each result to a file of comma-separated values.
 
-    The columns are ``trial``, ``rung``, ``resource``, ``time`` (seconds since the study began), ``seconds`` (of
-    training since the trial's previous rung), ``study`` (when the study was created, in seconds since 1970), ``origin``
-    (where the configuration comes from, as "random" or "gp, 23 results"), the hyperparameters, and the metrics. If a
-    metric's name is not free, the column has the prefix ``metric.``. The prefix for hyperparameters is ``config.``.
+    The columns are ``trial``, ``rung``, ``resource``, ``time`` (seconds since the study began),
+    ``seconds`` (of training since the trial's previous rung), ``study`` (when the study was
+    created, in seconds since 1970), ``origin`` (where the configuration comes from, as "random" or
+    "gp, 23 results"), the hyperparameters, and the metrics. If a metric's name is not free, the
+    column has the prefix ``metric.``. The prefix for hyperparameters is ``config.``.
 
-    A file has the results of only one study. If a study is resumed or exported again, the study's file is written
-    again. One ``CsvLog`` without a path can be used for several studies, one after another.
+    A file has the results of only one study. If a study is resumed or exported again, the study's
+    file is written again. One ``CsvLog`` without a path can be used for several studies, one after
+    another.
 
     Args:
         path: The file; by default ``results.csv`` in the study's directory.
 
     Raises:
-        StudyError: In the exporter's thread, if the file holds another study's results or another kind of table, or if
-            ``results.csv`` is a link. The file is not changed.
+        StudyError: In the exporter's thread, if the file holds another study's results or another
+            kind of table, or if ``results.csv`` is a link. The file is not changed.
     """
 
     def __init__(self, path: str | Path | None = None) -> None:
@@ -84,7 +88,9 @@ class CsvLog(Exporter):
         self._flush()
 
     def _row(self, event: JobFinished) -> dict[str, Any]:
-        row: dict[str, Any] = {name: getattr(event, name) for name in COLUMNS if name not in ("study", "origin")}
+        row: dict[str, Any] = {
+            name: getattr(event, name) for name in COLUMNS if name not in ("study", "origin")
+        }
         start = self._starts.get(event.trial)
         row |= {"study": self._study, "origin": (start.origin if start else "") or self._search}
         for name, value in event.metrics.items():
@@ -94,7 +100,9 @@ class CsvLog(Exporter):
         return row
 
     def _column(self, kind: str, name: str) -> str:
-        """Return the column name of a metric or hyperparameter. If the name is not free, ``kind`` is its prefix."""
+        """Return the column name of a metric or hyperparameter. If the name is not free, ``kind``
+        is its prefix.
+        """
         column = self._names.get((kind, name))
         if column is None:
             column = visible(name)
@@ -110,14 +118,23 @@ class CsvLog(Exporter):
         rows, self._rows = self._rows, []
         missing = [name for name in (*COLUMNS, *self._names.values()) if name not in self._columns]
         if missing:  # the old file remains until the new one is complete
-            old = list(csv.reader(self._path.read_text("utf-8").splitlines())) if self._columns else []
+            old = (
+                list(csv.reader(self._path.read_text("utf-8").splitlines()))
+                if self._columns
+                else []
+            )
             self._columns = [*self._columns, *missing]
-            replace_file(self._path, _lines([self._columns, *([*row, *[""] * len(missing)] for row in old[1:])]))
+            replace_file(
+                self._path,
+                _lines([self._columns, *([*row, *[""] * len(missing)] for row in old[1:])]),
+            )
         with self._path.open("ab") as file:
             file.write(_lines([_cell(row.get(name)) for name in self._columns] for row in rows))
 
     def _check(self, path: Path) -> None:
-        """Raise StudyError if the file has another table or another study's results. Accept an incomplete file."""
+        """Raise StudyError if the file has another table or another study's results. Accept an
+        incomplete file.
+        """
         header, _, rows = path.read_bytes().partition(b"\n") if path.exists() else (b"", b"", b"")
         ours = ",".join(COLUMNS).encode()
         if not header.startswith(ours) and (rows or not ours.startswith(header)):

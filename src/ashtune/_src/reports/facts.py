@@ -21,7 +21,9 @@ TRACEBACK_LINES = 12
 
 
 class TroubleSection(Section):
-    """The report section with failures, withdrawals and lost workers by reason, and notes for the user."""
+    """The report section with failures, withdrawals and lost workers by reason, and notes for the
+    user.
+    """
 
     name, title = "trouble", "What went wrong, and notes"
     uses = ("tally", "trials")
@@ -47,29 +49,41 @@ class TroubleSection(Section):
                 yield reasons, noun, what, style
 
     def _reasons(self, reasons: Reasons, *, shows_traceback: bool) -> "Iterator[RenderableType]":
-        """Yield lines for each reason: its first trial, its trials' common hyperparameter values, and a traceback."""
+        """Yield lines for each reason: its first trial, its trials' common hyperparameter values,
+        and a traceback.
+        """
         groups = reasons.groups()[:GROUPS_SHOWN]
         for group, shared in zip(groups, self._in_common(groups), strict=True):
-            first = "" if group.trial is None else f" (first: trial {group.trial} on the way to rung {group.rung})"
+            first = (
+                ""
+                if group.trial is None
+                else f" (first: trial {group.trial} on the way to rung {group.rung})"
+            )
             yield indented(line(f"{group.count:,} x {' '.join(group.reason.split())}{first}"))
             if shared:
                 yield indented(line(shared), 3)
             if shows_traceback:
                 lines = group.traceback.rstrip().splitlines()
                 cut = ["..."] if len(lines) > TRACEBACK_LINES else []
-                yield from (indented(line(each, QUIET), 3) for each in cut + lines[-TRACEBACK_LINES:])
+                yield from (
+                    indented(line(each, QUIET), 3) for each in cut + lines[-TRACEBACK_LINES:]
+                )
         if unseen := reasons.total - sum(group.count for group in groups):
             yield line(f"{INDENT}{unseen:,} for other reasons")
 
     def _in_common(self, groups: Sequence[Group]) -> Sequence[str]:
-        """Return the common hyperparameter values of each reason's trials, or "" while the study runs."""
+        """Return the common hyperparameter values of each reason's trials, or "" while the study
+        runs.
+        """
         if self.study.is_live:
             return [""] * len(groups)
         return [self.study.trials.in_common(group.reason) for group in groups]
 
 
 class FactsSection(Section):
-    """The report section with the study's settings, machine and directory, and with the command to resume."""
+    """The report section with the study's settings, machine and directory, and with the command to
+    resume.
+    """
 
     name, title = "facts", "The run"
     uses = ("tally",)
@@ -90,7 +104,11 @@ class FactsSection(Section):
         }
         session = tally.session
         if session is not None:
-            named |= {"sessions": plural(tally.sessions, "session"), "host": session.host, **session.facts}
+            named |= {
+                "sessions": plural(tally.sessions, "session"),
+                "host": session.host,
+                **session.facts,
+            }
         if missing := self.study.info.missing():
             named["missing"] = missing
         if settings.simulated:
@@ -111,11 +129,18 @@ class FactsSection(Section):
 
 
 def _known(settings: Settings) -> str:
-    """Return a text with the numbers of results and configurations that were known before the study began."""
+    """Return a text with the numbers of results and configurations that were known before the study
+    began.
+    """
     texts = []
     for is_of_another_task, elsewhere in ((False, ""), (True, " of other tasks")):
         known = [each for each in settings.known if each.is_of_another_task == is_of_another_task]
-        configurations = len({msgspec.json.encode(each.configuration, order="sorted") for each in known})
+        configurations = len(
+            {msgspec.json.encode(each.configuration, order="sorted") for each in known}
+        )
         if known:
-            texts.append(f"{plural(len(known), 'result')} of {plural(configurations, 'configuration')}{elsewhere}")
+            texts.append(
+                f"{plural(len(known), 'result')} of "
+                f"{plural(configurations, 'configuration')}{elsewhere}"
+            )
     return " and ".join(texts)

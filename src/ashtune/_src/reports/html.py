@@ -1,10 +1,11 @@
 """Makes the blocks of a report's section for a page: sentences, tables and figures.
 
-A block is data. The script of the page draws blocks (``dashboard/static/views/report.js``) and shows any text as text.
-The functions ``escaped`` and ``table_html`` write HTML for a notebook.
+A block is data. The script of the page draws blocks (``dashboard/static/views/report.js``) and
+shows any text as text. The functions ``escaped`` and ``table_html`` write HTML for a notebook.
 
-Rule: any data of a study are shown as text, never as markup, since a journal may come from another person. Control
-characters, and marks that change the direction of text, are shown as escapes, as in a Python string literal.
+Rule: any data of a study are shown as text, never as markup, since a journal may come from another
+person. Control characters, and marks that change the direction of text, are shown as escapes, as in
+a Python string literal.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,17 +48,23 @@ class PageSection(msgspec.Struct, frozen=True):
 
 
 def words(*sentences: str, is_bad: bool = False) -> Block:
-    """Return a block with a paragraph for each sentence that is not empty. If ``is_bad``, they look like an error."""
+    """Return a block with a paragraph for each sentence that is not empty. If ``is_bad``, they look
+    like an error.
+    """
     return Block(texts=[visible(sentence) for sentence in sentences if sentence], is_bad=is_bad)
 
 
 def figures(**named: Figure) -> Block:
-    """Return a block of figures. The name of a figure is its description for readers who cannot see it."""
+    """Return a block of figures. The name of a figure is its description for readers who cannot see
+    it.
+    """
     return Block(figures=named)
 
 
 def table(rich_table: "Table") -> Block:
-    """Return a rich table as a block, with its header, footer and bold rows. The footer is the last row."""
+    """Return a rich table as a block, with its header, footer and bold rows. The footer is the last
+    row.
+    """
     columns = rich_table.columns
     titles = [_plain(column.header) for column in columns]
     rows = list(zip(*([_plain(cell) for cell in column._cells] for column in columns), strict=True))
@@ -83,7 +90,10 @@ def table_html(rich_table: "Table") -> str:
     block = table(rich_table)
     head = "".join(f"<th>{escape(title)}</th>" for title in block.columns)
     rows = [
-        "".join(f"<td>{f'<b>{escape(cell)}</b>' if place in block.bold else escape(cell)}</td>" for cell in row)
+        "".join(
+            f"<td>{f'<b>{escape(cell)}</b>' if place in block.bold else escape(cell)}</td>"
+            for cell in row
+        )
         for place, row in enumerate(block.rows)
     ]
     return f"<table><tr>{head}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"

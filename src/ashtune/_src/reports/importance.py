@@ -1,4 +1,6 @@
-"""Shows the importance of hyperparameters as numbers in the terminal; the page has a figure of it."""
+"""Shows the importance of hyperparameters as numbers in the terminal; the
+page has a figure of it.
+"""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 def importance_lines(
     results: Results, configuration: Configuration, space: Mapping[str, object]
 ) -> "Iterator[RenderableType]":
-    """Yield the lines that show importance, or one line that says what is missing. Of few trials, yield nothing.
+    """Yield the lines that show importance, or one line that says what is missing. Of few trials,
+    yield nothing.
 
     The arguments are those of :func:`~ashtune._src.figures.importance_figure.importance`.
     """
@@ -25,7 +28,9 @@ def importance_lines(
 
     try:
         measured = importance(results, configuration, space)
-    except AshtuneError as error:  # scikit-learn is not installed, or the journal's record of the space is damaged
+    except (
+        AshtuneError
+    ) as error:  # scikit-learn is not installed, or the journal's record of the space is damaged
         yield line(f"\n{error}", QUIET)
         return
     if not measured.weights:

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 
 
 class PlannedRung(msgspec.Struct, frozen=True):
-    """A rung of the plan. If configurations are random, ``trials`` trials train ``epochs`` epochs in total.
+    """A rung of the plan. If configurations are random, ``trials`` trials train ``epochs`` epochs
+    in total.
 
-    ``where_learnt`` is the number of trials if the search learns. If the search learns, more trials are promoted, since
-    late trials are better than early trials.
+    ``where_learnt`` is the number of trials if the search learns. If the search learns, more trials
+    are promoted, since late trials are better than early trials.
     """
 
     rung: int
@@ -34,8 +35,9 @@ class PlannedRung(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """The plan of a study.
 
-    ``epochs`` is the cost if configurations are random. ``epochs_where_learnt`` is the approximate cost if the search
-    learns. ``epochs_to_the_top`` is the cost of training every trial to the top rung.
+    ``epochs`` is the cost if configurations are random. ``epochs_where_learnt`` is the approximate
+    cost if the search learns. ``epochs_to_the_top`` is the cost of training every trial to the top
+    rung.
     """
 
     scheduler: str
@@ -48,11 +50,15 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_exact(self) -> bool:
         """Whether the plan's numbers are the same for random draws and for a search that learns."""
-        return all(rung.where_learnt.low == rung.trials == rung.where_learnt.high for rung in self.rungs)
+        return all(
+            rung.where_learnt.low == rung.trials == rung.where_learnt.high for rung in self.rungs
+        )
 
     @property
     def times_less(self) -> float:
-        """The cost of training every trial to the top rung, divided by the cost of the plan with random draws."""
+        """The cost of training every trial to the top rung, divided by the cost of the plan with
+        random draws.
+        """
         return self.epochs_to_the_top / self.epochs if self.epochs else 1.0
 
 
@@ -66,7 +72,9 @@ def plan(scheduler: SchedulerView, ladder: Ladder, trials: int) -> Plan:
     where_learnt = expected(scheduler, ladder, trials, learns=True)
     entering = scheduler.entering(trials)
     if of_random is None or where_learnt is None or entering is None:
-        raise SettingsError(f"--scheduler {scheduler.name} does not know before how many trials reach each rung")
+        raise SettingsError(
+            f"--scheduler {scheduler.name} does not know before how many trials reach each rung"
+        )
     counts = [each.middle for each in of_random]
     epochs = increments(counts, entering, ladder.rungs)
     learnt = increments([each.middle for each in where_learnt], entering, ladder.rungs)
@@ -85,26 +93,39 @@ def plan_view(planned: Plan, *, unit: str) -> "Group":
     """Return the plan as a rich group with a title, a table and the cost."""
     from rich.console import Group
 
-    empty, title = line(""), line(f"{planned.scheduler}, {plural(planned.trials, 'trial')}", HEADING)
-    last = [] if planned.rungs[-1].trials else [line(too_few_trials(planned.rungs[-1].resource, unit=unit), WARNING)]
+    empty, title = (
+        line(""),
+        line(f"{planned.scheduler}, {plural(planned.trials, 'trial')}", HEADING),
+    )
+    last = (
+        []
+        if planned.rungs[-1].trials
+        else [line(too_few_trials(planned.rungs[-1].resource, unit=unit), WARNING)]
+    )
     table, saving = plan_table(planned, unit=unit), line(saving_line(planned, unit=unit))
     return Group(title, empty, table, empty, saving, *last)
 
 
 def too_few_trials(top: int, *, unit: str) -> str:
-    """Return a warning and advice. The warning says that probably no trial will reach the top rung."""
+    """Return a warning and advice. The warning says that probably no trial
+    will reach the top rung.
+    """
     return f"too few trials for one to reach {unit} {top:,}: give more, or a lower max_resource"
 
 
 def plan_table(planned: Plan, *, unit: str) -> "Table":
-    """Return the plan as a table of rungs. If numbers differ, a search that learns has its own columns."""
+    """Return the plan as a table of rungs. If numbers differ, a search that learns has its own
+    columns.
+    """
     table = bare_table(has_footer=True)
     table.add_column(f"to {unit}", "in all", justify="right")
     table.add_column(f"{unit}s each", "", justify="right")
     table.add_column("trials" if planned.is_exact else "random draws", "", justify="right")
     table.add_column(f"{unit}s", f"{planned.epochs:,}", justify="right")
     if not planned.is_exact:
-        table.add_column("search that learns", f"about {planned.epochs_where_learnt:,} {unit}s", justify="right")
+        table.add_column(
+            "search that learns", f"about {planned.epochs_where_learnt:,} {unit}s", justify="right"
+        )
     for rung in planned.rungs:
         each = f"{rung.epochs / rung.trials:g}" if rung.trials else ""
         table.add_row(
@@ -117,8 +138,8 @@ def plan_table(planned: Plan, *, unit: str) -> "Table":
 def wall_seconds(planned: Plan, epoch_seconds: float, workers: int) -> tuple[float, float]:
     """Return the wall time in seconds with random draws, and with a search that learns.
 
-    Source: the bound of Graham (``analysis/expected.py``): the work divided by the number of workers, plus what is left
-    of the last trial, which one worker trains alone.
+    Source: the bound of Graham (``analysis/expected.py``): the work divided by the number of
+    workers, plus what is left of the last trial, which one worker trains alone.
     """
     last = planned.rungs[-1].resource * (1 - 1 / workers)
     of_random = (planned.epochs / workers + last) * epoch_seconds
@@ -144,5 +165,6 @@ def saving_line(planned: Plan, *, unit: str) -> str:
     if planned.is_exact:
         return less
     return (
-        f"{less}; about {planned.epochs_to_the_top / planned.epochs_where_learnt:.2g} times with a search that learns"
+        f"{less}; about {planned.epochs_to_the_top / planned.epochs_where_learnt:.2g} times with "
+        f"a search that learns"
     )

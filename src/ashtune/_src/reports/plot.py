@@ -1,6 +1,7 @@
 """Draws figures with plotly, for notebooks and images.
 
-Rule: backgrounds are transparent, and text has a neutral colour, so that figures fit a light and a dark notebook.
+Rule: backgrounds are transparent, and text has a neutral colour, so that figures fit a light and a
+dark notebook.
 """
 
 import math
@@ -23,11 +24,15 @@ _EDGE = 0.002
 _LEGEND = 70
 """Pixels for the legend above a figure and the notes below it."""
 _BESIDE, _FITTING, _MORE = 64, 25, 12
-"""Pixels at the right of bars, characters of a text that then fits into a figure of 620 pixels, pixels for one more."""
+"""Pixels at the right of bars, characters of a text that then fits into a figure of 620 pixels,
+pixels for one more.
+"""
 _STRAIGHT = 40
 """If all labels of parallel axes have more characters than this number, the labels are slanted."""
 _OFF = 0.12
-"""The distance from an axis to the lines without a value, which pass below it, as a share of the axis's span."""
+"""The distance from an axis to the lines without a value, which pass below it, as a share of the
+axis's span.
+"""
 _SYMBOLS = {"circle": "circle", "cross": "x-thin", "star": "star", "diamond": "diamond-tall"}
 
 
@@ -40,7 +45,9 @@ def go() -> Any:
     try:
         import plotly.graph_objects
     except ImportError:
-        raise SettingsError("figures need plotly, which is not installed: pip install 'ashtune[report]'") from None
+        raise SettingsError(
+            "figures need plotly, which is not installed: pip install 'ashtune[report]'"
+        ) from None
     return plotly.graph_objects
 
 
@@ -71,7 +78,9 @@ def blank(*, x: str = "", y: str = "", height: int = 360, **layout: Any) -> "Plo
 
 
 def nothing(why: str) -> "Plot":
-    """Return a plotly figure that shows only a text. The text ``why`` says why there is no figure."""
+    """Return a plotly figure that shows only a text. The text ``why`` says
+    why there is no figure.
+    """
     figure = blank(height=120)
     figure.update_xaxes(visible=False)
     figure.update_yaxes(visible=False)
@@ -98,7 +107,9 @@ def plot(figure: Figure | Coordinates) -> "Plot":
             drawn.add_trace(trace)
     drawn.update_xaxes(**_axis(figure.x))
     drawn.update_yaxes(**_axis(figure.y))
-    if words := [words for series in figure.series if series.kind == "texts" for words in series.words]:
+    if words := [
+        words for series in figure.series if series.kind == "texts" for words in series.words
+    ]:
         longest = max(len(line) for line in "\n".join(words).split("\n"))
         drawn.update_layout(margin={"r": _BESIDE + _MORE * max(0, longest - _FITTING)})
     if figure.notes:
@@ -108,7 +119,9 @@ def plot(figure: Figure | Coordinates) -> "Plot":
 
 
 def _plot_coordinates(figure: Coordinates) -> "Plot":
-    """Return parallel coordinates as a plotly figure. A line with a larger colour value covers other lines."""
+    """Return parallel coordinates as a plotly figure. A line with a larger colour value covers
+    other lines.
+    """
     if not figure.lines:
         return nothing(" ".join(figure.notes))
     drawn = blank(height=460)
@@ -134,7 +147,14 @@ def _plot_coordinates(figure: Coordinates) -> "Plot":
     if sum(len(axis.name) for axis in figure.axes) > _STRAIGHT:
         drawn.update_traces(labelangle=-18)
     drawn.add_annotation(
-        text=small(*figure.notes), showarrow=False, xref="paper", yref="paper", x=0, y=-0.1, yanchor="top", align="left"
+        text=small(*figure.notes),
+        showarrow=False,
+        xref="paper",
+        yref="paper",
+        x=0,
+        y=-0.1,
+        yanchor="top",
+        align="left",
     )
     return drawn
 
@@ -145,14 +165,22 @@ def label(text: str, width: int) -> str:
 
 
 def small(*sentences: str) -> str:
-    """Return sentences in small print, wrapped into short lines for phones. Empty sentences are left out."""
+    """Return sentences in small print, wrapped into short lines for phones. Empty sentences are
+    left out.
+    """
     lines = [line for sentence in sentences for line in wrap(sentence, LINE)]
-    return "<br>".join(f'<span style="font-size:11px">{escape(line, quote=False)}</span>' for line in lines)
+    return "<br>".join(
+        f'<span style="font-size:11px">{escape(line, quote=False)}</span>' for line in lines
+    )
 
 
 def _axis(axis: Axis) -> dict[str, Any]:
-    """Return plotly's options of an axis. The axis has a margin, since plotly omits points beyond the range."""
-    low, high = (math.log10(end) if axis.is_log else end / axis.unit for end in (axis.low, axis.high))
+    """Return plotly's options of an axis. The axis has a margin, since plotly omits points beyond
+    the range.
+    """
+    low, high = (
+        math.log10(end) if axis.is_log else end / axis.unit for end in (axis.low, axis.high)
+    )
     edge = 0 if axis.choices else _EDGE * (high - low)
     made: dict[str, Any] = {
         "title": {"text": escape(axis.title or axis.name, quote=False) or None, "standoff": 8},
@@ -170,11 +198,15 @@ def _axis(axis: Axis) -> dict[str, Any]:
 
 
 def _tick(axis: Axis, value: float) -> str:
-    return number_text(value / axis.unit) if axis.unit != 1 else escape(axis.write(value), quote=False)
+    return (
+        number_text(value / axis.unit) if axis.unit != 1 else escape(axis.write(value), quote=False)
+    )
 
 
 def _traces(figure: Figure, series: Series) -> list[Any]:  # noqa: PLR0911 - one for each kind
-    """Return plotly's traces of a series: a trace for each flow, or one trace for any other kind of series."""
+    """Return plotly's traces of a series: a trace for each flow, or one trace for any other kind of
+    series.
+    """
     x, y = _values(figure.x, series.x), _values(figure.y, series.y)
     ends = _values(figure.x, series.end)
     common: dict[str, Any] = {
@@ -186,7 +218,10 @@ def _traces(figure: Figure, series: Series) -> list[Any]:  # noqa: PLR0911 - one
     else:
         points = range(len(x))
         common |= {
-            "hovertext": [None if x[at] is None or y[at] is None else _hover(figure, series, at) for at in points],
+            "hovertext": [
+                None if x[at] is None or y[at] is None else _hover(figure, series, at)
+                for at in points
+            ],
             "hovertemplate": "%{hovertext}<extra></extra>",
         }
     line = {"color": series.color, "width": series.width}
@@ -196,28 +231,59 @@ def _traces(figure: Figure, series: Series) -> list[Any]:  # noqa: PLR0911 - one
             lengths = _values(figure.x, [end - (begin or 0) for begin, end in raw])
             base = {"base": x} if any(x) else {}
             marker = mark(series.color, series.pattern)
-            bar = {**common, **base, "x": lengths, "orientation": "h", "width": series.thick, "marker": marker}
+            bar = {
+                **common,
+                **base,
+                "x": lengths,
+                "orientation": "h",
+                "width": series.thick,
+                "marker": marker,
+            }
             return [go().Bar(**bar)]
         case "ranges":
             middles = [(low + high) / 2 for low, high in zip(x, ends, strict=True)]
             halves = [(high - low) / 2 for low, high in zip(x, ends, strict=True)]
             error = {"array": halves, "color": series.color, "thickness": 2}
             marker = {"size": 0.1, "color": series.color}
-            return [go().Scatter(**{**common, "x": middles}, error_x=error, mode="markers", marker=marker)]
+            return [
+                go().Scatter(
+                    **{**common, "x": middles}, error_x=error, mode="markers", marker=marker
+                )
+            ]
         case "flows":
             return [_flow(figure, series, at) for at in range(len(ends)) if series.x[at]]
         case "texts":
             texts = ["    " + _bold(words).replace("\n", "<br>    ") for words in series.words]
-            return [go().Scatter(**common, text=texts, mode="text", textposition="middle right", cliponaxis=False)]
+            return [
+                go().Scatter(
+                    **common, text=texts, mode="text", textposition="middle right", cliponaxis=False
+                )
+            ]
         case "points":
             marker = {"color": series.color, "size": series.size, "symbol": _SYMBOLS[series.symbol]}
             if series.is_rimmed or series.symbol == "cross":
                 marker["line"] = {"color": INK if series.is_rimmed else series.color, "width": 1.5}
-            return [go().Scatter(**common, mode="markers", marker=marker, cliponaxis=series.symbol == "circle")]
+            return [
+                go().Scatter(
+                    **common, mode="markers", marker=marker, cliponaxis=series.symbol == "circle"
+                )
+            ]
         case "area":
-            fill = {"fillpattern": {"shape": series.pattern, "fgcolor": series.color, "fillmode": "overlay"}}
-            more = {"stackgroup": "areas", "fillcolor": faded(series.color, 0.75), "line": {**line, "width": 0.5}}
-            return [go().Scatter(**common, **more, **(fill if series.pattern else {}), mode="lines")]
+            fill = {
+                "fillpattern": {
+                    "shape": series.pattern,
+                    "fgcolor": series.color,
+                    "fillmode": "overlay",
+                }
+            }
+            more = {
+                "stackgroup": "areas",
+                "fillcolor": faded(series.color, 0.75),
+                "line": {**line, "width": 0.5},
+            }
+            return [
+                go().Scatter(**common, **more, **(fill if series.pattern else {}), mode="lines")
+            ]
         case "line" | "step":
             shape = {"line": {**line, "shape": "hv" if series.kind == "step" else "linear"}}
             return [go().Scatter(**common, **shape, mode="lines", connectgaps=False)]
@@ -225,15 +291,21 @@ def _traces(figure: Figure, series: Series) -> list[Any]:  # noqa: PLR0911 - one
 
 def mark(color: str, pattern: str) -> dict[str, Any]:
     """Return the marker of bars with a colour and a pattern."""
-    return {"color": color, "line": {"width": 0}, "pattern": {"shape": pattern, "fillmode": "overlay", "size": 6}}
+    return {
+        "color": color,
+        "line": {"width": 0},
+        "pattern": {"shape": pattern, "fillmode": "overlay", "size": 6},
+    }
 
 
 def _flow(figure: Figure, series: Series, at: int) -> Any:
     """Return a plotly trace of the band between a bar and the bar above it."""
     low, high = at + series.thick / 2, at + 1 - series.thick / 2
     return go().Scatter(
-        x=[0, series.x[at], min(series.x[at] or 0, series.end[at]), 0], y=[low, low, high, high], mode="lines",
-        fill="toself", fillcolor=faded(series.color, series.alpha), line={"width": 0}, hoverinfo="skip",
+        x=[0, series.x[at], min(series.x[at] or 0, series.end[at]), 0], y=[low, low, high, high],
+        mode="lines",
+        fill="toself", fillcolor=faded(series.color, series.alpha), line={"width": 0},
+        hoverinfo="skip",
         showlegend=False,
     )  # fmt: skip
 
@@ -241,26 +313,45 @@ def _flow(figure: Figure, series: Series, at: int) -> Any:
 def _cells(figure: Figure, cells: Cells) -> Any:
     """Return a plotly trace of cells: a contour plot, or a heat map if an axis has choices."""
     scale, is_log = cells.scale, cells.scale.is_log
-    bar: dict[str, Any] = {"title": {"text": escape(scale.name, quote=False)}, "thickness": 12, "outlinewidth": 0}
+    bar: dict[str, Any] = {
+        "title": {"text": escape(scale.name, quote=False)},
+        "thickness": 12,
+        "outlinewidth": 0,
+    }
     if scale.written == "share":
         bar["tickformat"] = ".0%"
     if is_log:
-        bar |= {"tickvals": [math.log10(tick) for tick in scale.ticks], "ticktext": [*map(scale.write, scale.ticks)]}
+        bar |= {
+            "tickvals": [math.log10(tick) for tick in scale.ticks],
+            "ticktext": [*map(scale.write, scale.ticks)],
+        }
     x, y = _values(figure.x, cells.x), _values(figure.y, cells.y)
     ends = {"zmin": scale.scaled(scale.low), "zmax": scale.scaled(scale.high)}
     common: dict[str, Any] = {
         "x": x,
         "y": y,
-        "z": [[None if value is None else significant(scale.scaled(value)) for value in row] for row in cells.rows],
-        "text": [["" if value is None else scale.write(value) for value in row] for row in cells.rows],
+        "z": [
+            [None if value is None else significant(scale.scaled(value)) for value in row]
+            for row in cells.rows
+        ],
+        "text": [
+            ["" if value is None else scale.write(value) for value in row] for row in cells.rows
+        ],
         "colorscale": [[0, cells.colors[0]], [1, cells.colors[1]]],
         "colorbar": bar,
         "hovertemplate": f"{escape(scale.name, quote=False)} %{{text}}<extra></extra>",
     }
     if figure.x.choices or figure.y.choices:
-        return go().Heatmap(**common, **ends, xgap=3 if figure.x.choices else 0, ygap=3 if figure.y.choices else 0)
-    levels, line = {"coloring": "heatmap", "showlabels": False}, {"width": 1, "color": faded(GREY, 0.5)}
-    return go().Contour(**common, **ends, connectgaps=False, ncontours=9, contours=levels, line=line)
+        return go().Heatmap(
+            **common, **ends, xgap=3 if figure.x.choices else 0, ygap=3 if figure.y.choices else 0
+        )
+    levels, line = (
+        {"coloring": "heatmap", "showlabels": False},
+        {"width": 1, "color": faded(GREY, 0.5)},
+    )
+    return go().Contour(
+        **common, **ends, connectgaps=False, ncontours=9, contours=levels, line=line
+    )
 
 
 def _dimension(axis: Axis, values: list[float | None]) -> dict[str, Any]:
@@ -270,17 +361,26 @@ def _dimension(axis: Axis, values: list[float | None]) -> dict[str, Any]:
     low, high = (math.log10(end) if is_log else end for end in (axis.low, axis.high))
     off = -1.0 if axis.choices else low - _OFF * (high - low)
     ticks = {math.log10(tick) if is_log else tick: axis.write(tick)[:16] for tick in axis.ticks}
-    made: dict[str, Any] = {"label": label(axis.name, 18), "tickformat": ".4~g", "range": [low, high]}
+    made: dict[str, Any] = {
+        "label": label(axis.name, 18),
+        "tickformat": ".4~g",
+        "range": [low, high],
+    }
     if None in places:
         ticks = {off: "off", **(ticks or {low: axis.write(axis.low), high: axis.write(axis.high)})}
         made["range"] = [off + (low if axis.choices else 0), high]
     if ticks:
-        made |= {"tickvals": list(ticks), "ticktext": [escape(text, quote=False) for text in ticks.values()]}
+        made |= {
+            "tickvals": list(ticks),
+            "ticktext": [escape(text, quote=False) for text in ticks.values()],
+        }
     return made | {"values": [off if place is None else significant(place) for place in places]}
 
 
 def _values(axis: Axis, values: Any) -> list[Any]:
-    """Return rounded values in the unit of their axis. Values of a logarithmic axis keep their unit."""
+    """Return rounded values in the unit of their axis. Values of a logarithmic axis keep their
+    unit.
+    """
     unit = 1 if axis.is_log else axis.unit
     return [None if value is None else significant(value / unit) for value in values]
 

@@ -1,9 +1,11 @@
-"""Shows the profile of a study, which is the training time of each function, as a table and as a flame graph.
+"""Shows the profile of a study, which is the training time of each function, as a table and as a
+flame graph.
 
-Rule: function names are shown with printable characters only, since a study may come from another person.
+Rule: function names are shown with printable characters only, since a study may come from another
+person.
 
-Source of the flat profile: Graham, Kessler, McKusick, *gprof: a call graph execution profiler*, SIGPLAN 1982. A
-sampling profiler counts no calls, so the table has no time per call.
+Source of the flat profile: Graham, Kessler, McKusick, *gprof: a call graph execution profiler*,
+SIGPLAN 1982. A sampling profiler counts no calls, so the table has no time per call.
 """
 
 import re
@@ -17,7 +19,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ashtune._src.core.errors import StudyError, instead_of_os_error
-from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, TrialReleased, TrialWithdrawn
+from ashtune._src.core.events import (
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialReleased,
+    TrialWithdrawn,
+)
 from ashtune._src.core.numbers import plural, seconds_text, share_text, shortened
 from ashtune._src.figures.axes import choice_axis
 from ashtune._src.figures.figure import Axis, Figure, Series
@@ -46,8 +54,9 @@ _OPENS_AS = ('{viewMode:"call-stack"}', '{viewMode:"timeline"}')
 class ProfileRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The times of one function of the profile.
 
-    ``share`` is the function's share of all self seconds. ``cumulative_seconds`` adds the self seconds of this function
-    to the self seconds of all functions before this function. ``seconds`` includes the time of called functions.
+    ``share`` is the function's share of all self seconds. ``cumulative_seconds`` adds the self
+    seconds of this function to the self seconds of all functions before this function. ``seconds``
+    includes the time of called functions.
     """
 
     share: float
@@ -60,7 +69,8 @@ class ProfileRecord(msgspec.Struct, frozen=True, kw_only=True):
 class Profile(msgspec.Struct, frozen=True, kw_only=True):
     """The profile of a study. ``seconds`` is the time of all functions in the profile.
 
-    ``worked_seconds`` is the time of training and saving by workers that have a profile, read from the journal.
+    ``worked_seconds`` is the time of training and saving by workers that have a profile, read from
+    the journal.
     """
 
     records: list[ProfileRecord]
@@ -70,7 +80,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def profile_of(study: Path) -> Profile | None:
-    """Read the profile of a study. If the study was not profiled, return None. No code of the study is executed.
+    """Read the profile of a study. If the study was not profiled, return None. No code of the study
+    is executed.
 
     Raises:
         StudyError: If a worker's profile cannot be read.
@@ -80,7 +91,9 @@ def profile_of(study: Path) -> Profile | None:
         return None
     workers = {profile.worker for profile in profiles}
     events = read_events(study / NAME)
-    worked = sum(event.seconds for event in events if isinstance(event, _WORK) and event.worker in workers)
+    worked = sum(
+        event.seconds for event in events if isinstance(event, _WORK) and event.worker in workers
+    )
     records = flat_profile(profiles)
     return Profile(
         records=records,
@@ -103,7 +116,9 @@ def read_profile(study: Path) -> Profile:
 
 
 def _name(frame: str, here: str) -> str:
-    """Return the file, line and name of a function, read from pyinstrument's identifier of the function."""
+    """Return the file, line and name of a function, read from pyinstrument's identifier of the
+    function.
+    """
     identity, _, attributes = frame.partition("\x01")
     name, file, line = (*identity.split("\x00"), "", "")[:3]
     if file == "<built-in>":
@@ -118,12 +133,19 @@ def _printable(text: str) -> str:
 
 
 def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:
-    """Merge the workers' profiles. Return a record for each function, sorted by decreasing self seconds."""
-    here, own, total = f"{Path.cwd()}/", defaultdict[str, float](float), defaultdict[str, float](float)
+    """Merge the workers' profiles. Return a record for each function, sorted by decreasing self
+    seconds.
+    """
+    here, own, total = (
+        f"{Path.cwd()}/",
+        defaultdict[str, float](float),
+        defaultdict[str, float](float),
+    )
     for profile in profiles:
         names = [_name(frame, here) for frame in profile.frames]
         for stack in profile.stacks:
-            for name in dict.fromkeys(names[place] for place in stack.frames):  # a recursive function counts once
+            # a recursive function counts once
+            for name in dict.fromkeys(names[place] for place in stack.frames):
                 total[name] += stack.seconds
             own[names[stack.frames[-1]]] += stack.seconds
     order, whole = sorted(total, key=lambda name: (-own[name], name)), sum(own.values())
@@ -145,27 +167,37 @@ def profile_view(profile: Profile, top: int | None = TOP) -> "Group":
     from rich.console import Group
 
     lines = [line(INDENT + words) for words in profile_words(profile, top)]
-    return Group(line("profile of training", HEADING), *lines, line(""), profile_table(profile, top))
+    return Group(
+        line("profile of training", HEADING), *lines, line(""), profile_table(profile, top)
+    )
 
 
 def profile_words(profile: Profile, top: int | None = TOP) -> list[str]:
-    """Return sentences about the time of all functions, and about the time of the functions that the table omits."""
+    """Return sentences about the time of all functions, and about the time of the functions that
+    the table omits.
+    """
     whole = profile.worked_seconds
     share = f" ({share_text(profile.seconds / whole)})" if whole > 0 else ""
     covered = (
-        f"{plural(profile.workers, 'worker')}; functions account for {seconds_text(profile.seconds)} of the "
+        f"{plural(profile.workers, 'worker')}; functions account for "
+        f"{seconds_text(profile.seconds)} of the "
         f"{seconds_text(whole)} spent training and saving{share}"
     )
     shown, records = profile.records[:top], profile.records
     if len(shown) == len(records):
         return [covered]
     others = max(0.0, 1 - sum(record.share for record in shown))
-    rest = f"not shown: {plural(len(records) - len(shown), 'other function')}, {share_text(others)} of that time"
+    rest = (
+        f"not shown: {plural(len(records) - len(shown), 'other function')}, {share_text(others)} "
+        f"of that time"
+    )
     return [covered, rest]
 
 
 def profile_table(profile: Profile, top: int | None = TOP) -> "Table":
-    """Return the first ``top`` functions as a table. If ``top`` is None, the table has all functions."""
+    """Return the first ``top`` functions as a table. If ``top`` is None, the table has all
+    functions.
+    """
     from rich.text import Text
 
     table = bare_table()
@@ -193,8 +225,12 @@ def profile_figure(profile: Profile, top: int = TOP) -> Figure:
         words=[f"{share_text(record.share)} of the time" for record in shown],
     )  # fmt: skip
     return Figure(
-        x=Axis(name="self time", title="self time (s)", high=1.05 * max(seconds, default=1.0) or 1.0),
-        y=choice_axis("function", [shortened(record.name, 48) for record in shown], is_downward=True),
+        x=Axis(
+            name="self time", title="self time (s)", high=1.05 * max(seconds, default=1.0) or 1.0
+        ),
+        y=choice_axis(
+            "function", [shortened(record.name, 48) for record in shown], is_downward=True
+        ),
         series=[bars],
         height=60 + 24 * len(shown),
     )
@@ -221,14 +257,20 @@ def write_flame_graph(study: Path) -> Path | None:
 def flame_graph(profiles: list[WorkerProfile]) -> str:
     """Return the flame graph as a page that needs no network.
 
-    Equal call stacks are placed side by side. Therefore pyinstrument's timeline is a flame graph: the width of a
-    function is its time, and each function is drawn below its caller.
+    Equal call stacks are placed side by side. Therefore pyinstrument's timeline is a flame graph:
+    the width of a function is its time, and each function is drawn below its caller.
     """
     from pyinstrument.renderers import HTMLRenderer
     from pyinstrument.session import Session
 
     records = sorted(
-        ([profile.frames[place].replace("</", "< /").replace("<!", "< !") for place in stack.frames], stack.seconds)
+        (
+            [
+                profile.frames[place].replace("</", "< /").replace("<!", "< !")
+                for place in stack.frames
+            ],
+            stack.seconds,
+        )
         for profile in profiles
         for stack in profile.stacks
     )
@@ -245,7 +287,8 @@ def flame_graph(profiles: list[WorkerProfile]) -> str:
         sys_path=sys.path,
         sys_prefixes=Session.current_sys_prefixes(),
     )
-    page = HTMLRenderer(resample_interval=0).render(session).replace(*_OPENS_AS)  # readers can switch
+    # readers can switch
+    page = HTMLRenderer(resample_interval=0).render(session).replace(*_OPENS_AS)
     return _FONT.sub("data:text/css,", page)
 
 

@@ -1,4 +1,5 @@
-"""Compares how often a study promotes the search's proposals with how often the study promotes random draws.
+"""Compares how often a study promotes the search's proposals with how often the study promotes
+random draws.
 
 The module ``search/promotions.py`` has the comparison and the statistical test.
 """
@@ -44,15 +45,17 @@ class Shares(msgspec.Struct, frozen=True):
 class Comparison(msgspec.Struct, frozen=True):
     """The comparison of proposals with random draws from about the same time.
 
-    The comparison gives numbers, but no judgement: the study does not act upon it. A guard that made more trials random
-    after a bad comparison did not pay, see ``docs/decisions/0049-no-guard-of-searches.md``.
+    The comparison gives numbers, but no judgement: the study does not act upon it. A guard that
+    made more trials random after a bad comparison did not pay, see
+    ``docs/decisions/0049-no-guard-of-searches.md``.
 
     Attributes:
         what: The kind of proposals.
         proposed, random: The numbers of proposals and of random draws.
-        ratio: How many times as often proposals were promoted; None if no proposal or no random draw was promoted.
-        chance: The exact two-sided p-value: the probability of at least this difference if proposals and random draws
-            are equally good.
+        ratio: How many times as often proposals were promoted; None if no proposal or no random
+            draw was promoted.
+        chance: The exact two-sided p-value: the probability of at least this difference if
+            proposals and random draws are equally good.
         is_too_small: Whether no difference could have been shown with so few random draws.
     """
 
@@ -68,12 +71,13 @@ class Comparison(msgspec.Struct, frozen=True):
         subject = f"{self.what[0].upper()}{self.what[1:]}"
         if self.is_too_small:
             return (
-                f"{subject}: too few to tell, with {self.random.trials:,} random draws beside {self.proposed.trials:,}."
+                f"{subject}: too few to tell, with {self.random.trials:,} random draws beside "
+                f"{self.proposed.trials:,}."
             )
         if self.ratio is not None:
             rate = (
-                f"were promoted {number_text(self.ratio.ratio, 2)} times as often as random draws (95 % interval "
-                f"{_interval(self.ratio)})"
+                f"were promoted {number_text(self.ratio.ratio, 2)} times as often as random draws "
+                f"(95 % interval {_interval(self.ratio)})"
             )
         elif self.proposed.promoted:
             rate = "were promoted, and no random draw was"
@@ -85,12 +89,20 @@ class Comparison(msgspec.Struct, frozen=True):
 
     def counts(self) -> str:
         """Return a sentence with the numbers of promoted proposals and of promoted random draws."""
-        proposals, draws = plural(self.proposed.trials, "proposal"), plural(self.random.trials, "random draw")
-        return f"Of {proposals} {self.proposed.promoted:,} went on, of {draws} beside them {self.random.promoted:,}."
+        proposals, draws = (
+            plural(self.proposed.trials, "proposal"),
+            plural(self.random.trials, "random draw"),
+        )
+        return (
+            f"Of {proposals} {self.proposed.promoted:,} went on, of {draws} beside them "
+            f"{self.random.promoted:,}."
+        )
 
 
 def comparison_of(promotions: Promotions, what: str, sorts: Collection[Sort]) -> Comparison | None:
-    """Compare the proposals of ``sorts`` with random draws. If the study has no such proposals, return None."""
+    """Compare the proposals of ``sorts`` with random draws. If the study has no such proposals,
+    return None.
+    """
     trials = [trial for stretch in promotions.compared(sorts) for trial in stretch]
     drawn = [trial for trial in trials if promotions.sorts[trial] == Sort.RANDOM]
     proposed = [trial for trial in trials if promotions.sorts[trial] != Sort.RANDOM]
@@ -104,7 +116,9 @@ def comparison_of(promotions: Promotions, what: str, sorts: Collection[Sort]) ->
     exact = chances(stretches)
     chance = min(1.0, 2 * min(exact.as_many, exact.as_few))
     is_too_small = min(chance, 2 * exact.fewest) > LEVEL
-    return Comparison(what, shares(proposed), shares(drawn), ratio_of(stretches), chance, is_too_small)
+    return Comparison(
+        what, shares(proposed), shares(drawn), ratio_of(stretches), chance, is_too_small
+    )
 
 
 class _Remarks(Observer):
@@ -119,7 +133,9 @@ class _Remarks(Observer):
 
 
 class ModelSection(Section):
-    """The report section that compares the promotions of a model's proposals with the promotions of random draws."""
+    """The report section that compares the promotions of a model's proposals with the promotions of
+    random draws.
+    """
 
     name, title = "model", "Did the model help?"
     uses = ("tally",)
@@ -146,10 +162,10 @@ class ModelSection(Section):
         if self._comparisons:
             yield html.table(self._table())
             yield html.words(
-                "Compared are trials that entered at the same rung in the same stretch of 20, from the first proposal "
-                "on, without failed trials. The interval is of 95 %. The chance is the probability of at least "
-                "this difference if proposals and random draws are equally good. An exact test over the stretches "
-                "computes it.",
+                "Compared are trials that entered at the same rung in the same stretch of 20, from "
+                "the first proposal on, without failed trials. The interval is of 95 %. The chance "
+                "is the probability of at least this difference if proposals and random draws are "
+                "equally good. An exact test over the stretches computes it.",
             )
         yield html.words(*self._remarks())
 
@@ -175,15 +191,23 @@ class ModelSection(Section):
         }
 
     def _remarks(self) -> list[str]:
-        late, replaced, failed = (self._remarked.counts[remark] for remark in (NOT_READY, REPLACED, FAILED))
+        late, replaced, failed = (
+            self._remarked.counts[remark] for remark in (NOT_READY, REPLACED, FAILED)
+        )
         origins = self.study.tally.origins
-        sentences = [f"Of {plural(self.study.tally.started, 'trial')}: {origins}."] if origins else []
+        sentences = (
+            [f"Of {plural(self.study.tally.started, 'trial')}: {origins}."] if origins else []
+        )
         if late:
             sentences.append(f"For {plural(late, 'trial')} no proposal was ready in time.")
         if replaced:
-            sentences.append(f"{plural(replaced, 'proposal')} had been tried before, and a draw took the place.")
+            sentences.append(
+                f"{plural(replaced, 'proposal')} had been tried before, and a draw took the place."
+            )
         if failed:
-            sentences.append(f"The search had failed before {plural(failed, 'trial')} began, which are random.")
+            sentences.append(
+                f"The search had failed before {plural(failed, 'trial')} began, which are random."
+            )
         return sentences
 
     def _table(self) -> "Table":

@@ -1,8 +1,9 @@
-"""Builds the report of a study from sections: as sections of the page, as a summary for the terminal, or as JSON data.
+"""Builds the report of a study from sections: as sections of the page, as a summary for the
+terminal, or as JSON data.
 
-An installed package can add a section: the package declares an entry point in the group ``ashtune.report_sections``.
-The entry point refers to a class derived from :class:`~ashtune.sections.Section`. A report shows added sections before
-its last section.
+An installed package can add a section: the package declares an entry point in the group
+``ashtune.report_sections``. The entry point refers to a class derived from
+:class:`~ashtune.sections.Section`. A report shows added sections before its last section.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -57,7 +58,9 @@ TellAll = Callable[[Sequence[Observer]], Outcome]
 
 
 def sections() -> Mapping[str, type[Section] | str]:
-    """Map each section's name to the section's class, or to the reason why the section cannot be used."""
+    """Map each section's name to the section's class, or to the reason why the section cannot be
+    used.
+    """
     built_in: dict[str, type[Section] | str] = {kind.name: kind for kind in BUILT_IN}
     installed: dict[str, type[Section] | str] = {}
     for entry in entry_points(GROUP):
@@ -86,8 +89,8 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
     """Return the summary as a rich group. The summary is plain ASCII, except for the user's texts.
 
     Args:
-        tell: A function that replays the journal, or None if the study already has its tally. If it is None, only
-            sections that need no journal are shown.
+        tell: A function that replays the journal, or None if the study already has its tally. If it
+            is None, only sections that need no journal are shown.
     """
     from rich.console import Group
 
@@ -108,7 +111,9 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
 
 
 def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
-    """Return the report as a dict for JSON. The key ``sections`` maps each section's name to the section's data."""
+    """Return the report as a dict for JSON. The key ``sections`` maps each section's name to the
+    section's data.
+    """
     tally, info, timeline, _ = study.tally, study.info, study.timeline, study.trials
     entries = _replayed(study, "data", tell)
     outcome, shares = study.outcome, time_shares(timeline)
@@ -118,7 +123,9 @@ def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
         "name": info.name,
         "scheduler": info.scheduler.name,
         "directory": info.directory,
-        "metric": tally.goal.metric if len(objectives) == 1 else [each.metric for each in objectives],
+        "metric": tally.goal.metric
+        if len(objectives) == 1
+        else [each.metric for each in objectives],
         "mode": tally.goal.mode if len(objectives) == 1 else [each.mode for each in objectives],
         "constraints": [str(constraint) for constraint in tally.goal.constraints],
         "unit": info.unit,
@@ -178,8 +185,12 @@ def _reasons_data(reasons: Reasons) -> list[dict[str, Any]]:
     return groups
 
 
-def _replayed(study: ReportedStudy, part: Literal["blocks", "lines", "data"], tell: TellAll | None) -> "list[_Entry]":
-    """Create the sections that implement ``part``, and pass the journal's events to these sections."""
+def _replayed(
+    study: ReportedStudy, part: Literal["blocks", "lines", "data"], tell: TellAll | None
+) -> "list[_Entry]":
+    """Create the sections that implement ``part``, and pass the journal's
+    events to these sections.
+    """
     entries = []
     for name, kind in sections().items():
         if study.is_live and (isinstance(kind, str) or not kind.shows_live):
@@ -223,7 +234,9 @@ class _Entry:
         self.observers = self._section.observers
 
     def attempt(self, call: Callable[..., T], *arguments: Any) -> T | None:
-        """Return the result of a call. If this call or an earlier call for this section raises, return None."""
+        """Return the result of a call. If this call or an earlier call for this section raises,
+        return None.
+        """
         if self.problem:
             return None
         try:
@@ -235,7 +248,9 @@ class _Entry:
         return None
 
     def page_section(self) -> html.PageSection:
-        """Return the section of a page. Each block is converted as a test, since a bad block would end the page."""
+        """Return the section of a page. Each block is converted as a test, since a bad block would
+        end the page.
+        """
         blocks = self.attempt(self._blocks)
         if blocks is None:
             blocks = [html.words(f"Left out: {self.problem}.", is_bad=True)]
@@ -246,20 +261,28 @@ class _Entry:
         return msgspec.convert(msgspec.to_builtins(blocks), list[html.Block])
 
     def lines(self) -> "Sequence[RenderableType]":
-        """Return the section's lines. Each line is rendered once as a test, since a bad line would end the summary."""
+        """Return the section's lines. Each line is rendered once as a test, since a bad line would
+        end the summary.
+        """
         lines = self.attempt(self._draw)
-        return [line(f"{self.name} is left out: {self.problem}", WARNING)] if lines is None else lines
+        return (
+            [line(f"{self.name} is left out: {self.problem}", WARNING)] if lines is None else lines
+        )
 
     def _draw(self) -> "list[RenderableType]":
         from rich.console import Group
 
-        lines: list[RenderableType] = [line(each) if isinstance(each, str) else each for each in self._section.lines()]
+        lines: list[RenderableType] = [
+            line(each) if isinstance(each, str) else each for each in self._section.lines()
+        ]
         as_text(Group(*lines))
         return lines
 
     def data(self) -> Any:
         """Return the section's data, encoded to JSON and decoded again."""
-        return self.attempt(lambda: msgspec.json.decode(msgspec.json.encode(dict(self._section.data()))))
+        return self.attempt(
+            lambda: msgspec.json.decode(msgspec.json.encode(dict(self._section.data())))
+        )
 
 
 class _ObserverOfSection(Observer):

@@ -1,4 +1,6 @@
-"""Shows the roofline of a machine, the limit of each training step's speed, and the choice of lanes."""
+"""Shows the roofline of a machine, the limit of each training step's speed, and the choice of
+lanes.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,20 +30,25 @@ STORED_FILE = "roofline.json"
 MOST_STORED_BYTES = 1 << 24
 
 _NEAR = 0.5
-"""A step counts as limited by its roof if it reaches at least this share of the attainable speed."""
+"""A step counts as limited by its roof if it reaches at least this share of
+the attainable speed.
+"""
 _GIGA = 1e9
 _BUSY = 0.5
 _ROOM = 8.0
 """The axis extends by this factor beyond the outermost ridge or step on each side."""
 _ROOFS = {
-    (True, False): looks.ORANGE, (True, True): looks.PINK, (False, False): looks.BLUE, (False, True): looks.TEAL,
+    (True, False): looks.ORANGE, (True, True): looks.PINK, (False, False): looks.BLUE, (False,
+    True): looks.TEAL,
 }  # fmt: skip
 """The colour of a roof by whether it is of one core, and whether it is of float64."""
 _POINTS = (looks.RED, looks.GREEN, looks.PURPLE)
 
 
 class Placed(msgspec.Struct, frozen=True, kw_only=True):
-    """The roofs of a machine, and training steps. If lanes were tried, ``sizing`` has their epoch times."""
+    """The roofs of a machine, and training steps. If lanes were tried, ``sizing`` has their epoch
+    times.
+    """
 
     machine: Roofs
     placements: Sequence[Placement] = ()
@@ -67,13 +74,18 @@ def stored_roofline(directory: Path) -> Placed | None:
     path = directory / STORED_FILE
     try:
         placed = msgspec.json.decode(read_whole(str(path), MOST_STORED_BYTES), type=Placed)
-        if not placed.machine.roofs or (placed.sizing and not {1, placed.sizing.lanes} <= placed.sizing.seconds.keys()):
+        if not placed.machine.roofs or (
+            placed.sizing and not {1, placed.sizing.lanes} <= placed.sizing.seconds.keys()
+        ):
             raise ValueError("it has no roof, or chose lanes that were not tried")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
-        raise SettingsError(f"{path} is not a roofline ({error}); remove it, or keep another there") from None
-    # Take only measurements from the file, since another person may have written it; compute the rest again.
+        raise SettingsError(
+            f"{path} is not a roofline ({error}); remove it, or keep another there"
+        ) from None
+    # Take only measurements from the file, since another person may have written it; compute the
+    # rest again.
     placements = [place(old.step, old.roof) for old in placed.placements]
     return Placed(machine=placed.machine, placements=placements, sizing=placed.sizing)
 
@@ -84,7 +96,8 @@ def roofline_words(placed: Placed) -> list[str]:
     for placement in placed.placements:
         rows = placement_rows(placement)
         lines.append(
-            f"{rows['step']}: {rows['operational intensity']}, {rows['bound']}; attainable {rows['attainable']}."
+            f"{rows['step']}: {rows['operational intensity']}, {rows['bound']}; attainable "
+            f"{rows['attainable']}."
         )
         lines += diagnosis(placement, placed.machine.caches)
     if placed.sizing is not None:
@@ -99,34 +112,42 @@ def diagnosis(placement: Placement, caches: Sequence[Cache] = ()) -> list[str]:
         return [_without_time(placement)]
     if share > 1:
         return [
-            f"It is faster than this roof allows ({percent_text(share)}): its bytes come from a cache at least in "
-            "part, or fewer operations are done than were counted."
+            f"It is faster than this roof allows ({percent_text(share)}): its bytes come from a "
+            "cache at least in part, or fewer operations are done than were counted."
         ]
     if share >= _NEAR:
         return [_near(placement, share)]
     sentences = [
-        f"At {percent_text(share)} of what the roof allows, neither arithmetic nor memory fills its time: at the "
-        f"roof's speed it would take {time_text(placement.least_seconds)} and not {time_text(seconds)}."
+        f"At {percent_text(share)} of what the roof allows, neither arithmetic nor memory fills "
+        f"its time: at the roof's speed it would take {time_text(placement.least_seconds)} and not "
+        f"{time_text(seconds)}."
     ]
     return [*sentences, *_overhead(placement, seconds), *_cached(placement, caches)]
 
 
 def percent_text(share: float) -> str:
-    """Return a share as text in per cent with two digits: 0.12 is ``12 %``, and 0.0043 is ``0.43 %``."""
+    """Return a share as text in per cent with two digits: 0.12 is ``12 %``, and 0.0043 is
+    ``0.43 %``.
+    """
     percent = 100 * share
     return f"{percent:.2g} %" if percent < 9.95 else f"{percent:,.0f} %"
 
 
 def rate_text(value: float) -> str:
-    """Return a speed or an intensity as text with four digits and without an exponent: ``2.304``, ``12,346``."""
+    """Return a speed or an intensity as text with four digits and without an exponent: ``2.304``,
+    ``12,346``.
+    """
     return number_text(value) if value < 9999.5 else f"{value:,.0f}"
 
 
 def side(placement: Placement) -> str:
-    """Return a phrase that compares a step's intensity with the intensity at the roof's ridge point."""
+    """Return a phrase that compares a step's intensity with the intensity at the roof's ridge
+    point.
+    """
     if placement.bound == "memory":
         return (
-            f"its intensity is left of the ridge, {_times(placement.ridge / placement.intensity)} too small to reach it"
+            f"its intensity is left of the ridge, {_times(placement.ridge / placement.intensity)} "
+            f"too small to reach it"
         )
     return f"its intensity is {_times(placement.intensity / placement.ridge)} the ridge's"
 
@@ -135,37 +156,48 @@ def _without_time(placement: Placement) -> str:
     if placement.bound == "memory":
         needed = _times(placement.ridge / placement.intensity)
         return (
-            f"Memory keeps arithmetic waiting: {percent_text(placement.share_of_peak)} of the peak is the most it can "
-            "use. What helps is more operations a byte, as by fusing calls or by models that share what they read: "
-            f"{needed} as many would reach the ridge."
+            f"Memory keeps arithmetic waiting: {percent_text(placement.share_of_peak)} of the peak "
+            "is the most it can use. What helps is more operations a byte, as by fusing calls or "
+            f"by models that share what they read: {needed} as many would reach the ridge."
         )
     return (
-        "Arithmetic is the limit and memory keeps up: faster than that takes more cores, a shorter type of number "
-        "or fewer operations."
+        "Arithmetic is the limit and memory keeps up: faster than that takes more cores, a shorter "
+        "type of number or fewer operations."
     )
 
 
 def _near(placement: Placement, share: float) -> str:
     what = "memory traffic" if placement.bound == "memory" else "arithmetic"
-    cure = "fewer bytes for the same operations" if placement.bound == "memory" else "fewer operations or more cores"
-    return f"At {percent_text(share)} of what the roof allows, {what} is what holds it up; {cure} make it faster."
+    cure = (
+        "fewer bytes for the same operations"
+        if placement.bound == "memory"
+        else "fewer operations or more cores"
+    )
+    return (
+        f"At {percent_text(share)} of what the roof allows, {what} is what holds it up; {cure} "
+        f"make it faster."
+    )
 
 
 def _overhead(placement: Placement, seconds: float) -> list[str]:
-    """Return a sentence about the time and overhead of a step's calls, or [] if the number of calls is unknown."""
+    """Return a sentence about the time and overhead of a step's calls, or [] if the number of calls
+    is unknown.
+    """
     calls, overhead = placement.step.calls, placement.step.overhead_seconds
     if calls is None:
         return []
     if overhead is None:
         return [f"It is {calls:,} calls of {time_text(seconds / calls)} each on average."]
     sentence = (
-        f"Its {calls:,} calls take {time_text(overhead)} on next to no data, {time_text(overhead / calls)} each: "
+        f"Its {calls:,} calls take {time_text(overhead)} on next to no data, "
+        f"{time_text(overhead / calls)} each: "
         f"{percent_text(overhead / seconds)} of its time is what the calls themselves cost."
     )
     rest = seconds - overhead
     if rest > placement.least_seconds:
         sentence += (
-            f" The other {time_text(rest)} too are more than the roof's {time_text(placement.least_seconds)}: on "
+            f" The other {time_text(rest)} too are more than the roof's "
+            f"{time_text(placement.least_seconds)}: on "
             "arrays this small the calls do not work at the machine's full speed."
         )
     return [sentence]
@@ -177,7 +209,8 @@ def _cached(placement: Placement, caches: Sequence[Cache]) -> list[str]:
         return []
     return [
         f"Its {bytes_text(placement.step.bytes_moved)} fit the L{fitting.level} cache "
-        f"({size_text(fitting.size)}): from step to step most of them need not come from memory at all."
+        f"({size_text(fitting.size)}): from step to step most of them need not come from memory "
+        f"at all."
     ]
 
 
@@ -191,7 +224,9 @@ def _times(factor: float) -> str:
 
 
 def roofline_figures(placed: Placed) -> dict[str, Figure]:
-    """Return the figure of the roofline. If lanes were tried, also return the figure of the time by number of lanes."""
+    """Return the figure of the roofline. If lanes were tried, also return the figure of the time by
+    number of lanes.
+    """
     lanes = {} if placed.sizing is None else {"lanes": lanes_figure(placed.sizing)}
     return {"roofline": roofline_figure(placed), **lanes}
 
@@ -212,20 +247,28 @@ def machine_lines(machine: Roofs) -> list[str]:
     """Describe how the roofs were measured, and what may have lowered the roofs."""
     lines = []
     if machine.caches:
-        caches = [f"L{cache.level} {cache.count} x {size_text(cache.size)}" for cache in machine.caches]
+        caches = [
+            f"L{cache.level} {cache.count} x {size_text(cache.size)}" for cache in machine.caches
+        ]
         lines.append(f"Caches: {', '.join(caches)}.")
     elif machine.array_bytes:
         lines.append("Caches: unknown on this system.")
     if machine.array_bytes:
         lines.append(
-            f"Peak: the best of many matrix products by {machine.blas or 'an unknown BLAS library'}. Bandwidth: the "
-            f"best of STREAM's triad, 24 bytes an element, over arrays of {bytes_text(machine.array_bytes)}."
+            "Peak: the best of many matrix products by "
+            f"{machine.blas or 'an unknown BLAS library'}. Bandwidth: the best of STREAM's triad, "
+            f"24 bytes an element, over arrays of {bytes_text(machine.array_bytes)}."
         )
     if machine.load >= _BUSY:
-        lines.append(f"{machine.load:.1f} processes were running in the minute before: these figures may be too low.")
+        lines.append(
+            f"{machine.load:.1f} processes were running in the minute before: these figures may "
+            f"be too low."
+        )
     if machine.settings:
         given = ", ".join(f"{name}={value}" for name, value in machine.settings.items())
-        lines.append(f"Measured with {given} in the environment, which may lower the peak: compare without.")
+        lines.append(
+            f"Measured with {given} in the environment, which may lower the peak: compare without."
+        )
     return lines
 
 
@@ -234,17 +277,26 @@ def placement_rows(placement: Placement) -> dict[str, str]:
     step, roof = placement.step, placement.roof
     rows = {
         "step": step.name,
-        "operations, bytes": f"{step.flops:,.0f} flop, {step.bytes_moved:,.0f} bytes ({step.source})",
+        "operations, bytes": f"{step.flops:,.0f} flop, {step.bytes_moved:,.0f} bytes "
+        f"({step.source})",
         "roof": f"{roof.name}: {_rate(roof.peak)}, {rate_text(roof.bandwidth / _GIGA)} GB/s",
         "ridge point": f"{rate_text(placement.ridge)} flop/byte",
         "operational intensity": f"{rate_text(placement.intensity)} flop/byte",
         "bound": f"{placement.bound}-bound: {side(placement)}",
-        "attainable": f"{_rate(placement.attainable)}, {percent_text(placement.share_of_peak)} of peak, "
+        "attainable": f"{_rate(placement.attainable)}, {percent_text(placement.share_of_peak)} of "
+        f"peak, "
         f"{time_text(placement.least_seconds)} {step.each}",
     }
-    if step.seconds is not None and placement.achieved is not None and placement.share_of_attainable is not None:
+    if (
+        step.seconds is not None
+        and placement.achieved is not None
+        and placement.share_of_attainable is not None
+    ):
         share = percent_text(placement.share_of_attainable)
-        rows["achieved"] = f"{_rate(placement.achieved)}, {share} of attainable, {time_text(step.seconds)} {step.each}"
+        rows["achieved"] = (
+            f"{_rate(placement.achieved)}, {share} of attainable, {time_text(step.seconds)} "
+            f"{step.each}"
+        )
     return rows
 
 
@@ -261,7 +313,9 @@ def roofline_figure(placed: Placed) -> Figure:
         series += _step(placement, _POINTS[number % len(_POINTS)])
     speeds = [speed for each in series for speed in each.y if speed is not None]
     x, y = log_axis("flop/byte", low, high), log_axis("Gflop/s", min(speeds) / 2, max(speeds) * 2)
-    return Figure(x=replace(x, title="operational intensity, flop/byte"), y=y, series=series, height=460)
+    return Figure(
+        x=replace(x, title="operational intensity, flop/byte"), y=y, series=series, height=460
+    )
 
 
 def _roof(roof: Roof, low: float, high: float) -> Series:
@@ -285,7 +339,9 @@ def _step(placement: Placement, color: str) -> list[Series]:
     name = f"{one_line(placement.step.name, 60)}: {number_text(speed, 3)} Gflop/s, {below}"
     x, y = significant(placement.intensity), significant(speed)
     return [
-        Series(kind="line", x=[x, x], y=[y, significant(roof)], color=color, width=1.5, is_silent=True),
+        Series(
+            kind="line", x=[x, x], y=[y, significant(roof)], color=color, width=1.5, is_silent=True
+        ),
         Series(kind="points", x=[x], y=[y], color=color, name=name, size=11, is_rimmed=True),
     ]
 
@@ -310,14 +366,23 @@ def lanes_figure(sizing: Sizing) -> Figure:
     """Return a figure with the epoch time of a lane for each tried number of lanes."""
     tried = sorted(sizing.seconds)
     times = [1000 * sizing.seconds[lanes] for lanes in tried]
-    x = Axis(name="lanes", low=0.8 * tried[0], high=1.2 * tried[-1], is_log=True, written="count", ticks=tried)
+    x = Axis(
+        name="lanes",
+        low=0.8 * tried[0],
+        high=1.2 * tried[-1],
+        is_log=True,
+        written="count",
+        ticks=tried,
+    )
     chosen = [1000 * sizing.seconds[sizing.lanes]]
     return Figure(
         x=x,
         y=Axis(name="milliseconds a lane's epoch", high=1.1 * max(times) or 1.0),
         series=[
             Series(kind="line", x=tried, y=times, color=looks.BLUE),
-            Series(kind="points", x=[sizing.lanes], y=chosen, color=looks.GREEN, name="chosen", size=11),
+            Series(
+                kind="points", x=[sizing.lanes], y=chosen, color=looks.GREEN, name="chosen", size=11
+            ),
         ],
     )
 

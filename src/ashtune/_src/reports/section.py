@@ -1,13 +1,15 @@
-"""Sections of a report. A section shows one subject: blocks for the page, lines for the terminal, and data for JSON.
+"""Sections of a report. A section shows one subject: blocks for the page, lines for the terminal,
+and data for JSON.
 
-A report creates each section for one study. A section names in ``uses`` the analyses that it shares with other
-sections. A section may add its own observers (``observe``). All observers see the whole journal before the report calls
-``blocks``, ``lines`` or ``data``.
+A report creates each section for one study. A section names in ``uses`` the analyses that it shares
+with other sections. A section may add its own observers (``observe``). All observers see the whole
+journal before the report calls ``blocks``, ``lines`` or ``data``.
 
 Rule 1: an analysis sees the journal only once, even if several sections use the analysis.
-Rule 2: if the code of a section raises, the report shows one line about the error in place of this section.
-Rule 3: any data of a study are shown as text, without markup. The page shows the texts of blocks as text, and the
-summary shows a ``str`` without markup.
+Rule 2: if the code of a section raises, the report shows one line about the error in place of this
+section.
+Rule 3: any data of a study are shown as text, without markup. The page shows the texts of blocks as
+text, and the summary shows a ``str`` without markup.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,8 +43,8 @@ class ReportedStudy:
         settings: The study's settings.
         ladder: The study's rungs, including the rungs that were added later.
         info: Further facts that views need.
-        tally: The present counts of a study that is running or just ended. If the tally is given, no journal is read,
-            and sections have no analysis except the tally.
+        tally: The present counts of a study that is running or just ended. If the tally is given,
+            no journal is read, and sections have no analysis except the tally.
         outcome: The study's end. By default the outcome is read from the journal.
     """
 
@@ -89,7 +91,9 @@ class ReportedStudy:
         return self.info.expected(self.tally)
 
     def configuration(self, trial: TrialId) -> Mapping[str, Any]:
-        """Return the configuration of a trial. If the report reads a journal, this method uses ``trials``."""
+        """Return the configuration of a trial. If the report reads a journal, this method uses
+        ``trials``.
+        """
         return self.info.configuration(trial) if self.is_live else self.trials.configuration(trial)
 
     @cached_property
@@ -120,8 +124,8 @@ class ReportedStudy:
     def _shared(self, observer: ObserverT) -> ObserverT:
         if self.is_replayed:
             raise RuntimeError(
-                f"{type(observer).__name__} was not told this study: name it in `uses` of the section, which with "
-                "`shows_live` can read the tally only"
+                f"{type(observer).__name__} was not told this study: name it in `uses` of the "
+                "section, which with `shows_live` can read the tally only"
             )
         self.observers.append(observer)
         return observer
@@ -130,11 +134,11 @@ class ReportedStudy:
 class Section:
     """The base class of all sections. A derived class overrides ``blocks``, ``lines`` or ``data``.
 
-    ``name`` is the section's key in JSON. It has lower-case letters, digits and hyphens. If another package adds a
-    section, its name is the name of the entry point. ``title`` is the section's heading. ``uses`` lists the shared
-    analyses that the section reads. If ``shows_live`` is True, the section's lines need only the tally, and the summary
-    after a session shows these lines. If ``needs_result`` is True and the study has no result, a report leaves the
-    section out.
+    ``name`` is the section's key in JSON. It has lower-case letters, digits and hyphens. If another
+    package adds a section, its name is the name of the entry point. ``title`` is the section's
+    heading. ``uses`` lists the shared analyses that the section reads. If ``shows_live`` is True,
+    the section's lines need only the tally, and the summary after a session shows these lines. If
+    ``needs_result`` is True and the study has no result, a report leaves the section out.
     """
 
     name: ClassVar[str]
@@ -148,16 +152,22 @@ class Section:
         self.observers: list[Observer] = []
 
     def observe(self, observer: ObserverT) -> ObserverT:
-        """Add an observer of this section, and return the observer. The observer sees all events of the study."""
+        """Add an observer of this section, and return the observer. The observer sees all events of
+        the study.
+        """
         self.observers.append(observer)
         return observer
 
     def blocks(self) -> Iterable[Block]:
-        """Return the section's blocks for the live page. A section without blocks is left out of the page."""
+        """Return the section's blocks for the live page. A section without blocks is left out of
+        the page.
+        """
         return ()
 
     def lines(self) -> Iterable["str | RenderableType"]:
-        """Return the section's lines for the summary. A line is a text, or any object that rich can render."""
+        """Return the section's lines for the summary. A line is a text, or any object that rich can
+        render.
+        """
         return ()
 
     def data(self) -> Mapping[str, Any]:

@@ -6,22 +6,39 @@ from ashtune._src.core.numbers import number_text, plural, result_text, seconds_
 from ashtune._src.core.plaintext import REASON
 
 MUCH_OF_THE_TIME, SHORTEST_SHOWN = 0.25, 0.05
-"""The share of a study's time from which its slow start is shown, and the shortest part that is shown, in seconds."""
+"""The share of a study's time from which its slow start is shown, and the shortest part that is
+shown, in seconds.
+"""
 
 
 def place_of_best(tally: Tally, best: BestResult, *, unit: str) -> str:
-    """Return a text with the best result's rung and trial: ``at epoch 81, the top rung (trial 5)``."""
-    goal, top = tally.goal, "the top rung" if best.rung == tally.ladder.top else "the highest rung reached"
+    """Return a text with the best result's rung and trial:
+    ``at epoch 81, the top rung (trial 5)``.
+    """
+    goal, top = (
+        tally.goal,
+        "the top rung" if best.rung == tally.ladder.top else "the highest rung reached",
+    )
     named = ", the named winner" if tally.confirmed is not None else ""
-    chosen = (", by the weights, of the front" if goal.weights else ", the knee of the front") if goal.others else ""
-    violates = "; no trial is feasible, and this one violates the constraints least" if best.violation else ""
+    chosen = (
+        (", by the weights, of the front" if goal.weights else ", the knee of the front")
+        if goal.others
+        else ""
+    )
+    violates = (
+        "; no trial is feasible, and this one violates the constraints least"
+        if best.violation
+        else ""
+    )
     return f"at {unit} {best.resource:,}, {top} (trial {best.trial}{named}){chosen}{violates}"
 
 
 def compared_with_first(tally: Tally, *, unit: str) -> str:
-    """Return a sentence that compares the best trial with the first enqueued configuration at the same resource.
+    """Return a sentence that compares the best trial with the first enqueued configuration at the
+    same resource.
 
-    If no configuration was enqueued when the study was created, or if no trial has a result, return "".
+    If no configuration was enqueued when the study was created, or if no trial has a result, return
+    "".
     """
     results, goal, who = tally.first_enqueued, tally.goal, "your first configuration (trial 0)"
     if (best := tally.best) is None or results is None:
@@ -36,7 +53,10 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
         where += ", the most that trial 0 has reached"
     violates = ", and violates the constraints" if first.violation else ""
     if best.trial == first.trial:
-        return f"{who.capitalize()} is the best {where}: {result_text(goal, first.metrics, 6)}{violates}."
+        return (
+            f"{who.capitalize()} is the best {where}: "
+            f"{result_text(goal, first.metrics, 6)}{violates}."
+        )
     if not goal.is_plain:
         ours, yours = (result_text(goal, each.metrics, 6) for each in (best, first))
         return f"Trial {best.trial} has {ours} {where}; {who} has {yours}{violates}."
@@ -50,10 +70,12 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
 
 
 def failures_text(tally: Tally, before: str) -> str:
-    """Return a text with the share and the most frequent reason of failed trials; "" if no trial failed.
+    """Return a text with the share and the most frequent reason of failed trials; "" if no trial
+    failed.
 
-    The text says whether no trial reached the top rung: ``10 of 30 trials failed: ...; no trial reached the top rung
-    (81)``. If ``before``, the text that stands before this one, has the reason, the reason is left out.
+    The text says whether no trial reached the top rung:
+    ``10 of 30 trials failed: ...; no trial reached the top rung (81)``. If ``before``, the text
+    that stands before this one, has the reason, the reason is left out.
     """
     failures = tally.failures
     if not failures.total:
@@ -63,12 +85,17 @@ def failures_text(tally: Tally, before: str) -> str:
     reason = shortened(most.reason, REASON)
     why = "" if reason in before else f": {reason}"
     tried = plural(tally.tried + len(tally.confirmations.of), "trial")
-    top = "" if tally.rungs[-1].arrived else f"; no trial reached the top rung ({tally.ladder.rungs[-1]:,})"
+    top = (
+        ""
+        if tally.rungs[-1].arrived
+        else f"; no trial reached the top rung ({tally.ladder.rungs[-1]:,})"
+    )
     return f"{failures.total:,} of {tried} failed{others}{why}{top}"
 
 
 def slow_start_text(tally: Tally, waited: float) -> str:
-    """Return how long workers started, and how long trials waited for the search; "" if both took little time.
+    """Return how long workers started, and how long trials waited for the search; "" if both took
+    little time.
 
     Args:
         waited: The seconds that trials waited for the search: ``StudyInfo.waited``.
@@ -77,18 +104,26 @@ def slow_start_text(tally: Tally, waited: float) -> str:
     if starting + waited < MUCH_OF_THE_TIME * wall:
         return ""
     parts = {"starting workers": starting, "waiting for the model": waited}
-    took = [f"{seconds_text(seconds)} {what}" for what, seconds in parts.items() if seconds >= SHORTEST_SHOWN]
+    took = [
+        f"{seconds_text(seconds)} {what}"
+        for what, seconds in parts.items()
+        if seconds >= SHORTEST_SHOWN
+    ]
     return f"of {seconds_text(wall)}: {', '.join(took)}" if took else ""
 
 
 def no_result_sentence(tally: Tally) -> str:
-    """Return the sentence "No trial has a result". If the reason is known, the sentence has the reason."""
+    """Return the sentence "No trial has a result". If the reason is known, the sentence has the
+    reason.
+    """
     why = f": {why_no_result(tally)}" if tally.failures.total or tally.withdrawals.total else ""
     return f"No trial has a result{why}."
 
 
 def why_no_result(tally: Tally) -> str:
-    """Return a text about failed trials, or about withdrawn trials if there are more, with the most frequent reason."""
+    """Return a text about failed trials, or about withdrawn trials if there are more, with the most
+    frequent reason.
+    """
     text = max(
         (tally.failures.total, most_frequent(tally.failures, "trial", "failed")),
         (tally.withdrawals.total, most_frequent(tally.withdrawals, "trial", "withdrawn")),
@@ -97,7 +132,9 @@ def why_no_result(tally: Tally) -> str:
 
 
 def most_frequent(reasons: Reasons, noun: str, what: str) -> str:
-    """Return a text with the number of cases and the most frequent reason: ``12 trials failed, 9 of them with ...``."""
+    """Return a text with the number of cases and the most frequent reason:
+    ``12 trials failed, 9 of them with ...``.
+    """
     if not reasons.total:
         return ""
     most = reasons.groups()[0]

@@ -1,4 +1,6 @@
-"""Shows the results of a simulated study: the times, the utilisation of the workers, and the rungs."""
+"""Shows the results of a simulated study: the times, the utilisation of the
+workers, and the rungs.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -19,10 +21,11 @@ NEAR = 0.01
 class Simulated(msgspec.Struct, frozen=True, kw_only=True):
     """The results of a simulated study.
 
-    Times are simulated seconds since the study's start. ``wall_seconds`` is the time of the study's end.
-    ``first_seconds`` is the time of the first result at the top rung. ``near_seconds`` is the time of the first result
-    at the top rung that is within 1 % of the best result. If the top rung has no result, ``first_seconds`` and
-    ``near_seconds`` are None. ``real_seconds`` is the real duration of the simulation.
+    Times are simulated seconds since the study's start. ``wall_seconds`` is the time of the study's
+    end. ``first_seconds`` is the time of the first result at the top rung. ``near_seconds`` is the
+    time of the first result at the top rung that is within 1 % of the best result. If the top rung
+    has no result, ``first_seconds`` and ``near_seconds`` are None. ``real_seconds`` is the real
+    duration of the simulation.
     """
 
     scheduler: str
@@ -42,10 +45,18 @@ class Simulated(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def simulated(
-    scheduler: str, workers: int, tally: Tally, progress: BestSoFar, *, wall_seconds: float, real_seconds: float
+    scheduler: str,
+    workers: int,
+    tally: Tally,
+    progress: BestSoFar,
+    *,
+    wall_seconds: float,
+    real_seconds: float,
 ) -> Simulated:
     """Return the results of a simulated study, computed from its tally and its progress."""
-    at_the_top = progress.steps_at[tally.ladder.top] if len(progress.steps_at) > tally.ladder.top else []
+    at_the_top = (
+        progress.steps_at[tally.ladder.top] if len(progress.steps_at) > tally.ladder.top else []
+    )
     near = None
     if at_the_top:
         last = at_the_top[-1].loss
@@ -77,7 +88,10 @@ def simulated_view(study: Simulated, *, unit: str) -> "Group":
     for name, value in _pairs(study, unit):
         pairs.add_row(name, value)
     pairs.show_header = False
-    title = f"{study.scheduler} on {plural(study.workers, 'worker')}, {plural(study.trials, 'trial')}, in virtual time"
+    title = (
+        f"{study.scheduler} on {plural(study.workers, 'worker')}, "
+        f"{plural(study.trials, 'trial')}, in virtual time"
+    )
     rate = study.jobs / study.real_seconds if study.real_seconds > 0 else 0.0
     speed = f"simulated in {seconds_text(study.real_seconds)}: {rate:,.0f} jobs/s"
     table, empty = rung_table(study.rungs, unit=unit), line("")
@@ -95,5 +109,10 @@ def _pairs(study: Simulated, unit: str) -> list[tuple[str, str]]:
         ("within 1 % of the best there", never if near is None else seconds_text(near)),
     ]
     if study.best is not None:
-        pairs.append((f"best {study.metric}", f"{number_text(study.best, 6)} at {unit} {study.best_resource:,}"))
+        pairs.append(
+            (
+                f"best {study.metric}",
+                f"{number_text(study.best, 6)} at {unit} {study.best_resource:,}",
+            )
+        )
     return pairs

@@ -24,7 +24,8 @@ def bare_table(*, gap: int = 2, has_footer: bool = False) -> "Table":
 
     Args:
         gap: Characters between two columns.
-        has_footer: Whether the columns' footers, for example sums, are shown in bold below the last row.
+        has_footer: Whether the columns' footers, for example sums, are shown in bold below the last
+            row.
     """
     from rich.table import Table
 
@@ -39,9 +40,14 @@ def bare_table(*, gap: int = 2, has_footer: bool = False) -> "Table":
 
 
 def trials_table(
-    records: "Sequence[TrialRecord]", columns: Mapping[str, Sequence[str]], resources: Sequence[int], *, unit: str
+    records: "Sequence[TrialRecord]",
+    columns: Mapping[str, Sequence[str]],
+    resources: Sequence[int],
+    *,
+    unit: str,
 ) -> "Table":
-    """Return a table of trials: number, the given ``columns``, resource, seconds, configuration and origin.
+    """Return a table of trials: number, the given ``columns``, resource, seconds, configuration and
+    origin.
 
     Args:
         columns: The texts of further columns, by title.
@@ -55,7 +61,14 @@ def trials_table(
         table.add_column(Text(column))
     for record, resource, *texts in zip(records, resources, *columns.values(), strict=True):
         values = [value_text(record.configuration.get(name, "")) for name in names]
-        cells = [str(record.number), *texts, f"{resource:,}", f"{record.seconds:.2f}", *values, record.origin]
+        cells = [
+            str(record.number),
+            *texts,
+            f"{resource:,}",
+            f"{record.seconds:.2f}",
+            *values,
+            record.origin,
+        ]
         table.add_row(*map(Text, cells))
     return table
 

@@ -8,7 +8,13 @@ import msgspec
 from ashtune._src.analysis.expected import Expected
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.analysis.timeline import Timeline
-from ashtune._src.analysis.timeline_times import RungTimes, TimeShares, decision_latency, rung_times, time_shares
+from ashtune._src.analysis.timeline_times import (
+    RungTimes,
+    TimeShares,
+    decision_latency,
+    rung_times,
+    time_shares,
+)
 from ashtune._src.core.numbers import plural, seconds_text, share_text, time_text
 from ashtune._src.reports import html
 from ashtune._src.reports.section import Section
@@ -22,8 +28,8 @@ if TYPE_CHECKING:
 class RungRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The counts and times of one rung. ``expected`` is None if the number of trials is unlimited.
 
-    ``epochs`` and ``seconds`` are the amount of training from the rung below to this rung. ``share`` is the rung's
-    share of all training seconds.
+    ``epochs`` and ``seconds`` are the amount of training from the rung below to this rung.
+    ``share`` is the rung's share of all training seconds.
     """
 
     rung: int
@@ -39,16 +45,22 @@ class RungRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rung_records(
-    tally: Tally, expected: Sequence[Expected] | None = None, times: "Sequence[RungTimes] | None" = None
+    tally: Tally,
+    expected: Sequence[Expected] | None = None,
+    times: "Sequence[RungTimes] | None" = None,
 ) -> list[RungRecord]:
     """Return a record for each rung, the lowest rung first.
 
     Args:
         expected: The expected number of trials at each rung: ``StudyInfo.expected``.
-        times: The workers' time by rung, including jobs that were lost with a worker. By default the tally's times are
-            used.
+        times: The workers' time by rung, including jobs that were lost with a worker. By default
+            the tally's times are used.
     """
-    trained = [rung.seconds for rung in tally.rungs] if times is None else [rung.trained for rung in times]
+    trained = (
+        [rung.seconds for rung in tally.rungs]
+        if times is None
+        else [rung.trained for rung in times]
+    )
     total = sum(trained)
     return [
         RungRecord(
@@ -93,24 +105,39 @@ def rung_table(records: Sequence[RungRecord], *, unit: str) -> "Table":
 
 
 def time_line(tally: Tally, shares: "TimeShares | None" = None, *, unit: str) -> str:
-    """Return one line about the use of time. If ``shares`` is given, the line has the utilisation of the workers."""
+    """Return one line about the use of time. If ``shares`` is given, the line has the utilisation
+    of the workers.
+    """
     wall = seconds_text(tally.wall_seconds)
     jobs = sum(rung.trained for rung in tally.rungs)
     parts = [f"{plural(jobs, 'job')}, {plural(tally.epochs, unit)} in {wall} of wall time"]
     if shares is not None and shares.presence > 0:
-        failed = f" ({share_text(shares.share(shares.failed))} for jobs that failed)" if shares.failed > 0 else ""
-        parts.append(f"workers trained {share_text(shares.utilisation)} of the time they were there{failed}")
+        failed = (
+            f" ({share_text(shares.share(shares.failed))} for jobs that failed)"
+            if shares.failed > 0
+            else ""
+        )
+        parts.append(
+            f"workers trained {share_text(shares.utilisation)} of the time they were there{failed}"
+        )
     saving = tally.saving_seconds if shares is None else shares.saving
     if saving >= 0.005:
         parts.append(f"saving took {seconds_text(saving)}")
     if tally.compile_seconds:
-        of = [f"{plural(lanes, 'lane')} ({count:,} x)" for lanes, count in sorted(tally.programs.items())]
-        parts.append(f"compiling took {seconds_text(tally.compile_seconds)}, for programs of {', '.join(of)}")
+        of = [
+            f"{plural(lanes, 'lane')} ({count:,} x)"
+            for lanes, count in sorted(tally.programs.items())
+        ]
+        parts.append(
+            f"compiling took {seconds_text(tally.compile_seconds)}, for programs of {', '.join(of)}"
+        )
     return "; ".join(parts)
 
 
 class RungsSection(Section):
-    """The report section with the number of trials trained to each rung, and the time of their training."""
+    """The report section with the number of trials trained to each rung, and the time of their
+    training.
+    """
 
     name, title = "rungs", "Time by rung"
     uses = ("tally", "timeline")
@@ -144,11 +171,16 @@ def time_findings(timeline: Timeline) -> list[str]:
     sentences = []
     if (latency := decision_latency(timeline)) is not None:
         sentences.append(
-            f"From a report to the start of the worker's next job it took {time_text(latency.median)} "
-            f"(median), {time_text(latency.p99)} (99th percentile), over {plural(latency.decisions, 'decision')}."
+            "From a report to the start of the worker's next job it took "
+            f"{time_text(latency.median)} (median), {time_text(latency.p99)} (99th percentile), "
+            f"over {plural(latency.decisions, 'decision')}."
         )
     if shares.absence > 0:
-        sentences.append(f"Places stood empty for {seconds_text(shares.absence)}, as until workers had started.")
+        sentences.append(
+            f"Places stood empty for {seconds_text(shares.absence)}, as until workers had started."
+        )
     if not timeline.knows_orders:
-        sentences.append("The study's orders are not known: all waiting counts as waiting for the driver.")
+        sentences.append(
+            "The study's orders are not known: all waiting counts as waiting for the driver."
+        )
     return sentences

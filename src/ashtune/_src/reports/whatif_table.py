@@ -1,4 +1,6 @@
-"""Shows the times that are predicted for a study with other settings, as a table and in sentences."""
+"""Shows the times that are predicted for a study with other settings, as a
+table and in sentences.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -19,13 +21,19 @@ NOT_KNOWN = "not known"
 
 
 def whatif_table(
-    predictions: Sequence[Prediction], *, metric: str, unit: str, cores_per_worker: int | None = None
+    predictions: Sequence[Prediction],
+    *,
+    metric: str,
+    unit: str,
+    cores_per_worker: int | None = None,
 ) -> "Table":
-    """Return a table with a row for each prediction, at most 100 characters wide. Empty columns are left out.
+    """Return a table with a row for each prediction, at most 100 characters wide. Empty columns are
+    left out.
 
     Args:
-        cores_per_worker: The number of cores of a worker, given if the predictions differ in cost. If it is given, the
-            table shows trials and core-hours. If it is None, the table shows speed-up and efficiency.
+        cores_per_worker: The number of cores of a worker, given if the predictions differ in cost.
+            If it is given, the table shows trials and core-hours. If it is None, the table shows
+            speed-up and efficiency.
     """
     table, names = bare_table(gap=1), short_names(predictions)
     cost = {
@@ -53,7 +61,9 @@ def whatif_table(
         del columns[name]
     for name in columns:
         justify: Literal["left", "right"] = "left" if name == "scheduler" else "right"
-        table.add_column(name, justify=justify, no_wrap=name not in ("scheduler", "or "), vertical="bottom")
+        table.add_column(
+            name, justify=justify, no_wrap=name not in ("scheduler", "or "), vertical="bottom"
+        )
     for one in predictions:
         cells = [text(one) for text in columns.values()]
         table.add_row(*cells, style="bold" if one.is_as_recorded else "")
@@ -61,10 +71,15 @@ def whatif_table(
 
 
 def short_names(predictions: Sequence[Prediction]) -> dict[str, str]:
-    """Return a short name for each scheduler of the table, such as ``ash 1/3``. Options are replaced by a number."""
+    """Return a short name for each scheduler of the table, such as ``ash 1/3``. Options are
+    replaced by a number.
+    """
     names: dict[str, str] = {}
     for one in predictions:
-        kind, factor = shortened(one.scheduler.partition(":")[0], NAME_CHARACTERS), one.reduction_factor
+        kind, factor = (
+            shortened(one.scheduler.partition(":")[0], NAME_CHARACTERS),
+            one.reduction_factor,
+        )
         short = kind if factor == "1" else f"{kind} 1/{factor}"
         taken = [name for name in names.values() if name.partition(" (")[0] == short]
         names.setdefault(who(one), f"{short} ({len(taken) + 1})" if taken else short)
@@ -72,34 +87,44 @@ def short_names(predictions: Sequence[Prediction]) -> dict[str, str]:
 
 
 def column_words(predictions: Sequence[Prediction], *, metric: str, has_gain: bool) -> list[str]:
-    """Return sentences that explain the table: the names that are shortened, and the columns with speed-ups."""
+    """Return sentences that explain the table: the names that are shortened, and the columns with
+    speed-ups.
+    """
     names = short_names(predictions)
     if predictions:
         names[metric] = shortened(metric, NAME_CHARACTERS)
     sentences = [f"{short} is {name}." for name, short in names.items() if short != name]
     if predictions and has_gain:
         sentences.append(
-            "'times faster' compares with 1 worker and the same scheduler. 'efficiency' is 'times faster', divided by "
-            "the number of workers."
+            "'times faster' compares with 1 worker and the same scheduler. 'efficiency' is 'times "
+            "faster', divided by the number of workers."
         )
     if any(one.best is None for one in predictions):
-        sentences.append(f"The best result is {NOT_KNOWN} where no trial was recorded up to the highest rung.")
+        sentences.append(
+            f"The best result is {NOT_KNOWN} where no trial was recorded up to the highest rung."
+        )
     return sentences
 
 
 def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
-    """Return sentences about the predictions' uncertainty, and about the largest efficient number of workers."""
-    sentences = [f"{_named(one)}: the study as it was recorded." for one in predictions if one.is_as_recorded]
+    """Return sentences about the predictions' uncertainty, and about the largest efficient number
+    of workers.
+    """
+    sentences = [
+        f"{_named(one)}: the study as it was recorded." for one in predictions if one.is_as_recorded
+    ]
     if any(_off(one.wall_seconds) or (one.best and _or(one.best)) for one in predictions):
         sentences.append(
-            "'or' is how far it may be off, by replays with slightly other times and other plausible continuations of "
+            "'or' is how far it may be off, by replays with slightly other times and other "
+            "plausible continuations of "
             "curves: which of two results comes first decides what is promoted."
         )
     worst = max(predictions, key=lambda one: one.continued, default=None)
     if worst is not None and worst.continued >= LITTLE:
         sentences.append(
-            f"Up to {share_text(worst.continued)} of the {unit}s ({_named(worst)}) were never trained: those curves "
-            "stay at their last value, or in other replays go on as trials did that were trained for longer."
+            f"Up to {share_text(worst.continued)} of the {unit}s ({_named(worst)}) were never "
+            "trained: those curves stay at their last value, or in other replays go on as trials "
+            "did that were trained for longer."
         )
     largest: dict[int, list[str]] = {}
     for series in by_scheduler(predictions).values():
@@ -107,8 +132,13 @@ def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
         if useful and useful[-1] != series[-1].workers:
             largest.setdefault(useful[-1], []).append(who(series[0]))
     if largest:
-        listed = "; ".join(f"{workers:,} ({', '.join(names)})" for workers, names in largest.items())
-        sentences.append(f"Largest of the numbers of workers asked for with an efficiency of at least 50 %: {listed}.")
+        listed = "; ".join(
+            f"{workers:,} ({', '.join(names)})" for workers, names in largest.items()
+        )
+        sentences.append(
+            f"Largest of the numbers of workers asked for with an efficiency of at least 50 %: "
+            f"{listed}."
+        )
     return sentences
 
 
@@ -117,7 +147,9 @@ def _named(one: Prediction) -> str:
 
 
 def _off(span: Range) -> str:
-    """Return the uncertainty of a prediction, such as ``-2/+4 %``. If the uncertainty rounds to 0, return ""."""
+    """Return the uncertainty of a prediction, such as ``-2/+4 %``. If the uncertainty rounds to 0,
+    return "".
+    """
     if not span.likely > 0:
         return ""
     low, high = (round(100 * (end / span.likely - 1)) for end in (span.low, span.high))
@@ -127,6 +159,8 @@ def _off(span: Range) -> str:
 
 
 def _or(span: Range) -> str:
-    """Return the range of a prediction, such as ``0.98 to 0.99``. If both ends have the same text, return ""."""
+    """Return the range of a prediction, such as ``0.98 to 0.99``. If both ends have the same text,
+    return "".
+    """
     low, high = number_text(span.low, 3), number_text(span.high, 3)
     return "" if low == high else f"{low} to {high}"

@@ -1,14 +1,17 @@
-"""Asynchronous halving for ``min_resource="auto"``: the results decide at which rung trials are first judged.
+"""Asynchronous halving for ``min_resource="auto"``: the results decide at which rung trials are
+first judged.
 
-Source: ``docs/decisions/0028-where-trials-enter.md`` has the measurements behind the rule and its constants.
+Source: ``docs/decisions/0028-where-trials-enter.md`` has the measurements behind the rule and its
+constants.
 
-Rule 1: a trial has a free pass up to a rung, which is chosen when the trial starts. Below the rung of its free pass, a
-trial is promoted independently of its rank. From the rung of its free pass on, a trial is promoted by the rule of
-``Ash``.
-Rule 2: earlier trials that passed a low rung freely show how many good trials the low rung would have promoted. A trial
-counts as good if it was good at a higher rung. A low rung is chosen if it saves more resource than its wrong decisions
-cost.
-Rule 3: the choice of a rung depends on no clock, random number, number of workers or float. Its scores are fractions.
+Rule 1: a trial has a free pass up to a rung, which is chosen when the trial starts. Below the rung
+of its free pass, a trial is promoted independently of its rank. From the rung of its free pass on,
+a trial is promoted by the rule of ``Ash``.
+Rule 2: earlier trials that passed a low rung freely show how many good trials the low rung would
+have promoted. A trial counts as good if it was good at a higher rung. A low rung is chosen if it
+saves more resource than its wrong decisions cost.
+Rule 3: the choice of a rung depends on no clock, random number, number of workers or float. Its
+scores are fractions.
 """
 
 from collections import deque
@@ -28,13 +31,17 @@ GROWTH = 20
 """The rung is chosen again when the number of trials has grown by 1/20."""
 PRIOR_WEIGHT = 2
 TRUSTED = Fraction(4, 5)
-"""The fraction of good trials that a rung from the safe rung on is assumed to promote before there are data."""
+"""The fraction of good trials that a rung from the safe rung on is assumed to promote before there
+are data.
+"""
 ELITE = 5
 """Of the trials that reached a rung, the best 1/5 count as good."""
 
 
 class AdaptiveAsh(Scheduler, frozen=True, tag="adaptive"):
-    """Promote trials as ``Ash`` does, but let earlier results decide at which rung new trials are first judged."""
+    """Promote trials as ``Ash`` does, but let earlier results decide at which rung new trials are
+    first judged.
+    """
 
     rule = Rule.UNKNOWN  # the rule depends on all results before a trial started
     takes_trials_for_alike = True
@@ -47,19 +54,29 @@ class AdaptiveAsh(Scheduler, frozen=True, tag="adaptive"):
 
 
 class AdaptiveMachine(AshMachine):
-    """The machine of ``AdaptiveAsh``. A trial passes freely up to a rung, and is then promoted as by ``Ash``."""
+    """The machine of ``AdaptiveAsh``. A trial passes freely up to a rung, and is then promoted as
+    by ``Ash``.
+    """
 
     def __init__(self, ladder: Ladder, trials: int | None = None) -> None:
-        super().__init__(ladder, trials, ahead=AHEAD, exponent=Fraction(EXPONENT).limit_denominator(MOST_DENOMINATOR))
+        super().__init__(
+            ladder,
+            trials,
+            ahead=AHEAD,
+            exponent=Fraction(EXPONENT).limit_denominator(MOST_DENOMINATOR),
+        )
         self._passes: dict[TrialId, int] = {}  # the rung up to which each trial has a free pass
         self._losses_at: list[dict[TrialId, float]] = [{} for _ in ladder.rungs]
         self._going_on: deque[Job] = deque()
         self._credit = Fraction(0)  # the resource that control trials may use
-        self._chosen: tuple[int, int] = (-1, 0)  # the number of trials at the last choice, and the rung
+        # the number of trials at the last choice, and the rung
+        self._chosen: tuple[int, int] = (-1, 0)
         self._why = ""
 
     def next_job(self) -> Job | None:
-        """Return a job: first for trials with a free pass, then for promoted trials, then for new trials."""
+        """Return a job: first for trials with a free pass, then for promoted trials, then for new
+        trials.
+        """
         if self._going_on:
             return self._going_on.popleft()
         job = super().next_job()
@@ -81,13 +98,17 @@ class AdaptiveMachine(AshMachine):
             losses.pop(job.trial, None)
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Continue with a longer ladder, and choose again the rung at which new trials are first judged."""
+        """Continue with a longer ladder, and choose again the rung at which new trials are first
+        judged.
+        """
         self._losses_at += [{} for _ in range(len(ladder.rungs) - len(self._losses_at))]
         self._chosen = (-1, 0)
         super().lengthen(ladder)
 
     def expected(self, trials: int) -> None:
-        """Return None, because the rungs at which trials are first judged are not known in advance."""
+        """Return None, because the rungs at which trials are first judged
+        are not known in advance.
+        """
 
     def notes(self) -> str:
         """Return a text that says at which rung new trials are first judged, and why."""
@@ -107,11 +128,16 @@ class AdaptiveMachine(AshMachine):
         return safe if is_control else chosen
 
     def _choose(self, safe: int) -> int:
-        """Return the rung with the best score. The score is how many good trials reach the top per unit of resource."""
+        """Return the rung with the best score. The score is how many good trials reach the top per
+        unit of resource.
+        """
         keeps = [self._part_kept(rung, safe) for rung in range(self.ladder.top)]
         costs = [cost_of_entry(self.ladder, rung) for rung in range(len(self.ladder.rungs))]
         scores = [
-            (prod(keeps[rung:], start=Fraction(1)) ** 2 / (costs[rung] * costs[max(rung, safe)]), rung)
+            (
+                prod(keeps[rung:], start=Fraction(1)) ** 2 / (costs[rung] * costs[max(rung, safe)]),
+                rung,
+            )
             for rung in range(len(self.ladder.rungs))
         ]
         chosen = max(scores)[1]
@@ -125,7 +151,9 @@ class AdaptiveMachine(AshMachine):
         return chosen
 
     def _part_kept(self, rung: int, safe: int) -> Fraction:
-        """Estimate which fraction of good trials a rung would promote, from trials that passed this rung freely."""
+        """Estimate which fraction of good trials a rung would promote, from trials that passed this
+        rung freely.
+        """
         kept = self.ladder.kept[rung]
         believed = TRUSTED if rung >= safe else kept
         here = self._losses_at[rung]
@@ -136,7 +164,9 @@ class AdaptiveMachine(AshMachine):
         kept_weight, weight = PRIOR_WEIGHT * believed, Fraction(PRIOR_WEIGHT)
         for above in {*range(rung + 2, self.ladder.top), self.ladder.top}:
             reached = sorted(
-                (loss, trial) for trial, loss in self._losses_at[above].items() if self._passes[trial] > rung
+                (loss, trial)
+                for trial, loss in self._losses_at[above].items()
+                if self._passes[trial] > rung
             )
             number = len(reached)
             good = max(1, _nearest(Fraction(number, ELITE)))
@@ -149,13 +179,19 @@ class AdaptiveMachine(AshMachine):
 
 
 def safe_rung(ladder: Ladder) -> int:
-    """Return the lowest rung with reliable ranks: it has at least a ninth (rounded) of the top rung's resource."""
+    """Return the lowest rung with reliable ranks: it has at least a ninth (rounded) of the top
+    rung's resource.
+    """
     top = ladder.rungs[-1]
-    return next(rung for rung, low in enumerate(ladder.rungs) if (2 * low + 1) * LEAST_SHARE >= 2 * top)
+    return next(
+        rung for rung, low in enumerate(ladder.rungs) if (2 * low + 1) * LEAST_SHARE >= 2 * top
+    )
 
 
 def cost_of_entry(ladder: Ladder, entry: int) -> Fraction:
-    """Return the expected resource of a trial that is first judged at the rung ``entry``, including promotions."""
+    """Return the expected resource of a trial that is first judged at the rung ``entry``, including
+    promotions.
+    """
     cost, part = Fraction(ladder.rungs[entry]), Fraction(1)
     for rung in range(entry, ladder.top):
         part *= ladder.kept[rung]

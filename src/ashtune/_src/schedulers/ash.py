@@ -1,12 +1,15 @@
-"""Asynchronous Successive Halving that promotes paused trials, and finds paused trials that can never be promoted.
+"""Asynchronous Successive Halving that promotes paused trials, and finds paused trials that can
+never be promoted.
 
 Source: Li et al., *A System for Massively Parallel Hyperparameter Tuning*, MLSys 2020,
 https://arxiv.org/abs/1810.05934, Algorithm 2, function ``get_job``.
 
 Rule 1: ``ranking.py`` decides which trials are promoted.
-Rule 2: promotions depend on trials, rungs and losses, but on no worker, clock, file or random number.
-Rule 3: new trials may go straight to the top rung, if the lowest rung is dear (option ``skip_above``, which depends on
-the seconds of results) or misleads (option ``least_agreement``): see ``entry.py``.
+Rule 2: promotions depend on trials, rungs and losses, but on no worker, clock, file or random
+number.
+Rule 3: new trials may go straight to the top rung, if the lowest rung is dear (option
+``skip_above``, which depends on the seconds of results) or misleads (option ``least_agreement``):
+see ``entry.py``.
 """
 
 import math
@@ -24,7 +27,9 @@ from ashtune._src.schedulers.ranking import OneLoss, QuotaRule, Ranking, entry_o
 from ashtune._src.schedulers.scheduler_protocol import Budget, Machine, Scheduler
 
 AHEAD, EXPONENT, LEAST_SHARE = 1, 0.8, 9
-"""The options that apply if the user names no lowest rung; see ``docs/decisions/0028-where-trials-enter.md``."""
+"""The options that apply if the user names no lowest rung; see
+``docs/decisions/0028-where-trials-enter.md``.
+"""
 SKIP_ABOVE = 0.4
 """As above, if the search weighs seconds; see ``docs/decisions/0067-rungs-in-seconds.md``."""
 LEAST_AGREEMENT = 0.2
@@ -38,17 +43,19 @@ class Ash(Scheduler, frozen=True):
     """Promote a trial as soon as it is among the best trials of its rung.
 
     Args:
-        ahead: How many future results of a rung are counted in advance: 0 as in the paper, or 1, so that the best trial
-            is promoted earlier. By default 1 if the user names no lowest rung, else 0.
-        exponent: The quota of a rung with ``n`` results grows as ``n ** exponent``: 1 as in the paper, or less (at
-            least 0.5). By default 0.8 if the user names no lowest rung, else 1.
-        skip_above: If the lowest of three or more rungs takes more than this share of the seconds of a full training,
-            and no trial is resumed, new trials go straight to the top rung. By default 0.4 if the user names no lowest
-            rung and the search weighs seconds (``GP`` with a price), else 1.
-        least_agreement: If the ranks of trials at the lowest rung and at the top rung have a smaller correlation
-            (Kendall's, from -1 to 1), every fourth new trial goes straight to the top rung, and if these trials do
-            better there than promoted ones, all new trials. By default 0.2 if the user names no lowest rung, else -1,
-            which means never.
+        ahead: How many future results of a rung are counted in advance: 0 as in the paper, or 1, so
+            that the best trial is promoted earlier. By default 1 if the user names no lowest rung,
+            else 0.
+        exponent: The quota of a rung with ``n`` results grows as ``n ** exponent``: 1 as in the
+            paper, or less (at least 0.5). By default 0.8 if the user names no lowest rung, else 1.
+        skip_above: If the lowest of three or more rungs takes more than this share of the seconds
+            of a full training, and no trial is resumed, new trials go straight to the top rung. By
+            default 0.4 if the user names no lowest rung and the search weighs seconds (``GP`` with
+            a price), else 1.
+        least_agreement: If the ranks of trials at the lowest rung and at the top rung have a
+            smaller correlation (Kendall's, from -1 to 1), every fourth new trial goes straight to
+            the top rung, and if these trials do better there than promoted ones, all new trials. By
+            default 0.2 if the user names no lowest rung, else -1, which means never.
 
     Raises:
         SettingsError: If an option is out of its range.
@@ -75,8 +82,12 @@ class Ash(Scheduler, frozen=True):
             self,
             ahead=AHEAD if self.ahead is None else self.ahead,
             exponent=EXPONENT if self.exponent is None else self.exponent,
-            skip_above=SKIP_ABOVE if weighs_seconds and self.skip_above is None else self.skip_above,
-            least_agreement=LEAST_AGREEMENT if self.least_agreement is None else self.least_agreement,
+            skip_above=SKIP_ABOVE
+            if weighs_seconds and self.skip_above is None
+            else self.skip_above,
+            least_agreement=LEAST_AGREEMENT
+            if self.least_agreement is None
+            else self.least_agreement,
         )
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "AshMachine":
@@ -86,7 +97,9 @@ class Ash(Scheduler, frozen=True):
             ahead=self.ahead or 0,
             exponent=_exact(1.0 if self.exponent is None else self.exponent),
             skip_above=1.0 if self.skip_above is None else self.skip_above,
-            least_agreement=Fraction(-1 if self.least_agreement is None else str(self.least_agreement)),
+            least_agreement=Fraction(
+                -1 if self.least_agreement is None else str(self.least_agreement)
+            ),
         )
 
 
@@ -115,14 +128,16 @@ class AshMachine(Machine):
         self._highest = -1  # the highest rung that may hold a promotable trial
         self._finished: list[tuple[Any, TrialId]] = []  # the results of the top rung
         self._budget = Budget(trials)
-        self._entered = [0] * len(ladder.rungs)  # for each rung, the results of trials that entered there
+        # for each rung, the results of trials that entered there
+        self._entered = [0] * len(ladder.rungs)
         self._entry_rules: list[DearRungs | MisleadingRungs] = []
         if skip_above < 1:
             self._entry_rules.append(DearRungs(ladder, skip_above))
         if least_agreement > -1:
             self._entry_rules.append(MisleadingRungs(ladder, least_agreement))
         self.entries_follow_results = bool(self._entry_rules)
-        self._enters_above = self.entries_follow_results  # whether trials may enter above the lowest rung
+        # whether trials may enter above the lowest rung
+        self._enters_above = self.entries_follow_results
         self._entered_at: dict[TrialId, int] = {}  # the rung of each trial that went straight to it
         self._prospects = Prospects(self._rungs, self._entered)
 
@@ -166,7 +181,9 @@ class AshMachine(Machine):
         return self._entered_at.get(trial, 0)
 
     def entering(self, trials: int) -> list[int]:
-        """Return how many of the first ``trials`` trials enter at each rung if new trials start as they do now."""
+        """Return how many of the first ``trials`` trials enter at each rung if new trials start as
+        they do now.
+        """
         counts = [0] * len(self.ladder.rungs)
         for trial, rung in self._entered_at.items():
             counts[rung] += trial < trials
@@ -177,14 +194,19 @@ class AshMachine(Machine):
         return counts
 
     def notes(self) -> str:
-        """Return a text that says which new trials go straight to the top rung, and why. If none does, it is empty."""
+        """Return a text that says which new trials go straight to the top rung, and why. If none
+        does, it is empty.
+        """
         every = self._every
         if not every:
             return ""
-        return next(rule.notes() for rule in self._entry_rules if rule.every == every)  # of the rule that decides
+        # of the rule that decides
+        return next(rule.notes() for rule in self._entry_rules if rule.every == every)
 
     def _promoted(self, rung: Ranking) -> TrialId | None:
-        """Promote and return the best trial of a rung that may be promoted, or None if there is no such trial."""
+        """Promote and return the best trial of a rung that may be promoted, or None if there is no
+        such trial.
+        """
         return rung.promote()
 
     def record(self, result: Result) -> None:
@@ -213,7 +235,9 @@ class AshMachine(Machine):
             rule.record(result, is_direct=is_direct)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Remove a trial from the rungs that it reached. If ``replace``, a new trial may start. O(n log n)."""
+        """Remove a trial from the rungs that it reached. If ``replace``, a new trial may start. O(n
+        log n).
+        """
         self._budget.withdraw(replace=replace)
         self._prospects.look_at_all()
         if job.rung > (entry := self.entry(job.trial)):
@@ -244,15 +268,19 @@ class AshMachine(Machine):
         self._prospects = Prospects(self._rungs, self._entered)
 
     def hopeless(self) -> list[TrialId]:
-        """Return the paused trials that can never be promoted, because their rank stays beyond the quota.
+        """Return the paused trials that can never be promoted, because their rank stays beyond the
+        quota.
 
-        The amortised time is O(log n) per result. If trials or rungs are added, or a trial with results is withdrawn,
-        hopeless trials may have a chance again. All trials that are still hopeless are returned again.
+        The amortised time is O(log n) per result. If trials or rungs are added, or a trial with
+        results is withdrawn, hopeless trials may have a chance again. All trials that are still
+        hopeless are returned again.
         """
         return self._prospects.sweep(self._budget.most_results)
 
     def expected(self, trials: int) -> list[int] | None:
-        """Return the expected number of trials at each rung, without promotions that prove wrong (about sqrt(n))."""
+        """Return the expected number of trials at each rung, without promotions that prove wrong
+        (about sqrt(n)).
+        """
         counts, from_below = [], 0
         for rung, entering in enumerate(self.entering(trials)):
             counts.append(from_below + entering)
@@ -261,7 +289,9 @@ class AshMachine(Machine):
 
 
 class _Level:
-    """One rung. ``reachable`` is a heap of the results, among its first ``seen``, that the quota may still reach."""
+    """One rung. ``reachable`` is a heap of the results, among its first ``seen``, that the quota
+    may still reach.
+    """
 
     __slots__ = ("arrivals_above", "beyond", "reachable", "rung", "seen")
 
@@ -274,25 +304,30 @@ class _Level:
 
 
 class Prospects:
-    """Finds the trials of each rung that can never be promoted, so that their checkpoints can be deleted.
+    """Finds the trials of each rung that can never be promoted, so that their checkpoints can be
+    deleted.
 
-    If at most ``A`` of the study's ``N`` trials can ever arrive in a rung, a trial that ranks beyond the quota for
-    ``A`` results is never promoted. For the lowest rung ``A = N - E``, where ``E`` is the number of arrived trials that
-    entered at a higher rung. If ``e`` trials entered at the next rung, the bound of the next rung is
+    If at most ``A`` of the study's ``N`` trials can ever arrive in a rung, a trial that ranks
+    beyond the quota for ``A`` results is never promoted. For the lowest rung ``A = N - E``, where
+    ``E`` is the number of arrived trials that entered at a higher rung. If ``e`` trials entered at
+    the next rung, the bound of the next rung is
     ``A' = promoted + (unpromoted that can still be promoted) + (A - arrived) + e``.
 
-    The bound ``A'`` never grows when a result arrives, because ``A - arrived`` counts all trials without a result. The
-    bounds are exact: no order of future results promotes a trial that :meth:`sweep` returns. Failed trials are returned
-    by the next sweep. Results are examined only on demand, since a study without checkpoints has nothing to delete.
+    The bound ``A'`` never grows when a result arrives, because ``A - arrived`` counts all trials
+    without a result. The bounds are exact: no order of future results promotes a trial that
+    :meth:`sweep` returns. Failed trials are returned by the next sweep. Results are examined only
+    on demand, since a study without checkpoints has nothing to delete.
 
-    With several losses only failed trials are returned, because a new result may improve another trial's rank.
+    With several losses only failed trials are returned, because a new result may improve another
+    trial's rank.
 
-    Rule: if the number of trials grows, or a trial with results is withdrawn, all rungs are counted again, because
-    trials that were returned may have a chance again.
+    Rule: if the number of trials grows, or a trial with results is withdrawn, all rungs are counted
+    again, because trials that were returned may have a chance again.
 
     Args:
         rungs: The rankings of all rungs except the top rung.
-        entered: For each rung, how many trials entered there, without the lowest rung; the caller updates the numbers.
+        entered: For each rung, how many trials entered there, without the lowest rung; the caller
+            updates the numbers.
     """
 
     def __init__(self, rungs: list[Ranking], entered: list[int]) -> None:
@@ -302,7 +337,9 @@ class Prospects:
         self.reset()
 
     def reset(self) -> None:
-        """Forget all counts, so that the next sweep examines all rungs and returns all hopeless trials again."""
+        """Forget all counts, so that the next sweep examines all rungs and returns all hopeless
+        trials again.
+        """
         self._levels = [_Level(rung) for rung in self._rungs]
         self.look_at_all()
 
@@ -311,14 +348,17 @@ class Prospects:
         self._lowest, self._highest = 0, len(self._levels) - 1
 
     def arrived_in(self, number: int) -> None:
-        """Let the next sweep examine a rung at which a result arrived, and all rungs above whose count changes."""
+        """Let the next sweep examine a rung at which a result arrived, and all rungs above whose
+        count changes.
+        """
         self._lowest = min(self._lowest, number)
         self._highest = max(self._highest, number)
 
     def sweep(self, most_results: float) -> list[TrialId]:
         """Return the trials that have become hopeless (can never be promoted) since the last sweep.
 
-        Call :meth:`look_at_all` after a change of ``entered`` or of ``most_results``, the largest number of results.
+        Call :meth:`look_at_all` after a change of ``entered`` or of ``most_results``, the largest
+        number of results.
         """
         hopeless: list[TrialId] = []
         number, highest, levels, entered = self._lowest, self._highest, self._levels, self._entered
@@ -355,9 +395,13 @@ class Prospects:
         return hopeless
 
     def _failed(self, levels: list[_Level]) -> list[TrialId]:
-        """Return the trials of a study with several losses that have failed since the last sweep."""
+        """Return the trials of a study with several losses that have failed
+        since the last sweep.
+        """
         failed: list[TrialId] = []
         for level in levels:
-            failed += [trial for key, trial in level.rung.arrived[level.seen :] if max(key) == math.inf]
+            failed += [
+                trial for key, trial in level.rung.arrived[level.seen :] if max(key) == math.inf
+            ]
             level.seen = len(level.rung.arrived)
         return failed

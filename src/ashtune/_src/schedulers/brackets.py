@@ -1,18 +1,22 @@
-"""Synchronous halving, either in one bracket as a sequential baseline, or in several brackets as in Hyperband.
+"""Synchronous halving, either in one bracket as a sequential baseline, or in several brackets as in
+Hyperband.
 
-Source: Jamieson and Talwalkar, AISTATS 2016, https://arxiv.org/abs/1502.07943; Algorithm 1 of Li et al., arXiv
-1810.05934. When all trials of a rung are trained, the best ``1/reduction_factor`` of them are trained to the next rung.
-With several workers, a rung is a barrier for all its trials. While one bracket waits for the last trials of a rung,
-another bracket opens, as in Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.2.
+Source: Jamieson and Talwalkar, AISTATS 2016, https://arxiv.org/abs/1502.07943; Algorithm 1 of Li et
+al., arXiv 1810.05934. When all trials of a rung are trained, the best ``1/reduction_factor`` of
+them are trained to the next rung. With several workers, a rung is a barrier for all its trials.
+While one bracket waits for the last trials of a rung, another bracket opens, as in Falkner, Klein,
+Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.2.
 
-Rule 1: a trial's number decides its bracket: the first trials belong to the first bracket, and so on. A trial is
-compared only with trials of the same bracket.
-Rule 2: a free worker trains the promoted trial of the oldest bracket. If no promoted trial waits, a new trial starts.
-Rule 3: a rung closes when all its results have arrived and no more trials can reach it. No more trials can reach the
-lowest rung if no trials of the bracket may start. No more trials can reach any other rung if the rung below is closed.
-When a rung with ``n`` trials closes, the best ``floor(n / reduction_factor)`` trials are promoted. Failed trials count
-in ``n`` but are never promoted. Withdrawn trials do not count. If trials are added or withdrawn later, the rung is
-counted again. Earlier promotions stay.
+Rule 1: a trial's number decides its bracket: the first trials belong to the first bracket, and so
+on. A trial is compared only with trials of the same bracket.
+Rule 2: a free worker trains the promoted trial of the oldest bracket. If no promoted trial waits, a
+new trial starts.
+Rule 3: a rung closes when all its results have arrived and no more trials can reach it. No more
+trials can reach the lowest rung if no trials of the bracket may start. No more trials can reach any
+other rung if the rung below is closed. When a rung with ``n`` trials closes, the best
+``floor(n / reduction_factor)`` trials are promoted. Failed trials count in ``n`` but are never
+promoted. Withdrawn trials do not count. If trials are added or withdrawn later, the rung is counted
+again. Earlier promotions stay.
 """
 
 # Rule 1: decision 22 (docs/decisions/0022-schedulers-are-values.md).
@@ -55,23 +59,29 @@ class BracketsMachine(Machine):
 
     Args:
         brackets: The brackets of one round, in order; rounds repeat while trials may start.
-        trials: How many trials may be started in all; None for no limit. The last bracket may be smaller.
+        trials: How many trials may be started in all; None for no limit. The last bracket may be
+            smaller.
     """
 
-    def __init__(self, ladder: Ladder, brackets: Sequence[Bracket], trials: int | None = None) -> None:
+    def __init__(
+        self, ladder: Ladder, brackets: Sequence[Bracket], trials: int | None = None
+    ) -> None:
         self.ladder = ladder
         self._round = brackets
         self._ends = list(accumulate(bracket.trials for bracket in brackets))
         self._budget = Budget(trials)
         self._brackets: list[_OpenBracket] = []
-        self._waiting: list[tuple[int, int, Job]] = []  # a heap of (bracket, order of insertion, job)
+        # a heap of (bracket, order of insertion, job)
+        self._waiting: list[tuple[int, int, Job]] = []
         self._count = 0
         self._newborn = 0  # trials that have started and have no result yet
         self._named: set[TrialId] = set()
         self._to_look_at: set[int] = set()  # brackets that may have hopeless trials
 
     def next_job(self) -> Job | None:
-        """Return the job of a promoted trial from the oldest bracket, or else the job of a new trial. O(log n)."""
+        """Return the job of a promoted trial from the oldest bracket, or else the job of a new
+        trial. O(log n).
+        """
         if self._waiting:
             return heappop(self._waiting)[2]
         newborn = self._budget.start()
@@ -87,7 +97,9 @@ class BracketsMachine(Machine):
         return Job(newborn, bracket.entry)
 
     def record(self, result: Result) -> None:
-        """Record a result, in O(1) time. The last result also closes its rung, in O(n log n) time with one loss."""
+        """Record a result, in O(1) time. The last result also closes its rung, in O(n log n) time
+        with one loss.
+        """
         bracket = self._brackets[self.bracket(result.trial)]
         self._newborn -= result.rung == bracket.entry
         rung = bracket.rung(result.rung)
@@ -96,7 +108,9 @@ class BracketsMachine(Machine):
         self._settle(result.job)
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
-        """Remove a trial from its bracket. A replacing trial gets the next trial number. O(n log n)."""
+        """Remove a trial from its bracket. A replacing trial gets the next trial number. O(n log
+        n).
+        """
         self._budget.withdraw(replace=replace)
         bracket = self._brackets[self.bracket(job.trial)]
         self._newborn -= job.rung == bracket.entry
@@ -115,14 +129,18 @@ class BracketsMachine(Machine):
         self._settle(job)
 
     def extend(self, trials: int | None) -> None:
-        """Set the number of trials. The last bracket may then get more trials, or close with its present trials."""
+        """Set the number of trials. The last bracket may then get more trials, or close with its
+        present trials.
+        """
         self._budget.extend(trials)
         if self._brackets:
             self._forget_names(self._brackets[-1])
             self._close(len(self._brackets) - 1)
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Continue with a longer ladder with new rungs at its top. Brackets keep their sizes and entry rungs."""
+        """Continue with a longer ladder with new rungs at its top. Brackets keep their sizes and
+        entry rungs.
+        """
         if ladder == self.ladder:
             return
         self.ladder = ladder
@@ -132,7 +150,9 @@ class BracketsMachine(Machine):
             self._close(number)
 
     def hopeless(self) -> list[TrialId]:
-        """Return the trials that were not promoted from a closed rung, in brackets that get no new trials."""
+        """Return the trials that were not promoted from a closed rung, in brackets that get no new
+        trials.
+        """
         named: list[TrialId] = []
         is_settled = not self._newborn and not self._budget.is_open
         for number in sorted(self._to_look_at):
@@ -157,14 +177,18 @@ class BracketsMachine(Machine):
         return rounds * len(self._round) + bisect_right(self._ends, place)
 
     def entering(self, trials: int) -> list[int]:
-        """Return how many of the first ``trials`` trials enter at each rung, in O(b) time for b brackets in a round."""
+        """Return how many of the first ``trials`` trials enter at each rung, in O(b) time for b
+        brackets in a round.
+        """
         counts = [0] * len(self.ladder.rungs)
         for bracket, size, times in self._sizes(trials):
             counts[bracket.entry] += size * times
         return counts
 
     def expected(self, trials: int) -> list[int]:
-        """Return, for each rung, the number of trials in all brackets, in O(brackets in a round * rungs) time."""
+        """Return, for each rung, the number of trials in all brackets, in O(brackets in a round *
+        rungs) time.
+        """
         counts = [0] * len(self.ladder.rungs)
         for bracket, size, times in self._sizes(trials):
             arrived = size
@@ -174,7 +198,9 @@ class BracketsMachine(Machine):
         return counts
 
     def _sizes(self, trials: int) -> list[tuple[Bracket, int, int]]:
-        """Return tuples (bracket, number of its trials, number of such brackets) for ``trials`` trials in total."""
+        """Return tuples (bracket, number of its trials, number of such brackets) for ``trials``
+        trials in total.
+        """
         rounds, rest = divmod(trials, self._ends[-1])
         sizes = [(bracket, bracket.trials, rounds) for bracket in self._round]
         for bracket in self._round:
@@ -189,7 +215,9 @@ class BracketsMachine(Machine):
         self._close(number)
 
     def _close(self, number: int) -> None:
-        """Close the rungs of a bracket that can get no more trials, and promote the best trials of each rung."""
+        """Close the rungs of a bracket that can get no more trials, and promote the best trials of
+        each rung.
+        """
         bracket = self._brackets[number]
         if not bracket.is_full and self._budget.is_open:
             return
@@ -214,7 +242,9 @@ class BracketsMachine(Machine):
         heappush(self._waiting, (number, self._count, job))
 
     def _forget_names(self, bracket: "_OpenBracket") -> None:
-        """Forget which trials of a bracket were returned as hopeless, and let its rungs be counted again."""
+        """Forget which trials of a bracket were returned as hopeless, and let its rungs be counted
+        again.
+        """
         for rung in bracket.rungs:
             self._named.difference_update(rung.results)
             rung.is_changed = True
@@ -245,7 +275,9 @@ class _OpenBracket:
 
 
 class _BracketRung:
-    """The results of a bracket at a rung. ``awaited`` is the number of jobs to this rung that run or wait."""
+    """The results of a bracket at a rung. ``awaited`` is the number of jobs to this rung that run
+    or wait.
+    """
 
     __slots__ = ("awaited", "is_changed", "left_behind", "promoted", "results")
 

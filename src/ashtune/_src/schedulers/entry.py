@@ -1,7 +1,9 @@
-"""Two rules that let new trials of ``Ash`` go straight to the top rung: where low rungs are dear, or mislead.
+"""Two rules that let new trials of ``Ash`` go straight to the top rung: where low rungs are dear,
+or mislead.
 
-Each rule has a number ``every``: 0 if it lets no trial skip the lower rungs, n if every n-th trial skips them.
-Decisions use results only, and ranks are compared in whole numbers, so a replayed study has the same entries.
+Each rule has a number ``every``: 0 if it lets no trial skip the lower rungs, n if every n-th trial
+skips them. Decisions use results only, and ranks are compared in whole numbers, so a replayed study
+has the same entries.
 """
 
 from collections import deque
@@ -13,21 +15,25 @@ from ashtune._src.core.ladder import Ladder
 # The newest results count, because a search that learns proposes other trials later.
 # Decision 67 (docs/decisions/0067-rungs-in-seconds.md).
 FEWEST_PRICES, MOST_PRICES, FEWEST_RUNGS = 3, 15, 3
-# Four pairs are few, but a study of 16 full trainings has only a few trials at the top rung. A wrong alarm costs about
-# three full trainings, as then the trials that went straight to the top decide.
-# Decision 83 (docs/decisions/0083-rungs-that-mislead.md).
+# Four pairs are few, but a study of 16 full trainings has only a few trials at the top rung. A
+# wrong alarm costs about three full trainings, as then the trials that went straight to the top
+# decide. Decision 83 (docs/decisions/0083-rungs-that-mislead.md).
 FEWEST_PAIRS, MOST_PAIRS = 4, 30
 FEWEST_DIRECT, MOST_COMPARED = 3, 15
 PROBE_EVERY = 4
-"""While only the ranks say that low rungs mislead, every n-th new trial goes straight to the top rung."""
+"""While only the ranks say that low rungs mislead, every n-th new trial goes straight to the top
+rung.
+"""
 
 
 class DearRungs:
-    """Skips the lower rungs if the lowest one takes a large share of a full training's seconds, and nothing is resumed.
+    """Skips the lower rungs if the lowest one takes a large share of a full training's seconds, and
+    nothing is resumed.
 
-    The price of the lowest rung is its share of the seconds of a full training. A trial's first two results give a
-    price: a straight line through their seconds gives the seconds of a full training. The price that counts is the
-    median of the newest 15, of at least 3. See ``docs/decisions/0067-rungs-in-seconds.md``.
+    The price of the lowest rung is its share of the seconds of a full training. A trial's first two
+    results give a price: a straight line through their seconds gives the seconds of a full
+    training. The price that counts is the median of the newest 15, of at least 3. See
+    ``docs/decisions/0067-rungs-in-seconds.md``.
 
     Args:
         ladder: The rungs.
@@ -73,25 +79,31 @@ class DearRungs:
         return sorted(self._prices)[len(self._prices) // 2]
 
     def notes(self) -> str:
-        """Return a text that says that new trials skip the lower rungs, and why; asked only while they do."""
+        """Return a text that says that new trials skip the lower rungs, and why; asked only while
+        they do.
+        """
         return (
-            f"new trials go straight to {self._rungs[-1]:,}, as {self._rungs[0]:,} takes {self._price:.0%} of the time "
-            "of a full training, and no trial is resumed"
+            f"new trials go straight to {self._rungs[-1]:,}, as {self._rungs[0]:,} takes "
+            f"{self._price:.0%} of the time of a full training, and no trial is resumed"
         )
 
 
 class MisleadingRungs:
-    """Skips the lower rungs for some trials if the ranks at the lowest rung say little about the ranks at the top.
+    """Skips the lower rungs for some trials if the ranks at the lowest rung say little about the
+    ranks at the top.
 
-    Rule 1: a trial that was promoted from the lowest rung to the top has a rank at both. If there are at least 4 such
-    trials (the newest 30 count), and Kendall's correlation of their ranks is below ``least``, every fourth new trial
-    goes straight to the top rung. Only promoted trials have both ranks, so the correlation is too low where halving
-    works well. Therefore it only starts a probe.
-    Rule 2: from the third result of a trial that went straight to the top, these trials decide. They are compared with
-    the promoted ones, the newest 15 of each kind, in all pairs. If the promoted trial of a pair is worse more often,
-    all new trials go straight to the top. If it is better more often, none does. If neither, rule 1 decides.
+    Rule 1: a trial that was promoted from the lowest rung to the top has a rank at both. If there
+    are at least 4 such trials (the newest 30 count), and Kendall's correlation of their ranks is
+    below ``least``, every fourth new trial goes straight to the top rung. Only promoted trials have
+    both ranks, so the correlation is too low where halving works well. Therefore it only starts a
+    probe.
+    Rule 2: from the third result of a trial that went straight to the top, these trials decide.
+    They are compared with the promoted ones, the newest 15 of each kind, in all pairs. If the
+    promoted trial of a pair is worse more often, all new trials go straight to the top. If it is
+    better more often, none does. If neither, rule 1 decides.
 
-    The rule knows one loss only. The measurements are in ``docs/decisions/0083-rungs-that-mislead.md``.
+    The rule knows one loss only. The measurements are in
+    ``docs/decisions/0083-rungs-that-mislead.md``.
 
     Args:
         ladder: The rungs.
@@ -129,34 +141,45 @@ class MisleadingRungs:
         self.every = self._decide()
 
     def _decide(self) -> int:
-        # While all new trials skip the lower rungs, few promoted trials arrive at the top, so the newest promoted ones
-        # stay the same. Then the decision rarely changes until the ladder gets longer.
+        # While all new trials skip the lower rungs, few promoted trials arrive at the top, so the
+        # newest promoted ones stay the same. Then the decision rarely changes until the ladder gets
+        # longer.
         if len(self._direct) >= FEWEST_DIRECT:
-            gain = sum((one < other) - (one > other) for one in self._direct for other in self._promoted)
+            gain = sum(
+                (one < other) - (one > other) for one in self._direct for other in self._promoted
+            )
             if gain:
                 return int(gain > 0)
         is_misleading = len(self._pairs) >= FEWEST_PAIRS and self._agreement < self._least
         return PROBE_EVERY if is_misleading else 0
 
     def notes(self) -> str:
-        """Return a text that says which trials skip the lower rungs, and why; asked only while some do."""
+        """Return a text that says which trials skip the lower rungs, and why; asked only while some
+        do.
+        """
         low, top = self._rungs[0], self._rungs[-1]
         if self.every == 1:
-            return f"new trials go straight to {top:,}: such trials did better there than promoted ones"
+            return (
+                f"new trials go straight to {top:,}: such trials did better there than promoted "
+                f"ones"
+            )
         return (
-            f"every fourth new trial goes straight to {top:,}, as ranks at {low:,} and at {top:,} agree little "
+            f"every fourth new trial goes straight to {top:,}, as ranks at {low:,} and at {top:,} "
+            f"agree little "
             f"(Kendall's correlation {float(self._agreement):.2f}, {len(self._pairs)} trials)"
         )
 
 
 def agreement(pairs: list[tuple[float, float]]) -> Fraction:
-    """Return Kendall's correlation (tau-a without ties) of pairs; 1 if each pair is tied with each other. O(n^2).
+    """Return Kendall's correlation (tau-a without ties) of pairs; 1 if each pair is tied with each
+    other. O(n^2).
 
     Source:
         M. G. Kendall, *A New Measure of Rank Correlation*, Biometrika 30, 1938.
     """
     signs = [
-        ((left > other_left) - (left < other_left)) * ((right > other_right) - (right < other_right))
+        ((left > other_left) - (left < other_left))
+        * ((right > other_right) - (right < other_right))
         for place, (left, right) in enumerate(pairs)
         for other_left, other_right in pairs[:place]
     ]

@@ -1,4 +1,6 @@
-"""Full training: every trial trains to ``max_resource``, without early stopping, as a baseline for halving."""
+"""Full training: every trial trains to ``max_resource``, without early stopping, as a baseline for
+halving.
+"""
 
 from collections import deque
 
@@ -26,16 +28,22 @@ class FullMachine(Machine):
         self._to_go_on: deque[TrialId] = deque()  # trained to an earlier top rung
 
     def next_job(self) -> Job | None:
-        """Return the job of a trial that ended at an earlier top rung, or else the job of a new trial."""
+        """Return the job of a trial that ended at an earlier top rung, or else the job of a new
+        trial.
+        """
         if self._to_go_on:
             return Job(self._to_go_on.popleft(), self.ladder.top)
         newborn = self._budget.start()
         return None if newborn is None else Job(newborn, self.ladder.top)
 
     def record(self, result: Result) -> None:
-        """Record a result. A trial that was trained to an earlier top rung will be trained to the present top rung."""
+        """Record a result. A trial that was trained to an earlier top rung will be trained to the
+        present top rung.
+        """
         if not result.is_failure:
-            (self._finished if result.rung == self.ladder.top else self._to_go_on).append(result.trial)
+            (self._finished if result.rung == self.ladder.top else self._to_go_on).append(
+                result.trial
+            )
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         self._budget.withdraw(replace=replace)

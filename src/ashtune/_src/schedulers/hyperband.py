@@ -1,11 +1,15 @@
-"""Hyperband: brackets whose trials enter at different rungs, because early results may be unreliable.
+"""Hyperband: brackets whose trials enter at different rungs, because early results may be
+unreliable.
 
-Source: Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar, *Hyperband*, JMLR 18, 2018, https://arxiv.org/abs/1603.06560,
-Algorithm 1: bracket ``s`` starts ``ceil((s_max + 1) / (s + 1) * eta ** s)`` trials, ``s`` rungs below the top rung. The
-asynchronous form draws a trial's bracket in proportion to the bracket's size, as in Syne Tune. Asynchronous brackets
-share their rungs, but Li et al. (https://arxiv.org/abs/1810.05934, section 3.2) run ASHA's brackets one after another.
+Source: Li, Jamieson, DeSalvo, Rostamizadeh, Talwalkar, *Hyperband*, JMLR 18, 2018,
+https://arxiv.org/abs/1603.06560, Algorithm 1: bracket ``s`` starts
+``ceil((s_max + 1) / (s + 1) * eta ** s)`` trials, ``s`` rungs below the top rung. The asynchronous
+form draws a trial's bracket in proportion to the bracket's size, as in Syne Tune. Asynchronous
+brackets share their rungs, but Li et al. (https://arxiv.org/abs/1810.05934, section 3.2) run ASHA's
+brackets one after another.
 
-Rule: the brackets depend on the ladder at the beginning of the study. New rungs at the top make each bracket longer.
+Rule: the brackets depend on the ladder at the beginning of the study. New rungs at the top make
+each bracket longer.
 """
 
 import math
@@ -47,10 +51,12 @@ MOST_COUNTED = 100_000
 
 
 class Hyperband(Scheduler, frozen=True):
-    """Fill synchronous brackets in order. The next bracket opens when the open brackets have no job for a worker.
+    """Fill synchronous brackets in order. The next bracket opens when the open brackets have no job
+    for a worker.
 
     Args:
-        brackets: The number of brackets in a round, with the lowest entry rungs; by default one for each rung.
+        brackets: The number of brackets in a round, with the lowest entry rungs; by default one for
+            each rung.
 
     Raises:
         SettingsError: If ``brackets`` is below 1.
@@ -78,7 +84,8 @@ class Hyperband(Scheduler, frozen=True):
 
 
 class AsyncHyperband(Scheduler, frozen=True, tag="async_hyperband"):
-    """Asynchronous halving whose trials enter at different rungs, in the proportions of Hyperband's brackets.
+    """Asynchronous halving whose trials enter at different rungs, in the proportions of Hyperband's
+    brackets.
 
     Args:
         brackets: The number of brackets, with the lowest entry rungs; by default one for each rung.
@@ -106,13 +113,19 @@ class AsyncHyperband(Scheduler, frozen=True, tag="async_hyperband"):
 
     def build(self, ladder: Ladder, trials: int | None, seed: int = 0) -> "AsyncHyperbandMachine":
         """Return a new machine. The seed decides at which rung each trial enters."""
-        return AsyncHyperbandMachine(ladder, hyperband_brackets(ladder, self.brackets), trials, seed)
+        return AsyncHyperbandMachine(
+            ladder, hyperband_brackets(ladder, self.brackets), trials, seed
+        )
 
 
 class AsyncHyperbandMachine(AshMachine):
-    """The machine of ``AsyncHyperband`` promotes trials as ``Ash`` does, and draws the entry rung of each trial."""
+    """The machine of ``AsyncHyperband`` promotes trials as ``Ash`` does, and draws the entry rung
+    of each trial.
+    """
 
-    def __init__(self, ladder: Ladder, brackets: list[Bracket], trials: int | None, seed: int) -> None:
+    def __init__(
+        self, ladder: Ladder, brackets: list[Bracket], trials: int | None, seed: int
+    ) -> None:
         super().__init__(ladder, trials)
         self._enters_above = True
         self._ends = list(accumulate(bracket.trials for bracket in brackets))
@@ -123,7 +136,8 @@ class AsyncHyperbandMachine(AshMachine):
         return bisect_right(self._ends, mix(self._seed, trial) * self._ends[-1] >> 64)
 
     def entering(self, trials: int) -> list[int]:
-        """Return how many of the first ``trials`` trials enter at each rung. A new ``trials`` takes O(trials) time.
+        """Return how many of the first ``trials`` trials enter at each rung. A new ``trials`` takes
+        O(trials) time.
 
         If ``trials`` is above ``MOST_COUNTED``, the expected numbers are returned.
         """

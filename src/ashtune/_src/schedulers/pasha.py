@@ -1,21 +1,26 @@
-"""Progressive asynchronous halving: the top rung rises only while the order of the best trials still changes.
+"""Progressive asynchronous halving: the top rung rises only while the order of the best trials
+still changes.
 
-Source: Bohdal, Balles, Wistuba, Ermis, Archambeau, Zappella, *PASHA: Efficient HPO and NAS with Progressive Resource
-Allocation*, ICLR 2023, https://arxiv.org/abs/2207.06940. PASHA begins with two rungs. The open rung is the highest rung
-in use. Trials of the open rung are ranked twice: by their losses at the open rung, and by their losses at the rung
-below. Two trials whose losses at the rung below differ by at most ``epsilon`` count as equal (soft ranking). If two
-unequal trials have the same rank in the two rankings, the next rung opens.
+Source: Bohdal, Balles, Wistuba, Ermis, Archambeau, Zappella, *PASHA: Efficient HPO and NAS with
+Progressive Resource Allocation*, ICLR 2023, https://arxiv.org/abs/2207.06940. PASHA begins with two
+rungs. The open rung is the highest rung in use. Trials of the open rung are ranked twice: by their
+losses at the open rung, and by their losses at the rung below. Two trials whose losses at the rung
+below differ by at most ``epsilon`` count as equal (soft ranking). If two unequal trials have the
+same rank in the two rankings, the next rung opens.
 
-``epsilon`` estimates the noise of the curves from all pairs of trials whose order has changed and changed back.
-``epsilon`` is the 90th percentile of the loss differences of these pairs at the open rung. If no order has changed
-back, ``epsilon`` is not changed.
+``epsilon`` estimates the noise of the curves from all pairs of trials whose order has changed and
+changed back. ``epsilon`` is the 90th percentile of the loss differences of these pairs at the open
+rung. If no order has changed back, ``epsilon`` is not changed.
 
-Rule 1: the curve of a trial consists of all losses that the trial has reported. If a trial reports only at the rungs,
-its order with other trials cannot change back before there are three rungs. In the paper, trials report every epoch.
-Rule 2: the orders of the trials are compared when a result arrives at the open rung. Without a new result at the open
-rung, only a withdrawn trial can change an order. The noise is estimated from only 256 trials of a rung, as many as in
-the paper, to limit the number of pairs. The percentile is one of the loss differences (nearest rank).
-Rule 3: failures are ignored, because they are never promoted. Trials with equal losses may have any order.
+Rule 1: the curve of a trial consists of all losses that the trial has reported. If a trial reports
+only at the rungs, its order with other trials cannot change back before there are three rungs. In
+the paper, trials report every epoch.
+Rule 2: the orders of the trials are compared when a result arrives at the open rung. Without a new
+result at the open rung, only a withdrawn trial can change an order. The noise is estimated from
+only 256 trials of a rung, as many as in the paper, to limit the number of pairs. The percentile is
+one of the loss differences (nearest rank).
+Rule 3: failures are ignored, because they are never promoted. Trials with equal losses may have any
+order.
 """
 
 # Decision 35 (docs/decisions/0035-progressive-halving.md).
@@ -38,12 +43,15 @@ MOST_PAIRED = 256
 
 
 class Pasha(Scheduler, frozen=True):
-    """Promote trials as ``Ash`` does, but only up to the open rung, which rises while the order of its trials changes.
+    """Promote trials as ``Ash`` does, but only up to the open rung, which rises while the order of
+    its trials changes.
 
-    A ``Pasha`` study trains its trials until their order is clear. Train the best trial further after the study.
+    A ``Pasha`` study trains its trials until their order is clear. Train the best trial further
+    after the study.
 
     Args:
-        epsilon: The largest difference of losses at which two trials count as equal; estimated by default.
+        epsilon: The largest difference of losses at which two trials count as equal; estimated by
+            default.
 
     Raises:
         SettingsError: If ``epsilon`` is negative or not finite.
@@ -72,26 +80,36 @@ class Pasha(Scheduler, frozen=True):
 
 
 class PashaMachine(AshMachine):
-    """The machine of ``Pasha``. The machine promotes trials as ``Ash`` does, but only up to the open rung."""
+    """The machine of ``Pasha``. The machine promotes trials as ``Ash`` does, but only up to the
+    open rung.
+    """
 
     reads_curves = True
 
-    def __init__(self, ladder: Ladder, trials: int | None = None, epsilon: float | None = None) -> None:
+    def __init__(
+        self, ladder: Ladder, trials: int | None = None, epsilon: float | None = None
+    ) -> None:
         super().__init__(ladder, trials)
         self._open = min(1, ladder.top)  # the highest rung to which trials are promoted
         self._is_estimated = epsilon is None
         self._epsilon = epsilon or 0.0
-        self._losses_at: list[dict[TrialId, float]] = [{} for _ in ladder.rungs]  # failures are left out
+        # failures are left out
+        self._losses_at: list[dict[TrialId, float]] = [{} for _ in ladder.rungs]
         self._curves: dict[TrialId, dict[int, float]] = {}  # of each trial: resource -> loss
-        self._differences: list[float] | None = None  # at the open rung, sorted; None: to be computed again
+        # at the open rung, sorted; None: to be computed again
+        self._differences: list[float] | None = None
         self._why = "no order of trials has changed yet"
 
     def record(self, result: Result) -> None:
-        """Record a result, in O(log n) time, or in O(m log m) time at the open rung, which has ``m`` trials."""
+        """Record a result, in O(log n) time, or in O(m log m) time at the open rung, which has
+        ``m`` trials.
+        """
         super().record(result)
         trial, rung, loss = result.trial, result.rung, result.losses[0]
         reports = [*result.curve, (self.ladder.rungs[rung], loss)]
-        self._curves.setdefault(trial, {}).update(report for report in reports if report[1] < math.inf)
+        self._curves.setdefault(trial, {}).update(
+            report for report in reports if report[1] < math.inf
+        )
         if result.is_failure:
             return
         self._losses_at[rung][trial] = loss
@@ -118,7 +136,9 @@ class PashaMachine(AshMachine):
         self._differences = None
 
     def promotes_at_once(self, rung: int) -> bool:
-        """Return whether a rung promotes trials from the beginning of the study, as only the lowest rung does."""
+        """Return whether a rung promotes trials from the beginning of the study, as only the lowest
+        rung does.
+        """
         return rung == 0
 
     def expected(self, trials: int) -> None:
@@ -128,10 +148,14 @@ class PashaMachine(AshMachine):
         """Return a text that says up to which resource trials are trained, and why."""
         rungs = self.ladder.rungs
         noise = f"; differences up to {self._epsilon:.3g} count as none" if self._epsilon else ""
-        return f"trials are trained up to {rungs[self._open]:,} of {rungs[-1]:,}: {self._why}{noise}"
+        return (
+            f"trials are trained up to {rungs[self._open]:,} of {rungs[-1]:,}: {self._why}{noise}"
+        )
 
     def _look_at_the_orders(self, arrived: TrialId) -> None:
-        """Open the next rung if the order of the trials at the open rung differs from their order at the rung below."""
+        """Open the next rung if the order of the trials at the open rung differs from their order
+        at the rung below.
+        """
         if self._is_estimated:
             self._estimate(arrived)
         if self._is_settled():
@@ -143,11 +167,16 @@ class PashaMachine(AshMachine):
         self._differences = None
 
     def _is_settled(self) -> bool:
-        """Return whether the open rung and the rung below order the trials in the same way, up to ``epsilon``."""
+        """Return whether the open rung and the rung below order the trials in the same way, up to
+        ``epsilon``.
+        """
         here, below = self._losses_at[self._open], self._losses_at[self._open - 1]
         order = sorted((loss, below[trial], trial) for trial, loss in here.items())
         before = sorted(below[trial] for trial in here)
-        return all(abs(was - there) <= self._epsilon for (_, was, _), there in zip(order, before, strict=True))
+        return all(
+            abs(was - there) <= self._epsilon
+            for (_, was, _), there in zip(order, before, strict=True)
+        )
 
     def _estimate(self, arrived: TrialId) -> None:
         """Estimate ``epsilon`` again, if the order of any pair of trials has changed back."""
@@ -167,7 +196,9 @@ class PashaMachine(AshMachine):
 
 
 def _changed_back(one: dict[int, float], other: dict[int, float], last: int) -> bool:
-    """Return whether two curves have the same order at ``last`` as at an earlier resource, but not in between."""
+    """Return whether two curves have the same order at ``last`` as at an earlier resource, but not
+    in between.
+    """
     if one[last] == other[last]:
         return False
     is_better, was_worse = one[last] < other[last], False

@@ -1,18 +1,23 @@
-"""The ranking of the trials of one rung, and the rung's quota: how many of these trials may be promoted.
+"""The ranking of the trials of one rung, and the rung's quota: how many of these trials may be
+promoted.
 
-Source: Li et al., MLSys 2020, https://arxiv.org/abs/1810.05934, Algorithm 2: of the ``n`` trials that arrived in a
-rung, including promoted trials, the best ``floor(n / reduction_factor)`` may be promoted.
-``docs/decisions/0028-where-trials-enter.md`` has the measurements for two changes of the paper's quota: one result
-counted in advance, and slower growth. ``core/order.py`` ranks several losses and constraints, as in Schmucker, Donini,
-Zafar, Salinas, Archambeau, *Multi-objective Asynchronous Successive Halving*, 2021, https://arxiv.org/abs/2106.12639.
+Source: Li et al., MLSys 2020, https://arxiv.org/abs/1810.05934, Algorithm 2: of the ``n`` trials
+that arrived in a rung, including promoted trials, the best ``floor(n / reduction_factor)`` may be
+promoted. ``docs/decisions/0028-where-trials-enter.md`` has the measurements for two changes of the
+paper's quota: one result counted in advance, and slower growth. ``core/order.py`` ranks several
+losses and constraints, as in Schmucker, Donini, Zafar, Salinas, Archambeau, *Multi-objective
+Asynchronous Successive Halving*, 2021, https://arxiv.org/abs/2106.12639.
 
-Rule 1: ranks compare (loss, trial), so the earlier trial wins a tie, also a tie of crowding distances in one front.
+Rule 1: ranks compare (loss, trial), so the earlier trial wins a tie, also a tie of crowding
+distances in one front.
 Rule 2: failed trials (with a loss of inf) count in ``n``, rank last and are never promoted.
-Rule 3: results that violate the constraints equally are ranked by their losses, as feasible results are.
-Rule 4: a quota is computed without logarithm or float, so that a replayed study has the same quotas on any machine.
-Cost: with one loss (:class:`OneLoss`), an arrival or a promotion takes O(log n) time, and a withdrawal, which is rare,
-takes O(n log n) time. With several losses (:class:`ManyLosses`), a promotion after an arrival takes O(n log n) time for
-two losses, and at most O(m n^2) time for ``m`` losses.
+Rule 3: results that violate the constraints equally are ranked by their losses, as feasible results
+are.
+Rule 4: a quota is computed without logarithm or float, so that a replayed study has the same quotas
+on any machine. Cost: with one loss (:class:`OneLoss`), an arrival or a promotion takes O(log n)
+time, and a withdrawal, which is rare, takes O(n log n) time. With several losses
+(:class:`ManyLosses`), a promotion after an arrival takes O(n log n) time for two losses, and at
+most O(m n^2) time for ``m`` losses.
 """
 
 import math
@@ -37,14 +42,17 @@ _WIDEST = 64
 class QuotaRule:
     """Computes a rung's quota from its number of results ``n``.
 
-    With ``N = n + ahead`` and the reduction factor ``f = 1 / kept``, the quota is the largest whole number that is at
-    most ``N / f`` and at most ``f (N / f^2)^exponent``. If the exponent is 1, the two bounds of the quota are equal. If
-    the exponent is smaller, the second bound is lower above ``N = f^2``.
+    With ``N = n + ahead`` and the reduction factor ``f = 1 / kept``, the quota is the largest whole
+    number that is at most ``N / f`` and at most ``f (N / f^2)^exponent``. If the exponent is 1, the
+    two bounds of the quota are equal. If the exponent is smaller, the second bound is lower above
+    ``N = f^2``.
 
     Args:
         kept: The fraction that is promoted, between 0 and 1.
-        ahead: How many future results are counted in advance: 0, or 1, so that the best trial is promoted earlier.
-        exponent: From 1/2 to 1; the denominator must be small, as powers of whole numbers are computed.
+        ahead: How many future results are counted in advance: 0, or 1, so that the best trial is
+            promoted earlier.
+        exponent: From 1/2 to 1; the denominator must be small, as powers of whole numbers are
+            computed.
     """
 
     __slots__ = ("_part", "_power", "_root", "_whole", "ahead", "exponent", "kept")
@@ -70,12 +78,17 @@ class QuotaRule:
         counted = -(-(quota + 1) * whole // part)
         if power != root:
             weight = 2 * power - root
-            counted = max(counted, _root(-(-((quota + 1) ** root) * whole**weight // part**weight) - 1, power) + 1)
+            counted = max(
+                counted,
+                _root(-(-((quota + 1) ** root) * whole**weight // part**weight) - 1, power) + 1,
+            )
         return counted - self.ahead
 
 
 def _root(number: int, degree: int) -> int:
-    """Return the integer part of the ``degree``-th root of a number, by Newton's method in whole numbers."""
+    """Return the integer part of the ``degree``-th root of a number, by Newton's method in whole
+    numbers.
+    """
     if number < 2:
         return number
     root = 1 << -(-number.bit_length() // degree)
@@ -87,11 +100,12 @@ def _root(number: int, degree: int) -> int:
 class OneLoss:
     """The ranking of the trials of a rung by one loss.
 
-    Only ranks near the quota decide about promotions. The trials near the quota are in a short sorted list, the window.
-    Better and worse trials are in two heaps, from which the window is filled again when the quota comes near the
-    window's end. Most new results are far from the quota and cost O(1) time. The ranking has a sentinel before and a
-    sentinel after all other entries. Rank 0 is the first sentinel, and rank 1 is the best trial, so an entry of rank
-    ``quota`` always exists.
+    Only ranks near the quota decide about promotions. The trials near the quota are in a short
+    sorted list, the window. Better and worse trials are in two heaps, from which the window is
+    filled again when the quota comes near the window's end. Most new results are far from the quota
+    and cost O(1) time. The ranking has a sentinel before and a sentinel after all other entries.
+    Rank 0 is the first sentinel, and rank 1 is the best trial, so an entry of rank ``quota`` always
+    exists.
     """
 
     __slots__ = (
@@ -113,7 +127,9 @@ class OneLoss:
         self.arrived: list[Any] = []
         self.promoted: set[TrialId] = set()
         self.candidates: list[Any] = []
-        """A heap of entries that were within the quota once; an entry may be promoted or outside of the quota now."""
+        """A heap of entries that were within the quota once; an entry may be promoted or outside of
+        the quota now.
+        """
         self._rank()
 
     def _rank(self) -> None:
@@ -127,7 +143,9 @@ class OneLoss:
         self._centre()
 
     def _centre(self) -> None:
-        """Let the window contain ``_NEAR`` ranks on each side of the quota, or all ranks of a side that has fewer."""
+        """Let the window contain ``_NEAR`` ranks on each side of the quota, or all ranks of a side
+        that has fewer.
+        """
         window, better, worse = self._window, self._better, self._worse
         missing = _NEAR - (self.quota - len(better))
         drawn = [heappop(better) for _ in range(min(missing, len(better)))]
@@ -169,7 +187,9 @@ class OneLoss:
             heappush(self.candidates, entry)
 
     def promote(self) -> TrialId | None:
-        """Promote and return the best unpromoted trial within the quota, or None if there is no such trial."""
+        """Promote and return the best unpromoted trial within the quota, or None if there is no
+        such trial.
+        """
         while self.candidates:
             entry = heappop(self.candidates)
             trial: TrialId = entry[1]
@@ -191,7 +211,9 @@ class OneLoss:
 
 
 class ManyLosses:
-    """The ranking of a rung by several losses, with the methods of :class:`OneLoss`. Entries are (key, trial)."""
+    """The ranking of a rung by several losses, with the methods of :class:`OneLoss`. Entries are
+    (key, trial).
+    """
 
     def __init__(self, rule: QuotaRule) -> None:
         self.rule = rule
@@ -214,7 +236,9 @@ class ManyLosses:
         self._best = None
 
     def promote(self) -> TrialId | None:
-        """Promote and return the best unpromoted trial within the quota, or None if there is no such trial."""
+        """Promote and return the best unpromoted trial within the quota, or None if there is no
+        such trial.
+        """
         self._rank()
         for trial in self._in_order:
             if trial not in self.promoted:

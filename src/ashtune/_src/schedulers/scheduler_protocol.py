@@ -1,9 +1,11 @@
-"""The interfaces of a scheduler and of the scheduler's machine, which decides which trial is trained next.
+"""The interfaces of a scheduler and of the scheduler's machine, which decides which trial is
+trained next.
 
-A scheduler (:class:`Scheduler`) holds the user's options and is stored in a study's settings. The scheduler builds a
-machine (:class:`Machine`), which receives results and returns jobs.
+A scheduler (:class:`Scheduler`) holds the user's options and is stored in a study's settings. The
+scheduler builds a machine (:class:`Machine`), which receives results and returns jobs.
 
-Rule: a scheduler and its machine use no clock, no random number and no file. The same calls give the same answers.
+Rule: a scheduler and its machine use no clock, no random number and no file. The same calls give
+the same answers.
 """
 
 import math
@@ -35,16 +37,20 @@ class Rule(StrEnum):
 
 
 class Machine(Protocol):
-    """Decides which trial is trained next. A correct machine passes the test suite ``ashtune.testing.scheduler_suite``.
+    """Decides which trial is trained next. A correct machine passes the test suite
+    ``ashtune.testing.scheduler_suite``.
 
-    Trials are numbered 0, 1, 2 ... in the order in which they start. Methods that have a default are optional.
+    Trials are numbered 0, 1, 2 ... in the order in which they start. Methods that have a default
+    are optional.
     """
 
     ladder: Ladder
     reads_curves: ClassVar[bool] = False
     """Whether the machine uses reports between rungs. If not, ``Result.curve`` is empty."""
     entries_follow_results: bool = False
-    """Whether results decide at which rung a trial enters. If so, the audit does not check where trials enter."""
+    """Whether results decide at which rung a trial enters. If so, the audit does not check where
+    trials enter.
+    """
 
     def next_job(self) -> Job | None:
         """Return the job for a free worker, or None if there is no job now."""
@@ -56,7 +62,8 @@ class Machine(Protocol):
         """Remove the trial of a job from every rung. If ``replace``, a new trial may start."""
 
     def pass_over(self, job: Job) -> None:
-        """Record that the user has ended a promoted trial, which is not trained further. The trial's results stay.
+        """Record that the user has ended a promoted trial, which is not trained further. The
+        trial's results stay.
 
         By default, do nothing: the trial counts as promoted, but never arrives at the next rung.
         """
@@ -72,60 +79,81 @@ class Machine(Protocol):
     def lengthen(self, ladder: Ladder) -> None:
         """Continue with a longer ladder, which has new rungs above the old top rung.
 
-        Trials with a result at the old top rung may be promoted, as if the new rungs had existed from the beginning.
+        Trials with a result at the old top rung may be promoted, as if the new rungs had existed
+        from the beginning.
         """
 
     def hopeless(self) -> list[TrialId]:
-        """Return the trials that can never be trained further, each trial once. By default, return no trials.
+        """Return the trials that can never be trained further, each trial once. By default, return
+        no trials.
 
-        If the number of trials changes, rungs are added, or a trial with results is withdrawn, a returned trial may get
-        a job again. A trial that becomes hopeless again is returned again.
+        If the number of trials changes, rungs are added, or a trial with results is withdrawn, a
+        returned trial may get a job again. A trial that becomes hopeless again is returned again.
         """
         return []
 
     def replaces(self, job: Job) -> bool:
-        """Return whether a new trial may start if the trial of this running job is withdrawn: by default, True."""
+        """Return whether a new trial may start if the trial of this running job is withdrawn: by
+        default, True.
+        """
         return True
 
     def entry(self, trial: TrialId) -> int:
-        """Return the rung at which a trial enters, even before the trial starts. The default is the lowest rung."""
+        """Return the rung at which a trial enters, even before the trial starts. The default is the
+        lowest rung.
+        """
         return 0
 
     def bracket(self, trial: TrialId) -> int:
-        """Return the number of a trial's bracket, by default 0. Trials are compared only within their bracket."""
+        """Return the number of a trial's bracket, by default 0. Trials are compared only within
+        their bracket.
+        """
         return 0
 
     def entering(self, trials: int) -> list[int]:
-        """Return how many of the first ``trials`` trials enter at each rung: by default, all at the lowest rung."""
+        """Return how many of the first ``trials`` trials enter at each rung: by default, all at the
+        lowest rung.
+        """
         return [trials] + [0] * self.ladder.top
 
     def expected(self, trials: int) -> list[int] | None:
-        """Return how many of ``trials`` trials will be trained to each rung if no trial fails, or None if not known."""
+        """Return how many of ``trials`` trials will be trained to each rung if no trial fails, or
+        None if not known.
+        """
         return None
 
     def quota_rule(self, rung: int) -> QuotaRule:
-        """Return the rule for the quota of a rung. By default, the quota is the fraction that the ladder keeps."""
+        """Return the rule for the quota of a rung. By default, the quota is the fraction that the
+        ladder keeps.
+        """
         return QuotaRule(self.ladder.kept[rung])
 
     def promotes_at_once(self, rung: int) -> bool:
-        """Return whether a trial is promoted as soon as it is within the ASHA paper's quota. By default, return False.
+        """Return whether a trial is promoted as soon as it is within the ASHA paper's quota. By
+        default, return False.
 
-        If the answer for a rung is True, the audit tells how many of its promotions prove wrong on average.
+        If the answer for a rung is True, the audit tells how many of its promotions prove wrong on
+        average.
         """
         return False
 
     def notes(self) -> str:
-        """Return one line that explains present decisions to the user. By default, the line is empty."""
+        """Return one line that explains present decisions to the user. By default, the line is
+        empty.
+        """
         return ""
 
 
 class Scheduler(Part, frozen=True, kw_only=True):
-    """A scheduler and the values of its options. Each kind of scheduler is a subclass with fields for its options.
+    """A scheduler and the values of its options. Each kind of scheduler is a subclass with fields
+    for its options.
 
-    An option is a number, a text, a list or None, so that JSON can store it. Every option has a default value.
+    An option is a number, a text, a list or None, so that JSON can store it. Every option has a
+    default value.
 
     Args:
-        max_resource: The same as in :func:`~ashtune.tune`, like ``min_resource`` and ``reduction_factor``.
+        max_resource: The same as in :func:`~ashtune.tune`, like ``min_resource`` and
+            ``reduction_factor``.
         min_resource: A number, or "auto".
         reduction_factor: A number.
         rungs: The rungs themselves, instead of the three arguments above.
@@ -134,7 +162,9 @@ class Scheduler(Part, frozen=True, kw_only=True):
     rule: ClassVar[Rule] = Rule.SINCE_ITS_RESULT
     """The rule that explains a promotion."""
     takes_trials_for_alike: ClassVar[bool] = False
-    """Whether the scheduler assumes that late trials are like early trials: true of random draws, not of proposals."""
+    """Whether the scheduler assumes that late trials are like early trials: true of random draws,
+    not of proposals.
+    """
     needs_trials: ClassVar[bool] = False
     """Whether the number of trials must be known before the study starts."""
     default_reduction_factor: ClassVar[int] = 2
@@ -144,7 +174,9 @@ class Scheduler(Part, frozen=True, kw_only=True):
     ranks_one_loss: ClassVar[bool] = False
     """Whether the scheduler needs a single metric without constraints."""
     least_share: ClassVar[int | None] = None
-    """By default the lowest rung has at least 1/``least_share`` of the top resource; if None, resource 1."""
+    """By default the lowest rung has at least 1/``least_share`` of the top resource; if None,
+    resource 1.
+    """
 
     max_resource: int | None = None
     min_resource: int | str | None = None
@@ -152,13 +184,17 @@ class Scheduler(Part, frozen=True, kw_only=True):
     rungs: Sequence[int] | None = None
 
     def without_rungs(self) -> "Scheduler":
-        """Return the scheduler without its rungs, because the journal stores the rungs separately."""
+        """Return the scheduler without its rungs, because the journal
+        stores the rungs separately.
+        """
         return msgspec.structs.replace(self, **dict.fromkeys(Scheduler.__struct_fields__))
 
     def where_rungs_are_chosen(self, *, weighs_seconds: bool = False) -> "Scheduler":
-        """Return the scheduler that is used if the user names no lowest rung: by default, this scheduler.
+        """Return the scheduler that is used if the user names no lowest rung: by default, this
+        scheduler.
 
-        If ``weighs_seconds``, the search weighs the seconds of results, so the scheduler may do so too.
+        If ``weighs_seconds``, the search weighs the seconds of results, so the scheduler may do so
+        too.
         """
         return self
 
@@ -171,13 +207,16 @@ class Scheduler(Part, frozen=True, kw_only=True):
             seed: The seed of the study.
 
         Raises:
-            SettingsError: If the options do not fit the ladder, or the number of trials is needed and is None.
+            SettingsError: If the options do not fit the ladder, or the number of trials is needed
+                and is None.
         """
         raise NotImplementedError
 
 
 class Budget:
-    """Numbers new trials 0, 1, 2 ... and allows ``limit`` trials (None: no limit). Replaced trials do not count."""
+    """Numbers new trials 0, 1, 2 ... and allows ``limit`` trials (None: no limit). Replaced trials
+    do not count.
+    """
 
     __slots__ = ("_end", "_not_replaced", "_replaced", "limit", "started")
 
@@ -194,7 +233,9 @@ class Budget:
 
     @property
     def most_results(self) -> float:
-        """The largest possible number of trials with results, including running and future trials."""
+        """The largest possible number of trials with results, including
+        running and future trials.
+        """
         return max(self.started, self._end) - self._replaced - self._not_replaced
 
     def start(self) -> TrialId | None:
@@ -206,7 +247,9 @@ class Budget:
         return TrialId(number)
 
     def withdraw(self, *, replace: bool) -> None:
-        """Record that a started trial was withdrawn. If ``replace``, another trial may replace this trial."""
+        """Record that a started trial was withdrawn. If ``replace``, another trial may replace this
+        trial.
+        """
         if replace:
             self._replaced += 1
             self._end += 1

@@ -1,4 +1,6 @@
-"""The schedulers that users can name, and a view of a study's scheduler for reports, even if it is not installed."""
+"""The schedulers that users can name, and a view of a study's scheduler for reports, even if it is
+not installed.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +25,16 @@ from ashtune._src.schedulers.stopping import StoppingAsh
 SCHEDULERS: Registry[Scheduler] = Registry(
     "scheduler",
     Scheduler,
-    (Ash, AdaptiveAsh, Pasha, StoppingAsh, SuccessiveHalving, Hyperband, AsyncHyperband, FullTraining),
+    (
+        Ash,
+        AdaptiveAsh,
+        Pasha,
+        StoppingAsh,
+        SuccessiveHalving,
+        Hyperband,
+        AsyncHyperband,
+        FullTraining,
+    ),
     group="ashtune.schedulers",
 )
 DEFAULTS = tuple(Ash().where_rungs_are_chosen(weighs_seconds=each) for each in (False, True))
@@ -31,9 +42,11 @@ DEFAULTS = tuple(Ash().where_rungs_are_chosen(weighs_seconds=each) for each in (
 
 
 class SchedulerView(msgspec.Struct, frozen=True):
-    """The name, rule and machine of a scheduler. If there is no machine, ``missing`` says why in one line.
+    """The name, rule and machine of a scheduler. If there is no machine, ``missing`` says why in
+    one line.
 
-    ``machine`` knows no result. ``told`` is the machine that gets the study's results, where there is one.
+    ``machine`` knows no result. ``told`` is the machine that gets the study's results, where there
+    is one.
     """
 
     name: str
@@ -43,31 +56,45 @@ class SchedulerView(msgspec.Struct, frozen=True):
     told: Machine | None = None
 
     def quota_rule(self, ladder: Ladder, rung: int) -> QuotaRule:
-        """Return the rule for the quota of a rung. If there is no machine, the quota is the ladder's fixed fraction."""
-        return QuotaRule(ladder.kept[rung]) if self.machine is None else self.machine.quota_rule(rung)
+        """Return the rule for the quota of a rung. If there is no machine, the quota is the
+        ladder's fixed fraction.
+        """
+        return (
+            QuotaRule(ladder.kept[rung]) if self.machine is None else self.machine.quota_rule(rung)
+        )
 
     def promotes_at_once(self, rung: int) -> bool:
-        """Return whether a rung promotes a trial as soon as it is within the quota, or False without a machine."""
+        """Return whether a rung promotes a trial as soon as it is within the quota, or False
+        without a machine.
+        """
         return self.machine is not None and self.machine.promotes_at_once(rung)
 
     def entry(self, trial: TrialId) -> int:
-        """Return the rung at which a trial enters. If there is no machine, return the lowest rung."""
+        """Return the rung at which a trial enters. If there is no machine,
+        return the lowest rung.
+        """
         return 0 if self.machine is None else self.machine.entry(trial)
 
     def bracket(self, trial: TrialId) -> int:
         return 0 if self.machine is None else self.machine.bracket(trial)
 
     def expected(self, trials: int) -> Sequence[int] | None:
-        """Return how many of ``trials`` trials will be trained to each rung if no trial fails, or None if not known."""
+        """Return how many of ``trials`` trials will be trained to each rung if no trial fails, or
+        None if not known.
+        """
         return None if self.machine is None else self.machine.expected(trials)
 
     def entering(self, trials: int) -> Sequence[int] | None:
-        """Return how many of the first ``trials`` trials enter at each rung. If there is no machine, return None."""
+        """Return how many of the first ``trials`` trials enter at each rung. If there is no
+        machine, return None.
+        """
         return None if self.machine is None else self.machine.entering(trials)
 
 
 def text_of(scheduler: Scheduler) -> str:
-    """Return the scheduler's name and options, as a user writes them; only the name if the options were not chosen."""
+    """Return the scheduler's name and options, as a user writes them; only the name if the options
+    were not chosen.
+    """
     if scheduler in DEFAULTS:
         return SCHEDULERS.name_of(type(scheduler))
     return SCHEDULERS.text(scheduler)

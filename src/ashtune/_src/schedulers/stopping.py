@@ -1,11 +1,14 @@
 """Asynchronous Successive Halving that stops a trial for good if the trial is not promoted at once.
 
-Source: Li et al. (arXiv 1810.05934) describe the stopping form as an alternative to pausing, and most libraries call it
-"ASHA". A trial that reaches its rung is either promoted at once or stopped for good.
+Source: Li et al. (arXiv 1810.05934) describe the stopping form as an alternative to pausing, and
+most libraries call it "ASHA". A trial that reaches its rung is either promoted at once or stopped
+for good.
 
-Rule 1: let a rung have ``n`` results, including the new result of a trial. This trial is promoted if the new result is
-among the best ``floor(n / reduction_factor)`` results, as ranked by ``ranking.py``.
-Rule 2: while the quota ``floor(n / reduction_factor)`` is 0, every trial is promoted unless it has failed.
+Rule 1: let a rung have ``n`` results, including the new result of a trial. This trial is promoted
+if the new result is among the best ``floor(n / reduction_factor)`` results, as ranked by
+``ranking.py``.
+Rule 2: while the quota ``floor(n / reduction_factor)`` is 0, every trial is promoted unless it has
+failed.
 """
 
 from collections import deque
@@ -47,7 +50,9 @@ class StoppingMachine(Machine):
         return None if newborn is None else Job(newborn, 0)
 
     def record(self, result: Result) -> None:
-        """Record a result, and promote or stop its trial at once, in O(log n) time with one loss."""
+        """Record a result, and promote or stop its trial at once, in O(log
+        n) time with one loss.
+        """
         if len(result.losses) != self._losses:  # the first result of a study
             self._losses = len(result.losses)
             self._rungs = [ranking_by(self._losses)(QuotaRule(kept)) for kept in self.ladder.kept]
@@ -77,7 +82,9 @@ class StoppingMachine(Machine):
         """
         if ladder == self.ladder:
             return
-        self._rungs += [ranking_by(self._losses)(QuotaRule(kept)) for kept in ladder.kept[self.ladder.top :]]
+        self._rungs += [
+            ranking_by(self._losses)(QuotaRule(kept)) for kept in ladder.kept[self.ladder.top :]
+        ]
         self.ladder = ladder
         finished, self._finished = self._finished, []
         for result in finished:
@@ -88,5 +95,7 @@ class StoppingMachine(Machine):
         return stopped
 
     def expected(self, trials: int) -> list[int]:
-        """Return the expected number of trials at each rung, without trials that are promoted while the quota is 0."""
+        """Return the expected number of trials at each rung, without trials that are promoted while
+        the quota is 0.
+        """
         return self.ladder.expected(trials)

@@ -1,12 +1,17 @@
-"""Designs that reorder a search's design: one puts enqueued configurations first, one groups trials for fused training.
+"""Designs that reorder a search's design: one puts enqueued configurations first, one groups trials
+for fused training.
 
-A fused program trains trials as lanes only if the trials have the same static hyperparameters. ``Grouped`` therefore
-draws configurations in blocks. Within a block, configurations with equal static hyperparameters form runs.
+A fused program trains trials as lanes only if the trials have the same static hyperparameters.
+``Grouped`` therefore draws configurations in blocks. Within a block, configurations with equal
+static hyperparameters form runs.
 
-Rule 1: grouping only changes the order of configurations within a block. Each drawn configuration has one trial.
-Rule 2: a study with few trials has short runs, so that the study tries every combination of static hyperparameters.
-Rule 3: the next run begins with the first drawn configuration without a trial. Therefore, even if a study ends within a
-block, each combination of static hyperparameters has about its share of the trials.
+Rule 1: grouping only changes the order of configurations within a block. Each drawn configuration
+has one trial.
+Rule 2: a study with few trials has short runs, so that the study tries every combination of static
+hyperparameters.
+Rule 3: the next run begins with the first drawn configuration without a trial. Therefore, even if a
+study ends within a block, each combination of static hyperparameters has about its share of the
+trials.
 Rule 4: the order of configurations is part of the file format.
 """
 
@@ -20,12 +25,15 @@ BLOCK = 1024
 # Decision 12 (docs/decisions/0012-fused-studies.md).
 LONGEST_RUN = 32
 RUNS_OF_A_KIND = 4
-"""The least number of runs for each combination of static hyperparameters, if all are drawn equally often."""
+"""The least number of runs for each combination of static hyperparameters, if all are drawn equally
+often.
+"""
 _BLOCKS_KEPT = 4
 
 
 class Enqueued:
-    """A design that gives the enqueued configurations first, and after them the configurations of a search.
+    """A design that gives the enqueued configurations first, and after them the configurations of a
+    search.
 
     In a finite space, the search does not repeat the enqueued configurations.
 
@@ -56,7 +64,9 @@ class Enqueued:
 
     @cached_property
     def _left_out(self) -> list[int]:
-        """The numbers that the enqueued configurations have in the search's own design, in ascending order."""
+        """The numbers that the enqueued configurations have in the search's own design, in
+        ascending order.
+        """
         numbers = (self._then.find(configuration) for configuration in self._first)
         return sorted({number for number in numbers if number is not None})
 
@@ -77,7 +87,8 @@ class Grouped:
 
     Args:
         names: The hyperparameters whose values are equal within a run.
-        trials: The number of trials when the study began, if known; a small number makes runs shorter.
+        trials: The number of trials when the study began, if known; a small number makes runs
+            shorter.
     """
 
     def __init__(self, search: Design, names: tuple[str, ...], trials: int | None = None) -> None:
@@ -104,7 +115,9 @@ class Grouped:
         return block * BLOCK + self._order(block).index(number)
 
     def _order_block(self, block: int) -> list[int]:
-        """Return the numbers of a block's configurations, reordered so that equal static hyperparameters form runs."""
+        """Return the numbers of a block's configurations, reordered so that equal static
+        hyperparameters form runs.
+        """
         begin = block * BLOCK
         end = begin + BLOCK if self.size is None else min(begin + BLOCK, self.size)
         waiting: dict[tuple[object, ...], list[int]] = {}

@@ -1,12 +1,14 @@
-"""Regression by a Gaussian process, which estimates the mean and the variance of a function from noisy values.
+"""Regression by a Gaussian process, which estimates the mean and the variance of a function from
+noisy values.
 
-Source: Rasmussen, Williams, *Gaussian Processes for Machine Learning*, MIT Press, 2006: algorithm 2.1 (prediction), and
-equations 5.8 and 5.9 (the marginal likelihood and its gradient). The kernel is the Matern kernel of degree 5/2 with one
-length scale for each input. A fit maximises the posterior probability of the length scales, the scale and the noise.
-The priors of Optuna's ``GPSampler`` keep the length scales moderate and the noise small if there are few values.
+Source: Rasmussen, Williams, *Gaussian Processes for Machine Learning*, MIT Press, 2006: algorithm
+2.1 (prediction), and equations 5.8 and 5.9 (the marginal likelihood and its gradient). The kernel
+is the Matern kernel of degree 5/2 with one length scale for each input. A fit maximises the
+posterior probability of the length scales, the scale and the noise. The priors of Optuna's
+``GPSampler`` keep the length scales moderate and the noise small if there are few values.
 
-Cost: a fit to ``n`` values of ``d`` inputs has about 30 steps of O(n^3 + d n^2). A fit to 140 values of 8 inputs takes
-15 ms.
+Cost: a fit to ``n`` values of ``d`` inputs has about 30 steps of O(n^3 + d n^2). A fit to 140
+values of 8 inputs takes 15 ms.
 """
 
 import math
@@ -29,9 +31,13 @@ _NOISE, _SCALE = 0.01, 1.0
 _STEPS = 50
 # Decision 82 (docs/decisions/0082-never-worse-than-chance.md).
 _TOLERANCE = 1e-4
-"""The fit ends when a step gains less than this share of the log posterior. Smaller values double the time of a fit."""
+"""The fit ends when a step gains less than this share of the log posterior. Smaller values double
+the time of a fit.
+"""
 _JITTER = 1e-9
-"""Added to the diagonal, in units of the scale, so that the matrix can be factored even if rows are equal."""
+"""Added to the diagonal, in units of the scale, so that the matrix can be factored even if rows are
+equal.
+"""
 _BOUND = 12.0
 """The largest absolute value of a fitted logarithm."""
 
@@ -62,7 +68,8 @@ class Kernel(NamedTuple):
         start = np.concatenate([np.zeros(rows.shape[1]), [math.log(_SCALE), math.log(_NOISE)]])
         fitted = minimize(
             _improbability, start, args=(squares, values), jac=True, method="L-BFGS-B",
-            bounds=[(-_BOUND, _BOUND)] * len(start), options={"maxiter": _STEPS, "ftol": _TOLERANCE},
+            bounds=[(-_BOUND, _BOUND)] * len(start), options={"maxiter": _STEPS,
+            "ftol": _TOLERANCE},
         ).x  # fmt: skip
         numbers = np.exp(fitted)
         return cls(numbers[:-2], float(numbers[-2]), float(numbers[-1]))
@@ -73,10 +80,13 @@ class GaussianProcess:
 
     Args:
         rows: The inputs, shape (n, d).
-        values: The values of the function, shape (n,); for ``s`` functions with the same rows, shape (n, s).
-        is_category: Whether each input is a category, shape (d,); two categories have distance 0 if equal, else 1.
+        values: The values of the function, shape (n,); for ``s`` functions with the same rows,
+            shape (n, s).
+        is_category: Whether each input is a category, shape (d,); two categories have distance 0 if
+            equal, else 1.
         kernel: The parameters.
-        root: The lower Cholesky factor of the values' covariance matrix, if it is known, shape (n, n).
+        root: The lower Cholesky factor of the values' covariance matrix, if it is known, shape (n,
+            n).
     """
 
     def __init__(
@@ -94,14 +104,17 @@ class GaussianProcess:
 
         Args:
             rows: The new inputs, shape (m, d).
-            values: ``s`` alternative draws of the new values, shape (m, s). The new process has ``s`` functions.
+            values: ``s`` alternative draws of the new values, shape (m, s). The new process has
+                ``s`` functions.
         """
         beside = self._explained(self._covariance(self.rows, rows))
         below = self._factor(self._covariance(rows, rows) - beside.T @ beside)
         root = np.block([[self._root, np.zeros_like(beside)], [beside.T, below]])
         here = np.repeat(self.values[:, None], values.shape[1], axis=1)
         rows, values = np.concatenate([self.rows, rows]), np.concatenate([here, values])
-        return GaussianProcess(rows, values, self._is_category, self.kernel, np.asfortranarray(root))
+        return GaussianProcess(
+            rows, values, self._is_category, self.kernel, np.asfortranarray(root)
+        )
 
     def predict(self, rows: Array) -> tuple[Array, Array]:
         """Return the mean and the standard deviation of the function, without noise, at each row.
@@ -110,7 +123,8 @@ class GaussianProcess:
             rows: Shape (m, d).
 
         Returns:
-            Means, shape (m,), or (m, s) for ``s`` functions; deviations, shape (m,), which are equal for all functions.
+            Means, shape (m,), or (m, s) for ``s`` functions; deviations, shape (m,), which are
+                equal for all functions.
         """
         scale = self.kernel.scale
         covariance = _matern(self._squared(rows))
@@ -149,15 +163,20 @@ class GaussianProcess:
         return drawn
 
     def _factor(self, covariance: Array) -> Array:
-        """Return the lower Cholesky factor of a covariance matrix of values with noise, shape (n, n)."""
-        covariance[np.diag_indices_from(covariance)] += self.kernel.noise + _JITTER * self.kernel.scale
+        """Return the lower Cholesky factor of a covariance matrix of values with noise, shape (n,
+        n).
+        """
+        covariance[np.diag_indices_from(covariance)] += (
+            self.kernel.noise + _JITTER * self.kernel.scale
+        )
         root: Array = cholesky(covariance, lower=True, check_finite=False)
         return root
 
     def _explained(self, across: Array) -> Array:
         """Return the solution of ``root @ explained = across``, shape (n, m).
 
-        The squared length of a column is the part of the variance at one of m rows that the values explain.
+        The squared length of a column is the part of the variance at one of m rows that the values
+        explain.
 
         Args:
             across: The covariances of the n values and the function at the m rows, shape (n, m).
@@ -168,40 +187,50 @@ class GaussianProcess:
     def _squared(self, rows: Array) -> Array:
         """Return the weighted squared distances of rows to the rows of the values, shape (m, n).
 
-        With 50 inputs, a matrix product takes an eighth of the time of pairwise differences. The last bits of the
-        distances are wrong, so a covariance matrix that is factored needs pairwise differences.
+        With 50 inputs, a matrix product takes an eighth of the time of pairwise differences. The
+        last bits of the distances are wrong, so a covariance matrix that is factored needs pairwise
+        differences.
         """
         vectors, norms = self._embedded(rows)
-        squared: Array = np.column_stack([-2 * vectors, norms, np.ones(len(rows))]) @ self._own_columns
+        squared: Array = (
+            np.column_stack([-2 * vectors, norms, np.ones(len(rows))]) @ self._own_columns
+        )
         return np.maximum(squared, 0.0, out=squared)
 
     @cached_property
     def _own_columns(self) -> Array:
         """The right factor of the matrix product in :meth:`_squared`, shape (e + 2, n).
 
-        Each row of the values has a column ``(v, 1, |v|^2)``, where ``v`` is the row's vector, of length e.
+        Each row of the values has a column ``(v, 1, |v|^2)``, where ``v`` is the row's vector, of
+        length e.
         """
         vectors, norms = self._embedded(self.rows)
         return np.column_stack([vectors, np.ones(len(norms)), norms]).T
 
     def _embedded(self, rows: Array) -> tuple[Array, Array]:
-        """Return m vectors with the weighted distances of rows, shape (m, e), and their squared norms, shape (m,).
+        """Return m vectors with the weighted distances of rows, shape (m, e), and their squared
+        norms, shape (m,).
 
-        A category has one coordinate for each choice in the rows of the values. Choices differ by more than 1e-6.
+        A category has one coordinate for each choice in the rows of the values. Choices differ by
+        more than 1e-6.
         """
         weights, places = self.kernel.weights, np.flatnonzero(self._is_category)
         numbers = rows * np.where(self._is_category, 0.0, np.sqrt(weights))
         vectors: list[Array] = [numbers]
         for place in places:
             choices = np.unique(self.rows[:, place])
-            vectors.append(np.sqrt(weights[place] / 2) * (np.abs(rows[:, place, None] - choices) < 1e-6))
+            vectors.append(
+                np.sqrt(weights[place] / 2) * (np.abs(rows[:, place, None] - choices) < 1e-6)
+            )
         return np.concatenate(vectors, axis=1), (numbers**2).sum(axis=1) + weights[places].sum() / 2
 
     def _covariance(self, left: Array, right: Array) -> Array:
         roots = np.where(self._is_category, 0.0, np.sqrt(self.kernel.weights))
         squared = cdist(left * roots, right * roots, "sqeuclidean")
         for place in np.flatnonzero(self._is_category):
-            squared += self.kernel.weights[place] * (np.abs(left[:, place, None] - right[:, place]) > 1e-6)
+            squared += self.kernel.weights[place] * (
+                np.abs(left[:, place, None] - right[:, place]) > 1e-6
+            )
         covariance: Array = self.kernel.scale * _matern(squared)
         return covariance
 
@@ -216,8 +245,8 @@ def _squares(rows: Array, is_category: NDArray[np.bool_]) -> Array:
 def _matern(squared: Array) -> Array:
     """Return the Matern kernel of degree 5/2, of variance 1, for squared distances of any shape.
 
-    With ``r = sqrt(5 * squared)``, the kernel is ``(1 + r + r^2 / 3) exp(-r)``. The kernel overwrites ``squared``,
-    because new arrays would double the time.
+    With ``r = sqrt(5 * squared)``, the kernel is ``(1 + r + r^2 / 3) exp(-r)``. The kernel
+    overwrites ``squared``, because new arrays would double the time.
     """
     distance = np.sqrt(5 * squared)
     squared *= 5 / 3
@@ -229,13 +258,16 @@ def _matern(squared: Array) -> Array:
 
 
 def _improbability(logs: Array, squares: Array, values: Array) -> "tuple[float, Array]":
-    """Return the negative log posterior of the kernel's parameters, and the gradient by the parameters' logarithms."""
+    """Return the negative log posterior of the kernel's parameters, and the gradient by the
+    parameters' logarithms.
+    """
     numbers = np.exp(logs)
     weights, scale, noise = numbers[:-2], numbers[-2], numbers[-1]
     squared = np.tensordot(weights, squares, axes=1)
     distance = np.sqrt(5 * squared)
     kernel = _matern(squared)
-    slope = np.exp(-distance) * (1 + distance)  # the derivative of the kernel by the squared distance, times -6 / 5
+    # the derivative of the kernel by the squared distance, times -6 / 5
+    slope = np.exp(-distance) * (1 + distance)
     diagonal = np.diag_indices_from(kernel)
     covariance = scale * kernel
     covariance[diagonal] += noise + _JITTER * scale
@@ -244,12 +276,19 @@ def _improbability(logs: Array, squares: Array, values: Array) -> "tuple[float, 
     half[diagonal] /= 2
     inverse = half + half.T
     solved = inverse @ values
-    outer = np.outer(solved, solved) - inverse  # the derivative of twice the log likelihood by the covariance
+    # the derivative of twice the log likelihood by the covariance
+    outer = np.outer(solved, solved) - inverse
     likelihood = -0.5 * values @ solved - np.log(np.diag(root)).sum()
     by_weight = -5 / 12 * scale * np.tensordot(squares, outer * slope, axes=2)
     by_scale = 0.5 * np.vdot(outer, kernel) + 0.5 * _JITTER * np.trace(outer)
     by_noise = 0.5 * np.trace(outer)
-    prior = -(0.1 / weights + 0.1 * weights).sum() + math.log(scale) - scale + 0.1 * math.log(noise) - 30 * noise
+    prior = (
+        -(0.1 / weights + 0.1 * weights).sum()
+        + math.log(scale)
+        - scale
+        + 0.1 * math.log(noise)
+        - 30 * noise
+    )
     gradient = np.concatenate([
         (by_weight + 0.1 / weights**2 - 0.1) * weights,
         [(by_scale + 1 / scale - 1) * scale, (by_noise + 0.1 / noise - 30) * noise],
@@ -258,15 +297,19 @@ def _improbability(logs: Array, squares: Array, values: Array) -> "tuple[float, 
 
 
 def log_expected_improvement(mean: Array, deviation: Array, best: Array | float) -> Array:
-    """Return the logarithm of the expected improvement on ``best`` (smaller is better), exact even for tiny values.
+    """Return the logarithm of the expected improvement on ``best`` (smaller is better), exact even
+    for tiny values.
 
-    Source: Jones, Schonlau, Welch, *Efficient Global Optimization of Expensive Black-Box Functions*, J. Global
-    Optimization 13, 1998. The logarithm is computed as in Ament et al., https://arxiv.org/abs/2310.20708.
+    Source: Jones, Schonlau, Welch, *Efficient Global Optimization of Expensive Black-Box
+    Functions*, J. Global Optimization 13, 1998. The logarithm is computed as in Ament et al.,
+    https://arxiv.org/abs/2310.20708.
     """
     gain = (best - mean) / deviation
     low = np.minimum(gain, -1.0)
     rest = 1 + low * math.sqrt(math.pi / 2) * erfcx(-low / math.sqrt(2))
-    logarithm: Array = -(low**2) / 2 - 0.5 * math.log(2 * math.pi) + np.log(np.maximum(rest, 1 / (low**2 * 4)))
+    logarithm: Array = (
+        -(low**2) / 2 - 0.5 * math.log(2 * math.pi) + np.log(np.maximum(rest, 1 / (low**2 * 4)))
+    )
     is_near = gain > -1
     near = gain[is_near]
     density = np.exp(-(near**2) / 2) / math.sqrt(2 * math.pi)

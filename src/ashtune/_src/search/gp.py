@@ -12,21 +12,24 @@ from ashtune._src.space.space import Space
 MOST_PRICE = 4.0
 # Decision 63 (docs/decisions/0063-wide-ranges-in-logarithms.md).
 WIDE = 1000.0
-"""A range of positive numbers is modelled on a logarithmic scale if its high end is at least this multiple of its low
-end. The good values of such a range are often in a thousandth of its linear scale, which the kernel cannot resolve."""
+"""A range of positive numbers is modelled on a logarithmic scale if its high end is at least this
+multiple of its low end. The good values of such a range are often in a thousandth of its linear
+scale, which the kernel cannot resolve.
+"""
 
 
 class GP(Search, frozen=True):
     """Propose configurations with a large expected improvement relative to their training time.
 
     Args:
-        first: How many of the first trials use no results, and cover the space evenly. Configurations with results from
-            before the study count too.
+        first: How many of the first trials use no results, and cover the space evenly.
+            Configurations with results from before the study count too.
         random_share: Fraction of the later trials that is random.
-        ahead: How many proposals are made in advance when the waiting time is used up. With 0 each trial waits for its
-            proposal (10 to 25 ms).
-        price: The expected improvement is divided by ``seconds ** price`` of a trial's training. With 0 the training
-            time does not count. With ``price=0`` and ``ahead=0`` a study on one worker can be reproduced.
+        ahead: How many proposals are made in advance when the waiting time is used up. With 0 each
+            trial waits for its proposal (10 to 25 ms).
+        price: The expected improvement is divided by ``seconds ** price`` of a trial's training.
+            With 0 the training time does not count. With ``price=0`` and ``ahead=0`` a study on one
+            worker can be reproduced.
 
     Raises:
         SettingsError: If an option is out of its range.
@@ -50,7 +53,9 @@ class GP(Search, frozen=True):
         return random_design(space, seed, covering=self.first)
 
     def stand_in(self, space: Space, seed: int) -> Proposer:
-        """Return a proposer for trials without a ready proposal. Half of the stand-in's proposals are mutations."""
+        """Return a proposer for trials without a ready proposal. Half of the stand-in's proposals
+        are mutations.
+        """
         return Mutation(random_share=0.5, first=self.first).proposer(space, seed, 1)
 
     @property
@@ -75,12 +80,19 @@ class GP(Search, frozen=True):
 
 
 def _with_logarithms(space: Space) -> Space:
-    """Return a space with the same configurations, in which wide ranges (``WIDE``) have a logarithmic scale."""
+    """Return a space with the same configurations, in which wide ranges (``WIDE``) have a
+    logarithmic scale.
+    """
 
     def scaled(given: dict[str, Any]) -> dict[str, Any]:
-        is_wide = given["type"].startswith("uniform") and 0 < WIDE * given.get("lower", 0) <= given["upper"]
+        is_wide = (
+            given["type"].startswith("uniform")
+            and 0 < WIDE * given.get("lower", 0) <= given["upper"]
+        )
         return {**given, "log": True} if is_wide else given
 
     record = space.to_record()
     columns = [scaled(given) for given in record["space"]["hyperparameters"]]
-    return Space({**record, "space": {**record["space"], "hyperparameters": columns}}, space.rules.valid)
+    return Space(
+        {**record, "space": {**record["space"], "hyperparameters": columns}}, space.rules.valid
+    )

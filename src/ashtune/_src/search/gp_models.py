@@ -1,7 +1,8 @@
 """The Gaussian processes of the search: of losses, of training time, of success and of memory.
 
-Each process is built from arrays of the trials that the search has seen. Its kernel is fitted to the results that were
-known at the last refit (rule 7 of ``gp_proposer.py``), and its values are all results known now.
+Each process is built from arrays of the trials that the search has seen. Its kernel is fitted to
+the results that were known at the last refit (rule 7 of ``gp_proposer.py``), and its values are all
+results known now.
 """
 
 import math
@@ -21,13 +22,17 @@ FEWEST_RESULTS = 3
 FEWEST_PAIRS = 5
 """The losses of a rung are mapped to the next one if at least five trials have results at both."""
 LEAST_RATIO, MOST_RATIO = 0.1, 1.0
-"""A spread is never stretched, and shrinks at most ten times from one rung to the next: pairs are few."""
+"""A spread is never stretched, and shrinks at most ten times from one rung to the next: pairs are
+few.
+"""
 FITS_NOISE = 0.01
 """The noise of "fits into memory", as a fitted noise would blur its sharp boundary."""
 
 
 class Values(NamedTuple):
-    """What a process is conditioned on: inputs, shape (n, d) or (n, d + 1), and values, shape (n,) or (n, 1 + m)."""
+    """What a process is conditioned on: inputs, shape (n, d) or (n, d + 1), and values, shape (n,)
+    or (n, 1 + m).
+    """
 
     rows: Array
     values: Array
@@ -69,31 +74,43 @@ class ShownResults:
     Attributes:
         trials: The trials that are used.
         points: Their points, shape (t, d).
-        losses: One row for each result: the trial's point, and the resource scaled to [0, 1]; and the losses, or keys.
+        losses: One row for each result: the trial's point, and the resource scaled to [0, 1]; and
+            the losses, or keys.
         owners: The trial of each result.
-        beside: What is modelled beside the losses, if there is enough of it, by its name: "paces", "success", "fits".
+        beside: What is modelled beside the losses, if there is enough of it, by its name: "paces",
+            "success", "fits".
     """
 
     def __init__(self, seen: SeenTrials) -> None:
         self.trials = seen.shown()
         self._columns = [column.is_category for column in seen.space.columns.values()]
         self._top = seen.top
-        resources = (resource for trial in self.trials for resource in seen.losses[trial] if resource > 0)
+        resources = (
+            resource for trial in self.trials for resource in seen.losses[trial] if resource > 0
+        )
         self._least = min(resources, default=self._top)
         self.points = np.array([seen.points[trial] for trial in self.trials])
-        results = [(trial, *result) for trial in self.trials for result in seen.losses[trial].items()]
+        results = [
+            (trial, *result) for trial in self.trials for result in seen.losses[trial].items()
+        ]
         self.owners = [trial for trial, _, _ in results]
         rows = [[*seen.points[trial], self._height(resource)] for trial, resource, _ in results]
         self.losses = Values(np.array(rows), np.array([loss for _, _, loss in results]))
         self.beside: dict[str, Scaled] = {}
         paces = {trial: seen.paces[trial] for trial in self.trials if trial in seen.paces}
         if len(paces) >= FEWEST_RESULTS:
-            self._add("paces", np.array([seen.points[trial] for trial in paces]), np.array(list(paces.values())))
+            self._add(
+                "paces",
+                np.array([seen.points[trial] for trial in paces]),
+                np.array(list(paces.values())),
+            )
         self._add_success(seen)
         self._add_fits(seen)
 
     def _height(self, resource: int) -> float:
-        """Scale a resource by its logarithm: 0 is the lowest resource with a result, 1 the top rung."""
+        """Scale a resource by its logarithm: 0 is the lowest resource with a result, 1 the top
+        rung.
+        """
         if self._least >= self._top or resource <= 0:
             return 1.0
         return min(1.0, math.log(resource / self._least) / math.log(self._top / self._least))
@@ -106,23 +123,35 @@ class ShownResults:
     def _add_success(self, seen: SeenTrials) -> None:
         """Add 1 for each finite result and 0 for each of the newest failures, if a trial failed.
 
-        A failure has the resource of the rung that it did not reach. A trial without enough memory is neither.
+        A failure has the resource of the rung that it did not reach. A trial without enough memory
+        is neither.
         """
-        failed = sorted(trial for trial in seen.failures if seen.fits.get(trial, 1.0) >= 0)[-MOST_NEWEST:]
+        failed = sorted(trial for trial in seen.failures if seen.fits.get(trial, 1.0) >= 0)[
+            -MOST_NEWEST:
+        ]
         is_finite = np.isfinite(self.losses.values)
         results = self.losses.rows[is_finite if self.has_one_loss else is_finite.all(axis=1)]
         if not failed or not len(results):
             return
-        heights = [self._height(seen.resources.get(seen.failures[trial], seen.top)) for trial in failed]
-        rows = [[*seen.points[trial], height] for trial, height in zip(failed, heights, strict=True)]
+        heights = [
+            self._height(seen.resources.get(seen.failures[trial], seen.top)) for trial in failed
+        ]
+        rows = [
+            [*seen.points[trial], height] for trial, height in zip(failed, heights, strict=True)
+        ]
         values = np.repeat([1.0, 0.0], [len(results), len(failed)])
         self._add("success", np.concatenate([results, rows]), values)
 
     def _add_fits(self, seen: SeenTrials) -> None:
-        """Add the values of rule 8 for the newest trials without memory and for others, if a trial lacked memory."""
+        """Add the values of rule 8 for the newest trials without memory and for others, if a trial
+        lacked memory.
+        """
         too_large = [trial for trial, value in seen.fits.items() if value < 0][-MOST_NEWEST:]
         if too_large:
-            trials = [*too_large, *(trial for trial in self.trials if seen.fits.get(trial, 1.0) >= 0)]
+            trials = [
+                *too_large,
+                *(trial for trial in self.trials if seen.fits.get(trial, 1.0) >= 0),
+            ]
             values = np.array([seen.fits.get(trial, 1.0) for trial in trials])
             # They are not scaled: 0 is where memory ends, and what is expected far from all trials.
             self.beside["fits"] = Scaled(np.array([seen.points[trial] for trial in trials]), values)
@@ -133,7 +162,8 @@ class ShownResults:
         Args:
             seed: The seed of the study.
             trial: The trial that is proposed; its number chooses the weights of several losses.
-            is_mapped: Whether the losses of all rungs are brought to the scale of the highest one first.
+            is_mapped: Whether the losses of all rungs are brought to the scale of the highest one
+                first.
         """
         losses = self.losses.values
         if not len(losses):
@@ -150,19 +180,25 @@ class ShownResults:
         return self.losses.values.ndim == 1
 
     def fit(self, rows: Array, values: Array) -> Kernel:
-        """Fit a kernel to values, which are standardised, at points or at points with a resource."""
+        """Fit a kernel to values, which are standardised, at points or at
+        points with a resource.
+        """
         return Kernel.fit(rows, values, self.categories(rows))
 
     def process(self, rows: Array, values: Array, kernel: Kernel) -> GaussianProcess:
         return GaussianProcess(rows, values, self.categories(rows), kernel)
 
     def categories(self, rows: Array) -> NDArray[np.bool_]:
-        """Return which columns of some rows are categories; the resource, if the rows have it, is a number."""
+        """Return which columns of some rows are categories; the resource, if the rows have it, is a
+        number.
+        """
         return np.array([*self._columns, False][: rows.shape[1]])
 
 
 class Kernels:
-    """The kernels, fitted to the results that were shown at the last refit. Each one is fitted when it is needed."""
+    """The kernels, fitted to the results that were shown at the last refit. Each one is fitted when
+    it is needed.
+    """
 
     def __init__(self, shown: ShownResults) -> None:
         self._shown = shown
@@ -180,14 +216,16 @@ class Kernels:
         return self._fitted[name]
 
     def model_of(self, name: str, now: ShownResults) -> Model | None:
-        """Return a model of something beside the losses, with all values known now; None if there is too little."""
+        """Return a model of something beside the losses, with all values known now; None if there
+        is too little.
+        """
         found = now.beside.get(name)
         if found is None:
             return None
         at_refit = self._shown.beside.get(name)
         if at_refit is None:
-            # The first values came after the refit. This kernel is not stored, as a proposal may not depend on which
-            # proposals were made before.
+            # The first values came after the refit. This kernel is not stored, as a proposal may
+            # not depend on which proposals were made before.
             kernel = now.fit(found.rows, found.values)
         else:
             if name not in self._fitted:
@@ -201,9 +239,10 @@ class Kernels:
 def on_one_scale(losses: Array, heights: Array, owners: Sequence[TrialId]) -> Array:
     """Map the losses of each rung to the scale of the highest rung.
 
-    Where the lowest rung has a spread a hundred times that of the top rung, the differences at the top would otherwise
-    be smaller than the noise of one model of all losses. From one rung to the next, trials with results at both define
-    a line: their medians meet, and the spread changes by the ratio of their interquartile ranges.
+    Where the lowest rung has a spread a hundred times that of the top rung, the differences at the
+    top would otherwise be smaller than the noise of one model of all losses. From one rung to the
+    next, trials with results at both define a line: their medians meet, and the spread changes by
+    the ratio of their interquartile ranges.
 
     Args:
         losses: Shape (n,), infinite for a trial without enough memory.
@@ -237,7 +276,9 @@ def at_top(points: Array) -> Array:
 
 
 def standardised(values: Array) -> Array | None:
-    """Return the values scaled to mean 0 and variance 1; None if all values are equal, or a value is not finite."""
+    """Return the values scaled to mean 0 and variance 1; None if all values are equal, or a value
+    is not finite.
+    """
     if not len(values) or not np.isfinite(values).all():
         return None
     deviation = values.std()

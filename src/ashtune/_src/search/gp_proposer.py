@@ -1,30 +1,35 @@
-"""Proposes by a Gaussian process over all rungs, which weighs the expected improvement against the training time.
+"""Proposes by a Gaussian process over all rungs, which weighs the expected improvement against the
+training time.
 
-Rule 1: a proposal is a pure function of the seed, the trial's number, the earlier results and the waiting proposals. A
-proposal uses no clock and no stored random state.
-Rule 2: one Gaussian process models all rungs. The resource is an input of the process, and the process predicts losses
-at the top rung. A model of the lowest rung alone would prefer configurations that learn fast only at the start. For
-every other trial, the losses of all rungs are brought to one scale first (``on_one_scale``).
-Rule 3: for each trial without a result at the top rung, losses are drawn from the process and used like results (Snoek,
-Larochelle, Adams, NeurIPS 2012, section 3.2). The next proposal is therefore not close to a trial in training, nor to a
-paused trial. The loss of a paused trial is never better than that of the best finished trial, as the study may never
-promote the paused trial.
-Rule 4: another Gaussian process predicts the training time. The expected improvement is divided by its square root.
-Without this division, the model chose the slowest configurations, and was worse than random search.
-Rule 5: a failure is no loss. Another Gaussian process predicts the probability of success, by which the expected
-improvement is multiplied. A trial that did well and failed at a higher rung keeps its results, so its place stays good
-unless failures share it.
-Rule 6: the first ten trials cover the space evenly (a Latin hypercube), and a tenth of all other trials are random. If
-a configuration has results from before the study, it replaces one of the first ten trials and is not proposed.
-Rule 7: the kernels are fitted again when the number of results has grown by an eighth, at the latest after 16 new
-results. Between two fits, the process uses each new result at once. A fit takes four fifths of a proposal's time. With
-several losses, the kernel is fitted for each proposal, because the weights of the losses differ from trial to trial
-(``scalarisation.py``).
-Rule 8: a third Gaussian process predicts whether a configuration fits into memory. Its values are -1 for trials that
-ran out of memory, and for other trials the logarithm of the memory limit divided by the memory that the trial used,
-from 0 to 1. A trial of unknown memory has the value 1. The expected improvement is multiplied by the squared
-probability of a positive value.
-Rule 9: a proposal does not join a cluster of five or more near trials, none of which reached the top rung.
+Rule 1: a proposal is a pure function of the seed, the trial's number, the earlier results and the
+waiting proposals. A proposal uses no clock and no stored random state.
+Rule 2: one Gaussian process models all rungs. The resource is an input of the process, and the
+process predicts losses at the top rung. A model of the lowest rung alone would prefer
+configurations that learn fast only at the start. For every other trial, the losses of all rungs are
+brought to one scale first (``on_one_scale``).
+Rule 3: for each trial without a result at the top rung, losses are drawn from the process and used
+like results (Snoek, Larochelle, Adams, NeurIPS 2012, section 3.2). The next proposal is therefore
+not close to a trial in training, nor to a paused trial. The loss of a paused trial is never better
+than that of the best finished trial, as the study may never promote the paused trial.
+Rule 4: another Gaussian process predicts the training time. The expected improvement is divided by
+its square root. Without this division, the model chose the slowest configurations, and was worse
+than random search.
+Rule 5: a failure is no loss. Another Gaussian process predicts the probability of success, by which
+the expected improvement is multiplied. A trial that did well and failed at a higher rung keeps its
+results, so its place stays good unless failures share it.
+Rule 6: the first ten trials cover the space evenly (a Latin hypercube), and a tenth of all other
+trials are random. If a configuration has results from before the study, it replaces one of the
+first ten trials and is not proposed.
+Rule 7: the kernels are fitted again when the number of results has grown by an eighth, at the
+latest after 16 new results. Between two fits, the process uses each new result at once. A fit takes
+four fifths of a proposal's time. With several losses, the kernel is fitted for each proposal,
+because the weights of the losses differ from trial to trial (``scalarisation.py``).
+Rule 8: a third Gaussian process predicts whether a configuration fits into memory. Its values are
+-1 for trials that ran out of memory, and for other trials the logarithm of the memory limit divided
+by the memory that the trial used, from 0 to 1. A trial of unknown memory has the value 1. The
+expected improvement is multiplied by the squared probability of a positive value.
+Rule 9: a proposal does not join a cluster of five or more near trials, none of which reached the
+top rung.
 
 The measurements of this search are in ``docs/decisions/0030-a-search-that-learns.md`` and
 ``docs/decisions/0082-never-worse-than-chance.md``.
@@ -45,14 +50,17 @@ from ashtune._src.space.space import Space
 
 # Decision 30 (docs/decisions/0030-a-search-that-learns.md).
 REFITS, LATEST_REFIT = 8, 16
-"""The kernels are fitted again when the number of results has grown by an eighth or by 16, whichever comes first."""
+"""The kernels are fitted again when the number of results has grown by an eighth or by 16,
+whichever comes first.
+"""
 # Decision 82 (docs/decisions/0082-never-worse-than-chance.md).
 FEWEST_IN_CLUSTER = 5
 """The size of a cluster of rule 9. Random draws have clusters of two or three among 64 trials."""
 
 
 class GPProposer(Proposer):
-    """Propose the configuration with the largest expected improvement relative to its training time.
+    """Propose the configuration with the largest expected improvement relative to its training
+    time.
 
     Attributes:
         first, random_share, price: As in the options of the search.
@@ -63,7 +71,15 @@ class GPProposer(Proposer):
     """
 
     def __init__(
-        self, space: Space, seed: int, max_resource: int, *, first: int, random_share: float, ahead: int, price: float
+        self,
+        space: Space,
+        seed: int,
+        max_resource: int,
+        *,
+        first: int,
+        random_share: float,
+        ahead: int,
+        price: float,
     ) -> None:
         self.first, self.random_share, self.price = first, random_share, price
         self.space = space
@@ -91,7 +107,9 @@ class GPProposer(Proposer):
         self.observe(result, configuration)
 
     def propose(self, trial: int) -> Proposal | None:
-        """Return the configuration with the best score that a short search finds; None if the trial must be random."""
+        """Return the configuration with the best score that a short search finds; None if the trial
+        must be random.
+        """
         seen = self.seen
         chance = np.random.default_rng([self.seed, trial, 1])
         is_random = chance.random() < self.random_share
@@ -106,24 +124,29 @@ class GPProposer(Proposer):
             if self._is_tried(point) or clusters.is_below_top(point, FEWEST_IN_CLUSTER):
                 continue
             [configuration] = self.space.at(np.array([point]))
-            place = rounded(self.space.place(configuration))  # the conversion may have changed the point
+            # the conversion may have changed the point
+            place = rounded(self.space.place(configuration))
             if not self._is_tried(place) and not self.space.rules.forbidding(configuration):
                 self.proposed.append(place)
-                return Proposal(configuration, f"gp, {results_text(len(seen.losses), len(seen.from_before))}")
+                return Proposal(
+                    configuration, f"gp, {results_text(len(seen.losses), len(seen.from_before))}"
+                )
         return None
 
     def score(self, trial: int, chance: np.random.Generator) -> Score | None:
         """Return what scores the points for a new trial; None if the results tell nothing."""
-        # Where low rungs mislead, mapped losses let them mislead the model too. Where the lowest rung has a much larger
-        # spread, unmapped losses hide the differences at the top. On the battery of worlds, always mapping gained
-        # nothing over never mapping, and taking turns did (decision 82).
+        # Where low rungs mislead, mapped losses let them mislead the model too. Where the lowest
+        # rung has a much larger spread, unmapped losses hide the differences at the top. On the
+        # battery of worlds, always mapping gained nothing over never mapping, and taking turns did
+        # (decision 82).
         is_mapped = trial % 2 == 1
         shown = ShownResults(self.seen)
         values = shown.plain_losses(self.seed, trial, is_mapped=is_mapped)
         if values is None:
             return None
         return Score(
-            self.seen, shown, values, is_mapped=is_mapped, kernels=self.kernels, chance=chance, price=self.price,
+            self.seen, shown, values, is_mapped=is_mapped, kernels=self.kernels, chance=chance,
+            price=self.price,
             waiting=self.proposed,
         )  # fmt: skip
 

@@ -1,6 +1,8 @@
-"""Scores configurations by expected improvement, time, success, memory and priors, and searches for the best score.
+"""Scores configurations by expected improvement, time, success, memory and priors, and searches for
+the best score.
 
-What a trial that has no result at the top rung contributes is drawn from the model: see rule 3 of ``gp_proposer.py``.
+What a trial that has no result at the top rung contributes is drawn from the model: see rule 3 of
+``gp_proposer.py``.
 """
 
 from collections.abc import Sequence
@@ -18,19 +20,26 @@ from ashtune._src.space.space import Space
 DRAWS = 16
 # Decision 82 (docs/decisions/0082-never-worse-than-chance.md).
 MOST_PAUSED = 24
-"""Losses are drawn for the 24 paused trials with the lowest predicted losses: near the others, no proposal is made
-anyway."""
+"""Losses are drawn for the 24 paused trials with the lowest predicted losses: near the others, no
+proposal is made anyway.
+"""
 FEWEST_FINISHED = 3
 """Losses are drawn for paused trials if at least this many trials have a result at the top rung."""
 LEAST_SUCCESS = 0.02
 """The least probability of success, so that a region without success stays possible."""
 # Decision 72 (docs/decisions/0072-out-of-memory.md).
 FITS_POWER = 2
-"""The power of the probability that a configuration fits into memory: the best ones are often near the boundary."""
+"""The power of the probability that a configuration fits into memory: the best ones are often near
+the boundary.
+"""
 BELIEF = 1.0
-"""The expected improvement is multiplied by ``density of the priors ** (BELIEF / number of trials with results)``."""
+"""The expected improvement is multiplied by
+``density of the priors ** (BELIEF / number of trials with results)``.
+"""
 CANDIDATES, CENTRES, TRIAL_CENTRES, ROUNDS, STEPS, STEP = 512, 6, 2, 4, 128, 0.2
-"""A search scores random points, then points near the best points and trials; each of these rounds halves the steps."""
+"""A search scores random points, then points near the best points and trials; each of these rounds
+halves the steps.
+"""
 
 
 class Score:
@@ -51,7 +60,8 @@ class Score:
     """
 
     def __init__(
-        self, seen: SeenTrials, shown: ShownResults, values: Array, *, is_mapped: bool, kernels: Kernels,
+        self, seen: SeenTrials, shown: ShownResults, values: Array, *, is_mapped: bool,
+        kernels: Kernels,
         chance: np.random.Generator, price: float, waiting: Sequence[Point],
     ) -> None:  # fmt: skip
         self._shown = shown
@@ -65,14 +75,20 @@ class Score:
         self._fits = kernels.model_of("fits", shown)
 
     def _condition(
-        self, seen: SeenTrials, model: GaussianProcess, waiting: Sequence[Point], chance: np.random.Generator
+        self,
+        seen: SeenTrials,
+        model: GaussianProcess,
+        waiting: Sequence[Point],
+        chance: np.random.Generator,
     ) -> None:
-        """Draw losses at the top rung for trials without a result there, and find the best loss of each draw (rule 3).
+        """Draw losses at the top rung for trials without a result there, and find the best loss of
+        each draw (rule 3).
 
-        A paused trial could be ignored. Then the points near it stay as promising as before, and the search proposes
-        them again and again. A paused trial could also count with its drawn loss. Then the lowest of many draws would
-        be the best loss, but no trial would ever have it, because the study may never promote the trial. Therefore the
-        loss of a paused trial is drawn, and is never below the best loss of a finished trial.
+        A paused trial could be ignored. Then the points near it stay as promising as before, and
+        the search proposes them again and again. A paused trial could also count with its drawn
+        loss. Then the lowest of many draws would be the best loss, but no trial would ever have it,
+        because the study may never promote the trial. Therefore the loss of a paused trial is
+        drawn, and is never below the best loss of a finished trial.
         """
         shown = self._shown
         means = model.means(at_top(shown.points))
@@ -80,12 +96,16 @@ class Score:
         self.centres = shown.points[order[:TRIAL_CENTRES]]
         finished = [row for row, trial in enumerate(shown.trials) if seen.is_at_top(trial)]
         best = np.array([means[finished].min() if finished else means.min()])
-        # With fewer finished trials, the model knows next to nothing about the top rung: to draw from the first
-        # finished trial on was worse at five full trainings.
+        # With fewer finished trials, the model knows next to nothing about the top rung: to draw
+        # from the first finished trial on was worse at five full trainings.
         paused: list[TrialId] = []
         if len(finished) >= FEWEST_FINISHED:
-            paused = [trial for trial in (shown.trials[row] for row in order) if seen.is_paused(trial)][:MOST_PAUSED]
-        training = [trial for trial in sorted(seen.training)[-MOST_NEWEST:] if not seen.is_at_top(trial)]
+            paused = [
+                trial for trial in (shown.trials[row] for row in order) if seen.is_paused(trial)
+            ][:MOST_PAUSED]
+        training = [
+            trial for trial in sorted(seen.training)[-MOST_NEWEST:] if not seen.is_at_top(trial)
+        ]
         places = [*(seen.points[trial] for trial in [*paused, *training]), *waiting]
         if places:
             rows = at_top(np.array(places))
@@ -112,7 +132,9 @@ class Score:
         return score + self._belief * self._space.log_belief(points)
 
     def log_success(self, rows: Array) -> Array:
-        """Return the logarithm of the probability of success at points with a resource, shape (n,)."""
+        """Return the logarithm of the probability of success at points with
+        a resource, shape (n,).
+        """
         if self._success is None:
             return np.zeros(len(rows))
         logarithm: Array = np.log(np.clip(self._success.means(rows), LEAST_SUCCESS, 1.0))
@@ -120,14 +142,18 @@ class Score:
 
 
 def search_points(space: Space, score: Score, chance: np.random.Generator) -> Array:
-    """Search for points with a high score; return the points, the highest score first. A point may be repeated."""
+    """Search for points with a high score; return the points, the highest score first. A point may
+    be repeated.
+    """
     is_category = np.array([column.is_category for column in space.columns.values()])
     points = space.snap(space.random_points(chance.random((CANDIDATES, space.draws))))
     scores = score.of(points)
     for turn in range(ROUNDS):
         best = np.argsort(-scores, kind="stable")[:CENTRES]
         centres = np.concatenate([points[best], score.centres])
-        new = take_steps(np.resize(centres, (STEPS, len(is_category))), STEP / 2**turn, is_category, chance)
+        new = take_steps(
+            np.resize(centres, (STEPS, len(is_category))), STEP / 2**turn, is_category, chance
+        )
         new = space.snap(np.clip(new, 0.0, 1.0))
         points, scores = np.concatenate([points, new]), np.concatenate([scores, score.of(new)])
     ordered: Array = points[np.argsort(-scores, kind="stable")].round(DIGITS)

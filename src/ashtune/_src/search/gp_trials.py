@@ -16,13 +16,18 @@ from ashtune._src.space.space import Space
 Point = tuple[float, ...]
 
 MOST_BEST, MOST_NEWEST = 40, 40
-"""In a long study, the model uses only the 40 best and the 40 newest trials, and the best of at most 40 branches: a fit
-takes O(n^3)."""
+"""In a long study, the model uses only the 40 best and the 40 newest trials, and the best of at
+most 40 branches: a fit takes O(n^3).
+"""
 DIGITS = 9
-"""Coordinates are rounded to this many digits, as conversion to a configuration and back changes the last bits."""
+"""Coordinates are rounded to this many digits, as conversion to a configuration and back changes
+the last bits.
+"""
 MOST_CLUSTERED = 500
 NEAR = 0.05
-"""Two trials are near each other if no hyperparameter differs by more than this share of its range."""
+"""Two trials are near each other if no hyperparameter differs by more than
+this share of its range.
+"""
 
 
 class SeenTrials:
@@ -34,15 +39,20 @@ class SeenTrials:
 
     Attributes:
         points: Each trial's point in the unit cube, 0.5 where a hyperparameter is inactive.
-        losses: For each trial with a result, the loss by resource. With several losses or constraints, the key. A trial
-            that ran out of memory has an infinite loss at resource 0. With the probability of rule 8 alone, every
-            second trial ran out of memory, as memory ends sharply, often near the best trials.
-        failures: For each trial that failed, the rung at which it failed. Its earlier results stay in ``losses``.
-        resources: The largest resource of a result of each rung; a trial that ended itself early has a smaller one.
+        losses: For each trial with a result, the loss by resource. With several losses or
+            constraints, the key. A trial that ran out of memory has an infinite loss at resource 0.
+            With the probability of rule 8 alone, every second trial ran out of memory, as memory
+            ends sharply, often near the best trials.
+        failures: For each trial that failed, the rung at which it failed. Its earlier results stay
+            in ``losses``.
+        resources: The largest resource of a result of each rung; a trial that ended itself early
+            has a smaller one.
         paces: For each trial, the logarithm of the seconds for a unit of resource in its first job.
-        fits: The values of rule 8 of ``gp_proposer.py``, for trials whose memory is known or that ran out of memory.
+        fits: The values of rule 8 of ``gp_proposer.py``, for trials whose memory is known or that
+            ran out of memory.
         training: The trials that train now.
-        from_before: The numbers, all below 0, of the configurations with results from before the study.
+        from_before: The numbers, all below 0, of the configurations with results from before the
+            study.
     """
 
     def __init__(self, space: Space, top: int) -> None:
@@ -52,7 +62,8 @@ class SeenTrials:
         self._tried: set[Point] = set()  # the same points, for lookup
         self._branches: dict[TrialId, tuple[bool, ...]] = {}  # which hyperparameters are active
         self.losses: dict[TrialId, dict[int, Any]] = {}
-        self._standings: dict[int, dict[TrialId, Key]] = {}  # by the highest resource with finite losses
+        # by the highest resource with finite losses
+        self._standings: dict[int, dict[TrialId, Key]] = {}
         self._highest: dict[TrialId, int] = {}  # the same resource by trial
         self.failures: dict[TrialId, int] = {}
         self.resources: dict[int, int] = {}
@@ -87,7 +98,9 @@ class SeenTrials:
 
     def _note_losses(self, result: Result) -> None:
         is_plain = len(result.losses) == 1 and result.violation is None
-        self.losses.setdefault(result.trial, {})[result.resource] = result.losses[0] if is_plain else result.key
+        self.losses.setdefault(result.trial, {})[result.resource] = (
+            result.losses[0] if is_plain else result.key
+        )
 
     def _note_memory(self, result: Result) -> None:
         if result.is_out_of_memory:
@@ -111,16 +124,19 @@ class SeenTrials:
         return self._highest.get(trial, 0) >= self.top
 
     def is_paused(self, trial: TrialId) -> bool:
-        """Return whether a trial of the study has results, does not train, has not failed and is not at the top."""
+        """Return whether a trial of the study has results, does not train, has not failed and is
+        not at the top.
+        """
         is_over = trial in self.failures or trial in self.from_before or self.is_at_top(trial)
         return not (is_over or trial in self.training)
 
     def shown(self) -> list[TrialId]:
         """Return the trials that the model uses, in the order of their numbers. O(n log n).
 
-        Few trials are all used. Of many, the best ones and the newest ones are used; and the best ones of each branch,
-        where some hyperparameters depend on others. Otherwise the model would forget a branch that has no trial among
-        the best and the newest, and would search it again or never.
+        Few trials are all used. Of many, the best ones and the newest ones are used; and the best
+        ones of each branch, where some hyperparameters depend on others. Otherwise the model would
+        forget a branch that has no trial among the best and the newest, and would search it again
+        or never.
         """
         if len(self.losses) <= MOST_BEST + MOST_NEWEST:
             return sorted(self.losses)
@@ -135,26 +151,37 @@ class SeenTrials:
         return sorted(chosen)
 
     def _best_first(self) -> Iterator[TrialId]:
-        """Yield all trials with results: those of the highest rung first, the best of each rung first."""
+        """Yield all trials with results: those of the highest rung first, the best of each rung
+        first.
+        """
         for resource in sorted(self._standings, reverse=True):
-            for _, trial in ranked((key, trial) for trial, key in self._standings[resource].items()):
+            for _, trial in ranked(
+                (key, trial) for trial, key in self._standings[resource].items()
+            ):
                 yield trial
 
 
 class Clusters:
-    """Finds clusters of near trials among the newest trials, and whether a trial of a cluster reached the top rung."""
+    """Finds clusters of near trials among the newest trials, and whether a trial of a cluster
+    reached the top rung.
+    """
 
     def __init__(self, seen: SeenTrials) -> None:
         # A result from before the study may lie below the present top rung, and never reaches it.
         newest = [trial for trial in seen.points if trial not in seen.from_before][-MOST_CLUSTERED:]
-        self._places = np.array([seen.points[trial] for trial in newest]).reshape(len(newest), len(seen.space.columns))
+        self._places = np.array([seen.points[trial] for trial in newest]).reshape(
+            len(newest), len(seen.space.columns)
+        )
         is_near = cdist(self._places, self._places, "chebyshev") <= NEAR
         _, self._clusters = connected_components(is_near, directed=False)
         self._sizes = np.bincount(self._clusters)
-        self._at_top = np.bincount(self._clusters, weights=[seen.is_at_top(trial) for trial in newest])
+        self._at_top = np.bincount(
+            self._clusters, weights=[seen.is_at_top(trial) for trial in newest]
+        )
 
     def is_below_top(self, point: Point, fewest: int) -> bool:
-        """Return whether a point has a cluster of at least ``fewest`` trials, none of which has a result at the top.
+        """Return whether a point has a cluster of at least ``fewest`` trials, none of which has a
+        result at the top.
 
         The cluster has the trials near the point, the trials near these, and so on. O(n d).
         """

@@ -24,7 +24,8 @@ class Grid(Search, frozen=True):
 
     Example:
         >>> study = tune(
-        ...     lambda trial: trial["x"], {"x": (0.0, 1.0)}, metric="loss", mode="min", max_resource=1,
+        ...     lambda trial: trial["x"], {"x": (0.0, 1.0)}, metric="loss", mode="min",
+            max_resource=1,
         ...     search=Grid(points=5), quiet=True,
         ... )
         >>> [trial.configuration["x"] for trial in study.trials]
@@ -42,16 +43,17 @@ class Grid(Search, frozen=True):
 class GridDesign:
     """A design that gives every valid configuration of a grid once.
 
-    The last hyperparameter of the user's space varies fastest from trial to trial. A grid without conditions and
-    forbidden clauses may have any size. A grid with conditions or forbidden clauses is listed in memory, so it may have
-    at most 100,000 combinations.
+    The last hyperparameter of the user's space varies fastest from trial to trial. A grid without
+    conditions and forbidden clauses may have any size. A grid with conditions or forbidden clauses
+    is listed in memory, so it may have at most 100,000 combinations.
 
     Args:
         space: The space; choices of weight 0 are left out.
-        points: How many values each numeric range gets: one number for all ranges, or one for each name. The values are
-            evenly spaced (on a log scale if the range is log) and include both ends; a single value is the middle of
-            the range. Values of an integer range are rounded, so there may be fewer; without a number, an integer range
-            gets all its integers. A float range needs a number.
+        points: How many values each numeric range gets: one number for all ranges, or one for each
+            name. The values are evenly spaced (on a log scale if the range is log) and include both
+            ends; a single value is the middle of the range. Values of an integer range are rounded,
+            so there may be fewer; without a number, an integer range gets all its integers. A float
+            range needs a number.
 
     Raises:
         SpaceError: If ``points`` does not fit the space, or the grid is too large to enumerate.
@@ -65,14 +67,16 @@ class GridDesign:
 
     def __init__(self, space: Space, points: int | Mapping[str, int] | None = None) -> None:
         wanted = _points_by_name(space, points)
-        axes = {name: _axis(name, column, wanted.get(name)) for name, column in space.columns.items()}
+        axes = {
+            name: _axis(name, column, wanted.get(name)) for name, column in space.columns.items()
+        }
         self._lattice = Lattice(space, axes)
         self._members: list[int] | None = None  # None: all; len(range) fails above 64 bits
         if self._lattice.is_constrained:
             if self._lattice.volume > LARGEST_ENUMERATED:
                 raise SpaceError(
-                    f"the grid has {self._lattice.volume:,} combinations before its conditions; give "
-                    f"fewer points, for at most {LARGEST_ENUMERATED:,}, or search at random"
+                    f"the grid has {self._lattice.volume:,} combinations before its conditions; "
+                    f"give fewer points, for at most {LARGEST_ENUMERATED:,}, or search at random"
                 )
             self._members = self._lattice.members()
 
@@ -94,7 +98,9 @@ class GridDesign:
 
 
 def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dict[str, int]:
-    """Return the user's number of grid points for each numeric range. A range without such a number is left out."""
+    """Return the user's number of grid points for each numeric range. A range without such a number
+    is left out.
+    """
     ranges = [name for name, column in space.columns.items() if column.choices is None]
     if points is None:
         return {}
@@ -103,7 +109,8 @@ def _points_by_name(space: Space, points: int | Mapping[str, int] | None) -> dic
     for name, count in points.items():
         if name not in ranges:
             raise SpaceError(
-                f"points={{{name!r}: {shown(count)}}} names no range of numbers; those of this space are {ranges}"
+                f"points={{{name!r}: {shown(count)}}} names no range of numbers; those of this "
+                f"space are {ranges}"
             )
     return dict(points)
 
@@ -115,7 +122,8 @@ def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
     low, high = column.low, column.high
     if points is None:
         raise SpaceError(
-            f"{name}={low:g} .. {high:g} has no end of values; give search=ashtune.Grid(points={{{name!r}: 5}}) for "
+            f"{name}={low:g} .. {high:g} has no end of values; give "
+            f"search=ashtune.Grid(points={{{name!r}: 5}}) for "
             "five, or points=5 (--search grid:points=5) for five of every range"
         )
     values = _even_values(low, high, points, column.is_log)
@@ -123,7 +131,9 @@ def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
 
 
 def _even_values(low: float, high: float, points: int, is_log: bool) -> list[float]:
-    """Return ``points`` evenly spaced floats from exactly ``low`` to exactly ``high``; a single point is the middle."""
+    """Return ``points`` evenly spaced floats from exactly ``low`` to exactly ``high``; a single
+    point is the middle.
+    """
     import numpy as np
 
     if points == 1:

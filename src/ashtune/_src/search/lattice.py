@@ -15,13 +15,13 @@ LARGEST_ENUMERATED = 100_000
 class Lattice:
     """All combinations of given values of the hyperparameters, each with a number (point).
 
-    A point has one digit for each hyperparameter; the last hyperparameter has the lowest digit. The digit of an
-    inactive hyperparameter is 0, so each configuration has exactly one point.
+    A point has one digit for each hyperparameter; the last hyperparameter has the lowest digit. The
+    digit of an inactive hyperparameter is 0, so each configuration has exactly one point.
 
     Args:
         space: The space of the values.
-        axes: The ascending values of each hyperparameter, by name, in the order of ``space.names``. An axis may be a
-            ``range``, which is not expanded.
+        axes: The ascending values of each hyperparameter, by name, in the order of ``space.names``.
+            An axis may be a ``range``, which is not expanded.
 
     Attributes:
         volume: The number of points, valid or not.
@@ -45,7 +45,9 @@ class Lattice:
         return fresh(self._rules.remove_inactive(configuration))
 
     def point(self, configuration: Mapping[str, object]) -> int | None:
-        """Return the point of a configuration (inverse of :meth:`configuration`), or None if a value has no digit."""
+        """Return the point of a configuration (inverse of :meth:`configuration`), or None if a
+        value has no digit.
+        """
         point = 0
         for name, axis in self._axes.items():
             point *= self._lengths[name]
@@ -57,10 +59,16 @@ class Lattice:
         return point
 
     def members(self) -> list[int]:
-        """Return the points of all valid and distinct configurations, in ascending order. O(volume)."""
+        """Return the points of all valid and distinct configurations, in ascending order.
+        O(volume).
+        """
         if not self.is_constrained:
             return list(range(self.volume))
-        return [point for point, values in enumerate(product(*self._axes.values())) if self._is_member(values)]
+        return [
+            point
+            for point, values in enumerate(product(*self._axes.values()))
+            if self._is_member(values)
+        ]
 
     def _is_member(self, values: tuple[object, ...]) -> bool:
         everything = dict(zip(self._axes, values, strict=True))

@@ -21,15 +21,19 @@ if TYPE_CHECKING:
 
 BLOCK = 64
 SPARE = 2
-"""How many replacements are drawn for a forbidden mutation. If all replacements are forbidden, the trial is random."""
+"""How many replacements are drawn for a forbidden mutation. If all replacements are forbidden, the
+trial is random.
+"""
 
 
 class Mutation(Search, frozen=True):
     """Change about half of the values of the best configuration so far; some trials are random.
 
     Args:
-        first: How many results the search needs before it proposes; results from before the study count.
-        step: Standard deviation of a change, as a fraction of the range. An unordered choice is drawn again instead.
+        first: How many results the search needs before it proposes; results from before the study
+            count.
+        step: Standard deviation of a change, as a fraction of the range. An unordered choice is
+            drawn again instead.
         random_share: Fraction of the trials that is random.
 
     Raises:
@@ -50,7 +54,9 @@ class Mutation(Search, frozen=True):
 
     @property
     def most_ahead(self) -> int:
-        """Always 0: each trial waits for its mutation, so a study on one worker can be reproduced."""
+        """Always 0: each trial waits for its mutation, so a study on one
+        worker can be reproduced.
+        """
         return 0
 
     def build(self, space: Space, seed: int) -> Design:
@@ -61,10 +67,12 @@ class Mutation(Search, frozen=True):
 
 
 class _Mutating(Proposer):
-    """Propose mutations, which are a pure function of the seed, the trial's number and the best result.
+    """Propose mutations, which are a pure function of the seed, the trial's number and the best
+    result.
 
-    All mutations for a block of trials are made together, because numpy makes many mutations in about the time of one.
-    If this proposer is the stand-in of another search, it runs in the driver (see :meth:`Search.stand_in`).
+    All mutations for a block of trials are made together, because numpy makes many mutations in
+    about the time of one. If this proposer is the stand-in of another search, it runs in the driver
+    (see :meth:`Search.stand_in`).
     """
 
     def __init__(self, options: Mutation, space: Space, seed: int) -> None:
@@ -74,7 +82,8 @@ class _Mutating(Proposer):
         self._results = 0
         self._best: tuple[int, float, int] = (-1, 0.0, 0)  # rung, minus the loss, minus the trial
         self._configuration: dict[str, object] = {}
-        self._rung, self._front = -1, list[tuple[Key, int, dict[str, object]]]()  # used with several losses
+        # used with several losses
+        self._rung, self._front = -1, list[tuple[Key, int, dict[str, object]]]()
         self._mutations: list[dict[str, object] | None] = []
         self._made_for: object = None  # the best result and the block of these mutations
         self._asked = (-1, 0)  # the trial asked for last, and how many times
@@ -91,13 +100,16 @@ class _Mutating(Proposer):
             self._best, self._configuration = standing, dict(configuration)
 
     def _note_one_of_several(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Keep a result with several losses if no other result at the highest rung dominates this result."""
+        """Keep a result with several losses if no other result at the highest rung dominates this
+        result.
+        """
         if result.rung < self._rung:
             return
         if result.rung > self._rung:
             self._rung, self._front = result.rung, []
         self._front = front_of(
-            [*self._front, (result.key, result.trial, dict(configuration))], key=lambda one: (one[0], one[1])
+            [*self._front, (result.key, result.trial, dict(configuration))],
+            key=lambda one: (one[0], one[1]),
         )
 
     def _choose_one_of_several(self, trial: int) -> None:
@@ -122,14 +134,25 @@ class _Mutating(Proposer):
             [configuration] = self._make([self._seed, *self._asked], 1)
         else:
             if self._made_for != (self._best, block):
-                self._mutations, self._made_for = self._make([self._seed, block], BLOCK), (self._best, block)
+                self._mutations, self._made_for = (
+                    self._make([self._seed, block], BLOCK),
+                    (self._best, block),
+                )
             configuration = self._mutations[row]
-        return None if configuration is None else Proposal(fresh(configuration), mutation_text(-self._best[2]))
+        return (
+            None
+            if configuration is None
+            else Proposal(fresh(configuration), mutation_text(-self._best[2]))
+        )
 
     def _make(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
-        """Return a list of allowed mutations for ``trials`` trials; an entry None means a random trial."""
+        """Return a list of allowed mutations for ``trials`` trials; an entry None means a random
+        trial.
+        """
         mutations, forbidding = self._draw(seeds, trials), self._space.rules.forbidding
-        wrong = [place for place, one in enumerate(mutations) if one is not None and forbidding(one)]
+        wrong = [
+            place for place, one in enumerate(mutations) if one is not None and forbidding(one)
+        ]
         spare = self._draw([*seeds, 1], SPARE * len(wrong)) if wrong else []
         right = [one for one in spare if one is not None and not forbidding(one)]
         for place, one in zip_longest(wrong, right[: len(wrong)]):
@@ -137,23 +160,31 @@ class _Mutating(Proposer):
         return mutations
 
     def _draw(self, seeds: list[int], trials: int) -> list[dict[str, object] | None]:
-        """Return a list of mutations, perhaps forbidden, for ``trials`` trials; an entry None means a random trial."""
+        """Return a list of mutations, perhaps forbidden, for ``trials`` trials; an entry None means
+        a random trial.
+        """
         import numpy as np
 
         chance = np.random.default_rng(seeds)
         is_random = chance.random(trials) < self._options.random_share
         places = self._space.place(self._configuration)
-        points = chance.random((trials, len(places)))  # a value inactive now may be active after the mutation
+        # a value inactive now may be active after the mutation
+        points = chance.random((trials, len(places)))
         for column, place in enumerate(places):
             if place is not None:
                 points[:, column] = place
         columns = self._space.columns.values()
         is_category = np.array([column.is_category for column in columns])
-        steps = np.array([max(self._options.step, column.spacing) for column in columns])  # at least to the next value
+        # at least to the next value
+        steps = np.array([max(self._options.step, column.spacing) for column in columns])
         moved = take_steps(points, steps, is_category, chance)
-        reflected = np.clip(1.0 - abs(1.0 - abs(moved)), 0.0, 1.0)  # clipping alone would often give the bound itself
+        # clipping alone would often give the bound itself
+        reflected = np.clip(1.0 - abs(1.0 - abs(moved)), 0.0, 1.0)
         mutations = self._space.at(reflected)
-        return [None if random else one for one, random in zip(mutations, is_random.tolist(), strict=True)]
+        return [
+            None if random else one
+            for one, random in zip(mutations, is_random.tolist(), strict=True)
+        ]
 
 
 def take_steps(
@@ -162,7 +193,8 @@ def take_steps(
     is_category: "NDArray[np.bool_]",
     chance: "np.random.Generator",
 ) -> "NDArray[np.float64]":
-    """Change about half (at least one) of the coordinates of each point. Changed coordinates may leave the unit cube.
+    """Change about half (at least one) of the coordinates of each point. Changed coordinates may
+    leave the unit cube.
 
     Args:
         points: Shape (n, d).

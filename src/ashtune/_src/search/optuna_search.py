@@ -1,14 +1,18 @@
 """Search by a sampler of Optuna, which uses the results of one rung, like the model of BOHB.
 
-Source of the rule: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774, section 4.1: the model
-uses the highest rung that has enough results. Alternatives: see ``docs/decisions/0033-priors-and-others-samplers.md``.
+Source of the rule: Falkner, Klein, Hutter, *BOHB*, ICML 2018, https://arxiv.org/abs/1807.01774,
+section 4.1: the model uses the highest rung that has enough results. Alternatives: see
+``docs/decisions/0033-priors-and-others-samplers.md``.
 
-Rule 1: each proposal comes from a new sampler. A proposal depends only on the seed, the trial's number and the earlier
-results.
-Rule 2: a sampler sees finished trials with one loss each, and running trials, but no pruned trials. Several losses are
-combined into one number, with different weights for each trial (``scalarisation.py``).
-Rule 3: the proposer's process imports Optuna. The driver also imports Optuna, to check that the sampler can be made.
-Rule 4: the journal has the class name and options of the sampler, not a pickle, so reading a journal executes no code.
+Rule 1: each proposal comes from a new sampler. A proposal depends only on the seed, the trial's
+number and the earlier results.
+Rule 2: a sampler sees finished trials with one loss each, and running trials, but no pruned trials.
+Several losses are combined into one number, with different weights for each trial
+(``scalarisation.py``).
+Rule 3: the proposer's process imports Optuna. The driver also imports Optuna, to check that the
+sampler can be made.
+Rule 4: the journal has the class name and options of the sampler, not a pickle, so reading a
+journal executes no code.
 """
 
 import heapq
@@ -48,26 +52,30 @@ LEAST_RESULTS = 10
 MOST_BEST, MOST_NEWEST = 100, 100
 """The most finished trials (best and newest) and running trials (newest) that a sampler sees."""
 MOST_INTEGERS = 10
-"""For longer integer ranges, a sampler proposes floats, which are rounded: five times as fast, with equal results."""
+"""For longer integer ranges, a sampler proposes floats, which are rounded: five times as fast, with
+equal results.
+"""
 REDRAWS = 10
 OURS = {"TPESampler": {"multivariate": True, "group": True, "constant_liar": True}}
 """The options of a sampler if the user gives no options."""
 
 
 class OptunaSearch(Search, frozen=True, tag="optuna"):
-    """Propose with a sampler of Optuna, which uses the results of the highest rung that has enough results.
+    """Propose with a sampler of Optuna, which uses the results of the highest rung that has enough
+    results.
 
-    If there are ``d`` hyperparameters, a rung with at least ten and at least ``2 (d + 1)`` results has enough results.
-    All trials are random until a rung has enough results. The sampler runs in a separate process, with a new seed for
-    each trial.
+    If there are ``d`` hyperparameters, a rung with at least ten and at least ``2 (d + 1)`` results
+    has enough results. All trials are random until a rung has enough results. The sampler runs in a
+    separate process, with a new seed for each trial.
 
     Args:
-        sampler: The class of one of Optuna's samplers or of your own, or its name: ``"TPESampler"``,
-            ``"module:Class"``. By default TPE, which models all hyperparameters together (``multivariate=True,
-            group=True, constant_liar=True``).
+        sampler: The class of one of Optuna's samplers or of your own, or its name:
+            ``"TPESampler"``, ``"module:Class"``. By default TPE, which models all hyperparameters
+            together (``multivariate=True, group=True, constant_liar=True``).
         options: Arguments of the class, except the seed: a dict of plain values.
         random_share: Fraction of the trials that is random.
-        ahead: How many proposals are made ahead of their trials. With 0 each trial waits for its own proposal.
+        ahead: How many proposals are made ahead of their trials. With 0 each trial waits for its
+            own proposal.
 
     Raises:
         SettingsError: If there is no such class, or an option is out of its range.
@@ -105,7 +113,8 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
         """Return a new sampler of Optuna.
 
         Raises:
-            SettingsError: If Optuna is not installed, there is no such sampler, or the options do not fit.
+            SettingsError: If Optuna is not installed, there is no such sampler, or the options do
+                not fit.
         """
         name = str(self.sampler)
         kind, options = _class(name), OURS.get(name, {}) if self.options is None else self.options
@@ -115,8 +124,8 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
                 sampler: BaseSampler = kind(**options, seed=seed)
         except Exception as error:  # noqa: BLE001 - any exception of a foreign class
             raise SettingsError(
-                f"{shown(f'{name}(**{options})')} cannot be made ({error_line(error)}); give options of {name}, which "
-                "has to take a seed"
+                f"{shown(f'{name}(**{options})')} cannot be made ({error_line(error)}); give "
+                f"options of {name}, which has to take a seed"
             ) from None
         return sampler
 
@@ -129,7 +138,9 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
 
     @property
     def first_proposed(self) -> int:
-        """The number of random trials at the start of a study. A sampler proposes only if there are results."""
+        """The number of random trials at the start of a study. A sampler proposes only if there are
+        results.
+        """
         return LEAST_RESULTS
 
     def proposer(self, space: Space, seed: int, max_resource: int) -> Proposer:
@@ -142,8 +153,8 @@ def _name(kind: type) -> str:
         return kind.__name__
     if kind.__module__ == "__main__" or "<" in kind.__qualname__:
         raise SettingsError(
-            f"sampler={kind.__qualname__}: a resumed study could not import this class; define it at the top of a "
-            "module that can be imported, not in the script itself"
+            f"sampler={kind.__qualname__}: a resumed study could not import this class; define it "
+            "at the top of a module that can be imported, not in the script itself"
         )
     return f"{kind.__module__}:{kind.__qualname__}"
 
@@ -164,8 +175,8 @@ def _class(name: str) -> Any:
             raise TypeError("it is not derived from BaseSampler")
     except Exception as error:  # noqa: BLE001 - any exception of a foreign module
         raise SettingsError(
-            f"sampler={shown(name)} is no sampler of Optuna ({error_line(error)}); give the name of a class in "
-            "optuna.samplers, or 'module:Class'"
+            f"sampler={shown(name)} is no sampler of Optuna ({error_line(error)}); give the name "
+            "of a class in optuna.samplers, or 'module:Class'"
         ) from None
     return kind
 
@@ -174,7 +185,8 @@ class OptunaProposer(Proposer):
     """Asks a sampler of Optuna for proposals, based on the results of one rung.
 
     Attributes:
-        losses: Each trial's loss by rung, infinite for a failure; with several losses or constraints, the key.
+        losses: Each trial's loss by rung, infinite for a failure; with several losses or
+            constraints, the key.
         running: The trials in training.
         known: The numbers, all below 0, of the configurations with results from before the study.
     """
@@ -186,15 +198,21 @@ class OptunaProposer(Proposer):
         self._search = search
         self._space = space
         self._seed = seed
-        self._axes = {name: SampledAxis(name, space.columns[name]) for name in space.rules.parents_first}
-        self._enough = max(LEAST_RESULTS, 2 * (sum(not axis.is_constant for axis in self._axes.values()) + 1))
+        self._axes = {
+            name: SampledAxis(name, space.columns[name]) for name in space.rules.parents_first
+        }
+        self._enough = max(
+            LEAST_RESULTS, 2 * (sum(not axis.is_constant for axis in self._axes.values()) + 1)
+        )
         self.losses: dict[int, dict[TrialId, Any]] = {}
         self.running: set[TrialId] = set()
         self.known: set[TrialId] = set()
         self._configurations: dict[TrialId, Mapping[str, object]] = {}
         self._tried: set[object] = set()
-        self._proposed: deque[dict[str, object]] = deque(maxlen=max(1, search.ahead))  # proposals that have not started
-        self._notes: dict[object, dict[str, Any]] = {}  # a sampler's attributes for its proposed trials
+        # proposals that have not started
+        self._proposed: deque[dict[str, object]] = deque(maxlen=max(1, search.ahead))
+        # a sampler's attributes for its proposed trials
+        self._notes: dict[object, dict[str, Any]] = {}
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
         if self._is_seen(configuration):
@@ -208,16 +226,23 @@ class OptunaProposer(Proposer):
         self._place(result.trial, configuration)
         if self._is_seen(configuration):
             is_plain = len(result.losses) == 1 and result.violation is None
-            self.losses.setdefault(result.rung, {})[result.trial] = result.losses[0] if is_plain else result.key
+            self.losses.setdefault(result.rung, {})[result.trial] = (
+                result.losses[0] if is_plain else result.key
+            )
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
         self.known.add(result.trial)
         self.observe(result, configuration)
 
     def propose(self, trial: int) -> Proposal | None:
-        """Return the sampler's first proposal with a new configuration; None if the trial must be random."""
+        """Return the sampler's first proposal with a new configuration; None if the trial must be
+        random.
+        """
         chance = random.Random(f"{self._seed} {trial}")
-        rung = max((rung for rung, losses in self.losses.items() if len(losses) >= self._enough), default=None)
+        rung = max(
+            (rung for rung, losses in self.losses.items() if len(losses) >= self._enough),
+            default=None,
+        )
         if rung is None or chance.random() < self._search.random_share:
             return None
         trials = self._visible_trials(self._scalars(rung, trial))
@@ -230,7 +255,9 @@ class OptunaProposer(Proposer):
                 name = str(self._search.sampler).rpartition(":")[2]
                 results = self.losses[rung]
                 known = len(self.known & results.keys())
-                return Proposal(fresh(configuration), f"{name}, {results_text(len(results), known)}")
+                return Proposal(
+                    fresh(configuration), f"{name}, {results_text(len(results), known)}"
+                )
         return None
 
     def _place(self, trial: TrialId, configuration: Mapping[str, object]) -> None:
@@ -238,11 +265,15 @@ class OptunaProposer(Proposer):
         self._tried.add(identity(configuration))
 
     def _is_seen(self, configuration: Mapping[str, object]) -> bool:
-        """Return whether the sampler may see a configuration: no value may be a choice of weight 0."""
+        """Return whether the sampler may see a configuration: no value may
+        be a choice of weight 0.
+        """
         return all(self._axes[name].holds(value) for name, value in configuration.items())
 
     def _scalars(self, rung: int, trial: int) -> Mapping[TrialId, float]:
-        """Return one number for each result of a rung: the loss, or the combination of several losses."""
+        """Return one number for each result of a rung: the loss, or the combination of several
+        losses.
+        """
         import numpy as np
 
         losses = self.losses[rung]
@@ -253,7 +284,9 @@ class OptunaProposer(Proposer):
         return dict(zip(losses, values.tolist(), strict=True))
 
     def _visible_trials(self, losses: Mapping[TrialId, float]) -> "list[FrozenTrial]":
-        """Return the trials that the sampler sees, finished trials first; an empty list if no trial succeeded."""
+        """Return the trials that the sampler sees, finished trials first; an empty list if no trial
+        succeeded.
+        """
         from optuna.trial import TrialState
 
         best = heapq.nsmallest(MOST_BEST, losses, key=lambda trial: (losses[trial], trial))
@@ -265,13 +298,17 @@ class OptunaProposer(Proposer):
         unfinished = [*(self._configurations[trial] for trial in sorted(running)), *self._proposed]
         return [
             *(
-                self._trial(self._configurations[trial], TrialState.COMPLETE, min(losses[trial], worst))
+                self._trial(
+                    self._configurations[trial], TrialState.COMPLETE, min(losses[trial], worst)
+                )
                 for trial in finished
             ),
             *(self._trial(configuration, TrialState.RUNNING, None) for configuration in unfinished),
         ]
 
-    def _trial(self, configuration: Mapping[str, object], state: "TrialState", loss: float | None) -> "FrozenTrial":
+    def _trial(
+        self, configuration: Mapping[str, object], state: "TrialState", loss: float | None
+    ) -> "FrozenTrial":
         from optuna.trial import create_trial
 
         varied = {name: self._axes[name] for name in self._axes if name in configuration}
@@ -284,8 +321,12 @@ class OptunaProposer(Proposer):
             system_attrs=self._notes.get(identity(configuration)),
         )
 
-    def _ask(self, trials: "list[FrozenTrial]", seed: int) -> tuple[dict[str, object], dict[str, Any]]:
-        """Return the proposal of a new sampler that sees some trials, and the attributes that the sampler has set."""
+    def _ask(
+        self, trials: "list[FrozenTrial]", seed: int
+    ) -> tuple[dict[str, object], dict[str, Any]]:
+        """Return the proposal of a new sampler that sees some trials, and the attributes that the
+        sampler has set.
+        """
         import optuna
 
         study = optuna.create_study(sampler=self._search.new_sampler(seed))
@@ -304,10 +345,12 @@ class OptunaProposer(Proposer):
 
 
 class SampledAxis:
-    """A hyperparameter in the form that samplers use. Choices become indices, long integer ranges become float ranges.
+    """A hyperparameter in the form that samplers use. Choices become indices, long integer ranges
+    become float ranges.
 
     Attributes:
-        is_constant: Whether the hyperparameter has only one value, so that the sampler does not see it.
+        is_constant: Whether the hyperparameter has only one value, so that the sampler does not see
+            it.
         distribution: Optuna's distribution.
     """
 
@@ -323,7 +366,9 @@ class SampledAxis:
             count = len(self._choices)
             self.is_constant = count == 1
             self.distribution = (
-                CategoricalDistribution(range(count)) if column.is_category else IntDistribution(0, count - 1)
+                CategoricalDistribution(range(count))
+                if column.is_category
+                else IntDistribution(0, count - 1)
             )
             return
         self._low, self._high = column.low, column.high
@@ -343,7 +388,8 @@ class SampledAxis:
         """Convert a value of this hyperparameter to the form that the sampler uses."""
         if self._choices is not None:
             return self._choices.index(value)
-        return min(max(value, self._low), self._high)  # bounds are rounded, so a value may lie outside
+        # bounds are rounded, so a value may lie outside
+        return min(max(value, self._low), self._high)
 
     def ask(self, trial: "Trial") -> object:
         """Return the value that the sampler proposes for this hyperparameter."""

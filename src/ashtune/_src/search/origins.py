@@ -1,6 +1,8 @@
-"""Makes and classifies the origins of configurations. An origin is the journal's text about a configuration's source.
+"""Makes and classifies the origins of configurations. An origin is the journal's text about a
+configuration's source.
 
-Rule: an origin that begins with "random" or "design" marks a random draw, which depends on no result.
+Rule: an origin that begins with "random" or "design" marks a random draw, which depends on no
+result.
 """
 
 from enum import IntEnum
@@ -15,7 +17,9 @@ _MUTATION, _CONFIRMATION = "mutation of ", "confirms "
 
 
 class Sort(IntEnum):
-    """The source of a configuration: a draw, a model, the mutation of another configuration, or the user."""
+    """The source of a configuration: a draw, a model, the mutation of another configuration, or the
+    user.
+    """
 
     RANDOM = 0
     MODEL = 1
@@ -33,12 +37,16 @@ PROPOSED = (Sort.MODEL, Sort.MUTATION, Sort.STANDING_IN)
 
 
 def results_text(results: int, known: int) -> str:
-    """Return a text with two counts: the results that a proposal uses, and the results from before the study."""
+    """Return a text with two counts: the results that a proposal uses, and the results from before
+    the study.
+    """
     return f"{results} results" + (f", {known} from before" if known else "")
 
 
 def mutation_text(parent: int) -> str:
-    """Return the origin of a mutation; a ``parent`` below 0 is a configuration from before the study."""
+    """Return the origin of a mutation; a ``parent`` below 0 is a configuration from before the
+    study.
+    """
     return f"{_MUTATION}{parent}" if parent >= 0 else f"{_MUTATION}a result from before"
 
 
@@ -56,10 +64,16 @@ def sort_of(origin: str) -> Sort:
     return Sort.MUTATION if first.startswith(_MUTATION) else Sort.MODEL
 
 
-SORTS = {"model": (Sort.MODEL,), "mutation": (Sort.MUTATION, Sort.STANDING_IN), "random": (Sort.RANDOM,)}
+SORTS = {
+    "model": (Sort.MODEL,),
+    "mutation": (Sort.MUTATION, Sort.STANDING_IN),
+    "random": (Sort.RANDOM,),
+}
 """The sorts that views show under one name."""
 SOURCES = (*SORTS, "enqueued", "other")
-_SOURCE_OF = {sort: source for source, sorts in SORTS.items() for sort in sorts} | {Sort.ENQUEUED: "enqueued"}
+_SOURCE_OF = {sort: source for source, sorts in SORTS.items() for sort in sorts} | {
+    Sort.ENQUEUED: "enqueued"
+}
 
 
 def source_of(origin: str) -> str:

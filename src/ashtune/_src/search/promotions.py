@@ -1,16 +1,18 @@
 """Tests whether the proposed trials of a study are promoted more often than its random trials.
 
-Source: Birch, *The detection of partial association, I*, J. R. Stat. Soc. B 26, 1964, extends Fisher's exact test from
-one table to several tables. One table counts the trials of one stretch (see rule 1), by source and by promotion. The
-ratio of the promoted shares is computed by Mantel and Haenszel (*J. Natl. Cancer Inst.* 22, 1959), and the ratio's
-interval by Greenland and Robins, *Biometrics* 41, 1985. The null hypothesis says that all trials of a stretch are
-equally likely to be promoted. Promotion quotas may differ between stretches.
+Source: Birch, *The detection of partial association, I*, J. R. Stat. Soc. B 26, 1964, extends
+Fisher's exact test from one table to several tables. One table counts the trials of one stretch
+(see rule 1), by source and by promotion. The ratio of the promoted shares is computed by Mantel and
+Haenszel (*J. Natl. Cancer Inst.* 22, 1959), and the ratio's interval by Greenland and Robins,
+*Biometrics* 41, 1985. The null hypothesis says that all trials of a stretch are equally likely to
+be promoted. Promotion quotas may differ between stretches.
 
-Rule 1: trials are compared only within a stretch, which is ``STRETCH`` consecutive trials that entered at the same
-rung. Trials before the first proposal are not compared, because early trials had few competitors.
-Rule 2: a trial is compared when it has a result at its entry rung. Trials that failed at any rung are not compared,
-because a mistake in the training function says nothing about the search. Trials that were withdrawn, were enqueued, or
-confirm other trials are not compared.
+Rule 1: trials are compared only within a stretch, which is ``STRETCH`` consecutive trials that
+entered at the same rung. Trials before the first proposal are not compared, because early trials
+had few competitors.
+Rule 2: a trial is compared when it has a result at its entry rung. Trials that failed at any rung
+are not compared, because a mistake in the training function says nothing about the search. Trials
+that were withdrawn, were enqueued, or confirm other trials are not compared.
 Rule 3: the stretch of a trial does not depend on the trial's source or promotion.
 """
 
@@ -31,12 +33,16 @@ from ashtune._src.search.origins import Sort, sort_of
 STRETCH = 20
 _NOT_JUDGED = -1
 NEGLIGIBLE = 1e-18
-"""Smaller probabilities at both ends of a distribution are dropped, so that it does not have an entry per trial."""
+"""Smaller probabilities at both ends of a distribution are dropped, so that it does not have an
+entry per trial.
+"""
 TWO_SIDED_95 = 1.959964
 
 
 class Stretch(msgspec.Struct, frozen=True):
-    """The counts of one stretch: its proposed trials, its random trials, and the promoted trials of each kind."""
+    """The counts of one stretch: its proposed trials, its random trials, and the promoted trials of
+    each kind.
+    """
 
     proposed: int
     proposed_promoted: int
@@ -50,7 +56,9 @@ class Stretch(msgspec.Struct, frozen=True):
 
 
 class Promotions(Observer):
-    """Records each trial's sort, the rung of its first result, and whether the trial was promoted or failed."""
+    """Records each trial's sort, the rung of its first result, and whether the trial was promoted
+    or failed.
+    """
 
     def __init__(self) -> None:
         self.sorts = bytearray()
@@ -85,7 +93,9 @@ class Promotions(Observer):
                 pass
 
     def shares(self) -> dict[Sort, tuple[int, int]]:
-        """Return, for each sort, how many trials have a result and did not fail, and how many were promoted."""
+        """Return, for each sort, how many trials have a result and did not fail, and how many were
+        promoted.
+        """
         import numpy as np
 
         sorts, judged = np.array(self.sorts), np.array(self._entered) != _NOT_JUDGED
@@ -102,13 +112,17 @@ class Promotions(Observer):
         return bool(self._promoted[trial])
 
     def compared(self, sorts: Collection[Sort]) -> list[list[TrialId]]:
-        """Return the stretches that compare random trials with proposed trials of the given sorts. O(trials)."""
+        """Return the stretches that compare random trials with proposed trials of the given sorts.
+        O(trials).
+        """
         stretches: list[list[TrialId]] = []
         at: dict[int, list[TrialId]] = {}  # by entry rung, the stretch that is not full yet
         first = next((n for n in range(len(self.sorts)) if self.sorts[n] in sorts), len(self.sorts))
         for number in range(first, len(self.sorts)):
             trial = TrialId(number)
-            if self.is_judged(trial) and (self.sorts[number] == Sort.RANDOM or self.sorts[number] in sorts):
+            if self.is_judged(trial) and (
+                self.sorts[number] == Sort.RANDOM or self.sorts[number] in sorts
+            ):
                 entered = self._entered[number]
                 if entered not in at or len(at[entered]) == STRETCH:
                     at[entered] = []
@@ -117,7 +131,9 @@ class Promotions(Observer):
         return stretches
 
     def stretches(self, sorts: Collection[Sort]) -> list[Stretch]:
-        """Return the counts of proposed, random and promoted trials for each stretch of :meth:`compared`."""
+        """Return the counts of proposed, random and promoted trials for each stretch of
+        :meth:`compared`.
+        """
         return [self._count_stretch(trials) for trials in self.compared(sorts)]
 
     def _count_stretch(self, trials: list[TrialId]) -> Stretch:
@@ -139,7 +155,9 @@ class Promotions(Observer):
 
 
 class Ratio(msgspec.Struct, frozen=True):
-    """The promoted share of proposals divided by the promoted share of random draws, with a 95 % interval."""
+    """The promoted share of proposals divided by the promoted share of random draws, with a 95 %
+    interval.
+    """
 
     ratio: float
     low: float
@@ -147,13 +165,16 @@ class Ratio(msgspec.Struct, frozen=True):
 
 
 class Chances(msgspec.Struct, frozen=True):
-    """Probabilities under the null hypothesis that proposals and random draws are equally likely to be promoted.
+    """Probabilities under the null hypothesis that proposals and random draws are equally likely to
+    be promoted.
 
     Args:
-        as_many: The chance of at least the observed number of promoted random draws; small if proposals are worse.
-        as_few: The chance of at most the observed number of promoted random draws; small if proposals are better.
-        fewest: The smallest possible ``as_few`` with these trials and promotions. If ``fewest`` is large, the data
-            cannot show that any model is better.
+        as_many: The chance of at least the observed number of promoted random draws; small if
+            proposals are worse.
+        as_few: The chance of at most the observed number of promoted random draws; small if
+            proposals are better.
+        fewest: The smallest possible ``as_few`` with these trials and promotions. If ``fewest`` is
+            large, the data cannot show that any model is better.
     """
 
     as_many: float
@@ -162,7 +183,9 @@ class Chances(msgspec.Struct, frozen=True):
 
 
 def chances(stretches: Sequence[Stretch]) -> Chances:
-    """Return the exact probabilities of :class:`Chances`. Cost: O(s sqrt(s)) for ``s`` stretches of equal length."""
+    """Return the exact probabilities of :class:`Chances`. Cost: O(s sqrt(s)) for ``s`` stretches of
+    equal length.
+    """
     import numpy as np
 
     begin, probabilities = 0, np.ones(1)  # of ``begin``, ``begin + 1``, ... promoted random draws
@@ -182,7 +205,9 @@ def chances(stretches: Sequence[Stretch]) -> Chances:
 
 
 def ratio_of(stretches: Sequence[Stretch]) -> Ratio | None:
-    """Return the promoted share of proposals divided by the promoted share of random draws; None if a share is 0."""
+    """Return the promoted share of proposals divided by the promoted share of random draws; None if
+    a share is 0.
+    """
     ours = theirs = spread = 0.0
     for each in stretches:
         n = each.trials
@@ -190,15 +215,23 @@ def ratio_of(stretches: Sequence[Stretch]) -> Ratio | None:
             ours += each.proposed_promoted * each.random / n
             theirs += each.random_promoted * each.proposed / n
             both = each.proposed_promoted + each.random_promoted
-            spread += (both * each.proposed * each.random - each.proposed_promoted * each.random_promoted * n) / n**2
+            spread += (
+                both * each.proposed * each.random
+                - each.proposed_promoted * each.random_promoted * n
+            ) / n**2
     if ours <= 0 or theirs <= 0:
         return None
-    ratio, width = ours / theirs, math.exp(TWO_SIDED_95 * math.sqrt(max(0.0, spread) / (ours * theirs)))
+    ratio, width = (
+        ours / theirs,
+        math.exp(TWO_SIDED_95 * math.sqrt(max(0.0, spread) / (ours * theirs))),
+    )
     return Ratio(ratio, ratio / width, ratio * width)
 
 
 def _hypergeometric(stretch: Stretch) -> tuple[int, list[float]]:
-    """Return the least possible number of promoted random draws, and the probabilities of this and larger numbers."""
+    """Return the least possible number of promoted random draws, and the probabilities of this and
+    larger numbers.
+    """
     n, promoted = stretch.trials, stretch.proposed_promoted + stretch.random_promoted
     least, most = max(0, promoted - stretch.proposed), min(promoted, stretch.random)
     ways = math.comb(n, stretch.random)

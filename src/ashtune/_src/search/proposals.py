@@ -1,19 +1,22 @@
-"""Proposals of a search that learns: a thread collects them from the proposer, and the driver gives them to new trials.
+"""Proposals of a search that learns: a thread collects them from the proposer, and the driver gives
+them to new trials.
 
-Rule 1: trials may wait until their proposals are ready. The waits of all trials together take at most
-``FREE_WAIT_SECONDS`` plus a fraction of the workers' training time. When the study's waiting time is used up, proposals
-are made in advance. A trial without a ready proposal gets a proposal of the stand-in, or the design's configuration.
-Rule 2: a proposer that raises an exception, or proposes a configuration outside of the space, is dropped with a
-message. Without a proposer, new trials get their configurations from the design.
-Rule 3: a resumed study reads the configurations of earlier trials from the journal, and tells a new proposer all events
-of the journal.
-Rule 4: a proposal is not used if an earlier trial has the same configuration. Floats are rounded to twelve digits
-before configurations are compared.
-Rule 5: the first trials get their configurations from the design. The model's process therefore starts after the
-workers, at the study's first result.
+Rule 1: trials may wait until their proposals are ready. The waits of all trials together take at
+most ``FREE_WAIT_SECONDS`` plus a fraction of the workers' training time. When the study's waiting
+time is used up, proposals are made in advance. A trial without a ready proposal gets a proposal of
+the stand-in, or the design's configuration.
+Rule 2: a proposer that raises an exception, or proposes a configuration outside of the space, is
+dropped with a message. Without a proposer, new trials get their configurations from the design.
+Rule 3: a resumed study reads the configurations of earlier trials from the journal, and tells a new
+proposer all events of the journal.
+Rule 4: a proposal is not used if an earlier trial has the same configuration. Floats are rounded to
+twelve digits before configurations are compared.
+Rule 5: the first trials get their configurations from the design. The model's process therefore
+starts after the workers, at the study's first result.
 Rule 6: proposals that are made in advance take at most a twentieth of the workers' time.
-Rule 7: the journal's first line stores the results from before the study. A new proposer first gets the results from
-before the study. Each configuration with earlier results replaces one of the first trials.
+Rule 7: the journal's first line stores the results from before the study. A new proposer first gets
+the results from before the study. Each configuration with earlier results replaces one of the first
+trials.
 """
 
 # Rule 5: decision 62 (docs/decisions/0062-what-a-proposal-costs.md).
@@ -99,15 +102,22 @@ CLOSE_SECONDS = 1.0
 SHARE = 0.05
 """Proposals in advance take at most this fraction of the workers' time."""
 WAIT_SECONDS = 60.0
-"""The longest wait of one trial. If the wait gives no proposal, no trial waits again before a proposal is made."""
+"""The longest wait of one trial. If the wait gives no proposal, no trial waits again before a
+proposal is made.
+"""
 # Decision 43 (docs/decisions/0043-a-trial-waits-for-its-proposal.md).
 FREE_WAIT_SECONDS, WAIT_SHARE = 5.0, 0.2
-"""How long a study may wait for proposals: these seconds, plus this fraction of each worker's training time."""
+"""How long a study may wait for proposals: these seconds, plus this fraction of each worker's
+training time.
+"""
 MOST_ASKED = 6
-"""How often a proposer is asked for one trial if its proposals were tried before. After that the design is used."""
+"""How often a proposer is asked for one trial if its proposals were tried before. After that the
+design is used.
+"""
 MOST_DRAWN = 256
-"""At most this many configurations of an endless design are tested for one trial, which takes 1 ms. If all of them were
-tried before, the trial gets the last of them."""
+"""At most this many configurations of an endless design are tested for one trial, which takes 1 ms.
+If all of them were tried before, the trial gets the last of them.
+"""
 
 
 class _State(enum.Enum):
@@ -143,7 +153,9 @@ class StartedConfigurations(Protocol):
 
 
 class _Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings of the proposer's thread for one session. ``ahead`` is the number of proposals to keep ready."""
+    """The settings of the proposer's thread for one session. ``ahead`` is the number of proposals
+    to keep ready.
+    """
 
     ahead: int
     workers: int
@@ -155,19 +167,21 @@ class _Options(msgspec.Struct, frozen=True, kw_only=True):
 class Proposals(Observer):
     """Asks the proposer of a study for proposals, and keeps the proposals that are ready.
 
-    ``Proposals`` observes the study, and tells the proposer the results. After :meth:`start`, the proposer first gets
-    all earlier events.
+    ``Proposals`` observes the study, and tells the proposer the results. After :meth:`start`, the
+    proposer first gets all earlier events.
 
     Args:
         goal: Converts metrics to losses and violations.
-        grouped_by: Hyperparameters whose values are equal within a run of trials. A ready proposal that continues the
-            run is taken first; if no proposal is ready, the design continues the run.
+        grouped_by: Hyperparameters whose values are equal within a run of trials. A ready proposal
+            that continues the run is taken first; if no proposal is ready, the design continues the
+            run.
         known: Results from before the study, with their configurations: see :meth:`Proposer.know`.
 
     Attributes:
         waits: How many trials have waited for their proposals.
         waited: The total seconds that trials have waited, without ``waited_at_first``.
-        waited_at_first: The seconds that trials have waited for the first proposal, which includes a process's start.
+        waited_at_first: The seconds that trials have waited for the first proposal, which includes
+            a process's start.
     """
 
     sees_confirmations = False
@@ -185,7 +199,9 @@ class Proposals(Observer):
     ) -> None:
         self._search = search
         self._known = known
-        self._first_proposed = max(0, search.first_proposed - len({result.trial for result, _ in known}))
+        self._first_proposed = max(
+            0, search.first_proposed - len({result.trial for result, _ in known})
+        )
         self._space = space
         self._design = design
         self._goal = goal
@@ -194,7 +210,8 @@ class Proposals(Observer):
         self._rungs: dict[TrialId, int] = {}  # of new trials whose configuration is not known yet
         self._begun: set[TrialId] = set()
         self._has_end = design.size is not None
-        self._tried: set[object] = set()  # configurations; in an endless design their hashes, to save memory
+        # configurations; in an endless design their hashes, to save memory
+        self._tried: set[object] = set()
         self._last_key: tuple[object, object] = (None, None)
         self._number = 0  # the design's configurations before this number were tried
         self._run: tuple[object, int] = (None, 0)
@@ -234,9 +251,11 @@ class Proposals(Observer):
         Args:
             known: Configurations by trial.
             workers: Number of workers of the session; the most proposals that are made in advance.
-            trials: Number of trials of the study, None for no end. If all trials follow the design, there is no thread.
+            trials: Number of trials of the study, None for no end. If all trials follow the design,
+                there is no thread.
             complain: Called with one line if the proposer is dropped.
-            open_apart: Returns the proposer of a search, space, seed and ``max_resource`` in a separate process.
+            open_apart: Returns the proposer of a search, space, seed and ``max_resource`` in a
+                separate process.
         """
         if trials is not None and trials <= self._first_proposed:
             self._end(_State.WITHOUT)
@@ -248,7 +267,9 @@ class Proposals(Observer):
             known=known,
             complain=complain,
             open_proposer=partial(
-                partial(open_apart, self._search) if self._search.is_apart else self._search.proposer,
+                partial(open_apart, self._search)
+                if self._search.is_apart
+                else self._search.proposer,
                 self._space,
                 self._seed,
                 max_resource,
@@ -264,7 +285,9 @@ class Proposals(Observer):
             self._drop(error)
 
     def close(self) -> None:
-        """Stop the proposer. If a proposal is being made, first wait for this proposal, at most a second."""
+        """Stop the proposer. If a proposal is being made, first wait for this proposal, at most a
+        second.
+        """
         self._end(_State.CLOSED)
         if self._proposer is not None:
             self._proposer.close()
@@ -272,7 +295,9 @@ class Proposals(Observer):
             self._thread.join(CLOSE_SECONDS)
 
     def event(self, event: Event) -> None:
-        """Store an event for the proposer. The proposer's thread is not notified, as it would delay the driver."""
+        """Store an event for the proposer. The proposer's thread is not notified, as it would delay
+        the driver.
+        """
         if self._state in _ENDED:
             return
         if type(event) is JobFinished:
@@ -300,7 +325,9 @@ class Proposals(Observer):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Record a failed trial or a new job. The proposer gets a new trial when its configuration is known."""
+        """Record a failed trial or a new job. The proposer gets a new trial when its configuration
+        is known.
+        """
         if self._state in _ENDED:
             return
         match what:
@@ -315,7 +342,9 @@ class Proposals(Observer):
 
     def _failure(self, trial: TrialId, rung: int, *, is_out_of_memory: bool = False) -> Result:
         losses, violation = self._goal.failed
-        return Result(trial, rung, 0, losses, 0.0, violation=violation, is_out_of_memory=is_out_of_memory)
+        return Result(
+            trial, rung, 0, losses, 0.0, violation=violation, is_out_of_memory=is_out_of_memory
+        )
 
     def tick(self, now: float) -> None:
         """Notify the proposer's thread if there are new events."""
@@ -324,11 +353,15 @@ class Proposals(Observer):
                 self._changed.notify()
 
     def tried(self, configuration: Mapping[str, object]) -> None:
-        """Record the configuration of an earlier trial, so that no later proposal repeats this configuration."""
+        """Record the configuration of an earlier trial, so that no later proposal repeats this
+        configuration.
+        """
         self._tried.add(self._key(configuration))
 
     def take(self, trial: int) -> Proposal:
-        """Return the next trial's configuration, from a ready proposal, from the stand-in, or from the design."""
+        """Return the next trial's configuration, from a ready proposal, from the stand-in, or from
+        the design.
+        """
         if trial < self._first_proposed:
             with self._changed:
                 self._next = max(self._next, trial + 1)
@@ -346,15 +379,21 @@ class Proposals(Observer):
         return proposal
 
     def _key(self, configuration: Mapping[str, object]) -> object:
-        """Return a key that is equal for equal configurations. The last key is stored, as it is often needed again."""
+        """Return a key that is equal for equal configurations. The last key is stored, as it is
+        often needed again.
+        """
         last, key = self._last_key
         if configuration is not last:
-            key = identity(configuration) if self._has_end else hash(rounded_identity(configuration))
+            key = (
+                identity(configuration) if self._has_end else hash(rounded_identity(configuration))
+            )
             self._last_key = configuration, key
         return key
 
     def _take_ready(self, trial: int) -> tuple[bool, Proposal | None]:
-        """Return (True, answer). If there is no answer yet, return (False, None); without a proposer, (True, None)."""
+        """Return (True, answer). If there is no answer yet, return (False, None); without a
+        proposer, (True, None).
+        """
         with self._changed:
             self._next = max(self._next, trial)
             if not self._ready and (seconds := self._seconds_to_wait()) > 0:
@@ -374,10 +413,12 @@ class Proposals(Observer):
             return True, self._ready.pop(place)
 
     def _seconds_to_wait(self) -> float:
-        """Return how many seconds a trial may now wait for its proposal; 0 if the trial must not wait.
+        """Return how many seconds a trial may now wait for its proposal; 0 if the trial must not
+        wait.
 
-        During a wait, no worker gets a job. All waits of a study together therefore take at most ``FREE_WAIT_SECONDS``
-        plus a fraction of the training time per worker. If a search makes no proposals in advance, every trial waits.
+        During a wait, no worker gets a job. All waits of a study together therefore take at most
+        ``FREE_WAIT_SECONDS`` plus a fraction of the training time per worker. If a search makes no
+        proposals in advance, every trial waits.
         """
         options = self._options
         if options is None or self._state in _ENDED or self._caller is _Caller.GAVE_UP:
@@ -387,7 +428,8 @@ class Proposals(Observer):
         if self._grouped_by:
             return 0.0
         left = FREE_WAIT_SECONDS + WAIT_SHARE * self._trained / options.workers - self.waited
-        if left > 0 and self._state is not _State.PROPOSING:  # on a busy machine a process may start slowly
+        # on a busy machine a process may start slowly
+        if left > 0 and self._state is not _State.PROPOSING:
             return WAIT_SECONDS
         if left < self._proposal_seconds:
             return 0.0  # the wait would end before the proposal is ready
@@ -420,7 +462,9 @@ class Proposals(Observer):
             self._drop_the_stand_in(error)
 
     def _stand_in_for(self, trial: int) -> Proposal | None:
-        """Return a proposal of the stand-in proposer; if the stand-in raises an exception, drop the stand-in."""
+        """Return a proposal of the stand-in proposer; if the stand-in raises an exception, drop the
+        stand-in.
+        """
         if self._stand_in is None or self._options is None:
             return None
         try:
@@ -432,14 +476,19 @@ class Proposals(Observer):
         except Exception as error:  # noqa: BLE001 - the study goes on after any exception of a stand-in
             self._drop_the_stand_in(error)
             return None
-        return None if proposal is None else Proposal(proposal.configuration, proposal.origin + NOT_READY)
+        return (
+            None
+            if proposal is None
+            else Proposal(proposal.configuration, proposal.origin + NOT_READY)
+        )
 
     def _drop_the_stand_in(self, error: Exception) -> None:
         self._stand_in = None
         self._stand_in_news.clear()
         assert self._options is not None, "it is asked after the start"
         self._options.complain(
-            f"search {type(self._search).__name__}: its stand-in proposes nothing more: {error_line(error)}"
+            f"search {type(self._search).__name__}: its stand-in proposes nothing more: "
+            f"{error_line(error)}"
         )
 
     def _kind(self, proposal: Proposal | None) -> object:
@@ -448,7 +497,9 @@ class Proposals(Observer):
         return tuple(hashable(proposal.configuration.get(name)) for name in self._grouped_by)
 
     def _draw(self, trial: int, why: str) -> Proposal:
-        """Return the next untried configuration of the design; an endless design is searched from ``trial`` on."""
+        """Return the next untried configuration of the design; an endless design is searched from
+        ``trial`` on.
+        """
         if not self._has_end:
             first = max(trial, self._number)
             for number in range(first, first + MOST_DRAWN):
@@ -462,7 +513,9 @@ class Proposals(Observer):
         return Proposal(configuration, self._search.design_origin + why)
 
     def _work(self) -> None:
-        """Tell the proposer the events and ask for proposals, in a loop. The proposer's thread runs this function."""
+        """Tell the proposer the events and ask for proposals, in a loop. The proposer's thread runs
+        this function.
+        """
         options = self._options
         assert options is not None, "it is started with them"
         try:
@@ -477,7 +530,9 @@ class Proposals(Observer):
                 self._tell(proposer, options.known)
                 if trial >= 0:
                     began = time.monotonic()
-                    proposal = self._propose_new(lambda number: self._check(proposer.propose(number)), trial)
+                    proposal = self._propose_new(
+                        lambda number: self._check(proposer.propose(number)), trial
+                    )
                     ended = time.monotonic()
                     with self._changed:
                         self._ready.append(proposal)
@@ -486,7 +541,8 @@ class Proposals(Observer):
                         if self._state is _State.PROPOSING:
                             self._proposal_seconds = ended - began
                         self._rests_until = ended + rest * self._proposal_seconds
-                        if self._state is _State.OPENING:  # the first proposal includes the start of a process
+                        # the first proposal includes the start of a process
+                        if self._state is _State.OPENING:
                             self._state = _State.PROPOSING
                         self._changed.notify_all()
             proposer.close()  # close() may have been called before the proposer was opened
@@ -494,7 +550,9 @@ class Proposals(Observer):
             self._drop(error)
 
     def _wait(self, ahead: int) -> int | None:
-        """Wait for work; return the trial that needs a proposal, -1 if there are only new events, None at the end."""
+        """Wait for work; return the trial that needs a proposal, -1 if there are only new events,
+        None at the end.
+        """
         with self._changed:
             while True:
                 seconds = self._seconds_until_due(ahead)
@@ -509,10 +567,13 @@ class Proposals(Observer):
             return max(self._next, self._first_proposed) + len(self._ready) if is_due else -1
 
     def _seconds_until_due(self, ahead: int) -> float | None:
-        """Return the seconds until the next proposal is due, 0 or less if it is due now; None if none is needed yet."""
+        """Return the seconds until the next proposal is due, 0 or less if it is due now; None if
+        none is needed yet.
+        """
         is_wanted = self._caller is not _Caller.NOBODY
         most = ahead
-        if self._seconds_to_wait() > 0:  # trials may wait, so only the first proposal is made in advance
+        # trials may wait, so only the first proposal is made in advance
+        if self._seconds_to_wait() > 0:
             most = 0 if self._state is _State.PROPOSING else min(ahead, 1)
         if self._next + ahead < self._first_proposed or len(self._ready) >= most + is_wanted:
             return None
@@ -528,22 +589,34 @@ class Proposals(Observer):
             else:
                 proposer.observe(news, known.view(news.trial))
 
-    def _propose_new(self, propose: Callable[[int], Proposal | None], trial: int) -> Proposal | None:
-        """Ask for a proposal for a trial; ask again if an earlier trial has the proposed configuration."""
+    def _propose_new(
+        self, propose: Callable[[int], Proposal | None], trial: int
+    ) -> Proposal | None:
+        """Ask for a proposal for a trial; ask again if an earlier trial has the proposed
+        configuration.
+        """
         for _ in range(MOST_ASKED):
             proposal = propose(trial)
-            if proposal is None or self._has_end or self._key(proposal.configuration) not in self._tried:
+            if (
+                proposal is None
+                or self._has_end
+                or self._key(proposal.configuration) not in self._tried
+            ):
                 break
         return proposal
 
     def _check(self, proposal: Proposal | None) -> Proposal | None:
         if proposal is None:
             return None
-        origin = one_line(str(proposal.origin), ORIGIN_CHARACTERS) or type(self._search).__name__.lower()
+        origin = (
+            one_line(str(proposal.origin), ORIGIN_CHARACTERS) or type(self._search).__name__.lower()
+        )
         return Proposal(self._space.check(proposal.configuration), origin)
 
     def _end(self, state: _State) -> bool:
-        """Stop the thread. Unless the session ends, delete waiting events and proposals. Return whether it had run."""
+        """Stop the thread. Unless the session ends, delete waiting events and proposals. Return
+        whether it had run.
+        """
         with self._changed:
             is_first = self._state not in _ENDED
             if is_first:
@@ -558,5 +631,6 @@ class Proposals(Observer):
         if self._end(_State.FAILED) and self._options is not None:
             reason = error_line(error)
             self._options.complain(
-                f"search {type(self._search).__name__} has failed, so new trials follow its design alone: {reason}"
+                f"search {type(self._search).__name__} has failed, so new trials follow its "
+                f"design alone: {reason}"
             )

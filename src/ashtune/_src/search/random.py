@@ -1,13 +1,14 @@
-"""Random and quasi-random search, which map a sequence of points in the unit cube to configurations.
+"""Random and quasi-random search, which map a sequence of points in the unit cube to
+configurations.
 
-Points are computed in blocks, because a block takes little more time than one point. Block ``b`` of the sequence is a
-pure function of the seed and ``b``.
+Points are computed in blocks, because a block takes little more time than one point. Block ``b`` of
+the sequence is a pure function of the seed and ``b``.
 
-Rule 1: trial ``i`` gets the allowed point number ``i``, counted from 0. A point is not allowed if its configuration is
-forbidden or, in a finite space, repeats an earlier configuration. If some points are not allowed, all earlier points
-must be drawn to find a trial's point.
-Rule 2: the sequence is part of the file format, because another sequence would change the next trials of a resumed
-study.
+Rule 1: trial ``i`` gets the allowed point number ``i``, counted from 0. A point is not allowed if
+its configuration is forbidden or, in a finite space, repeats an earlier configuration. If some
+points are not allowed, all earlier points must be drawn to find a trial's point.
+Rule 2: the sequence is part of the file format, because another sequence would change the next
+trials of a resumed study.
 """
 
 from bisect import bisect_right
@@ -36,13 +37,14 @@ _EMPTY_BLOCKS = 4  # a space is refused if it forbids all configurations of this
 class DrawnDesign:
     """A design that maps the points of a sequence to configurations.
 
-    In a finite space of at most 100,000 combinations, the design gives each configuration exactly once. In a larger
-    finite space, the design never ends and may rarely repeat a configuration. If a float of the space is not always
-    active, a configuration may also be repeated.
+    In a finite space of at most 100,000 combinations, the design gives each configuration exactly
+    once. In a larger finite space, the design never ends and may rarely repeat a configuration. If
+    a float of the space is not always active, a configuration may also be repeated.
 
     Args:
         space: The search space.
-        points: Returns a block of the sequence by its number, shape ``(BLOCK, hyperparameters)``, within [0, 1].
+        points: Returns a block of the sequence by its number, shape ``(BLOCK, hyperparameters)``,
+            within [0, 1].
     """
 
     def __init__(self, space: Space, points: "Callable[[int], Points]") -> None:
@@ -53,7 +55,8 @@ class DrawnDesign:
         self._had: set[int] = set()
         self._next_block = 0
         self._ends = [0]  # with forbidden clauses: total trials up to each block
-        # Only a few blocks are kept, so that memory does not grow; the others are drawn again when needed.
+        # Only a few blocks are kept, so that memory does not grow; the others are drawn again when
+        # needed.
         self._block = lru_cache(maxsize=_BLOCKS_KEPT)(self._valid_configurations)
 
     @property
@@ -94,7 +97,9 @@ class DrawnDesign:
         return [each for each in configurations if not self._space.rules.forbidding(each)]
 
     def _place(self, trial: int) -> tuple[int, int]:
-        """Return the block of a trial, and the trial's index among the allowed points of the block."""
+        """Return the block of a trial, and the trial's index among the
+        allowed points of the block.
+        """
         empty = 0
         while self._ends[-1] <= trial:
             count = len(self._block(len(self._ends) - 1))
@@ -102,8 +107,8 @@ class DrawnDesign:
             empty = 0 if count else empty + 1
             if empty == _EMPTY_BLOCKS:
                 raise SpaceError(
-                    f"none of {_EMPTY_BLOCKS * BLOCK:,} draws was valid; narrow the ranges, or use a grid (valid and "
-                    "forbidden clauses rule configurations out)"
+                    f"none of {_EMPTY_BLOCKS * BLOCK:,} draws was valid; narrow the ranges, or use "
+                    "a grid (valid and forbidden clauses rule configurations out)"
                 )
         block = bisect_right(self._ends, trial) - 1
         return block, trial - self._ends[block]
@@ -112,7 +117,9 @@ class DrawnDesign:
     def _members(self) -> list[int]:
         assert self._lattice is not None
         if not (members := self._lattice.members()):
-            raise SpaceError(f"none of the {self._lattice.volume:,} configurations is valid; widen the ranges")
+            raise SpaceError(
+                f"none of the {self._lattice.volume:,} configurations is valid; widen the ranges"
+            )
         return members
 
     @cached_property
@@ -123,13 +130,17 @@ class DrawnDesign:
         return {point: trial for trial, point in enumerate(self._order)}
 
     def _extend_order(self, lattice: Lattice) -> None:
-        """Append the new configurations of the next block; after enough blocks, append all other configurations.
+        """Append the new configurations of the next block; after enough blocks, append all other
+        configurations.
 
-        A plain shuffle of all configurations would ignore weights and log scales. With equal weights, ``n`` random
-        points miss about a third of ``n`` configurations.
+        A plain shuffle of all configurations would ignore weights and log scales. With equal
+        weights, ``n`` random points miss about a third of ``n`` configurations.
         """
         if self._next_block * BLOCK < lattice.volume:
-            new = [lattice.point(configuration) for configuration in self._valid_configurations(self._next_block)]
+            new = [
+                lattice.point(configuration)
+                for configuration in self._valid_configurations(self._next_block)
+            ]
             self._next_block += 1
         else:
             left = [point for point in self._members if point not in self._had]
@@ -145,7 +156,8 @@ class DrawnDesign:
 
 
 class Random(Search, frozen=True):
-    """Draw configurations independently and at random; in a finite space, draw each configuration once.
+    """Draw configurations independently and at random; in a finite space, draw each configuration
+    once.
 
     Example:
         >>> Random().build(Space.parse({"x": (1, 4)}), seed=0).size
@@ -157,20 +169,23 @@ class Random(Search, frozen=True):
 
 
 def random_design(space: Space, seed: int, covering: int = 0) -> DrawnDesign:
-    """Return a random design, whose first ``covering`` points (at most ``BLOCK``) cover the space evenly.
+    """Return a random design, whose first ``covering`` points (at most ``BLOCK``) cover the space
+    evenly.
 
-    These points are a Latin hypercube: if each range is cut into ``covering`` equal parts, each part has one point.
+    These points are a Latin hypercube: if each range is cut into ``covering`` equal parts, each
+    part has one point.
 
-    Source: McKay, Beckman, Conover, *A Comparison of Three Methods for Selecting Values of Input Variables*,
-    Technometrics 21(2), 1979.
+    Source: McKay, Beckman, Conover, *A Comparison of Three Methods for Selecting Values of Input
+    Variables*, Technometrics 21(2), 1979.
     """
 
     def points(block: int) -> "Points":
         numbers = _random_numbers(space, seed, block)
         if block == 0 and covering:
             first = numbers[:covering]
-            # The ranks of independent numbers are a random permutation, which chooses the part of each point. A
-            # Sobol sequence is as good (decision 82), but to import scipy's takes longer than the first trials.
+            # The ranks of independent numbers are a random permutation, which chooses the part of
+            # each point. A Sobol sequence is as good (decision 82), but to import scipy's takes
+            # longer than the first trials.
             parts = first.argsort(axis=0).argsort(axis=0)
             numbers[:covering] = (parts + first * len(first) % 1) / len(first)
         return space.random_points(numbers)
@@ -188,14 +203,18 @@ def _random_numbers(space: Space, seed: int, *key: int) -> "Points":
     return np.random.RandomState(np.random.MT19937(sequence)).random_sample((BLOCK, space.draws))
 
 
-def completed(space: Space, configurations: Iterable[Mapping[str, object]], seed: int) -> list[dict[str, object]]:
-    """Return a user's configurations in plain values. Hyperparameters that are not given are drawn at random.
+def completed(
+    space: Space, configurations: Iterable[Mapping[str, object]], seed: int
+) -> list[dict[str, object]]:
+    """Return a user's configurations in plain values. Hyperparameters that are not given are drawn
+    at random.
 
-    If possible, a configuration differs from the configurations before it. Draws depend on the seed and on the
-    configuration's index, which is its trial's number.
+    If possible, a configuration differs from the configurations before it. Draws depend on the seed
+    and on the configuration's index, which is its trial's number.
 
     Raises:
-        SpaceError: If none of ``BLOCK`` draws gives a valid configuration in which each given hyperparameter is active.
+        SpaceError: If none of ``BLOCK`` draws gives a valid configuration in which each given
+            hyperparameter is active.
     """
     found: list[dict[str, object]] = []
     for trial, configuration in enumerate(configurations):
@@ -208,11 +227,13 @@ def completed(space: Space, configurations: Iterable[Mapping[str, object]], seed
 
 
 class Sobol(Search, frozen=True):
-    """Follow a scrambled Sobol sequence: the first ``2**k`` trials are spread evenly over the space.
+    """Follow a scrambled Sobol sequence: the first ``2**k`` trials are spread evenly over the
+    space.
 
-    Source: Sobol, *On the distribution of points in a cube*, USSR Comput. Math. Math. Phys. 7(4), 1967; scrambled after
-    Matousek, *On the L2-discrepancy for anchored boxes*, J. Complexity 14(4), 1998, as in ``scipy.stats.qmc.Sobol``.
-    The search obeys conditions and forbidden clauses. In a finite space, each configuration is given once.
+    Source: Sobol, *On the distribution of points in a cube*, USSR Comput. Math. Math. Phys. 7(4),
+    1967; scrambled after Matousek, *On the L2-discrepancy for anchored boxes*, J. Complexity 14(4),
+    1998, as in ``scipy.stats.qmc.Sobol``. The search obeys conditions and forbidden clauses. In a
+    finite space, each configuration is given once.
 
     Example:
         >>> design = Sobol().build(Space.parse({"x": (0.0, 1.0)}), seed=0)
@@ -234,7 +255,9 @@ class _Sequence:
         self._sequence = qmc.Sobol(width, scramble=True, seed=np.random.default_rng(seed))
 
     def block(self, block: int) -> "Points":
-        """Return a block, shape ``(BLOCK, width)``. If blocks are skipped, each earlier trial costs 0.1 us."""
+        """Return a block, shape ``(BLOCK, width)``. If blocks are skipped, each earlier trial costs
+        0.1 us.
+        """
         sequence = self._sequence
         if sequence.num_generated > block * BLOCK:
             sequence.reset()

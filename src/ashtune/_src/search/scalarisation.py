@@ -1,12 +1,15 @@
-"""Combines several losses and violated constraints into one number, with different weights for each trial.
+"""Combines several losses and violated constraints into one number, with different weights for each
+trial.
 
-Source: Knowles, *ParEGO: A Hybrid Algorithm With On-Line Landscape Approximation for Expensive Multiobjective
-Optimization Problems*, IEEE Trans. Evol. Comp. 10(1), 2006. For each trial, weights with the sum 1 are drawn uniformly.
-The scaled losses ``f_i`` are combined by the augmented Tchebycheff function ``max(w_i f_i) + 0.05 sum(w_i f_i)``. When
-the weights change, the minimum of the combined number moves along the whole Pareto front.
+Source: Knowles, *ParEGO: A Hybrid Algorithm With On-Line Landscape Approximation for Expensive
+Multiobjective Optimization Problems*, IEEE Trans. Evol. Comp. 10(1), 2006. For each trial, weights
+with the sum 1 are drawn uniformly. The scaled losses ``f_i`` are combined by the augmented
+Tchebycheff function ``max(w_i f_i) + 0.05 sum(w_i f_i)``. When the weights change, the minimum of
+the combined number moves along the whole Pareto front.
 
 Rule 1: the weights of a trial are a pure function of the seed and the trial's number.
-Rule 2: a loss is scaled to its range among the results at the highest resource that has at least five results.
+Rule 2: a loss is scaled to its range among the results at the highest resource that has at least
+five results.
 Rule 3: a result that violates a constraint gets a larger number than every feasible result.
 """
 
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
 AUGMENTED = 0.05
 ENOUGH = 5
 CLIP = 2.0
-"""Larger values are clipped to this height above the median, in units of the distance from the best to the median."""
+"""Larger values are clipped to this height above the median, in units of the distance from the best
+to the median.
+"""
 FARTHEST = 1e6
 """Losses farther from the least are clipped to this distance, in units of the range."""
 
@@ -65,16 +70,19 @@ def scalarise(keys: "Array", weights: "Array", resources: "Array | None" = None)
     values[is_finite] = weighted.max(axis=1) + AUGMENTED * weighted.sum(axis=1)
     if (is_violating := is_finite & (violations > 0)).any():
         feasible, amounts = values[is_finite & ~is_violating], violations[is_violating]
-        worst, extent = (feasible.max(), max(np.ptp(feasible), 1.0)) if len(feasible) else (0.0, 1.0)
+        worst, extent = (
+            (feasible.max(), max(np.ptp(feasible), 1.0)) if len(feasible) else (0.0, 1.0)
+        )
         values[is_violating] = worst + extent * amounts / (amounts + np.median(amounts))
     return values
 
 
 def clip_outliers(values: "Array") -> "Array":
-    """Clip the values of each column at its median plus ``CLIP`` times the distance from its best value to the median.
+    """Clip the values of each column at its median plus ``CLIP`` times the distance from its best
+    value to the median.
 
-    If half of the values equal the best value, infinite values become the worst finite value, and no other value
-    changes.
+    If half of the values equal the best value, infinite values become the worst finite value, and
+    no other value changes.
 
     Args:
         values: Shape (n,) or (n, m).
@@ -87,5 +95,7 @@ def clip_outliers(values: "Array") -> "Array":
     if not len(finite):
         return values
     best, middle = finite.min(), float(np.median(finite))
-    bounded: Array = np.minimum(values, middle + CLIP * (middle - best) if middle > best else finite.max())
+    bounded: Array = np.minimum(
+        values, middle + CLIP * (middle - best) if middle > best else finite.max()
+    )
     return bounded

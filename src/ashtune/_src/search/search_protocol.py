@@ -1,7 +1,8 @@
 """The interfaces of searches, designs and proposers.
 
-A *search* is a value: a small frozen struct with options, such as :class:`~ashtune.searches.Random`. A search makes a
-*design*, which is a numbered sequence of configurations. A search that learns from results also makes a *proposer*.
+A *search* is a value: a small frozen struct with options, such as
+:class:`~ashtune.searches.Random`. A search makes a *design*, which is a numbered sequence of
+configurations. A search that learns from results also makes a *proposer*.
 """
 
 from collections.abc import Mapping
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 class Design(Protocol):
     """A numbered sequence of configurations.
 
-    ``configuration`` is a pure function: it returns the same configuration for a trial's number at every call, in any
-    order of calls, and in a resumed study.
+    ``configuration`` is a pure function: it returns the same configuration for a trial's number at
+    every call, in any order of calls, and in a resumed study.
     """
 
     @property
@@ -34,7 +35,8 @@ class Design(Protocol):
             trial: The trial's number, from 0.
 
         Returns:
-            The active hyperparameters by name, as plain Python values; inactive ones are absent. Each call returns a
+            The active hyperparameters by name, as plain Python values; inactive ones are absent.
+                Each call returns a
             new dict, which the caller may change.
 
         Raises:
@@ -42,11 +44,14 @@ class Design(Protocol):
         """
 
     def find(self, configuration: Mapping[str, object]) -> int | None:
-        """Return the number of the trial with this configuration; None if no trial has it, or the design never ends."""
+        """Return the number of the trial with this configuration; None if no trial has it, or the
+        design never ends.
+        """
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """A configuration for a new trial. ``origin`` is a short text in the journal that names the configuration's source.
+    """A configuration for a new trial. ``origin`` is a short text in the journal that names the
+    configuration's source.
 
     An origin that begins with "random" or "design" marks a draw that uses no results. The module
     ``search/promotions.py`` compares proposals with random draws.
@@ -57,14 +62,17 @@ class Proposal(msgspec.Struct, frozen=True):
 
 
 class Proposer:
-    """The base class of all proposers. A proposer suggests configurations, based on the results of earlier trials.
+    """The base class of all proposers. A proposer suggests configurations, based on the results of
+    earlier trials.
 
-    A separate thread calls all methods of a proposer except ``close``. A trial waits for its proposal if the wait is
-    short compared with the training. If a proposer raises an exception, the study continues with the design.
+    A separate thread calls all methods of a proposer except ``close``. A trial waits for its
+    proposal if the wait is short compared with the training. If a proposer raises an exception, the
+    study continues with the design.
     """
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:
-        """Record that a job of a trial has begun; a job may begin again, for example after the loss of its worker.
+        """Record that a job of a trial has begun; a job may begin again, for example after the loss
+        of its worker.
 
         Does nothing by default.
 
@@ -77,28 +85,33 @@ class Proposer:
         """Record the result of a job.
 
         Args:
-            result: Smaller losses are better. If the trial failed, or its training function refused the configuration,
-                the losses are ``math.inf``, and resource and seconds are 0. A promoted trial has several results.
+            result: Smaller losses are better. If the trial failed, or its training function refused
+                the configuration, the losses are ``math.inf``, and resource and seconds are 0. A
+                promoted trial has several results.
             configuration: The active hyperparameters of the trial.
         """
         raise NotImplementedError
 
     def know(self, result: Result, configuration: Mapping[str, object]) -> None:
-        """Record a result from before the study, before all other methods are called. By default, call :meth:`observe`.
+        """Record a result from before the study, before all other methods are called. By default,
+        call :meth:`observe`.
 
         Args:
-            result: Its trial number is -1 for the first configuration, -2 for the next. Its rung is the highest rung
-                that its resource reaches, or else the lowest rung. The result is never a failure, and has 0 seconds.
+            result: Its trial number is -1 for the first configuration, -2 for the next. Its rung is
+                the highest rung that its resource reaches, or else the lowest rung. The result is
+                never a failure, and has 0 seconds.
             configuration: The active hyperparameters.
         """
         self.observe(result, configuration)
 
     def propose(self, trial: int) -> Proposal | None:
-        """Return a configuration for a trial. If the method returns None, the trial gets the design's configuration.
+        """Return a configuration for a trial. If the method returns None, the trial gets the
+        design's configuration.
 
         Args:
-            trial: The trial's number. If the trial starts before the proposal is ready, the next trial gets the
-                proposal. If the proposed configuration was tried before, the same number is asked for again.
+            trial: The trial's number. If the trial starts before the proposal is ready, the next
+                trial gets the proposal. If the proposed configuration was tried before, the same
+                number is asked for again.
 
         Returns:
             A configuration of the space in plain values, as :meth:`Space.check` accepts it.
@@ -106,14 +119,17 @@ class Proposer:
         raise NotImplementedError
 
     def close(self) -> None:
-        """Stop the proposer. The study's thread calls this method, perhaps while a proposal is being made."""
+        """Stop the proposer. The study's thread calls this method, perhaps while a proposal is
+        being made.
+        """
 
 
 class Search(Part, frozen=True):
     """The base class of all searches. A search is a frozen struct of options.
 
-    A subclass of ``Search`` has its options as fields and makes its design in :meth:`build`. A search that learns also
-    overrides :meth:`proposer`. The journal stores a search with the name that ``core/parts.py`` defines.
+    A subclass of ``Search`` has its options as fields and makes its design in :meth:`build`. A
+    search that learns also overrides :meth:`proposer`. The journal stores a search with the name
+    that ``core/parts.py`` defines.
     """
 
     def build(self, space: "Space", seed: int) -> Design:
@@ -132,10 +148,13 @@ class Search(Part, frozen=True):
     design_origin: ClassVar[str] = "design"
     """The origin, in the journal, of a trial that follows the design: "random" or "design"."""
     is_apart: ClassVar[bool] = False
-    """Whether the proposer runs in a separate process, because a proposal takes more than a few milliseconds."""
+    """Whether the proposer runs in a separate process, because a proposal takes more than a few
+    milliseconds.
+    """
 
     def proposer(self, space: "Space", seed: int, max_resource: int) -> Proposer | None:
-        """Return a new proposer, which has no results yet; None by default. The proposer's thread calls this method.
+        """Return a new proposer, which has no results yet; None by default. The proposer's thread
+        calls this method.
 
         Args:
             space: The search space.
@@ -145,19 +164,23 @@ class Search(Part, frozen=True):
         return None
 
     def stand_in(self, space: "Space", seed: int) -> Proposer | None:
-        """Return the proposer of trials without a ready proposal. If None is returned, the trials use the design.
+        """Return the proposer of trials without a ready proposal. If None is returned, the trials
+        use the design.
 
-        The driver waits for the stand-in, which must need only microseconds. A proposal of a stand-in outside of the
-        space ends the session, because the driver has no other proposal ready.
+        The driver waits for the stand-in, which must need only microseconds. A proposal of a
+        stand-in outside of the space ends the session, because the driver has no other proposal
+        ready.
         """
         return None
 
     @property
     def most_ahead(self) -> int:
-        """The number of proposals to make in advance when the waiting time is used up; at most one for each worker.
+        """The number of proposals to make in advance when the waiting time is used up; at most one
+        for each worker.
 
-        If fewer proposals are made in advance, each proposal uses newer results. If no proposals are made in advance,
-        all trials wait for their proposals, so a study on one worker can be reproduced.
+        If fewer proposals are made in advance, each proposal uses newer results. If no proposals
+        are made in advance, all trials wait for their proposals, so a study on one worker can be
+        reproduced.
         """
         return 16
 
@@ -176,11 +199,17 @@ class Search(Part, frozen=True):
 
     @property
     def weighs_seconds(self) -> bool:
-        """Whether proposals depend on the seconds of results; if not, a study's scheduler ignores seconds too."""
+        """Whether proposals depend on the seconds of results; if not, a study's scheduler ignores
+        seconds too.
+        """
         return False
 
 
 def refuse_outside(trial: int, size: int | None) -> None:
-    """Raise IndexError if ``trial`` is outside ``range(size)``; a size of None means a design without end."""
+    """Raise IndexError if ``trial`` is outside ``range(size)``; a size of None means a design
+    without end.
+    """
     if trial < 0 or (size is not None and trial >= size):
-        raise IndexError(f"trial {trial} is not among the {'endless' if size is None else size} trials")
+        raise IndexError(
+            f"trial {trial} is not among the {'endless' if size is None else size} trials"
+        )

@@ -20,7 +20,8 @@ SEARCHES: Registry[Search] = Registry(
 
 
 def learns(record: Mapping[str, Any]) -> bool:
-    """Return whether the search of a study learns from results; return True if the search is not installed.
+    """Return whether the search of a study learns from results; return True if the search is not
+    installed.
 
     Raises:
         SettingsError: If the journal's first line names no search, or its options do not fit.
@@ -41,15 +42,18 @@ def design_of(
     grouped_by: tuple[str, ...] = (),
     trials: int | None = None,
 ) -> Design:
-    """Return the design of a study: the enqueued configurations, and after them the configurations of the search.
+    """Return the design of a study: the enqueued configurations, and after them the configurations
+    of the search.
 
     Args:
         enqueued: Configurations that come first, as :meth:`Space.check` returns them.
-        grouped_by: Hyperparameters that must be equal for trials to train together; empty for the search's own order.
+        grouped_by: Hyperparameters that must be equal for trials to train together; empty for the
+            search's own order.
         trials: The number of trials when the study began, which limits the length of runs.
 
     Raises:
-        SpaceError: If the space does not suit the search, for example a float range without grid points.
+        SpaceError: If the space does not suit the search, for example a float range without grid
+            points.
     """
     design: Design = search.build(space, seed)
     if grouped_by:

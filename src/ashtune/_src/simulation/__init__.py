@@ -1,1 +1,3 @@
-"""Simulates studies in virtual time, with the real loop, controller and schedulers, on known learning curves."""
+"""Simulates studies in virtual time, with the real loop, controller and schedulers, on known
+learning curves.
+"""

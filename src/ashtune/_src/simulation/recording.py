@@ -1,11 +1,12 @@
 """Reads the losses, times and failures of each trial from a study's journal, for a simulation.
 
-Withdrawn and confirming trials are left out. In the simulation, a failed trial fails again after the same time. If a
-part of a trial was trained twice, for example after a kill, only the last training of this part counts. A job always
-counts up to its rung, even if its last report came earlier. Values between two reports are interpolated.
+Withdrawn and confirming trials are left out. In the simulation, a failed trial fails again after
+the same time. If a part of a trial was trained twice, for example after a kill, only the last
+training of this part counts. A job always counts up to its rung, even if its last report came
+earlier. Values between two reports are interpolated.
 
-The first job of a worker may take longer, because of imports, data or compilation. The extra time of a first job is
-subtracted if it is much larger than the usual deviation of job times.
+The first job of a worker may take longer, because of imports, data or compilation. The extra time
+of a first job is subtracted if it is much larger than the usual deviation of job times.
 """
 
 import math
@@ -17,7 +18,16 @@ from statistics import fmean, median
 import msgspec
 
 from ashtune._src.analysis.study_reader import StudyReader
-from ashtune._src.analysis.timeline import COMPILING, FAILED, LOST, PAUSED, RESULT, SAVING, Timeline, Work
+from ashtune._src.analysis.timeline import (
+    COMPILING,
+    FAILED,
+    LOST,
+    PAUSED,
+    RESULT,
+    SAVING,
+    Timeline,
+    Work,
+)
 from ashtune._src.analysis.timeline_times import time_shares
 from ashtune._src.core.errors import StudyError
 from ashtune._src.core.events import (
@@ -46,9 +56,9 @@ from ashtune._src.simulation.traces import JobTrace, RecordedStudy, Timing, Trac
 class ObservedJob(msgspec.Struct):
     """One job of a trial, with its worker, its resources, its time and its ending.
 
-    ``serial`` numbers the jobs of a study in the order of their ends. ``ending`` is an ending code of the timeline.
-    ``wait`` is the number of seconds between the order and the start of the job; None if unknown. ``is_void`` means
-    that the job does not count, because its worker died.
+    ``serial`` numbers the jobs of a study in the order of their ends. ``ending`` is an ending code
+    of the timeline. ``wait`` is the number of seconds between the order and the start of the job;
+    None if unknown. ``is_void`` means that the job does not count, because its worker died.
     """
 
     serial: int
@@ -69,8 +79,9 @@ class ObservedJob(msgspec.Struct):
 class ObservedTrial(msgspec.Struct):
     """One trial of a recorded study.
 
-    ``releases`` has the seconds of each release, by resource. ``rung_of`` maps the resource of a job's last report to
-    the resource of the job's rung. ``is_left_out`` means that the trial was withdrawn, or confirms another trial.
+    ``releases`` has the seconds of each release, by resource. ``rung_of`` maps the resource of a
+    job's last report to the resource of the job's rung. ``is_left_out`` means that the trial was
+    withdrawn, or confirms another trial.
     """
 
     reports: dict[int, dict[str, float | None]] = msgspec.field(default_factory=dict)
@@ -87,7 +98,9 @@ class ObservedTrial(msgspec.Struct):
         return pieces[-1].target if pieces else 0
 
     def pieces(self) -> list[ObservedJob]:
-        """Return the jobs that led to the trial's final state, without jobs whose epochs were trained again later."""
+        """Return the jobs that led to the trial's final state, without jobs whose epochs were
+        trained again later.
+        """
         pieces: list[ObservedJob] = []
         for job in self.jobs:
             if job.is_void:
@@ -99,7 +112,8 @@ class ObservedTrial(msgspec.Struct):
 
 
 def later_rate(trials: Sequence[ObservedTrial]) -> float:
-    """Return the median ratio of the second job's ``rate`` to the first job's ``rate``, over all trials.
+    """Return the median ratio of the second job's ``rate`` to the first job's ``rate``, over all
+    trials.
 
     The first job of a trial may have extra work, such as building the model.
     """
@@ -115,11 +129,15 @@ def later_rate(trials: Sequence[ObservedTrial]) -> float:
 FEWEST = 5
 """The least number of jobs for a median."""
 CLEARLY = 3.0
-"""The extra time is clear if it is more than this multiple of the median absolute deviation of other jobs' times."""
+"""The extra time is clear if it is more than this multiple of the median absolute deviation of
+other jobs' times.
+"""
 
 
 def take_out_warmup(jobs: Sequence[ObservedJob]) -> float:
-    """Subtract the extra time from each worker's first job, and return the extra time; return 0 if it is too small."""
+    """Subtract the extra time from each worker's first job, and return the extra time; return 0 if
+    it is too small.
+    """
     firsts: dict[WorkerId, ObservedJob] = {}
     others: list[ObservedJob] = []
     for job in sorted(jobs, key=lambda job: job.serial):
@@ -139,8 +157,12 @@ def take_out_warmup(jobs: Sequence[ObservedJob]) -> float:
 
 
 def _usual(job: ObservedJob, others: Sequence[ObservedJob]) -> list[float]:
-    """Return the seconds of jobs that are similar to ``job``; [] if the study has too few similar jobs."""
-    same = [other.seconds for other in others if (other.start, other.target) == (job.start, job.target)]
+    """Return the seconds of jobs that are similar to ``job``; [] if the study has too few similar
+    jobs.
+    """
+    same = [
+        other.seconds for other in others if (other.start, other.target) == (job.start, job.target)
+    ]
     if len(same) >= FEWEST:
         return same
     units = job.target - job.start
@@ -166,8 +188,8 @@ def traces_of(study: StudyReader) -> Traces:
     """
     if not study.settings.goal.is_plain:
         raise StudyError(
-            f"{study.directory} has {study.settings.goal}: a simulation replays studies of one metric without "
-            "constraints"
+            f"{study.directory} has {study.settings.goal}: a simulation replays studies of one "
+            "metric without constraints"
         )
     recorder, timeline = Recorder(study.settings.goal, study.ladder), Timeline(study.ladder)
     outcome = study.tell([recorder, timeline])
@@ -230,7 +252,9 @@ class Recorder(Observer):
                 pass
 
     def followed(self, what: Followed) -> None:
-        """Count the orders to save a trial, and mark a trial as failed if it failed because its worker died."""
+        """Count the orders to save a trial, and mark a trial as failed if it failed because its
+        worker died.
+        """
         if type(what) is Release:
             self._unsaved += what.keep
         elif type(what) is TrialFailed and self._lost is not None:
@@ -239,7 +263,12 @@ class Recorder(Observer):
             self._fail(self._lost, LOST, 0.0)  # the timeline has its time
 
     def traces(
-        self, scheduler: Scheduler | None, timeline: Timeline, *, seed: int = 0, is_whole: bool = True
+        self,
+        scheduler: Scheduler | None,
+        timeline: Timeline,
+        *,
+        seed: int = 0,
+        is_whole: bool = True,
     ) -> Traces:
         """Return the traces of the study; the study's ``timeline`` has the times between jobs.
 
@@ -257,7 +286,8 @@ class Recorder(Observer):
         values = sum(max(trial.reports, default=0) for trial in trials)
         if values > MOST_VALUES:
             raise StudyError(
-                f"the trials of this study have {values:,} units of resource in all; a what-if holds a value for each, "
+                f"the trials of this study have {values:,} units of resource in all; a what-if "
+                f"holds a value for each, "
                 f"at most {MOST_VALUES:,}: count the resource in larger units"
             )
         warmup = take_out_warmup(jobs)
@@ -280,15 +310,25 @@ class Recorder(Observer):
         )
 
     def _take_waits(self, work: Work) -> None:
-        """Set the exact wait before each job, so that a replay with the same choices gives the recorded study.
+        """Set the exact wait before each job, so that a replay with the same choices gives the
+        recorded study.
 
-        The rows of a trial have the same order as the trial's jobs. Compilation before a job is part of the job's wait.
+        The rows of a trial have the same order as the trial's jobs. Compilation before a job is
+        part of the job's wait.
         """
         import numpy as np
 
         waiting = [deque(trial.jobs) for trial in self._trials]
         order = np.argsort(work.end, kind="stable")
-        columns = (work.lane, work.trial, work.rung, work.kind, work.ending, work.driver, work.seconds)
+        columns = (
+            work.lane,
+            work.trial,
+            work.rung,
+            work.kind,
+            work.ending,
+            work.driver,
+            work.seconds,
+        )
         rows = zip(*(column[order].tolist() for column in columns), strict=True)
         compiling: dict[int, float] = defaultdict(float)
         for lane, trial, rung, kind, ending, driver, seconds in rows:
@@ -310,7 +350,9 @@ class Recorder(Observer):
             self._trials.append(ObservedTrial())
         return self._trials[trial]
 
-    def _job(self, event: JobEnded, start: int, target: int, seconds: float, ending: int) -> ObservedJob:
+    def _job(
+        self, event: JobEnded, start: int, target: int, seconds: float, ending: int
+    ) -> ObservedJob:
         self._jobs += 1
         return ObservedJob(self._jobs, event.worker, start, target, seconds, ending)
 
@@ -320,10 +362,17 @@ class Recorder(Observer):
             self._saved += event.checkpoint is not None
             self._unsaved += event.checkpoint is None
         rung = max(event.resource, self._ladder.rungs[event.rung])
-        self._trained(event, RESULT, [*event.curve, (event.resource, event.metrics), (rung, event.metrics)], rung)
+        self._trained(
+            event,
+            RESULT,
+            [*event.curve, (event.resource, event.metrics), (rung, event.metrics)],
+            rung,
+        )
         self._of(event.trial).rung_of[event.resource] = rung
 
-    def _trained(self, event: JobFinished | JobPaused, ending: int, reports: Curve, target: int = 0) -> None:
+    def _trained(
+        self, event: JobFinished | JobPaused, ending: int, reports: Curve, target: int = 0
+    ) -> None:
         trial = self._of(event.trial)
         start, target = trial.rung_of.get(event.start, event.start), target or event.resource
         if target > start:
@@ -366,7 +415,9 @@ class Recorder(Observer):
             rate=rate,
             fails=trial.fails,
             jobs={
-                (job.start, job.target): JobTrace(job.seconds, handover if job.wait is None else job.wait)
+                (job.start, job.target): JobTrace(
+                    job.seconds, handover if job.wait is None else job.wait
+                )
                 for job in trial.jobs
                 if not job.is_void
             },

@@ -1,8 +1,8 @@
 """Learning curves and times of simulated trials. Each curve has a recorded part and a continuation.
 
-The most likely continuation is constant at the last recorded value, because fitted curves did not predict better
-(decision 51). A random continuation changes like the curve of another trial that has a longer record. No continuation
-leaves the range of the recorded values.
+The most likely continuation is constant at the last recorded value, because fitted curves did not
+predict better (decision 51). A random continuation changes like the curve of another trial that has
+a longer record. No continuation leaves the range of the recorded values.
 """
 
 import math
@@ -26,8 +26,8 @@ CACHED_TRIALS = 65_536
 class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
     """The learning curves of simulated trials, and the behaviour of the simulated workers.
 
-    ``size`` is the number of trials; None if any number is possible. ``loss`` is a function (trial, resource) -> loss.
-    A smaller loss is better, and an infinite loss means a failure.
+    ``size`` is the number of trials; None if any number is possible. ``loss`` is a function (trial,
+    resource) -> loss. A smaller loss is better, and an infinite loss means a failure.
     """
 
     goal: Goal
@@ -37,22 +37,30 @@ class LossCurves(msgspec.Struct, frozen=True, kw_only=True):
     size: int | None = None
 
     def training(self, **more: Any) -> Training:
-        """Return the behaviour of the simulated workers; ``more`` replaces fields of this behaviour."""
+        """Return the behaviour of the simulated workers; ``more`` replaces fields of this
+        behaviour.
+        """
         return replace(self.does, **more)
 
 
 def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int], float]:
-    """Return the function (trial, resource) -> loss, which continues the recorded curve of each trial.
+    """Return the function (trial, resource) -> loss, which continues the recorded curve of each
+    trial.
 
     Args:
-        draw: 0 for the most likely continuations; each other number gives other random continuations.
+        draw: 0 for the most likely continuations; each other number gives other random
+            continuations.
     """
     trials, (low, high) = traces.trials, _bounds(traces)
-    by_length = sorted((trial for trial in trials if not trial.fails), key=lambda trial: trial.known)
+    by_length = sorted(
+        (trial for trial in trials if not trial.fails), key=lambda trial: trial.known
+    )
 
     @lru_cache(maxsize=CACHED_TRIALS)
     def draw_longer(trial: int) -> Trace | None:
-        """Return a random trial with a longer record than ``trial``; None if there is none, or if ``draw`` is 0."""
+        """Return a random trial with a longer record than ``trial``; None if there is none, or if
+        ``draw`` is 0.
+        """
         known = trials[trial].known
         place = bisect_right(by_length, known, key=lambda other: other.known)
         if not draw or place == len(by_length) or known == 0:
@@ -82,7 +90,9 @@ def _bounds(traces: Traces) -> tuple[float, float]:
 
 
 def continue_curves(traces: Traces, draw: int = 0, seed: int = 0) -> LossCurves:
-    """Return the recorded curves with the continuations of :func:`courses`, and the recorded times."""
+    """Return the recorded curves with the continuations of :func:`courses`,
+    and the recorded times.
+    """
     trials, timing = traces.trials, traces.timing
 
     def release(trial: TrialId, resource: int, is_kept: bool) -> float:
@@ -92,13 +102,19 @@ def continue_curves(traces: Traces, draw: int = 0, seed: int = 0) -> LossCurves:
     loss = courses(traces, draw, seed)
 
     def fails(trial: TrialId, resource: int) -> str:
-        return "" if math.isfinite(loss(trial, resource)) else "its result is not finite, or it failed as recorded"
+        return (
+            ""
+            if math.isfinite(loss(trial, resource))
+            else "its result is not finite, or it failed as recorded"
+        )
 
     does = Training(
         metrics=_metrics(traces.goal, loss),
         seconds=lambda trial, start, target: trials[trial].seconds(start, target),
         fails=fails,
-        wait_seconds=lambda trial, start, target: trials[trial].wait(start, target, timing.handover),
+        wait_seconds=lambda trial, start, target: trials[trial].wait(
+            start, target, timing.handover
+        ),
         release_seconds=release,
         saves=traces.saves,
         resumes=traces.goes_on,
@@ -111,21 +127,27 @@ def invent_curves(*, epoch_seconds: float = 1.0, seed: int = 0) -> LossCurves:
     """Return invented learning curves, for questions about time only.
 
     Each trial has three independent uniform numbers ``u, v, w``. The loss of a trial is
-    ``u + (0.25 + v / 2) / sqrt(resource)``, so the order of trials differs a little between rungs. An epoch takes
-    ``(0.5 + w) * epoch_seconds``.
+    ``u + (0.25 + v / 2) / sqrt(resource)``, so the order of trials differs a little between rungs.
+    An epoch takes ``(0.5 + w) * epoch_seconds``.
     """
 
     def loss(trial: TrialId, resource: int) -> float:
-        return _uniform(seed, trial, 0) + (0.25 + _uniform(seed, trial, 1) / 2) / math.sqrt(resource)
+        return _uniform(seed, trial, 0) + (0.25 + _uniform(seed, trial, 1) / 2) / math.sqrt(
+            resource
+        )
 
     def seconds(trial: TrialId, start: int, target: int) -> float:
         return (target - start) * epoch_seconds * (0.5 + _uniform(seed, trial, 2))
 
     goal = Goal("loss", "min")
-    return LossCurves(goal=goal, loss=loss, does=Training(metrics=_metrics(goal, loss), seconds=seconds))
+    return LossCurves(
+        goal=goal, loss=loss, does=Training(metrics=_metrics(goal, loss), seconds=seconds)
+    )
 
 
-def _metrics(goal: Goal, loss: Callable[[TrialId, int], float]) -> Callable[[TrialId, int], dict[str, float | None]]:
+def _metrics(
+    goal: Goal, loss: Callable[[TrialId, int], float]
+) -> Callable[[TrialId, int], dict[str, float | None]]:
     def metrics(trial: TrialId, resource: int) -> dict[str, float | None]:
         reached = loss(trial, resource)
         return {goal.metric: goal.value(reached) if math.isfinite(reached) else None}
@@ -134,4 +156,6 @@ def _metrics(goal: Goal, loss: Callable[[TrialId, int], float]) -> Callable[[Tri
 
 
 def _uniform(seed: int, trial: int, which: int) -> float:
-    return (scramble(seed * 0x632BE59BD9B4E019 + (4 * trial + which + 1) * INCREMENT) >> 11) / (1 << 53)
+    return (scramble(seed * 0x632BE59BD9B4E019 + (4 * trial + which + 1) * INCREMENT) >> 11) / (
+        1 << 53
+    )

@@ -1,4 +1,6 @@
-"""Runs a study in virtual time: loop, controller and scheduler are real, but the workers are simulated."""
+"""Runs a study in virtual time: loop, controller and scheduler are real, but the workers are
+simulated.
+"""
 
 import math
 import shutil
@@ -49,11 +51,13 @@ def simulate(
     """Run a study with simulated workers in virtual time.
 
     Args:
-        scheduler: Decides which trial trains next and how long. A scheduler object cannot be used again.
+        scheduler: Decides which trial trains next and how long. A scheduler object cannot be used
+            again.
         engine: A ``SimulatedEngine``, whose training reports the goal's metric.
         observers: Receive all events, as in a real study.
         trials: The number of trials to start; None for no limit, if ``until`` is given.
-        until: The simulated time at which the study stops, in seconds. Jobs that are still running then have no result.
+        until: The simulated time at which the study stops, in seconds. Jobs that are still running
+            then have no result.
         confirm: How many configurations to confirm after the search, and how often.
         ledger: Where events are written, such as a journal; by default nowhere.
         configurations: The configurations of the trials; by default the trial numbers.
@@ -68,14 +72,26 @@ def simulate(
         raise SettingsError("the simulation would never end; give trials= or until=")
     controller = Controller(scheduler, goal)
     session = SessionStarted(
-        0.0, unix_time=0.0, version=__version__, host="simulated", pid=0, trials=trials, confirm=confirm
+        0.0,
+        unix_time=0.0,
+        version=__version__,
+        host="simulated",
+        pid=0,
+        trials=trials,
+        confirm=confirm,
     )
     followed = controller.handle(session)
     configurations = configurations or Configurations(_Numbered())
     setup = Setup(WorkerId(0), objective="", goal=goal, study="", seed=0, path=[])
     count = engine.worker_count(None)
     workers = engine.open(
-        Brief(setup=setup, configurations=configurations, created=0.0, options=checked(RunOptions, {}), workers=count)
+        Brief(
+            setup=setup,
+            configurations=configurations,
+            created=0.0,
+            options=checked(RunOptions, {}),
+            workers=count,
+        )
     )
     drive = Drive(
         controller,
@@ -102,15 +118,19 @@ def new_journal(
     seed: int,
     resource: str = "epoch",
 ) -> Iterator[Journal]:
-    """Create a study's directory with a new open journal. If the context raises a SettingsError, delete the directory.
+    """Create a study's directory with a new open journal. If the context raises a SettingsError,
+    delete the directory.
 
-    The study's only hyperparameter is the trial number. The study can be read like any other study, but not resumed.
+    The study's only hyperparameter is the trial number. The study can be read like any other study,
+    but not resumed.
 
     Raises:
         SettingsError: If the directory cannot be created, or there are fewer than two trials.
     """
     if trials < 2:
-        raise SettingsError(f"trials={trials}: a study of one trial is not kept; give --trials of at least 2")
+        raise SettingsError(
+            f"trials={trials}: a study of one trial is not kept; give --trials of at least 2"
+        )
     settings = new_settings(
         name=name,
         goal=goal,

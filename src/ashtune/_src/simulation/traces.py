@@ -1,7 +1,7 @@
 """Traces: the loss and the training time of each trial at each resource.
 
-Traces are read from a table, or from a study's journal (``simulation/recording.py``). A table is an ``.npz`` file with
-arrays of trials by epochs.
+Traces are read from a table, or from a study's journal (``simulation/recording.py``). A table is an
+``.npz`` file with arrays of trials by epochs.
 """
 
 import math
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 
 class JobTrace(msgspec.Struct, frozen=True, gc=False):
-    """The recorded times of one job: seconds of training, and seconds between the order and the start of the job."""
+    """The recorded times of one job: seconds of training, and seconds between the order and the
+    start of the job.
+    """
 
     seconds: float
     wait: float
@@ -37,9 +39,9 @@ class JobTrace(msgspec.Struct, frozen=True, gc=False):
 class RecordedStudy(msgspec.Struct, frozen=True):
     """The choices with which a study was recorded.
 
-    ``is_smooth`` means that a replay with the same choices gives exactly the recorded study. A smooth study ran in one
-    session to its end. A smooth study has no lost workers, no interrupted jobs, and no withdrawn, confirming or jointly
-    trained trials. ``scheduler`` is None if unknown.
+    ``is_smooth`` means that a replay with the same choices gives exactly the recorded study. A
+    smooth study ran in one session to its end. A smooth study has no lost workers, no interrupted
+    jobs, and no withdrawn, confirming or jointly trained trials. ``scheduler`` is None if unknown.
     """
 
     scheduler: Scheduler | None
@@ -53,7 +55,8 @@ class Trace(msgspec.Struct):
     """The recorded losses and times of one trial.
 
     Args:
-        losses: The loss at each resource from 1 to the last recorded resource; inf for a result that is not finite.
+        losses: The loss at each resource from 1 to the last recorded resource; inf for a result
+            that is not finite.
         ends: The resources at which the training time is known, increasing.
         clock: The seconds of training up to each resource in ``ends``.
         rate: The seconds per unit of resource after the last resource in ``ends``.
@@ -81,7 +84,11 @@ class Trace(msgspec.Struct):
             return 0.0
         place = bisect_left(self.ends, resource)
         if place == len(self.ends):
-            return (self.clock[-1] + (resource - self.ends[-1]) * self.rate) if self.ends else resource * self.rate
+            return (
+                (self.clock[-1] + (resource - self.ends[-1]) * self.rate)
+                if self.ends
+                else resource * self.rate
+            )
         low, before = (self.ends[place - 1], self.clock[place - 1]) if place else (0, 0.0)
         return before + (self.clock[place] - before) * (resource - low) / (self.ends[place] - low)
 
@@ -91,16 +98,21 @@ class Trace(msgspec.Struct):
         return self.seconds_at(target) - self.seconds_at(start) if job is None else job.seconds
 
     def wait(self, start: int, target: int, usual: float) -> float:
-        """Return the recorded wait before a job, or before a job from the same start; ``usual`` if not recorded."""
-        job = self.jobs.get((start, target)) or next((job for at, job in self.jobs.items() if at[0] == start), None)
+        """Return the recorded wait before a job, or before a job from the same start; ``usual`` if
+        not recorded.
+        """
+        job = self.jobs.get((start, target)) or next(
+            (job for at, job in self.jobs.items() if at[0] == start), None
+        )
         return usual if job is None else job.wait
 
 
 class Timing(msgspec.Struct, frozen=True, kw_only=True):
     """All times of a study except training times, in seconds.
 
-    ``starts`` lists the times at which workers joined, sorted. ``handover`` is the time between a report and the
-    worker's next job. ``save`` is the time to save a checkpoint. ``warmup`` is the extra time of a worker's first job.
+    ``starts`` lists the times at which workers joined, sorted. ``handover`` is the time between a
+    report and the worker's next job. ``save`` is the time to save a checkpoint. ``warmup`` is the
+    extra time of a worker's first job.
     """
 
     starts: tuple[float, ...] = ()
@@ -109,17 +121,21 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
     warmup: float = 0.0
 
     def start(self, number: int) -> float:
-        """Return the time, in seconds, when a worker joins; the median time for a worker without a record."""
+        """Return the time, in seconds, when a worker joins; the median time for a worker without a
+        record.
+        """
         if number < len(self.starts):
             return self.starts[number]
         return median(self.starts) if self.starts else 0.0
 
 
 class Traces(msgspec.Struct, frozen=True, kw_only=True):
-    """The traces of a study's trials, in the order in which the search drew the trials, and the study's timing.
+    """The traces of a study's trials, in the order in which the search drew the trials, and the
+    study's timing.
 
-    ``recorded`` is None if the traces come from a table. ``saves`` is True if released trials are saved. ``goes_on`` is
-    True if a job can continue the trial's last job, from a checkpoint or in memory.
+    ``recorded`` is None if the traces come from a table. ``saves`` is True if released trials are
+    saved. ``goes_on`` is True if a job can continue the trial's last job, from a checkpoint or in
+    memory.
     """
 
     goal: Goal
@@ -135,15 +151,18 @@ class Traces(msgspec.Struct, frozen=True, kw_only=True):
         return min((min(trace.losses, default=math.inf) for trace in self.trials), default=math.inf)
 
 
-def read_table(path: Path, goal: Goal, *, values: str = "", times: str = "", epoch_seconds: float = 1.0) -> Traces:
-    """Return the learning curves in a table. Pickled arrays are refused, so that reading a table executes no code.
+def read_table(
+    path: Path, goal: Goal, *, values: str = "", times: str = "", epoch_seconds: float = 1.0
+) -> Traces:
+    """Return the learning curves in a table. Pickled arrays are refused, so that reading a table
+    executes no code.
 
     Args:
         path: The ``.npz`` file.
-        values: The array of the metric, trials by epochs; by default the array with the metric's name. Indices select a
-            part of an array with more dimensions, as in ``val_accuracy[0]``.
-        times: The array of the total seconds of training after each epoch. A value that is below an earlier value is
-            raised to that value. By default, each epoch takes ``epoch_seconds``.
+        values: The array of the metric, trials by epochs; by default the array with the metric's
+            name. Indices select a part of an array with more dimensions, as in ``val_accuracy[0]``.
+        times: The array of the total seconds of training after each epoch. A value that is below an
+            earlier value is raised to that value. By default, each epoch takes ``epoch_seconds``.
         epoch_seconds: The seconds of each epoch if ``times`` is not given.
 
     Raises:
@@ -153,10 +172,12 @@ def read_table(path: Path, goal: Goal, *, values: str = "", times: str = "", epo
     import numpy as np
 
     clock = None if not times else np.maximum.accumulate(_array(path, times), axis=1)
-    if clock is not None and not (clock.shape == losses.shape and np.isfinite(clock).all() and (clock >= 0).all()):
+    if clock is not None and not (
+        clock.shape == losses.shape and np.isfinite(clock).all() and (clock >= 0).all()
+    ):
         raise SettingsError(
-            f"{path}: {times}, {_shape(clock)}, is no time for a metric of {_shape(losses)}; give as many seconds, "
-            "each at least 0"
+            f"{path}: {times}, {_shape(clock)}, is no time for a metric of {_shape(losses)}; give "
+            "as many seconds, each at least 0"
         )
     losses = losses if goal.mode == "min" else -losses
     losses = np.where(np.isfinite(losses), losses, np.inf)
@@ -174,24 +195,33 @@ def _array(path: Path, wanted: str) -> "Floats":
 
     parts = re.fullmatch(r"([^\[\]]+)((?:\[\d+\])*)", wanted)
     if parts is None:
-        raise SettingsError(f"{wanted!r} names no array; give as in val_accuracy or val_accuracy[0]")
+        raise SettingsError(
+            f"{wanted!r} names no array; give as in val_accuracy or val_accuracy[0]"
+        )
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as table:
             if parts[1] not in table:
-                raise SettingsError(f"{path} has no array {parts[1]!r}; it has {', '.join(table.files)}")
+                raise SettingsError(
+                    f"{path} has no array {parts[1]!r}; it has {', '.join(table.files)}"
+                )
             whole: npt.NDArray[Any] = table[parts[1]]
     except SettingsError:
         raise
     except Exception as error:  # noqa: BLE001 - zipfile, zlib and numpy may raise anything for a damaged file
         why = " ".join(str(error).split()) or type(error).__name__
-        raise SettingsError(f"{path}: not a table of curves ({why}); give an .npz file of numbers") from None
+        raise SettingsError(
+            f"{path}: not a table of curves ({why}); give an .npz file of numbers"
+        ) from None
     indices = tuple(int(index) for index in re.findall(r"\d+", parts[2]))
     try:
         chosen = whole[indices]
     except IndexError as error:
         raise SettingsError(f"{path}: {wanted}: {error}") from None
     if chosen.ndim != 2 or 0 in chosen.shape or chosen.dtype.kind not in "fiu":
-        raise SettingsError(f"{path}: {wanted} is {_shape(chosen)} of {chosen.dtype}; give numbers, trials by epochs")
+        raise SettingsError(
+            f"{path}: {wanted} is {_shape(chosen)} of {chosen.dtype}; give numbers, trials by "
+            f"epochs"
+        )
     return np.ascontiguousarray(chosen, dtype=np.float64)
 
 

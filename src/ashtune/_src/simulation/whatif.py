@@ -1,10 +1,11 @@
-"""What-if predictions: a finished study is simulated with its recorded curves and times, but with other choices.
+"""What-if predictions: a finished study is simulated with its recorded curves and times, but with
+other choices.
 
-The trials and their order are the same as in the recorded study. Curves are continued beyond their recorded part
-(``simulation/simulated_curves.py``). A prediction names the share of epochs that were not recorded. A promotion can
-depend on the order of two results. A prediction is therefore the median of several replays, in which the times of
-jobs vary a little. If the choices are those of the recorded study, one replay is enough. The simulation ignores waits
-for a busy driver.
+The trials and their order are the same as in the recorded study. Curves are continued beyond their
+recorded part (``simulation/simulated_curves.py``). A prediction names the share of epochs that were
+not recorded. A promotion can depend on the order of two results. A prediction is therefore the
+median of several replays, in which the times of jobs vary a little. If the choices are those of the
+recorded study, one replay is enough. The simulation ignores waits for a busy driver.
 """
 
 import math
@@ -28,12 +29,16 @@ from ashtune._src.simulation.simulated_run import simulate
 from ashtune._src.simulation.traces import RecordedStudy, Traces
 
 DRAWS = 10
-"""The number of replays with random continuations and times, in addition to the most likely replay."""
+"""The number of replays with random continuations and times, in addition to
+the most likely replay.
+"""
 # Decision 11 (docs/decisions/0011-what-if.md).
 JITTER = 0.01
 """The standard deviation of the logarithm of a job's time in random replays."""
 PARTS = 16
-"""The number of equally spaced numbers of trials that are tried for a budget, before a bisection."""
+"""The number of equally spaced numbers of trials that are tried for a
+budget, before a bisection.
+"""
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -47,11 +52,12 @@ class Range(msgspec.Struct, frozen=True):
 class Prediction(msgspec.Struct, frozen=True, kw_only=True):
     """The predicted time and result of a study.
 
-    ``wall_seconds`` is the study's time from start to end. ``first_seconds`` is the time of the first result at the top
-    rung; None if there is no such result. ``speed_up`` is the wall time with one worker divided by ``wall_seconds``.
-    ``efficiency`` is ``speed_up`` divided by the number of workers. ``continued`` is the share of trained epochs that
-    were not recorded. ``best`` is the metric of the best trial at the highest rung; None if it is not known, because no
-    trial was recorded up to this rung, or because all trials failed.
+    ``wall_seconds`` is the study's time from start to end. ``first_seconds`` is the time of the
+    first result at the top rung; None if there is no such result. ``speed_up`` is the wall time
+    with one worker divided by ``wall_seconds``. ``efficiency`` is ``speed_up`` divided by the
+    number of workers. ``continued`` is the share of trained epochs that were not recorded. ``best``
+    is the metric of the best trial at the highest rung; None if it is not known, because no trial
+    was recorded up to this rung, or because all trials failed.
     """
 
     scheduler: str
@@ -75,7 +81,9 @@ class Prediction(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Choices(msgspec.Struct, frozen=True):
-    """The choices of a simulation: scheduler, ladder, number of workers and number of recorded trials."""
+    """The choices of a simulation: scheduler, ladder, number of workers and number of recorded
+    trials.
+    """
 
     scheduler: Scheduler
     ladder: Ladder
@@ -85,7 +93,8 @@ class Choices(msgspec.Struct, frozen=True):
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one simulated study: times in seconds, all epochs, epochs that were not recorded, and best loss.
+    """The result of one simulated study: times in seconds, all epochs, epochs that were not
+    recorded, and best loss.
 
     The best loss is infinite if it is not known.
     """
@@ -101,8 +110,8 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 class Predictor:
     """Predicts the time and the result of a recorded study under other choices.
 
-    Draw 0 is a replay with the most likely curves and the recorded times. Medians and ranges are computed from draw 0
-    and ``draws`` random replays.
+    Draw 0 is a replay with the most likely curves and the recorded times. Medians and ranges are
+    computed from draw 0 and ``draws`` random replays.
 
     Raises:
         SettingsError: From any method, if a number is not valid.
@@ -116,26 +125,33 @@ class Predictor:
         self._curves = cache(partial(continue_curves, traces, seed=seed))
         self._known: dict[tuple[Choices, int], Replayed] = {}
 
-    def choice(self, scheduler: Scheduler | str, ladder: Ladder, workers: int, trials: int | None = None) -> Choices:
+    def choice(
+        self, scheduler: Scheduler | str, ladder: Ladder, workers: int, trials: int | None = None
+    ) -> Choices:
         """Check the choices for a simulation, and return them as :class:`Choices`."""
         scheduler = SCHEDULERS.part(scheduler)
         there = len(self.traces.trials)
         if trials is not None and not 1 <= trials <= there:
             raise SettingsError(
-                f"trials={trials:,} cannot be predicted: the study has {there:,}; give from 1 to that many"
+                f"trials={trials:,} cannot be predicted: the study has {there:,}; give from 1 to "
+                f"that many"
             )
         factor = "1" if scheduler.rule is Rule.ALWAYS else _factor_text(ladder)
         return Choices(scheduler, ladder, factor, workers, trials or there)
 
     def replay(self, choice: Choices, draw: int = 0) -> Replayed:
-        """Simulate a study with one continuation for each curve; draw 0 has the most likely continuations."""
+        """Simulate a study with one continuation for each curve; draw 0 has the most likely
+        continuations.
+        """
         if (choice, draw) not in self._known:
             self._known[choice, draw] = self._simulate(choice, draw)
         return self._known[choice, draw]
 
     def is_as_recorded(self, choice: Choices) -> bool:
         """Return whether a replay with these choices gives exactly the recorded study."""
-        same = RecordedStudy(choice.scheduler, choice.ladder, choice.workers, is_smooth=True, seed=self._study_seed)
+        same = RecordedStudy(
+            choice.scheduler, choice.ladder, choice.workers, is_smooth=True, seed=self._study_seed
+        )
         return self.traces.recorded == same and choice.trials == len(self.traces.trials)
 
     def wall_seconds(self, choice: Choices) -> float:
@@ -143,7 +159,9 @@ class Predictor:
         return median(one.wall for one in self._replays(choice))
 
     def prediction(self, choice: Choices) -> Prediction:
-        """Return the prediction for some choices; each predicted number is the median of all replays."""
+        """Return the prediction for some choices; each predicted number is the median of all
+        replays.
+        """
         replays = self._replays(choice)
         walls = [one.wall for one in replays]
         goal, wall = self.traces.goal, median(walls)
@@ -164,16 +182,20 @@ class Predictor:
             utilisation=median(one.utilisation for one in replays),
             epochs=median_low([one.epochs for one in replays]),
             continued=median(one.continued / one.epochs if one.epochs else 0.0 for one in replays),
-            best=Range(goal.value(likely), min(bests), max(bests)) if math.isfinite(likely) else None,
+            best=Range(goal.value(likely), min(bests), max(bests))
+            if math.isfinite(likely)
+            else None,
             is_as_recorded=self.is_as_recorded(choice),
         )
 
     def fewest_workers(self, choice: Choices, deadline: float) -> Choices | None:
-        """Return choices with about the fewest workers that meet a ``deadline`` in seconds; None if no number does.
+        """Return choices with about the fewest workers that meet a ``deadline`` in seconds; None if
+        no number does.
 
-        More workers are not always faster, because other trials may be promoted. Therefore, the numbers 1, 2, 3, 4, 6,
-        8, 12, 16 ... are tried in ascending order. Numbers below the first number that is fast enough are searched by
-        bisection. The returned number of workers is fast enough, but a smaller number may also be fast enough.
+        More workers are not always faster, because other trials may be promoted. Therefore, the
+        numbers 1, 2, 3, 4, 6, 8, 12, 16 ... are tried in ascending order. Numbers below the first
+        number that is fast enough are searched by bisection. The returned number of workers is fast
+        enough, but a smaller number may also be fast enough.
         """
 
         def is_done(workers: int) -> bool:
@@ -187,14 +209,19 @@ class Predictor:
         return None
 
     def most_trials(self, choice: Choices, worker_seconds: float) -> Choices | None:
-        """Return choices with about the most trials for a budget of ``worker_seconds``; None if one trial needs more.
+        """Return choices with about the most trials for a budget of ``worker_seconds``; None if one
+        trial needs more.
 
-        More trials do not always take longer. Therefore, sixteenths of all trials and the numbers 1, 2, 3, 4, 6, 8, 12
-        ... are tried in descending order, before a bisection. A larger number of trials may also be possible.
+        More trials do not always take longer. Therefore, sixteenths of all trials and the numbers
+        1, 2, 3, 4, 6, 8, 12
+        ... are tried in descending order, before a bisection. A larger number of trials may also be
+        possible.
         """
 
         def is_affordable(trials: int) -> bool:
-            return choice.workers * self.wall_seconds(replace(choice, trials=trials)) <= worker_seconds
+            return (
+                choice.workers * self.wall_seconds(replace(choice, trials=trials)) <= worker_seconds
+            )
 
         too_many = choice.trials + 1
         parts = {max(1, choice.trials * part // PARTS) for part in range(1, PARTS + 1)}
@@ -204,7 +231,12 @@ class Predictor:
                 enough = tried
                 break
             too_many = tried
-        most = _least(enough + 1, too_many, lambda trials: trials == too_many or not is_affordable(trials)) - 1
+        most = (
+            _least(
+                enough + 1, too_many, lambda trials: trials == too_many or not is_affordable(trials)
+            )
+            - 1
+        )
         return replace(choice, trials=most) if most else None
 
     def _replays(self, choice: Choices) -> list[Replayed]:
@@ -226,12 +258,16 @@ class Predictor:
             utilisation=tally.training_seconds / (choice.workers * wall) if wall > 0 else 0.0,
             epochs=tally.epochs,
             continued=seen.continued,
-            best=tally.best.loss if tally.best and tally.best.resource <= self._longest else math.inf,
+            best=tally.best.loss
+            if tally.best and tally.best.resource <= self._longest
+            else math.inf,
         )
 
 
 class _ReplayWatch(Observer):
-    """Counts the epochs of a replay that were not recorded, and stores the time of the first result at the top rung."""
+    """Counts the epochs of a replay that were not recorded, and stores the time of the first result
+    at the top rung.
+    """
 
     def __init__(self, traces: Traces, top: int) -> None:
         self._trials = traces.trials
@@ -248,12 +284,16 @@ class _ReplayWatch(Observer):
 
 
 def ladders(recorded: Ladder, factors: Sequence[Reduction]) -> list[Ladder]:
-    """Return one ladder for each reduction factor, with the lowest and the top rung of the recorded ladder."""
+    """Return one ladder for each reduction factor, with the lowest and the top rung of the recorded
+    ladder.
+    """
     return [Ladder(recorded.rungs[0], recorded.rungs[-1], factor) for factor in factors]
 
 
 def _factor_text(ladder: Ladder) -> str:
-    """Return the reduction factor of a ladder as text, or its range if the factor differs between rungs."""
+    """Return the reduction factor of a ladder as text, or its range if the factor differs between
+    rungs.
+    """
     factors = {float(1 / kept) for kept in ladder.kept}
     if not factors:
         return "1"
@@ -263,11 +303,15 @@ def _factor_text(ladder: Ladder) -> str:
 def _steps(most: int) -> list[int]:
     """Return 1, 2, 3, 4, 6, 8, 12, 16 ... up to ``most``, and ``most`` itself."""
     powers = [1 << power for power in range(most.bit_length())]
-    return sorted({*powers, *(3 * power // 2 for power in powers[1:] if 3 * power // 2 < most), most})
+    return sorted(
+        {*powers, *(3 * power // 2 for power in powers[1:] if 3 * power // 2 < most), most}
+    )
 
 
 def _least(low: int, high: int, is_so: Callable[[int], bool]) -> int:
-    """Return the least number from ``low`` to ``high`` for which ``is_so`` is true; ``is_so(high)`` must be true."""
+    """Return the least number from ``low`` to ``high`` for which ``is_so`` is true; ``is_so(high)``
+    must be true.
+    """
     while low < high:
         middle = (low + high) // 2
         if is_so(middle):

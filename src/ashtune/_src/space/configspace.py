@@ -1,7 +1,7 @@
 """Converts objects of ConfigSpace to records, and records to ConfigurationSpaces.
 
-A journal stores every space as the JSON of ConfigSpace. Importing ConfigSpace takes a second, so ConfigSpace is
-imported only in this module, and only when needed.
+A journal stores every space as the JSON of ConfigSpace. Importing ConfigSpace takes a second, so
+ConfigSpace is imported only in this module, and only when needed.
 """
 
 import contextlib
@@ -39,15 +39,21 @@ def record_of_space(space: "ConfigurationSpace") -> dict[str, Any]:
         meta = entry.pop("meta", None)
         if isinstance(meta, dict) and META in meta:
             entry["meta"] = {META: meta[META]}
-    parts = {key: _plain_tree(written[key]) for key in ("hyperparameters", "conditions", "forbiddens")}
-    orders = {entry["name"]: entry.get("choices", entry.get("sequence")) for entry in parts["hyperparameters"]}
+    parts = {
+        key: _plain_tree(written[key]) for key in ("hyperparameters", "conditions", "forbiddens")
+    }
+    orders = {
+        entry["name"]: entry.get("choices", entry.get("sequence"))
+        for entry in parts["hyperparameters"]
+    }
     for clause in parts["forbiddens"]:
         _put_in_order(clause, orders)
     return {"names": list(space), "space": parts}
 
 
 def record_of_one(name: str, hyperparameter: "Hyperparameter") -> dict[str, Any]:
-    """Return the record of the ConfigSpace hyperparameter that a user's dict has under the key ``name``.
+    """Return the record of the ConfigSpace hyperparameter that a user's dict has under the key
+    ``name``.
 
     Raises:
         SpaceError: If the hyperparameter has another name, or cannot be written.
@@ -55,7 +61,9 @@ def record_of_one(name: str, hyperparameter: "Hyperparameter") -> dict[str, Any]
     from ConfigSpace import ConfigurationSpace
 
     if hyperparameter.name != name:
-        raise SpaceError(f"{name}: its hyperparameter is named {hyperparameter.name!r}; give both one name")
+        raise SpaceError(
+            f"{name}: its hyperparameter is named {hyperparameter.name!r}; give both one name"
+        )
     space = ConfigurationSpace()
     space.add(copy.copy(hyperparameter))  # the user's object stays unchanged
     [entry] = record_of_space(space)["space"]["hyperparameters"]
@@ -72,7 +80,8 @@ def space_of_record(record: Mapping[str, Any]) -> "ConfigurationSpace":
     with needs_extra("configspace", "ConfigSpace"):
         from ConfigSpace import ConfigurationSpace
     try:
-        # ConfigSpace 1.2.2 prints to stdout for one kind of forbidden clause; stdout is for results.
+        # ConfigSpace 1.2.2 prints to stdout for one kind of forbidden clause; stdout is for
+        # results.
         with contextlib.redirect_stdout(io.StringIO()):
             # Decoding changes the record.
             return ConfigurationSpace.from_serialized_dict(copy.deepcopy(record["space"]))
@@ -81,12 +90,16 @@ def space_of_record(record: Mapping[str, Any]) -> "ConfigurationSpace":
 
 
 def _put_in_order(clause: dict[str, Any], orders: Mapping[str, list[Any] | None]) -> None:
-    """Sort the values of a clause, because the values may come from a set, whose order differs between processes."""
+    """Sort the values of a clause, because the values may come from a set, whose order differs
+    between processes.
+    """
     for part in clause.get("clauses", ()):
         _put_in_order(part, orders)
     if "values" in clause:
         order = orders[clause["name"]]
-        clause["values"] = sorted(clause["values"]) if order is None else sorted(clause["values"], key=order.index)
+        clause["values"] = (
+            sorted(clause["values"]) if order is None else sorted(clause["values"], key=order.index)
+        )
 
 
 def _plain_tree(value: object) -> Any:

@@ -1,7 +1,8 @@
 """Converts coordinates in [0, 1] to values of one hyperparameter, and back.
 
-A search draws points in the unit cube, with one coordinate for each hyperparameter. Uniform coordinates give values
-with the hyperparameter's distribution: uniform, log-uniform, weighted, normal or beta.
+A search draws points in the unit cube, with one coordinate for each hyperparameter. Uniform
+coordinates give values with the hyperparameter's distribution: uniform, log-uniform, weighted,
+normal or beta.
 
 Rule: a journal stores a hyperparameter in ConfigSpace's JSON format, which other tools can read.
 """
@@ -34,11 +35,14 @@ MOST_SHOWN = 20
 
 
 class HyperparameterRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A hyperparameter in the record of a space. ``type`` decides which fields are used; ``meta`` has the prior."""
+    """A hyperparameter in the record of a space. ``type`` decides which fields are used; ``meta``
+    has the prior.
+    """
 
     name: str
     type: Literal[
-        "uniform_float", "normal_float", "beta_float", "uniform_int", "normal_int", "beta_int", "categorical",
+        "uniform_float", "normal_float", "beta_float", "uniform_int", "normal_int", "beta_int",
+        "categorical",
         "ordinal", "constant",
     ]  # fmt: skip
     lower: int | float = 0
@@ -67,7 +71,9 @@ class Normal(NamedTuple):
         """Return the values of the untruncated cumulative distribution function at 0 and 1."""
         from scipy.special import ndtr
 
-        return float(ndtr(-self.middle / self.deviation)), float(ndtr((1 - self.middle) / self.deviation))
+        return float(ndtr(-self.middle / self.deviation)), float(
+            ndtr((1 - self.middle) / self.deviation)
+        )
 
     def at(self, shares: "Coordinates") -> "Coordinates":
         """Map uniform numbers in [0, 1] to coordinates with this distribution."""
@@ -75,7 +81,9 @@ class Normal(NamedTuple):
         from scipy.special import ndtri
 
         low, high = self.part()
-        coordinates: Coordinates = np.clip(self.middle + self.deviation * ndtri(low + shares * (high - low)), 0.0, 1.0)
+        coordinates: Coordinates = np.clip(
+            self.middle + self.deviation * ndtri(low + shares * (high - low)), 0.0, 1.0
+        )
         return coordinates
 
     def share(self, coordinates: "Coordinates") -> "Coordinates":
@@ -84,7 +92,9 @@ class Normal(NamedTuple):
         from scipy.special import ndtr
 
         low, high = self.part()
-        shares: Coordinates = np.clip((ndtr((coordinates - self.middle) / self.deviation) - low) / (high - low), 0, 1)
+        shares: Coordinates = np.clip(
+            (ndtr((coordinates - self.middle) / self.deviation) - low) / (high - low), 0, 1
+        )
         return shares
 
     def log_density(self, coordinates: "Coordinates") -> "Coordinates":
@@ -134,7 +144,8 @@ class Column:
         self.name, kind = hyperparameter.name, hyperparameter.type
         if escaped(self.name) != self.name or not 0 < len(self.name) <= MOST_NAME:
             raise SpaceError(
-                f"{shown(self.name)} cannot name a hyperparameter; give up to {MOST_NAME} plain characters"
+                f"{shown(self.name)} cannot name a hyperparameter; give up to {MOST_NAME} plain "
+                f"characters"
             )
         self.low: int | float = hyperparameter.lower
         self.high: int | float = hyperparameter.upper
@@ -147,7 +158,9 @@ class Column:
         if kind == "categorical":
             self._list(hyperparameter.choices, hyperparameter.weights)
         elif kind in ("ordinal", "constant"):
-            self._list(hyperparameter.sequence if kind == "ordinal" else [hyperparameter.value], None)
+            self._list(
+                hyperparameter.sequence if kind == "ordinal" else [hyperparameter.value], None
+            )
         else:
             self._check_range()
             self.spacing = 1 / (self.high - self.low + 1) if self.is_integer else 0.0
@@ -161,28 +174,44 @@ class Column:
         total = math.fsum(weights)
         if len(weights) != len(self.choices) or min(weights) < 0 or not 0 < total < math.inf:
             raise SpaceError(
-                f"{self.name}={shown(choices)} has weights={shown(weights)}; give a weight for each choice"
+                f"{self.name}={shown(choices)} has weights={shown(weights)}; give a weight for "
+                f"each choice"
             )
-        self._positions = {hashable(choice): position for position, choice in enumerate(self.choices)}
-        self._ends = [math.fsum(weights[: position + 1]) / total for position in range(len(weights))]
+        self._positions = {
+            hashable(choice): position for position, choice in enumerate(self.choices)
+        }
+        self._ends = [
+            math.fsum(weights[: position + 1]) / total for position in range(len(weights))
+        ]
 
     def _check_range(self) -> None:
         low, high = self.low, self.high
         what = f"{self.name}={shown((low, high))}"
-        if self.is_integer and not all(isinstance(end, int) and -WIDEST <= end < WIDEST for end in (low, high)):
+        if self.is_integer and not all(
+            isinstance(end, int) and -WIDEST <= end < WIDEST for end in (low, high)
+        ):
             raise SpaceError(f"{what} is no range of 64-bit integers; give two of these")
         if not self.is_integer:
             self.low, self.high = low, high = float(low), float(high)
         if not (low < high and math.isfinite(high - low)):
-            raise SpaceError(f"{what} is empty, or wider than any float; give (low, high) with low < high")
+            raise SpaceError(
+                f"{what} is empty, or wider than any float; give (low, high) with low < high"
+            )
         if self.is_log and low <= 0:
-            raise SpaceError(f"{what} has no logarithm at its low end; give one above 0, or leave out 'log'")
+            raise SpaceError(
+                f"{what} has no logarithm at its low end; give one above 0, or leave out 'log'"
+            )
 
     def _bend(self, given: HyperparameterRecord) -> None:
-        """Set the normal or beta distribution of a range, with the parameters that ConfigSpace defines."""
+        """Set the normal or beta distribution of a range, with the parameters that ConfigSpace
+        defines.
+        """
         low, high, middle, deviation = float(self.low), float(self.high), given.mu, given.sigma
         if given.type.startswith("beta"):
-            self._shape, has_weight = _Beta(given.alpha, given.beta), 1 <= min(given.alpha, given.beta) < math.inf
+            self._shape, has_weight = (
+                _Beta(given.alpha, given.beta),
+                1 <= min(given.alpha, given.beta) < math.inf,
+            )
             self._shape_text = f", beta({given.alpha:g}, {given.beta:g})"
         else:
             if self.is_log and middle > 0 and deviation > 0:
@@ -192,15 +221,21 @@ class Column:
             has_weight = normal.deviation > 0 and normal.part()[1] - normal.part()[0] > LEAST_WEIGHT
             self._shape_text = f", normal({given.mu:g}, {given.sigma:g})"
         if not has_weight:
-            raise SpaceError(f"{self.name}={self} has next to nothing in its range; give another distribution")
+            raise SpaceError(
+                f"{self.name}={self} has next to nothing in its range; give another distribution"
+            )
 
     def __str__(self) -> str:
-        """Return the hyperparameter's possible values as text, such as ``0.0001 .. 1, log`` or ``relu, tanh``."""
+        """Return the hyperparameter's possible values as text, such as ``0.0001 .. 1, log`` or
+        ``relu, tanh``.
+        """
         if self.choices is not None:
             texts = [str(choice) for choice in self.choices]
             texts = texts if len(texts) <= MOST_SHOWN else [*texts[:3], "...", texts[-1]]
             return (", " if self.is_category else " < ").join(texts)
-        low, high = (str(end) if self.is_integer else number_text(end, 6) for end in (self.low, self.high))
+        low, high = (
+            str(end) if self.is_integer else number_text(end, 6) for end in (self.low, self.high)
+        )
         return f"{low} .. {high}{', log' if self.is_log else ''}{self._shape_text}"
 
     def at(self, coordinates: "Coordinates") -> list[object]:
@@ -213,20 +248,27 @@ class Column:
         return numbers if self.choices is None else [self.choices[position] for position in numbers]
 
     def ranks(self, coordinates: "Coordinates") -> "NDArray[Any]":
-        """Return the numbers at coordinates of shape ``(n,)``; for choices, the positions of the choices."""
+        """Return the numbers at coordinates of shape ``(n,)``; for choices, the positions of the
+        choices.
+        """
         import numpy as np
 
         if self.choices is not None:
-            return np.minimum(np.searchsorted(self._ends, coordinates, side="right"), len(self.choices) - 1)
+            return np.minimum(
+                np.searchsorted(self._ends, coordinates, side="right"), len(self.choices) - 1
+            )
         numbers = self._numbers(coordinates)
         if not self.is_integer:
             return numbers
         low, high = int(self.low), int(self.high)
         parts = self._parts(numbers).tolist()
-        return np.array([min(low + int(part), high) for part in parts], np.int64)  # the sum may exceed 64 bits
+        # the sum may exceed 64 bits
+        return np.array([min(low + int(part), high) for part in parts], np.int64)
 
     def place(self, value: object) -> float:
-        """Return the coordinate of a value: the middle of the interval of coordinates that give this value."""
+        """Return the coordinate of a value: the middle of the interval of coordinates that give
+        this value.
+        """
         import numpy as np
 
         if self.choices is not None:
@@ -245,7 +287,9 @@ class Column:
         return self._positions[hashable(choice)]
 
     def snap(self, coordinates: "Coordinates") -> "Coordinates":
-        """Replace each coordinate by the middle of all coordinates that give the same value. Floats are not changed."""
+        """Replace each coordinate by the middle of all coordinates that give the same value. Floats
+        are not changed.
+        """
         import numpy as np
 
         if self.choices is not None:
@@ -254,7 +298,9 @@ class Column:
             return middles
         if not self.is_integer:
             return coordinates
-        return self._middles(np.minimum(self._parts(self._numbers(coordinates)), float(self.high) - float(self.low)))
+        return self._middles(
+            np.minimum(self._parts(self._numbers(coordinates)), float(self.high) - float(self.low))
+        )
 
     def _numbers(self, coordinates: "Coordinates") -> "Coordinates":
         """Convert coordinates to numbers in the range, without rounding to integers."""
@@ -272,7 +318,9 @@ class Column:
         return inside
 
     def _parts(self, numbers: "Coordinates") -> "Coordinates":
-        """Divide the range into n equal parts, one for each integer; return the index of the part of each number."""
+        """Divide the range into n equal parts, one for each integer; return the index of the part
+        of each number.
+        """
         import numpy as np
 
         low, high = float(self.low), float(self.high)
@@ -280,7 +328,9 @@ class Column:
         return parts
 
     def _middles(self, numbers: "Coordinates") -> "Coordinates":
-        """Return the coordinates of numbers; an integer is given as the difference from the lowest integer."""
+        """Return the coordinates of numbers; an integer is given as the difference from the lowest
+        integer.
+        """
         import numpy as np
 
         low, high = float(self.low), float(self.high)
@@ -294,12 +344,16 @@ class Column:
         return inside if self._shape is None else self._shape.share(inside)
 
     def every_value(self) -> Sequence[object] | None:
-        """Return all values that can be drawn, in order; None if the values are floats. O(1) for integers."""
+        """Return all values that can be drawn, in order; None if the values are floats. O(1) for
+        integers.
+        """
         if self.is_integer:
             return range(int(self.low), int(self.high) + 1)
         if self.choices is None:
             return None
-        return [choice for choice, weight in zip(self.choices, self._weights, strict=True) if weight > 0]
+        return [
+            choice for choice, weight in zip(self.choices, self._weights, strict=True) if weight > 0
+        ]
 
     def member(self, value: object) -> object:
         """Convert a user's value to the plain value of this hyperparameter.
@@ -312,7 +366,8 @@ class Column:
             if self.choices is not None:
                 key = hashable(given)
                 if isinstance(key, float) and key not in self._positions:
-                    key = rounded(key)  # a multiple of a step in Optuna has rounding errors, as 3 * 0.1
+                    # a multiple of a step in Optuna has rounding errors, as 3 * 0.1
+                    key = rounded(key)
                 return self.choices[self._positions[key]]
             if self.is_within(given):
                 return int(given) if self.is_integer else float(given)  # type: ignore[call-overload,arg-type]  # a number
@@ -320,11 +375,18 @@ class Column:
             pass
         near = ""
         if isinstance(value, str):
-            near = did_you_mean(value, [choice for choice in self.choices or () if isinstance(choice, str)])
-        raise SpaceError(f"{self.name}={shown(value)} is outside; {near or f'give a value in {self}'}")
+            near = did_you_mean(
+                value, [choice for choice in self.choices or () if isinstance(choice, str)]
+            )
+        raise SpaceError(
+            f"{self.name}={shown(value)} is outside; {near or f'give a value in {self}'}"
+        )
 
     def is_within(self, number: Any) -> bool:
         """Return whether a value is a number in the range."""
         if isinstance(number, bool) or not isinstance(number, int | float):
             return False
-        return bool(self.low <= number <= self.high and (not self.is_integer or number == math.floor(number)))
+        return bool(
+            self.low <= number <= self.high
+            and (not self.is_integer or number == math.floor(number))
+        )

@@ -1,6 +1,10 @@
 """Converts the dict that a user writes to the record of a space in the journal.
 
-``{"lr": (1e-4, 1.0, "log"), "solver": ["sgd", "adam"], "momentum": When("solver", "sgd", (0.0, 1.0))}``
+{
+    "lr": (1e-4, 1.0, "log"),
+    "solver": ["sgd", "adam"],
+    "momentum": When("solver", "sgd", (0.0, 1.0)),
+}
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,25 +25,32 @@ MOST_STEPS = 10_000
 
 
 class When(msgspec.Struct, frozen=True, repr_omit_defaults=True):
-    """A conditional hyperparameter, which is in ``trial.config`` only if another hyperparameter has a given value.
+    """A conditional hyperparameter, which is in ``trial.config`` only if another hyperparameter has
+    a given value.
 
-    Write ``When("solver", "sgd", (0.0, 1.0))``, or ``When("layers", above=2, values=(0.0, 1.0))`` for a range.
+    Write ``When("solver", "sgd", (0.0, 1.0))``, or ``When("layers", above=2, values=(0.0, 1.0))``
+    for a range.
 
     Args:
-        name: The name of the other hyperparameter. If the other hyperparameter is not in ``trial.config``, this
-            hyperparameter is also not in ``trial.config``.
-        value: The value of the other hyperparameter, or a list of values. If the single value is a list, write a tuple.
-        values: The values of this hyperparameter: a range, choices, a constant, a ``Prior``, or another ``When``.
-        above: The other hyperparameter must be greater than this one of its values. It must have numbers or an order.
+        name: The name of the other hyperparameter. If the other hyperparameter is not in
+            ``trial.config``, this hyperparameter is also not in ``trial.config``.
+        value: The value of the other hyperparameter, or a list of values. If the single value is a
+            list, write a tuple.
+        values: The values of this hyperparameter: a range, choices, a constant, a ``Prior``, or
+            another ``When``.
+        above: The other hyperparameter must be greater than this one of its values. It must have
+            numbers or an order.
         below: The other hyperparameter must be less than this one of its values.
 
     Example:
         >>> space = {"solver": ["sgd", "adam"], "momentum": When("solver", "sgd", (0.0, 1.0))}
         >>> study = tune(
-        ...     lambda trial: trial.config.get("momentum", 0.5), space, metric="loss", mode="min", max_resource=1,
+        ...     lambda trial: trial.config.get("momentum", 0.5), space, metric="loss", mode="min",
+            max_resource=1,
         ...     trials=4, quiet=True,
         ... )
-        >>> {len(trial.configuration) - (trial.configuration["solver"] == "sgd") for trial in study.trials}
+        >>> {len(trial.configuration) - (trial.configuration["solver"] == "sgd") for trial in
+            study.trials}
         {1}
     """
 
@@ -53,7 +64,8 @@ class When(msgspec.Struct, frozen=True, repr_omit_defaults=True):
 
 
 class Ordered(msgspec.Struct, frozen=True):
-    """Ordered choices. Models expect similar results of neighbouring choices. A mutation takes a neighbouring choice.
+    """Ordered choices. Models expect similar results of neighbouring choices. A mutation takes a
+    neighbouring choice.
 
     A list of ascending numbers counts as ordered even without ``Ordered``.
 
@@ -71,7 +83,8 @@ class Ordered(msgspec.Struct, frozen=True):
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """Unordered choices, for a list of ascending numbers whose order has no meaning, such as room numbers.
+    """Unordered choices, for a list of ascending numbers whose order has no meaning, such as room
+    numbers.
 
     Args:
         choices: At least one choice.
@@ -90,11 +103,14 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
     """Return the record of a dict of hyperparameters.
 
     Args:
-        mapping: For each name, a range ``(low, high)`` or ``(low, high, "log")``, a list of choices, a constant, an
-            :class:`Ordered`, a :class:`Choice` or a hyperparameter of ConfigSpace; or a :class:`~ashtune.Prior` or
-            :class:`When` with one of these. A range includes both ends. A range of two ints has only integers. A dict
-            of a .json file is also possible. ``{"low": 0, "high": 100, "step": 5}`` is the ordered choices 0, 5, ...,
-            100; if the step does not divide the range, the last choice is below ``high``, as in Optuna.
+        mapping: For each name, a range ``(low, high)`` or ``(low, high, "log")``, a list of
+            choices, a constant, an
+            :class:`Ordered`, a :class:`Choice` or a hyperparameter of ConfigSpace; or a
+            :class:`~ashtune.Prior` or
+            :class:`When` with one of these. A range includes both ends. A range of two ints has
+            only integers. A dict of a .json file is also possible.
+            ``{"low": 0, "high": 100, "step": 5}`` is the ordered choices 0, 5, ..., 100; if the
+            step does not divide the range, the last choice is below ``high``, as in Optuna.
 
     Raises:
         SpaceError: If a name or value is not valid.
@@ -112,11 +128,15 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
             values = _of_dict(name, values.values)
         entries.append({"name": name, **_entry(name, values), **prior})
         conditions += own if len(own) < 2 else [{"type": "AND", "child": name, "conditions": own}]
-    return {"names": list(mapping), "space": {"hyperparameters": entries, "conditions": conditions, "forbiddens": []}}
+    return {
+        "names": list(mapping),
+        "space": {"hyperparameters": entries, "conditions": conditions, "forbiddens": []},
+    }
 
 
 def written(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the dict of which :func:`record_of` returns this record. A range with a step becomes a list of choices.
+    """Return the dict of which :func:`record_of` returns this record. A range with a step becomes a
+    list of choices.
 
     Distributions, conditions and forbidden clauses that only ConfigSpace can express are left out.
     """
@@ -163,11 +183,17 @@ def _as_written(entry: Mapping[str, Any]) -> Any:
             choices = entry["choices"]
             return Choice(choices) if _is_ascending(choices) or is_log_range(choices) else choices
         case _:
-            return (entry["lower"], entry["upper"], "log") if entry.get("log") else (entry["lower"], entry["upper"])
+            return (
+                (entry["lower"], entry["upper"], "log")
+                if entry.get("log")
+                else (entry["lower"], entry["upper"])
+            )
 
 
 def _of_dict(name: str, values: Any) -> Any:
-    """Convert the forms of a .json file, which are dicts, to the other forms; return other values unchanged."""
+    """Convert the forms of a .json file, which are dicts, to the other forms; return other values
+    unchanged.
+    """
     match values:
         case {"low": low, "high": high, "log": bool(is_log), **rest} if not rest:
             values = (low, high, "log") if is_log else (low, high)
@@ -189,8 +215,10 @@ def _of_dict(name: str, values: Any) -> Any:
         case {}:
             raise SpaceError(
                 f"{shown(name)} is {shown(values)}; write a list of choices, a range as "
-                '{"low": 1e-4, "high": 0.1, "log": true} or {"low": 0, "high": 100, "step": 5}, {"ordered": [...]}, '
-                '{"choice": [...]}, or {"when": {"solver": "sgd"}, "values": {"low": 0.0, "high": 1.0}}'
+                '{"low": 1e-4, "high": 0.1, "log": true} or {"low": 0, "high": 100, "step": 5}, '
+                '{"ordered": [...]}, '
+                '{"choice": [...]}, or {"when": {"solver": "sgd"}, "values": {"low": 0.0, "high": '
+                "1.0}}"
             )
     return values
 
@@ -199,10 +227,13 @@ def _steps(name: str, *bounds: object) -> Ordered:
     """Return the numbers from the low end, in steps, to at most the high end."""
     numbers = [number for number in map(_number, bounds) if number is not None]
     # Sums of floats have rounding errors, such as 0.1 + 0.2.
-    low, high, step = (Decimal(str(number)) for number in numbers) if len(numbers) == 3 else (0, 0, 0)
+    low, high, step = (
+        (Decimal(str(number)) for number in numbers) if len(numbers) == 3 else (0, 0, 0)
+    )
     if not (low < high and 0 < step <= high - low < step * MOST_STEPS):
         raise SpaceError(
-            f"{name}: low={shown(bounds[0])}, high={shown(bounds[1])}, step={shown(bounds[2])} is no range; give "
+            f"{name}: low={shown(bounds[0])}, high={shown(bounds[1])}, step={shown(bounds[2])} is "
+            f"no range; give "
             f"numbers with low < high, and a step above 0 for 2 to {MOST_STEPS:,} values"
         )
     kind = int if all(isinstance(number, int) for number in numbers) else float
@@ -210,9 +241,13 @@ def _steps(name: str, *bounds: object) -> Ordered:
 
 
 def _conditions(child: str, when: When) -> list[dict[str, Any]]:
-    """Return the records of a condition: two if the other hyperparameter must be in a range with two ends."""
+    """Return the records of a condition: two if the other hyperparameter must be in a range with
+    two ends.
+    """
     bounds = {"GT": when.above, "LT": when.below}
-    kinds = [{"type": kind, "value": plain(bound)} for kind, bound in bounds.items() if bound is not None]
+    kinds = [
+        {"type": kind, "value": plain(bound)} for kind, bound in bounds.items() if bound is not None
+    ]
     has_value = when.value is not msgspec.UNSET
     if when.values is msgspec.UNSET or has_value == bool(kinds) or isinstance(when.value, dict):
         raise SpaceError(
@@ -221,7 +256,11 @@ def _conditions(child: str, when: When) -> list[dict[str, Any]]:
         )
     if has_value:
         value = plain(when.value)
-        kinds = [{"type": "IN", "values": value} if isinstance(when.value, list) else {"type": "EQ", "value": value}]
+        kinds = [
+            {"type": "IN", "values": value}
+            if isinstance(when.value, list)
+            else {"type": "EQ", "value": value}
+        ]
     return [{"child": child, "parent": str(when.name), **kind} for kind in kinds]
 
 
@@ -235,8 +274,8 @@ def _entry(name: str, values: object) -> dict[str, Any]:
             raise SpaceError(f"{name}={shown(values)} is no list of choices; give [...]")
         if is_log_range(values):
             raise SpaceError(
-                f"{name}={shown(values)} is a list, and a range is a tuple; give {shown(tuple(listed))}, or "
-                f"ashtune.Choice({shown(values)}) for three choices"
+                f"{name}={shown(values)} is a list, and a range is a tuple; give "
+                f"{shown(tuple(listed))}, or ashtune.Choice({shown(values)}) for three choices"
             )
         choices = plain_choices(name, listed)
         if isinstance(values, Ordered) or (isinstance(values, list) and _is_ascending(choices)):
@@ -248,7 +287,8 @@ def _entry(name: str, values: object) -> dict[str, Any]:
         return {"type": "constant", "value": plain(values)}
     except SpaceError:
         raise SpaceError(
-            f"{name}={shown(values)} is no range; give (low, high), (low, high, 'log'), a list of choices or a constant"
+            f"{name}={shown(values)} is no range; give (low, high), (low, high, 'log'), a list of "
+            f"choices or a constant"
         ) from None
 
 
@@ -258,7 +298,9 @@ def _is_ascending(choices: list[Any]) -> bool:
 
 
 def is_log_range(values: Any) -> bool:
-    """Return whether a value is a list ``[low, high, "log"]``, which a tuple or JSON would make a range."""
+    """Return whether a value is a list ``[low, high, "log"]``, which a tuple or JSON would make a
+    range.
+    """
     return isinstance(values, list) and _is_log(values) and None not in map(_number, values[:2])
 
 
@@ -271,8 +313,8 @@ def _range(name: str, bounds: tuple[object, ...]) -> dict[str, Any]:
     numbers = [_number(bound) for bound in (bounds[:2] if is_log else bounds)]
     if len(numbers) != 2 or None in numbers:
         raise SpaceError(
-            f"{name}={shown(bounds)} is no range; give two finite numbers (low, high), (low, high, 'log'), "
-            "{'low': 0, 'high': 100, 'step': 5}, or a list [...] of choices"
+            f"{name}={shown(bounds)} is no range; give two finite numbers (low, high), (low, high, "
+            "'log'), {'low': 0, 'high': 100, 'step': 5}, or a list [...] of choices"
         )
     kind = "uniform_int" if all(isinstance(number, int) for number in numbers) else "uniform_float"
     return {"type": kind, "lower": numbers[0], "upper": numbers[1], "log": is_log}

@@ -1,7 +1,7 @@
 """Plain Python values, which a configuration may contain and a journal can store.
 
-JSON and MessagePack turn a tuple into a list. A training function must get the same type in the first session and after
-a resume, so a tuple becomes a list when the space is read.
+JSON and MessagePack turn a tuple into a list. A training function must get the same type in the
+first session and after a resume, so a tuple becomes a list when the space is read.
 """
 
 import math
@@ -18,16 +18,22 @@ def plain(value: object) -> object:
     """Return a value in its plain form: numpy scalars become Python numbers, tuples become lists.
 
     Raises:
-        SpaceError: If a journal cannot store the value. The message does not name the hyperparameter.
+        SpaceError: If a journal cannot store the value. The message does not name the
+            hyperparameter.
     """
     if isinstance(value, (list, tuple)):
         try:
             return [plain(part) for part in value]
         except RecursionError:  # or a list that contains itself
             raise SpaceError(
-                f"{shown(value)} is nested too deep; use a name that your training function looks up"
+                f"{shown(value)} is nested too deep; use a name that your training function looks "
+                f"up"
             ) from None
-    if type(value).__module__ == "numpy" and hasattr(value, "item") and not getattr(value, "ndim", 1):
+    if (
+        type(value).__module__ == "numpy"
+        and hasattr(value, "item")
+        and not getattr(value, "ndim", 1)
+    ):
         value = value.item()
     if value is None or type(value) is bool:
         return value
@@ -38,8 +44,8 @@ def plain(value: object) -> object:
     if type(value) is float and math.isfinite(value):
         return value
     raise SpaceError(
-        f"{shown(value)} cannot be kept in a journal; use None, a bool, a 64-bit int, a finite float, a str "
-        "or a list of these, such as a name that your training function looks up"
+        f"{shown(value)} cannot be kept in a journal; use None, a bool, a 64-bit int, a finite "
+        "float, a str or a list of these, such as a name that your training function looks up"
     )
 
 
@@ -57,7 +63,9 @@ def plain_choices(name: str, choices: Iterable[object]) -> list[object]:
         except SpaceError as error:
             raise SpaceError(f"{name}: the choice {error}") from None
         if (key := hashable(value)) in seen:
-            raise SpaceError(f"{name}: the choice {shown(choice)} is there twice (True equals 1); keep one")
+            raise SpaceError(
+                f"{name}: the choice {shown(choice)} is there twice (True equals 1); keep one"
+            )
         seen.add(key)
         values.append(value)
     if not values:
@@ -71,7 +79,9 @@ def hashable(value: object) -> object:
 
 
 def identity(configuration: Mapping[str, object]) -> object:
-    """Return a hashable form of a configuration, which does not depend on the order of its hyperparameters."""
+    """Return a hashable form of a configuration, which does not depend on the order of its
+    hyperparameters.
+    """
     return frozenset((name, hashable(value)) for name, value in configuration.items())
 
 
@@ -83,10 +93,14 @@ def rounded(number: float) -> float:
 def rounded_identity(configuration: Mapping[str, object]) -> object:
     """Return :func:`identity` with rounded floats, because ``place`` and ``at`` are not exact."""
     return frozenset(
-        (name, rounded(value) if isinstance(value, float) else hashable(value)) for name, value in configuration.items()
+        (name, rounded(value) if isinstance(value, float) else hashable(value))
+        for name, value in configuration.items()
     )
 
 
 def fresh(configuration: dict[str, object]) -> dict[str, object]:
     """Return a deep copy of a configuration."""
-    return {name: plain(value) if type(value) is list else value for name, value in configuration.items()}
+    return {
+        name: plain(value) if type(value) is list else value
+        for name, value in configuration.items()
+    }

@@ -23,7 +23,9 @@ SHARE = 0.5
 DEVIATION = 0.15
 """The standard deviation of draws that follow a prior, relative to the range."""
 CHOICE_SHARE = 0.75
-"""The probability of the prior's choice, for unordered choices, in the draws that follow the priors."""
+"""The probability of the prior's choice, for unordered choices, in the draws that follow the
+priors.
+"""
 META = "prior"
 """The key of the prior in the ``meta`` of a hyperparameter."""
 
@@ -31,19 +33,23 @@ META = "prior"
 class Prior(msgspec.Struct, frozen=True):
     """A hyperparameter with a value that you believe to be good.
 
-    Half of the random configurations are drawn near the priors of all hyperparameters that have a prior. The other half
-    of the random configurations ignores all priors, so a wrong prior costs random search half of its trials.
-    ``search="gp"`` also prefers configurations near the priors, and this preference decreases with the number of
-    results. In a ``ConfigSpace.ConfigurationSpace``, write ``meta={"prior": 3e-3}``.
+    Half of the random configurations are drawn near the priors of all hyperparameters that have a
+    prior. The other half of the random configurations ignores all priors, so a wrong prior costs
+    random search half of its trials. ``search="gp"`` also prefers configurations near the priors,
+    and this preference decreases with the number of results. In a
+    ``ConfigSpace.ConfigurationSpace``, write ``meta={"prior": 3e-3}``.
 
     Args:
-        values: The values of the hyperparameter: ``(low, high)``, ``(low, high, "log")`` or a list of choices.
+        values: The values of the hyperparameter: ``(low, high)``, ``(low, high, "log")`` or a list
+            of choices.
         at: The value that you believe to be good.
 
     Example:
-        >>> space = {"rate": Prior((1e-4, 1.0, "log"), at=3e-3), "optimizer": Prior(["sgd", "adam"], at="adam")}
+        >>> space = {"rate": Prior((1e-4, 1.0, "log"), at=3e-3), "optimizer": Prior(["sgd", "adam"],
+            at="adam")}
         >>> study = tune(
-        ...     lambda trial: trial["rate"], space, metric="loss", mode="min", max_resource=1, trials=4, quiet=True
+        ...     lambda trial: trial["rate"], space, metric="loss", mode="min", max_resource=1,
+            trials=4, quiet=True
         ... )
         >>> len(study.trials)
         4
@@ -58,11 +64,12 @@ class Prior(msgspec.Struct, frozen=True):
 class Belief:
     """The distribution of a hyperparameter's coordinate, given by a prior.
 
-    For numbers and ordered choices, the distribution is normal around the prior's value and truncated to the range. For
-    unordered choices, the prior's value gets a larger weight.
+    For numbers and ordered choices, the distribution is normal around the prior's value and
+    truncated to the range. For unordered choices, the prior's value gets a larger weight.
 
     Raises:
-        SpaceError: If the hyperparameter cannot have the prior's value, or the value is a choice of weight 0.
+        SpaceError: If the hyperparameter cannot have the prior's value, or the value is a choice of
+            weight 0.
     """
 
     def __init__(self, column: Column, value: object) -> None:
@@ -75,7 +82,8 @@ class Belief:
             self._low, self._high = column.ends(self.value)
             if self._low == self._high:
                 raise SpaceError(
-                    f"the prior of {column.name}: {self.value!r} is a choice of weight 0; give another one"
+                    f"the prior of {column.name}: {self.value!r} is a choice of weight 0; give "
+                    f"another one"
                 )
             self._share = max(CHOICE_SHARE, self._high - self._low)
 
@@ -93,7 +101,9 @@ class Belief:
         return chosen
 
     def log_density(self, coordinates: "Coordinates") -> "Coordinates":
-        """Return the logarithm of the density at each coordinate in [0, 1]; 0 if the density is uniform."""
+        """Return the logarithm of the density at each coordinate in [0, 1]; 0 if the density is
+        uniform.
+        """
         import numpy as np
 
         if self._near is not None:

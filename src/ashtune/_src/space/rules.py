@@ -1,7 +1,9 @@
 """Rules for valid configurations: conditions, forbidden clauses, and a function of the user.
 
-Rule 1: a hyperparameter is active if all of its conditions hold. A comparison with an inactive hyperparameter is false.
-Rule 2: a configuration is forbidden if a forbidden clause holds, or if the user's function returns False.
+Rule 1: a hyperparameter is active if all of its conditions hold. A comparison with an inactive
+hyperparameter is false.
+Rule 2: a configuration is forbidden if a forbidden clause holds, or if the user's function returns
+False.
 """
 
 import operator
@@ -25,7 +27,8 @@ if TYPE_CHECKING:
 Record = Mapping[str, Any]
 Valid = Callable[[dict[str, Any]], Any]
 _COMPARISONS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
-    "EQ": ("==", operator.eq), "NEQ": ("!=", operator.ne), "LT": ("<", operator.lt), "LE": ("<=", operator.le),
+    "EQ": ("==", operator.eq), "NEQ": ("!=", operator.ne), "LT": ("<", operator.lt), "LE": ("<=",
+    operator.le),
     "GT": (">", operator.gt), "GE": (">=", operator.ge),
 }  # fmt: skip
 
@@ -43,8 +46,9 @@ class _Condition(NamedTuple):
 
     Args:
         names: The hyperparameters that the condition uses.
-        where: For which of n configurations the condition holds, shape (n,). ``where`` takes for each hyperparameter in
-            ``names`` its ranks (see :meth:`Column.ranks`), shape (n,), and where it is active, shape (n,).
+        where: For which of n configurations the condition holds, shape (n,). ``where`` takes for
+            each hyperparameter in ``names`` its ranks (see :meth:`Column.ranks`), shape (n,), and
+            where it is active, shape (n,).
     """
 
     holds: Callable[[Mapping[str, Any]], bool]
@@ -83,24 +87,33 @@ class Rules:
         self._columns = columns
         self._conditions: dict[str, list[_Condition]] = {}
         for condition in conditions:
-            self._conditions.setdefault(self._column(condition, "child").name, []).append(self._rule(condition))
+            self._conditions.setdefault(self._column(condition, "child").name, []).append(
+                self._rule(condition)
+            )
         self._clauses = [self._rule(clause) for clause in forbiddens]
         parents = {
-            name: [parent for rule in self._conditions.get(name, ()) for parent in rule.names] for name in columns
+            name: [parent for rule in self._conditions.get(name, ()) for parent in rule.names]
+            for name in columns
         }
         try:
             self.parents_first = list(TopologicalSorter(parents).static_order())
         except CycleError as circle:
-            raise SpaceError(f"conditions form a circle: {', '.join(circle.args[1])}; leave out one of them") from None
+            raise SpaceError(
+                f"conditions form a circle: {', '.join(circle.args[1])}; leave out one of them"
+            ) from None
         self._parents = {parent for every in parents.values() for parent in every}
-        self._conditions = {name: self._conditions[name] for name in self.parents_first if name in self._conditions}
+        self._conditions = {
+            name: self._conditions[name] for name in self.parents_first if name in self._conditions
+        }
         self.conditional = self._conditions.keys()
         self.has_clauses = bool(self._clauses) or valid is not None
         self.valid = valid
         self.asked = self.refused = 0
 
     def is_active(self, name: str, values: Mapping[str, object]) -> bool:
-        """Return whether a hyperparameter is active, given the values of all other active hyperparameters."""
+        """Return whether a hyperparameter is active, given the values of all other active
+        hyperparameters.
+        """
         return all(rule.holds(values) for rule in self._conditions.get(name, ()))
 
     def remove_inactive(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +126,8 @@ class Rules:
         return values
 
     def active(self, points: "Mapping[str, NDArray[np.float64]]") -> "dict[str, Mask]":
-        """Return for each hyperparameter with conditions whether it is active at n points, shape (n,).
+        """Return for each hyperparameter with conditions whether it is active at n points, shape
+        (n,).
 
         Args:
             points: The coordinate of each hyperparameter in [0, 1] at these points, shape (n,).
@@ -125,14 +139,16 @@ class Rules:
         for name in self.parents_first if self._conditions else ():
             if name in self._conditions:
                 mask = _all(rule.where(known) for rule in self._conditions[name])
-                found[name] = np.broadcast_to(mask, len(points[name]))  # a rule without parts has no array
+                # a rule without parts has no array
+                found[name] = np.broadcast_to(mask, len(points[name]))
             if name in self._parents:
                 ranks = self._columns[name].ranks(points[name])
                 known[name] = ranks, found.get(name, np.ones(len(ranks), bool))
         return found
 
     def forbidding(self, configuration: Mapping[str, Any]) -> str:
-        """Return the text of the rule that forbids a configuration; "" if the configuration is allowed.
+        """Return the text of the rule that forbids a configuration; "" if the configuration is
+        allowed.
 
         Raises:
             SpaceError: If the user's function raises.
@@ -152,7 +168,8 @@ class Rules:
             return bool(self.valid(fresh(dict(configuration))))
         except Exception as error:  # noqa: BLE001 - a user's function may raise anything
             raise SpaceError(
-                f"valid raised {error_line(error)} for {shown(dict(configuration))}; it has to return True or False, "
+                f"valid raised {error_line(error)} for {shown(dict(configuration))}; it has to "
+                f"return True or False, "
                 "also where a hyperparameter is absent as its condition does not hold"
             ) from None
 
@@ -171,7 +188,11 @@ class Rules:
         column = self._column(record, "parent" if "parent" in record else "name")
         if kind == "IN":
             several = [column.member(value) for value in record["values"]]
-            return _test(column, lambda value: _any(value == each for each in several), f"{column.name} in {several}")
+            return _test(
+                column,
+                lambda value: _any(value == each for each in several),
+                f"{column.name} in {several}",
+            )
         sign, compare = _COMPARISONS["EQ" if kind == "EQUALS" else kind.removeprefix("CLAUSE_")]
         wanted = column.member(record["value"])
         text = f"{column.name} {sign} {wanted!r}"
@@ -179,27 +200,36 @@ class Rules:
             return _test(column, lambda value: compare(value, wanted), text)
         if column.is_category:
             name = column.name
-            raise SpaceError(f"{text}: the values of {name} have no order; give ordered ones, or compare with ==")
+            raise SpaceError(
+                f"{text}: the values of {name} have no order; give ordered ones, or compare with =="
+            )
         place = column.position(wanted)
         return _test(column, lambda value: compare(column.position(value), place), text)
 
     def _column(self, record: Record, key: str) -> Column:
         if record[key] not in self._columns:
             raise SpaceError(
-                f"a condition names {shown(record[key])}, which is not in the space; it has {', '.join(self._columns)}"
+                f"a condition names {shown(record[key])}, which is not in the space; it has "
+                f"{', '.join(self._columns)}"
             )
         return self._columns[record[key]]
 
 
 def _test(column: Column, test: Callable[[Any], Any], text: str) -> _Condition:
-    """Return the condition that ``test`` is true for one hyperparameter. ``test`` takes a choice, or numbers."""
+    """Return the condition that ``test`` is true for one hyperparameter. ``test`` takes a choice,
+    or numbers.
+    """
     name = column.name
 
     def where(known: "Known") -> "Mask":
         import numpy as np
 
         ranks, is_active = known[name]
-        is_true = test(ranks) if column.choices is None else np.array([test(each) for each in column.choices])[ranks]
+        is_true = (
+            test(ranks)
+            if column.choices is None
+            else np.array([test(each) for each in column.choices])[ranks]
+        )
         found: Mask = is_active & is_true
         return found
 

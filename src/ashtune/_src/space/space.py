@@ -1,7 +1,8 @@
 """``Space``: the search space.
 
-The user's space is first converted to a record, and the space is built from the record. A resumed study, which reads
-the record from its journal, therefore has exactly the same space as the first session.
+The user's space is first converted to a record, and the space is built from the record. A resumed
+study, which reads the record from its journal, therefore has exactly the same space as the first
+session.
 
 Rule: reading a record executes no code from the record.
 """
@@ -49,11 +50,13 @@ class Space:
 
     Args:
         record: The record that :meth:`to_record` returns.
-        valid: Returns whether a configuration (without inactive hyperparameters) is valid; None if all are valid.
+        valid: Returns whether a configuration (without inactive hyperparameters) is valid; None if
+            all are valid.
 
     Attributes:
         names: The names of the hyperparameters, in the user's order.
-        columns: For each hyperparameter, in the user's order, the map from the unit interval to plain Python values.
+        columns: For each hyperparameter, in the user's order, the map from the unit interval to
+            plain Python values.
         rules: The conditions and forbidden clauses.
         beliefs: For each hyperparameter with a prior, the distribution of the prior.
 
@@ -64,28 +67,39 @@ class Space:
     def __init__(self, record: Mapping[str, Any], valid: Valid | None = None) -> None:
         read = msgspec.convert(record, _Record)
         if not read.names:
-            raise SpaceError("the space is empty; give at least one hyperparameter, such as lr=(1e-4, 1.0)")
-        given = {hyperparameter.name: hyperparameter for hyperparameter in read.space.hyperparameters}
+            raise SpaceError(
+                "the space is empty; give at least one hyperparameter, such as lr=(1e-4, 1.0)"
+            )
+        given = {
+            hyperparameter.name: hyperparameter for hyperparameter in read.space.hyperparameters
+        }
         if sorted(read.names) != sorted(given):
-            raise SpaceError(f"it names {shown(read.names)} where its space has {shown(list(given))}")
+            raise SpaceError(
+                f"it names {shown(read.names)} where its space has {shown(list(given))}"
+            )
         self._record = dict(record)
         self.names = tuple(read.names)
         self.columns = {name: Column(given[name]) for name in self.names}
         self.rules = Rules(self.columns, read.space.conditions, read.space.forbiddens, valid)
         metas = {name: given[name].meta or {} for name in self.names}
-        self.beliefs = {name: Belief(self.columns[name], meta[META]) for name, meta in metas.items() if META in meta}
+        self.beliefs = {
+            name: Belief(self.columns[name], meta[META])
+            for name, meta in metas.items()
+            if META in meta
+        }
 
     @classmethod
     def parse(cls, space: object, valid: Valid | None = None) -> "Space":
         """Build a space from a user's search space.
 
         Args:
-            space: A dict as for ``record_of()``, a ``ConfigSpace.ConfigurationSpace``, or a Space. A tuple among the
-                choices becomes a list.
+            space: A dict as for ``record_of()``, a ``ConfigSpace.ConfigurationSpace``, or a Space.
+                A tuple among the choices becomes a list.
             valid: The same function as for the class.
 
         Raises:
-            SpaceError: If the space is of another type or empty, or a name or value in it is not valid.
+            SpaceError: If the space is of another type or empty, or a name or value in it is not
+                valid.
 
         Example:
             >>> Space.parse({"layers": (1, 8), "activation": ["relu", "tanh"]}).names
@@ -94,15 +108,18 @@ class Space:
         if isinstance(space, Space):
             return space if valid is None else cls(space.to_record(), valid)
         if isinstance(space, Mapping):
-            return cls(record_of_space(space) if is_of_configspace(space) else record_of(space), valid)
+            return cls(
+                record_of_space(space) if is_of_configspace(space) else record_of(space), valid
+            )
         raise SpaceError(
-            f"{shown(space)} is no search space; give a dict such as {{'lr': (1e-4, 1.0), 'depth': (1, 9)}}, "
-            "or a ConfigSpace.ConfigurationSpace"
+            f"{shown(space)} is no search space; give a dict such as {{'lr': (1e-4, 1.0), 'depth': "
+            "(1, 9)}, or a ConfigSpace.ConfigurationSpace"
         )
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any], valid: Valid | None = None) -> "Space":
-        """Return the space of a record that :meth:`to_record` returned; no code from the record is executed.
+        """Return the space of a record that :meth:`to_record` returned; no code from the record is
+        executed.
 
         Raises:
             SpaceError: If the record is not valid.
@@ -118,15 +135,17 @@ class Space:
         return self._record
 
     def as_written(self) -> dict[str, object]:
-        """Return the hyperparameters as a user writes them. What only ConfigSpace can express is left out."""
+        """Return the hyperparameters as a user writes them. What only ConfigSpace can express is
+        left out.
+        """
         return written(self._record)
 
     def check(self, configuration: Mapping[str, object]) -> dict[str, object]:
         """Check a user's configuration, and return it in plain values, in the order of ``names``.
 
         Raises:
-            SpaceError: If a name is unknown or missing, a value is out of range or inactive, or the configuration is
-                forbidden.
+            SpaceError: If a name is unknown or missing, a value is out of range or inactive, or the
+                configuration is forbidden.
         """
         values = self.members(configuration)
         for complaint in self._complaints(values, configuration):
@@ -134,29 +153,39 @@ class Space:
         return values
 
     def members(self, configuration: Mapping[str, object]) -> dict[str, object]:
-        """Check the names and values of a configuration, which may be partial; return it in plain values, in order.
+        """Check the names and values of a configuration, which may be partial; return it in plain
+        values, in order.
 
         Raises:
             SpaceError: If a name is unknown, or a value is out of range.
         """
         if not isinstance(configuration, Mapping):
-            raise SpaceError(f"{shown(configuration)} is no configuration; give a dict of {', '.join(self.names)}")
+            raise SpaceError(
+                f"{shown(configuration)} is no configuration; give a dict of "
+                f"{', '.join(self.names)}"
+            )
         for name, value in configuration.items():
             if name not in self.columns:
-                raise SpaceError(f"{name}={shown(value)} is not in the space; {instead_of(name, self.names)}")
+                raise SpaceError(
+                    f"{name}={shown(value)} is not in the space; {instead_of(name, self.names)}"
+                )
         return {
-            name: column.member(configuration[name]) for name, column in self.columns.items() if name in configuration
+            name: column.member(configuration[name])
+            for name, column in self.columns.items()
+            if name in configuration
         }
 
     def completions(
         self, configuration: Mapping[str, object], points: "NDArray[np.float64]"
     ) -> Iterator[dict[str, object]]:
-        """Yield the valid configurations at points, in which a user's partial configuration replaces drawn values.
+        """Yield the valid configurations at points, in which a user's partial configuration
+        replaces drawn values.
 
         If a given hyperparameter is inactive at a point, nothing is yielded for this point.
 
         Raises:
-            SpaceError: If a name is unknown, a value is out of range, or no point gives a valid configuration.
+            SpaceError: If a name is unknown, a value is out of range, or no point gives a valid
+                configuration.
         """
         given = self.members(configuration)
         complaints = list[tuple[int, str]]()
@@ -167,30 +196,46 @@ class Space:
             else:
                 yield values
         if len(complaints) == len(points):
-            raise SpaceError(max(complaints)[1])  # of a draw in which the most given hyperparameters are active
+            # of a draw in which the most given hyperparameters are active
+            raise SpaceError(max(complaints)[1])
 
-    def _complaints(self, values: Mapping[str, object], given: Mapping[str, object]) -> Iterator[str]:
+    def _complaints(
+        self, values: Mapping[str, object], given: Mapping[str, object]
+    ) -> Iterator[str]:
         """Yield one line for each reason why the values are not a valid configuration."""
         for name in self.rules.parents_first:
             is_active = self.rules.is_active(name, values)
             if is_active and name not in values:
-                yield f"{name} is missing in {shown(dict(given))}; give it a value in {self.columns[name]}"
+                yield (
+                    f"{name} is missing in {shown(dict(given))}; give it a value in "
+                    f"{self.columns[name]}"
+                )
             if not is_active and name in values:
                 condition = self.rules.conditions_text(name)
-                yield f"{name}={shown(values[name])} is inactive here; leave it out, for it counts only if {condition}"
+                yield (
+                    f"{name}={shown(values[name])} is inactive here; leave it out, for it counts "
+                    f"only if {condition}"
+                )
         if rule := self.rules.forbidding(values):
             yield f"{shown(dict(given))} is ruled out by {rule!r}; change one of these values"
 
-    def at(self, points: "NDArray[np.float64]", given: Mapping[str, object] = _NOTHING) -> list[dict[str, object]]:
-        """Return the configurations at points, without inactive hyperparameters; a configuration may be forbidden.
+    def at(
+        self, points: "NDArray[np.float64]", given: Mapping[str, object] = _NOTHING
+    ) -> list[dict[str, object]]:
+        """Return the configurations at points, without inactive hyperparameters; a configuration
+        may be forbidden.
 
         Args:
-            points: Coordinates in [0, 1], of shape ``(n, hyperparameters)``, the columns in the order of ``names``.
+            points: Coordinates in [0, 1], of shape ``(n, hyperparameters)``, the columns in the
+                order of ``names``.
             given: Values that replace the values at the points.
         """
-        columns = [column.at(points[:, place]) for place, column in enumerate(self.columns.values())]
+        columns = [
+            column.at(points[:, place]) for place, column in enumerate(self.columns.values())
+        ]
         configurations = [
-            {**dict(zip(self.names, values, strict=True)), **given} for values in zip(*columns, strict=True)
+            {**dict(zip(self.names, values, strict=True)), **given}
+            for values in zip(*columns, strict=True)
         ]
         if self.rules.conditional:
             for configuration in configurations:
@@ -199,11 +244,14 @@ class Space:
 
     @property
     def draws(self) -> int:
-        """The number of random draws for a configuration: one for each hyperparameter, plus one if there are priors."""
+        """The number of random draws for a configuration: one for each hyperparameter, plus one if
+        there are priors.
+        """
         return len(self.names) + bool(self.beliefs)
 
     def random_points(self, numbers: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        """Return points of random configurations, of shape ``(n, hyperparameters)``; half of the points follow priors.
+        """Return points of random configurations, of shape ``(n, hyperparameters)``; half of the
+        points follow priors.
 
         Args:
             numbers: Independent uniform numbers in [0, 1), of shape ``(n, draws)``.
@@ -218,7 +266,9 @@ class Space:
         return points
 
     def log_belief(self, points: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        """Return the log density of all priors, of shape ``(n,)``, at points of shape ``(n, hyperparameters)``."""
+        """Return the log density of all priors, of shape ``(n,)``, at points of shape
+        ``(n, hyperparameters)``.
+        """
         import numpy as np
 
         logarithms = np.zeros(len(points))
@@ -228,18 +278,26 @@ class Space:
         return logarithms
 
     def place(self, configuration: Mapping[str, object]) -> list[float | None]:
-        """Return the point of a configuration: a coordinate for each hyperparameter, None if it is inactive."""
+        """Return the point of a configuration: a coordinate for each hyperparameter, None if it is
+        inactive.
+        """
         return [
             column.place(configuration[name]) if name in configuration else None
             for name, column in self.columns.items()
         ]
 
     def snap(self, points: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        """Replace each point by the middle of all points with the same configuration; inactive coordinates are 0.5."""
+        """Replace each point by the middle of all points with the same configuration; inactive
+        coordinates are 0.5.
+        """
         import numpy as np
 
-        middles = [column.snap(points[:, place]) for place, column in enumerate(self.columns.values())]
+        middles = [
+            column.snap(points[:, place]) for place, column in enumerate(self.columns.values())
+        ]
         middle = np.stack(middles, axis=1)
-        for name, is_active in self.rules.active(dict(zip(self.names, points.T, strict=True))).items():
+        for name, is_active in self.rules.active(
+            dict(zip(self.names, points.T, strict=True))
+        ).items():
             middle[~is_active, self.names.index(name)] = 0.5
         return middle

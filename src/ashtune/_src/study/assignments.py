@@ -1,10 +1,12 @@
 """Records idle workers, running jobs, trials that are being released, and jobs to give out again.
 
 Rule 1: a job that was given out but not finished is given out again before any new job.
-Rule 2: if a worker is still saving a trial, the next job for the trial waits until the trial is saved.
+Rule 2: if a worker is still saving a trial, the next job for the trial waits until the trial is
+saved.
 Rule 3: a trial that kills two workers fails.
 Rule 4: a worker has one job at a time, unless the worker offers places for several jobs.
-Rule 5: an idle worker that saved a trial also continues the trial. The order of jobs does not depend on workers.
+Rule 5: an idle worker that saved a trial also continues the trial. The order of jobs does not
+depend on workers.
 """
 
 from array import array
@@ -30,7 +32,9 @@ class Deaths:
         """The trials that are trained alone, because a worker ran out of memory with them."""
 
     def is_failure(self, event: WorkerLost) -> bool:
-        """Record a lost worker, and return whether its trial fails. A trial that does not fail is trained again."""
+        """Record a lost worker, and return whether its trial fails. A trial that does not fail is
+        trained again.
+        """
         if event.trial is None:
             return False
         deaths = self._of[event.trial] = self._of.get(event.trial, 0) + 1
@@ -40,7 +44,9 @@ class Deaths:
 
 
 class Arrivals:
-    """Maps each trial to the highest rung at which it has a result, or to ``NO_RESULT`` or ``NOT_STARTED``."""
+    """Maps each trial to the highest rung at which it has a result, or to ``NO_RESULT`` or
+    ``NOT_STARTED``.
+    """
 
     def __init__(self) -> None:
         self.of = array("h")
@@ -63,7 +69,9 @@ class Arrivals:
 
 
 class Holding(msgspec.Struct, frozen=True, gc=False):
-    """A trial that a worker has in memory after a result, with the rung and the loss of the result."""
+    """A trial that a worker has in memory after a result, with the rung and
+    the loss of the result.
+    """
 
     worker: WorkerId
     trial: TrialId
@@ -74,8 +82,8 @@ class Holding(msgspec.Struct, frozen=True, gc=False):
 class Assigned(msgspec.Struct, gc=False):
     """A running job and its worker.
 
-    The job may continue a trial in the worker's memory (``is_in_place``). The worker may have been asked to interrupt
-    the job for a pause (``is_to_pause``).
+    The job may continue a trial in the worker's memory (``is_in_place``). The worker may have been
+    asked to interrupt the job for a pause (``is_to_pause``).
     """
 
     worker: WorkerId
@@ -85,7 +93,9 @@ class Assigned(msgspec.Struct, gc=False):
 
 
 class Offer(msgspec.Struct, gc=False):
-    """The number of jobs that a worker takes at the same time, and the number of jobs that the worker has now."""
+    """The number of jobs that a worker takes at the same time, and the number of jobs that the
+    worker has now.
+    """
 
     places: int
     jobs: int
@@ -97,7 +107,8 @@ class Assignments:
     def __init__(self) -> None:
         self.running: dict[TrialId, Assigned] = {}
         self.releasing: dict[TrialId, Holding] = {}
-        self.to_discard: set[TrialId] = set()  # trials whose checkpoints are being saved but not needed
+        # trials whose checkpoints are being saved but not needed
+        self.to_discard: set[TrialId] = set()
         self._offers: dict[WorkerId, Offer] = {}  # only of workers that made an offer
         # Ordered sets. In a plain dict, the search for the first key passes over all removed keys.
         self._idle: OrderedDict[WorkerId, None] = OrderedDict()
@@ -123,7 +134,9 @@ class Assignments:
         return [*running, *self._given_back, *self._waiting.values()]
 
     def has_room(self, holding: Holding | None = None) -> bool:
-        """Whether any worker can take a job. A worker that holds the trial ``holding`` can release the trial first."""
+        """Whether any worker can take a job. A worker that holds the trial ``holding`` can release
+        the trial first.
+        """
         if self._idle or self._spare:
             return True
         if holding is None:
@@ -137,7 +150,9 @@ class Assignments:
         self._idle[worker] = None
 
     def offer(self, worker: WorkerId, places: int) -> None:
-        """Set the number of jobs that a worker takes at the same time, including the worker's present jobs."""
+        """Set the number of jobs that a worker takes at the same time, including the worker's
+        present jobs.
+        """
         offer = self._offers.get(worker)
         if offer is None:  # until now, the worker had at most one job
             offer = self._offers[worker] = Offer(places, jobs=0 if worker in self._idle else 1)
@@ -153,7 +168,9 @@ class Assignments:
             self._idle[worker] = None
 
     def take(self, job: Job, preferred: WorkerId | None) -> WorkerId:
-        """Give a job to the preferred worker if it is idle, or else to the longest idle worker. Return the worker."""
+        """Give a job to the preferred worker if it is idle, or else to the longest idle worker.
+        Return the worker.
+        """
         if preferred is not None and preferred in self._idle:
             worker = preferred
         else:
@@ -182,11 +199,15 @@ class Assignments:
             self._spare[worker] = None
 
     def next_returned_job(self) -> Job | None:
-        """Remove and return the oldest job to give out again. Return None if no job is to be given out again."""
+        """Remove and return the oldest job to give out again. Return None if no job is to be given
+        out again.
+        """
         return self._given_back.popleft() if self._given_back else None
 
     def returned_job_of(self, trials: Container[TrialId]) -> Job | None:
-        """Return the oldest job of ``trials`` that must be given out again, without removing the job."""
+        """Return the oldest job of ``trials`` that must be given out again, without removing the
+        job.
+        """
         return next((job for job in self._given_back if job.trial in trials), None)
 
     def take_returned(self, job: Job) -> None:
@@ -202,13 +223,17 @@ class Assignments:
         self._waiting[job.trial] = job
 
     def release(self, trial: TrialId) -> Holding | None:
-        """Record that a trial is saved or its worker is lost. A job that waited for the trial can now be given out."""
+        """Record that a trial is saved or its worker is lost. A job that waited for the trial can
+        now be given out.
+        """
         if (job := self._waiting.pop(trial, None)) is not None:
             self._given_back.append(job)
         return self.releasing.pop(trial, None)
 
     def lose(self, event: WorkerLost) -> Assigned | None:
-        """Remove a lost worker. Return its job if the job's trial fails. Its other jobs are given out again."""
+        """Remove a lost worker. Return its job if the job's trial fails. Its other jobs are given
+        out again.
+        """
         worker = event.worker
         self._leave(worker)
         for trial in [t for t, holding in self.releasing.items() if holding.worker == worker]:
@@ -236,7 +261,11 @@ class Assignments:
 
     def orders_of(self, worker: WorkerId) -> str:
         """Describe the jobs of a worker in words."""
-        jobs = [f"trial {t} to rung {one.job.rung}" for t, one in self.running.items() if one.worker == worker]
+        jobs = [
+            f"trial {t} to rung {one.job.rung}"
+            for t, one in self.running.items()
+            if one.worker == worker
+        ]
         return f"worker {worker} {', '.join(jobs) or 'nothing'}"
 
     def _leave(self, worker: WorkerId) -> None:

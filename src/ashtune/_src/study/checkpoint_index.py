@@ -1,9 +1,11 @@
 """Records which checkpoints exist, and decides which checkpoints the engine must delete.
 
-Rule 1: the best trials of each rung keep their checkpoints, since each of these trials may become the best trial. With
-one objective, the best trial of each rung and all trials to be confirmed keep their checkpoints. With several
-objectives, each rung's Pareto front keeps its checkpoints, since any new result may change the preferred trial.
-Rule 2: if a best trial is withdrawn, the next best trial replaces it. The next best trial may have no checkpoint.
+Rule 1: the best trials of each rung keep their checkpoints, since each of these trials may become
+the best trial. With one objective, the best trial of each rung and all trials to be confirmed keep
+their checkpoints. With several objectives, each rung's Pareto front keeps its checkpoints, since
+any new result may change the preferred trial.
+Rule 2: if a best trial is withdrawn, the next best trial replaces it. The next best trial may have
+no checkpoint.
 """
 
 import math
@@ -21,7 +23,9 @@ from ashtune._src.core.orders import Discard, Order
 
 
 class Saved(msgspec.Struct, frozen=True, gc=False):
-    """One checkpoint: the worker that saved it, its resource, its size in bytes, and a serial number."""
+    """One checkpoint: the worker that saved it, its resource, its size in bytes, and a serial
+    number.
+    """
 
     worker: WorkerId
     resource: int
@@ -33,8 +37,8 @@ class CheckpointIndex:
     """The checkpoints of a study.
 
     Args:
-        limit: Maximum total size in bytes; None for no limit. Checkpoints at the lowest rung are deleted first,
-            beginning with the worst loss.
+        limit: Maximum total size in bytes; None for no limit. Checkpoints at the lowest rung are
+            deleted first, beginning with the worst loss.
         bests: Trials whose checkpoints are deleted last.
     """
 
@@ -54,14 +58,20 @@ class CheckpointIndex:
         return trial in self._saved
 
     def use(self, trial: TrialId) -> Saved | None:
-        """Return the checkpoint that a job will read. The checkpoint stays until the trial's next checkpoint."""
+        """Return the checkpoint that a job will read. The checkpoint stays until the trial's next
+        checkpoint.
+        """
         saved = self._saved.get(trial)
         if saved is not None:
             self._in_use.add(trial)
         return saved
 
-    def put(self, trial: TrialId, *, worker: WorkerId, resource: int, size: int, rung: int, loss: float) -> list[Order]:
-        """Record a checkpoint. Return orders to delete the trial's older checkpoint and checkpoints above the limit."""
+    def put(
+        self, trial: TrialId, *, worker: WorkerId, resource: int, size: int, rung: int, loss: float
+    ) -> list[Order]:
+        """Record a checkpoint. Return orders to delete the trial's older checkpoint and checkpoints
+        above the limit.
+        """
         orders: list[Order] = []
         if (older := self._forget(trial)) is not None and older.resource != resource:
             orders.append(Discard(trial, older.resource))
@@ -95,17 +105,25 @@ class CheckpointIndex:
         return orders
 
     def end_use(self, trial: TrialId) -> None:
-        """Record that no job will resume from a trial's checkpoint. The size limit deletes this checkpoint first."""
+        """Record that no job will resume from a trial's checkpoint. The size limit deletes this
+        checkpoint first.
+        """
         if trial in self._in_use:
             self._in_use.discard(trial)
             heappush(self._least_promising, (0, -math.inf, self._saved[trial].serial, trial))
 
     def keep(self, trial: TrialId, *, worker: WorkerId, resource: int, size: int) -> list[Order]:
-        """Record the checkpoint of an interrupted job. The size limit deletes this checkpoint last."""
-        return self.put(trial, worker=worker, resource=resource, size=size, rung=1 << 30, loss=-math.inf)
+        """Record the checkpoint of an interrupted job. The size limit
+        deletes this checkpoint last.
+        """
+        return self.put(
+            trial, worker=worker, resource=resource, size=size, rung=1 << 30, loss=-math.inf
+        )
 
     def remove(self, trial: TrialId) -> list[Order]:
-        """Forget a trial's checkpoint, and return the order to delete it. If there is no checkpoint, return []."""
+        """Forget a trial's checkpoint, and return the order to delete it. If there is no
+        checkpoint, return [].
+        """
         saved = self._forget(trial)
         return [] if saved is None else [Discard(trial, saved.resource)]
 
@@ -127,7 +145,9 @@ _OF_ONE_LOSS = 2
 
 
 class RungBests:
-    """The best trials of each rung. A result is a key (violation, loss, ...) and a trial. Failures are not recorded."""
+    """The best trials of each rung. A result is a key (violation, loss, ...) and a trial. Failures
+    are not recorded.
+    """
 
     def __init__(self) -> None:
         self._rungs: list[list[_Entry]] = []
@@ -139,7 +159,9 @@ class RungBests:
 
     @property
     def highest(self) -> tuple[int, list[TrialId]]:
-        """The highest rung with a result, and the rung's best trials in order, or (-1, []) without any result."""
+        """The highest rung with a result, and the rung's best trials in order, or (-1, []) without
+        any result.
+        """
         for rung in reversed(range(len(self._rungs))):
             if self._rungs[rung]:
                 return rung, [trial for _, trial in self._rungs[rung]]
@@ -147,7 +169,9 @@ class RungBests:
 
     def reach(self, losses: Losses) -> bool:
         """Return whether a feasible result is at least as good as ``losses`` in every objective."""
-        return any(not key[0] and is_as_good(key[1:], losses) for best in self._rungs for key, _ in best)
+        return any(
+            not key[0] and is_as_good(key[1:], losses) for best in self._rungs for key, _ in best
+        )
 
     def confirm(self, count: int) -> None:
         """Set how many trials of the highest rung are to be confirmed."""
@@ -157,7 +181,8 @@ class RungBests:
     def arrive(self, trial: TrialId, rung: int, key: Key) -> list[TrialId]:
         """Record a result. Return the trials that are no longer among the best of any rung.
 
-        The time is O(1) for most results with one loss, and O(m f) for ``m`` losses and a front of ``f`` trials.
+        The time is O(1) for most results with one loss, and O(m f) for ``m`` losses and a front of
+        ``f`` trials.
         """
         while len(self._rungs) <= rung:
             self._rungs.append([])
@@ -194,7 +219,9 @@ class RungBests:
 
 
 def _with(front: list[_Entry], entry: _Entry) -> list[_Entry]:
-    """Return the Pareto front of ``front`` and a new result. If the front does not change, return ``front`` itself."""
+    """Return the Pareto front of ``front`` and a new result. If the front does not change, return
+    ``front`` itself.
+    """
     key = entry[0]
     if front and key[0] != front[0][0][0]:
         return [entry] if key[0] < front[0][0][0] else front

@@ -1,19 +1,22 @@
 """Reads and writes checkpoints, which have the paths ``checkpoints/<trial>.<resource>``.
 
-If the user saves an object, a checkpoint is a file with a pickle and a check value. If the user saves files, a
-checkpoint is a folder. A trial's older checkpoint stays until the newer checkpoint is in the journal. Therefore, the
-checkpoint that the journal names exists even if a process is killed.
+If the user saves an object, a checkpoint is a file with a pickle and a check value. If the user
+saves files, a checkpoint is a folder. A trial's older checkpoint stays until the newer checkpoint
+is in the journal. Therefore, the checkpoint that the journal names exists even if a process is
+killed.
 
 Rule 1: if a checkpoint has a wrong size or check value, the trial of the checkpoint begins again.
-Rule 2: only files and folders whose names have ashtune's own form are deleted, and no link is followed. If
-``checkpoints`` itself is a link to another folder, the study has its own subfolder in the other folder.
+Rule 2: only files and folders whose names have ashtune's own form are deleted, and no link is
+followed. If ``checkpoints`` itself is a link to another folder, the study has its own subfolder in
+the other folder.
 Rule 3: no trial fails because of an error of the disk.
 
-The checkpoints of a study may be in a store at a remote address: see ``remote.py``. Then a worker has its own copy of
-the earlier checkpoint during a job.
+The checkpoints of a study may be in a store at a remote address: see ``remote.py``. Then a worker
+has its own copy of the earlier checkpoint during a job.
 
-Security: ``save`` writes a pickle, unless another ``dump`` is given. Loading a pickle executes code, so only the
-driver's own workers load pickles, while a study is run or resumed. Reading PyTorch state dicts executes no code.
+Security: ``save`` writes a pickle, unless another ``dump`` is given. Loading a pickle executes
+code, so only the driver's own workers load pickles, while a study is run or resumed. Reading
+PyTorch state dicts executes no code.
 """
 
 import errno
@@ -40,16 +43,22 @@ from ashtune._src.study.remote import PATIENT, Patience, RemoteFolder, is_remote
 FOLDER = "checkpoints"
 SAVED = "saved.pickle"
 SAVED_BY_ANY = re.compile(r"saved\.pickle(\.of-rank-\d+)?", re.ASCII)
-"""The names of the objects that the processes of a trial have saved: ``SAVED`` of process 0, and of the others."""
+"""The names of the objects that the processes of a trial have saved: ``SAVED`` of process 0, and of
+the others.
+"""
 OURS = re.compile(r"\d+\.(\d+(\.arriving)?|by-\d+\.(unfinished|earlier)(\.d)?)", re.ASCII)
-"""The form of names that ashtune gives to checkpoints: complete, unfinished, received, or copied from a store."""
+"""The form of names that ashtune gives to checkpoints: complete, unfinished, received, or copied
+from a store.
+"""
 OWN_FOLDER = re.compile(r"ashtune-.*-[0-9a-f]{12}", re.ASCII | re.DOTALL)
 END = struct.Struct("<8sI")
 """The end of a checkpoint file after the pickle: a mark, and the CRC-32 of the pickle."""
 MARK = b"ashtune1"
 # Decision 15 (docs/decisions/0015-checkpoints-that-hold.md).
 SYNC_SECONDS = 1.0
-"""A pickle is synced if its job trained longer than this, so that a power loss costs about a second of training."""
+"""A pickle is synced if its job trained longer than this, so that a power loss costs about a second
+of training.
+"""
 
 
 class Checkpoints:
@@ -63,16 +72,21 @@ class Checkpoints:
 
     @cached_property
     def remote(self) -> RemoteFolder | None:
-        """The study's folder in a store, or None if checkpoints are in the study's directory only."""
+        """The study's folder in a store, or None if checkpoints are in the
+        study's directory only.
+        """
         return RemoteFolder.of(self._study, self.patience)
 
     def begin_session(self, checkpoints: str) -> None:
-        """Open the study's store, if it has one, or if the option ``checkpoints`` is the address of one.
+        """Open the study's store, if it has one, or if the option ``checkpoints`` is the address of
+        one.
 
         Raises:
             StudyError: If the store cannot be used.
         """
-        RemoteFolder.begin(self._study, checkpoints if is_remote(checkpoints) else "", self.patience)
+        RemoteFolder.begin(
+            self._study, checkpoints if is_remote(checkpoints) else "", self.patience
+        )
 
     def of(self, trial: TrialId, resource: int) -> str:
         """Return the path of a trial's checkpoint at a resource, whether or not it exists."""
@@ -98,14 +112,20 @@ class Checkpoints:
                 self.disk.sync_folder(self.folder)
 
     def has_unwanted(self, wanted: dict[TrialId, int]) -> bool:
-        """Return whether ``sweep`` would delete a checkpoint, or False if the folder is unreadable. O(checkpoints)."""
+        """Return whether ``sweep`` would delete a checkpoint, or False if the folder is unreadable.
+        O(checkpoints).
+        """
         keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
         with suppress(OSError):
-            return any(OURS.fullmatch(name) and name not in keep for name in self.disk.names(self.folder))
+            return any(
+                OURS.fullmatch(name) and name not in keep for name in self.disk.names(self.folder)
+            )
         return False
 
     def sweep(self, wanted: dict[TrialId, int]) -> None:
-        """Delete all checkpoints that a killed driver left, except the checkpoints in ``wanted``."""
+        """Delete all checkpoints that a killed driver left, except the
+        checkpoints in ``wanted``.
+        """
         keep = {f"{trial}.{resource}" for trial, resource in wanted.items()}
         if self.remote is not None:
             with refused_by_store(self.remote.address):
@@ -119,15 +139,17 @@ class Checkpoints:
             return
         except OSError as error:
             raise StudyError(
-                f"{self.folder}: {error.strerror}; checkpoints are kept there: make it a folder that can be read, or "
-                "move it away to train without the checkpoints"
+                f"{self.folder}: {error.strerror}; checkpoints are kept there: make it a folder "
+                "that can be read, or move it away to train without the checkpoints"
             ) from None
         for name in names:
             if OURS.fullmatch(name) and name not in keep:
                 delete(self.disk, f"{self.folder}/{name}")
 
     def _move_in(self, keep: set[str]) -> None:
-        """Let the link ``checkpoints`` point to this study's own subfolder of a folder that studies may share."""
+        """Let the link ``checkpoints`` point to this study's own subfolder of a folder that studies
+        may share.
+        """
         disk, folder = self.disk, self.folder
         target = disk.read_link(folder)
         if OWN_FOLDER.fullmatch(os.path.basename(target)):
@@ -136,7 +158,8 @@ class Checkpoints:
             disk.names(folder)
         except FileNotFoundError:
             raise StudyError(
-                f"{folder} leads to {target}, which is not there; make that folder, or remove the link"
+                f"{folder} leads to {target}, which is not there; make that folder, or remove the "
+                f"link"
             ) from None
         own = f"ashtune-{self._study.name[:40]}-{os.urandom(6).hex()}"
         disk.make_folder(f"{folder}/{own}")
@@ -155,7 +178,8 @@ class CheckpointWriter:
 
     Args:
         start: The resource of the earlier checkpoint; 0 for a new trial.
-        worker: The number of the writing worker. A worker counted as lost may still train this trial elsewhere.
+        worker: The number of the writing worker. A worker counted as lost may still train this
+            trial elsewhere.
         size: The size of the earlier checkpoint in bytes, from the journal; None if unknown.
     """
 
@@ -183,11 +207,14 @@ class CheckpointWriter:
             self._earlier = ""
         self._has_begun = self._has_saved = False
         self._at_opening: dict[str, tuple[int, int]] | None = None
-        self._at_rung: dict[str, tuple[int, int]] = {}  # contents at the last rung, if the trial went on in place
+        # contents at the last rung, if the trial went on in place
+        self._at_rung: dict[str, tuple[int, int]] = {}
         self._elsewhere = ""
 
     def _flaw_of_earlier(self, size: int | None) -> str:
-        """Return the flaw of the earlier checkpoint, or "". If the checkpoint is in a remote store, first copy it."""
+        """Return the flaw of the earlier checkpoint, or "". If the checkpoint is in a remote store,
+        first copy it.
+        """
         flaw = flaw_of(self._disk, self._earlier, size)
         if not flaw or (remote := self._checkpoints.remote) is None:
             return flaw
@@ -211,7 +238,9 @@ class CheckpointWriter:
 
     @property
     def problem(self) -> str:
-        """The error in reading or saving the checkpoint as text, or an empty text if there was no error."""
+        """The error in reading or saving the checkpoint as text, or an empty text if there was no
+        error.
+        """
         return "; ".join(filter(None, (self._not_read, self._not_saved, self._left_here)))
 
     def restore(self, unpickle: Callable[[Any], Any] = pickle.load) -> Any:
@@ -227,7 +256,8 @@ class CheckpointWriter:
             with suppress(FileNotFoundError), OpenFile(self._disk, path, os.O_RDONLY) as opened:
                 reader = io.BufferedReader(opened, BUFFER_BYTES)
                 return read_saved(reader, self._disk.status(path).size, unpickle)
-            self._disk.status(self._earlier)  # raises if the checkpoint is gone, not if a folder has no pickle
+            # raises if the checkpoint is gone, not if a folder has no pickle
+            self._disk.status(self._earlier)
         except OSError as error:
             raise self._unread(error) from None
         return None
@@ -241,14 +271,18 @@ class CheckpointWriter:
         return CheckpointUnread(f"{self._earlier}: {error.strerror}")
 
     def forget_earlier(self) -> bool:
-        """Ignore the earlier checkpoint from now on. Return False if the checkpoint's files were already copied."""
+        """Ignore the earlier checkpoint from now on. Return False if the checkpoint's files were
+        already copied.
+        """
         self._earlier = ""
         return self._at_opening is None
 
     def save(self, state: Any, dump: Callable[[Any, "Checked"], None] | None = None) -> None:
-        """Save an object with ``dump``, by default cloudpickle, and replace the object saved before.
+        """Save an object with ``dump``, by default cloudpickle, and replace the object saved
+        before.
 
-        An error of the disk is recorded in ``problem``. A promoted trial without a saved object begins again.
+        An error of the disk is recorded in ``problem``. A promoted trial without a saved object
+        begins again.
         """
         if dump is None:
             from ashtune._src.pickles.pickler import dump as by_cloudpickle
@@ -280,7 +314,8 @@ class CheckpointWriter:
     def directory(self) -> Path:
         """Return a folder for the user's own files, with a copy of the earlier checkpoint's files.
 
-        If the disk refuses a new folder, return a temporary folder of the machine, whose files are not saved.
+        If the disk refuses a new folder, return a temporary folder of the machine, whose files are
+        not saved.
 
         Raises:
             CheckpointUnread: If the earlier checkpoint cannot be copied.
@@ -311,14 +346,17 @@ class CheckpointWriter:
         if self._elsewhere:
             return {}
         folder = self._unfinished_folder
-        if not self._disk.status(folder).is_folder:  # the user has put a link there, perhaps to the whole disk
+        # the user has put a link there, perhaps to the whole disk
+        if not self._disk.status(folder).is_folder:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), folder)
         return {path: (status.size, status.changed_ns) for path, status in walk(self._disk, folder)}
 
     def commit(self, resource: int) -> int | None:
-        """Turn the written files into the trial's checkpoint at ``resource``; return its size in bytes.
+        """Turn the written files into the trial's checkpoint at ``resource``; return its size in
+        bytes.
 
-        Return None if nothing was written, since the files of the earlier checkpoint do not contain the later training.
+        Return None if nothing was written, since the files of the earlier checkpoint do not contain
+        the later training.
         """
         if self._not_saved or not (self._has_saved or self._at_opening is not None):
             return None
@@ -351,11 +389,15 @@ class CheckpointWriter:
             if remote is not None:
                 remote.push(written, os.path.basename(final))
                 delete(disk, written)
-        except InterruptedError as error:  # the study stops: the next session finds the checkpoint here
+        except (
+            InterruptedError
+        ) as error:  # the study stops: the next session finds the checkpoint here
             remote = None
             folder = self._checkpoints.folder
             self._left_here = f"checkpoint kept in {folder}: {error.strerror}"
-            self._checkpoints.patience.tell(f"{error.filename}: {error.strerror}; a checkpoint is kept in {folder}")
+            self._checkpoints.patience.tell(
+                f"{error.filename}: {error.strerror}; a checkpoint is kept in {folder}"
+            )
         if remote is None:
             rename(disk, written, final)
         if is_synced:
@@ -365,9 +407,11 @@ class CheckpointWriter:
         return size
 
     def go_on(self) -> None:
-        """Record that the worker continues the trial, and delete the object that was saved at the rung before.
+        """Record that the worker continues the trial, and delete the object that was saved at the
+        rung before.
 
-        The user's files stay in the folder. The files become a checkpoint only if the user changes a file.
+        The user's files stay in the folder. The files become a checkpoint only if the user changes
+        a file.
         """
         self._forget_saved()
         if self._at_opening is not None:
@@ -382,7 +426,9 @@ class CheckpointWriter:
             self._has_begun = self._has_saved = False
 
     def abandon(self) -> None:
-        """Delete all files that were written since the last commit, and the copy of an earlier remote checkpoint."""
+        """Delete all files that were written since the last commit, and the copy of an earlier
+        remote checkpoint.
+        """
         if self._checkpoints.remote is not None:
             delete(self._disk, self._copy)
         if self._at_opening is not None:
@@ -395,7 +441,9 @@ class CheckpointWriter:
         self._forget_saved()
 
     def fail(self, problem: str) -> None:
-        """Record that another process of the trial could not save its part, so that nothing is committed."""
+        """Record that another process of the trial could not save its part, so that nothing is
+        committed.
+        """
         self._not_saved = problem
 
     def _note(self, error: OSError) -> None:
@@ -418,16 +466,21 @@ class PartWriter(CheckpointWriter):
         process: The number of this process.
     """
 
-    def __init__(self, checkpoints: Checkpoints, trial: TrialId, start: int, *, folder: str, process: int) -> None:
+    def __init__(
+        self, checkpoints: Checkpoints, trial: TrialId, start: int, *, folder: str, process: int
+    ) -> None:
         super().__init__(checkpoints, trial, 0)
-        copy = f"{folder.removesuffix('.unfinished.d')}.earlier"  # process 0 has made it if the store is remote
+        # process 0 has made it if the store is remote
+        copy = f"{folder.removesuffix('.unfinished.d')}.earlier"
         if start:
             self._earlier = copy if os.path.lexists(copy) else checkpoints.of(trial, start)
         self._folder = folder
         self._name = f"{SAVED}.of-rank-{process}"
 
     def _path_of_saved(self) -> str:
-        """Return the path of what this process has saved. If it has saved nothing, process 0 has saved for all."""
+        """Return the path of what this process has saved. If it has saved nothing, process 0 has
+        saved for all.
+        """
         own = f"{self._earlier}/{self._name}"
         with suppress(FileNotFoundError, NotADirectoryError):
             self._disk.status(own)
@@ -443,7 +496,8 @@ class PartWriter(CheckpointWriter):
         return f"{self._folder}/{self._name}"
 
 
-# Paths are strings here: for thousands of small files, pathlib and shutil.rmtree would cost more than the writing.
+# Paths are strings here: for thousands of small files, pathlib and shutil.rmtree would cost more
+# than the writing.
 
 
 class Checked:
@@ -460,7 +514,8 @@ class Checked:
 
 
 def read_saved(file: "io.BufferedReader[Any]", size: int, unpickle: Callable[[Any], Any]) -> Any:
-    """Return the object that a file of ``size`` bytes contains. Unpickling executes code from the file.
+    """Return the object that a file of ``size`` bytes contains. Unpickling executes code from the
+    file.
 
     Raises:
         StudyError: If the file is in PyTorch's format, and cannot be read as state dicts.
@@ -471,7 +526,9 @@ def read_saved(file: "io.BufferedReader[Any]", size: int, unpickle: Callable[[An
 
 
 def flaw_of(disk: Disk, path: str, size: int | None) -> str:
-    """Return the flaw of a checkpoint as text, or "" if it has no flaw. The size is checked unless ``size`` is None."""
+    """Return the flaw of a checkpoint as text, or "" if it has no flaw. The size is checked unless
+    ``size`` is None.
+    """
     try:
         status = disk.status(path)
         pickled = [path]
@@ -487,7 +544,9 @@ def flaw_of(disk: Disk, path: str, size: int | None) -> str:
             return "it is not a file"
         if size is not None and total != size:
             return (
-                f"{total:,} of {size:,} bytes are there" if total < size else f"{total:,} bytes where {size:,} belong"
+                f"{total:,} of {size:,} bytes are there"
+                if total < size
+                else f"{total:,} bytes where {size:,} belong"
             )
         if not all(_is_whole(disk, inside) for inside in pickled):
             return "it is not what was written"

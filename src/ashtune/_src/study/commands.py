@@ -1,15 +1,17 @@
-"""Commands to a study's driver. Another process of the same user on the same machine sends commands as files.
+"""Commands to a study's driver. Another process of the same user on the same machine sends commands
+as files.
 
-The folder ``control`` in the study's directory contains one file per command, and the driver's answers. The driver
-writes an event to the journal for each command that has an effect.
+The folder ``control`` in the study's directory contains one file per command, and the driver's
+answers. The driver writes an event to the journal for each command that has an effect.
 
-Rule 1: a driver reads the folder ``control`` only if the user started the driver with ``control``. At its start, the
-driver empties this folder, so that commands in a copied study are never executed.
-Rule 2: the folder ``control`` is no link, and only the driver's user can access this folder. The driver opens this
-folder once, and ignores a folder that replaces it later.
-Rule 3: the file of a command is written under another name, and renamed when the file is complete. The driver deletes a
-command's file before it executes the command. A sender deletes a command's file to withdraw the command. A command is
-executed only if the driver deletes the command's file before the sender does.
+Rule 1: a driver reads the folder ``control`` only if the user started the driver with ``control``.
+At its start, the driver empties this folder, so that commands in a copied study are never executed.
+Rule 2: the folder ``control`` is no link, and only the driver's user can access this folder. The
+driver opens this folder once, and ignores a folder that replaces it later.
+Rule 3: the file of a command is written under another name, and renamed when the file is complete.
+The driver deletes a command's file before it executes the command. A sender deletes a command's
+file to withdraw the command. A command is executed only if the driver deletes the command's file
+before the sender does.
 """
 
 import errno
@@ -35,7 +37,10 @@ ANSWER_SECONDS = 5.0
 _LOOK_SECONDS = 0.02
 _COMMAND, _ANSWER, _UNFINISHED = ".command", ".answer", ".unfinished"
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
-_ENDED = "the session ended before this was looked at; resume the study with --control, and send it again"
+_ENDED = (
+    "the session ended before this was looked at; resume the study with --control, and send it "
+    "again"
+)
 _EARLIER = "this was sent before the session took commands; send it again"
 _FILE = re.compile(r"(\d{20}-[0-9a-f]{16})\.command", re.ASCII)
 
@@ -92,7 +97,8 @@ def read_command(data: bytes) -> Command:
 
 
 class CommandFolder:
-    """The driver's access to the folder of commands. The constructor makes this folder, or empties an existing folder.
+    """The driver's access to the folder of commands. The constructor makes this folder, or empties
+    an existing folder.
 
     Raises:
         StudyError: If the folder cannot be made, is not a folder, or is accessible to other users.
@@ -112,7 +118,9 @@ class CommandFolder:
                     self.answer(found[1], _EARLIER)
 
     def take(self) -> Iterator[tuple[str, Command | StudyError]]:
-        """Yield each new command with its name, the oldest first. If a command is unreadable, yield an error."""
+        """Yield each new command with its name, the oldest first. If a command is unreadable, yield
+        an error.
+        """
         names: list[str] = []
         with suppress(OSError):  # the file system does not respond for a moment
             names = DISK.names(self._folder)
@@ -121,12 +129,16 @@ class CommandFolder:
                 yield found[1], command
 
     def answer(self, name: str, error: str = "") -> None:
-        """Answer a command. If the command was refused, ``error`` says why; if not, ``error`` is empty."""
+        """Answer a command. If the command was refused, ``error`` says why; if not, ``error`` is
+        empty.
+        """
         with suppress(OSError):  # the sender gets no answer; the study continues
             _write(self._folder, name + _ANSWER, msgspec.json.encode(_Answer(error)))
 
     def close(self) -> None:
-        """Refuse the waiting commands, and accept no more commands. Answers to commands stay in the folder."""
+        """Refuse the waiting commands, and accept no more commands. Answers to commands stay in the
+        folder.
+        """
         while taken := list(self.take()):
             for name, _ in taken:
                 self.answer(name, _ENDED)
@@ -148,7 +160,9 @@ class CommandFolder:
         self.close()
 
     def _read_and_delete(self, file: str) -> Command | StudyError | None:
-        """Return the command in a file, or an error if it is unreadable. Return None if the sender deleted the file."""
+        """Return the command in a file, or an error if it is unreadable. Return None if the sender
+        deleted the file.
+        """
         try:
             command: Command | StudyError = read_command(_read(self._folder, file))
         except StudyError as error:
@@ -166,8 +180,8 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
     """Send a command to the driver of a study, and wait for its answer.
 
     Args:
-        seconds: The time after which the command is withdrawn. If the driver has read the command already, the function
-            waits for the answer once more.
+        seconds: The time after which the command is withdrawn. If the driver has read the command
+            already, the function waits for the answer once more.
 
     Raises:
         StudyError: If the driver refuses the command, or does not answer.
@@ -183,10 +197,14 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
             with suppress(FileNotFoundError):
                 DISK.unlink(name + _COMMAND, at=folder)
                 raise StudyError(
-                    f"the driver did not read the command within {seconds:g} s, so it was withdrawn; send it again"
+                    f"the driver did not read the command within {seconds:g} s, so it was "
+                    f"withdrawn; send it again"
                 )
             answer = _wait_for(folder, name, seconds)
-        silent = "the driver has read the command, and not answered; the page shows whether the command was obeyed"
+        silent = (
+            "the driver has read the command, and not answered; the page shows whether the "
+            "command was obeyed"
+        )
         if refusal := silent if answer is None else answer.error:
             raise StudyError(refusal)
     finally:
@@ -196,7 +214,9 @@ def send(directory: Path, command: Command, *, seconds: float = ANSWER_SECONDS) 
 
 
 def _wait_for(folder: int, name: str, seconds: float) -> _Answer | None:
-    """Wait for the answer to a command, and return the answer. Return None if no answer comes within ``seconds``."""
+    """Wait for the answer to a command, and return the answer. Return None if no answer comes
+    within ``seconds``.
+    """
     until = time.monotonic() + seconds
     while True:
         with suppress(OSError, msgspec.MsgspecError):  # no answer yet, or an incomplete one
@@ -211,10 +231,16 @@ def _open_folder(path: Path) -> int:
     try:
         folder = DISK.open(str(path), os.O_RDONLY | os.O_DIRECTORY)
     except FileNotFoundError:
-        raise StudyError(f"{path} is not there: no driver takes commands; run or resume with --control") from None
+        raise StudyError(
+            f"{path} is not there: no driver takes commands; run or resume with --control"
+        ) from None
     except OSError as error:
         is_no_folder = error.errno in (errno.ENOTDIR, errno.ELOOP)
-        advice = ": no folder, or a symbolic link, which is not followed; remove it" if is_no_folder else ""
+        advice = (
+            ": no folder, or a symbolic link, which is not followed; remove it"
+            if is_no_folder
+            else ""
+        )
         raise StudyError(f"{path}: {error.strerror}{advice}") from None
     status = os.fstat(folder)
     if status.st_uid != os.geteuid() or status.st_mode & _FOR_OTHERS:

@@ -1,7 +1,9 @@
-"""The configurations of a study. Each configuration is drawn or proposed once, and stored as msgpack to save memory.
+"""The configurations of a study. Each configuration is drawn or proposed once, and stored as
+msgpack to save memory.
 
-Rule: a configuration that the user enqueues replaces the planned configuration of the next new trial. In a finite
-space, the enqueued and the planned configuration swap places, so that no configuration is tried twice.
+Rule: a configuration that the user enqueues replaces the planned configuration of the next new
+trial. In a finite space, the enqueued and the planned configuration swap places, so that no
+configuration is tried twice.
 """
 
 from collections import deque
@@ -43,13 +45,16 @@ class EncodedConfiguration(Mapping[str, Any]):
 
 
 class Configurations:
-    """Maps each trial to its configuration, which comes from the journal, the proposals, or the design.
+    """Maps each trial to its configuration, which comes from the journal, the proposals, or the
+    design.
 
     Args:
         space: The search space, to check configurations; None to accept any configuration.
         proposals: The proposals of a search that sees results, used instead of the design.
-        enqueued: How many of the first trials have configurations that the user enqueued at the start.
-        of_other_tasks: How many of the trials after these have the best configurations of other tasks.
+        enqueued: How many of the first trials have configurations that the user enqueued at the
+            start.
+        of_other_tasks: How many of the trials after these have the best configurations of other
+            tasks.
     """
 
     def __init__(
@@ -71,7 +76,8 @@ class Configurations:
         self._encoded: dict[TrialId, bytes] = {}
         self._numbering = Numbering()
         self._waiting: deque[dict[str, Any]] = deque()  # enqueued while the study runs
-        self._moved: dict[int, int] = {}  # a trial's place -> the place of its configuration in the design
+        # a trial's place -> the place of its configuration in the design
+        self._moved: dict[int, int] = {}
         self._encoder = msgspec.msgpack.Encoder()
 
     def __contains__(self, trial: TrialId) -> bool:
@@ -84,25 +90,35 @@ class Configurations:
         return len(self._waiting) + max(0, self._enqueued - begun)
 
     def put(
-        self, trial: TrialId, configuration: dict[str, Any], confirms: TrialId | None = None, origin: str = ""
+        self,
+        trial: TrialId,
+        configuration: dict[str, Any],
+        confirms: TrialId | None = None,
+        origin: str = "",
     ) -> None:
         """Record the configuration of a started trial, which may confirm the trial ``confirms``."""
         self._encoded[trial] = self._encoder.encode(configuration)
         if confirms is not None:
             self._numbering.confirms(trial)
             return
-        if origin == ENQUEUED and self._waiting and (place := self._numbering.place(trial)) >= self._enqueued:
+        if (
+            origin == ENQUEUED
+            and self._waiting
+            and (place := self._numbering.place(trial)) >= self._enqueued
+        ):
             self._waiting.popleft()
             self._move(place, configuration)
         if self.proposals is not None:
             self.proposals.tried(configuration)
 
     def check_enqueued(self, configuration: dict[str, Any]) -> dict[str, Any]:
-        """Return a checked configuration in plain values. The time is O(trials) if the search is finite.
+        """Return a checked configuration in plain values. The time is O(trials) if the search is
+        finite.
 
         Raises:
             SpaceError: If it is not in the space.
-            SettingsError: In a finite search, if it was tried or enqueued before, or is not in the design.
+            SettingsError: In a finite search, if it was tried or enqueued before, or is not in the
+                design.
         """
         if self.space is not None:
             configuration = self.space.check(configuration)
@@ -113,13 +129,13 @@ class Configurations:
         known = (*self._waiting, *map(self.__getitem__, self._encoded))
         if is_at_the_start or any(identity(each) == wanted for each in known):
             raise SettingsError(
-                f"{shown(dict(configuration))} was tried or enqueued before, and each configuration of this search is "
-                "tried once; give another one"
+                f"{shown(dict(configuration))} was tried or enqueued before, and each "
+                "configuration of this search is tried once; give another one"
             )
         if self.proposals is None and number is None:
             raise SettingsError(
-                f"{shown(dict(configuration))} is none of the {self._design.size:,} configurations of this search; "
-                "give one of them"
+                f"{shown(dict(configuration))} is none of the {self._design.size:,} configurations "
+                "of this search; give one of them"
             )
         return configuration
 
@@ -128,10 +144,12 @@ class Configurations:
         self._waiting.append(configuration)
 
     def draw(self, trial: TrialId) -> Proposal:
-        """Choose and record the configuration of a new trial; return the configuration with its origin.
+        """Choose and record the configuration of a new trial; return the configuration with its
+        origin.
 
         Raises:
-            SpaceError: If the search gives a configuration outside of the space, which no reader of a journal accepts.
+            SpaceError: If the search gives a configuration outside of the space, which no reader of
+                a journal accepts.
         """
         place = self._numbering.place(trial)
         if place < self._enqueued:
@@ -149,13 +167,16 @@ class Configurations:
             except SpaceError as error:
                 reason = str(error).partition(";")[0]
                 raise SpaceError(
-                    f"the search gave trial {trial} a wrong configuration: {reason}; correct the search"
+                    f"the search gave trial {trial} a wrong configuration: {reason}; correct the "
+                    f"search"
                 ) from None
         self.put(trial, proposal.configuration, origin=proposal.origin)
         return proposal
 
     def repeat(self, confirmed: TrialId, trial: TrialId) -> Proposal:
-        """Give the new trial ``trial`` the configuration of the trial ``confirmed``, and return this configuration."""
+        """Give the new trial ``trial`` the configuration of the trial ``confirmed``, and return
+        this configuration.
+        """
         configuration = self[confirmed]
         self.put(trial, configuration, confirmed)
         return Proposal(configuration, f"confirms {confirmed}")
@@ -165,14 +186,18 @@ class Configurations:
         return self._encoded[trial]
 
     def view(self, trial: TrialId) -> Mapping[str, Any]:
-        """Return the configuration of a started trial. The configuration is decoded at its first use."""
+        """Return the configuration of a started trial. The configuration is decoded at its first
+        use.
+        """
         return EncodedConfiguration(self._encoded[trial])
 
     def __getitem__(self, trial: TrialId) -> dict[str, Any]:
         return msgspec.msgpack.decode(self._encoded[trial], type=dict[str, Any])
 
     def _move(self, place: int, configuration: Mapping[str, Any]) -> None:
-        """Move the planned configuration of ``place`` to the place at which the enqueued configuration was planned."""
+        """Move the planned configuration of ``place`` to the place at which the enqueued
+        configuration was planned.
+        """
         if self.proposals is not None or self._design.size is None:
             return
         wanted = self._design.find(configuration)
@@ -180,4 +205,6 @@ class Configurations:
             return
         instead = self._moved.pop(place, place)
         if instead != wanted:
-            self._moved[next((at for at, number in self._moved.items() if number == wanted), wanted)] = instead
+            self._moved[
+                next((at for at, number in self._moved.items() if number == wanted), wanted)
+            ] = instead

@@ -1,16 +1,20 @@
 """The controller of a study: it receives events, and returns verdicts and orders.
 
-The controller uses no clock, no random number, no file and no configuration. Therefore :meth:`Controller.handle` gives
-the same orders in each replay of the journal. To resume a study, a driver replays the journal.
+The controller uses no clock, no random number, no file and no configuration. Therefore
+:meth:`Controller.handle` gives the same orders in each replay of the journal. To resume a study, a
+driver replays the journal.
 
-Rule 1: a result counts as soon as a worker reports it, even if the trial's checkpoint is not saved yet.
-Rule 2: if a training function ends a trial early, the trial counts in its rung like any other trial. A trial that ended
-early may use a place in the rung's quota, but is not trained again.
-Rule 3: a limit that the user set ends only the search. The confirming trials follow after the search
-(``core/confirm.py``). Any other reason to stop also stops the confirming trials.
-Rule 4: in a paused study no job begins, and the study stays open. Interrupted jobs are given out again after the pause.
-If a trial reaches its rung before the pause request arrives, the trial is released. A new session ends a pause.
-Rule 5: the best trials of each rung keep their checkpoints until other trials are better (``checkpoint_index.py``).
+Rule 1: a result counts as soon as a worker reports it, even if the trial's checkpoint is not saved
+yet.
+Rule 2: if a training function ends a trial early, the trial counts in its rung like any other
+trial. A trial that ended early may use a place in the rung's quota, but is not trained again.
+Rule 3: a limit that the user set ends only the search. The confirming trials follow after the
+search (``core/confirm.py``). Any other reason to stop also stops the confirming trials.
+Rule 4: in a paused study no job begins, and the study stays open. Interrupted jobs are given out
+again after the pause. If a trial reaches its rung before the pause request arrives, the trial is
+released. A new session ends a pause.
+Rule 5: the best trials of each rung keep their checkpoints until other trials are better
+(``checkpoint_index.py``).
 """
 
 # Rule 2: decision 18 (docs/decisions/0018-what-a-function-may-do.md).
@@ -109,7 +113,15 @@ from ashtune._src.core.events import (
 from ashtune._src.core.jobs import Goal, Job, Losses, Result, TrialId, WorkerId, as_one
 from ashtune._src.core.numbers import plural, shortened
 from ashtune._src.core.order import is_as_good
-from ashtune._src.core.orders import Followed, Order, Pause, Release, Train, TrialFailed, TrialPromoted
+from ashtune._src.core.orders import (
+    Followed,
+    Order,
+    Pause,
+    Release,
+    Train,
+    TrialFailed,
+    TrialPromoted,
+)
 from ashtune._src.core.plaintext import REASON
 from ashtune._src.core.reasons import without_numbers
 from ashtune._src.schedulers.scheduler_protocol import Machine
@@ -121,19 +133,24 @@ REMARKS = (TrialStarted, ProgramCompiled, ConfigurationEnqueued, WorkersChanged)
 """Events after which no worker needs a new job."""
 # Decision 4 (docs/decisions/0004-what-a-result-is.md).
 WITHDRAWN_IN_A_ROW = 1_000
-"""A study stops after this many withdrawn trials in a row: probably, all its configurations are invalid."""
+"""A study stops after this many withdrawn trials in a row: probably, all its configurations are
+invalid.
+"""
 PROMOTED_WITHDRAWN = 100
-"""A study stops after this many withdrawn promoted trials in a row. Results of new trials do not end this row.
+"""A study stops after this many withdrawn promoted trials in a row. Results of new trials do not
+end this row.
 
-New trials replace the withdrawn ones, so that otherwise a study with an endless search would never end.
+New trials replace the withdrawn ones, so that otherwise a study with an endless search would never
+end.
 """
 # Decision 19 (docs/decisions/0019-refusals-and-giving-up.md).
 PROMOTED_FAILURES = 5
-"""A study stops after this many failures of promoted trials in a row for one reason: probably, all of them will fail.
+"""A study stops after this many failures of promoted trials in a row for one reason: probably, all
+of them will fail.
 
-If the user allows more than four times as many failures before the first result, a quarter of this number counts.
-A failure counts only if no trial that went on in the same way, in place or from its checkpoint, has a result in this
-session: a function that never restores still has results in place.
+If the user allows more than four times as many failures before the first result, a quarter of this
+number counts. A failure counts only if no trial that went on in the same way, in place or from its
+checkpoint, has a result in this session: a function that never restores still has results in place.
 """
 
 
@@ -146,7 +163,12 @@ class Controller:
     """
 
     def __init__(
-        self, scheduler: Machine, goal: Goal, *, configurations: int | None = None, checkpoint_limit: int | None = None
+        self,
+        scheduler: Machine,
+        goal: Goal,
+        *,
+        configurations: int | None = None,
+        checkpoint_limit: int | None = None,
     ) -> None:
         self._scheduler = scheduler
         self._rungs = scheduler.ladder.rungs
@@ -164,7 +186,8 @@ class Controller:
         self._withdrawn_in_a_row = [0, 0]  # new trials, promoted trials
         self._failures_at_first = 0  # failures before this session's first result
         self._has_result = False  # whether this session has a result
-        self._ways_that_work: set[bool] = set()  # whether promoted trials with a result in this session were in place
+        # whether promoted trials with a result in this session were in place
+        self._ways_that_work: set[bool] = set()
         self._promoted_failures = [0, 0]  # in a row for one reason: from a checkpoint, in place
         self._why_promoted_fail = ""
         self._failures_allowed = math.inf
@@ -177,7 +200,8 @@ class Controller:
         self._nothing_to_do = False
         self._started = 0  # trials that the scheduler has started
         self._bests = RungBests()
-        self._kept_as_best: set[TrialId] = set()  # their checkpoints stay until other trials are better
+        # their checkpoints stay until other trials are better
+        self._kept_as_best: set[TrialId] = set()
         self._confirmations = Confirming(lambda: self._bests.highest)
         self._ends_search_only = False  # whether the reason to stop ends only the search
         self._is_searched = False  # the scheduler has no more jobs, and none of its jobs runs
@@ -187,7 +211,9 @@ class Controller:
         self.total_resource = 0
         self.stopping = ""
         self.gave_up = False
-        """Whether the study stops because its first or its promoted trials failed, or configurations were invalid."""
+        """Whether the study stops because its first or its promoted trials failed, or
+        configurations were invalid.
+        """
 
     @property
     def is_open(self) -> bool:
@@ -241,7 +267,8 @@ class Controller:
         """Record one event, and return the verdicts and orders that follow from it. O(log n).
 
         Raises:
-            JournalError: If the event cannot follow the events before it, for example in a journal with other rules.
+            JournalError: If the event cannot follow the events before it, for example in a journal
+                with other rules.
         """
         before = self.stopping, self._ends_search_only
         if type(event) not in REMARKS:
@@ -253,7 +280,11 @@ class Controller:
             held: dict[TrialId, Assigned | Holding] = {**self._assignments.running}
             if at_once:
                 held.update(self._assignments.releasing)  # their workers may wait for a store
-            followed += [Pause(one.worker, trial, at_once) for trial, one in held.items() if trial not in stays]
+            followed += [
+                Pause(one.worker, trial, at_once)
+                for trial, one in held.items()
+                if trial not in stays
+            ]
         return followed
 
     def _follow(self, event: Event) -> list[Followed]:  # noqa: PLR0912 - one for each kind of event
@@ -286,7 +317,8 @@ class Controller:
                 self.is_paused = False
             case TrialsExtended(trials=trials):
                 self._allow(trials)
-                self._assignments.to_discard.clear()  # with more trials, the quota may include any trial
+                # with more trials, the quota may include any trial
+                self._assignments.to_discard.clear()
                 self._kept_as_best.clear()
             case SessionStarted():
                 self._start_session(event)
@@ -321,18 +353,26 @@ class Controller:
         else:
             assignments.end_job(worker)
             if event.checkpoint is not None:
-                orders += self._save(Holding(worker, trial, event.rung, loss), event.resource, event.checkpoint)
+                orders += self._save(
+                    Holding(worker, trial, event.rung, loss), event.resource, event.checkpoint
+                )
         orders += self._employ_the_idle(holding)
         return orders
 
-    def _arrive(self, event: JobFinished, losses: Losses, violation: float | None) -> list[Followed]:
-        """Record the result of a trial of the search. Discard the checkpoints of trials that are no longer the best."""
+    def _arrive(
+        self, event: JobFinished, losses: Losses, violation: float | None
+    ) -> list[Followed]:
+        """Record the result of a trial of the search. Discard the checkpoints of trials that are no
+        longer the best.
+        """
         trial, rung, resource = event.trial, event.rung, event.resource
         curve: tuple[tuple[int, float], ...] = ()
         if self._scheduler.reads_curves:  # only of the first objective
             curve = tuple([(at, self._goal.loss(metrics)) for at, metrics in event.curve])
         place = self._confirmations.numbering.place(trial)
-        self._scheduler.record(Result(place, rung, resource, losses, event.seconds, curve, violation, event.start))
+        self._scheduler.record(
+            Result(place, rung, resource, losses, event.seconds, curve, violation, event.start)
+        )
         self._end_the_row(trial)
         self.arrivals.arrive(trial, rung)
         self.total_resource += resource - event.start
@@ -359,17 +399,26 @@ class Controller:
     def _end_release(self, event: TrialReleased) -> list[Followed]:
         holding = self._assignments.release(event.trial)
         if holding is None or holding.worker != event.worker:
-            raise JournalError(f"worker {event.worker} released trial {event.trial}, which it did not hold")
+            raise JournalError(
+                f"worker {event.worker} released trial {event.trial}, which it did not hold"
+            )
         if event.checkpoint is None:
             self._assignments.to_discard.discard(event.trial)
             return []
         return self._save(holding, event.resource, event.checkpoint)
 
     def _save(self, holding: Holding, resource: int, size: int) -> list[Followed]:
-        """Record a checkpoint, and discard the checkpoints of trials that cannot be promoted any more."""
+        """Record a checkpoint, and discard the checkpoints of trials that cannot be promoted any
+        more.
+        """
         trial = holding.trial
         orders = self.checkpoints.put(
-            trial, worker=holding.worker, resource=resource, size=size, rung=holding.rung, loss=holding.loss
+            trial,
+            worker=holding.worker,
+            resource=resource,
+            size=size,
+            rung=holding.rung,
+            loss=holding.loss,
         )
         if trial in self._assignments.to_discard or trial in self._confirmations.of:
             self._assignments.to_discard.discard(trial)
@@ -377,14 +426,18 @@ class Controller:
         return orders + self._free_the_hopeless()
 
     def _free_the_hopeless(self) -> list[Followed]:
-        """Discard finished and unfinished checkpoints of trials that cannot be promoted any more."""
+        """Discard finished and unfinished checkpoints of trials that cannot
+        be promoted any more.
+        """
         orders: list[Followed] = []
         for place in self._scheduler.hopeless():
             orders += self._discard(self._confirmations.numbering.trial(place))
         return orders
 
     def _discard(self, trial: TrialId) -> list[Order]:
-        """Discard the checkpoint of a trial that is not trained again, unless the trial is among the best of a rung."""
+        """Discard the checkpoint of a trial that is not trained again, unless the trial is among
+        the best of a rung.
+        """
         if trial in self._bests:
             self._kept_as_best.add(trial)
             return []
@@ -400,18 +453,27 @@ class Controller:
         if event.checkpoint is None:
             return []
         trial, size = event.trial, event.checkpoint
-        return [*self.checkpoints.keep(trial, worker=event.worker, resource=event.resource, size=size)]
+        return [
+            *self.checkpoints.keep(trial, worker=event.worker, resource=event.resource, size=size)
+        ]
 
-    def _fail(self, assigned: Assigned, event: JobFailed | WorkerLost, *, seconds: float = 0.0) -> list[Followed]:
+    def _fail(
+        self, assigned: Assigned, event: JobFailed | WorkerLost, *, seconds: float = 0.0
+    ) -> list[Followed]:
         """Record a failure: the trial is ranked last in its rung, and is not trained again."""
         job = assigned.job
         failure = TrialFailed.of(job, event)
         if job.trial not in self._confirmations.of:
             if self.arrivals[job.trial] >= 0:
                 self._count_promoted_failure(failure, is_in_place=assigned.is_in_place)
-            place, (losses, violation) = self._confirmations.numbering.place(job.trial), self._failed
+            place, (losses, violation) = (
+                self._confirmations.numbering.place(job.trial),
+                self._failed,
+            )
             resource = self._rungs[job.rung]
-            self._scheduler.record(Result(place, job.rung, resource, losses, seconds, violation=violation))
+            self._scheduler.record(
+                Result(place, job.rung, resource, losses, seconds, violation=violation)
+            )
             self._end_the_row(job.trial)
             if job.rung == len(self._rungs) - 1:
                 self._be_patient(math.inf)
@@ -421,14 +483,20 @@ class Controller:
         return [failure, *self._discard(job.trial)]
 
     def _count_failure(self) -> None:
-        """Count a failure before the session's first result, and stop the study after too many failures."""
+        """Count a failure before the session's first result, and stop the study after too many
+        failures.
+        """
         if not self._has_result:
             self._failures_at_first += 1
             if self._failures_at_first >= self._failures_allowed:
-                self._give_up(f"all of the session's first {self._failures_at_first:,} trials failed")
+                self._give_up(
+                    f"all of the session's first {self._failures_at_first:,} trials failed"
+                )
 
     def _count_promoted_failure(self, failure: TrialFailed, *, is_in_place: bool) -> None:
-        """Count a failure of a promoted trial, and stop the study if it seems that no promoted trial can succeed."""
+        """Count a failure of a promoted trial, and stop the study if it seems that no promoted
+        trial can succeed.
+        """
         if is_in_place in self._ways_that_work:
             return
         if without_numbers(failure.reason) != without_numbers(self._why_promoted_fail):
@@ -451,7 +519,8 @@ class Controller:
             self._kept_as_best.clear()  # without this trial's results, any of them may be promoted
         job, replace = Job(self._confirmations.numbering.place(job.trial), job.rung), False
         if self._scheduler.replaces(job):
-            # Each allowed trial, started or not, has a reserved configuration: a replacement needs a further one.
+            # Each allowed trial, started or not, has a reserved configuration: a replacement needs
+            # a further one.
             replace = self._allowed + self._replaced < self._configurations
             self._replaced += replace
             self._not_replaced += not replace
@@ -498,9 +567,13 @@ class Controller:
         self._stop_at_limits()
 
     def _allow(self, trials: int | None) -> None:
-        """Set how many trials the scheduler may start. If ``trials`` is None, each configuration gets one trial."""
-        most = self._configurations - self._replaced  # replacements are not among the allowed trials
-        # With fewer trials than before, free configurations can replace trials that were withdrawn without replacement.
+        """Set how many trials the scheduler may start. If ``trials`` is None, each configuration
+        gets one trial.
+        """
+        # replacements are not among the allowed trials
+        most = self._configurations - self._replaced
+        # With fewer trials than before, free configurations can replace trials that were withdrawn
+        # without replacement.
         allowed = most if trials is None else min(trials + self._not_replaced, most)
         self._scheduler.extend(None if math.isinf(allowed) else int(allowed))
         self._allowed = allowed
@@ -519,16 +592,22 @@ class Controller:
     def _stop_at_limits(self) -> None:
         if self._is_at_target:
             pairs = zip(self._goal.objectives, self._targets, strict=True)
-            targets = ", ".join(f"{each.metric}={each.value(loss):g}" for each, loss in pairs if loss < math.inf)
+            targets = ", ".join(
+                f"{each.metric}={each.value(loss):g}" for each, loss in pairs if loss < math.inf
+            )
             self._stop_at(f"target {targets} reached", ends_search=True)
         if self._since_better >= self._patience:
             results = f"{plural(self._since_better, 'result')} at the top rung"
-            self._stop_at(f"patience={self._patience}: {results} brought no better one", ends_search=True)
+            self._stop_at(
+                f"patience={self._patience}: {results} brought no better one", ends_search=True
+            )
         if self.total_resource >= self._resource_allowed:
             self._stop_at(f"total_resource={self._resource_allowed} used", ends_search=True)
 
     def _stop_at(self, reason: str, *, ends_search: bool = False) -> None:
-        """Stop the study, unless it is stopping already. A study that only ends its search can still be stopped."""
+        """Stop the study, unless it is stopping already. A study that only ends its search can
+        still be stopped.
+        """
         if not self.stopping or (self._ends_search_only and not ends_search and not self.is_over):
             self.stopping, self._ends_search_only = reason, ends_search
 
@@ -547,16 +626,19 @@ class Controller:
         assigned = running.get(trial)
         if assigned is None or assigned.worker != worker or assigned.job.rung != rung:
             raise JournalError(
-                f"replay orders {self._assignments.orders_of(worker)} where the file says trial {trial} to rung {rung}"
+                f"replay orders {self._assignments.orders_of(worker)} where the file says trial "
+                f"{trial} to rung {rung}"
             )
         del running[trial]
         return assigned
 
     def _employ_the_idle(self, holding: Holding | None) -> list[Followed]:
-        """Give jobs to free workers. A job goes to the worker that saved its trial, or else to the longest idle worker.
+        """Give jobs to free workers. A job goes to the worker that saved its trial, or else to the
+        longest idle worker.
 
-        ``holding`` is the trial of a worker that has just reported a result. This worker continues its trial if the
-        trial is promoted. A worker with a trial takes another trial only if no other worker is free.
+        ``holding`` is the trial of a worker that has just reported a result. This worker continues
+        its trial if the trial is promoted. A worker with a trial takes another trial only if no
+        other worker is free.
         """
         orders: list[Followed] = []
         assignments = self._assignments
@@ -581,7 +663,9 @@ class Controller:
         return orders
 
     def _next_of_the_search(self, followed: list[Followed]) -> Job | None:
-        """Return a job to give out again, or the scheduler's next job. Append the trial's promotion to ``followed``."""
+        """Return a job to give out again, or the scheduler's next job. Append the trial's promotion
+        to ``followed``.
+        """
         if (job := self._assignments.next_returned_job()) is not None:
             return job
         while (job := self._scheduler.next_job()) is not None:
@@ -596,12 +680,16 @@ class Controller:
         return job
 
     def _next_confirmation(self) -> Job | None:
-        """Return the next job of a confirming trial. While a job of the search runs, return None."""
+        """Return the next job of a confirming trial. While a job of the
+        search runs, return None.
+        """
         confirmations, assignments = self._confirmations, self._assignments
         if (job := assignments.returned_job_of(confirmations.of)) is not None:
             assignments.take_returned(job)
             return job
-        if not assignments.running.keys() <= confirmations.of.keys() or (assignments.is_waiting and not self.stopping):
+        if not assignments.running.keys() <= confirmations.of.keys() or (
+            assignments.is_waiting and not self.stopping
+        ):
             return None
         self._is_searched = True
         if (confirmed := confirmations.next) is None:
@@ -609,7 +697,9 @@ class Controller:
         return confirmations.give(confirmed, TrialId(self._started + len(confirmations.numbering)))
 
     def _release(self, holding: Holding) -> list[Followed]:
-        """Return the orders to release a worker's trial. A trial that may be trained again is saved first."""
+        """Return the orders to release a worker's trial. A trial that may be trained again is saved
+        first.
+        """
         assignments, trial = self._assignments, holding.trial
         assignments.releasing[trial] = holding
         assignments.end_job(holding.worker)
@@ -625,8 +715,17 @@ class Controller:
         target = self._rungs[job.rung]
         start, size = (0, None) if saved is None else (saved.resource, saved.size)
         confirms, alone = self._confirmations.of.get(trial), trial in self.deaths.out_of_memory
-        return Train(worker, trial, job.rung, start, target, size=size, confirms=confirms, alone=alone)
+        return Train(
+            worker, trial, job.rung, start, target, size=size, confirms=confirms, alone=alone
+        )
 
     def _go_on(self, holding: Holding, job: Job) -> Train:
         self._assignments.go_on(job, holding.worker)
-        return Train(holding.worker, job.trial, job.rung, self._rungs[holding.rung], self._rungs[job.rung], True)
+        return Train(
+            holding.worker,
+            job.trial,
+            job.rung,
+            self._rungs[holding.rung],
+            self._rungs[job.rung],
+            True,
+        )

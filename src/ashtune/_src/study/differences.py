@@ -12,11 +12,17 @@ from ashtune._src.study.settings import MOST_SHOWN, Settings
 
 
 def differences(there: Settings, here: Settings) -> list[str]:
-    """Return the differences of two studies in the user's words, without differences of names, dates and versions."""
-    same = msgspec.json.decode(msgspec.json.encode(here), type=Settings)  # with the types that are read from a file
+    """Return the differences of two studies in the user's words, without differences of names,
+    dates and versions.
+    """
+    # with the types that are read from a file
+    same = msgspec.json.decode(msgspec.json.encode(here), type=Settings)
     texts = _differences(_options(there), _options(same))
     if there.space != same.space:
-        before, now = Space.from_record(there.space).as_written(), Space.from_record(same.space).as_written()
+        before, now = (
+            Space.from_record(there.space).as_written(),
+            Space.from_record(same.space).as_written(),
+        )
         of_spaces = _differences(before, now)
         of_spaces = of_spaces or _differences(_by_name(there.space), _by_name(same.space))
         texts = (of_spaces or [_difference("space", there.space, same.space)]) + texts
@@ -34,7 +40,9 @@ def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 
 def _key(value: object) -> tuple[type, bytes]:
-    """Return a key of a value. The order of a dict does not count; 1 and 1.0 differ, also a range and two choices."""
+    """Return a key of a value. The order of a dict does not count; 1 and 1.0 differ, also a range
+    and two choices.
+    """
     return type(value), msgspec.json.encode(value, order="sorted")
 
 
@@ -52,7 +60,9 @@ def _options(settings: Settings) -> dict[str, Any]:
         "valid": "a function" if settings.valid else None,
     }
     others = msgspec.structs.asdict(settings).items()
-    return options | {_WORDS.get(field, field): value for field, value in others if field not in _NOT_OPTIONS}
+    return options | {
+        _WORDS.get(field, field): value for field, value in others if field not in _NOT_OPTIONS
+    }
 
 
 _NOT_OPTIONS = (
@@ -70,12 +80,16 @@ _MISSING = "not given"
 
 
 def _difference(name: str, there: Any, here: Any) -> str:
-    """Return the difference of two values as text. If the values are too long, compare their first different parts."""
+    """Return the difference of two values as text. If the values are too long, compare their first
+    different parts.
+    """
     if max(len(repr(there)), len(repr(here))) > MOST_SHOWN:
         one, other = _parts(there), _parts(here)
         for part in (*one, *other) if one and other else ():
             if one.get(part, _MISSING) != other.get(part, _MISSING):
-                return _difference(f"{name}.{part}", one.get(part, _MISSING), other.get(part, _MISSING))
+                return _difference(
+                    f"{name}.{part}", one.get(part, _MISSING), other.get(part, _MISSING)
+                )
     return f"{name}: {_short(there)} before, {_short(here)} now"
 
 

@@ -1,7 +1,10 @@
-"""The calls to the operating system that store a study. Tests replace :class:`Disk` with a disk that fails.
+"""The calls to the operating system that store a study. Tests replace :class:`Disk` with a disk
+that fails.
 
-Rule 1: no call follows a symbolic link at the end of a path. The folder ``checkpoints`` itself may be a link.
-Rule 2: only the owner can access new files and folders, since ``resume`` executes code from these files.
+Rule 1: no call follows a symbolic link at the end of a path. The folder ``checkpoints`` itself may
+be a link.
+Rule 2: only the owner can access new files and folders, since ``resume`` executes code from these
+files.
 Rule 3: only regular files are opened. A pipe or device is refused at once, without waiting.
 """
 
@@ -22,7 +25,9 @@ PIECE_BYTES = 1 << 20
 """The size of the pieces in which a file is read or copied."""
 BUFFER_BYTES = 1 << 17
 READ_BYTES = 1 << 24
-NO_SYNC_OF_FOLDERS = frozenset((errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP))
+NO_SYNC_OF_FOLDERS = frozenset(
+    (errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+)
 """The errors by which a file system says that it cannot sync folders."""
 
 
@@ -50,14 +55,19 @@ class Status(NamedTuple):
 
 
 class Disk:
-    """The disk of this machine. Paths are strings. Every method raises OSError if the operation fails.
+    """The disk of this machine. Paths are strings. Every method raises OSError if the operation
+    fails.
 
-    ``at`` is the descriptor of the folder to which a path is relative. A walk that uses descriptors stays in its folder
-    tree, even if folders are renamed during the walk.
+    ``at`` is the descriptor of the folder to which a path is relative. A walk that uses descriptors
+    stays in its folder tree, even if folders are renamed during the walk.
     """
 
-    def open(self, path: str, flags: int, mode: int = FOR_THE_OWNER, *, at: int | None = None) -> int:
-        """Open a regular file, and return its descriptor. If ``flags`` has ``O_DIRECTORY``, open a folder."""
+    def open(
+        self, path: str, flags: int, mode: int = FOR_THE_OWNER, *, at: int | None = None
+    ) -> int:
+        """Open a regular file, and return its descriptor. If ``flags`` has ``O_DIRECTORY``, open a
+        folder.
+        """
         file = os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, mode, dir_fd=at)
         kind = os.fstat(file).st_mode
         if not (stat.S_ISDIR(kind) if flags & os.O_DIRECTORY else stat.S_ISREG(kind)):
@@ -96,11 +106,15 @@ class Disk:
         os.fsync(file)
 
     def lock(self, file: int) -> None:
-        """Lock a file until this process closes the file. Raise BlockingIOError if another process holds the lock."""
+        """Lock a file until this process closes the file. Raise BlockingIOError if another process
+        holds the lock.
+        """
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def sync_folder(self, path: str) -> bool:
-        """Make the names in a folder survive a power loss. Return True if the sync succeeded or is not supported."""
+        """Make the names in a folder survive a power loss. Return True if the sync succeeded or is
+        not supported.
+        """
         file = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(file)
@@ -127,7 +141,8 @@ class Disk:
         if not LINUX:
             os.chmod(path, FOLDER_FOR_THE_OWNER, dir_fd=at, follow_symlinks=False)
             return
-        # On Linux chmod follows links, but a descriptor opened with O_NOFOLLOW is never of a link's target.
+        # On Linux chmod follows links, but a descriptor opened with O_NOFOLLOW is never of a link's
+        # target.
         folder = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)
         try:
             os.chmod(f"/proc/self/fd/{folder}", FOLDER_FOR_THE_OWNER)
@@ -147,7 +162,9 @@ class Disk:
         return sorted(os.listdir(folder))
 
     def status(self, path: str, *, at: int | None = None) -> Status:
-        """Return the status of a path. If the path is a link, return the status of the link itself."""
+        """Return the status of a path. If the path is a link, return the
+        status of the link itself.
+        """
         status = os.stat(path, dir_fd=at, follow_symlinks=False)
         return Status(status.st_mode, status.st_size, status.st_mtime_ns)
 
@@ -208,7 +225,9 @@ class OpenFile(io.RawIOBase):
 
 
 def read_part(disk: Disk, file: int, size: int, position: int) -> bytes:
-    """Return ``size`` bytes of a file from ``position`` on. At the end of the file, return fewer bytes."""
+    """Return ``size`` bytes of a file from ``position`` on. At the end of the file, return fewer
+    bytes.
+    """
     parts = []
     while size > 0 and (part := disk.read_at(file, size, position)):
         parts.append(part)
@@ -225,12 +244,19 @@ def write_all(disk: Disk, file: int, data: bytes) -> None:
 
 
 def write_new(
-    disk: Disk, path: str, data: bytes, *, mark: str = "new", mode: int = FOR_THE_OWNER, is_synced: bool = True
+    disk: Disk,
+    path: str,
+    data: bytes,
+    *,
+    mark: str = "new",
+    mode: int = FOR_THE_OWNER,
+    is_synced: bool = True,
 ) -> None:
     """Write ``data`` to a file, completely or not at all. An existing file is replaced.
 
     Args:
-        mark: The end of the temporary name. Processes that write the same file at once need different marks.
+        mark: The end of the temporary name. Processes that write the same file at once need
+            different marks.
         mode: The permissions, less the umask.
         is_synced: Whether the new file survives a power loss.
     """
@@ -261,7 +287,11 @@ def reason_of(error: OSError | ValueError) -> str:
     """Return in words why a file operation failed."""
     if not isinstance(error, OSError):
         return str(error)
-    return "a symbolic link, which is not followed" if error.errno == errno.ELOOP else str(error.strerror)
+    return (
+        "a symbolic link, which is not followed"
+        if error.errno == errno.ELOOP
+        else str(error.strerror)
+    )
 
 
 DISK = Disk()

@@ -1,4 +1,6 @@
-"""Builds a study's parts from the first line of the study's journal, and builds the first line of a new journal."""
+"""Builds a study's parts from the first line of the study's journal, and builds the first line of a
+new journal.
+"""
 
 import math
 import time
@@ -30,12 +32,21 @@ from ashtune._src.study.settings import Settings, first_ladder, names_of
 
 
 def new_settings(
-    *, name: str, goal: Goal, scheduler: Scheduler, ladder: Ladder, space: Space, search: Search, seed: int, **more: Any
+    *,
+    name: str,
+    goal: Goal,
+    scheduler: Scheduler,
+    ladder: Ladder,
+    space: Space,
+    search: Search,
+    seed: int,
+    **more: Any,
 ) -> Settings:
     """Return the first line of a new study's journal. ``more`` are further fields of ``Settings``.
 
     Raises:
-        SettingsError: If the settings cannot be written to a journal, or no study can be built from them.
+        SettingsError: If the settings cannot be written to a journal, or no study can be built from
+            them.
     """
     rungs, kept = ladder.to_record()
     settings = Settings(
@@ -58,12 +69,15 @@ def new_settings(
         build_controller(again, read_back.build(first_ladder(again), 0, again.seed))
         size = _whole(_search(again, space.rules.valid)[2].size)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise SettingsError(f"the study cannot be written down ({type(error).__name__}: {error})") from None
+        raise SettingsError(
+            f"the study cannot be written down ({type(error).__name__}: {error})"
+        ) from None
     return msgspec.structs.replace(settings, configurations=size)
 
 
 def scheduler_view(settings: Settings, ladder: Ladder) -> SchedulerView:
-    """Return a view of a study's scheduler for the study's present ladder, without importing a module.
+    """Return a view of a study's scheduler for the study's present ladder, without importing a
+    module.
 
     Raises:
         SettingsError: If the journal's first line names no scheduler, or has wrong options for it.
@@ -74,7 +88,9 @@ def scheduler_view(settings: Settings, ladder: Ladder) -> SchedulerView:
 
 @contextmanager
 def _first_line() -> Iterator[None]:
-    """If code in this context raises an error, add to the error's text that line 1 of the journal is the cause."""
+    """If code in this context raises an error, add to the error's text that line 1 of the journal
+    is the cause.
+    """
     try:
         yield
     except (SpaceError, SettingsError) as error:
@@ -85,35 +101,48 @@ def build_controller(settings: Settings, machine: Machine | None = None) -> Cont
     """Return the controller of a study, before its first event.
 
     Args:
-        machine: The machine of the study's scheduler; None to build one, which may import the scheduler's module.
+        machine: The machine of the study's scheduler; None to build one, which may import the
+            scheduler's module.
 
     Raises:
-        SettingsError: If the journal's first line names no scheduler or search, or the scheduler is not installed.
+        SettingsError: If the journal's first line names no scheduler or search, or the scheduler is
+            not installed.
     """
     with _first_line():
         SEARCHES.check(settings.search)
         if machine is None:
-            machine = SCHEDULERS.read(settings.scheduler).build(first_ladder(settings), 0, settings.seed)
+            machine = SCHEDULERS.read(settings.scheduler).build(
+                first_ladder(settings), 0, settings.seed
+            )
     return Controller(
-        machine, settings.goal, configurations=settings.configurations, checkpoint_limit=settings.checkpoint_limit
+        machine,
+        settings.goal,
+        configurations=settings.configurations,
+        checkpoint_limit=settings.checkpoint_limit,
     )
 
 
 def caution_of(settings: Settings) -> str:
-    """Return a one-line warning if the search makes the scheduler's choices less reliable, else ""."""
-    scheduler, search = SCHEDULERS.part_or_reason(settings.scheduler), SEARCHES.part_or_reason(settings.search)
+    """Return a one-line warning if the search makes the scheduler's choices
+    less reliable, else "".
+    """
+    scheduler, search = (
+        SCHEDULERS.part_or_reason(settings.scheduler),
+        SEARCHES.part_or_reason(settings.search),
+    )
     if isinstance(scheduler, str) or isinstance(search, str):
         return ""
     if not (scheduler.takes_trials_for_alike and search.has_proposer):
         return ""
     return (
-        "where trials are judged is chosen as if all of them were random draws; proposals are more alike, so a low "
-        "rung tells them apart worse than it seems"
+        "where trials are judged is chosen as if all of them were random draws; proposals are more "
+        "alike, so a low rung tells them apart worse than it seems"
     )
 
 
 def build_configurations(settings: Settings, valid: Valid | None = None) -> Configurations:
-    """Return the configurations of a study's future trials: enqueued configurations, then configurations of the search.
+    """Return the configurations of a study's future trials: enqueued configurations, then
+    configurations of the search.
 
     Args:
         valid: The user's function that says which configurations are valid, if there is one.
@@ -125,13 +154,14 @@ def build_configurations(settings: Settings, valid: Valid | None = None) -> Conf
     size = _whole(design.size)
     if settings.configurations != size:
         raise SettingsError(
-            f"line 1 of the journal says configurations={settings.configurations} where its search has {size}; it was "
-            "altered, or written by another version of the search"
+            f"line 1 of the journal says configurations={settings.configurations} where its search "
+            f"has {size}; it was altered, or written by another version of the search"
         )
     proposals = None
     if search.has_proposer:
         proposals = Proposals(
-            search, space, design, goal=settings.goal, seed=settings.seed, grouped_by=settings.grouped_by,
+            search, space, design, goal=settings.goal, seed=settings.seed,
+            grouped_by=settings.grouped_by,
             known=_known(settings),
         )  # fmt: skip
     return Configurations(
@@ -148,7 +178,9 @@ def _search(settings: Settings, valid: Valid | None) -> tuple[Search, Space, Des
             search,
             space,
             settings.seed,
-            enqueued=[written.check(each) for each in (*settings.enqueued, *settings.of_other_tasks)],
+            enqueued=[
+                written.check(each) for each in (*settings.enqueued, *settings.of_other_tasks)
+            ],
             grouped_by=settings.grouped_by,
             trials=settings.grouped_for,
         )
@@ -157,11 +189,17 @@ def _search(settings: Settings, valid: Valid | None) -> tuple[Search, Space, Des
 
 
 def _known(settings: Settings) -> list[tuple[Result, dict[str, object]]]:
-    """Return the results from before the study, with their configurations, in the form that a search needs.
+    """Return the results from before the study, with their configurations, in the form that a
+    search needs.
 
-    The rung of each result is the highest rung of the study's first ladder that the result's resource reaches.
+    The rung of each result is the highest rung of the study's first ladder that the result's
+    resource reaches.
     """
-    space, ladder, numbers = Space.from_record(settings.space), first_ladder(settings), dict[object, TrialId]()
+    space, ladder, numbers = (
+        Space.from_record(settings.space),
+        first_ladder(settings),
+        dict[object, TrialId](),
+    )
     known = []
     for each in (each for each in settings.known if not each.is_of_another_task):
         with _first_line():
@@ -171,7 +209,9 @@ def _known(settings: Settings) -> list[tuple[Result, dict[str, object]]]:
                 raise SettingsError(f"a result from before has no finite {settings.goal.metric}")
         number = numbers.setdefault(identity(configuration), TrialId(-1 - len(numbers)))
         rung = max(0, bisect_right(ladder.rungs, each.resource) - 1)
-        known.append((Result(number, rung, each.resource, losses, 0.0, violation=violation), configuration))
+        known.append(
+            (Result(number, rung, each.resource, losses, 0.0, violation=violation), configuration)
+        )
     return known
 
 

@@ -1,8 +1,9 @@
-"""Functions that walk, copy, sync and delete folders, find places for copies of a study, and make temporary folders.
+"""Functions that walk, copy, sync and delete folders, find places for copies of a study, and make
+temporary folders.
 
-Paths are strings, as in ``checkpoints.py``, because a study of short trials has thousands of small files. No function
-follows a link. A study's directory may belong to another user, so no copy is written through a link in the directory. A
-path that the user gives may be a link.
+Paths are strings, as in ``checkpoints.py``, because a study of short trials has thousands of small
+files. No function follows a link. A study's directory may belong to another user, so no copy is
+written through a link in the directory. A path that the user gives may be a link.
 """
 
 import os
@@ -28,12 +29,17 @@ def check_directory(directory: "str | os.PathLike[str]") -> Path:
     """
     path = os.fspath(directory) if isinstance(directory, str | os.PathLike) else ""
     if not isinstance(path, str) or not path.strip() or visible(path) != path:
-        raise SettingsError(f"directory={shown(directory)} is not the name of a folder; give one, as in 'runs/digits'")
+        raise SettingsError(
+            f"directory={shown(directory)} is not the name of a folder; give one, as in "
+            f"'runs/digits'"
+        )
     return Path(with_home(path))
 
 
 def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:
-    """Yield path and status of all entries, except folders, in a folder and its subfolders. No link is followed."""
+    """Yield path and status of all entries, except folders, in a folder and its subfolders. No link
+    is followed.
+    """
     for name in disk.names(folder):
         path = f"{folder}/{name}"
         status = disk.status(path)
@@ -43,8 +49,12 @@ def walk(disk: Disk, folder: str) -> Iterator[tuple[str, Status]]:
             yield path, status
 
 
-def copy_folder(disk: Disk, source: str, final: str, *, leave_out: "re.Pattern[str] | None" = None) -> None:
-    """Copy a folder with its content. Links are copied as links. Pipes, sockets and devices are left out."""
+def copy_folder(
+    disk: Disk, source: str, final: str, *, leave_out: "re.Pattern[str] | None" = None
+) -> None:
+    """Copy a folder with its content. Links are copied as links. Pipes, sockets and devices are
+    left out.
+    """
     disk.make_folder(final)
     for name in disk.names(source):
         if leave_out is not None and leave_out.fullmatch(name):
@@ -97,13 +107,17 @@ def delete(disk: Disk, path: str) -> None:
 def _delete(disk: Disk, path: str, at: int | None) -> None:
     try:
         disk.unlink(path, at=at)
-    except (IsADirectoryError, PermissionError) as error:  # the errors of Linux and macOS for a folder
+    except (
+        IsADirectoryError,
+        PermissionError,
+    ) as error:  # the errors of Linux and macOS for a folder
         status = disk.status(path, at=at)
         if not status.is_folder:
             raise error from None
         if status.mode & 0o700 != 0o700:
             disk.make_writable(path, at=at)
-        folder = disk.open(path, os.O_RDONLY | os.O_DIRECTORY, at=at)  # fails if a link has replaced the folder
+        # fails if a link has replaced the folder
+        folder = disk.open(path, os.O_RDONLY | os.O_DIRECTORY, at=at)
         try:
             for name in disk.names(folder):
                 with suppress(OSError):
@@ -114,7 +128,9 @@ def _delete(disk: Disk, path: str, at: int | None) -> None:
 
 
 def rename(disk: Disk, path: str, final: str) -> None:
-    """Rename a file or folder. An older file or folder with the new name is replaced, since no journal names it."""
+    """Rename a file or folder. An older file or folder with the new name is replaced, since no
+    journal names it.
+    """
     try:
         disk.rename(path, final)
     except OSError:
@@ -125,7 +141,8 @@ def rename(disk: Disk, path: str, final: str) -> None:
 class ScratchDirectory:
     """The temporary folder of this process. The folder is made at its first use.
 
-    A killed process cannot delete its folder. The next process on the machine deletes such a folder.
+    A killed process cannot delete its folder. The next process on the machine deletes such a
+    folder.
     """
 
     def __init__(self) -> None:
@@ -150,7 +167,9 @@ class ScratchDirectory:
 
     @contextmanager
     def deleted_at_sigterm(self) -> Iterator[None]:
-        """Delete the temporary folder when SIGTERM ends the process, unless SIGTERM has another handler."""
+        """Delete the temporary folder when SIGTERM ends the process, unless SIGTERM has another
+        handler.
+        """
 
         def end(number: int, frame: FrameType | None) -> None:
             del frame
@@ -206,7 +225,8 @@ MARK = "new"
 
 
 def place_in(directory: str | Path, name: str, *, is_folder: bool = False) -> Path:
-    """Return the path of a copy in a study's directory or in a subfolder. No file is read or written.
+    """Return the path of a copy in a study's directory or in a subfolder. No file is read or
+    written.
 
     Raises:
         StudyError: If something else has this path, for example a link.
@@ -218,12 +238,16 @@ def place_in(directory: str | Path, name: str, *, is_folder: bool = False) -> Pa
         return path
     if not (status.is_folder if is_folder else status.is_file):
         what = "a link" if status.is_link else f"no {'folder' if is_folder else 'regular file'}"
-        raise StudyError(f"{path} is {what}, and no copy is written there; delete it, or name another place")
+        raise StudyError(
+            f"{path} is {what}, and no copy is written there; delete it, or name another place"
+        )
     return path
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write ``data`` to a file of a copy, completely or not at all. If the file is a link, the link is replaced."""
+    """Write ``data`` to a file of a copy, completely or not at all. If the file is a link, the link
+    is replaced.
+    """
     try:
         write_new(DISK, str(path), data, mark=MARK, mode=FOR_ALL, is_synced=False)
     except OSError:

@@ -1,17 +1,22 @@
-"""The journal of a study: an append-only file of JSON lines with one writer, readable with ``less`` and ``jq``.
+"""The journal of a study: an append-only file of JSON lines with one writer, readable with ``less``
+and ``jq``.
 
 The first line describes the study (``Settings``). Every other line is an event.
 
 Rule 1: an event is written before the driver acts on the event, so a killed driver loses no event.
-Rule 2: the events that the driver handles and writes together are a *turn*. An incomplete last turn, which only a kill
-during a write can cause, is dropped. Any other unreadable line is an error, whose message names the line.
+Rule 2: the events that the driver handles and writes together are a *turn*. An incomplete last
+turn, which only a kill during a write can cause, is dropped. Any other unreadable line is an error,
+whose message names the line.
 Rule 3: reading a journal executes no code, since lines are only decoded into known types.
-Rule 4: the last line of a turn ends with a check value, such as ``"crc":"1a2b3c4d"``. The check value is the CRC-32 of
-all turns up to this turn, without the check values and the line ends after them. If a line is altered, lost, doubled or
-moved, the next check value and all later check values are wrong. The first line of the journal is a turn.
-Rule 5: a line survives a power loss after the next :meth:`Journal.sync`, about a second after the line was written.
-When a journal is opened for writing, the whole file is first copied, so that all earlier lines survive a power loss.
-Rule 6: the controller or ``Replay``, not this module, checks whether an event may follow the earlier events.
+Rule 4: the last line of a turn ends with a check value, such as ``"crc":"1a2b3c4d"``. The check
+value is the CRC-32 of all turns up to this turn, without the check values and the line ends after
+them. If a line is altered, lost, doubled or moved, the next check value and all later check values
+are wrong. The first line of the journal is a turn.
+Rule 5: a line survives a power loss after the next :meth:`Journal.sync`, about a second after the
+line was written. When a journal is opened for writing, the whole file is first copied, so that all
+earlier lines survive a power loss.
+Rule 6: the controller or ``Replay``, not this module, checks whether an event may follow the
+earlier events.
 """
 
 # Rule 5: decision 3 (docs/decisions/0003-journal.md).
@@ -40,7 +45,9 @@ from ashtune._src.study.settings import FORMAT, MOST_SHOWN, Settings, first_ladd
 
 NAME = "journal.jsonl"
 MOST_LINE_BYTES = 1 << 24
-"""Maximum length of the lines of a turn together. Reading a line of this length takes about 300 MB of memory."""
+"""Maximum length of the lines of a turn together. Reading a line of this length takes about 300 MB
+of memory.
+"""
 BLOCK = 1 << 18
 """Number of bytes read at a time."""
 CHECK_BYTES = 18
@@ -71,20 +78,25 @@ class Batch(NamedTuple):
 
 
 class JournalReader:
-    """Reads the events of a journal from a position on, even while a driver writes the journal on any machine.
+    """Reads the events of a journal from a position on, even while a driver writes the journal on
+    any machine.
 
-    Each :meth:`read` opens the file again, so that a shared file system shows new lines. A journal that was rewritten
-    under the same name counts as the same journal. A reader takes no lock.
+    Each :meth:`read` opens the file again, so that a shared file system shows new lines. A journal
+    that was rewritten under the same name counts as the same journal. A reader takes no lock.
 
     Args:
-        position: The byte at which to begin, which must be the start of a turn; 0 for the first event.
-        only: Yield only events whose lines contain one of these byte strings; this is many times faster.
+        position: The byte at which to begin, which must be the start of a turn; 0 for the first
+            event.
+        only: Yield only events whose lines contain one of these byte strings; this is many times
+            faster.
 
     Raises:
         JournalError: If there is no journal, or no turn begins at ``position``.
     """
 
-    def __init__(self, path: Path, position: int = 0, disk: Disk = DISK, *, only: Sequence[bytes] = ()) -> None:
+    def __init__(
+        self, path: Path, position: int = 0, disk: Disk = DISK, *, only: Sequence[bytes] = ()
+    ) -> None:
         self._path = path
         self._disk = disk
         self._only = re.compile(b"|".join(map(re.escape, only))) if only else None
@@ -94,14 +106,18 @@ class JournalReader:
             self.settings = _settings_of(first, path)
             """The settings of the study, from the first line."""
             self._start = self.position = max(position, len(first) + 1)
-            """The byte at which the next batch's lines begin; another reader can begin at this byte."""
+            """The byte at which the next batch's lines begin; another reader can begin at this
+            byte.
+            """
             self._check = self._check_before(file)
 
     def read(self) -> Iterator[Batch]:
-        """Yield the events of all new complete turns, in batches. Without a new turn, yield nothing.
+        """Yield the events of all new complete turns, in batches. Without a new turn, yield
+        nothing.
 
         Raises:
-            JournalError: If a line cannot be read, or the file is not the journal that was read before.
+            JournalError: If a line cannot be read, or the file is not the journal that was read
+                before.
         """
         with _open_for_reading(self._path, self._disk) as file:
             if self._check_before(file) != self._check:
@@ -145,11 +161,17 @@ class JournalReader:
                     del events[len(wanted) :]
                     break
         self._lines += bisect_left(begins, ends[-1])
-        begin, self.position, self._check = self.position, self.position + ends[-1], checks[len(ends) - 1]
+        begin, self.position, self._check = (
+            self.position,
+            self.position + ends[-1],
+            checks[len(ends) - 1],
+        )
         return Batch(events, [begin + begins[place] for place in wanted]), problem, unreadable_line
 
     def _turns(self, block: bytes) -> tuple[list[int], list[int], str]:
-        """Return the ends and the check values of a block's turns, and the problem after the last turn, if any."""
+        """Return the ends and the check values of a block's turns, and the problem after the last
+        turn, if any.
+        """
         ends, checks = [0], [self._check]
         for turn in _CHECK.finditer(block):
             check = crc32(block[ends[-1] : turn.start()], checks[-1])
@@ -163,14 +185,22 @@ class JournalReader:
         """Return the indices of the lines to decode."""
         if not self._only:
             return range(len(begins) - 1)
-        return list(dict.fromkeys(bisect_right(begins, found.start()) - 1 for found in self._only.finditer(block)))
+        return list(
+            dict.fromkeys(
+                bisect_right(begins, found.start()) - 1 for found in self._only.finditer(block)
+            )
+        )
 
     def _whole(self, file: int, position: int, end_of: Callable[[bytes], int]) -> bytes:
-        """Return some complete turns or lines from ``position`` on, or nothing if no complete line follows."""
+        """Return some complete turns or lines from ``position`` on, or nothing if no complete line
+        follows.
+        """
         size = BLOCK
         while not (end := end_of(block := self._read_at(file, size, position))):
             if len(block) > MOST_LINE_BYTES:
-                raise unreadable(self._path, self._line_number(), f"longer than {MOST_LINE_BYTES:,} bytes")
+                raise unreadable(
+                    self._path, self._line_number(), f"longer than {MOST_LINE_BYTES:,} bytes"
+                )
             if len(block) < size:
                 return b""
             size = min(4 * size, MOST_LINE_BYTES + 1)
@@ -184,15 +214,22 @@ class JournalReader:
             raise self._refusal(error) from None
         if size < self.position:
             raise self._is_another(f"it ends at byte {size:,}, before byte {self.position:,}")
-        check = _CHECK.fullmatch(self._read_at(file, CHECK_BYTES + 1, self.position - CHECK_BYTES - 1))
+        check = _CHECK.fullmatch(
+            self._read_at(file, CHECK_BYTES + 1, self.position - CHECK_BYTES - 1)
+        )
         if check is None:
-            raise JournalError(f"{self._path}: no turn begins at byte {self.position:,}; begin at 0")
+            raise JournalError(
+                f"{self._path}: no turn begins at byte {self.position:,}; begin at 0"
+            )
         return int(check[1], 16)
 
     def _line_number(self) -> int:
         """Return the number of the next line, counted from 1."""
         with _open_for_reading(self._path, self._disk) as file:
-            blocks = (self._read_at(file, min(BLOCK, self._start - at), at) for at in range(0, self._start, BLOCK))
+            blocks = (
+                self._read_at(file, min(BLOCK, self._start - at), at)
+                for at in range(0, self._start, BLOCK)
+            )
             return 1 + self._lines + sum(block.count(b"\n") for block in blocks)
 
     def _read_at(self, file: int, size: int, position: int) -> bytes:
@@ -206,7 +243,8 @@ class JournalReader:
 
     def _is_another(self, why: str) -> JournalError:
         return JournalError(
-            f"{self._path}: {why}; it is another journal, or its last lines were lost in a power loss: read it anew"
+            f"{self._path}: {why}; it is another journal, or its last lines were lost in a power "
+            f"loss: read it anew"
         )
 
 
@@ -234,7 +272,9 @@ def read_events(path: Path, disk: Disk = DISK, *, only: Sequence[bytes] = ()) ->
     Raises:
         JournalError: If a line cannot be read; an incomplete last line is no error.
     """
-    return chain.from_iterable(batch.events for batch in JournalReader(path, disk=disk, only=only).read())
+    return chain.from_iterable(
+        batch.events for batch in JournalReader(path, disk=disk, only=only).read()
+    )
 
 
 def sessions(journal: Path, disk: Disk = DISK) -> Iterator[SessionStarted]:
@@ -259,17 +299,21 @@ def _settings_of(line: bytes, path: Path) -> Settings:
             return settings
     except (*_UNDECODABLE, SettingsError) as error:
         raise JournalError(
-            f"{path} line 1: not the first line of a study's journal ({_as_shown(error)}); give a study's directory"
+            f"{path} line 1: not the first line of a study's journal ({_as_shown(error)}); give a "
+            f"study's directory"
         ) from None
     raise JournalError(
-        f"{path} line 1: format={written.format}, this ashtune reads {FORMAT}; use ashtune {_as_shown(written.ashtune)}"
+        f"{path} line 1: format={written.format}, this ashtune reads {FORMAT}; use ashtune "
+        f"{_as_shown(written.ashtune)}"
     )
 
 
 def unreadable(path: Path, number: int, what: str) -> JournalError:
     """Return the error for an unreadable line. The error's message says which lines can be kept."""
     if number == 1:
-        return JournalError(f"{path} line 1: {what}; take the file from a copy, or begin the study again")
+        return JournalError(
+            f"{path} line 1: {what}; take the file from a copy, or begin the study again"
+        )
     return JournalError(
         f"{path} line {number}: {what}; the lines before it are whole: keep them "
         f"(head -n {number - 1}) to go on from there"
@@ -297,7 +341,8 @@ def _open_for_reading(path: Path, disk: Disk) -> Iterator[int]:
 
 
 def studies_in(folder: Path) -> list[Path]:
-    """Return ``folder`` if it has a journal, or else the directories of studies one or two levels below, sorted.
+    """Return ``folder`` if it has a journal, or else the directories of studies one or two levels
+    below, sorted.
 
     A study inside of another study's directory, such as ``failed-1``, is left out.
     """

@@ -72,12 +72,14 @@ TRIES = 5
 class Journal:
     """A context manager that writes to a journal.
 
-    Opening a journal copies the journal's file, since a sync of an earlier driver may have failed (see
+    Opening a journal copies the journal's file, since a sync of an earlier driver may have failed
+    (see
     :meth:`_write_anew`). The copy takes O(bytes) of time and of disk space.
 
     Args:
         path: An existing journal; an incomplete last turn is cut off.
-        syncs_itself: Whether a thread calls :meth:`sync` once per second; otherwise the caller must call it.
+        syncs_itself: Whether a thread calls :meth:`sync` once per second; otherwise the caller must
+            call it.
 
     Raises:
         JournalError: From any method, if the disk returns an error.
@@ -112,7 +114,9 @@ class Journal:
         self._closing = threading.Event()
         self._syncer: threading.Thread | None = None
         if syncs_itself:
-            self._syncer = threading.Thread(target=self._keep_synced, name="ashtune-journal-sync", daemon=True)
+            self._syncer = threading.Thread(
+                target=self._keep_synced, name="ashtune-journal-sync", daemon=True
+            )
             self._syncer.start()
 
     def add(self, *events: Event) -> None:
@@ -122,12 +126,16 @@ class Journal:
     def flush(self) -> None:
         """Hand the turn to the operating system, so that its events survive the driver's death.
 
-        If Ctrl-C interrupted a write, every later :meth:`flush` raises, since the end of the file is unknown.
+        If Ctrl-C interrupted a write, every later :meth:`flush` raises, since the end of the file
+        is unknown.
         """
         if self._sync_error is not None:
             raise self._refusal(self._sync_error)
         if self._is_writing:
-            raise JournalError(f"{self._path}: a write was interrupted; open the study again: what is written is kept")
+            raise JournalError(
+                f"{self._path}: a write was interrupted; open the study again: what is written is "
+                f"kept"
+            )
         if self._turn:
             self._close_turn()
         if not self._buffer:
@@ -158,14 +166,17 @@ class Journal:
     def _line(self, event: Event) -> bytes:
         """Return an event as a line that is short enough for a reader.
 
-        If a curve makes the line too long, every second report of the curve is left out until the line is short enough.
+        If a curve makes the line too long, every second report of the curve is left out until the
+        line is short enough.
         """
         while len(line := self._encoder.encode_lines([event])) > MOST_LINE_BYTES - CHECK_BYTES:
             event = self._with_half_the_curve(event, len(line))
         return line
 
     def _put(self, lines: bytes) -> None:
-        """Put a turn into the buffer. The check value of a turn is the last field of the turn's last line."""
+        """Put a turn into the buffer. The check value of a turn is the last field of the turn's
+        last line.
+        """
         body = lines[:-2]  # without the last brace and line end
         self._check = check = crc32(body, self._check)
         self._buffer += body
@@ -173,12 +184,14 @@ class Journal:
         self.position += len(body) + CHECK_BYTES + 1
 
     def sync(self) -> bool:
-        """Make all flushed events survive a power loss. After an error of the disk, the next :meth:`flush` raises.
+        """Make all flushed events survive a power loss. After an error of the disk, the next
+        :meth:`flush` raises.
 
         If another thread runs a sync, wait for the end of that sync.
 
         Returns:
-            Whether all flushed events survive a power loss; False forever after the disk has refused a sync.
+            Whether all flushed events survive a power loss; False forever after the disk has
+                refused a sync.
         """
         with self._syncing:
             if self._is_unsynced and self._sync_error is None:
@@ -190,7 +203,9 @@ class Journal:
             return self._sync_error is None
 
     def close(self) -> None:
-        """Flush, sync and close the journal. Sync even if the flush fails. In a forked process, only close the file."""
+        """Flush, sync and close the journal. Sync even if the flush fails. In a forked process,
+        only close the file.
+        """
         if os.getpid() != self._process:
             self._disk.close(self._file)
             return
@@ -217,8 +232,9 @@ class Journal:
     def _write_anew(self) -> None:
         """Copy the whole journal to a new file, and rename the new file to the journal's name.
 
-        After a failed sync, Linux treats unwritten data as written. Later syncs of the file succeed, but a power loss
-        leaves holes in the file (Rebello et al., *Can Applications Recover from fsync Failures?*, ATC 2020).
+        After a failed sync, Linux treats unwritten data as written. Later syncs of the file
+        succeed, but a power loss leaves holes in the file (Rebello et al., *Can Applications
+        Recover from fsync Failures?*, ATC 2020).
         """
         for tries_left in reversed(range(TRIES)):
             try:
@@ -229,11 +245,14 @@ class Journal:
                     raise
 
     def _copy_over(self) -> None:
-        """Copy by reading and writing, since a copy by the file system may share blocks that were not written."""
+        """Copy by reading and writing, since a copy by the file system may share blocks that were
+        not written.
+        """
         disk, temporary = self._disk, f"{self._path}.new"
         with suppress(FileNotFoundError):
             disk.unlink(temporary)  # left by a killed driver
-        mode = stat.S_IMODE(disk.status(str(self._path)).mode)  # the owner may have allowed others to read it
+        # the owner may have allowed others to read it
+        mode = stat.S_IMODE(disk.status(str(self._path)).mode)
         file = disk.open(temporary, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, mode)
         try:
             position, size = 0, disk.size(self._file)
@@ -243,7 +262,8 @@ class Journal:
                 write_all(disk, file, block)
             disk.sync(file)
             disk.rename(temporary, str(self._path))
-            if not disk.sync_folder(str(self._path.parent)):  # otherwise a power loss may restore the old file
+            # otherwise a power loss may restore the old file
+            if not disk.sync_folder(str(self._path.parent)):
                 raise OSError(errno.EIO, os.strerror(errno.EIO))
         except OSError:
             disk.close(file)
@@ -261,13 +281,15 @@ class Journal:
     def _with_half_the_curve(self, event: Event, size: int) -> Event:
         if not isinstance(event, JobFinished | JobPaused) or len(event.curve) < 2:
             raise JournalError(
-                f"{self._path}: an event of {size:,} bytes is longer than a line may be, {MOST_LINE_BYTES:,}; "
-                "report fewer metrics"
+                f"{self._path}: an event of {size:,} bytes is longer than a line may be, "
+                f"{MOST_LINE_BYTES:,}; report fewer metrics"
             )
         return msgspec.structs.replace(event, curve=event.curve[1::2])
 
     def _cut_torn_turn(self) -> int:
-        """Cut off everything after the last complete turn, and return the check value of that turn."""
+        """Cut off everything after the last complete turn, and return the
+        check value of that turn.
+        """
         disk, file = self._disk, self._file
         size = end = disk.size(file)
         tail = b""
@@ -276,7 +298,8 @@ class Journal:
             tail, end = read_part(disk, file, end - begin, begin) + tail, begin
         if not whole:
             raise JournalError(
-                f"{self._path}: its last line has no check value; `ashtune report {self._path.parent}` says more"
+                f"{self._path}: its last line has no check value; `ashtune report "
+                f"{self._path.parent}` says more"
             )
         if end + whole < size:
             disk.truncate(file, end + whole)

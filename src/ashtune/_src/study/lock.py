@@ -1,4 +1,6 @@
-"""A lock of the operating system that allows one driver at a time on a study, and ends with the driver's process."""
+"""A lock of the operating system that allows one driver at a time on a study, and ends with the
+driver's process.
+"""
 
 import os
 import socket
@@ -14,12 +16,15 @@ NAME = "driver.lock"
 
 _held: "weakref.WeakSet[StudyLock]" = weakref.WeakSet()
 _changing = threading.RLock()
-"""This lock is taken from the opening of a study's lock file until its ``StudyLock`` is in ``_held``, and during a
-release. A fork waits for this lock, so that the forked process finds every open lock file in ``_held``."""
+"""This lock is taken from the opening of a study's lock file until its ``StudyLock`` is in
+``_held``, and during a release. A fork waits for this lock, so that the forked process finds every
+open lock file in ``_held``.
+"""
 
 
 class StudyLock:
-    """Locks a study's directory for this process, but not for forked processes, until :meth:`release`.
+    """Locks a study's directory for this process, but not for forked processes, until
+    :meth:`release`.
 
     Raises:
         StudyError: If another driver holds the lock; the message names that driver.
@@ -45,11 +50,14 @@ class StudyLock:
             holder = self._holder(file) or "another process"
             disk.close(file)
             raise StudyError(
-                f"{directory} is being driven by {holder}; wait for it to end, stop it, or give another directory"
+                f"{directory} is being driven by {holder}; wait for it to end, stop it, or give "
+                f"another directory"
             ) from None
         except OSError as error:
             disk.close(file)
-            raise StudyError(f"{path}: {error.strerror}; choose a directory on a file system with locks") from None
+            raise StudyError(
+                f"{path}: {error.strerror}; choose a directory on a file system with locks"
+            ) from None
         with suppress(OSError):  # a full disk: the lock works without the name
             disk.truncate(file, 0)
             disk.write(file, f"process {os.getpid()} on {socket.gethostname()}\n".encode())
@@ -76,11 +84,15 @@ class StudyLock:
 
 
 def _let_go() -> None:
-    """Close the files of all locks in a process that was just forked, since the locks belong to its parent process."""
+    """Close the files of all locks in a process that was just forked, since the locks belong to its
+    parent process.
+    """
     _changing.release()
     for lock in list(_held):
         with suppress(OSError):
             lock.release()
 
 
-os.register_at_fork(before=_changing.acquire, after_in_parent=_changing.release, after_in_child=_let_go)
+os.register_at_fork(
+    before=_changing.acquire, after_in_parent=_changing.release, after_in_child=_let_go
+)

@@ -1,4 +1,6 @@
-"""Stores the training function of a study for the workers. This function is pickled by value, once per study."""
+"""Stores the training function of a study for the workers. This function is pickled by value, once
+per study.
+"""
 
 import inspect
 import os
@@ -23,16 +25,21 @@ LARGE_BYTES = 64_000_000
 
 
 def pack(objective: Callable[..., Any], *, quiet: bool = False) -> bytes:
-    """Return the pickle of a pair: the path of the source file, and the pickle of the training function.
+    """Return the pickle of a pair: the path of the source file, and the pickle of the training
+    function.
 
-    cloudpickle does not store the path of the source file. Tracebacks need the source file's path, and ``resume`` needs
-    the modules in the file's folder. If the pickle is large, a line on stderr names its largest data, unless ``quiet``.
+    cloudpickle does not store the path of the source file. Tracebacks need the source file's path,
+    and ``resume`` needs the modules in the file's folder. If the pickle is large, a line on stderr
+    names its largest data, unless ``quiet``.
 
     Raises:
-        ObjectiveError: If ``objective`` is not callable, is a class, or refers to something that cannot be pickled.
+        ObjectiveError: If ``objective`` is not callable, is a class, or refers to something that
+            cannot be pickled.
     """
     if not callable(objective) or isinstance(objective, type):
-        raise ObjectiveError(f"{shown(objective)} is no function; write a function: def train(trial)")
+        raise ObjectiveError(
+            f"{shown(objective)} is no function; write a function: def train(trial)"
+        )
     from ashtune._src.pickles.pickler import dumps
 
     try:
@@ -56,9 +63,14 @@ def _hint(objective: Callable[..., Any], size: int) -> str:
 
 def _refusal(objective: Callable[..., Any], error: Exception) -> str:
     reason = " ".join(f"{type(error).__name__}: {error}".split())
-    refused = ((where, value) for where, value in _carried(objective, "", set()) if not _size(value))
+    refused = (
+        (where, value) for where, value in _carried(objective, "", set()) if not _size(value)
+    )
     what = next((f"{where} is a {type(value).__name__}; " for where, value in refused), "")
-    return f"{name_of(objective)} cannot be sent to workers ({what}{reason}); create what it needs inside the function"
+    return (
+        f"{name_of(objective)} cannot be sent to workers ({what}{reason}); create what it needs "
+        f"inside the function"
+    )
 
 
 def _size(value: Any) -> int:
@@ -71,7 +83,9 @@ def _size(value: Any) -> int:
 
 
 def _carried(value: Any, where: str, met: set[int]) -> Iterator[tuple[str, Any]]:
-    """Yield the place and value of each object in a function's pickle, also inside functions, classes and callables."""
+    """Yield the place and value of each object in a function's pickle, also inside functions,
+    classes and callables.
+    """
     if id(value) in met or isinstance(value, ModuleType):
         return
     met.add(id(value))
@@ -106,16 +120,23 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
         case _ if hasattr(value, "__wrapped__"):
             yield "a function that is wrapped", value.__wrapped__
         case _ if callable(value) and hasattr(value, "__dict__"):
-            yield from ((f"{each!r} of the {type(value).__name__}", item) for each, item in vars(value).items())
+            yield from (
+                (f"{each!r} of the {type(value).__name__}", item)
+                for each, item in vars(value).items()
+            )
             yield "its class", type(value)
 
 
 def _names_in(code: CodeType) -> set[str]:
-    return {*code.co_names}.union(*(_names_in(each) for each in code.co_consts if isinstance(each, CodeType)))
+    return {*code.co_names}.union(
+        *(_names_in(each) for each in code.co_consts if isinstance(each, CodeType))
+    )
 
 
 def keep(study: Path, pickled: bytes, disk: Disk = DISK, name: str = NAME) -> None:
-    """Write a pickled function to the study's directory. By default, the function is the training function."""
+    """Write a pickled function to the study's directory. By default, the function is the training
+    function.
+    """
     path = study / name
     with instead_of_os_error(StudyError, path, "make room or give another directory"):
         write_new(disk, str(path), pickled)
@@ -128,18 +149,22 @@ def check(study: Path, disk: Disk = DISK) -> None:
         disk.close(disk.open(str(path), os.O_RDONLY))
     except OSError as error:
         raise StudyError(
-            f"{path}: {reason_of(error)}; give the training function again: `ashtune resume {study} train.py:train`"
+            f"{path}: {reason_of(error)}; give the training function again: `ashtune resume "
+            f"{study} train.py:train`"
         ) from None
 
 
 def read_valid(study: Path) -> Callable[[dict[str, Any]], Any]:
-    """Return the user's function that decides which configurations are valid. Reading the file executes code."""
+    """Return the user's function that decides which configurations are valid. Reading the file
+    executes code.
+    """
     try:
         DISK.close(DISK.open(str(study / VALID), os.O_RDONLY))  # a link or a pipe is refused
         valid: Callable[[dict[str, Any]], Any] = look_at(study / VALID)[0]
     except Exception as error:  # noqa: BLE001 - unpickling runs the objects' own code
         raise StudyError(
-            f"{study / VALID} cannot be read ({error_line(error)}); go on by tune(valid=..., directory=...)"
+            f"{study / VALID} cannot be read ({error_line(error)}); go on by tune(valid=..., "
+            f"directory=...)"
         ) from None
     return valid
 

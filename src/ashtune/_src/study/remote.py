@@ -1,9 +1,11 @@
-"""Stores the checkpoints of a study at an address that fsspec knows, such as ``s3://bucket/studies``.
+"""Stores the checkpoints of a study at an address that fsspec knows, such as
+``s3://bucket/studies``.
 
-The file ``checkpoints.url`` in a study's directory has the address of the study's own folder in the store. All
-processes that see this file use the store. A checkpoint is one object in the store, a tar file. A worker first writes a
-checkpoint to its disk, and then copies the checkpoint to the store. Before a job, the worker copies the earlier
-checkpoint to its disk. If an object is incomplete, its trial begins again.
+The file ``checkpoints.url`` in a study's directory has the address of the study's own folder in the
+store. All processes that see this file use the store. A checkpoint is one object in the store, a
+tar file. A worker first writes a checkpoint to its disk, and then copies the checkpoint to the
+store. Before a job, the worker copies the earlier checkpoint to its disk. If an object is
+incomplete, its trial begins again.
 
 Each error of a store is raised as an OSError, so that a store is treated like a disk.
 """
@@ -39,7 +41,9 @@ INSIDE, END = "checkpoint", "complete"
 """The names in a tar file: of the checkpoint, and of an empty file at the end."""
 SUFFIX = ".tar"
 OWNER = "owner"
-"""An object with the token of the last session. A copy of the study's directory does not know this token."""
+"""An object with the token of the last session. A copy of the study's directory does not know this
+token.
+"""
 LEAST_TOKEN = 16
 """A user name with fewer characters is no token."""
 MOST_AT_ONCE = 500
@@ -54,7 +58,8 @@ _Result = TypeVar("_Result")
 class Patience(msgspec.Struct):
     """What a process does while it waits for a store.
 
-    ``is_stopped`` returns whether the study is being stopped. ``tell`` gets one line if the store does not answer.
+    ``is_stopped`` returns whether the study is being stopped. ``tell`` gets one line if the store
+    does not answer.
     """
 
     is_stopped: Callable[[], bool] = lambda: False
@@ -66,7 +71,9 @@ PATIENT = Patience()
 
 
 class StoreCall:
-    """A call to a store, in a thread of its own, so that the calling thread can handle signals and messages."""
+    """A call to a store, in a thread of its own, so that the calling thread can handle signals and
+    messages.
+    """
 
     def __init__(self) -> None:
         self.is_given_up = False
@@ -106,10 +113,16 @@ class StoreCall:
             now = time.monotonic()
             if stopped is None and patience.is_stopped():
                 stopped = now
-            if stopped is not None and now - max(stopped, self._answered) > patience.last_seconds and thread.is_alive():
+            if (
+                stopped is not None
+                and now - max(stopped, self._answered) > patience.last_seconds
+                and thread.is_alive()
+            ):
                 self.is_given_up = True
                 patience.last_seconds = 0.0  # the worker's other trials do not wait again
-                raise InterruptedError(errno.EINTR, "it did not answer before the study was stopped", address)
+                raise InterruptedError(
+                    errno.EINTR, "it did not answer before the study was stopped", address
+                )
             if not has_told and now - self._answered > WAIT_SECONDS:
                 has_told = True
                 patience.tell(f"{address} has not answered for {WAIT_SECONDS:g} s; still waiting")
@@ -166,7 +179,8 @@ def check_address(name: str, address: str) -> None:
 
     Raises:
         ExtraMissing: If fsspec is not installed.
-        SettingsError: If fsspec does not know the kind of address, or the address is not the same for all processes.
+        SettingsError: If fsspec does not know the kind of address, or the address is not the same
+            for all processes.
     """
     with needs_extra("remote", "fsspec"):
         import fsspec
@@ -185,23 +199,33 @@ def check_address(name: str, address: str) -> None:
 
 
 class RemoteFolder:
-    """The folder of a study in a store. ``tokens`` are those that the object ``owner`` may have at the next session."""
+    """The folder of a study in a store. ``tokens`` are those that the object ``owner`` may have at
+    the next session.
+    """
 
-    def __init__(self, address: str, tokens: Sequence[str] = (), patience: Patience = PATIENT) -> None:
+    def __init__(
+        self, address: str, tokens: Sequence[str] = (), patience: Patience = PATIENT
+    ) -> None:
         self.address = address
         self._tokens = tokens
         self._patience = patience
 
     @classmethod
     def of(cls, study: Path, patience: Patience = PATIENT) -> "RemoteFolder | None":
-        """Return the folder that the file ``checkpoints.url`` names, or None if there is no such file.
+        """Return the folder that the file ``checkpoints.url`` names, or None if there is no such
+        file.
 
         Raises:
             StudyError: If the file cannot be read, or has no address.
         """
         path = study / URL_FILE
-        with instead_of_os_error(StudyError, path, "write an address, or remove it"), suppress(FileNotFoundError):
-            address, *tokens = read_whole(str(path), MOST_URL_BYTES).decode("utf-8", "replace").splitlines() or [""]
+        with (
+            instead_of_os_error(StudyError, path, "write an address, or remove it"),
+            suppress(FileNotFoundError),
+        ):
+            address, *tokens = read_whole(str(path), MOST_URL_BYTES).decode(
+                "utf-8", "replace"
+            ).splitlines() or [""]
             if not is_remote(address):
                 raise OSError(errno.EINVAL, "no address of a store", str(path))
             return cls(address, tokens, patience)
@@ -209,21 +233,27 @@ class RemoteFolder:
 
     @classmethod
     def begin(cls, study: Path, address: str, patience: Patience = PATIENT) -> None:
-        """At the start of a session, note in the store that the study uses its folder. Make a new folder if necessary.
+        """At the start of a session, note in the store that the study uses its folder. Make a new
+        folder if necessary.
 
         ``address`` is the address that the user gives, or an empty text.
 
         Raises:
-            StudyError: If the study's folder is at another address, another copy of the study has used the folder, or
-                the store refuses an object.
+            StudyError: If the study's folder is at another address, another copy of the study has
+                used the folder, or the store refuses an object.
         """
         folder = cls.of(study, patience)
         if folder is None and not address:
             return
         if folder is None:
-            name = re.sub(r"[^\w.-]", "_", study.name[:40], flags=re.ASCII)  # fsspec gives other characters a meaning
-            folder = cls(f"{address.rstrip('/')}/ashtune-{name}-{os.urandom(6).hex()}", patience=patience)
-            with instead_of_os_error(StudyError, f"checkpoints={shown(address)}", "give a folder that exists"):
+            # fsspec gives other characters a meaning
+            name = re.sub(r"[^\w.-]", "_", study.name[:40], flags=re.ASCII)
+            folder = cls(
+                f"{address.rstrip('/')}/ashtune-{name}-{os.urandom(6).hex()}", patience=patience
+            )
+            with instead_of_os_error(
+                StudyError, f"checkpoints={shown(address)}", "give a folder that exists"
+            ):
                 folder._claim(study, is_new=True)
         else:
             with refused_by_store(folder.address):
@@ -232,7 +262,9 @@ class RemoteFolder:
                 folder._claim(study, is_new=False)
 
     def _moved_to(self, address: str) -> "RemoteFolder":
-        """Return this folder below an address, which may differ in the user and the password only."""
+        """Return this folder below an address, which may differ in the user
+        and the password only.
+        """
         above, _, name = self.address.rpartition("/")
         if without_userinfo(above) != without_userinfo(address):
             raise OSError(errno.EINVAL, "the checkpoints of the study are there")
@@ -317,10 +349,14 @@ class RemoteFolder:
             return list(self._files.ls(self._root, detail=False))
 
         paths = self._wait(listed)
-        return [path.rpartition("/")[2].removesuffix(SUFFIX) for path in paths if path.endswith(SUFFIX)]
+        return [
+            path.rpartition("/")[2].removesuffix(SUFFIX) for path in paths if path.endswith(SUFFIX)
+        ]
 
     def delete(self, names: Iterable[str]) -> None:
-        """Delete checkpoints later, since the driver does not wait for a store. Errors are ignored."""
+        """Delete checkpoints later, since the driver does not wait for a
+        store. Errors are ignored.
+        """
         for name in names:
             DELETIONS.add(self, f"{name}{SUFFIX}")
 
@@ -336,13 +372,15 @@ class RemoteFolder:
                         self._files.rm_file(path)
 
     def wait_for_deletions(self) -> None:
-        """Wait until the objects are deleted. If the wait is too long, print what is left, and go on."""
+        """Wait until the objects are deleted. If the wait is too long, print what is left, and go
+        on.
+        """
         before = DELETIONS.left
         if left := DELETIONS.wait(self._patience.is_stopped):
             names = plural(left, "checkpoint")
             self._patience.tell(
-                f"{without_userinfo(self.address)} does not answer: {names} of {before:,} not deleted yet; the study's "
-                "next session deletes what is left"
+                f"{without_userinfo(self.address)} does not answer: {names} of {before:,} not "
+                "deleted yet; the study's next session deletes what is left"
             )
 
     @property
@@ -362,7 +400,8 @@ class RemoteFolder:
 
     @property
     def _secrets(self) -> list[str]:
-        """The user with the password, and the password, as they are in the address and as a library decodes them.
+        """The user with the password, and the password, as they are in the address and as a library
+        decodes them.
 
         A user without a password is a secret only if the name is long enough for a token.
         """
@@ -376,17 +415,23 @@ class RemoteFolder:
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Raise an error of the store's library as an OSError with a reason, and without a password."""
+        """Raise an error of the store's library as an OSError with a reason, and without a
+        password.
+        """
         try:
             yield
         except Exception as error:  # noqa: BLE001 - each library has errors of its own
             number = errno.ENOENT if isinstance(error, FileNotFoundError) else errno.EIO
-            reason = os.strerror(number) if number == errno.ENOENT else getattr(error, "strerror", "")
+            reason = (
+                os.strerror(number) if number == errno.ENOENT else getattr(error, "strerror", "")
+            )
             reason = reason or error_line(error, sys.maxsize)
             for secret in self._secrets:
                 reason = reason.replace(secret, "***")
             # A traceback must not show the library's own text, which may have the password.
-            raise OSError(number, one_line(reason, REASON), without_userinfo(self.address)) from None
+            raise OSError(
+                number, one_line(reason, REASON), without_userinfo(self.address)
+            ) from None
 
 
 def _if_stored(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
@@ -395,8 +440,11 @@ def _if_stored(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
 
 
 def _as_written(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
-    """Refuse a name outside of ``path``. The target of a symbolic link stays as it is, because no reader follows it."""
-    check = getattr(tarfile, "data_filter", lambda member, path: member)  # Python 3.11.3 has no filter
+    """Refuse a name outside of ``path``. The target of a symbolic link stays as it is, because no
+    reader follows it.
+    """
+    # Python 3.11.3 has no filter
+    check = getattr(tarfile, "data_filter", lambda member, path: member)
     if not member.issym():
         return check(member, path)  # type: ignore[no-any-return]
     as_file = copy.copy(member)
@@ -406,7 +454,9 @@ def _as_written(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo | None:
 
 
 class Deletions:
-    """Deletes objects in a thread. What is left at the end of the process is deleted by the study's next session."""
+    """Deletes objects in a thread. What is left at the end of the process is deleted by the study's
+    next session.
+    """
 
     def __init__(self) -> None:
         self._queue: queue.Queue[tuple[RemoteFolder, str]] = queue.Queue()
@@ -425,7 +475,9 @@ class Deletions:
             self._thread.start()
 
     def wait(self, is_stopped: Callable[[], bool] = PATIENT.is_stopped) -> int:
-        """Wait until all objects are deleted, or the wait is too long. Return the number of objects that are left."""
+        """Wait until all objects are deleted, or the wait is too long. Return the number of objects
+        that are left.
+        """
         until = time.monotonic() + WAIT_SECONDS
         while self.left and time.monotonic() < until:
             if is_stopped():

@@ -1,11 +1,14 @@
-"""Replay: the controller handles the events of a journal again, which restores the state of the study.
+"""Replay: the controller handles the events of a journal again, which restores the state of the
+study.
 
-The journal contains no verdicts and orders. The controller compares each event with its own orders. After the first
-difference, or if the study's scheduler is unknown, verdicts (but not orders) are derived from the events alone. If no
-orders are known, a promotion is derived when the promoted trial's job ends.
+The journal contains no verdicts and orders. The controller compares each event with its own orders.
+After the first difference, or if the study's scheduler is unknown, verdicts (but not orders) are
+derived from the events alone. If no orders are known, a promotion is derived when the promoted
+trial's job ends.
 
-Rule: an event is refused if its trial never started or its rung does not exist, since observers keep arrays with one
-item per trial and rung. A trial is refused if its configuration is outside of the study's space.
+Rule: an event is refused if its trial never started or its rung does not exist, since observers
+keep arrays with one item per trial and rung. A trial is refused if its configuration is outside of
+the study's space.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +16,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from ashtune._src.core.errors import JournalError, SettingsError, SpaceError
-from ashtune._src.core.events import Event, JobFailed, JobFinished, JobPaused, TrialStarted, TrialWithdrawn, WorkerLost
+from ashtune._src.core.events import (
+    Event,
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    TrialStarted,
+    TrialWithdrawn,
+    WorkerLost,
+)
 from ashtune._src.core.jobs import Job, TrialId
 from ashtune._src.core.observer import Observer, Observers, Told
 from ashtune._src.core.orders import Followed, TrialFailed, TrialPromoted, Verdict
@@ -31,10 +42,12 @@ _OF_A_JOB = (JobFinished, JobFailed, JobPaused, TrialWithdrawn, WorkerLost)
 
 
 class Replay:
-    """Takes the events of a journal one by one, and returns the verdicts and orders that followed from each event.
+    """Takes the events of a journal one by one, and returns the verdicts and orders that followed
+    from each event.
 
     Args:
-        controller: A new controller without events; None to derive verdicts from events alone, which is faster.
+        controller: A new controller without events; None to derive verdicts from events alone,
+            which is faster.
         rungs: The number of rungs, needed if there is no controller.
     """
 
@@ -48,23 +61,30 @@ class Replay:
         self._left_out = 0
         self._space: Space | None = None
         self.difference = ""
-        """How the journal differs from the controller's orders, for example by other rules; empty if both are equal."""
+        """How the journal differs from the controller's orders, for example by other rules; empty
+        if both are equal.
+        """
 
     def check_space(self, settings: Settings) -> None:
-        """Refuse configurations outside of a study's space from now on. If the space is unreadable, refuse none."""
+        """Refuse configurations outside of a study's space from now on. If the space is unreadable,
+        refuse none.
+        """
         with suppress(SpaceError):
             self._space = Space.from_record(settings.space)
 
     def feed(self, event: Event) -> Sequence[Followed]:
-        """Record an event, and return the verdicts and orders that followed. O(log n), or O(1) without a controller.
+        """Record an event, and return the verdicts and orders that followed. O(log n), or O(1)
+        without a controller.
 
         Raises:
-            JournalError: If the event's trial has not started, its rung does not exist, or its configuration is outside
-                of the space.
+            JournalError: If the event's trial has not started, its rung does not exist, or its
+                configuration is outside of the space.
         """
         highest = self._highest
         if type(event) is not JobFinished or not (
-            event.trial < len(highest) and highest[event.trial] != NOT_STARTED and event.rung < self._rungs
+            event.trial < len(highest)
+            and highest[event.trial] != NOT_STARTED
+            and event.rung < self._rungs
         ):
             self._check(event)
         if self._controller is not None and not self.difference:
@@ -93,10 +113,11 @@ class Replay:
         is_strict: bool = False,
         is_checked: bool = False,
     ) -> float:
-        """Replay a journal, and send its events to observers. Return the time of the last event, or 0 without events.
+        """Replay a journal, and send its events to observers. Return the time of the last event, or
+        0 without events.
 
-        If ``is_strict``, raise an error if the journal differs from the controller's orders. If ``is_checked``, an
-        earlier reading has found all configurations in the study's space.
+        If ``is_strict``, raise an error if the journal differs from the controller's orders. If
+        ``is_checked``, an earlier reading has found all configurations in the study's space.
 
         Raises:
             JournalError: If a line cannot be read, or cannot follow the lines before it.
@@ -112,7 +133,8 @@ class Replay:
                     told.append((event, feed(event)))
                     if is_strict and self.difference:
                         raise JournalError(
-                            f"{path} line {line + len(told)}: {self.difference}; continue it with the ashtune that "
+                            f"{path} line {line + len(told)}: {self.difference}; continue it with "
+                            f"the ashtune that "
                             f"wrote it, or read it with `ashtune report {path.parent}`"
                         )
             except JournalError as error:
@@ -127,22 +149,29 @@ class Replay:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the study has ended because nothing was left to train; False if this is unknown."""
+        """Whether the study has ended because nothing was left to train;
+        False if this is unknown.
+        """
         return self._controller is not None and self._controller.is_complete and not self.difference
 
     @property
     def stopping(self) -> str:
-        """The reason why the study stopped, or "" if the study did not stop or the reason is unknown."""
+        """The reason why the study stopped, or "" if the study did not stop or the reason is
+        unknown.
+        """
         return "" if self._controller is None or self.difference else self._controller.stopping
 
     def _check(self, event: Event) -> None:
-        """Raise if the trial has not started, the rung does not exist, or the configuration is outside of the space."""
+        """Raise if the trial has not started, the rung does not exist, or the configuration is
+        outside of the space.
+        """
         if isinstance(event, TrialStarted):
             if self._space is not None:
                 try:
                     self._space.check(event.configuration)
                 except SpaceError as error:
-                    reason = str(error).partition(";")[0]  # the advice is for users who give a value
+                    # the advice is for users who give a value
+                    reason = str(error).partition(";")[0]
                     raise JournalError(f"trial {event.trial}: {reason}") from None
             started = len(self._highest)
             self._left_out += max(0, event.trial - started)
@@ -153,7 +182,10 @@ class Replay:
             if self._arrivals[event.trial] == NOT_STARTED:
                 raise JournalError(f"an event of trial {event.trial}, which has not started")
             if event.rung >= self._rungs:
-                raise JournalError(f"trial {event.trial} at rung {event.rung}, where {self._rungs - 1} is the top one")
+                raise JournalError(
+                    f"trial {event.trial} at rung {event.rung}, where {self._rungs - 1} is the "
+                    f"top one"
+                )
 
     def _derive(self, event: Event) -> list[Verdict]:
         """Return the verdicts that follow from an event, without a controller. O(1)."""
@@ -162,7 +194,8 @@ class Replay:
         verdicts: list[Verdict] = []
         trial, rung = event.trial, event.rung
         arrived = self._highest[trial]
-        if 0 <= arrived < rung and self._on_their_way.get(trial, 0) < rung:  # the trial must have been promoted
+        # the trial must have been promoted
+        if 0 <= arrived < rung and self._on_their_way.get(trial, 0) < rung:
             self._on_their_way[trial] = rung
             verdicts.append(TrialPromoted(trial, arrived, rung))
         if type(event) is JobFinished:
@@ -179,6 +212,10 @@ class Replay:
         return verdicts
 
 
-def replay(path: Path, controller: Controller, observers: Sequence[Observer], disk: Disk = DISK) -> float:
-    """Replay a journal with a new controller. Return the time of the last event. See :meth:`Replay.read`."""
+def replay(
+    path: Path, controller: Controller, observers: Sequence[Observer], disk: Disk = DISK
+) -> float:
+    """Replay a journal with a new controller. Return the time of the last event. See
+    :meth:`Replay.read`.
+    """
     return Replay(controller).read(path, observers, disk, is_strict=True)

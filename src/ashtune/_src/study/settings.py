@@ -1,7 +1,8 @@
 """The settings of a study (the first line of its journal), and the study's ladder.
 
-Rule: a session may add rungs at the top. A session that adds rungs keeps the lower rungs and their fractions of
-promoted trials. Events of earlier sessions can therefore be read with the longer ladder.
+Rule: a session may add rungs at the top. A session that adds rungs keeps the lower rungs and their
+fractions of promoted trials. Events of earlier sessions can therefore be read with the longer
+ladder.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,14 +26,16 @@ MOST_SHOWN = 60
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The description of a study: the first line of its journal, which never changes.
 
-    ``rungs`` and ``kept`` are the record of the study's first ladder. ``space``, ``scheduler`` and ``search`` are
-    records of these parts (``core/parts.py``). ``enqueued`` are the configurations of the first trials.
-    ``configurations`` is the number of all configurations, or None if there is no limit. ``known`` has results from
-    before the study. The search learns from results of the same task; of other tasks, the configurations are trained
-    after ``enqueued``. Trials with the same values of ``grouped_by`` come one after another, in groups. The size of a
-    group depends on ``grouped_for``, the number of trials at the start. ``resource`` is the name of the unit of
-    training, in the singular. If ``valid``, the user gave a function that decides which configurations are valid. Only
-    a driver needs the user's function. If ``simulated``, no trial was trained, and the study cannot be resumed.
+    ``rungs`` and ``kept`` are the record of the study's first ladder. ``space``, ``scheduler`` and
+    ``search`` are records of these parts (``core/parts.py``). ``enqueued`` are the configurations
+    of the first trials. ``configurations`` is the number of all configurations, or None if there is
+    no limit. ``known`` has results from before the study. The search learns from results of the
+    same task; of other tasks, the configurations are trained after ``enqueued``. Trials with the
+    same values of ``grouped_by`` come one after another, in groups. The size of a group depends on
+    ``grouped_for``, the number of trials at the start. ``resource`` is the name of the unit of
+    training, in the singular. If ``valid``, the user gave a function that decides which
+    configurations are valid. Only a driver needs the user's function. If ``simulated``, no trial
+    was trained, and the study cannot be resumed.
     """
 
     format: int = FORMAT
@@ -58,7 +61,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def of_other_tasks(self) -> list[dict[str, Any]]:
-        """The configurations of other tasks that are trained after ``enqueued``, without those in ``enqueued``."""
+        """The configurations of other tasks that are trained after ``enqueued``, without those in
+        ``enqueued``.
+        """
         enqueued = {identity(each) for each in self.enqueued}
         others = [each.configuration for each in self.known if each.is_of_another_task]
         return [each for each in others if identity(each) not in enqueued]
@@ -70,7 +75,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def names_of(space: Mapping[str, Any]) -> Sequence[str]:
-    """Return the names of the hyperparameters in the record of a space, or nothing if the record has no names."""
+    """Return the names of the hyperparameters in the record of a space, or nothing if the record
+    has no names.
+    """
     names = space.get("names")
     return [name for name in names if isinstance(name, str)] if isinstance(names, list) else ()
 
@@ -93,15 +100,18 @@ def next_ladder(before: Ladder, session: SessionStarted) -> Ladder:
     except SettingsError as error:
         raise JournalError(f"the ladder of a session is invalid: {error}") from None
     if not before.is_start_of(after):
-        raise JournalError(f"the ladder becomes {after}, and was {before}: rungs may only be added above")
+        raise JournalError(
+            f"the ladder becomes {after}, and was {before}: rungs may only be added above"
+        )
     return after
 
 
 def extend_ladder(first: Ladder, now: Ladder, wanted: Ladder) -> Ladder | None:
     """Return the ladder with which a study continues if the user gives the ladder ``wanted``.
 
-    The returned ladder is the present ladder ``now``, lengthened up to the top rung of ``wanted``. The function returns
-    None if ``wanted`` does not reach the top of ``first``, or differs from ``first`` below that top.
+    The returned ladder is the present ladder ``now``, lengthened up to the top rung of ``wanted``.
+    The function returns None if ``wanted`` does not reach the top of ``first``, or differs from
+    ``first`` below that top.
     """
     top, low = first.rungs[-1], first.top
     same = wanted.rungs[:low] == first.rungs[:low] and wanted.kept[:low] == first.kept[:low]

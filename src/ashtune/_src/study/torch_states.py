@@ -1,9 +1,11 @@
-"""Writes and reads state dicts of models and optimizers in PyTorch's own format. Reading executes no code.
+"""Writes and reads state dicts of models and optimizers in PyTorch's own format. Reading executes
+no code.
 
-Source: *Serialization semantics* in PyTorch's notes, https://docs.pytorch.org/docs/stable/notes/serialization.html, on
-``weights_only``.
+Source: *Serialization semantics* in PyTorch's notes,
+https://docs.pytorch.org/docs/stable/notes/serialization.html, on ``weights_only``.
 
-Rule: no value is written that ``weights_only`` cannot read. The error message names the place of such a value.
+Rule: no value is written that ``weights_only`` cannot read. The error message names the place of
+such a value.
 """
 
 import io
@@ -30,7 +32,9 @@ OLDEST = (2, 6)
 
 
 class States(dict[str, Any]):
-    """Maps names to state dicts. ``random`` is the state of the random generators when the state dicts were made."""
+    """Maps names to state dicts. ``random`` is the state of the random generators when the state
+    dicts were made.
+    """
 
     def __init__(self, states: Mapping[str, Any], random: Any) -> None:
         super().__init__(states)
@@ -38,7 +42,9 @@ class States(dict[str, Any]):
 
 
 class _WatchedFile:
-    """A writable file for PyTorch. The file stores the disk's first error, which PyTorch would lose."""
+    """A writable file for PyTorch. The file stores the disk's first error, which PyTorch would
+    lose.
+    """
 
     def __init__(self, file: "Writable") -> None:
         self._file = file
@@ -71,14 +77,18 @@ def dump(states: States, file: "Writable") -> None:
 
 
 def load(file: BinaryIO, size: int) -> States:
-    """Return the states in ``size`` bytes of a file, with tensors on the CPU. Loading takes twice ``size`` of memory.
+    """Return the states in ``size`` bytes of a file, with tensors on the CPU. Loading takes twice
+    ``size`` of memory.
 
     Raises:
-        StudyError: If PyTorch is not installed or too old, or the file contains anything else; no code is executed.
+        StudyError: If PyTorch is not installed or too old, or the file contains anything else; no
+            code is executed.
     """
     read = read_weights(io.BytesIO(file.read(size)))
     if not isinstance(read, dict) or not isinstance(read.get(STATES), dict) or RANDOM not in read:
-        raise StudyError("the checkpoint holds no state dicts by name, as trial.checkpoint() saves them")
+        raise StudyError(
+            "the checkpoint holds no state dicts by name, as trial.checkpoint() saves them"
+        )
     return States(read[STATES], read[RANDOM])
 
 
@@ -86,7 +96,8 @@ def read_weights(file: BinaryIO) -> Any:
     """Return the tensors and plain values in a PyTorch file, with tensors on the CPU.
 
     Raises:
-        StudyError: If PyTorch is not installed or too old, or the file contains anything else; no code is executed.
+        StudyError: If PyTorch is not installed or too old, or the file contains anything else; no
+            code is executed.
     """
     check_version()
     import torch
@@ -97,7 +108,8 @@ def read_weights(file: BinaryIO) -> Any:
         raise
     except Exception as error:  # noqa: BLE001 - a file from elsewhere may break PyTorch's reader in any way
         raise StudyError(
-            f"the checkpoint is not one of weights only, and nothing of it was executed: {no_weights(error)}"
+            f"the checkpoint is not one of weights only, and nothing of it was executed: "
+            f"{no_weights(error)}"
         ) from None
 
 
@@ -110,13 +122,16 @@ def check_version() -> None:
         version = torch.__version__
     if tuple(map(int, re.findall(r"\d+", version)[:2])) < OLDEST:
         raise StudyError(
-            "the checkpoint holds state dicts of PyTorch, which before 2.6 executes what a checkpoint says "
+            "the checkpoint holds state dicts of PyTorch, which before 2.6 executes what a "
+            "checkpoint says "
             f"(CVE-2025-32434); installed is {version}: pip install 'ashtune[torch]'"
         )
 
 
 def no_weights(error: Exception) -> str:
-    """Return a short form of PyTorch's error message, with the class that is not allowed in a file of weights."""
+    """Return a short form of PyTorch's error message, with the class that is not allowed in a file
+    of weights.
+    """
     found = re.search(r"GLOBAL (\S+)", str(error))
     return error_line(error, NO_WEIGHTS) if found is None else f"it holds {found[1]}"
 
@@ -129,15 +144,21 @@ def check(state: Any, name: str) -> None:
     """
     for place, value in _others(state, ""):
         kind = type(value)
-        hint = "float(...) makes a plain number of it" if kind.__module__ == "numpy" else "leave it out of state_dict()"
+        hint = (
+            "float(...) makes a plain number of it"
+            if kind.__module__ == "numpy"
+            else "leave it out of state_dict()"
+        )
         raise ObjectiveError(
             f"trial.checkpoint({name}=...): its state holds {shown(value)} at {name}{place}, a "
-            f"{kind.__module__}.{kind.__qualname__}; only tensors, plain values and containers of them are kept: {hint}"
+            f"{kind.__module__}.{kind.__qualname__}; only tensors, plain values and containers of "
+            f"them are kept: {hint}"
         )
 
 
 def _is_plain(value: Any) -> bool:
-    return type(value) in PLAIN and (type(value) is not bytes or bool(value))  # b"" cannot be read again
+    # b"" cannot be read again
+    return type(value) in PLAIN and (type(value) is not bytes or bool(value))
 
 
 def _others(value: Any, place: str) -> Iterator[tuple[str, Any]]:
@@ -145,7 +166,13 @@ def _others(value: Any, place: str) -> Iterator[tuple[str, Any]]:
     import torch
 
     kind = type(value)
-    if _is_plain(value) or kind in (torch.Tensor, torch.nn.Parameter, torch.Size, torch.device, torch.dtype):
+    if _is_plain(value) or kind in (
+        torch.Tensor,
+        torch.nn.Parameter,
+        torch.Size,
+        torch.device,
+        torch.dtype,
+    ):
         return  # ``weights_only`` reads no subclass of Tensor
     if kind not in CONTAINERS:
         yield place, value

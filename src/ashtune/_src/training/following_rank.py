@@ -28,7 +28,9 @@ LOOK_SECONDS = 0.02
 
 
 class StillTraining(Unsure):
-    """Raised in a rank that has failed if rank 0 does not end the training function within ``STOP_SECONDS``."""
+    """Raised in a rank that has failed if rank 0 does not end the training function within
+    ``STOP_SECONDS``.
+    """
 
     def __init__(self, failure: JobFailed) -> None:
         super().__init__(f"rank 0 still trains after a failure: {failure.reason}")
@@ -38,7 +40,9 @@ class StillTraining(Unsure):
 class FollowingJob(RunningJob):
     """The job of a rank above 0, which takes each decision from rank 0 and reports nothing."""
 
-    def __init__(self, begin: Begin, setup: Setup, mailbox: Mailbox, hear: Callable[[], Decision | End]) -> None:
+    def __init__(
+        self, begin: Begin, setup: Setup, mailbox: Mailbox, hear: Callable[[], Decision | End]
+    ) -> None:
         super().__init__(begin.assignment, setup, mailbox, start=begin.assignment.start)
         self._hear_decision = hear
         self.agree = self._follow
@@ -52,7 +56,12 @@ class FollowingJob(RunningJob):
         if isinstance(heard, End):
             self.phase = "failed" if heard.is_failed else "over"
             return False
-        self.phase, self.rung, self.start, self.target = heard.phase, heard.rung, heard.start, heard.target
+        self.phase, self.rung, self.start, self.target = (
+            heard.phase,
+            heard.rung,
+            heard.start,
+            heard.target,
+        )
         self.is_kept = heard.is_kept
         return heard.goes_on
 
@@ -102,7 +111,8 @@ class Follower:
             signal.setitimer(signal.ITIMER_REAL, 0)
             self._mailbox.send(ended)
             if ended.failure is not None:
-                self._ranks.leave()  # a rank that waits for this one in a collective operation gets an error
+                # a rank that waits for this one in a collective operation gets an error
+                self._ranks.leave()
                 self._wait_for_the_others(job.failed(ended.failure))
             while not self._is_over:
                 self._hear()
@@ -124,11 +134,18 @@ class Follower:
                 time.sleep(LOOK_SECONDS)
 
     def _train(
-        self, objective: Objective, begin: Begin, job: FollowingJob, checkpoints: Checkpoints, file: str
+        self,
+        objective: Objective,
+        begin: Begin,
+        job: FollowingJob,
+        checkpoints: Checkpoints,
+        file: str,
     ) -> Ended:
         ranks = self._ranks
         ranks.address, ranks.port = begin.address, begin.port
-        writer = PartWriter(checkpoints, job.trial, job.start, folder=begin.folder, process=ranks.rank)
+        writer = PartWriter(
+            checkpoints, job.trial, job.start, folder=begin.folder, process=ranks.rank
+        )
         objects = StatefulObjects(job, writer)
         configuration = msgspec.msgpack.decode(begin.assignment.configuration)
         try:

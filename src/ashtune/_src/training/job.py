@@ -1,4 +1,6 @@
-"""A job in the worker collects reports, asks the driver at the rung, and decides whether training continues."""
+"""A job in the worker collects reports, asks the driver at the rung, and decides whether training
+continues.
+"""
 
 # Theory of operation
 # -------------------
@@ -65,7 +67,14 @@ import msgspec
 
 from ashtune._src.core import process
 from ashtune._src.core.errors import ObjectiveError
-from ashtune._src.core.events import JobFailed, JobFinished, JobPaused, Progress, TrialReleased, TrialWithdrawn
+from ashtune._src.core.events import (
+    JobFailed,
+    JobFinished,
+    JobPaused,
+    Progress,
+    TrialReleased,
+    TrialWithdrawn,
+)
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.orders import Release
 from ashtune._src.core.plaintext import shown
@@ -79,14 +88,16 @@ Told = TypeVar("Told")
 class RunningJob:
     """A job in a worker, which connects the training function and the driver.
 
-    ``phase`` is "training" while the function trains, and "reported" while the driver has not answered a result.
-    ``phase`` is "releasing" if the worker must release the trial, and "pausing" if the job is paused. ``phase`` is
-    "failed" after a failure at the rung was sent, and "over" after the end of the job was sent. ``clock`` measures the
-    job's seconds.
+    ``phase`` is "training" while the function trains, and "reported" while the driver has not
+    answered a result. ``phase`` is "releasing" if the worker must release the trial, and "pausing"
+    if the job is paused. ``phase`` is "failed" after a failure at the rung was sent, and "over"
+    after the end of the job was sent. ``clock`` measures the job's seconds.
 
-    Rule 1: after a result, the worker sends the driver only messages that follow from the driver's answer.
-    Rule 2: the training function's threads may use the trial, but only one thread at a time. After the function has
-    ended, its threads may not use the trial. Processes that the function forked may not use the trial.
+    Rule 1: after a result, the worker sends the driver only messages that follow from the driver's
+    answer.
+    Rule 2: the training function's threads may use the trial, but only one thread at a time. After
+    the function has ended, its threads may not use the trial. Processes that the function forked
+    may not use the trial.
     """
 
     def __init__(
@@ -117,9 +128,13 @@ class RunningJob:
         self.must_take_up = False
         """Whether the trial has a checkpoint that the training function must still restore."""
         self.refusal = ""
-        """The error message for a misuse of the trial; the trial fails even if the function catches the exception."""
+        """The error message for a misuse of the trial; the trial fails even if the function catches
+        the exception.
+        """
         self.agree: Callable[[Callable[[], bool]], bool] | None = None
-        """Decides, with a function that decides for this rank, whether all ranks go on; None without other ranks."""
+        """Decides, with a function that decides for this rank, whether all ranks go on; None
+        without other ranks.
+        """
         self._asked_for_start = False
         self._late = ""  # a remark on a report or a loop that came too late
         self._is_closed = False  # the training function has ended
@@ -138,25 +153,44 @@ class RunningJob:
         with self._lock:
             self._check_may_speak()
             has_reports = self.reports.last_resource >= 0
-            if self.phase != "training":  # the loop trains nothing, and a pause still needs the epoch
+            # the loop trains nothing, and a pause still needs the epoch
+            if self.phase != "training":
                 if self._loop is not None and self.phase == "releasing":
-                    self._late = "trial.epochs() was called a second time, after its loop had ended: it trained nothing"
+                    self._late = (
+                        "trial.epochs() was called a second time, after its loop had ended: it "
+                        "trained nothing"
+                    )
             elif self._loop is not None and (has_reports or self.has_gone_on):
-                self._refuse("trial.epochs() was called a second time: one loop over it trains to the rung and beyond")
+                self._refuse(
+                    "trial.epochs() was called a second time: one loop over it trains to the rung "
+                    "and beyond"
+                )
             elif has_reports:
-                self._refuse("trial.report() was called before the loop over trial.epochs(): report within the loop")
+                self._refuse(
+                    "trial.report() was called before the loop over trial.epochs(): report within "
+                    "the loop"
+                )
             else:
                 self.epoch = 0
             self._loop = object()
             return self._loop
 
     def may_go_on(self, loop: object, trained: int) -> bool:
-        """Return whether a loop trains another epoch after ``trained`` epochs; at the rung, the driver decides."""
+        """Return whether a loop trains another epoch after ``trained`` epochs; at the rung, the
+        driver decides.
+        """
         with self._lock:
             self._check_may_speak()
             if loop is not self._loop:
-                self._refuse("trial.epochs() is used in two places at a time: only one loop can train a trial")
-            goes_on = self._goes_on(trained) if self.agree is None else self.agree(lambda: self._goes_on(trained))
+                self._refuse(
+                    "trial.epochs() is used in two places at a time: only one loop can train a "
+                    "trial"
+                )
+            goes_on = (
+                self._goes_on(trained)
+                if self.agree is None
+                else self.agree(lambda: self._goes_on(trained))
+            )
             if goes_on:
                 self.epoch = trained + 1
             return goes_on
@@ -187,10 +221,15 @@ class RunningJob:
                 self._check_taken_up()
                 self.report(metrics, is_loop=self._loop is not None)
             elif self.phase == "releasing":
-                self._late = f"{names_text(metrics)} reported after the loop had ended and the result counted: not kept"
+                self._late = (
+                    f"{names_text(metrics)} reported after the loop had ended and the result "
+                    f"counted: not kept"
+                )
 
     def report(self, metrics: Mapping[str, Any], *, is_loop: bool = True) -> None:
-        """Add the metrics of the current epoch. If not ``is_loop``, the report is outside of a loop over epochs."""
+        """Add the metrics of the current epoch. If not ``is_loop``, the report is outside of a loop
+        over epochs.
+        """
         resource = (self.epoch or self.target) if is_loop else self._resource_outside(metrics)
         self.reports.add(resource, metrics)
         if time.perf_counter() >= self._next_progress:
@@ -199,17 +238,22 @@ class RunningJob:
 
     @property
     def has_trained(self) -> bool:
-        """Whether training may have begun: an epoch began, a report came, or the function returned."""
+        """Whether training may have begun: an epoch began, a report came,
+        or the function returned.
+        """
         return self.epoch > 0 or self._has_ended_training
 
     @property
     def has_loop(self) -> bool:
-        """Whether the function uses a loop over epochs, so that the epoch of each report is known."""
+        """Whether the function uses a loop over epochs, so that the epoch
+        of each report is known.
+        """
         return self._loop is not None
 
     @property
     def has_trained_in_loop(self) -> bool:
-        """Whether the ended loop over epochs has trained: the loop has reported, or was ended early.
+        """Whether the ended loop over epochs has trained: the loop has reported, or was ended
+        early.
 
         A loop without a report may only have counted the epochs.
         """
@@ -219,7 +263,8 @@ class RunningJob:
         """Add a report at a resource, outside the loop over epochs.
 
         Returns:
-            Whether training continues; False if the study stops, which ends the job at this resource.
+            Whether training continues; False if the study stops, which ends the job at this
+                resource.
 
         Raises:
             ObjectiveError: If the report is invalid.
@@ -230,8 +275,8 @@ class RunningJob:
             reached = max(self.start, self.reports.last_resource)
             if not (reached < resource <= self.target or resource == self.reports.last_resource):
                 raise ObjectiveError(
-                    f"trial {self.trial} is at {reached} and is to be trained to {self.target}; a report at {resource} "
-                    "is not on this way"
+                    f"trial {self.trial} is at {reached} and is to be trained to {self.target}; a "
+                    f"report at {resource} is not on this way"
                 )
             self.epoch = resource
             self.report(metrics)
@@ -240,9 +285,11 @@ class RunningJob:
             return self.phase == "training"
 
     def _resource_outside(self, metrics: Mapping[str, Any]) -> int:
-        """Return the resource of a report outside ``trial.epochs()``; a single report is later moved to the target.
+        """Return the resource of a report outside ``trial.epochs()``; a single report is later
+        moved to the target.
 
-        In the user's own loop, each report of the study's metric counts as the next epoch, up to the target.
+        In the user's own loop, each report of the study's metric counts as the next epoch, up to
+        the target.
         """
         before = self.reports.last_resource
         if before < 0:
@@ -251,7 +298,8 @@ class RunningJob:
             return before
         if before >= self.target:
             self._refuse(
-                f"trial.report() was called {_times(before - self.start + 1)} to train from {self.start} to "
+                f"trial.report() was called {_times(before - self.start + 1)} to train from "
+                f"{self.start} to "
                 f"{self.target}: the study decides how far a trial is trained; {self._right_lines}"
             )
         return before + 1
@@ -269,11 +317,15 @@ class RunningJob:
         with self._lock:
             self._check_may_speak()
             if self.phase in ("reported", "releasing"):
-                raise ObjectiveError("trial.stop() was called after the loop had ended; call it inside the loop")
+                raise ObjectiveError(
+                    "trial.stop() was called after the loop had ended; call it inside the loop"
+                )
             self.is_stopped = True
 
     def look_up_start(self) -> int:
-        """Return the resource at which training begins, and record that the function has asked for this resource."""
+        """Return the resource at which training begins, and record that the function has asked for
+        this resource.
+        """
         self._asked_for_start = True
         return self.start
 
@@ -284,11 +336,15 @@ class RunningJob:
 
     @property
     def max_resource(self) -> int:
-        """The resource of the top rung, or the target if the top rung is unknown or lower than the target."""
+        """The resource of the top rung, or the target if the top rung is unknown or lower than the
+        target.
+        """
         return max(self._max_resource, self.target)
 
     def begin_again(self) -> bool:
-        """Restart the trial from 0, because its checkpoint cannot be read; return False if training has begun."""
+        """Restart the trial from 0, because its checkpoint cannot be read; return False if training
+        has begun.
+        """
         if self.epoch or self.reports.last_resource >= 0 or self.agree is not None:
             return False
         self.start, self.must_take_up, self._asked_for_start = 0, False, False
@@ -301,13 +357,17 @@ class RunningJob:
 
     @property
     def lacks_restore(self) -> bool:
-        """Whether the trial continues from a checkpoint that the training function has not restored."""
+        """Whether the trial continues from a checkpoint that the training function has not
+        restored.
+        """
         return self.must_take_up and bool(self.epoch or self._asked_for_start)
 
     def _check_taken_up(self) -> None:
-        """Raise an error if the training function continues with a new model instead of the saved model.
+        """Raise an error if the training function continues with a new model instead of the saved
+        model.
 
-        If the function uses no loop over epochs and has not asked for ``trial.start``, it has trained from 0.
+        If the function uses no loop over epochs and has not asked for ``trial.start``, it has
+        trained from 0.
         """
         if not self.must_take_up:
             return
@@ -315,24 +375,34 @@ class RunningJob:
             self.start, self.must_take_up = 0, False
             return
         self._refuse(
-            f"trial {self.trial} goes on from {self.start}, where it was saved, but nothing was restored: "
-            "begin with: model = trial.restore() or build(trial.config)"
+            f"trial {self.trial} goes on from {self.start}, where it was saved, but nothing was "
+            "restored: begin with: model = trial.restore() or build(trial.config)"
         )
 
     def _check_may_speak(self) -> None:
-        """Raise an error if a forked process uses the trial, or a thread or loop of an ended training function."""
+        """Raise an error if a forked process uses the trial, or a thread or loop of an ended
+        training function.
+        """
         if process.pid != self._process:
-            raise ObjectiveError("a process that the training function forked cannot use its trial: hand results back")
+            raise ObjectiveError(
+                "a process that the training function forked cannot use its trial: hand results "
+                "back"
+            )
         if self._is_closed:
-            raise ObjectiveError(f"trial {self.trial} has ended; a thread or a loop kept from it can do nothing more")
+            raise ObjectiveError(
+                f"trial {self.trial} has ended; a thread or a loop kept from it can do nothing more"
+            )
 
     def _refuse(self, reason: str) -> NoReturn:
-        """Raise an error that fails the trial, even if the training function catches the exception."""
+        """Raise an error that fails the trial, even if the training
+        function catches the exception.
+        """
         self.refusal = self.refusal or reason
         raise ObjectiveError(reason)
 
     def conclude(self, returned: Any) -> str:
-        """Determine the result of the job after the training function has ended and returned a value.
+        """Determine the result of the job after the training function has ended and returned a
+        value.
 
         Returns:
             A remark to send with the result, or an empty string.
@@ -346,14 +416,18 @@ class RunningJob:
             self.hear_out()
             number = _as_metrics(returned, reports.metric)
             if self.phase == "releasing" and (name := reports.difference(number)):
-                return f"the training function returned {self._beside(name, number)}; the report counts"
+                return (
+                    f"the training function returned {self._beside(name, number)}; the report "
+                    f"counts"
+                )
             if self.phase != "training":
                 return self._late if self.phase == "releasing" else ""
             self._settle(returned, number)
             return ""
 
     def goes_on(self) -> bool:
-        """Send a result that was reported outside a loop over epochs, while the trial is still in memory.
+        """Send a result that was reported outside a loop over epochs, while the trial is still in
+        memory.
 
         Returns:
             Whether the trial continues in place, with a higher target.
@@ -387,13 +461,16 @@ class RunningJob:
         else:
             self._conclude_outside(returned, number)
         if has_reported and (name := self.reports.difference(number)):
-            raise ObjectiveError(f"the training function returned {self._beside(name, number)}; give one of them")
+            raise ObjectiveError(
+                f"the training function returned {self._beside(name, number)}; give one of them"
+            )
 
     def _conclude_loop(self, returned: Any, number: Mapping[str, Any] | None) -> None:
         epoch = self.epoch
         if epoch < self.target and not self.is_stopped:
             raise ObjectiveError(
-                f"the loop over trial.epochs() ended at {epoch} of {self.target}; call trial.stop() to end a trial "
+                f"the loop over trial.epochs() ended at {epoch} of {self.target}; call "
+                f"trial.stop() to end a trial "
                 "early on purpose, or let the loop end by itself, without break or return"
             )
         if self.reports.last_resource < epoch:
@@ -410,27 +487,36 @@ class RunningJob:
             reports.move_last_to(self.target)
         elif reports.last_resource < self.target and not self.is_stopped:
             raise ObjectiveError(
-                f"trial.report() was called {_times(count)} to train from {self.start} to {self.target}: "
-                f"{self._right_lines}"
+                f"trial.report() was called {_times(count)} to train from {self.start} to "
+                f"{self.target}: {self._right_lines}"
             )
 
     def _report_returned(self, returned: Any, number: Mapping[str, Any] | None) -> None:
-        """Treat the returned value as a report if the value has the study's metric, or if there is no report."""
+        """Treat the returned value as a report if the value has the study's metric, or if there is
+        no report.
+        """
         metrics = number
         if metrics is None and self.reports.last_resource < 0:
             metric = self.reports.metric
             if returned is None:
-                raise ObjectiveError(f"the training function ended without reporting {metric!r}; {self._right_lines}")
+                raise ObjectiveError(
+                    f"the training function ended without reporting {metric!r}; {self._right_lines}"
+                )
             metrics = returned if isinstance(returned, Mapping) else {metric: returned}
         if metrics is not None:
             self.reports.add(self.epoch or self._resource_outside(metrics), metrics)
 
     def _beside(self, metric: str, returned: Mapping[str, Any] | None) -> str:
         given = None if returned is None else returned[metric]
-        return f"{metric}={shown(given)} where its last report says {metric}={self.reports.metrics[metric]!r}"
+        return (
+            f"{metric}={shown(given)} where its last report says "
+            f"{metric}={self.reports.metrics[metric]!r}"
+        )
 
     def tell(self) -> bool:
-        """Send the job's result, or a failure if the result is invalid; return whether the driver will answer."""
+        """Send the job's result, or a failure if the result is invalid; return whether the driver
+        will answer.
+        """
         if complaint := self.refusal or self.reports.complaint:
             self.say(self.failed(Failure(complaint)), "failed")
             return False
@@ -438,7 +524,9 @@ class RunningJob:
         return True
 
     def say(self, message: FromWorker, then: Phase | None = None) -> None:
-        """Send a message, then set the phase. If sending fails, ``is_sure`` of the mailbox stays False."""
+        """Send a message, then set the phase. If sending fails, ``is_sure`` of the mailbox stays
+        False.
+        """
         mailbox = self._mailbox
         mailbox.is_sure = False
         mailbox.send(message)
@@ -447,7 +535,9 @@ class RunningJob:
         mailbox.is_sure = True
 
     def hear_out(self) -> None:
-        """Refuse later calls by the training function, which has ended. If the driver has not answered yet, wait."""
+        """Refuse later calls by the training function, which has ended. If the driver has not
+        answered yet, wait.
+        """
         with self._lock:
             self._is_closed = True
             if self.phase == "reported":  # an exception interrupted the wait
@@ -472,7 +562,9 @@ class RunningJob:
         """The seconds since the job began or the driver last answered, by the job's clock."""
         return round(self._clock() - self._began, 6)
 
-    def finished(self, *, held: bool = False, checkpoint: int | None = None, problem: str = "") -> JobFinished:
+    def finished(
+        self, *, held: bool = False, checkpoint: int | None = None, problem: str = ""
+    ) -> JobFinished:
         """Return the event which says that the job has a result."""
         reports = self.reports
         return self._event(
@@ -490,7 +582,9 @@ class RunningJob:
 
     def released(self, *, checkpoint: int | None = None, problem: str = "") -> TrialReleased:
         """Return the event which says that the worker no longer holds the trial."""
-        return self._event(TrialReleased, resource=self.target, checkpoint=checkpoint, problem=problem)
+        return self._event(
+            TrialReleased, resource=self.target, checkpoint=checkpoint, problem=problem
+        )
 
     def paused(self, *, checkpoint: int | None = None, problem: str = "") -> JobPaused:
         """Return the event which says that the job was paused between two epochs."""
@@ -509,7 +603,9 @@ class RunningJob:
         return self._event(JobFailed, rung=self.rung, **msgspec.structs.asdict(failure))
 
     def withdrawn(self, reason: str) -> TrialWithdrawn:
-        """Return the event which says that the training function has refused the trial's configuration."""
+        """Return the event which says that the training function has refused the trial's
+        configuration.
+        """
         return self._event(TrialWithdrawn, rung=self.rung, reason=reason)
 
     def _event(self, kind: Callable[..., Told], **more: Any) -> Told:
@@ -521,7 +617,9 @@ def _times(times: int) -> str:
 
 
 def _as_metrics(returned: Any, metric: str) -> Mapping[str, Any] | None:
-    """Convert the value that a training function returned to metrics; None if the study's metric is missing."""
+    """Convert the value that a training function returned to metrics; None if the study's metric is
+    missing.
+    """
     if type(returned) is float:
         return {metric: returned}
     metrics = returned if isinstance(returned, Mapping) else {metric: returned}

@@ -16,10 +16,13 @@ Objective = Callable[["Trial"], Any]
 
 @runtime_checkable
 class ChecksSpace(Protocol):
-    """A training function that checks, before the study begins, whether the search space fits the function."""
+    """A training function that checks, before the study begins, whether the search space fits the
+    function.
+    """
 
     def check(self, names: Sequence[str]) -> None:
-        """Raise an error if a space with these names of hyperparameters does not fit the training function.
+        """Raise an error if a space with these names of hyperparameters does not fit the training
+        function.
 
         Raises:
             AshtuneError: If the space does not fit.
@@ -35,12 +38,13 @@ class HasVersionParts(Protocol):
 
 
 def load_objective(path: Path, *, as_main: bool = False) -> tuple[Objective, str]:
-    """Return a study's training function and the function's file; add the file's folder to the module search path.
+    """Return a study's training function and the function's file; add the file's folder to the
+    module search path.
 
     Args:
         path: The path of a pickle, whose code is executed.
-        as_main: True in a process without its own script, such as a worker: ``__main__`` and ``sys.argv`` are then
-            taken from the function's script.
+        as_main: True in a process without its own script, such as a worker: ``__main__`` and
+            ``sys.argv`` are then taken from the function's script.
     """
     objective: Objective
     if as_main:
@@ -58,9 +62,9 @@ def load_for_threads(path: Path, *, as_main: bool) -> tuple[Objective, str]:
         as_main: The same as in :func:`load_objective`.
 
     Raises:
-        ObjectiveError: If the function cannot be loaded, or if the function is defined in another script than the
-            script of this process: the function's classes would exist twice, and trials could not read their
-            checkpoints.
+        ObjectiveError: If the function cannot be loaded, or if the function is defined in another
+            script than the script of this process: the function's classes would exist twice, and
+            trials could not read their checkpoints.
     """
     modules: Collection[str] = ()
     objective: Objective
@@ -72,11 +76,13 @@ def load_for_threads(path: Path, *, as_main: bool) -> tuple[Objective, str]:
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
         reason = error_line(error)
         raise ObjectiveError(
-            f"the training function of {path.parent} cannot be loaded here ({reason}); give it, as in objective=train"
+            f"the training function of {path.parent} cannot be loaded here ({reason}); give it, "
+            f"as in objective=train"
         ) from None
     if modules:
         raise ObjectiveError(
-            f"the training function of {path.parent} stands in a script, and engine='threads' trains in this process, "
-            "which does not run it; give the function, as in objective=train, or resume by `ashtune resume`"
+            f"the training function of {path.parent} stands in a script, and engine='threads' "
+            "trains in this process, which does not run it; give the function, as in "
+            "objective=train, or resume by `ashtune resume`"
         )
     return objective, file

@@ -1,11 +1,18 @@
 """Reports the end of a job to the driver: a result, a released trial, a pause, or a failure.
 
-An error after the result was reported, for instance an error while saving, does not change the result.
+An error after the result was reported, for instance an error while saving, does not change the
+result.
 """
 
 import traceback
 
-from ashtune._src.core.errors import AshtuneError, CannotGoOn, InvalidConfiguration, ObjectiveError, ProgramFailed
+from ashtune._src.core.errors import (
+    AshtuneError,
+    CannotGoOn,
+    InvalidConfiguration,
+    ObjectiveError,
+    ProgramFailed,
+)
 from ashtune._src.core.events import NO_REASON
 from ashtune._src.core.plaintext import error_line, one_line, visible
 from ashtune._src.core.words import NoSuchName
@@ -19,12 +26,18 @@ TRACEBACK_CHARACTERS = 8_000
 REASON_CHARACTERS = 1_000
 _OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError", "ResourceExhaustedError")
 """Names of classes, as the libraries may not be installed."""
-_OUT_OF_MEMORY_WORDS = ("RESOURCE_EXHAUSTED", "CUDA error: out of memory", "DefaultCPUAllocator: can't allocate memory")
+_OUT_OF_MEMORY_WORDS = (
+    "RESOURCE_EXHAUSTED",
+    "CUDA error: out of memory",
+    "DefaultCPUAllocator: can't allocate memory",
+)
 """JAX and PyTorch raise a RuntimeError or a subclass with these words."""
 
 
 class Outcomes:
-    """Reports to the driver how a worker's jobs end; ``file`` is the training function's file, for tracebacks."""
+    """Reports to the driver how a worker's jobs end; ``file`` is the training function's file, for
+    tracebacks.
+    """
 
     def __init__(self, mailbox: Mailbox, file: str = "") -> None:
         self._mailbox = mailbox
@@ -32,7 +45,9 @@ class Outcomes:
         self._has_a_result = False
 
     def tell_end(self, job: RunningJob, writer: CheckpointWriter, remark: str = "") -> None:
-        """Commit the checkpoint, and report a job that ended without an error. ``remark`` is about the result."""
+        """Commit the checkpoint, and report a job that ended without an error. ``remark`` is about
+        the result.
+        """
         match job.phase:
             case "training":
                 if complaint := job.reports.complaint:
@@ -44,7 +59,9 @@ class Outcomes:
             case "releasing":
                 checkpoint = writer.commit(job.target) if job.is_kept else None
                 writer.abandon()  # before another worker may get this trial
-                job.say(job.released(checkpoint=checkpoint, problem=_problem(writer) or remark), "over")
+                job.say(
+                    job.released(checkpoint=checkpoint, problem=_problem(writer) or remark), "over"
+                )
             case "pausing":
                 checkpoint = writer.commit(job.epoch or job.start)
                 writer.abandon()
@@ -82,8 +99,8 @@ class Outcomes:
 
 
 def _is_misuse(error: BaseException, job: RunningJob) -> bool:
-    """Return whether every trial would fail: a metric, an attribute of the trial or a name of ashtune is missing, or a
-    new trial failed before training.
+    """Return whether every trial would fail: a metric, an attribute of the trial or a name of
+    ashtune is missing, or a new trial failed before training.
     """
     if isinstance(error, MetricMissing | NoSuchAttribute | NoSuchName):
         return True
@@ -92,12 +109,18 @@ def _is_misuse(error: BaseException, job: RunningJob) -> bool:
 
 
 def failure_of(error: BaseException, file: str) -> Failure:
-    """Return the failure that an exception is; ``file`` is the training function's file, for the traceback."""
-    return Failure(error_line(error, REASON_CHARACTERS), _user_traceback(error, file), _is_out_of_memory(error))
+    """Return the failure that an exception is; ``file`` is the training function's file, for the
+    traceback.
+    """
+    return Failure(
+        error_line(error, REASON_CHARACTERS), _user_traceback(error, file), _is_out_of_memory(error)
+    )
 
 
 def _is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error of Python, NumPy, PyTorch, JAX, TensorFlow or CuPy says that no memory was left."""
+    """Return whether an error of Python, NumPy, PyTorch, JAX, TensorFlow or CuPy says that no
+    memory was left.
+    """
     if any(kind.__name__ in _OUT_OF_MEMORY for kind in type(error).__mro__):
         return True
     text = error_line(error, REASON_CHARACTERS)
@@ -109,7 +132,9 @@ def _problem(writer: CheckpointWriter) -> str:
 
 
 def _user_traceback(error: BaseException, file: str) -> str:
-    """Return the traceback without frames of this package; "" if no frame is left and the error is ashtune's."""
+    """Return the traceback without frames of this package; "" if no frame is left and the error is
+    ashtune's.
+    """
     described = traceback.TracebackException(type(error), error, error.__traceback__)
     frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
     described.stack[:] = [

@@ -1,7 +1,8 @@
-"""Find the printed output of a trial. The worker's log has this output before a mark that names the trial.
+"""Find the printed output of a trial. The worker's log has this output before a mark that names the
+trial.
 
-If a trial has printed something, a mark is written when the trial leaves the worker. A worker that dies writes no mark,
-but the end of its log is in the journal.
+If a trial has printed something, a mark is written when the trial leaves the worker. A worker that
+dies writes no mark, but the end of its log is in the journal.
 """
 
 import mmap
@@ -22,7 +23,9 @@ _MARK = re.compile(rb"\n--- above: printed by trial (\d{1,10}), trained from (\d
 
 
 def mark_of(trial: TrialId, start: int) -> str:
-    """Return the mark to write after the output of a trial that was trained from resource ``start`` on."""
+    """Return the mark to write after the output of a trial that was trained from resource ``start``
+    on.
+    """
     return f"\n--- above: printed by trial {trial}, trained from {start} on ---\n"
 
 
@@ -38,7 +41,9 @@ class Marks:
         self._place = self._current_place()
 
     def after(self, trial: TrialId, start: int) -> None:
-        """Write the mark of a trial that was trained from resource ``start`` on, if the trial printed anything."""
+        """Write the mark of a trial that was trained from resource ``start`` on, if the trial
+        printed anything.
+        """
         if not self._is_log:
             return
         try:  # noqa: SIM105 - this runs after every trial, and suppress() is five times slower
@@ -50,7 +55,9 @@ class Marks:
             self._place = self._current_place()
 
     def _current_place(self) -> int:
-        """Return the current position in the standard output. Reading the size of the file would take longer."""
+        """Return the current position in the standard output. Reading the size of the file would
+        take longer.
+        """
         try:
             return os.lseek(_STDOUT, 0, os.SEEK_CUR)
         except OSError:  # closed by the training function, or not a file
@@ -65,10 +72,11 @@ def read_printed(
     most: int | None = None,
     disk: Disk = DISK,
 ) -> list[str]:
-    """Return the printed output of a trial, one text for each finished job, in ascending order of the jobs' starts.
+    """Return the printed output of a trial, one text for each finished job, in ascending order of
+    the jobs' starts.
 
-    By default, the logs of all workers are read; a log that is not a regular file is ignored. ``most`` is the largest
-    number of bytes per job; the beginning of longer output is left out.
+    By default, the logs of all workers are read; a log that is not a regular file is ignored.
+    ``most`` is the largest number of bytes per job; the beginning of longer output is left out.
 
     Raises:
         OSError: If a log cannot be read.
@@ -89,7 +97,9 @@ def read_printed(
 
 
 def _logs(folder: str, disk: Disk) -> dict[str, int]:
-    """Return the worker of each log file, by the file's name; empty if the folder does not exist or is a link."""
+    """Return the worker of each log file, by the file's name; empty if the folder does not exist or
+    is a link.
+    """
     try:
         names = disk.names(folder) if disk.status(folder).is_folder else []
     except FileNotFoundError:
@@ -98,7 +108,9 @@ def _logs(folder: str, disk: Disk) -> dict[str, int]:
 
 
 def unmarked_end(log: str) -> str:
-    """Return the text after the last mark of a log, which is the output of a lost worker's last trial."""
+    """Return the text after the last mark of a log, which is the output of a lost worker's last
+    trial.
+    """
     return log[max((mark.end() for mark in re.finditer(_MARK.pattern.decode(), log)), default=0) :]
 
 

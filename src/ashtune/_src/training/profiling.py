@@ -1,7 +1,8 @@
 """Profiles a worker: samples the stack while the worker trains, and writes the profile to a file.
 
-The time of waits for the driver is not counted. The file is JSON, not a pickle, because a study may come from another
-person. The file is written between two jobs and at shutdown, because a worker may be killed while it trains.
+The time of waits for the driver is not counted. The file is JSON, not a pickle, because a study may
+come from another person. The file is written between two jobs and at shutdown, because a worker may
+be killed while it trains.
 """
 
 import sys
@@ -19,7 +20,14 @@ from ashtune._src.core.jobs import TrialId, WorkerId
 from ashtune._src.core.orders import Release
 from ashtune._src.pickles.arrival import NAMELESS
 from ashtune._src.study.disk import DISK, folder_of_a_study, read_whole, write_new
-from ashtune._src.training.worker_messages import Assignment, Channel, FromWorker, Mailbox, Setup, Shutdown
+from ashtune._src.training.worker_messages import (
+    Assignment,
+    Channel,
+    FromWorker,
+    Mailbox,
+    Setup,
+    Shutdown,
+)
 
 FOLDER = "profile"
 MOST_PROFILE_BYTES = 1 << 26
@@ -32,7 +40,9 @@ _MEASURING = __file__
 
 
 class Stack(msgspec.Struct, frozen=True, array_like=True):
-    """A chain of function calls, outermost first, as indices into :attr:`WorkerProfile.frames`, and its seconds."""
+    """A chain of function calls, outermost first, as indices into :attr:`WorkerProfile.frames`, and
+    its seconds.
+    """
 
     frames: list[int]
     seconds: float
@@ -41,7 +51,8 @@ class Stack(msgspec.Struct, frozen=True, array_like=True):
 class WorkerProfile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The training time of one worker, as stacks sampled by pyinstrument.
 
-    ``frames`` has functions in pyinstrument's format. ``unix_time`` is the Unix time at which the worker began.
+    ``frames`` has functions in pyinstrument's format. ``unix_time`` is the Unix time at which the
+    worker began.
     """
 
     worker: WorkerId
@@ -81,16 +92,23 @@ def read_profiles(study: Path) -> Iterator[WorkerProfile]:
         except (OSError, ValueError, RecursionError) as error:
             raise StudyError(f"{path} is no profile of a worker ({error}); delete it") from None
         places = range(len(profile.frames))
-        if any(not stack.frames or any(place not in places for place in stack.frames) for stack in profile.stacks):
-            raise StudyError(f"{path} is no profile of a worker (a stack names a frame that is not there); delete it")
+        if any(
+            not stack.frames or any(place not in places for place in stack.frames)
+            for stack in profile.stacks
+        ):
+            raise StudyError(
+                f"{path} is no profile of a worker (a stack names a frame that is not there); "
+                f"delete it"
+            )
         yield profile
 
 
 class StackSampler:
     """Samples the stack of the training thread about once a millisecond, with pyinstrument.
 
-    The time after the last sample is not counted. A hook on every function call checks whether the next sample is due.
-    ``names`` maps file names in the code to the file names that the profile shows.
+    The time after the last sample is not counted. A hook on every function call checks whether the
+    next sample is due. ``names`` maps file names in the code to the file names that the profile
+    shows.
     """
 
     def __init__(self, names: dict[str, str]) -> None:
@@ -137,13 +155,19 @@ class StackSampler:
             for stack, seconds in self._seconds.items()
         ]
         return WorkerProfile(
-            worker=worker, frames=list(places), stacks=stacks, samples=self._samples, cpu_seconds=self._cpu_seconds
+            worker=worker,
+            frames=list(places),
+            stacks=stacks,
+            samples=self._samples,
+            cpu_seconds=self._cpu_seconds,
         )
 
     def _in_words(self, frame: str) -> str:
-        """Return pyinstrument's name of a function, with the function's class but without the current line.
+        """Return pyinstrument's name of a function, with the function's class but without the
+        current line.
 
-        Return an empty string for this module's own functions, so that their time counts for their caller.
+        Return an empty string for this module's own functions, so that their time counts for their
+        caller.
         """
         words = self._words.get(frame)
         if words is None:
@@ -158,7 +182,8 @@ class StackSampler:
 class Profiler:
     """A context manager that profiles the code of its block, except waits for the driver.
 
-    ``file`` is the training function's file; code that is pickled by value does not contain the file's name.
+    ``file`` is the training function's file; code that is pickled by value does not contain the
+    file's name.
     """
 
     def __init__(self, setup: Setup, file: str = "") -> None:
@@ -174,7 +199,12 @@ class Profiler:
             self._sampler.start(sys._getframe(1))
             self._is_on = True
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         if self._is_on:
             self._is_on = False
             self._sampler.stop()
@@ -197,13 +227,19 @@ class Profiler:
             self.write()
 
     def write(self) -> None:
-        """Write the file. If the file cannot be written, the profile is lost, but the study continues."""
+        """Write the file. If the file cannot be written, the profile is lost, but the study
+        continues.
+        """
         began = time.perf_counter()
-        profile = msgspec.structs.replace(self._sampler.profile(self._worker), unix_time=self._unix_time)
+        profile = msgspec.structs.replace(
+            self._sampler.profile(self._worker), unix_time=self._unix_time
+        )
         try:
             write_profile(self._study, profile)
         except OSError as error:
-            sys.stderr.write(f"the profile of worker {self._worker} cannot be written: {error.strerror}\n")
+            sys.stderr.write(
+                f"the profile of worker {self._worker} cannot be written: {error.strerror}\n"
+            )
         ended = time.perf_counter()
         self._next_write = ended + max(WRITE_SECONDS, (ended - began) / WRITE_SHARE)
 
@@ -226,7 +262,9 @@ class ProfiledMailbox(Mailbox):
             raise
 
     def _say(self, message: FromWorker) -> None:
-        """Send a message to the driver without profiling, because the message already has the job's seconds."""
+        """Send a message to the driver without profiling, because the message already has the job's
+        seconds.
+        """
         self._profiler.begin_wait()
         try:
             self._send(message)

@@ -1,8 +1,10 @@
-"""A training function that runs a program in any language, in one process for each job, without a shell.
+"""A training function that runs a program in any language, in one process for each job, without a
+shell.
 
-The program's output goes to the log of its trial. The files in the checkpoint folder are kept for the trial's next job.
-Background processes that the program started are ended when the program ends. The program ignores the signals by which
-a batch system announces the end of a job, because the driver handles these signals.
+The program's output goes to the log of its trial. The files in the checkpoint folder are kept for
+the trial's next job. Background processes that the program started are ended when the program ends.
+The program ignores the signals by which a batch system announces the end of a job, because the
+driver handles these signals.
 """
 
 import atexit
@@ -38,16 +40,22 @@ from ashtune._src.training.trial import Trial
 OWN = ("checkpoint", "result", "seed", "start", "target", "trial")
 """Placeholders that every trial has; a hyperparameter of the same name takes precedence."""
 LARGEST_SCRIPT = 1_000_000
-"""The largest size in bytes of a file whose content is part of the function's version; an interpreter is larger."""
+"""The largest size in bytes of a file whose content is part of the function's version; an
+interpreter is larger.
+"""
 LARGEST_RESULT = 10_000_000
 """The largest size in bytes of a file with results."""
 READS_ALL = re.compile(rb"ASHTUNE_CONFIG|LaunchedTrial")
 """Words of a program that takes the configuration from its environment."""
 STOPPED = "stopped"
-"""The key in the last object of a file of results that is true if the program ended its trial on purpose."""
+"""The key in the last object of a file of results that is true if the program ended its trial on
+purpose.
+"""
 LAST_WORDS = 200
 LEFT_OPEN_SECONDS = 1.0
-"""How long to read output after the program's end if one of its child processes keeps the output open."""
+"""How long to read output after the program's end if one of its child processes keeps the output
+open.
+"""
 Words = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 ANNOUNCING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -63,16 +71,18 @@ _running: set[ChildProcess] = set()
 class Program:
     """A training function that runs a program.
 
-    In the arguments, ``{name}`` is replaced by the value of a hyperparameter. ``{start}``, ``{target}``, ``{trial}``,
-    ``{seed}``, ``{checkpoint}`` (a folder that is kept for the trial) and ``{result}`` (a file) are replaced by the
-    job's values; ``{{`` becomes a brace. The program's environment has the job's six values as ``ASHTUNE_START`` and so
-    on, the configuration as ``ASHTUNE_CONFIG`` and the study's metrics as ``ASHTUNE_METRICS``, both in JSON. An
-    argument with an inactive hyperparameter is left out.
+    In the arguments, ``{name}`` is replaced by the value of a hyperparameter. ``{start}``,
+    ``{target}``, ``{trial}``, ``{seed}``, ``{checkpoint}`` (a folder that is kept for the trial)
+    and ``{result}`` (a file) are replaced by the job's values; ``{{`` becomes a brace. The
+    program's environment has the job's six values as ``ASHTUNE_START`` and so on, the configuration
+    as ``ASHTUNE_CONFIG`` and the study's metrics as ``ASHTUNE_METRICS``, both in JSON. An argument
+    with an inactive hyperparameter is left out.
 
-    The program prints its metrics as ``name=number``. The last report is the job's result. If there are exactly
-    ``target - start`` reports, these reports are the learning curve. Instead of printing, the program may write a JSON
-    object, or a list of JSON objects, to ``{result}``. ``"stopped": true`` in the last JSON object ends the trial
-    early, as :meth:`ashtune.Trial.stop` does.
+    The program prints its metrics as ``name=number``. The last report is the job's result. If there
+    are exactly ``target - start`` reports, these reports are the learning curve. Instead of
+    printing, the program may write a JSON object, or a list of JSON objects, to ``{result}``.
+    ``"stopped": true`` in the last JSON object ends the trial early, as :meth:`ashtune.Trial.stop`
+    does.
 
     Args:
         command: The program and its arguments.
@@ -101,7 +111,8 @@ class Program:
             command = msgspec.convert(self.command, Words)
         except msgspec.ValidationError:
             raise ObjectiveError(
-                f"command={shown(self.command)} is no list of words; give ['python', 'train.py', '--lr', '{{lr}}']"
+                f"command={shown(self.command)} is no list of words; give ['python', 'train.py', "
+                f"'--lr', '{{lr}}']"
             ) from None
         object.__setattr__(self, "command", command)
         object.__setattr__(self, "folder", os.path.abspath(self.folder))  # noqa: PTH100 - the folder may not exist
@@ -113,14 +124,17 @@ class Program:
 
     @property
     def _script(self) -> str:
-        """The first argument that is not an option, if this argument is a file; otherwise an empty string."""
+        """The first argument that is not an option, if this argument is a file; otherwise an empty
+        string.
+        """
         word = next((word for word in self.command[1:] if not word.startswith("-")), "")
         return word if word and os.path.isfile(os.path.join(self.folder, word)) else ""  # noqa: PTH113, PTH118 - any text
 
     def version_parts(self) -> dict[str, Any]:
         """Return the command, and the digests of the current contents of its files."""
         files = {}
-        for word in filter(None, (self.command[0], self._script)):  # in a fixed order, for the digest
+        # in a fixed order, for the digest
+        for word in filter(None, (self.command[0], self._script)):
             with suppress(OSError, ValueError):  # not the name of a file
                 path = Path(self.folder, word)
                 if path.is_file() and path.stat().st_size <= LARGEST_SCRIPT:
@@ -128,7 +142,8 @@ class Program:
         return {"command": self.command, "files": files}
 
     def check(self, names: Sequence[str]) -> None:
-        """Raise an error if the program does not exist, or if its placeholders do not fit the space.
+        """Raise an error if the program does not exist, or if its placeholders do not fit the
+        space.
 
         Raises:
             ObjectiveError: With a message of one line.
@@ -137,24 +152,30 @@ class Program:
         place = os.path.join(self.folder, program) if os.sep in program else program  # noqa: PTH118 - which takes text
         found = which(place)
         if "{" not in program and found is None:
-            raise ObjectiveError(f"{shown(program)} is no program that can be run; give its path, or put it on PATH")
+            raise ObjectiveError(
+                f"{shown(program)} is no program that can be run; give its path, or put it on PATH"
+            )
         used = set[str]()
         for word in self.command:
             for match in _PLACEHOLDER.finditer(word):
                 used.add(match[1])
                 if match[1] is not None and match[1] not in names and match[1] not in OWN:
                     raise ObjectiveError(
-                        f"{{{match[1]}}} in {shown(word)} is no hyperparameter and none of {', '.join(OWN)}; the space "
+                        f"{{{match[1]}}} in {shown(word)} is no hyperparameter and none of "
+                        f"{', '.join(OWN)}; the space "
                         f"has {one_line(', '.join(names), LAST_WORDS)}; {{{{ and }}}} are braces"
                     )
         if names and used.isdisjoint(names) and not self._may_read_all(found or program):
             raise ObjectiveError(
-                f"no argument of {shown(' '.join(self.command))} has a hyperparameter of the space; add one, such as "
-                f"{{{names[0]}}}, or write ASHTUNE_CONFIG into the command or into a file that the command names"
+                f"no argument of {shown(' '.join(self.command))} has a hyperparameter of the "
+                f"space; add one, such as {{{names[0]}}}, or write ASHTUNE_CONFIG into the command "
+                "or into a file that the command names"
             )
 
     def _may_read_all(self, program: str) -> bool:
-        """Return whether the command, or a file that it names, may take the configuration from the environment."""
+        """Return whether the command, or a file that it names, may take the configuration from the
+        environment.
+        """
         if "-m" in self.command:  # the file of a module of Python is not known
             return True
         texts = [word.encode(errors="ignore") for word in self.command]
@@ -169,7 +190,8 @@ class Program:
         count = trial.target - trial.start
         with temporary_folder() as scratch:
             values = {
-                "checkpoint": str(trial.checkpoint_dir.absolute()), "result": f"{scratch}/result.json",
+                "checkpoint": str(trial.checkpoint_dir.absolute()),
+                "result": f"{scratch}/result.json",
                 "seed": str(trial.seed), "start": str(trial.start), "target": str(trial.target),
                 "trial": str(trial.number),
             }  # fmt: skip
@@ -192,7 +214,9 @@ class Program:
             trial.report(metrics)
 
     def arguments(self, configuration: Mapping[str, Any], own: Mapping[str, str]) -> list[str]:
-        """Return the command with placeholders replaced by active hyperparameters and the values of :data:`OWN`."""
+        """Return the command with placeholders replaced by active hyperparameters and the values of
+        :data:`OWN`.
+        """
         braces = {"{{": "{", "}}": "}"}
 
         def value(match: re.Match[str]) -> str:
@@ -210,11 +234,15 @@ class Program:
                 arguments.append(_PLACEHOLDER.sub(value, word))
         return arguments
 
-    def _run(self, arguments: Sequence[str], environment: Mapping[str, str], printed: "Printed") -> None:
+    def _run(
+        self, arguments: Sequence[str], environment: Mapping[str, str], printed: "Printed"
+    ) -> None:
         try:
             with _deaf():
                 variables = {"PYTHONUNBUFFERED": "1", **environment_now(), **environment}
-                process = ChildProcess(arguments, variables, stderr=subprocess.STDOUT, folder=self.folder)
+                process = ChildProcess(
+                    arguments, variables, stderr=subprocess.STDOUT, folder=self.folder
+                )
         except (OSError, ValueError) as error:
             raise ObjectiveError(f"{shown(arguments[0])} cannot be started: {error}") from None
         _running.add(process)
@@ -222,7 +250,8 @@ class Program:
         try:
             last = ""
             for line in _lines(process):
-                with suppress(OSError, UnicodeError):  # the disk is full, or the log's encoding lacks a character
+                # the disk is full, or the log's encoding lacks a character
+                with suppress(OSError, UnicodeError):
                     sys.stdout.write(line)
                 last = line.strip() or last
                 printed.add(line)
@@ -234,7 +263,9 @@ class Program:
             words = one_line(last, LAST_WORDS) or "nothing"
             is_out_of_memory = status == -signal.SIGKILL and kernel_kills() > kills_before
             kind = ProgramOutOfMemory if is_out_of_memory else ProgramFailed
-            raise kind(f"{self.__name__} {'was ' if status < 0 else ''}{how}; it said last: {words}")
+            raise kind(
+                f"{self.__name__} {'was ' if status < 0 else ''}{how}; it said last: {words}"
+            )
 
 
 class ProgramOutOfMemory(ProgramFailed, MemoryError):  # noqa: N818 - as its base class
@@ -244,16 +275,20 @@ class ProgramOutOfMemory(ProgramFailed, MemoryError):  # noqa: N818 - as its bas
 class Printed:
     """Collects the reports that a program prints, and keeps the last ``most`` reports.
 
-    A new report begins when a metric is printed again and the current report has all of the study's metrics. A metric
-    that is printed after the study's metrics and before the next report belongs to the current report.
+    A new report begins when a metric is printed again and the current report has all of the study's
+    metrics. A metric that is printed after the study's metrics and before the next report belongs
+    to the current report.
 
-    The study's metrics may have any names; names of other metrics must consist of letters, digits and ``_./@:-``.
+    The study's metrics may have any names; names of other metrics must consist of letters, digits
+    and ``_./@:-``.
     """
 
     def __init__(self, needed: Sequence[str], most: int) -> None:
         self._needed = needed
         names = "|".join((*map(re.escape, needed), _NAME))
-        self._metric = re.compile(rf"(?<![^\s,;])({names})=({_NUMBER})(?=$|[\s;]|,(?!\d))", re.ASCII)
+        self._metric = re.compile(
+            rf"(?<![^\s,;])({names})=({_NUMBER})(?=$|[\s;]|,(?!\d))", re.ASCII
+        )
         self._most = most
         self._count = 0
         self._last: deque[dict[str, float]] = deque(maxlen=max(1, most))
@@ -287,8 +322,8 @@ class Printed:
             names = "=NUMBER and ".join(self._needed)
             others = f" (but {names_text(self._current)})" if self._current else ""
             raise ProgramFailed(
-                f"the program printed no {names}=NUMBER{others} and wrote no file $ASHTUNE_RESULT; print "
-                f"{' '.join(f'{name}=0.25' for name in self._needed)}"
+                f"the program printed no {names}=NUMBER{others} and wrote no file $ASHTUNE_RESULT; "
+                f"print {' '.join(f'{name}=0.25' for name in self._needed)}"
             )
         return list(self._last) if self._count == self._most else [self._last[-1]]
 
@@ -299,9 +334,12 @@ class _Inactive(Exception):  # noqa: N818 - not an error: the argument is left o
 
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """Let processes that start in the block ignore the signals by which a batch system announces a job's end."""
+    """Let processes that start in the block ignore the signals by which a batch system announces a
+    job's end.
+    """
     before = {}
-    with suppress(ValueError):  # only possible in the main thread; elsewhere the program has its own group
+    # only possible in the main thread; elsewhere the program has its own group
+    with suppress(ValueError):
         before = {number: signal.signal(number, signal.SIG_IGN) for number in ANNOUNCING}
     try:
         yield
@@ -313,7 +351,8 @@ def _deaf() -> Iterator[None]:
 def _lines(process: ChildProcess) -> Iterator[str]:
     """Yield the lines of a program's output until the program has ended and no output is left.
 
-    If other processes keep the output open, the generator ends ``LEFT_OPEN_SECONDS`` after the program.
+    If other processes keep the output open, the generator ends ``LEFT_OPEN_SECONDS`` after the
+    program.
     """
     rest, until = bytearray(), math.inf
     while time.monotonic() < until:
@@ -343,15 +382,19 @@ def _kill_all() -> None:
 def _check_metrics(reports: Sequence[Mapping[str, Any]], needed: Sequence[str]) -> None:
     for metrics in reports:
         if missing := [name for name in needed if name not in metrics]:
-            absent, right = names_text(dict.fromkeys(missing)), json.dumps(dict.fromkeys(needed, 0.25))
+            absent, right = (
+                names_text(dict.fromkeys(missing)),
+                json.dumps(dict.fromkeys(needed, 0.25)),
+            )
             raise MetricMissing(
-                f"$ASHTUNE_RESULT says {names_text(metrics)}, and not {absent}, which the study needs in every report; "
-                f"write {right}, or name another metric"
+                f"$ASHTUNE_RESULT says {names_text(metrics)}, and not {absent}, which the study "
+                f"needs in every report; write {right}, or name another metric"
             )
 
 
 def _read(path: str) -> list[dict[str, Any]]:
-    """Return the reports in a file of results, which may be a link. If there is no file, return an empty list.
+    """Return the reports in a file of results, which may be a link. If there is no file, return an
+    empty list.
 
     Raises:
         ProgramFailed: If the file is too large, not a regular file, or not JSON of metrics.

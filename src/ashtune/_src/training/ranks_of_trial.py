@@ -1,12 +1,14 @@
-"""Several processes train one trial: rank 0 reports and decides, and the other ranks follow its decisions.
+"""Several processes train one trial: rank 0 reports and decides, and the other ranks follow its
+decisions.
 
-Every rank runs the training function with its own trial. Rank 0 is the worker that the driver knows. Wherever the trial
-of rank 0 decides whether training goes on, as at each step of ``trial.epochs()``, rank 0 sends the decision to the
-other ranks, whose trials wait for it there.
+Every rank runs the training function with its own trial. Rank 0 is the worker that the driver
+knows. Wherever the trial of rank 0 decides whether training goes on, as at each step of
+``trial.epochs()``, rank 0 sends the decision to the other ranks, whose trials wait for it there.
 
 Rule 1: rank 0 commits a checkpoint after all ranks have ended the training function.
-Rule 2: an exception in one rank fails the trial. The other ranks get ``STOP_SECONDS`` to end the training function.
-Then the worker ends, and with it all its ranks. The death of a rank is the death of the worker.
+Rule 2: an exception in one rank fails the trial. The other ranks get ``STOP_SECONDS`` to end the
+training function. Then the worker ends, and with it all its ranks. The death of a rank is the death
+of the worker.
 """
 
 # Decision 75 (docs/decisions/0075-ranks-of-a-trial.md).
@@ -33,9 +35,11 @@ LOOPBACK = "127.0.0.1"
 
 
 class Begin(msgspec.Struct, frozen=True, tag=True):
-    """An order to a rank to train a trial. Rank 0 has made ``folder``, and has reserved the port of its own address.
+    """An order to a rank to train a trial. Rank 0 has made ``folder``, and has reserved the port of
+    its own address.
 
-    If ``is_after_failure``, the earlier trial has failed, and its communicator may have messages that nobody received.
+    If ``is_after_failure``, the earlier trial has failed, and its communicator may have messages
+    that nobody received.
     """
 
     assignment: Assignment
@@ -57,13 +61,17 @@ class Decision(msgspec.Struct, frozen=True, tag=True):
 
 
 class End(msgspec.Struct, frozen=True, tag=True):
-    """Rank 0 has ended the training function, or ``is_failed`` because one of the ranks has failed."""
+    """Rank 0 has ended the training function, or ``is_failed`` because one
+    of the ranks has failed.
+    """
 
     is_failed: bool
 
 
 class Ended(msgspec.Struct, frozen=True, tag=True):
-    """A rank has ended the training function, perhaps by a failure. ``problem`` is about its checkpoint."""
+    """A rank has ended the training function, perhaps by a failure. ``problem`` is about its
+    checkpoint.
+    """
 
     trial: TrialId
     failure: Failure | None = None
@@ -81,11 +89,19 @@ class Ranks:
     """The rank of this process in a trial, the number of ranks, and the address of rank 0.
 
     Args:
-        local_rank: The index of this process among the ranks that see the same GPUs, and their number.
+        local_rank: The index of this process among the ranks that see the same GPUs, and their
+            number.
         comm: The communicator of the trial's ranks; None without MPI.
     """
 
-    def __init__(self, rank: int = 0, size: int = 1, *, local_rank: tuple[int, int] = (0, 1), comm: Any = None) -> None:
+    def __init__(
+        self,
+        rank: int = 0,
+        size: int = 1,
+        *,
+        local_rank: tuple[int, int] = (0, 1),
+        comm: Any = None,
+    ) -> None:
         self.rank = rank
         self.size = size
         self.comm = comm
@@ -96,10 +112,12 @@ class Ranks:
         self._before: dict[str, str | None] = {}
 
     def reserve(self) -> int:
-        """Reserve a port of this machine for this trial, unless a port is reserved; return the port.
+        """Reserve a port of this machine for this trial, unless a port is reserved; return the
+        port.
 
-        The reserving socket never listens. Another socket with ``SO_REUSEADDR``, which PyTorch sets, can therefore
-        listen on the port, while the system gives the port to nobody who asks for a free one.
+        The reserving socket never listens. Another socket with ``SO_REUSEADDR``, which PyTorch
+        sets, can therefore listen on the port, while the system gives the port to nobody who asks
+        for a free one.
         """
         if not self.port:
             import socket
@@ -126,16 +144,25 @@ class Ranks:
         return variables
 
     def renew(self) -> None:
-        """Replace the communicator after a failed trial. All ranks must call this method together."""
+        """Replace the communicator after a failed trial. All ranks must
+        call this method together.
+        """
         if self.comm is not None:
             self.comm = self.comm.Dup()
 
     def leave(self) -> None:
-        """End the process group that the trial has left, restore the variables, and free the port."""
+        """End the process group that the trial has left, restore the
+        variables, and free the port.
+        """
         if not self.port:
             return
         distributed = sys.modules.get("torch.distributed")
-        if self._before and distributed is not None and distributed.is_available() and distributed.is_initialized():
+        if (
+            self._before
+            and distributed is not None
+            and distributed.is_available()
+            and distributed.is_initialized()
+        ):
             with suppress(Exception):  # another rank is gone
                 distributed.destroy_process_group()
         for name, value in self._before.items():
@@ -155,7 +182,9 @@ class Peers(Protocol):
         """Send a message to all other ranks."""
 
     def receive(self, seconds: float | None) -> Iterator[Ended]:
-        """Wait for messages of the other ranks, at most ``seconds``; None to wait without limit. Yield the messages."""
+        """Wait for messages of the other ranks, at most ``seconds``; None to wait without limit.
+        Yield the messages.
+        """
 
 
 class OtherRanks:
@@ -178,7 +207,9 @@ class OtherRanks:
             self._is_after_failure = False
 
     def agree(self, job: RunningJob, decide: Callable[[], bool]) -> bool:
-        """Return the result of ``decide``, which says whether the trial goes on, after all its ranks know it."""
+        """Return the result of ``decide``, which says whether the trial goes on, after all its
+        ranks know it.
+        """
         if job.phase != "training":
             return decide()
         self.check()
@@ -198,7 +229,8 @@ class OtherRanks:
             raise RankFailed(failure.reason)
 
     def finish(self) -> str:
-        """Wait until the other ranks have ended the training function; return their problems with the checkpoint.
+        """Wait until the other ranks have ended the training function; return their problems with
+        the checkpoint.
 
         Raises:
             RankFailed: If another rank has failed.
@@ -212,14 +244,20 @@ class OtherRanks:
         return next((ended.problem for ended in self._ended if ended.problem), "")
 
     def failure(self, own: str) -> Failure | None:
-        """Return how another rank has failed; None if it has failed for the reason ``own``, as this rank has."""
+        """Return how another rank has failed; None if it has failed for the reason ``own``, as this
+        rank has.
+        """
         if self._trial is None:
             return None
         self._collect(0.0)
-        return next((failure for failure in self._failures if not failure.reason.endswith(own)), None)
+        return next(
+            (failure for failure in self._failures if not failure.reason.endswith(own)), None
+        )
 
     def stop(self) -> bool:
-        """Let the other ranks end the training function after a failure. Return whether they have ended in time."""
+        """Let the other ranks end the training function after a failure. Return whether they have
+        ended in time.
+        """
         if self._trial is None:
             return True
         self._is_after_failure = True
@@ -240,12 +278,16 @@ class OtherRanks:
 
     def _collect(self, seconds: float | None) -> None:
         with _uninterrupted():
-            self._ended += [ended for ended in self._peers.receive(seconds) if ended.trial == self._trial]
+            self._ended += [
+                ended for ended in self._peers.receive(seconds) if ended.trial == self._trial
+            ]
 
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Raise Unsure if a handler or thread of the training function raises an exception, as a message may be lost."""
+    """Raise Unsure if a handler or thread of the training function raises an exception, as a
+    message may be lost.
+    """
     try:
         yield
     except (Shutdown, Unsure):

@@ -31,7 +31,8 @@ class Reports:
         """The resource of the last report; -1 without a report."""
 
     def add(self, resource: int, metrics: Mapping[str, Any]) -> None:
-        """Add the metrics at a resource; a second report at the same resource is merged into the first report.
+        """Add the metrics at a resource; a second report at the same resource is merged into the
+        first report.
 
         Raises:
             ObjectiveError: If one of the study's metrics is missing, or a value is not a number.
@@ -58,8 +59,8 @@ class Reports:
     def _missing(self, plain: Mapping[str, Any]) -> str:
         missing = dict.fromkeys(name for name in self.needed if name not in plain)
         return (
-            f"the training function reports {names_text(plain)}, and not {names_text(missing)}, which the study needs "
-            f"in every report; write {self.right}, or name another metric"
+            f"the training function reports {names_text(plain)}, and not {names_text(missing)}, "
+            f"which the study needs in every report; write {self.right}, or name another metric"
         )
 
     @property
@@ -78,11 +79,17 @@ class Reports:
         self.last_resource = resource
 
     def difference(self, returned: Mapping[str, Any] | None) -> str:
-        """Return the study's first metric whose returned value differs from the last report, or an empty string."""
+        """Return the study's first metric whose returned value differs from the last report, or an
+        empty string.
+        """
         if returned is None or not self._reports:
             return ""
         last = self._reports[-1][1]
-        differing = (name for name in self.needed if name in returned and number_of(name, returned[name]) != last[name])
+        differing = (
+            name
+            for name in self.needed
+            if name in returned and number_of(name, returned[name]) != last[name]
+        )
         return next(differing, "")
 
     @property
@@ -102,7 +109,9 @@ class Reports:
 
     @property
     def complaint(self) -> str:
-        """An error message that names the study's metrics that are not finite; empty if all are finite."""
+        """An error message that names the study's metrics that are not finite; empty if all are
+        finite.
+        """
         metrics = self.metrics
         wrong = [name for name in self.needed if metrics.get(name) is None]
         return f"{', '.join(wrong)} is not finite at {self.last_resource}" if wrong else ""
@@ -114,7 +123,8 @@ class Reports:
 
 
 def as_metrics(result: Any, named: Mapping[str, Any], needed: Sequence[str]) -> Mapping[str, Any]:
-    """Return the metrics of a report, which are given by name, in a dict, or as the value of the only metric.
+    """Return the metrics of a report, which are given by name, in a dict, or as the value of the
+    only metric.
 
     Args:
         result: A dict, or the value of the study's metric; None if the metrics are given by name.
@@ -122,7 +132,8 @@ def as_metrics(result: Any, named: Mapping[str, Any], needed: Sequence[str]) -> 
         needed: The study's metrics.
 
     Raises:
-        ObjectiveError: If the metrics are given both in ``result`` and in ``named``, or in no valid form.
+        ObjectiveError: If the metrics are given both in ``result`` and in ``named``, or in no valid
+            form.
     """
     if result is None:
         return named
@@ -144,11 +155,15 @@ class MetricMissing(ObjectiveError):  # noqa: N818 - the name says what is missi
 
 
 class NoSuchAttribute(ObjectiveError, AttributeError):  # noqa: N818 - the name says what is missing
-    """Raised if a training function uses an attribute, or an argument, that only Optuna's trials have."""
+    """Raised if a training function uses an attribute, or an argument, that only Optuna's trials
+    have.
+    """
 
 
 class NoSuchHyperparameter(SpaceError, KeyError):  # noqa: N818 - the name says what is missing
-    """Raised if a training function reads a hyperparameter that the trial's configuration does not have."""
+    """Raised if a training function reads a hyperparameter that the trial's configuration does not
+    have.
+    """
 
     __str__ = Exception.__str__  # a KeyError shows the repr of its text
 
@@ -156,7 +171,9 @@ class NoSuchHyperparameter(SpaceError, KeyError):  # noqa: N818 - the name says 
 @lru_cache(maxsize=1_000)
 def _check_name(name: Any) -> None:
     if not isinstance(name, str) or not name or not name.isprintable():
-        raise ObjectiveError(f"{shown(name)} is not the name of a metric; give a text that can be printed")
+        raise ObjectiveError(
+            f"{shown(name)} is not the name of a metric; give a text that can be printed"
+        )
 
 
 def names_text(metrics: Mapping[str, Any]) -> str:
@@ -166,7 +183,10 @@ def names_text(metrics: Mapping[str, Any]) -> str:
 
 def is_flag_or_text(value: Any) -> bool:
     """Return whether a value, also of numpy, is no metric although ``float`` takes it."""
-    return isinstance(value, bool | str | bytes | bytearray) or type(value).__name__ in ("bool", "bool_")
+    return isinstance(value, bool | str | bytes | bytearray) or type(value).__name__ in (
+        "bool",
+        "bool_",
+    )
 
 
 def number_of(name: str, value: Any) -> float | None:
@@ -182,5 +202,7 @@ def number_of(name: str, value: Any) -> float | None:
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError) as error:
-        raise ObjectiveError(f"{name}={shown(value)} is not a number ({error}); report numbers only") from None
+        raise ObjectiveError(
+            f"{name}={shown(value)} is not a number ({error}); report numbers only"
+        ) from None
     return number if math.isfinite(number) else None

@@ -1,4 +1,6 @@
-"""Run the training function on an assignment; exceptions are reported to the driver and never end the worker."""
+"""Run the training function on an assignment; exceptions are reported to the driver and never end
+the worker.
+"""
 
 import os
 import sys
@@ -24,7 +26,14 @@ from ashtune._src.training.outcomes import REASON_CHARACTERS, Outcomes
 from ashtune._src.training.ranks_of_trial import OtherRanks, Ranks
 from ashtune._src.training.stateful import StatefulObjects
 from ashtune._src.training.trial import CURRENT_TRIAL, Trial
-from ashtune._src.training.worker_messages import Assignment, Mailbox, Setup, Shutdown, Unsure, Waiting
+from ashtune._src.training.worker_messages import (
+    Assignment,
+    Mailbox,
+    Setup,
+    Shutdown,
+    Unsure,
+    Waiting,
+)
 
 
 class Runner(Protocol):
@@ -39,7 +48,12 @@ class HasRunner(Protocol):
     """A training function that trains several trials at a time and provides its own runner."""
 
     def make_runner(
-        self, setup: Setup, mailbox: Mailbox, *, file: str, profiler: AbstractContextManager[None] | None
+        self,
+        setup: Setup,
+        mailbox: Mailbox,
+        *,
+        file: str,
+        profiler: AbstractContextManager[None] | None,
     ) -> Runner:
         """Return a runner for a worker."""
 
@@ -54,7 +68,9 @@ class PreparedTrial(NamedTuple):
 
 
 def patience_of(setup: Setup, mailbox: Mailbox) -> Patience:
-    """Return how a worker waits for a store: the driver tells the user, and orders the worker to stop."""
+    """Return how a worker waits for a store: the driver tells the user, and orders the worker to
+    stop.
+    """
     return Patience(mailbox.is_to_end, lambda text: mailbox.send(Waiting(setup.worker, text)))
 
 
@@ -68,7 +84,8 @@ def prepare_trial(
     clock: Callable[[], float] = time.perf_counter,
     saving_clock: Callable[[], float] | None = None,
 ) -> PreparedTrial:
-    """Return the trial of an assignment, ready for the training function, and start the job's clock.
+    """Return the trial of an assignment, ready for the training function, and start the job's
+    clock.
 
     The checkpoint is synced after a time on ``saving_clock``, which by default is ``clock``.
     """
@@ -86,15 +103,18 @@ def prepare_trial(
     configuration = msgspec.msgpack.decode(assignment.configuration)
     objects = StatefulObjects(job, writer)
     return PreparedTrial(
-        Trial(assignment.trial, configuration, job, writer, objects, ranks=ranks), job, writer, objects
+        Trial(assignment.trial, configuration, job, writer, objects, ranks=ranks),
+        job,
+        writer,
+        objects,
     )
 
 
 class TrialRunner:
     """Runs assignments one after another.
 
-    ``file`` is the training function's file, shown in tracebacks. The profiler runs during the training and the writing
-    of the checkpoint.
+    ``file`` is the training function's file, shown in tracebacks. The profiler runs during the
+    training and the writing of the checkpoint.
     """
 
     def __init__(
@@ -122,7 +142,12 @@ class TrialRunner:
     def run(self, assignment: Assignment) -> None:
         """Train one trial, and send the outcome to the driver."""
         prepared = prepare_trial(
-            assignment, self._setup, self._mailbox, self._checkpoints, ranks=self._ranks, clock=self._clock
+            assignment,
+            self._setup,
+            self._mailbox,
+            self._checkpoints,
+            ranks=self._ranks,
+            clock=self._clock,
         )
         trial, job, writer, objects = prepared
         others, are_whole = self._others, True
@@ -148,8 +173,11 @@ class TrialRunner:
             raise
         except BaseException as error:  # noqa: BLE001 - any exception of user code is this trial's failure
             self._check_sure(error)
-            failed = None if others is None else others.failure(error_line(error, REASON_CHARACTERS))
-            self._ranks.leave()  # a rank that waits for this one in a collective operation gets an error
+            failed = (
+                None if others is None else others.failure(error_line(error, REASON_CHARACTERS))
+            )
+            # a rank that waits for this one in a collective operation gets an error
+            self._ranks.leave()
             are_whole = others is None or others.stop()
             self._hear_out(job)
             if failed is None:
@@ -163,7 +191,9 @@ class TrialRunner:
             raise Unsure("other ranks still train after a failure")
 
     def _hear_out(self, job: RunningJob) -> None:
-        """Wait for the driver's answer to a result, even after an exception. Other messages must be sent later."""
+        """Wait for the driver's answer to a result, even after an exception. Other messages must be
+        sent later.
+        """
         while job.phase == "reported":
             try:
                 job.hear_out()
@@ -183,7 +213,11 @@ class TrialRunner:
 
 
 def call_objective(
-    objective: Objective, trial: Trial, job: RunningJob, writer: CheckpointWriter, objects: StatefulObjects
+    objective: Objective,
+    trial: Trial,
+    job: RunningJob,
+    writer: CheckpointWriter,
+    objects: StatefulObjects,
 ) -> Any:
     """Call the training function, then save the objects that it passed to the trial.
 
@@ -213,8 +247,12 @@ def call_objective(
 
 
 def _leave(status: int) -> NoReturn:
-    """End a process that the training function forked, because this process must not use the worker's connection."""
-    sys.stderr.write("a process that the training function forked has come back from it, and ends here\n")
+    """End a process that the training function forked, because this process must not use the
+    worker's connection.
+    """
+    sys.stderr.write(
+        "a process that the training function forked has come back from it, and ends here\n"
+    )
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -239,7 +277,8 @@ def runner_of(
 
         if isinstance(objective, HasRunner | Program):
             raise ObjectiveError(
-                "this function trains in one process; give it one process for each trial, or a program that starts its "
+                "this function trains in one process; give it one process for each trial, or a "
+                "program that starts its "
                 "own, as in: ashtune run ... -- torchrun --standalone --nproc-per-node 2 train.py"
             )
     if isinstance(objective, HasRunner):

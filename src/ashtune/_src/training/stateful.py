@@ -1,7 +1,9 @@
-"""``trial.checkpoint(model=..., optimizer=...)``: save objects of PyTorch, and the random generators.
+"""``trial.checkpoint(model=..., optimizer=...)``: save objects of PyTorch, and the random
+generators.
 
-The objects are saved when the loop over the epochs ends, in the state that the next epoch would need. If the loop ends
-without a report, another loop may be the training loop, so the objects are saved when the function ends.
+The objects are saved when the loop over the epochs ends, in the state that the next epoch would
+need. If the loop ends without a report, another loop may be the training loop, so the objects are
+saved when the function ends.
 """
 
 import random
@@ -45,11 +47,17 @@ class StatefulObjects:
             ObjectiveError: If the objects cannot be saved, or differ from the saved objects.
         """
         if self._objects:
-            raise ObjectiveError("trial.checkpoint() was called a second time; name all objects in one call")
+            raise ObjectiveError(
+                "trial.checkpoint() was called a second time; name all objects in one call"
+            )
         if self._checkpoint.has_begun:
-            raise ObjectiveError("trial.checkpoint() would overwrite what trial.save() has saved; use one of them")
+            raise ObjectiveError(
+                "trial.checkpoint() would overwrite what trial.save() has saved; use one of them"
+            )
         if not objects:
-            raise ObjectiveError("trial.checkpoint() got nothing to keep; write trial.checkpoint(model=model)")
+            raise ObjectiveError(
+                "trial.checkpoint() got nothing to keep; write trial.checkpoint(model=model)"
+            )
         for name, stateful in objects.items():
             _check(name, stateful)
         self._job.take_up()
@@ -58,22 +66,26 @@ class StatefulObjects:
         self._objects = objects
 
     def _restore(self, objects: Mapping[str, Any]) -> None:
-        saved = self._checkpoint.restore(lambda _: None)  # a pickle is refused, as it would be executed
+        # a pickle is refused, as it would be executed
+        saved = self._checkpoint.restore(lambda _: None)
         trial = self._job.trial
         if not isinstance(saved, States):
             raise ObjectiveError(
-                f"trial {trial} was not saved by trial.checkpoint(); take it up as it was saved, by trial.restore() or "
-                "from trial.checkpoint_dir"
+                f"trial {trial} was not saved by trial.checkpoint(); take it up as it was saved, "
+                "by trial.restore() or from trial.checkpoint_dir"
             )
         if saved.keys() != objects.keys():
             raise ObjectiveError(
-                f"trial.checkpoint() got {', '.join(objects)}, and of trial {trial} {', '.join(saved)} were saved; "
-                "give the same names"
+                f"trial.checkpoint() got {', '.join(objects)}, and of trial {trial} "
+                f"{', '.join(saved)} were saved; give the same names"
             )
         for name, stateful in objects.items():
-            if hasattr(stateful, "state_dict") and (change := change_of_length(saved[name], stateful.state_dict())):
+            if hasattr(stateful, "state_dict") and (
+                change := change_of_length(saved[name], stateful.state_dict())
+            ):
                 raise ObjectiveError(f"trial.checkpoint({name}=...): trial {trial} {change}")
-            set_state = getattr(stateful, "load_state_dict", None) or stateful.set_state  # set_state: of a generator
+            # set_state: of a generator
+            set_state = getattr(stateful, "load_state_dict", None) or stateful.set_state
             set_state(saved[name])
         set_random_states(saved.random)
 
@@ -113,8 +125,8 @@ def _check(name: str, stateful: Any) -> None:
     has_state = hasattr(stateful, "state_dict") and hasattr(stateful, "load_state_dict")
     if not (has_state or isinstance(stateful, torch.Generator)) or isinstance(stateful, type):
         raise ObjectiveError(
-            f"trial.checkpoint({name}={shown(stateful)}) is no object with state_dict and load_state_dict; give the "
-            "object itself, or save it with trial.save"
+            f"trial.checkpoint({name}={shown(stateful)}) is no object with state_dict and "
+            "load_state_dict; give the object itself, or save it with trial.save"
         )
     check(_state_of(stateful), name)
 
@@ -122,9 +134,10 @@ def _check(name: str, stateful: Any) -> None:
 def random_states() -> dict[str, Any]:
     """Return the states of the random generators that training uses, as plain values and tensors.
 
-    The random generators are those of Python, NumPy and, if imported, PyTorch (CPU, and GPUs in use). A trial that
-    continues in another process therefore draws the same random numbers, for instance for the order of batches. With
-    the engine ``threads``, all trials share the random generators of the process.
+    The random generators are those of Python, NumPy and, if imported, PyTorch (CPU, and GPUs in
+    use). A trial that continues in another process therefore draws the same random numbers, for
+    instance for the order of batches. With the engine ``threads``, all trials share the random
+    generators of the process.
     """
     import numpy as np
 
@@ -146,7 +159,8 @@ def set_random_states(states: Mapping[str, Any]) -> None:
         _set(states)
     except Exception as error:  # noqa: BLE001 - a file from elsewhere may hold anything
         raise StudyError(
-            f"the checkpoint holds no states of random generators that could be set: {error_line(error)}"
+            f"the checkpoint holds no states of random generators that could be set: "
+            f"{error_line(error)}"
         ) from None
 
 
@@ -177,19 +191,22 @@ def _plain(value: Any) -> Any:
 
 
 def change_of_length(saved: Any, made: Any) -> str:
-    """Return how the length of a learning rate schedule differs from the saved length, or an empty string.
+    """Return how the length of a learning rate schedule differs from the saved length, or an empty
+    string.
 
-    A state of a ``torch.optim.lr_scheduler`` contains the schedule's length, so a schedule that loads a state also gets
-    the saved length. Objects other than schedules have no length.
+    A state of a ``torch.optim.lr_scheduler`` contains the schedule's length, so a schedule that
+    loads a state also gets the saved length. Objects other than schedules have no length.
     """
     if not isinstance(saved, Mapping) or not isinstance(made, Mapping):
         return ""
-    if "last_epoch" not in made and INNER not in made:  # a ChainedScheduler has no position of its own
+    # a ChainedScheduler has no position of its own
+    if "last_epoch" not in made and INNER not in made:
         return ""
     for name in LENGTHS:
         if name in saved and name in made and saved[name] != made[name]:
             return (
-                f"was trained with a schedule of {name}={saved[name]}, which cannot become one of {made[name]}; make "
+                f"was trained with a schedule of {name}={saved[name]}, which cannot become one of "
+                f"{made[name]}; make "
                 "it as it was, or begin a new study, with warm_start if max_resource is another"
             )
     inner = zip(saved.get(INNER, ()), made.get(INNER, ()), strict=False)

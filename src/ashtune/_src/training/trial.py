@@ -17,10 +17,14 @@ from ashtune._src.training.stateful import StatefulObjects
 
 
 class FixedConfig(dict[str, Any]):
-    """A configuration that cannot be changed, because the journal has its values. Copies of it can be changed."""
+    """A configuration that cannot be changed, because the journal has its values. Copies of it can
+    be changed.
+    """
 
     def _refuse(self, *_: object, **__: object) -> NoReturn:
-        raise ObjectiveError("trial.config cannot be changed; change a copy: config = dict(trial.config)")
+        raise ObjectiveError(
+            "trial.config cannot be changed; change a copy: config = dict(trial.config)"
+        )
 
     __setitem__ = __delitem__ = __ior__ = update = setdefault = pop = popitem = clear = _refuse
 
@@ -33,11 +37,12 @@ class Trial:
     """A configuration to train, passed to the training function, which
 
     1. restores the model, or builds a new one: ``model = trial.restore() or build(trial.config)``;
-    2. trains over ``for epoch in trial.epochs()`` and calls ``trial.report(accuracy=...)`` in each epoch;
+    2. trains over ``for epoch in trial.epochs()`` and calls ``trial.report(accuracy=...)`` in each
+      epoch;
     3. saves the model: ``trial.save(model)``.
 
-    A learner that trains with a single call uses ``trial.start`` and ``trial.target`` instead of the loop, and reports
-    once, or returns its metrics.
+    A learner that trains with a single call uses ``trial.start`` and ``trial.target`` instead of
+    the loop, and reports once, or returns its metrics.
 
     Example:
         >>> def train(trial):
@@ -46,7 +51,8 @@ class Trial:
         ...         weight -= trial["rate"] * 2 * (weight - 3)
         ...         trial.report(loss=(weight - 3) ** 2)
         ...     trial.save(weight)
-        >>> study = tune(train, {"rate": (0.01, 0.4)}, metric="loss", mode="min", trials=8, max_resource=4, quiet=True)
+        >>> study = tune(train, {"rate": (0.01, 0.4)}, metric="loss", mode="min", trials=8,
+            max_resource=4, quiet=True)
         >>> abs(study.best.load() - 3) < 1
         True
     """
@@ -66,7 +72,9 @@ class Trial:
         self.number = number
         """The number of the trial, from 0."""
         self.config: Mapping[str, Any] = FixedConfig(config)
-        """The configuration: name -> plain Python value. It cannot be changed. ``trial[name]`` is a short form."""
+        """The configuration: name -> plain Python value. It cannot be changed. ``trial[name]`` is a
+        short form.
+        """
         self._job = job
         self._checkpoint = checkpoint
         self._objects = objects
@@ -76,7 +84,8 @@ class Trial:
     def __getitem__(self, name: str) -> Any:
         if name not in self.config:
             raise NoSuchHyperparameter(
-                f"the configuration of this trial has no {shown(name)}; {instead_of(name, self.config)}; a conditional "
+                f"the configuration of this trial has no {shown(name)}; "
+                f"{instead_of(name, self.config)}; a conditional "
                 f"hyperparameter is missing where it is inactive: trial.config.get({shown(name)})"
             )
         return self.config[name]
@@ -89,7 +98,9 @@ class Trial:
             if name in self.config:
                 advice = f"did you mean trial[{name!r}]?"
             elif name.startswith("suggest_"):
-                advice = f"give the space to tune, and read trial[{next(iter(self.config), 'lr')!r}]"
+                advice = (
+                    f"give the space to tune, and read trial[{next(iter(self.config), 'lr')!r}]"
+                )
             else:
                 known = [each for each in dir(self) if not each.startswith("_")]
                 advice = _OPTUNAS.get(name) or instead_of(name, known)
@@ -97,7 +108,9 @@ class Trial:
 
     @property
     def start(self) -> int:
-        """The resource (epochs, trees, steps) to which this trial is already trained; 0 for a new trial."""
+        """The resource (epochs, trees, steps) to which this trial is already trained; 0 for a new
+        trial.
+        """
         return self._job.look_up_start()
 
     @property
@@ -107,7 +120,9 @@ class Trial:
 
     @property
     def max_resource(self) -> int:
-        """The resource of the study's top rung. Let learning rate schedules end at the top rung, not at ``target``."""
+        """The resource of the study's top rung. Let learning rate schedules end at the top rung,
+        not at ``target``.
+        """
         return self._job.max_resource
 
     @property
@@ -117,12 +132,16 @@ class Trial:
 
     @property
     def mode(self) -> str:
-        """The mode, "max" or "min", of the study's metric, or of the first metric if there are several."""
+        """The mode, "max" or "min", of the study's metric, or of the first metric if there are
+        several.
+        """
         return self._job.reports.mode
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The names of all metrics that a report needs: the metrics of the study's objectives and constraints."""
+        """The names of all metrics that a report needs: the metrics of the study's objectives and
+        constraints.
+        """
         return self._job.reports.needed
 
     @property
@@ -132,30 +151,38 @@ class Trial:
 
     @property
     def rank(self) -> int:
-        """The rank of this process among the processes that train this trial, from 0. Rank 0 reports and decides.
+        """The rank of this process among the processes that train this trial, from 0. Rank 0
+        reports and decides.
 
-        The training function runs in each rank, with the same configuration and seed. :meth:`epochs` ends in all ranks
-        where it ends in rank 0. The study takes the reports of rank 0 only.
+        The training function runs in each rank, with the same configuration and seed.
+        :meth:`epochs` ends in all ranks where it ends in rank 0. The study takes the reports of
+        rank 0 only.
         """
         return self._ranks.rank
 
     @property
     def world_size(self) -> int:
-        """The number of processes that train this trial: ``processes_per_trial``, or ``ranks_per_trial`` under MPI."""
+        """The number of processes that train this trial: ``processes_per_trial``, or
+        ``ranks_per_trial`` under MPI.
+        """
         return self._ranks.size
 
     @property
     def comm(self) -> Any:
-        """The communicator of the trial's ranks, an ``mpi4py.MPI.Comm``; None without ``ranks_per_trial``."""
+        """The communicator of the trial's ranks, an ``mpi4py.MPI.Comm``; None without
+        ``ranks_per_trial``.
+        """
         return self._ranks.comm
 
     def torch_distributed(self) -> dict[str, str]:
-        """Set the environment variables that ``torch.distributed`` and libraries on top of it read, as torchrun does.
+        """Set the environment variables that ``torch.distributed`` and libraries on top of it read,
+        as torchrun does.
 
-        The variables are MASTER_ADDR, MASTER_PORT, RANK, WORLD_SIZE, LOCAL_RANK and LOCAL_WORLD_SIZE. The port is
-        reserved for this trial. LOCAL_RANK is the index of this process among the processes that see the same GPUs, so
-        it is 0 if each process has GPUs of its own. When the training function ends, the variables get their earlier
-        values, and a process group that is left is destroyed.
+        The variables are MASTER_ADDR, MASTER_PORT, RANK, WORLD_SIZE, LOCAL_RANK and
+        LOCAL_WORLD_SIZE. The port is reserved for this trial. LOCAL_RANK is the index of this
+        process among the processes that see the same GPUs, so it is 0 if each process has GPUs of
+        its own. When the training function ends, the variables get their earlier values, and a
+        process group that is left is destroyed.
 
         Returns:
             The variables, by name.
@@ -171,9 +198,9 @@ class Trial:
     def epochs(self) -> Iterator[int]:
         """Yield the epochs to train: 1-based, from ``start + 1`` to ``target`` inclusive.
 
-        The report at the target decides whether the loop continues. If the trial is promoted at once, the loop
-        continues, and nothing is saved or loaded. If the trial is not promoted at once, the loop ends. Save the model
-        after the loop.
+        The report at the target decides whether the loop continues. If the trial is promoted at
+        once, the loop continues, and nothing is saved or loaded. If the trial is not promoted at
+        once, the loop ends. Save the model after the loop.
         """
         epoch, loop = self._job.start, self._job.begin_loop()
         while self._job.may_go_on(loop, epoch):
@@ -182,29 +209,38 @@ class Trial:
         if self._job.has_trained_in_loop:
             self._objects.save()
 
-    def report(self, result: Mapping[str, Any] | float | None = None, step: None = None, /, **metrics: Any) -> None:
+    def report(
+        self, result: Mapping[str, Any] | float | None = None, step: None = None, /, **metrics: Any
+    ) -> None:
         """Report metrics of the current epoch.
 
-        ``trial.report(accuracy=0.9, loss=0.3)`` and ``trial.report({"accuracy": 0.9, "loss": 0.3})`` have the same
-        effect. ``trial.report(0.9)`` reports the study's metric alone.
+        ``trial.report(accuracy=0.9, loss=0.3)`` and
+        ``trial.report({"accuracy": 0.9, "loss": 0.3})`` have the same effect. ``trial.report(0.9)``
+        reports the study's metric alone.
 
-        Outside of :meth:`epochs`, a single report is a report at the target. If there are ``target - start`` reports,
-        each of them is the report of one epoch.
+        Outside of :meth:`epochs`, a single report is a report at the target. If there are
+        ``target - start`` reports, each of them is the report of one epoch.
 
         Args:
             result: All metrics as a dict, or the study's metric as a number.
-            step: Not given, because :meth:`epochs` counts the epochs. Optuna's trials take a step here.
+            step: Not given, because :meth:`epochs` counts the epochs. Optuna's trials take a step
+                here.
             metrics: Numbers by name; the study's metric must be among them.
 
         Raises:
-            ObjectiveError: If the study's metric is missing, a value is not a number, or the trial has no such epoch.
+            ObjectiveError: If the study's metric is missing, a value is not a number, or the trial
+                has no such epoch.
         """
         if step is not None:
-            raise NoSuchAttribute("trial.report() takes no step; write trial.report(value) in: for _ in trial.epochs()")
+            raise NoSuchAttribute(
+                "trial.report() takes no step; write trial.report(value) in: for _ in "
+                "trial.epochs()"
+            )
         self._job.report_from(as_metrics(result, metrics, self.metrics))
 
     def stop(self) -> None:
-        """End this trial early, on purpose: the loop ends before the next epoch, and the last report is the result.
+        """End this trial early, on purpose: the loop ends before the next epoch, and the last
+        report is the result.
 
         The result ranks like any other result of its rung. The trial is never trained again.
 
@@ -217,28 +253,34 @@ class Trial:
     def needs_checkpoint(self) -> bool:
         """Whether a checkpoint saved now may be useful.
 
-        The value is False if this trial can no longer be promoted and is not the best trial of its rung.
+        The value is False if this trial can no longer be promoted and is not the best trial of its
+        rung.
         """
         return self._job.may_save()
 
     def checkpoint(self, **objects: Any) -> int:
-        """Restore modules, optimizers and schedules of PyTorch now, and save them when training ends.
+        """Restore modules, optimizers and schedules of PyTorch now, and save them when training
+        ends.
 
-        Call this method once, before the loop, after building the objects. The method restores the saved state of each
-        object and of the random generators of Python, NumPy and PyTorch, so the trial continues as if it had not
-        stopped. The states are saved when the loop over :meth:`epochs` ends. If the loop ends without a report, the
-        states are saved when the function ends. Nothing is saved if :attr:`needs_checkpoint` is False.
+        Call this method once, before the loop, after building the objects. The method restores the
+        saved state of each object and of the random generators of Python, NumPy and PyTorch, so the
+        trial continues as if it had not stopped. The states are saved when the loop over
+        :meth:`epochs` ends. If the loop ends without a report, the states are saved when the
+        function ends. Nothing is saved if :attr:`needs_checkpoint` is False.
 
-        A checkpoint has only tensors and plain values. A checkpoint is read as weights only, so no code is executed.
+        A checkpoint has only tensors and plain values. A checkpoint is read as weights only, so no
+        code is executed.
 
         Args:
-            objects: By name, objects with ``state_dict`` and ``load_state_dict``; or a ``torch.Generator``.
+            objects: By name, objects with ``state_dict`` and ``load_state_dict``; or a
+                ``torch.Generator``.
 
         Returns:
             The resource to which the objects are trained, :attr:`start`; 0 for a new trial.
 
         Raises:
-            ObjectiveError: If an object's state cannot be saved in this way, or other objects were saved.
+            ObjectiveError: If an object's state cannot be saved in this way, or other objects were
+                saved.
             StudyError: If the checkpoint has more than weights, or PyTorch is older than 2.6.
 
         Example:
@@ -255,7 +297,8 @@ class Trial:
             ...         optimizer.step()
             ...         trial.report(loss=loss.item())
             >>> space = {"rate": (0.01, 0.4)}
-            >>> study = tune(train, space, metric="loss", mode="min", trials=4, max_resource=3, quiet=True)
+            >>> study = tune(train, space, metric="loss", mode="min", trials=4, max_resource=3,
+                quiet=True)
             >>> list(study.best.load())
             ['model', 'optimizer']
         """
@@ -265,29 +308,36 @@ class Trial:
     def save(self, state: object) -> None:
         """Save an object, pickled by cloudpickle, for the next job of this trial.
 
-        Nothing is written if :attr:`needs_checkpoint` is False. Each rank of a trial saves an object of its own.
+        Nothing is written if :attr:`needs_checkpoint` is False. Each rank of a trial saves an
+        object of its own.
 
         Raises:
             ObjectiveError: If :meth:`checkpoint` already saves this trial.
         """
         if self._objects:
-            raise ObjectiveError("trial.save() and trial.checkpoint() both save this trial; use one of them")
+            raise ObjectiveError(
+                "trial.save() and trial.checkpoint() both save this trial; use one of them"
+            )
         if self.needs_checkpoint:
             self._checkpoint.save(state)
 
     def restore(self) -> Any:
-        """Return the object that :meth:`save` saved, or the state dicts of :meth:`checkpoint`; None for a new trial.
+        """Return the object that :meth:`save` saved, or the state dicts of :meth:`checkpoint`; None
+        for a new trial.
 
-        Each rank of a trial gets the object that it has saved. A rank that has saved none gets the object of rank 0.
+        Each rank of a trial gets the object that it has saved. A rank that has saved none gets the
+        object of rank 0.
         """
         self._job.take_up()
         return self._checkpoint.restore()
 
     @property
     def checkpoint_dir(self) -> Path:
-        """A folder for your own files, as an alternative to :meth:`save`; the folder has the files of earlier jobs.
+        """A folder for your own files, as an alternative to :meth:`save`; the folder has the files
+        of earlier jobs.
 
-        All ranks of a trial have the same folder. It becomes a checkpoint when all ranks have ended.
+        All ranks of a trial have the same folder. It becomes a checkpoint when all ranks have
+        ended.
         """
         self._job.take_up()
         return self._checkpoint.directory()
@@ -296,7 +346,8 @@ class Trial:
 _OPTUNAS = {
     "should_prune": "leave it out: the loop over trial.epochs() ends when the trial stops",
     "params": "did you mean trial.config?",
-    "set_user_attr": "leave it out, or report a number beside the metric: trial.report(loss=..., size=...)",
+    "set_user_attr": "leave it out, or report a number beside the metric: trial.report(loss=..., "
+    "size=...)",
 }
 """What replaces attributes of Optuna's trials."""
 CURRENT_TRIAL: ContextVar[Trial | None] = ContextVar("ashtune_trial", default=None)
@@ -304,10 +355,12 @@ CURRENT_TRIAL: ContextVar[Trial | None] = ContextVar("ashtune_trial", default=No
 
 
 def current_trial() -> Trial | None:
-    """Return the current trial; None outside a training function, and in functions of :func:`fused`.
+    """Return the current trial; None outside a training function, and in functions of
+    :func:`fused`.
 
-    Use this function in code that does not get the trial as an argument, or that also runs without ashtune. Pass the
-    trial to threads that you start, because in most Python versions, new threads do not know the current trial.
+    Use this function in code that does not get the trial as an argument, or that also runs without
+    ashtune. Pass the trial to threads that you start, because in most Python versions, new threads
+    do not know the current trial.
 
     Example:
         >>> def fit(x):
@@ -321,7 +374,8 @@ def current_trial() -> Trial | None:
         0.01
         >>> def train(trial):
         ...     return fit(trial["x"])
-        >>> study = tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=9, quiet=True)
+        >>> study = tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8,
+            max_resource=9, quiet=True)
         >>> study.best.resource
         9
     """

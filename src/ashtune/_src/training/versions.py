@@ -1,9 +1,11 @@
-"""The version of a training function: digests of its source and of the user's own files that are imported.
+"""The version of a training function: digests of its source and of the user's own files that are
+imported.
 
-From the function's own file or notebook, the version contains the function, and the statements that define the names
-that the function uses. The version contains the user's other files as a whole, but no installed packages. The version
-also contains the contents of a closure, a ``functools.partial`` or a callable object: plain values and arrays by value,
-functions by source, other objects by class, and objects of a user's class also by state.
+From the function's own file or notebook, the version contains the function, and the statements that
+define the names that the function uses. The version contains the user's other files as a whole, but
+no installed packages. The version also contains the contents of a closure, a ``functools.partial``
+or a callable object: plain values and arrays by value, functions by source, other objects by class,
+and objects of a user's class also by state.
 """
 
 # Decision 53 (docs/decisions/0053-versions-are-digests-of-text.md).
@@ -42,7 +44,9 @@ _Definition = tuple[str, set[str]]
 
 
 def version_of(objective: Callable[..., Any]) -> dict[str, str]:
-    """Return a digest of each part of a training function, by the part's name; empty if no digest can be made."""
+    """Return a digest of each part of a training function, by the part's name; empty if no digest
+    can be made.
+    """
     try:
         return _Parts(objective).version()
     except Exception:  # noqa: BLE001 - the user's objects may raise anything when they are looked at
@@ -50,18 +54,26 @@ def version_of(objective: Callable[..., Any]) -> dict[str, str]:
 
 
 def version_before(journal: Path) -> dict[str, str]:
-    """Return the function's version in the study's last session; empty if the version is unknown."""
+    """Return the function's version in the study's last session; empty if
+    the version is unknown.
+    """
     return ([session.objective for session in sessions(journal) if session.objective] or [{}])[-1]
 
 
 def changes(before: Version, now: Version) -> list[str]:
-    """Return the names of the parts that differ between two versions; empty if a version is unknown.
+    """Return the names of the parts that differ between two versions; empty if a version is
+    unknown.
 
-    A file that only one version imports is not listed, because the statement that imports the file is listed.
+    A file that only one version imports is not listed, because the statement that imports the file
+    is listed.
     """
     if not before or not now:
         return []
-    names = [name for name in before.keys() | now.keys() if not name.endswith(FILE) or (name in before and name in now)]
+    names = [
+        name
+        for name in before.keys() | now.keys()
+        if not name.endswith(FILE) or (name in before and name in now)
+    ]
     return sorted(name for name in names if before.get(name) != now.get(name))
 
 
@@ -74,7 +86,9 @@ def _source_of(value: Any) -> str:
 
 
 class _Parts:
-    """The parts of a training function: the function, and the definitions in its file to which the function refers."""
+    """The parts of a training function: the function, and the definitions in its file to which the
+    function refers.
+    """
 
     def __init__(self, objective: Callable[..., Any]) -> None:
         inner = objective
@@ -84,12 +98,18 @@ class _Parts:
         self._texts: dict[str, list[str]] = defaultdict(list)
         self._seen: set[tuple[str, str]] = set()
         self._of_files: dict[str, dict[str, list[_Definition]]] = {}
-        self._met: dict[int, tuple[int, Any]] = {}  # it keeps the objects alive, so that each id stays unique
+        # it keeps the objects alive, so that each id stays unique
+        self._met: dict[int, tuple[int, Any]] = {}
         self._texts[getattr(inner, "__name__", type(inner).__name__)].append(self._text(objective))
 
     def version(self) -> dict[str, str]:
-        """Return the digests of all parts of the function, and of all imported files of the user."""
-        version = {name: _digest("\n".join(texts).encode("utf-8", "replace")) for name, texts in self._texts.items()}
+        """Return the digests of all parts of the function, and of all
+        imported files of the user.
+        """
+        version = {
+            name: _digest("\n".join(texts).encode("utf-8", "replace"))
+            for name, texts in self._texts.items()
+        }
         for name, file in _imported_files(but={self._home, *_SCRIPT}):
             with suppress(OSError):
                 version[name.replace(".", "/") + FILE] = _digest(file.read_bytes())
@@ -140,14 +160,21 @@ class _Parts:
         return name
 
     def _source(self, value: FunctionType | type, files: Iterable[str]) -> str:
-        """Return the source of a function or class if it is in the training function's file, otherwise its name."""
+        """Return the source of a function or class if it is in the training function's file,
+        otherwise its name.
+        """
         file = next((file for file in files if linecache.getlines(file)), None)
         name = value.__qualname__
         if file is None or not _is_the_users(file):
             return f"{value.__module__}.{name}"
-        if value.__module__ not in (self._home, *_SCRIPT):  # its file counts; it may have many lambdas
+        # its file counts; it may have many lambdas
+        if value.__module__ not in (self._home, *_SCRIPT):
             return f"{value.__module__}.{name}" + (_source_of(value) if "<" in name else "")
-        names = value.__globals__ if isinstance(value, FunctionType) else vars(sys.modules[value.__module__])
+        names = (
+            value.__globals__
+            if isinstance(value, FunctionType)
+            else vars(sys.modules[value.__module__])
+        )
         if name in self._definitions(file):
             self._add({name}, file, names)
             return name
@@ -161,7 +188,9 @@ class _Parts:
         return text
 
     def _add(self, names: Iterable[str], file: str, module: Mapping[str, Any]) -> None:
-        """Add the definitions of names in a file as parts, including definitions from other cells of a notebook."""
+        """Add the definitions of names in a file as parts, including definitions from other cells
+        of a notebook.
+        """
         definitions = self._definitions(file)
         for name in sorted(names):
             if (file, name) in self._seen:
@@ -170,18 +199,29 @@ class _Parts:
             for text, read in definitions.get(name, ()):
                 self._texts[name].append(text)
                 self._add(read, file, module)
-            if name not in definitions and isinstance(module.get(name, ast), (FunctionType, type, *_PLAIN)):
+            if name not in definitions and isinstance(
+                module.get(name, ast), (FunctionType, type, *_PLAIN)
+            ):
                 self._texts[name].append(self._text(module[name]))
 
     def _definitions(self, file: str) -> dict[str, list[_Definition]]:
-        """Return the statements of a file by the names that they define; empty if the file cannot be parsed."""
+        """Return the statements of a file by the names that they define; empty if the file cannot
+        be parsed.
+        """
         if file not in self._of_files:
             lines, found = linecache.getlines(file), defaultdict[str, list[_Definition]](list)
             with suppress(SyntaxError, ValueError, RecursionError):
                 for node in _statements(ast.parse("".join(lines))):
-                    first = min([node.lineno, *(each.lineno for each in getattr(node, "decorator_list", ()))])
+                    first = min(
+                        [
+                            node.lineno,
+                            *(each.lineno for each in getattr(node, "decorator_list", ())),
+                        ]
+                    )
                     for name in _names_defined(node):
-                        found[name].append(("".join(lines[first - 1 : node.end_lineno]), _names_read(node)))
+                        found[name].append(
+                            ("".join(lines[first - 1 : node.end_lineno]), _names_read(node))
+                        )
             self._of_files[file] = dict(found)
         return self._of_files[file]
 
@@ -208,13 +248,20 @@ def _imported_files(*, but: Set[str]) -> Iterator[tuple[str, Path]]:
 
 
 def _is_the_users(file: str) -> bool:
-    """Return whether a file is the user's own: not part of an installed package, Python or ashtune."""
+    """Return whether a file is the user's own: not part of an installed
+    package, Python or ashtune.
+    """
     path = Path(file)
-    return not (_INSTALLED & set(path.parts) or any(path.is_relative_to(folder) for folder in _NOT_THE_USERS))
+    return not (
+        _INSTALLED & set(path.parts)
+        or any(path.is_relative_to(folder) for folder in _NOT_THE_USERS)
+    )
 
 
 def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
-    """Yield the statements of a module, including the statements inside ``if``, ``try``, ``for`` and ``with``."""
+    """Yield the statements of a module, including the statements inside ``if``, ``try``, ``for``
+    and ``with``.
+    """
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, _SCOPES) or (isinstance(node, ast.stmt) and not hasattr(node, "body")):
             yield node
@@ -226,8 +273,12 @@ def _names_defined(statement: ast.stmt) -> set[str]:
     if isinstance(statement, _SCOPES):
         return {statement.name}
     nodes = list(ast.walk(statement))
-    imported = {node.asname or node.name.partition(".")[0] for node in nodes if isinstance(node, ast.alias)}
-    return imported | {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    imported = {
+        node.asname or node.name.partition(".")[0] for node in nodes if isinstance(node, ast.alias)
+    }
+    return imported | {
+        node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
 
 
 def _names_read(tree: ast.AST) -> set[str]:
@@ -235,4 +286,8 @@ def _names_read(tree: ast.AST) -> set[str]:
     nodes = list(ast.walk(tree))
     names = [node for node in nodes if isinstance(node, ast.Name)]
     own = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
-    return {node.id for node in names} - own - {node.arg for node in nodes if isinstance(node, ast.arg)}
+    return (
+        {node.id for node in names}
+        - own
+        - {node.arg for node in nodes if isinstance(node, ast.arg)}
+    )

@@ -1,7 +1,9 @@
-"""Messages between a driver and a worker, over any transport, and the worker's end of the connection.
+"""Messages between a driver and a worker, over any transport, and the worker's end of the
+connection.
 
-A worker gets :class:`Setup` once, then jobs (:class:`Assignment`) and orders. A worker sends the events that the driver
-writes to the journal, and four other messages: :class:`~ashtune.events.Progress`, :class:`Alone`, :class:`Broken` and
+A worker gets :class:`Setup` once, then jobs (:class:`Assignment`) and orders. A worker sends the
+events that the driver writes to the journal, and four other messages:
+:class:`~ashtune.events.Progress`, :class:`Alone`, :class:`Broken` and
 :class:`Waiting`.
 """
 
@@ -29,10 +31,11 @@ from ashtune._src.core.orders import Pause, Release
 class Setup(msgspec.Struct, frozen=True, tag=True):
     """The information that a worker needs before its first job.
 
-    ``objective`` is the file with the training function, pickled by cloudpickle; ``path`` is the driver's ``sys.path``.
-    ``progress_seconds`` is the least time between two :class:`Progress` messages. ``places`` is the largest number of
-    jobs that a worker may ask for, so that every worker gets jobs; 0 means no limit. ``max_resource`` is the resource
-    of the top rung; 0 if unknown. ``processes`` is the number of processes that train each trial of the worker.
+    ``objective`` is the file with the training function, pickled by cloudpickle; ``path`` is the
+    driver's ``sys.path``. ``progress_seconds`` is the least time between two :class:`Progress`
+    messages. ``places`` is the largest number of jobs that a worker may ask for, so that every
+    worker gets jobs; 0 means no limit. ``max_resource`` is the resource of the top rung; 0 if
+    unknown. ``processes`` is the number of processes that train each trial of the worker.
     """
 
     worker: WorkerId
@@ -49,10 +52,12 @@ class Setup(msgspec.Struct, frozen=True, tag=True):
 
 
 class Assignment(msgspec.Struct, frozen=True, tag=True):
-    """An order to train a trial from ``start`` to ``target``. If ``in_place``, the trial is still in the worker.
+    """An order to train a trial from ``start`` to ``target``. If ``in_place``, the trial is still
+    in the worker.
 
-    ``size`` is the size in bytes of the checkpoint at ``start``; None without a checkpoint. If ``alone``, the worker
-    trains no other trial at the same time, because a worker died or ran out of memory with this trial.
+    ``size`` is the size in bytes of the checkpoint at ``start``; None without a checkpoint. If
+    ``alone``, the worker trains no other trial at the same time, because a worker died or ran out
+    of memory with this trial.
     """
 
     worker: WorkerId
@@ -67,14 +72,18 @@ class Assignment(msgspec.Struct, frozen=True, tag=True):
 
 
 class Alone(msgspec.Struct, frozen=True, tag_field="event", tag="alone"):
-    """A message: the worker now trains this trial alone. If the worker dies, this trial is the cause."""
+    """A message: the worker now trains this trial alone. If the worker dies, this trial is the
+    cause.
+    """
 
     worker: WorkerId
     trial: TrialId
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """How a job failed: a reason in words, the traceback of the training function, and whether no memory was left."""
+    """How a job failed: a reason in words, the traceback of the training function, and whether no
+    memory was left.
+    """
 
     reason: str
     traceback: str = ""
@@ -82,7 +91,8 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class Broken(msgspec.Struct, frozen=True, tag_field="event", tag="broken"):
-    """A message which says that probably every trial will fail, for instance because the function cannot be loaded.
+    """A message which says that probably every trial will fail, for instance because the function
+    cannot be loaded.
 
     If another trial has already succeeded, the driver uses the event ``failure`` instead.
     """
@@ -102,11 +112,15 @@ class Waiting(msgspec.Struct, frozen=True, tag_field="event", tag="waiting"):
 
 ToWorker = Setup | Assignment | Release | Pause
 JobEvent = JobFinished | TrialReleased | JobPaused | JobFailed | TrialWithdrawn
-FromWorker = WorkerJoined | JobEvent | PlacesChanged | ProgramCompiled | Progress | Alone | Broken | Waiting
+FromWorker = (
+    WorkerJoined | JobEvent | PlacesChanged | ProgramCompiled | Progress | Alone | Broken | Waiting
+)
 
 
 class Shutdown(BaseException):
-    """Raised if the driver is gone or has no more work. A user's ``except Exception`` does not catch this exception."""
+    """Raised if the driver is gone or has no more work. A user's ``except Exception`` does not
+    catch this exception.
+    """
 
 
 class Unsure(BaseException):
@@ -123,10 +137,12 @@ class Channel(Protocol):
         """Send a message to the driver."""
 
     def wait(self) -> None:
-        """Wait until a message has arrived. The message stays in the channel, so no exception can lose the message.
+        """Wait until a message has arrived. The message stays in the channel, so no exception can
+        lose the message.
 
         Raises:
-            Shutdown: When the driver is gone or has no more work; :meth:`poll` may raise it instead.
+            Shutdown: When the driver is gone or has no more work; :meth:`poll` may raise it
+                instead.
             Unsure: When an exception interrupted this call and a message may be lost.
         """
 
@@ -135,10 +151,12 @@ class Channel(Protocol):
 
 
 class Mailbox:
-    """A channel with a queue for messages that have arrived but are not used yet, such as later jobs.
+    """A channel with a queue for messages that have arrived but are not used yet, such as later
+    jobs.
 
-    Signal handlers and threads of a training function may raise an exception anywhere, also in this class. An exception
-    is harmful only while a message is being sent or taken. An exception during a wait for an answer is harmless.
+    Signal handlers and threads of a training function may raise an exception anywhere, also in this
+    class. An exception is harmful only while a message is being sent or taken. An exception during
+    a wait for an answer is harmless.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -164,7 +182,9 @@ class Mailbox:
         return self._waiting.popleft() if self._waiting else self._channel.poll()
 
     def answer(self, trial: TrialId, hear: Callable[[Assignment | Release], bool]) -> bool:
-        """Wait for the driver's order to continue or to release a trial; return the result of ``hear``."""
+        """Wait for the driver's order to continue or to release a trial; return the result of
+        ``hear``.
+        """
         while (message := self._answer_to(trial)) is None:
             self._channel.wait()
             self._collect()

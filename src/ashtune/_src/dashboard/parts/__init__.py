@@ -1,1 +1,3 @@
-"""The parts of the page. A part observes the events of a study, and returns plain numbers and figures."""
+"""The parts of the page. A part observes the events of a study, and returns plain numbers and
+figures.
+"""

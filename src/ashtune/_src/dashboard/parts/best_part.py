@@ -1,4 +1,6 @@
-"""The parts ``best`` and ``curves``: the best result so far, over time and over total resource, and learning curves."""
+"""The parts ``best`` and ``curves``: the best result so far, over time and over total resource, and
+learning curves.
+"""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -46,7 +48,8 @@ MOST_POINTS = 1_800
 
 
 class CurvesPart(PagePart):
-    """The best learning curves of the study's first metric, and a sample of the other learning curves.
+    """The best learning curves of the study's first metric, and a sample of the other learning
+    curves.
 
     Args:
         subject: The study.

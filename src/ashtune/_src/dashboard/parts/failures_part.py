@@ -18,7 +18,8 @@ class FailuresPart(PagePart):
 
     Args:
         tally: The study's counts.
-        in_common: Returns a text with the hyperparameter values that all trials with the same reason share.
+        in_common: Returns a text with the hyperparameter values that all trials with the same
+            reason share.
     """
 
     name = "failures"
@@ -31,7 +32,11 @@ class FailuresPart(PagePart):
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the groups."""
         tally = self._tally
-        reasons = {"failed": tally.failures, "withdrawn": tally.withdrawals, "lost": tally.lost_workers}
+        reasons = {
+            "failed": tally.failures,
+            "withdrawn": tally.withdrawals,
+            "lost": tally.lost_workers,
+        }
         groups = [(kind, group) for kind, each in reasons.items() for group in each.groups()]
         groups.sort(key=lambda pair: -pair[1].count)
         return {
@@ -47,7 +52,9 @@ class FailuresPart(PagePart):
             "trial": group.trial,
             "rung": group.rung,
             "traceback": shown_text(group.traceback[-TRACEBACK_CHARACTERS:]),
-            "in_common": "" if kind == "lost" else one_line(self._in_common(group.reason), REASON_CHARACTERS),
+            "in_common": ""
+            if kind == "lost"
+            else one_line(self._in_common(group.reason), REASON_CHARACTERS),
         }
 
 

@@ -1,4 +1,6 @@
-"""The part ``head`` has the study's state and most important numbers. The part ``space`` has the hyperparameters."""
+"""The part ``head`` has the study's state and most important numbers. The part ``space`` has the
+hyperparameters.
+"""
 
 from collections.abc import Callable, Mapping
 from itertools import islice
@@ -12,7 +14,13 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.plaintext import one_line
 from ashtune._src.dashboard.liveness import Standing
-from ashtune._src.dashboard.parts.part import ORIGIN_CHARACTERS, PagePart, Subject, short, short_value
+from ashtune._src.dashboard.parts.part import (
+    ORIGIN_CHARACTERS,
+    PagePart,
+    Subject,
+    short,
+    short_value,
+)
 from ashtune._src.dashboard.parts.workers_part import WorkersPart
 from ashtune._src.reports.sentences import compared_with_first, failures_text
 
@@ -32,16 +40,23 @@ class HeadPart(PagePart):
 
     name = "head"
     empty: ClassVar[Mapping[str, Any]] = {
-        "name": "", "directory": "", "unit": "epoch", "scheduler": "", "search": "", "objectives": [],
+        "name": "", "directory": "", "unit": "epoch", "scheduler": "", "search": "",
+        "objectives": [],
         "state": "missing", "state_text": "", "now": 0.0, "wall_seconds": 0.0,
-        "started": 0, "tried": 0, "failed": 0, "withdrawn": 0, "running": None, "trials_wanted": None,
+        "started": 0, "tried": 0, "failed": 0, "withdrawn": 0, "running": None,
+        "trials_wanted": None,
         "epochs": 0, "sessions": 0, "best": None, "utilisation": None, "workers": 0, "busy": None,
         "remaining": {"done": "", "seconds": None}, "quiet_seconds": 0.0,
         "control": False, "paused": False, "is_reading": 0.0, "simulated": False,
     }  # fmt: skip
 
     def __init__(
-        self, subject: Subject, directory: str, tally: Tally, workers: WorkersPart, origin: Callable[[TrialId], str]
+        self,
+        subject: Subject,
+        directory: str,
+        tally: Tally,
+        workers: WorkersPart,
+        origin: Callable[[TrialId], str],
     ) -> None:
         self._subject = subject
         self._directory = directory
@@ -52,7 +67,9 @@ class HeadPart(PagePart):
         self.standing = Standing()
         """The state of the study; set before each call of :meth:`value`."""
         self.problems: Mapping[str, str] = {}
-        """For each part that cannot be made, its name and the reason; set before each call of :meth:`value`."""
+        """For each part that cannot be made, its name and the reason; set before each call of
+        :meth:`value`.
+        """
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the study's name, state and numbers."""
@@ -76,7 +93,8 @@ class HeadPart(PagePart):
             "best": None if best is None else {
                 "trial": best.trial,
                 "resource": best.resource,
-                "metrics": {name: short(value) for name, value in islice(best.metrics.items(), MOST_METRICS)},
+                "metrics": {name: short(value) for name, value in islice(best.metrics.items(),
+                MOST_METRICS)},
                 "origin": self._origin_text(best.trial),
                 "compared": one_line(compared_with_first(tally, unit=subject.unit)),
             },
@@ -95,11 +113,15 @@ class HeadPart(PagePart):
         }  # fmt: skip
 
     def without_figures(self, problem: str) -> Mapping[str, Any]:
-        """Return the study's name and state. The page calls this method if :meth:`value` has raised."""
+        """Return the study's name and state. The page calls this method if :meth:`value` has
+        raised.
+        """
         return {**self.empty, **self._of_the_study({"the figures": problem, **self.problems})}
 
     def _of_the_study(self, problems: Mapping[str, str], failures: str = "") -> dict[str, Any]:
-        """Return the study's name and state. The text of the state has failures, and parts that cannot be shown."""
+        """Return the study's name and state. The text of the state has failures, and parts that
+        cannot be shown.
+        """
         subject, standing = self._subject, self.standing
         more = [failures] if failures else []
         more += [f"{name} cannot be shown ({problem})" for name, problem in problems.items()]
@@ -110,7 +132,8 @@ class HeadPart(PagePart):
             "scheduler": subject.scheduler.name,
             "search": one_line(subject.settings.search_name),
             "objectives": [
-                {"metric": each.metric, "mode": each.mode} for each in subject.goal.objectives[:MOST_METRICS]
+                {"metric": each.metric, "mode": each.mode}
+                for each in subject.goal.objectives[:MOST_METRICS]
             ],
             "state": standing.state,
             "state_text": one_line("; ".join((standing.text, *more))) if more else standing.text,
@@ -138,7 +161,11 @@ class SpacePart(PagePart):
         """Return the hyperparameters, with at most MOST_CHOICES_SHOWN choices in total."""
         left, records = MOST_CHOICES_SHOWN, []
         for each in self.hyperparameters:
-            choices = [short_value(choice) for choice in each.choices] if len(each.choices) <= left else []
+            choices = (
+                [short_value(choice) for choice in each.choices]
+                if len(each.choices) <= left
+                else []
+            )
             left -= len(choices)
             records.append({**msgspec.structs.asdict(each), "choices": choices})
         return {"hyperparameters": records}

@@ -39,9 +39,13 @@ class LadderPart(PagePart):
         self._workers = workers
         self._quota_text = quota_text(subject)
         self.is_over = False
-        """Whether the driver has ended, so that no job runs; set before each call of :meth:`value`."""
+        """Whether the driver has ended, so that no job runs; set before
+        each call of :meth:`value`.
+        """
         self.losses = [array("d") for _ in subject.ladder.rungs]
-        """For each rung, the first loss of its results, in order of arrival; a failure is infinite."""
+        """For each rung, the first loss of its results, in order of
+        arrival; a failure is infinite.
+        """
 
     def event(self, event: Event) -> None:
         """Take in one event. O(1)."""
@@ -54,15 +58,23 @@ class LadderPart(PagePart):
             self.losses[what.rung].append(math.inf)
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return the resources of the rungs, the figure of the rungs, and the sentence about the quota."""
+        """Return the resources of the rungs, the figure of the rungs, and the sentence about the
+        quota.
+        """
         tally, subject = self._tally, self._subject
         found = expected_at_start(tally, subject.scheduler, learns=subject.learns)
         running = () if self.is_over else self._workers.running or ()
         figure = ladder_figure(tally, found, unit=subject.unit, running=running)
-        return {"resources": [*subject.ladder.rungs], "figure": figure, "quota_text": self._quota_text}
+        return {
+            "resources": [*subject.ladder.rungs],
+            "figure": figure,
+            "quota_text": self._quota_text,
+        }
 
     def rank(self, rung: int, results: int, loss: float) -> int:
-        """Return the rank (from 1) of a loss among the first ``results`` results of a rung. O(results)."""
+        """Return the rank (from 1) of a loss among the first ``results`` results of a rung.
+        O(results).
+        """
         import numpy as np
 
         return 1 + int(np.count_nonzero(np.array(self.losses[rung][:results]) < loss))
@@ -84,7 +96,10 @@ def quota_text(subject: Subject) -> str:
     elif len(kept) == 1:
         text = f"Of the trials at a rung the best {kept[0]} may go on"
     else:
-        text = f"Of the trials at a rung the best {float(min(kept)):.2g} to {float(max(kept)):.2g} of all may go on"
+        text = (
+            f"Of the trials at a rung the best {float(min(kept)):.2g} to {float(max(kept)):.2g} "
+            f"of all may go on"
+        )
     if scheduler.rule is Rule.SINCE_ITS_RESULT:
         text += ". Each goes on as soon as it is among them, so in the end more have gone on"
     return f"{text}."

@@ -34,12 +34,15 @@ class NotesPart(PagePart):
 
     name = "notes"
     empty: ClassVar[Mapping[str, Any]] = {
-        "scheduler": "", "search": "", "proposed": 0, "late": 0, "sources": dict.fromkeys(SOURCES, 0),
+        "scheduler": "", "search": "", "proposed": 0, "late": 0, "sources": dict.fromkeys(SOURCES,
+        0),
         "promoted_share": dict.fromkeys(SORTS), "why": [],
     }  # fmt: skip
     sees_confirmations = False
 
-    def __init__(self, subject: Subject, tally: Tally, ladder: LadderPart, workers: WorkersPart) -> None:
+    def __init__(
+        self, subject: Subject, tally: Tally, ladder: LadderPart, workers: WorkersPart
+    ) -> None:
         self._subject = subject
         self._tally = tally
         self._ladder = ladder
@@ -49,14 +52,16 @@ class NotesPart(PagePart):
         self._sources: Counter[str] = Counter()
         self._sorts: Counter[Sort] = Counter()
         self._results = [0] * len(subject.ladder.rungs)
-        self._losses = array("d")  # for each trial, its loss at its highest rung so far; NaN if none
+        # for each trial, its loss at its highest rung so far; NaN if none
+        self._losses = array("d")
         self._promotions: deque[_Promotion] = deque(maxlen=MOST_REASONS)
         self._starts: deque[tuple[float, TrialId, str]] = deque(maxlen=MOST_REASONS)
         machine = subject.scheduler.machine
         self._compares_all = (
             subject.goal.is_plain
             and subject.scheduler.rule not in (Rule.ALWAYS, Rule.UNKNOWN)
-            and getattr(type(machine), "bracket", None) is Machine.bracket  # otherwise only trials of the same bracket
+            # otherwise only trials of the same bracket
+            and getattr(type(machine), "bracket", None) is Machine.bracket
         )
         self.scheduler_notes = ""
         """The scheduler's current notes, if the scheduler can be asked."""
@@ -86,10 +91,14 @@ class NotesPart(PagePart):
         promoted: dict[str, float | None] = {}
         for name, sorts in SORTS.items():
             judged = sum(shares[sort][0] for sort in sorts)
-            promoted[name] = round(sum(shares[sort][1] for sort in sorts) / judged, 4) if judged else None
+            promoted[name] = (
+                round(sum(shares[sort][1] for sort in sorts) / judged, 4) if judged else None
+            )
         return {
             "scheduler": one_line("; ".join(filter(None, (self.scheduler_notes, self._caution)))),
-            "search": one_line("; ".join(filter(None, [self._subject.settings.search_name, self._tally.origins]))),
+            "search": one_line(
+                "; ".join(filter(None, [self._subject.settings.search_name, self._tally.origins]))
+            ),
             "proposed": sum(self._sorts[sort] for sort in PROPOSED),
             "late": self._sorts[Sort.STANDING_IN],
             "sources": {name: self._sources[name] for name in SOURCES},
@@ -99,7 +108,8 @@ class NotesPart(PagePart):
 
     def _why(self) -> list[Mapping[str, Any]]:
         starts = [
-            (time, f"trial {trial}: {one_line(origin, ORIGIN_CHARACTERS)}") for time, trial, origin in self._starts
+            (time, f"trial {trial}: {one_line(origin, ORIGIN_CHARACTERS)}")
+            for time, trial, origin in self._starts
         ]
         promotions = [(each.time, each.text(self)) for each in self._promotions]
         latest = sorted(starts + promotions, key=lambda pair: pair[0])[-MOST_REASONS:]
@@ -132,7 +142,9 @@ class NotesPart(PagePart):
 
 
 class _Promotion:
-    """A promotion of a trial: the trial's loss at the rung, and the rung's number of results at that time."""
+    """A promotion of a trial: the trial's loss at the rung, and the rung's number of results at
+    that time.
+    """
 
     __slots__ = ("_text", "loss", "results", "time", "verdict")
 

@@ -1,4 +1,6 @@
-"""The base of all parts: the fixed facts of a study, the base class of parts, and functions for short values."""
+"""The base of all parts: the fixed facts of a study, the base class of parts, and functions for
+short values.
+"""
 
 import math
 from collections.abc import Mapping
@@ -22,8 +24,8 @@ VALUE_CHARACTERS = 300
 class Subject(msgspec.Struct, frozen=True):
     """The facts of a study that a part knows before any event.
 
-    ``ladder`` is the current ladder. ``scheduler`` answers questions about the study's scheduler on this ladder.
-    ``learns`` is True if the study's search learns from results.
+    ``ladder`` is the current ladder. ``scheduler`` answers questions about the study's scheduler on
+    this ladder. ``learns`` is True if the study's search learns from results.
     """
 
     settings: Settings
@@ -54,7 +56,8 @@ class PagePart(Observer):
     """The value of the part if there is no study."""
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return the part's content in types that JSON can encode, with at most a few thousand numbers.
+        """Return the part's content in types that JSON can encode, with at most a few thousand
+        numbers.
 
         Args:
             ran: The seconds that the study has run until now.
@@ -70,13 +73,23 @@ def short(value: float | None) -> float | None:
 
 
 def short_value(value: Any) -> Any:
-    """Return the value of a hyperparameter, or a short text if the value is a long text or a long list.
+    """Return the value of a hyperparameter, or a short text if the value is a long text or a long
+    list.
 
-    Short texts end with a checksum. They differ if the values differ in more than the passwords of addresses.
+    Short texts end with a checksum. They differ if the values differ in more than the passwords of
+    addresses.
     """
     value = value_without_userinfo(value)
-    text = value if isinstance(value, str) else msgspec.json.encode(value).decode() if isinstance(value, list) else ""
+    text = (
+        value
+        if isinstance(value, str)
+        else msgspec.json.encode(value).decode()
+        if isinstance(value, list)
+        else ""
+    )
     if len(text) <= VALUE_CHARACTERS:
         return value
-    end = f" ({len(text):,} characters, checksum {blake2b(text.encode(), digest_size=8).hexdigest()})"
+    end = (
+        f" ({len(text):,} characters, checksum {blake2b(text.encode(), digest_size=8).hexdigest()})"
+    )
     return one_line(text, VALUE_CHARACTERS - len(end)) + end

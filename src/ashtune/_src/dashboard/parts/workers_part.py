@@ -1,10 +1,11 @@
-"""The part ``workers`` shows the recent and current work of each worker, and the utilisation of all workers over time.
+"""The part ``workers`` shows the recent and current work of each worker, and the utilisation of all
+workers over time.
 
-The part uses the report's timeline (``analysis/timeline.py``). A study may have millions of jobs, so the part stores
-only sums and the latest spans of work.
+The part uses the report's timeline (``analysis/timeline.py``). A study may have millions of jobs,
+so the part stores only sums and the latest spans of work.
 
-Rule: if the driver's orders are unknown, the current jobs and the reasons for waiting are unknown, and ``running`` is
-None.
+Rule: if the driver's orders are unknown, the current jobs and the reasons for waiting are unknown,
+and ``running`` is None.
 """
 
 from collections import deque
@@ -21,7 +22,13 @@ from ashtune._src.dashboard.parts.part import PagePart, Subject
 from ashtune._src.figures.axes import time_axis
 from ashtune._src.figures.figure import Figure
 from ashtune._src.figures.looks import STATES
-from ashtune._src.figures.worker_figure import RUNNING, Span, lanes_figure, shares_figure, whole_shares_figure
+from ashtune._src.figures.worker_figure import (
+    RUNNING,
+    Span,
+    lanes_figure,
+    shares_figure,
+    whole_shares_figure,
+)
 
 MOST_LANES = 64
 MOST_SPANS = 400
@@ -31,7 +38,9 @@ HOST_CHARACTERS = 60
 
 
 class LastRows:
-    """Keeps the last spans of work, the total seconds of each kind of work, and the total seconds of waiting."""
+    """Keeps the last spans of work, the total seconds of each kind of work, and the total seconds
+    of waiting.
+    """
 
     def __init__(self) -> None:
         self.spans: deque[Span] = deque(maxlen=MOST_SPANS)
@@ -40,7 +49,9 @@ class LastRows:
         self.driver = self.barrier = 0.0
 
     def add(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:
-        """Add a worker's work to the spans and the sums. The work ended at ``end``. The returned number is not used."""
+        """Add a worker's work to the spans and the sums. The work ended at ``end``. The returned
+        number is not used.
+        """
         self.by_kind[row.kind] += row.seconds
         self.driver += row.driver - earlier
         self.barrier += row.barrier
@@ -54,17 +65,23 @@ class LastRows:
         return 0
 
 
-def span_of(row: WorkRow, worker: PresentWorker, end: float, seconds: float, *, is_running: bool = False) -> Span:
-    """Return a span of work that took ``seconds`` and ended at ``end``. Its times are the study's running time."""
+def span_of(
+    row: WorkRow, worker: PresentWorker, end: float, seconds: float, *, is_running: bool = False
+) -> Span:
+    """Return a span of work that took ``seconds`` and ended at ``end``. Its times are the study's
+    running time.
+    """
     end -= worker.paused
     ending = RUNNING if is_running else row.ending
     return Span(worker.place, end - seconds, end, row.kind, ending, row.rung, row.trial)
 
 
 class Busyness:
-    """The seconds of training and the seconds of presence of all workers, in each stretch of the study's time.
+    """The seconds of training and the seconds of presence of all workers, in each stretch of the
+    study's time.
 
-    The study's time has :data:`STRETCHES` stretches. If the study becomes longer, pairs of stretches are merged.
+    The study's time has :data:`STRETCHES` stretches. If the study becomes longer, pairs of
+    stretches are merged.
     """
 
     def __init__(self) -> None:
@@ -73,7 +90,9 @@ class Busyness:
         self.present = [0.0] * STRETCHES
 
     def add(self, seconds: list[float], begin: float, end: float, times: int = 1) -> None:
-        """Add the time from ``begin`` to ``end``, multiplied by ``times``, to ``trained`` or ``present``."""
+        """Add the time from ``begin`` to ``end``, multiplied by ``times``, to ``trained`` or
+        ``present``.
+        """
         if not end > begin:
             return
         self.reach(end)
@@ -92,7 +111,9 @@ class Busyness:
         while time >= self.width * STRETCHES:
             self.width *= 2
             for seconds in (self.trained, self.present):
-                halves = [one + other for one, other in zip(seconds[::2], seconds[1::2], strict=True)]
+                halves = [
+                    one + other for one, other in zip(seconds[::2], seconds[1::2], strict=True)
+                ]
                 seconds[:] = halves + [0.0] * (STRETCHES - len(halves))
 
 
@@ -113,7 +134,8 @@ class WorkersPart(PagePart):
         self._ladder, self._unit = subject.ladder, subject.unit
         self._rows = LastRows()
         self.timeline = Timeline(subject.ladder, self._rows)
-        self._lanes: list[tuple[PresentWorker, str]] = []  # for each lane, its last worker and the worker's host
+        # for each lane, its last worker and the worker's host
+        self._lanes: list[tuple[PresentWorker, str]] = []
         self._counted_until = 0.0
         self._has_lost_orders = False
 
@@ -123,8 +145,12 @@ class WorkersPart(PagePart):
         if type(event) in (WorkerJoined, WorkerLost, SessionStarted):
             workers, now = len(timeline.workers), timeline.wall_seconds
             timeline.event(event)
-            past, now = self._rows.busyness, now if type(event) is SessionStarted else timeline.wall_seconds
-            past.add(past.present, self._counted_until, now, workers)  # before the number of workers changed
+            past, now = (
+                self._rows.busyness,
+                now if type(event) is SessionStarted else timeline.wall_seconds,
+            )
+            # before the number of workers changed
+            past.add(past.present, self._counted_until, now, workers)
             self._counted_until = now
             if type(event) is WorkerJoined:
                 self._join(event)
@@ -156,7 +182,11 @@ class WorkersPart(PagePart):
         """The number of busy workers, or None if the number is unknown."""
         if not self.knows_orders:
             return None
-        return sum(1 for worker in self.timeline.workers.values() if worker.jobs or worker.releasing is not None)
+        return sum(
+            1
+            for worker in self.timeline.workers.values()
+            if worker.jobs or worker.releasing is not None
+        )
 
     @property
     def ran(self) -> float:
@@ -176,20 +206,28 @@ class WorkersPart(PagePart):
             worker.releasing = None
 
     def utilisation(self, ran: float) -> float | None:
-        """Return the share of training in the workers' time, or None if no worker was present yet."""
+        """Return the share of training in the workers' time, or None if no
+        worker was present yet.
+        """
         seconds, presence = self._seconds(ran)
         return min(1.0, seconds["training"] / presence) if presence > 0 else None
 
     def value(self, ran: float) -> Mapping[str, Any]:
-        """Return figures of the latest spans, of the workers' time by state, and of the utilisation over time."""
+        """Return figures of the latest spans, of the workers' time by state, and of the utilisation
+        over time.
+        """
         times, shares = self._over_time(ran)
         whole = self._shares(ran)
         return {
             "lanes": len(self._lanes),
             "timeline": self._latest(ran),
             "shares": whole_shares_figure(whole),
-            "utilisation": shares_figure(times, {"training": shares}, time_axis(0.0, ran)) if times[1:] else Figure(),
-            "rest": {STATES[name].name: share for name, share in whole.items() if name != "training"},
+            "utilisation": shares_figure(times, {"training": shares}, time_axis(0.0, ran))
+            if times[1:]
+            else Figure(),
+            "rest": {
+                STATES[name].name: share for name, share in whole.items() if name != "training"
+            },
         }
 
     def _latest(self, ran: float) -> Figure:
@@ -206,45 +244,70 @@ class WorkersPart(PagePart):
         ]
         names = [name if is_there else f"({name})" for name, is_there in named]
         x = time_axis(min((span.begin for span in spans), default=0.0), ran)
-        return lanes_figure(spans, names, self._ladder.rungs, x, unit=self._unit, notes=list(filter(None, notes)))
+        return lanes_figure(
+            spans, names, self._ladder.rungs, x, unit=self._unit, notes=list(filter(None, notes))
+        )
 
     def _under_way(self, ran: float) -> Iterator[tuple[Span, float]]:
-        """Yield a span for each worker's current work, and the waiting time before this work. The span ends now."""
+        """Yield a span for each worker's current work, and the waiting time before this work. The
+        span ends now.
+        """
         for worker in self.timeline.workers.values():
             now = max(ran + worker.paused, self.timeline.now)
             if (row := cut(worker, now, CUT_OFF)) is not None:
                 yield span_of(row, worker, now, row.seconds, is_running=True), row.barrier
 
     def _over_time(self, ran: float) -> tuple[list[float], list[float]]:
-        """Return the times of the stretches, and the share of training in the workers' time for each stretch."""
+        """Return the times of the stretches, and the share of training in the workers' time for
+        each stretch.
+        """
         past, until_now = self._rows.busyness, Busyness()
-        until_now.width, until_now.trained, until_now.present = past.width, list(past.trained), list(past.present)
+        until_now.width, until_now.trained, until_now.present = (
+            past.width,
+            list(past.trained),
+            list(past.present),
+        )
         until_now.add(until_now.present, self._counted_until, ran, self.there)
         for span, _ in self._under_way(ran):
             if span.kind == TRAINING:
                 until_now.add(until_now.trained, span.begin, span.end)
         pairs = zip(until_now.trained, until_now.present, strict=True)
-        shares = {place: min(1.0, busy / there) for place, (busy, there) in enumerate(pairs) if there > 0}
+        shares = {
+            place: min(1.0, busy / there) for place, (busy, there) in enumerate(pairs) if there > 0
+        }
         width = until_now.width
-        times = [round(min((place + 0.5) * width, (place * width + ran) / 2), 3) for place in shares]
+        times = [
+            round(min((place + 0.5) * width, (place * width + ran) / 2), 3) for place in shares
+        ]
         return times, [round(share, 4) for share in shares.values()]
 
     def _shares(self, ran: float) -> Mapping[str, float]:
-        """Return each state's share of the workers' time. If orders are unknown, all waiting is one state."""
+        """Return each state's share of the workers' time. If orders are unknown, all waiting is one
+        state.
+        """
         seconds, presence = self._seconds(ran)
         if not self.knows_orders:
             seconds["waiting"] = sum(seconds.pop(wait) for wait in ("driver", "barrier", "tail"))
-        return {name: round(min(1.0, value / presence), 4) if presence > 0 else 0.0 for name, value in seconds.items()}
+        return {
+            name: round(min(1.0, value / presence), 4) if presence > 0 else 0.0
+            for name, value in seconds.items()
+        }
 
     def _seconds(self, ran: float) -> tuple[dict[str, float], float]:
-        """Return the seconds of all workers by state, including running work, and the workers' presence in seconds."""
+        """Return the seconds of all workers by state, including running work, and the workers'
+        presence in seconds.
+        """
         rows, stays = self._rows, self.timeline.stays(max(ran + self._paused, self.timeline.now))
         by_kind, barrier = list(rows.by_kind), rows.barrier
         for span, waited in self._under_way(ran):
             by_kind[span.kind] += span.end - span.begin
             barrier += waited
         seconds = dict(zip(("training", "saving", "compiling"), by_kind, strict=True))
-        seconds |= {"driver": rows.driver, "barrier": barrier, "tail": sum(stay.tail for stay in stays)}
+        seconds |= {
+            "driver": rows.driver,
+            "barrier": barrier,
+            "tail": sum(stay.tail for stay in stays),
+        }
         return seconds, sum(stay.left - stay.joined for stay in stays)
 
     @property
@@ -253,4 +316,6 @@ class WorkersPart(PagePart):
 
     def _join(self, event: WorkerJoined) -> None:
         worker = self.timeline.workers[event.worker]
-        self._lanes[worker.place : worker.place + 1] = [(worker, one_line(event.host, HOST_CHARACTERS))]
+        self._lanes[worker.place : worker.place + 1] = [
+            (worker, one_line(event.host, HOST_CHARACTERS))
+        ]

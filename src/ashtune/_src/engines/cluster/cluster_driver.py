@@ -1,4 +1,6 @@
-"""The engine ``cluster``: the driver waits for hosts, which are processes of the command ``ashtune worker``."""
+"""The engine ``cluster``: the driver waits for hosts, which are processes of the command
+``ashtune worker``.
+"""
 
 import math
 from contextlib import suppress
@@ -57,19 +59,21 @@ class ClusterWorkers(DistributedWorkers):
 
 
 class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Let workers join and leave while a study runs: each ``ashtune worker DIR`` on any machine is a host of workers.
+    """Let workers join and leave while a study runs: each ``ashtune worker DIR`` on any machine is
+    a host of workers.
 
-    The hosts need the same version of ashtune and the same version of Python. A host that does not see the study's
-    directory gets the training function and the checkpoints in messages. The study waits while there is no worker.
-    :class:`Cluster` has two options more than :class:`Local`. Its ``threads`` and ``gpus_per_worker`` are for the
-    workers of each host.
+    The hosts need the same version of ashtune and the same version of Python. A host that does not
+    see the study's directory gets the training function and the checkpoints in messages. The study
+    waits while there is no worker.
+    :class:`Cluster` has two options more than :class:`Local`. Its ``threads`` and
+    ``gpus_per_worker`` are for the workers of each host.
 
     Args:
         workers: About how many workers you expect; 8 by default. More or fewer may come.
-        interface: The network interface on which workers reach the driver, such as "ib0", or "*" for all interfaces. By
-            default, only workers on the driver's machine can join.
-        no_workers_for: The study stops, and can be resumed, after this time without any worker: seconds, or a text as
-            "10m". By default, the study waits without limit.
+        interface: The network interface on which workers reach the driver, such as "ib0", or "*"
+            for all interfaces. By default, only workers on the driver's machine can join.
+        no_workers_for: The study stops, and can be resumed, after this time without any worker:
+            seconds, or a text as "10m". By default, the study waits without limit.
 
     Example:
         >>> engine = Cluster(interface="ib0", no_workers_for="2h")  # tune(..., engine=engine)
@@ -88,7 +92,9 @@ class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
         return wanted or 0
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Raise SettingsError if there is no such interface, or ExtraMissing if pyzmq is not installed."""
+        """Raise SettingsError if there is no such interface, or ExtraMissing if pyzmq is not
+        installed.
+        """
         check_installed()
         import zmq
 
@@ -110,5 +116,11 @@ class Cluster(Local, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Do nothing, because hosts end when the driver tells them."""
 
     def longest_wait(self) -> float:
-        """Return the seconds without any worker after which the study stops, or raise SettingsError."""
-        return math.inf if self.no_workers_for is None else check_seconds("no_workers_for", self.no_workers_for)
+        """Return the seconds without any worker after which the study stops, or raise
+        SettingsError.
+        """
+        return (
+            math.inf
+            if self.no_workers_for is None
+            else check_seconds("no_workers_for", self.no_workers_for)
+        )

@@ -1,8 +1,9 @@
 """The messages between the driver and the hosts of a cluster.
 
-A *host* is a process of the command ``ashtune worker``. A host runs several workers. Each worker is a peer of the
-driver, and the peer has the worker's number. The driver gives the numbers, so that no worker gets a number twice.
-Only hosts that do not see the study's directory exchange files with the driver.
+A *host* is a process of the command ``ashtune worker``. A host runs several workers. Each worker is
+a peer of the driver, and the peer has the worker's number. The driver gives the numbers, so that no
+worker gets a number twice. Only hosts that do not see the study's directory exchange files with the
+driver.
 """
 
 import sys
@@ -27,8 +28,9 @@ def python_version() -> str:
 class Hello(msgspec.Struct, frozen=True, tag_field="event", tag="hello"):
     """The first message of a host. The driver refuses a host of another version or Python.
 
-    ``slots`` is the number of workers. ``mark`` is the name of a file that the host has made in its directory. If the
-    driver finds the file in the study's directory, the host sees the study's directory.
+    ``slots`` is the number of workers. ``mark`` is the name of a file that the host has made in its
+    directory. If the driver finds the file in the study's directory, the host sees the study's
+    directory.
     """
 
     version: str
@@ -41,7 +43,8 @@ class Hello(msgspec.Struct, frozen=True, tag_field="event", tag="hello"):
 class Welcome(msgspec.Struct, frozen=True, tag=True):
     """The driver's answer to :class:`Hello`, with a number for each worker of the host.
 
-    If not ``has_directory``, the host does not see the study's directory, and files travel in messages.
+    If not ``has_directory``, the host does not see the study's directory, and files travel in
+    messages.
     """
 
     opening: Opening
@@ -56,7 +59,9 @@ class Replacement(msgspec.Struct, frozen=True, tag=True):
 
 
 class Farewell(msgspec.Struct, frozen=True, tag=True):
-    """The last message of the driver to a host. A host that is refused or given up gets the reason."""
+    """The last message of the driver to a host. A host that is refused or
+    given up gets the reason.
+    """
 
     reason: str = ""
 

@@ -1,6 +1,8 @@
-"""An engine that starts the workers of a cluster as tasks of a pool, which is any ``concurrent.futures.Executor``.
+"""An engine that starts the workers of a cluster as tasks of a pool, which is any
+``concurrent.futures.Executor``.
 
-A task is a host with one worker, and runs until the study ends. The pool is not in the path of a job.
+A task is a host with one worker, and runs until the study ends. The pool is not in the path of a
+job.
 """
 
 import math
@@ -27,12 +29,14 @@ PATIENCE_SECONDS = 60.0
 
 
 def work(study: str, task: str) -> None:
-    """Run a worker in a task of a pool, until the study has ended or the task's process gets a signal to end.
+    """Run a worker in a task of a pool, until the study has ended or the task's process gets a
+    signal to end.
 
     ``task`` is another text for each task, because some pools (Dask) run equal calls only once.
 
     Raises:
-        AshtuneError: If the driver refuses this worker, or no driver was reached for ``PATIENCE_SECONDS``.
+        AshtuneError: If the driver refuses this worker, or no driver was reached for
+            ``PATIENCE_SECONDS``.
     """
     from ashtune._src.engines.cluster.host import Slots, serve
 
@@ -53,10 +57,12 @@ class ExecutorWorkers(ClusterWorkers):
         self._failures = 0  # since a task ended in order, or a job ended
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Wait for events, after the tasks that have ended are submitted again; see ``Workers.wait``.
+        """Wait for events, after the tasks that have ended are submitted again; see
+        ``Workers.wait``.
 
         Raises:
-            StudyError: If the pool takes no task, or if several tasks of each worker fail before any job ends.
+            StudyError: If the pool takes no task, or if several tasks of each worker fail before
+                any job ends.
         """
         while True:
             if (now := time.monotonic()) >= self._next_look:
@@ -79,10 +85,15 @@ class ExecutorWorkers(ClusterWorkers):
         except Exception as refused:  # noqa: BLE001 - each pool has its own errors
             error = refused
         assert error is not None, "or the task is submitted"
-        raise StudyError(f"the pool runs no workers: {error_line(error)}; what was found is kept: start again to go on")
+        raise StudyError(
+            f"the pool runs no workers: {error_line(error)}; what was found is kept: start again "
+            f"to go on"
+        )
 
     def close(self, *, deletes: bool = True) -> None:
-        """Tell all tasks that the study is over. Tasks that have not begun are cancelled. The pool stays open."""
+        """Tell all tasks that the study is over. Tasks that have not begun are cancelled. The pool
+        stays open.
+        """
         for task in self._tasks:
             if task is not None:
                 with suppress(Exception):  # the pool may be broken
@@ -91,14 +102,17 @@ class ExecutorWorkers(ClusterWorkers):
 
 
 class Executors(Cluster, frozen=True):
-    """Run each worker as a task of a pool: a ``concurrent.futures.Executor``, or a pool with the same ``submit``.
+    """Run each worker as a task of a pool: a ``concurrent.futures.Executor``, or a pool with the
+    same ``submit``.
 
-    Such pools are those of loky, Dask (``client.get_executor()``), Parsl, executorlib and ``mpi4py.futures``.
-    The tasks run as long as the study, and need what :class:`Cluster` needs. It has the options of :class:`Cluster`.
+    Such pools are those of loky, Dask (``client.get_executor()``), Parsl, executorlib and
+    ``mpi4py.futures``. The tasks run as long as the study, and need what :class:`Cluster` needs. It
+    has the options of :class:`Cluster`.
 
     Args:
         pool: The pool, which stays open after the study.
-        workers: The number of workers, each of which is one task. Tasks that wait in the pool's queue join later.
+        workers: The number of workers, each of which is one task. Tasks that wait in the pool's
+            queue join later.
 
     Example:
         >>> from concurrent.futures import ProcessPoolExecutor
@@ -111,10 +125,15 @@ class Executors(Cluster, frozen=True):
     pool: Executor | Any
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Raise SettingsError as :class:`Cluster` does, or if the pool or the number of workers is missing."""
+        """Raise SettingsError as :class:`Cluster` does, or if the pool or the number of workers is
+        missing.
+        """
         super().check(options, workers)
         if not workers or not callable(getattr(self.pool, "submit", None)):
-            raise SettingsError(f"Executors({shown(self.pool)}) needs a pool with `submit`, and workers=N; give both")
+            raise SettingsError(
+                f"Executors({shown(self.pool)}) needs a pool with `submit`, and workers=N; give "
+                f"both"
+            )
 
     def open(self, brief: Brief) -> ExecutorWorkers:
         """Listen for the workers, and submit them to the pool."""

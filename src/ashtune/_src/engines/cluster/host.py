@@ -1,7 +1,10 @@
-"""A host of workers: it finds the driver of a study, runs worker processes for the driver, and relays their messages.
+"""A host of workers: it finds the driver of a study, runs worker processes for the driver, and
+relays their messages.
 
-Rule 1: a host that loses the driver ends its workers and looks for the driver again, which may be a new driver.
-Rule 2: a host that is asked to leave, by a signal or at the end of its lifetime, lets the driver pause its trials.
+Rule 1: a host that loses the driver ends its workers and looks for the driver again, which may be a
+new driver.
+Rule 2: a host that is asked to leave, by a signal or at the end of its lifetime, lets the driver
+pause its trials.
 """
 
 import math
@@ -25,10 +28,23 @@ from ashtune._src.core.numbers import plural
 from ashtune._src.core.orders import Discard
 from ashtune._src.core.plaintext import say
 from ashtune._src.core.version import __version__
-from ashtune._src.engines.cluster.cluster_messages import Farewell, Hello, Replacement, ToHost, Welcome, python_version
+from ashtune._src.engines.cluster.cluster_messages import (
+    Farewell,
+    Hello,
+    Replacement,
+    ToHost,
+    Welcome,
+    python_version,
+)
 from ashtune._src.engines.cluster.rendezvous import NAME as RENDEZVOUS
 from ashtune._src.engines.cluster.rendezvous import Rendezvous
-from ashtune._src.engines.cluster.wire import ROOM_MILLISECONDS, SOCKET_OPTIONS, Outbox, Socket, is_chunk
+from ashtune._src.engines.cluster.wire import (
+    ROOM_MILLISECONDS,
+    SOCKET_OPTIONS,
+    Outbox,
+    Socket,
+    is_chunk,
+)
 from ashtune._src.engines.distributed import Closed, Leaving, Unable
 from ashtune._src.engines.files import FROM_THE_DRIVER, FileReceiver, PeerFiles
 from ashtune._src.engines.local.pool import ProcessPool
@@ -50,7 +66,9 @@ COPY_AGAIN = f"copy its {RENDEZVOUS} again"
 
 
 class Slots(msgspec.Struct, frozen=True, kw_only=True):
-    """What a host offers: the number of workers, and their GPUs. If ``gpus_per_worker`` is None, the driver decides."""
+    """What a host offers: the number of workers, and their GPUs. If ``gpus_per_worker`` is None,
+    the driver decides.
+    """
 
     number: int = 1
     gpus_per_worker: float | None = None
@@ -70,13 +88,14 @@ def serve(
     patience: float = math.inf,
     renewal: str = COPY_AGAIN,
 ) -> None:
-    """Run workers for the drivers of a study, until a driver has ended in order or ``stop`` has a reason.
+    """Run workers for the drivers of a study, until a driver has ended in order or ``stop`` has a
+    reason.
 
     ``renewal`` says how a host that has only a copy of the rendezvous gets that of a new driver.
 
     Raises:
-        AshtuneError: If the driver refuses this host, the workers cannot start, or no driver was reached for
-            ``patience`` seconds.
+        AshtuneError: If the driver refuses this host, the workers cannot start, or no driver was
+            reached for ``patience`` seconds.
     """
     said, reached = "", time.monotonic()
     in_vain: Counter[str] = Counter()
@@ -101,13 +120,17 @@ def serve(
         if why and why != said:
             said = why
             slots.say(f"{study}: {why}; waiting")
-        time.sleep(AGAIN_SECONDS * random.uniform(0.5, 1.5))  # many hosts do not come at the same moment
+        # many hosts do not come at the same moment
+        time.sleep(AGAIN_SECONDS * random.uniform(0.5, 1.5))
 
 
-def find(study: Path, in_vain: Mapping[str, int] = {}, renewal: str = COPY_AGAIN) -> tuple[Rendezvous | None, str]:
+def find(
+    study: Path, in_vain: Mapping[str, int] = {}, renewal: str = COPY_AGAIN
+) -> tuple[Rendezvous | None, str]:
     """Return the rendezvous with one address that can be reached, or None and the reason.
 
-    ``in_vain`` counts how often no driver answered at an address; the address with the lowest count is tried first.
+    ``in_vain`` counts how often no driver answered at an address; the address with the lowest count
+    is tried first.
     """
     if (found := Rendezvous.read(study)) is None:
         return None, _what_is_missing(study)
@@ -132,7 +155,9 @@ def _what_is_missing(study: Path) -> str:
 
 
 def _hint_for_copy(study: Path, renewal: str) -> str:
-    """Return a hint if the folder has no study but only a copy of the rendezvous, which no new driver replaces."""
+    """Return a hint if the folder has no study but only a copy of the rendezvous, which no new
+    driver replaces.
+    """
     return "" if _has_journal(study) else f"; if another driver has begun, {renewal}"
 
 
@@ -142,7 +167,9 @@ def _has_journal(study: Path) -> bool:
 
 @contextmanager
 def connected(found: Rendezvous) -> Iterator[tuple[Socket, Socket]]:
-    """Connect to a driver. Yield the socket, and a second socket that has a message when the connection is lost."""
+    """Connect to a driver. Yield the socket, and a second socket that has a message when the
+    connection is lost.
+    """
     with zmq.Context() as context, context.socket(zmq.DEALER) as dealer:
         for option, value in (
             (zmq.CURVE_SERVERKEY, found.driver_key.encode()),
@@ -181,7 +208,8 @@ class HostSession:
         self._environments: Sequence[Mapping[str, str]] = ()
         self._scratch = ScratchDirectory()
         self._receiver: FileReceiver | None = None
-        self._files: dict[WorkerId, PeerFiles] | None = None  # None if the host sees the study's directory
+        # None if the host sees the study's directory
+        self._files: dict[WorkerId, PeerFiles] | None = None
 
     @property
     def is_welcome(self) -> bool:
@@ -198,7 +226,9 @@ class HostSession:
         mark = self._study / f".host-{os.urandom(16).hex()}"
         with suppress(OSError):
             mark.touch()
-        hello = Hello(__version__, python_version(), slots=self._slots.number, name=self._me, mark=mark.name)
+        hello = Hello(
+            __version__, python_version(), slots=self._slots.number, name=self._me, mark=mark.name
+        )
         try:
             self._outbox.put(hello)
             return self._relay(stop)
@@ -245,7 +275,9 @@ class HostSession:
             files.log_if_due()
 
     def _rest(self) -> None:
-        """Wait until the driver or a worker has sent something, but at most ``LOOK_MILLISECONDS``."""
+        """Wait until the driver or a worker has sent something, but at most
+        ``LOOK_MILLISECONDS``.
+        """
         files = set() if self._pool is None else self._pool.files
         for file in self._polled - files:
             self._poller.unregister(file)
@@ -255,11 +287,14 @@ class HostSession:
         self._poller.poll(ROOM_MILLISECONDS if self._outbox else LOOK_MILLISECONDS)
 
     def _flush(self) -> None:
-        with suppress(zmq.Again):  # there is no room, or the connection is lost, which the monitor tells
+        # there is no room, or the connection is lost, which the monitor tells
+        with suppress(zmq.Again):
             self._outbox.flush(self._dealer)
 
     def _read(self) -> list[ToHost]:
-        """Return the messages in the driver's next message. Write the chunk of a file that came instead."""
+        """Return the messages in the driver's next message. Write the chunk of a file that came
+        instead.
+        """
         frames = self._dealer.recv_multipart()
         body = b"".join(frames)
         if not is_chunk(frames):
@@ -270,10 +305,14 @@ class HostSession:
         return []
 
     def _report(self, message: WorkerMessage) -> None:
-        """Queue a worker's message to the driver, after the files that the driver needs before the message."""
+        """Queue a worker's message to the driver, after the files that the driver needs before the
+        message.
+        """
         if self._files is not None:
             if isinstance(message, WorkerJoined):
-                self._files[message.worker] = PeerFiles(self._outbox.put_chunks, self._scratch.folder())
+                self._files[message.worker] = PeerFiles(
+                    self._outbox.put_chunks, self._scratch.folder()
+                )
             if (files := self._files.get(message.worker)) is not None:
                 files.before(message)
             if isinstance(message, WorkerLost) and files is not None:
@@ -301,7 +340,9 @@ class HostSession:
             self._numbers.extend(message.workers)
             self._files = None if message.has_directory else {}
             self._pool = self._open(message.opening)
-            self._slots.say(f"{self._study}: {plural(self._slots.number, 'worker')} on {self._me} joined")
+            self._slots.say(
+                f"{self._study}: {plural(self._slots.number, 'worker')} on {self._me} joined"
+            )
         elif self._pool is None:
             return
         elif isinstance(message, Replacement):

@@ -1,9 +1,11 @@
 """The driver's end of the connections to the hosts of a cluster, over ZeroMQ.
 
-Rule 1: a host proves by CURVE that it has the keys of the rendezvous file, before any of its messages is read.
-Rule 2: a connection that is lost is never resumed, because messages may be missing. The host comes again as a new host.
-Rule 3: a host whose message does not fit is given up with all its workers. A worker's message counts only if it comes
-from the worker's own host.
+Rule 1: a host proves by CURVE that it has the keys of the rendezvous file, before any of its
+messages is read.
+Rule 2: a connection that is lost is never resumed, because messages may be missing. The host comes
+again as a new host.
+Rule 3: a host whose message does not fit is given up with all its workers. A worker's message
+counts only if it comes from the worker's own host.
 """
 
 # Rules 1 and 2: decision 73 (docs/decisions/0073-workers-that-come-and-go.md).
@@ -37,9 +39,22 @@ from ashtune._src.engines.cluster.cluster_messages import (
     python_version,
 )
 from ashtune._src.engines.cluster.rendezvous import Rendezvous
-from ashtune._src.engines.cluster.wire import FRAME_BYTES, ROOM_MILLISECONDS, SOCKET_OPTIONS, Outbox, Socket, is_chunk
+from ashtune._src.engines.cluster.wire import (
+    FRAME_BYTES,
+    ROOM_MILLISECONDS,
+    SOCKET_OPTIONS,
+    Outbox,
+    Socket,
+    is_chunk,
+)
 from ashtune._src.engines.distributed import Closed, Content, Leaving, Malformed, Opened, Unable
-from ashtune._src.engines.files import CheckpointLocations, Chunk, ChunkError, FileReceiver, FileSender
+from ashtune._src.engines.files import (
+    CheckpointLocations,
+    Chunk,
+    ChunkError,
+    FileReceiver,
+    FileSender,
+)
 from ashtune._src.engines.opening import Opening
 from ashtune._src.study.disk import DISK
 from ashtune._src.training.worker_messages import Assignment
@@ -53,7 +68,8 @@ HANDSHAKE_MILLISECONDS = 5_000
 
 
 def listen(router: Socket, interface: str) -> list[str]:
-    """Bind a socket to a network interface, to all interfaces, or to loopback, and return the addresses.
+    """Bind a socket to a network interface, to all interfaces, or to loopback, and return the
+    addresses.
 
     Raises:
         SettingsError: If this machine has no such interface, or the interface has no address.
@@ -68,12 +84,17 @@ def listen(router: Socket, interface: str) -> list[str]:
         else:
             addresses.append(router.getsockopt_string(zmq.LAST_ENDPOINT))
     if not addresses:
-        raise SettingsError(f"interface={shown(interface)}: {why}; give one of {', '.join(there)}, or '{ALL}' for all")
-    return sorted(addresses, key=lambda address: address.startswith("tcp://127."))  # other machines do not reach these
+        raise SettingsError(
+            f"interface={shown(interface)}: {why}; give one of {', '.join(there)}, or '{ALL}' for "
+            f"all"
+        )
+    # other machines do not reach these
+    return sorted(addresses, key=lambda address: address.startswith("tcp://127."))
 
 
 class ClusterHost:
-    """The driver's record of a host: its connection, its name, its workers, and what waits to be sent.
+    """The driver's record of a host: its connection, its name, its workers, and what waits to be
+    sent.
 
     If ``has_directory``, the host sees the study's directory.
     """
@@ -88,7 +109,9 @@ class ClusterHost:
 
 
 class ClusterLink:
-    """Connects the driver to hosts, which come and leave. ``opening`` has the number of the first worker."""
+    """Connects the driver to hosts, which come and leave. ``opening`` has the number of the first
+    worker.
+    """
 
     transport = "ZeroMQ"
 
@@ -125,11 +148,13 @@ class ClusterLink:
         driver_key, driver_secret = zmq.curve_keypair()
         host_key, host_secret = zmq.curve_keypair()
         self._host_key = z85.decode(host_key)
-        self._doorkeeper.bind("inproc://zeromq.zap.01")  # ZeroMQ asks here about each connection: RFC 27
+        # ZeroMQ asks here about each connection: RFC 27
+        self._doorkeeper.bind("inproc://zeromq.zap.01")
         for option, value in (
             (zmq.CURVE_SERVER, 1),
             (zmq.ROUTER_MANDATORY, 1),  # sending to a host without connection is an error
-            (zmq.MAXMSGSIZE, 2 * FRAME_BYTES),  # of a frame; ZeroMQ holds a frame in memory before it asks for the keys
+            # of a frame; ZeroMQ holds a frame in memory before it asks for the keys
+            (zmq.MAXMSGSIZE, 2 * FRAME_BYTES),
             (zmq.HANDSHAKE_IVL, HANDSHAKE_MILLISECONDS),
             *SOCKET_OPTIONS,
         ):
@@ -164,7 +189,9 @@ class ClusterLink:
         return None if host is None or host.has_directory else host.key
 
     def receive(self) -> Sequence[tuple[int, Content]]:
-        """Return the new messages of all hosts. Files that a host sent before a message are written before."""
+        """Return the new messages of all hosts. Files that a host sent before a message are written
+        before.
+        """
         arrived: list[tuple[int, Content]] = []
         with suppress(zmq.Again):
             while len(arrived) < MOST_AT_ONCE:
@@ -181,7 +208,9 @@ class ClusterLink:
         """Answer ZeroMQ's questions whether a client with a public key may connect."""
         with suppress(zmq.Again):
             while True:
-                version, request, _, _, _, _, *credentials = self._doorkeeper.recv_multipart(zmq.NOBLOCK)
+                version, request, _, _, _, _, *credentials = self._doorkeeper.recv_multipart(
+                    zmq.NOBLOCK
+                )
                 status = b"200" if credentials == [self._host_key] else b"400"
                 self._doorkeeper.send_multipart([version, request, status, b"", b"", b""])
 
@@ -202,7 +231,9 @@ class ClusterLink:
         try:
             body = b"".join(frames)
             if not is_chunk(frames):
-                return [item for message in self._decode(body) for item in self._sort(host, message)]
+                return [
+                    item for message in self._decode(body) for item in self._sort(host, message)
+                ]
             self._receiver.take_encoded(body)
             return ()
         except (msgspec.MsgspecError, ChunkError) as error:
@@ -223,7 +254,8 @@ class ClusterLink:
                 for peer in peers:
                     self._forget(peer)
                 self._hosts.pop(host.key, None)
-                why = [(peer, message) for peer in peers[:1]]  # so that the user reads the reason once
+                # so that the user reads the reason once
+                why = [(peer, message) for peer in peers[:1]]
                 return [*why, *((peer, Closed()) for peer in peers)]
         peer = message.worker
         if peer not in host.peers:
@@ -250,7 +282,9 @@ class ClusterLink:
             self._put(ClusterHost(key), Farewell("" if self._is_closing else refusal))
             return ()
         has_directory = self._has(hello.mark)
-        host = self._hosts[key] = ClusterHost(key, one_line(hello.name, 100), has_directory=has_directory)
+        host = self._hosts[key] = ClusterHost(
+            key, one_line(hello.name, 100), has_directory=has_directory
+        )
         workers = self._new_workers(host, hello.slots)
         if not has_directory:
             host.outbox.put_chunks(self._sender.needed())
@@ -322,7 +356,9 @@ class ClusterLink:
             self._bid_farewell(host)
 
     def give_up(self, peer: int) -> None:
-        """Ignore a worker from now on. Unless the worker's host leaves in order, give up all workers of the host."""
+        """Ignore a worker from now on. Unless the worker's host leaves in order, give up all
+        workers of the host.
+        """
         self.failed.discard(peer)
         if (host := self._forget(peer)) is None:
             return
@@ -340,7 +376,13 @@ class ClusterLink:
 
 
 def _refusal(hello: Hello) -> str:
-    for what, mine, other in (("ashtune ", __version__, hello.version), ("", python_version(), hello.python)):
+    for what, mine, other in (
+        ("ashtune ", __version__, hello.version),
+        ("", python_version(), hello.python),
+    ):
         if mine != other:
-            return f"the driver runs {what}{mine}, and this worker {one_line(other, 40)}; use one version"
+            return (
+                f"the driver runs {what}{mine}, and this worker {one_line(other, 40)}; use one "
+                f"version"
+            )
     return ""

@@ -13,7 +13,9 @@ from ashtune._src.study.disk import DISK, OpenFile, reason_of, write_new
 NAME = "rendezvous.json"
 MOST_BYTES = 1 << 16
 NOT_YET = (errno.ENOENT, errno.ESTALE, errno.EIO)
-"""The errors of a file that does not exist, or that a new driver replaces at this moment (over NFS)."""
+"""The errors of a file that does not exist, or that a new driver replaces at this moment (over
+NFS).
+"""
 _FOR_OTHERS = 0o077
 Address = Annotated[str, msgspec.Meta(pattern=r"^tcp://[^:]+:[0-9]{1,5}\Z")]
 Key = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#-]{40})?\Z")]
@@ -21,9 +23,11 @@ Key = Annotated[str, msgspec.Meta(pattern=r"^([0-9a-zA-Z.:+=^!/*?&<>()\[\]{}@%$#
 
 
 class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
-    """The addresses of a driver and the keys for its connections. Without addresses, the driver has ended.
+    """The addresses of a driver and the keys for its connections. Without addresses, the driver has
+    ended.
 
-    A driver has new keys in each session. All hosts of a session use the same keys, which are texts in Z85.
+    A driver has new keys in each session. All hosts of a session use the same keys, which are texts
+    in Z85.
     """
 
     addresses: list[Address] = []
@@ -37,7 +41,8 @@ class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def read(cls, study: Path) -> "Rendezvous | None":
-        """Return the rendezvous of a study. Return None if there is no file, because no driver has begun yet.
+        """Return the rendezvous of a study. Return None if there is no file, because no driver has
+        begun yet.
 
         Raises:
             StudyError: If the file cannot be read, or if other users can read it.
@@ -52,4 +57,6 @@ class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
         except (OSError, ValueError) as error:
             if isinstance(error, OSError) and error.errno in NOT_YET:
                 return None
-            raise StudyError(f"{path}: {reason_of(error)}; remove it, and start the driver again") from None
+            raise StudyError(
+                f"{path}: {reason_of(error)}; remove it, and start the driver again"
+            ) from None

@@ -1,8 +1,9 @@
 """How both ends of a connection of a cluster send messages and chunks of files over ZeroMQ.
 
-Each message of ZeroMQ is a list of messages in msgpack. An empty message tests the connection. A message whose first
-frame is empty, with more frames, has a chunk of a file. A message or chunk of more than ``FRAME_BYTES`` is split into
-frames, so that a receiver can refuse large frames of a client without keys.
+Each message of ZeroMQ is a list of messages in msgpack. An empty message tests the connection. A
+message whose first frame is empty, with more frames, has a chunk of a file. A message or chunk of
+more than ``FRAME_BYTES`` is split into frames, so that a receiver can refuse large frames of a
+client without keys.
 """
 
 from collections import deque
@@ -22,7 +23,8 @@ SOCKET_OPTIONS = (
     (zmq.RCVHWM, 16),
     (zmq.LINGER, 1_000),
     (zmq.HEARTBEAT_IVL, 2_000),
-    (zmq.HEARTBEAT_TIMEOUT, 15_000),  # a connection ends after this time in milliseconds without an answer
+    # a connection ends after this time in milliseconds without an answer
+    (zmq.HEARTBEAT_TIMEOUT, 15_000),
 )
 """The options of the sockets of both ends."""
 Socket: TypeAlias = "zmq.Socket[bytes]"
@@ -34,7 +36,9 @@ def is_chunk(frames: Sequence[bytes]) -> bool:
 
 
 class Outbox:
-    """Messages and chunks of files that wait for a connection, in order. A chunk is read when there is room for it."""
+    """Messages and chunks of files that wait for a connection, in order. A chunk is read when there
+    is room for it.
+    """
 
     def __init__(self) -> None:
         self._waiting: deque[list[Any] | Iterator[Chunk]] = deque()

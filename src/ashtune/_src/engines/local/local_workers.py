@@ -1,4 +1,6 @@
-"""The engine of local workers, which are processes on this machine. By default, the engine has one worker per core."""
+"""The engine of local workers, which are processes on this machine. By default, the engine has one
+worker per core.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
@@ -27,14 +29,16 @@ class LocalWorkers:
     """The workers of a session, which are processes on this machine.
 
     Args:
-        setup: The first message to every worker; ``setup.worker`` is the number of the first worker.
+        setup: The first message to every worker; ``setup.worker`` is the number of the first
+            worker.
         environments: For each worker, the environment variables that it gets in addition.
-        environments_of: Returns the environments for another number of workers, or raises SettingsError. None if the
-            number of workers is fixed.
+        environments_of: Returns the environments for another number of workers, or raises
+            SettingsError. None if the number of workers is fixed.
         began: The time at the start of this session, in seconds since the study began.
 
     Raises:
-        StudyError: If no process can be started. :meth:`wait` also raises this error, as it replaces workers that die.
+        StudyError: If no process can be started. :meth:`wait` also raises this error, as it
+            replaces workers that die.
     """
 
     def __init__(
@@ -79,7 +83,9 @@ class LocalWorkers:
         return round(self._host.now() + self._clock_offset, 6)
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Wait until a worker has sent a message, or until the time ``until``. Return the new events."""
+        """Wait until a worker has sent a message, or until the time ``until``. Return the new
+        events.
+        """
         if self._collector.fatal_error is not None:
             raise self._collector.fatal_error
         seconds = until - self.now()
@@ -105,7 +111,9 @@ class LocalWorkers:
             self._pool.send(order.worker, order)
 
     def check_size(self, workers: int) -> None:
-        """Raise SettingsError if this machine cannot run that many workers, or if the number of workers is fixed."""
+        """Raise SettingsError if this machine cannot run that many workers, or if the number of
+        workers is fixed.
+        """
         self._environments_for(workers)
 
     def resize(self, workers: int) -> None:
@@ -128,17 +136,22 @@ class LocalWorkers:
     def _environments_for(self, workers: int) -> Sequence[Mapping[str, str]]:
         if self._environments_of is None or self._pool.train_together:
             raise SettingsError(
-                f"workers={workers}: workers that train several trials together stay as many as they are; stop the "
-                f"study, and resume it with workers={workers}"
+                f"workers={workers}: workers that train several trials together stay as many as "
+                f"they are; stop the study, and resume it with workers={workers}"
             )
         return self._environments_of(workers)
 
     def _refusal(self, error: OSError) -> StudyError:
-        return StudyError(f"{self._logs}: no worker can be started: {error.strerror}; what was found so far is kept")
+        return StudyError(
+            f"{self._logs}: no worker can be started: {error.strerror}; what was found so far is "
+            f"kept"
+        )
 
 
 class LocalEngine(Engine):
-    """The engine that runs workers as processes on this machine; see :class:`~ashtune.engines.Engine`."""
+    """The engine that runs workers as processes on this machine; see
+    :class:`~ashtune.engines.Engine`.
+    """
 
     name = "local"
 
@@ -146,10 +159,15 @@ class LocalEngine(Engine):
         return wanted or available_cores()
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Raise SettingsError if the workers are too many for this machine, or need more GPUs than the machine has."""
+        """Raise SettingsError if the workers are too many for this machine, or need more GPUs than
+        the machine has.
+        """
         most = max(MOST_PROCESSES, PROCESSES_A_CORE * available_cores())
         if workers > most:
-            raise SettingsError(f"workers={workers:,} are too many processes for this machine; give at most {most:,}")
+            raise SettingsError(
+                f"workers={workers:,} are too many processes for this machine; give at most "
+                f"{most:,}"
+            )
         if options["gpus_per_worker"] is not None:
             self._environments(options, workers)
 

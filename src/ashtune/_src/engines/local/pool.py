@@ -1,6 +1,8 @@
-"""Start worker processes on this machine, exchange messages with the workers, and replace workers that die.
+"""Start worker processes on this machine, exchange messages with the workers, and replace workers
+that die.
 
-A pool of workers belongs to the driver (``local/workers.py``). An MPI rank has its own pool (``mpi/rank.py``).
+A pool of workers belongs to the driver (``local/workers.py``). An MPI rank has its own pool
+(``mpi/rank.py``).
 """
 
 # Theory of operation
@@ -101,9 +103,13 @@ LIVENESS_CHECK_SECONDS = 0.2
 # Decision 72 (docs/decisions/0072-out-of-memory.md).
 MEMORY_CHECK_SECONDS = 0.5
 SOFT_LIMIT = 0.8
-"""A worker that holds more than this fraction of its memory limit may be replaced between two epochs."""
+"""A worker that holds more than this fraction of its memory limit may be replaced between two
+epochs.
+"""
 KERNEL_KILL_SECONDS = 30.0
-"""The longest time from a kill by the kernel to the end of the process, as its memory is freed first."""
+"""The longest time from a kill by the kernel to the end of the process, as its memory is freed
+first.
+"""
 KILLED, FEWER_WANTED = "killed by SIGKILL", "fewer were wanted"
 MESSAGE_SECONDS = 10.0
 """The longest time from the first byte of a message to its last byte."""
@@ -112,10 +118,17 @@ START_SECONDS = 600.0
 
 
 class Worker:
-    """The pool's record of one worker: its process, its jobs, and the start times of its activities."""
+    """The pool's record of one worker: its process, its jobs, and the start times of its
+    activities.
+    """
 
     def __init__(
-        self, process: WorkerProcess, environment: Mapping[str, str], place: int, workload: Workload, now: float
+        self,
+        process: WorkerProcess,
+        environment: Mapping[str, str],
+        place: int,
+        workload: Workload,
+        now: float,
     ) -> None:
         self.number = process.worker
         self.process = process
@@ -132,23 +145,27 @@ class Worker:
         self.is_alone = False
         """Whether the worker's last job must be trained alone."""
         self.held = self.held_before = self.most_held = 0
-        """The bytes of memory that the worker's processes held at the last check, before its last trial began (at
-        most), and at most since then (0 before the first check)."""
+        """The bytes of memory that the worker's processes held at the last check, before its last
+        trial began (at most), and at most since then (0 before the first check).
+        """
         self.message_since: float | None = None
 
 
 class ProcessPool:
-    """A pool of worker processes. Each worker process fills one place, which has its own environment variables.
+    """A pool of worker processes. Each worker process fills one place, which has its own
+    environment variables.
 
     Args:
         setup: The first message to every worker, in which the pool sets the worker's own number.
-        next_number: Returns the number of a new worker; all numbers are different. While it returns None, no worker
-            starts, and :meth:`resize` starts the missing workers later.
+        next_number: Returns the number of a new worker; all numbers are different. While it returns
+            None, no worker starts, and :meth:`resize` starts the missing workers later.
         environments: For each place, the environment variables that its worker gets in addition.
-        limits: A worker that exceeds a limit is killed, and its trial fails or is given to another worker.
+        limits: A worker that exceeds a limit is killed, and its trial fails or is given to another
+            worker.
 
     Raises:
-        OSError: If no process can be started. :meth:`wait` also raises this error, as it replaces workers that die.
+        OSError: If no process can be started. :meth:`wait` also raises this error, as it replaces
+            workers that die.
     """
 
     def __init__(
@@ -171,18 +188,24 @@ class ProcessPool:
         self._workers: dict[WorkerId, Worker] = {}
         self._suspects: set[TrialId] = set()  # see Workload
         self._failed_starts = 0
-        self._losses_without_result = 0  # workers that died with several jobs since the last end of a job
+        # workers that died with several jobs since the last end of a job
+        self._losses_without_result = 0
         self._places = len(environments)
         self.fatal_error: ObjectiveError | None = None
-        """The reason to start no more workers; set after several workers have died before their first job."""
+        """The reason to start no more workers; set after several workers have died before their
+        first job.
+        """
         self._awake = AwakeClock(self._host.now())
         self._has_leavers = False
-        self._dismissed: list[tuple[WorkerProcess, float]] = []  # each with the time until which it may end by itself
+        # each with the time until which it may end by itself
+        self._dismissed: list[tuple[WorkerProcess, float]] = []
         self._last_liveness_check = self._last_memory_check = self._last_kernel_check = 0.0
-        self._kernel_kills = (kernel_kills(),) * 2  # at the last two times that were KERNEL_KILL_SECONDS apart
+        # at the last two times that were KERNEL_KILL_SECONDS apart
+        self._kernel_kills = (kernel_kills(),) * 2
         self._waiting: list[Assignment] = []  # jobs that wait for a trial that trains alone
         self._paused: list[WorkerMessage] = []  # the jobs that were paused while they waited
-        self._moved: set[TrialId] = set()  # the trials that were paused once to replace their worker
+        # the trials that were paused once to replace their worker
+        self._moved: set[TrialId] = set()
         try:
             for place, environment in enumerate(environments):
                 self._start_worker(environment, place)
@@ -193,7 +216,10 @@ class ProcessPool:
     @property
     def are_busy(self) -> bool:
         """Whether any worker has a job or is saving a trial."""
-        return any(w.training_since is not None or w.saving_since is not None for w in self._workers.values())
+        return any(
+            w.training_since is not None or w.saving_since is not None
+            for w in self._workers.values()
+        )
 
     @property
     def have_news(self) -> bool:
@@ -211,20 +237,26 @@ class ProcessPool:
         return [worker.process.pid for worker in self._workers.values()]
 
     def send(self, number: WorkerId, message: Assignment | Release | Pause) -> None:
-        """Send a message to a worker. If the worker has died, drop the message. Then :meth:`wait` reports the loss."""
+        """Send a message to a worker. If the worker has died, drop the message. Then :meth:`wait`
+        reports the loss.
+        """
         if not self._limits.retry_alone:
             self._send_now(number, message)
         elif isinstance(message, Assignment):
             self._waiting.append(message)
             self._send_waiting()
-        elif isinstance(message, Pause) and (jobs := [job for job in self._waiting if job.trial == message.trial]):
+        elif isinstance(message, Pause) and (
+            jobs := [job for job in self._waiting if job.trial == message.trial]
+        ):
             self._waiting.remove(jobs[0])
             self._paused.append(_paused_before_it_began(jobs[0]))
         else:
             self._send_now(number, message)
 
     def _send_waiting(self) -> None:
-        """Send the jobs that need not wait any more. The jobs of workers that are lost are given to other workers."""
+        """Send the jobs that need not wait any more. The jobs of workers that are lost are given to
+        other workers.
+        """
         jobs, self._waiting = self._waiting, []
         for job in jobs:
             if job.worker in self._workers and self._must_wait(job):
@@ -233,13 +265,16 @@ class ProcessPool:
                 self._send_now(job.worker, job)
 
     def _must_wait(self, job: Assignment) -> bool:
-        """Return whether a job waits, because a trial trains alone, or a trial before it waits until it is alone.
+        """Return whether a job waits, because a trial trains alone, or a trial before it waits
+        until it is alone.
 
         A trial that is in the memory of a worker continues without waiting.
         """
         busy = [worker for worker in self._workers.values() if not worker.workload.is_free]
         is_to_be_alone = job.alone or job.trial in self._suspects
-        is_blocked = self._waiting or any(worker.is_alone for worker in busy) or (is_to_be_alone and busy)
+        is_blocked = (
+            self._waiting or any(worker.is_alone for worker in busy) or (is_to_be_alone and busy)
+        )
         return bool(is_blocked) and not job.in_place
 
     def _send_now(self, number: WorkerId, message: Assignment | Release | Pause) -> None:
@@ -250,7 +285,11 @@ class ProcessPool:
             if worker.workload.take(message):
                 message = msgspec.structs.replace(message, alone=True)
             if not message.in_place:
-                worker.is_alone, worker.held_before, worker.most_held = message.alone, worker.held, 0
+                worker.is_alone, worker.held_before, worker.most_held = (
+                    message.alone,
+                    worker.held,
+                    0,
+                )
             if worker.training_since is None:
                 worker.training_since = self._awake.seconds
         else:
@@ -260,7 +299,9 @@ class ProcessPool:
         self._host.send(worker.process, self._writer.frame(message))
 
     def wait(self, seconds: float) -> list[WorkerMessage]:
-        """Wait at most ``seconds`` for messages from workers. Return the messages, the oldest first."""
+        """Wait at most ``seconds`` for messages from workers. Return the messages, the oldest
+        first.
+        """
         messages, self._paused = self._paused, []
         ready = self._host.ready(0.0 if messages else seconds)
         self._awake.look(self._host.now(), slept=seconds)
@@ -284,14 +325,17 @@ class ProcessPool:
     def resize(self, environments: Sequence[Mapping[str, str]]) -> None:
         """Change the number of worker processes to the number of ``environments``.
 
-        A surplus worker is dismissed at once if it is idle, and at the end of its job if it is busy. Idle workers are
-        dismissed before busy workers, and young workers before old workers.
+        A surplus worker is dismissed at once if it is idle, and at the end of its job if it is
+        busy. Idle workers are dismissed before busy workers, and young workers before old workers.
 
         Raises:
-            OSError: If no more processes can be started. Processes that have already started continue to run.
+            OSError: If no more processes can be started. Processes that have already started
+                continue to run.
         """
         self._places = len(environments)
-        workers = sorted(self._workers.values(), key=lambda each: (each.workload.is_free, each.number))
+        workers = sorted(
+            self._workers.values(), key=lambda each: (each.workload.is_free, each.number)
+        )
         for place, worker in enumerate(workers):
             if place >= self._places or worker.why_leaving == FEWER_WANTED:
                 worker.why_leaving = FEWER_WANTED if place >= self._places else ""
@@ -308,7 +352,10 @@ class ProcessPool:
             if worker.training_since is not None or not worker.has_joined:
                 worker.process.kill()
         deadline = self._host.now() + SHUTDOWN_SECONDS
-        for process in (*(worker.process for worker in self._workers.values()), *dict(self._dismissed)):
+        for process in (
+            *(worker.process for worker in self._workers.values()),
+            *dict(self._dismissed),
+        ):
             process.end(max(0.0, deadline - self._host.now()))
         self._workers.clear()
         self._dismissed.clear()
@@ -318,11 +365,17 @@ class ProcessPool:
             return
         number = WorkerId(found)
         process = self._host.start(number, self._logs, environment, self._setup.processes)
-        self._workers[number] = Worker(process, environment, place, Workload(self._suspects), self._awake.seconds)
-        self._host.send(process, self._writer.frame(msgspec.structs.replace(self._setup, worker=number)))
+        self._workers[number] = Worker(
+            process, environment, place, Workload(self._suspects), self._awake.seconds
+        )
+        self._host.send(
+            process, self._writer.frame(msgspec.structs.replace(self._setup, worker=number))
+        )
 
     def _listen(self, worker: Worker) -> list[WorkerMessage]:
-        """Read and return a worker's messages. If a message is invalid, kill and replace the worker."""
+        """Read and return a worker's messages. If a message is invalid, kill and replace the
+        worker.
+        """
         messages: list[WorkerMessage] = []
         is_retried = self._limits.retry_alone and not worker.is_alone
         try:
@@ -334,11 +387,19 @@ class ProcessPool:
                 most_held = worker.most_held
                 if complaint := self._accept(worker, message):
                     raise EngineError(complaint)
-                if self._limits.memory and isinstance(message, JobFinished) and not worker.workload.trains_together:
+                if (
+                    self._limits.memory
+                    and isinstance(message, JobFinished)
+                    and not worker.workload.trains_together
+                ):
                     share = round(most_held / self._limits.memory, 4)
                     message = msgspec.structs.replace(message, memory_share=share)
                 messages.append(message)
-                if worker.why_leaving and isinstance(message, JobEvent) and not getattr(message, "held", False):
+                if (
+                    worker.why_leaving
+                    and isinstance(message, JobEvent)
+                    and not getattr(message, "held", False)
+                ):
                     return [*messages, self._dismiss(worker)]
         except EOFError:
             return messages + self._lose(worker)
@@ -352,7 +413,9 @@ class ProcessPool:
         return messages
 
     def _accept(self, worker: Worker, message: FromWorker) -> str:
-        """Take in a message. Return an error message if this worker cannot have sent it, or else an empty string."""
+        """Take in a message. Return an error message if this worker cannot have sent it, or else an
+        empty string.
+        """
         if message.worker != worker.number:
             return f"it speaks as worker {message.worker}"
         if not worker.has_joined and isinstance(message, WorkerJoined):
@@ -375,11 +438,14 @@ class ProcessPool:
         worker.training_since = self._awake.seconds if worker.workload else None
         if (limit := self._limits.memory) and not worker.workload.holds:
             worker.most_held = 0
-            if max(worker.held, worker.held_before) > limit / 2:  # measured while the worker held an earlier trial
+            # measured while the worker held an earlier trial
+            if max(worker.held, worker.held_before) > limit / 2:
                 worker.held = worker.held_before = ProcessTable().memory(worker.process.pid)
 
     def _check_liveness(self) -> list[WorkerMessage]:
-        """Replace workers that have died or exceeded a time limit. Return the last messages of these workers."""
+        """Replace workers that have died or exceeded a time limit. Return the last messages of
+        these workers.
+        """
         messages: list[WorkerMessage] = []
         self._end_the_dismissed()
         for worker in list(self._workers.values()):
@@ -387,7 +453,9 @@ class ProcessPool:
                 messages += self._read_to_the_end(worker)
             else:
                 messages += self._overdue(worker)
-        if (limit := self._limits.memory) and self._awake.seconds - self._last_memory_check >= MEMORY_CHECK_SECONDS:
+        if (
+            limit := self._limits.memory
+        ) and self._awake.seconds - self._last_memory_check >= MEMORY_CHECK_SECONDS:
             self._last_memory_check = self._awake.seconds
             messages += self._check_memory(limit)
         if self._awake.seconds - self._last_kernel_check >= KERNEL_KILL_SECONDS:
@@ -398,40 +466,57 @@ class ProcessPool:
     def _check_memory(self, limit: int) -> list[WorkerMessage]:
         """Replace the workers whose processes hold more memory than the limit.
 
-        A trial that trains alone may use the memory of all workers, except for the memory that the others hold. A trial
-        is not to blame if its worker held more than half of the limit before.
+        A trial that trains alone may use the memory of all workers, except for the memory that the
+        others hold. A trial is not to blame if its worker held more than half of the limit before.
         """
-        table, workers, messages = ProcessTable(), list(self._workers.values()), list[WorkerMessage]()
+        table, workers, messages = (
+            ProcessTable(),
+            list(self._workers.values()),
+            list[WorkerMessage](),
+        )
         for worker in workers:
             worker.held = table.memory(worker.process.pid, exact_above=limit)
             worker.held_before = min(worker.held_before, worker.held)
             worker.most_held = max(worker.most_held, worker.held)
         for worker in workers:
             is_shared = self._limits.retry_alone and worker.is_alone
-            if worker.held > limit and not (is_shared and sum(each.held for each in workers) <= limit * self._places):
+            if worker.held > limit and not (
+                is_shared and sum(each.held for each in workers) <= limit * self._places
+            ):
                 worker.process.kill()
                 many = f" for each of {plural(self._places, 'worker')}" if is_shared else ""
                 reason = f"over its memory_limit of {bytes_text(limit)}{many}"
                 is_fatal = not self._limits.retry_alone and worker.held_before <= limit / 2
                 messages += self._lose(worker, reason, is_fatal=is_fatal, is_out_of_memory=True)
-            elif worker.held > SOFT_LIMIT * limit and worker.held_before > limit / 2 and not is_shared:
+            elif (
+                worker.held > SOFT_LIMIT * limit
+                and worker.held_before > limit / 2
+                and not is_shared
+            ):
                 self._replace_between_epochs(worker, table, limit)
         return messages
 
     def _replace_between_epochs(self, worker: Worker, table: ProcessTable, limit: int) -> None:
-        """Pause the trial of a worker over the soft limit, so that the trial goes on without what earlier trials left.
+        """Pause the trial of a worker over the soft limit, so that the trial goes on without what
+        earlier trials left.
 
         A trial is paused only once, as it may need that much memory by itself.
         """
-        for trial in set(worker.workload.trials) - self._moved if not worker.workload.trains_together else ():
+        for trial in (
+            set(worker.workload.trials) - self._moved if not worker.workload.trains_together else ()
+        ):
             if (held := table.memory(worker.process.pid)) > SOFT_LIMIT * limit:
                 self._moved.add(trial)
-                worker.why_leaving = f"it held {bytes_text(held)} of its memory_limit of {bytes_text(limit)}"
+                worker.why_leaving = (
+                    f"it held {bytes_text(held)} of its memory_limit of {bytes_text(limit)}"
+                )
                 self._has_leavers = True
                 self._send_now(worker.number, Pause(worker.number, trial))
 
     def _read_to_the_end(self, worker: Worker) -> list[WorkerMessage]:
-        """Read a dead worker's last messages, then report its loss. Its children may keep the connection open."""
+        """Read a dead worker's last messages, then report its loss. Its children may keep the
+        connection open.
+        """
         messages: list[WorkerMessage] = []
         while worker.number in self._workers and worker.process.has_more:
             messages += self._listen(worker)
@@ -440,13 +525,17 @@ class ProcessPool:
         return messages
 
     def _overdue(self, worker: Worker) -> list[WorkerMessage]:
-        """Kill a worker that exceeds the time limit for its start, its job, the release of a trial, or one message."""
+        """Kill a worker that exceeds the time limit for its start, its job, the release of a trial,
+        or one message.
+        """
         now = self._awake.seconds
         if worker.message_since is not None:
             if now <= worker.message_since + MESSAGE_SECONDS:
                 return []  # its result may be arriving
             worker.process.kill()
-            return self._lose(worker, f"sent a part of a message and nothing more for {MESSAGE_SECONDS:g} s")
+            return self._lose(
+                worker, f"sent a part of a message and nothing more for {MESSAGE_SECONDS:g} s"
+            )
         if worker.starting_since is not None and now > worker.starting_since + START_SECONDS:
             worker.process.kill()
             return self._lose(worker, f"did not start within {START_SECONDS:g} s")
@@ -474,16 +563,25 @@ class ProcessPool:
         return [self._dismiss(worker) for worker in leavers if worker.workload.is_free]
 
     def _dismiss(self, worker: Worker) -> WorkerMessage:
-        """Dismiss a worker. Jobs that were sent to the worker just before its dismissal are given to other workers."""
+        """Dismiss a worker. Jobs that were sent to the worker just before its dismissal are given
+        to other workers.
+        """
         self._host.forget(worker.process)
         del self._workers[worker.number]
         worker.process.hang_up()
         self._dismissed.append((worker.process, self._awake.seconds + SHUTDOWN_SECONDS))
         self._fill_place(worker)
-        return WorkerLost(time=0, worker=worker.number, reason=f"dismissed, as {worker.why_leaving}", is_dismissed=True)
+        return WorkerLost(
+            time=0,
+            worker=worker.number,
+            reason=f"dismissed, as {worker.why_leaving}",
+            is_dismissed=True,
+        )
 
     def _end_the_dismissed(self) -> None:
-        """Forget dismissed workers whose processes have ended. Kill dismissed workers after ``SHUTDOWN_SECONDS``."""
+        """Forget dismissed workers whose processes have ended. Kill dismissed workers after
+        ``SHUTDOWN_SECONDS``.
+        """
         staying = []
         for process, until in self._dismissed:
             if process.is_dead or self._awake.seconds > until:
@@ -493,9 +591,16 @@ class ProcessPool:
         self._dismissed = staying
 
     def _lose(
-        self, worker: Worker, reason: str = "", *, is_fatal: bool = False, is_out_of_memory: bool = False
+        self,
+        worker: Worker,
+        reason: str = "",
+        *,
+        is_fatal: bool = False,
+        is_out_of_memory: bool = False,
     ) -> list[WorkerMessage]:
-        """Replace a lost worker. Trials that the worker trained together are trained one at a time from now on."""
+        """Replace a lost worker. Trials that the worker trained together are trained one at a time
+        from now on.
+        """
         self._host.forget(worker.process)
         del self._workers[worker.number]
         how = worker.process.end()
@@ -518,9 +623,13 @@ class ProcessPool:
         self._failed_starts += not worker.has_joined
         self._losses_without_result += bool(workload.suspects) and job is None
         if self._failed_starts > FAILED_STARTS_ALLOWED:
-            self.fatal_error = ObjectiveError(f"workers end before their first job ({how}); see {worker.process.log}")
+            self.fatal_error = ObjectiveError(
+                f"workers end before their first job ({how}); see {worker.process.log}"
+            )
         elif self._losses_without_result > FAILED_STARTS_ALLOWED + 2 * self._places:
-            self.fatal_error = ObjectiveError(f"workers end before any job does ({how}); see {worker.process.log}")
+            self.fatal_error = ObjectiveError(
+                f"workers end before any job does ({how}); see {worker.process.log}"
+            )
         else:
             self._fill_place(worker)
         return [lost]
@@ -528,5 +637,11 @@ class ProcessPool:
 
 def _paused_before_it_began(job: Assignment) -> JobPaused:
     return JobPaused(
-        0, worker=job.worker, trial=job.trial, rung=job.rung, seconds=0, resource=job.start, start=job.start
+        0,
+        worker=job.worker,
+        trial=job.trial,
+        rung=job.rung,
+        seconds=0,
+        resource=job.start,
+        start=job.start,
     )

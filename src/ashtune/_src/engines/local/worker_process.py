@@ -1,4 +1,6 @@
-"""Start a worker process and its guardian on this machine, and exchange data with the worker process."""
+"""Start a worker process and its guardian on this machine, and exchange data with the worker
+process.
+"""
 
 import os
 import select
@@ -24,20 +26,28 @@ SEND_AGAIN_SECONDS = 0.05
 
 
 class WorkerProcess(ChildProcess):
-    """A local worker as a child process. The child has its own session, so that Ctrl-C reaches only the driver.
+    """A local worker as a child process. The child has its own session, so that Ctrl-C reaches only
+    the driver.
 
-    On Linux the child is the guardian, and the worker is the guardian's child. On other systems the child is the worker
-    itself.
+    On Linux the child is the guardian, and the worker is the guardian's child. On other systems the
+    child is the worker itself.
     """
 
-    def __init__(self, worker: WorkerId, log: Path, environment: Mapping[str, str], ranks: int) -> None:
+    def __init__(
+        self, worker: WorkerId, log: Path, environment: Mapping[str, str], ranks: int
+    ) -> None:
         self.worker = worker
         self.log = log
         self._socket, theirs = socket.socketpair()
         with append_to(log) as output, theirs, _hold_back_signals():
             super().__init__(
                 module_command(guardian.MODULE, theirs.fileno(), os.getpid(), ranks),
-                {**module_environment(), **environment, **variables_set_aside(), "PYTHONUNBUFFERED": "1"},
+                {
+                    **module_environment(),
+                    **environment,
+                    **variables_set_aside(),
+                    "PYTHONUNBUFFERED": "1",
+                },
                 stdout=output,
                 stderr=output,
                 pass_fds=[theirs.fileno()],
@@ -54,9 +64,11 @@ class WorkerProcess(ChildProcess):
         return bool(poll.poll(0))
 
     def send(self, frame: bytes = b"") -> bool:
-        """Send all unsent data, followed by a frame, to the worker. Return False if some data is still unsent.
+        """Send all unsent data, followed by a frame, to the worker. Return False if some data is
+        still unsent.
 
-        If the worker is suspended, data may stay unsent. If the worker has ended, only :meth:`read` detects this.
+        If the worker is suspended, data may stay unsent. If the worker has ended, only :meth:`read`
+        detects this.
         """
         try:
             return self._unsent.send(frame)
@@ -79,18 +91,23 @@ class WorkerProcess(ChildProcess):
             super().kill()
 
     def hang_up(self) -> None:
-        """Close the connection to the worker. An idle worker without a connection ends by itself."""
+        """Close the connection to the worker. An idle worker without a
+        connection ends by itself.
+        """
         self._socket.close()
 
     def end(self, seconds: float = SHUTDOWN_SECONDS) -> str:
-        """Wait at most ``seconds`` until the worker ends, then kill it. Return a text about the worker's end."""
+        """Wait at most ``seconds`` until the worker ends, then kill it. Return a text about the
+        worker's end.
+        """
         return super().end(seconds)
 
     def last_words(self, lines: int = 40) -> str:
         """Return the last lines of the worker's log."""
         try:
             with os.fdopen(DISK.open(str(self.log), os.O_RDONLY), "rb") as file:
-                # More bytes than are kept: an address without its beginning would keep its password.
+                # More bytes than are kept: an address without its beginning would keep its
+                # password.
                 file.seek(max(0, file.seek(0, os.SEEK_END) - 5 * LAST_WORDS_CHARACTERS))
                 text = without_userinfo(file.read().decode(errors="replace"))
                 return "\n".join(text[-LAST_WORDS_CHARACTERS:].splitlines()[-lines:])
@@ -110,8 +127,12 @@ class Host:
         """Return the time of a monotonic clock, in seconds."""
         return time.monotonic()
 
-    def start(self, worker: WorkerId, logs: Path, environment: Mapping[str, str], ranks: int) -> WorkerProcess:
-        """Start the process, or the ``ranks`` processes, of a worker, which write their output to its own log file."""
+    def start(
+        self, worker: WorkerId, logs: Path, environment: Mapping[str, str], ranks: int
+    ) -> WorkerProcess:
+        """Start the process, or the ``ranks`` processes, of a worker, which write their output to
+        its own log file.
+        """
         folder_of_a_study(logs)
         process = WorkerProcess(worker, logs / f"worker-{worker}.log", environment, ranks)
         self._by_file[process.file] = process
@@ -125,12 +146,16 @@ class Host:
         self._slow.discard(process)
 
     def send(self, process: WorkerProcess, frame: bytes) -> None:
-        """Send as many bytes of a frame as the worker's socket accepts. The other bytes are sent by :meth:`ready`."""
+        """Send as many bytes of a frame as the worker's socket accepts. The other bytes are sent by
+        :meth:`ready`.
+        """
         if not process.send(frame):
             self._slow.add(process)
 
     def ready(self, seconds: float) -> list[WorkerProcess]:
-        """Wait at most ``seconds`` for data. Return the workers that have sent data or have ended."""
+        """Wait at most ``seconds`` for data. Return the workers that have
+        sent data or have ended.
+        """
         if self._slow:
             self._slow = {process for process in self._slow if not process.send()}
             seconds = min(seconds, SEND_AGAIN_SECONDS)
@@ -139,7 +164,9 @@ class Host:
 
 @contextmanager
 def _hold_back_signals() -> Iterator[None]:
-    """Block the signals of a batch system while a process starts. A new process has no signal handlers yet."""
+    """Block the signals of a batch system while a process starts. A new process has no signal
+    handlers yet.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield

@@ -9,7 +9,14 @@ import msgspec
 from ashtune._src.core.plaintext import say
 from ashtune._src.engines.awake import AwakeClock
 from ashtune._src.engines.files import FROM_THE_DRIVER, FileReceiver
-from ashtune._src.engines.mpi.mpi_messages import DRIVER, Closing, EndOfLaunch, Envelope, ToRank, WithinStudy
+from ashtune._src.engines.mpi.mpi_messages import (
+    DRIVER,
+    Closing,
+    EndOfLaunch,
+    Envelope,
+    ToRank,
+    WithinStudy,
+)
 from ashtune._src.engines.mpi.transport import CHUNK, ENVELOPE, HEARTBEAT, Polling
 from ashtune._src.engines.mpi.world import World
 from ashtune._src.engines.opening import Opening
@@ -22,10 +29,12 @@ SILENCE_AT_REST = 3600.0
 
 
 class RankInbox:
-    """Receives the driver's messages in the order sent, and writes the files that arrive between the messages.
+    """Receives the driver's messages in the order sent, and writes the files that arrive between
+    the messages.
 
-    The inbox also sends heartbeats to the driver, and ends this process if the driver is dead or silent for too long.
-    Between two studies the driver runs the user's script, and may be silent for a long time.
+    The inbox also sends heartbeats to the driver, and ends this process if the driver is dead or
+    silent for too long. Between two studies the driver runs the user's script, and may be silent
+    for a long time.
     """
 
     def __init__(self, world: World, scratch: ScratchDirectory) -> None:
@@ -45,7 +54,9 @@ class RankInbox:
         self._silence = AwakeClock(time.monotonic(), self._world.silence_allowed)
 
     def end_study(self) -> None:
-        """Stop sending heartbeats, and allow the driver to be silent for ``SILENCE_AT_REST`` seconds."""
+        """Stop sending heartbeats, and allow the driver to be silent for ``SILENCE_AT_REST``
+        seconds.
+        """
         self._is_at_work = False
         self._silence = AwakeClock(time.monotonic(), SILENCE_AT_REST)
 
@@ -66,12 +77,16 @@ class RankInbox:
         return messages
 
     def has_news(self) -> bool:
-        """Return whether :meth:`look` may have messages. An exception that breaks in here loses no message."""
+        """Return whether :meth:`look` may have messages. An exception that breaks in here loses no
+        message.
+        """
         self._check_liveness()
         return bool(self._messages) or self._transport.has_news
 
     def _check_liveness(self) -> None:
-        """Send a heartbeat if it is due. End this process if the driver is dead or has been silent for too long."""
+        """Send a heartbeat if it is due. End this process if the driver is dead or has been silent
+        for too long.
+        """
         world, now = self._world, time.monotonic()
         if self._is_at_work and now >= self._next_heartbeat:
             self._next_heartbeat = now + world.heartbeat_seconds
@@ -82,7 +97,10 @@ class RankInbox:
         # If threads may not send, heartbeats come only during a study.
         is_silent = self._silence.is_over(now) and world.heartbeat.is_possible
         if is_silent or DRIVER in self._transport.failed:
-            say(f"rank {world.rank} on {os.uname().nodename}: the driver is gone; leaving. Go on by `ashtune resume`")
+            say(
+                f"rank {world.rank} on {os.uname().nodename}: the driver is gone; leaving. Go on "
+                f"by `ashtune resume`"
+            )
             os._exit(1)
 
     def look_within_study(self) -> tuple[list[WithinStudy], bool]:
@@ -105,7 +123,9 @@ class RankInbox:
         return self._receiver[1]
 
     def wait(self) -> list[ToRank]:
-        """Wait for messages, and return them. While waiting, send messages that the driver could not receive yet."""
+        """Wait for messages, and return them. While waiting, send messages that the driver could
+        not receive yet.
+        """
         while not (messages := self.look()):
             self._transport.flush()
             self.rest()
@@ -116,7 +136,9 @@ class RankInbox:
         self._polling.rest(at_most)
 
     def expect_an_answer(self) -> None:
-        """Record that a message was just sent to the driver, so that this rank often checks for the answer."""
+        """Record that a message was just sent to the driver, so that this rank often checks for the
+        answer.
+        """
         self._polling.heard()
 
     def wait_for_the_end(self) -> None:

@@ -1,10 +1,12 @@
-"""Read from environment variables how MPI was launched, and write error messages for launches that cannot work.
+"""Read from environment variables how MPI was launched, and write error messages for launches that
+cannot work.
 
 Source: the environment variables that Slurm 24.11, MPICH 4.2 to 5.0 and Open MPI 5.0 set.
 
 Rule 1: no function in this module reads a file, a clock or ``os.environ``, or loads MPI.
-Rule 2: before MPI is initialised, a launch is refused only if it certainly cannot work, because users cannot override a
-refusal. The function :func:`alone` checks doubtful launches after MPI is initialised.
+Rule 2: before MPI is initialised, a launch is refused only if it certainly cannot work, because
+users cannot override a refusal. The function :func:`alone` checks doubtful launches after MPI is
+initialised.
 """
 
 import re
@@ -30,8 +32,10 @@ class Launch(msgspec.Struct, frozen=True):
         rank: This process's number among the processes, from 0.
         size: The number of processes that were started, or that the launcher would start.
         launcher: The launcher's name in messages to the user, as in ``"srun --mpi=pmi2"``.
-        family: The only MPI that the launcher can start: ``"openmpi"`` or ``"mpich"``; ``""`` if unknown.
-        is_started_by_it: False if srun did not start this process, as in a batch script or in salloc's shell.
+        family: The only MPI that the launcher can start: ``"openmpi"`` or ``"mpich"``; ``""`` if
+            unknown.
+        is_started_by_it: False if srun did not start this process, as in a batch script or in
+            salloc's shell.
     """
 
     rank: int
@@ -42,7 +46,8 @@ class Launch(msgspec.Struct, frozen=True):
 
 
 def launch_of(environment: Mapping[str, str]) -> Launch | None:
-    """Return the launch that the environment variables describe, or None if they describe at most one process.
+    """Return the launch that the environment variables describe, or None if they describe at most
+    one process.
 
     If mpiexec runs inside a SLURM job, mpiexec counts as the launcher.
     """
@@ -51,7 +56,9 @@ def launch_of(environment: Mapping[str, str]) -> Launch | None:
 
 
 def family_of(library_version: str) -> str:
-    """Return the kind of an MPI library from its version text: ``"openmpi"``, ``"mpich"``, or ``""`` if unknown."""
+    """Return the kind of an MPI library from its version text: ``"openmpi"``, ``"mpich"``, or
+    ``""`` if unknown.
+    """
     text = library_version.lower()
     if text.startswith("open mpi"):  # the rest may name the build host
         return _OPENMPI
@@ -59,47 +66,57 @@ def family_of(library_version: str) -> str:
 
 
 def mpi4py_missing(launch: Launch, error: ImportError | RuntimeError) -> str:
-    """Return the error message for a launch in which mpi4py is not installed or finds no MPI library."""
+    """Return the error message for a launch in which mpi4py is not installed or finds no MPI
+    library.
+    """
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     if isinstance(error, ModuleNotFoundError):
         return (
-            f"{_started(launch)}, but mpi4py is not installed ({reason}); load the site's MPI (`module load ...`) and "
-            "`pip install 'ashtune[mpi]'`, or on a machine that has no MPI `pip install 'ashtune[mpich]'`"
+            f"{_started(launch)}, but mpi4py is not installed ({reason}); load the site's MPI "
+            "(`module load ...`) and `pip install 'ashtune[mpi]'`, or on a machine that has no MPI "
+            "`pip install 'ashtune[mpich]'`"
         )
     return (
-        f"{_started(launch)}, but mpi4py finds no MPI library it can load ({reason}); load the site's MPI "
-        "(`module load ...`) or set MPI4PY_LIBMPI to the path of its libmpi.so, "
-        "or on a machine that has no MPI `pip install 'ashtune[mpich]'`"
+        f"{_started(launch)}, but mpi4py finds no MPI library it can load ({reason}); load the "
+        "site's MPI (`module load ...`) or set MPI4PY_LIBMPI to the path of its libmpi.so, or on a "
+        "machine that has no MPI `pip install 'ashtune[mpich]'`"
     )
 
 
 def mismatch(launch: Launch, library_version: str) -> str:
-    """Return an error message if this launcher cannot start processes of this MPI library, or else ``""``.
+    """Return an error message if this launcher cannot start processes of this MPI library, or else
+    ``""``.
 
-    Call this function before MPI_Init, because MPICH would abort in MPI_Init with 10 lines of output per process.
+    Call this function before MPI_Init, because MPICH would abort in MPI_Init with 10 lines of
+    output per process.
     """
     family, library = family_of(library_version), _called(library_version)
     if launch.family and family and launch.family != family:
         return (
-            f"{_started(launch)}, but mpi4py loaded {library}, which cannot join them; start with that library's own "
+            f"{_started(launch)}, but mpi4py loaded {library}, which cannot join them; start with "
+            f"that library's own "
             f"`mpiexec`, or load {_NAMES[launch.family]}: set MPI4PY_MPIABI={launch.family}, "
             f"or MPI4PY_LIBMPI to the path of its {_LIBRARIES[launch.family]}"
         )
     if launch.launcher == f"{_SRUN}pmix" and family == _MPICH and _is_without_pmix(library_version):
         return (
-            f"{_started(launch)}, but mpi4py loaded {library}, which was built without PMIx; start with "
-            "`srun --mpi=pmi2 python ...`, or with that library's own `mpiexec` inside of the allocation"
+            f"{_started(launch)}, but mpi4py loaded {library}, which was built without PMIx; start "
+            "with `srun --mpi=pmi2 python ...`, or with that library's own `mpiexec` inside of the "
+            "allocation"
         )
     if launch.launcher == _BY_HYDRA_IN_PMIX and _is_confused_by_two(library_version):
         return (
-            f"{_started(launch)}, and {library} aborts where it finds both PMI_SIZE and PMIX_NAMESPACE; "
-            "set MPIR_CVAR_PMI_VERSION=1 before `mpiexec`, or start with `srun --mpi=pmi2 python ...`"
+            f"{_started(launch)}, and {library} aborts where it finds both PMI_SIZE and "
+            "PMIX_NAMESPACE; set MPIR_CVAR_PMI_VERSION=1 before `mpiexec`, or start with `srun "
+            "--mpi=pmi2 python ...`"
         )
     return ""
 
 
 def alone(launch: Launch, library_version: str, size: int) -> str:
-    """Return an error message if MPI reports one process although the launcher started several, or else ``""``."""
+    """Return an error message if MPI reports one process although the launcher started several, or
+    else ``""``.
+    """
     if size != 1 or launch.size == 1 or not launch.is_started_by_it:
         return ""
     library = _called(library_version)
@@ -108,33 +125,47 @@ def alone(launch: Launch, library_version: str, size: int) -> str:
         sruns = [f"{_SRUN}{plugin}" for plugin in _plugins(library_version)]
         new = " or ".join(f"`{srun} python ...`" for srun in sruns if srun != launch.launcher)
         remedy = f"start with {new}, or with the `mpiexec` installed with it" if new else remedy
-    return f"{_started(launch)}, but {library} sees 1: each would run the whole study by itself; {remedy}"
+    return (
+        f"{_started(launch)}, but {library} sees 1: each would run the whole study by itself; "
+        f"{remedy}"
+    )
 
 
 def without_world(launch: Launch, *, workers_given: bool) -> str:
-    """Return an error message if other SLURM tasks would be idle and the user gave no number of workers."""
+    """Return an error message if other SLURM tasks would be idle and the user gave no number of
+    workers.
+    """
     if launch.is_started_by_it or workers_given:
         return ""
     return (
-        f"SLURM gave {launch.size} tasks, but srun did not start this process, which would leave the others idle; "
-        "start with `srun python ...`, or give workers= to use this node alone"
+        f"SLURM gave {launch.size} tasks, but srun did not start this process, which would leave "
+        "the others idle; start with `srun python ...`, or give workers= to use this node alone"
     )
 
 
 def several(launch: Launch, what: str) -> str:
     """Return the error message for an option that would make each process run the whole study."""
-    return f"{_started(launch)}, and with {what} each would run the whole study; leave it out, or start one process"
+    return (
+        f"{_started(launch)}, and with {what} each would run the whole study; leave it out, or "
+        f"start one process"
+    )
 
 
 def idle(launch: Launch, what: str) -> str:
-    """Return the error message for an option that would make one process train while all others wait."""
+    """Return the error message for an option that would make one process train while all others
+    wait.
+    """
     return (
-        f"{_started(launch)}, and with {what} one would train while the others wait; leave it out, or start one process"
+        f"{_started(launch)}, and with {what} one would train while the others wait; leave it "
+        f"out, or start one process"
     )
 
 
 def _by_openmpi(environment: Mapping[str, str]) -> Launch | None:
-    size, rank = _number(environment, "OMPI_COMM_WORLD_SIZE"), _number(environment, "OMPI_COMM_WORLD_RANK")
+    size, rank = (
+        _number(environment, "OMPI_COMM_WORLD_SIZE"),
+        _number(environment, "OMPI_COMM_WORLD_RANK"),
+    )
     return None if not size or rank is None else Launch(rank, size, _BY_OPENMPI, _OPENMPI, True)
 
 
@@ -142,14 +173,16 @@ def _by_pmi(environment: Mapping[str, str]) -> Launch | None:
     size, rank = _number(environment, "PMI_SIZE"), _number(environment, "PMI_RANK")
     if not size or rank is None:
         return None
-    # In an allocation, hydra starts its proxies by srun, so its ranks have the step's variables, and those of
-    # PMIx if that is the site's MpiDefault. Only hydra's ranks, not srun's own tasks, have MPI_LOCALRANKID.
+    # In an allocation, hydra starts its proxies by srun, so its ranks have the step's variables,
+    # and those of PMIx if that is the site's MpiDefault. Only hydra's ranks, not srun's own tasks,
+    # have MPI_LOCALRANKID.
     if "MPI_LOCALRANKID" in environment:
         is_in_pmix = "PMIX_NAMESPACE" in environment and "MPIR_CVAR_PMI_VERSION" not in environment
         return Launch(rank, size, _BY_HYDRA_IN_PMIX if is_in_pmix else _BY_HYDRA, _MPICH, True)
     if _has_step(environment) and _number(environment, "SLURM_STEP_NUM_TASKS") in (None, size):
         return Launch(rank, size, f"{_SRUN}pmi2", "", True) if _is_step(environment) else None
-    return Launch(rank, size, _BY_PMI, "", True)  # Flux, gforker, PALS: these may also start Open MPI
+    # Flux, gforker, PALS: these may also start Open MPI
+    return Launch(rank, size, _BY_PMI, "", True)
 
 
 def _by_slurm(environment: Mapping[str, str]) -> Launch | None:
@@ -175,9 +208,9 @@ def _has_step(environment: Mapping[str, str]) -> bool:
 def _is_step(environment: Mapping[str, str]) -> bool:
     """Return whether srun started this process as a task of a SLURM step.
 
-    A batch script may inherit the variables of the SLURM step that submitted it. The shell of salloc is a step of one
-    task. In a batch script and in salloc's shell, SLURM_NTASKS is the job's number of tasks. In each task of srun,
-    SLURM_NTASKS equals SLURM_STEP_NUM_TASKS.
+    A batch script may inherit the variables of the SLURM step that submitted it. The shell of
+    salloc is a step of one task. In a batch script and in salloc's shell, SLURM_NTASKS is the job's
+    number of tasks. In each task of srun, SLURM_NTASKS equals SLURM_STEP_NUM_TASKS.
     """
     if not _has_step(environment):
         return False
@@ -186,7 +219,9 @@ def _is_step(environment: Mapping[str, str]) -> bool:
 
 
 def _number(environment: Mapping[str, str], name: str) -> int | None:
-    """Return the value of an environment variable as an integer, or None if it is not set or not a number."""
+    """Return the value of an environment variable as an integer, or None if it is not set or not a
+    number.
+    """
     text = environment.get(name, "")
     return int(text) if re.fullmatch("[0-9]{1,9}", text) else None
 
@@ -196,19 +231,25 @@ def _started(launch: Launch) -> str:
 
 
 def _called(library_version: str) -> str:
-    """Return the name and version of the MPI library, such as ``"MPICH 5.0.2"`` or ``"Open MPI v5.0.11"``."""
+    """Return the name and version of the MPI library, such as ``"MPICH 5.0.2"`` or
+    ``"Open MPI v5.0.11"``.
+    """
     first = library_version.partition("\n")[0].partition(",")[0]
     return " ".join(first.replace("Version:", "").split()) or "this MPI"
 
 
 def _is_without_pmix(library_version: str) -> bool:
-    """Return whether the MPI library was built without PMIx, or False if this is unknown (Intel, Cray)."""
+    """Return whether the MPI library was built without PMIx, or False if this is unknown (Intel,
+    Cray).
+    """
     text = library_version.lower()
     return "configure:" in text and "pmix" not in text
 
 
 def _is_confused_by_two(library_version: str) -> bool:
-    """Return whether MPICH guesses the version of PMI (since 5.0, https://github.com/pmodels/mpich/pull/7525)."""
+    """Return whether MPICH guesses the version of PMI (since 5.0,
+    https://github.com/pmodels/mpich/pull/7525).
+    """
     major = re.match(r"MPICH Version:\s*(\d+)", library_version)
     return major is not None and int(major[1]) >= 5
 

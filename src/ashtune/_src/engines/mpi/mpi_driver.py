@@ -1,4 +1,5 @@
-"""The driver's part of the MPI engine. Each rank is a peer with one worker. A worker may run in a separate process.
+"""The driver's part of the MPI engine. Each rank is a peer with one worker. A worker may run in a
+separate process.
 
 ``engines/distributed.py`` contains the driver's code that does not depend on MPI.
 """
@@ -28,7 +29,9 @@ LONGEST_SLEEP = 0.01
 
 
 class RankLink:
-    """Connects the driver to the ranks of a study. ``opening`` has the worker number of the first rank."""
+    """Connects the driver to the ranks of a study. ``opening`` has the worker number of the first
+    rank.
+    """
 
     transport = "MPI"
 
@@ -51,14 +54,18 @@ class RankLink:
     def _open(self, opening: Opening) -> None:
         self._world.edition += 1
         step = len(self._place_of)
-        opening = msgspec.structs.replace(opening, edition=self._world.edition, step=step).among(step)
+        opening = msgspec.structs.replace(opening, edition=self._world.edition, step=step).among(
+            step
+        )
         setup = opening.setup
         for rank, place in self._place_of.items():
             if opening.sends_files:
                 self._transport.put_chunks(rank, self._sender.needed())
             own = msgspec.structs.replace(setup, worker=WorkerId(setup.worker + place))
             group = self._group_of[rank]
-            own_opening = msgspec.structs.replace(opening, setup=own, group=group if len(group) > 1 else [])
+            own_opening = msgspec.structs.replace(
+                opening, setup=own, group=group if len(group) > 1 else []
+            )
             for each in group:
                 self._transport.put(each, own_opening)
         self._transport.flush()
@@ -73,12 +80,16 @@ class RankLink:
         return f"rank {peer}"
 
     def may_join(self, peer: int, worker: WorkerId) -> bool:
-        """Return whether a worker number belongs to a rank. With n ranks, each rank has every n-th worker number."""
+        """Return whether a worker number belongs to a rank. With n ranks, each rank has every n-th
+        worker number.
+        """
         beyond = worker - self._first_worker
         return beyond >= 0 and beyond % len(self._place_of) == self._place_of[peer]
 
     def receive(self) -> list[tuple[int, Content]]:
-        """Return the new messages. Files that a rank sent before a message are written before this call returns."""
+        """Return the new messages. Files that a rank sent before a message are written before this
+        call returns.
+        """
         return [
             (self._leader_of.get(arrived.source, arrived.source), content)
             for arrived in self._transport.collect()
@@ -87,10 +98,11 @@ class RankLink:
         ]
 
     def _counts(self, rank: int, content: Content) -> bool:
-        """Return whether a message counts as a message of the first rank of its group, which speaks for the group.
+        """Return whether a message counts as a message of the first rank of its group, which speaks
+        for the group.
 
-        A rank that cannot train, and that the first rank does not hear, speaks for the group, too. A group has left the
-        study when all its ranks have left.
+        A rank that cannot train, and that the first rank does not hear, speaks for the group, too.
+        A group has left the study when all its ranks have left.
         """
         leader = self._leader_of.get(rank, rank)
         group = self._group_of.get(leader, ())
@@ -135,7 +147,9 @@ class RankLink:
             self._transport.put(rank, Closing())
 
     def give_up(self, peer: int) -> None:
-        """Ignore all messages of a rank from now on. If the rank is still alive, tell the rank to leave."""
+        """Ignore all messages of a rank from now on. If the rank is still alive, tell the rank to
+        leave.
+        """
         for rank in self._group_of[peer]:
             self._world.lost.add(rank)
             self._transport.forget(rank)
@@ -145,7 +159,9 @@ class RankLink:
 
 
 class MpiEngine:
-    """The engine whose workers are the ranks of an MPI launch; see :class:`~ashtune.engines.Engine`."""
+    """The engine whose workers are the ranks of an MPI launch; see
+    :class:`~ashtune.engines.Engine`.
+    """
 
     name = "mpi"
     must_exit = True
@@ -154,37 +170,51 @@ class MpiEngine:
         self._world = world
 
     def worker_count(self, wanted: int | None) -> int:
-        """Return the number of ranks that can be workers, or ``wanted`` if this number is smaller."""
+        """Return the number of ranks that can be workers, or ``wanted`` if
+        this number is smaller.
+        """
         there_are = len(self._world.ranks)
         return min(wanted or there_are, there_are)
 
     def check(self, options: RunOptions, workers: int) -> None:
-        """Raise SettingsError if the launch has too few ranks, or if the options contradict each other.
+        """Raise SettingsError if the launch has too few ranks, or if the options contradict each
+        other.
 
         The driver does not know the cores and GPUs of other nodes.
         """
         each, processes = options["ranks_per_trial"], options["processes_per_trial"]
         refuse({
-            f"ranks_per_trial={each} needs {each + 1} ranks or more; start with mpiexec -n {each + 1}": (
+            f"ranks_per_trial={each} needs {each + 1} ranks or more; start with mpiexec -n "
+            f"{each + 1}": (
                 each > 1 and workers < 1
             ),
-            f"ranks_per_trial={each} needs a directory that all ranks share; leave checkpoints={MESSAGES!r} out": (
+            f"ranks_per_trial={each} needs a directory that all ranks share; leave "
+            f"checkpoints={MESSAGES!r} out": (
                 each > 1 and options["checkpoints"] == MESSAGES
             ),
-            f"processes_per_trial={processes} starts processes, and the trials are trained in the ranks; give "
-            "ranks_per_trial, or isolate=True": processes > 1 and (each > 1 or not options["isolate"]),
-            f"on_out_of_memory={RETRY_ALONE!r} is not for MPI, where the ranks of a node train on their own; leave it "
-            "out, or give engine='local' or engine='cluster'": options["on_out_of_memory"] == RETRY_ALONE,
+            f"processes_per_trial={processes} starts processes, and the trials are trained in the "
+            "ranks; give ranks_per_trial, or "
+            "isolate=True": processes > 1 and (each > 1 or not options["isolate"]),
+            f"on_out_of_memory={RETRY_ALONE!r} is not for MPI, where the ranks of a node train on "
+            "their own; leave it out, or give engine='local' or "
+            "engine='cluster'": options["on_out_of_memory"] == RETRY_ALONE,
         })  # fmt: skip
 
     def open(self, brief: Brief) -> Workers:
         """Tell the ranks that a study begins, and return the workers of the ranks.
 
         Raises:
-            StudyError: If no rank is left; the method ``wait`` of the result also raises this error.
+            StudyError: If no rank is left; the method ``wait`` of the result also raises this
+                error.
         """
-        opening, ranks, each = opening_of(brief), self._world.ranks, brief.options["ranks_per_trial"]
-        groups = [ranks[first : first + each] for first in range(0, len(ranks) - each + 1, each)][: brief.workers]
+        opening, ranks, each = (
+            opening_of(brief),
+            self._world.ranks,
+            brief.options["ranks_per_trial"],
+        )
+        groups = [ranks[first : first + each] for first in range(0, len(ranks) - each + 1, each)][
+            : brief.workers
+        ]
         link = RankLink(self._world, opening, groups)
         return DistributedWorkers(
             link,

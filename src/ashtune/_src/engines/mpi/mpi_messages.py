@@ -1,4 +1,6 @@
-"""The messages between driver and rank. ``training/worker_messages.py`` has the messages between driver and worker."""
+"""The messages between driver and rank. ``training/worker_messages.py`` has the messages between
+driver and worker.
+"""
 
 from typing import Generic, TypeVar
 
@@ -15,11 +17,15 @@ DRIVER = 0
 
 
 class Closing(msgspec.Struct, frozen=True, tag=True):
-    """A message which tells a rank that a study is over. The rank ends all its jobs and waits for the next study."""
+    """A message which tells a rank that a study is over. The rank ends all its jobs and waits for
+    the next study.
+    """
 
 
 class EndOfLaunch(msgspec.Struct, frozen=True, tag=True):
-    """A message which tells a rank that the driver's script has ended. If ``is_whole``, MPI can be finalised."""
+    """A message which tells a rank that the driver's script has ended. If ``is_whole``, MPI can be
+    finalised.
+    """
 
     is_whole: bool
 
@@ -33,7 +39,8 @@ Message = TypeVar("Message")
 class Envelope(msgspec.Struct, Generic[Message], frozen=True, array_like=True):
     """Several messages that are sent as one message, the oldest first.
 
-    ``edition`` is the number of the study within the MPI launch. The driver ignores messages of an earlier study.
+    ``edition`` is the number of the study within the MPI launch. The driver ignores messages of an
+    earlier study.
     """
 
     edition: int

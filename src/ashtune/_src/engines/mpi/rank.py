@@ -1,8 +1,8 @@
 """Let a rank take part in one study after another as a worker, until the driver's script has ended.
 
-A rank trains in a separate worker process. If the training function is very short, a rank trains in its own process. If
-the training function crashes in the rank's own process, the rank ends. Nobody can end a training function that hangs in
-the rank's own process.
+A rank trains in a separate worker process. If the training function is very short, a rank trains in
+its own process. If the training function crashes in the rank's own process, the rank ends. Nobody
+can end a training function that hangs in the rank's own process.
 """
 
 import os
@@ -44,11 +44,13 @@ DIRECTORY_SECONDS = 3.0
 
 
 def serve_rank(world: World) -> bool:
-    """Take part in studies until the driver's script has ended. Return whether MPI can be finalised.
+    """Take part in studies until the driver's script has ended. Return whether MPI can be
+    finalised.
 
-    Usually, MPI cannot be finalised after the loss of a rank. If MPI cannot be finalised, this rank waits until rank 0
-    ends all ranks. A rank that exits by itself looks like a dead rank. If the launcher keeps ranks alive after a death,
-    rank 0 cannot end the other ranks, and :func:`serve_rank` returns False without waiting.
+    Usually, MPI cannot be finalised after the loss of a rank. If MPI cannot be finalised, this rank
+    waits until rank 0 ends all ranks. A rank that exits by itself looks like a dead rank. If the
+    launcher keeps ranks alive after a death, rank 0 cannot end the other ranks, and
+    :func:`serve_rank` returns False without waiting.
     """
     if threading.current_thread() is threading.main_thread():
         for number in SIGNALS:
@@ -73,7 +75,8 @@ def serve_rank(world: World) -> bool:
                     break
     finally:
         for number in SIGNALS if threading.current_thread() is threading.main_thread() else ():
-            signal.signal(number, signal.SIG_IGN)  # at its end, the interpreter drops handlers but keeps SIG_IGN
+            # at its end, the interpreter drops handlers but keeps SIG_IGN
+            signal.signal(number, signal.SIG_IGN)
         scratch.delete()
 
 
@@ -91,7 +94,9 @@ def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: O
             gpus_present=gpus_present(),
             processes=opening.setup.processes,
         )
-    except AshtuneError as error:  # an error at the start stops the study, so that the user can fix it
+    except (
+        AshtuneError
+    ) as error:  # an error at the start stops the study, so that the user can fix it
         world.transport.put(DRIVER, Broken(opening.setup.worker, f"{me}: {error}"))
         inbox.wait_for_the_end()
     else:
@@ -108,7 +113,9 @@ def _serve(world: World, inbox: RankInbox, scratch: ScratchDirectory, opening: O
 
 
 def _shared_directory(opening: Opening) -> Path:
-    """Return the study's directory. Raise AshtuneError if this rank does not see the driver's directory."""
+    """Return the study's directory. Raise AshtuneError if this rank does not see the driver's
+    directory.
+    """
     directory = Path(opening.setup.study)
     deadline = time.monotonic() + DIRECTORY_SECONDS  # a network file system may be a moment behind
     while True:
@@ -120,15 +127,21 @@ def _shared_directory(opening: Opening) -> Path:
             return directory
         if time.monotonic() > deadline:
             raise AshtuneError(
-                f"{directory} is not there as the driver has it; give a directory that all ranks share, "
-                "or checkpoints='messages'"
+                f"{directory} is not there as the driver has it; give a directory that all ranks "
+                "share, or checkpoints='messages'"
             )
         time.sleep(0.05)
 
 
 def _files_of(world: World, opening: Opening, directory: Path) -> PeerFiles | None:
-    """Return what sends the files of this rank to the driver, or None if the rank sees the driver's directory."""
-    return PeerFiles(partial(world.transport.put_chunks, DRIVER), directory) if opening.sends_files else None
+    """Return what sends the files of this rank to the driver, or None if the rank sees the driver's
+    directory.
+    """
+    return (
+        PeerFiles(partial(world.transport.put_chunks, DRIVER), directory)
+        if opening.sends_files
+        else None
+    )
 
 
 BUSY_SECONDS = 0.05
@@ -139,7 +152,12 @@ class WorkerRelay:
     """Relays messages between the driver and one worker process during a study."""
 
     def __init__(
-        self, world: World, inbox: RankInbox, opening: Opening, directory: Path, environment: dict[str, str]
+        self,
+        world: World,
+        inbox: RankInbox,
+        opening: Opening,
+        directory: Path,
+        environment: dict[str, str],
     ) -> None:
         self._world = world
         self._inbox = inbox
@@ -189,7 +207,9 @@ class WorkerRelay:
                 self._files.send_the_rest()
 
     def _listen_to_the_idle(self) -> list[WorkerMessage]:
-        """Return the messages of a worker without a job, which can only join or die. Ask the system rarely."""
+        """Return the messages of a worker without a job, which can only join or die. Ask the system
+        rarely.
+        """
         if (now := time.monotonic()) < self._next_listening:
             return []
         self._next_listening = now + IDLE_SECONDS
@@ -250,7 +270,8 @@ class RankChannel:
     def poll(self) -> ToWorker | None:
         """Return the driver's next message, or None if no message has arrived."""
         if not self._waiting:
-            if self._is_drained:  # wait() has just received everything; the next call looks for newer messages
+            # wait() has just received everything; the next call looks for newer messages
+            if self._is_drained:
                 self._is_drained = False
             else:
                 self._take()
@@ -310,11 +331,15 @@ def _train_in_group(world: World, inbox: RankInbox, opening: Opening, channel: R
         if ranks.rank:
             Follower(LeadingRank(transport, inbox), ranks).serve()
         else:
-            serve(channel, OtherRanks(GroupPeers(transport, ranks.size, channel.look, inbox), ranks))
+            serve(
+                channel, OtherRanks(GroupPeers(transport, ranks.size, channel.look, inbox), ranks)
+            )
     except Unsure as error:  # no rank can interrupt another one in MPI
         if isinstance(error, StillTraining):
             world.transport.put(DRIVER, error.failure)
-        world.transport.put(DRIVER, Unable(f"ranks {opening.group[0]} to {opening.group[-1]}: {error}"))
+        world.transport.put(
+            DRIVER, Unable(f"ranks {opening.group[0]} to {opening.group[-1]}: {error}")
+        )
 
 
 @contextmanager

@@ -1,7 +1,9 @@
-"""Train each trial by several ranks of an MPI launch, in the ranks themselves, which have a communicator for training.
+"""Train each trial by several ranks of an MPI launch, in the ranks themselves, which have a
+communicator for training.
 
-The ranks of a group have consecutive numbers. The first rank of a group is the worker that the driver knows. The ranks
-of a group exchange ashtune's messages over a communicator of their own, and never wait for each other in MPI.
+The ranks of a group have consecutive numbers. The first rank of a group is the worker that the
+driver knows. The ranks of a group exchange ashtune's messages over a communicator of their own, and
+never wait for each other in MPI.
 """
 
 import socket
@@ -22,14 +24,17 @@ LOOK_SECONDS = 0.02
 
 
 def ranks_of(world: World, group: Sequence[int], *, share_gpus: bool) -> tuple[Ranks, Transport]:
-    """Return the place of this rank in its group, and the connections between the ranks of the group.
+    """Return the place of this rank in its group, and the connections between the ranks of the
+    group.
 
     All ranks of the group must call this function together (a collective operation).
 
     Args:
         share_gpus: Whether the ranks of a node see the same GPUs.
     """
-    comm = world.mpi.COMM_WORLD.Create_group(world.mpi.COMM_WORLD.Get_group().Incl(group), world.edition)
+    comm = world.mpi.COMM_WORLD.Create_group(
+        world.mpi.COMM_WORLD.Get_group().Incl(group), world.edition
+    )
     own = comm.Dup()
     own.Set_errhandler(world.mpi.ERRORS_RETURN)
     node = own.Split_type(world.mpi.COMM_TYPE_SHARED)
@@ -41,9 +46,13 @@ def ranks_of(world: World, group: Sequence[int], *, share_gpus: bool) -> tuple[R
 
 
 class GroupPeers:
-    """The connections of the first rank of a group to the other ranks. ``look`` receives messages of the driver."""
+    """The connections of the first rank of a group to the other ranks. ``look`` receives messages
+    of the driver.
+    """
 
-    def __init__(self, transport: Transport, size: int, look: Callable[[], None], inbox: RankInbox) -> None:
+    def __init__(
+        self, transport: Transport, size: int, look: Callable[[], None], inbox: RankInbox
+    ) -> None:
         self._transport = transport
         self._others = range(1, size)
         self._look = look
@@ -57,7 +66,8 @@ class GroupPeers:
         self._transport.flush()
 
     def receive(self, seconds: float | None) -> Iterator[Ended]:
-        """Wait for messages of the other ranks, at most ``seconds``; None to wait without limit. Yield the messages.
+        """Wait for messages of the other ranks, at most ``seconds``; None to wait without limit.
+        Yield the messages.
 
         Raises:
             Shutdown: When the study is over.
@@ -66,7 +76,10 @@ class GroupPeers:
         while True:
             self._transport.flush()
             messages = [
-                each for _, kind, body in self._transport.collect() if kind == ENVELOPE for each in self._decode(body)
+                each
+                for _, kind, body in self._transport.collect()
+                if kind == ENVELOPE
+                for each in self._decode(body)
             ]
             yield from messages
             if messages or (deadline is not None and time.monotonic() >= deadline):

@@ -1,7 +1,8 @@
 """Find out whether this process is one of several MPI ranks. If so, start MPI.
 
-Rank 0 continues the user's script as the driver. Every other rank works for the driver until the user's script has
-ended. MPI is loaded only if the environment variables of a launcher say that there are several ranks.
+Rank 0 continues the user's script as the driver. Every other rank works for the driver until the
+user's script has ended. MPI is loaded only if the environment variables of a launcher say that
+there are several ranks.
 """
 
 import atexit
@@ -33,12 +34,15 @@ _world: World | None = None
 
 
 def start_mpi(*, workers_given: bool = False) -> World | None:
-    """Start MPI and return all ranks, or return None if this process is alone. Only rank 0 returns from ``start_mpi``.
+    """Start MPI and return all ranks, or return None if this process is alone. Only rank 0 returns
+    from ``start_mpi``.
 
-    Every other rank works for rank 0 until the script of rank 0 has ended. The other ranks then exit with status 0.
+    Every other rank works for rank 0 until the script of rank 0 has ended. The other ranks then
+    exit with status 0.
 
     Args:
-        workers_given: Whether the user gave a number of workers. If so, in a SLURM allocation, only this node is used.
+        workers_given: Whether the user gave a number of workers. If so, in a SLURM allocation, only
+            this node is used.
 
     Raises:
         StudyError: On rank 0, if the launch failed; the other ranks exit with status 2.
@@ -46,7 +50,10 @@ def start_mpi(*, workers_given: bool = False) -> World | None:
     global _world  # noqa: PLW0603 - one MPI per process
     if _world is not None:
         if _world.has_left:
-            raise StudyError("the other ranks have left, as the study was stopped; start again with mpiexec or srun")
+            raise StudyError(
+                "the other ranks have left, as the study was stopped; start again with mpiexec or "
+                "srun"
+            )
         return _world
     launch = launcher.launch_of(os.environ)
     if launch is None:
@@ -72,10 +79,11 @@ def start_mpi(*, workers_given: bool = False) -> World | None:
 
 @contextmanager
 def all_ranks_start_within(seconds: float) -> Iterator[None]:
-    """End this process, with a traceback on stderr, if the code in the block takes longer than ``seconds``.
+    """End this process, with a traceback on stderr, if the code in the block takes longer than
+    ``seconds``.
 
-    MPI's initialisation waits for every rank and holds Python's interpreter lock. Only a thread outside Python can
-    therefore end this process.
+    MPI's initialisation waits for every rank and holds Python's interpreter lock. Only a thread
+    outside Python can therefore end this process.
     """
     faulthandler.dump_traceback_later(seconds, exit=True, file=2)
     try:
@@ -88,8 +96,8 @@ def all_ranks_start_within(seconds: float) -> Iterator[None]:
 def waiting_asleep(environment: MutableMapping[str, str]) -> Iterator[None]:
     """Let MPI sleep between its checks for other ranks, so that waiting does not use a whole core.
 
-    In the mode "heavy yield", MPICH sleeps for 0 s between two checks. Linux makes each sleep longer by the timer slack
-    of the thread, see prctl(2).
+    In the mode "heavy yield", MPICH sleeps for 0 s between two checks. Linux makes each sleep
+    longer by the timer slack of the thread, see prctl(2).
     """
     is_asked = HEAVY_YIELD not in environment
     if is_asked:
@@ -111,7 +119,9 @@ def _set_timer_slack(nanoseconds: int) -> None:
 
 
 def _await_all(mpi: Any) -> None:
-    """Wait for all ranks, and sleep between checks. Without this call, later MPI calls would wait without sleeping."""
+    """Wait for all ranks, and sleep between checks. Without this call, later MPI calls would wait
+    without sleeping.
+    """
     request = mpi.COMM_WORLD.Ibarrier()
     while not request.Test():
         time.sleep(AWAIT_SECONDS)
@@ -130,13 +140,16 @@ def start_seconds(environment: Mapping[str, str]) -> float:
         seconds = 0.0
     if not 0 < seconds < threading.TIMEOUT_MAX:
         raise StudyError(
-            f"{START_VARIABLE}={text!r} is not a number of seconds above 0; unset it for {START_SECONDS:g} s"
+            f"{START_VARIABLE}={text!r} is not a number of seconds above 0; unset it for "
+            f"{START_SECONDS:g} s"
         )
     return seconds
 
 
 def _remember_status(world: World) -> None:
-    """Make ``sys.exit`` record the exit status in ``world``. Code after ``sys.exit`` cannot read the exit status."""
+    """Make ``sys.exit`` record the exit status in ``world``. Code after ``sys.exit`` cannot read
+    the exit status.
+    """
     exit_as_usual = sys.exit
 
     def exit_and_remember(status: Any = None) -> NoReturn:
@@ -147,24 +160,31 @@ def _remember_status(world: World) -> None:
 
 
 def refuse_several(what: str) -> None:
-    """Refuse an option that would run the whole study in each process, or make one process train while others wait.
+    """Refuse an option that would run the whole study in each process, or make one process train
+    while others wait.
 
     Raises:
         StudyError: On rank 0; the other ranks exit with status 2.
     """
     launch = launcher.launch_of(os.environ)
     if launch is not None and launch.is_started_by_it:
-        _refuse(launch, launcher.several(launch, what) if _world is None else launcher.idle(launch, what))
+        _refuse(
+            launch,
+            launcher.several(launch, what) if _world is None else launcher.idle(launch, what),
+        )
 
 
 def leave(status: int) -> None:
-    """If there are other ranks, end them before this program ends with the exit status ``status``."""
+    """If there are other ranks, end them before this program ends with the
+    exit status ``status``.
+    """
     if _world is not None:
         _world.leave(status)
 
 
 def _serve(world: World) -> NoReturn:
-    from ashtune._src.engines.mpi.rank import serve_rank  # not at the top: every command imports this module
+    # not at the top: every command imports this module
+    from ashtune._src.engines.mpi.rank import serve_rank
 
     world.finalize(is_whole=serve_rank(world), status=0)
     sys.exit(0)
@@ -176,7 +196,8 @@ def _load(launch: launcher.Launch) -> Any:
 
         mpi4py.rc.initialize = mpi4py.rc.finalize = False
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # our own message refuses a suspicious launch
+            # our own message refuses a suspicious launch
+            warnings.simplefilter("ignore", RuntimeWarning)
             from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         _refuse(launch, launcher.mpi4py_missing(launch, error))
@@ -185,7 +206,8 @@ def _load(launch: launcher.Launch) -> Any:
         _refuse(launch, launcher.mismatch(launch, MPI.Get_library_version()))
         delete_stale_memory(os.environ)
         if FAULT_TOLERANT in os.environ:
-            # Otherwise MPI_Finalize waits for all ranks; after a death, 1 of 10 such waits never ends (5.0.11).
+            # Otherwise MPI_Finalize waits for all ranks; after a death, 1 of 10 such waits never
+            # ends (5.0.11).
             os.environ.setdefault("OMPI_MCA_async_mpi_finalize", "1")
         MPI.Init_thread(MPI.THREAD_MULTIPLE)
     return MPI
@@ -196,24 +218,27 @@ def _refuse(launch: launcher.Launch, why: str) -> None:
     if not why:
         return
     if launch.rank != 0:
-        time.sleep(REFUSAL_SECONDS)  # some launchers would end rank 0 before it has printed the reason
+        # some launchers would end rank 0 before it has printed the reason
+        time.sleep(REFUSAL_SECONDS)
         sys.exit(2)
     raise StudyError(why)
 
 
 def delete_stale_memory(environment: Mapping[str, str], folder: Path = SHARED_MEMORY) -> None:
-    """Delete shared memory that a killed SLURM step has left. Every rank calls this function before MPI_Init.
+    """Delete shared memory that a killed SLURM step has left. Every rank calls this function before
+    MPI_Init.
 
-    In MPICH 5.0, the ranks of a node share a file that is named after the SLURM job and step. A requeued SLURM job
-    keeps its number, so its ranks find the old file, and hang in MPI_Init or crash. The crash was seen with
-    ``srun --mpi=pmi2`` of Slurm 24.11 and MPICH 5.0.2.
+    In MPICH 5.0, the ranks of a node share a file that is named after the SLURM job and step. A
+    requeued SLURM job keeps its number, so its ranks find the old file, and hang in MPI_Init or
+    crash. The crash was seen with ``srun --mpi=pmi2`` of Slurm 24.11 and MPICH 5.0.2.
     """
     step = environment.get("PMI_JOBID")
     if not step or not folder.is_dir():
         return
     for file in folder.glob(f"mpich_shm_{_hash(step):x}_*"):
         with suppress(OSError):  # another rank has deleted it, or it is another user's
-            if file.stat().st_mtime < _own_start():  # all ranks of a node start before one of them makes the file
+            # all ranks of a node start before one of them makes the file
+            if file.stat().st_mtime < _own_start():
                 file.unlink()
 
 

@@ -1,12 +1,15 @@
-"""Exchange messages between ranks without waiting. Compute how long to sleep between two checks for messages.
+"""Exchange messages between ranks without waiting. Compute how long to sleep between two checks for
+messages.
 
-Rule 1: no call of :class:`Transport` waits for another rank. A blocking MPI call (receive, send or collective) uses a
-whole core until the other rank acts. A blocking receive may use a core even after a message was found. After a probe,
-MPI may have only the header of a large message.
-Rule 2: each check for messages makes two probes, because the first probe may miss an old message in MPICH and Open MPI.
-Rule 3: a rank receives messages in the order of :meth:`Transport.put`. One flush sends all messages to a rank as one
-message.
-Rule 4: waiting for messages must not use a core, because training needs all cores. See :class:`Polling`.
+Rule 1: no call of :class:`Transport` waits for another rank. A blocking MPI call (receive, send or
+collective) uses a whole core until the other rank acts. A blocking receive may use a core even
+after a message was found. After a probe, MPI may have only the header of a large message.
+Rule 2: each check for messages makes two probes, because the first probe may miss an old message in
+MPICH and Open MPI.
+Rule 3: a rank receives messages in the order of :meth:`Transport.put`. One flush sends all messages
+to a rank as one message.
+Rule 4: waiting for messages must not use a core, because training needs all cores. See
+:class:`Polling`.
 """
 
 # Rules 1 and 3: decision 7 (docs/decisions/0007-messages-between-ranks.md).
@@ -31,7 +34,9 @@ NOTHING = b""
 
 
 class Arrived(NamedTuple):
-    """A message that has arrived: its sender, its kind (``ENVELOPE``, ``CHUNK`` or ``HEARTBEAT``), and its bytes."""
+    """A message that has arrived: its sender, its kind (``ENVELOPE``, ``CHUNK`` or ``HEARTBEAT``),
+    and its bytes.
+    """
 
     source: int
     kind: int
@@ -47,7 +52,9 @@ class Transport:
         enclose: Combines several messages to the same rank into one message.
     """
 
-    def __init__(self, mpi: Any, comm: Any, *, source: int, enclose: Callable[[list[Any]], Any]) -> None:
+    def __init__(
+        self, mpi: Any, comm: Any, *, source: int, enclose: Callable[[list[Any]], Any]
+    ) -> None:
         self._mpi = mpi
         self._comm = comm
         self._source = source
@@ -57,9 +64,12 @@ class Transport:
         self._outboxes: dict[int, list[list[Any] | Iterator[Chunk]]] = {}
         self._under_way: list[tuple[Any, int, bytes]] = []
         self._bytes_under_way: dict[int, int] = {}
-        self._arriving: dict[int, deque[tuple[Any, Arrived]]] = {}  # large messages, and messages that came after them
+        # large messages, and messages that came after them
+        self._arriving: dict[int, deque[tuple[Any, Arrived]]] = {}
         self._deaths = {
-            getattr(mpi, name) for name in ("ERR_PROC_FAILED", "ERR_PROC_FAILED_PENDING") if hasattr(mpi, name)
+            getattr(mpi, name)
+            for name in ("ERR_PROC_FAILED", "ERR_PROC_FAILED_PENDING")
+            if hasattr(mpi, name)
         }
         self.failed: set[int] = set()
         """Ranks that are dead according to MPI."""
@@ -83,7 +93,9 @@ class Transport:
         self._outboxes.pop(rank, None)
 
     def flush(self) -> None:
-        """Send the queued messages. If a rank receives slowly, its messages stay queued until the next flush."""
+        """Send the queued messages. If a rank receives slowly, its messages stay queued until the
+        next flush.
+        """
         if self._under_way:
             self._reap()
         if self._outboxes:
@@ -104,7 +116,9 @@ class Transport:
 
     @property
     def has_news(self) -> bool:
-        """Whether there may be a message to collect. An exception that breaks in here loses no message."""
+        """Whether there may be a message to collect. An exception that breaks in here loses no
+        message.
+        """
         comm, source, tag = self._comm, self._source, self._mpi.ANY_TAG
         try:
             return bool(self._arriving or comm.Iprobe(source, tag) or comm.Iprobe(source, tag))
@@ -112,8 +126,16 @@ class Transport:
             return True  # collect() finds the reason
 
     def collect(self) -> list[Arrived]:
-        """Return the messages that have arrived. Messages of the same rank are in the order of sending."""
-        comm, status, source, tag, byte = self._comm, self._status, self._source, self._mpi.ANY_TAG, self._mpi.BYTE
+        """Return the messages that have arrived. Messages of the same rank are in the order of
+        sending.
+        """
+        comm, status, source, tag, byte = (
+            self._comm,
+            self._status,
+            self._source,
+            self._mpi.ANY_TAG,
+            self._mpi.BYTE,
+        )
         arrived: list[Arrived] = []
         if self._arriving:
             self._take_arrived(arrived)
@@ -129,7 +151,9 @@ class Transport:
             return arrived
 
     def _receive(self, sender: int, kind: int, size: int, arrived: list[Arrived]) -> None:
-        """Receive a message that a probe has found. Put a large message into ``arrived`` only when it is complete."""
+        """Receive a message that a probe has found. Put a large message into ``arrived`` only when
+        it is complete.
+        """
         message = Arrived(sender, kind, bytearray(size))
         waiting = self._arriving.get(sender) if self._arriving else None
         try:
@@ -151,7 +175,9 @@ class Transport:
             arrived.append(message)
 
     def _take_arrived(self, arrived: list[Arrived]) -> None:
-        """Move complete large messages, and later messages of the same sender, to ``arrived`` in the order sent."""
+        """Move complete large messages, and later messages of the same sender, to ``arrived`` in
+        the order sent.
+        """
         for sender in list(self._arriving):
             waiting = self._arriving[sender]
             try:
@@ -203,35 +229,47 @@ class Transport:
         self._under_way = left
 
     def _note_deaths(self, error: Any) -> None:
-        """Record dead ranks. Open MPI with ULFM reports dead ranks as an error, and continues after ``Ack_failed``."""
+        """Record dead ranks. Open MPI with ULFM reports dead ranks as an error, and continues after
+        ``Ack_failed``.
+        """
         if error.Get_error_class() not in self._deaths:
             raise error
         self._comm.Ack_failed()
         dead = self._comm.Get_failed()
-        self.failed.update(dead.Translate_ranks(list(range(dead.Get_size())), self._comm.Get_group()))
+        self.failed.update(
+            dead.Translate_ranks(list(range(dead.Get_size())), self._comm.Get_group())
+        )
 
 
 # Decision 9 (docs/decisions/0009-how-long-a-driver-sleeps.md).
 SPIN_SECONDS = 0.0002
 DENSE_SECONDS = 2 * SPIN_SECONDS
-"""Spinning is allowed while messages come at least this often. A sleep makes the gap longer: hence the factor of 2."""
+"""Spinning is allowed while messages come at least this often. A sleep makes the gap longer: hence
+the factor of 2.
+"""
 SHORTEST_SLEEP = 0.00005
 WAKE_SECONDS = 0.00005
-"""The processor time to wake up and check once for messages. This time was 40 to 70 us on a virtual machine."""
+"""The processor time to wake up and check once for messages. This time was 40 to 70 us on a virtual
+machine.
+"""
 MEMORY = 1 / 16
 
 
 class Polling:
-    """Computes how long to sleep before the next check for messages. A sleep is at most ``longest`` seconds long.
+    """Computes how long to sleep before the next check for messages. A sleep is at most ``longest``
+    seconds long.
 
-    In these formulas, a driver receives a message every ``gap`` seconds. If the driver sleeps for ``s`` seconds between
-    checks, its wake-ups use ``WAKE_SECONDS / s`` of a core. During the driver's sleeps, a worker waits for ``s / 2``
-    seconds per message, which costs ``s / (2 gap)`` of a core. The sum of the driver's and the worker's costs is
-    minimal at ``s = sqrt(2 gap WAKE_SECONDS)``. The best ``s`` is 50 us for 25,000 messages per second, 3 ms for 11.
+    In these formulas, a driver receives a message every ``gap`` seconds. If the driver sleeps for
+    ``s`` seconds between checks, its wake-ups use ``WAKE_SECONDS / s`` of a core. During the
+    driver's sleeps, a worker waits for ``s / 2`` seconds per message, which costs ``s / (2 gap)``
+    of a core. The sum of the driver's and the worker's costs is minimal at
+    ``s = sqrt(2 gap WAKE_SECONDS)``. The best ``s`` is 50 us for 25,000 messages per second, 3 ms
+    for 11.
 
-    A rank that waits for an answer does not know when the answer will come. For such a rank, ``gap`` is the time for
-    which the rank has already waited. The cost for such a rank is about 1.5 times the minimum. The ranks of a node with
-    more ranks than cores leave the cores to the ranks that train.
+    A rank that waits for an answer does not know when the answer will come. For such a rank,
+    ``gap`` is the time for which the rank has already waited. The cost for such a rank is about 1.5
+    times the minimum. The ranks of a node with more ranks than cores leave the cores to the ranks
+    that train.
     """
 
     def __init__(self, longest: float, *, is_for_an_answer: bool = False) -> None:
@@ -248,7 +286,9 @@ class Polling:
         self._heard_at = now
 
     def pause(self) -> float:
-        """Return how many seconds to sleep before the next check for messages. If the result is 0, check at once."""
+        """Return how many seconds to sleep before the next check for messages. If the result is 0,
+        check at once.
+        """
         waited = time.monotonic() - self._heard_at
         if self._gap < DENSE_SECONDS and waited < SPIN_SECONDS:
             return 0.0
@@ -256,7 +296,9 @@ class Polling:
         return max(SHORTEST_SLEEP, math.sqrt(2 * min(gap, self._longest_gap) * WAKE_SECONDS))
 
     def rest(self, at_most: float) -> None:
-        """Sleep for the seconds of :meth:`pause`, at most for ``at_most``. If the time is 0, only yield the core."""
+        """Sleep for the seconds of :meth:`pause`, at most for ``at_most``. If the time is 0, only
+        yield the core.
+        """
         if (seconds := min(self.pause(), at_most)) > 0:
             time.sleep(seconds)
         else:

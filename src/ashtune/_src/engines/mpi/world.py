@@ -1,4 +1,6 @@
-"""Record which ranks of an MPI launch are lost, send heartbeats between ranks, and end all ranks."""
+"""Record which ranks of an MPI launch are lost, send heartbeats between
+ranks, and end all ranks.
+"""
 
 import faulthandler
 import os
@@ -25,9 +27,13 @@ FINALIZE_SECONDS = 60
 
 
 class Heartbeat:
-    """A thread that regularly tells other ranks that this rank is alive, if MPI calls are possible in threads."""
+    """A thread that regularly tells other ranks that this rank is alive, if MPI calls are possible
+    in threads.
+    """
 
-    def __init__(self, transport: Transport, ranks: Sequence[int], seconds: float, *, is_possible: bool) -> None:
+    def __init__(
+        self, transport: Transport, ranks: Sequence[int], seconds: float, *, is_possible: bool
+    ) -> None:
         self._transport = transport
         self._ranks = ranks
         self._seconds = seconds
@@ -54,7 +60,9 @@ class Heartbeat:
 
 
 class World:
-    """What one rank knows about all ranks. All ranks must create a ``World`` together (a collective operation)."""
+    """What one rank knows about all ranks. All ranks must create a ``World`` together (a collective
+    operation).
+    """
 
     def __init__(self, mpi: Any) -> None:
         self.mpi = mpi
@@ -74,7 +82,9 @@ class World:
         self.heartbeat = self.heartbeat_to(range(1, self.size) if self.rank == DRIVER else [DRIVER])
         self.has_left = False
         self.status: int | None = None
-        """The exit status that the script has given; None if the script has not called ``sys.exit``."""
+        """The exit status that the script has given; None if the script has not called
+        ``sys.exit``.
+        """
         self._process = os.getpid()
 
     def heartbeat_to(self, ranks: Sequence[int]) -> Heartbeat:
@@ -84,12 +94,16 @@ class World:
 
     @property
     def heartbeat_seconds(self) -> float:
-        """The seconds between two heartbeats of a rank: more for many ranks, as the driver receives all heartbeats."""
+        """The seconds between two heartbeats of a rank: more for many ranks, as the driver receives
+        all heartbeats.
+        """
         return max(HEARTBEAT_SECONDS, self.size / RANKS_A_HEARTBEAT_SECOND)
 
     @property
     def silence_allowed(self) -> float:
-        """The number of seconds without a message after which a rank, or the driver, counts as lost."""
+        """The number of seconds without a message after which a rank, or the driver, counts as
+        lost.
+        """
         return HEARTBEATS_MISSED * self.heartbeat_seconds
 
     @property
@@ -101,15 +115,16 @@ class World:
         """End the other ranks and finalise MPI. Rank 0 calls this method when its script has ended.
 
         Args:
-            status: The exit status, if known. If a rank was lost, so that MPI cannot be finalised, this method ends
-                this process.
+            status: The exit status, if known. If a rank was lost, so that MPI cannot be finalised,
+                this method ends this process.
         """
         if self.has_left or os.getpid() != self._process:  # in a forked process, do nothing
             return
         self.has_left = True
         self.heartbeat.stop()
         lost = self.lost | self.transport.failed
-        # Open MPI does not wait for ranks that it knows are dead; MPICH does, and both wait for a silent rank.
+        # Open MPI does not wait for ranks that it knows are dead; MPICH does, and both wait for a
+        # silent rank.
         is_whole = not lost or (self.family == "openmpi" and lost <= self.transport.failed)
         for rank in self.ranks:
             self.transport.put(rank, EndOfLaunch(is_whole))
@@ -117,14 +132,18 @@ class World:
         self.transport.flush()
         while not self.transport.is_empty and time.monotonic() < deadline:
             time.sleep(0.001)
-            self.transport.collect()  # the messages are useless, but a sender may wait for their receipt
+            # the messages are useless, but a sender may wait for their receipt
+            self.transport.collect()
             self.transport.flush()
         self.finalize(is_whole=is_whole and self.transport.is_empty, status=status)
 
     def finalize(self, *, is_whole: bool, status: int | None = None) -> None:
-        """Finalise MPI if ``is_whole``. If not ``is_whole``, rank 0 ends all ranks, and any other rank ends itself."""
+        """Finalise MPI if ``is_whole``. If not ``is_whole``, rank 0 ends all ranks, and any other
+        rank ends itself.
+        """
         for stream in (sys.stdout, sys.stderr):
-            with suppress(OSError, ValueError):  # the reader is gone, or the script has closed the stream
+            # the reader is gone, or the script has closed the stream
+            with suppress(OSError, ValueError):
                 stream.flush()
         if not is_whole:
             known = self.status if status is None else status
@@ -132,7 +151,8 @@ class World:
             if self.rank == 0:
                 self.mpi.COMM_WORLD.Abort(code)
             os._exit(code)
-        # Finalising is collective and holds the interpreter lock: a missing rank must not block the others forever.
+        # Finalising is collective and holds the interpreter lock: a missing rank must not block the
+        # others forever.
         with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - open until the timer is cancelled
             faulthandler.dump_traceback_later(FINALIZE_SECONDS, exit=True, file=nowhere)
             if not self.mpi.Is_finalized():
@@ -143,7 +163,9 @@ class World:
         return Envelope(self.edition, messages)
 
     def _neighbours(self) -> tuple[int, Sequence[Claim]]:
-        """Return this rank's index among the training ranks of its node, and the cores and GPUs of these ranks."""
+        """Return this rank's index among the training ranks of its node, and the cores and GPUs of
+        these ranks.
+        """
         node = self.comm.Split_type(self.mpi.COMM_TYPE_SHARED)
         theirs = node.allgather((self.rank, claim(os.environ)))
         node.Free()

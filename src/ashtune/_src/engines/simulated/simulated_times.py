@@ -1,6 +1,7 @@
 """Models how long simulated workers train, and when they join, leave and die.
 
-Rule: the results of a simulation depend only on arguments and random numbers, never on the clock of this machine.
+Rule: the results of a simulation depend only on arguments and random numbers, never on the clock of
+this machine.
 """
 
 import math
@@ -22,17 +23,24 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         metrics: (trial, resource) -> the metrics that the trial reports at this resource.
-        fails: (trial, resource) -> the reason if the job that ends at this resource fails, or an empty string.
-        seconds: (trial, start, target) -> seconds to train the trial from ``start`` to ``target``, without delays.
-        stretch: A random number generator -> the factor by which a job is slower, drawn for each job.
-        drop: The probability, in each unit of time, that a job is dropped. A dropped job is given out again from its
-            start. A drop happens at the end of a unit of time; a job that ends exactly at that moment is dropped too.
-        resumes: Whether a promoted trial continues its training; if False, each job trains from the beginning.
+        fails: (trial, resource) -> the reason if the job that ends at this resource fails, or an
+            empty string.
+        seconds: (trial, start, target) -> seconds to train the trial from ``start`` to ``target``,
+            without delays.
+        stretch: A random number generator -> the factor by which a job is slower, drawn for each
+            job.
+        drop: The probability, in each unit of time, that a job is dropped. A dropped job is given
+            out again from its start. A drop happens at the end of a unit of time; a job that ends
+            exactly at that moment is dropped too.
+        resumes: Whether a promoted trial continues its training; if False, each job trains from the
+            beginning.
         save_seconds: The time to release a trial and save it.
-        release_seconds: Replaces ``save_seconds``: (trial, resource, is kept) -> seconds to release the trial.
-        wait_seconds: (trial, start, target) -> seconds between the order and the start of a job, for example for
-            messages.
-        saves: Whether a released trial is saved; if False, the trial starts again if it is promoted later.
+        release_seconds: Replaces ``save_seconds``: (trial, resource, is kept) -> seconds to release
+            the trial.
+        wait_seconds: (trial, start, target) -> seconds between the order and the start of a job,
+            for example for messages.
+        saves: Whether a released trial is saved; if False, the trial starts again if it is promoted
+            later.
         load_seconds: The time to load a saved trial.
         warmup_seconds: The extra time of a worker's first job: imports, data, compilation.
         has_curves: Whether results contain the reports between rungs, as with real workers.
@@ -54,10 +62,11 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mortality(msgspec.Struct, frozen=True):
-    """How often workers die. The lifetime of a worker is exponentially distributed with mean ``mean_seconds``.
+    """How often workers die. The lifetime of a worker is exponentially distributed with mean
+    ``mean_seconds``.
 
-    ``replaced_after`` is the number of seconds until a new worker replaces a dead worker. If ``replaced_after`` is
-    None, dead workers are not replaced.
+    ``replaced_after`` is the number of seconds until a new worker replaces a dead worker. If
+    ``replaced_after`` is None, dead workers are not replaced.
     """
 
     mean_seconds: float
@@ -65,16 +74,19 @@ class Mortality(msgspec.Struct, frozen=True):
 
 
 def check_that_jobs_end(seconds: float, hazard: float) -> None:
-    """Raise SettingsError if a job would hardly ever end. ``hazard`` is the rate of drops and deaths per second."""
+    """Raise SettingsError if a job would hardly ever end. ``hazard`` is the rate of drops and
+    deaths per second.
+    """
     if hazard * seconds > LEAST_SURVIVAL:
         raise SettingsError(
-            f"a job of {seconds:,.3g} s hardly ever ends where jobs are dropped and workers die on average after "
-            f"{1 / hazard:,.3g} s; give less --drop or longer lives"
+            f"a job of {seconds:,.3g} s hardly ever ends where jobs are dropped and workers die on "
+            f"average after {1 / hazard:,.3g} s; give less --drop or longer lives"
         )
 
 
 def half_normal(deviation: float) -> Callable[[random.Random], float]:
-    """Return a function that draws the factor by which a job is slower: ``1 + |z|`` with normally distributed ``z``.
+    """Return a function that draws the factor by which a job is slower: ``1 + |z|`` with normally
+    distributed ``z``.
 
     Source: Li et al., arXiv 1810.05934, appendix A.1.
     """

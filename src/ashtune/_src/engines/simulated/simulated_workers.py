@@ -1,11 +1,14 @@
-"""Simulated workers in virtual time. The simulation uses the real main loop, controller and schedulers.
+"""Simulated workers in virtual time. The simulation uses the real main loop, controller and
+schedulers.
 
-The simulation trains no model. Functions return a trial's metrics and durations. Virtual time jumps from one event to
-the next, so that simulating ten thousand workers for a week takes seconds.
+The simulation trains no model. Functions return a trial's metrics and durations. Virtual time jumps
+from one event to the next, so that simulating ten thousand workers for a week takes seconds.
 
 Rule 1: time is virtual. The clock of this machine is never read.
-Rule 2: the seed and the driver's orders determine all events, so that the same study always runs in the same way.
-Rule 3: an event has the time at which the driver took the event from its queue. The driver does not know queued events.
+Rule 2: the seed and the driver's orders determine all events, so that the same study always runs in
+the same way.
+Rule 3: an event has the time at which the driver took the event from its queue. The driver does not
+know queued events.
 """
 
 import math
@@ -36,7 +39,8 @@ LONGEST_LIFE = 1e18
 
 
 class _Running(msgspec.Struct, eq=False, gc=False):
-    """A running job. ``resource`` is the resource that the job will reach: the target, or less if the job is paused.
+    """A running job. ``resource`` is the resource that the job will reach: the target, or less if
+    the job is paused.
 
     ``whole`` is the duration of the job without a drop or a pause, including the stretch factor.
     """
@@ -65,8 +69,10 @@ class SimulatedWorkers(Workers):
     """Workers in virtual time. Reports between rungs arrive together with the result of a job.
 
     Args:
-        training: The model of training. A job is refused if its probability to end is below 1 in 10,000.
-        workers: The number of workers, which are there from the beginning; or the time at which each worker joins.
+        training: The model of training. A job is refused if its probability to end is below 1 in
+            10,000.
+        workers: The number of workers, which are there from the beginning; or the time at which
+            each worker joins.
         deaths: How workers die; by default, no worker dies.
         began: The earliest time at which a worker may join, in seconds since the study began.
     """
@@ -83,7 +89,9 @@ class SimulatedWorkers(Workers):
     ) -> None:
         self._training = training
         self._checkpoint = CHECKPOINT_BYTES if training.saves else None
-        self._hazard = -math.log1p(-training.drop) + (0.0 if deaths is None else 1 / deaths.mean_seconds)
+        self._hazard = -math.log1p(-training.drop) + (
+            0.0 if deaths is None else 1 / deaths.mean_seconds
+        )
         self._random = random.Random(seed)
         self._now = began
         self._serial = 0
@@ -94,13 +102,16 @@ class SimulatedWorkers(Workers):
         self._free_at: dict[WorkerId, float] = {}
         self._warm: set[WorkerId] = set()
         joins = [0.0] * workers if isinstance(workers, int) else workers
-        self._lifetimes = Lifetimes(joins, deaths, self._random, self._push, first_worker=first_worker, began=began)
+        self._lifetimes = Lifetimes(
+            joins, deaths, self._random, self._push, first_worker=first_worker, began=began
+        )
 
     def now(self) -> float:
         return self._now
 
     def wait(self, until: float) -> Sequence[Event]:
-        """Return the next events. If the next event is later than ``until``, return an empty sequence.
+        """Return the next events. If the next event is later than ``until``, return an empty
+        sequence.
 
         Raises:
             StudyError: If no event is left, and ``until`` is infinite.
@@ -126,7 +137,9 @@ class SimulatedWorkers(Workers):
         if events:
             return events
         if not due and math.isinf(until):
-            raise StudyError("nothing is left to happen, and the study is not over; give it workers")
+            raise StudyError(
+                "nothing is left to happen, and the study is not over; give it workers"
+            )
         self._now = max(self._now, until)
         return events
 
@@ -146,7 +159,9 @@ class SimulatedWorkers(Workers):
                 assert_never(order)
 
     def _happen(self, due: _Saving | Arrival | Death, now: float, events: list[Event]) -> None:
-        """Append the event that is due at ``now``. Skip the release of a trial if the trial's worker has died."""
+        """Append the event that is due at ``now``. Skip the release of a trial if the trial's
+        worker has died.
+        """
         match due:
             case _Saving():
                 if not self._lifetimes.has_left(due.worker):
@@ -164,7 +179,9 @@ class SimulatedWorkers(Workers):
                 events.append(self._lifetimes.join(due.worker, now))
             case Death():
                 job = self._running.pop(due.worker, None)
-                events.append(self._lifetimes.die(due.worker, now, None if job is None else job.order))
+                events.append(
+                    self._lifetimes.die(due.worker, now, None if job is None else job.order)
+                )
             case _:
                 assert_never(due)
 
@@ -174,7 +191,12 @@ class SimulatedWorkers(Workers):
             return self._broken_off(job, now)
         if training.fails is not None and (reason := training.fails(order.trial, order.target)):
             return JobFailed(
-                now, worker=order.worker, trial=order.trial, rung=order.rung, seconds=job.seconds, reason=reason
+                now,
+                worker=order.worker,
+                trial=order.trial,
+                rung=order.rung,
+                seconds=job.seconds,
+                reason=reason,
             )
         self._held[order.worker] = order.target
         return JobFinished(
@@ -206,7 +228,9 @@ class SimulatedWorkers(Workers):
 
     def _curve(self, order: Train, end: int) -> Curve:
         metrics = self._training.metrics
-        return [(resource, metrics(order.trial, resource)) for resource in range(order.start + 1, end)]
+        return [
+            (resource, metrics(order.trial, resource)) for resource in range(order.start + 1, end)
+        ]
 
     def _train(self, order: Train) -> None:
         training, worker = self._training, order.worker
@@ -258,7 +282,9 @@ class SimulatedWorkers(Workers):
             self._push(at, stop)
 
     def _next_epoch(self, job: _Running) -> tuple[float, int]:
-        """Return the time at which a running job ends its next epoch, and the number of this epoch."""
+        """Return the time at which a running job ends its next epoch, and
+        the number of this epoch.
+        """
         order, seconds = job.order, self._training.seconds
         undisturbed = seconds(order.trial, order.start, order.target)
         stretch = job.whole / undisturbed if undisturbed > 0 else 1.0
@@ -272,7 +298,9 @@ class SimulatedWorkers(Workers):
         return job.began + stretch * seconds(order.trial, order.start, low), low
 
     def _life(self) -> int:
-        """Draw the unit of time, counted from 1, at whose end a job would be dropped. The distribution is geometric."""
+        """Draw the unit of time, counted from 1, at whose end a job would be dropped. The
+        distribution is geometric.
+        """
         drop = self._training.drop
         return 1 + int(min(LONGEST_LIFE, math.log(1.0 - self._random.random()) / math.log1p(-drop)))
 
@@ -282,7 +310,8 @@ class SimulatedWorkers(Workers):
 
 
 class SimulatedEngine(Engine):
-    """The engine of :class:`SimulatedWorkers`, which work in virtual time; see :class:`~ashtune.engines.Engine`.
+    """The engine of :class:`SimulatedWorkers`, which work in virtual time; see
+    :class:`~ashtune.engines.Engine`.
 
     Users cannot choose the simulated engine by name, because it needs a model of training.
 
@@ -309,5 +338,7 @@ class SimulatedEngine(Engine):
         return min(wanted or len(self._workers), len(self._workers))
 
     def open(self, brief: Brief) -> Workers:
-        workers = brief.workers if isinstance(self._workers, int) else self._workers[: brief.workers]
+        workers = (
+            brief.workers if isinstance(self._workers, int) else self._workers[: brief.workers]
+        )
         return self._make(workers=workers, first_worker=brief.setup.worker, began=brief.began)

@@ -1,15 +1,20 @@
-"""The guardian of one worker: when the worker ends, the guardian ends all processes that the worker has started.
+"""The guardian of one worker: when the worker ends, the guardian ends all processes that the worker
+has started.
 
-The driver starts the guardian as ``python -m ashtune._src.engines.worker.guardian FILE_DESCRIPTOR DRIVER RANKS``. On
-Linux the guardian forks the worker and remains the worker's parent. If several processes train each trial, the guardian
-forks all of them: the worker is rank 0, and the end of any rank is the end of the worker. A process whose parent ends
-becomes a child of the guardian (``PR_SET_CHILD_SUBREAPER`` in prctl(2)). All processes that the worker starts therefore
-stay descendants of the guardian. When the worker or the driver ends, the guardian kills all its descendants, and ends
-with the worker's exit status. On systems other than Linux, the started process is the worker itself.
+The driver starts the guardian as
+``python -m ashtune._src.engines.worker.guardian FILE_DESCRIPTOR DRIVER RANKS``. On Linux the
+guardian forks the worker and remains the worker's parent. If several processes train each trial,
+the guardian forks all of them: the worker is rank 0, and the end of any rank is the end of the
+worker. A process whose parent ends becomes a child of the guardian (``PR_SET_CHILD_SUBREAPER`` in
+prctl(2)). All processes that the worker starts therefore stay descendants of the guardian. When the
+worker or the driver ends, the guardian kills all its descendants, and ends with the worker's exit
+status. On systems other than Linux, the started process is the worker itself.
 
-Rule 1: the guardian forks before it imports a large module. After the fork, the guardian only waits.
-Rule 2: the guardian handles only two signals. The kernel sends SIGCHLD when a child ends, and :func:`end_signal` when
-the driver dies. The guardian blocks all other signals, because Ctrl-C and a batch system's signals are for the driver.
+Rule 1: the guardian forks before it imports a large module. After the fork, the guardian only
+waits.
+Rule 2: the guardian handles only two signals. The kernel sends SIGCHLD when a child ends, and
+:func:`end_signal` when the driver dies. The guardian blocks all other signals, because Ctrl-C and a
+batch system's signals are for the driver.
 """
 
 # Decision 17 (docs/decisions/0017-a-guardian-for-each-worker.md).
@@ -24,7 +29,9 @@ from typing import NoReturn
 from ashtune._src.processes.memory import ProcessTable
 
 END_SECONDS = 5.0
-"""The longest wait for killed processes to end, as a process that waits for a lost disk may never end."""
+"""The longest wait for killed processes to end, as a process that waits for a lost disk may never
+end.
+"""
 
 MODULE = "ashtune._src.engines.worker.guardian"
 """The name of this module for ``python -m``, because ``__name__`` is "__main__" in the program."""
@@ -38,14 +45,17 @@ def is_available() -> bool:
 
 
 def end_signal() -> int:
-    """Return the signal that makes a guardian end all processes. No batch system sends this real-time signal."""
+    """Return the signal that makes a guardian end all processes. No batch system sends this
+    real-time signal.
+    """
     return signal.SIGRTMIN
 
 
 def main() -> None:
     """Run a worker, on Linux under a guardian.
 
-    ``sys.argv`` has a file descriptor, the driver's process number, and the number of processes that train each trial.
+    ``sys.argv`` has a file descriptor, the driver's process number, and the number of processes
+    that train each trial.
     """
     file, parent, ranks = (int(argument) for argument in sys.argv[1:])
     rank, files = 0, [file]
@@ -62,7 +72,8 @@ def _fork_the_worker(file: int, *, driver: int, ranks: int) -> tuple[int, int, l
     """Fork the worker, and its other ranks. The guardian never returns.
 
     Returns:
-        In each rank, the guardian's process number, the rank, and its connections. Rank 0 has connections to the driver
+        In each rank, the guardian's process number, the rank, and its connections. Rank 0 has
+            connections to the driver
         and to the other ranks. Any other rank has a connection to rank 0.
     """
     import ctypes
@@ -96,7 +107,9 @@ def _fork_the_worker(file: int, *, driver: int, ranks: int) -> tuple[int, int, l
 
 
 def _connections(file: int, ranks: int) -> list[list[int]]:
-    """Return the file descriptors of each rank, of which ``file`` is rank 0's connection to the driver."""
+    """Return the file descriptors of each rank, of which ``file`` is rank 0's connection to the
+    driver.
+    """
     files = [[file]]
     if ranks > 1:
         import socket
@@ -109,7 +122,8 @@ def _connections(file: int, ranks: int) -> list[list[int]]:
 
 
 def _wait_for_the_end(workers: dict[int, int]) -> int:
-    """Wait until a rank of the worker has ended or must be killed. Return its status in the format of waitpid(2).
+    """Wait until a rank of the worker has ended or must be killed. Return its status in the format
+    of waitpid(2).
 
     ``workers`` has the rank of each process. A rank other than 0 is named in the worker's log.
     """
@@ -117,13 +131,19 @@ def _wait_for_the_end(workers: dict[int, int]) -> int:
         for child, status in _ended_children():
             if (rank := workers.get(child)) is not None:
                 if rank:
-                    os.write(2, f"rank {rank} of {len(workers)} has ended, and with it the worker\n".encode())
+                    os.write(
+                        2,
+                        f"rank {rank} of {len(workers)} has ended, and with it the "
+                        f"worker\n".encode(),
+                    )
                 return status
     return signal.SIGKILL
 
 
 def _ended_children() -> list[tuple[int, int]]:
-    """Return the process number and status of each child process that has ended since the last call."""
+    """Return the process number and status of each child process that has ended since the last
+    call.
+    """
     ended = []
     with suppress(ChildProcessError):
         while (child := os.waitpid(-1, os.WNOHANG))[0]:
@@ -135,7 +155,8 @@ def _ended_children() -> list[tuple[int, int]]:
 
 
 def _end_all_descendants() -> None:
-    """Kill all descendants, including new descendants, until none is left or ``END_SECONDS`` have passed.
+    """Kill all descendants, including new descendants, until none is left or ``END_SECONDS`` have
+    passed.
 
     Each descendant is killed at least once, even if this takes more than ``END_SECONDS``.
     """
@@ -152,7 +173,9 @@ def _end_all_descendants() -> None:
 
 
 def _end_like(status: int) -> NoReturn:
-    """End this process with the worker's status, so that the driver sees the same status as without a guardian."""
+    """End this process with the worker's status, so that the driver sees the same status as without
+    a guardian.
+    """
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
         if number != signal.SIGKILL:

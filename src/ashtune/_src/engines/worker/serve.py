@@ -1,7 +1,8 @@
 """The worker: a process with one loop, which receives jobs over any transport and trains trials.
 
-The worker is started as a separate program (see ``guardian.py``), so that the user's script is not imported again. The
-worker loads the training function from a file that cloudpickle has written. The worker ends when its driver ends.
+The worker is started as a separate program (see ``guardian.py``), so that the user's script is not
+imported again. The worker loads the training function from a file that cloudpickle has written. The
+worker ends when its driver ends.
 """
 
 import faulthandler
@@ -24,7 +25,14 @@ from ashtune._src.core.orders import Pause, Release
 from ashtune._src.core.plaintext import error_line, visible
 from ashtune._src.core.process import restore_variables
 from ashtune._src.engines.stop import SIGNALS
-from ashtune._src.processes.frames import READ_BYTES, FrameReader, FrameWriter, SendBuffer, read_some, write_all
+from ashtune._src.processes.frames import (
+    READ_BYTES,
+    FrameReader,
+    FrameWriter,
+    SendBuffer,
+    read_some,
+    write_all,
+)
 from ashtune._src.training.objectives import load_objective
 from ashtune._src.training.outcomes import REASON_CHARACTERS, TRACEBACK_CHARACTERS
 from ashtune._src.training.printed import Marks
@@ -47,7 +55,9 @@ _POLL_SECONDS = 0.5
 
 
 def die_with_parent(parent: int) -> None:
-    """Kill this process when its parent, the process ``parent``, ends. On Linux, the kernel kills this process."""
+    """Kill this process when its parent, the process ``parent``, ends. On Linux, the kernel kills
+    this process.
+    """
     if sys.platform == "linux":
         import ctypes
 
@@ -65,7 +75,9 @@ def _end_with_parent(parent: int) -> None:
 
 
 class StreamChannel:
-    """The connection of a worker to the driver over a socket, or between two ranks with other ``kinds`` of messages."""
+    """The connection of a worker to the driver over a socket, or between two ranks with other
+    ``kinds`` of messages.
+    """
 
     def __init__(self, file: int, kinds: Any = ToWorker) -> None:
         self._file = file
@@ -90,7 +102,8 @@ class StreamChannel:
     def poll(self) -> Any:
         """Return the next message, or None if the whole message has not arrived yet."""
         if not self._inbox:
-            if self._is_drained:  # the socket was just read to its end; the next call reads newer data
+            # the socket was just read to its end; the next call reads newer data
+            if self._is_drained:
                 self._is_drained = False
             elif self._is_readable or self._poll.poll(0):
                 self._fill()
@@ -107,9 +120,11 @@ class StreamChannel:
 
 
 class RankStreams:
-    """The connections of rank 0 to the other ranks of its worker. The guardian ends this process if a rank ends.
+    """The connections of rank 0 to the other ranks of its worker. The guardian ends this process if
+    a rank ends.
 
-    Rank 0 never waits for a rank that reads no messages, as such a rank may wait for rank 0 in a collective operation.
+    Rank 0 never waits for a rank that reads no messages, as such a rank may wait for rank 0 in a
+    collective operation.
     """
 
     def __init__(self, files: Sequence[int]) -> None:
@@ -135,7 +150,9 @@ class RankStreams:
         self._poll.modify(file, select.POLLIN | (0 if are_sent else select.POLLOUT))
 
     def receive(self, seconds: float | None) -> Iterator[Ended]:
-        """Wait for messages of the other ranks, at most ``seconds``; None to wait without limit. Yield the messages."""
+        """Wait for messages of the other ranks, at most ``seconds``; None to wait without limit.
+        Yield the messages.
+        """
         for file, event in self._poll.poll(None if seconds is None else seconds * 1000):
             if event & select.POLLOUT:
                 self._send(file)
@@ -159,7 +176,8 @@ def serve(channel: Channel, others: OtherRanks | None = None) -> None:
         others: The other ranks that train each trial; None if this process trains alone.
 
     Raises:
-        Shutdown: When the connection ends, because a driver ends its workers by closing the connection.
+        Shutdown: When the connection ends, because a driver ends its workers by closing the
+            connection.
         Unsure: When an exception interrupted the sending of a message to the driver.
     """
     setup = Mailbox(channel).next()
@@ -177,28 +195,37 @@ def serve(channel: Channel, others: OtherRanks | None = None) -> None:
             mailbox = ProfiledMailbox(channel, profiler)
         runner = runner_of(objective, setup, mailbox, file=file, profiler=profiler, others=others)
     except Exception as error:  # noqa: BLE001 - whatever importing user code raises
-        reason = f"a worker cannot load the training function: {error_line(error, REASON_CHARACTERS)}"
+        reason = (
+            f"a worker cannot load the training function: {error_line(error, REASON_CHARACTERS)}"
+        )
         # Before the cut, which could leave the end of an address, with its password.
         text = visible(traceback.format_exc(), keeps_newlines=True)[-TRACEBACK_CHARACTERS:]
         channel.send(Broken(setup.worker, reason, text))
         raise Shutdown from None
-    marks = Marks() if isinstance(runner, TrialRunner) else None  # with several trials at once, output has no trial
+    # with several trials at once, output has no trial
+    marks = Marks() if isinstance(runner, TrialRunner) else None
     channel.send(WorkerJoined(0, setup.worker, os.getpid(), os.uname().nodename))
     while True:
         try:
             mailbox.wait()
         except (Shutdown, Unsure):
             raise
-        except BaseException as error:  # raised by a handler or thread of an earlier training function
+        except (
+            BaseException
+        ) as error:  # raised by a handler or thread of an earlier training function
             if not mailbox.is_sure:
                 raise
-            sys.stderr.write(f"raised between two jobs, by what an earlier one has left behind: {error_line(error)}\n")
+            sys.stderr.write(
+                f"raised between two jobs, by what an earlier one has left behind: "
+                f"{error_line(error)}\n"
+            )
             continue
         message = mailbox.next()
         match message:
             case Assignment():
                 runner.run(message)
-                signal.setitimer(signal.ITIMER_REAL, 0)  # an alarm left set must not hit the next trial
+                # an alarm left set must not hit the next trial
+                signal.setitimer(signal.ITIMER_REAL, 0)
                 if marks is not None:
                     marks.after(message.trial, message.start)
             case Release() | Pause() | Setup():
@@ -221,24 +248,29 @@ def _serve_together(files: Sequence[int], rank: int, size: int) -> None:
 
 
 def _stop_as_usual() -> None:
-    """Restore the default signal handlers in a process that training forks. The worker itself ignores these signals."""
+    """Restore the default signal handlers in a process that training forks. The worker itself
+    ignores these signals.
+    """
     for number in SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
 
 def main(files: Sequence[int], parent: int, *, rank: int, size: int) -> None:
-    """Run a rank of a worker that is connected by sockets. The process ends when the process ``parent`` ends.
+    """Run a rank of a worker that is connected by sockets. The process ends when the process
+    ``parent`` ends.
 
     Args:
-        files: In rank 0, the connection to the driver, followed by the connections to the other ranks. In other ranks,
-            the connection to rank 0.
+        files: In rank 0, the connection to the driver, followed by the connections to the other
+            ranks. In other ranks, the connection to rank 0.
     """
     die_with_parent(parent)
     for file in files:
         os.set_inheritable(file, False)
     for number in SIGNALS:
-        signal.signal(number, lambda *_: None)  # a batch system signals every process; only the driver acts
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # the signals were blocked while this process started
+        # a batch system signals every process; only the driver acts
+        signal.signal(number, lambda *_: None)
+    # the signals were blocked while this process started
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     os.register_at_fork(after_in_child=_stop_as_usual)
     restore_variables()
     faulthandler.enable()
@@ -249,7 +281,8 @@ def main(files: Sequence[int], parent: int, *, rank: int, size: int) -> None:
             _serve_together(files, rank, size)
     except (Shutdown, ConnectionError):
         if rank:
-            time.sleep(GUARDIAN_SECONDS)  # rank 0 has ended, and its end tells the guardian how the worker has ended
+            # rank 0 has ended, and its end tells the guardian how the worker has ended
+            time.sleep(GUARDIAN_SECONDS)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)  # do not wait for the user's threads

@@ -1,10 +1,12 @@
-"""Calls scikit-learn's callbacks, such as a progress bar, at the start and end of each task of a search.
+"""Calls scikit-learn's callbacks, such as a progress bar, at the start and end of each task of a
+search.
 
-The task "fit" contains the tasks "search" and "refit-with-best-params", as in scikit-learn's searches. The task
-"search" contains a task "rung" for each rung. A task "rung" contains a task "candidate-evaluation" for each candidate.
+The task "fit" contains the tasks "search" and "refit-with-best-params", as in scikit-learn's
+searches. The task "search" contains a task "rung" for each rung. A task "rung" contains a task
+"candidate-evaluation" for each candidate.
 
-Rule: callbacks run in the process that called ``fit``. Callbacks are passed to the refit, but not to the fits of
-candidates, which run in other processes or on other machines.
+Rule: callbacks run in the process that called ``fit``. Callbacks are passed to the refit, but not
+to the fits of candidates, which run in other processes or on other machines.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +24,11 @@ class Tasks:
     def __init__(self, search: Any, X: Any, y: Any, params: Mapping[str, Any]) -> None:
         self._search = search
         weight = params.get("sample_weight")
-        self._data = {"X": X, "y": y, "metadata": None if weight is None else {"sample_weight": weight}}
+        self._data = {
+            "X": X,
+            "y": y,
+            "metadata": None if weight is None else {"sample_weight": weight},
+        }
         self._fit = search._init_callback_context(max_subtasks=1 + (search.refit is not False))
         self._fit.call_on_fit_task_begin(estimator=search, **self._data)
 
@@ -31,12 +37,18 @@ class Tasks:
         """Run the ``with`` block as the task "search", and yield the observers for the study."""
         task = self._fit.subcontext("search", max_subtasks=None, sequential_subtasks=False)
         task.call_on_fit_task_begin(estimator=self._search)
-        yield [_Evaluations(self._search, task, candidates)] if hasattr(self._search, "_skl_callbacks") else []
+        yield (
+            [_Evaluations(self._search, task, candidates)]
+            if hasattr(self._search, "_skl_callbacks")
+            else []
+        )
         task.call_on_fit_task_end(estimator=self._search)
 
     @contextmanager
     def refit(self, estimator: Any) -> Iterator[None]:
-        """Run the ``with`` block as the task that fits the best estimator. This estimator gets the callbacks."""
+        """Run the ``with`` block as the task that fits the best estimator. This estimator gets the
+        callbacks.
+        """
         task = self._fit.subcontext("refit-with-best-params")
         with task.propagate_callback_context(estimator):
             task.call_on_fit_task_begin(estimator=self._search, **self._data)
@@ -59,7 +71,9 @@ class _Evaluations(Observer):
         self._evaluations: dict[tuple[int, int], Any] = {}
 
     def followed(self, what: Followed) -> None:
-        """When a candidate's training starts, begin its task for the rung. If the candidate fails, end the task."""
+        """When a candidate's training starts, begin its task for the rung. If the candidate fails,
+        end the task.
+        """
         match what:
             case Train(trial=trial, rung=rung) if (rung, trial) not in self._evaluations:
                 evaluation = self._rung(rung).subcontext("candidate-evaluation", task_id=trial)

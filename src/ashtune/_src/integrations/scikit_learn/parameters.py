@@ -9,16 +9,20 @@ from typing import Any
 import numpy as np
 
 LEAST_LOG = 1e-12
-"""A log-uniform distribution from this value on becomes a logarithmic range; other ones are drawn by quantiles."""
+"""A log-uniform distribution from this value on becomes a logarithmic range; other ones are drawn
+by quantiles.
+"""
 
 
 class Parameters:
-    """Converts ``param_distributions`` to a search space, and a configuration to an estimator's parameters.
+    """Converts ``param_distributions`` to a search space, and a configuration to an estimator's
+    parameters.
 
     Args:
-        given: A dict whose values are lists, scipy distributions or ranges ``(low, high, "log")``; or a list of such
-            dicts. With a list, each candidate is drawn from one of the dicts. A tuple of two numbers is refused,
-            because it means two values in scikit-learn and a range in ``tune``.
+        given: A dict whose values are lists, scipy distributions or ranges ``(low, high, "log")``;
+            or a list of such dicts. With a list, each candidate is drawn from one of the dicts. A
+            tuple of two numbers is refused, because it means two values in scikit-learn and a range
+            in ``tune``.
 
     Raises:
         TypeError: If a value is not a list, a distribution or a range.
@@ -43,12 +47,19 @@ class Parameters:
     def read(self, configuration: Mapping[str, Any]) -> dict[str, Any]:
         """Return the estimator's parameters for the configuration of a candidate."""
         grid = configuration.get("grid", 0) if len(self._grids) > 1 else 0
-        return {name: read(configuration[self._place(grid, name)]) for name, read in self._readers[grid].items()}
+        return {
+            name: read(configuration[self._place(grid, name)])
+            for name, read in self._readers[grid].items()
+        }
 
     @property
     def given(self) -> list[dict[str, Any]]:
-        """The user's argument. Each distribution has a fixed seed, so that the digest is the same in all processes."""
-        return [{name: _of_one_seed(values) for name, values in grid.items()} for grid in self._grids]
+        """The user's argument. Each distribution has a fixed seed, so that the digest is the same
+        in all processes.
+        """
+        return [
+            {name: _of_one_seed(values) for name, values in grid.items()} for grid in self._grids
+        ]
 
     @property
     def names(self) -> set[str]:
@@ -61,27 +72,31 @@ class Parameters:
         return sum(
             math.prod(len(values) if isinstance(values, list) else math.inf for values in own)
             for own in (
-                [self.space[self._place(place, name)] for name in grid] for place, grid in enumerate(self._grids)
+                [self.space[self._place(place, name)] for name in grid]
+                for place, grid in enumerate(self._grids)
             )
         )
 
 
 def _dimension(name: str, values: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return a search dimension, and a function that converts the dimension's values to parameters of the estimator."""
+    """Return a search dimension, and a function that converts the dimension's values to parameters
+    of the estimator.
+    """
     if isinstance(values, tuple) and values[2:] == ("log",) and not isinstance(values[0], str):
         return values, _as_it_is
     if hasattr(values, "rvs"):
         return _distribution(values)
     if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
         raise TypeError(
-            f"Parameter {name!r} has {values!r}; give a list of values, a distribution of scipy, or a range as in "
-            "(1e-4, 1e-1, 'log')"
+            f"Parameter {name!r} has {values!r}; give a list of values, a distribution of scipy, "
+            "or a range as in (1e-4, 1e-1, 'log')"
         )
     choices = list(values)
     is_pair = isinstance(values, tuple) and len(values) == 2 and all(map(_is_number, values))
     if is_pair or not choices:
         raise ValueError(
-            f"Parameter {name!r} has {values!r}; give a list of values, or a distribution of scipy.stats for a range"
+            f"Parameter {name!r} has {values!r}; give a list of values, or a distribution of "
+            f"scipy.stats for a range"
         )
     if len(choices) == 1:
         return [0], choices.__getitem__
@@ -97,7 +112,9 @@ def _is_number(value: Any) -> bool:
 
 
 def _distribution(values: Any) -> tuple[Any, Callable[[Any], Any]]:
-    """Return a search dimension for a scipy distribution, and a function that converts its values to draws."""
+    """Return a search dimension for a scipy distribution, and a function that converts its values
+    to draws.
+    """
     kind = getattr(getattr(values, "dist", None), "name", "")
     if kind in ("randint", "uniform", "loguniform", "reciprocal"):
         low, high = (bound.item() for bound in map(np.asarray, values.support()))

@@ -18,13 +18,16 @@ GROWING = ("n_estimators", "max_iter")
 """Parameters for which a higher value means more training, with ``warm_start``."""
 FOLDS, SAMPLES, PARTIAL_FIT = "folds", "n_samples", "partial_fit"
 MOST_PASSES = 81
-"""Passes of ``partial_fit`` by default, because ``max_iter`` is a limit that ``fit`` seldom reaches."""
+"""Passes of ``partial_fit`` by default, because ``max_iter`` is a limit that ``fit`` seldom
+reaches.
+"""
 OF_FIT = ("max_iter", "early_stopping", "class_weight", "solver")
 """Parameters that ``fit`` uses, and ``partial_fit`` ignores or cannot use."""
 
 
 class Resource:
-    """The resource that grows from rung to rung. By default, each rung fits the estimator from the beginning.
+    """The resource that grows from rung to rung. By default, each rung fits the estimator from the
+    beginning.
 
     Attributes:
         parameter: The estimator's parameter for this resource, or "".
@@ -37,7 +40,9 @@ class Resource:
     is_resumed = False
 
     def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
-        """Train an estimator from resource ``start`` to ``target``. If ``start`` is 0, the estimator is new."""
+        """Train an estimator from resource ``start`` to ``target``. If ``start`` is 0, the
+        estimator is new.
+        """
         fit_as_it_is(estimator, X, y, fit)
 
 
@@ -56,13 +61,16 @@ class Folds(Resource):
 class Plain(Resource):
     """The resource is a parameter of the estimator. A fit cannot continue from an earlier fit.
 
-    ``Plain`` is the resource for ``max_iter``, except for ensembles of trees. If a fit with ``warm_start`` continued,
-    the solver's state (such as the step size of SGD) would be lost, and the score would differ.
+    ``Plain`` is the resource for ``max_iter``, except for ensembles of trees. If a fit with
+    ``warm_start`` continued, the solver's state (such as the step size of SGD) would be lost, and
+    the score would differ.
     """
 
     def __init__(self, parameter: str) -> None:
         self.parameter: str = parameter
-        self.unit = {"n_estimators": "tree", "max_iter": "iteration"}.get(parameter.rpartition("__")[2], "step")
+        self.unit = {"n_estimators": "tree", "max_iter": "iteration"}.get(
+            parameter.rpartition("__")[2], "step"
+        )
 
     def train(self, estimator: Any, X: Any, y: Any, *, start: int, target: int, **fit: Any) -> None:
         """Fit the estimator from the beginning, with the parameter set to ``target``."""
@@ -70,7 +78,9 @@ class Plain(Resource):
 
 
 class Growth(Plain):
-    """The resource is the number of trees. The estimator, or the last step of a pipeline, has ``warm_start``."""
+    """The resource is the number of trees. The estimator, or the last step of a pipeline, has
+    ``warm_start``.
+    """
 
     is_resumed = True
 
@@ -82,12 +92,13 @@ class Growth(Plain):
 
 
 class PartialFit(Resource):
-    """The resource is the number of passes over the data. The method ``partial_fit`` makes the passes.
+    """The resource is the number of passes over the data. The method ``partial_fit`` makes the
+    passes.
 
-    Each pass has its own order of the rows, as in ``fit``. If ``random_state`` is a number, ``partial_fit`` repeats the
-    same order of rows in each call. Therefore a random generator replaces ``random_state`` and is saved with the
-    estimator. The state at the end of a rung includes the weights, the count of updates, the averages and the
-    optimizer.
+    Each pass has its own order of the rows, as in ``fit``. If ``random_state`` is a number,
+    ``partial_fit`` repeats the same order of rows in each call. Therefore a random generator
+    replaces ``random_state`` and is saved with the estimator. The state at the end of a rung
+    includes the weights, the count of updates, the averages and the optimizer.
     """
 
     is_resumed = True
@@ -103,30 +114,39 @@ class PartialFit(Resource):
             if len(estimator.steps) > 1:
                 before = estimator[:-1]
                 X = before.transform(X) if start else before.fit_transform(X, y)
-                estimator.steps[:-1] = before.steps  # with memory=, the slice has fitted copies of the steps
+                # with memory=, the slice has fitted copies of the steps
+                estimator.steps[:-1] = before.steps
         if not start and isinstance(seed := getattr(last, "random_state", None), numbers.Integral):
             last.set_params(random_state=np.random.RandomState(int(seed)))
         data = (X,) if y is None else (X, y)
         while start < target:
-            first: dict[str, Any] = {"classes": self._classes} if self._classes is not None and not start else {}
+            first: dict[str, Any] = (
+                {"classes": self._classes} if self._classes is not None and not start else {}
+            )
             start += _make_passes(last, target - start, *data, **first, **fit)
 
     def in_one_go(self, estimator: Any, X: Any, y: Any, target: int, **fit: Any) -> None:
         """Train a new estimator without a break, and restore the original ``random_state``."""
         last = _last_step(estimator)[0]
-        own = {name: value for name, value in last.get_params(deep=False).items() if name == "random_state"}
+        own = {
+            name: value
+            for name, value in last.get_params(deep=False).items()
+            if name == "random_state"
+        }
         self.train(estimator, X, y, start=0, target=target, **fit)
         last.set_params(**own)
 
 
 def _make_passes(estimator: Any, passes: int, *data: Any, **fit: Any) -> int:
-    """Call ``partial_fit`` once. If possible, the call makes all passes. Return the number of passes that the call
-    made.
+    """Call ``partial_fit`` once. If possible, the call makes all passes. Return the number of
+    passes that the call made.
 
-    Each call checks the data and the parameters, which may take longer than a pass over some thousand rows. After the
-    checks, scikit-learn's SGD models and networks train in an inner method, which makes all passes here:
+    Each call checks the data and the parameters, which may take longer than a pass over some
+    thousand rows. After the checks, scikit-learn's SGD models and networks train in an inner
+    method, which makes all passes here:
 
-    - for SGD models, as ``fit`` with ``max_iter=passes`` and ``tol=None``: one seed for the orders of the rows;
+    - for SGD models, as ``fit`` with ``max_iter=passes`` and ``tol=None``: one seed for the orders
+      of the rows;
     - for networks, as ``passes`` calls of ``partial_fit``.
     """
     made = 1
@@ -161,18 +181,25 @@ def fit_as_it_is(estimator: Any, X: Any, y: Any, fit: Mapping[str, Any]) -> None
     estimator.fit(X, *([] if y is None else [y]), **fit)
 
 
-def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any, *, has_fit_params: bool) -> Resource:
+def resource_of(
+    estimator: Any, wanted: str, searched: Collection[str], y: Any, *, has_fit_params: bool
+) -> Resource:
     """Return the resource for an estimator, such as trees or rows, which grows from rung to rung.
 
     Args:
         has_fit_params: Whether ``fit`` gets arguments besides the data.
 
     Raises:
-        ValueError: If the estimator does not have this resource, or if the resource is a searched parameter.
+        ValueError: If the estimator does not have this resource, or if the resource is a searched
+            parameter.
     """
     last, prefix = _last_step(estimator)
     known = estimator.get_params()
-    growing = [prefix + name for name in GROWING if prefix + name in known and f"{prefix}warm_start" in known]
+    growing = [
+        prefix + name
+        for name in GROWING
+        if prefix + name in known and f"{prefix}warm_start" in known
+    ]
     if wanted == "auto":
         if prefix.removesuffix("__") in searched:  # another last step has other parameters
             return Samples()
@@ -180,38 +207,63 @@ def resource_of(estimator: Any, wanted: str, searched: Collection[str], y: Any, 
         is_passed = _learns_in_passes(last, prefix, searched) and not (prefix and has_fit_params)
         wanted = PARTIAL_FIT if is_passed else free[0] if free else SAMPLES
     if wanted in searched:
-        raise ValueError(f"Cannot use parameter {wanted} as the resource since it is part of the searched parameters.")
+        raise ValueError(
+            f"Cannot use parameter {wanted} as the resource since it is part of the searched "
+            f"parameters."
+        )
     if wanted == SAMPLES:
         return Samples()
     if wanted == FOLDS:
         return Folds()
     if wanted == PARTIAL_FIT and hasattr(last, PARTIAL_FIT):
         if prefix and has_fit_params:
-            raise ValueError("resource='partial_fit' of a pipeline cannot share out fit parameters; leave them out")
+            raise ValueError(
+                "resource='partial_fit' of a pipeline cannot share out fit parameters; leave them "
+                "out"
+            )
         return PartialFit(_classes(y) if is_classifier(estimator) else None)
     if wanted not in known:
-        raise ValueError(f"Cannot use resource={wanted} which is not supported by estimator {type(estimator).__name__}")
-    is_by_trees = any(base.__name__.startswith("BaseHistGradientBoosting") for base in type(last).__mro__)
-    return Growth(wanted) if wanted in growing and (is_by_trees or not wanted.endswith("max_iter")) else Plain(wanted)
+        raise ValueError(
+            f"Cannot use resource={wanted} which is not supported by estimator "
+            f"{type(estimator).__name__}"
+        )
+    is_by_trees = any(
+        base.__name__.startswith("BaseHistGradientBoosting") for base in type(last).__mro__
+    )
+    return (
+        Growth(wanted)
+        if wanted in growing and (is_by_trees or not wanted.endswith("max_iter"))
+        else Plain(wanted)
+    )
 
 
 def _learns_in_passes(last: Any, prefix: str, searched: Collection[str]) -> bool:
-    """Return whether n passes of ``partial_fit`` train an estimator in the same way as n iterations of ``fit``.
+    """Return whether n passes of ``partial_fit`` train an estimator in the same way as n iterations
+    of ``fit``.
 
-    ``partial_fit`` trains in the same way only for some classifiers, regressors and outlier detectors. In
-    ``LatentDirichletAllocation`` and ``MiniBatchKMeans``, ``partial_fit`` uses another algorithm than ``fit``.
+    ``partial_fit`` trains in the same way only for some classifiers, regressors and outlier
+    detectors. In ``LatentDirichletAllocation`` and ``MiniBatchKMeans``, ``partial_fit`` uses
+    another algorithm than ``fit``.
     """
     if not (is_classifier(last) or is_regressor(last) or is_outlier_detector(last)):
         return False
     if not hasattr(last, PARTIAL_FIT) or any(prefix + name in searched for name in OF_FIT):
         return False
     own = last.get_params()
-    return "max_iter" in own and not own.get("early_stopping") and own.get("class_weight") != "balanced"
+    return (
+        "max_iter" in own
+        and not own.get("early_stopping")
+        and own.get("class_weight") != "balanced"
+    )
 
 
 def _classes(y: Any) -> NDArray[Any]:
-    """Return the classes of the target values. If rows have several labels, return the indices of the labels."""
-    classes: NDArray[Any] = (unique_labels if type_of_target(y).startswith("multilabel") else np.unique)(y)
+    """Return the classes of the target values. If rows have several labels, return the indices of
+    the labels.
+    """
+    classes: NDArray[Any] = (
+        unique_labels if type_of_target(y).startswith("multilabel") else np.unique
+    )(y)
     return classes
 
 
@@ -227,16 +279,21 @@ def top_of(resource: Resource, estimator: Any, X: Any, splits: int) -> int:
         case Samples():
             return int(_num_samples(X))
         case PartialFit():
-            return min(MOST_PASSES, int(_last_step(estimator)[0].get_params().get("max_iter", MOST_PASSES)))
+            return min(
+                MOST_PASSES, int(_last_step(estimator)[0].get_params().get("max_iter", MOST_PASSES))
+            )
         case _:
             value = estimator.get_params()[resource.parameter]
             if not isinstance(value, numbers.Integral):
-                raise ValueError(f"{resource.parameter}={value!r} says no number; give max_resources=100")
+                raise ValueError(
+                    f"{resource.parameter}={value!r} says no number; give max_resources=100"
+                )
             return int(value)
 
 
 def in_order(train: Any, y: Any, seed: int) -> NDArray[Any]:
-    """Return row indices in a random order, so that every prefix has about the same share of each class.
+    """Return row indices in a random order, so that every prefix has about the same share of each
+    class.
 
     Args:
         y: The classes of all rows; None if there are no classes.
@@ -253,7 +310,9 @@ def in_order(train: Any, y: Any, seed: int) -> NDArray[Any]:
 
 
 def _last_step(estimator: Any) -> tuple[Any, str]:
-    """Return a pipeline's last step and the prefix of its parameters, or return another estimator and ""."""
+    """Return a pipeline's last step and the prefix of its parameters, or return another estimator
+    and "".
+    """
     if isinstance(estimator, Pipeline):
         return estimator.steps[-1][1], f"{estimator.steps[-1][0]}__"
     return estimator, ""

@@ -25,7 +25,9 @@ class CandidateRow(NamedTuple):
     splits: list[dict[str, Any]]
 
 
-def candidate_rows(study: Study, splits: int, error_score: Any, kinds: Sequence[str]) -> list[CandidateRow]:
+def candidate_rows(
+    study: Study, splits: int, error_score: Any, kinds: Sequence[str]
+) -> list[CandidateRow]:
     """Return one row per candidate and rung, ordered by rung and then by trial."""
     configurations: dict[int, dict[str, Any]] = {}
     reached: dict[tuple[int, int], str] = {}  # with the reason of a failure
@@ -49,25 +51,42 @@ def candidate_rows(study: Study, splits: int, error_score: Any, kinds: Sequence[
         if not rows:
             failed = {"fit_time": np.nan, "score_time": np.nan, **dict.fromkeys(kinds, error_score)}
             return [{**failed, "fit_error": reached[rung, trial]}] * splits
-        means = {name: _mean([row[name] for row in rows.values()]) for name in ("fit_time", "score_time", *kinds)}
-        return [rows.get(split, {"fit_error": None, **means}) for split in range(splits)]  # the mean is not changed
+        means = {
+            name: _mean([row[name] for row in rows.values()])
+            for name in ("fit_time", "score_time", *kinds)
+        }
+        # the mean is not changed
+        return [rows.get(split, {"fit_error": None, **means}) for split in range(splits)]
 
-    return [CandidateRow(rung, configurations[trial], splits_of(trial, rung)) for rung, trial in sorted(reached)]
+    return [
+        CandidateRow(rung, configurations[trial], splits_of(trial, rung))
+        for rung, trial in sorted(reached)
+    ]
 
 
 def _mean(values: list[Any]) -> Any:
-    """Return the mean of a list of numbers. If the list has dicts, return the mean of each key's values."""
+    """Return the mean of a list of numbers. If the list has dicts, return the mean of each key's
+    values.
+    """
     if isinstance(values[0], dict):
         return {name: float(np.mean([value[name] for value in values])) for name in values[0]}
     return float(np.mean(values))
 
 
 def leave_out(results: dict[str, Any], splits: int) -> None:
-    """Set the score of each unused fold to NaN, and compute the standard deviation of the other folds' scores."""
+    """Set the score of each unused fold to NaN, and compute the standard deviation of the other
+    folds' scores.
+    """
     folds = results["n_resources"]
-    for name in [name.removeprefix("mean_") for name in results if name.startswith(("mean_test_", "mean_train_"))]:
+    for name in [
+        name.removeprefix("mean_")
+        for name in results
+        if name.startswith(("mean_test_", "mean_train_"))
+    ]:
         for split in range(splits):
-            results[f"split{split}_{name}"] = np.where(folds > split, results[f"split{split}_{name}"], np.nan)
+            results[f"split{split}_{name}"] = np.where(
+                folds > split, results[f"split{split}_{name}"], np.nan
+            )
         scores = np.array([results[f"split{split}_{name}"] for split in range(splits)])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # of a candidate whose fits all failed

@@ -1,10 +1,11 @@
 """A search like scikit-learn's searches, but with asynchronous halving and fits that are resumed.
 
-Rule 1: the search is a :class:`sklearn.model_selection.BaseSearchCV` that runs its fits in a study. Scikit-learn's own
-functions do the other work of a search, such as routing and scoring.
-Rule 2: each row of ``cv_results_`` is for one candidate at one rung. The column ``iter`` has the rung's number.
-Rule 3: the rows of ``cv_results_`` are read from the study's journal. If ``fit`` was killed and starts again with the
-same ``directory``, the earlier rows are kept.
+Rule 1: the search is a :class:`sklearn.model_selection.BaseSearchCV` that runs its fits in a study.
+Scikit-learn's own functions do the other work of a search, such as routing and scoring.
+Rule 2: each row of ``cv_results_`` is for one candidate at one rung. The column ``iter`` has the
+rung's number.
+Rule 3: the rows of ``cv_results_`` are read from the study's journal. If ``fit`` was killed and
+starts again with the same ``directory``, the earlier rows are kept.
 Rule 4: the data are written to a file once, and each worker maps this file into its memory.
 """
 
@@ -23,7 +24,10 @@ import numpy as np
 from sklearn.base import _fit_context, clone, is_classifier
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import check_cv
-from sklearn.model_selection._validation import _insert_error_scores, _warn_or_raise_about_fit_failures
+from sklearn.model_selection._validation import (
+    _insert_error_scores,
+    _warn_or_raise_about_fit_failures,
+)
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_method_params, _is_arraylike, _num_samples, indexable
@@ -51,7 +55,12 @@ from ashtune._src.integrations.scikit_learn.resources import (
     top_of,
 )
 from ashtune._src.integrations.scikit_learn.rows import candidate_rows, leave_out
-from ashtune._src.integrations.scikit_learn.validated import RAISED, Validated, read_data, write_data
+from ashtune._src.integrations.scikit_learn.validated import (
+    RAISED,
+    Validated,
+    read_data,
+    write_data,
+)
 from ashtune._src.schedulers.ash import LEAST_SHARE, Ash
 from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
 from ashtune._src.study.disk import FOLDER_FOR_THE_OWNER
@@ -77,40 +86,44 @@ _WORDS_OF_OTHERS = {
 
 
 class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
-    """Search for an estimator's parameters by asynchronous halving. Fits continue from rung to rung.
+    """Search for an estimator's parameters by asynchronous halving. Fits continue from rung to
+    rung.
 
-    ``AshSearchCV`` replaces ``HalvingRandomSearchCV``. Both classes have the same attributes, and the same arguments
-    except ``aggressive_elimination``. In ``AshSearchCV`` no fit waits for another fit, promoted candidates continue
-    their training, and a Gaussian process proposes candidates.
+    ``AshSearchCV`` replaces ``HalvingRandomSearchCV``. Both classes have the same attributes, and
+    the same arguments except ``aggressive_elimination``. In ``AshSearchCV`` no fit waits for
+    another fit, promoted candidates continue their training, and a Gaussian process proposes
+    candidates.
 
     Args:
         estimator: The estimator to fit.
-        param_distributions: A dict from parameter names to lists of values, scipy distributions, or ranges ``(1e-4,
-            1e-1, "log")``; or a list of such dicts.
-        resource: What grows from rung to rung: a parameter of the estimator, "n_samples", "partial_fit" (passes over
-            the data), "folds" (of the cross-validation), or "auto". "auto" means ``partial_fit`` if the estimator also
-            has ``max_iter``, else ``n_estimators`` or ``max_iter`` if the estimator has ``warm_start``, else samples.
+        param_distributions: A dict from parameter names to lists of values, scipy distributions, or
+            ranges ``(1e-4, 1e-1, "log")``; or a list of such dicts.
+        resource: What grows from rung to rung: a parameter of the estimator, "n_samples",
+            "partial_fit" (passes over the data), "folds" (of the cross-validation), or "auto".
+            "auto" means ``partial_fit`` if the estimator also has ``max_iter``, else
+            ``n_estimators`` or ``max_iter`` if the estimator has ``warm_start``, else samples.
         n_candidates: The largest number of candidates to try.
         factor: Of every ``factor`` candidates, the best candidate continues.
-        min_resources: Resource of the lowest rung. The default is a ninth of the top rung's resource, or more if there
-            are few candidates. "smallest" and "exhaust" mean the same as in scikit-learn.
-        max_resources: Resource of the top rung. "auto" means all samples or folds, or the value of the estimator's
-            parameter.
+        min_resources: Resource of the lowest rung. The default is a ninth of the top rung's
+            resource, or more if there are few candidates. "smallest" and "exhaust" mean the same as
+            in scikit-learn.
+        max_resources: Resource of the top rung. "auto" means all samples or folds, or the value of
+            the estimator's parameter.
         cv: Splits of the data, as in scikit-learn.
         scoring: As in scikit-learn. If there are several scores, ``refit`` names the main score.
-        refit: Whether to fit the best candidate on all data; or the name of the main score; or a callable that chooses
-            the best candidate.
+        refit: Whether to fit the best candidate on all data; or the name of the main score; or a
+            callable that chooses the best candidate.
         error_score: The score of a failed fit, or "raise".
         return_train_score: Whether to compute scores on the training data too.
         random_state: Seed of the candidates and of samples.
-        n_jobs: Number of processes that fit; with 1, this process fits. Under ``mpiexec`` rank 0 directs the search,
-            and the other ranks fit the candidates.
+        n_jobs: Number of processes that fit; with 1, this process fits. Under ``mpiexec`` rank 0
+            directs the search, and the other ranks fit the candidates.
         verbose: If above 0, the study prints its progress.
         search: A search of ashtune; by default a Gaussian process.
         scheduler: A scheduler of ashtune.
         time_limit: Seconds after which no fit begins.
-        directory: Directory of the study. A ``fit`` that starts again in the same directory continues. The default is a
-            temporary directory that is deleted with this object.
+        directory: Directory of the study. A ``fit`` that starts again in the same directory
+            continues. The default is a temporary directory that is deleted with this object.
 
     Attributes:
         study_: The study: its report, figures and what-if.
@@ -124,7 +137,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         >>> from sklearn.ensemble import RandomForestClassifier
         >>> X, y = load_iris(return_X_y=True)
         >>> search = AshSearchCV(
-        ...     RandomForestClassifier(random_state=0), {"max_depth": [3, None], "min_samples_split": randint(2, 11)},
+        ...     RandomForestClassifier(random_state=0), {"max_depth": [3, None],
+            "min_samples_split": randint(2, 11)},
         ...     resource="n_estimators", max_resources=9, n_candidates=8, random_state=0,
         ... ).fit(X, y)
         >>> search.best_score_ > 0.9
@@ -135,12 +149,15 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         **BaseSearchCV._parameter_constraints,
         "param_distributions": [dict, list],
         "resource": [str],
-        "n_candidates": [Interval(numbers.Integral, 0, None, closed="neither"), StrOptions({"exhaust"})],
+        "n_candidates": [Interval(numbers.Integral, 0, None, closed="neither"),
+        StrOptions({"exhaust"})],
         "factor": [Interval(numbers.Integral, 1, None, closed="neither")],
         "min_resources": [
-            Interval(numbers.Integral, 0, None, closed="neither"), StrOptions({"auto", "smallest", "exhaust"}),
+            Interval(numbers.Integral, 0, None, closed="neither"), StrOptions({"auto", "smallest",
+            "exhaust"}),
         ],
-        "max_resources": [Interval(numbers.Integral, 0, None, closed="neither"), StrOptions({"auto"})],
+        "max_resources": [Interval(numbers.Integral, 0, None, closed="neither"),
+        StrOptions({"auto"})],
         "random_state": ["random_state"],
         "search": "no_validation",
         "scheduler": "no_validation",
@@ -151,14 +168,19 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
 
     @suggesting(_WORDS_OF_OTHERS)
     def __init__(
-        self, estimator: Any, param_distributions: Any, *, resource: str = "auto", n_candidates: int | str = CANDIDATES,
-        factor: int = 3, min_resources: int | str = "auto", max_resources: int | str = "auto", cv: Any = None,
-        scoring: Any = None, refit: Any = True, error_score: Any = np.nan, return_train_score: bool = False,
+        self, estimator: Any, param_distributions: Any, *, resource: str = "auto",
+        n_candidates: int | str = CANDIDATES,
+        factor: int = 3, min_resources: int | str = "auto", max_resources: int | str = "auto",
+        cv: Any = None,
+        scoring: Any = None, refit: Any = True, error_score: Any = np.nan,
+        return_train_score: bool = False,
         random_state: Any = None, n_jobs: int | None = None, verbose: int = 0, search: Any = None,
-        scheduler: Any = "ash", time_limit: Any = None, directory: "str | os.PathLike[str] | None" = None,
+        scheduler: Any = "ash", time_limit: Any = None,
+        directory: "str | os.PathLike[str] | None" = None,
     ) -> None:  # fmt: skip
         super().__init__(
-            estimator, scoring=scoring, n_jobs=n_jobs, refit=refit, cv=cv, verbose=verbose, error_score=error_score,
+            estimator, scoring=scoring, n_jobs=n_jobs, refit=refit, cv=cv, verbose=verbose,
+            error_score=error_score,
             return_train_score=return_train_score,
         )  # fmt: skip
         self.param_distributions = param_distributions
@@ -180,13 +202,15 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         Args:
             X: Shape (n_samples, n_features).
             y: Shape (n_samples,) or (n_samples, n_outputs), or None.
-            params: Parameters for the estimator's ``fit``, the scorer and the splitter, as in scikit-learn's searches.
+            params: Parameters for the estimator's ``fit``, the scorer and the splitter, as in
+                scikit-learn's searches.
 
         Raises:
             ValueError: If an argument is wrong, or all fits failed.
             AshtuneError: If the study cannot be run.
         """
-        has_ranks = start_mpi(workers_given=self.n_jobs is not None) is not None  # other ranks do not return
+        # other ranks do not return
+        has_ranks = start_mpi(workers_given=self.n_jobs is not None) is not None
         scorers, refit_metric = self._get_scorers()
         if callable(self.scoring) and isinstance(self.refit, str):
             refit_metric = self.refit
@@ -200,21 +224,30 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         self.seed_ = int(chance.randint(2**31 - 1))
         parameters = Parameters(self.param_distributions)
         resource = resource_of(
-            self.estimator, self.resource, parameters.names, y, has_fit_params=bool(routed.estimator.fit)
+            self.estimator,
+            self.resource,
+            parameters.names,
+            y,
+            has_fit_params=bool(routed.estimator.fit),
         )
         self._set_resources(resource, parameters, X, y)
         if isinstance(resource, Samples):
             classes = y if is_classifier(self.estimator) and np.ndim(y) == 1 else None
             splits = [(in_order(train, classes, self.seed_), test) for train, test in splits]
         folder, in_use = self._folder()
-        by_kind = [_split_by_row(given, _num_samples(X)) for given in (routed.estimator.fit, routed.scorer.score)]
+        by_kind = [
+            _split_by_row(given, _num_samples(X))
+            for given in (routed.estimator.fit, routed.scorer.score)
+        ]
         by_row, others = zip(*by_kind, strict=True)
         with in_use:
             digest = write_data(folder, (X, y, *by_row))
             objective = Validated(
                 clone(self.estimator), parameters, resource, splits=splits, scorer=scorers,
-                metric=refit_metric if isinstance(refit_metric, str) else "score", folder=folder, digest=digest,
-                metadata=others, meaning=_digest(self.estimator.get_params(), self.scoring, parameters.given),
+                metric=refit_metric if isinstance(refit_metric, str) else "score", folder=folder,
+                digest=digest,
+                metadata=others, meaning=_digest(self.estimator.get_params(), self.scoring,
+                parameters.given),
                 error_score=self.error_score, returns_train_score=self.return_train_score,
             )  # fmt: skip
             with tasks.search(self._candidates) as observers:
@@ -229,7 +262,10 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
     def _splits(self, X: Any, y: Any, given: Mapping[str, Any]) -> list[tuple[Any, Any]]:
         split = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         rows = np.arange(_num_samples(X))
-        splits = [(rows[np.asarray(train)], rows[np.asarray(test)]) for train, test in split.split(X, y, **given)]
+        splits = [
+            (rows[np.asarray(train)], rows[np.asarray(test)])
+            for train, test in split.split(X, y, **given)
+        ]
         self.n_splits_ = split.get_n_splits(X, y, **given)
         if len(splits) != self.n_splits_:
             raise ValueError(
@@ -276,7 +312,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
     def _folder(self) -> tuple[str, AbstractContextManager[None]]:
         """Return the study's directory, and a context manager for the study's run.
 
-        By default, the directory is new. A new directory is deleted if the search object is deleted or SIGTERM arrives.
+        By default, the directory is new. A new directory is deleted if the search object is deleted
+        or SIGTERM arrives.
         """
         if (removal := self.__dict__.pop("_removal", None)) is not None:
             removal()
@@ -293,7 +330,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return folder, in_use
 
     def _tune(
-        self, objective: Validated, parameters: Parameters, resource: Resource, observers: Sequence[Observer],
+        self, objective: Validated, parameters: Parameters, resource: Resource,
+        observers: Sequence[Observer],
         *, has_ranks: bool,
     ) -> None:  # fmt: skip
         """Run the study.
@@ -305,8 +343,11 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         candidates, workers = self._candidates, joblib.effective_n_jobs(self.n_jobs)
         more: dict[str, Any] = {"scheduler": self.scheduler, "min_resource": self._lowest}
         if self.min_resources == "auto":
-            if candidates < ENOUGH_FOR_THREE_RUNGS:  # so that one of a few candidates reaches the top
-                more["min_resource"] = -(-self.max_resources_ // (1 if candidates == 1 else self.factor))
+            # so that one of a few candidates reaches the top
+            if candidates < ENOUGH_FOR_THREE_RUNGS:
+                more["min_resource"] = -(
+                    -self.max_resources_ // (1 if candidates == 1 else self.factor)
+                )
                 if self.scheduler == "ash":
                     more["scheduler"] = Ash(ahead=1)
             elif SCHEDULERS.part(self.scheduler).least_share == LEAST_SHARE:
@@ -318,18 +359,20 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         try:
             tune(
                 objective, parameters.space, metric=objective.metric, mode="max", trials=candidates,
-                max_resource=self.max_resources_, reduction_factor=self.factor, resource=resource.unit,
+                max_resource=self.max_resources_, reduction_factor=self.factor,
+                resource=resource.unit,
                 seed=self.seed_, search=self.search, time_limit=self.time_limit,
                 directory=self.directory_, quiet=not self.verbose,
-                stop=Stop(max_failures=MOST_WHOLE),  # failures have error_score, and never stop the search
+                # failures have error_score, and never stop the search
+                stop=Stop(max_failures=MOST_WHOLE),
                 observers=observers, **more,
             )  # fmt: skip
         except NoResultError:
             pass  # reported below, as in scikit-learn
         except FunctionChanged:
             raise StudyError(
-                f"{self.directory_} holds another search: its data, splits, estimator, scoring or distributions "
-                "are not these; give another directory"
+                f"{self.directory_} holds another search: its data, splits, estimator, scoring or "
+                "distributions are not these; give another directory"
             ) from None
         except AshtuneError:
             if not raised.exists():
@@ -365,7 +408,10 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             self._check_refit_for_multimetric(out[0]["test_scores"])
             refit_metric = self.refit
         self.cv_results_ = results = self._format_results(
-            candidates, self.n_splits_, out, {"iter": list(iterations), "n_resources": list(resources)}
+            candidates,
+            self.n_splits_,
+            out,
+            {"iter": list(iterations), "n_resources": list(resources)},
         )
         if isinstance(resource, Folds):
             leave_out(results, self.n_splits_)
@@ -380,14 +426,16 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         if self.refit or not self.multimetric_:
             self.best_index_ = self._select_best_index(self.refit, refit_metric, results)
             if not callable(self.refit) or not self.multimetric_:
-                self.best_score_ = results[f"mean_test_{'score' if not self.multimetric_ else refit_metric}"][
-                    self.best_index_
-                ]
+                self.best_score_ = results[
+                    f"mean_test_{'score' if not self.multimetric_ else refit_metric}"
+                ][self.best_index_]
             self.best_params_ = results["params"][self.best_index_]
 
     @staticmethod
     def _select_best_index(refit: Any, refit_metric: Any, results: Mapping[str, Any]) -> int:
-        """Return the index of the best row at the highest rung with a score, or the index that ``refit`` chooses."""
+        """Return the index of the best row at the highest rung with a score, or the index that
+        ``refit`` chooses.
+        """
         if callable(refit):
             return int(BaseSearchCV._select_best_index(refit, refit_metric, results))
         scores = results[f"mean_test_{refit_metric or 'score'}"]
@@ -397,9 +445,13 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         last = results["iter"][there].max()
         return int(np.argmax(np.where(there & (results["iter"] == last), scores, -np.inf)))
 
-    def _refit(self, resource: Resource, X: Any, y: Any, fit: Mapping[str, Any], tasks: Tasks) -> None:
+    def _refit(
+        self, resource: Resource, X: Any, y: Any, fit: Mapping[str, Any], tasks: Tasks
+    ) -> None:
         """Fit the best candidate on all data, with the resource of the candidate's rung."""
-        self.best_estimator_ = clone(clone(self.estimator).set_params(**clone(self.best_params_, safe=False)))
+        self.best_estimator_ = clone(
+            clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
+        )
         with tasks.refit(self.best_estimator_):
             began = time.time()
             if isinstance(resource, PartialFit):
@@ -412,16 +464,23 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
 
 
-def _split_by_row(parameters: Mapping[str, Any], rows: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return two dicts: the parameters that have one value per row of the data, and the other parameters."""
+def _split_by_row(
+    parameters: Mapping[str, Any], rows: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return two dicts: the parameters that have one value per row of the data, and the other
+    parameters.
+    """
     by_row = {
-        name: value for name, value in parameters.items() if _is_arraylike(value) and _num_samples(value) == rows
+        name: value for name,
+        value in parameters.items() if _is_arraylike(value) and _num_samples(value) == rows
     }  # fmt: skip
     return by_row, {name: value for name, value in parameters.items() if name not in by_row}
 
 
 def _digest(*values: Any) -> str:
-    """Return a digest of the values on which a score depends; their types' names if one cannot be pickled."""
+    """Return a digest of the values on which a score depends; their types' names if one cannot be
+    pickled.
+    """
     try:
         digest: str = joblib.hash(values)
     except Exception:  # noqa: BLE001 - whatever an object does when it is pickled

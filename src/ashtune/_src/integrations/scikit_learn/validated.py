@@ -1,7 +1,8 @@
-"""The training function of a scikit-learn search, which fits and scores a candidate on each split of the data.
+"""The training function of a scikit-learn search, which fits and scores a candidate on each split
+of the data.
 
-Rule 1: a JSON file has the results of all splits for one candidate and rung. No JSON file is incomplete. The journal
-has only the main score of a candidate, and no score for a failed candidate.
+Rule 1: a JSON file has the results of all splits for one candidate and rung. No JSON file is
+incomplete. The journal has only the main score of a candidate, and no score for a failed candidate.
 Rule 2: workers use the scikit-learn settings of the process that called ``fit``.
 """
 
@@ -37,14 +38,15 @@ DATA, ROWS, RAISED = "data-{}.joblib", "rows", "raised.pickle"
 class Validated:
     """A training function that fits and scores a candidate on each split of the data.
 
-    ``digest`` is the digest of the data. ``meaning`` is a digest of everything else that a score depends on. A study
-    continues only if ``digest`` and ``meaning`` are unchanged.
+    ``digest`` is the digest of the data. ``meaning`` is a digest of everything else that a score
+    depends on. A study continues only if ``digest`` and ``meaning`` are unchanged.
     """
 
     def __init__(
         self, estimator: Any, parameters: Parameters, resource: Resource,
         *, splits: Sequence[tuple[Any, Any]], scorer: Any, metric: str, folder: str, digest: str,
-        metadata: Sequence[Mapping[str, Any]], meaning: str, error_score: Any, returns_train_score: bool,
+        metadata: Sequence[Mapping[str, Any]], meaning: str, error_score: Any,
+        returns_train_score: bool,
     ) -> None:  # fmt: skip
         self.__name__ = type(estimator).__name__
         self._estimator, self._parameters, self._resource = estimator, parameters, resource
@@ -57,7 +59,9 @@ class Validated:
         self._best_at_top = -np.inf
 
     def version_parts(self) -> dict[str, Any]:
-        """Return all values that the scores depend on, except the study's directory and top resource."""
+        """Return all values that the scores depend on, except the study's directory and top
+        resource.
+        """
         return {
             "data": self._digest, "metadata": self._metadata, "meaning": self._meaning,
             "splits": joblib.hash(self._splits), "metric": self.metric,
@@ -66,7 +70,9 @@ class Validated:
         }  # fmt: skip
 
     def __call__(self, trial: Trial) -> None:
-        """Fit and score a candidate. If ``error_score`` is "raise", the first exception stops the study."""
+        """Fit and score a candidate. If ``error_score`` is "raise", the first exception stops the
+        study.
+        """
         with config_context(**self._settings):
             if self._error_score != "raise":
                 self._train(trial)
@@ -79,11 +85,12 @@ class Validated:
                 self._stop_with(error)
 
     def _train(self, trial: Trial) -> None:
-        """Train to the rung. While the study promotes the candidate at once, train further. Save the estimators at the
-        end.
+        """Train to the rung. While the study promotes the candidate at once, train further. Save
+        the estimators at the end.
 
-        If a candidate cannot be promoted any more, nothing is saved. At the top rung, candidates are saved only if they
-        are the best that this process has fitted, so that the study's best candidate is among them.
+        If a candidate cannot be promoted any more, nothing is saved. At the top rung, candidates
+        are saved only if they are the best that this process has fitted, so that the study's best
+        candidate is among them.
         """
         is_by_folds = isinstance(self._resource, Folds)
         estimators: dict[int, Any] = {}
@@ -113,11 +120,16 @@ class Validated:
             try:
                 trial.save((estimators, rows if is_by_folds else {}))
             except Exception as error:  # noqa: BLE001 - whatever a fitted estimator does when it is pickled
-                line = f"a fitted estimator cannot be saved ({error_line(error)}): one that is promoted is fitted anew"
+                line = (
+                    f"a fitted estimator cannot be saved ({error_line(error)}): one that is "
+                    f"promoted is fitted anew"
+                )
                 warnings.warn(line, stacklevel=2)
 
     def _candidate(self, configuration: Mapping[str, Any]) -> Any:
-        """Return a candidate's unfitted estimator. A parameter that the estimator does not have stops the study."""
+        """Return a candidate's unfitted estimator. A parameter that the estimator does not have
+        stops the study.
+        """
         try:
             parameters = clone(self._parameters.read(configuration), safe=False)
             return clone(self._estimator).set_params(**parameters)
@@ -126,13 +138,19 @@ class Validated:
 
     def _main_score(self, scores: Any) -> float:
         if isinstance(scores, Mapping):
-            return float(scores[self.metric] if self.metric in scores else next(iter(scores.values())))
+            return float(
+                scores[self.metric] if self.metric in scores else next(iter(scores.values()))
+            )
         return float(scores)
 
     def _of_split(self, estimator: Any, split: int, start: int, target: int) -> dict[str, Any]:
-        """Train the estimator of a split to the rung, and return a result like scikit-learn's ``_fit_and_score``."""
+        """Train the estimator of a split to the rung, and return a result like scikit-learn's
+        ``_fit_and_score``.
+        """
         X, y, *by_row = read_data(self._folder, self._digest)
-        fit, score = ({**rows, **others} for rows, others in zip(by_row, self._metadata, strict=True))
+        fit, score = (
+            {**rows, **others} for rows, others in zip(by_row, self._metadata, strict=True)
+        )
         train, test = self._splits[split]
         if isinstance(self._resource, Samples):
             train = train[: max(1, len(train) * target // _num_samples(X))]
@@ -146,34 +164,54 @@ class Validated:
             with nullcontext() if is_whole else warnings.catch_warnings():
                 if not is_whole:  # a rung stops early on purpose
                     warnings.simplefilter("ignore", ConvergenceWarning)
-                self._resource.train(estimator, X_train, y_train, start=start, target=target, **fit_params)
+                self._resource.train(
+                    estimator, X_train, y_train, start=start, target=target, **fit_params
+                )
         except Exception:
             if self._error_score == "raise":
                 raise
-            row |= {"fit_error": traceback.format_exc(), "fit_time": time.perf_counter() - began, "score_time": 0.0}
+            row |= {
+                "fit_error": traceback.format_exc(),
+                "fit_time": time.perf_counter() - began,
+                "score_time": 0.0,
+            }
             return row | self._failed()
         row["fit_time"] = time.perf_counter() - began
         given = _check_method_params(X, params=score, indices=test)
-        row["test_scores"] = _score(estimator, X_test, y_test, self._scorer, given, self._error_score)
+        row["test_scores"] = _score(
+            estimator, X_test, y_test, self._scorer, given, self._error_score
+        )
         row["score_time"] = time.perf_counter() - began - row["fit_time"]
         if self._returns_train_score:
             given = _check_method_params(X, params=score, indices=train)
-            row["train_scores"] = _score(estimator, X_train, y_train, self._scorer, given, self._error_score)
+            row["train_scores"] = _score(
+                estimator, X_train, y_train, self._scorer, given, self._error_score
+            )
         return row
 
     def _failed(self) -> dict[str, Any]:
         names = getattr(self._scorer, "_scorers", None)
-        scores = float(self._error_score) if names is None else dict.fromkeys(names, float(self._error_score))
+        scores = (
+            float(self._error_score)
+            if names is None
+            else dict.fromkeys(names, float(self._error_score))
+        )
         kinds = ("test_scores", "train_scores") if self._returns_train_score else ("test_scores",)
         return dict.fromkeys(kinds, scores)
 
     @property
     def _counted_failure(self) -> float | None:
         """Return the main score of a failed fit, or None if a failed fit gets no score."""
-        return None if self._error_score == "raise" or np.isnan(self._error_score) else float(self._error_score)
+        return (
+            None
+            if self._error_score == "raise" or np.isnan(self._error_score)
+            else float(self._error_score)
+        )
 
     def _stop_with(self, error: Exception) -> NoReturn:
-        """Stop the study, and write its first exception to a file. The process that called ``fit`` raises it."""
+        """Stop the study, and write its first exception to a file. The process that called ``fit``
+        raises it.
+        """
         import cloudpickle
 
         error.add_note(traceback.format_exc())
@@ -184,16 +222,19 @@ class Validated:
             kept = cloudpickle.dumps(ValueError(traceback.format_exc()))
         path = Path(self._folder, RAISED)
         with suppress(OSError):
-            if not path.exists():  # a later exception may be that the study has ended, and is no cause
+            # a later exception may be that the study has ended, and is no cause
+            if not path.exists():
                 _write(path, kept)
         raise CannotGoOn(f"a fit failed: {error_line(error)}") from error
 
 
 def write_data(folder: str, content: tuple[Any, ...]) -> str:
-    """Write the data for fitting and scoring to a file, if the file does not exist. Return a digest of the data.
+    """Write the data for fitting and scoring to a file, if the file does not exist. Return a digest
+    of the data.
 
     Args:
-        content: X, y, the arguments of ``fit`` with one value per row, and such arguments of the scorers.
+        content: X, y, the arguments of ``fit`` with one value per row, and such arguments of the
+            scorers.
     """
     digest: str = joblib.hash(content)
     path = Path(folder, DATA.format(digest))
@@ -206,7 +247,8 @@ def write_data(folder: str, content: tuple[Any, ...]) -> str:
 
 @lru_cache(maxsize=1)
 def read_data(folder: str, digest: str) -> Any:
-    """Return the data that :func:`write_data` wrote. Each process reads the data once and maps the numbers into memory.
+    """Return the data that :func:`write_data` wrote. Each process reads the data once and maps the
+    numbers into memory.
 
     Raises:
         CannotGoOn: If the data cannot be read.
@@ -216,13 +258,17 @@ def read_data(folder: str, digest: str) -> Any:
         return joblib.load(path, mmap_mode="r")
     except OSError as error:
         raise CannotGoOn(
-            f"{path}: {error.strerror}; every process that fits has to see the directory under this name; "
-            "one that was moved goes on by the script that calls fit"
+            f"{path}: {error.strerror}; every process that fits has to see the directory under "
+            "this name; one that was moved goes on by the script that calls fit"
         ) from None
 
 
-def write_rows(folder: str, trial: int, resource: int, rows: Mapping[int, Mapping[str, Any]]) -> None:
-    """Write the results of a candidate's splits at a resource, before the candidate's result is in the journal."""
+def write_rows(
+    folder: str, trial: int, resource: int, rows: Mapping[int, Mapping[str, Any]]
+) -> None:
+    """Write the results of a candidate's splits at a resource, before the candidate's result is in
+    the journal.
+    """
     Path(folder, ROWS).mkdir(exist_ok=True)
     _write(Path(folder, ROWS, f"{trial}-{resource}.json"), json.dumps(rows).encode())
 

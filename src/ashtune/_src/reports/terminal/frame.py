@@ -1,9 +1,10 @@
-"""Draws one frame of the live display: a panel with texts and bars, which fits into the rows of the terminal.
+"""Draws one frame of the live display: a panel with texts and bars, which fits into the rows of the
+terminal.
 
-Rule 1: no line wraps, and a frame never has more lines than the terminal has rows. A small terminal shows no workers,
-no blank lines, no notes and few rungs.
-Rule 2: the time to draw a frame does not grow with the number of trials. A frame has few table cells, since table cells
-are slow to draw.
+Rule 1: no line wraps, and a frame never has more lines than the terminal has rows. A small terminal
+shows no workers, no blank lines, no notes and few rungs.
+Rule 2: the time to draw a frame does not grow with the number of trials. A frame has few table
+cells, since table cells are slow to draw.
 """
 
 from collections import Counter
@@ -19,7 +20,14 @@ from rich.text import Text
 from ashtune._src.analysis.expected import estimate
 from ashtune._src.analysis.study_reader import StudyInfo
 from ashtune._src.analysis.tally import Tally
-from ashtune._src.core.numbers import bytes_text, configuration_text, plural, result_text, seconds_text, share_text
+from ashtune._src.core.numbers import (
+    bytes_text,
+    configuration_text,
+    plural,
+    result_text,
+    seconds_text,
+    share_text,
+)
 from ashtune._src.core.plaintext import visible
 from ashtune._src.figures.looks import TRIALS, Look
 from ashtune._src.reports.sentences import most_frequent, place_of_best, slow_start_text
@@ -29,14 +37,18 @@ WIDEST, NARROW = 120, 56
 WORKERS_SHOWN = 16
 LOW_UTILISATION, SECONDS_BEFORE_A_WARNING = 0.9, 5.0
 STRONG = "bold"
-PROMOTED, PAUSED, FAILED, RUNNING = (TRIALS[name].style for name in ("promoted", "paused", "failed", "running"))
+PROMOTED, PAUSED, FAILED, RUNNING = (
+    TRIALS[name].style for name in ("promoted", "paused", "failed", "running")
+)
 
 
 class Frame:
-    """A frame that rich can draw. When rich draws the frame, the frame shows the tally's present counts.
+    """A frame that rich can draw. When rich draws the frame, the frame shows the tally's present
+    counts.
 
     Args:
-        is_over: Whether the driver has ended. If it has, the frame omits the workers' states and the remaining time.
+        is_over: Whether the driver has ended. If it has, the frame omits the workers' states and
+            the remaining time.
     """
 
     def __init__(self, tally: Tally, info: StudyInfo, *, is_over: bool = False) -> None:
@@ -46,7 +58,9 @@ class Frame:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, rows = min(options.max_width, WIDEST), (options.height or console.height) - 3
-        inside = options.update(width=max(1, width - 4), height=None, no_wrap=True, overflow="ellipsis")
+        inside = options.update(
+            width=max(1, width - 4), height=None, no_wrap=True, overflow="ellipsis"
+        )
         parts = self._progress, self._ladder, self._best, self._notes, self._summary
         blocks = [console.render_lines(Group(*part(width)), inside) for part in parts]
         _, ladder, best, notes, workers = blocks
@@ -69,26 +83,36 @@ class Frame:
     def _progress(self, width: int) -> Iterator[RenderableType]:
         """Yield the study's progress bar, and the study's progress and time in words."""
         tally, info = self._tally, self._info
-        judged = estimate(tally, info.scheduler, learns=info.learns, unit=info.unit, deadline=info.deadline)
+        judged = estimate(
+            tally, info.scheduler, learns=info.learns, unit=info.unit, deadline=info.deadline
+        )
         standing = "stopping" if tally.stopping else "paused" if tally.is_paused else judged.left
         left = "" if self._is_over else standing
         words = Text(f"{judged.done}   {seconds_text(tally.wall_seconds)}{left and ', '}{left}")
         if judged.share is None:
             yield words
             return
-        bar = _Bar(1, (judged.share, TRIALS["promoted"])), Text(f"{share_text(judged.share):>5}", STRONG)
+        bar = (
+            _Bar(1, (judged.share, TRIALS["promoted"])),
+            Text(f"{share_text(judged.share):>5}", STRONG),
+        )
         yield from (_row(*bar), words) if width < NARROW else (_row(*bar, words),)
 
     def _ladder(self, width: int) -> Iterator[Table]:
-        """Yield a line for each rung, the top rung first. The header's words have the colours of the bars' parts."""
+        """Yield a line for each rung, the top rung first. The header's words have the colours of
+        the bars' parts.
+        """
         rungs = self._tally.rungs[::-1]
         expected = (self._info.expected(self._tally) or [])[::-1]
         bars = []
-        for rung, wanted in zip(rungs, [each.middle for each in expected] or [0] * len(rungs), strict=True):
+        for rung, wanted in zip(
+            rungs, [each.middle for each in expected] or [0] * len(rungs), strict=True
+        ):
             on = rung.arrived if rung is rungs[0] else rung.promoted
             counts = on, rung.arrived - on, rung.failed, rung.running
             bars.append(_Bar(wanted, *zip(counts, TRIALS.values(), strict=True)))
-        columns: Iterable[tuple[str, str, int, Sequence[int | str | None]]] = (  # name, style, least width, counts
+        # name, style, least width, counts
+        columns: Iterable[tuple[str, str, int, Sequence[int | str | None]]] = (
             ("trained", STRONG, 0, [rung.trained for rung in rungs]),
             ("expected", QUIET, 78, [each.text for each in expected]),
             ("running", RUNNING, 0, [rung.running for rung in rungs]),
@@ -96,20 +120,35 @@ class Frame:
             ("promoted", PROMOTED, 54, [None, *(rung.promoted for rung in rungs[1:])]),
             ("failed", FAILED, 0, [rung.failed for rung in rungs]),
         )
-        cells = [_numbers(name, style, counts) for name, style, least, counts in columns if counts and width >= least]
-        yield _row(_numbers(self._info.unit, STRONG, [rung.resource for rung in rungs]), Group("", *bars), *cells)
+        cells = [
+            _numbers(name, style, counts)
+            for name, style, least, counts in columns
+            if counts and width >= least
+        ]
+        yield _row(
+            _numbers(self._info.unit, STRONG, [rung.resource for rung in rungs]),
+            Group("", *bars),
+            *cells,
+        )
 
     def _best(self, width: int) -> Iterator[Text]:
         tally, info = self._tally, self._info
         if (best := tally.best) is not None:
             where = f"   {place_of_best(tally, best, unit=info.unit)}"
             yield Text.assemble(
-                ("best  ", QUIET), (result_text(tally.goal, best.metrics), f"{STRONG} {PROMOTED}"), where
+                ("best  ", QUIET),
+                (result_text(tally.goal, best.metrics), f"{STRONG} {PROMOTED}"),
+                where,
             )
-            yield Text("      " + configuration_text(info.configuration(best.trial), max(4, width - 10)), QUIET)
+            yield Text(
+                "      " + configuration_text(info.configuration(best.trial), max(4, width - 10)),
+                QUIET,
+            )
 
     def _notes(self, _: int) -> Iterator[Text]:
-        """Yield lines about failures, the reason for stopping, the origins of trials, and the scheduler's notes."""
+        """Yield lines about failures, the reason for stopping, the origins of trials, and the
+        scheduler's notes.
+        """
         tally = self._tally
         notes = (
             (most_frequent(tally.failures, "trial", "failed"), FAILED),
@@ -130,44 +169,65 @@ class Frame:
         return f"stopped: {reason}" if self._is_over else f"stopping: {reason}; what runs is saved"
 
     def _summary(self, _: int) -> Iterator[Text]:
-        """Yield a line about the workers' states, the workers' utilisation, and the size of checkpoints. O(workers)."""
+        """Yield a line about the workers' states, the workers' utilisation, and the size of
+        checkpoints. O(workers).
+        """
         tally, info = self._tally, self._info
         present, wanted = len(tally.workers), tally.workers_wanted or info.workers
         states = Counter(worker.state for worker in tally.workers.values())
         states["starting"] = wanted - present
         names = () if self._is_over else ("training", "saving", "idle", "starting")
         doing = ", ".join(f"{states[name]:,} {name}" for name in names if states[name] > 0)
-        line = Text.assemble((plural(max(present, wanted), "worker"), STRONG), f"{doing and '  '}{doing}")
+        line = Text.assemble(
+            (plural(max(present, wanted), "worker"), STRONG), f"{doing and '  '}{doing}"
+        )
         if not (present or wanted or self._is_over):
             line = Text("waiting for workers", WARNING)
         if (busy := tally.utilisation) is not None:
-            is_low = busy < LOW_UTILISATION and tally.presence > SECONDS_BEFORE_A_WARNING * max(1, present)
-            line.append("   ").append(f"{share_text(busy)} busy", f"{STRONG} {WARNING}" if is_low else PROMOTED)
+            is_low = busy < LOW_UTILISATION and tally.presence > SECONDS_BEFORE_A_WARNING * max(
+                1, present
+            )
+            line.append("   ").append(
+                f"{share_text(busy)} busy", f"{STRONG} {WARNING}" if is_low else PROMOTED
+            )
         if size := info.checkpoint_bytes():
             line.append(f"   checkpoints {bytes_text(size)}", QUIET)
         yield line
 
     def _workers(self, rows: int) -> Iterator[RenderableType]:
-        """Yield at most ``rows`` lines about workers. The last line has the number of workers that are not shown."""
+        """Yield at most ``rows`` lines about workers. The last line has the number of workers that
+        are not shown.
+        """
         tally, unit = self._tally, self._info.unit
         total, rows = len(tally.workers), min(rows, WORKERS_SHOWN + 1)
         shown = total if total <= rows else max(0, rows - 1)
-        wide = len(f"{max(tally.workers, default=0)}"), len(f"{tally.started}"), len(f"{tally.ladder.rungs[-1]:,}")
+        wide = (
+            len(f"{max(tally.workers, default=0)}"),
+            len(f"{tally.started}"),
+            len(f"{tally.ladder.rungs[-1]:,}"),
+        )
         who, doing, how_far = list[str](), list[RenderableType](), list[str]()
         for number, worker in islice(tally.workers.items(), shown):
             job, trial = worker.job, worker.releasing
             if worker.state == "training" and job is not None:
                 trial = job.trial
-            who.append(f"{number:>{wide[0]}}" + (f"  trial {trial:>{wide[1]}}" if trial is not None else ""))
+            who.append(
+                f"{number:>{wide[0]}}"
+                + (f"  trial {trial:>{wide[1]}}" if trial is not None else "")
+            )
             if worker.state == "training" and job is not None:
-                doing.append(_Bar(job.target - job.start, (worker.resource - job.start, TRIALS["running"])))
+                doing.append(
+                    _Bar(job.target - job.start, (worker.resource - job.start, TRIALS["running"]))
+                )
                 how_far.append(f"{unit} {worker.resource:>{wide[2]},} of {job.target:<{wide[2]},}")
             else:
                 doing.append(Text(worker.state, PAUSED if worker.state == "saving" else WARNING))
                 how_far.append("")
             how_far[-1] += f"  {seconds_text(max(0.0, tally.now - worker.since)):>7}"
         if shown:
-            yield _row(Text("\n".join(who)), Group(*doing), Text("\n".join(how_far), justify="right"))
+            yield _row(
+                Text("\n".join(who)), Group(*doing), Text("\n".join(how_far), justify="right")
+            )
         if 0 < shown < total:
             yield Text(f"... and {total - shown:,} more", QUIET)
 
@@ -176,8 +236,10 @@ class _Bar:
     """A bar of several colours and glyphs, as wide as its column.
 
     Args:
-        whole: The value that the bar's full width shows, or the sum of the parts if the sum is larger.
-        parts: The value and look of each part. A part above 0 has at least one character if the bar is wide enough.
+        whole: The value that the bar's full width shows, or the sum of the parts if the sum is
+            larger.
+        parts: The value and look of each part. A part above 0 has at least one character if the bar
+            is wide enough.
     """
 
     def __init__(self, whole: float, *parts: tuple[float, Look]) -> None:
@@ -192,7 +254,9 @@ class _Bar:
             glyph = look.plain if options.ascii_only else look.glyph
             yield Segment(glyph * (end - drawn), console.get_style(look.style))
             drawn = end
-        yield Segment(("-" if options.ascii_only else "─") * (width - drawn), console.get_style(QUIET))
+        yield Segment(
+            ("-" if options.ascii_only else "─") * (width - drawn), console.get_style(QUIET)
+        )
         yield Segment.line()
 
 
@@ -209,6 +273,14 @@ def _numbers(name: str, style: str, numbers: Iterable[int | str | None]) -> Text
     """Return a column of text: a name above numbers or texts. 0 is shown as "-", and None as ""."""
     column = Text(name, style, justify="right")
     for number in numbers:
-        text = number if isinstance(number, str) else "" if number is None else f"{number:,}" if number else "-"
+        text = (
+            number
+            if isinstance(number, str)
+            else ""
+            if number is None
+            else f"{number:,}"
+            if number
+            else "-"
+        )
         column.append(f"\n{text}", None if number else QUIET)
     return column

@@ -1,4 +1,5 @@
-"""Displays a running study: as a frame on a terminal or in a notebook, or as single lines in a log or a pipe.
+"""Displays a running study: as a frame on a terminal or in a notebook, or as single lines in a log
+or a pipe.
 
 A display draws only in :meth:`Display.tick`, so it needs no thread.
 """
@@ -31,9 +32,11 @@ NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT = 96, 40  # JupyterLab fits 100 columns into 128
 
 
 class Display(Observer):
-    """An observer and context manager that shows the study every ``seconds``. The base class itself shows nothing.
+    """An observer and context manager that shows the study every ``seconds``. The base class itself
+    shows nothing.
 
-    In the list of observers, the tally must precede the display, because the display reads the tally.
+    In the list of observers, the tally must precede the display, because the display reads the
+    tally.
     """
 
     def __init__(self, tally: Tally, info: StudyInfo, seconds: float = math.inf) -> None:
@@ -43,7 +46,9 @@ class Display(Observer):
         self._next = 0.0
 
     def tick(self, now: float) -> None:
-        """Show the study every ``seconds``. If the terminal or pipe is closed, the study continues."""
+        """Show the study every ``seconds``. If the terminal or pipe is
+        closed, the study continues.
+        """
         if now >= self._next:
             self._next = now + self._seconds
             self._tally.tick(now)
@@ -61,7 +66,9 @@ class Display(Observer):
 
 
 class LiveDisplay(Display):
-    """Shows the study as a frame on a terminal. The frame is redrawn at every tick and removed at the end."""
+    """Shows the study as a frame on a terminal. The frame is redrawn at every tick and removed at
+    the end.
+    """
 
     def __init__(self, tally: Tally, info: StudyInfo, stream: TextIO) -> None:
         super().__init__(tally, info, FRAME_SECONDS)
@@ -74,7 +81,9 @@ class LiveDisplay(Display):
 
         from ashtune._src.reports.terminal.frame import Frame
 
-        console = Console(file=cast("TextIO", _Whole(self._stream)), highlight=False, markup=False, emoji=False)
+        console = Console(
+            file=cast("TextIO", _Whole(self._stream)), highlight=False, markup=False, emoji=False
+        )
         own, frame = sys.stdout.isatty(), Visible(Frame(self._tally, self._info))
         return Live(frame, console=console, auto_refresh=False, transient=True, redirect_stdout=own)
 
@@ -87,7 +96,9 @@ class LiveDisplay(Display):
 
 
 class _Whole:
-    """A stream that marks the begin and end of each frame (DEC mode 2026). Terminals then show only complete frames."""
+    """A stream that marks the begin and end of each frame (DEC mode 2026). Terminals then show only
+    complete frames.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -102,7 +113,9 @@ class _Whole:
 class PlainDisplay(Display):
     """Writes a line about the study every few seconds to a log, a pipe or another stream."""
 
-    def __init__(self, tally: Tally, info: StudyInfo, stream: TextIO, *, seconds: float = LINE_SECONDS) -> None:
+    def __init__(
+        self, tally: Tally, info: StudyInfo, stream: TextIO, *, seconds: float = LINE_SECONDS
+    ) -> None:
         super().__init__(tally, info, seconds)
         self._stream = stream
         self._has_warned = False
@@ -120,23 +133,32 @@ class PlainDisplay(Display):
         self._warn()
 
     def _warn(self) -> None:
-        """Write one warning about the first trial whose checkpoint was lost, because this trial must train again."""
+        """Write one warning about the first trial whose checkpoint was lost, because this trial
+        must train again.
+        """
         if not self._has_warned and (problems := self._tally.saving_problems.groups()):
             self._has_warned = True
             first = problems[0]
-            write(f"{clock_text(self._tally)} checkpoint lost (trial {first.trial}): {first.reason}\n", self._stream)
+            write(
+                f"{clock_text(self._tally)} checkpoint lost (trial {first.trial}): "
+                f"{first.reason}\n",
+                self._stream,
+            )
         self._stream.flush()
 
 
 class NotebookDisplay(Display):
-    """Shows the terminal's frame in a notebook's cell. The frame is redrawn in place, and the last frame remains.
+    """Shows the terminal's frame in a notebook's cell. The frame is redrawn in place, and the last
+    frame remains.
 
-    A trial's output is written to its worker's log. If a log has text, a line below the frame names the logs' folder.
+    A trial's output is written to its worker's log. If a log has text, a line below the frame names
+    the logs' folder.
     """
 
     def __init__(self, tally: Tally, info: StudyInfo) -> None:
         super().__init__(tally, info, NOTEBOOK_SECONDS)
-        self._logs = Path(info.directory, "logs").resolve()  # the notebook may change its working directory
+        # the notebook may change its working directory
+        self._logs = Path(info.directory, "logs").resolve()
 
     def _show(self) -> None:
         self._handle.update(self._draw(), raw=True)
@@ -145,7 +167,11 @@ class NotebookDisplay(Display):
         from ashtune._src.reports.html import escaped
         from ashtune._src.reports.terminal.frame import Frame
 
-        frame, size, note = Frame(self._tally, self._info, is_over=is_over), (NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT), ""
+        frame, size, note = (
+            Frame(self._tally, self._info, is_over=is_over),
+            (NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT),
+            "",
+        )
         with suppress(OSError):
             if any(entry.stat().st_size for entry in os.scandir(self._logs)):
                 note = f"trials print to {self._logs}; study.log(trial) reads it"
@@ -164,13 +190,16 @@ class NotebookDisplay(Display):
         self._handle.update(self._draw(is_over=True), raw=True)
 
 
-def display_for(tally: Tally, info: StudyInfo, *, stream: TextIO | None = None, quiet: bool = False) -> Display:
-    """Return a display, which shows frames in a notebook or on a terminal, and lines on other streams.
+def display_for(
+    tally: Tally, info: StudyInfo, *, stream: TextIO | None = None, quiet: bool = False
+) -> Display:
+    """Return a display, which shows frames in a notebook or on a terminal, and lines on other
+    streams.
 
     Args:
         tally: The study's counts. The tally must precede the display in the list of observers.
-        stream: The stream to write to. The default is the cell in a notebook, and stderr elsewhere, since stdout is for
-            results.
+        stream: The stream to write to. The default is the cell in a notebook, and stderr elsewhere,
+            since stdout is for results.
     """
     if quiet:
         return Display(tally, info)
@@ -190,7 +219,9 @@ def in_a_notebook() -> bool:
 
 def progress_line(tally: Tally, info: StudyInfo) -> str:
     """Return the progress of a study in one line without colours."""
-    judged = estimate(tally, info.scheduler, learns=info.learns, unit=info.unit, deadline=info.deadline)
+    judged = estimate(
+        tally, info.scheduler, learns=info.learns, unit=info.unit, deadline=info.deadline
+    )
     best, busy = tally.best, tally.utilisation
     top, failed, by_model = tally.rungs[-1].arrived, tally.failures.total, tally.sorts[Sort.MODEL]
     done = (

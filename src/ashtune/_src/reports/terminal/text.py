@@ -1,6 +1,8 @@
-"""Writes views of a study: rich output on a terminal, HTML in a notebook, plain text elsewhere, or JSON.
+"""Writes views of a study: rich output on a terminal, HTML in a notebook, plain text elsewhere, or
+JSON.
 
-Rule: only rich writes control characters to a stream. Control characters in a user's text are escaped.
+Rule: only rich writes control characters to a stream. Control characters in a user's text are
+escaped.
 """
 
 import io
@@ -34,27 +36,47 @@ class Visible:
         for segment in console.render(self._view, options):
             text = visible(segment.text, keeps_newlines=True)
             if options.ascii_only:  # no Unicode; the encoding may still have more than ASCII
-                text = text.replace("…", ".").encode(options.encoding, "backslashreplace").decode(options.encoding)
+                text = (
+                    text.replace("…", ".")
+                    .encode(options.encoding, "backslashreplace")
+                    .decode(options.encoding)
+                )
             yield segment if segment.control else Segment(text, segment.style)
 
 
 def as_text(
-    renderable: "RenderableType", width: int = PLAIN_WIDTH, height: int | None = None, *, encoding: str = "utf-8"
+    renderable: "RenderableType",
+    width: int = PLAIN_WIDTH,
+    height: int | None = None,
+    *,
+    encoding: str = "utf-8",
 ) -> str:
-    """Return rich's output as text without colours. Characters that are not in ``encoding`` are escaped."""
+    """Return rich's output as text without colours. Characters that are not in ``encoding`` are
+    escaped.
+    """
     from rich.console import Console
 
     page = io.TextIOWrapper(io.BytesIO(), encoding, "backslashreplace")
     console = Console(
-        file=page, width=width, height=height, force_terminal=False, force_jupyter=False, markup=False, emoji=False
+        file=page,
+        width=width,
+        height=height,
+        force_terminal=False,
+        force_jupyter=False,
+        markup=False,
+        emoji=False,
     )
     console.print(Visible(renderable))
     page.seek(0)
     return "".join(f"{line.rstrip()}\n" for line in page)
 
 
-def as_html(renderable: "RenderableType", width: int = PLAIN_WIDTH, height: int | None = None) -> str:
-    """Return rich's output as HTML for a notebook. Text without a colour gets the notebook's colour."""
+def as_html(
+    renderable: "RenderableType", width: int = PLAIN_WIDTH, height: int | None = None
+) -> str:
+    """Return rich's output as HTML for a notebook. Text without a colour gets the notebook's
+    colour.
+    """
     from rich.console import Console
     from rich.segment import Segment
 
@@ -69,7 +91,9 @@ def as_html(renderable: "RenderableType", width: int = PLAIN_WIDTH, height: int 
     )
     segments = Segment.simplify(Segment.filter_control(console.render(Visible(renderable))))
     inner = "".join(map(_as_span, segments))
-    rules = f"margin: 0; white-space: pre; overflow-x: auto; line-height: normal; font-family: {_FONT}"
+    rules = (
+        f"margin: 0; white-space: pre; overflow-x: auto; line-height: normal; font-family: {_FONT}"
+    )
     return f'<pre style="{rules}">{inner}</pre>'
 
 
@@ -85,7 +109,11 @@ def _as_span(segment: "Segment") -> str:
     text, style = escape(segment.text), segment.style
     if style is None:
         return text
-    color = "" if style.color is None or style.color.is_default else NOTEBOOK_COLORS.get(style.color.name, "")
+    color = (
+        ""
+        if style.color is None or style.color.is_default
+        else NOTEBOOK_COLORS.get(style.color.name, "")
+    )
     rules = [f"color: {color}"] * bool(color) + ["font-weight: bold"] * bool(style.bold)
     return f'<span style="{"; ".join(rules)}">{text}</span>' if rules else text
 
@@ -111,9 +139,13 @@ def show_json(data: Any, stream: TextIO) -> None:
 
 
 def write(text: str, stream: TextIO) -> None:
-    """Write text to a stream. Control characters, and characters that are not in the stream's encoding, are escaped."""
+    """Write text to a stream. Control characters, and characters that are not in the stream's
+    encoding, are escaped.
+    """
     encoding = _encoding_of(stream)
-    stream.write(visible(text, keeps_newlines=True).encode(encoding, "backslashreplace").decode(encoding))
+    stream.write(
+        visible(text, keeps_newlines=True).encode(encoding, "backslashreplace").decode(encoding)
+    )
 
 
 def _encoding_of(stream: TextIO) -> str:
@@ -125,6 +157,7 @@ def _encoding_of(stream: TextIO) -> str:
 def is_a_terminal(stream: TextIO) -> bool:
     """Return whether a stream is a terminal whose output a person can see.
 
-    If Open MPI's mpiexec started the process, the result is False, since a rank's stdout is always a terminal.
+    If Open MPI's mpiexec started the process, the result is False, since a rank's stdout is always
+    a terminal.
     """
     return stream.isatty() and "OMPI_COMM_WORLD_SIZE" not in os.environ

@@ -1,4 +1,6 @@
-"""Measure the time of an epoch of a user's model, for each number of lanes that a study would try."""
+"""Measure the time of an epoch of a user's model, for each number of lanes
+that a study would try.
+"""
 
 from collections.abc import Callable, Mapping
 from time import perf_counter
@@ -12,13 +14,17 @@ from ashtune._src.training.fused.programs import powers
 TURNS = 8
 TURN_SECONDS = 0.02
 WORTH = 0.97
-"""A larger number of lanes is chosen only if its time per lane is below this share of the smaller number's time."""
+"""A larger number of lanes is chosen only if its time per lane is below this share of the smaller
+number's time.
+"""
 
 
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):
-    """The best number of lanes for a model, and the measured times; ``lanes_words()`` describes a sizing in words.
+    """The best number of lanes for a model, and the measured times; ``lanes_words()`` describes a
+    sizing in words.
 
-    ``seconds`` has, for each number of lanes that was tried, the time of an epoch divided by the number of lanes.
+    ``seconds`` has, for each number of lanes that was tried, the time of an epoch divided by the
+    number of lanes.
     """
 
     lanes: int
@@ -26,36 +32,48 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Epochs(msgspec.Struct, frozen=True, kw_only=True):
-    """The costs of an epoch with one lane and with the best number of lanes, and the times with all tried numbers."""
+    """The costs of an epoch with one lane and with the best number of lanes, and the times with all
+    tried numbers.
+    """
 
     steps: list[Step]
     sizing: Sizing
 
 
 def count_epochs(backend: Backend, static: Static, numbers: Mapping[str, float]) -> Epochs:
-    """Return the costs and times of an epoch. The method :meth:`Batched.split` returns ``static`` and ``numbers``."""
+    """Return the costs and times of an epoch. The method :meth:`Batched.split` returns ``static``
+    and ``numbers``.
+    """
     sizing = choose_lanes(backend, static, numbers)
     steps = []
     for lanes in sorted({1, sizing.lanes}):
         epoch, seconds = backend.costs(static, numbers, lanes), sizing.seconds[lanes] * lanes
         name = _name(static, lanes)
-        steps.append(msgspec.structs.replace(epoch, name=name, seconds=seconds, cores=1, each="an epoch"))
+        steps.append(
+            msgspec.structs.replace(epoch, name=name, seconds=seconds, cores=1, each="an epoch")
+        )
     return Epochs(steps=steps, sizing=sizing)
 
 
 def choose_lanes(backend: Backend, static: Static, numbers: Mapping[str, float]) -> Sizing:
     """Return the smallest number of lanes whose time per lane is close to the minimum.
 
-    With JAX, this function takes about ten seconds, because JAX compiles a program for each number of lanes.
+    With JAX, this function takes about ten seconds, because JAX compiles a program for each number
+    of lanes.
     """
     tried = powers(backend.most_lanes(static, numbers))
-    seconds = fastest_of({lanes: _run(backend.program(static, Variant(lanes)), numbers) for lanes in tried})
+    seconds = fastest_of(
+        {lanes: _run(backend.program(static, Variant(lanes)), numbers) for lanes in tried}
+    )
     best = min(seconds.values())
-    return Sizing(lanes=min(lanes for lanes, took in seconds.items() if WORTH * took <= best), seconds=seconds)
+    return Sizing(
+        lanes=min(lanes for lanes, took in seconds.items() if WORTH * took <= best), seconds=seconds
+    )
 
 
 def fastest_of(runs: Mapping[int, Callable[[], None]]) -> dict[int, float]:
-    """Call each function several times; return, for each number of lanes, the minimum time per lane.
+    """Call each function several times; return, for each number of lanes, the minimum time per
+    lane.
 
     The functions are called in alternation, so a busy moment of the machine affects all functions.
     """
@@ -74,7 +92,9 @@ def fastest_of(runs: Mapping[int, Callable[[], None]]) -> dict[int, float]:
 
 
 def _run(program: FusedProgram, numbers: Mapping[str, float]) -> Callable[[], None]:
-    """Train one epoch, which compiles the program; return a function that trains all lanes for another epoch."""
+    """Train one epoch, which compiles the program; return a function that trains all lanes for
+    another epoch.
+    """
     lanes = [numbers] * program.variant.room
     state = program.fresh(lanes)
 
@@ -87,4 +107,6 @@ def _run(program: FusedProgram, numbers: Mapping[str, float]) -> Callable[[], No
 
 def _name(static: Static, lanes: int) -> str:
     named = ", ".join(f"{name}={value!r}" for name, value in static)
-    return ("one model alone" if lanes == 1 else f"{lanes} models as lanes") + (f" ({named})" if named else "")
+    return ("one model alone" if lanes == 1 else f"{lanes} models as lanes") + (
+        f" ({named})" if named else ""
+    )

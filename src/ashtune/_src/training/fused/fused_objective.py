@@ -1,4 +1,6 @@
-"""A training function that trains trials together. As in usual training, each trial reports, pauses and saves."""
+"""A training function that trains trials together. As in usual training, each trial reports, pauses
+and saves.
+"""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -6,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ashtune._src.core.errors import SettingsError
-from ashtune._src.training.fused.fused_protocol import Backend, Batched, SavedState, Variant, not_finite
+from ashtune._src.training.fused.fused_protocol import (
+    Backend,
+    Batched,
+    SavedState,
+    Variant,
+    not_finite,
+)
 from ashtune._src.training.fused.fused_runner import FusedRunner
 from ashtune._src.training.worker_messages import Mailbox, Setup
 
@@ -16,11 +24,12 @@ if TYPE_CHECKING:
 
 
 class FusedObjective:
-    """A training function that trains many trials as lanes of one program; a call with one trial trains it alone.
+    """A training function that trains many trials as lanes of one program; a call with one trial
+    trains it alone.
 
-    The objective has the name of ``function``. Modules are imported from the folder that contains the file of
-    ``function``. ``backend(directory)`` returns a maker of programs; ``directory`` is the study's directory, or None
-    outside a study.
+    The objective has the name of ``function``. Modules are imported from the folder that contains
+    the file of ``function``. ``backend(directory)`` returns a maker of programs; ``directory`` is
+    the study's directory, or None outside a study.
 
     Raises:
         SettingsError: If ``lanes`` is not a whole number of at least 1.
@@ -34,7 +43,9 @@ class FusedObjective:
         lanes: int | None,
     ) -> None:
         if lanes is not None and (type(lanes) is not int or lanes < 1):
-            raise SettingsError(f"lanes={lanes!r} is not a whole number of at least 1; leave it out for the fastest")
+            raise SettingsError(
+                f"lanes={lanes!r} is not a whole number of at least 1; leave it out for the fastest"
+            )
         self.__name__ = str(getattr(function, "__name__", "fused"))
         self.__wrapped__ = function
         self._recipe = recipe
@@ -48,7 +59,12 @@ class FusedObjective:
         return self._recipe.static
 
     def make_runner(
-        self, setup: Setup, mailbox: Mailbox, *, file: str, profiler: AbstractContextManager[None] | None
+        self,
+        setup: Setup,
+        mailbox: Mailbox,
+        *,
+        file: str,
+        profiler: AbstractContextManager[None] | None,
     ) -> FusedRunner:
         """Return the object that runs a worker's assignments."""
         backend = self._make_backend(Path(setup.study))
@@ -72,17 +88,20 @@ class FusedObjective:
         trial.save(SavedState(program.apart(state, 0)))
 
     def epochs(self, config: Mapping[str, Any]) -> "Epochs":
-        """Return the costs and times of an epoch for a roofline: with one model, and with the best number of lanes."""
+        """Return the costs and times of an epoch for a roofline: with one model, and with the best
+        number of lanes.
+        """
         from ashtune._src.training.fused.dry_run import count_epochs
 
         backend = self._make_backend(None)
         return count_epochs(backend, *backend.recipe.split(config))
 
     def sizing(self, config: Mapping[str, Any]) -> "Sizing":
-        """Return the best number of lanes for models with this configuration's shapes, and the measured times.
+        """Return the best number of lanes for models with this configuration's shapes, and the
+        measured times.
 
-        This method makes and times several programs. With JAX, the method takes about ten seconds, because JAX compiles
-        each program.
+        This method makes and times several programs. With JAX, the method takes about ten seconds,
+        because JAX compiles each program.
         """
         from ashtune._src.training.fused.dry_run import choose_lanes
 
@@ -90,7 +109,8 @@ class FusedObjective:
         return choose_lanes(backend, *backend.recipe.split(config))
 
     def restore(self, config: Mapping[str, Any], saved: SavedState) -> Any:
-        """Return a trial's saved state in the form that ``init`` and ``step`` use (with PyTorch, this is a module).
+        """Return a trial's saved state in the form that ``init`` and ``step`` use (with PyTorch,
+        this is a module).
 
         Args:
             config: The trial's configuration.
@@ -100,5 +120,7 @@ class FusedObjective:
         return backend.restore(*backend.recipe.split(config), saved.state)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the objective's state for a pickle, without programs, because each worker makes its own programs."""
+        """Return the objective's state for a pickle, without programs, because each worker makes
+        its own programs.
+        """
         return {**vars(self), "_backend": None}

@@ -1,4 +1,6 @@
-"""The interface of fused training, which is implemented with JAX and with PyTorch, and code that both use."""
+"""The interface of fused training, which is implemented with JAX and with PyTorch, and code that
+both use.
+"""
 
 import math
 import numbers
@@ -12,20 +14,26 @@ from ashtune._src.core.errors import InvalidConfiguration, ObjectiveError
 from ashtune._src.performance.roofline import Step
 
 MOST_EPOCHS = 64
-"""The largest number of epochs per call, which is the number of rows in a compiled program's arrays of metrics."""
+"""The largest number of epochs per call, which is the number of rows in a compiled program's arrays
+of metrics.
+"""
 State = Any
 """A pytree of arrays: parameters, optimizer state, and anything else that a step changes."""
 Data = Any
 """A pytree of arrays whose first axis counts examples."""
 Static = tuple[tuple[str, Any], ...]
-"""The static hyperparameters of a configuration, which identify its shape; trials of one shape can share a program."""
+"""The static hyperparameters of a configuration, which identify its shape; trials of one shape can
+share a program.
+"""
 Item = TypeVar("Item")
 
 
 class Variant(msgspec.Struct, frozen=True):
-    """A kind of program: the number of lanes that a turn trains side by side, and the largest number of turns.
+    """A kind of program: the number of lanes that a turn trains side by side, and the largest
+    number of turns.
 
-    ``train`` trains at most ``lanes * turns`` lanes. A ``quick`` variant compiles faster but trains more slowly.
+    ``train`` trains at most ``lanes * turns`` lanes. A ``quick`` variant compiles faster but trains
+    more slowly.
     """
 
     lanes: int
@@ -43,7 +51,9 @@ class Variant(msgspec.Struct, frozen=True):
 
 
 class LaneMetrics(msgspec.Struct, frozen=True):
-    """The metrics of a call, as arrays (epochs, lanes). The array ``finite`` is True where a lane's state is finite."""
+    """The metrics of a call, as arrays (epochs, lanes). The array ``finite`` is True where a lane's
+    state is finite.
+    """
 
     metrics: dict[str, Any]
     finite: Any
@@ -56,9 +66,10 @@ class LaneMetrics(msgspec.Struct, frozen=True):
 class FusedProgram(Protocol):
     """A program that trains lanes of one shape.
 
-    ``compile_seconds`` is the total time so far for compiling (with tracing), for loading, and for waiting until
-    another worker has compiled the program. ``build_seconds`` is the part of ``compile_seconds`` that the program
-    itself took, without the initial states. ``is_built_here`` is False if the program was loaded.
+    ``compile_seconds`` is the total time so far for compiling (with tracing), for loading, and for
+    waiting until another worker has compiled the program. ``build_seconds`` is the part of
+    ``compile_seconds`` that the program itself took, without the initial states. ``is_built_here``
+    is False if the program was loaded.
     """
 
     variant: Variant
@@ -72,29 +83,42 @@ class FusedProgram(Protocol):
 
     @property
     def is_there(self) -> bool:
-        """Whether this program is compiled already, so that this worker can load the program quickly."""
+        """Whether this program is compiled already, so that this worker can load the program
+        quickly.
+        """
 
     def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the initial states of new trials, one trial per lane, stacked along the first axis."""
+        """Return the initial states of new trials, one trial per lane, stacked along the first
+        axis.
+        """
 
-    def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the stacked states of lanes; if all are None, return new states. Empty lanes copy the first state."""
+    def together(
+        self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]
+    ) -> State:
+        """Return the stacked states of lanes; if all are None, return new states. Empty lanes copy
+        the first state.
+        """
 
     def apart(self, state: State, lane: int) -> State:
-        """Return a copy of one lane's state on the host, in the form that checkpoints and :meth:`together` use."""
+        """Return a copy of one lane's state on the host, in the form that checkpoints and
+        :meth:`together` use.
+        """
 
     def train(
         self, state: State, lanes: Sequence[Mapping[str, float]], start: int, stop: int
     ) -> tuple[State, LaneMetrics]:
-        """Train all lanes from epoch ``start`` to ``stop``; ``lanes`` may have fewer items than the program's room."""
+        """Train all lanes from epoch ``start`` to ``stop``; ``lanes`` may have fewer items than the
+        program's room.
+        """
 
 
 class Backend(Protocol):
     """A maker of programs from the user's functions.
 
-    ``compile_seconds`` is the assumed compile time of the first program. ``most_turns`` is the largest number of lanes
-    that a call can train one after another. ``gain`` is the estimated time per lane with 2n lanes, divided by the time
-    per lane with n lanes. ``is_quick`` says whether one lane can be trained by a program that compiles faster.
+    ``compile_seconds`` is the assumed compile time of the first program. ``most_turns`` is the
+    largest number of lanes that a call can train one after another. ``gain`` is the estimated time
+    per lane with 2n lanes, divided by the time per lane with n lanes. ``is_quick`` says whether one
+    lane can be trained by a program that compiles faster.
     """
 
     compile_seconds: float
@@ -116,10 +140,14 @@ class Backend(Protocol):
         """Return a program for the shape ``static``. The program is compiled at its first use."""
 
     def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:
-        """Return the operations and bytes of an epoch of ``lanes`` lanes, without a measured time."""
+        """Return the operations and bytes of an epoch of ``lanes`` lanes,
+        without a measured time.
+        """
 
     def restore(self, static: Static, numbers: Mapping[str, float], saved: Any) -> State:
-        """Return one lane's saved state in the form that the user's functions use (with PyTorch, this is a module)."""
+        """Return one lane's saved state in the form that the user's functions use (with PyTorch,
+        this is a module).
+        """
 
 
 class SavedState(msgspec.Struct, frozen=True):
@@ -133,7 +161,8 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         batch_size: Examples per batch, or the name of the static hyperparameter with this number.
-        static: Hyperparameters that change shapes or the program; other hyperparameters are numbers, one per lane.
+        static: Hyperparameters that change shapes or the program; other hyperparameters are
+            numbers, one per lane.
     """
 
     batch_size: int | str
@@ -143,7 +172,8 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
         """Raise an error if the batch size is invalid for every configuration.
 
         Raises:
-            ObjectiveError: If the batch size is neither a whole number of at least 1 nor a static hyperparameter.
+            ObjectiveError: If the batch size is neither a whole number of at least 1 nor a static
+                hyperparameter.
         """
         size = self.batch_size
         if not isinstance(size, str):
@@ -152,16 +182,19 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
             raise ObjectiveError(f"batch_size={size!r} is not static; name it in static=[{size!r}]")
 
     def split(self, configuration: Mapping[str, Any]) -> tuple[Static, dict[str, float]]:
-        """Split a configuration into its static hyperparameters, which identify the shape, and the numbers of the lane.
+        """Split a configuration into its static hyperparameters, which identify the shape, and the
+        numbers of the lane.
 
         Raises:
-            ObjectiveError: If a static hyperparameter is missing, or another hyperparameter is not a number.
+            ObjectiveError: If a static hyperparameter is missing, or another hyperparameter is not
+                a number.
             InvalidConfiguration: If a number is not finite.
         """
         for name in self.static:
             if name not in configuration:
                 raise ObjectiveError(
-                    f"static={name!r} is no hyperparameter; there are {', '.join(configuration) or 'none'}"
+                    f"static={name!r} is no hyperparameter; there are "
+                    f"{', '.join(configuration) or 'none'}"
                 )
         lane: dict[str, float] = {}
         for name, value in configuration.items():
@@ -169,7 +202,8 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
                 continue
             if isinstance(value, bool) or not isinstance(value, numbers.Real):
                 raise ObjectiveError(
-                    f"{name}={value!r} is no number, and lanes differ in numbers only; name it in static=[{name!r}]"
+                    f"{name}={value!r} is no number, and lanes differ in numbers only; name it in "
+                    f"static=[{name!r}]"
                 )
             if not math.isfinite(value):
                 raise InvalidConfiguration(f"{name}={value!r} is not finite")
@@ -182,24 +216,34 @@ class Batched(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ObjectiveError: If the batch size is not a whole number of at least 1.
         """
-        size = dict(static)[self.batch_size] if isinstance(self.batch_size, str) else self.batch_size
+        size = (
+            dict(static)[self.batch_size] if isinstance(self.batch_size, str) else self.batch_size
+        )
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise ObjectiveError(f"batch_size={size!r} is not a whole number of at least 1")
         return size
 
 
 def _freeze(value: Any) -> Any:
-    """Convert lists to tuples, which are hashable, because JSON turns the tuples of a space into lists."""
+    """Convert lists to tuples, which are hashable, because JSON turns the tuples of a space into
+    lists.
+    """
     return tuple(map(_freeze, value)) if isinstance(value, list) else value
 
 
 def takes_config(evaluate: Callable[..., Any], others: int) -> bool:
-    """Return whether a function has, after ``others`` positional arguments, one more argument without a default."""
+    """Return whether a function has, after ``others`` positional arguments, one more argument
+    without a default.
+    """
     try:
         parameters = list(signature(evaluate).parameters.values())
     except (TypeError, ValueError):  # no signature
         return False
-    asked = [each for each in parameters if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)]
+    asked = [
+        each
+        for each in parameters
+        if each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+    ]
     return len(asked) > others and asked[others].default is asked[others].empty
 
 

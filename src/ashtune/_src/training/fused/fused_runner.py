@@ -1,8 +1,8 @@
 """The runner of fused training: trains a worker's trials in packs, as lanes of programs.
 
-The driver treats each lane as a usual job. The driver answers while the next pack is trained. If a pack fails, its
-lanes are trained again alone, so that only trials with errors fail. A job's seconds are its share of the pack's
-seconds.
+The driver treats each lane as a usual job. The driver answers while the next pack is trained. If a
+pack fails, its lanes are trained again alone, so that only trials with errors fail. A job's seconds
+are its share of the pack's seconds.
 """
 
 import time
@@ -28,7 +28,14 @@ from ashtune._src.training.fused.pack import Clock, Lane, Pack, next_pack
 from ashtune._src.training.fused.programs import Learnt, Shape
 from ashtune._src.training.outcomes import Outcomes
 from ashtune._src.training.runner import patience_of, prepare_trial
-from ashtune._src.training.worker_messages import Alone, Assignment, Mailbox, Setup, Shutdown, ToWorker
+from ashtune._src.training.worker_messages import (
+    Alone,
+    Assignment,
+    Mailbox,
+    Setup,
+    Shutdown,
+    ToWorker,
+)
 
 # Decision 12 (docs/decisions/0012-fused-studies.md).
 PROMOTION_SECONDS = 0.1
@@ -38,9 +45,9 @@ PROMOTION_SECONDS = 0.1
 class FusedRunner:
     """Trains the trials of one worker as lanes.
 
-    If ``lanes`` is given, all programs have this number of lanes, and a trial's results are bitwise equal in all packs.
-    If ``lanes`` is None, the fastest number is chosen. ``file`` is the file of the user's functions, which tracebacks
-    show.
+    If ``lanes`` is given, all programs have this number of lanes, and a trial's results are bitwise
+    equal in all packs. If ``lanes`` is None, the fastest number is chosen. ``file`` is the file of
+    the user's functions, which tracebacks show.
     """
 
     def __init__(
@@ -68,7 +75,9 @@ class FusedRunner:
         self._places = 1
 
     def run(self, assignment: Assignment) -> None:
-        """Train the assigned trial and all later trials, until the driver has answered every result."""
+        """Train the assigned trial and all later trials, until the driver has answered every
+        result.
+        """
         self._take(assignment)
         while self._waiting or self._held:
             if not self._waiting:
@@ -103,7 +112,12 @@ class FusedRunner:
     def _begin(self, assignment: Assignment) -> None:
         clock = Clock()
         trial, job, writer, _ = prepare_trial(
-            assignment, self._setup, self._mailbox, self._checkpoints, clock=clock, saving_clock=time.perf_counter
+            assignment,
+            self._setup,
+            self._mailbox,
+            self._checkpoints,
+            clock=clock,
+            saving_clock=time.perf_counter,
         )
         try:
             static, numbers = self._backend.recipe.split(trial.config)
@@ -137,12 +151,19 @@ class FusedRunner:
     def _shape_of(self, static: Static, numbers: Mapping[str, float]) -> Shape:
         """Return the shape of a trial; the largest number of lanes of a shape is computed once."""
         if static not in self._shapes:
-            most, is_fixed = self._lanes or self._backend.most_lanes(static, numbers), self._lanes is not None
-            self._shapes[static] = Shape(self._backend, static, most, is_fixed=is_fixed, learnt=self._learnt)
+            most, is_fixed = (
+                self._lanes or self._backend.most_lanes(static, numbers),
+                self._lanes is not None,
+            )
+            self._shapes[static] = Shape(
+                self._backend, static, most, is_fixed=is_fixed, learnt=self._learnt
+            )
         return self._shapes[static]
 
     def _ask_for_places(self, most: int) -> None:
-        """Ask the driver for places for two packs of ``most`` lanes: one pack in training and one waiting pack."""
+        """Ask the driver for places for two packs of ``most`` lanes: one pack in training and one
+        waiting pack.
+        """
         places = min(2 * most, self._setup.places or 2 * most)
         if places > self._places:
             self._places = places
@@ -151,7 +172,8 @@ class FusedRunner:
     def _line_up(self, lane: Lane) -> None:
         """Add a waiting lane.
 
-        A promoted lane is due after its estimated training time, and at the earliest after ``PROMOTION_SECONDS``.
+        A promoted lane is due after its estimated training time, and at the earliest after
+        ``PROMOTION_SECONDS``.
         """
         if lane.trained:
             epochs = lane.job.target - lane.trained
@@ -160,13 +182,17 @@ class FusedRunner:
         self._waiting[lane.job.trial] = lane
 
     def _ready(self) -> list[Lane]:
-        """Return the waiting lanes. If possible, leave out lanes whose first program another worker compiles now."""
+        """Return the waiting lanes. If possible, leave out lanes whose first program another worker
+        compiles now.
+        """
         waiting = list(self._waiting.values())
         absent = {shape for shape in {lane.shape for lane in waiting} if shape.is_at_another}
         return [lane for lane in waiting if lane.shape not in absent] or waiting
 
     def _train(self, waiting: Sequence[Lane]) -> None:
-        """Train the first lanes of ``waiting`` up to their rung, and send the results to the driver."""
+        """Train the first lanes of ``waiting`` up to their rung, and send the results to the
+        driver.
+        """
         first = waiting[0]
         epochs = first.job.target - first.trained
         program = first.shape.choose(len(waiting), epochs)
@@ -216,7 +242,9 @@ class FusedRunner:
         call = shape.call(variant, len(pack.lanes), pack.target - start)
         metrics, seconds = pack.train(call.epochs)
         self._tell_compiled(shape, program, pack.take_compile_seconds())
-        shape.note_trained(variant, seconds / len(metrics.finite) / variant.turns_for(len(pack.lanes)))
+        shape.note_trained(
+            variant, seconds / len(metrics.finite) / variant.turns_for(len(pack.lanes))
+        )
         self._report(pack.lanes, metrics, start, seconds)
 
     def _tell_compiled(self, shape: Shape, program: FusedProgram, seconds: float) -> None:
@@ -224,10 +252,14 @@ class FusedRunner:
             return
         shape.note_compiled(program.variant, program.build_seconds)
         lanes, worker = program.variant.lanes, self._setup.worker
-        event = ProgramCompiled(0, worker=worker, seconds=round(seconds, 6), lanes=lanes, shape=dict(shape.static))
+        event = ProgramCompiled(
+            0, worker=worker, seconds=round(seconds, 6), lanes=lanes, shape=dict(shape.static)
+        )
         self._mailbox.send(event)
 
-    def _report(self, lanes: Sequence[Lane], metrics: LaneMetrics, start: int, seconds: float) -> None:
+    def _report(
+        self, lanes: Sequence[Lane], metrics: LaneMetrics, start: int, seconds: float
+    ) -> None:
         """Report the metrics of each lane after a call; a lane fails if its state is not finite."""
         going = [place for place, lane in enumerate(lanes) if lane.is_training]
         for place in going:
@@ -244,7 +276,9 @@ class FusedRunner:
                 lane.job.phase = "failed"
 
     def _pause_trial(self, trial: TrialId) -> None:
-        """Pause a waiting trial now, and a trial in training after the current call. Ignore an ended trial."""
+        """Pause a waiting trial now, and a trial in training after the current call. Ignore an
+        ended trial.
+        """
         if (lane := self._waiting.pop(trial, None)) is not None:
             self._pause(lane)
         elif (lane := self._training.get(trial)) is not None:
@@ -256,7 +290,9 @@ class FusedRunner:
         self._save(lane)
 
     def _save(self, lane: Lane) -> None:
-        """Save a trial's state if the state is needed and not yet on disk; tell the driver that the job has ended."""
+        """Save a trial's state if the state is needed and not yet on disk; tell the driver that the
+        job has ended.
+        """
         began = time.perf_counter()
         try:
             if lane.job.is_kept and not lane.is_saved:

@@ -1,8 +1,9 @@
 """A pack is a list of lanes of the same shape and the same epochs, which a worker trains together.
 
-A promoted trial waits a moment, so that other trials can join its pack. After this wait, promoted trials are trained
-before new trials, and higher rungs before lower rungs. If a worker dies while it trains a trial, the trial is trained
-alone the next time, and before other trials. If the worker dies again, no other trial is lost.
+A promoted trial waits a moment, so that other trials can join its pack. After this wait, promoted
+trials are trained before new trials, and higher rungs before lower rungs. If a worker dies while it
+trains a trial, the trial is trained alone the next time, and before other trials. If the worker
+dies again, no other trial is lost.
 """
 
 import math
@@ -30,8 +31,9 @@ class Clock(msgspec.Struct):
 class Lane(msgspec.Struct, eq=False, kw_only=True):
     """A trial in a worker, trained as a lane of a program.
 
-    ``state`` is the trial's state after ``trained`` epochs, or None for a new trial. ``is_saved`` says whether
-    ``state`` is on disk. ``due`` is the time, by ``time.monotonic``, at which the lane has waited long enough.
+    ``state`` is the trial's state after ``trained`` epochs, or None for a new trial. ``is_saved``
+    says whether ``state`` is on disk. ``due`` is the time, by ``time.monotonic``, at which the lane
+    has waited long enough.
     """
 
     job: RunningJob
@@ -64,7 +66,8 @@ class Lane(msgspec.Struct, eq=False, kw_only=True):
 
 
 def next_pack(waiting: Sequence[Lane], now: float) -> list[Lane]:
-    """Return the next pack to train: the due pack at the highest rung, or the fullest pack if no pack is due. O(n).
+    """Return the next pack to train: the due pack at the highest rung, or the fullest pack if no
+    pack is due. O(n).
 
     Args:
         waiting: The waiting lanes in order of arrival; at least one.
@@ -86,7 +89,8 @@ def next_pack(waiting: Sequence[Lane], now: float) -> list[Lane]:
 class Pack:
     """Lanes of one group, which are trained together in a program that has room for all of them.
 
-    All lanes of a pack are trained for ``trained`` epochs so far, and will be trained to ``target``.
+    All lanes of a pack are trained for ``trained`` epochs so far, and will be trained to
+    ``target``.
     """
 
     def __init__(self, lanes: Sequence[Lane], program: FusedProgram) -> None:
@@ -94,15 +98,21 @@ class Pack:
         self.program = program
         self.trained, self.target = lanes[0].trained, lanes[0].job.target
         self._compile_seconds = program.compile_seconds
-        self._state = program.together([lane.state for lane in lanes], [lane.numbers for lane in lanes])
+        self._state = program.together(
+            [lane.state for lane in lanes], [lane.numbers for lane in lanes]
+        )
 
     @property
     def going(self) -> list[Lane]:
         """The lanes whose jobs have not ended; empty if the pack has reached the target."""
-        return [lane for lane in self.lanes if lane.is_training] if self.trained < self.target else []
+        return (
+            [lane for lane in self.lanes if lane.is_training] if self.trained < self.target else []
+        )
 
     def train(self, epochs: int) -> tuple[LaneMetrics, float]:
-        """Train for at most ``epochs`` epochs; return the metrics, and the seconds without the compile time."""
+        """Train for at most ``epochs`` epochs; return the metrics, and the seconds without the
+        compile time.
+        """
         stop = min(self.target, self.trained + epochs)
         began, before = perf_counter(), self.program.compile_seconds
         numbers = [lane.numbers for lane in self.lanes]
@@ -121,17 +131,20 @@ class Pack:
         lane.trained, lane.is_saved = self.trained, False
 
     def go_on(self, program: FusedProgram) -> None:
-        """Continue with the lanes that have not ended. If ``program`` has room for these lanes, it trains them.
+        """Continue with the lanes that have not ended. If ``program`` has room for these lanes, it
+        trains them.
 
-        A program that trains side by side keeps its ended lanes, because ended lanes cost no extra time. A program that
-        trains in turn drops its ended lanes, because each lane costs a turn.
+        A program that trains side by side keeps its ended lanes, because ended lanes cost no extra
+        time. A program that trains in turn drops its ended lanes, because each lane costs a turn.
         """
         going = self.going
         if len(going) > program.variant.room:
             program = self.program
         if program is self.program and (len(going) == len(self.lanes) or program.variant.lanes > 1):
             return
-        states: list[State | None] = [self.program.apart(self._state, self.lanes.index(lane)) for lane in going]
+        states: list[State | None] = [
+            self.program.apart(self._state, self.lanes.index(lane)) for lane in going
+        ]
         self._compile_seconds = program.compile_seconds
         self._state = program.together(states, [lane.numbers for lane in going])
         self.lanes, self.program = going, program

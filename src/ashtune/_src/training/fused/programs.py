@@ -1,14 +1,16 @@
 """Choose the program for the next call of fused training from the measured times of earlier calls.
 
-A shape has programs for 1, 4, 16 ... lanes side by side. The first program of a shape trains one lane and compiles
-quickly. Compiling a full program takes as long as hundreds of epochs of a small model. The time that an uncompiled
-program would have saved is therefore summed, and the program is compiled when the sum reaches its compile time. The
-total time is at most about twice the minimum (the ski rental problem: Karlin et al., Algorithmica 1988). A program that
-another worker has compiled is used immediately.
+A shape has programs for 1, 4, 16 ... lanes side by side. The first program of a shape trains one
+lane and compiles quickly. Compiling a full program takes as long as hundreds of epochs of a small
+model. The time that an uncompiled program would have saved is therefore summed, and the program is
+compiled when the sum reaches its compile time. The total time is at most about twice the minimum
+(the ski rental problem: Karlin et al., Algorithmica 1988). A program that another worker has
+compiled is used immediately.
 
-The epoch time of an untried program is estimated from the nearest measured program. The slowdown of the quick program
-(1.1 times for a perceptron, 1.5 times for a convolution) cannot be estimated. Until the slowdown is measured, the whole
-time of the quick program counts as time that a full program would save.
+The epoch time of an untried program is estimated from the nearest measured program. The slowdown of
+the quick program (1.1 times for a perceptron, 1.5 times for a convolution) cannot be estimated.
+Until the slowdown is measured, the whole time of the quick program counts as time that a full
+program would save.
 """
 
 import math
@@ -17,18 +19,30 @@ from typing import NamedTuple
 import msgspec
 
 from ashtune._src.performance.machine import second_cache_bytes
-from ashtune._src.training.fused.fused_protocol import MOST_EPOCHS, Backend, FusedProgram, Static, Variant
+from ashtune._src.training.fused.fused_protocol import (
+    MOST_EPOCHS,
+    Backend,
+    FusedProgram,
+    Static,
+    Variant,
+)
 
 MOST_LANES = 256
 # Decision 12 (docs/decisions/0012-fused-studies.md).
 QUICK_COMPILING = 0.6
-"""The estimated compile time of the quick variant, as a share of the compile time of another variant."""
+"""The estimated compile time of the quick variant, as a share of the compile time of another
+variant.
+"""
 DOUBLINGS = 4
-"""The time per lane is assumed constant beyond this number of doublings of the lanes of a measured variant."""
+"""The time per lane is assumed constant beyond this number of doublings of the lanes of a measured
+variant.
+"""
 RECENT = 0.3
 """The weight of a new measured time in the moving average of the measured times."""
 CALL_SECONDS = 0.25
-"""The approximate duration of a call of a program; between two calls the worker looks for messages."""
+"""The approximate duration of a call of a program; between two calls the
+worker looks for messages.
+"""
 
 
 class Call(NamedTuple):
@@ -39,7 +53,9 @@ class Call(NamedTuple):
 
 
 class Learnt(msgspec.Struct):
-    """The share of the quick program's time that the full program for one lane saves; one value for all shapes."""
+    """The share of the quick program's time that the full program for one lane saves; one value for
+    all shapes.
+    """
 
     quick_loss: float = 1.0
 
@@ -47,38 +63,54 @@ class Learnt(msgspec.Struct):
 class Shape:
     """The programs of one choice of static hyperparameters, and their measured times.
 
-    ``most`` is the largest number of lanes or, if ``is_fixed``, the only number of lanes. All shapes of a worker share
-    ``learnt``, the measured slowdown of quick programs.
+    ``most`` is the largest number of lanes or, if ``is_fixed``, the only number of lanes. All
+    shapes of a worker share ``learnt``, the measured slowdown of quick programs.
     """
 
     def __init__(
-        self, backend: Backend, static: Static, most: int, *, is_fixed: bool = False, learnt: Learnt | None = None
+        self,
+        backend: Backend,
+        static: Static,
+        most: int,
+        *,
+        is_fixed: bool = False,
+        learnt: Learnt | None = None,
     ) -> None:
         self.static = static
         self.most = most
         turns = min(backend.most_turns, most)
-        self._full = [Variant(lanes, turns if lanes == 1 else 1) for lanes in ([most] if is_fixed else powers(most))]
+        self._full = [
+            Variant(lanes, turns if lanes == 1 else 1)
+            for lanes in ([most] if is_fixed else powers(most))
+        ]
         quick = [Variant(1, turns, quick=True)] if backend.is_quick and not is_fixed else []
         self._variants = [*quick, *self._full]
         self._backend = backend
         self._programs: dict[Variant, FusedProgram] = {}
         self._seconds: dict[Variant, float] = {}
-        self._saved = dict.fromkeys(self._full, 0.0)  # what each program that is not compiled would have saved
+        # what each program that is not compiled would have saved
+        self._saved = dict.fromkeys(self._full, 0.0)
         self._compile_seconds = backend.compile_seconds
         self._learnt = learnt or Learnt()
 
     @property
     def is_at_another(self) -> bool:
-        """Whether another worker is compiling the shape's first program, and this worker has not trained the shape."""
+        """Whether another worker is compiling the shape's first program, and this worker has not
+        trained the shape.
+        """
         return not self._seconds and self._program(self._variants[0]).is_at_another
 
     @property
     def alone_seconds(self) -> float:
         """The longest measured time of an epoch of one lane; 0 if no time was measured."""
-        return max((seconds for variant, seconds in self._seconds.items() if variant.lanes == 1), default=0.0)
+        return max(
+            (seconds for variant, seconds in self._seconds.items() if variant.lanes == 1),
+            default=0.0,
+        )
 
     def call(self, variant: Variant, lanes: int, epochs: int) -> Call:
-        """Return the number of lanes and epochs for the next call, so that the call takes about :data:`CALL_SECONDS`.
+        """Return the number of lanes and epochs for the next call, so that the call takes about
+        :data:`CALL_SECONDS`.
 
         If the program has no measured time yet, the next call trains one epoch of one turn.
         """
@@ -90,25 +122,35 @@ class Shape:
         return Call(lanes, max(1, min(epochs, MOST_EPOCHS, turns // variant.turns_for(lanes))))
 
     def choose(self, lanes: int, epochs: int) -> FusedProgram:
-        """Return the program for the next call, given the numbers of lanes and epochs that are left to train."""
+        """Return the program for the next call, given the numbers of lanes and epochs that are left
+        to train.
+        """
         return self._program(self._choose(lanes, epochs))
 
     def _choose(self, lanes: int, epochs: int) -> Variant:
         if all(variant.quick for variant in self._seconds):  # no measured time to estimate from
-            theirs = [variant for variant in self._variants if variant.lanes <= lanes and self._is_there(variant)]
+            theirs = [
+                variant
+                for variant in self._variants
+                if variant.lanes <= lanes and self._is_there(variant)
+            ]
             if theirs or not self._seconds:
                 return theirs[-1] if theirs else self._variants[0]
             cheapest, wanted = self._variants[0], self._full[0]
             share = self._learnt.quick_loss
         else:
-            costs = {variant: self._cost(variant, lanes) for variant in [*self._seconds, *self._full]}
+            costs = {
+                variant: self._cost(variant, lanes) for variant in [*self._seconds, *self._full]
+            }
             cheapest = min(self._seconds, key=costs.__getitem__)
             wanted = min(costs, key=costs.__getitem__)  # if equal, a program that exists
             if wanted in self._seconds or self._is_there(wanted):
                 return wanted
             share = 1 - costs[wanted] / costs[cheapest]
         call = self.call(cheapest, lanes, epochs)
-        self._saved[wanted] += share * call.epochs * call.lanes / lanes * self._cost(cheapest, lanes)
+        self._saved[wanted] += (
+            share * call.epochs * call.lanes / lanes * self._cost(cheapest, lanes)
+        )
         return wanted if self._saved[wanted] >= self._compile_seconds else cheapest
 
     def note_compiled(self, variant: Variant, seconds: float) -> None:
@@ -124,11 +166,18 @@ class Shape:
             self._learnt.quick_loss = max(0.0, 1 - one / first)
 
     def _cost(self, variant: Variant, lanes: int) -> float:
-        """Return the measured or estimated time of an epoch of ``lanes`` lanes, summed over all turns of a variant."""
+        """Return the measured or estimated time of an epoch of ``lanes`` lanes, summed over all
+        turns of a variant.
+        """
         seconds = self._seconds.get(variant)
         if seconds is None:
-            near = min((other for other in self._seconds if not other.quick), key=lambda o: abs(_doublings(o, variant)))
-            gained = self._backend.gain ** max(-DOUBLINGS, min(DOUBLINGS, _doublings(near, variant)))
+            near = min(
+                (other for other in self._seconds if not other.quick),
+                key=lambda o: abs(_doublings(o, variant)),
+            )
+            gained = self._backend.gain ** max(
+                -DOUBLINGS, min(DOUBLINGS, _doublings(near, variant))
+            )
             seconds = self._seconds[near] * variant.lanes / near.lanes * gained
         return variant.turns_for(lanes) * seconds
 
@@ -142,17 +191,21 @@ class Shape:
 
 
 def lanes_that_fit(state_bytes: int) -> int:
-    """Return the number of lanes whose states fit the second-level cache: a power of two from 1 to :data:`MOST_LANES`.
+    """Return the number of lanes whose states fit the second-level cache: a power of two from 1 to
+    :data:`MOST_LANES`.
 
-    During training, a lane uses five to ten times the memory of its state, but never all at the same time. For four
-    shapes of the demo's network, this number of lanes was among the fastest (``benchmarks/fused_lanes.py``).
+    During training, a lane uses five to ten times the memory of its state, but never all at the
+    same time. For four shapes of the demo's network, this number of lanes was among the fastest
+    (``benchmarks/fused_lanes.py``).
     """
     fits = second_cache_bytes() // max(1, state_bytes)
     return 1 << min(max(1, fits).bit_length() - 1, MOST_LANES.bit_length() - 1)
 
 
 def powers(most: int) -> list[int]:
-    """Return the numbers of lanes to try: 1, 4, 16 ... and ``most``; each number needs a compiled program."""
+    """Return the numbers of lanes to try: 1, 4, 16 ... and ``most``; each number needs a compiled
+    program.
+    """
     return sorted({*(1 << power for power in range(0, most.bit_length(), 2)), most})
 
 

@@ -1,4 +1,6 @@
-"""A scheduler that promotes only what is among the best of at least ``results`` trials of its rung."""
+"""A scheduler that promotes only what is among the best of at least
+``results`` trials of its rung.
+"""
 
 from ashtune.events import Job, Ladder, Result, TrialId
 from ashtune.schedulers import AshMachine, Machine, Scheduler

@@ -30,11 +30,16 @@ class Hosts(Section):
 
     def blocks(self) -> Iterator[html.Block]:
         if self._hosts.joined:
-            yield html.pairs({host: plural(count, "worker") for host, count in self._hosts.joined.items()})
+            yield html.pairs(
+                {host: plural(count, "worker") for host, count in self._hosts.joined.items()}
+            )
 
     def lines(self) -> Iterator[str]:
         if self._hosts.joined:
-            yield f"{plural(self._hosts.joined.total(), 'worker')} on {plural(len(self._hosts.joined), 'host')}"
+            yield (
+                f"{plural(self._hosts.joined.total(), 'worker')} on "
+                f"{plural(len(self._hosts.joined), 'host')}"
+            )
 
     def data(self) -> Mapping[str, int]:
         return self._hosts.joined

@@ -1,15 +1,17 @@
 """The bank: a user's compiled programs, which all of the user's workers and studies share as files.
 
-JAX's own cache on disk saves only XLA's compile time. Tracing and lowering a whole program in Python take three times
-as long as loading the program's file. The bank's key therefore needs only a trace of the user's functions.
+JAX's own cache on disk saves only XLA's compile time. Tracing and lowering a whole program in
+Python take three times as long as loading the program's file. The bank's key therefore needs only a
+trace of the user's functions.
 
-Rule 1: the key contains all that a program depends on: what JAX traced (:func:`trace_text`), the source of fused
-training, the version and the settings of JAX, and the machine.
-Rule 2: only programs that this user has written are loaded, because a program's file can run any code.
+Rule 1: the key contains all that a program depends on: what JAX traced (:func:`trace_text`), the
+source of fused training, the version and the settings of JAX, and the machine.
+Rule 2: only programs that this user has written are loaded, because a program's file can run any
+code.
 Rule 3: if a file cannot be written or used, the worker compiles the program.
 
-A worker locks a program's claim while it compiles the program. The lock ends when the worker ends, so a dead worker
-does not block other workers.
+A worker locks a program's claim while it compiles the program. The lock ends when the worker ends,
+so a dead worker does not block other workers.
 """
 
 # Rules 1 and 2: decision 70 (docs/decisions/0070-a-bank-of-programs.md).
@@ -40,14 +42,20 @@ QUICKLY = {
     "xla_cpu_use_fusion_emitters": False,
     "xla_cpu_parallel_codegen_split_count": 1,
 }
-"""XLA's options on the CPU. Compiling takes 0.5 times as long; an epoch of the demo takes 1.05 to 1.2 times as long."""
+"""XLA's options on the CPU. Compiling takes 0.5 times as long; an epoch of the demo takes 1.05 to
+1.2 times as long.
+"""
 CHEAPLY = {**QUICKLY, "xla_backend_optimization_level": 0}
 """Options for programs that run once, such as initial states."""
 LOOK_SECONDS = 0.02
 MOST_FILES = 1024
-"""The bank deletes its oldest programs beyond this number of files, which take about 0.3 MB each."""
+"""The bank deletes its oldest programs beyond this number of files, which
+take about 0.3 MB each.
+"""
 THREADS_VARIABLE = "PJRT_NPROC"
-"""The environment variable for the number of threads of JAX's CPU programs; by default the number of cores."""
+"""The environment variable for the number of threads of JAX's CPU programs; by default the number
+of cores.
+"""
 LATE = ("callback", "debug_print", "custom_vmap", "custom_partitioning")
 """Parts of the names of JAX's primitives that call a Python function after tracing."""
 _CLAIM = ".claim"
@@ -58,8 +66,9 @@ class ProgramBank:
     """The compiled programs of a user.
 
     Args:
-        is_worker: Whether this process stores what it compiles. A process of the user may have JAX's own cache, and a
-            program from JAX's cache cannot be stored: its calls would fail in the process that loads it.
+        is_worker: Whether this process stores what it compiles. A process of the user may have
+            JAX's own cache, and a program from JAX's cache cannot be stored: its calls would fail
+            in the process that loads it.
     """
 
     def __init__(self, *, is_worker: bool) -> None:
@@ -68,7 +77,8 @@ class ProgramBank:
         self._is_worker = is_worker
 
     def load_or_compile(self, key: str, compile_it: Callable[[], Any]) -> tuple[Any, bool]:
-        """Return a program, and whether it was compiled here; wait for another worker that compiles this program.
+        """Return a program, and whether it was compiled here; wait for another worker that compiles
+        this program.
 
         A program with an empty key is not stored.
         """
@@ -100,20 +110,29 @@ class ProgramBank:
             return not is_mine
 
     def _file(self, key: str) -> Path:
-        settings = sorted(f"{name}={value}" for name, value in jax.config.values.items() if "cache" not in name)
-        return self._folder / hashlib.sha256(f"{key} {_surroundings()} {settings}".encode()).hexdigest()[:32]
+        settings = sorted(
+            f"{name}={value}" for name, value in jax.config.values.items() if "cache" not in name
+        )
+        return (
+            self._folder
+            / hashlib.sha256(f"{key} {_surroundings()} {settings}".encode()).hexdigest()[:32]
+        )
 
     def _write(self, file: Path, program: Any) -> None:
         with suppress(Exception):  # some programs cannot be serialized, some disks refuse
             content = pickle.dumps(serialize_executable.serialize(program))
             checked = hashlib.sha256(content).digest() + content
             write_new(DISK, str(file), checked, mark=str(os.getpid()), is_synced=False)
-            for old in sorted(self._folder.iterdir(), key=lambda each: each.stat().st_mtime)[:-MOST_FILES]:
+            for old in sorted(self._folder.iterdir(), key=lambda each: each.stat().st_mtime)[
+                :-MOST_FILES
+            ]:
                 old.unlink()
 
 
 def _load(file: Path) -> Any:
-    """Return the program in a file; None if there is no file, or if it is damaged or was not written by this user."""
+    """Return the program in a file; None if there is no file, or if it is damaged or was not
+    written by this user.
+    """
     try:
         with OpenFile(DISK, str(file), os.O_RDONLY) as opened:
             status = os.fstat(opened.descriptor)
@@ -130,7 +149,9 @@ def _load(file: Path) -> Any:
 
 @contextmanager
 def _claim(claim: Path) -> Iterator[bool]:
-    """Lock a file until the block or this process ends; yield False if another worker has locked the file."""
+    """Lock a file until the block or this process ends; yield False if another worker has locked
+    the file.
+    """
     try:
         claim.parent.mkdir(FOLDER_FOR_THE_OWNER, parents=True, exist_ok=True)
         opened = DISK.open(str(claim), os.O_RDWR | os.O_CREAT)
@@ -155,7 +176,8 @@ def _claim(claim: Path) -> Iterator[bool]:
 def trace_text(traced: Any) -> str:
     """Return a text that identifies a traced function, with a digest of its constants.
 
-    The text is "" if JAX calls Python functions after tracing, because the trace does not show what these functions do.
+    The text is "" if JAX calls Python functions after tracing, because the trace does not show what
+    these functions do.
     """
     constants = hashlib.sha256()
     for value in _constants(traced):
@@ -166,7 +188,9 @@ def trace_text(traced: Any) -> str:
 
 
 def _constants(traced: Any) -> Iterator[Any]:
-    """Yield the arrays in a traced function, of which the text shows only the shapes; None for a late Python call."""
+    """Yield the arrays in a traced function, of which the text shows only the shapes; None for a
+    late Python call.
+    """
     yield from getattr(traced, "consts", ())
     for equation in traced.eqns:
         if any(word in equation.primitive.name for word in LATE):
@@ -181,12 +205,22 @@ def _constants(traced: Any) -> Iterator[Any]:
 
 @cache
 def _surroundings() -> str:
-    """Return, as text, what a program depends on beside the trace: this package, JAX, the processor, threads, flags."""
-    sources = b"".join(file.read_bytes() for file in sorted(Path(__file__).parents[1].rglob("*.py")))
+    """Return, as text, what a program depends on beside the trace: this package, JAX, the
+    processor, threads, flags.
+    """
+    sources = b"".join(
+        file.read_bytes() for file in sorted(Path(__file__).parents[1].rglob("*.py"))
+    )
     device, processor = jax.devices()[0], platform.node()
     with suppress(OSError, StopIteration):
-        processor = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
-    versions = f"{hashlib.sha256(sources).hexdigest()} {jax.__version__} {jaxlib.version.__version__}"
+        processor = next(
+            line
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("flags")
+        )
+    versions = (
+        f"{hashlib.sha256(sources).hexdigest()} {jax.__version__} {jaxlib.version.__version__}"
+    )
     settings = f"{os.environ.get(THREADS_VARIABLE)} {os.environ.get('XLA_FLAGS')}"
     return f"{versions} {device.platform} {device.device_kind} {processor} {settings}"
 

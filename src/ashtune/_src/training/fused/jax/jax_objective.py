@@ -24,45 +24,54 @@ def fused(
 ) -> FusedObjective:
     """Return a training function for :func:`~ashtune.tune`, made of pure JAX functions.
 
-    One compiled program runs all epochs of a trial up to a rung. Trials with the same static hyperparameters and the
-    same rung are lanes of a program. The program trains its lanes one after another, or side by side if this is faster.
-    All trials have the same random key and the same order of batches, so a trial's result does not depend on other
-    trials.
+    One compiled program runs all epochs of a trial up to a rung. Trials with the same static
+    hyperparameters and the same rung are lanes of a program. The program trains its lanes one after
+    another, or side by side if this is faster. All trials have the same random key and the same
+    order of batches, so a trial's result does not depend on other trials.
 
     Args:
         init: (key, configuration) -> state: a pytree of arrays.
-        step: (state, batch, configuration) -> (state, metrics): one step of the optimizer, as with optax. The mean of
-            each metric over an epoch is reported. Metrics of ``step`` and ``evaluate`` must have different names.
-        evaluate: (state, data) -> metrics on the validation data, after each epoch. If the function has a third
-            argument without a default value, that argument is the configuration, as in ``init`` and ``step``.
+        step: (state, batch, configuration) -> (state, metrics): one step of the optimizer, as with
+            optax. The mean of each metric over an epoch is reported. Metrics of ``step`` and
+            ``evaluate`` must have different names.
+        evaluate: (state, data) -> metrics on the validation data, after each epoch. If the function
+            has a third argument without a default value, that argument is the configuration, as in
+            ``init`` and ``step``.
         train: A pytree of arrays whose first axis counts examples; batches have the same structure.
         validation: The data for ``evaluate``.
-        batch_size: Examples per batch (the last batch may be smaller), or the name of a static hyperparameter.
-        static: Hyperparameters that change shapes or the program (widths, depths, names). The functions get static
-            hyperparameters as plain values. Other hyperparameters are traced numbers; new values need no new program.
+        batch_size: Examples per batch (the last batch may be smaller), or the name of a static
+            hyperparameter.
+        static: Hyperparameters that change shapes or the program (widths, depths, names). The
+            functions get static hyperparameters as plain values. Other hyperparameters are traced
+            numbers; new values need no new program.
         seed: The seed of the initial states and of the order of the batches.
-        lanes: The number of lanes that a program trains side by side; some lanes are empty if there are too few trials.
-            If ``lanes`` is given, results are bitwise the same, no matter which trials are trained together. By
-            default, the study measures the fastest number, up to the number that fits the second-level cache, and the
-            last digits of results may differ.
+        lanes: The number of lanes that a program trains side by side; some lanes are empty if there
+            are too few trials. If ``lanes`` is given, results are bitwise the same, no matter which
+            trials are trained together. By default, the study measures the fastest number, up to
+            the number that fits the second-level cache, and the last digits of results may differ.
 
     Raises:
         SettingsError: If JAX is not installed, or ``lanes`` is not a whole number of at least 1.
-        ObjectiveError: If the arrays of ``train`` differ in their number of examples, or ``batch_size`` is invalid.
+        ObjectiveError: If the arrays of ``train`` differ in their number of examples, or
+            ``batch_size`` is invalid.
 
     Example:
         >>> import jax.numpy as jnp
         >>> x = jnp.linspace(-1.0, 1.0, 64)[:, None]
         >>> objective = fused(
         ...     init=lambda key, config: jnp.zeros(1),
-        ...     step=lambda w, batch, config: (w - config["rate"] * (batch * (batch * w - batch)).mean(0), {}),
+        ...     step=lambda w, batch, config: (w - config["rate"] * (batch * (batch * w -
+            batch)).mean(0), {}),
         ...     evaluate=lambda w, data: {"loss": jnp.mean((data * w - data) ** 2)},
         ...     train=x, validation=x, batch_size=16,
         ... )
-        >>> study = tune(objective, {"rate": (0.01, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4)
+        >>> study = tune(objective, {"rate": (0.01, 1.0)}, metric="loss", mode="min", trials=8,
+            max_resource=4)
     """
     if find_spec("jax") is None:
-        raise SettingsError("fused training needs JAX, which is not installed: pip install 'ashtune[jax]'")
+        raise SettingsError(
+            "fused training needs JAX, which is not installed: pip install 'ashtune[jax]'"
+        )
     import jax
     import numpy as np
 

@@ -1,4 +1,5 @@
-"""The user's functions for fused training with JAX, and the training epochs that JAX compiles from these functions.
+"""The user's functions for fused training with JAX, and the training epochs that JAX compiles from
+these functions.
 
 The first epoch and the last epoch are traced arguments, so a new rung needs no compilation.
 """
@@ -11,7 +12,14 @@ import jax
 import jax.numpy as jnp
 
 from ashtune._src.core.errors import ObjectiveError
-from ashtune._src.training.fused.fused_protocol import MOST_EPOCHS, Batched, Data, State, Static, takes_config
+from ashtune._src.training.fused.fused_protocol import (
+    MOST_EPOCHS,
+    Batched,
+    Data,
+    State,
+    Static,
+    takes_config,
+)
 from ashtune._src.training.fused.jax.bank import trace_text
 
 FINITE = "finite\n"
@@ -34,16 +42,22 @@ class Recipe(Batched, frozen=True, kw_only=True):
         """Return the number of training examples.
 
         Raises:
-            ObjectiveError: If the number is 0 or differs between arrays, or if a leaf is not an array.
+            ObjectiveError: If the number is 0 or differs between arrays, or if a leaf is not an
+                array.
         """
-        shapes: set[tuple[int, ...]] = {getattr(leaf, "shape", ()) for leaf in jax.tree.leaves(self.train)}
+        shapes: set[tuple[int, ...]] = {
+            getattr(leaf, "shape", ()) for leaf in jax.tree.leaves(self.train)
+        }
         if not shapes or () in shapes:
             raise ObjectiveError(
-                "train has a number where arrays are asked for, (examples, ...) each; give numpy's arrays"
+                "train has a number where arrays are asked for, (examples, ...) each; give "
+                "numpy's arrays"
             )
         sizes = sorted({shape[0] for shape in shapes})
         if len(sizes) != 1 or not sizes[0]:
-            raise ObjectiveError(f"train has {sizes} examples; give arrays with as many each, at least 1")
+            raise ObjectiveError(
+                f"train has {sizes} examples; give arrays with as many each, at least 1"
+            )
         return int(sizes[0])
 
     def checked_init(self, key: Any, config: Mapping[str, Any]) -> State:
@@ -51,20 +65,28 @@ class Recipe(Batched, frozen=True, kw_only=True):
         with _explain("init"):
             return self.init(key, config)
 
-    def checked_step(self, state: State, batch: Any, config: Mapping[str, Any]) -> tuple[State, Row]:
+    def checked_step(
+        self, state: State, batch: Any, config: Mapping[str, Any]
+    ) -> tuple[State, Row]:
         """Return the state after a step, and the metrics of the step.
 
         Raises:
-            ObjectiveError: If ``step`` does not return (state, metrics), or changes a shape or type in the state.
+            ObjectiveError: If ``step`` does not return (state, metrics), or changes a shape or type
+                in the state.
         """
         with _explain("step"):
             given = self.step(state, batch, config)
         if not isinstance(given, tuple) or len(given) != 2:
-            raise ObjectiveError(f"step gives {_kind(given)}; give (state, metrics), a dict, which may be empty")
+            raise ObjectiveError(
+                f"step gives {_kind(given)}; give (state, metrics), a dict, which may be empty"
+            )
         old, new = (_types(tree) for tree in (state, given[0]))
         if changed := sorted(old.items() ^ new.items()):
             name = changed[0][0]
-            raise ObjectiveError(f"step gives state{name} as {new.get(name)}; it was {old.get(name)}, and has to stay")
+            raise ObjectiveError(
+                f"step gives state{name} as {new.get(name)}; it was {old.get(name)}, and has to "
+                f"stay"
+            )
         return given[0], _scalars("step", given[1])
 
     def checked_evaluate(self, state: State, data: Data, config: Mapping[str, Any]) -> Row:
@@ -78,7 +100,8 @@ class Recipe(Batched, frozen=True, kw_only=True):
             return _scalars("evaluate", self.evaluate(state, data, *more))
 
     def trace_key(self, static: Static, state: State, lane: Mapping[str, float]) -> str:
-        """Return a text that contains all that ``step`` and ``evaluate`` do for a shape; "" if there is none.
+        """Return a text that contains all that ``step`` and ``evaluate`` do for a shape; "" if
+        there is none.
 
         Args:
             state: The shapes and types of the arrays of a state.
@@ -93,7 +116,9 @@ class Recipe(Batched, frozen=True, kw_only=True):
                 given = function(state, data, {**dict(static), **numbers})
                 return given[-1] if isinstance(given, tuple) else given, given
 
-            first = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array[:size].shape, kind(array.dtype)), data)
+            first = jax.tree.map(
+                lambda array: jax.ShapeDtypeStruct(array[:size].shape, kind(array.dtype)), data
+            )
             traced, (metrics, _) = jax.make_jaxpr(run, return_shape=True)(state, first, numbers)
             return (text := trace_text(traced)) and f"{text} {metrics}"
 
@@ -106,9 +131,10 @@ class Recipe(Batched, frozen=True, kw_only=True):
 class TracedEpochs:
     """Functions that train lanes of one shape for some epochs; JAX traces these functions.
 
-    Both public methods take four arguments: the lanes' states, stacked along the first axis; for each hyperparameter,
-    an array of its values in all lanes; a :data:`Stretch`; and the training and validation data. Both public methods
-    return the new states and, for each metric, an array (MOST_EPOCHS, lanes).
+    Both public methods take four arguments: the lanes' states, stacked along the first axis; for
+    each hyperparameter, an array of its values in all lanes; a :data:`Stretch`; and the training
+    and validation data. Both public methods return the new states and, for each metric, an array
+    (MOST_EPOCHS, lanes).
     """
 
     def __init__(self, recipe: Recipe, static: Static) -> None:
@@ -117,10 +143,15 @@ class TracedEpochs:
         self._batch = recipe.examples_a_batch(static)
         self.examples = recipe.count_examples()
 
-    def side_by_side(self, states: State, numbers: Any, stretch: Stretch, data: tuple[Data, Data]) -> Any:
-        """Train all lanes at the same time: each step is taken for all lanes, so that each batch is read only once."""
+    def side_by_side(
+        self, states: State, numbers: Any, stretch: Stretch, data: tuple[Data, Data]
+    ) -> Any:
+        """Train all lanes at the same time: each step is taken for all lanes, so that each batch is
+        read only once.
+        """
         start, stop, orders = stretch
-        one_epoch = jax.jit(jax.vmap(self._epoch, in_axes=(0, 0, None, None)))  # traced once, though used twice
+        # traced once, though used twice
+        one_epoch = jax.jit(jax.vmap(self._epoch, in_axes=(0, 0, None, None)))
 
         def epoch(number: Any, carried: Any) -> Any:
             states, rows = carried
@@ -145,27 +176,36 @@ class TracedEpochs:
         state, rows = jax.lax.fori_loop(start, stop, epoch, (state, _rows(shapes, (1,))))
         return jax.tree.map(lambda leaf: leaf[None], state), rows
 
-    def _epoch(self, state: State, numbers: Any, order: Any, data: tuple[Data, Data]) -> tuple[State, Row]:
+    def _epoch(
+        self, state: State, numbers: Any, order: Any, data: tuple[Data, Data]
+    ) -> tuple[State, Row]:
         train, validation = data
         config = {**self._static, **numbers}
         state, during = self._steps(state, config, order, train)
         after = self._recipe.checked_evaluate(state, validation, config)
         if both := during.keys() & after.keys():
             raise ObjectiveError(
-                f"step and evaluate both give {min(both)!r}, and only one would be reported; rename one of them"
+                f"step and evaluate both give {min(both)!r}, and only one would be reported; "
+                f"rename one of them"
             )
         return state, {**during, **after, FINITE: _is_finite(state)}
 
-    def _steps(self, state: State, config: Mapping[str, Any], order: Any, train: Data) -> tuple[State, Row]:
+    def _steps(
+        self, state: State, config: Mapping[str, Any], order: Any, train: Data
+    ) -> tuple[State, Row]:
         """Take a step for each batch of an epoch; the last batch may be smaller."""
         whole, rest = divmod(self.examples, self._batch)
 
         def step(state: State, places: Any) -> tuple[State, Row]:
-            return self._recipe.checked_step(state, jax.tree.map(lambda array: array[places], train), config)
+            return self._recipe.checked_step(
+                state, jax.tree.map(lambda array: array[places], train), config
+            )
 
         sums: Row = {}
         if whole:
-            state, rows = jax.lax.scan(step, state, order[: whole * self._batch].reshape(whole, self._batch))
+            state, rows = jax.lax.scan(
+                step, state, order[: whole * self._batch].reshape(whole, self._batch)
+            )
             sums = {name: values.sum(axis=0) for name, values in rows.items()}
         if rest:
             state, row = step(state, order[whole * self._batch :])
@@ -176,32 +216,44 @@ class TracedEpochs:
 
 @contextmanager
 def _explain(function: str) -> Iterator[None]:
-    """Replace JAX's exception about a traced number by an ObjectiveError with a message of one line."""
+    """Replace JAX's exception about a traced number by an ObjectiveError with a message of one
+    line.
+    """
     try:
         yield
     except (TypeError, jax.errors.JAXTypeError, jax.errors.JAXIndexError) as error:
         first = str(error).partition("\n")[0]
-        if not isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError) and "concrete" not in first:
+        if (
+            not isinstance(error, jax.errors.JAXTypeError | jax.errors.JAXIndexError)
+            and "concrete" not in first
+        ):
             raise
         raise ObjectiveError(
-            f"{function} needs the value of what is traced ({first.rstrip('.')}); a hyperparameter that it needs so "
-            "is named in static=[...]"
+            f"{function} needs the value of what is traced ({first.rstrip('.')}); a hyperparameter "
+            "that it needs so is named in static=[...]"
         ) from error
 
 
 def _scalars(function: str, metrics: Any) -> Row:
     if not isinstance(metrics, Mapping):
-        raise ObjectiveError(f"{function} gives {_kind(metrics)}; give a dict of scalars by the names of metrics")
+        raise ObjectiveError(
+            f"{function} gives {_kind(metrics)}; give a dict of scalars by the names of metrics"
+        )
     for name, value in metrics.items():
         if jnp.shape(value):
-            raise ObjectiveError(f"{function} gives {name} as an array of shape {jnp.shape(value)}; give a scalar")
+            raise ObjectiveError(
+                f"{function} gives {name} as an array of shape {jnp.shape(value)}; give a scalar"
+            )
     return dict(metrics)
 
 
 def _types(tree: Any) -> dict[str, str]:
     """Return the type and shape of each array in a pytree, by the array's path in the pytree."""
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
-    return {jax.tree_util.keystr(path): f"{jnp.result_type(leaf)}{list(jnp.shape(leaf))}" for path, leaf in leaves}
+    return {
+        jax.tree_util.keystr(path): f"{jnp.result_type(leaf)}{list(jnp.shape(leaf))}"
+        for path, leaf in leaves
+    }
 
 
 def _kind(value: Any) -> str:
@@ -210,13 +262,16 @@ def _kind(value: Any) -> str:
 
 
 def _rows(shapes: Mapping[str, Any], lanes: tuple[int, ...]) -> Row:
-    return {name: jnp.zeros((MOST_EPOCHS, *lanes, *shape.shape), shape.dtype) for name, shape in shapes.items()}
+    return {
+        name: jnp.zeros((MOST_EPOCHS, *lanes, *shape.shape), shape.dtype)
+        for name, shape in shapes.items()
+    }
 
 
 def _is_finite(state: State) -> Any:
     leaves = [leaf for leaf in jax.tree.leaves(state) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
-    # Only a finite number times zero is zero. One sum per type compiles fast (0.03 s; a flag per leaf: 0.19 s).
-    # A maximum would compile as fast, but ignores NaN.
+    # Only a finite number times zero is zero. One sum per type compiles fast (0.03 s; a flag per
+    # leaf: 0.19 s). A maximum would compile as fast, but ignores NaN.
     flags = []
     for dtype in sorted({leaf.dtype for leaf in leaves}, key=str):
         rows = [leaf.ravel() for leaf in leaves if leaf.dtype == dtype]

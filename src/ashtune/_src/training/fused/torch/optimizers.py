@@ -1,10 +1,12 @@
 """PyTorch's optimizers for stacked parameters; each lane has its own hyperparameters.
 
-Source: the update rules of ``torch.optim.SGD`` (no dampening, no Nesterov) and ``torch.optim.AdamW`` (Loshchilov and
-Hutter, https://arxiv.org/abs/1711.05101), as PyTorch's documentation states them.
+Source: the update rules of ``torch.optim.SGD`` (no dampening, no Nesterov) and
+``torch.optim.AdamW`` (Loshchilov and Hutter, https://arxiv.org/abs/1711.05101), as PyTorch's
+documentation states them.
 
-The state of an optimizer has all tensors that the optimizer keeps between steps, with the lanes along the first axis. A
-step changes the parameters and the optimizer's state in place, to use the cache well.
+The state of an optimizer has all tensors that the optimizer keeps between steps, with the lanes
+along the first axis. A step changes the parameters and the optimizer's state in place, to use the
+cache well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,10 +25,15 @@ Numbers = dict[str, Any]
 class Sgd:
     """Stochastic gradient descent with momentum; weight decay is added to the gradient.
 
-    ``defaults`` has the default of each hyperparameter; None if every configuration must set the hyperparameter.
+    ``defaults`` has the default of each hyperparameter; None if every configuration must set the
+    hyperparameter.
     """
 
-    defaults: ClassVar[Mapping[str, float | None]] = {"learning_rate": None, "momentum": 0.0, "weight_decay": 0.0}
+    defaults: ClassVar[Mapping[str, float | None]] = {
+        "learning_rate": None,
+        "momentum": 0.0,
+        "weight_decay": 0.0,
+    }
 
     def __init__(self, numbers: Numbers, parameters: Tensors) -> None:
         self._rate = _columns(numbers["learning_rate"], parameters)
@@ -42,7 +49,9 @@ class Sgd:
         """Take one step of all lanes; change ``parameters`` and ``state`` in place."""
         for name, parameter in parameters.items():
             velocity = state["velocity"][name]
-            velocity.mul_(self._momentum[name]).add_(slopes[name]).addcmul_(parameter, self._decay[name])
+            velocity.mul_(self._momentum[name]).add_(slopes[name]).addcmul_(
+                parameter, self._decay[name]
+            )
             parameter.addcmul_(velocity, self._rate[name], value=-1)
 
 
@@ -54,7 +63,8 @@ class AdamW:
     }  # fmt: skip
 
     def __init__(self, numbers: Numbers, parameters: Tensors) -> None:
-        # Derived numbers are computed in float64 and rounded once: 1 - beta2 in float32 loses three digits.
+        # Derived numbers are computed in float64 and rounded once: 1 - beta2 in float32 loses three
+        # digits.
         self._numbers = numbers
         self._kept = _columns(1 - numbers["learning_rate"] * numbers["weight_decay"], parameters)
         self._first = _columns(1 - numbers["beta1"], parameters)
@@ -98,35 +108,45 @@ def rule(optimizer: str) -> type[Sgd] | type[AdamW]:
 
 
 def numbers_of(optimizer: str, lanes: Sequence[Mapping[str, float]]) -> Numbers:
-    """Return the optimizer's hyperparameters of all lanes; defaults replace missing hyperparameters.
+    """Return the optimizer's hyperparameters of all lanes; defaults replace missing
+    hyperparameters.
 
     Raises:
-        ObjectiveError: If a lane has a hyperparameter that the optimizer does not have, or lacks a hyperparameter that
-            has no default.
+        ObjectiveError: If a lane has a hyperparameter that the optimizer does not have, or lacks a
+            hyperparameter that has no default.
     """
     defaults = rule(optimizer).defaults
     for lane in lanes:
         for name in lane:
             if name not in defaults:
                 raise ObjectiveError(
-                    f"{name}={lane[name]!r} is no hyperparameter of optimizer={optimizer!r}, which has "
-                    f"{', '.join(defaults)}; rename it, or name it in static=[{name!r}] if the module needs it"
+                    f"{name}={lane[name]!r} is no hyperparameter of optimizer={optimizer!r}, which "
+                    f"has {', '.join(defaults)}; rename it, or name it in static=[{name!r}] if the "
+                    "module needs it"
                 )
         for name, default in defaults.items():
             if default is None and name not in lane:
                 raise ObjectiveError(
-                    f"optimizer={optimizer!r} needs {name!r} and the configuration has {', '.join(lane) or 'no number'}"
+                    f"optimizer={optimizer!r} needs {name!r} and the configuration has "
+                    f"{', '.join(lane) or 'no number'}"
                     f"; give it in the search space, and not in static"
                 )
     return {
-        name: torch.tensor([lane.get(name, default) for lane in lanes], dtype=torch.float64, device="cpu")
+        name: torch.tensor(
+            [lane.get(name, default) for lane in lanes], dtype=torch.float64, device="cpu"
+        )
         for name, default in defaults.items()
     }
 
 
 def some_numbers(optimizer: str) -> Numbers:
-    """Return example hyperparameters of a lane, each of shape (1,): the default, or 0.1 if there is no default."""
-    return numbers_of(optimizer, [{name: 0.1 for name, value in rule(optimizer).defaults.items() if value is None}])
+    """Return example hyperparameters of a lane, each of shape (1,): the default, or 0.1 if there is
+    no default.
+    """
+    return numbers_of(
+        optimizer,
+        [{name: 0.1 for name, value in rule(optimizer).defaults.items() if value is None}],
+    )
 
 
 def _columns(values: Any, parameters: Tensors) -> Tensors:
@@ -134,7 +154,9 @@ def _columns(values: Any, parameters: Tensors) -> Tensors:
 
 
 def _column(values: Any, parameter: Any) -> Any:
-    """Return the lanes' numbers as (lanes, 1, ...), with the type and the number of axes of a parameter."""
+    """Return the lanes' numbers as (lanes, 1, ...), with the type and the number of axes of a
+    parameter.
+    """
     return values.to(parameter.dtype).reshape(-1, *[1] * (parameter.dim() - 1))
 
 

@@ -1,4 +1,6 @@
-"""Make PyTorch programs for fused training; estimate the largest useful number of lanes, and the costs of an epoch."""
+"""Make PyTorch programs for fused training; estimate the largest useful number of lanes, and the
+costs of an epoch.
+"""
 
 import os
 from collections.abc import Mapping
@@ -21,8 +23,9 @@ from ashtune._src.training.fused.torch.torch_program import TorchProgram, TorchS
 PAST_THE_CACHE = 4
 ROUNDING_VARIABLE, ROUNDING = "MKL_CBWR", "AUTO,STRICT"
 COUNTED_BY = (
-    "PyTorch's formulas for the products of a step and of the evaluation, times their number in an epoch; elementwise "
-    "operations and the optimizer count 0 flop; bytes: what was there before is read once, and written if changed"
+    "PyTorch's formulas for the products of a step and of the evaluation, times their number in an "
+    "epoch; elementwise operations and the optimizer count 0 flop; bytes: what was there before is "
+    "read once, and written if changed"
 )
 
 
@@ -30,7 +33,8 @@ class TorchBackend:
     """Makes PyTorch programs from a recipe, which has the user's functions and data.
 
     Args:
-        seed: The seed of the initial weights, of the order of the batches, and of the modules' random numbers.
+        seed: The seed of the initial weights, of the order of the batches, and of the modules'
+            random numbers.
         is_fixed: Whether programs have a fixed number of lanes, so that results are bitwise equal.
         study: The study's directory; not used, as nothing is compiled.
     """
@@ -38,9 +42,12 @@ class TorchBackend:
     compile_seconds = 0.05
     most_turns = 1
     is_quick = False
-    gain = 0.65  # time per lane with 2, 4, ... 128 lanes, demo: 0.51, 0.26, 0.15, 0.09, 0.06, 0.05, 0.04
+    # time per lane with 2, 4, ... 128 lanes, demo: 0.51, 0.26, 0.15, 0.09, 0.06, 0.05, 0.04
+    gain = 0.65
 
-    def __init__(self, recipe: TorchRecipe, seed: int, is_fixed: bool = False, study: Path | None = None) -> None:
+    def __init__(
+        self, recipe: TorchRecipe, seed: int, is_fixed: bool = False, study: Path | None = None
+    ) -> None:
         prepare_torch()
         if is_fixed:
             round_alike()
@@ -49,30 +56,39 @@ class TorchBackend:
         self._shapes: dict[Static, TorchShape] = {}
 
     def most_lanes(self, static: Static, numbers: Mapping[str, float]) -> int:
-        """Return four times the number of lanes whose states fit the second-level cache, as a power of two.
+        """Return four times the number of lanes whose states fit the second-level cache, as a power
+        of two.
 
-        PyTorch's calls have a large overhead, which costs more time than cache misses. For four shapes of the demo's
-        network, the fastest number of lanes was at least four times the number that fits the cache.
+        PyTorch's calls have a large overhead, which costs more time than cache misses. For four
+        shapes of the demo's network, the fastest number of lanes was at least four times the number
+        that fits the cache.
 
         Raises:
-            ObjectiveError: If the module cannot be trained as lanes, or the optimizer lacks a hyperparameter.
+            ObjectiveError: If the module cannot be trained as lanes, or the optimizer lacks a
+                hyperparameter.
         """
-        return lanes_that_fit(_bytes_of(self.program(static, Variant(1)).fresh([numbers])) // PAST_THE_CACHE)
+        return lanes_that_fit(
+            _bytes_of(self.program(static, Variant(1)).fresh([numbers])) // PAST_THE_CACHE
+        )
 
     def program(self, static: Static, variant: Variant) -> TorchProgram:
-        """Return a program with one turn for the shape ``static``. Without a compiler, more turns save no time."""
+        """Return a program with one turn for the shape ``static``. Without a compiler, more turns
+        save no time.
+        """
         return TorchProgram(self._shape(static), variant)
 
     def costs(self, static: Static, numbers: Mapping[str, float], lanes: int) -> Step:
         """Return the operations and bytes of an epoch of ``lanes`` lanes, without a measured time.
 
-        The operations and bytes of all steps in an epoch and of one evaluation are added. Operations are counted for
-        one lane and multiplied by the number of lanes. PyTorch would count too many operations for several lanes: the
-        lanes of a convolution are groups of one convolution, and PyTorch's formula for the gradient counts each group
-        several times.
+        The operations and bytes of all steps in an epoch and of one evaluation are added.
+        Operations are counted for one lane and multiplied by the number of lanes. PyTorch would
+        count too many operations for several lanes: the lanes of a convolution are groups of one
+        convolution, and PyTorch's formula for the gradient counts each group several times.
         """
         shape = self._shape(static)
-        of_one, of_all = (numbers_of(self.recipe.optimizer, [numbers] * count) for count in (1, lanes))
+        of_one, of_all = (
+            numbers_of(self.recipe.optimizer, [numbers] * count) for count in (1, lanes)
+        )
         functional, state, one = shape.functional, shape.states(lanes), shape.states(1)
         optimizer = rule(self.recipe.optimizer)(of_all, state["parameters"])
         whole, rest = divmod(len(shape.train[0]), shape.batch_size)
@@ -116,8 +132,11 @@ class TorchBackend:
 
 
 def prepare_torch() -> None:
-    """Let PyTorch use the worker's number of threads, which an imported library may have changed."""
-    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]  # one number for each nested region
+    """Let PyTorch use the worker's number of threads, which an imported
+    library may have changed.
+    """
+    # one number for each nested region
+    threads = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if threads.isdecimal() and int(threads):
         torch.set_num_threads(int(threads))
 
@@ -125,7 +144,8 @@ def prepare_torch() -> None:
 def round_alike() -> None:
     """Make MKL round matrix products independently of memory addresses.
 
-    Call this function before the first matrix product. A setting that the user has made is not changed.
+    Call this function before the first matrix product. A setting that the user has made is not
+    changed.
     """
     os.environ.setdefault(ROUNDING_VARIABLE, ROUNDING)
 

@@ -1,7 +1,9 @@
-"""A program that trains small PyTorch modules side by side, with stacked weights. PyTorch programs are not compiled.
+"""A program that trains small PyTorch modules side by side, with stacked weights. PyTorch programs
+are not compiled.
 
-For a given seed, the batches depend only on the epoch, and the initial weights depend only on the shapes. A module's
-random numbers (dropout) depend only on the seed and the epoch, and are the same in all lanes.
+For a given seed, the batches depend only on the epoch, and the initial weights depend only on the
+shapes. A module's random numbers (dropout) depend only on the seed and the epoch, and are the same
+in all lanes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +27,9 @@ from ashtune._src.training.fused.torch.optimizers import numbers_of, rule, some_
 from ashtune._src.training.fused.torch.torch_checks import Proof, Proven
 
 _ORDER, _DRAWS = 0, 1
-"""The two kinds of random numbers in an epoch: the order of the examples, and the random numbers of the module."""
+"""The two kinds of random numbers in an epoch: the order of the examples, and the random numbers of
+the module.
+"""
 
 
 class TorchProgram:
@@ -48,7 +52,8 @@ class TorchProgram:
         return False
 
     def fresh(self, lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the initial states of new trials, one trial per lane: dicts of tensors whose first axis counts lanes.
+        """Return the initial states of new trials, one trial per lane: dicts of tensors whose first
+        axis counts lanes.
 
         Raises:
             ObjectiveError: If a lane's numbers are not the optimizer's hyperparameters.
@@ -56,8 +61,12 @@ class TorchProgram:
         numbers_of(self._shape.optimizer, lanes)
         return self._shape.states(len(lanes))
 
-    def together(self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]) -> State:
-        """Return the stacked states of lanes; each empty lane of the program gets a copy of the first state."""
+    def together(
+        self, states: Sequence[State | None], lanes: Sequence[Mapping[str, float]]
+    ) -> State:
+        """Return the stacked states of lanes; each empty lane of the program gets a copy of the
+        first state.
+        """
         if states[0] is None:
             return self.fresh(pad(lanes, self.variant.room))
         return tree_map(lambda *leaves: np.concatenate(leaves), *pad(states, self.variant.room))
@@ -100,14 +109,22 @@ class TorchProgram:
         return state, LaneMetrics(metrics_by_epoch, np.asarray(finite, dtype=bool).reshape(table))
 
     def _order(self, epoch: int) -> Any:
-        generator = torch.Generator(device="cpu").manual_seed(torch_seed(self._shape.seed, epoch, _ORDER))
+        generator = torch.Generator(device="cpu").manual_seed(
+            torch_seed(self._shape.seed, epoch, _ORDER)
+        )
         return torch.randperm(len(self._shape.train[0]), generator=generator, device="cpu")
 
 
 def finite_lanes(state: State) -> Any:
-    """Return an array (lanes,) that says for each lane whether all numbers of the state are finite."""
+    """Return an array (lanes,) that says for each lane whether all numbers
+    of the state are finite.
+    """
     leaves = [leaf for leaf in tree_leaves(state) if leaf.is_floating_point()]
-    return torch.stack([leaf.isfinite().reshape(len(leaf), -1).all(dim=1) for leaf in leaves]).all(dim=0).numpy()
+    return (
+        torch.stack([leaf.isfinite().reshape(len(leaf), -1).all(dim=1) for leaf in leaves])
+        .all(dim=0)
+        .numpy()
+    )
 
 
 def _copy(leaf: Any) -> Any:
@@ -115,9 +132,11 @@ def _copy(leaf: Any) -> Any:
 
 
 class TorchShape:
-    """The data as tensors, the module, and the result of the module's check. All programs of a shape share this object.
+    """The data as tensors, the module, and the result of the module's check. All programs of a
+    shape share this object.
 
-    The seed determines the initial weights, the order of the batches, and the module's random numbers.
+    The seed determines the initial weights, the order of the batches, and the module's random
+    numbers.
 
     Raises:
         ObjectiveError: If a lane of this module does not have the same results as the module alone.
@@ -129,18 +148,25 @@ class TorchShape:
         self.validation = tensors(recipe.validation, "validation")
         self.optimizer = recipe.optimizer
         self.seed = seed
-        self.functional = FunctionalModule(recipe, build_module(recipe, dict(static), self.train[0], seed), static)
+        self.functional = FunctionalModule(
+            recipe, build_module(recipe, dict(static), self.train[0], seed), static
+        )
         self.proven = self._prove()
 
     def states(self, lanes: int) -> State:
         """Return the initial states of new trials; the states of all trials are equal.
 
-        The optimizer changes the tensors in ``parameters``. Parameters without a gradient are in ``buffers``.
+        The optimizer changes the tensors in ``parameters``. Parameters without a gradient are in
+        ``buffers``.
         """
         reached, rest = self.functional.initial()
         unreached: dict[str, Any] = {name: reached.pop(name) for name in self.proven.unreached}
         parameters, buffers = repeat(reached, lanes), repeat({**unreached, **rest}, lanes)
-        return {"parameters": parameters, "buffers": buffers, "optimizer": rule(self.optimizer).fresh(parameters)}
+        return {
+            "parameters": parameters,
+            "buffers": buffers,
+            "optimizer": rule(self.optimizer).fresh(parameters),
+        }
 
     def _prove(self) -> Proven:
         examples = len(self.train[0])
