@@ -138,7 +138,7 @@ def test_the_page_on_programs_in_any_language_does_what_it_says(folder: Path) ->
 @pytest.mark.thorough
 def test_the_page_on_own_loops_does_what_it_says(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/own-loop.md", folder)
-    assert "'heat': " in printed(steps, 'directory="runs/oven")')
+    assert "'heat': " in printed(steps, 'directory="runs/oven"\n)')
     assert printed(steps, "go_on=True").strip() == "True"
     assert printed(steps, "ask(wait=False)").strip() == "24"
     results = [

@@ -60,13 +60,15 @@ def callback(trial: Trial, *, metric: str | None = None) -> Any:
     Example:
         >>> def train(trial):
         ...     (X, y), valid = load()
-        ...     model = catboost.CatBoostRegressor(iterations=1_000, **trial.config,
-            **snapshot(trial))
+        ...     model = catboost.CatBoostRegressor(
+        ...         iterations=1_000, **trial.config, **snapshot(trial)
+        ...     )
         ...     model.fit(X, y, eval_set=valid, callbacks=[callback(trial)], verbose=False)
         ...     trial.save(model)
         >>> space = {"eta": (0.01, 0.5, "log")}
-        >>> study = tune(train, space, metric="RMSE", mode="min", trials=8, max_resource=27,
-            quiet=True)
+        >>> study = tune(
+        ...     train, space, metric="RMSE", mode="min", trials=8, max_resource=27, quiet=True
+        ... )
     """
     return _CatBoostCallback(trial, metric)
 

@@ -55,10 +55,17 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         ...     keras.utils.set_random_seed(trial.seed)
         ...     model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(1)])
         ...     model.compile(keras.optimizers.SGD(trial["rate"]), "mse")
-        ...     model.fit(x, y, initial_epoch=trial.start, epochs=27,
-            callbacks=[KerasCallback(trial)])
-        >>> study = tune(train, {"rate": (1e-3, 0.1, "log")}, metric="loss", mode="min", trials=16,
-            max_resource=27)
+        ...     model.fit(
+        ...         x, y, initial_epoch=trial.start, epochs=27, callbacks=[KerasCallback(trial)]
+        ...     )
+        >>> study = tune(
+        ...     train,
+        ...     {"rate": (1e-3, 0.1, "log")},
+        ...     metric="loss",
+        ...     mode="min",
+        ...     trials=16,
+        ...     max_resource=27,
+        ... )
     """
 
     def __init__(self, trial: Trial) -> None:

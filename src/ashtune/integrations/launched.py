@@ -38,8 +38,9 @@ class LaunchedTrial:
             started this process.
 
     Example:
-        >>> trial = LaunchedTrial()  # in train.py, of: ashtune run ... -- torchrun --nproc-per-node
-            2 train.py
+        >>> trial = (
+        ...     LaunchedTrial()
+        ... )  # in train.py, of: ashtune run ... -- torchrun --nproc-per-node 2 train.py
         >>> train(trial)
     """
 

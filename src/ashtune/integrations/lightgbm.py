@@ -66,8 +66,9 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
         ...         init_model=trial.restore(), callbacks=[callback(trial), seeds(trial)],
         ...     )
         >>> space = {"eta": (0.01, 0.5, "log")}
-        >>> study = tune(train, space, metric="l2", mode="min", trials=8, max_resource=27,
-            quiet=True)
+        >>> study = tune(
+        ...     train, space, metric="l2", mode="min", trials=8, max_resource=27, quiet=True
+        ... )
     """
     return _LightGBMCallback(trial, metric, data)
 

@@ -65,10 +65,16 @@ def fit(
 
     Example:
         >>> def train(trial):
-        ...     trainer = Trainer(logger=False, enable_checkpointing=False,
-            enable_progress_bar=False)
-        ...     fit(trial, trainer, Model(trial.config), train_dataloaders=batches,
-            val_dataloaders=others)
+        ...     trainer = Trainer(
+        ...         logger=False, enable_checkpointing=False, enable_progress_bar=False
+        ...     )
+        ...     fit(
+        ...         trial,
+        ...         trainer,
+        ...         Model(trial.config),
+        ...         train_dataloaders=batches,
+        ...         val_dataloaders=others,
+        ...     )
         >>> study = tune(train, space, metric="val_loss", mode="min", trials=64, max_resource=27)
     """
     root = _root_of(trainer)

@@ -71,8 +71,9 @@ class TensorBoardTracker(Tracker):
         SettingsError: If ``top`` is not a whole number of at least 1.
 
     Example:
-        >>> ashtune.tune(train, space, ..., observers=[TensorBoardTracker(top=50)])  # doctest:
-            +SKIP
+        >>> ashtune.tune(
+        ...     train, space, ..., observers=[TensorBoardTracker(top=50)]
+        ... )  # doctest: +SKIP
     """
 
     module = extra = "tensorboard"

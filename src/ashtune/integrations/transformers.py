@@ -53,12 +53,16 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         >>> def train(trial):
         ...     callback = TransformersCallback(trial)
         ...     arguments = TrainingArguments(
-        ...         output_dir=trial.checkpoint_dir, num_train_epochs=27, eval_strategy="epoch",
-            save_strategy="no",
-        ...         learning_rate=trial["rate"], seed=trial.seed,
+        ...         output_dir=trial.checkpoint_dir,
+        ...         num_train_epochs=27,
+        ...         eval_strategy="epoch",
+        ...         save_strategy="no",
+        ...         learning_rate=trial["rate"],
+        ...         seed=trial.seed,
         ...     )
-        ...     trainer = Trainer(model, arguments, train_dataset=x, eval_dataset=y,
-            callbacks=[callback])
+        ...     trainer = Trainer(
+        ...         model, arguments, train_dataset=x, eval_dataset=y, callbacks=[callback]
+        ...     )
         ...     trainer.train(resume_from_checkpoint=callback.checkpoint)
         >>> space = {"rate": (1e-5, 1e-3, "log")}
         >>> study = tune(train, space, metric="eval_loss", mode="min", trials=16, max_resource=27)

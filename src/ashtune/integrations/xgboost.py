@@ -56,8 +56,9 @@ def callback(trial: Trial, *, metric: str | None = None, data: str | None = None
         ...         xgb_model=trial.restore(), callbacks=[callback(trial)],
         ...     )
         >>> space = {"eta": (0.01, 0.5, "log")}
-        >>> study = tune(train, space, metric="rmse", mode="min", trials=8, max_resource=27,
-            quiet=True)
+        >>> study = tune(
+        ...     train, space, metric="rmse", mode="min", trials=8, max_resource=27, quiet=True
+        ... )
     """
     return _XGBoostCallback(trial, metric, data)
 

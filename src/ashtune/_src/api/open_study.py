@@ -78,8 +78,9 @@ class NextStep(enum.Enum):
     """The next step of a trial after its result, returned by :meth:`OpenStudy.tell`.
 
     Example:
-        >>> with open_study({"x": (0.0, 1.0)}, metric="loss", mode="min", trials=1, max_resource=1)
-            as study:
+        >>> with open_study(
+        ...     {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=1, max_resource=1
+        ... ) as study:
         ...     study.tell(study.ask(), float("nan"))
         <NextStep.STOP: 'stop'>
     """
@@ -126,8 +127,9 @@ class OpenStudy:
 
     Example:
         >>> space = {"rate": (0.01, 0.4)}
-        >>> with open_study(space, metric="loss", mode="min", trials=8, max_resource=4, quiet=True)
-            as study:
+        >>> with open_study(
+        ...     space, metric="loss", mode="min", trials=8, max_resource=4, quiet=True
+        ... ) as study:
         ...     while trial := study.ask():
         ...         weight = trial.restore() or 0.0
         ...         for _ in range(trial.start, trial.target):
@@ -653,8 +655,9 @@ def open_study(
         AshtuneError: If an argument is wrong.
 
     Example:
-        >>> with open_study({"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=9)
-            as study:
+        >>> with open_study(
+        ...     {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=9
+        ... ) as study:
         ...     while trial := study.ask():
         ...         answer = study.tell(trial, loss=(trial["x"] - 0.5) ** 2 / trial.target)
         >>> study.read().is_complete

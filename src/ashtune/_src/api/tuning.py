@@ -178,8 +178,9 @@ def tune(
         >>> def train(trial):
         ...     for epoch in trial.epochs():
         ...         trial.report(loss=(trial["x"] - 0.5) ** 2 / epoch)
-        >>> study = tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8,
-            max_resource=4)
+        >>> study = tune(
+        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=4
+        ... )
         >>> abs(study.best.config["x"] - 0.5) < 0.5
         True
     """

@@ -41,8 +41,13 @@ class Confirm(msgspec.Struct, frozen=True):
         ...     for epoch in trial.epochs():
         ...         trial.report(loss=trial["x"] + trial.seed / 2**36)
         >>> study = tune(
-        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2,
-            quiet=True,
+        ...     train,
+        ...     {"x": (0.0, 1.0)},
+        ...     metric="loss",
+        ...     mode="min",
+        ...     trials=8,
+        ...     max_resource=2,
+        ...     quiet=True,
         ...     confirm=Confirm(best=2, seeds=3),
         ... )
         >>> study.best.trial == study.confirmed.trial, len(study.confirmed.values)

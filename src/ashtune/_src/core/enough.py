@@ -27,8 +27,13 @@ class NotWorthIt(msgspec.Struct, frozen=True):
         ...     for epoch in trial.epochs():
         ...         trial.report(loss=trial["x"] / epoch)
         >>> study = tune(
-        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2,
-            quiet=True,
+        ...     train,
+        ...     {"x": (0.0, 1.0)},
+        ...     metric="loss",
+        ...     mode="min",
+        ...     trials=8,
+        ...     max_resource=2,
+        ...     quiet=True,
         ...     stop=Stop(stop_when=NotWorthIt(gain=0.001, per="1h")),
         ... )
         >>> study.stopped

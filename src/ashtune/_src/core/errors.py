@@ -66,8 +66,15 @@ class NoResultError(StudyError):
         >>> def train(trial):
         ...     raise ValueError("no data")
         >>> try:
-        ...     tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=2, max_resource=1,
-            quiet=True)
+        ...     tune(
+        ...         train,
+        ...         {"x": (0.0, 1.0)},
+        ...         metric="loss",
+        ...         mode="min",
+        ...         trials=2,
+        ...         max_resource=1,
+        ...         quiet=True,
+        ...     )
         ... except NoResultError as error:
         ...     [trial.reason for trial in Study.load(error.directory).trials]
         ['ValueError: no data', 'ValueError: no data']
@@ -115,8 +122,9 @@ class InvalidConfiguration(AshtuneError):  # noqa: N818 - users raise it to reje
         ...         raise InvalidConfiguration("too large")
         ...     return {"loss": 1 / (trial["width"] + trial["depth"])}
         >>> space = {"width": (1, 8), "depth": (1, 8)}
-        >>> study = tune(train, space, metric="loss", mode="min", trials=8, max_resource=1,
-            quiet=True)
+        >>> study = tune(
+        ...     train, space, metric="loss", mode="min", trials=8, max_resource=1, quiet=True
+        ... )
         >>> study.best.config["width"] * study.best.config["depth"] <= 12
         True
     """

@@ -295,8 +295,13 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True):
         ...     for epoch in trial.epochs():
         ...         trial.report(loss=1 / epoch)
         >>> study = tune(
-        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", max_resource=2, quiet=True,
-            stop=Stop(patience=3),
+        ...     train,
+        ...     {"x": (0.0, 1.0)},
+        ...     metric="loss",
+        ...     mode="min",
+        ...     max_resource=2,
+        ...     quiet=True,
+        ...     stop=Stop(patience=3),
         ... )
         >>> study.stopped
         'patience=3: 3 results at the top rung brought no better one'

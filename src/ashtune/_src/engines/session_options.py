@@ -173,8 +173,13 @@ class Local(msgspec.Struct, frozen=True, kw_only=True):
         ...     for epoch in trial.epochs():
         ...         trial.report(loss=trial["x"] / epoch)
         >>> study = tune(
-        ...     train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2,
-            quiet=True,
+        ...     train,
+        ...     {"x": (0.0, 1.0)},
+        ...     metric="loss",
+        ...     mode="min",
+        ...     trials=8,
+        ...     max_resource=2,
+        ...     quiet=True,
         ...     engine=Local(workers=2, trial_timeout="10m"),
         ... )
         >>> len(study.trials)

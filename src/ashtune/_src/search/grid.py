@@ -24,9 +24,13 @@ class Grid(Search, frozen=True):
 
     Example:
         >>> study = tune(
-        ...     lambda trial: trial["x"], {"x": (0.0, 1.0)}, metric="loss", mode="min",
-            max_resource=1,
-        ...     search=Grid(points=5), quiet=True,
+        ...     lambda trial: trial["x"],
+        ...     {"x": (0.0, 1.0)},
+        ...     metric="loss",
+        ...     mode="min",
+        ...     max_resource=1,
+        ...     search=Grid(points=5),
+        ...     quiet=True,
         ... )
         >>> [trial.configuration["x"] for trial in study.trials]
         [0.0, 0.25, 0.5, 0.75, 1.0]

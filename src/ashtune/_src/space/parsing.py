@@ -45,12 +45,18 @@ class When(msgspec.Struct, frozen=True, repr_omit_defaults=True):
     Example:
         >>> space = {"solver": ["sgd", "adam"], "momentum": When("solver", "sgd", (0.0, 1.0))}
         >>> study = tune(
-        ...     lambda trial: trial.config.get("momentum", 0.5), space, metric="loss", mode="min",
-            max_resource=1,
-        ...     trials=4, quiet=True,
+        ...     lambda trial: trial.config.get("momentum", 0.5),
+        ...     space,
+        ...     metric="loss",
+        ...     mode="min",
+        ...     max_resource=1,
+        ...     trials=4,
+        ...     quiet=True,
         ... )
-        >>> {len(trial.configuration) - (trial.configuration["solver"] == "sgd") for trial in
-            study.trials}
+        >>> {
+        ...     len(trial.configuration) - (trial.configuration["solver"] == "sgd")
+        ...     for trial in study.trials
+        ... }
         {1}
     """
 

@@ -45,11 +45,18 @@ class Prior(msgspec.Struct, frozen=True):
         at: The value that you believe to be good.
 
     Example:
-        >>> space = {"rate": Prior((1e-4, 1.0, "log"), at=3e-3), "optimizer": Prior(["sgd", "adam"],
-            at="adam")}
+        >>> space = {
+        ...     "rate": Prior((1e-4, 1.0, "log"), at=3e-3),
+        ...     "optimizer": Prior(["sgd", "adam"], at="adam"),
+        ... }
         >>> study = tune(
-        ...     lambda trial: trial["rate"], space, metric="loss", mode="min", max_resource=1,
-            trials=4, quiet=True
+        ...     lambda trial: trial["rate"],
+        ...     space,
+        ...     metric="loss",
+        ...     mode="min",
+        ...     max_resource=1,
+        ...     trials=4,
+        ...     quiet=True,
         ... )
         >>> len(study.trials)
         4

@@ -51,8 +51,15 @@ class Trial:
         ...         weight -= trial["rate"] * 2 * (weight - 3)
         ...         trial.report(loss=(weight - 3) ** 2)
         ...     trial.save(weight)
-        >>> study = tune(train, {"rate": (0.01, 0.4)}, metric="loss", mode="min", trials=8,
-            max_resource=4, quiet=True)
+        >>> study = tune(
+        ...     train,
+        ...     {"rate": (0.01, 0.4)},
+        ...     metric="loss",
+        ...     mode="min",
+        ...     trials=8,
+        ...     max_resource=4,
+        ...     quiet=True,
+        ... )
         >>> abs(study.best.load() - 3) < 1
         True
     """
@@ -297,8 +304,9 @@ class Trial:
             ...         optimizer.step()
             ...         trial.report(loss=loss.item())
             >>> space = {"rate": (0.01, 0.4)}
-            >>> study = tune(train, space, metric="loss", mode="min", trials=4, max_resource=3,
-                quiet=True)
+            >>> study = tune(
+            ...     train, space, metric="loss", mode="min", trials=4, max_resource=3, quiet=True
+            ... )
             >>> list(study.best.load())
             ['model', 'optimizer']
         """
@@ -374,8 +382,15 @@ def current_trial() -> Trial | None:
         0.01
         >>> def train(trial):
         ...     return fit(trial["x"])
-        >>> study = tune(train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8,
-            max_resource=9, quiet=True)
+        >>> study = tune(
+        ...     train,
+        ...     {"x": (0.0, 1.0)},
+        ...     metric="loss",
+        ...     mode="min",
+        ...     trials=8,
+        ...     max_resource=9,
+        ...     quiet=True,
+        ... )
         >>> study.best.resource
         9
     """

@@ -137,9 +137,12 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         >>> from sklearn.ensemble import RandomForestClassifier
         >>> X, y = load_iris(return_X_y=True)
         >>> search = AshSearchCV(
-        ...     RandomForestClassifier(random_state=0), {"max_depth": [3, None],
-            "min_samples_split": randint(2, 11)},
-        ...     resource="n_estimators", max_resources=9, n_candidates=8, random_state=0,
+        ...     RandomForestClassifier(random_state=0),
+        ...     {"max_depth": [3, None], "min_samples_split": randint(2, 11)},
+        ...     resource="n_estimators",
+        ...     max_resources=9,
+        ...     n_candidates=8,
+        ...     random_state=0,
         ... ).fit(X, y)
         >>> search.best_score_ > 0.9
         True

@@ -60,13 +60,23 @@ def fused(
         >>> x = jnp.linspace(-1.0, 1.0, 64)[:, None]
         >>> objective = fused(
         ...     init=lambda key, config: jnp.zeros(1),
-        ...     step=lambda w, batch, config: (w - config["rate"] * (batch * (batch * w -
-            batch)).mean(0), {}),
+        ...     step=lambda w, batch, config: (
+        ...         w - config["rate"] * (batch * (batch * w - batch)).mean(0),
+        ...         {},
+        ...     ),
         ...     evaluate=lambda w, data: {"loss": jnp.mean((data * w - data) ** 2)},
-        ...     train=x, validation=x, batch_size=16,
+        ...     train=x,
+        ...     validation=x,
+        ...     batch_size=16,
         ... )
-        >>> study = tune(objective, {"rate": (0.01, 1.0)}, metric="loss", mode="min", trials=8,
-            max_resource=4)
+        >>> study = tune(
+        ...     objective,
+        ...     {"rate": (0.01, 1.0)},
+        ...     metric="loss",
+        ...     mode="min",
+        ...     trials=8,
+        ...     max_resource=4,
+        ... )
     """
     if find_spec("jax") is None:
         raise SettingsError(

@@ -97,10 +97,13 @@ def fused_torch(
         >>> from torch import nn
         >>> x = np.random.default_rng(0).normal(size=(64, 2)).astype("float32")
         >>> objective = fused_torch(
-        ...     lambda config: nn.Sequential(nn.Linear(2, config["width"]), nn.ReLU(),
-            nn.Linear(config["width"], 2)),
-        ...     train=(x, x[:, 0] > 0), validation=(x, x[:, 0] > 0), batch_size=16,
-            static=["width"],
+        ...     lambda config: nn.Sequential(
+        ...         nn.Linear(2, config["width"]), nn.ReLU(), nn.Linear(config["width"], 2)
+        ...     ),
+        ...     train=(x, x[:, 0] > 0),
+        ...     validation=(x, x[:, 0] > 0),
+        ...     batch_size=16,
+        ...     static=["width"],
         ... )
         >>> space = {"learning_rate": (0.01, 1.0), "width": [4, 8]}
         >>> study = tune(objective, space, metric="accuracy", mode="max", trials=8, max_resource=4)
