@@ -12,7 +12,7 @@ the whole of each study, its start and its end included.
 Claim: speed-up >= 1.9 at equal work per epoch.
 
     python benchmarks/ash_against_baseline.py [--models 256] [--fixed-models 1024] [--seeds 5]
-    [--json FILE]
+    [--epochs 1500, of plain training] [--json FILE]
 """
 
 import statistics
@@ -31,7 +31,6 @@ from table import show
 from turns import seconds_in_turns
 
 FIXED = {"width": 64, "depth": 2, "batch_size": 32}
-PLAIN_EPOCHS = 1500
 
 
 def train_fixed(trial: Any) -> None:
@@ -90,7 +89,7 @@ def compare_digits(models: int, seeds: int) -> None:
     show_with_median(f"The demo's digits study, {models} models, rungs 1 to 64", rows)
 
 
-def compare_fixed(models: int, seeds: int) -> None:
+def compare_fixed(models: int, seeds: int, epochs: int) -> None:
     """Run the study of one shape both ways, side by side in turns."""
     rows: list[list[Any]] = []
     for seed in range(seeds):
@@ -101,7 +100,10 @@ def compare_fixed(models: int, seeds: int) -> None:
                 [[*own, str(place), str(seed), str(models)] for place in places]
             )
             (_, epochs_1, best_1), (_, epochs_2, best_2) = map(found, places)
-        plain = [[sys.executable, __file__, "--plain", str(processes)] for processes in (1, 2)]
+        plain = [
+            [sys.executable, __file__, "--plain", str(processes), "--epochs", str(epochs)]
+            for processes in (1, 2)
+        ]
         one, two = seconds_in_turns(plain)
         row = [seed, *used, epochs_1, epochs_2, best_1, best_2, used[0] / used[1]]
         rows.append([*row, (epochs_2 / used[1]) / (epochs_1 / used[0]), 2 * one / two])
@@ -130,11 +132,11 @@ def show_with_median(title: str, rows: list[list[Any]], *more: str) -> None:
     show(title, [*columns, "speed-up", *more], [*rows, ["median", *middle]])
 
 
-def train_plainly() -> None:
+def train_plainly(epochs: int) -> None:
     """Train a number of epochs of the fixed shape, and nothing else."""
     data = digits.load()
     network = Mlp({"learning_rate": 0.05, "momentum": 0.9, "weight_decay": 1e-4, **FIXED})
-    for epoch in range(PLAIN_EPOCHS):
+    for epoch in range(epochs):
         network.train_epoch(data.train_images, data.train_labels, epoch)
         network.loss_and_accuracy(data.validation_images, data.validation_labels)
 
@@ -160,16 +162,19 @@ def main() -> None:
             place=Path(place),
         )
     elif "--plain" in sys.argv:
-        others = number("--plain", 1) - 1
+        others, epochs = number("--plain", 1) - 1, number("--epochs", 1500)
         started = [
-            subprocess.Popen([sys.executable, __file__, "--plain", "1"]) for _ in range(others)
+            subprocess.Popen([sys.executable, __file__, "--plain", "1", "--epochs", str(epochs)])
+            for _ in range(others)
         ]
-        train_plainly()
+        train_plainly(epochs)
         for process in started:
             process.wait()
     else:
         compare_digits(number("--models", 256), number("--seeds", 5))
-        compare_fixed(number("--fixed-models", 1024), number("--seeds", 5))
+        compare_fixed(
+            number("--fixed-models", 1024), number("--seeds", 5), number("--epochs", 1500)
+        )
 
 
 if __name__ == "__main__":

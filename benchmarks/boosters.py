@@ -36,7 +36,7 @@ import numpy as np
 
 from quality.boosters import MODULE, OPTUNA, TASKS, Setting, Task, arguments, reached
 from quality.store import Store
-from table import show, text
+from table import data_folder, show, text
 
 TUNERS = ("ashtune", "ashtune random", *OPTUNA)
 MEASURED = "ashtune random"
@@ -109,7 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=lambda folder: str(Path(folder).resolve()))
+    parser.add_argument("data", type=lambda name: str(data_folder(name)))
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), metavar="TASK")
     parser.add_argument(
         "--tuners", nargs="+", choices=TUNERS, default=list(TUNERS), metavar="TUNER"

@@ -21,9 +21,11 @@ A rate is the median of the turns. A ratio is the median of the ratios within on
 Claims: the cluster >= 0.5 of MPI's rate; MPI >= 3 times ``mpi4py.futures`` if trained in the rank;
 all workers >= 95 % busy.
 
-    python benchmarks/engines.py [--trials 5000] [--repeat 3] [--workers 2] [--json FILE]
+    python benchmarks/engines.py [--trials 5000] [--repeat 3] [--workers 2] [--busy-trials 100]
+    [--json FILE]
 
-It needs Dask's distributed: run it in the environment of ``make test-integrations``.
+Without Dask's distributed its rows are left out: the environment of ``make test-integrations`` has
+it.
 """
 
 import multiprocessing
@@ -37,6 +39,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +61,6 @@ CONFIGURATION = {"learning_rate": 0.123456789, "momentum": 0.5, "width": 32, "de
 ORDER = {"trial": 1000, "target": 1, "configuration": CONFIGURATION}
 ANSWER = {"trial": 1000, "rung": 0, "metrics": {"score": 0.5}, "seconds": 0.1}
 EPOCH_SECONDS = 0.1
-BUSY_TRIALS = 100
 MPI = "MPI"
 ENGINES = [
     "local",
@@ -73,6 +75,7 @@ ALONE = {"bare exchange by pipes": 4, "mpi4py.futures": 1, "loky": 1, "dask.dist
 """Other libraries, and how many jobs each does for each trial of the engines, so that each takes
 seconds.
 """
+OF_DASK = ("Executors(Dask)", "dask.distributed")
 UNDER_MPIEXEC = (MPI, "MPI, in the rank", "mpi4py.futures")
 
 
@@ -352,19 +355,24 @@ def main() -> None:
         option("--repeat", 3),
         option("--workers", 2),
     )
-    rates: dict[str, list[list[float]]] = {way: [] for way in (*ENGINES, *ALONE)}
+    busy_trials = option("--busy-trials", 100)
+    has_dask = find_spec("distributed") is not None
+    engines, others = (
+        [way for way in ways if has_dask or way not in OF_DASK] for ways in (ENGINES, ALONE)
+    )
+    rates: dict[str, list[list[float]]] = {way: [] for way in (*engines, *others)}
     for _ in range(repeat):
-        for way in ENGINES:
+        for way in engines:
             rates[way].append(launched("rate", way, trials, workers))
-        for way, share in ALONE.items():
-            rates[way].append(launched("alone", way, int(share * trials), workers))
-    shares = {way: launched("busy", way, BUSY_TRIALS * workers // 2, workers)[0] for way in ENGINES}
+        for way in others:
+            rates[way].append(launched("alone", way, int(ALONE[way] * trials), workers))
+    shares = {way: launched("busy", way, busy_trials * workers // 2, workers)[0] for way in engines}
     rows = []
     for way, measured in rates.items():
         ratios = [turn[1] / of_mpi[1] for turn, of_mpi in zip(measured, rates[MPI], strict=True)]
         jobs, rate, used = (statistics.median(numbers) for numbers in zip(*measured, strict=True))
         rows.append([way, int(jobs), rate, statistics.median(ratios), used, shares.get(way, "-")])
-    (share,) = launched("come-and-go", "cluster", 8 * BUSY_TRIALS, 8)
+    (share,) = launched("come-and-go", "cluster", 8 * busy_trials, 8)
     rows.append(["cluster, 1 to 8 to 2 to 5 workers", "-", "-", "-", "-", share])
     show(
         f"{workers} workers, a function that only returns a number; epochs of 100 ms; {repeat} "

@@ -13,7 +13,6 @@ set is short of its best. "Hour" is the time of five full trainings.
 import argparse
 import math
 from multiprocessing import Pool
-from pathlib import Path
 
 import numpy as np
 
@@ -27,7 +26,7 @@ from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 from ashtune._src.schedulers.ash import Ash
 from ashtune._src.simulation.simulated_run import simulate
 from curve_sets import CurveSet, load
-from table import show
+from table import data_folder, show
 
 WORKERS, LENGTH, HOUR = 8, 40, 5
 PATIENCE = (10, 20, 50)
@@ -116,7 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=data_folder)
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--json", metavar="FILE", help="write the tables as JSON too")
     given = parser.parse_args()

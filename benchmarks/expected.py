@@ -30,7 +30,7 @@ from ashtune._src.schedulers.scheduler_registry import SchedulerView
 from ashtune._src.search.search_registry import SEARCHES
 from quality import surrogate, toy
 from quality.virtual import GOAL, rungs_of, study
-from table import show
+from table import data_folder, show
 
 MARKS = (0, 20, 40, 60, 80)
 
@@ -116,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=data_folder)
     parser.add_argument("--first-seed", type=int, default=70)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()

@@ -6,7 +6,9 @@ The law is
 
     E[false] -> sqrt(pi n p (1 - p) / 2),   p = 1 / eta
 
-Run: python benchmarks/false_promotions.py [--quick] [--json FILE]; all of it takes about a minute.
+All of it takes about a minute.
+
+    python benchmarks/false_promotions.py [--quick] [--repeat N] [--json FILE]
 """
 
 import argparse
@@ -81,11 +83,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="False promotions of Ash beside the law.")
     parser.add_argument("--quick", action="store_true", help="a tenth of the repetitions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table here too")
+    parser.add_argument("--repeat", type=int, help="of each row, in place of its own number")
     options = parser.parse_args()
     rows = []
     print("eta      n  reps   mean false       sd   papers  apart     law  mean/law")
     for eta, n in PAPERS:
-        row = measure(eta, n, REPETITIONS[n] // (10 if options.quick else 1))
+        row = measure(eta, n, options.repeat or REPETITIONS[n] // (10 if options.quick else 1))
         rows.append(row)
         print(
             f"{eta:3d} {n:6d} {row['repetitions']:5d} {row['mean']:6.2f} ± "

@@ -17,7 +17,7 @@ in a call.
 Claims: >= 60 % of BLAS at the chosen number; it and the learnt one are within 10 % of the best;
 1e-9 in float64.
 
-    python benchmarks/fused_lanes.py [--json FILE]
+    python benchmarks/fused_lanes.py [--shapes 4] [--kinds 6] [--trials 200] [--json FILE]
 """
 
 import os
@@ -46,7 +46,7 @@ from table import show
 SHAPES = ((64, 1, 64), (32, 2, 32), (32, 1, 16), (128, 2, 128))  # width, depth, batch size
 SWEEP = tuple(1 << power for power in range(9))
 TURNS, TURN_SECONDS = 8, 0.05
-TRIALS, EPOCHS, FACTOR, LANES = 200, 64, 2, 16
+EPOCHS, FACTOR, LANES = 64, 2, 16
 
 
 def recipe(dtype: type) -> Recipe:
@@ -212,7 +212,7 @@ def sameness(dtype: type, how: str = "") -> list[Any]:
     """
     import jax
 
-    configs = drawn(TRIALS)
+    configs = drawn(option("--trials", 200))
     with jax.enable_x64(dtype is np.float64):
         found = recipe(dtype)
         together = trained(found, configs, LANES, LANES, in_turn=how == "in turn")
@@ -232,6 +232,11 @@ def sameness(dtype: type, how: str = "") -> list[Any]:
         f"{off[calm].max():.1e}",
         f"{changed} of {sum(map(len, one))}",
     ]
+
+
+def option(name: str, default: int) -> int:
+    """Return an option of the command line."""
+    return int(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else default
 
 
 def main() -> None:
@@ -255,7 +260,7 @@ def main() -> None:
     show(
         "Lanes on one core: milliseconds a model's epoch",
         columns,
-        [speed(*shape) for shape in SHAPES],
+        [speed(*shape) for shape in SHAPES[: option("--shapes", len(SHAPES))]],
     )
     columns = [
         "type",
@@ -267,11 +272,11 @@ def main() -> None:
         "promotions changed",
     ]
     title = (
-        f"{TRIALS} trials, {EPOCHS} epochs, as lanes against alone: largest relative difference "
-        f"by trial"
+        f"{option('--trials', 200)} trials, {EPOCHS} epochs, as lanes against alone: "
+        "largest relative difference by trial"
     )
     kinds = [(dtype, how) for how in ("", "fixed", "in turn") for dtype in (np.float64, np.float32)]
-    show(title, columns, [sameness(dtype, how) for dtype, how in kinds])
+    show(title, columns, [sameness(*kind) for kind in kinds[: option("--kinds", len(kinds))]])
 
 
 if __name__ == "__main__":

@@ -130,13 +130,13 @@ def measured(name: str, function: Any, trials: int) -> list[Any]:
             engine=ashtune.Local(threads=1), quiet=True, directory=Path(folder, "study"),
         )  # fmt: skip
         tally = StudyReader(study.directory).tally
+        best = study.best_at_any_rung
         first = [
             event.time
             for event in read_events(study.directory / NAME)
             if isinstance(event, JobFinished) and (event.metrics["accuracy"] or 0) >= 0.97
         ]
     seconds = tally.wall_seconds
-    best = study.best_at_any_rung
     return [
         name, trials, seconds, tally.epochs, tally.epochs / seconds,
         tally.training_seconds / tally.epochs,

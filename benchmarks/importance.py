@@ -36,7 +36,7 @@ from ashtune._src.search.search_registry import SEARCHES
 from quality.store import Store
 from quality.surrogate import SPACE, TOP, Surrogate, Task
 from quality.virtual import GOAL, study
-from table import show
+from table import data_folder, show
 
 CHOSEN_ON = 3
 CLASSES = 20
@@ -54,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data", type=data_folder)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--trials", type=int, nargs="+", default=[60, 150])

@@ -31,7 +31,7 @@ from ashtune._src.space.space import Space
 from quality.store import Store
 from quality.surrogate import SPACE, TOP, Surrogate, Task
 from quality.virtual import study
-from table import show
+from table import data_folder, show
 
 MARKS = (0.5, 1.0, 2.0, 4.0)
 TASKS = {
@@ -69,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=data_folder)
     parser.add_argument("--tasks", nargs="+", default=["reported"], choices=TASKS)
     parser.add_argument("--searches", nargs="+", default=["random", "gp"])
     parser.add_argument("--seeds", type=int, default=4)

@@ -147,10 +147,11 @@ class Model:
         close, close_all = ProposerProcess.close, Proposals.close
 
         def closing(process: ProposerProcess) -> None:
-            if process._process is not None:
+            child = process._process._child
+            if child is not None:
                 # it has ended by itself
                 with suppress(FileNotFoundError, ProcessLookupError, KeyError):
-                    self._read(process._process.pid)
+                    self._read(child.pid)
             close(process)
 
         def closing_all(proposals: Proposals) -> None:

@@ -50,7 +50,7 @@ import numpy as np
 
 from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.events import Event, JobFinished
-from ashtune._src.core.jobs import Goal, Job, TrialId
+from ashtune._src.core.jobs import Goal, Job, Result, TrialId
 from ashtune._src.core.ladder import Ladder
 from ashtune._src.core.observer import Observer
 from ashtune._src.core.orders import Order
@@ -63,7 +63,7 @@ from ashtune._src.schedulers.scheduler_protocol import Budget, Machine
 from ashtune._src.schedulers.stopping import StoppingMachine
 from ashtune._src.simulation.simulated_run import simulate
 from curve_sets import CurveSet, load
-from table import show
+from table import data_folder, show
 
 REDUCTION_FACTOR = 3
 TIMES = (0.5, 1, 2, 4, 8, 16, 32)
@@ -71,7 +71,7 @@ CLEAR = 2.0  # standard errors, from which on a difference is called one
 MOST_SIGMAS = 4.0  # of random search; its 18 figures share their shuffles
 
 
-class OneEpoch:
+class OneEpoch(Machine):
     """Train all to the lowest rung, then one after another, best first, to the top.
 
     A worker that is idle while the last are still in the lowest rung takes the best so far.
@@ -92,29 +92,21 @@ class OneEpoch:
             return Job(newborn, 0)
         return Job(heappop(self._ranked)[1], 1) if self._ranked else None
 
-    def record(self, job: Job, loss: float) -> None:
+    def record(self, result: Result) -> None:
         """Take in a result; a failure is never finished."""
-        if job.rung == 0 and loss < math.inf:
-            heappush(self._ranked, (loss, job.trial))
+        if result.rung == 0 and not result.is_failure:
+            heappush(self._ranked, (result.losses[0], result.trial))
 
     def withdraw(self, job: Job, *, replace: bool = True) -> None:
         """Let a new trial replace it."""
         self._budget.withdraw(replace=replace)
-
-    def pass_over(self, job: Job) -> None:
-        """Nothing is promoted here."""
 
     def extend(self, trials: int | None) -> None:
         """Raise the number of trials."""
         self._budget.extend(trials)
 
     def lengthen(self, ladder: Ladder) -> None:
-        """Refuse it: no benchmark asks."""
-        raise NotImplementedError
-
-    def hopeless(self) -> list[TrialId]:
-        """Return nothing: every trial may be finished some time."""
-        return []
+        """Do nothing: each session says its rungs, and no benchmark has another."""
 
     def expected(self, trials: int) -> list[int]:
         """Return all trials at both rungs."""
@@ -393,7 +385,7 @@ def check_random(pools: list[CurveSet], results: list[dict[str, Found]], workers
 def main() -> int:
     """Simulate and print."""
     parser = argparse.ArgumentParser(description="Regret over time on recorded learning curves.")
-    parser.add_argument("folder", type=Path, help="where the curves are")
+    parser.add_argument("folder", type=data_folder, help="where the curves are")
     parser.add_argument(
         "--seeds", type=int, default=30, metavar="N", help="shuffles of each pool (default 30)"
     )

@@ -9,7 +9,7 @@ each promotion trains from the beginning.
 
 Claims: the replay agrees in wall time within 5 %, the prediction within 10 %.
 
-    python benchmarks/reality.py [--seeds 3] [--json FILE]
+    python benchmarks/reality.py [--seeds 3] [--trials MOST] [--json FILE]
 """
 
 import sys
@@ -84,30 +84,31 @@ def predicted(study: ashtune.Study, workers: int) -> float:
 def main() -> None:
     """Run and compare."""
     seeds = int(sys.argv[sys.argv.index("--seeds") + 1]) if "--seeds" in sys.argv else 3
+    most = int(sys.argv[sys.argv.index("--trials") + 1]) if "--trials" in sys.argv else 256
     studies: list[tuple[str, Callable[..., Any], Any, dict[str, Any]]] = [
         (
-            "digits, 256 models, rungs 1 to 64",
+            f"digits, {most} models, rungs 1 to 64",
             objective.train,
             objective.space(),
-            {"trials": 256, "max_resource": 64},
+            {"trials": most, "max_resource": 64},
         ),
         (
-            "50 ms epochs, 64 models, rungs 1 to 16",
+            f"50 ms epochs, {min(most, 64)} models, rungs 1 to 16",
             steady,
             {"x": (0.0, 1.0)},
-            {"trials": 64, "max_resource": 16},
+            {"trials": min(most, 64), "max_resource": 16},
         ),
         (
             "the same, 1 s to start",
             slow_to_start,
             {"x": (0.0, 1.0)},
-            {"trials": 64, "max_resource": 16},
+            {"trials": min(most, 64), "max_resource": 16},
         ),
         (
             "the same, nothing saved",
             saves_nothing,
             {"x": (0.0, 1.0)},
-            {"trials": 64, "max_resource": 16},
+            {"trials": min(most, 64), "max_resource": 16},
         ),
     ]
     rows, replays, predictions = [], [], []

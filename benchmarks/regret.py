@@ -49,7 +49,7 @@ from ashtune._src.schedulers.scheduler_protocol import Machine
 from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
 from ashtune._src.schedulers.stopping import StoppingAsh
 from curve_sets import LCBENCH, CurveSet, load
-from table import show
+from table import data_folder, show
 
 MARKS = (1.0, 1.4, 2.0, 4.0, 8.0)
 CLAIMED_FROM = 1.4
@@ -265,7 +265,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=data_folder)
     parser.add_argument("--seeds", type=int, default=40)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--factors", type=int, nargs="+", default=[2, 3, 4])

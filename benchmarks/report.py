@@ -55,7 +55,7 @@ def main() -> None:
     """Measure and print."""
     most = int(sys.argv[sys.argv.index("--trials") + 1]) if "--trials" in sys.argv else 100_000
     rows: list[list[Any]] = []
-    for trials in (256, most):
+    for trials in sorted({min(256, most), most}):
         with tempfile.TemporaryDirectory() as directory:
             place, page = Path(directory, "study"), Path(directory, "report.html")
             tuned = study(trials, place)

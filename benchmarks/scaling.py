@@ -12,7 +12,8 @@ answers that), for 6 times a full training, 3 on 10,000 workers. Synchronous hal
 the mean over all jobs; each trial's own speed varies by half around it. ``first``: when the first
 trial is trained to the top; ``near``: when a result there is within 1 % of the best of the run.
 
-    python benchmarks/scaling.py [--decision MICROSECONDS] [--html FILE] [--json FILE]
+    python benchmarks/scaling.py [--decision MICROSECONDS] [--workers MOST] [--html FILE]
+    [--json FILE]
 """
 
 import math
@@ -162,10 +163,12 @@ def write_figure(file: Path, found: list[tuple[float, Simulated]]) -> None:
 def main() -> None:
     """Simulate and print."""
     decision = option("--decision", 0) / 1e6 or measured_decision_seconds()
+    most = option("--workers", WORKERS[-1])
     jobs = [
         (name, workers, length, decision)
         for length in LENGTHS
         for workers in WORKERS
+        if workers <= most
         for name in ("ash", "sh")
     ]
     with Pool() as pool:

@@ -60,7 +60,7 @@ import numpy as np
 from quality.store import Store
 from searches.problems import SETS, TOPS
 from searches.tuners import TUNERS, WORKERS
-from table import show
+from table import data_folder, show
 
 HERE = Path(__file__).parent
 OURS, LIMIT = "ash", 900
@@ -100,7 +100,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("data", type=lambda folder: str(Path(folder).resolve()))
+    parser.add_argument("data", type=lambda name: str(data_folder(name)))
     parser.add_argument("--sets", nargs="+", choices=SETS, default=list(SETS), metavar="SET")
     parser.add_argument("--models", nargs="+", choices=TOPS, default=list(TOPS), metavar="MODEL")
     parser.add_argument(

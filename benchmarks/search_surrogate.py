@@ -31,7 +31,7 @@ from quality.against import plus_minus, show_gains
 from quality.store import Store
 from quality.surrogate import CHOSEN_ON, TOP, Surrogate, Task
 from quality.virtual import study
-from table import show
+from table import data_folder, show
 
 MARKS = (0.5, 1.0, 2.0, 4.0, 8.0)
 ALONE, ONE_EPOCH = "random", "one epoch"
@@ -66,7 +66,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=data_folder)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument(

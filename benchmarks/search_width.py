@@ -5,7 +5,8 @@ optimum is known. Each seed is another such task. ashtune's own controller, defa
 searches run in virtual time on 8 workers; regret is the true loss of the named configuration over
 that of the median one. ``proposals.py`` measures what a proposal costs.
 
-    python benchmarks/search_width.py [--seeds 10] [--widths 7 20 50] [--json FILE]
+    python benchmarks/search_width.py [--seeds 10] [--widths 7 20 50]
+    [--searches mutation gp] [--json FILE]
 """
 
 import argparse
@@ -43,13 +44,15 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--widths", type=int, nargs="+", default=[7, 20, 50])
+    parser.add_argument("--searches", nargs="+", default=list(WAYS[1:]), choices=WAYS[1:])
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    ways = (WAYS[0], *given.searches)
     rows: list[list[Any]] = []
     for width in given.widths:
         found = {
             way: np.array([regrets(way, width, seed) for seed in range(given.seeds)])
-            for way in WAYS
+            for way in ways
         }
         for way, values in found.items():
             gain = (values - found["random"])[:, -1]

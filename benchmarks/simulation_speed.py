@@ -4,7 +4,7 @@ Claims: >= 60,000 jobs/s with 10,000 workers; 10^6 trials on 10,000 workers, run
 under 60 s and 2 GB. (Syne Tune's simulator on this kind of machine: 340 to 890 results/s with 25 to
 500 workers at 2,000 to 10,000 trials.)
 
-    python benchmarks/simulation_speed.py [--json FILE]
+    python benchmarks/simulation_speed.py [--trials MOST] [--json FILE]
 """
 
 import random
@@ -66,8 +66,10 @@ def one(factor: int, workers: int, trials: int) -> None:
 
 def main() -> None:
     """Simulate each case in a process of its own and print."""
+    most = int(sys.argv[sys.argv.index("--trials") + 1]) if "--trials" in sys.argv else sys.maxsize
     rows = []
-    for factor, workers, trials in CASES:
+    for factor, workers, of_case in CASES:
+        trials = min(of_case, most)
         command = [sys.executable, __file__, "--one", str(factor), str(workers), str(trials)]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
         jobs, seconds, memory = int(said[0]), float(said[1]), float(said[2])

@@ -1,7 +1,8 @@
-"""What the benchmarks share: a table on stdout, the same as JSON in a file,
-and the machine's name.
+"""What the benchmarks share: a table on stdout, the same as JSON in a file, the machine's name, and
+the folder of data that the command line names.
 """
 
+import argparse
 import json
 import platform
 import sys
@@ -41,6 +42,15 @@ def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> N
     if "--json" in sys.argv:
         path = Path(sys.argv[sys.argv.index("--json") + 1])
         path.write_text(json.dumps({"machine": machine(), "tables": _shown}, indent=1))
+
+
+def data_folder(name: str) -> Path:
+    """Return a folder of data, whole; for argparse, which refuses one that is not there."""
+    if not Path(name).is_dir():
+        raise argparse.ArgumentTypeError(
+            f"there is no folder {name}; give the one that has the data which --help describes"
+        )
+    return Path(name).resolve()
 
 
 def text(value: Any) -> str:

@@ -43,7 +43,7 @@ from quality.toy import TOP, Toy
 from quality.virtual import GOAL, study
 from search_surrogate import MARKS as FULL_TRAININGS
 from search_surrogate import is_behind, plus_minus
-from table import show
+from table import data_folder, show
 
 WIDTH = 7
 MARKS = (1, 3, 5, 10, 20, 30)
@@ -188,7 +188,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("folder", type=data_folder, nargs="?")
     parser.add_argument("--toys", type=int, default=20)
     parser.add_argument("--known", type=int, default=30)
     parser.add_argument("--json", type=Path)

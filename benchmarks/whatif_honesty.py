@@ -15,8 +15,8 @@ truth lies within the predicted spread.
     python benchmarks/whatif_honesty.py CURVES_FOLDER [--seeds 10] [--json FILE]
 """
 
+import argparse
 import math
-import sys
 from array import array
 from multiprocessing import Pool
 from pathlib import Path
@@ -34,7 +34,7 @@ from ashtune._src.simulation.simulated_run import simulate
 from ashtune._src.simulation.traces import Timing, Trace, Traces
 from ashtune._src.simulation.whatif import Predictor
 from curve_sets import CurveSet
-from table import show
+from table import data_folder, show
 
 TRIALS = 256
 RECORDED_WORKERS = 8
@@ -108,9 +108,14 @@ def errors(job: tuple[CurveSet, int]) -> list[tuple[float, float, float, bool, b
 
 def main() -> None:
     """Predict, compare, print."""
-    folder = Path(sys.argv[1])
-    seeds = int(sys.argv[sys.argv.index("--seeds") + 1]) if "--seeds" in sys.argv else 10
-    pools = curve_sets.load(folder)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=data_folder)
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--json", type=Path)
+    given = parser.parse_args()
+    seeds, pools = given.seeds, curve_sets.load(given.folder)
     rows, all_walls = [], []
     with Pool() as workers:
         found = workers.map(

@@ -48,7 +48,7 @@ from quality.against import show_gains
 from quality.store import Store
 from quality.surrogate import CHOSEN_ON, SPACE, TOP, Surrogate, Task
 from quality.virtual import study
-from table import show
+from table import data_folder, show
 
 INSTANCES = ("167168", "189873", "189906")
 BUDGET = math.ceil(20 + 40 * math.sqrt(len(SPACE)))
@@ -150,8 +150,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("published", type=Path)
+    parser.add_argument("folder", type=data_folder)
+    parser.add_argument("published", type=data_folder)
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--instances", nargs="+", default=list(INSTANCES), metavar="NUMBER")

@@ -1,12 +1,15 @@
-"""The benchmarks are no part of the tests' runs, but what they import is there."""
+"""Each benchmark starts with its smallest size, and what it imports is there."""
 
+import gzip
 import importlib
 import json
 import subprocess
 import sys
 from pathlib import Path
+from shlex import split
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
@@ -108,3 +111,136 @@ def test_the_baseline_trains_the_best_first_epochs_to_the_top(
     assert [report.resource for report in reports] == ([1] * 30 + [10] * 3) * 2
     first = [report.validation for report in reports[:30]]
     assert [report.validation * 10 for report in reports[30:33]] == pytest.approx(sorted(first)[:3])
+
+
+NO_FOLDER = "there is no folder nowhere"
+REFUSED = {
+    "boosters": ("nowhere", NO_FOLDER),
+    "expected": ("nowhere", NO_FOLDER),
+    "importance": ("nowhere", NO_FOLDER),
+    "page": ("nowhere", "no benchmark nowhere"),
+    "priors": ("nowhere", NO_FOLDER),
+    "scikit_learn": ("nowhere", NO_FOLDER),
+    "search_surrogate": ("nowhere", NO_FOLDER),
+    "yahpo": ("nowhere nowhere", NO_FOLDER),
+}
+"""Scripts whose data are not here, or which write the page: arguments, and what they answer."""
+QUICK = {
+    "ask_tell": "--trials 20 --repeat 1",
+    "confirm": "--studies 2",
+    "decisions": "--trials 1000 --repeat 1",
+    "driver_cost": "--jobs 4500 --workers 2 --searches random",
+    "enough": "CURVES --seeds 2",
+    "false_promotions": "--repeat 2",
+    "first_use": "--starts 0 --seeds 1 --trials 4 --seconds 0",
+    "fused_many": "--trials 4",
+    "ordered": "--seeds 1",
+    "real_curves": "CURVES --seeds 2 --workers 2",
+    "regret": "CURVES --seeds 1 --workers 8 --factors 3",
+    "scaling": "--decision 30 --workers 1",
+    "search_toys": "--seeds 1 --trials 4 --ways random --toys 'additive, 1'",
+    "search_width": "--seeds 1 --widths 7 --searches mutation",
+    "search_worlds": "--seeds 1 --worlds speed --ways random",
+    "several_objectives": "--seeds 1 --budget 1 --tasks zdt",
+    "simulation_speed": "--trials 100",
+    "trackers": "--trials 20 --only csv",
+}
+THOROUGH = {
+    "ash_against_baseline": "--models 8 --fixed-models 8 --seeds 1 --epochs 20",
+    "busy": "--trials 8",
+    "engines": "--trials 20 --repeat 1 --workers 1 --busy-trials 4",
+    "fused_lanes": "--shapes 1 --kinds 1 --trials 2",
+    "fused_mnist": "IMAGES --trials 2",
+    "mpi_busy": "--seconds 0.3 --repeat 2",
+    "profile_cost": "--rounds 1",
+    "proposals": "--known 12 --trials 12 --many 50 --repeat 1",
+    "random_vs_grid": "--quick",
+    "reality": "--seeds 1 --trials 4",
+    "report": "--trials 20",
+    "roofline": "--rounds 1",
+    "search_quality": "nowhere --tasks digits_network --tuners 'ashtune random' --seeds 1 --budget 1",
+    "search_tuned": "--seeds 1 --trials 2 --epoch 0.001 --worlds speed",
+    "simulation_reference": "--repeat 2 --rows 1",
+    "warm_start": "--toys 1 --known 12",
+    "watching": "--trials 100 --peer-trials 100",
+    "watching_cost": "--rounds 1 --trials 4",
+    "whatif_honesty": "CURVES --seeds 1",
+}
+JUDGES = {"confirm", "random_vs_grid", "real_curves", "regret", "watching_cost"}
+"""They exit with 1 where a claim does not hold, as it may not with so few studies."""
+
+
+def started(script: str, arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a script in a process of its own, in a folder of its own."""
+    return subprocess.run(
+        [sys.executable, str(BENCHMARKS / f"{script}.py"), *split(arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=220,
+    )
+
+
+def make_up_curves(folder: Path) -> None:
+    """Write what ``curve_sets.py`` reads: four sets of 80 short learning curves."""
+    (folder / "baker2018").mkdir(parents=True)
+    epochs = np.arange(1, 53)
+    accuracy = np.random.default_rng(0).uniform(40, 90, (1, 80, 1)) * epochs / (epochs + 2)
+    np.savez(
+        folder / "lcbench_surrogate_2000x52.npz",
+        task_names=["made up"],
+        val_accuracy=accuracy,
+        val_cross_entropy=5 - accuracy / 20,
+        time=np.broadcast_to(1.0 * epochs, accuracy.shape),
+    )
+    names = {"metaqnn_cifar10": "acc", "lstm_ptb": "ep", "deep_resnets_tinyimagenet": "acc"}
+    for name, column in names.items():
+        first = 0 if name == "lstm_ptb" else 1
+        rows = [[f"{column}_{first + epoch}" for epoch in range(9)]]
+        rows += (accuracy[0, :, :9] / 100).tolist()
+        table = "".join(",".join(map(str, row)) + "\n" for row in rows)
+        (folder / "baker2018" / f"{name}.csv.gz").write_bytes(gzip.compress(table.encode()))
+
+
+def make_up_images(folder: Path) -> None:
+    """Write what ``fused_mnist.py`` reads: a few pictures of noise."""
+    folder.mkdir()
+    chance = np.random.default_rng(0)
+    for part, count in {"train": 256, "t10k": 128}.items():
+        pixels, labels = chance.bytes(count * 784), bytes(number % 10 for number in range(count))
+        (folder / f"{part}-images-idx3-ubyte").write_bytes(bytes(16) + pixels)
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(bytes(8) + labels)
+
+
+def test_every_benchmark_that_is_a_script_is_started_by_a_test() -> None:
+    scripts = {
+        path.stem
+        for path in BENCHMARKS.glob("*.py")
+        if '\nif __name__ == "__main__":\n' in path.read_text()
+    }
+    assert sorted([*REFUSED, *QUICK, *THOROUGH]) == sorted(scripts)
+
+
+@pytest.mark.parametrize("script", REFUSED)
+def test_a_benchmark_without_its_data_says_so_in_one_line(script: str, tmp_path: Path) -> None:
+    arguments, answer = REFUSED[script]
+    done = started(script, arguments, tmp_path)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert "Traceback" not in done.stderr
+    assert answer in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "script", [*QUICK, *(pytest.param(each, marks=pytest.mark.thorough) for each in THOROUGH)]
+)
+def test_a_benchmark_runs_with_its_smallest_size(script: str, tmp_path: Path) -> None:
+    arguments = (QUICK | THOROUGH)[script]
+    if "CURVES" in arguments:
+        make_up_curves(tmp_path / "CURVES")
+    if "IMAGES" in arguments:
+        make_up_images(tmp_path / "IMAGES")
+    done = started(script, arguments, tmp_path)
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode in ((0, 1) if script in JUDGES else (0,)), done.stderr
+    assert done.stdout
