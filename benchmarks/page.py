@@ -126,10 +126,7 @@ def page(records: Iterable[Record], earlier: str, subjects: Mapping[str, str]) -
     for record in records:
         names.add(record.script)
         parts.append(f"## {subjects.get(record.script, record.script)}\n")
-        parts.append(
-            f"`benchmarks/{record.script}.py`, {record.date}, commit {record.commit}, "
-            f"{record.machine}.\n"
-        )
+        parts.append(f"{_origin(record)}\n")
         parts.extend(_table(table) for table in record.tables)
     rows = [
         row for row in earlier.splitlines(keepends=True) if not names.intersection(_scripts_of(row))
@@ -141,15 +138,23 @@ def page(records: Iterable[Record], earlier: str, subjects: Mapping[str, str]) -
 
 def with_tables(text: str, records: Iterable[Record]) -> str:
     """Return a text in which ``<!-- table SCRIPT NUMBER -->`` and ``<!-- end -->`` enclose that
-    script's table.
+    script's table, and where it comes from.
     """
-    tables = {record.script: record.tables for record in records}
+    by_script = {record.script: record for record in records}
 
     def table(found: re.Match[str]) -> str:
         start, script, number, end = found.groups()
-        return f"{start}\n{_table(tables[script][int(number)] | {'title': ''})}{end}"
+        record = by_script[script]
+        rows = _table(record.tables[int(number)] | {"title": ""})
+        return f"{start}\n{rows}\n{_origin(record)}\n{end}"
 
     return re.sub(r"(<!-- table (\w+) (\d+) -->).*?(<!-- end -->)", table, text, flags=re.DOTALL)
+
+
+def _origin(record: Record) -> str:
+    return (
+        f"`benchmarks/{record.script}.py`, {record.date}, commit {record.commit}, {record.machine}."
+    )
 
 
 def _scripts_of(row: str) -> list[str]:
@@ -178,7 +183,8 @@ def _read(folder: Path) -> list[Record]:
 
 
 def _subject(name: str) -> str:
-    return (BENCHMARKS / f"{name}.py").read_text().removeprefix('"""').splitlines()[0].rstrip(".")
+    docstring = (BENCHMARKS / f"{name}.py").read_text().split('"""')[1]
+    return " ".join(docstring.partition("\n\n")[0].split()).rstrip(".")
 
 
 def main() -> int:

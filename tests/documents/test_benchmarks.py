@@ -3,6 +3,7 @@
 import gzip
 import importlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,51 @@ def test_the_page_compared_with_others_shows_the_recorded_figures(
     text = page.COMPARED.read_text()
     assert "<!-- table yahpo 0 -->" in text
     assert page.with_tables(text, page._read(page.RESULTS)) == text
+
+
+def test_the_page_of_benchmarks_shows_the_recorded_figures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    page = importlib.import_module("page")
+    records = page._read(page.RESULTS)
+    subjects = {record.script: page._subject(record.script) for record in records}
+    written = page.page(records, (page.RESULTS / page.EARLIER).read_text(), subjects)
+    assert page.PAGE.read_text() == written
+
+
+DOCUMENTS = [
+    BENCHMARKS.parent / "README.md",
+    *sorted((BENCHMARKS.parent / "docs").glob("*.md")),
+    *sorted((BENCHMARKS.parent / "docs" / "guide").rglob("*.md")),
+]
+COMMIT = re.compile(r"\b[0-9a-f]{7,8}\b")
+WITHOUT_FIGURE = {"carps_optimizer", "page", "profile_cost"}
+
+
+def test_every_script_that_a_page_names_exists() -> None:
+    for document in DOCUMENTS:
+        text = document.read_text()
+        for path in re.findall(r"\b((?:benchmarks|tests/faults)/[a-z_/]+\.py)", text):
+            assert (BENCHMARKS.parent / path).exists(), f"{document.name} names {path}"
+        for target in re.findall(r"`make ([a-z-]+)", text):
+            makefile = (BENCHMARKS.parent / "Makefile").read_text()
+            assert f"\n{target}:" in makefile, f"{document.name} names make {target}"
+
+
+def test_every_figure_that_names_its_script_names_the_commit() -> None:
+    for document in DOCUMENTS:
+        # a row of a table is a paragraph of its own
+        for paragraph in re.split(r"\n\n|\n(?=[|\-])", document.read_text()):
+            scripts = re.findall(r"`benchmarks/(\w+)\.py`", paragraph)
+            if scripts and not WITHOUT_FIGURE.issuperset(scripts):
+                assert COMMIT.search(paragraph), f"{document.name}: {paragraph}"
+
+
+def test_every_table_of_the_page_of_benchmarks_has_a_commit() -> None:
+    page = (BENCHMARKS.parent / "docs" / "benchmarks.md").read_text()
+    for section in page.split("\n## ")[1:]:
+        assert COMMIT.search(section), section.splitlines()[0]
 
 
 def test_the_oracle_is_the_best_full_training_of_all_runs_within_the_budget(
