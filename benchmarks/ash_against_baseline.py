@@ -12,7 +12,7 @@ the whole of each study, its start and its end included.
 Claim: speed-up >= 1.9 at equal work per epoch.
 
     python benchmarks/ash_against_baseline.py [--models 256] [--fixed-models 1024] [--seeds 5]
-    [--epochs 1500, of plain training] [--json FILE]
+        [--epochs 1500, of plain training] [--json FILE]
 """
 
 import statistics

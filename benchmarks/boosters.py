@@ -14,7 +14,7 @@ process is killed. The value is the validation loss of what the tuner would name
 by its best round, in all. The test loss is of the same booster, computed afterwards.
 
     python benchmarks/boosters.py DATA [--tasks diamonds ...] [--configurations 128 512] [--seeds 5]
-    [--table]
+        [--table]
         [--results DIR] [--json benchmarks/results/boosters.json] [--markdown FILE]
     python benchmarks/boosters.py DATA --rounds 27 --rows 1000 --configurations 12 --seeds 1     # a
     minute

@@ -22,7 +22,7 @@ Claims: the cluster >= 0.5 of MPI's rate; MPI >= 3 times ``mpi4py.futures`` if t
 all workers >= 95 % busy.
 
     python benchmarks/engines.py [--trials 5000] [--repeat 3] [--workers 2] [--busy-trials 100]
-    [--json FILE]
+        [--json FILE]
 
 Without Dask's distributed its rows are left out: the environment of ``make test-integrations`` has
 it.

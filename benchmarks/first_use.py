@@ -11,7 +11,7 @@ at once; and the processor time of all processes until a study of six trials has
 of ``ashtune report`` for this study.
 
     python benchmarks/first_use.py [--starts 10] [--seeds 10] [--trials 90] [--seconds 12] [--json
-    FILE]
+        FILE]
 
 Wants Optuna, and a quiet machine.
 """

@@ -9,7 +9,7 @@ is shown is Spearman's correlation of a study's importances with them, over seve
 evaluators get the same trials with their last results.
 
     python benchmarks/importance.py DATA [--seeds 10] [--first-seed 0] [--trials 60 150] [--results
-    DIR] [--json FILE]
+        DIR] [--json FILE]
 
 DATA holds the folders ``curves`` and ``surrogates``. The rule was chosen on the first three tasks.
 A study that is in the results' folder is not run again. Needs onnxruntime, scipy, scikit-learn and

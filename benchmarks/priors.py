@@ -8,7 +8,7 @@ configuration is from the best known, over how far the median one is; difference
 search without a prior, on the same tasks and seeds.
 
     python benchmarks/priors.py FOLDER [--tasks reported chosen] [--seeds 4] [--searches random gp]
-    [--results DIR]
+        [--results DIR]
         [--share 0.5] [--deviation 0.15] [--belief 1] [--json FILE]
 
 FOLDER holds YAHPO's ``model.onnx`` for LCBench. The three constants of priors were chosen on

@@ -14,7 +14,7 @@ Claims: with ten hyperparameters a proposal costs 10 to 20 ms, conditional or no
 known trials; 100,000 trials take at most ten seconds longer than with random draws.
 
     OMP_NUM_THREADS=1 python benchmarks/proposals.py [--known 50 200 1000 5000] [--trials 500]
-    [--many 100000]
+        [--many 100000]
         [--repeat 3] [--json FILE]
 
 Linux only: the processor time and the memory of the model's process are read from ``/proc``.

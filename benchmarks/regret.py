@@ -12,7 +12,7 @@ divided by 0. Times are in full trainings (the set's median), of wall time.
   that set: known in hindsight only.
 
     python benchmarks/regret.py FOLDER [--seeds 40] [--workers 1 8 64] [--factors 2 3 4] [--json
-    FILE]
+        FILE]
 
 ``--family`` compares the schedulers instead, with 8 workers and factor 3. Beside the best loss
 seen, which is what somebody has who stops the study, it shows the end of the chosen trial: the best

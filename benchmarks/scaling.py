@@ -13,7 +13,7 @@ the mean over all jobs; each trial's own speed varies by half around it. ``first
 trial is trained to the top; ``near``: when a result there is within 1 % of the best of the run.
 
     python benchmarks/scaling.py [--decision MICROSECONDS] [--workers MOST] [--html FILE]
-    [--json FILE]
+        [--json FILE]
 """
 
 import math

@@ -32,7 +32,7 @@ and seed:
   counted.
 
     python benchmarks/scikit_learn.py DATA [--sets ...] [--models ...] [--tuners ...] [--seeds 5]
-    [--rows 2700]
+        [--rows 2700]
         [--times 1] [--candidates 64] [--folds 3] [--results DIR] [--dask PYTHON] [--table] [--json
         FILE]
 

@@ -9,7 +9,7 @@ median one is. "one epoch" is a baseline: it trains random configurations for on
 best one in 52 of them to the end.
 
     python benchmarks/search_surrogate.py FOLDER [--seeds 3] [--tasks chosen held_out] [--results
-    DIR] [--against DIR]
+        DIR] [--against DIR]
         [--json FILE]
 
 FOLDER holds YAHPO's ``model.onnx`` for LCBench. A run that is in the results' folder is not run

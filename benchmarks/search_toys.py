@@ -12,7 +12,7 @@ earlier one in all hyperparameters. "worse" is the share of the second half of t
 worse than the median configuration.
 
     python benchmarks/search_toys.py [--seeds 6] [--trials 60] [--toys ...] [--ways gp random]
-    [--results DIR]
+        [--results DIR]
         [--against DIR] [--json FILE]
 
 A run that is in the results' folder is not run again. With --against the runs are compared in pairs

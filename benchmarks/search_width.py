@@ -6,7 +6,7 @@ searches run in virtual time on 8 workers; regret is the true loss of the named 
 that of the median one. ``proposals.py`` measures what a proposal costs.
 
     python benchmarks/search_width.py [--seeds 10] [--widths 7 20 50]
-    [--searches mutation gp] [--json FILE]
+        [--searches mutation gp] [--json FILE]
 """
 
 import argparse

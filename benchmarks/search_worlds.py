@@ -14,7 +14,7 @@ Ways: "default" and three other searches in the same study ("random", "mutation"
 the model without halving ("GP, full trainings"), and TPE without halving ("TPE, full trainings").
 
     python benchmarks/search_worlds.py [--data FOLDER] [--half report] [--seeds 10] [--worlds ...]
-    [--ways ...]
+        [--ways ...]
         [--jobs 2] [--results DIR] [--against DIR] [--json FILE]
 
 FOLDER is the folder of the data, with ``curves`` and ``surrogates``; without it, only the worlds

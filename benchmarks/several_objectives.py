@@ -13,7 +13,7 @@ others, whose trainings are all full ones, of all. Shown is the part of the best
 missing; the best is that of the known front, or of all full trainings of all tuners.
 
     python benchmarks/several_objectives.py [--tasks ...] [--tuners ...] [--seeds 5] [--budget 12]
-    [--json FILE]
+        [--json FILE]
 
 Optuna's rows are left out where it is not installed. Figures are the same when the command is run
 again.

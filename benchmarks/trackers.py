@@ -12,7 +12,7 @@ Trackers that are not installed are left out: `make test-integrations` makes the
 has them all.
 
     .venv-integrations/bin/python benchmarks/trackers.py [--trials 10000] [--only mlflow,wandb]
-    [--json FILE]
+        [--json FILE]
 """
 
 import subprocess

@@ -12,7 +12,7 @@ with eight workers. The list of sources are studies of 60 trials of other tasks,
 Regret is as in ``search_surrogate.py``.
 
     python benchmarks/warm_start.py [FOLDER] [--toys 20] [--known 30] [--seeds 3] [--sources 8]
-    [--results DIR]
+        [--results DIR]
         [--json FILE]
 
 FOLDER holds YAHPO's ``model.onnx`` for LCBench; without it the other data are left out, else

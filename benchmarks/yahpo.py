@@ -19,7 +19,7 @@ a baseline: it trains random configurations for one epoch, and the best one in 5
 end.
 
     python benchmarks/yahpo.py FOLDER PUBLISHED [--seeds 10] [--instances ...] [--ways ...]
-    [--results DIR]
+        [--results DIR]
         [--against DIR] [--json FILE]
 
 FOLDER holds YAHPO's ``model.onnx`` for LCBench. PUBLISHED holds two files that were taken from the
