@@ -88,6 +88,16 @@ def test_a_study_asked_for_what_it_was_answers_what_it_took() -> None:
     assert one.continued == 0
 
 
+def test_a_prediction_names_the_default_scheduler_as_a_user_writes_it() -> None:
+    predictor = Predictor(cut(workers=2))
+    default = Ash().where_rungs_are_chosen(weighs_seconds=False)
+    names = [
+        predictor.prediction(predictor.choice(scheduler, LADDER, 2)).scheduler
+        for scheduler in (default, Ash(exponent=0.9))
+    ]
+    assert names == ["ash", "ash:exponent=0.9"]
+
+
 def test_full_training_of_a_study_that_was_cut_is_mostly_guessed_and_says_so() -> None:
     predictor = Predictor(cut())
     one = predictor.prediction(predictor.choice("full", LADDER, 2))

@@ -116,8 +116,8 @@ def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
     if any(_off(one.wall_seconds) or (one.best and _or(one.best)) for one in predictions):
         sentences.append(
             "'or' is how far it may be off, by replays with slightly other times and other "
-            "plausible continuations of "
-            "curves: which of two results comes first decides what is promoted."
+            "plausible continuations of curves: which of two results comes first decides what is "
+            "promoted."
         )
     worst = max(predictions, key=lambda one: one.continued, default=None)
     if worst is not None and worst.continued >= LITTLE:

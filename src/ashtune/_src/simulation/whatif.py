@@ -23,7 +23,7 @@ from ashtune._src.core.ladder import Ladder, Reduction
 from ashtune._src.core.observer import Observer
 from ashtune._src.engines.simulated.simulated_workers import SimulatedEngine
 from ashtune._src.schedulers.scheduler_protocol import Rule, Scheduler
-from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
+from ashtune._src.schedulers.scheduler_registry import SCHEDULERS, text_of
 from ashtune._src.simulation.simulated_curves import continue_curves
 from ashtune._src.simulation.simulated_run import simulate
 from ashtune._src.simulation.traces import RecordedStudy, Traces
@@ -171,7 +171,7 @@ class Predictor:
         first = median_low([math.inf if one.first is None else one.first for one in replays])
         speed_up = self.wall_seconds(replace(choice, workers=1)) / wall if wall > 0 else 1.0
         return Prediction(
-            scheduler=SCHEDULERS.text(choice.scheduler),
+            scheduler=text_of(choice.scheduler),
             reduction_factor=choice.reduction_factor,
             workers=choice.workers,
             trials=choice.trials,
