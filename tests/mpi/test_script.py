@@ -116,7 +116,7 @@ def test_the_command_refuses_an_engine_that_would_leave_the_other_ranks_idle(
     )
     assert ended.status == 2, str(ended)
     assert (
-        ended.stderr.count(f"with engine='{engine}' one would train while the others wait") == 1
+        ended.stderr.count(f"with --engine='{engine}' one would train while the others wait") == 1
     ), str(ended)
     assert not study.exists()
     assert ended.left_behind == ()

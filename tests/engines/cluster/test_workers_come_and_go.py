@@ -164,9 +164,9 @@ def test_workers_find_the_next_driver_when_theirs_is_killed(study: Path, start: 
     with driver(study, resumes=True) as second:
         assert second.wait(150) == 0
     assert host.process.wait(60) == 0
-    assert {event.worker for event in events(study, WorkerJoined)} >= {0, 1, 2}, (
-        "a worker that comes back is a new one"
-    )
+    # The first driver may be killed before the second slot has joined. The two that come back
+    # have new numbers.
+    assert len({event.worker for event in events(study, WorkerJoined)}) >= 3
     is_whole(study, TRIALS)
 
 
