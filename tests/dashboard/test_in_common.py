@@ -33,7 +33,7 @@ def said(ended: Any, column: Any, others: Any = None) -> str:
 def columns_of(rows: list[dict[str, Any]]) -> Columns:
     """Return configurations in columns."""
     columns = Columns(())
-    columns.reach(len(rows))
+    columns.make_room(len(rows))
     for number, row in enumerate(rows):
         columns.add(number, row)
     return columns

@@ -121,7 +121,7 @@ class Elastic(ThreadWorkers):
         self._count(events)
         while self._plan and self._counted >= self._plan[0][0]:
             _, workers = self._plan.pop(0)
-            self._to_join += max(0, workers - len(self._there))
+            self._to_join += max(0, workers - len(self._live_peers))
             self.resize(workers)
             while self._to_join:
                 more = super().wait(self.now() + 1.0)

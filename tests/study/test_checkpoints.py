@@ -372,8 +372,8 @@ def test_a_checkpoint_that_is_settled_survives_a_power_loss(seed: int) -> None:
     one = on(disk)
     one.save("state")
     size = one.commit(2)
-    Checkpoints(Path("/"), disk).settle(TRIAL, 2)
-    Checkpoints(Path("/"), disk).settle(TRIAL, 4)  # there is none
+    Checkpoints(Path("/"), disk).make_durable(TRIAL, 2)
+    Checkpoints(Path("/"), disk).make_durable(TRIAL, 4)  # there is none
     disk.power_loss()
     assert on(disk, 2, size=size).restore() == "state"
 

@@ -157,7 +157,7 @@ class Columns:
         self.names = [each.name for each in hyperparameters]
         self._count = 0
 
-    def reach(self, count: int) -> None:
+    def make_room(self, count: int) -> None:
         """Make room for ``count`` trials."""
         missing = count - self._count
         if missing > 0:

@@ -244,7 +244,7 @@ class Trials(Observer, Sequence[TrialRecord]):
         """Return the hyperparameters of all trials in columns. Cost: O(trials started since the
         last call).
         """
-        self._columns.reach(len(self))
+        self._columns.make_room(len(self))
         for trial in range(self._in_columns, len(self)):
             self._columns.add(trial, self.configuration(TrialId(trial)))
         self._in_columns = len(self)

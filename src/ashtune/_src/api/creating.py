@@ -276,7 +276,7 @@ def open_or_create(
     if journal.exists():
         there = journals.read_settings(journal)
         first = first_ladder(there)
-        ladder = extend_ladder(first, ladder_in_force(journal), _meant(options, first))
+        ladder = extend_ladder(first, ladder_in_force(journal), _requested_ladder(options, first))
         asked = settings
         if ladder is not None:  # it may have more rungs than before
             asked = msgspec.structs.replace(settings, rungs=there.rungs, kept=there.kept)
@@ -392,7 +392,7 @@ def _move(path: Path, place: Path) -> None:
     path.symlink_to(target.parent if OWN_FOLDER.fullmatch(target.name) else target)
 
 
-def _meant(options: TuneOptions, first: Ladder) -> Ladder:
+def _requested_ladder(options: TuneOptions, first: Ladder) -> Ladder:
     """Return the requested ladder. If only its top is higher than the first ladder's top, lengthen
     the first ladder.
     """

@@ -300,7 +300,7 @@ class OpenStudy:
             )
         with self._telling(trial) as asked:
             _, job, writer, _ = asked.prepared
-            job.hear_out()
+            job.await_answer()
             if isinstance(why, BaseException):
                 asked.outcomes.tell_error(job, why, writer)
             else:
@@ -317,7 +317,7 @@ class OpenStudy:
         """
         with self._telling(trial) as asked:
             _, job, writer, _ = asked.prepared
-            job.hear_out()
+            job.await_answer()
             writer.abandon()
             if job.phase in ("training", "pausing"):
                 job.say(hand_back(job), "over")

@@ -29,7 +29,7 @@ from ashtune._src.core.words import RESULTS, NoSuchResult
 from ashtune._src.driver.study_options import Stop, WhatIfOptions, flat
 from ashtune._src.engines.engine_protocol import Engine
 from ashtune._src.engines.session_options import Local
-from ashtune._src.figures.best_figure import in_a_row
+from ashtune._src.figures.best_figure import sorted_front
 from ashtune._src.schedulers.scheduler_protocol import Scheduler
 from ashtune._src.space.configspace import space_of_record
 from ashtune._src.space.space import Space
@@ -229,7 +229,7 @@ class Study(Figures):
         """
         if len(results := self._reader.tally.front) > 1:
             _ = self._reader.trials  # one reading of the journal for all configurations
-        return Front(map(self._best, in_a_row(results)), self._reader.settings.goal)
+        return Front(map(self._best, sorted_front(results)), self._reader.settings.goal)
 
     def top(self, count: int) -> Top:
         """Return the best trials, at most ``count``. Trials with results at higher rungs come

@@ -49,7 +49,7 @@ class _Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    _open_what_is_closed()
+    _open_closed_streams()
     _Parser.is_asked_for_help = not {"-h", "--help"}.isdisjoint(arguments)
     parser = _Parser(
         prog="ashtune",
@@ -155,7 +155,7 @@ def _flush(status: int) -> int:
     return status
 
 
-def _open_what_is_closed() -> None:
+def _open_closed_streams() -> None:
     """Open the null device for each closed standard stream, so that no other file gets the stream's
     number.
     """

@@ -56,7 +56,7 @@ COUNT: dict[str, Any] = {"check": check_whole, "parse": int, "metavar": "N"}
 TIME: dict[str, Any] = {"check": check_seconds, "parse": parse.seconds, "metavar": "TIME"}
 
 
-def several(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+def each_value(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     """Return a check that accepts one value or several values, and returns a list without
     duplicates.
     """

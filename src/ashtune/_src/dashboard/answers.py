@@ -246,7 +246,7 @@ _KINDS = dict(
 )
 
 
-def work_out(
+def answer_in_advance(
     study: StudyReader, tally: Tally, trials: Trials, timeline: Timeline, tell: TellAll
 ) -> None:
     """Work out at once what the questions need of the whole journal. Each question would replay the

@@ -125,7 +125,7 @@ class FollowedStudy:
         import numpy  # noqa: F401 - as in start
 
         self._open(ladder, most_read=1)
-        return self._there()
+        return self._require_picture()
 
     def read_now(self, observers: Sequence[Observer]) -> Outcome:
         """Read the whole journal in this thread, once for the page and for other observers.
@@ -134,8 +134,8 @@ class FollowedStudy:
             JournalError: If the journal cannot be read, or a session with more rungs began
                 meanwhile.
         """
-        picture = self._there()
-        picture.tell_also(observers)
+        picture = self._require_picture()
+        picture.add_observers(observers)
         self.read()
         if self._problem or picture is not self._picture:
             raise JournalError(self._problem or f"{self._journal} has changed; read it again")
@@ -145,7 +145,7 @@ class FollowedStudy:
         """Read the whole journal in this thread, in place of :meth:`start`. A problem is in the
         study's summary.
         """
-        while not self._look():
+        while not self._poll():
             pass
 
     def close(self) -> None:
@@ -210,7 +210,7 @@ class FollowedStudy:
     def summary(self) -> dict[str, Any]:
         """Return the study's entry in the list of studies."""
         with self._lock:
-            picture, standing = self._picture, self._standing()
+            picture, standing = self._picture, self._current_standing()
             shown = {"name": self._name, "directory": self.shown, "state": standing.state}
             if picture is None:
                 unread = {
@@ -231,7 +231,7 @@ class FollowedStudy:
                 "result": "no result"
                 if best is None
                 else one_line(f"best {result_text(goal, best.metrics)}"),
-                "wall_seconds": round(self._ran(standing), 3),
+                "wall_seconds": round(self._seconds_run(standing), 3),
                 "best": None if best is None else best.metrics.get(goal.metric),
                 "metric": goal.metric,
                 "mode": goal.mode,
@@ -293,7 +293,7 @@ class FollowedStudy:
 
     def _table(self, query: Query) -> tuple[Picture, Table]:
         with self._lock:
-            picture = self._there()
+            picture = self._require_picture()
             return picture, table_of(picture.trials, query)
 
     def check_listens(self) -> None:
@@ -303,7 +303,7 @@ class FollowedStudy:
             StudyError: If no driver accepts commands. The message has one line with advice.
         """
         with self._lock:
-            self._there()
+            self._require_picture()
             if not self._listens:
                 raise StudyError(
                     f"no driver on this machine takes commands for {self.shown}; run or resume it "
@@ -317,7 +317,7 @@ class FollowedStudy:
             NothingThere: If the trial does not exist.
         """
         with self._lock:
-            picture = self._there()
+            picture = self._require_picture()
             if not 0 <= trial < len(picture.trials):
                 raise NothingThere(
                     f"there is no trial {trial}; the study has {len(picture.trials):,}"
@@ -344,13 +344,13 @@ class FollowedStudy:
             NothingThere: If the study does not exist.
         """
         with self._lock:
-            return self._there().position
+            return self._require_picture().position
 
     @property
     def _name(self) -> str:
         return one_line(self.directory.name)
 
-    def _there(self) -> Picture:
+    def _require_picture(self) -> Picture:
         if self._picture is None:
             raise NothingThere(self._problem or f"there is no study in {self.shown} yet")
         return self._picture
@@ -359,12 +359,12 @@ class FollowedStudy:
         wait = 0.0
         while not self._closing.wait(wait):
             with self._lock:
-                self._is_level = self._look()
+                self._is_level = self._poll()
                 self._looks += 1
                 self._changed.notify_all()
             wait = POLL_SECONDS if self._is_level else PAUSE_SECONDS
 
-    def _look(self) -> bool:
+    def _poll(self) -> bool:
         """Read the new part of the journal, and check the driver. Return whether the journal's end
         is reached.
         """
@@ -480,7 +480,7 @@ class FollowedStudy:
         self._longest_pause = max(self._longest_pause, now - self._grew_at)
         self._grew_at = now
 
-    def _standing(self) -> Standing:
+    def _current_standing(self) -> Standing:
         picture, quiet = self._picture, time.monotonic() - self._grew_at
         if self._problem:
             shares = (0.0, 0.0) if picture is None else picture.shares_read(picture.position)
@@ -527,7 +527,7 @@ class FollowedStudy:
             self._may_control and session is not None and session.control and self._is_alive is True
         )
 
-    def _ran(self, standing: Standing) -> float:
+    def _seconds_run(self, standing: Standing) -> float:
         assert self._picture is not None, "it was read"
         is_running = standing.state == "running" and self._picture.tally.session is not None
         return self._picture.ran + (standing.quiet_seconds if is_running else 0.0)
@@ -538,8 +538,10 @@ class FollowedStudy:
         if now < self._make_at or self._picture is None:
             return
         self._make_at = now + MAKE_SECONDS
-        standing = self._standing()
-        self._sequence = self._picture.make(standing, self._ran(standing), self._sequence, now)
+        standing = self._current_standing()
+        self._sequence = self._picture.make(
+            standing, self._seconds_run(standing), self._sequence, now
+        )
 
     def _message(self, event: str, parts: Mapping[str, bytes]) -> Message:
         position = 0 if self._picture is None else self._picture.position
@@ -552,7 +554,7 @@ class FollowedStudy:
             return {name: shown.json for name, shown in self._picture.shown.items()}
         return {
             name: msgspec.json.encode(part)
-            for name, part in empty_parts(self._name, self.shown, self._standing()).items()
+            for name, part in empty_parts(self._name, self.shown, self._current_standing()).items()
         }
 
     def _changed_since(self, sequence: int) -> dict[str, bytes]:

@@ -96,7 +96,7 @@ class Forbidden(Refused):
     status = HTTPStatus.FORBIDDEN
 
 
-def whole(name: str, text: str) -> int:
+def whole_number(name: str, text: str) -> int:
     """Return the text of a parameter as a whole number.
 
     Raises:

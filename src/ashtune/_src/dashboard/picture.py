@@ -202,9 +202,9 @@ class Picture:
         )
         return (1.0 if self.has_read_all else first), (1.0 if self.is_level else last)
 
-    def tell_also(self, observers: Sequence[Observer]) -> None:
+    def add_observers(self, observers: Sequence[Observer]) -> None:
         """Pass each event to other observers too, after the observers of the parts."""
-        self._readings[-1].tell_also(observers)
+        self._readings[-1].add_observers(observers)
 
     def advance(self, seconds: float) -> bool:
         """Read the journal for about ``seconds``. Return whether the end of the journal is reached.

@@ -55,7 +55,7 @@ class Reading:
         """The number of bytes read so far."""
         return self._reader.position
 
-    def tell_also(self, observers: Sequence[Observer]) -> None:
+    def add_observers(self, observers: Sequence[Observer]) -> None:
         """Pass each event to other observers too. Call this before the first :meth:`advance`."""
         self._observers = Observers([*self._all, *observers])
 

@@ -27,7 +27,7 @@ from ashtune._src.dashboard.page_messages import (
     PageAnswer,
     Question,
     TrialQuestion,
-    whole,
+    whole_number,
 )
 from ashtune._src.dashboard.trial_query import read_query
 from ashtune._src.figures import looks
@@ -173,7 +173,8 @@ class Routes:
     def _compare(self, given: _Parameters) -> bytes:
         numbers = [each for text in given.get("studies", ()) for each in text.split(",") if each]
         chosen = {
-            whole("studies", number): self._study(number) for number in numbers[:MOST_COMPARED]
+            whole_number("studies", number): self._study(number)
+            for number in numbers[:MOST_COMPARED]
         }
         rows: list[dict[str, Any]] = []
         steps: list[tuple[Goal, Sequence[Improvement]]] = []
@@ -210,7 +211,7 @@ class Routes:
         return self._study(match[1]), match[2], None if match[3] is None else int(match[3])
 
     def _study(self, number: str) -> FollowedStudy:
-        if (place := whole("study", number)) >= len(self._studies):
+        if (place := whole_number("study", number)) >= len(self._studies):
             raise NothingThere(
                 f"there is no study {place}; there are {len(self._studies)}, numbered from 0"
             )

@@ -10,7 +10,7 @@ import msgspec
 
 from ashtune._src.analysis.study_reader import StudyReader
 from ashtune._src.core.errors import AshtuneError
-from ashtune._src.dashboard.answers import StudyCache, answer, work_out
+from ashtune._src.dashboard.answers import StudyCache, answer, answer_in_advance
 from ashtune._src.dashboard.followed_study import FollowedStudy
 from ashtune._src.dashboard.one_file import one_file
 from ashtune._src.dashboard.page_messages import NAMES, WHAT_IF
@@ -40,7 +40,7 @@ def page_of(directory: Path) -> str:
         JournalError: If the journal cannot be read.
     """
     try:
-        study, reader = _read(directory, work_out)
+        study, reader = _read(directory, answer_in_advance)
     except Exception:  # noqa: BLE001 - a study may be made to break what reads it: then each answer is worked out alone
         study, reader = _read(directory, lambda _study, _tally, _trials, _timeline, tell: tell(()))
     cache = StudyCache(reader)
@@ -48,7 +48,7 @@ def page_of(directory: Path) -> str:
 
 
 def _read(directory: Path, read: Callable[..., object]) -> tuple[FollowedStudy, StudyReader]:
-    """Return a study, read by a function that takes the arguments of :func:`work_out`."""
+    """Return a study, read by a function that takes the arguments of :func:`answer_in_advance`."""
     study, reader = FollowedStudy(directory), StudyReader(directory)
     picture = study.open_now(reader.ladder)
     timeline = picture.workers.timeline

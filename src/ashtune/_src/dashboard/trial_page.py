@@ -211,11 +211,11 @@ def _histories(journal: Path, trials: Set[TrialId], pauses: Pauses) -> Mapping[T
     histories = {trial: _History() for trial in trials}
     for event in read_events(journal, only=[b'"trial":%d,' % trial for trial in trials]):
         if isinstance(event, _OfTrial) and event.trial is not None and event.trial in histories:
-            histories[event.trial].add(event, _ran(event.time, pauses))
+            histories[event.trial].add(event, _seconds_run(event.time, pauses))
     return histories
 
 
-def _ran(time: float, pauses: Pauses) -> float:
+def _seconds_run(time: float, pauses: Pauses) -> float:
     """Return the study's running time in seconds at the journal time ``time``."""
     place = bisect_right(pauses, time, key=lambda pause: pause[0]) - 1
     return max(0.0, time - (pauses[place][1] if place >= 0 else 0.0))

@@ -23,7 +23,12 @@ import msgspec
 from ashtune._src.analysis.trials import STATUSES, TrialRecord, Trials
 from ashtune._src.core.jobs import TrialId
 from ashtune._src.core.plaintext import one_line, shown, value_without_userinfo
-from ashtune._src.dashboard.page_messages import BadQuestion, check_choice, check_parameters, whole
+from ashtune._src.dashboard.page_messages import (
+    BadQuestion,
+    check_choice,
+    check_parameters,
+    whole_number,
+)
 from ashtune._src.dashboard.parts.part import short_value
 from ashtune._src.search.origins import SOURCES, source_of
 
@@ -121,12 +126,12 @@ def read_query(given: Mapping[str, Sequence[str]]) -> Query:
         sort=one.get("sort") or "number",
         is_descending=one.get("order") == "desc",
         statuses=statuses,
-        rung=whole("rung", one["rung"]) if one.get("rung") else None,
+        rung=whole_number("rung", one["rung"]) if one.get("rung") else None,
         source=one.get("origin", ""),
         where=tuple(map(_where, given.get("where", ())))[:MOST_WORDS],
-        like=whole("like", one["like"]) if one.get("like") else None,
-        offset=whole("offset", one.get("offset") or "0"),
-        count=min(MOST_ROWS, whole("count", one.get("count") or "50")),
+        like=whole_number("like", one["like"]) if one.get("like") else None,
+        offset=whole_number("offset", one.get("offset") or "0"),
+        count=min(MOST_ROWS, whole_number("count", one.get("count") or "50")),
     )
 
 

@@ -199,7 +199,7 @@ class Session:
         if stop.signals and not (
             self._controller.is_complete and stop.signals[0] == signal.SIGUSR1
         ):
-            self._obey(stop.signals[0])
+            self._end_by_signal(stop.signals[0])
         if is_cut_short:
             self._exit(TRY_AGAIN)
 
@@ -225,7 +225,7 @@ class Session:
             refusal = error  # the store did not answer before the signal
         if refusal is not None:
             say(str(refusal))
-            self._obey(stop.signals[0])
+            self._end_by_signal(stop.signals[0])
             raise refusal
 
     def _refuse_to_end_with_nothing(self) -> None:
@@ -239,7 +239,7 @@ class Session:
             self._shown,
         )
 
-    def _obey(self, number: int) -> None:
+    def _end_by_signal(self, number: int) -> None:
         """End the script by signal ``number``. After SIGUSR1, or SIGTERM under MPI, end the script
         by a status.
         """
@@ -506,7 +506,7 @@ class Session:
         """
         if (best := self._tally.best) is not None:
             # the best trial may never be trained again
-            self._checkpoints.settle(best.trial, best.resource)
+            self._checkpoints.make_durable(best.trial, best.resource)
             limit, kept = self._settings.checkpoint_limit, self._controller.checkpoints
             if (
                 limit is not None

@@ -31,7 +31,7 @@ from ashtune._src.core.enough import NotWorthIt
 from ashtune._src.core.errors import SettingsError
 from ashtune._src.core.ladder import Ladder, Reduction
 from ashtune._src.core.observer import Observer
-from ashtune._src.core.option import COUNT, TIME, Option, several
+from ashtune._src.core.option import COUNT, TIME, Option, each_value
 from ashtune._src.core.plaintext import shown
 from ashtune._src.driver.gain_rate import check_enough, read_enough
 from ashtune._src.engines.engine_protocol import AUTO, Engine
@@ -238,13 +238,16 @@ class WhatIfOptions(TypedDict, total=False):
     workers: Annotated[
         int | Sequence[int] | None,
         Option(
-            check=several(check_whole), parse=parse.whole_numbers, metavar="LIST", forms="as 1,8,64"
+            check=each_value(check_whole),
+            parse=parse.whole_numbers,
+            metavar="LIST",
+            forms="as 1,8,64",
         ),
     ]
     reduction_factor: Annotated[
         Reduction | Sequence[Reduction] | None,
         Option(
-            check=several(lambda _, value: value),
+            check=each_value(lambda _, value: value),
             parse=parse.factors,
             metavar="LIST",
             forms="as 2,3,4",
@@ -253,7 +256,7 @@ class WhatIfOptions(TypedDict, total=False):
     scheduler: Annotated[
         str | Scheduler | Sequence[str | Scheduler] | None,
         Option(
-            check=several(scheduler_alone), parse=parse.names, metavar="LIST", forms="as ash,sh"
+            check=each_value(scheduler_alone), parse=parse.names, metavar="LIST", forms="as ash,sh"
         ),
     ]
     trials: Annotated[

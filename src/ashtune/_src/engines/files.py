@@ -151,7 +151,7 @@ class FileReceiver:
             StudyError: If the disk refuses a file that training needs.
         """
         path = chunk.path
-        self._refuse_nonsense(chunk)
+        self._check_chunk(chunk)
         if chunk.is_first:
             self._coming.add(path)
             self._given_up.pop(path, None)
@@ -166,7 +166,7 @@ class FileReceiver:
             self._put(chunk, whole)
             if chunk.is_last:
                 self._coming.discard(path)
-                self._have(whole, f"{self._directory}/{path}")
+                self._move_into_place(whole, f"{self._directory}/{path}")
         except OSError as error:
             if path == NEEDED:
                 raise StudyError(
@@ -182,7 +182,7 @@ class FileReceiver:
         """
         return self._given_up.get(path, "")
 
-    def _refuse_nonsense(self, chunk: Chunk) -> None:
+    def _check_chunk(self, chunk: Chunk) -> None:
         path, inside = chunk.path, chunk.inside
         parts = inside.split("/") if inside else []
         makes_sense = (
@@ -224,7 +224,7 @@ class FileReceiver:
             ):
                 raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), place) from None
 
-    def _have(self, whole: str, final: str) -> None:
+    def _move_into_place(self, whole: str, final: str) -> None:
         """Rename a complete file or folder to its final name. A folder is synced, as folders are
         not checked later.
         """

@@ -343,16 +343,16 @@ class ThreadWorkers(DistributedWorkers):
                     f"{study / 'logs'} cannot be made: {error.strerror}; give another directory"
                 ) from None
             raise
-        self._there = peers
+        self._live_peers = peers
 
     def resize(self, workers: int) -> None:
         """Change the number of workers. The jobs of removed workers are given to other workers."""
-        while len(self._there) < workers:
+        while len(self._live_peers) < workers:
             peer = self._threads.start()
             self.add(peer)
-            self._there.append(peer)
-        while len(self._there) > workers:
-            self.remove(self._there.pop(), "fewer workers are wanted")
+            self._live_peers.append(peer)
+        while len(self._live_peers) > workers:
+            self.remove(self._live_peers.pop(), "fewer workers are wanted")
 
     def close(self, *, deletes: bool = True) -> None:
         """Ask all worker threads to end. Threads that train longer than ``CLOSING_SECONDS`` end

@@ -171,7 +171,7 @@ MOST_OTHERS = 2_000
 """The largest number of dominated results to draw. The results of the first trials are drawn."""
 
 
-def in_a_row(front: Sequence[BestResult]) -> list[BestResult]:
+def sorted_front(front: Sequence[BestResult]) -> list[BestResult]:
     """Sort the results of a front by the first objective, the best result first."""
     return sorted(front, key=lambda best: (best.losses, best.trial))
 
@@ -223,7 +223,7 @@ def front_figure(
                     color=GREY if is_feasible else RED, symbol="circle" if is_feasible else "cross",
                 )
             )  # fmt: skip
-    row = in_a_row(front)
+    row = sorted_front(front)
     marks = _points("front", row, goal)
     if len(goal.others) == 1:  # with more objectives a line would mean nothing
         series.append(Series(kind="line", x=marks.x, y=marks.y, color=BLUE, is_silent=True))

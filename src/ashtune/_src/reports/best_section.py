@@ -8,7 +8,7 @@ import msgspec
 from ashtune._src.analysis.confirmed_winner import Confirmed
 from ashtune._src.analysis.counts import BestResult
 from ashtune._src.core.numbers import number_text, plural, result_text, seconds_text, value_text
-from ashtune._src.figures.best_figure import in_a_row
+from ashtune._src.figures.best_figure import sorted_front
 from ashtune._src.reports import html
 from ashtune._src.reports.section import Section
 from ashtune._src.reports.sentences import compared_with_first, no_result_sentence, place_of_best
@@ -136,7 +136,7 @@ class FrontSection(Section):
 
     @property
     def _row(self) -> list[BestResult]:
-        return list(in_a_row(self.study.tally.front)) if self.study.goal.others else []
+        return list(sorted_front(self.study.tally.front)) if self.study.goal.others else []
 
 
 class ConfirmedSection(Section):
@@ -152,7 +152,7 @@ class ConfirmedSection(Section):
         if (confirmed := self.study.tally.confirmed) is not None:
             yield html.words(*self._sentences(confirmed))
             yield html.table(_confirmed_table(confirmed))
-        elif left := self._left():
+        elif left := self._unfinished_confirmation():
             yield html.words(left)
 
     def lines(self) -> "Iterator[RenderableType]":
@@ -164,7 +164,7 @@ class ConfirmedSection(Section):
                 for other in others
             )
             yield indented(_confirmed_table(confirmed))
-        elif left := self._left():
+        elif left := self._unfinished_confirmation():
             yield line(left)
 
     def data(self) -> dict[str, Any]:
@@ -173,7 +173,7 @@ class ConfirmedSection(Section):
         named: dict[str, Any] = msgspec.to_builtins(confirmed)
         return named
 
-    def _left(self) -> str:
+    def _unfinished_confirmation(self) -> str:
         """Return a sentence if confirmation runs and has no winner yet. If confirmation has not
         begun, return "".
         """

@@ -167,7 +167,7 @@ class RungBests:
                 return rung, [trial for _, trial in self._rungs[rung]]
         return -1, []
 
-    def reach(self, losses: Losses) -> bool:
+    def has_as_good(self, losses: Losses) -> bool:
         """Return whether a feasible result is at least as good as ``losses`` in every objective."""
         return any(
             not key[0] and is_as_good(key[1:], losses) for best in self._rungs for key, _ in best

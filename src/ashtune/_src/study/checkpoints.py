@@ -103,7 +103,7 @@ class Checkpoints:
         if self.remote is not None:
             self.remote.wait_for_deletions()
 
-    def settle(self, trial: TrialId, resource: int) -> None:
+    def make_durable(self, trial: TrialId, resource: int) -> None:
         """If a trial has a checkpoint at a resource, make this checkpoint survive a power loss."""
         path = self.of(trial, resource)
         with suppress(OSError):

@@ -324,7 +324,7 @@ class Controller:
                 self._start_session(event)
             case _:
                 assert_never(event)
-        return orders + self._employ_the_idle(None)
+        return orders + self._assign_jobs(None)
 
     def _finish(self, event: JobFinished) -> list[Followed]:
         worker, trial, assignments = event.worker, event.trial, self._assignments
@@ -356,7 +356,7 @@ class Controller:
                 orders += self._save(
                     Holding(worker, trial, event.rung, loss), event.resource, event.checkpoint
                 )
-        orders += self._employ_the_idle(holding)
+        orders += self._assign_jobs(holding)
         return orders
 
     def _arrive(
@@ -379,7 +379,7 @@ class Controller:
         if self._targets and not violation and is_as_good(losses, self._targets):
             self._is_at_target = True
         if self._is_plain and rung == len(self._rungs) - 1:
-            self._be_patient(losses[0])
+            self._count_since_best(losses[0])
         if event.stopped:
             self._ended_early.add(trial)
         if math.inf in losses:
@@ -391,7 +391,7 @@ class Controller:
                 orders += self._discard(replaced)
         return orders
 
-    def _be_patient(self, loss: float) -> None:
+    def _count_since_best(self, loss: float) -> None:
         """Count the results at the top rung since the best result."""
         self._since_better = 0 if loss < self._best_at_top else self._since_better + 1
         self._best_at_top = min(loss, self._best_at_top)
@@ -423,9 +423,9 @@ class Controller:
         if trial in self._assignments.to_discard or trial in self._confirmations.of:
             self._assignments.to_discard.discard(trial)
             orders += self.checkpoints.remove(trial)
-        return orders + self._free_the_hopeless()
+        return orders + self._discard_hopeless_trials()
 
-    def _free_the_hopeless(self) -> list[Followed]:
+    def _discard_hopeless_trials(self) -> list[Followed]:
         """Discard finished and unfinished checkpoints of trials that cannot
         be promoted any more.
         """
@@ -476,7 +476,7 @@ class Controller:
             )
             self._end_the_row(job.trial)
             if job.rung == len(self._rungs) - 1:
-                self._be_patient(math.inf)
+                self._count_since_best(math.inf)
             self._stop_at_limits()
         self._count_failure()
         self.checkpoints.end_use(job.trial)
@@ -550,7 +550,7 @@ class Controller:
         self._allow(event.trials)
         self._resource_allowed = math.inf if event.total_resource is None else event.total_resource
         self._targets = self._goal.targets(event.target)
-        self._is_at_target = bool(self._targets) and self._bests.reach(self._targets)
+        self._is_at_target = bool(self._targets) and self._bests.has_as_good(self._targets)
         self._ways_that_work.clear()
         self._promoted_failures = [0, 0]
         self._failures_at_first = 0
@@ -632,7 +632,7 @@ class Controller:
         del running[trial]
         return assigned
 
-    def _employ_the_idle(self, holding: Holding | None) -> list[Followed]:
+    def _assign_jobs(self, holding: Holding | None) -> list[Followed]:
         """Give jobs to free workers. A job goes to the worker that saved its trial, or else to the
         longest idle worker.
 
@@ -703,7 +703,7 @@ class Controller:
         assignments, trial = self._assignments, holding.trial
         assignments.releasing[trial] = holding
         assignments.end_job(holding.worker)
-        orders = self._free_the_hopeless()
+        orders = self._discard_hopeless_trials()
         keep = trial not in assignments.to_discard and trial not in self._confirmations.of
         return [*orders, Release(holding.worker, trial, keep)]
 

@@ -46,9 +46,9 @@ continues.
 #                                   same.
 #   it reports after its end        refused by _check_may_speak() if the function has ended, else
 #                                   a remark (_late): the result has been sent and counts.
-#   Ctrl-C while it waits           phase stays "reported". hear_out() waits for the answer before
-#                                   anything else is sent, since the driver's next message would
-#                                   otherwise be taken for another one.
+#   Ctrl-C while it waits           phase stays "reported". await_answer() waits for the answer
+#                                   before anything else is sent, since the driver's next message
+#                                   would otherwise be taken for another one.
 #   sending is interrupted          Mailbox.is_sure stays False: nobody knows how much was sent,
 #                                   so the worker ends, and the driver trains the trial again.
 #   several ranks train a trial     ``agree`` asks all ranks at each decision, so that no rank
@@ -125,7 +125,7 @@ class RunningJob:
         """Whether the training function ended the trial on purpose."""
         self.has_gone_on = False
         """Whether the trial was promoted in place."""
-        self.must_take_up = False
+        self.must_restore = False
         """Whether the trial has a checkpoint that the training function must still restore."""
         self.refusal = ""
         """The error message for a misuse of the trial; the trial fails even if the function catches
@@ -199,7 +199,7 @@ class RunningJob:
         if self.phase != "training" or self.is_stopped:
             return False
         if trained > self.start:
-            self._check_taken_up()
+            self._check_restored()
         if trained >= self.target:
             reached = self.reports.last_resource == self.target
             return reached and self.tell() and self._mailbox.answer(self.trial, self.hear)
@@ -218,7 +218,7 @@ class RunningJob:
             self._check_may_speak()
             if self.phase == "training":
                 self._has_ended_training = True
-                self._check_taken_up()
+                self._check_restored()
                 self.report(metrics, is_loop=self._loop is not None)
             elif self.phase == "releasing":
                 self._late = (
@@ -271,7 +271,7 @@ class RunningJob:
         """
         with self._lock:
             self._check_may_speak()
-            self._check_taken_up()
+            self._check_restored()
             reached = max(self.start, self.reports.last_resource)
             if not (reached < resource <= self.target or resource == self.reports.last_resource):
                 raise ObjectiveError(
@@ -347,32 +347,32 @@ class RunningJob:
         """
         if self.epoch or self.reports.last_resource >= 0 or self.agree is not None:
             return False
-        self.start, self.must_take_up, self._asked_for_start = 0, False, False
+        self.start, self.must_restore, self._asked_for_start = 0, False, False
         return True
 
-    def take_up(self) -> None:
+    def mark_restored(self) -> None:
         """Record that the training function has restored the checkpoint."""
         self._check_may_speak()
-        self.must_take_up = False
+        self.must_restore = False
 
     @property
     def lacks_restore(self) -> bool:
         """Whether the trial continues from a checkpoint that the training function has not
         restored.
         """
-        return self.must_take_up and bool(self.epoch or self._asked_for_start)
+        return self.must_restore and bool(self.epoch or self._asked_for_start)
 
-    def _check_taken_up(self) -> None:
+    def _check_restored(self) -> None:
         """Raise an error if the training function continues with a new model instead of the saved
         model.
 
         If the function uses no loop over epochs and has not asked for ``trial.start``, it has
         trained from 0.
         """
-        if not self.must_take_up:
+        if not self.must_restore:
             return
         if not self.lacks_restore:
-            self.start, self.must_take_up = 0, False
+            self.start, self.must_restore = 0, False
             return
         self._refuse(
             f"trial {self.trial} goes on from {self.start}, where it was saved, but nothing was "
@@ -413,7 +413,7 @@ class RunningJob:
         reports = self.reports
         with self._lock:
             self._has_ended_training = True
-            self.hear_out()
+            self.await_answer()
             number = _as_metrics(returned, reports.metric)
             if self.phase == "releasing" and (name := reports.difference(number)):
                 return (
@@ -454,7 +454,7 @@ class RunningJob:
     def _settle(self, returned: Any, number: Mapping[str, Any] | None) -> None:
         if self.refusal:
             raise ObjectiveError(self.refusal)
-        self._check_taken_up()
+        self._check_restored()
         has_reported = self.reports.last_resource >= 0
         if self.epoch:
             self._conclude_loop(returned, number)
@@ -534,7 +534,7 @@ class RunningJob:
             self.phase = then
         mailbox.is_sure = True
 
-    def hear_out(self) -> None:
+    def await_answer(self) -> None:
         """Refuse later calls by the training function, which has ended. If the driver has not
         answered yet, wait.
         """

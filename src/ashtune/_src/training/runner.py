@@ -99,7 +99,7 @@ def prepare_trial(
     )
     start = assignment.start if writer.exists else 0
     job = RunningJob(assignment, setup, mailbox, start=start, clock=clock)
-    job.must_take_up = start > 0
+    job.must_restore = start > 0
     configuration = msgspec.msgpack.decode(assignment.configuration)
     objects = StatefulObjects(job, writer)
     return PreparedTrial(
@@ -196,12 +196,12 @@ class TrialRunner:
         """
         while job.phase == "reported":
             try:
-                job.hear_out()
+                job.await_answer()
             except (Shutdown, Unsure):
                 raise
             except BaseException as error:  # noqa: BLE001 - raised by the function's handlers or threads
                 self._check_sure(error)
-        job.hear_out()
+        job.await_answer()
 
     def _check_sure(self, error: BaseException) -> None:
         """End the worker if it is unknown what the driver has received."""

@@ -60,7 +60,7 @@ class StatefulObjects:
             )
         for name, stateful in objects.items():
             _check(name, stateful)
-        self._job.take_up()
+        self._job.mark_restored()
         if self._job.start:
             self._restore(objects)
         self._objects = objects

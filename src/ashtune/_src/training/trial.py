@@ -336,7 +336,7 @@ class Trial:
         Each rank of a trial gets the object that it has saved. A rank that has saved none gets the
         object of rank 0.
         """
-        self._job.take_up()
+        self._job.mark_restored()
         return self._checkpoint.restore()
 
     @property
@@ -347,7 +347,7 @@ class Trial:
         All ranks of a trial have the same folder. It becomes a checkpoint when all ranks have
         ended.
         """
-        self._job.take_up()
+        self._job.mark_restored()
         return self._checkpoint.directory()
 
 

@@ -95,7 +95,7 @@ class Busyness:
         """
         if not end > begin:
             return
-        self.reach(end)
+        self.extend_to(end)
         width = self.width
         first, last = int(begin / width), min(int(end / width), STRETCHES - 1)
         if first >= last:
@@ -106,7 +106,7 @@ class Busyness:
             seconds[stretch] += times * width
         seconds[last] += times * (end - last * width)
 
-    def reach(self, time: float) -> None:
+    def extend_to(self, time: float) -> None:
         """Make the stretches longer, until the last stretch includes ``time``."""
         while time >= self.width * STRETCHES:
             self.width *= 2

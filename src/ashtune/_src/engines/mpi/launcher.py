@@ -143,7 +143,7 @@ def without_world(launch: Launch, *, workers_given: bool) -> str:
     )
 
 
-def several(launch: Launch, what: str) -> str:
+def error_of_copies(launch: Launch, what: str) -> str:
     """Return the error message for an option that would make each process run the whole study."""
     return (
         f"{_started(launch)}, and with {what} each would run the whole study; leave it out, or "
@@ -151,7 +151,7 @@ def several(launch: Launch, what: str) -> str:
     )
 
 
-def idle(launch: Launch, what: str) -> str:
+def error_of_idle_ranks(launch: Launch, what: str) -> str:
     """Return the error message for an option that would make one process train while all others
     wait.
     """

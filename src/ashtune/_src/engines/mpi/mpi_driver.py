@@ -48,7 +48,7 @@ class RankLink:
         self._place_of = {group[0]: place for place, group in enumerate(groups)}
         self._group_of = {group[0]: group for group in groups}
         self._leader_of = {rank: group[0] for group in groups for rank in group}
-        self._left: set[int] = set()
+        self._done_ranks: set[int] = set()
         self._open(opening)
 
     def _open(self, opening: Opening) -> None:
@@ -107,8 +107,8 @@ class RankLink:
         leader = self._leader_of.get(rank, rank)
         group = self._group_of.get(leader, ())
         if isinstance(content, Closed):
-            self._left.add(rank)
-            return self._left.issuperset(group)
+            self._done_ranks.add(rank)
+            return self._done_ranks.issuperset(group)
         if isinstance(content, Unable):  # its other ranks may hang in MPI for ever
             self._world.lost.update(group[1:])
         return leader == rank or isinstance(content, JobFailed | Unable | Broken)

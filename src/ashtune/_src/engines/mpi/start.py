@@ -170,7 +170,9 @@ def refuse_several(what: str) -> None:
     if launch is not None and launch.is_started_by_it:
         _refuse(
             launch,
-            launcher.several(launch, what) if _world is None else launcher.idle(launch, what),
+            launcher.error_of_copies(launch, what)
+            if _world is None
+            else launcher.error_of_idle_ranks(launch, what),
         )
 
 
