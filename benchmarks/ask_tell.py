@@ -37,7 +37,7 @@ def plain(study: ashtune.OpenStudy) -> None:
 
 
 def in_place(study: ashtune.OpenStudy) -> None:
-    """Go on in place where that is the answer."""
+    """Continue in place where that is the answer."""
     while trial := study.ask():
         while (
             study.tell(trial, loss=trial["x"] / trial.target, go_on=True) is ashtune.NextStep.GO_ON
@@ -65,7 +65,7 @@ def in_threads(study: ashtune.OpenStudy) -> None:
 
 LOOPS: dict[str, tuple[Callable[[ashtune.OpenStudy], None], dict[str, Any]]] = {
     "one asker": (plain, {}),
-    "one asker that goes on in place": (in_place, {}),
+    "one asker that continues in place": (in_place, {}),
     "one asker that saves 1 kB": (saving, {}),
     f"{THREADS} threads": (in_threads, {"workers": THREADS}),
     "one asker, default search": (plain, {"search": None}),

@@ -197,7 +197,7 @@ def trained(
 
 
 def promoted(accuracy: np.ndarray) -> list[set[int]]:
-    """Return who goes on from each rung of a synchronous study of these trials."""
+    """Return who continues from each rung of a synchronous study of these trials."""
     ladder, going, result = Ladder(1, EPOCHS, FACTOR), list(range(accuracy.shape[1])), []
     for number, rung in enumerate(ladder.rungs[:-1]):
         ranked = sorted(going, key=lambda trial: (-accuracy[rung - 1, trial], trial))

@@ -3,7 +3,7 @@ epoch.
 
 All methods get the same configurations in the same order (a seed's shuffle of the pool, each once),
 on as many workers, in virtual time: ``ashtune._src.simulation`` runs them, ``curve_sets.py`` reads
-the curves. Trials go on from where they stopped, saving and loading are free, nothing straggles
+the curves. Trials continue from where they stopped, saving and loading are free, nothing straggles
 beyond the times recorded.
 
 Regret at a time: how far the true end of the configuration that the study would then name

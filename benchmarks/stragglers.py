@@ -87,7 +87,7 @@ def run(
     )
     inner = _MACHINES[scheduler]()
     seen = TrainedToTheTop()
-    if resumes:  # a worker that holds its trial has to hear at once whether it goes on
+    if resumes:  # a worker that holds its trial has to hear at once whether it continues
         simulate(inner, SimulatedEngine(training, workers=workers, seed=seed), [seen], until=until)
     else:
         patient = Patient(inner, losses)

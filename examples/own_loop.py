@@ -1,4 +1,4 @@
-"""A loop of one's own: this process asks for trials and tells their results, and a pool of
+"""Your own loop: this process asks for trials and tells their results, and a pool of
 processes trains them.
 """
 

@@ -5,4 +5,4 @@ them use.
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-"""The repository. A script in a process of its own imports ``tests`` with this on its path."""
+"""The repository. A script in its own process imports ``tests`` with this on its path."""

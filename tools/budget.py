@@ -44,7 +44,13 @@ SCRIPT_TOKEN = re.compile(
     re.DOTALL,
 )
 BANNED = re.compile(
-    r"\b(so many|whoever|be it|as far as|all the same|came to nothing|let go of)\b", re.IGNORECASE
+    r"\b(so many|whoever|be it|as far as|all the same|came to nothing|let go of|anew|for ever"
+    r"|broken off|breaks? off|mend(s|ed|ing)?|taken up|took up|takes? up(?! to)"
+    r"|(go|goes|going|gone|went)\s+on|(give|gives|giving|given)\s+out|for want of|in vain|at hand"
+    r"|in hand|what is left of|nothing but|none but|one's own|let go|lets go|at odds|holds back"
+    r"|no more than|save for|makes do|lest|likewise|thereby|whence|thereof|wherein|would do"
+    r"|stands be(side|hind)|do(es)? without|to and fro|as yet|all along|came of|by heart)\b",
+    re.IGNORECASE,
 )
 """Turns of speech that are read twice."""
 

@@ -24,7 +24,7 @@ FAST = {"sleep_time": 0.01, "save_tuner": False}
 
 
 class Listed(ASHA):
-    """ASHA that ends with its list of configurations; by itself it would go on with others."""
+    """ASHA that ends with its list of configurations; by itself it would continue with others."""
 
     def __init__(self, options: Options) -> None:
         self._left = options.trials

@@ -1,5 +1,5 @@
 """
-A loop of your own
+Your own loop
 ==================
 
 If ashtune cannot start your training (a robot, a laboratory, a queue), your script asks for a

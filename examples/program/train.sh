@@ -1,6 +1,6 @@
 #!/bin/sh
 # Finds the lowest point of a parabola: sh train.sh RATE MOMENTUM
-# It goes on from what it left in its checkpoint folder, and says the loss of each step.
+# It continues from what it left in its checkpoint folder, and says the loss of each step.
 
 state="$ASHTUNE_CHECKPOINT/state"
 [ -f "$state" ] || echo "0 0 0" > "$state"

@@ -87,7 +87,7 @@ def paused(study: ashtune.Study) -> list[JobPaused]:
 
 @pytest.mark.parametrize("where", ["folder", "link", "store"])
 def test_a_study_that_is_set_aside_keeps_its_checkpoints(tmp_path: Path, where: str) -> None:
-    """Where ``checkpoints`` is a link, the new study has one too, to a folder of its own in the
+    """Where ``checkpoints`` is a link, the new study has one too, to its own folder in the
     same folder.
     """
 

@@ -1,4 +1,4 @@
-"""``patience`` and ``stop_when``: a search ends when nothing better comes, says so, and goes on
+"""``patience`` and ``stop_when``: a search ends when nothing better comes, says so, and continues
 when asked.
 """
 

@@ -28,7 +28,7 @@ def tuned(directory: Path, scheduler: Scheduler, **options: Any) -> ashtune.Stud
 
 
 def check(study: ashtune.Study, *, has_grown: bool = False) -> None:
-    """Every trial entered where its scheduler says, from nothing, and went on one rung after
+    """Every trial entered where its scheduler says, from nothing, and continued one rung after
     another.
     """
     view = StudyReader(study.directory).scheduler

@@ -1,6 +1,6 @@
-"""``max_resource`` raised later: more rungs above, and the best of those that finished go on.
+"""``max_resource`` raised later: more rungs above, and the best of those that finished continue.
 
-Who goes on does not depend on what trains: threads of this process do, in place of processes.
+Who continues does not depend on what trains: threads of this process do, in place of processes.
 """
 
 from pathlib import Path

@@ -96,7 +96,7 @@ def test_a_mended_function_restarts_a_study_without_results(
     assert len(study.trials) == 30
     assert ashtune.Study.load(tmp_path / "failed-2").trials[0].status == "failed"
     tuned(works, tmp_path, trials=31)
-    assert len(ashtune.Study.load(tmp_path).trials) == 31, "with a result it goes on"
+    assert len(ashtune.Study.load(tmp_path).trials) == 31, "with a result it continues"
 
 
 def test_a_study_without_results_restarts_only_with_another_function(

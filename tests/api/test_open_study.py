@@ -47,7 +47,7 @@ OPTIONS: dict[str, Any] = {
     "reduction_factor": 2,
     "search": "random", "quiet": True,
 }  # fmt: skip
-"""The options of ``studies.tuned`` that a loop of one's own has too."""
+"""The options of ``studies.tuned`` that one's own loop has too."""
 
 Loop = Callable[[OpenStudy], None]
 
@@ -95,7 +95,7 @@ def plain(directory: Path) -> list[Any]:
     ]
 
 
-# The same three trainings as a training function and as a loop of one's own.
+# The same three trainings as a training function and as one's own loop.
 
 
 def at_once(trial: Any) -> dict[str, float]:
@@ -115,7 +115,7 @@ def epoch_by_epoch(study: OpenStudy) -> None:
 
 
 def rung_by_rung(trial: Any) -> None:
-    """Report at the rungs only, and go on in place."""
+    """Report at the rungs only, and continue in place."""
     trained = trial.restore() or 0
     for trained in trial.epochs():
         if trained == trial.target:
@@ -565,7 +565,7 @@ def test_a_disk_that_refuses_is_the_tellers_error_and_the_study_goes_on_when_it_
     told, asked, *closed, last = done.stdout.splitlines()
     assert re.match("JournalError .*File too large; what is written so far is kept", told)
     assert re.match(
-        r"StudyError own was broken off in the middle of an ask or a tell \(JournalError: ", asked
+        r"StudyError own was interrupted during an ask or a tell \(JournalError: ", asked
     )
     assert all(line.startswith("JournalError") for line in closed)
     number, _, before = last.split()
@@ -612,7 +612,7 @@ def test_a_trial_that_was_saved_is_told_when_it_is_restored_and_not_before(tmp_p
         with pytest.raises(StudyError) as refused:
             study.tell(trial, score=0.0)
         assert str(refused.value) == (
-            f"trial {trial.number} goes on from {trial.start}, where it was saved, and nothing "
+            f"trial {trial.number} continues from {trial.start}, where it was saved, and nothing "
             f"was restored; call "
             "trial.restore() after ask(), train on from what it returns, and tell the trial then"
         )

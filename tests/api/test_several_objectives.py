@@ -1,5 +1,5 @@
 """Studies with several objectives and with constraints: what they promote, find, and do when they
-go on.
+continue.
 """
 
 from pathlib import Path

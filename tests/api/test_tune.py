@@ -214,7 +214,7 @@ def test_a_signal_pauses_the_study_and_the_script_ends_by_it(
     assert "stop_requested" in lines
     assert lines.endswith("\n")
     before = results(ashtune.Study.load(study))
-    assert f"go on with: ashtune resume {study}" in " ".join(errors.split()), (
+    assert f"continue with: ashtune resume {study}" in " ".join(errors.split()), (
         "a long line is broken at a space"
     )
     more = ashtune.Stop(total_resource=len(before) * 4 + 50)

@@ -367,7 +367,7 @@ def test_a_resumed_study_keeps_them_without_the_source(
     search = Awaited(random_share=0.0)
     tuned(tmp_path / "s", warm_start=results(), trials=2, search=search)
     tuned(tmp_path / "s", warm_start="a file that is gone", trials=3, search=search, quiet=False)
-    assert "goes on with the 30 results that it began with\n" in capfd.readouterr().err
+    assert "continues with the 30 results that it began with\n" in capfd.readouterr().err
     tuned(tmp_path / "s", trials=4, search=search)
     ashtune.Study.load(tmp_path / "s").resume(trials=6, workers=1, engine="threads", quiet=True)
     whole = tuned(tmp_path / "whole", warm_start=results(), search=search)

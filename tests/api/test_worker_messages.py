@@ -165,7 +165,7 @@ def test_a_worker_with_a_bad_message_is_lost_alone(
     resumed = ashtune.Study.load(tmp_path / "study").resume(
         trials=trials + 1, workers=1, quiet=True
     )
-    assert len(resumed.dataframe()) == trials + 1, "the study goes on"
+    assert len(resumed.dataframe()) == trials + 1, "the study continues"
 
 
 class Late:

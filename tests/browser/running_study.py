@@ -1,6 +1,6 @@
 """A study for the page of ``ashtune watch``: it learns, fails, refuses and prints.
 
-Run as a script, ``running_study.py DIRECTORY TRIALS EPOCH_SECONDS``, it is started, or gone on
+Run as a script, ``running_study.py DIRECTORY TRIALS EPOCH_SECONDS``, it is started, or continued
 with.
 """
 

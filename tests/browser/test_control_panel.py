@@ -73,7 +73,7 @@ def test_a_study_is_paused_changed_and_stopped_by_keyboard(
         opened.wait(SAYS, ["status", "Paused: no job begins"])
         opened.wait("document.querySelector('#control button').textContent === 'Continue'")
         pause.press("Space")
-        opened.wait(SAYS, ["status", "The study goes on"])
+        opened.wait(SAYS, ["status", "The study continues"])
         opened.wait(STATE_IS, "Running")
 
         page.locator("#control-trials").fill("5")

@@ -1,5 +1,5 @@
 """The page of ``ashtune watch`` in a real browser, beside a real study that runs, is killed and
-goes on.
+continues.
 
 What needs no study that runs is looked at on one that is complete: its answers are worked out once.
 """
@@ -156,7 +156,7 @@ def test_the_first_tiles_and_the_answers_say_how_the_study_stands(page: Page) ->
         f"({each})(document.querySelector('.card[href=\"#{to}\"]'))"
         for to, each in ANSWERED.items()
     ]
-    # at one moment: results go on coming
+    # at one moment: results keep coming
     answers = dict(page.wait(" && ".join([*answered, QUESTIONS_AND_WORDS])))
     assert list(answers) == [
         "Is it getting better?", "Are my workers busy?", "Which hyperparameter matters?",

@@ -59,7 +59,7 @@ _SEEN = """
 
 
 class RunningStudy:
-    """A study whose driver is a process of its own.
+    """A study whose driver is its own process.
 
     Args:
         directory: Of the study.
@@ -75,7 +75,7 @@ class RunningStudy:
         self.start()
 
     def start(self) -> None:
-        """Start the study, or go on with it."""
+        """Start the study, or continue with it."""
         command = [sys.executable, str(SCRIPT), str(self.directory), *self._options]
         self._driver = subprocess.Popen(command, start_new_session=True, cwd=self.directory.parent)
 

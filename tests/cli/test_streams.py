@@ -168,7 +168,7 @@ def test_ctrl_c_while_the_command_is_imported_leaves_no_traceback(home: Path) ->
     for early in ("argparse", "json", "cloudpickle"):
         trap = home / f"trap-{early}"
         trap.mkdir(exist_ok=True)
-        (trap / f"{early}.py").write_text(interrupt + "raise ImportError('went on')\n")
+        (trap / f"{early}.py").write_text(interrupt + "raise ImportError('continued')\n")
         done = shell(
             home,
             "run",

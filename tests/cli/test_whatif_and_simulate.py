@@ -260,7 +260,7 @@ def test_workers_that_die_are_simulated(home: Path) -> None:
             ["--trials", "9", "--max-resource", "4", "--deaths", "1h"],
             ["would end all workers", "--replaced 5m"],
         ),
-        (["s", "--epoch", "2s"], ["--epoch: s has times of its own"]),
+        (["s", "--epoch", "2s"], ["--epoch: s has its own times"]),
         (["s", "--reduction-factor", "1"], ["--reduction-factor=1"]),
         (["s", "--reduction-factor", "0"], ["--reduction-factor=0"]),
         (

@@ -109,8 +109,8 @@ def test_the_ladder_shows_the_counts_of_each_rung(
     for text, counted in zip(texts, tally.rungs, strict=True):
         assert text.endswith(f"best score {number_text(counted.best.metrics['score'])}")
     assert ladder["quota_text"] == (
-        "Of the trials at a rung the best 1/2 may go on. "
-        "Each goes on as soon as it is among them, so in the end more have gone on."
+        "Of the trials at a rung the best 1/2 may continue. "
+        "Each continues as soon as it is among them, so in the end more have continued."
     )
 
 
@@ -227,7 +227,7 @@ def test_notes_say_why_trials_went_on_and_where_they_come_from(
     assert 0 < notes["promoted_share"]["random"] < 1
     assert notes["promoted_share"]["model"] is None
     texts = [reason["text"] for reason in notes["why"]]
-    assert any(" went on to " in text and ", quota " in text for text in texts)
+    assert any(" continued to " in text and ", quota " in text for text in texts)
     times = [reason["time"] for reason in notes["why"]]
     assert times == sorted(times)
 

@@ -1,4 +1,4 @@
-"""Whatever becomes of the directory is a line on the page, and the server goes on."""
+"""Whatever becomes of the directory is a line on the page, and the server continues."""
 
 import shutil
 from pathlib import Path

@@ -38,7 +38,7 @@ TUNE = """
 
 
 class Watching:
-    """``ashtune watch`` in a process of its own."""
+    """``ashtune watch`` in its own process."""
 
     def __init__(self, folder: Path, *arguments: str) -> None:
         self._process = subprocess.Popen(

@@ -44,9 +44,9 @@ def test_its_entry_point_puts_it_into_the_report_on_the_page_in_the_terminal_and
     report = ("-m", "ashtune", "report", "study")
     assert "median wait" not in page.run(*report)
     assert page.install() == "waits"
-    assert "\n\nmedian wait to go on: " in page.run(*report)
+    assert "\n\nmedian wait to continue: " in page.run(*report)
     data = json.loads(page.run(*report, "--json"))
     assert data["sections"]["waits"].keys() == {"1", "2"}
     assert all(wait >= 0 for wait in data["sections"]["waits"].values())
     page.run(*report, "--html", "page.html")
-    assert "How long trials waited to go on" in sections(page.folder / "page.html")
+    assert "How long trials waited to continue" in sections(page.folder / "page.html")

@@ -32,7 +32,7 @@ for script in scripts:
 
 
 def test_what_the_benchmarks_import_of_ashtune_and_of_each_other_is_there() -> None:
-    """In a process of its own, as some of it starts threads."""
+    """In its own process, as some of it starts threads."""
     done = subprocess.run(
         [sys.executable, "-c", CHECK],
         cwd=BENCHMARKS,
@@ -86,7 +86,7 @@ def test_every_script_that_a_page_names_exists() -> None:
 
 def test_every_figure_that_names_its_script_names_the_commit() -> None:
     for document in DOCUMENTS:
-        # a row of a table is a paragraph of its own
+        # a row of a table is its own paragraph
         for paragraph in re.split(r"\n\n|\n(?=[|\-])", document.read_text()):
             scripts = re.findall(r"`benchmarks/(\w+)\.py`", paragraph)
             if scripts and not WITHOUT_FIGURE.issuperset(scripts):
@@ -217,7 +217,7 @@ JUDGES = {"confirm", "random_vs_grid", "real_curves", "regret", "watching_cost"}
 
 
 def started(script: str, arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a script in a process of its own, in a folder of its own."""
+    """Run a script in its own process, in its own folder."""
     return subprocess.run(
         [sys.executable, str(BENCHMARKS / f"{script}.py"), *split(arguments)],
         cwd=folder,

@@ -65,7 +65,7 @@ class _Counting(Proposer):
 
 
 def _in_a_session_of_its_own() -> int:
-    """Fork a process that is in a session of its own when this returns."""
+    """Fork a process that is in its own session when this returns."""
     here, there = os.pipe()
     if not (helper := os.fork()):
         os.setsid()

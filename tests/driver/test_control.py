@@ -76,7 +76,7 @@ TRAIN = """
 
 
 class Controlled(SlowStudy):
-    """A slow study to which commands can be sent; no trial of it fails, unless it goes on from the
+    """A slow study to which commands can be sent; no trial of it fails, unless it continues from the
     wrong epoch.
     """
 

@@ -1,4 +1,4 @@
-"""Observers of users: told everything in a thread of their own, and never a
+"""Observers of users: told everything in their own thread, and never a
 burden for the study.
 """
 
@@ -194,7 +194,7 @@ def test_a_slow_observer_holds_up_nothing_and_is_dropped_at_the_end(
     assert quick.events == journal_of(tmp_path / "s")
     assert slow.events == []
     assert capfd.readouterr().err == (
-        "observer Slow is dropped, the study goes on: it has not ended within 0.3 s\n"
+        "observer Slow is dropped, the study continues: it has not ended within 0.3 s\n"
     )
     slow.go.set()
 
@@ -208,7 +208,7 @@ def test_an_observer_that_raises_is_dropped(
     assert (len(raises.events), raises.ended) == (3, 0)
     assert other.events == journal_of(tmp_path / "s")
     assert capfd.readouterr().err == (
-        "observer Raises is dropped, the study goes on: OSError: [Errno 28] No space\\x1b[31m "
+        "observer Raises is dropped, the study continues: OSError: [Errno 28] No space\\x1b[31m "
         "left on device\n"
     )
 
@@ -228,7 +228,7 @@ def test_a_late_observer_is_dropped(
     thread.finish(observing.AwakeClock(time.monotonic(), SECONDS))
     assert (
         capfd.readouterr().err
-        == "observer Slow is dropped, the study goes on: it is 11 events behind\n"
+        == "observer Slow is dropped, the study continues: it is 11 events behind\n"
     )
     assert slow.events == []
 
@@ -237,7 +237,7 @@ EVENTS = [StopRequested(float(number), "enough") for number in range(12)]
 
 
 class Steps:
-    """A clock that goes on by a second whenever it is looked at: each step of the past takes 40,
+    """A clock that continues by a second whenever it is looked at: each step of the past takes 40,
     all of it 480.
     """
 
@@ -332,7 +332,7 @@ def test_hurry_skips_a_long_past(
     thread.wait()
     assert (whole.events != EVENTS, whole.ended) == (True, 0)
     assert capfd.readouterr().err == (
-        "observer Everything is dropped, the study goes on: it has not ended within 0.3 s\n"
+        "observer Everything is dropped, the study continues: it has not ended within 0.3 s\n"
     )
 
 
@@ -347,7 +347,7 @@ def test_a_hanging_observer_is_dropped(
     assert slow.is_waiting.wait(SECONDS)
     observing.finish_all([thread], lambda: False)
     assert capfd.readouterr().err == (
-        "observer Slow is dropped, the study goes on: it has taken in nothing of the past for 0.3 "
+        "observer Slow is dropped, the study continues: it has taken in nothing of the past for 0.3 "
         "s\n"
     )
     slow.go.set()
@@ -383,7 +383,8 @@ def test_an_observer_that_hangs_on_a_complete_study_is_dropped_and_does_not_hold
     }
     reason = f"it has {'' if where == 'event' else 'not '}{reasons[where]}"
     assert (
-        capfd.readouterr().err == f"observer Hangs is dropped, the study goes on: {reason} 0.3 s\n"
+        capfd.readouterr().err
+        == f"observer Hangs is dropped, the study continues: {reason} 0.3 s\n"
     )
     go.set()
 
@@ -561,7 +562,9 @@ def test_a_table_that_begins_late_or_was_torn_is_made_whole(tmp_path: Path) -> N
         )
         assert_holds_every_result_once(tmp_path / "s", tmp_path / "t.csv")
         if (tmp_path / "t.csv").read_bytes() != whole:
-            whole = (tmp_path / "t.csv").read_bytes()  # the first call went on with the study, too
+            whole = (
+                tmp_path / "t.csv"
+            ).read_bytes()  # the first call continued with the study, too
 
 
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"my notes", b"\xff\n"])
@@ -582,7 +585,7 @@ def test_a_table_of_another_study_is_refused_in_one_line(
     tuned(tmp_path / "t", CsvLog(table))
     assert table.read_bytes() == before
     [line] = capfd.readouterr().err.splitlines()
-    assert line.startswith("observer CsvLog is dropped, the study goes on: StudyError: ")
+    assert line.startswith("observer CsvLog is dropped, the study continues: StudyError: ")
     assert line.endswith("t.csv holds the results of another study; give CsvLog another file")
 
 

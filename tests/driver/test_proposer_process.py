@@ -1,4 +1,4 @@
-"""A proposer in a process of its own: it is told all, is started anew when it dies, and goes with
+"""A proposer in its own process: it is told all, is started anew when it dies, and goes with
 the driver.
 """
 
@@ -130,7 +130,7 @@ def test_one_that_hangs_ends_when_it_is_closed(proposer: ProposerProcess) -> Non
     assert not asked.is_alive()
 
 
-FORKS = pytest.mark.parametrize("trial", [6, 7], ids=["in its session", "in a session of its own"])
+FORKS = pytest.mark.parametrize("trial", [6, 7], ids=["in its session", "in its own session"])
 
 
 def helper_of(proposer: ProposerProcess, trial: int) -> int:

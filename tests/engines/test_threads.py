@@ -1,5 +1,5 @@
 """Workers that are threads: what they share, what they refuse, and how a study with them ends and
-goes on.
+continues.
 """
 
 import importlib
@@ -152,7 +152,7 @@ def test_workers_join_and_leave_while_a_study_runs_and_no_trial_suffers(tmp_path
     assert study.is_complete
     results = [event for event in events if isinstance(event, JobFinished)]
     assert all(event.metrics["trained"] == event.resource for event in results), (
-        "each went on where it was"
+        "each continued where it was"
     )
     assert len({event.trial for event in results}) == 30
 

@@ -218,7 +218,7 @@ class Oracle:
                     on.add(trial)
             if on != self._trials_of(rung + 1):
                 yield (
-                    f"from rung {rung} went on {sorted(self._trials_of(rung + 1))}, by the rule "
+                    f"from rung {rung} continued {sorted(self._trials_of(rung + 1))}, by the rule "
                     f"{sorted(on)}"
                 )
 
@@ -228,7 +228,7 @@ class Oracle:
             on = self._best_of(rung, len(self.arrived[rung]))
             if on != self._trials_of(rung + 1):
                 yield (
-                    f"from rung {rung} went on {sorted(self._trials_of(rung + 1))}, by the rule "
+                    f"from rung {rung} continued {sorted(self._trials_of(rung + 1))}, by the rule "
                     f"{sorted(on)}"
                 )
 

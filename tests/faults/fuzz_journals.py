@@ -2,7 +2,7 @@
 clear line.
 
 Real journals, written by the real controller of made-up studies, are damaged with and without their
-check values put right again. Each is then read by every call in a process of its own limits: 10
+check values put right again. Each is then read by every call in its own process limits: 10
 seconds and 500 MB.
 
     python -m tests.faults.fuzz_journals --inputs 20000 --seed 1

@@ -375,7 +375,7 @@ def named_winner(reading: Reading) -> int | None:
 
 
 def _promotions_follow_the_rule(plan: Any, record: Record, reading: Reading) -> None:
-    """A trial goes on if it is, or for ASH at some moment was, among the best floor(n / factor) of
+    """A trial continues if it is, or for ASH at some moment was, among the best floor(n / factor) of
     its rung.
 
     Source: Li et al., MLSys 2020, Algorithm 2; for successive halving Algorithm 1.
@@ -405,11 +405,11 @@ def _promotions_follow_the_rule(plan: Any, record: Record, reading: Reading) -> 
         if record.settings.kept[rung] != (1, plan.reduction_factor):
             continue
         assert due <= went_on, (
-            f"trials {due - went_on} are among the best of rung {rung} and never went on"
+            f"trials {due - went_on} are among the best of rung {rung} and never continued"
         )
         if plan.scheduler == "sh":
             assert due == went_on, (
-                f"trials {went_on - due} went on from rung {rung} without being among the best"
+                f"trials {went_on - due} continued from rung {rung} without being among the best"
             )
 
 

@@ -2,8 +2,8 @@
 
 A study of two local workers writes to an ext4 file system on a loop device. At random moments the
 device is taken as it is, which is what a power loss leaves: the file that the device is made of
-lies on a file system of its own, which is frozen while it is copied. Each copy is mounted, where
-ext4 plays its own journal back, and the same script goes on.
+lies on its own file system, which is frozen while it is copied. Each copy is mounted, where
+ext4 plays its own journal back, and the same script continues.
 
 Nothing of ours is asked whether that went well. While it ran, every ``fsync`` of the driver that
 came back was noted outside of the device: so many bytes of that file are durable. They have to be
@@ -183,7 +183,7 @@ class Folder:
 def driver(
     script: Path, study: Path, durable: Path, scheduler: str, **environment: str
 ) -> "subprocess.Popen[bytes]":
-    """Start the script in a process group of its own; what it complains of goes to a file beside
+    """Start the script in its own process group; what it complains of goes to a file beside
     ``durable``.
     """
     with durable.with_name("complaints").open("wb") as complaints:
@@ -238,10 +238,10 @@ def check(study: Path, before: bytes) -> Counter[str]:
         there = [trial for trial, resource in counted if resource == lower]
         promoted = {trial for trial, resource in counted if resource == higher}
         assert len(promoted) >= len(there) // 2, (
-            f"{len(there)} trials at {lower}, {len(promoted)} went on"
+            f"{len(there)} trials at {lower}, {len(promoted)} continued"
         )
         assert set(sorted(there, key=lambda trial: -x[trial])[: len(there) // 2]) <= promoted, (
-            "not the best went on"
+            "not the best continued"
         )
     best = max(event["metrics"]["score"] for event in results if event["resource"] == RUNGS[-1])
     import ashtune
@@ -259,7 +259,7 @@ def check(study: Path, before: bytes) -> Counter[str]:
         if event["event"] == "trial_released"
     }
     resumed = sum((event["trial"], event.get("start")) in released for event in results)
-    return Counter({"results": len(results), "went on from a checkpoint": resumed}) + read
+    return Counter({"results": len(results), "continued from a checkpoint": resumed}) + read
 
 
 def _limit(place: Path, lines: int) -> None:
@@ -279,7 +279,7 @@ def _lines(study: Path) -> int:
 def lose_power(
     losses: int, seed: int, place: Path, scheduler: str, *, device: bool = True
 ) -> Counter[str]:
-    """Run a study, take its device away some times, go on with each copy, and check it; return what
+    """Run a study, take its device away some times, continue with each copy, and check it; return what
     was seen.
 
     Raises:

@@ -5,7 +5,7 @@ python -m tests.faults.run_mutations                     # 400 of them
 python -m tests.faults.run_mutations --mutants 20        # the first of these
 mutmut show NAME                                         # what one of them changes
 
-What was noticed is not tried again, so a run that was stopped goes on. What `equal_mutants.toml`
+What was noticed is not tried again, so a run that was stopped continues. What `equal_mutants.toml`
 lists cannot be noticed. What changes and which tests run is said in ``pyproject.toml``.
 """
 

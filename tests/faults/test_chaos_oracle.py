@@ -49,7 +49,7 @@ def right() -> Events:
     for trial in range(4):
         events.append({"event": "trial_started", "trial": trial, "configuration": {"x": XS[trial]}})
         events.append(result(trial, 0, 0))
-        if trial in (1, 3):  # the best of two, and of four: they go on in place
+        if trial in (1, 3):  # the best of two, and of four: they continue in place
             events.append(result(trial, 1, 1))
             events.append(released(trial, 2))
         else:

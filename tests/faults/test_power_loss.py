@@ -1,4 +1,4 @@
-"""A power loss takes nothing that was durable, and the study goes on: on a real file system, and
+"""A power loss takes nothing that was durable, and the study continues: on a real file system, and
 with copied files.
 """
 
@@ -25,4 +25,4 @@ def test_after_a_power_loss_what_was_durable_is_there_and_the_study_finishes(
     except NoDevice as why:
         pytest.skip(f"no file system on a loop device can be mounted here: {why}")
     assert seen["power losses"] == 2
-    assert seen["went on from a checkpoint"]
+    assert seen["continued from a checkpoint"]

@@ -22,7 +22,7 @@ from tests.helpers.launching import PYTHON, Launch
 
 TRIALS, MAX_RESOURCE = 400, 16
 RANK_VARIABLES = (b"PMI_RANK=", b"OMPI_COMM_WORLD_RANK=")
-# With a file named "hold" beside it, no trial from the number in it on begins: the study goes on,
+# With a file named "hold" beside it, no trial from the number in it on begins: the study continues,
 # but not to its end. With a file named "wait" beside it, trial 5 stops in its first epoch until it
 # is killed, once: who it is, is then in "caught".
 TRAIN = """
@@ -98,7 +98,7 @@ class Tuned:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What begins the study, or goes on with it."""
+        """What begins the study, or continues with it."""
         return self.resume if self.journal.exists() else self.run
 
     def hold(self, more: int) -> None:
@@ -109,7 +109,7 @@ class Tuned:
         (self._folder / "hold").write_text(str(max(begun, default=-1) + 1 + more))
 
     def let_go(self) -> None:
-        """Have it go on to its end."""
+        """Have it continue to its end."""
         (self._folder / "hold").unlink()
 
     def have_one_wait(self) -> None:

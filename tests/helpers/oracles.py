@@ -140,7 +140,7 @@ def adaptive(ladder: Ladder, trials: int | None, history: History) -> Job | None
 
 
 def _passes(ladder: Ladder, history: History) -> dict[TrialId, int]:
-    """Return for each trial the rung up to which it goes on whatever its rank."""
+    """Return for each trial the rung up to which it continues whatever its rank."""
     passes: dict[TrialId, int] = {}
     credit, chosen_at, chosen = Fraction(0), -1, 0
     for moment, fact in enumerate(history):
@@ -302,7 +302,7 @@ def _noise(ladder: Ladder, history: History, here: dict[TrialId, float], top: in
 
 
 def stopping(ladder: Ladder, trials: int | None, history: History) -> Job | None:
-    """Return the oldest trial that goes on and is not yet given, else a new one."""
+    """Return the oldest trial that continues and is not yet given, else a new one."""
     given = given_jobs(history)
     for moment in range(1, len(history) + 1):
         higher = ladder_now(ladder, history[:moment])
@@ -334,7 +334,7 @@ def _below_the_top(ladder: Ladder, history: History) -> list[tuple[int, Recorded
 
 
 def _goes_on(ladder: Ladder, history: History, fact: RecordedResult) -> bool:
-    """Say whether a trial goes on after the result that ends this history."""
+    """Say whether a trial continues after the result that ends this history."""
     best = within_quota(ladder, history, fact.job.rung)
     too_few_peers = not best
     return not fact.is_failure and (too_few_peers or fact in best)
@@ -346,7 +346,7 @@ def ash_entering(
     trials: int | None,
     history: History,
 ) -> Job | None:
-    """Return the job of Algorithm 2 where a new trial enters at a rung of its own:
+    """Return the job of Algorithm 2 where a new trial enters at its own rung:
     ``entry_on(ladder)(trial)``.
     """
     due = promotable(ladder, history)

@@ -224,7 +224,7 @@ def _commands(document: Document) -> Iterator[Region]:
 
 @contextlib.contextmanager
 def as_a_reader(folder: Path) -> Iterator[ModuleType]:
-    """Stand in a folder, at a prompt of its own, with a smaller ``ashtune.tune``; the block gets
+    """Stand in a folder, at its own prompt, with a smaller ``ashtune.tune``; the block gets
     its ``__main__``.
     """
     main = ModuleType("__main__")

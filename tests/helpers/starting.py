@@ -13,7 +13,7 @@ from ashtune._src.processes.memory import ProcessTable
 
 KINDS = ("a fork", "a process", "a pool", "a session", "a daemon")
 
-# Trial 0 starts everything, says so in "started", and trains until there is a file "go on"; called
+# Trial 0 starts everything, says so in "started", and trains until there is a file "continue"; called
 # again, as after a death, it starts nothing.
 TRAIN = """
     import multiprocessing
@@ -66,7 +66,7 @@ TRAIN = """
     def train(trial):
         if trial.number == 0:
             pool = None if (HERE / "started").exists() else start_all()
-            while not (HERE / "go on").exists():
+            while not (HERE / "continue").exists():
                 time.sleep(0.01)
         for epoch in trial.epochs():
             trial.report(score=trial["x"] * epoch)

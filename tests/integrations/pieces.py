@@ -21,7 +21,7 @@ Curves = dict[int, dict[int, dict[str, float | None]]]
 
 
 def started(script: str, folder: Path, **environment: str) -> "subprocess.Popen[str]":
-    """Start a script in a folder, in a process of its own."""
+    """Start a script in a folder, in its own process."""
     (folder / "script.py").write_text(textwrap.dedent(script))
     return subprocess.Popen(
         [sys.executable, "script.py"],
@@ -40,7 +40,7 @@ def printed(script: str, folder: Path, **environment: str) -> Any:
 
 
 def stopped_then_killed(script: str, folder: Path, **environment: str) -> None:
-    """Start a script that with ``STOP`` has a signal stop its study and goes on with it; kill it in
+    """Start a script that with ``STOP`` has a signal stop its study and continues with it; kill it in
     the third job then.
 
     ``calls`` has a line for each job that has begun. Once the study has been stopped there is a

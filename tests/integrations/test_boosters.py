@@ -1,4 +1,4 @@
-"""XGBoost, LightGBM, CatBoost in a study: a booster that goes on is the one that never stopped; its
+"""XGBoost, LightGBM, CatBoost in a study: a booster that continues is the one that never stopped; its
 best is kept.
 """
 
@@ -689,7 +689,7 @@ def test_killed_trials_end_unbroken(
     reads = (tmp_path / "reads").read_text().splitlines()
     assert len(reads) == len(set(reads)) <= 2 * 2 * 2, "each worker of both sessions reads once"
     went_on = [event for event in results if event.start]
-    assert went_on, "no trial went on from a rung"
+    assert went_on, "no trial continued from a rung"
     for event in went_on:
         through = study.train(event.trial, event.resource)
         assert event.metrics[library.metric] == pytest.approx(

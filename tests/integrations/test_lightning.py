@@ -159,7 +159,7 @@ def test_trials_that_were_put_aside_and_promoted_have_the_curve_of_one_fit(
     check_unbroken(study.directory, learn.whole)
     results = curves.results(study.directory)
     assert len(learn.CALLS) < len(results), (
-        "a trial that is promoted at once goes on in the same fit"
+        "a trial that is promoted at once continues in the same fit"
     )
     assert {e.metrics["step"] for e in results} == {4.0, 12.0, 36.0}, (
         "steps count on, four an epoch"

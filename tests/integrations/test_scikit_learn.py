@@ -137,7 +137,7 @@ def test_scikit_learns_own_tests_of_halving_pass_where_they_mean_the_same(theirs
     ``subsample_splitter``: test rows are cut too, here all of them count.
     ``random_search_discrete_distributions`` with ``randint``: the same candidate is tried again
     there. ``input_errors``: splits that differ from call to call are fine here, as the data are
-    split once; the others are tested below. ``top_k``: a function of their own.
+    split once; the others are tested below. ``top_k``: their own function.
     """
     for fail_at in ("fit", "predict"):
         theirs.test_nan_handling(AshSearchCV, fail_at)

@@ -285,7 +285,7 @@ def test_the_learning_rate_is_that_of_the_top_resource_at_every_rung(outcome: Ou
 
 EXPECTED = {
     "saves elsewhere": "which is kept",
-    "forgets the checkpoint": "begins at epoch 0 where trial 6 goes on from epoch 1; give "
+    "forgets the checkpoint": "begins at epoch 0 where trial 6 continues from epoch 1; give "
     "output_dir",
     "does not evaluate": "the Trainer has eval_strategy='no'",
     "keeps the best": "the Trainer has load_best_model_at_end=True",

@@ -38,7 +38,7 @@ test("no trial runs once the driver has ended", () => {
   const word = (status, state) => stateText(status, { parts: { head: { state } } });
   assert.deepEqual([word("running", "running"), word("running", "died"), word("paused", "died")], [
     "running",
-    "broken off",
+    "interrupted",
     "paused",
   ]);
 });

@@ -1,6 +1,6 @@
 """A real ``kill -9`` among the ranks of ``mpiexec ... ashtune run``, at 5 random times each.
 
-Here the launcher ends the whole job when a rank dies; where one can go on, see
+Here the launcher ends the whole job when a rank dies; where one can continue, see
 ``cluster/test_goes_on.py``.
 """
 
@@ -84,7 +84,7 @@ def test_what_training_has_started_is_gone_whatever_was_killed(tmp_path: Path, v
             [{"its worker": worker, "its rank": rank, "the driver rank": ranks(launch)[0]}[victim]],
         )
         wait_until_gone([worker, *pids])
-        (tmp_path / "go on").touch()
+        (tmp_path / "continue").touch()
         ended = launch.wait(LIMIT)
     assert (ended.status == 0) == (victim == "its worker"), str(ended)
     assert ended.left_behind == ()

@@ -158,7 +158,7 @@ def test_too_few_ranks_are_refused(tmp_path: Path) -> None:
 
 def test_after_twenty_random_kills_of_ranks_the_study_goes_on_where_it_was(tmp_path: Path) -> None:
     """A kill of a rank ends the launch, as without groups. It hangs nowhere, and the next launch
-    goes on.
+    continues.
     """
     tuned, chosen = Tuned(tmp_path, trials=200), random.Random(5)
     tuned.hold(150)

@@ -39,7 +39,7 @@ CODE = """
             assert type(state) is State and state.kind is Kind.LARGE
             for epoch in trial.epochs():
                 state.epochs += 1
-                assert state.epochs == epoch, "it goes on where it was"
+                assert state.epochs == epoch, "it continues where it was"
                 state.losses.append(scale * trial["x"] * sum(data()) / epoch)
                 trial.report(loss=state.losses[-1])
             trial.save(state)

@@ -37,8 +37,8 @@ if __name__ == "__main__":
                  directory="study", quiet=True)
 """
 MISSING = (
-    "the scheduler 'patient' is not installed here, which is needed to go on with this study; "
-    "the search 'walking' is not installed here, which is needed to go on with this study; "
+    "the scheduler 'patient' is not installed here, which is needed to continue with this study; "
+    "the search 'walking' is not installed here, which is needed to continue with this study; "
     "the engine 'pipes' is not installed here; the observer 'promotions' is not installed here"
 )
 
@@ -71,7 +71,7 @@ def report(folder: Path, package: Path | None) -> dict[str, object]:
 def test_a_study_is_killed_and_resumed_and_read_without_the_package(
     place: Path, tmp_path: Path
 ) -> None:
-    go_on = tmp_path / "go on"
+    go_on = tmp_path / "continue"
     (tmp_path / "script.py").write_text(SCRIPT.replace("GO_ON", repr(str(go_on))))
     journal = tmp_path / "study" / "journal.jsonl"
     paths = os.pathsep.join([os.environ.get("PYTHONPATH", ""), str(place)])

@@ -54,7 +54,7 @@ def crowd_loss(trial: int, resource: int) -> float:
 
 @lru_cache(maxsize=1)
 def crowd() -> list[Event]:
-    """Return the events: sequential halving of 100,000 trials, a quarter of each rung goes on."""
+    """Return the events: sequential halving of 100,000 trials, a quarter of each rung continues."""
     return [SessionStarted(0.0, 1e9, "1.0", "laptop", 1, trials=MANY), *_jobs()]
 
 

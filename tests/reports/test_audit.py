@@ -34,8 +34,8 @@ GOALS = [
 
 
 class Greedy:
-    """Wrong on purpose: drops promoted trials before it works out the quota, so that nearly all go
-    on.
+    """Wrong on purpose: drops promoted trials before it works out the quota, so that nearly all continue
+    .
     """
 
     def __init__(self, ladder: Ladder, trials: int) -> None:
@@ -198,7 +198,7 @@ def test_another_rule_s_promotions_are_faults() -> None:
     ladder = Ladder(1, 27, 3)
     stopping, _ = audited(StoppingMachine(ladder, 60), "ash", ladder, 0, 5)
     assert unexplained(stopping), (
-        "of the first two results none may be promoted, and the stopping rule lets both go on"
+        "of the first two results none may be promoted, and the stopping rule lets both continue"
     )
     brackets, _ = audited(SuccessiveHalving().build(ladder, 60), "hyperband", ladder, 0, 5)
     assert unexplained(brackets), "the best of all are not the best of each bracket"

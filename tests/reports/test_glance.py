@@ -1,4 +1,4 @@
-"""What a notebook and a prompt show of a study: its state, its best, its rungs and how to go on."""
+"""What a notebook and a prompt show of a study: its state, its best, its rungs and how to continue."""
 
 from pathlib import Path
 

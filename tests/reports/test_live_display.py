@@ -264,7 +264,7 @@ def test_where_late_trials_are_better_the_time_left_counts_that_more_of_them_go_
     expected = info.scheduler.expected(512)
     assert expected is not None
     assert whole.rungs[1].arrived > 1.2 * expected[1]
-    # those that went on beyond the quota did so at the lower rungs until now
+    # those that continued beyond the quota did so at the lower rungs until now
     for steps in (1500, 2000, 2500):
         tally, info = part_of_a_study(4, 512, steps, trouble=0.0, learns=0.05)
         left = estimate(tally, info.scheduler, learns=True, unit="epoch").seconds_left

@@ -174,7 +174,7 @@ def test_the_page_the_terminal_and_json_say_it_of_a_study(tmp_path: Path) -> Non
     )
     lines = " ".join(stream.getvalue().split("did the model help?\n")[1].split())
     assert lines.startswith(
-        f"{said} Of {ours['trials']} proposals {ours['promoted']} went on, of {theirs['trials']} "
+        f"{said} Of {ours['trials']} proposals {ours['promoted']} continued, of {theirs['trials']} "
         f"random draws beside them {theirs['promoted']}. Of 300 trials: 87 % by the model, 13 % "
         "random. For 9 trials no proposal was ready in time."
     )

@@ -221,7 +221,7 @@ def test_a_session_that_was_stopped_shows_the_sections_that_need_its_tally_alone
     )
     text = as_text(summary(live))
     assert "stopped: SIGTERM received" in text.splitlines()[0]
-    for there in ("best  accuracy", "time by rung", "go on with: ashtune resume"):
+    for there in ("best  accuracy", "time by rung", "continue with: ashtune resume"):
         assert there in text
     assert "left out" not in text and "workers of digits" not in text
     with pytest.raises(RuntimeError, match="Curves was not told this study: name it in `uses`"):

@@ -1,4 +1,4 @@
-"""The end of a study: found, failed, kept, and how to go on."""
+"""The end of a study: found, failed, kept, and how to continue."""
 
 import io
 import json
@@ -72,7 +72,7 @@ def test_what_failed_is_told_once_with_its_traceback_and_without_markup() -> Non
 def test_a_stopped_study_says_why_and_how_to_go_on() -> None:
     text = as_text(summary(*run(), Outcome(is_complete=False, stopped="time limit reached")))
     assert "stopped: time limit reached" in text.splitlines()[0]
-    assert text.endswith("go on with: ashtune resume runs/digits\n")
+    assert text.endswith("continue with: ashtune resume runs/digits\n")
 
 
 def test_a_study_without_a_result_has_a_summary_all_the_same() -> None:

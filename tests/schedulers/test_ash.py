@@ -155,7 +155,7 @@ def test_after_more_trials_nobody_named_hopeless_since_is_ever_given_again() -> 
 
 
 def test_a_paused_trial_is_hopeless_as_soon_as_too_many_are_better() -> None:
-    scheduler = AshMachine(Ladder(1, 4, 4), 8)  # two of eight go on
+    scheduler = AshMachine(Ladder(1, 4, 4), 8)  # two of eight continue
     named = []
     for loss in (3.0, 2.0, 1.0):
         job = scheduler.next_job()
@@ -191,7 +191,7 @@ def test_a_withdrawn_trial_leaves_the_rungs_it_had_reached_and_is_replaced() -> 
     promoted = scheduler.next_job()
     assert promoted == Job(TrialId(0), 1)
     scheduler.withdraw(promoted)
-    third = scheduler.next_job()  # one result is left below, so nothing goes on
+    third = scheduler.next_job()  # one result is left below, so nothing continues
     assert third == Job(TrialId(2), 0)
     scheduler.record(Result.of(third, 3.0))
     assert scheduler.next_job() == Job(TrialId(1), 1)

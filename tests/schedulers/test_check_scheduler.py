@@ -27,7 +27,7 @@ class CountsFromTheRoundedUpQuota(AshMachine):
 
 
 class NamesTheBestHopeless(AshMachine):
-    """Would free the checkpoint of a trial that goes on."""
+    """Would free the checkpoint of a trial that continues."""
 
     def hopeless(self) -> list[TrialId]:
         return [entry[1] for rung in self._rungs for entry in rung.candidates]

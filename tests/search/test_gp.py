@@ -612,7 +612,7 @@ def test_losses_are_mapped_by_medians_and_quartiles() -> None:
     np.testing.assert_allclose(mapped[:7], top)
     np.testing.assert_allclose(mapped[9:16], top)
     np.testing.assert_allclose(mapped[16:], top)
-    assert mapped[7] == pytest.approx(20 / 5)  # beyond all pairs, the line goes on
+    assert mapped[7] == pytest.approx(20 / 5)  # beyond all pairs, the line continues
     assert mapped[8] == math.inf
 
 

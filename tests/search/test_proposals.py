@@ -1,5 +1,5 @@
 """A thread makes proposals: a trial waits for one while that is cheap, and whatever goes wrong, the
-design goes on.
+design continues.
 """
 
 import math

@@ -162,7 +162,7 @@ def test_seeds_and_blocks_all_give_different_trials() -> None:
 
 
 def test_the_streams_are_those_of_the_first_release() -> None:
-    """A resumed study must go on with the same trials; a failure here is a
+    """A resumed study must continue with the same trials; a failure here is a
     change of file format.
     """
     space = Space.parse({"x": (0.0, 1.0), "n": (1, 100), "c": ["a", "b"]})

@@ -155,7 +155,7 @@ def test_a_study_of_an_installed_search_is_read_without_its_package_and_says_wha
     sys.modules.pop("corner_search")
     study = ashtune.Study.load(tmp_path / "study")
     study.report()
-    line = "the search 'corner' is not installed here, which is needed to go on with this study"
+    line = "the search 'corner' is not installed here, which is needed to continue with this study"
     assert line in " ".join(capsys.readouterr().out.split())
     assert study.best.config["x"] == 1.0
     with pytest.raises(AshtuneError, match=line):

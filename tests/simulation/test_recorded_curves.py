@@ -1,4 +1,4 @@
-"""Continued curves: what is known stays, the likeliest stays at its last value, others go on as
+"""Continued curves: what is known stays, the likeliest stays at its last value, others continue as
 longer trials did.
 """
 

@@ -546,7 +546,7 @@ class AnyStudy(RuleBasedStateMachine):
         assert order.target == self.ladder.rungs[order.rung]
         if order.in_place:
             assert self.held is not None
-            assert not self.is_asked_to_pause, "it may hear of that when it has gone on"
+            assert not self.is_asked_to_pause, "it may hear of that when it has continued"
             assert (self.held.worker, self.held.job.trial) == (order.worker, order.trial)
             assert order.start == self.ladder.rungs[self.held.job.rung]
             self.held = None

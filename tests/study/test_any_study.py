@@ -109,7 +109,7 @@ class TakesWhoeverIsIdle(Assignments):
 
 
 class StartsAgain(CheckpointIndex):
-    """Knows of no checkpoint when a trial goes on."""
+    """Knows of no checkpoint when a trial continues."""
 
     def use(self, trial: TrialId) -> Saved | None:
         super().use(trial)
@@ -126,7 +126,7 @@ class KeepsOldCheckpoints(CheckpointIndex):
 
 
 class FreesWhatIsInUse(CheckpointIndex):
-    """Makes room at the cost of a job that is to go on from there."""
+    """Makes room at the cost of a job that is to continue from there."""
 
     def put(self, trial: TrialId, **more: Any) -> list[Order]:
         self._in_use.clear()

@@ -278,7 +278,7 @@ def _broken() -> None:
 def on(
     disk: Disk, start: int = 0, *, size: int | None = None, seconds: float = 0.0
 ) -> CheckpointWriter:
-    """A writer whose clock has gone on by so many seconds whenever it is looked at."""
+    """A writer whose clock has continued by so many seconds whenever it is looked at."""
     time = iter(range(1_000_000))
     checkpoints = Checkpoints(Path("/"), disk)
     return CheckpointWriter(

@@ -424,13 +424,13 @@ def test_checkpoints_that_no_promotion_can_reach_are_discarded_at_once() -> None
         while isinstance(orders[-1], Train) and orders[-1].in_place:
             orders = harness.report(0, trial, orders[-1].rung, loss, start=orders[-1].start)
         discarded += orders + harness.release(0, trial, 1)
-    # with 4 trials and halving at most 2 + those promoted already go on: the worst can never
+    # with 4 trials and halving at most 2 + those promoted already continue: the worst can never
     assert Discard(TrialId(0), 1) in discarded
 
 
 def test_a_trial_that_no_promotion_can_reach_is_let_go_without_being_kept() -> None:
     harness = ControllerHarness(StoppingMachine(Ladder(1, 4, 2), 0))
-    harness.report(0, 0, 0, 0.1)  # too few peers: it goes on
+    harness.report(0, 0, 0, 0.1)  # too few peers: it continues
     harness.report(0, 0, 1, 0.1, start=1)
     harness.report(0, 0, 2, 0.1, start=2)
     orders = harness.report(0, 1, 0, 0.5)

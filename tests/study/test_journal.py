@@ -533,7 +533,7 @@ def test_what_was_flushed_is_synced_once_by_who_syncs_it_and_at_the_end(tmp_path
 
 
 class SlowDisk(Disk):
-    """A disk whose sync, once it is told to be slow, lasts until somebody goes on without it, or
+    """A disk whose sync, once it is told to be slow, lasts until somebody continues without it, or
     half a second.
     """
 
@@ -565,11 +565,11 @@ def test_who_syncs_while_another_thread_is_at_it_goes_on_when_all_is_on_the_disk
         syncer.start()
         assert disk.is_at_it.wait(10)
         journal.sync()
-        disk.steps.append("gone on")
+        disk.steps.append("continued")
         disk.is_passed.set()
         syncer.join()
         disk.is_slow = False
-    assert disk.steps == ["synced", "gone on"]
+    assert disk.steps == ["synced", "continued"]
 
 
 def test_a_journal_that_a_driver_killed_here_left_half_created_is_created_anew(

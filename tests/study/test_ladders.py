@@ -1,4 +1,4 @@
-"""Which ladder a study goes on with that is asked for again."""
+"""Which ladder a study continues with that is asked for again."""
 
 import pytest
 
@@ -20,7 +20,7 @@ LATER = FIRST.lengthened(12)
         (FIRST, Ladder(1, 4, 2), None),  # a lower top
         (FIRST, Ladder(2, 10, 2), None),  # other rungs
         (FIRST, Ladder(1, 16, 3), None),
-        # others of its trials go on
+        # others of its trials continue
         (LATER, Ladder.from_record(((1, 2, 4, 5), ((1, 3), (1, 3), (1, 3)))), None),
     ],
 )

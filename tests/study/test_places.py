@@ -137,7 +137,7 @@ def test_a_worker_that_trains_several_together_takes_others_for_those_that_it_le
     ]
     assert orders_in(controller.handle(held[1])) == [
         Train(ONE, TrialId(1), 1, 1, 2, in_place=True)
-    ], "the better of two goes on"
+    ], "the better of two continues"
 
 
 def test_places_are_for_jobs_up_to_any_rung() -> None:

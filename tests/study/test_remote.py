@@ -224,7 +224,7 @@ def test_two_studies_at_one_address_keep_apart(tmp_path: Path, bucket: Path) -> 
         ("file:///nowhere/at/all", "No such file or directory"),
         ("file://relative/path", "whole path"),
         ("file:///", "whole path"),
-        ("memory://studies", "a memory of its own"),
+        ("memory://studies", "its own memory"),
         ("nowhere", "give one of files, messages, an address"),
     ],
 )

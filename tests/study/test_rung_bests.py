@@ -108,7 +108,7 @@ def test_whatever_is_named_the_best_has_its_checkpoint_at_every_moment(
     if scheduler.ranks_one_loss and not plain:
         return
     confirm = Confirm(best, 1) if best and plain else None
-    # The best of three rungs, what is confirmed, and what jobs go on from; fronts have no bound.
+    # The best of three rungs, what is confirmed, and what jobs continue from; fronts have no bound.
     limit = SIZE * (3 + best + 2 * workers) if has_limit and plain else None
     study, chance = Driven(GOALS[goal], scheduler, trials, confirm, limit), random.Random(seed)
     for worker in range(workers):

@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 def budget(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The tool, with a budget of its own."""
+    """The tool, with its own budget."""
     path = Path(__file__).resolve().parents[2] / "tools" / "budget.py"
     spec = importlib.util.spec_from_file_location("budget", path)
     assert spec is not None and spec.loader is not None

@@ -116,7 +116,7 @@ FUNCTIONS = """
 
 
     # The driver begins when both workers have joined, and after so many results it rests until
-    # there is a file "go on".
+    # there is a file "continue".
     def hold(results):
         import time
         from pathlib import Path
@@ -124,7 +124,7 @@ FUNCTIONS = """
         from ashtune._src.core.events import JobFinished, WorkerJoined
         from ashtune._src.engines.local.local_workers import LocalWorkers
 
-        go_on, wait, seen = Path(__file__).with_name("go on"), LocalWorkers.wait, []
+        go_on, wait, seen = Path(__file__).with_name("continue"), LocalWorkers.wait, []
 
         def patient(workers, until):
             while sum(isinstance(event, JobFinished) for event in seen) >= results and not go_on.exists():
@@ -202,7 +202,7 @@ def assert_whole(study: Path, trials: int = TRIALS) -> None:
     for trial, reached in epochs.items():
         assert reached == list(range(1, len(reached) + 1)), trial
         assert losses[trial] == sorted(losses[trial], reverse=True), (
-            f"trial {trial} went on from a wrong state"
+            f"trial {trial} continued from a wrong state"
         )
 
 
@@ -252,7 +252,7 @@ def test_workers_that_are_killed_are_replaced_and_their_trials_go_on_elsewhere(
     # both at once: a trial that is there when two die one after the other is held to kill them
     for pid in killed:
         os.kill(pid, signal.SIGKILL)
-    (tmp_path / "go on").touch()
+    (tmp_path / "continue").touch()
     driver.wait()
     assert driver.returncode == 0
     assert len(killed) == 2

@@ -68,7 +68,7 @@ for answer in sys.argv[3:]:
 
 
 class SlowDriver:
-    """The other end of a real channel, in a process of its own: each answer comes a while after it
+    """The other end of a real channel, in its own process: each answer comes a while after it
     was asked for.
     """
 

@@ -31,7 +31,7 @@ OPTIONS: dict[str, Any] = {
 def tuned(
     folder: Path, code: str, *arguments: str, space: Any = None, **more: Any
 ) -> ashtune.Study:
-    """Tune a Python program that is a process of its own."""
+    """Tune a Python program that is its own process."""
     (folder / "program.py").write_text(
         textwrap.dedent(code) + "\n# ASHTUNE_CONFIG, as a program has to use the space"
     )
@@ -183,7 +183,7 @@ def test_the_author_of_a_program_is_told_of_its_folder_and_variables_and_not_of_
             json.dump({"loss": 1 / (1 + target), "stopped": trial == 3 and target == 2}, file)
     """
     study = tuned(tmp_path, code, confirm=2)
-    how = "keep what it goes on from in the folder {checkpoint}, $ASHTUNE_CHECKPOINT"
+    how = "keep what it continues from in the folder {checkpoint}, $ASHTUNE_CHECKPOINT"
 
     def assert_is_told() -> None:
         notes = list(StudyReader(study.directory).tally.notes())

@@ -1,4 +1,4 @@
-"""``trial.checkpoint``: objects of PyTorch go on as if they had never been left, and nothing in
+"""``trial.checkpoint``: objects of PyTorch continue as if they had never been left, and nothing in
 them is executed.
 """
 

@@ -112,8 +112,8 @@ class _CatBoostCallback:
         self._trained = len(values)
         if len(values) <= start:
             raise ObjectiveError(
-                f"the model has {len(values) - 1} rounds where trial {rounds.trial.number} goes on "
-                f"from {start}; give its class the arguments snapshot(trial)"
+                f"the model has {len(values) - 1} rounds where trial {rounds.trial.number} "
+                f"continues from {start}; give its class the arguments snapshot(trial)"
             )
         for number, value in enumerate(values[:start], 1):
             rounds.note(number, value)

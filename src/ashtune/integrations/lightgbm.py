@@ -122,13 +122,13 @@ class _LightGBMCallback:
         if env.begin_iteration != trees:
             raise ObjectiveError(
                 f"the booster begins with {env.begin_iteration} trees where trial "
-                f"{self._trial.number} goes on from "
+                f"{self._trial.number} continues from "
                 f"{start} with {trees}; give init_model=trial.restore()"
             )
         if not start and env.model.train_set.get_init_score() is not None:
             raise ObjectiveError(
-                "the training data have an init_score, yours or what a booster that went on has "
-                "left in this Dataset: a booster that goes on begins with its own predictions; "
+                "the training data have an init_score, yours or what a booster that continued has "
+                "left in this Dataset: a booster that continues begins with its own predictions; "
                 "leave it out, and make a Dataset for each call"
             )
         rounds.choose(evaluations, VALID_SETS)

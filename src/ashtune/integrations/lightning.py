@@ -8,7 +8,7 @@ learning rate schedule is the same at all rungs. A callback sets the Trainer's `
 which ends training at the rung.
 Rule 2: a Trainer is refused if it would change the number of epochs, or start processes. Such a
 process would run the user's script again, or could not ask the study.
-Rule 3: each rank of a trial with several processes has a trial of its own, which follows rank 0.
+Rule 3: each rank of a trial with several processes has its own trial, which follows rank 0.
 Therefore all ranks end at the same epoch.
 """
 
@@ -134,8 +134,8 @@ def _check(trainer: Any, trial: Trial) -> None:
         ),
         (
             bool(every), f"reload_dataloaders_every_n_epochs={every}",
-            "it counts from where a trial was taken up, so its data would be others; leave it out, "
-            "and let a sampler choose those of an epoch: Lightning calls its set_epoch",
+            "it counts from the resume point, so a resumed trial would see other data; leave it "
+            "out, and let a sampler choose those of an epoch: Lightning calls its set_epoch",
         ),
         (
             any(timer.time_remaining() is not None for timer in timers), "max_time=...",

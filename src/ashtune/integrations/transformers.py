@@ -230,7 +230,7 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
             "call trial.torch_distributed() before, or use ashtune run ... -- torchrun with a "
             "LaunchedTrial"
         )
-        last_state = "a trial goes on from its last state; leave it out"
+        last_state = "a trial continues from its last state; leave it out"
         unit = "an evaluation is a unit of the resource"
         strategy = shown(str(args.eval_strategy.value))
         for is_wrong, setting, why in (
@@ -255,11 +255,11 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
             (
                 data is not None and args.eval_strategy == "epoch" and not has_length(data),
                 "data without a length",
-                "it cannot go on from an epoch; give eval_strategy='steps', eval_steps and "
+                "it cannot continue from an epoch; give eval_strategy='steps', eval_steps and "
                 "max_steps",
             ),
             (args.save_only_model, "save_only_model=True",
-            "a trial goes on with its optimizer; leave it out"),
+            "a trial continues with its optimizer; leave it out"),
             (
                 isinstance(self._trial, Trial) and args.world_size not in (1,
                 self._trial.world_size),
@@ -276,8 +276,8 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         if abs(begins - expected) > 1e-6:
             unit = "step" if is_by_steps else "epoch"
             raise ObjectiveError(
-                f"the Trainer begins at {unit} {begins:g} where trial {self._trial.number} goes on "
-                f"from {unit} {expected}; give output_dir=trial.checkpoint_dir, and "
+                f"the Trainer begins at {unit} {begins:g} where trial {self._trial.number} "
+                f"continues from {unit} {expected}; give output_dir=trial.checkpoint_dir, and "
                 "trainer.train(resume_from_checkpoint=callback.checkpoint)"
             )
 

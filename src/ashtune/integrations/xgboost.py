@@ -75,7 +75,7 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         trained, start = model.num_boosted_rounds(), self._trial.start
         if trained != start:
             raise ObjectiveError(
-                f"the booster has {trained} rounds where trial {self._trial.number} goes on from "
+                f"the booster has {trained} rounds where trial {self._trial.number} continues from "
                 f"{start}; give xgb_model=trial.restore()"
             )
         settings = json.loads(model.save_config())["learner"]

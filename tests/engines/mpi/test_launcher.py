@@ -31,7 +31,7 @@ CRAY = (
     "16:42 2023\n"
 )
 MVAPICH = "MVAPICH2 Version:    \t2.3.7\nMVAPICH2 configure:\t--prefix=/opt\n"
-UNKNOWN = "An MPI of its own, version 1"
+UNKNOWN = "Its own MPI, version 1"
 
 BATCH = {
     "SLURM_JOB_ID": "4",

@@ -85,7 +85,7 @@ def test_what_a_killed_worker_has_started_is_gone_and_the_study_goes_on(
     with a_study_that_has_started_all(tmp_path) as (launch, pids, worker):
         os.kill(worker, number)
         wait_until_gone(pids)
-        (tmp_path / "go on").touch()
+        (tmp_path / "continue").touch()
         ended = launch.wait()
     assert ended.status == 0, str(ended)
     assert ended.left_behind == ()
@@ -100,7 +100,7 @@ def test_what_a_trial_that_ended_well_has_left_running_is_gone_when_the_study_en
     tmp_path: Path,
 ) -> None:
     with a_study_that_has_started_all(tmp_path) as (launch, pids, _):
-        (tmp_path / "go on").touch()
+        (tmp_path / "continue").touch()
         ended = launch.wait(grace=0.0)
     assert are_running(pids) == []
     assert ended.status == 0, str(ended)
@@ -117,7 +117,7 @@ def test_nothing_is_left_after_a_signal_that_every_process_gets(
             if pid != launch.process.pid and pid not in pids:
                 os.kill(pid, number)
         os.kill(launch.process.pid, number)
-        (tmp_path / "go on").touch()
+        (tmp_path / "continue").touch()
         ended = launch.wait()
     assert ended.status == (130 if number == signal.SIGINT else -number), str(ended)
     assert ended.left_behind == ()
@@ -129,5 +129,5 @@ def test_a_worker_whose_guardian_is_killed_ends_too_and_the_study_goes_on(tmp_pa
         assert guardian != launch.process.pid
         os.kill(guardian, signal.SIGKILL)
         wait_until_gone([worker])
-        (tmp_path / "go on").touch()
+        (tmp_path / "continue").touch()
         assert launch.process.wait(60) == 0

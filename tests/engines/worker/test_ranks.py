@@ -43,7 +43,7 @@ def noted(study: ashtune.Study) -> list[dict[str, Any]]:
 
 
 def counts(trial: Any) -> None:
-    """Train as the helper's function does, in each rank with a state of its own."""
+    """Train as the helper's function does, in each rank with its own state."""
     trained = trial.restore() or []
     of_each_rank(trial, seed=trial.seed, x=trial["x"], start=trial.start, before=len(trained))
     for epoch in trial.epochs():
@@ -71,7 +71,7 @@ def test_all_ranks_train_the_same_epochs_of_the_same_trial_and_save_their_own_ob
     key = sorted(map(repr, by_rank[0]))
     assert key and all(sorted(map(repr, each)) == key for each in by_rank[1:])
     assert all(each["before"] == each["start"] for each in by_rank[0])
-    assert any(each["start"] for each in by_rank[0]), "no trial went on from a checkpoint"
+    assert any(each["start"] for each in by_rank[0]), "no trial continued from a checkpoint"
     assert study.best.load()[0] == (0, 1)
 
 
@@ -321,7 +321,7 @@ def test_functions_for_one_process_are_refused_with_a_way_out(
 
 
 class Together:
-    """A training function with a runner of its own."""
+    """A training function with its own runner."""
 
     def __call__(self, trial: Any) -> None:
         raise NotImplementedError

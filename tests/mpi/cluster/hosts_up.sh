@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make network namespaces into hosts h0, h1, ... on one switch: hosts_up.sh FOLDER COUNT PRIVATE
 #
-# Each has a network (10.77.0.10, 11, ...), a host name, shared memory, System V IPC and a boot id of its own, so that an
+# Each has a network (10.77.0.10, 11, ...), a host name, shared memory, System V IPC and its own boot id, so that an
 # MPI takes it for another machine, and at the path PRIVATE, a folder, a tree that no other host sees. Everything else,
 # the interpreter among it, is as if installed on each. The namespaces have no names in the system: they live as long as
 # a process of theirs, for which one of each sleeps, an hour at most. Nothing reaches a network outside.

@@ -45,7 +45,7 @@ def why_there_is_none() -> str | None:
 
 
 class Slurm:
-    """A SLURM that runs in a folder of its own."""
+    """A SLURM that runs in its own folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

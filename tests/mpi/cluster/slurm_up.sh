@@ -2,7 +2,7 @@
 # Start SLURM on this machine alone: slurm_up.sh FOLDER; then SLURM_CONF=FOLDER/slurm.conf is all that its commands need.
 #
 # One slurmctld, one slurmd and a munged, as root, on 127.0.0.1 and on ports that were free; any number of them side by
-# side, each in a FOLDER of its own and with no file elsewhere. (That is why munge: SLURM's own auth/slurm has one socket
+# side, each in its own FOLDER and with no file elsewhere. (That is why munge: SLURM's own auth/slurm has one socket
 # in /run for the whole machine.) No systemd, no cgroups, no accounting; 16 processors whatever the machine has.
 # slurm_down.sh FOLDER ends all of it. Written for SLURM 24.11, as Debian 13 has it.
 set -euo pipefail

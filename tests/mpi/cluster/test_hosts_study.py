@@ -69,7 +69,7 @@ TRAIN = (
         epoch = trial.start
         for epoch in trial.epochs():
             time.sleep(SECONDS)
-            # The older the better: a trial is promoted when others have come, whose worker goes on
+            # The older the better: a trial is promoted when others have come, whose worker continues
             # with it.
             trial.report(score=trial["x"] / 100 - trial.number)
         if saves:
@@ -208,7 +208,7 @@ def check_nothing_is_left(hosts: Hosts) -> None:
 
 
 def calls(events: Sequence[Event]) -> Counter[str]:
-    """What the training function has printed, by the journal: a trial that goes on in place is no
+    """What the training function has printed, by the journal: a trial that continues in place is no
     new call.
     """
     place = places_of(events)
@@ -250,7 +250,7 @@ def check_logs(hosts: Hosts, events: Sequence[Event]) -> None:
 def test_a_study_over_hosts_that_share_nothing_comes_to_its_end(
     home: Hosts, more: tuple[str, ...]
 ) -> None:
-    # some 35 go on from a checkpoint; on which host is chance: 16 to 27 on another
+    # some 35 continue from a checkpoint; on which host is chance: 16 to 27 on another
     trials = 4 * TRIALS
     size = ("--trials", str(trials), "--max-resource", str(MAX_RESOURCE))
     ended = ashtune(home, 5, *RUN, *size, *MESSAGES, *more, per_host=2)

@@ -1,4 +1,4 @@
-"""Studies under a real SLURM: by srun, by the example's batch script, cut and cancelled and gone on
+"""Studies under a real SLURM: by srun, by the example's batch script, cut and cancelled and continued
 with, refused.
 """
 
@@ -197,7 +197,7 @@ def test_a_job_cut_by_its_time_limit_requeues_itself_and_finishes_the_same_study
     )
     check_whole(study, trials=60, max_resource=16)
     assert "a word of trial" not in job.output
-    assert job.output.count("go on with: ashtune resume runs/study") == 1
+    assert job.output.count("continue with: ashtune resume runs/study") == 1
     assert job.output.count("kept in runs/study") == 3, (
         "both reports and the last line of the study say it"
     )

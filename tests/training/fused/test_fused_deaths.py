@@ -26,7 +26,7 @@ class Toy:
     grouped_by = ()
 
     def __call__(self, trial: Any) -> None:
-        raise AssertionError("a runner of its own runs it")
+        raise AssertionError("its own runner runs it")
 
     def make_runner(
         self,

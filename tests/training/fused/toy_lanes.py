@@ -16,7 +16,7 @@ from ashtune._src.training.fused.fused_protocol import LaneMetrics, Static, Vari
 
 
 class ToyClock:
-    """Time that goes on only while something is compiled or trained.
+    """Time that continues only while something is compiled or trained.
 
     Args:
         seconds: What an epoch takes of the lanes that a program trains side by side, by their

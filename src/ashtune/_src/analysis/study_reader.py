@@ -20,7 +20,7 @@ needed.
 #
 # Nothing is read twice. tally, trials and results share one reading without orders (_loaded),
 # outcome and timeline one with orders (_replayed). A property that was read keeps its value, also
-# if the study goes on: two figures of one report must speak of the same study. ``FollowedStudy``
+# if the study continues: two figures of one report must speak of the same study. ``FollowedStudy``
 # of the page reads on; its values grow.
 #
 # What happens when

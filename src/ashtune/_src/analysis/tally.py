@@ -340,7 +340,7 @@ class Tally(Observer):
     def how_to_save(self) -> str:
         """A text that tells the user how to save checkpoints."""
         if self.is_program:
-            return "keep what it goes on from in the folder {checkpoint}, $ASHTUNE_CHECKPOINT"
+            return "keep what it continues from in the folder {checkpoint}, $ASHTUNE_CHECKPOINT"
         return "begin with trial.restore(), and call trial.save(model) after the loop"
 
     def notes(self) -> Iterator[str]:

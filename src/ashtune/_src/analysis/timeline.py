@@ -58,7 +58,7 @@ Rule 5: if a worker waits because the study is paused, the wait counts as a wait
 #                          room between order and result is cut to the room; a shorter one makes
 #                          the wait for the driver longer.
 #   a worker is lost       its unfinished work becomes a row with the ending "lost with its
-#                          worker" at the time at which the driver noticed. The work is in vain:
+#                          worker" at the time at which the driver noticed. The work is lost:
 #                          the audit counts it, but not as training.
 #   a session ends         without a word from the workers. The next SessionStarted closes their
 #                          stays at the time of the last event before it, since nothing is known

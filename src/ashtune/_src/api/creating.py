@@ -179,7 +179,9 @@ def _known(
     continues = options["directory"] is not None and not options["overwrite"]
     if continues and journal.exists() and _has_result(journal):
         known = journals.read_settings(journal).known
-        line = f"{given}: {path} goes on with the {plural(len(known), 'result')} that it began with"
+        line = (
+            f"{given}: {path} continues with the {plural(len(known), 'result')} that it began with"
+        )
         if not known:
             line = (
                 f"{given}: {path} began without results, and none can be added; give another "
@@ -295,9 +297,9 @@ def open_or_create(
         elif names:
             raise FunctionChanged(
                 f"{path} was trained by another version of the training function: "
-                f"{_some(names, ', ')} changed since; "
-                "give another directory, accept_changes=True to go on with the function as it is "
-                f"now, or {_overwrite(path)}; a changed comment counts too"
+                f"{_some(names, ', ')} changed since; give another directory, accept_changes=True "
+                f"to continue with the function as it is now, or {_overwrite(path)}; a changed "
+                "comment counts too"
             )
     if pickled is not None:
         objectives.keep(path, pickled)

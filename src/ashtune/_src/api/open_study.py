@@ -87,7 +87,7 @@ class NextStep(enum.Enum):
 
     __module__ = "ashtune"
 
-    GO_ON = "go on"
+    GO_ON = "continue"
     """The trial is promoted, and the caller trains it further, to a higher ``trial.target``."""
     PAUSE = "pause"
     """``ask`` may return the trial again, to any caller.
@@ -159,7 +159,7 @@ class OpenStudy:
         self._changed = threading.Condition()
         self._waiting = 0  # callers of ask that wait for a trial
         self._asked: dict[TrialId, _AskedTrial] = {}
-        self._broken = ""  # why the study cannot go on
+        self._broken = ""  # why the study cannot continue
         self._is_closed = False
         self._process = process.pid
         atexit.register(self.close)
@@ -249,8 +249,8 @@ class OpenStudy:
             job = asked.prepared.job
             if job.phase == "training" and job.lacks_restore:
                 raise StudyError(
-                    f"trial {job.trial} goes on from {job.start}, where it was saved, and nothing "
-                    "was restored; call trial.restore() after ask(), train on from what it "
+                    f"trial {job.trial} continues from {job.start}, where it was saved, and "
+                    "nothing was restored; call trial.restore() after ask(), train on from what it "
                     "returns, and tell the trial then"
                 )
             told = _metrics_of(asked, result, metrics)
@@ -495,7 +495,7 @@ class OpenStudy:
             )
         if self._broken:
             raise StudyError(
-                f"{self.directory} was broken off in the middle of an ask or a tell "
+                f"{self.directory} was interrupted during an ask or a tell "
                 f"({self._broken}); close it and open it again: what was told is kept"
             )
 
@@ -597,7 +597,7 @@ def _checked_seconds(job: RunningJob, seconds: float) -> float:
     if job.phase == "training" and checked > most:
         raise StudyError(
             f"busy_seconds={shown(seconds)} is longer than the {seconds_text(most)} since trial "
-            f"{job.trial} {'went on' if job.has_gone_on else 'was asked for'}; give seconds of "
+            f"{job.trial} {'continued' if job.has_gone_on else 'was asked for'}; give seconds of "
             "this time, or leave it out"
         )
     return checked

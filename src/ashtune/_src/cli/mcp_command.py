@@ -24,7 +24,7 @@ T = TypeVar("T")
 READ_SECONDS = 30.0
 """The longest time that a tool waits until the journal is read to its end."""
 PARTS = ("head", "ladder", "best", "workers", "failures", "notes", "space")
-"""The parts of the page in a summary. Learning curves have a tool of their own, because they are
+"""The parts of the page in a summary. Learning curves have their own tool, because they are
 long.
 """
 INSTRUCTIONS = (

@@ -78,7 +78,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     work.add_argument("--load", type=seconds, default=0.0, metavar="TIME", help="to load one (0)")
     work.add_argument(
-        "--deaths", type=seconds, metavar="TIME", help="mean life of a worker (for ever)"
+        "--deaths", type=seconds, metavar="TIME", help="mean life of a worker (default: unlimited)"
     )
     work.add_argument(
         "--replaced",
@@ -186,7 +186,7 @@ def _check(given: argparse.Namespace) -> None:
             f"max": lacks_goal,
             f"{', '.join(of_a_table)} is for a table of curves; give an .npz file": of_a_table
             and not is_table,
-            f"--epoch: {given.curves} has times of its own; leave --epoch out": has_times
+            f"--epoch: {given.curves} has its own times; leave --epoch out": has_times
             and given.epoch is not None,
             f"--directory {given.directory} is there already; give one that is not": is_there,
         }

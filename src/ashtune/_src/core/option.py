@@ -62,16 +62,13 @@ def each_value(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
     """
 
     def check_each(name: str, values: Any) -> list[Any]:
-        several = (
-            list(values)
-            if isinstance(values, Sequence) and not isinstance(values, str)
-            else [values]
-        )
-        if not several:
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            values = [values]
+        if not values:
             raise SettingsError(
                 f"{name}={values!r} is empty; give one value or more, or leave it out"
             )
-        checked = [check(name, value) for value in several]
+        checked = [check(name, value) for value in values]
         return [value for place, value in enumerate(checked) if value not in checked[:place]]
 
     return check_each

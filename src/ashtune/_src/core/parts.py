@@ -120,7 +120,7 @@ class Names(Generic[T]):
             return entry.load()(*arguments)
         except Exception as error:  # noqa: BLE001 - importing or creating a class can raise anything
             raise SettingsError(
-                f"{self._what} {shown(name)} cannot be made: {error_line(error)}; mend the package "
+                f"{self._what} {shown(name)} cannot be made: {error_line(error)}; fix the package "
                 f"that it is from, or give one of {', '.join(self._built_in)}"
             ) from None
 
@@ -314,7 +314,7 @@ class Registry(Names[PartT]):
         name = str(record.get("kind"))
         missing = self.missing(name)
         todo = ": add the folder of its module to PYTHONPATH" if ":" in name else ""
-        return missing and f"{missing}, which is needed to go on with this study{todo}"
+        return missing and f"{missing}, which is needed to continue with this study{todo}"
 
     def _convert(self, record: Mapping[str, Any], kind: type[PartT]) -> PartT:
         """Return the part of a record as an object of the class ``kind``, or raise if its options

@@ -175,7 +175,7 @@ def state_of(study: ReadStudy) -> tuple[State, str]:  # noqa: PLR0911 - one for 
         return "stopped", "a simulation that ended before it was complete"
     if study.stopping and not study.is_busy:
         return "stopped", one_line(
-            f"stopped: {study.stopping}; go on with ashtune resume {study.directory}"
+            f"stopped: {study.stopping}; continue with ashtune resume {study.directory}"
         )
     if study.is_alive is False and not study.is_known and not study.is_busy:
         return (
@@ -206,6 +206,6 @@ def _gone(study: ReadStudy, session: SessionStarted) -> str:
         else "and whether the study is complete is not known here"
     )
     return one_line(
-        f"the driver, process {session.pid} on this machine, has ended {what}; go on with ashtune "
-        f"resume {study.directory}"
+        f"the driver, process {session.pid} on this machine, has ended {what}; continue with "
+        f"ashtune resume {study.directory}"
     )

@@ -79,7 +79,7 @@ class AnswerProcess:
         except OSError as error:  # it takes too long, or cannot be started
             return PageAnswer(refusal=str(error))
         if body is None:
-            has_ended = "the process that works this out has ended, perhaps for want of memory"
+            has_ended = "the process that works this out has ended, perhaps because memory was full"
             return PageAnswer(
                 refusal="ashtune watch is ending" if self._child.is_closed else has_ended
             )

@@ -145,7 +145,7 @@ class _History:
             case JobPaused(resource=resource):
                 self._report(event)
                 return (
-                    f"broken off at {resource:,} by worker {event.worker}, as the study or the "
+                    f"interrupted at {resource:,} by worker {event.worker}, as the study or the "
                     f"worker was stopping"
                 )
             case TrialReleased(resource=resource):

@@ -308,6 +308,6 @@ class _Asking:
             return []
         return [
             "The study was not recorded whole, in one go and one trial at a time (it still runs, "
-            "was stopped, has several sessions, lost workers, jobs broken off, configurations "
+            "was stopped, has several sessions, lost workers, interrupted jobs, configurations "
             "withdrawn or fused training), so no line is the study itself."
         ]

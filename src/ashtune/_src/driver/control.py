@@ -3,7 +3,7 @@ send from the page.
 
 The live page is ``ashtune watch`` in its own process. The page's process ends shortly after the
 driver's process. The page stays after the end of the study, since users of a notebook still look at
-the page. If the live page fails, the driver writes one line to stderr and goes on.
+the page. If the live page fails, the driver writes one line to stderr and continues.
 
 A command is checked by this module, handled by the controller, written to the journal as an event,
 and answered. Trials and configurations that a command added therefore remain in a resumed study. A
@@ -127,7 +127,7 @@ class Control:
                     pass
         except (
             AshtuneError
-        ) as error:  # no room for more processes: the study goes on with the present processes
+        ) as error:  # no room for more processes: the study continues with the present processes
             self.refuse(name, str(error))
         else:
             self._inbox.answer(name)
@@ -166,8 +166,8 @@ class Control:
         before, most = self._tally.most_trials, self._settings.configurations
         if before is None:
             raise SettingsError(
-                f"trials={more:,}: there is no number of trials to add to; the study goes on until "
-                "another limit, or until it is stopped"
+                f"trials={more:,}: there is no number of trials to add to; the study continues "
+                "until another limit, or until it is stopped"
             )
         if most is not None and before + more > most:
             raise SettingsError(
@@ -249,7 +249,7 @@ class Page:
             )
             say(f"live page: {self._address} (elsewhere: ssh -L {port}:127.0.0.1:{port} {host})")
         else:
-            say(f"no live page: {self._problem}; the study goes on")
+            say(f"no live page: {self._problem}; the study continues")
 
     def end(self) -> None:
         """Ask the page's process to end, and kill it if necessary. If another process started the

@@ -106,7 +106,7 @@ class Enough(Observer):
 
     @property
     def worth(self) -> float:
-        """The smallest gain with which the search goes on. O(n log n)."""
+        """The smallest gain with which the search continues. O(n log n)."""
         if self.wanted is not None and self.wanted.gain is not None:
             return self.wanted.gain
         if len(self._bends) >= FEWEST:

@@ -231,7 +231,7 @@ class ObserverThread(Observer):
     def _drop(self, reason: str) -> None:
         self._is_dropped = True
         self._is_past_over.set()
-        say(f"observer {self._name} is dropped, the study goes on: {reason}")
+        say(f"observer {self._name} is dropped, the study continues: {reason}")
 
 
 def history_of(journal: Path, disk: Disk, new_controller: Callable[[], Controller]) -> _History:
@@ -309,7 +309,7 @@ def check_observers(observers: object) -> tuple[Observer, ...]:
         if is_in_use or any(observer is other for other in checked[:place]):
             raise SettingsError(
                 f"observers holds {shown(observer)} twice, or it is told another study that is "
-                "still open; give each study an observer of its own"
+                "still open; give each study its own observer"
             )
     return checked
 

@@ -299,7 +299,7 @@ class Session:
             )
             show(summary(study), sys.stderr)
         else:
-            how = "go on with"
+            how = "continue with"
             more = ""
             if self._controller.gave_up:
                 how = "fix the error, then resume with"
@@ -316,8 +316,8 @@ class Session:
             return
         finished, share = rungs[number].trained, self._ladder.kept[number]
         say(
-            f"no trial goes on from {rungs[number].resource:,}: {plural(finished, 'trial')} "
-            f"reached it, and the best {share} of them may go on; give more trials, as in "
+            f"no trial continues from {rungs[number].resource:,}: {plural(finished, 'trial')} "
+            f"reached it, and the best {share} of them may continue; give more trials, as in "
             f"trials={2 * max(1, self._tally.started)}"
         )
 

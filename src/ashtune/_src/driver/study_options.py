@@ -164,7 +164,7 @@ class Watching(TypedDict, total=False):
     watch: Annotated[
         bool | Literal["keep"],
         Option(
-            help="Show a live page of the study, by ``ashtune watch`` in a process of its own, "
+            help="Show a live page of the study, by ``ashtune watch`` in its own process, "
             "and print its address; "
             "it ends with the process that started it.",
             default=False,

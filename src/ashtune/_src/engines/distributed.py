@@ -57,7 +57,7 @@ from ashtune._src.training.worker_messages import Assignment, Broken
 LIVENESS_CHECK_SECONDS = 0.5
 CLOSING_SECONDS = 10.0
 CLOSING_SLEEP = 0.01
-NOBODY_LEFT = "no worker is left to train; what was found is kept: start again to go on"
+NOBODY_LEFT = "no worker is left to train; what was found is kept: start again to continue"
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -415,12 +415,15 @@ class DistributedWorkers:
         if not self._peers_may_come and all(each.is_unable for each in self._peers.values()):
             self._collector.fatal_error = self._collector.fatal_error or ObjectiveError(reason)
         else:
-            say(f"{reason}; the others go on")
+            say(f"{reason}; the others continue")
 
     def _go_on_without_the_host(self, number: int, message: Broken) -> None:
         """Give up a peer that cannot load the training function, which other peers have loaded."""
         if number not in self._link.failed:  # otherwise another peer of the same host has said why
-            say(f"{self._link.name(number)}: {self._collector.explain(message)}; the others go on")
+            say(
+                f"{self._link.name(number)}: {self._collector.explain(message)}; the others "
+                f"continue"
+            )
         self._lose(number, "it cannot load the training function", [])
 
     def _lose(self, number: int, why: str, events: list[Event], *, is_asked: bool = False) -> None:

@@ -105,7 +105,7 @@ class Resizable(Protocol):
 class Engine(Protocol):
     """Opens the workers of a session.
 
-    An engine from the entry point group ``ashtune.engines`` is created without arguments, anew for
+    An engine from the entry point group ``ashtune.engines`` is created without arguments, again for
     each session. If an engine needs arguments, the user creates the engine. An engine may inherit
     the defaults from this class.
     """

@@ -257,7 +257,7 @@ class CheckpointLocations:
 
     Args:
         place_of: Returns a peer's place, or None if the peer sees the study's directory. By
-            default, each peer has a place of its own.
+            default, each peer has its own place.
     """
 
     def __init__(

@@ -191,7 +191,7 @@ class Drive:
                 taken.append((event, handle(event)))
         except JournalError as error:
             raise EngineError(
-                f"{error}; nothing of it is written: go on with `ashtune resume`"
+                f"{error}; nothing of it is written: continue with `ashtune resume`"
             ) from None
         finally:
             # no event that the controller refused

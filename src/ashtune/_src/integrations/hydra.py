@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 MOST_VALUES = 10_000
 """The largest number of values of a range with a step, because each value is listed."""
 MOST_PROBES = 100
-"""Values of a list tried before a study begins; Hydra takes up to a tenth of a second for each."""
+"""Values of a list tried before a study begins; Hydra needs up to a tenth of a second for each."""
 
 
 class Dimension(msgspec.Struct, frozen=True):

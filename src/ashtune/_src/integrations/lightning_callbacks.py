@@ -30,7 +30,7 @@ LOADERS = "loaders"
 
 
 class Fit:
-    """One fit of a trial. Each rank of a trial has a fit of its own.
+    """One fit of a trial. Each rank of a trial has its own fit.
 
     Args:
         weights_only: Whether the trial's checkpoint may contain only weights and plain values.

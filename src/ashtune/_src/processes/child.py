@@ -171,7 +171,7 @@ class ChildProcess:
                     poll.unregister(hears)
             if says in ready and (bodies := reader.take(read_some(says))):
                 return bodies[0]
-        raise TimeoutError(f"this takes longer than {seconds:g} s, and was broken off")
+        raise TimeoutError(f"this took longer than {seconds:g} s and was stopped")
 
     def terminate(self) -> None:
         """Send SIGTERM."""

@@ -24,7 +24,7 @@ def audit_faults(audit: Audit, *, unit: str) -> list[str]:
             sentences.append(
                 f"FAULT at {unit} {record.resource:,}: "
                 f"{plural(len(record.unexplained), 'promotion')} of trials that never were among "
-                f"the best {audit.ladder.kept[record.rung]} of their rung before they went on "
+                f"the best {audit.ladder.kept[record.rung]} of their rung before they continued "
                 f"({trials}{more})."
             )
     return sentences
@@ -59,9 +59,9 @@ def audit_findings(audit: Audit, *, unit: str) -> list[str]:
         if record.law is None or not record.promoted:
             continue
         sentences.append(
-            f"At {unit} {record.resource:,} {record.promoted:,} of {record.arrived:,} went on and "
-            f"{record.quota:,} may in the end: {plural(record.wrong, 'early promotion')} proved "
-            f"wrong, where the law for many results says {number_text(record.law, 3)}."
+            f"At {unit} {record.resource:,} {record.promoted:,} of {record.arrived:,} continued "
+            f"and {record.quota:,} may in the end: {plural(record.wrong, 'early promotion')} "
+            f"proved wrong, where the law for many results says {number_text(record.law, 3)}."
         )
     sentences += [
         f"The order at {unit} {record.resource:,} says little about the next rung (rank "

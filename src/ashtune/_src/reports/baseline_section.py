@@ -196,7 +196,7 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
         sentences.append(
             f"The lowest rung cost {ratio:.1f} times their mean: {first.epochs:,} {unit}s from "
             f"nothing, where a higher "
-            f"one trains {average} on average, going on from where its trials stopped."
+            f"one trains {average} on average, continuing from where its trials stopped."
         )
     return sentences
 
@@ -207,7 +207,7 @@ def _why(rungs: Sequence[RungCost], unit: str) -> str:
     if max(epochs) > (1 + ALIKE) * min(epochs):
         reasons.append(
             f"they train {min(epochs):,} to {max(epochs):,} {unit}s, as trials are whole and "
-            f"cannot be halved for ever"
+            f"cannot be halved without end"
         )
     if min(costs) > 0 and max(costs) > (1 + ALIKE) * min(costs):
         dear = max(rungs, key=lambda rung: rung.per_epoch)

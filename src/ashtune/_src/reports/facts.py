@@ -123,9 +123,9 @@ class FactsSection(Section):
         if missing := info.missing():
             yield line(missing, WARNING)
         if not self.study.outcome.is_complete and not info.is_simulated:
-            is_to_be_mended = self.study.tally.best is None and self.study.tally.failures.total
-            mended = " FILE:FUNCTION" if is_to_be_mended and not self.study.tally.is_program else ""
-            yield line(f"go on with: ashtune resume {info.directory}{mended}", HEADING)
+            must_be_fixed = self.study.tally.best is None and self.study.tally.failures.total
+            argument = " FILE:FUNCTION" if must_be_fixed and not self.study.tally.is_program else ""
+            yield line(f"continue with: ashtune resume {info.directory}{argument}", HEADING)
 
 
 def _known(settings: Settings) -> str:

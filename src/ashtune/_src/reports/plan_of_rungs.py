@@ -139,7 +139,7 @@ def wall_seconds(planned: Plan, epoch_seconds: float, workers: int) -> tuple[flo
     """Return the wall time in seconds with random draws, and with a search that learns.
 
     Source: the bound of Graham (``analysis/expected.py``): the work divided by the number of
-    workers, plus what is left of the last trial, which one worker trains alone.
+    workers, plus the rest of the last trial, which one worker trains alone.
     """
     last = planned.rungs[-1].resource * (1 - 1 / workers)
     of_random = (planned.epochs / workers + last) * epoch_seconds

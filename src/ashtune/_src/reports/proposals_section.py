@@ -94,7 +94,7 @@ class Comparison(msgspec.Struct, frozen=True):
             plural(self.random.trials, "random draw"),
         )
         return (
-            f"Of {proposals} {self.proposed.promoted:,} went on, of {draws} beside them "
+            f"Of {proposals} {self.proposed.promoted:,} continued, of {draws} beside them "
             f"{self.random.promoted:,}."
         )
 

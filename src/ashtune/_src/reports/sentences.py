@@ -75,7 +75,7 @@ def failures_text(tally: Tally, before: str) -> str:
 
     The text says whether no trial reached the top rung:
     ``10 of 30 trials failed: ...; no trial reached the top rung (81)``. If ``before``, the text
-    that stands before this one, has the reason, the reason is left out.
+    before this one, has the reason, the reason is left out.
     """
     failures = tally.failures
     if not failures.total:

@@ -123,8 +123,8 @@ def whatif_words(predictions: Sequence[Prediction], *, unit: str) -> list[str]:
     if worst is not None and worst.continued >= LITTLE:
         sentences.append(
             f"Up to {share_text(worst.continued)} of the {unit}s ({_named(worst)}) were never "
-            "trained: those curves stay at their last value, or in other replays go on as trials "
-            "did that were trained for longer."
+            "trained: those curves stay at their last value, or in other replays continue as "
+            "trials did that were trained for longer."
         )
     largest: dict[int, list[str]] = {}
     for series in by_scheduler(predictions).values():

@@ -9,7 +9,7 @@ from ashtune._src.space.space import Space
 
 # Decision 23 (docs/decisions/0023-searches.md).
 LARGEST_ENUMERATED = 100_000
-"""The maximum number of points that are checked one by one, which takes up to half a second."""
+"""The maximum number of points that are checked one by one, in half a second or less."""
 
 
 class Lattice:

@@ -47,7 +47,7 @@ trials.
 #
 # The last three have no thread that proposes.
 #
-# OPENING is a state of its own, because the first proposal takes much longer than the others: a
+# OPENING is a separate state, because the first proposal takes much longer than the others: a
 # process starts, and imports numpy and scipy. Its time would spoil the estimate of what a
 # proposal costs, so it is not measured; and a trial may wait for it longer than for a later one,
 # since a search that starts late would otherwise lose its first trials.
@@ -473,7 +473,7 @@ class Proposals(Observer):
                 if result.trial in self._options.known:
                     self._stand_in.observe(result, self._options.known.view(result.trial))
             proposal = self._propose_new(self._stand_in.propose, trial)
-        except Exception as error:  # noqa: BLE001 - the study goes on after any exception of a stand-in
+        except Exception as error:  # noqa: BLE001 - the study continues after any exception of a stand-in
             self._drop_the_stand_in(error)
             return None
         return (
@@ -546,7 +546,7 @@ class Proposals(Observer):
                             self._state = _State.PROPOSING
                         self._changed.notify_all()
             proposer.close()  # close() may have been called before the proposer was opened
-        except BaseException as error:  # noqa: BLE001 - the study goes on after any exception of a proposer
+        except BaseException as error:  # noqa: BLE001 - the study continues after any exception of a proposer
             self._drop(error)
 
     def _wait(self, ahead: int) -> int | None:

@@ -1,6 +1,6 @@
-"""Records idle workers, running jobs, trials that are being released, and jobs to give out again.
+"""Records idle workers, running jobs, trials that are being released, and jobs to assign again.
 
-Rule 1: a job that was given out but not finished is given out again before any new job.
+Rule 1: a job that was assigned but not finished is assigned again before any new job.
 Rule 2: if a worker is still saving a trial, the next job for the trial waits until the trial is
 saved.
 Rule 3: a trial that kills two workers fails.
@@ -129,7 +129,7 @@ class Assignments:
 
     @property
     def unfinished(self) -> list[Job]:
-        """All jobs that are running or will be given out again."""
+        """All jobs that are running or will be assigned again."""
         running = [assigned.job for assigned in self.running.values()]
         return [*running, *self._given_back, *self._waiting.values()]
 
@@ -199,23 +199,23 @@ class Assignments:
             self._spare[worker] = None
 
     def next_returned_job(self) -> Job | None:
-        """Remove and return the oldest job to give out again. Return None if no job is to be given
-        out again.
+        """Remove and return the oldest job to assign again. Return None if no job is to be
+        assigned again.
         """
         return self._given_back.popleft() if self._given_back else None
 
     def returned_job_of(self, trials: Container[TrialId]) -> Job | None:
-        """Return the oldest job of ``trials`` that must be given out again, without removing the
+        """Return the oldest job of ``trials`` that must be assigned again, without removing the
         job.
         """
         return next((job for job in self._given_back if job.trial in trials), None)
 
     def take_returned(self, job: Job) -> None:
-        """Remove a job from the jobs to give out again, because a worker gets the job now."""
+        """Remove a job from the jobs to assign again, because a worker gets the job now."""
         self._given_back.remove(job)
 
     def give_back(self, job: Job) -> None:
-        """Add a job to the jobs to give out again."""
+        """Add a job to the jobs to assign again."""
         self._given_back.append(job)
 
     def wait_for_release(self, job: Job) -> None:
@@ -224,15 +224,15 @@ class Assignments:
 
     def release(self, trial: TrialId) -> Holding | None:
         """Record that a trial is saved or its worker is lost. A job that waited for the trial can
-        now be given out.
+        now be assigned.
         """
         if (job := self._waiting.pop(trial, None)) is not None:
             self._given_back.append(job)
         return self.releasing.pop(trial, None)
 
     def lose(self, event: WorkerLost) -> Assigned | None:
-        """Remove a lost worker. Return its job if the job's trial fails. Its other jobs are given
-        out again.
+        """Remove a lost worker. Return its job if the job's trial fails. Its other jobs are
+        assigned again.
         """
         worker = event.worker
         self._leave(worker)
@@ -249,7 +249,7 @@ class Assignments:
         return failed
 
     def dismiss_all(self) -> None:
-        """Forget all workers of an earlier driver, and give out their jobs again."""
+        """Forget all workers of an earlier driver, and assign their jobs again."""
         self._given_back += [assigned.job for assigned in self.running.values()]
         self.running.clear()
         for trial in list(self.releasing):

@@ -207,7 +207,7 @@ class CheckpointWriter:
             self._earlier = ""
         self._has_begun = self._has_saved = False
         self._at_opening: dict[str, tuple[int, int]] | None = None
-        # contents at the last rung, if the trial went on in place
+        # contents at the last rung, if the trial continued in place
         self._at_rung: dict[str, tuple[int, int]] = {}
         self._elsewhere = ""
 

@@ -10,7 +10,7 @@ Rule 2: if a training function ends a trial early, the trial counts in its rung 
 trial. A trial that ended early may use a place in the rung's quota, but is not trained again.
 Rule 3: a limit that the user set ends only the search. The confirming trials follow after the
 search (``core/confirm.py``). Any other reason to stop also stops the confirming trials.
-Rule 4: in a paused study no job begins, and the study stays open. Interrupted jobs are given out
+Rule 4: in a paused study no job begins, and the study stays open. Interrupted jobs are assigned
 again after the pause. If a trial reaches its rung before the pause request arrives, the trial is
 released. A new session ends a pause.
 Rule 5: the best trials of each rung keep their checkpoints until other trials are better
@@ -149,8 +149,9 @@ PROMOTED_FAILURES = 5
 of them will fail.
 
 If the user allows more than four times as many failures before the first result, a quarter of this
-number counts. A failure counts only if no trial that went on in the same way, in place or from its
-checkpoint, has a result in this session: a function that never restores still has results in place.
+number counts. A failure counts only if no trial that continued in the same way, in place or from
+its checkpoint, has a result in this session: a function that never restores still has results in
+place.
 """
 
 
@@ -217,17 +218,17 @@ class Controller:
 
     @property
     def is_open(self) -> bool:
-        """Whether the study still has jobs to give out or to wait for."""
+        """Whether the study still has jobs to assign or to wait for."""
         return self._assignments.is_busy or not (self.is_over or self._nothing_to_do)
 
     @property
     def is_over(self) -> bool:
-        """Whether the study is stopping and gives out no more jobs."""
+        """Whether the study is stopping and assigns no more jobs."""
         return bool(self.stopping) and not (self._ends_search_only and self._has_to_confirm)
 
     @property
     def is_searching(self) -> bool:
-        """Whether the search may still give out jobs."""
+        """Whether the search may still assign jobs."""
         return not (self.stopping or self._is_searched)
 
     @property
@@ -241,7 +242,7 @@ class Controller:
 
     @property
     def unfinished(self) -> list[Job]:
-        """All jobs that are running or will be given out again."""
+        """All jobs that are running or will be assigned again."""
         return self._assignments.unfinished
 
     @property
@@ -290,7 +291,7 @@ class Controller:
     def _follow(self, event: Event) -> list[Followed]:  # noqa: PLR0912 - one for each kind of event
         orders: list[Followed] = []
         match event:
-            case JobFinished():  # this method gives out the next jobs itself
+            case JobFinished():  # this method assigns the next jobs itself
                 return self._finish(event)
             case TrialReleased():
                 orders = self._end_release(event)
@@ -580,7 +581,7 @@ class Controller:
         self._is_searched = False
 
     def _pause(self) -> list[Followed]:
-        """Give out no more jobs, and order the workers to interrupt the running jobs."""
+        """Assign no more jobs, and order the workers to interrupt the running jobs."""
         self.is_paused = True
         orders: list[Followed] = []
         for trial, assigned in self._assignments.running.items():
@@ -663,7 +664,7 @@ class Controller:
         return orders
 
     def _next_of_the_search(self, followed: list[Followed]) -> Job | None:
-        """Return a job to give out again, or the scheduler's next job. Append the trial's promotion
+        """Return a job to assign again, or the scheduler's next job. Append the trial's promotion
         to ``followed``.
         """
         if (job := self._assignments.next_returned_job()) is not None:

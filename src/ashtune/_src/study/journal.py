@@ -239,12 +239,12 @@ class JournalReader:
             raise self._refusal(error) from None
 
     def _refusal(self, error: OSError) -> JournalError:
-        return JournalError(f"{self._path}: {error.strerror}; read it anew")
+        return JournalError(f"{self._path}: {error.strerror}; read it again")
 
     def _is_another(self, why: str) -> JournalError:
         return JournalError(
             f"{self._path}: {why}; it is another journal, or its last lines were lost in a power "
-            f"loss: read it anew"
+            f"loss: read it again"
         )
 
 
@@ -316,7 +316,7 @@ def unreadable(path: Path, number: int, what: str) -> JournalError:
         )
     return JournalError(
         f"{path} line {number}: {what}; the lines before it are whole: keep them "
-        f"(head -n {number - 1}) to go on from there"
+        f"(head -n {number - 1}) to continue from there"
     )
 
 

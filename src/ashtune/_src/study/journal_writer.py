@@ -160,7 +160,7 @@ class Journal:
         if len(lines) <= MOST_LINE_BYTES - CHECK_BYTES:
             self._put(lines)
             return
-        for event in turn:  # each line is a turn of its own
+        for event in turn:  # each line is its own turn
             self._put(self._line(event))
 
     def _line(self, event: Event) -> bytes:

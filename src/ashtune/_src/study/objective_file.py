@@ -163,7 +163,7 @@ def read_valid(study: Path) -> Callable[[dict[str, Any]], Any]:
         valid: Callable[[dict[str, Any]], Any] = look_at(study / VALID)[0]
     except Exception as error:  # noqa: BLE001 - unpickling runs the objects' own code
         raise StudyError(
-            f"{study / VALID} cannot be read ({error_line(error)}); go on by tune(valid=..., "
+            f"{study / VALID} cannot be read ({error_line(error)}); continue by tune(valid=..., "
             f"directory=...)"
         ) from None
     return valid

@@ -71,7 +71,7 @@ PATIENT = Patience()
 
 
 class StoreCall:
-    """A call to a store, in a thread of its own, so that the calling thread can handle signals and
+    """A call to a store, in its own thread, so that the calling thread can handle signals and
     messages.
     """
 
@@ -191,7 +191,7 @@ def check_address(name: str, address: str) -> None:
     except (ImportError, ValueError) as error:
         reason = str(error)
     if kind == "memory":
-        reason = "each worker has a memory of its own"
+        reason = "each worker has its own memory"
     elif not place.strip("/") or (kind in ("file", "local") and not place.startswith("/")):
         reason = "give the whole path of a folder"
     if reason:
@@ -372,8 +372,8 @@ class RemoteFolder:
                         self._files.rm_file(path)
 
     def wait_for_deletions(self) -> None:
-        """Wait until the objects are deleted. If the wait is too long, print what is left, and go
-        on.
+        """Wait until the objects are deleted. If the wait is too long, print what is left, and
+        continue .
         """
         before = DELETIONS.left
         if left := DELETIONS.wait(self._patience.is_stopped):

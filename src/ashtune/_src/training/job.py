@@ -132,7 +132,7 @@ class RunningJob:
         the exception.
         """
         self.agree: Callable[[Callable[[], bool]], bool] | None = None
-        """Decides, with a function that decides for this rank, whether all ranks go on; None
+        """Decides, with a function that decides for this rank, whether all ranks continue; None
         without other ranks.
         """
         self._asked_for_start = False
@@ -375,7 +375,7 @@ class RunningJob:
             self.start, self.must_restore = 0, False
             return
         self._refuse(
-            f"trial {self.trial} goes on from {self.start}, where it was saved, but nothing was "
+            f"trial {self.trial} continues from {self.start}, where it was saved, but nothing was "
             "restored: begin with: model = trial.restore() or build(trial.config)"
         )
 

@@ -2,7 +2,7 @@
 decisions.
 
 Every rank runs the training function with its own trial. Rank 0 is the worker that the driver
-knows. Wherever the trial of rank 0 decides whether training goes on, as at each step of
+knows. Wherever the trial of rank 0 decides whether training continues, as at each step of
 ``trial.epochs()``, rank 0 sends the decision to the other ranks, whose trials wait for it there.
 
 Rule 1: rank 0 commits a checkpoint after all ranks have ended the training function.
@@ -50,7 +50,7 @@ class Begin(msgspec.Struct, frozen=True, tag=True):
 
 
 class Decision(msgspec.Struct, frozen=True, tag=True):
-    """A decision of rank 0 whether the trial goes on, with the job's state after the decision."""
+    """A decision of rank 0 whether the trial continues, with the job's state after the decision."""
 
     goes_on: bool
     phase: Phase
@@ -207,7 +207,7 @@ class OtherRanks:
             self._is_after_failure = False
 
     def agree(self, job: RunningJob, decide: Callable[[], bool]) -> bool:
-        """Return the result of ``decide``, which says whether the trial goes on, after all its
+        """Return the result of ``decide``, which says whether the trial continues, after all its
         ranks know it.
         """
         if job.phase != "training":

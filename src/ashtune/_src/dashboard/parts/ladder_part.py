@@ -92,14 +92,14 @@ def quota_text(subject: Subject) -> str:
     kept = list(dict.fromkeys(ladder.kept))
     few, many = (scheduler.quota_rule(ladder, 0).of(trials) for trials in (FEW, MANY))
     if many < MANY * ladder.kept[0] - 1:  # it grows more slowly than the number of trials
-        text = f"Of {FEW} trials at a rung the best {few} may go on, of {MANY} the best {many}"
+        text = f"Of {FEW} trials at a rung the best {few} may continue, of {MANY} the best {many}"
     elif len(kept) == 1:
-        text = f"Of the trials at a rung the best {kept[0]} may go on"
+        text = f"Of the trials at a rung the best {kept[0]} may continue"
     else:
         text = (
             f"Of the trials at a rung the best {float(min(kept)):.2g} to {float(max(kept)):.2g} "
-            f"of all may go on"
+            f"of all may continue"
         )
     if scheduler.rule is Rule.SINCE_ITS_RESULT:
-        text += ". Each goes on as soon as it is among them, so in the end more have gone on"
+        text += ". Each continues as soon as it is among them, so in the end more have continued"
     return f"{text}."

@@ -119,7 +119,7 @@ class NotesPart(PagePart):
         """Return a text about the reason for a trial's promotion. O(results of its rung)."""
         subject, verdict = self._subject, promotion.verdict
         resource = subject.ladder.rungs[verdict.to]
-        went_on = f"trial {verdict.trial} went on to {resource:,} {subject.unit}s"
+        went_on = f"trial {verdict.trial} continued to {resource:,} {subject.unit}s"
         if not self._compares_all:
             return went_on
         place = self._ladder.rank(verdict.rung, promotion.results, promotion.loss)

@@ -87,7 +87,7 @@ class ExecutorWorkers(ClusterWorkers):
         assert error is not None, "or the task is submitted"
         raise StudyError(
             f"the pool runs no workers: {error_line(error)}; what was found is kept: start again "
-            f"to go on"
+            f"to continue"
         )
 
     def close(self, *, deletes: bool = True) -> None:

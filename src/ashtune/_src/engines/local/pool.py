@@ -497,7 +497,7 @@ class ProcessPool:
         return messages
 
     def _replace_between_epochs(self, worker: Worker, table: ProcessTable, limit: int) -> None:
-        """Pause the trial of a worker over the soft limit, so that the trial goes on without what
+        """Pause the trial of a worker over the soft limit, so that the trial continues without what
         earlier trials left.
 
         A trial is paused only once, as it may need that much memory by itself.

@@ -125,10 +125,7 @@ def alone(launch: Launch, library_version: str, size: int) -> str:
         sruns = [f"{_SRUN}{plugin}" for plugin in _plugins(library_version)]
         new = " or ".join(f"`{srun} python ...`" for srun in sruns if srun != launch.launcher)
         remedy = f"start with {new}, or with the `mpiexec` installed with it" if new else remedy
-    return (
-        f"{_started(launch)}, but {library} sees 1: each would run the whole study by itself; "
-        f"{remedy}"
-    )
+    return f"{_started(launch)}, but {library} sees 1: each would run the whole study; {remedy}"
 
 
 def without_world(launch: Launch, *, workers_given: bool) -> str:

@@ -109,7 +109,7 @@ class RankLink:
         if isinstance(content, Closed):
             self._done_ranks.add(rank)
             return self._done_ranks.issuperset(group)
-        if isinstance(content, Unable):  # its other ranks may hang in MPI for ever
+        if isinstance(content, Unable):  # its other ranks may hang in MPI without end
             self._world.lost.update(group[1:])
         return leader == rank or isinstance(content, JobFailed | Unable | Broken)
 

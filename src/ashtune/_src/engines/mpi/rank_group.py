@@ -2,7 +2,7 @@
 communicator for training.
 
 The ranks of a group have consecutive numbers. The first rank of a group is the worker that the
-driver knows. The ranks of a group exchange ashtune's messages over a communicator of their own, and
+driver knows. The ranks of a group exchange ashtune's messages over their own communicator, and
 never wait for each other in MPI.
 """
 

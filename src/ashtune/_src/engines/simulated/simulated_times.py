@@ -29,9 +29,9 @@ class Training(msgspec.Struct, frozen=True, kw_only=True):
             without delays.
         stretch: A random number generator -> the factor by which a job is slower, drawn for each
             job.
-        drop: The probability, in each unit of time, that a job is dropped. A dropped job is given
-            out again from its start. A drop happens at the end of a unit of time; a job that ends
-            exactly at that moment is dropped too.
+        drop: The probability, in each unit of time, that a job is dropped. A dropped job is
+            assigned again from its start. A drop happens at the end of a unit of time; a job that
+            ends exactly at that moment is dropped too.
         resumes: Whether a promoted trial continues its training; if False, each job trains from the
             beginning.
         save_seconds: The time to release a trial and save it.

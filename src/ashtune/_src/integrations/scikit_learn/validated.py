@@ -122,7 +122,7 @@ class Validated:
             except Exception as error:  # noqa: BLE001 - whatever a fitted estimator does when it is pickled
                 line = (
                     f"a fitted estimator cannot be saved ({error_line(error)}): one that is "
-                    f"promoted is fitted anew"
+                    f"promoted is fitted again"
                 )
                 warnings.warn(line, stacklevel=2)
 
@@ -259,7 +259,7 @@ def read_data(folder: str, digest: str) -> Any:
     except OSError as error:
         raise CannotGoOn(
             f"{path}: {error.strerror}; every process that fits has to see the directory under "
-            "this name; one that was moved goes on by the script that calls fit"
+            "this name; one that was moved continues by the script that calls fit"
         ) from None
 
 

@@ -137,7 +137,7 @@ export function howLong({ head }) {
   const done = head.trials_wanted
     ? `${countText(head.tried)} of ${plural(head.trials_wanted, "trial")} tried.`
     : `${plural(head.tried, "trial")} tried.`;
-  const more = head.simulated ? "" : ` Go on with: ashtune resume ${head.directory}`;
+  const more = head.simulated ? "" : ` Continue with: ashtune resume ${head.directory}`;
   const ended = `After ${secondsText(head.wall_seconds)}. ${done}${more}`;
   switch (head.state) {
     case "reading":

@@ -60,8 +60,8 @@ function newSender(study) {
 function pauseButton(study, sender) {
   const pause = button("Pause", () =>
     study.parts.head?.paused
-      ? sender.send({ command: "continue" }, "The study goes on.")
-      : sender.send({ command: "pause" }, "Paused: no job begins, and what runs is broken off and saved."),
+      ? sender.send({ command: "continue" }, "The study continues.")
+      : sender.send({ command: "pause" }, "Paused: no job begins, and running jobs are interrupted and saved."),
   );
   study.on(["head"], ({ head }) => setText(pause, head.paused ? "Continue" : "Pause"));
   return pause;
@@ -77,7 +77,7 @@ function stopButtons(sender) {
   const not = button("Do not stop", () => ask(false));
   const really = button("Stop the study", () => {
     ask(false);
-    sender.send({ command: "stop" }, "The study stops; ashtune resume goes on with it.");
+    sender.send({ command: "stop" }, "The study stops; ashtune resume continues with it.");
   });
   const onkeydown = (event) => event.key === "Escape" && ask(false);
   const asking = element(
@@ -145,7 +145,7 @@ function ownConfiguration(study, sender) {
   const details = element(
     "details",
     { ontoggle: begin },
-    element("summary", { text: "Try a configuration of your own" }),
+    element("summary", { text: "Try your own configuration" }),
     element("p", { class: "quiet", text: "A field that is left empty is a hyperparameter that is not active." }),
     form([list], "Enqueue", send),
     button("As the best so far", fill),

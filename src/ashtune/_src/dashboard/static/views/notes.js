@@ -27,7 +27,7 @@ export function notes(study) {
     const rows = Object.entries(part.sources)
       .filter(([, count]) => count > 0)
       .map(([name, count]) => [capital(name), countText(count), isNumber(share(name)) ? shareText(share(name)) : ""]);
-    const columns = ["by", "trials", "went on"];
+    const columns = ["by", "trials", "continued"];
     replaceChildren(sources, rows.length > 0 && table("Where configurations come from", columns, rows));
     replaceChildren(feed, historyList("The latest choices", [...part.why].reverse()));
   });

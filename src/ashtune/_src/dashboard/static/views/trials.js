@@ -191,7 +191,7 @@ export function chosenLink() {
 
 /** Return the word for a trial's state. Once the driver has ended, no trial runs. */
 export function stateText(status, { parts: { head } }) {
-  return status === "running" && ["died", "stopped"].includes(head?.state) ? "broken off" : status;
+  return status === "running" && ["died", "stopped"].includes(head?.state) ? "interrupted" : status;
 }
 
 /** Return a state as a word with a mark in the state's colour. */
