@@ -26,8 +26,8 @@ from tests.helpers.launching import FAMILY, FAMILY_VARIABLES, Launch, launched
 PAGE = "docs/guide/where-it-runs.md"
 TRIALS = 40
 SMALLER = {
-    "trials=1000, max_resource=64": f"trials={TRIALS}, min_resource=1, max_resource=9, "
-    f'search="random", quiet=True',
+    "trials=1000,": f"trials={TRIALS}, min_resource=1,",
+    "max_resource=64,": 'max_resource=9, search="random", quiet=True,',
     'metric="accuracy"': 'metric="score"',
     '"ib0"': '"lo"',
     "-n 65": "-n 3",
@@ -72,7 +72,10 @@ class Reader:
             if self.engine
             else script
         )
-        (self.folder / "tune.py").write_text(before + _smaller(with_engine))
+        small = _smaller(with_engine)
+        assert f"trials={TRIALS}" in small
+        assert "max_resource=9" in small
+        (self.folder / "tune.py").write_text(before + small)
 
     def types(self, command: str, cwd: str = ".", **variables: str) -> Launch:
         """Start a command in a shell."""
