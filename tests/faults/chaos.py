@@ -247,7 +247,7 @@ class Chaos:
             )
             return False
         last = (launch.stderr.splitlines() or [""])[-1]
-        if "Traceback" in launch.stderr and not last.startswith("ashtune._src.core.errors."):
+        if "Traceback" in launch.stderr and not last.startswith("ashtune.errors."):
             self._complain(f"start {self.outcome.starts}, a traceback: {launch.stderr[-1500:]}")
         return True
 
