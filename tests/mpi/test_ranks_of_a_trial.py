@@ -153,7 +153,7 @@ def test_too_few_ranks_are_refused(tmp_path: Path) -> None:
     with mpiexec_launched(3, *command(tmp_path, "study", "--ranks-per-trial", "4")) as launch:
         ended = launch.wait(60)
     assert ended.status == 2
-    assert "ranks_per_trial=4 needs 5 ranks or more" in ended.stderr
+    assert "--ranks-per-trial=4 needs 5 ranks or more" in ended.stderr
 
 
 def test_after_twenty_random_kills_of_ranks_the_study_goes_on_where_it_was(tmp_path: Path) -> None:
