@@ -234,6 +234,15 @@ def test_names_of_other_tools_are_answered() -> None:
     assert not hasattr(ashtune, "spam")
 
 
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_look_for_a_name_of_another_tool_finds_nothing(name: str) -> None:
+    """As pickle looks in every module for an object that names none, and Sphinx for pages."""
+    assert not hasattr(ashtune, name)
+    assert getattr(ashtune, name, 3) == 3
+    with pytest.raises(ImportError, match=f"^ashtune has no {name}; write "):
+        exec(f"from ashtune import {name}")
+
+
 def test_what_the_answers_name_exists(tmp_path: Path) -> None:
     answers = " ".join([*NAMES.values(), *ARGUMENTS.values()])
     for name in re.findall(r"ashtune\.(\w+)\(", answers):

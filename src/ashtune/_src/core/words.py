@@ -1,5 +1,8 @@
 """Words of Optuna, Ray Tune and scikit-learn, and what to write with ashtune."""
 
+import sys
+from opcode import opmap
+
 from ashtune._src.core.errors import AshtuneError, StudyError
 
 ARGUMENTS = {
@@ -77,12 +80,16 @@ RESULTS = {
 """What replaces attributes of other tools' studies."""
 
 
-class NoSuchName(AshtuneError, ImportError):  # noqa: N818 - the name says what is missing
-    """Raised if a script takes a name of another tool from ``ashtune``.
+class NoSuchName(AshtuneError):  # noqa: N818 - the name says what is missing
+    """Raised if a script takes a name of another tool from ``ashtune``."""
 
-    It is no AttributeError, because ``from ashtune import NAME`` drops the message of an
-    AttributeError.
-    """
+
+class NoSuchImport(NoSuchName, ImportError):  # noqa: N818
+    """Raised by ``from ashtune import NAME``, and :class:`NoSuchMember` by ``ashtune.NAME``."""
+
+
+class NoSuchMember(NoSuchName, AttributeError):  # noqa: N818
+    """Raised by ``ashtune.NAME``; an AttributeError, for ``hasattr``, pickle and Sphinx."""
 
 
 class NoSuchResult(StudyError, AttributeError):  # noqa: N818 - the name says what is missing
@@ -90,10 +97,16 @@ class NoSuchResult(StudyError, AttributeError):  # noqa: N818 - the name says wh
 
 
 def check_name(name: str) -> None:
-    """Refuse a name of another tool.
+    """Refuse a name of another tool, as the function ``__getattr__`` of ``ashtune``.
 
     Raises:
         NoSuchName: With what to write instead.
     """
     if name in NAMES:
-        raise NoSuchName(f"ashtune has no {name}; write {NAMES[name]}")
+        # An import statement replaces the message of an AttributeError by its own. So the
+        # instruction at which the script stands decides: this function was called by
+        # __getattr__, and that by the script.
+        script = sys._getframe(2)
+        is_import = script.f_code.co_code[script.f_lasti] == opmap["IMPORT_FROM"]
+        kind = NoSuchImport if is_import else NoSuchMember
+        raise kind(f"ashtune has no {name}; write {NAMES[name]}")
