@@ -80,7 +80,8 @@ class _CatBoostCallback:
 
     def after_iteration(self, info: Any) -> bool:
         """Report a round. Return False if the training must end after this round."""
-        rounds, metrics = self._rounds, info.metrics
+        rounds = self._rounds
+        metrics = info.metrics
         if self._trained < 0:
             self._begin(metrics)
             if not rounds.next():
@@ -104,7 +105,8 @@ class _CatBoostCallback:
         """Read the metric's values of all rounds so far, including the
         rounds before the last rung.
         """
-        rounds, start = self._rounds, self._rounds.trial.start
+        rounds = self._rounds
+        start = self._rounds.trial.start
         rounds.choose({name: values for name, values in metrics.items() if name != LEARN}, EVAL_SET)
         if (is_higher_better := _is_higher_better(rounds.metric)) is not None:
             rounds.check_direction("CatBoost", is_higher_better=is_higher_better)
@@ -133,7 +135,8 @@ def _is_higher_better(metric: str) -> bool | None:
     """
     described = _Described(metric)
     try:
-        is_higher, is_lower = described.is_max_optimal(), described.is_min_optimal()
+        is_higher = described.is_max_optimal()
+        is_lower = described.is_min_optimal()
     except catboost.CatBoostError:  # a metric of the user
         return None
     return bool(is_higher) if is_higher != is_lower else None  # CtrFactor has neither direction

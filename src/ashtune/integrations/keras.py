@@ -26,13 +26,11 @@ __all__ = ["KerasCallback", "load_state"]
 with needs_extra("keras"):
     import keras
 
-VARIABLES, OPTIMIZER, RANDOM, OTHERS, PLACES = (
-    "variables",
-    "optimizer",
-    "random",
-    "others",
-    "places",
-)
+VARIABLES = "variables"
+OPTIMIZER = "optimizer"
+RANDOM = "random"
+OTHERS = "others"
+PLACES = "places"
 """The saved state of a trial: a dict with the first three keys, and OTHERS if its model has more
 optimizers.
 """
@@ -122,7 +120,8 @@ class KerasCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             ObjectiveError: If the study's metric is not in the logs, or ``fit`` ends before the
                 rung.
         """
-        trial, model = self._trial, self.model
+        trial = self._trial
+        model = self.model
         if self._is_over:  # another callback may have set another value
             model.stop_training = True
             return

@@ -86,7 +86,8 @@ def seeds(trial: Trial) -> Any:
 class _LightGBMCallback:
     def __init__(self, trial: Trial, metric: str | None, data: str | None) -> None:
         # after LightGBM's recording, before its early stopping
-        self.order, self.before_iteration = 25, False
+        self.order = 25
+        self.before_iteration = False
         self._trial = trial
         self._rounds = Rounds(trial, metric=metric, data=data)
         self._is_begun = False
@@ -116,7 +117,8 @@ class _LightGBMCallback:
         raise EarlyStopException(self._best_trees - 1, env.evaluation_result_list)
 
     def _begin(self, env: Any, evaluations: Mapping[str, Mapping[str, float]]) -> None:
-        rounds, start = self._rounds, self._trial.start
+        rounds = self._rounds
+        start = self._trial.start
         saved = self._trial.restore() if start else None
         trees = saved.current_iteration() if saved is not None else 0
         if env.begin_iteration != trees:
@@ -169,7 +171,8 @@ class _Seeds:
     """
 
     def __init__(self, trial: Trial) -> None:
-        self.order, self.before_iteration = 0, True
+        self.order = 0
+        self.before_iteration = True
         self._start = trial.start
         self._settings: dict[str, str] = {}
         self._drawn: list[str] = []
@@ -186,7 +189,8 @@ class _Seeds:
         rows = next((name for name in self._drawn if name in ROWS), None)
         every = int(self._settings["bagging_freq"])
         if rows is not None and 0 in (number % every, trees % every):
-            fraction, seed = float(self._settings[rows]), SEED_OF[rows]
+            fraction = float(self._settings[rows])
+            seed = SEED_OF[rows]
             env.model.reset_parameter({rows: fraction * (1 - NEARLY)})
             given |= {rows: fraction, seed: self._seed(seed, number // every)}
         if given:

@@ -114,7 +114,8 @@ def _check(trainer: Any, trial: Trial) -> None:
     """Raise an error if a Trainer's settings change the number of epochs of a trial, or the data of
     its epochs.
     """
-    most, every = trainer.max_epochs, trainer.reload_dataloaders_every_n_epochs
+    most = trainer.max_epochs
+    every = trainer.reload_dataloaders_every_n_epochs
     # a Timer, which max_time adds
     timers = [each for each in trainer.callbacks if hasattr(each, "time_remaining")]
     how_far = (

@@ -39,7 +39,8 @@ STATUS: dict[State, str] = {
     "withdrawn": "KILLED",
     "ended early": "FINISHED",
 }
-MOST_METRICS, MOST_NAMED = 800, 100
+MOST_METRICS = 800
+MOST_NAMED = 100
 """MLflow accepts 1,000 values in one batch, of which at most 100 parameters and 100 tags."""
 MOST_VALUE = 6_000
 """The largest number of characters in a parameter or a tag of MLflow."""
@@ -169,7 +170,8 @@ class MLflowTracker(Tracker):
                 [self._experiment], "", ViewType.ALL, MOST_RUNS, page_token=token
             )
             for run in page:
-                info, tags = run.info, run.data.tags
+                info = run.info
+                tags = run.data.tags
                 if (trial := tags.get("ashtune.trial")) is not None:
                     self._runs[trial] = _MLflowRun(
                         info.run_id, tags.get("ashtune.digest", ""), info.status
@@ -246,7 +248,8 @@ class MLflowTracker(Tracker):
         """
         # A complete run already has its parameters and points; in an incomplete run, MLflow ignores
         # repeated values.
-        params, tags = [] if run.digest else self._params(trial), self._tags(_own(trial))
+        params = [] if run.digest else self._params(trial)
+        tags = self._tags(_own(trial))
         for batch in _batches(params[MOST_NAMED:], MOST_NAMED):
             self._client.log_batch(run.id, params=batch)
         *full, last = [
@@ -292,9 +295,11 @@ class MLflowTracker(Tracker):
         """
         if (kind, name) not in self._names:
             taken = {own for (other, _), own in self._names.items() if other == kind}
-            own, count = _name(name), 2
+            own = _name(name)
+            count = 2
             while own in taken:
-                own, count = f"{_name(name)}_{count}", count + 1
+                own = f"{_name(name)}_{count}"
+                count = count + 1
             self._names[kind, name] = own
         return self._names[kind, name]
 
@@ -307,7 +312,9 @@ class _MLflowRun:
     __slots__ = ("digest", "id", "is_deleted", "points", "status")
 
     def __init__(self, run: str, digest: str, status: str) -> None:
-        self.id, self.digest, self.status = run, digest, status
+        self.id = run
+        self.digest = digest
+        self.status = status
         self.points = int(digest.partition("-")[0] or 0)
         self.is_deleted = False
 

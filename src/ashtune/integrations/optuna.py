@@ -44,8 +44,14 @@ calendar's end.
 """
 WRITER = {"worker_id": "ashtune"}
 """Part of each record. Optuna's own records have a process identifier here."""
-_CREATE_STUDY, _STUDY_USER_ATTRIBUTE, _STUDY_SYSTEM_ATTRIBUTE, _CREATE_TRIAL = 0, 2, 3, 4
-_RUNNING, _COMPLETE, _PRUNED, _FAILED = 0, 1, 2, 3
+_CREATE_STUDY = 0
+_STUDY_USER_ATTRIBUTE = 2
+_STUDY_SYSTEM_ATTRIBUTE = 3
+_CREATE_TRIAL = 4
+_RUNNING = 0
+_COMPLETE = 1
+_PRUNED = 2
+_FAILED = 3
 _DIRECTIONS = {"min": 1, "max": 2}
 _ATTRIBUTES = ("trial", "status", "rung", "resource", "seconds", "origin", "reason")
 
@@ -102,7 +108,8 @@ class OptunaLog(Tracker):
         best = self._tally.best
         complete_from = math.inf if best is None else best.rung
         for number in chosen:
-            record, trial = self._trials[number], self._trial(number)
+            record = self._trials[number]
+            trial = self._trial(number)
             is_complete = record.rung is not None and record.rung >= complete_from
             outcome = _outcome(record, goal, is_complete=is_complete)
             times = {"datetime_start": _moment(trial.began)}
@@ -171,10 +178,8 @@ def _refuse_others(file: Path, created: float) -> None:
     """Raise an error if a file contains another study, or if another program has written to the
     file.
     """
-    mark, own = (
-        json.dumps(WRITER)[1:-1].encode(),
-        _line(_attribute_of_the_study("created", created)),
-    )
+    mark = json.dumps(WRITER)[1:-1].encode()
+    own = _line(_attribute_of_the_study("created", created))
     try:
         lines = file.read_bytes().splitlines(keepends=True)
     except FileNotFoundError:
@@ -261,7 +266,8 @@ class StoredAxis:
         self._choices = column.choices
         attributes: dict[str, Any]
         if column.choices is not None:
-            kind, attributes = "CategoricalDistribution", {"choices": _labels(column.choices)}
+            kind = "CategoricalDistribution"
+            attributes = {"choices": _labels(column.choices)}
         else:
             self._low, self._high = column.low, column.high
             kind = "IntDistribution" if column.is_integer else "FloatDistribution"

@@ -102,7 +102,8 @@ class TrackioTracker(Tracker):
             self._put("study", "study", study, own)
 
     def _put(self, number: str, name: str, trial: TrackedTrial, own: dict[str, Any]) -> None:
-        run, digest = self._runs.get(number, _TrackioRun("", 0)), digest_of(trial, own)
+        run = self._runs.get(number, _TrackioRun("", 0))
+        digest = digest_of(trial, own)
         if run.digest == digest:
             return
         # A run without rows is not shown. If a run has no new point, its last point is sent again,

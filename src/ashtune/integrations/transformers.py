@@ -94,7 +94,9 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
         self._check_arguments(args, kwargs.get("train_dataloader"))
         self._check_begins(args, state)
         self._logged, self._step = {}, state.global_step
-        self._is_training, self._is_over, self._is_short = True, False, False
+        self._is_training = True
+        self._is_over = False
+        self._is_short = False
         self._epochs = self._trial.epochs()
         self._go_on()
         if self._is_over:  # the study stops: the Trainer trains one step before it checks
@@ -206,7 +208,8 @@ class TransformersCallback(TrainerCallback):  # type: ignore[misc]  # transforme
                 if _is_reported(value, name, needed)
             }
         )
-        self._logged, self._is_short = {}, False
+        self._logged = {}
+        self._is_short = False
 
     def _check_is_reported(self) -> None:
         if self._is_short:

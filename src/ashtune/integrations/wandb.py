@@ -115,7 +115,8 @@ class WandbTracker(Tracker):
         """Write the whole folder of a run, unless the same version of the run exists."""
         import wandb
 
-        run_id, digest = f"{self.key}-{number}", digest_of(trial, own)
+        run_id = f"{self.key}-{number}"
+        digest = digest_of(trial, own)
         if self._digests.get(run_id) == digest:
             return
         if (there := self._folders.pop(run_id, None)) is not None:

@@ -72,7 +72,8 @@ class _XGBoostCallback(TrainingCallback):  # type: ignore[misc]  # its types are
         self._has_draws = self._is_begun = self._is_chosen = False
 
     def before_training(self, model: Any) -> Any:
-        trained, start = model.num_boosted_rounds(), self._trial.start
+        trained = model.num_boosted_rounds()
+        start = self._trial.start
         if trained != start:
             raise ObjectiveError(
                 f"the booster has {trained} rounds where trial {self._trial.number} continues from "

@@ -190,7 +190,8 @@ class WorkersSuite:
     ) -> None:
         """After a trial is released, another worker continues the trial from its checkpoint."""
         harness = engine(tmp_path, count, 2)
-        one, other = harness.next(WorkerJoined).worker, harness.next(WorkerJoined).worker
+        one = harness.next(WorkerJoined).worker
+        other = harness.next(WorkerJoined).worker
         harness.train(one, 3, target=2)
         harness.next(JobFinished)
         harness.workers.carry_out(Release(one, TrialId(3)))

@@ -49,7 +49,8 @@ from ashtune._src.study.replay import Replay
 
 __all__ = ["Observed", "ObserverSuite"]
 
-GOAL, LADDER = Goal("loss", "min"), Ladder(1, 8, 2)
+GOAL = Goal("loss", "min")
+LADDER = Ladder(1, 8, 2)
 SEEDS = range(20)
 
 Step = tuple[Event, list[Followed]]
@@ -215,7 +216,8 @@ class History:
         if not self._jobs[worker]:
             return
         job = self._jobs[worker].pop(0)
-        chance, seconds = self._random.random(), self._random.random()
+        chance = self._random.random()
+        seconds = self._random.random()
         if job.trial in self._pausing:
             self._pausing.discard(job.trial)
             yield from self._happens(
@@ -282,7 +284,8 @@ class History:
                 case _:
                     pass
         for order in new:
-            trial, confirmed = order.trial, order.confirms
+            trial = order.trial
+            confirmed = order.confirms
             x = (trial if confirmed is None else confirmed) / 100
             started = TrialStarted(self._now, trial, {"x": x}, confirms=confirmed)
             yield started, self._controller.handle(started)
@@ -308,7 +311,8 @@ class ObserverSuite:
         self, observed: Observed, seed: int, tmp_path: Path
     ) -> None:
         """An observer gets ticks, and reports between rungs, only while the study runs."""
-        live, read = observed.make(), observed.make()
+        live = observed.make()
+        read = observed.make()
         steps = list(History(seed))
         live.begin(study_in(tmp_path / "live"), 0)
         for event, followed in steps:
@@ -360,7 +364,8 @@ class ObserverSuite:
         """
         if observed.is_for_one_study:
             return
-        again, fresh = observed.make(), observed.make()
+        again = observed.make()
+        fresh = observed.make()
         first, second = ([event for event, _ in History(seed)] for seed in (0, 1))
         again.begin(study_in(tmp_path / "first"), 0)
         Replay(new_controller()).tell(first[: len(first) // 2] if is_cut_off else first, [again])

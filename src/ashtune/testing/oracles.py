@@ -120,7 +120,8 @@ def promotable(ladder: Ladder, history: History, quota: QuotaOf = floor_of) -> l
     """Return all promotions that Algorithm 2 allows now. Higher rungs are first, then better
     trials.
     """
-    given, ladder = given_jobs(history), ladder_now(ladder, history)
+    given = given_jobs(history)
+    ladder = ladder_now(ladder, history)
     due = []
     for rung in reversed(range(ladder.top)):
         for fact in within_quota(ladder, history, rung, quota):
@@ -139,7 +140,8 @@ def unexplained_results(ladder: Ladder, results: Sequence[RecordedResult]) -> li
     wrong = []
     ever: set[Job] = set()  # promotions that were due at some time so far
     for moment, result in enumerate(results):
-        trial, rung = result.job.trial, result.job.rung
+        trial = result.job.trial
+        rung = result.job.rung
         if rung > 0 and Job(trial, rung) not in ever:
             wrong.append(
                 f"result {moment}: trial {trial} reached rung {rung} and never was within the "

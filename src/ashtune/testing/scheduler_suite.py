@@ -312,13 +312,12 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
     def _report(self, job: Job, loss: float) -> None:
         self.running.remove(job)
         rungs = self.scheduler.ladder.rungs
-        resource, entry = rungs[job.rung], self.scheduler.entry(job.trial)
+        resource = rungs[job.rung]
+        entry = self.scheduler.entry(job.trial)
         start = rungs[job.rung - 1] if job.rung > entry else 0
         self.results += 1
-        seconds, between = (
-            self.seconds[self.results % len(self.seconds)],
-            list(range(start + 1, resource))[:3],
-        )
+        seconds = self.seconds[self.results % len(self.seconds)]
+        between = list(range(start + 1, resource))[:3]
         at = 3 * (self.results % 4)
         curve = tuple(zip(between, self.reports[at : at + 3], strict=False))
         more, violation = self._beside(job, loss)
@@ -347,7 +346,8 @@ class AnyOrderOfWorkers(RuleBasedStateMachine):
         """
         rungs = len(self.scheduler.ladder.rungs)
         for trials in (0, 1, 7, 40):
-            entering, expected = self.scheduler.entering(trials), self.scheduler.expected(trials)
+            entering = self.scheduler.entering(trials)
+            expected = self.scheduler.expected(trials)
             entries = [self.scheduler.entry(TrialId(trial)) for trial in range(trials)]
             assert list(entering) == [entries.count(rung) for rung in range(rungs)], (
                 f"entering({trials}) is {entering}"

@@ -145,7 +145,8 @@ def _proposed(
     The proposer gets results of ``known`` configurations before the study begins.
     """
     chance = random.Random(seed)
-    design, proposer = search.build(space, seed), search.proposer(space, seed, MAX_RESOURCE)
+    design = search.build(space, seed)
+    proposer = search.proposer(space, seed, MAX_RESOURCE)
     assert proposer is not None, f"{search} has no proposer for this space"
     assert search.most_ahead >= 0, f"most_ahead={search.most_ahead}"
     for number in range(known if design.size is None else min(known, design.size)):

@@ -151,7 +151,8 @@ def _replayed(kind: type[Section], case: MadeUpStudy, directory: Path) -> Sectio
         observer.begin(observed, 0)
     controller = new_controller(case.ladder, case.goal) if case.is_known else None
     Replay(controller).tell(case.events, [*study.observers, *section.observers])
-    study.outcome, study.is_replayed = case.outcome, True
+    study.outcome = case.outcome
+    study.is_replayed = True
     for observer in section.observers:
         observer.end()
     return section

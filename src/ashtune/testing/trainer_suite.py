@@ -135,7 +135,8 @@ class TrainersSuite(WorkersSuite):
             harness.workers.wait(harness.workers.now() + 0.01)
         for trial in range(2):
             harness.workers.carry_out(Pause(worker, TrialId(trial)))
-        first, second = harness.next(JobPaused), harness.next(JobPaused)
+        first = harness.next(JobPaused)
+        second = harness.next(JobPaused)
         assert (first.trial, second.trial, second.resource) == (0, 1, 0)
         assert first.resource > 0
 
@@ -189,7 +190,8 @@ class TrainersSuite(WorkersSuite):
         """If an exception interrupts a trial after its result, the result stays valid, and the
         worker continues.
         """
-        gate, is_set = tmp_path / "gate", tmp_path / "is_set"
+        gate = tmp_path / "gate"
+        is_set = tmp_path / "is_set"
 
         def limited(trial: Any) -> None:
             import ctypes

@@ -165,10 +165,8 @@ class Audit(Observer):
 
     def _rung(self, number: int, trial: TrialId) -> "_AuditedRung":
         """Return the results at a rung of all trials in the same bracket as ``trial``."""
-        brackets, bracket = (
-            self._rungs[number],
-            self.scheduler.bracket(self._numbering.place(trial)),
-        )
+        brackets = self._rungs[number]
+        bracket = self.scheduler.bracket(self._numbering.place(trial))
         if bracket not in brackets:
             kind = _AuditedRungOfMany if self._goal.others else _AuditedRung
             brackets[bracket] = kind(self._quotas[number], self._rule)
@@ -187,10 +185,8 @@ class Audit(Observer):
 
     def _record(self, number: int) -> RungAudit:
         brackets = self._rungs[number].values()
-        losses, promoted = (
-            self._losses(number),
-            {trial for bracket in brackets for trial in bracket.promoted},
-        )
+        losses = self._losses(number)
+        promoted = {trial for bracket in brackets for trial in bracket.promoted}
         best = {
             trial
             for one in brackets
@@ -203,7 +199,8 @@ class Audit(Observer):
             for trial, loss in above.items()
             if max(loss, losses.get(trial, math.inf)) < math.inf
         ]
-        arrived, quota = len(losses), self._quotas[number]
+        arrived = len(losses)
+        quota = self._quotas[number]
         is_by_law = (
             number < self.ladder.top
             and self.scheduler.promotes_at_once(number)
@@ -378,7 +375,8 @@ class _AuditedRungOfMany(_AuditedRung):
         """
         trials = list(self.losses)
         for count in range(self._looked_at + 1, len(trials) + 1):
-            newest, quota = trials[count - 1], self._quota_rule.of(count)
+            newest = trials[count - 1]
+            quota = self._quota_rule.of(count)
             within = self._best_of(trials[:count])
             if self._rule is not Rule.AT_ITS_RESULT:
                 self._ever |= within
@@ -412,7 +410,8 @@ def rank_correlation(left: Sequence[float], right: Sequence[float]) -> float | N
     """
     if len(left) < FEWEST:
         return None
-    a, b = _centred_ranks(left), _centred_ranks(right)
+    a = _centred_ranks(left)
+    b = _centred_ranks(right)
     spread = math.sqrt((a @ a) * (b @ b))
     return float(a @ b) / spread if spread else None
 

@@ -96,7 +96,8 @@ class BestSoFar(Observer):
         if event.rung >= len(self._best):
             self._make_room(event.rung)
         self._results += 1
-        loss, best = self.goal.loss(event.metrics), self._best[event.rung]
+        loss = self.goal.loss(event.metrics)
+        best = self._best[event.rung]
         if loss == math.inf:
             return
         is_in_sample = not self._results % self._every

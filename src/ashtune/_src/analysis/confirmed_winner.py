@@ -164,7 +164,8 @@ class Confirmations:
         whole = [trial for trial in order if means[trial] < math.inf]
         if not whole:
             return None
-        winner, value = whole[0], self._goal.value
+        winner = whole[0]
+        value = self._goal.value
         repeated = [losses[trial][:times] for trial in whole]
         mean, half = interval([first[trial] for trial in whole], repeated, 0)
         ends = (None, None) if half is None else sorted((value(mean - half), value(mean + half)))
@@ -205,7 +206,8 @@ def interval(
     """
     from scipy.special import stdtrit
 
-    count, times = len(first), len(repeated[0])
+    count = len(first)
+    times = len(repeated[0])
     means = [fmean(values) for values in repeated]
     freedom = count * (times - 1) or count - 1
     if not freedom:

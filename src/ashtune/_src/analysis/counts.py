@@ -167,7 +167,9 @@ class RungTally:
         loss = as_one(violation, losses[0])
         if loss > self._worst:
             return
-        best, ranks, rank = self._best, self._ranks, (loss, event.trial)
+        best = self._best
+        ranks = self._ranks
+        rank = (loss, event.trial)
         place = bisect_right(ranks, rank)
         ranks.insert(place, rank)
         best.insert(
@@ -184,7 +186,8 @@ class RungTally:
         """Store a result with several objectives. With two objectives, the amortised cost is O(log
         n).
         """
-        best, result = self._best, result_of(event, self._goal)
+        best = self._best
+        result = result_of(event, self._goal)
         if result.loss == math.inf:
             return
         self._front = None

@@ -30,11 +30,14 @@ from ashtune._src.schedulers.ranking import QuotaRule
 from ashtune._src.schedulers.scheduler_protocol import Rule
 from ashtune._src.schedulers.scheduler_registry import SchedulerView
 
-MORE_WHERE_LEARNT, MORE_OF_RANDOM = 2.3, 0.6
+MORE_WHERE_LEARNT = 2.3
+MORE_OF_RANDOM = 0.6
 """The constant ``c``; for a search that learns, it is multiplied by the share of trials outside the
 quota.
 """
-SPREAD_WHERE_LEARNT, SPREAD_OF_RANDOM, POWER = 1.25, 0.45, 0.65
+SPREAD_WHERE_LEARNT = 1.25
+SPREAD_OF_RANDOM = 0.45
+POWER = 0.65
 """Half of the range's width is one of these factors times (number of trials that have not come yet)
 ** POWER.
 """
@@ -80,13 +83,15 @@ def expected(
         rungs: The counts of each rung so far; by default all are zero, as before a study begins.
         entering: How many trials enter at each rung; by default computed from ``rungs``.
     """
-    counts, planned = scheduler.expected(trials), scheduler.entering(trials)
+    counts = scheduler.expected(trials)
+    planned = scheduler.entering(trials)
     entering = _entering(scheduler, trials, rungs) if entering is None else entering
     if counts is None or planned is None or entering is None:
         return None
     if scheduler.rule in AS_PLANNED:
         return [Expected(count, count, count) for count in counts]
-    middle, reach = float(entering[0]), 0.0
+    middle = float(entering[0])
+    reach = 0.0
     ranges = [Expected(entering[0], entering[0], entering[0])]
     for number, new in enumerate(entering[1:]):
         trained, promoted = (rungs[number].trained, rungs[number].promoted) if rungs else (0, 0)
@@ -151,13 +156,16 @@ class _PromotionForecast:
 
     def __init__(self, trained: int, promoted: int, quota: QuotaRule, *, learns: bool) -> None:
         self._quota = quota
-        self._trained, self._promoted, self._learns = trained, promoted, learns
+        self._trained = trained
+        self._promoted = promoted
+        self._learns = learns
 
     def of(self, total: float) -> float:
         """Return the final number of promoted trials if ``total`` trials
         are trained to the rung.
         """
-        left, quota = total - self._trained, self._quota.of(round(total))
+        left = total - self._trained
+        quota = self._quota.of(round(total))
         if left <= 0 or not quota:
             return self._promoted
         exponent = float(self._quota.exponent)
@@ -237,7 +245,8 @@ def increments(
     Args:
         entering: How many trials start at each rung, from epoch 0.
     """
-    epochs, before = [], 0
+    epochs = []
+    before = 0
     for trials, new, resource in zip(trained, entering, resources, strict=True):
         epochs.append(trials * resource - max(0, trials - new) * before)
         before = resource
@@ -268,7 +277,9 @@ def _seconds_left(tally: Tally, trained: Sequence[int], epochs: Sequence[int]) -
     if tally.arrived < JOBS_TO_JUDGE_BY:
         return None
     per_epoch = _seconds_per_epoch(tally.rungs)
-    jobs, total, chain = 0, 0.0, 0.0
+    jobs = 0
+    total = 0.0
+    chain = 0.0
     for wanted, to_train, rung in zip(trained, epochs, tally.rungs, strict=True):
         if (missing := max(wanted - rung.trained, rung.running)) <= 0:
             continue

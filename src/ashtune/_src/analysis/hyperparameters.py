@@ -77,7 +77,8 @@ def hyperparameters(space: Mapping[str, Any]) -> list[Hyperparameter]:
 def _read(name: str, entry: Mapping[str, Any]) -> Hyperparameter:
     kind = KINDS.get(str(entry.get("type")), "unknown")
     if kind in ("float", "integer"):
-        low, high = _number(entry.get("lower")), _number(entry.get("upper"))
+        low = _number(entry.get("lower"))
+        high = _number(entry.get("upper"))
         return Hyperparameter(name, kind, low, high, entry.get("log") is True)
     choices = (
         [entry["value"]]
@@ -169,7 +170,8 @@ class Columns:
 
     def add(self, trial: int, configuration: Mapping[str, Any]) -> None:
         """Store the configuration of a trial; :meth:`reach` must have made room for this trial."""
-        numbers, texts = self.numbers, self.texts
+        numbers = self.numbers
+        texts = self.texts
         for name, value in configuration.items():
             if name not in numbers and name not in texts:
                 self._add_column(name, value)
@@ -203,7 +205,8 @@ def in_common(ended: "Mask", others: "Mask", columns: Columns) -> str:
         ended: Which trials failed for the reason.
         others: Which trials have a result.
     """
-    count, rest = int(ended.sum()), int(others.sum())
+    count = int(ended.sum())
+    rest = int(others.sum())
     if count < FEWEST or rest < FEWEST_OTHERS:
         return ""
     shared = [*_choices(ended, others, columns), *_ranges(ended, others, columns)]
@@ -245,8 +248,10 @@ def _ranges(ended: "Mask", others: "Mask", columns: Columns) -> "Iterable[tuple[
     import numpy as np
 
     for name, numbers in columns.numbers.items():
-        own, rest = np.array(numbers)[ended], np.array(numbers)[others]
-        low, high = own.min(), own.max()
+        own = np.array(numbers)[ended]
+        rest = np.array(numbers)[others]
+        low = own.min()
+        high = own.max()
         if not low <= high or not (rest == rest).any():  # noqa: PLR0124 - NaN: an ended trial has no value, or no other trial has one
             continue
         if low == high:

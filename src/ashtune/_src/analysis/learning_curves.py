@@ -69,7 +69,8 @@ class Curves(Observer):
                     self._drop(self._best.offer(trial, (rung, -loss, -trial)))
                 if partial := self._find(event):
                     if loss < math.inf:
-                        partial.rung, partial.loss = rung, loss
+                        partial.rung = rung
+                        partial.loss = loss
                     partial.points[event.resource] = _value(event.metrics.get(self.goal.metric))
             case JobPaused():
                 self._find(event)
@@ -117,11 +118,9 @@ class Curves(Observer):
         results: dict[TrialId, dict[int, float]] = {trial: {} for trial in trials}
         for rung in self.results.rungs if results else ():
             for place in np.flatnonzero(np.isin(np.array(rung.trials), list(results))).tolist():
-                trial, resource, loss = (
-                    TrialId(rung.trials[place]),
-                    rung.resources[place],
-                    rung.losses[place],
-                )
+                trial = TrialId(rung.trials[place])
+                resource = rung.resources[place]
+                loss = rung.losses[place]
                 if resource > 0:
                     results[trial][resource] = (
                         self.goal.value(loss) if loss < math.inf else math.nan

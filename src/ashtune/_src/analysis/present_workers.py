@@ -33,15 +33,19 @@ class PresentWorker:
     def __init__(
         self, worker: WorkerId, *, lane: int, place: int, paused: float, joined: float
     ) -> None:
-        self.worker, self.lane, self.place = worker, lane, place
+        self.worker = worker
+        self.lane = lane
+        self.place = place
         self.paused = paused
         self.joined = self.free = self.ordered = joined
         self.jobs: dict[TrialId, int] = {}
         self.job: Train | None = None
         self.resource = 0
         self.releasing: TrialId | None = None
-        self.rung, self.chain = 0, -1
-        self.waited, self.waited_until = 0.0, joined
+        self.rung = 0
+        self.chain = -1
+        self.waited = 0.0
+        self.waited_until = joined
 
     def order(self, trial: TrialId, rung: int, time: float) -> None:
         """Record that the worker got a job."""
@@ -101,7 +105,8 @@ class PresentWorkers:
         if self._free_places:
             place = heappop(self._free_places)
         else:
-            place, self.places = self.places, self.places + 1
+            place = self.places
+            self.places = self.places + 1
         self.present[worker] = PresentWorker(
             worker, lane=self.joined, place=place, paused=self._away, joined=time
         )
@@ -123,7 +128,8 @@ class PresentWorkers:
 
     def change(self, workers: int, time: float) -> None:
         """Set the number of wanted places; additional places are empty until workers join."""
-        taken, vacant = self.places - len(self._free_places), self._vacant_since
+        taken = self.places - len(self._free_places)
+        vacant = self._vacant_since
         vacant.extend([time] * (workers - taken - len(vacant)))
         while vacant and taken + len(vacant) > workers:
             vacant.pop()

@@ -108,7 +108,9 @@ class Tally(Observer):
 
     def batch(self, told: Sequence[Told]) -> None:
         """Process some events with their verdicts and orders. O(1) for each."""
-        rungs, present, now = self.rungs, self._workers.present, self.now
+        rungs = self.rungs
+        present = self._workers.present
+        now = self.now
         for event, followed in told:
             before = now
             if event.time > before:
@@ -396,7 +398,8 @@ class Tally(Observer):
                 self.rungs[rung].running -= 1
 
     def _finished(self, event: JobFinished) -> None:
-        trial, has_result = event.trial, self._has_result
+        trial = event.trial
+        has_result = self._has_result
         self._free(event)
         if trial in self.confirmations.of:
             self.confirmations.finish(event)

@@ -247,7 +247,8 @@ def _times(columns: dict[str, Any]) -> tuple[Any, Any]:
     """
     import numpy as np
 
-    lane, waited = columns["lane"], columns["barrier"] + columns["driver"]
+    lane = columns["lane"]
+    waited = columns["barrier"] + columns["driver"]
     passed = np.concatenate([[0.0], np.cumsum(waited + columns["seconds"])])
     first = np.searchsorted(lane, lane)  # for each row, the first row of its lane
     since = columns["joined"][lane]
@@ -438,7 +439,8 @@ class Timeline(Observer):
         """Append a row for the work that ended now; ``ordered`` is the time of its order, None if
         unknown.
         """
-        now, free = self.now, worker.free
+        now = self.now
+        free = worker.free
         may_have_waited_here = ordered is None or ordered < free
         earliest = min(free if ordered is None else max(free, ordered), now)
         begin = min(max(now - seconds, earliest), now)
@@ -458,7 +460,9 @@ class Timeline(Observer):
         worker.waited -= earlier
         worker.waited_until -= earlier
         if not has_waited_here and (begin > free or worker.chain < 0):
-            worker.chain, worker.waited, worker.waited_until = number, begin - earliest, begin
+            worker.chain = number
+            worker.waited = begin - earliest
+            worker.waited_until = begin
         worker.free = now
 
     def _store(self, row: WorkRow, worker: PresentWorker, end: float, earlier: float) -> int:

@@ -173,7 +173,8 @@ def training_rows(work: Work) -> "tuple[npt.NDArray[np.bool_], npt.NDArray[np.bo
     """
     import numpy as np
 
-    trains, is_in_vain = work.kind == TRAINING, np.isin(work.ending, IN_VAIN)
+    trains = work.kind == TRAINING
+    is_in_vain = np.isin(work.ending, IN_VAIN)
     return trains & ~is_in_vain, trains & is_in_vain
 
 

@@ -143,7 +143,9 @@ class Trials(Observer, Sequence[TrialRecord]):
     def event(self, event: Event) -> None:
         """Process one event. O(1)."""
         if type(event) is JobFinished:
-            trial, rung, metrics = event.trial, event.rung, event.metrics
+            trial = event.trial
+            rung = event.rung
+            metrics = event.metrics
             self._trained(event)
             self.rungs[trial] = rung
             self._result_resources[trial] = event.resource
@@ -261,7 +263,8 @@ class Trials(Observer, Sequence[TrialRecord]):
         trials = self._ended_for.get(without_numbers(reason), [])
         if len(trials) < FEWEST:
             return ""
-        ended, others = np.zeros(len(self), bool), np.array(self.rungs) >= 0
+        ended = np.zeros(len(self), bool)
+        others = np.array(self.rungs) >= 0
         ended[trials] = True
         others[list(self.reasons)] = False
         return in_common(ended, others, self.columns())

@@ -77,7 +77,8 @@ class _OwnChannel:
             raise Shutdown
 
     def poll(self) -> ToWorker | None:
-        answer, self._answer = self._answer, None
+        answer = self._answer
+        self._answer = None
         return answer
 
 
@@ -113,7 +114,8 @@ def train_again(
         written = msgspec.Raw(msgspec.msgpack.encode(configuration))
         job = Assignment(NOBODY, trial, 0, start, resource, False, written)
         result = _run(function, setup, job)
-        newest, model = newest_checkpoint(place, trial), None
+        newest = newest_checkpoint(place, trial)
+        model = None
         if newest is not None and newest[0] >= result.resource:
             model = load_saved(newest[1], configuration, place / objectives.NAME, lambda: function)
     return Trained(

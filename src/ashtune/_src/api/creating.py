@@ -98,7 +98,8 @@ def study_request(
     options["target"] = target_of(goal, options["target"])
     options["budget"] = worker_seconds(options)
     scheduler = chosen_halving(options)[0]
-    trials, valid = options["trials"], options["valid"]
+    trials = options["trials"]
+    valid = options["valid"]
     parsed = Space.parse(space, valid)
     pickled = None if valid is None else objectives.pack(valid, quiet=True)
     if isinstance(objective, ChecksSpace):
@@ -164,7 +165,8 @@ def _known(
     """Return the warm-start results, and lines about them for the user. A study that continues
     keeps its results.
     """
-    source, others = options["warm_start"], options["other_tasks"]
+    source = options["warm_start"]
+    others = options["other_tasks"]
     if source is not None and not search.has_proposer:
         # Said in spite of quiet=True: otherwise the user would believe that the results count.
         kind = SEARCHES.record(search)["kind"]
@@ -192,7 +194,8 @@ def _known(
         return [], []
     from ashtune._src.api.warm_start import best_of_other_tasks, known_results
 
-    top, unit = ladder.rungs[-1], options["resource"]
+    top = ladder.rungs[-1]
+    unit = options["resource"]
     found = []
     if source is not None:
         found.append(known_results(source, space, goal, top=top, unit=unit))
@@ -273,7 +276,8 @@ def open_or_create(
     Raises:
         StudyError: If the directory holds another study with results, or cannot be written.
     """
-    journal, settings = path / journals.NAME, request.settings
+    journal = path / journals.NAME
+    settings = request.settings
     ladder = None
     if journal.exists():
         there = journals.read_settings(journal)

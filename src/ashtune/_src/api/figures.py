@@ -147,8 +147,10 @@ class Figures:
 
         if name is not None:
             self._check_name("name", name)
-        reader, important = self._reader, () if name is not None else self._important
-        names, rungs = () if name is None else (name,), reader.ladder.rungs
+        reader = self._reader
+        important = () if name is not None else self._important
+        names = () if name is None else (name,)
+        rungs = reader.ladder.rungs
         found = slices(
             *self._reader.configured, important=important, names=names, rungs=rungs,
             unit=self._unit,
@@ -176,7 +178,8 @@ class Figures:
             if name is not None:
                 self._check_name(argument, name)
         drawn = contour(*self._reader.configured, *self._two(x, y))
-        goal, origin = self._reader.settings.goal, self._reader.trials.origin
+        goal = self._reader.settings.goal
+        origin = self._reader.trials.origin
         return plot(contour_figure(drawn, goal, unit=self._unit, origin=origin))
 
     def plot_parallel(self) -> "Figure":

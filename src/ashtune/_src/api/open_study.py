@@ -461,7 +461,8 @@ class OpenStudy:
         """Run turns of the driver's loop for all events, and wake waiting callers. The caller holds
         ``_changed``.
         """
-        drive, workers = self._drive, self._workers
+        drive = self._drive
+        workers = self._workers
         if drive is None or workers is None or not drive.controller.is_open:
             return
         self._broken = "another call is under way"
@@ -574,7 +575,8 @@ def _metrics_of(
     """Return the told metrics as plain numbers. If no metric was told after
     a report, return None.
     """
-    job, number = asked.prepared.job, asked.prepared.trial.number
+    job = asked.prepared.job
+    number = asked.prepared.trial.number
     told = job.reports.plain(as_metrics(result, named, job.reports.needed))
     is_due = job.phase == "training" and job.reports.last_resource < 0
     missing = [name for name in job.reports.needed if name not in told]
@@ -592,7 +594,8 @@ def _checked_seconds(job: RunningJob, seconds: float) -> float:
     """Return the duration of a training. Refuse a duration that exceeds the time since the
     training's start.
     """
-    checked, most = check_seconds("busy_seconds", seconds), job.seconds
+    checked = check_seconds("busy_seconds", seconds)
+    most = job.seconds
     # in other phases, the result is already in the journal
     if job.phase == "training" and checked > most:
         raise StudyError(

@@ -26,7 +26,8 @@ def resume_study(
     engine = choose_engine(
         given.get("engine", AUTO), workers_given=given.get("workers") is not None
     )
-    settings, directory = study.settings, study.directory
+    settings = study.settings
+    directory = study.directory
     if settings.simulated:
         raise StudyError(
             f"{directory} was simulated, so there is nothing to train on; simulate it again with "

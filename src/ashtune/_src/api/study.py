@@ -282,7 +282,8 @@ class Study(Figures):
 
     def _check_trial(self, trial: int) -> TrialId:
         """Return the number of a trial. Raise an error if the trial does not exist."""
-        number, there = trial_number(trial), len(self.trials)
+        number = trial_number(trial)
+        there = len(self.trials)
         if number is None or not 0 <= number < there:
             raise StudyError(
                 f"trial {shown(trial)} is not there; {self.directory} has {there} trials, from 0 on"

@@ -50,12 +50,15 @@ draws.
 """
 COLUMNS_SHOWN = 200
 """The largest number of characters of column names in a message."""
-_RAY_PREFIX, _ASHTUNE_PREFIX, _OPTUNA_PREFIX = "config/", "config.", "params_"
+_RAY_PREFIX = "config/"
+_ASHTUNE_PREFIX = "config."
+_OPTUNA_PREFIX = "params_"
 _PREFIXES = (_RAY_PREFIX, _ASHTUNE_PREFIX, _OPTUNA_PREFIX, "")
 """Prefixes of a hyperparameter's column name in the tables of Ray, ashtune (if two columns would
 have the same name) and Optuna; other tables have none.
 """
-_RAY_RESOURCE, _OPTUNA_RESOURCE = "training_iteration", "user_attrs_resource"
+_RAY_RESOURCE = "training_iteration"
+_OPTUNA_RESOURCE = "user_attrs_resource"
 _UNKNOWN_RESOURCE = "not complete, of unknown resource"
 
 
@@ -188,7 +191,8 @@ def _results_of(
     choices = {name: each.choices or [] for name, each in space.columns.items()}
     constants = {name: values[0] for name, values in choices.items() if len(values) == 1}
     _check_columns(which, read, space, goal, constants)
-    left_out, examples = Counter(dict(read.left_out)), dict[str, str]()
+    left_out = Counter(dict(read.left_out))
+    examples = dict[str, str]()
     given = left_out.total() + len(read.results)
     results = dict[object, KnownResult]()
     for each in read.results:
@@ -225,11 +229,13 @@ def _read(which: str, source: Any, space: Space, goal: Goal, *, top: int, unit: 
         path = Path(with_home(source))
         if path.is_dir():
             return _read_study(path)
-        name, rows = str(source), _rows_of(_csv(which, path))
+        name = str(source)
+        rows = _rows_of(_csv(which, path))
     elif type(source).__module__.partition(".")[0] == "optuna" and hasattr(source, "directions"):
         return _read_optuna(which, source, goal, top)
     elif hasattr(source, "to_dict"):
-        name, rows = "the table", _rows_of(source)
+        name = "the table"
+        rows = _rows_of(source)
     else:
         rows = (
             list(source)
@@ -374,13 +380,12 @@ def _read_optuna(which: str, study: Any, goal: Goal, top: int) -> _Source:
     steps = [step for trial in trials for step in trial.intermediate_values]
     offset = 1 if 0 in steps else 0
     is_resource = bool(steps) and max(steps) + offset <= top and min(steps) >= 0
-    results, left_out = [], Counter[str]()
+    results = []
+    left_out = Counter[str]()
     for trial in trials:
-        state, resource, last = (
-            trial.state.name,
-            whole_number(trial.user_attrs.get("resource")),
-            trial.last_step,
-        )
+        state = trial.state.name
+        resource = whole_number(trial.user_attrs.get("resource"))
+        last = trial.last_step
         if resource is None and is_resource and last is not None:
             resource = last + offset
         values = trial.values

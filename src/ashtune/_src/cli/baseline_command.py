@@ -145,7 +145,8 @@ def _series(given: argparse.Namespace, base: Path) -> "tuple[Sequence[Run], Sequ
         "quiet": True,
         **goal,
     }
-    runs, sequential = [], []
+    runs = []
+    sequential = []
     for models in given.models:
         ways: list[tuple[str, dict[str, Any]]] = [("sh", {"workers": 1})]
         if given.parallel:

@@ -122,7 +122,9 @@ def _line(kind: str, study: "Study") -> str:
     from ashtune._src.analysis.study_reader import StudyReader
 
     tally = StudyReader(study.directory).tally
-    tried, wall, compiled = tally.tried, tally.wall_seconds, tally.compile_seconds
+    tried = tally.tried
+    wall = tally.wall_seconds
+    compiled = tally.compile_seconds
     accuracy = (tally.best.metrics["accuracy"] if tally.best else None) or math.nan
     compiling = f", {compiled:.1f} s of the workers' time to compile" if compiled else ""
     return (

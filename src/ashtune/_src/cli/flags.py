@@ -81,7 +81,8 @@ def in_flags(message: str, parser: argparse.ArgumentParser) -> str:
     A name without ``=`` is changed only if it has an underscore, and is not in a list of names.
     """
     for action in parser._actions:  # argparse has no public list of options
-        name, flag = action.dest, f"--{action.dest.replace('_', '-')}"
+        name = action.dest
+        flag = f"--{action.dest.replace('_', '-')}"
         if flag not in action.option_strings:
             continue
         message = sub(rf"\w+=ashtune\.\w+\({name}=([^,()]*)\)", rf"{flag}=\1", message)

@@ -114,7 +114,8 @@ def main(given: argparse.Namespace) -> int:
     # the first event of the session contains the number of trials
     machine = scheduler.build(ladder, 0, given.seed)
     engine = _engine(given, curves, has_curves=machine.reads_curves or given.directory is not None)
-    tally, progress = Tally(ladder, curves.goal), BestSoFar(curves.goal)
+    tally = Tally(ladder, curves.goal)
+    progress = BestSoFar(curves.goal)
     began = time.perf_counter()
     limit: dict[str, Any] = {} if given.until is None else {"until": given.until}
     ledger_of: AbstractContextManager[Ledger | None] = nullcontext()
@@ -166,7 +167,8 @@ def _check(given: argparse.Namespace) -> None:
         check_number("--straggle", given.straggle, at_most=MOST_STRAGGLE)
     if given.trials is not None:
         check_whole("--trials", given.trials)
-    dies, is_table = given.deaths is not None, str(given.curves).endswith(".npz")
+    dies = given.deaths is not None
+    is_table = str(given.curves).endswith(".npz")
     of_a_table = [
         f"--{name}" for name in ("metric", "mode", "times") if getattr(given, name) is not None
     ]
@@ -224,7 +226,9 @@ def _halving(
     from ashtune._src.core.option import checked
     from ashtune._src.driver.study_options import Halving, chosen_halving, scheduler_alone
 
-    low, high, factor = given.min_resource, given.max_resource, given.reduction_factor
+    low = given.min_resource
+    high = given.max_resource
+    factor = given.reduction_factor
     is_as_recorded = low is None and high is None and factor is None
     if given.rungs is not None and not is_as_recorded:
         raise SettingsError(
@@ -245,10 +249,8 @@ def _halving(
             f"{given.curves} was halved by no one factor; give --reduction-factor too, or --rungs"
         )
     own = 1 / recorded.kept[0] if recorded.kept else 2
-    low, high = (
-        recorded.rungs[0] if low is None else low,
-        recorded.rungs[-1] if high is None else high,
-    )
+    low = recorded.rungs[0] if low is None else low
+    high = recorded.rungs[-1] if high is None else high
     return chosen, Ladder(low, high, own if factor is None else factor)
 
 

@@ -81,7 +81,8 @@ def main(given: argparse.Namespace) -> int:
         gpus_per_worker=None if gpus is None else check_gpus_per_worker(gpus),
     )
     # training functions do not see the keys
-    text, scratch = os.environ.pop(RENDEZVOUS, ""), ScratchDirectory()
+    text = os.environ.pop(RENDEZVOUS, "")
+    scratch = ScratchDirectory()
     with StopSwitch(time.monotonic() + min(lifetime, in_slurm), grace=math.inf) as stop:
         if given.directory is not None:
             study = Path(given.directory).resolve()

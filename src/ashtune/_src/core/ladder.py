@@ -63,7 +63,8 @@ class Ladder:
                 f"min_resource <= max_resource"
             )
         factor = _exact(reduction_factor)
-        rungs, resource = [min_resource], min_resource * factor
+        rungs = [min_resource]
+        resource = min_resource * factor
         while round(resource) < max_resource:
             if round(resource) > rungs[-1]:
                 rungs.append(round(resource))
@@ -133,7 +134,8 @@ class Ladder:
     @classmethod
     def _of(cls, rungs: tuple[int, ...], kept: tuple[Fraction, ...]) -> "Ladder":
         ladder = cls.__new__(cls)
-        ladder.rungs, ladder.kept = rungs, kept
+        ladder.rungs = rungs
+        ladder.kept = kept
         return ladder
 
     def lengthened(self, max_resource: int) -> "Ladder":

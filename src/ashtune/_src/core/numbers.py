@@ -49,7 +49,8 @@ def bytes_text(size: float) -> str:
     """Return a number of bytes as text in powers of 1000, such as ``812 bytes`` or ``1.2 MB``."""
     unit = 0
     while size >= 999.5 and unit < len(_BYTES) - 1:
-        size, unit = size / 1000, unit + 1
+        size = size / 1000
+        unit = unit + 1
     return (
         f"{size:.0f} {_BYTES[unit]}" if unit == 0 or size >= 99.5 else f"{size:.1f} {_BYTES[unit]}"
     )

@@ -26,7 +26,8 @@ from typing import TypeVar
 from ashtune._src.core.jobs import Key, Losses, TrialId
 
 T = TypeVar("T")
-_OF_ONE_LOSS, _OF_TWO_LOSSES = 2, 3
+_OF_ONE_LOSS = 2
+_OF_TWO_LOSSES = 3
 """The lengths of keys with one loss and with two losses; the first entry of
 a key is the violation.
 """

@@ -207,10 +207,8 @@ class Registry(Names[PartT]):
             return given
         words = given.split(":") if isinstance(given, str) else []
         first = next((place for place, word in enumerate(words) if "=" in word), len(words))
-        name, options = (
-            ":".join(words[:first]),
-            dict(word.partition("=")[::2] for word in words[first:]),
-        )
+        name = ":".join(words[:first])
+        options = dict(word.partition("=")[::2] for word in words[first:])
         if not self.is_known(name):
             module, colon, _ = name.partition(":")
             path = (
@@ -352,7 +350,8 @@ class Registry(Names[PartT]):
         """Return a name by which another process can import a class, or raise if the class has no
         such name.
         """
-        name, place = self.name_of(kind), f"{kind.__module__}:{kind.__qualname__}"
+        name = self.name_of(kind)
+        place = f"{kind.__module__}:{kind.__qualname__}"
         if name != place:
             return name
         imported = None

@@ -139,7 +139,8 @@ def instead_of(name: object, names: Iterable[str]) -> str:
 
 def did_you_mean(unknown: str, names: Iterable[str]) -> str:
     """Return a question that names one or two similar names, or "" if no name is similar."""
-    unknown, listed = unknown.lower(), list(names)
+    unknown = unknown.lower()
+    listed = list(names)
     near = [each for each in listed if each == _initials(unknown) or unknown == _initials(each)]
     near = near or get_close_matches(unknown, listed, 2)
     return f"did you mean {' or '.join(map(repr, near))}?" if near else ""

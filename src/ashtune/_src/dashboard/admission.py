@@ -29,7 +29,8 @@ FROM_HERE = ("", "same-origin", "none")
 """Accepted values of ``Sec-Fetch-Site``: of a program that is not a browser, of the page itself, of
 a typed address.
 """
-HEADER, VALUE = "X-Ashtune", "1"
+HEADER = "X-Ashtune"
+VALUE = "1"
 """The header that the page sends with a command."""
 
 

@@ -112,7 +112,8 @@ def parallel_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     """Return the figure of parallel coordinates: the best trials, and a
     sample of the other trials.
     """
-    unit, axes = study.settings.resource, len(_known(study)) + 2
+    unit = study.settings.resource
+    axes = len(_known(study)) + 2
     important = _important(study) if axes > HYPERPARAMETERS else ()
     lines = min(MOST_LINES, MOST_NUMBERS // (min(axes, HYPERPARAMETERS + 2) + 3))
     return {
@@ -131,7 +132,8 @@ def contour_answer(study: StudyReader, given: Parameters) -> dict[str, Any]:
     drawn = contour(results, configuration, space, *names)
     if isinstance(drawn, str):
         raise StudyError(drawn)
-    cells, most = len(drawn.x_places) * len(drawn.y_places), MOST_NUMBERS - 4 * CONTOUR_POINTS
+    cells = len(drawn.x_places) * len(drawn.y_places)
+    most = MOST_NUMBERS - 4 * CONTOUR_POINTS
     if cells > most:
         raise StudyError(
             f"{' and '.join(map(shown, names))} have {cells:,} cells, and a map shows {most:,}; "
@@ -261,7 +263,9 @@ def answer_in_advance(
     """
     audit = Audit(study.ladder, study.settings.goal, study.scheduler)
     reported = _reported(study)
-    reported.tally, reported.trials, reported.timeline = tally, trials, timeline
+    reported.tally = tally
+    reported.trials = trials
+    reported.timeline = timeline
     study.load(tally, trials, reported.results)
     _sections[study] = page_sections(reported, lambda observers: tell([audit, *observers]))
     _audits[study] = audit, reported.outcome
@@ -315,7 +319,8 @@ def answer(question: Question | TrialQuestion, cache: StudyCache) -> PageAnswer:
 
 
 def _of_study(question: Question, cache: StudyCache) -> dict[str, Any]:
-    kind, study = _KINDS[question.name], cache.reader(question.directory, question.position)
+    kind = _KINDS[question.name]
+    study = cache.reader(question.directory, question.position)
     check_parameters(question.given, kind.parameters)
     if kind.needs_result and not any(
         min(rung.losses, default=math.inf) < math.inf for rung in study.results.rungs
@@ -330,11 +335,9 @@ def _of_study(question: Question, cache: StudyCache) -> dict[str, Any]:
 def main() -> None:
     """Answer questions from the process's input until the input ends."""
     os.nice(NICE)
-    cache, write, decoder = (
-        StudyCache(),
-        FrameWriter(),
-        msgspec.msgpack.Decoder(Question | TrialQuestion),
-    )
+    cache = StudyCache()
+    write = FrameWriter()
+    decoder = msgspec.msgpack.Decoder(Question | TrialQuestion)
     serve(lambda body: write.frame(answer(decoder.decode(body), cache)))
 
 

@@ -210,7 +210,8 @@ class FollowedStudy:
     def summary(self) -> dict[str, Any]:
         """Return the study's entry in the list of studies."""
         with self._lock:
-            picture, standing = self._picture, self._current_standing()
+            picture = self._picture
+            standing = self._current_standing()
             shown = {"name": self._name, "directory": self.shown, "state": standing.state}
             if picture is None:
                 unread = {
@@ -222,7 +223,8 @@ class FollowedStudy:
                     "began": "",
                 }
                 return {**shown, **unread, "result": standing.text, "wall_seconds": 0.0}
-            best, goal = picture.tally.best, picture.settings.goal
+            best = picture.tally.best
+            goal = picture.settings.goal
             return {
                 **shown,
                 "name": one_line(picture.settings.name),
@@ -322,7 +324,8 @@ class FollowedStudy:
                 raise NothingThere(
                     f"there is no trial {trial}; the study has {len(picture.trials):,}"
                 )
-            best, record = picture.tally.best, picture.trials[trial]
+            best = picture.tally.best
+            record = picture.trials[trial]
             return TrialQuestion(
                 directory=str(self.directory),
                 position=picture.position,
@@ -374,13 +377,16 @@ class FollowedStudy:
                 self._open()
             picture = self._next_picture or self._picture
             assert picture is not None, "it was opened"
-            before, was_level = picture.position, picture.is_level
+            before = picture.position
+            was_level = picture.is_level
             is_level = picture.advance(SLICE_SECONDS)
             if was_level and picture.position != before:
                 self._has_grown()
             if picture is self._next_picture and picture.has_read_all:
                 self._show(picture)
-            self._problem, self._is_there, self._has_failed = "", True, False
+            self._problem = ""
+            self._is_there = True
+            self._has_failed = False
         except LadderGrew as grew:
             is_level = False
             with suppress(AshtuneError, OSError):
@@ -429,7 +435,8 @@ class FollowedStudy:
 
     def _show(self, picture: Picture | None) -> None:
         """Show another picture of the study. Every viewer gets a snapshot of this picture."""
-        self._picture, self._next_picture = picture, None
+        self._picture = picture
+        self._next_picture = None
         self._number += 1
         self._make_at = 0.0
 
@@ -464,10 +471,13 @@ class FollowedStudy:
             return True
         self._is_there = True
         self._say(one_line(problem))
-        now, file = time.monotonic(), (status.size, status.changed_ns)
+        now = time.monotonic()
+        file = (status.size, status.changed_ns)
         if self._must_open or file == self._failed_at or now < self._retry_at:
             return True
-        self._must_open, self._failed_at, self._retry_at = True, file, now + RETRY_SECONDS
+        self._must_open = True
+        self._failed_at = file
+        self._retry_at = now + RETRY_SECONDS
         return False
 
     def _say(self, problem: str) -> None:
@@ -481,7 +491,8 @@ class FollowedStudy:
         self._grew_at = now
 
     def _current_standing(self) -> Standing:
-        picture, quiet = self._picture, time.monotonic() - self._grew_at
+        picture = self._picture
+        quiet = time.monotonic() - self._grew_at
         if self._problem:
             shares = (0.0, 0.0) if picture is None else picture.shares_read(picture.position)
             state: State = "unreadable" if self._is_there else "missing"

@@ -87,7 +87,8 @@ class DriverProcess:
         if not is_process_alive(session.pid):
             return False
         if session.pid in lock_holders():
-            self._has_held_a_lock, self._looks_without = True, 0
+            self._has_held_a_lock = True
+            self._looks_without = 0
             return True
         if self._has_held_a_lock:
             self._looks_without += 1

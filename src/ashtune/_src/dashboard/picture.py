@@ -40,7 +40,8 @@ from ashtune._src.study.settings import Settings, first_ladder
 # Decision 38 (docs/decisions/0038-the-live-page.md).
 LARGE_BYTES = 8 << 20
 """The number of bytes above which a journal is read twice."""
-COST_SHARE, READING_COST_SHARE = 0.05, 0.005
+COST_SHARE = 0.05
+READING_COST_SHARE = 0.005
 """The largest share of time in which a part may be made. The share is smaller during the first
 reading.
 """
@@ -251,7 +252,8 @@ class Picture:
         }
         if (standing.state, problems) != (self._head.standing.state, self._head.problems):
             self.shown[HeadPart.name].make_at = 0.0
-        self._head.standing, self._head.problems = standing, problems
+        self._head.standing = standing
+        self._head.problems = problems
         return self._remake(self._head, ran, sequence, now)
 
     def _remake(self, part: PagePart, ran: float, sequence: int, now: float) -> int:
@@ -261,7 +263,8 @@ class Picture:
             return sequence
         began = time.thread_time()  # excludes time in which other processes had the processor
         try:
-            json, shown.problem = msgspec.json.encode(part.value(ran)), ""
+            json = msgspec.json.encode(part.value(ran))
+            shown.problem = ""
         except Exception as error:  # noqa: BLE001 - a study may be made to break whatever shows it; others are there
             shown.problem = error_line(error)
             json = (

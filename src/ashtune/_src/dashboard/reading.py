@@ -77,7 +77,8 @@ class Reading:
         if self._failure is not None:
             raise self._failure.with_traceback(None)
         until = perf_counter() + seconds
-        batches, self._batches = self._batches or self._reader.read(), None
+        batches = self._batches or self._reader.read()
+        self._batches = None
         for batch in batches:
             try:
                 self._tell(batch)
@@ -90,7 +91,8 @@ class Reading:
         return True
 
     def _tell(self, batch: Batch) -> None:
-        feed, told = self._replay.feed, list[Told]()
+        feed = self._replay.feed
+        told = list[Told]()
         try:
             for event in batch.events:
                 if type(event) is SessionStarted and len(event.rungs) > len(self._ladder.rungs):

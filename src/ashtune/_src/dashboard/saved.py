@@ -49,7 +49,8 @@ def page_of(directory: Path) -> str:
 
 def _read(directory: Path, read: Callable[..., object]) -> tuple[FollowedStudy, StudyReader]:
     """Return a study, read by a function that takes the arguments of :func:`answer_in_advance`."""
-    study, reader = FollowedStudy(directory), StudyReader(directory)
+    study = FollowedStudy(directory)
+    reader = StudyReader(directory)
     picture = study.open_now(reader.ladder)
     timeline = picture.workers.timeline
     timeline.keep_all()
@@ -103,7 +104,8 @@ def _pages(study: FollowedStudy, trials: Sequence[int]) -> dict[str, Any]:
     """Return the answers of the pages of trials. A trial that cannot be read, and all after it, are
     left out.
     """
-    pages, size = {}, 0
+    pages = {}
+    size = 0
     try:
         for page in (
             trial_pages([study.question_of_trial(trial) for trial in trials]) if trials else ()

@@ -198,7 +198,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, _JSON, b'{"ok":true}')
 
     def _answer(self) -> None:
-        site, admission = self.server.site, self.server.site.admission
+        site = self.server.site
+        admission = self.server.site.admission
         path, _, query = self.path.partition("?")
         admission.check_host(self.headers.get("Host", ""))
         below = admission.path_below(path)
@@ -266,7 +267,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _send_event(self, message: Message) -> None:
-        event, number = message.event.encode(), message.id.encode()
+        event = message.event.encode()
+        number = message.id.encode()
         self.wfile.write(b"event: %b\nid: %b\ndata: %b\n\n" % (event, number, message.data))
         self.wfile.flush()
 
@@ -300,9 +302,11 @@ class _Handler(BaseHTTPRequestHandler):
         line and the usual headers.
         """
         self.close_connection = True
-        status, line = HTTPStatus(code), one_line(message or HTTPStatus(code).phrase, 100)
+        status = HTTPStatus(code)
+        line = one_line(message or HTTPStatus(code).phrase, 100)
         if status is HTTPStatus.NOT_IMPLEMENTED:
-            status, line = HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are answered"
+            status = HTTPStatus.METHOD_NOT_ALLOWED
+            line = "only GET and HEAD are answered"
         with suppress(OSError):
             self._send(status, TYPES[".txt"], f"{line}\n".encode())
 
@@ -327,7 +331,9 @@ class PageServer:
         port: int = 0,
         socket_path: Path | None = None,
     ) -> None:
-        self.routes, self.admission, self.takes_commands = routes, admission, takes_commands
+        self.routes = routes
+        self.admission = admission
+        self.takes_commands = takes_commands
         self.files = page_files()
         self.streams = threading.BoundedSemaphore(MOST_STREAMS)
         self._socket_path = socket_path
@@ -358,7 +364,8 @@ class PageServer:
 
     def close(self) -> None:
         """Send the last message to open pages, and stop the server. Close the studies first."""
-        left, times = MOST_STREAMS, FAREWELLS
+        left = MOST_STREAMS
+        times = FAREWELLS
         while left and times:
             if self.streams.acquire(timeout=FAREWELL_SECONDS):
                 left -= 1

@@ -75,9 +75,11 @@ def trial_pages(questions: Sequence[TrialQuestion]) -> Iterator[dict[str, Any]]:
 def _trial_page(
     question: TrialQuestion, settings: Settings, histories: "Mapping[TrialId, _History]"
 ) -> dict[str, Any]:
-    directory, trial = Path(question.directory), TrialId(question.trial)
+    directory = Path(question.directory)
+    trial = TrialId(question.trial)
     best = None if question.best is None else TrialId(question.best)
-    history, compared = histories[trial], histories[trial if best is None else best]
+    history = histories[trial]
+    compared = histories[trial if best is None else best]
     log, is_cut = _log(directory, trial, history)
     best_configuration = compared.configuration if best is not None else {}
     names = list(dict.fromkeys([*history.configuration, *best_configuration]))
@@ -184,7 +186,8 @@ class _History:
 
     def _report(self, event: JobFinished | JobPaused) -> None:
         """Add the reports of a job. These reports replace earlier reports of the same epochs."""
-        start, end = event.start, event.resource
+        start = event.start
+        end = event.resource
         if self.points and max(self.points) > start:
             self.points = {
                 at: metrics for at, metrics in self.points.items() if not start < at <= end
@@ -237,7 +240,8 @@ def _checkpoints(directory: Path, trial: TrialId, history: _History) -> list[dic
     """Return those checkpoints of a trial in the journal that still exist, with their sizes on
     disk.
     """
-    checkpoints, there = Checkpoints(directory), []
+    checkpoints = Checkpoints(directory)
+    there = []
     try:
         if checkpoints.remote is not None:
             return []  # a page asks no other machine

@@ -316,7 +316,8 @@ def table_of(trials: Trials, query: Query) -> Table:
 
     columns = trials.columns()
     names = column_names(columns.names, trials.values)
-    count, statuses = len(trials), np.frombuffer(bytes(trials.statuses), np.uint8)
+    count = len(trials)
+    statuses = np.frombuffer(bytes(trials.statuses), np.uint8)
     numbers: dict[str, Any] = {
         **{names[name]: column for name, column in columns.numbers.items()},
         **trials.values,

@@ -156,7 +156,9 @@ class _Asking:
         self._workers: Sequence[int] = asked["workers"] or usual  # type: ignore[assignment]  # checked: a list
 
     def answer(self) -> WhatIf:
-        asked, study, recorded = self._asked, self._study, self._predictor.traces.recorded
+        asked = self._asked
+        study = self._study
+        recorded = self._predictor.traces.recorded
         if asked["deadline"] is not None:
             predictions, words = self._by_deadline(cast("float", asked["deadline"]))
         elif asked["budget"] is not None:
@@ -184,7 +186,8 @@ class _Asking:
         """Return the requested combinations of scheduler and ladder. Each combination has one
         worker.
         """
-        recorded, factors = self._study.ladder, self._asked["reduction_factor"]
+        recorded = self._study.ladder
+        factors = self._asked["reduction_factor"]
         chosen = [recorded] if factors is None else ladders(recorded, factors)  # type: ignore[arg-type]  # a list
         choices = []
         for scheduler in self._schedulers():
@@ -226,7 +229,8 @@ class _Asking:
 
     def _by_deadline(self, deadline: float) -> tuple[list[Prediction], list[str]]:
         """Find the smallest number of workers that finish before the deadline, for each choice."""
-        predictions, words = [], []
+        predictions = []
+        words = []
         for choice in self._choices():
             fewest = self._predictor.fewest_workers(choice, deadline)
             if fewest is None:
@@ -254,11 +258,9 @@ class _Asking:
         """Find the largest number of trials that each choice can train within the budget. The best
         choice is first.
         """
-        predictor, goal, cores = (
-            self._predictor,
-            self._predictor.traces.goal,
-            self._asked["cores_per_worker"] or 1,
-        )
+        predictor = self._predictor
+        goal = self._predictor.traces.goal
+        cores = self._asked["cores_per_worker"] or 1
         if not math.isfinite(predictor.traces.best_loss):
             return [], [
                 "no trial of the study has a finite result, so no use of the budget is better "

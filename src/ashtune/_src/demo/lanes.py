@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from ashtune._src.training.fused.fused_objective import FusedObjective
 
 STATIC = ("width", "depth", "batch_size")
-_PIXELS, _CLASSES = 64, 10
+_PIXELS = 64
+_CLASSES = 10
 
 
 def init(key: Any, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,7 +34,9 @@ def step(
     import jax
 
     slope = jax.grad(_loss)(state["weights"], *batch)
-    rate, momentum, decay = config["learning_rate"], config["momentum"], config["weight_decay"]
+    rate = config["learning_rate"]
+    momentum = config["momentum"]
+    decay = config["weight_decay"]
     velocities = jax.tree.map(lambda v, g: momentum * v - rate * g, state["velocities"], slope)
     weights = jax.tree.map(lambda w, v: w * (1 - rate * decay) + v, state["weights"], velocities)
     return {"weights": weights, "velocities": velocities}, {}

@@ -153,7 +153,8 @@ class Mlp:
     def _step(self, inputs: Floats, targets: Floats) -> None:
         """Update the weights by one batch of inputs (65, m) and one-hot targets (10, m)."""
         buffers = self._buffers_for(inputs.shape[1])
-        rate, row = self.config["learning_rate"], buffers.row
+        rate = self.config["learning_rate"]
+        row = buffers.row
         error = self._forward(inputs)
         # Compute softmax in place; then ``error`` becomes minus the gradient of the loss, times the
         # learning rate.
@@ -229,7 +230,8 @@ def timed_demo_step() -> "Step":
     from ashtune._src.performance.counting import fastest
 
     step = demo_step(TYPICAL["width"], TYPICAL["depth"], TYPICAL["batch_size"])
-    step_epoch, empty_epoch = _epoch(TYPICAL), _epoch({**TYPICAL, "width": 1, "batch_size": 1})
+    step_epoch = _epoch(TYPICAL)
+    empty_epoch = _epoch({**TYPICAL, "width": 1, "batch_size": 1})
     seconds = overhead = math.inf
     for _ in range(_TURNS):  # alternate, so that other load slows both
         seconds = min(seconds, fastest(step_epoch, _SECONDS) / _STEPS)

@@ -163,7 +163,8 @@ class Control:
 
     def _trials_with(self, more: int) -> int:
         check_whole("trials", more)
-        before, most = self._tally.most_trials, self._settings.configurations
+        before = self._tally.most_trials
+        most = self._settings.configurations
         if before is None:
             raise SettingsError(
                 f"trials={more:,}: there is no number of trials to add to; the study continues "
@@ -243,10 +244,8 @@ class Page:
         if self._address and in_a_notebook():
             show_link("live page", self._address)
         elif self._address:
-            host, port = (
-                one_line(socket.gethostname(), 100),
-                self._address.split("/")[2].rpartition(":")[2],
-            )
+            host = one_line(socket.gethostname(), 100)
+            port = self._address.split("/")[2].rpartition(":")[2]
             say(f"live page: {self._address} (elsewhere: ssh -L {port}:127.0.0.1:{port} {host})")
         else:
             say(f"no live page: {self._problem}; the study continues")

@@ -68,7 +68,8 @@ class Enough(Observer):
 
     def batch(self, told: Sequence[Told]) -> None:
         """Record some events. O(1) for each."""
-        now, top = self._now, self._top
+        now = self._now
+        top = self._top
         for event, _ in told:
             if type(event) is SessionStarted:
                 self._away += max(0.0, event.time - now)
@@ -89,7 +90,8 @@ class Enough(Observer):
         if self.wanted is None or len(self._losses) == self._judged:
             return ""
         self._judged = count = len(self._losses)
-        per, worth = float(self.wanted.per), self.worth
+        per = float(self.wanted.per)
+        worth = self.worth
         if count < FEWEST or self._times[-1] < per:
             return ""
         before = bisect_left(self._times, self._times[-1] - per)
@@ -133,7 +135,9 @@ def expected_best(losses: Sequence[float], count: int) -> float:
         >>> expected_best([1.0, 2.0, 3.0], 2)  # of 1 and 2, 1 and 3, 2 and 3
         1.3333333333333333
     """
-    expected, left = 0.0, 1.0  # the probability that no smaller loss is drawn
+    # the probability that no smaller loss is drawn
+    expected = 0.0
+    left = 1.0
     for place, loss in enumerate(sorted(losses)[: len(losses) - count + 1]):
         # the probability that ``loss`` is the smallest
         chance = left * count / (len(losses) - place)

@@ -139,7 +139,8 @@ class ObserverThread(Observer):
 
     def tick(self, now: float) -> None:
         """Hand all collected events to the thread."""
-        steps, self._steps = self._steps, []
+        steps = self._steps
+        self._steps = []
         if self._is_dropped:
             return
         if self._collected - self._done > MOST_WAITING:
@@ -164,10 +165,12 @@ class ObserverThread(Observer):
         The observer is dropped if it makes no progress for ``limit`` seconds, or if its ``begin``
         takes longer than ``BEGIN_SECONDS``.
         """
-        steps, awake = 0, AwakeClock(time.monotonic(), BEGIN_SECONDS)
+        steps = 0
+        awake = AwakeClock(time.monotonic(), BEGIN_SECONDS)
         while not self._is_past_over.wait(POLL_SECONDS) and not is_hurried():
             if self._past_steps != steps:
-                steps, awake = self._past_steps, AwakeClock(time.monotonic(), limit)
+                steps = self._past_steps
+                awake = AwakeClock(time.monotonic(), limit)
             elif awake.is_over(time.monotonic()):
                 what = "taken in nothing of the past for" if steps else "not begun within"
                 self._drop(f"it has {what} {awake.limit:g} s")

@@ -150,7 +150,8 @@ class ProposerProcess(Proposer):
 
     def _ask(self, trial: int | None) -> Proposal | None:
         def unsent(is_new: bool) -> bytes:
-            begin, self._sent = 0 if is_new else self._sent, len(self._history)
+            begin = 0 if is_new else self._sent
+            self._sent = len(self._history)
             return bytes(self._history[begin:]) + self._write.frame(ProposalRequest(trial))
 
         for _ in range(2):

@@ -106,6 +106,32 @@ class Surroundings(msgspec.Struct, frozen=True):
 
 THIS_MACHINE = Surroundings()
 
+# Theory of operation.
+#
+# A session has four steps. Each needs the one before, and the order is what makes it safe:
+#
+#   step                 what happens                          why here
+#   1 replay             controller, tally, configurations     every decision rests on the whole
+#                        and proposals get all past events     history; nothing is written yet
+#   2 begin              SessionStarted goes through the       the journal holds only events that
+#                        controller, then to the journal       the controller has accepted
+#   3 work               display, proposer, workers and        the journal opens first and closes
+#                        observers are open around Drive.run   last: an event always has a file
+#   4 end                checkpoint of the best is synced,     workers are gone, so no result can
+#                        then the last lines are printed       change what is said
+#
+# The parts of step 3 close in the opposite order, with two exceptions. The journal is synced
+# before workers delete their last checkpoints: after a power loss the journal must not name a
+# checkpoint that is gone. Observers finish last, because they read the journal in threads and may
+# be slow; a signal ends their wait.
+#
+# Signals are handled only in step 3 (StopSwitch). In step 4 Ctrl-C ends the process at once, as
+# everything is on disk by then, and the signal that stopped the session is raised again, so that a
+# shell script sees the status of a signal.
+#
+# A user's loop (open) has the same steps without signals, as the process belongs to the user. It
+# may fork: a forked copy must not close what its parent owns (_is_own_process).
+
 
 class Session:
     """The work of one driver on a study. The caller of :class:`Session` must hold the study's lock.
@@ -229,7 +255,8 @@ class Session:
             raise refusal
 
     def _refuse_to_end_with_nothing(self) -> None:
-        tally, controller = self._tally, self._controller
+        tally = self._tally
+        controller = self._controller
         if tally.best is not None or not (controller.is_complete or controller.gave_up):
             return
         how = "ended" if controller.is_complete else f"stopped as {controller.stopping}"
@@ -260,7 +287,8 @@ class Session:
         If the study is quiet, or if a notebook's display shows the rest already, print only which
         trials failed.
         """
-        tally, what = self._tally, f"; {failures}" if failures else ""
+        tally = self._tally
+        what = f"; {failures}" if failures else ""
         if self._options["quiet"] or (has_trained and in_a_notebook()):
             if failures:
                 say(f"complete{what}")
@@ -293,7 +321,8 @@ class Session:
             from ashtune._src.reports.report import summary
             from ashtune._src.reports.section import ReportedStudy
 
-            outcome, info = Outcome(is_complete=False, stopped=stopped), self._study_info(0, None)
+            outcome = Outcome(is_complete=False, stopped=stopped)
+            info = self._study_info(0, None)
             study = ReportedStudy(
                 self._settings, self._ladder, info, tally=self._tally, outcome=outcome
             )
@@ -311,10 +340,12 @@ class Session:
 
     def _say_if_nobody_went_on(self) -> None:
         """If no trial reached the rungs that this session added, print why."""
-        number, rungs = self._ladder_before.top, self._tally.rungs
+        number = self._ladder_before.top
+        rungs = self._tally.rungs
         if any(rung.trained for rung in rungs[number + 1 :]):
             return
-        finished, share = rungs[number].trained, self._ladder.kept[number]
+        finished = rungs[number].trained
+        share = self._ladder.kept[number]
         say(
             f"no trial continues from {rungs[number].resource:,}: {plural(finished, 'trial')} "
             f"reached it, and the best {share} of them may continue; give more trials, as in "
@@ -345,13 +376,15 @@ class Session:
         return session, [(session, [])]
 
     def _replay(self) -> None:
-        path, disk = self._directory / journals.NAME, self._surroundings.disk
+        path = self._directory / journals.NAME
+        disk = self._surroundings.disk
         self._last_time = replay(
             path, self._controller, [self._past, *self._proposals, self._tally, self._enough], disk
         )
 
     def _first_event(self) -> SessionStarted:
-        options, before = self._options, self._tally.session
+        options = self._options
+        before = self._tally.session
         given: dict[str, Any] = dict(options)
         limits = {
             name: getattr(before, name, None) if given[name] is None else given[name]
@@ -426,7 +459,8 @@ class Session:
         """Open a session's journal, display, proposer and workers. Close these parts in an order
         that loses no data.
         """
-        options, surroundings = self._options, self._surroundings
+        options = self._options
+        surroundings = self._surroundings
         count = worker_count(self._engine, options, session.trials)
         trials = None if options["control"] else session.trials  # commands may add trials
         deadline = None if math.isinf(stop.ends_at) else stop.ends_at
@@ -467,7 +501,8 @@ class Session:
         """Return the data that the engine needs. ``trials`` is the number of trials, or None if
         there is no limit.
         """
-        settings, options = self._settings, self._options
+        settings = self._settings
+        options = self._options
         setup = Setup(
             WorkerId(self._past.workers),
             str(self._directory / objectives.NAME),
@@ -507,7 +542,8 @@ class Session:
         if (best := self._tally.best) is not None:
             # the best trial may never be trained again
             self._checkpoints.make_durable(best.trial, best.resource)
-            limit, kept = self._settings.checkpoint_limit, self._controller.checkpoints
+            limit = self._settings.checkpoint_limit
+            kept = self._controller.checkpoints
             if (
                 limit is not None
                 and self._tally.saves
@@ -544,7 +580,8 @@ class Session:
             page.say_where()
 
     def _page(self) -> Page | None:
-        watch, control = self._options["watch"], self._options["control"]
+        watch = self._options["watch"]
+        control = self._options["control"]
         return (
             page_of(self._directory, control=control, keep=watch == "keep")
             if watch or control
@@ -613,7 +650,8 @@ class Session:
         """
         if not self._observers:
             return []
-        settings, journal = self._settings, self._directory / journals.NAME
+        settings = self._settings
+        journal = self._directory / journals.NAME
         study = observed_study(settings, self._ladder, self._directory)
         history = history_of(journal, self._surroundings.disk, lambda: build_controller(settings))
         return start_all(self._observers, study, position, history)

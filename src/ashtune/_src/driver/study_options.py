@@ -411,7 +411,9 @@ def chosen_halving(options: Halving, *, weighs_seconds: bool = False) -> tuple[S
         SettingsError: If the resources do not fit together, or the scheduler is unknown.
     """
     scheduler = scheduler_alone("scheduler", options["scheduler"])
-    rungs, low, high = options["rungs"], options["min_resource"], options["max_resource"]
+    rungs = options["rungs"]
+    low = options["min_resource"]
+    high = options["max_resource"]
     factor = options["reduction_factor"]
     if rungs is not None:
         if high is not None:
@@ -434,7 +436,8 @@ def chosen_halving(options: Halving, *, weighs_seconds: bool = False) -> tuple[S
                 "with "
                 f"{shown(options['scheduler'])}"
             )
-        scheduler, low = AdaptiveAsh(), None
+        scheduler = AdaptiveAsh()
+        low = None
     if low is None and scheduler.least_share is not None:
         scheduler = scheduler.where_rungs_are_chosen(weighs_seconds=weighs_seconds)
         return scheduler, Ladder.from_above(high, factor, scheduler.least_share or 1)

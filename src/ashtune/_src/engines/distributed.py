@@ -226,7 +226,8 @@ class DistributedWorkers:
             raise self._collector.fatal_error
         link = self._link
         link.flush()
-        events, self._early = self._early, []
+        events = self._early
+        self._early = []
         while True:
             arrived = link.receive()
             self._moment = now = self.now()
@@ -254,7 +255,8 @@ class DistributedWorkers:
         peer = self._peer_of.get(order.worker)
         if peer is None:
             return  # the worker has just died; the event follows
-        workload, is_leaving = self._peers[peer].workload, self._peers[peer].is_leaving
+        workload = self._peers[peer].workload
+        is_leaving = self._peers[peer].is_leaving
         if isinstance(order, Train):
             if is_leaving and not order.in_place:
                 return  # the job is given to another worker as soon as this worker has left

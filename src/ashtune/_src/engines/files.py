@@ -102,7 +102,8 @@ class FileSender:
         """Yield (path inside the folder, bytes, whether the bytes are a link's target). The path of
         a file is "".
         """
-        top, disk = f"{self._directory}/{path}", self._disk
+        top = f"{self._directory}/{path}"
+        disk = self._disk
         with suppress(OSError):  # a truncated file is not used: its size differs from the journal's
             if not disk.status(top).is_folder:
                 yield from (("", piece, False) for piece in self._read(top))
@@ -183,7 +184,8 @@ class FileReceiver:
         return self._given_up.get(path, "")
 
     def _check_chunk(self, chunk: Chunk) -> None:
-        path, inside = chunk.path, chunk.inside
+        path = chunk.path
+        inside = chunk.inside
         parts = inside.split("/") if inside else []
         makes_sense = (
             self._takes.fullmatch(path) is not None
@@ -322,7 +324,8 @@ class PeerFiles:
             case WorkerJoined(worker=worker):
                 self.log()
                 self._send_profile()
-                self._log, self._sent = f"logs/worker-{worker}.log", 0
+                self._log = f"logs/worker-{worker}.log"
+                self._sent = 0
                 self._profile = path_of(worker)
             case (
                 JobFinished(checkpoint=int())

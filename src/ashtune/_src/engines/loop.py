@@ -148,7 +148,9 @@ class Drive:
     def tell(self) -> None:
         """Send the observers all events since the last call. Each tick calls :meth:`tell`."""
         self._tell_search()
-        told, self._told, self._told_search = self._told, [], 0
+        told = self._told
+        self._told = []
+        self._told_search = 0
         self._observers.tell(told)
 
     def _tell_search(self) -> None:
@@ -157,7 +159,8 @@ class Drive:
             self._search.tell(told)
 
     def _tick(self, now: float) -> None:
-        controller, stop = self.controller, self._stop
+        controller = self.controller
+        stop = self._stop
         self.tell()
         if not controller.is_over and (reason := stop.reason(now)):
             self._take([StopRequested(now, reason)])
@@ -185,7 +188,8 @@ class Drive:
 
     def _take(self, events: Sequence[Event]) -> None:
         """Handle some events, write them, and give the orders that follow."""
-        handle, taken = self.controller.handle, list[Told]()
+        handle = self.controller.handle
+        taken = list[Told]()
         try:
             for event in events:
                 taken.append((event, handle(event)))
@@ -198,7 +202,8 @@ class Drive:
             self._journal.add(*[event for event, _ in taken])
             self._journal.flush()  # the events are in the file before anything follows from them
             self._told += taken
-        carry_out, configurations = self._workers.carry_out, self._configurations
+        carry_out = self._workers.carry_out
+        configurations = self._configurations
         for order in [
             what for _, followed in taken for what in followed if not isinstance(what, Verdict)
         ]:
@@ -215,7 +220,9 @@ class Drive:
         flush, a restarted driver draws the same configuration again. A configuration that a model
         or a mutation has proposed is flushed at once, because it cannot be drawn again.
         """
-        trial, confirms, configurations = order.trial, order.confirms, self._configurations
+        trial = order.trial
+        confirms = order.confirms
+        configurations = self._configurations
         self._tell_search()  # a proposal depends on all earlier trials
         proposal = (
             configurations.draw(trial)

@@ -154,7 +154,8 @@ class AskedWorkers:
         del until
         if self._deletions.is_due:
             self._deletions.carry_out_one()
-        arrived, self._arrived = self._arrived, []
+        arrived = self._arrived
+        self._arrived = []
         return arrived
 
     def carry_out(self, order: Order) -> None:
@@ -201,7 +202,8 @@ class AskedWorkers:
 
     def progress(self) -> Sequence[Progress]:
         """Return the trials' reports between rungs that have arrived since the last call."""
-        progress, self._progress = self._progress, []
+        progress = self._progress
+        self._progress = []
         return progress
 
     def close(self, *, deletes: bool = True) -> None:

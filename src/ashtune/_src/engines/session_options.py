@@ -21,8 +21,10 @@ from ashtune._src.study.remote import check_address, is_remote
 
 MOST_WORKERS = 100_000
 MOST_RANKS = 1_000
-FILES, MESSAGES = "files", "messages"
-FAIL, RETRY_ALONE = "fail", "retry_alone"
+FILES = "files"
+MESSAGES = "messages"
+FAIL = "fail"
+RETRY_ALONE = "retry_alone"
 
 
 def check_profile(name: str, value: bool) -> bool:
@@ -133,10 +135,8 @@ class Limits(msgspec.Struct, frozen=True):
     @classmethod
     def of(cls, options: RunOptions) -> "Limits":
         """Return the limits that the user has set."""
-        seconds, memory = (
-            cast("float | None", options["trial_timeout"]),
-            cast("int | None", options["memory_limit"]),
-        )
+        seconds = cast("float | None", options["trial_timeout"])
+        memory = cast("int | None", options["memory_limit"])
         return cls(seconds, memory, options["on_out_of_memory"] == RETRY_ALONE)
 
 

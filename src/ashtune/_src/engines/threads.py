@@ -277,7 +277,8 @@ class ThreadLink:
 
     def receive(self) -> Sequence[tuple[int, Content]]:
         """Return the messages that have arrived from worker threads."""
-        arrived, self._held_back = self._held_back, []
+        arrived = self._held_back
+        self._held_back = []
         with suppress(queue.Empty):
             while len(arrived) < MOST_AT_ONCE:
                 arrived.append(self._arrived.get_nowait())
@@ -317,7 +318,8 @@ class ThreadWorkers(DistributedWorkers):
     """
 
     def __init__(self, brief: Brief) -> None:
-        objective, file = brief.objective, ""
+        objective = brief.objective
+        file = ""
         if objective is None:
             objective, file = load_for_threads(
                 Path(brief.setup.objective), as_main=process.is_our_command
@@ -374,7 +376,8 @@ class ThreadEngine(Engine):
 
     def check(self, options: RunOptions, workers: int) -> None:
         """Raise SettingsError if an option needs workers in separate processes."""
-        asked, without = dict(options), dict(checked(RunOptions, {}))
+        asked = dict(options)
+        without = dict(checked(RunOptions, {}))
         for name, why in NEEDS_PROCESSES.items():
             if asked[name] != without[name]:
                 raise SettingsError(

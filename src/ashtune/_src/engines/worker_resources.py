@@ -44,7 +44,8 @@ def available_cores() -> int:
     """Return the number of cores that this process may use, from its affinity mask and its
     container's CPU quota.
     """
-    cores, quota = len(own_cores()), quota_cores()
+    cores = len(own_cores())
+    quota = quota_cores()
     return cores if quota is None else min(cores, quota)
 
 
@@ -72,7 +73,9 @@ def thread_variables(
     return {name: str(max(1, share)) for name in THREAD_VARIABLES if name not in inherited}
 
 
-CUDA, HIP, ROCR = "CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"
+CUDA = "CUDA_VISIBLE_DEVICES"
+HIP = "HIP_VISIBLE_DEVICES"
+ROCR = "ROCR_VISIBLE_DEVICES"
 
 _DEVICE = re.compile(r"[0-9]+|(GPU|MIG)-.+")
 _WHOLE = 1e-9  # the rounding error allowed in a fraction such as 1/3
@@ -165,7 +168,8 @@ def environments_here(
     Raises:
         SettingsError: If there are not enough GPUs.
     """
-    mine, present = claim(os.environ), None if gpus_per_worker is None else gpus_present()
+    mine = claim(os.environ)
+    present = None if gpus_per_worker is None else gpus_present()
     return [
         environment_of(
             place,

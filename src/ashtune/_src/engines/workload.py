@@ -272,7 +272,8 @@ class Collector:
 
     def progress(self) -> Sequence[Progress]:
         """Return the trials' reports between rungs that have arrived since the last call."""
-        progress, self._progress = self._progress, []
+        progress = self._progress
+        self._progress = []
         return progress
 
     def explain(self, message: Broken) -> ObjectiveError:

@@ -48,11 +48,13 @@ _WIDE = 5.0
 
 def metric_axis(values: Sequence[float], goal: Goal) -> Axis:
     """Return the axis of the metric for finite values. The axis may be logarithmic (rule 2)."""
-    name, ordered = shortened(goal.metric, NAME), sorted(values)
+    name = shortened(goal.metric, NAME)
+    ordered = sorted(values)
     if goal.mode == "min" and ordered and ordered[0] > 0:
         limit = BEYOND_LOG * ordered[(len(ordered) - 1) // 2]
         shown = [value for value in ordered if value <= limit]
-        low, high = shown[0], shown[-1]
+        low = shown[0]
+        high = shown[-1]
         good = shown[min(len(shown) - 1, max(1, int(BEST_SHARE * len(shown))))]
         if high >= DECADE * low and good - low <= THIN * (high - low):
             air = (high / low) ** _AIR
@@ -118,7 +120,8 @@ def column_axis(column: Numbers) -> Axis:
     if few := column.few:
         return Axis(name=name, low=few[0] - 0.5, high=few[-1] + 0.5, written="count", ticks=few)
     active = [value for value in column.values if not math.isnan(value)]
-    low, high = min(active), max(active)
+    low = min(active)
+    high = max(active)
     if column.is_log and low > 0:
         air = (high / low) ** _COLUMN_AIR
         axis = log_axis(name, low / air, high * air)
@@ -129,7 +132,8 @@ def column_axis(column: Numbers) -> Axis:
 
 def choice_axis(name: str, choices: Sequence[str], *, is_downward: bool = False) -> Axis:
     """Return an axis of names. The places of the names are 0, 1, 2, and so on."""
-    low, high = -0.5, len(choices) - 0.5
+    low = -0.5
+    high = len(choices) - 0.5
     ends = (high, low) if is_downward else (low, high)
     return Axis(
         name=name, low=ends[0], high=ends[1], choices=choices, ticks=list(range(len(choices)))
@@ -167,7 +171,8 @@ def view(values: Sequence[float], mode: Mode) -> tuple[float, float, int]:
     limit = FAR * above_zero[(len(above_zero) - 1) // 2]
     shown = [distance for distance in distances if distance <= limit]
     worst = best + shown[-1] if mode == "min" else best - shown[-1]
-    low, high = min(best, worst), max(best, worst)
+    low = min(best, worst)
+    high = max(best, worst)
     return (
         _finite(low - _AIR * shown[-1]),
         _finite(high + _AIR * shown[-1]),

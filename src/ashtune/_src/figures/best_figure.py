@@ -104,10 +104,12 @@ def _axis(place: _Place, low: float, high: float, unit: str, *, is_log: bool = F
 def _figure(
     best: BestSoFar, rungs: Sequence[int], place: _Place, end: float, *, unit: str, origin: Origin
 ) -> Figure:
-    steps, highest = best.steps, best.steps_at_the_highest
+    steps = best.steps
+    highest = best.steps_at_the_highest
     if not steps:
         return Figure(notes=["no trial has a finite result"])
-    goal, first = best.goal, place(steps[0])
+    goal = best.goal
+    first = place(steps[0])
     lines = [(highest, f"at {unit} {highest[-1].resource:,}", ORANGE), (steps, "at any rung", BLUE)]
     if all(step.rung == highest[-1].rung for step in steps):
         del lines[0]  # both lines are the same
@@ -198,7 +200,8 @@ def front_figure(
         )
     if not front:
         return Figure(notes=["no trial has a finite result"])
-    objectives, on_it = goal.objectives[:2], {best.trial for best in front}
+    objectives = goal.objectives[:2]
+    on_it = {best.trial for best in front}
     keys = [
         (trial, key)
         for trial, key in results.rungs[front[0].rung].keys.items()

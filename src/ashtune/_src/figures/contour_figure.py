@@ -59,7 +59,9 @@ POINTS = 300
 """The largest number of drawn trials: half of them are the best trials, the other trials are
 sampled.
 """
-STEPS, FINE, COARSE = 41, 81, 20
+STEPS = 41
+FINE = 81
+COARSE = 20
 """The numbers of grid places along a numeric axis: STEPS, or FINE to COARSE if the other axis has
 choices.
 """
@@ -122,7 +124,8 @@ def contour(
     number = next(
         (number for number in reversed(range(len(rungs))) if len(rungs[number]) >= ENOUGH), fullest
     )
-    losses, rung = rungs[number], results.rungs[number]
+    losses = rungs[number]
+    rung = results.rungs[number]
     ranks: Mapping[TrialId, Any] = rung.keys or losses
     trials = sorted(sampled(sorted(losses), MOST), key=ranks.__getitem__)
     columns = {column.name: column for column in numbers(space, configuration, trials)}
@@ -205,7 +208,8 @@ def _notes(drawn: Contour, unit: str) -> list[str]:
 
 
 def _points(drawn: Contour, places: Sequence[int], origin: Origin) -> Series:
-    x, y = spread_places(drawn.x, drawn.trials), spread_places(drawn.y, drawn.trials, salt=1)
+    x = spread_places(drawn.x, drawn.trials)
+    y = spread_places(drawn.y, drawn.trials, salt=1)
     return Series(
         kind="points",
         x=[significant(x[place]) for place in places],
@@ -274,7 +278,8 @@ def _nearness(column: Numbers, narrowing: float, steps: int) -> "tuple[list[floa
         return choices.tolist(), (choices[:, None] == values).astype(np.float64)
     is_log = column.is_log and values.min() > 0
     scaled = np.log10(values) if is_log else values
-    low, high = scaled.min(), scaled.max()
+    low = scaled.min()
+    high = scaled.max()
     width = max(LEAST_WIDTH * (high - low), scaled.std() * narrowing)
     places = np.linspace(low, high, steps)
     near = np.exp(-0.5 * ((places[:, None] - scaled) / width) ** 2)

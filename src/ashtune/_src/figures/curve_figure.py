@@ -53,7 +53,8 @@ def curves_figure(
     shown = [curve for curve in all_curves if any(map(math.isfinite, curve.values))]
     if not shown:
         return Figure(notes=["no trial has reported a finite result"])
-    goal, best = curves.goal, shown[-1]
+    goal = curves.goal
+    best = shown[-1]
     rungs = rungs or [rung.resource for rung in curves.results.rungs]
     most = max(2, points // (len(shown) + 1))
     styles = zip(
@@ -80,10 +81,8 @@ def curves_figure(
         f"{plural(empty, 'curve')} without a finite value not drawn" if empty else "",
         outside(y, "value"),
     ]
-    first, last = (
-        min(curve.resources[0] for curve in shown),
-        max(curve.resources[-1] for curve in shown),
-    )
+    first = min(curve.resources[0] for curve in shown)
+    last = max(curve.resources[-1] for curve in shown)
     x = resource_axis(rungs, unit, first, last)
     return Figure(x=x, y=y, series=series, notes=list(filter(None, notes)), height=350)
 
@@ -109,10 +108,8 @@ def trial_figures(
             )
         values = [value for curve in both for value in curve.values if math.isfinite(value)]
         y = metric_axis(values, Goal(metric, modes.get(metric, "min")))
-        first, last = (
-            min(each.resources[0] for each in both),
-            max(each.resources[-1] for each in both),
-        )
+        first = min(each.resources[0] for each in both)
+        last = max(each.resources[-1] for each in both)
         figures[metric] = Figure(
             x=resource_axis(rungs, unit, first, last),
             y=y,
@@ -162,7 +159,8 @@ def _dots(line: Series, size: float = 4) -> Series:
     gaps.
     """
     y = [None, *line.y, None]
-    places, is_last = [], True
+    places = []
+    is_last = True
     for at in reversed(range(len(line.y))):
         is_last = is_last or line.x[at] is None
         is_alone = y[at] is None and y[at + 2] is None

@@ -101,7 +101,9 @@ def stacked_bars(
     begin: Sequence[float] = [0] * len(places)
     for look, lengths in parts:
         end = [before + length for before, length in zip(begin, lengths, strict=True)]
-        name, color, pattern = look.name, look.color, look.pattern
+        name = look.name
+        color = look.color
+        pattern = look.pattern
         series.append(
             Series(kind="bars", x=begin, end=end, y=places, name=name, color=color, pattern=pattern)
         )
@@ -158,7 +160,10 @@ def words_of(figure: Figure, series: Series, point: int) -> list[str]:
     """Return the lines of text of a point. The function in ``plot.js`` must
     return the same lines.
     """
-    x, y, at, up = figure.x, figure.y, series.x[point], series.y[point]
+    x = figure.x
+    y = figure.y
+    at = series.x[point]
+    up = series.y[point]
     assert at is not None and up is not None, "nobody can point at a gap"
     if series.kind == "bars":
         lines = [y.write(up), f"{series.name} {x.write(series.end[point] - at)}"]

@@ -52,7 +52,8 @@ class Numbers(msgspec.Struct, frozen=True):
         if not self.is_whole or self.is_log or not self.varies:
             return []
         active = [int(value) for value in self.values if not math.isnan(value)]
-        low, high = min(active), max(active)
+        low = min(active)
+        high = max(active)
         return list(range(low, high + 1)) if high - low <= FEW_WHOLE else []
 
     @property

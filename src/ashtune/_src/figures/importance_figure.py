@@ -47,7 +47,8 @@ BEST_SHARE = 3
 MOST = 2000
 MEANINGLESS = 0.1
 """If R2 is below this number, importances mean nothing."""
-FOLDS, TREES = 5, 40
+FOLDS = 5
+TREES = 40
 DRAWN = 400
 """The number of random configurations of the space."""
 BARS = 20
@@ -198,7 +199,8 @@ def importance_figure(measured: Importance) -> Figure:
     if not measured.weights:
         return Figure(notes=[measured.words()])
     shown = measured.weights[:BARS]
-    shares, places = [significant(weight.share) for weight in shown], list(range(len(shown)))
+    shares = [significant(weight.share) for weight in shown]
+    places = list(range(len(shown)))
     low, high = (
         [max(0.0, weight.share + sign * weight.deviation) for weight in shown] for sign in (-1, 1)
     )
@@ -241,8 +243,10 @@ def _measured(
     varying = [place for place, column in enumerate(columns) if not column.is_constant]
     x = np.array([columns[place].values for place in varying]).T
     known = np.array([points[place].values for place in varying]).T
-    y, chance = np.array(values), np.random.default_rng(0)
-    errors, shares = 0.0, np.zeros((len(varying), FOLDS))
+    y = np.array(values)
+    chance = np.random.default_rng(0)
+    errors = 0.0
+    shares = np.zeros((len(varying), FOLDS))
     for fold, (learned, held_out) in enumerate(
         split(n_splits=FOLDS, shuffle=True, random_state=0).split(x)
     ):

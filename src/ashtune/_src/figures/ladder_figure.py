@@ -24,7 +24,9 @@ FAR = 4
 """Expected numbers are shown up to this multiple of the longest bar, so that bars of a young study
 stay visible.
 """
-_TALL, _LOW, _MOST_TALL = 62, 34, 10
+_TALL = 62
+_LOW = 34
+_MOST_TALL = 10
 """Pixels of a rung; pixels of a rung if there are many; the most rungs that are not many."""
 
 
@@ -56,7 +58,8 @@ def ladder_figure(
     lengths = [rung.trained + under_way for rung, under_way in zip(rungs, running, strict=True)]
     if not any(lengths):
         return Figure(notes=["no trial has begun"])
-    places, longest = list(range(len(rungs))), max(lengths)
+    places = list(range(len(rungs)))
+    longest = max(lengths)
     ends: dict[str, Sequence[int]] = {
         "promoted": [rung.arrived if rung is tally.rungs[-1] else rung.promoted for rung in rungs],
         "paused": [0 if rung is tally.rungs[-1] else rung.paused for rung in rungs],

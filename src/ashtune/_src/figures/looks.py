@@ -24,7 +24,10 @@ BLUE, ORANGE, GREEN, RED, PURPLE, GREY = (
     "#8f6fc9",
     "#8a94a3",
 )
-TEAL, PINK, DARK_RED, BROWN = "#1f8a96", "#c2649a", "#7a2e3a", "#96703a"
+TEAL = "#1f8a96"
+PINK = "#c2649a"
+DARK_RED = "#7a2e3a"
+BROWN = "#96703a"
 CATEGORIES = (BLUE, ORANGE, GREEN, PURPLE, RED, TEAL)
 """The colours of categories without an order."""
 CHOSEN = (*CATEGORIES, PINK, BROWN)
@@ -37,7 +40,8 @@ PLACES = (GREY, GREY, *SCALE)
 """The colours of trials from the last rank to the first rank, on a
 logarithmic scale of the rank.
 """
-INK, GRID = "#717c8a", "rgba(128,128,128,0.22)"
+INK = "#717c8a"
+GRID = "rgba(128,128,128,0.22)"
 """Colours of medium lightness, which are visible on light and dark backgrounds."""
 PALE = "#ffffff"
 CLEAR = "rgba(0,0,0,0)"

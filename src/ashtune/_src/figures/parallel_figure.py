@@ -116,7 +116,8 @@ def _column(column: Numbers, trials: Sequence[TrialId]) -> tuple[Axis, list[floa
         return axis, _spread(column.values, trials)
     values = [None if math.isnan(value) else significant(value) for value in column.values]
     active = [value for value in values if value is not None]
-    low, high = min(active), max(active)
+    low = min(active)
+    high = max(active)
     axis = Axis(name=column.name, low=low, high=high if high > low else low + 1)
     if column.is_log and low > 0:
         powers = [

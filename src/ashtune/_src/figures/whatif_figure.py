@@ -35,12 +35,12 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
     """
     series = []
     for number, one in enumerate(by_scheduler(predictions).values()):
-        x, y = [each.workers for each in one], [each.wall_seconds.likely for each in one]
-        color, is_own = (
-            CATEGORIES[number % len(CATEGORIES)],
-            any(each.is_as_recorded for each in one),
-        )
-        size, words = 9 if is_own else 7, [*map(_words, one)]
+        x = [each.workers for each in one]
+        y = [each.wall_seconds.likely for each in one]
+        color = CATEGORIES[number % len(CATEGORIES)]
+        is_own = any(each.is_as_recorded for each in one)
+        size = 9 if is_own else 7
+        words = [*map(_words, one)]
         points = Series(
             kind="points", x=x, y=y, color=color, name=who(one[0]), size=size, words=words
         )
@@ -51,13 +51,16 @@ def whatif_figure(predictions: Sequence[Prediction], recorded: AsRecorded | None
     walls = [end for one in predictions for end in (one.wall_seconds.low, one.wall_seconds.high)]
     counts = [one.workers for one in predictions]
     if recorded is not None and recorded.workers and recorded.wall_seconds > 0:
-        at, wall = recorded.workers, recorded.wall_seconds
+        at = recorded.workers
+        wall = recorded.wall_seconds
         name = f"recorded: {plural(at, 'worker')}, {seconds_text(wall)}"
         series.append(
             Series(kind="points", x=[at], y=[wall], color=RED, size=14, symbol="diamond", name=name)
         )
-        walls, counts = [*walls, wall], [*counts, at]
-    low, high = max(1e-3, min(walls) / 1.5), max(1e-3, *walls) * 1.5
+        walls = [*walls, wall]
+        counts = [*counts, at]
+    low = max(1e-3, min(walls) / 1.5)
+    high = max(1e-3, *walls) * 1.5
     return Figure(
         x=Axis(
             name="workers",

@@ -131,7 +131,8 @@ def utilisation_figure(timeline: Timeline) -> Figure:
     """Return a figure over time: each state's share of the workers' presence."""
     import numpy as np
 
-    work, now = timeline.work().without_pauses(), timeline.wall_seconds
+    work = timeline.work().without_pauses()
+    now = timeline.wall_seconds
     first = float(work.joined.min()) if len(work.joined) else 0.0
     if now <= first:
         return Figure(notes=["no worker was there for any time"])
@@ -214,7 +215,8 @@ def _busy_map(work: Work, places: int, x: Axis) -> Figure:
     row_of_lane = work.place // together
     shares = np.full((rows, STRETCHES), np.nan)
     order = np.argsort(row_of_lane[work.lane[trains]], kind="stable")
-    begin, end = work.begin[trains][order], work.end[trains][order]
+    begin = work.begin[trains][order]
+    end = work.end[trains][order]
     bounds = np.searchsorted(row_of_lane[work.lane[trains]][order], np.arange(rows + 1))
     for row in range(rows):
         here = row_of_lane == row

@@ -70,7 +70,9 @@ class Rounds:
         self.best_round = 0
         self.is_over = False
         self._epochs = trial.epochs()
-        self._start, self._every, self._target = 0, 1, -1
+        self._start = 0
+        self._every = 1
+        self._target = -1
 
     def choose(self, evaluations: Evaluations, how: str) -> None:
         """When a model is evaluated for the first time, choose the data set whose metric is
@@ -135,7 +137,8 @@ class Rounds:
     def note(self, number: int, value: float) -> None:
         """Record the metric's value after a round, without a report."""
         if not self.has_best or self._improves(value):
-            self.best, self.best_round = float(value), number
+            self.best = float(value)
+            self.best_round = number
 
     def _improves(self, value: float) -> bool:
         if self.best is None or math.isnan(self.best):

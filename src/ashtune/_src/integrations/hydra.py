@@ -163,7 +163,8 @@ def _key(override: "Override") -> str:
 def _dimension(override: "Override") -> Dimension:
     from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, RangeSweep
 
-    key, name = override.get_key_element(), _key(override).replace("@", ":")
+    key = override.get_key_element()
+    name = _key(override).replace("@", ":")
     sweep = override.value()
     if isinstance(sweep, IntervalSweep):
         bounds = (sweep.start, sweep.end)
@@ -252,7 +253,10 @@ class HydraJob:
 
         self.__name__ = str(config.hydra.job.name)
         self.__wrapped__ = task
-        self._config, self._context, self._swept, self._top = config, context, swept, top
+        self._config = config
+        self._context = context
+        self._swept = swept
+        self._top = top
         # a study may be resumed from another folder
         self._folder = str(Path(str(config.hydra.sweep.dir)).absolute())
         self._composed = _digest(composed)
@@ -318,7 +322,8 @@ def _digest(composed: Sequence["DictConfig"]) -> str:
     return digest.hexdigest()
 
 
-RESULTS, MULTIRUN = "optimization_results.yaml", "multirun.yaml"
+RESULTS = "optimization_results.yaml"
+MULTIRUN = "multirun.yaml"
 BASIC_LAUNCHER = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"
 OF_THE_SWEEP = ("params", "options", "directory", "metric", "mode")
 """Settings of the sweeper that are not options of ``tune``, or need a conversion."""
@@ -340,7 +345,9 @@ class Sweep:
 
         given: Any = OmegaConf.to_container(OmegaConf.create(dict(settings)), resolve=True)
         self._settings: dict[str, Any] = {**given, **given["options"]}
-        self._task, self._config, self._context = task, config, context
+        self._task = task
+        self._config = config
+        self._context = context
 
     def run(self, arguments: Sequence[str]) -> Study:
         """Run or continue the sweep's study, and write the file with the best result.
@@ -440,7 +447,8 @@ class Sweep:
         from omegaconf import OmegaConf
 
         best = study.best
-        parameters, value = swept.parameters(best.config), best.metrics[study.metric]
+        parameters = swept.parameters(best.config)
+        value = best.metrics[study.metric]
         results = {
             "name": "ashtune", "best_params": parameters, "best_value": value,
             "best_trial": best.trial, "best_resource": best.resource,

@@ -220,7 +220,8 @@ def _generators(trainer: Any) -> list[Any]:
 
     found: dict[int, Any] = {}
     for loader in trainer.fit_loop._combined_loader.flattened:
-        sampler, batches = getattr(loader, "sampler", None), getattr(loader, "batch_sampler", None)
+        sampler = getattr(loader, "sampler", None)
+        batches = getattr(loader, "batch_sampler", None)
         for holder in (loader, sampler, getattr(batches, "sampler", None)):
             if isinstance(generator := getattr(holder, "generator", None), torch.Generator):
                 found[id(generator)] = generator

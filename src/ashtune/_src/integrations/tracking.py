@@ -255,7 +255,8 @@ class Tracker(Exporter, ABC):
             self._written = time.monotonic()
 
     def _trial(self, number: TrialId) -> TrackedTrial:
-        record, course = self._trials[number], self._reports_of[number]
+        record = self._trials[number]
+        course = self._reports_of[number]
         return TrackedTrial(
             number=number,
             configuration={
@@ -272,7 +273,8 @@ class Tracker(Exporter, ABC):
         )
 
     def _summary(self) -> StudySummary:
-        best, tally = self._tally.best, self._tally
+        best = self._tally.best
+        tally = self._tally
         summary = StudySummary(
             trials=tally.started, failed=tally.failures.total, ended=self.study.created + self._now
         )

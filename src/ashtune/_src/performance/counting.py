@@ -143,12 +143,14 @@ def fastest(function: Callable[[], Any], seconds: float = SECONDS) -> float:
     """
     function()
     begin = end = perf_counter()
-    best, calls = float("inf"), 0
+    best = float("inf")
+    calls = 0
     while calls < 3 or end - begin < seconds:
         start = perf_counter()
         function()
         end = perf_counter()
-        best, calls = min(best, end - start), calls + 1
+        best = min(best, end - start)
+        calls = calls + 1
     return best
 
 

@@ -73,7 +73,8 @@ def measure(
     Raises:
         SettingsError: If a child process fails.
     """
-    own_caches, load = caches(), os.getloadavg()[0]
+    own_caches = caches()
+    load = os.getloadavg()[0]
     size = array_bytes(own_caches, everywhere=False)
     peaks: dict[tuple[int, str], float] = {}
     bandwidths: dict[int, float] = {}
@@ -160,10 +161,8 @@ def caches(cpus: Path = _CPUS) -> list[Cache]:
             with suppress(OSError, ValueError, IndexError):
                 if (place / "type").read_text().strip() != "Instruction":
                     shared_by = (place / "shared_cpu_list").read_text().strip()
-                    level, size = (
-                        int((place / "level").read_text()),
-                        (place / "size").read_text().strip(),
-                    )
+                    level = int((place / "level").read_text())
+                    size = (place / "size").read_text().strip()
                     sizes_by_cores[level, shared_by] = _size(size)
     sizes: dict[int, list[int]] = {}
     for (level, _), size_of_one in sizes_by_cores.items():
@@ -196,7 +195,8 @@ def best_product(dtype: str, seconds: float) -> float:
     """
     import numpy as np
 
-    end, best = perf_counter() + seconds, 0.0
+    end = perf_counter() + seconds
+    best = 0.0
     random = np.random.default_rng(0)
     for n in SIZES:
         if best and perf_counter() + 2 * (2 * n**3 / best) > end:  # two products
@@ -246,7 +246,8 @@ def triad(elements: int, threads: int, seconds: float) -> float:
             a, b, c = arrays
             np.add(b, c, out=a)
 
-        best, until = 0.0, perf_counter() + seconds
+        best = 0.0
+        until = perf_counter() + seconds
         while not best or perf_counter() < until:
             begin = perf_counter()
             list(pool.map(add, parts))

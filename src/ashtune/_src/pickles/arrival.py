@@ -14,7 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, BinaryIO
 
-MAIN, FILE = "__main__", "__mp_main__"
+MAIN = "__main__"
+FILE = "__mp_main__"
 """The module name of a script that is run, and of a script that is loaded as a file, as
 ``train.py:train``. ``multiprocessing`` uses the second name for the main module in the processes
 that it spawns.

@@ -112,7 +112,8 @@ class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle's types
         return make, arguments, (attributes, slots), *rest
 
     def _cached(self, value: Any) -> Any:
-        names, function = self._names_with(value), value.__wrapped__
+        names = self._names_with(value)
+        function = value.__wrapped__
         if not is_of_a_script(value.__module__) or not isinstance(function, FunctionType):
             return NotImplemented
         if names is not None and self._has_names:

@@ -120,7 +120,8 @@ class ChildProcess:
         """Return the next line of the process's output, or the part of the line that arrives within
         ``seconds``.
         """
-        line, until = b"", time.monotonic() + seconds
+        line = b""
+        until = time.monotonic() + seconds
         while not line.endswith(b"\n") and (
             part := self.read_output(max(0.0, until - time.monotonic()))
         ):
@@ -155,9 +156,12 @@ class ChildProcess:
         assert self._process.stdin is not None and self._process.stdout is not None, (
             "it was started with pipes"
         )
-        hears, says = self._process.stdin.fileno(), self._process.stdout.fileno()
+        hears = self._process.stdin.fileno()
+        says = self._process.stdout.fileno()
         os.set_blocking(hears, False)
-        poll, unsent, reader = select.poll(), bytearray(message), FrameReader()
+        poll = select.poll()
+        unsent = bytearray(message)
+        reader = FrameReader()
         poll.register(hears, select.POLLOUT)
         poll.register(says, select.POLLIN)
         until = time.monotonic() + seconds
@@ -272,10 +276,12 @@ class AnsweringChild:
             self._end()
 
     def _answer(self, message: Callable[[bool], bytes], seconds: float) -> bytes | None:
-        child, is_new = self._child, False
+        child = self._child
+        is_new = False
         if not self.is_closed and (child is None or child.is_dead):
             self._end()
-            is_new, environment = True, {**module_environment(), **self._variables}
+            is_new = True
+            environment = {**module_environment(), **self._variables}
             # Without -m, as a pickle puts names of the user's script into __main__.
             command = [sys.executable, "-P", "-c", f"from {self._module} import main; main()"]
             child = self._child = ChildProcess(command, environment, stdin=subprocess.PIPE)

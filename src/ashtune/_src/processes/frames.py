@@ -55,7 +55,9 @@ class FrameReader:
             EngineError: If a message is longer than ``MOST_BYTES``.
         """
         data = self._rest + arrived if self._rest else arrived
-        bodies, at, size = [], 0, len(data)
+        bodies = []
+        at = 0
+        size = len(data)
         while size - at >= _LENGTH.size:
             length = _LENGTH.unpack_from(data, at)[0]
             if length > MOST_BYTES:

@@ -112,5 +112,6 @@ def _bad(record: RungAudit) -> int:
 
 
 def _says_little(record: RungAudit) -> bool:
-    correlation, is_enough = record.correlation, record.pairs >= ENOUGH_PAIRS
+    correlation = record.correlation
+    is_enough = record.pairs >= ENOUGH_PAIRS
     return correlation is not None and is_enough and correlation < LOW_CORRELATION

@@ -87,7 +87,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 def run_of(scheduler: str, tally: Tally, timeline: Timeline) -> Run:
     """Return the costs of a study, computed from the study's tally and timeline."""
-    shares, best = time_shares(timeline), tally.best
+    shares = time_shares(timeline)
+    best = tally.best
     costs = [
         RungCost(
             times.resource, rung.trained, rung.epochs, times.trained + times.saving + times.driver
@@ -139,7 +140,8 @@ def baseline_figure(runs: Sequence[Run], *, unit: str) -> Figure:
     """Return a figure with a stacked bar for each study of the series. Its parts are the times of
     the rungs.
     """
-    resources, places = _resources(runs), list(range(len(runs)))
+    resources = _resources(runs)
+    places = list(range(len(runs)))
     seconds = [{rung.resource: rung.seconds for rung in run.rungs} for run in runs]
     looks = map(Look, rung_names(resources, unit), rung_colors(len(resources)))
     parts = [
@@ -169,14 +171,14 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
     ]
     if len(rungs) < FEWEST:
         return [*sentences, "Too few rungs were reached to compare what they cost."]
-    first, later = rungs[0], rungs[1:]
+    first = rungs[0]
+    later = rungs[1:]
     mean = sum(rung.seconds for rung in later) / len(later)
-    low, high = min(rung.seconds for rung in later), max(rung.seconds for rung in later)
+    low = min(rung.seconds for rung in later)
+    high = max(rung.seconds for rung in later)
     spread = max(high - mean, mean - low) / mean if mean > 0 else 0.0
-    span, cost = (
-        f"{later[0].resource:,} to {later[-1].resource:,}",
-        f"{_seconds(low)} to {_seconds(high)} s",
-    )
+    span = f"{later[0].resource:,} to {later[-1].resource:,}"
+    cost = f"{_seconds(low)} to {_seconds(high)} s"
     if spread <= ALIKE:
         steps = list(pairwise(rungs))
         fewer = sum(low.trials / high.trials for low, high in steps) / len(steps)
@@ -202,7 +204,8 @@ def baseline_words(run: Run, *, unit: str) -> list[str]:
 
 
 def _why(rungs: Sequence[RungCost], unit: str) -> str:
-    epochs, costs = [rung.epochs for rung in rungs], [rung.per_epoch for rung in rungs]
+    epochs = [rung.epochs for rung in rungs]
+    costs = [rung.per_epoch for rung in rungs]
     reasons = []
     if max(epochs) > (1 + ALIKE) * min(epochs):
         reasons.append(

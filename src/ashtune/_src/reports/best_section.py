@@ -39,12 +39,14 @@ NOISELESS = "Every repeated value is the first one again: "
 class BestSection(Section):
     """The report section of the best result, its configuration, and the best trials."""
 
-    name, title = "best", "What was found"
+    name = "best"
+    title = "What was found"
     uses = ("tally", "trials", "results")
     shows_live = True
 
     def lines(self) -> "Iterator[Text]":
-        tally, goal = self.study.tally, self.study.goal
+        tally = self.study.tally
+        goal = self.study.goal
         if (best := tally.best) is None:
             yield line(no_result_sentence(tally), BAD)
             return
@@ -100,7 +102,8 @@ class FrontSection(Section):
     empty.
     """
 
-    name, title = "front", "The front"
+    name = "front"
+    title = "The front"
     uses = ("tally", "trials", "results")
 
     def lines(self) -> "Iterator[Text]":
@@ -144,7 +147,8 @@ class ConfirmedSection(Section):
     configurations.
     """
 
-    name, title = "confirmed", "What was confirmed"
+    name = "confirmed"
+    title = "What was confirmed"
     uses = ("tally",)
     shows_live = True
 
@@ -185,10 +189,12 @@ class ConfirmedSection(Section):
         )
 
     def _sentences(self, confirmed: Confirmed) -> Iterator[str]:
-        metric, times = self.study.goal.metric, len(confirmed.values)
+        metric = self.study.goal.metric
+        times = len(confirmed.values)
         mean = f"{metric} {number_text(confirmed.mean, DIGITS)} on average over seeds"
         if confirmed.low is not None and confirmed.high is not None:
-            low, high = number_text(confirmed.low, DIGITS), number_text(confirmed.high, DIGITS)
+            low = number_text(confirmed.low, DIGITS)
+            high = number_text(confirmed.high, DIGITS)
             mean += f", with {confirmed.level:.0%} confidence from {low} to {high}"
         yield f"The named winner is trial {confirmed.trial}: {mean}."
         yield (

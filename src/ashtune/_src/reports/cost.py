@@ -36,7 +36,8 @@ class CostSection(Section):
     affect this time.
     """
 
-    name, title = "cost", "What made training slow"
+    name = "cost"
+    title = "What made training slow"
     uses = ("trials",)
     needs_result = True
 
@@ -53,7 +54,8 @@ class CostSection(Section):
         return sorted(times, key=lambda each: (-each[0], each[1]))
 
     def blocks(self) -> Iterator[html.Block]:
-        times, unit = self._times, self.study.unit
+        times = self._times
+        unit = self.study.unit
         if not times or not times[0][0]:
             return
         yield html.words(
@@ -132,7 +134,8 @@ class CostSection(Section):
         }
 
     def _table(self) -> "Table":
-        slowest, unit = self._times[:SHOWN], self.study.unit
+        slowest = self._times[:SHOWN]
+        unit = self.study.unit
         records = [self.study.trials[trial] for _, trial in slowest]
         columns = {f"seconds per {unit}": [number_text(each) for each, _ in slowest]}
         return trials_table(records, columns, [record.resource for record in records], unit=unit)

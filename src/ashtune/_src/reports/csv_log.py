@@ -115,7 +115,8 @@ class CsvLog(Exporter):
         if not self._rows:
             return
         assert self._path is not None, "rows come after begin"
-        rows, self._rows = self._rows, []
+        rows = self._rows
+        self._rows = []
         missing = [name for name in (*COLUMNS, *self._names.values()) if name not in self._columns]
         if missing:  # the old file remains until the new one is complete
             old = (

@@ -25,7 +25,8 @@ class TroubleSection(Section):
     user.
     """
 
-    name, title = "trouble", "What went wrong, and notes"
+    name = "trouble"
+    title = "What went wrong, and notes"
     uses = ("tally", "trials")
     shows_live = True
 
@@ -85,12 +86,14 @@ class FactsSection(Section):
     resume.
     """
 
-    name, title = "facts", "The run"
+    name = "facts"
+    title = "The run"
     uses = ("tally",)
     shows_live = True
 
     def blocks(self) -> Iterator[html.Block]:
-        settings, tally = self.study.settings, self.study.tally
+        settings = self.study.settings
+        tally = self.study.tally
         named = {
             "directory": self.study.info.directory,
             "began": time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(settings.created)),

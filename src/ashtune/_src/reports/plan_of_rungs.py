@@ -93,16 +93,15 @@ def plan_view(planned: Plan, *, unit: str) -> "Group":
     """Return the plan as a rich group with a title, a table and the cost."""
     from rich.console import Group
 
-    empty, title = (
-        line(""),
-        line(f"{planned.scheduler}, {plural(planned.trials, 'trial')}", HEADING),
-    )
+    empty = line("")
+    title = line(f"{planned.scheduler}, {plural(planned.trials, 'trial')}", HEADING)
     last = (
         []
         if planned.rungs[-1].trials
         else [line(too_few_trials(planned.rungs[-1].resource, unit=unit), WARNING)]
     )
-    table, saving = plan_table(planned, unit=unit), line(saving_line(planned, unit=unit))
+    table = plan_table(planned, unit=unit)
+    saving = line(saving_line(planned, unit=unit))
     return Group(title, empty, table, empty, saving, *last)
 
 

@@ -23,7 +23,9 @@ LINE = 56
 _EDGE = 0.002
 _LEGEND = 70
 """Pixels for the legend above a figure and the notes below it."""
-_BESIDE, _FITTING, _MORE = 64, 25, 12
+_BESIDE = 64
+_FITTING = 25
+_MORE = 12
 """Pixels at the right of bars, characters of a text that then fits into a figure of 620 pixels,
 pixels for one more.
 """
@@ -207,7 +209,8 @@ def _traces(figure: Figure, series: Series) -> list[Any]:  # noqa: PLR0911 - one
     """Return plotly's traces of a series: a trace for each flow, or one trace for any other kind of
     series.
     """
-    x, y = _values(figure.x, series.x), _values(figure.y, series.y)
+    x = _values(figure.x, series.x)
+    y = _values(figure.y, series.y)
     ends = _values(figure.x, series.end)
     common: dict[str, Any] = {
         "x": x, "y": y, "name": escape(series.name, quote=False), "showlegend": bool(series.name),
@@ -300,7 +303,8 @@ def mark(color: str, pattern: str) -> dict[str, Any]:
 
 def _flow(figure: Figure, series: Series, at: int) -> Any:
     """Return a plotly trace of the band between a bar and the bar above it."""
-    low, high = at + series.thick / 2, at + 1 - series.thick / 2
+    low = at + series.thick / 2
+    high = at + 1 - series.thick / 2
     return go().Scatter(
         x=[0, series.x[at], min(series.x[at] or 0, series.end[at]), 0], y=[low, low, high, high],
         mode="lines",
@@ -312,7 +316,8 @@ def _flow(figure: Figure, series: Series, at: int) -> Any:
 
 def _cells(figure: Figure, cells: Cells) -> Any:
     """Return a plotly trace of cells: a contour plot, or a heat map if an axis has choices."""
-    scale, is_log = cells.scale, cells.scale.is_log
+    scale = cells.scale
+    is_log = cells.scale.is_log
     bar: dict[str, Any] = {
         "title": {"text": escape(scale.name, quote=False)},
         "thickness": 12,
@@ -325,7 +330,8 @@ def _cells(figure: Figure, cells: Cells) -> Any:
             "tickvals": [math.log10(tick) for tick in scale.ticks],
             "ticktext": [*map(scale.write, scale.ticks)],
         }
-    x, y = _values(figure.x, cells.x), _values(figure.y, cells.y)
+    x = _values(figure.x, cells.x)
+    y = _values(figure.y, cells.y)
     ends = {"zmin": scale.scaled(scale.low), "zmax": scale.scaled(scale.high)}
     common: dict[str, Any] = {
         "x": x,
@@ -345,10 +351,8 @@ def _cells(figure: Figure, cells: Cells) -> Any:
         return go().Heatmap(
             **common, **ends, xgap=3 if figure.x.choices else 0, ygap=3 if figure.y.choices else 0
         )
-    levels, line = (
-        {"coloring": "heatmap", "showlabels": False},
-        {"width": 1, "color": faded(GREY, 0.5)},
-    )
+    levels = {"coloring": "heatmap", "showlabels": False}
+    line = {"width": 1, "color": faded(GREY, 0.5)}
     return go().Contour(
         **common, **ends, connectgaps=False, ncontours=9, contours=levels, line=line
     )

@@ -136,11 +136,9 @@ def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:
     """Merge the workers' profiles. Return a record for each function, sorted by decreasing self
     seconds.
     """
-    here, own, total = (
-        f"{Path.cwd()}/",
-        defaultdict[str, float](float),
-        defaultdict[str, float](float),
-    )
+    here = f"{Path.cwd()}/"
+    own = defaultdict[str, float](float)
+    total = defaultdict[str, float](float)
     for profile in profiles:
         names = [_name(frame, here) for frame in profile.frames]
         for stack in profile.stacks:
@@ -148,7 +146,8 @@ def flat_profile(profiles: Sequence[WorkerProfile]) -> list[ProfileRecord]:
             for name in dict.fromkeys(names[place] for place in stack.frames):
                 total[name] += stack.seconds
             own[names[stack.frames[-1]]] += stack.seconds
-    order, whole = sorted(total, key=lambda name: (-own[name], name)), sum(own.values())
+    order = sorted(total, key=lambda name: (-own[name], name))
+    whole = sum(own.values())
     running = accumulate(own[name] for name in order)
     return [
         ProfileRecord(
@@ -183,7 +182,8 @@ def profile_words(profile: Profile, top: int | None = TOP) -> list[str]:
         f"{seconds_text(profile.seconds)} of the "
         f"{seconds_text(whole)} spent training and saving{share}"
     )
-    shown, records = profile.records[:top], profile.records
+    shown = profile.records[:top]
+    records = profile.records
     if len(shown) == len(records):
         return [covered]
     others = max(0.0, 1 - sum(record.share for record in shown))
@@ -295,7 +295,8 @@ def flame_graph(profiles: list[WorkerProfile]) -> str:
 class ProfileSection(Section):
     """The report section of the profile: training time by function."""
 
-    name, title = "profile", "Profile"
+    name = "profile"
+    title = "Profile"
 
     def blocks(self) -> Iterator[html.Block]:
         profile = profile_of(self.study.directory)

@@ -89,10 +89,8 @@ class Comparison(msgspec.Struct, frozen=True):
 
     def counts(self) -> str:
         """Return a sentence with the numbers of promoted proposals and of promoted random draws."""
-        proposals, draws = (
-            plural(self.proposed.trials, "proposal"),
-            plural(self.random.trials, "random draw"),
-        )
+        proposals = plural(self.proposed.trials, "proposal")
+        draws = plural(self.random.trials, "random draw")
         return (
             f"Of {proposals} {self.proposed.promoted:,} continued, of {draws} beside them "
             f"{self.random.promoted:,}."
@@ -137,7 +135,8 @@ class ModelSection(Section):
     random draws.
     """
 
-    name, title = "model", "Did the model help?"
+    name = "model"
+    title = "Did the model help?"
     uses = ("tally",)
     needs_result = True
 

@@ -94,7 +94,8 @@ def summary(study: ReportedStudy, tell: TellAll | None = None) -> "Group":
     """
     from rich.console import Group
 
-    tally, info = study.tally, study.info
+    tally = study.tally
+    info = study.info
     entries = _replayed(study, "lines", tell)
     outcome = study.outcome
     head = line("").append(info.name, HEADING)
@@ -114,9 +115,13 @@ def report_data(study: ReportedStudy, tell: TellAll) -> dict[str, Any]:
     """Return the report as a dict for JSON. The key ``sections`` maps each section's name to the
     section's data.
     """
-    tally, info, timeline, _ = study.tally, study.info, study.timeline, study.trials
+    tally = study.tally
+    info = study.info
+    timeline = study.timeline
+    _ = study.trials
     entries = _replayed(study, "data", tell)
-    outcome, shares = study.outcome, time_shares(timeline)
+    outcome = study.outcome
+    shares = time_shares(timeline)
     objectives = tally.goal.objectives
     by_section = {entry.name: entry.data() for entry in entries}
     return {

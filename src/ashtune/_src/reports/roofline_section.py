@@ -107,7 +107,8 @@ def roofline_words(placed: Placed) -> list[str]:
 
 def diagnosis(placement: Placement, caches: Sequence[Cache] = ()) -> list[str]:
     """Explain what limits a step's speed, from the step's measurements."""
-    share, seconds = placement.share_of_attainable, placement.step.seconds
+    share = placement.share_of_attainable
+    seconds = placement.step.seconds
     if share is None or seconds is None:
         return [_without_time(placement)]
     if share > 1:
@@ -183,7 +184,8 @@ def _overhead(placement: Placement, seconds: float) -> list[str]:
     """Return a sentence about the time and overhead of a step's calls, or [] if the number of calls
     is unknown.
     """
-    calls, overhead = placement.step.calls, placement.step.overhead_seconds
+    calls = placement.step.calls
+    overhead = placement.step.overhead_seconds
     if calls is None:
         return []
     if overhead is None:
@@ -274,7 +276,8 @@ def machine_lines(machine: Roofs) -> list[str]:
 
 def placement_rows(placement: Placement) -> dict[str, str]:
     """Return the rows of a table about a step and its roof, as a dict from name to text."""
-    step, roof = placement.step, placement.roof
+    step = placement.step
+    roof = placement.roof
     rows = {
         "step": step.name,
         "operations, bytes": f"{step.flops:,.0f} flop, {step.bytes_moved:,.0f} bytes "
@@ -307,12 +310,14 @@ def roofline_figure(placed: Placed) -> Figure:
     """
     ridges = [roof.ridge for roof in placed.machine.roofs]
     intensities = ridges + [placement.intensity for placement in placed.placements]
-    low, high = min(intensities) / _ROOM, max(intensities) * _ROOM
+    low = min(intensities) / _ROOM
+    high = max(intensities) * _ROOM
     series = [_roof(roof, low, high) for roof in placed.machine.roofs]
     for number, placement in enumerate(placed.placements):
         series += _step(placement, _POINTS[number % len(_POINTS)])
     speeds = [speed for each in series for speed in each.y if speed is not None]
-    x, y = log_axis("flop/byte", low, high), log_axis("Gflop/s", min(speeds) / 2, max(speeds) * 2)
+    x = log_axis("flop/byte", low, high)
+    y = log_axis("Gflop/s", min(speeds) / 2, max(speeds) * 2)
     return Figure(
         x=replace(x, title="operational intensity, flop/byte"), y=y, series=series, height=460
     )
@@ -337,7 +342,8 @@ def _step(placement: Placement, color: str) -> list[Series]:
     share = placement.share_of_attainable
     below = "attainable" if share is None else f"{percent_text(share)} of attainable"
     name = f"{one_line(placement.step.name, 60)}: {number_text(speed, 3)} Gflop/s, {below}"
-    x, y = significant(placement.intensity), significant(speed)
+    x = significant(placement.intensity)
+    y = significant(speed)
     return [
         Series(
             kind="line", x=[x, x], y=[y, significant(roof)], color=color, width=1.5, is_silent=True
@@ -352,7 +358,8 @@ def _rate(flop_per_second: float) -> str:
 
 def lanes_words(sizing: Sizing) -> str:
     """Return a sentence about the chosen number of lanes, with the reason for the choice."""
-    alone, chosen = sizing.seconds[1], sizing.seconds[sizing.lanes]
+    alone = sizing.seconds[1]
+    chosen = sizing.seconds[sizing.lanes]
     if sizing.lanes == 1:
         gain = "no number of lanes that was tried is clearly faster than one model after another"
     else:
@@ -390,7 +397,8 @@ def lanes_figure(sizing: Sizing) -> Figure:
 class RooflineSection(Section):
     """The report section of the roofline in the study's directory."""
 
-    name, title = "roofline", "Roofline"
+    name = "roofline"
+    title = "Roofline"
 
     def blocks(self) -> Iterator[html.Block]:
         placed = stored_roofline(self.study.directory)

@@ -68,7 +68,8 @@ class ReportedStudy:
         self.is_replayed = False
         """Whether the journal has been read; an analysis created later would not see it."""
         if tally is not None:
-            self.tally, self.is_replayed = tally, True
+            self.tally = tally
+            self.is_replayed = True
 
     @property
     def goal(self) -> Goal:

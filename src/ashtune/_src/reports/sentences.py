@@ -5,7 +5,8 @@ from ashtune._src.analysis.tally import Tally
 from ashtune._src.core.numbers import number_text, plural, result_text, seconds_text, shortened
 from ashtune._src.core.plaintext import REASON
 
-MUCH_OF_THE_TIME, SHORTEST_SHOWN = 0.25, 0.05
+MUCH_OF_THE_TIME = 0.25
+SHORTEST_SHOWN = 0.05
 """The share of a study's time from which its slow start is shown, and the shortest part that is
 shown, in seconds.
 """
@@ -15,10 +16,8 @@ def place_of_best(tally: Tally, best: BestResult, *, unit: str) -> str:
     """Return a text with the best result's rung and trial:
     ``at epoch 81, the top rung (trial 5)``.
     """
-    goal, top = (
-        tally.goal,
-        "the top rung" if best.rung == tally.ladder.top else "the highest rung reached",
-    )
+    goal = tally.goal
+    top = "the top rung" if best.rung == tally.ladder.top else "the highest rung reached"
     named = ", the named winner" if tally.confirmed is not None else ""
     chosen = (
         (", by the weights, of the front" if goal.weights else ", the knee of the front")
@@ -40,7 +39,9 @@ def compared_with_first(tally: Tally, *, unit: str) -> str:
     If no configuration was enqueued when the study was created, or if no trial has a result, return
     "".
     """
-    results, goal, who = tally.first_enqueued, tally.goal, "your first configuration (trial 0)"
+    results = tally.first_enqueued
+    goal = tally.goal
+    who = "your first configuration (trial 0)"
     if (best := tally.best) is None or results is None:
         return ""
     if not results:
@@ -100,7 +101,8 @@ def slow_start_text(tally: Tally, waited: float) -> str:
     Args:
         waited: The seconds that trials waited for the search: ``StudyInfo.waited``.
     """
-    wall, starting = tally.wall_seconds, tally.absence
+    wall = tally.wall_seconds
+    starting = tally.absence
     if starting + waited < MUCH_OF_THE_TIME * wall:
         return ""
     parts = {"starting workers": starting, "waiting for the model": waited}

@@ -94,14 +94,16 @@ def simulated_view(study: Simulated, *, unit: str) -> "Group":
     )
     rate = study.jobs / study.real_seconds if study.real_seconds > 0 else 0.0
     speed = f"simulated in {seconds_text(study.real_seconds)}: {rate:,.0f} jobs/s"
-    table, empty = rung_table(study.rungs, unit=unit), line("")
+    table = rung_table(study.rungs, unit=unit)
+    empty = line("")
     return Group(line(title, HEADING), empty, pairs, empty, table, empty, line(speed, QUIET))
 
 
 def _pairs(study: Simulated, unit: str) -> list[tuple[str, str]]:
     never = "none was"
     top = study.rungs[-1].resource
-    first, near = study.first_seconds, study.near_seconds
+    first = study.first_seconds
+    near = study.near_seconds
     pairs = [
         ("wall time", seconds_text(study.wall_seconds)),
         ("workers training", share_text(study.utilisation)),

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from ashtune._src.analysis.trials import TrialRecord
 
 INDENT = "  "
-HEADING, QUIET, GOOD, BAD, WARNING = "bold", "bright_black", "bold green", "red", "yellow"
+HEADING = "bold"
+QUIET = "bright_black"
+GOOD = "bold green"
+BAD = "red"
+WARNING = "yellow"
 
 
 def bare_table(*, gap: int = 2, has_footer: bool = False) -> "Table":

@@ -83,7 +83,8 @@ def rung_table(records: Sequence[RungRecord], *, unit: str) -> "Table":
     """Return a table with a row for each rung, and a row of sums."""
     knows_expected = any(record.expected is not None for record in records)
     table = bare_table(has_footer=True)
-    failed, epochs = sum(r.failed for r in records), sum(r.epochs for r in records)
+    failed = sum(r.failed for r in records)
+    epochs = sum(r.epochs for r in records)
     seconds = sum(record.seconds for record in records)
     table.add_column(f"to {unit}", "in all", justify="right")
     table.add_column("trials", plural(sum(r.trials for r in records), "job"), justify="right")
@@ -139,7 +140,8 @@ class RungsSection(Section):
     training.
     """
 
-    name, title = "rungs", "Time by rung"
+    name = "rungs"
+    title = "Time by rung"
     uses = ("tally", "timeline")
     shows_live = True
 

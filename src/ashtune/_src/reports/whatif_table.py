@@ -35,7 +35,8 @@ def whatif_table(
             If it is given, the table shows trials and core-hours. If it is None, the table shows
             speed-up and efficiency.
     """
-    table, names = bare_table(gap=1), short_names(predictions)
+    table = bare_table(gap=1)
+    names = short_names(predictions)
     cost = {
         "trials": lambda one: f"{one.trials:,}",
         "core\nhours": lambda one: number_text(one.worker_hours * (cores_per_worker or 1), 3),
@@ -76,10 +77,8 @@ def short_names(predictions: Sequence[Prediction]) -> dict[str, str]:
     """
     names: dict[str, str] = {}
     for one in predictions:
-        kind, factor = (
-            shortened(one.scheduler.partition(":")[0], NAME_CHARACTERS),
-            one.reduction_factor,
-        )
+        kind = shortened(one.scheduler.partition(":")[0], NAME_CHARACTERS)
+        factor = one.reduction_factor
         short = kind if factor == "1" else f"{kind} 1/{factor}"
         taken = [name for name in names.values() if name.partition(" (")[0] == short]
         names.setdefault(who(one), f"{short} ({len(taken) + 1})" if taken else short)
@@ -162,5 +161,6 @@ def _or(span: Range) -> str:
     """Return the range of a prediction, such as ``0.98 to 0.99``. If both ends have the same text,
     return "".
     """
-    low, high = number_text(span.low, 3), number_text(span.high, 3)
+    low = number_text(span.low, 3)
+    high = number_text(span.high, 3)
     return "" if low == high else f"{low} to {high}"

@@ -86,7 +86,8 @@ class AdaptiveMachine(AshMachine):
 
     def record(self, result: Result) -> None:
         super().record(result)
-        trial, rung = result.trial, result.rung
+        trial = result.trial
+        rung = result.rung
         self._losses_at[rung][trial] = result.losses[0]
         if rung < min(self._passes[trial], self.ladder.top) and not result.is_failure:
             self._rungs[rung].promoted.add(trial)
@@ -161,7 +162,8 @@ class AdaptiveMachine(AshMachine):
         if len(losses) * kept < 1:
             return believed
         bar = losses[max(1, _nearest(len(losses) * kept)) - 1]
-        kept_weight, weight = PRIOR_WEIGHT * believed, Fraction(PRIOR_WEIGHT)
+        kept_weight = PRIOR_WEIGHT * believed
+        weight = Fraction(PRIOR_WEIGHT)
         for above in {*range(rung + 2, self.ladder.top), self.ladder.top}:
             reached = sorted(
                 (loss, trial)
@@ -192,7 +194,8 @@ def cost_of_entry(ladder: Ladder, entry: int) -> Fraction:
     """Return the expected resource of a trial that is first judged at the rung ``entry``, including
     promotions.
     """
-    cost, part = Fraction(ladder.rungs[entry]), Fraction(1)
+    cost = Fraction(ladder.rungs[entry])
+    part = Fraction(1)
     for rung in range(entry, ladder.top):
         part *= ladder.kept[rung]
         cost += (ladder.rungs[rung + 1] - ladder.rungs[rung]) * part

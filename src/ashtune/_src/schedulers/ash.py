@@ -26,7 +26,9 @@ from ashtune._src.schedulers.entry import DearRungs, MisleadingRungs
 from ashtune._src.schedulers.ranking import OneLoss, QuotaRule, Ranking, entry_of, ranking_by
 from ashtune._src.schedulers.scheduler_protocol import Budget, Machine, Scheduler
 
-AHEAD, EXPONENT, LEAST_SHARE = 1, 0.8, 9
+AHEAD = 1
+EXPONENT = 0.8
+LEAST_SHARE = 9
 """The options that apply if the user names no lowest rung; see
 ``docs/decisions/0028-where-trials-enter.md``.
 """
@@ -122,7 +124,8 @@ class AshMachine(Machine):
         least_agreement: Fraction = Fraction(-1),
     ) -> None:
         self.ladder = ladder
-        self._ahead, self._exponent = ahead, exponent
+        self._ahead = ahead
+        self._exponent = exponent
         self._losses = 1  # the number of losses of a result
         self._rungs = [self._ranking(rung) for rung in range(ladder.top)]
         self._highest = -1  # the highest rung that may hold a promotable trial
@@ -187,7 +190,8 @@ class AshMachine(Machine):
         counts = [0] * len(self.ladder.rungs)
         for trial, rung in self._entered_at.items():
             counts[rung] += trial < trials
-        every, started = self._every, self._budget.started
+        every = self._every
+        started = self._budget.started
         if every and trials > started:
             counts[-1] += trials // every - started // every
         counts[0] += trials - sum(counts)
@@ -211,7 +215,8 @@ class AshMachine(Machine):
 
     def record(self, result: Result) -> None:
         """Record a result, in O(log n) time with one loss and in O(1) time with several losses."""
-        number, losses = result.rung, result.losses
+        number = result.rung
+        losses = result.losses
         count = len(losses)
         if count != self._losses:
             self._losses = count  # known only from the first result on
@@ -256,7 +261,8 @@ class AshMachine(Machine):
         """Continue with a longer ladder, which has new rungs above the old top rung."""
         if ladder == self.ladder:
             return
-        old_top, self.ladder = self.ladder.top, ladder
+        old_top = self.ladder.top
+        self.ladder = ladder
         for rule in self._entry_rules:
             rule.lengthen(ladder)
         self._rungs += [self._ranking(rung) for rung in range(old_top, ladder.top)]
@@ -281,7 +287,8 @@ class AshMachine(Machine):
         """Return the expected number of trials at each rung, without promotions that prove wrong
         (about sqrt(n)).
         """
-        counts, from_below = [], 0
+        counts = []
+        from_below = 0
         for rung, entering in enumerate(self.entering(trials)):
             counts.append(from_below + entering)
             from_below = self.quota_rule(rung).of(counts[-1]) if rung < self.ladder.top else 0
@@ -361,16 +368,21 @@ class Prospects:
         number of results.
         """
         hopeless: list[TrialId] = []
-        number, highest, levels, entered = self._lowest, self._highest, self._levels, self._entered
+        number = self._lowest
+        highest = self._highest
+        levels = self._levels
+        entered = self._entered
         if number > highest:
             return hopeless
-        self._lowest, self._highest = len(levels), -1
+        self._lowest = len(levels)
+        self._highest = -1
         if not self._is_one_loss:
             return self._failed(levels[number:])
         is_bounded = most_results < math.inf
         arrivals = levels[number - 1].arrivals_above if number else most_results - sum(entered)
         for level in levels[number:]:
-            rung, reachable = level.rung, level.reachable
+            rung = level.rung
+            reachable = level.reachable
             arrived = len(rung.arrived)
             if arrived > level.seen:
                 for loss, trial in rung.arrived[level.seen :]:

@@ -14,12 +14,16 @@ from ashtune._src.core.ladder import Ladder
 
 # The newest results count, because a search that learns proposes other trials later.
 # Decision 67 (docs/decisions/0067-rungs-in-seconds.md).
-FEWEST_PRICES, MOST_PRICES, FEWEST_RUNGS = 3, 15, 3
+FEWEST_PRICES = 3
+MOST_PRICES = 15
+FEWEST_RUNGS = 3
 # Four pairs are few, but a study of 16 full trainings has only a few trials at the top rung. A
 # wrong alarm costs about three full trainings, as then the trials that went straight to the top
 # decide. Decision 83 (docs/decisions/0083-rungs-that-mislead.md).
-FEWEST_PAIRS, MOST_PAIRS = 4, 30
-FEWEST_DIRECT, MOST_COMPARED = 3, 15
+FEWEST_PAIRS = 4
+MOST_PAIRS = 30
+FEWEST_DIRECT = 3
+MOST_COMPARED = 15
 PROBE_EVERY = 4
 """While only the ranks say that low rungs mislead, every n-th new trial goes straight to the top
 rung.
@@ -157,7 +161,8 @@ class MisleadingRungs:
         """Return a text that says which trials skip the lower rungs, and why; asked only while some
         do.
         """
-        low, top = self._rungs[0], self._rungs[-1]
+        low = self._rungs[0]
+        top = self._rungs[-1]
         if self.every == 1:
             return (
                 f"new trials go straight to {top:,}: such trials did better there than promoted "

@@ -105,7 +105,9 @@ class PashaMachine(AshMachine):
         ``m`` trials.
         """
         super().record(result)
-        trial, rung, loss = result.trial, result.rung, result.losses[0]
+        trial = result.trial
+        rung = result.rung
+        loss = result.losses[0]
         reports = [*result.curve, (self.ladder.rungs[rung], loss)]
         self._curves.setdefault(trial, {}).update(
             report for report in reports if report[1] < math.inf
@@ -170,7 +172,8 @@ class PashaMachine(AshMachine):
         """Return whether the open rung and the rung below order the trials in the same way, up to
         ``epsilon``.
         """
-        here, below = self._losses_at[self._open], self._losses_at[self._open - 1]
+        here = self._losses_at[self._open]
+        below = self._losses_at[self._open - 1]
         order = sorted((loss, below[trial], trial) for trial, loss in here.items())
         before = sorted(below[trial] for trial in here)
         return all(
@@ -201,7 +204,8 @@ def _changed_back(one: dict[int, float], other: dict[int, float], last: int) -> 
     """
     if one[last] == other[last]:
         return False
-    is_better, was_worse = one[last] < other[last], False
+    is_better = one[last] < other[last]
+    was_worse = False
     for resource in sorted(one.keys() & other.keys(), reverse=True):
         if resource < last and one[resource] != other[resource]:
             if (one[resource] < other[resource]) != is_better:

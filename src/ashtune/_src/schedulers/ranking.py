@@ -58,14 +58,18 @@ class QuotaRule:
     __slots__ = ("_part", "_power", "_root", "_whole", "ahead", "exponent", "kept")
 
     def __init__(self, kept: Fraction, ahead: int = 0, exponent: Fraction = Fraction(1)) -> None:
-        self.kept, self.ahead, self.exponent = kept, ahead, exponent
+        self.kept = kept
+        self.ahead = ahead
+        self.exponent = exponent
         # The quota is computed often, and fractions are slow.
         self._part, self._whole = kept.numerator, kept.denominator
         self._power, self._root = exponent.numerator, exponent.denominator
 
     def of(self, arrived: int) -> int:
         """Return the quota of a rung with ``arrived`` results."""
-        counted, power, root = arrived + self.ahead, self._power, self._root
+        counted = arrived + self.ahead
+        power = self._power
+        root = self._root
         quota = counted * self._part // self._whole
         if power == root:
             return quota
@@ -74,7 +78,10 @@ class QuotaRule:
 
     def grows_at(self, quota: int) -> int:
         """Return the smallest number of results for which the quota is larger than ``quota``."""
-        part, whole, power, root = self._part, self._whole, self._power, self._root
+        part = self._part
+        whole = self._whole
+        power = self._power
+        root = self._root
         counted = -(-(quota + 1) * whole // part)
         if power != root:
             weight = 2 * power - root
@@ -146,7 +153,9 @@ class OneLoss:
         """Let the window contain ``_NEAR`` ranks on each side of the quota, or all ranks of a side
         that has fewer.
         """
-        window, better, worse = self._window, self._better, self._worse
+        window = self._window
+        better = self._better
+        worse = self._worse
         missing = _NEAR - (self.quota - len(better))
         drawn = [heappop(better) for _ in range(min(missing, len(better)))]
         window[:0] = [(-loss, TrialId(-trial)) for loss, trial in reversed(drawn)]
@@ -162,7 +171,8 @@ class OneLoss:
 
     def add(self, entry: Entry) -> None:
         """Add the result of a trial that was trained to this rung."""
-        arrived, window = self.arrived, self._window
+        arrived = self.arrived
+        window = self._window
         arrived.append(entry)
         if entry > window[-1]:
             heappush(self._worse, entry)

@@ -86,12 +86,14 @@ class StoppingMachine(Machine):
             ranking_by(self._losses)(QuotaRule(kept)) for kept in ladder.kept[self.ladder.top :]
         ]
         self.ladder = ladder
-        finished, self._finished = self._finished, []
+        finished = self._finished
+        self._finished = []
         for result in finished:
             self.record(result)
 
     def hopeless(self) -> list[TrialId]:
-        stopped, self._stopped = self._stopped, []
+        stopped = self._stopped
+        self._stopped = []
         return stopped
 
     def expected(self, trials: int) -> list[int]:

@@ -26,7 +26,8 @@ from scipy.special import erfcx, ndtr
 
 Array = NDArray[np.float64]
 
-_NOISE, _SCALE = 0.01, 1.0
+_NOISE = 0.01
+_SCALE = 1.0
 """Initial values of the fit; the weights of the inputs start at 1."""
 _STEPS = 50
 # Decision 82 (docs/decisions/0082-never-worse-than-chance.md).
@@ -93,7 +94,8 @@ class GaussianProcess:
         self, rows: Array, values: Array, is_category: NDArray[np.bool_], kernel: Kernel,
         root: Array | None = None,
     ) -> None:  # fmt: skip
-        self.rows, self.values = rows, values
+        self.rows = rows
+        self.values = values
         self.kernel = kernel
         self._is_category = is_category
         self._root = self._factor(self._covariance(rows, rows)) if root is None else root
@@ -111,7 +113,8 @@ class GaussianProcess:
         below = self._factor(self._covariance(rows, rows) - beside.T @ beside)
         root = np.block([[self._root, np.zeros_like(beside)], [beside.T, below]])
         here = np.repeat(self.values[:, None], values.shape[1], axis=1)
-        rows, values = np.concatenate([self.rows, rows]), np.concatenate([here, values])
+        rows = np.concatenate([self.rows, rows])
+        values = np.concatenate([here, values])
         return GaussianProcess(
             rows, values, self._is_category, self.kernel, np.asfortranarray(root)
         )
@@ -214,7 +217,8 @@ class GaussianProcess:
         A category has one coordinate for each choice in the rows of the values. Choices differ by
         more than 1e-6.
         """
-        weights, places = self.kernel.weights, np.flatnonzero(self._is_category)
+        weights = self.kernel.weights
+        places = np.flatnonzero(self._is_category)
         numbers = rows * np.where(self._is_category, 0.0, np.sqrt(weights))
         vectors: list[Array] = [numbers]
         for place in places:
@@ -262,7 +266,9 @@ def _improbability(logs: Array, squares: Array, values: Array) -> "tuple[float, 
     parameters' logarithms.
     """
     numbers = np.exp(logs)
-    weights, scale, noise = numbers[:-2], numbers[-2], numbers[-1]
+    weights = numbers[:-2]
+    scale = numbers[-2]
+    noise = numbers[-1]
     squared = np.tensordot(weights, squares, axes=1)
     distance = np.sqrt(5 * squared)
     kernel = _matern(squared)

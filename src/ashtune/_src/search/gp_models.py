@@ -21,7 +21,8 @@ from ashtune._src.search.scalarisation import clip_outliers, scalarise, weights_
 FEWEST_RESULTS = 3
 FEWEST_PAIRS = 5
 """The losses of a rung are mapped to the next one if at least five trials have results at both."""
-LEAST_RATIO, MOST_RATIO = 0.1, 1.0
+LEAST_RATIO = 0.1
+MOST_RATIO = 1.0
 """A spread is never stretched, and shrinks at most ten times from one rung to the next: pairs are
 few.
 """

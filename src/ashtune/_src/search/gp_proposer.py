@@ -49,7 +49,8 @@ from ashtune._src.search.search_protocol import Proposal, Proposer
 from ashtune._src.space.space import Space
 
 # Decision 30 (docs/decisions/0030-a-search-that-learns.md).
-REFITS, LATEST_REFIT = 8, 16
+REFITS = 8
+LATEST_REFIT = 16
 """The kernels are fitted again when the number of results has grown by an eighth or by 16,
 whichever comes first.
 """
@@ -81,12 +82,15 @@ class GPProposer(Proposer):
         ahead: int,
         price: float,
     ) -> None:
-        self.first, self.random_share, self.price = first, random_share, price
+        self.first = first
+        self.random_share = random_share
+        self.price = price
         self.space = space
         self.seed = seed
         self.seen = SeenTrials(space, max_resource)
         self.proposed: deque[Point] = deque(maxlen=max(1, ahead))
-        self._results, self._refit_at = 0, FEWEST_RESULTS
+        self._results = 0
+        self._refit_at = FEWEST_RESULTS
         self.kernels = Kernels(ShownResults(self.seen))
 
     def started(self, job: Job, configuration: Mapping[str, object]) -> None:

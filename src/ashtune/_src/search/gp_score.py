@@ -36,7 +36,12 @@ BELIEF = 1.0
 """The expected improvement is multiplied by
 ``density of the priors ** (BELIEF / number of trials with results)``.
 """
-CANDIDATES, CENTRES, TRIAL_CENTRES, ROUNDS, STEPS, STEP = 512, 6, 2, 4, 128, 0.2
+CANDIDATES = 512
+CENTRES = 6
+TRIAL_CENTRES = 2
+ROUNDS = 4
+STEPS = 128
+STEP = 0.2
 """A search scores random points, then points near the best points and trials; each of these rounds
 halves the steps.
 """
@@ -113,7 +118,8 @@ class Score:
             drawn[: len(paused)] = np.maximum(drawn[: len(paused)], best)
             model = model.with_values(rows, drawn)
             best = np.minimum(best, drawn.min(axis=0))
-        self._model, self._best = model, best
+        self._model = model
+        self._best = best
 
     def of(self, points: Array) -> Array:
         """Return the logarithm of each point's score, shape (n,), for points of shape (n, d)."""
@@ -155,6 +161,7 @@ def search_points(space: Space, score: Score, chance: np.random.Generator) -> Ar
             np.resize(centres, (STEPS, len(is_category))), STEP / 2**turn, is_category, chance
         )
         new = space.snap(np.clip(new, 0.0, 1.0))
-        points, scores = np.concatenate([points, new]), np.concatenate([scores, score.of(new)])
+        points = np.concatenate([points, new])
+        scores = np.concatenate([scores, score.of(new)])
     ordered: Array = points[np.argsort(-scores, kind="stable")].round(DIGITS)
     return ordered

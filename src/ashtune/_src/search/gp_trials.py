@@ -15,7 +15,8 @@ from ashtune._src.space.space import Space
 
 Point = tuple[float, ...]
 
-MOST_BEST, MOST_NEWEST = 40, 40
+MOST_BEST = 40
+MOST_NEWEST = 40
 """In a long study, the model uses only the 40 best and the 40 newest trials, and the best of at
 most 40 branches: a fit takes O(n^3).
 """

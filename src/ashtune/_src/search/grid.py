@@ -123,7 +123,8 @@ def _axis(name: str, column: Column, points: int | None) -> Sequence[object]:
     everything = column.every_value()
     if everything is not None and (points is None or length(everything) <= points):
         return everything
-    low, high = column.low, column.high
+    low = column.low
+    high = column.high
     if points is None:
         raise SpaceError(
             f"{name}={low:g} .. {high:g} has no end of values; give "

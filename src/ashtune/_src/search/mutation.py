@@ -106,7 +106,8 @@ class _Mutating(Proposer):
         if result.rung < self._rung:
             return
         if result.rung > self._rung:
-            self._rung, self._front = result.rung, []
+            self._rung = result.rung
+            self._front = []
         self._front = front_of(
             [*self._front, (result.key, result.trial, dict(configuration))],
             key=lambda one: (one[0], one[1]),
@@ -149,7 +150,8 @@ class _Mutating(Proposer):
         """Return a list of allowed mutations for ``trials`` trials; an entry None means a random
         trial.
         """
-        mutations, forbidding = self._draw(seeds, trials), self._space.rules.forbidding
+        mutations = self._draw(seeds, trials)
+        forbidding = self._space.rules.forbidding
         wrong = [
             place for place, one in enumerate(mutations) if one is not None and forbidding(one)
         ]

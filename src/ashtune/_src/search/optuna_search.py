@@ -49,7 +49,8 @@ else:
     Sampler = str  # the form in a journal
 
 LEAST_RESULTS = 10
-MOST_BEST, MOST_NEWEST = 100, 100
+MOST_BEST = 100
+MOST_NEWEST = 100
 """The most finished trials (best and newest) and running trials (newest) that a sampler sees."""
 MOST_INTEGERS = 10
 """For longer integer ranges, a sampler proposes floats, which are rounded: five times as fast, with
@@ -117,7 +118,8 @@ class OptunaSearch(Search, frozen=True, tag="optuna"):
                 not fit.
         """
         name = str(self.sampler)
-        kind, options = _class(name), OURS.get(name, {}) if self.options is None else self.options
+        kind = _class(name)
+        options = OURS.get(name, {}) if self.options is None else self.options
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # many options of Optuna are called experimental

@@ -13,7 +13,8 @@ DESIGNS = ("random", "design")
 NOT_READY = ", no proposal was ready"
 REPLACED = ", the proposal was tried before"
 FAILED = ", the proposer had failed"
-_MUTATION, _CONFIRMATION = "mutation of ", "confirms "
+_MUTATION = "mutation of "
+_CONFIRMATION = "confirms "
 
 
 class Sort(IntEnum):

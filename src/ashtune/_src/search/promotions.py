@@ -98,7 +98,8 @@ class Promotions(Observer):
         """
         import numpy as np
 
-        sorts, judged = np.array(self.sorts), np.array(self._entered) != _NOT_JUDGED
+        sorts = np.array(self.sorts)
+        judged = np.array(self._entered) != _NOT_JUDGED
         of_all = np.bincount(sorts[judged], minlength=len(Sort))
         promoted = np.bincount(sorts[judged & (np.array(self._promoted) != 0)], minlength=len(Sort))
         return {sort: (int(of_all[sort]), int(promoted[sort])) for sort in Sort}
@@ -188,13 +189,16 @@ def chances(stretches: Sequence[Stretch]) -> Chances:
     """
     import numpy as np
 
-    begin, probabilities = 0, np.ones(1)  # of ``begin``, ``begin + 1``, ... promoted random draws
+    # of ``begin``, ``begin + 1``, ... promoted random draws
+    begin = 0
+    probabilities = np.ones(1)
     promoted = 0
     for stretch in stretches:
         least, one = _hypergeometric(stretch)
         probabilities = np.convolve(probabilities, one)
         kept = np.flatnonzero(probabilities >= NEGLIGIBLE)
-        begin, probabilities = begin + least + int(kept[0]), probabilities[kept[0] : kept[-1] + 1]
+        begin = begin + least + int(kept[0])
+        probabilities = probabilities[kept[0] : kept[-1] + 1]
         promoted += stretch.random_promoted
     place = promoted - begin
     return Chances(
@@ -221,10 +225,8 @@ def ratio_of(stretches: Sequence[Stretch]) -> Ratio | None:
             ) / n**2
     if ours <= 0 or theirs <= 0:
         return None
-    ratio, width = (
-        ours / theirs,
-        math.exp(TWO_SIDED_95 * math.sqrt(max(0.0, spread) / (ours * theirs))),
-    )
+    ratio = ours / theirs
+    width = math.exp(TWO_SIDED_95 * math.sqrt(max(0.0, spread) / (ours * theirs)))
     return Ratio(ratio, ratio / width, ratio * width)
 
 
@@ -232,8 +234,10 @@ def _hypergeometric(stretch: Stretch) -> tuple[int, list[float]]:
     """Return the least possible number of promoted random draws, and the probabilities of this and
     larger numbers.
     """
-    n, promoted = stretch.trials, stretch.proposed_promoted + stretch.random_promoted
-    least, most = max(0, promoted - stretch.proposed), min(promoted, stretch.random)
+    n = stretch.trials
+    promoted = stretch.proposed_promoted + stretch.random_promoted
+    least = max(0, promoted - stretch.proposed)
+    most = min(promoted, stretch.random)
     ways = math.comb(n, stretch.random)
     return least, [
         math.comb(promoted, each) * math.comb(n - promoted, stretch.random - each) / ways

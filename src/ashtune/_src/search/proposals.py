@@ -106,7 +106,8 @@ WAIT_SECONDS = 60.0
 proposal is made.
 """
 # Decision 43 (docs/decisions/0043-a-trial-waits-for-its-proposal.md).
-FREE_WAIT_SECONDS, WAIT_SHARE = 5.0, 0.2
+FREE_WAIT_SECONDS = 5.0
+WAIT_SHARE = 0.2
 """How long a study may wait for proposals: these seconds, plus this fraction of each worker's
 training time.
 """

@@ -51,7 +51,8 @@ def scalarise(keys: "Array", weights: "Array", resources: "Array | None" = None)
     """
     import numpy as np
 
-    violations, losses = keys[:, 0], keys[:, 1:]
+    violations = keys[:, 0]
+    losses = keys[:, 1:]
     is_finite = np.isfinite(losses).all(axis=1)
     values: Array = np.full(len(keys), np.inf)
     if not is_finite.any():
@@ -63,13 +64,15 @@ def scalarise(keys: "Array", weights: "Array", resources: "Array | None" = None)
                 is_reference = is_finite & (resources == resource)
                 break
     reference = clip_outliers(losses[is_reference])
-    low, high = reference.min(axis=0), reference.max(axis=0)
+    low = reference.min(axis=0)
+    high = reference.max(axis=0)
     with np.errstate(over="ignore"):  # the range may be tiny
         scaled = (losses[is_finite] - low) / np.where(high > low, high - low, 1.0)
     weighted = weights * np.clip(scaled, -FARTHEST, FARTHEST)
     values[is_finite] = weighted.max(axis=1) + AUGMENTED * weighted.sum(axis=1)
     if (is_violating := is_finite & (violations > 0)).any():
-        feasible, amounts = values[is_finite & ~is_violating], violations[is_violating]
+        feasible = values[is_finite & ~is_violating]
+        amounts = violations[is_violating]
         worst, extent = (
             (feasible.max(), max(np.ptp(feasible), 1.0)) if len(feasible) else (0.0, 1.0)
         )
@@ -94,7 +97,8 @@ def clip_outliers(values: "Array") -> "Array":
     finite = values[np.isfinite(values)]
     if not len(finite):
         return values
-    best, middle = finite.min(), float(np.median(finite))
+    best = finite.min()
+    middle = float(np.median(finite))
     bounded: Array = np.minimum(
         values, middle + CLIP * (middle - best) if middle > best else finite.max()
     )

@@ -191,7 +191,8 @@ def traces_of(study: StudyReader) -> Traces:
             f"{study.directory} has {study.settings.goal}: a simulation replays studies of one "
             "metric without constraints"
         )
-    recorder, timeline = Recorder(study.settings.goal, study.ladder), Timeline(study.ladder)
+    recorder = Recorder(study.settings.goal, study.ladder)
+    timeline = Timeline(study.ladder)
     outcome = study.tell([recorder, timeline])
     scheduler = SCHEDULERS.part_or_reason(study.settings.scheduler)
     return recorder.traces(
@@ -299,7 +300,8 @@ class Recorder(Observer):
             warmup=warmup,
         )
         is_smooth = is_whole and self._is_smooth and self._sessions == 1
-        later, usual = later_rate(trials), median(job.rate for job in jobs)
+        later = later_rate(trials)
+        usual = median(job.rate for job in jobs)
         return Traces(
             goal=self._goal,
             trials=[self._trace(trial, later, usual, timing.handover) for trial in trials],
@@ -374,7 +376,8 @@ class Recorder(Observer):
         self, event: JobFinished | JobPaused, ending: int, reports: Curve, target: int = 0
     ) -> None:
         trial = self._of(event.trial)
-        start, target = trial.rung_of.get(event.start, event.start), target or event.resource
+        start = trial.rung_of.get(event.start, event.start)
+        target = target or event.resource
         if target > start:
             trial.jobs.append(self._job(event, start, target, event.seconds, ending))
         trial.reports.update(reports)
@@ -383,7 +386,8 @@ class Recorder(Observer):
         assert event.trial is not None
         trial = self._of(event.trial)
         trial.fails = True
-        start, target = trial.reached, self._ladder.rungs[event.rung]
+        start = trial.reached
+        target = self._ladder.rungs[event.rung]
         trial.jobs.append(self._job(event, min(start, target - 1), target, seconds, ending))
 
     def _lose(self, event: WorkerLost) -> None:
@@ -398,7 +402,9 @@ class Recorder(Observer):
 
     def _trace(self, trial: ObservedTrial, later: float, usual: float, handover: float) -> Trace:
         pieces = trial.pieces()
-        ends, clock, total = [], [], 0.0
+        ends = []
+        clock = []
+        total = 0.0
         for piece in pieces:
             total += piece.seconds
             ends.append(piece.target)
@@ -426,7 +432,9 @@ class Recorder(Observer):
 
     def _losses(self, reports: dict[int, dict[str, float | None]]) -> "array[float]":
         """Return the loss of a trial at each resource up to the last report."""
-        losses, before, low = array("d"), math.inf, 0
+        losses = array("d")
+        before = math.inf
+        low = 0
         for resource in sorted(reports):
             loss = self._goal.loss(reports[resource])
             for between in range(low + 1, resource):
@@ -434,5 +442,6 @@ class Recorder(Observer):
                 is_between = low > 0 and math.isfinite(before) and math.isfinite(loss)
                 losses.append(before + share * (loss - before) if is_between else loss)
             losses.append(loss)
-            before, low = loss, resource
+            before = loss
+            low = resource
         return losses

@@ -73,7 +73,9 @@ def courses(traces: Traces, draw: int = 0, seed: int = 0) -> Callable[[int, int]
             return trace.losses[resource - 1]
         if trace.fails:
             return math.inf
-        last, change, other = trace.losses[-1] if trace.known else math.inf, 0.0, draw_longer(trial)
+        last = trace.losses[-1] if trace.known else math.inf
+        change = 0.0
+        other = draw_longer(trial)
         if other is not None:
             change = other.losses[min(resource, other.known) - 1] - other.losses[trace.known - 1]
         if not math.isfinite(last + change):
@@ -93,7 +95,8 @@ def continue_curves(traces: Traces, draw: int = 0, seed: int = 0) -> LossCurves:
     """Return the recorded curves with the continuations of :func:`courses`,
     and the recorded times.
     """
-    trials, timing = traces.trials, traces.timing
+    trials = traces.trials
+    timing = traces.timing
 
     def release(trial: TrialId, resource: int, is_kept: bool) -> float:
         known = trials[trial].releases.get(resource)

@@ -164,7 +164,8 @@ class Predictor:
         """
         replays = self._replays(choice)
         walls = [one.wall for one in replays]
-        goal, wall = self.traces.goal, median(walls)
+        goal = self.traces.goal
+        wall = median(walls)
         losses = sorted(one.best for one in replays)
         bests = [goal.value(loss) for loss in losses if math.isfinite(loss)]
         likely = median_low(losses)
@@ -244,13 +245,15 @@ class Predictor:
         return [self.replay(choice, draw) for draw in range(draws + 1)]
 
     def _simulate(self, choice: Choices, draw: int) -> Replayed:
-        curves, goal = self._curves(draw), self.traces.goal
+        curves = self._curves(draw)
+        goal = self.traces.goal
         machine = choice.scheduler.build(choice.ladder, choice.trials, self._study_seed)
         luck = (lambda chance: math.exp(chance.gauss(0.0, JITTER))) if draw else None
         training = curves.training(stretch=luck, has_curves=machine.reads_curves)
         joins = [self.traces.timing.start(number) for number in range(choice.workers)]
         engine = SimulatedEngine(training, workers=joins, seed=draw)
-        tally, seen = Tally(choice.ladder, goal), _ReplayWatch(self.traces, choice.ladder.top)
+        tally = Tally(choice.ladder, goal)
+        seen = _ReplayWatch(self.traces, choice.ladder.top)
         wall = simulate(machine, engine, [tally, seen], trials=choice.trials, goal=goal)
         return Replayed(
             wall=wall,

@@ -185,7 +185,8 @@ class Column:
         ]
 
     def _check_range(self) -> None:
-        low, high = self.low, self.high
+        low = self.low
+        high = self.high
         what = f"{self.name}={shown((low, high))}"
         if self.is_integer and not all(
             isinstance(end, int) and -WIDEST <= end < WIDEST for end in (low, high)
@@ -206,7 +207,10 @@ class Column:
         """Set the normal or beta distribution of a range, with the parameters that ConfigSpace
         defines.
         """
-        low, high, middle, deviation = float(self.low), float(self.high), given.mu, given.sigma
+        low = float(self.low)
+        high = float(self.high)
+        middle = given.mu
+        deviation = given.sigma
         if given.type.startswith("beta"):
             self._shape, has_weight = (
                 _Beta(given.alpha, given.beta),
@@ -216,7 +220,9 @@ class Column:
         else:
             if self.is_log and middle > 0 and deviation > 0:
                 deviation = abs(math.log(low + deviation))
-                low, high, middle = math.log(low), math.log(high), math.log(middle)
+                low = math.log(low)
+                high = math.log(high)
+                middle = math.log(middle)
             self._shape = normal = Normal((middle - low) / (high - low), deviation / (high - low))
             has_weight = normal.deviation > 0 and normal.part()[1] - normal.part()[0] > LEAST_WEIGHT
             self._shape_text = f", normal({given.mu:g}, {given.sigma:g})"
@@ -260,7 +266,8 @@ class Column:
         numbers = self._numbers(coordinates)
         if not self.is_integer:
             return numbers
-        low, high = int(self.low), int(self.high)
+        low = int(self.low)
+        high = int(self.high)
         parts = self._parts(numbers).tolist()
         # the sum may exceed 64 bits
         return np.array([min(low + int(part), high) for part in parts], np.int64)
@@ -293,7 +300,8 @@ class Column:
         import numpy as np
 
         if self.choices is not None:
-            ends, positions = np.array([0.0, *self._ends]), self.ranks(coordinates)
+            ends = np.array([0.0, *self._ends])
+            positions = self.ranks(coordinates)
             middles: Coordinates = (ends[positions] + ends[positions + 1]) / 2
             return middles
         if not self.is_integer:
@@ -308,7 +316,8 @@ class Column:
 
         if self._shape is not None:
             coordinates = self._shape.at(coordinates)
-        low, high = float(self.low), float(self.high)
+        low = float(self.low)
+        high = float(self.high)
         if not self.is_log:
             numbers = low + coordinates * (high - low)
         else:
@@ -323,7 +332,8 @@ class Column:
         """
         import numpy as np
 
-        low, high = float(self.low), float(self.high)
+        low = float(self.low)
+        high = float(self.high)
         parts: Coordinates = np.floor((numbers - low) / (high - low) * (high - low + 1))
         return parts
 
@@ -333,7 +343,8 @@ class Column:
         """
         import numpy as np
 
-        low, high = float(self.low), float(self.high)
+        low = float(self.low)
+        high = float(self.high)
         if self.is_integer:
             numbers = low + (numbers + 0.5) / (high - low + 1) * (high - low)
         numbers = np.clip(numbers, low, high)

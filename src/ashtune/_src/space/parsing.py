@@ -121,11 +121,14 @@ def record_of(mapping: Mapping[object, object]) -> dict[str, Any]:
     Raises:
         SpaceError: If a name or value is not valid.
     """
-    entries, conditions = [], list[dict[str, Any]]()
+    entries = []
+    conditions = list[dict[str, Any]]()
     for name, given in mapping.items():
         if not isinstance(name, str):
             raise SpaceError(f"{shown(name)} cannot name a hyperparameter; give a text")
-        values, prior, own = _of_dict(name, given), dict[str, Any](), list[dict[str, Any]]()
+        values = _of_dict(name, given)
+        prior = dict[str, Any]()
+        own = list[dict[str, Any]]()
         while isinstance(values, Prior | When):
             if isinstance(values, When):
                 own += _conditions(name, values)

@@ -183,7 +183,8 @@ class Rules:
             parts = record["conditions" if "conditions" in record else "clauses"]
             return _combine([self._rule(part) for part in parts], is_and=kind == "AND")
         if kind.startswith("RELATION"):
-            left, right = self._column(record, "left"), self._column(record, "right")
+            left = self._column(record, "left")
+            right = self._column(record, "right")
             return _relation(left, right, kind.removeprefix("RELATION_"))
         column = self._column(record, "parent" if "parent" in record else "name")
         if kind == "IN":
@@ -248,7 +249,8 @@ def _combine(parts: list[_Condition], *, is_and: bool) -> _Condition:
 
 def _relation(left: Column, right: Column, kind: str) -> _Condition:
     sign, compare = _COMPARISONS[kind]
-    one, other = left.name, right.name
+    one = left.name
+    other = right.name
     text = f"{one} {sign} {other}"
     try:
         for low, high in product(left.choices or [left.low], right.choices or [right.low]):

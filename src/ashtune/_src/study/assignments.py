@@ -20,7 +20,8 @@ from ashtune._src.core.jobs import Job, TrialId, WorkerId
 
 # Decision 4 (docs/decisions/0004-what-a-result-is.md).
 DEATHS_ALLOWED = 1
-NO_RESULT, NOT_STARTED = -1, -2
+NO_RESULT = -1
+NOT_STARTED = -2
 
 
 class Deaths:

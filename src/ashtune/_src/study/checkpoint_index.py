@@ -186,7 +186,8 @@ class RungBests:
         """
         while len(self._rungs) <= rung:
             self._rungs.append([])
-        best, entry = self._rungs[rung], (key, trial)
+        best = self._rungs[rung]
+        entry = (key, trial)
         if len(key) == _OF_ONE_LOSS:
             place = bisect_left(best, entry)
             if place == MOST:
@@ -208,7 +209,8 @@ class RungBests:
 
     def _choose(self) -> list[TrialId]:
         """Update the set of best trials. Return the trials that are no longer among the best."""
-        before, self._trials = self._trials, set()
+        before = self._trials
+        self._trials = set()
         highest, _ = self.highest
         for rung, best in enumerate(self._rungs):
             count = len(best)

@@ -150,7 +150,8 @@ class Checkpoints:
         """Let the link ``checkpoints`` point to this study's own subfolder of a folder that studies
         may share.
         """
-        disk, folder = self.disk, self.folder
+        disk = self.disk
+        folder = self.folder
         target = disk.read_link(folder)
         if OWN_FOLDER.fullmatch(os.path.basename(target)):
             return
@@ -288,7 +289,8 @@ class CheckpointWriter:
             from ashtune._src.pickles.pickler import dump as by_cloudpickle
 
             dump = by_cloudpickle
-        self._has_begun, self._has_saved = True, False
+        self._has_begun = True
+        self._has_saved = False
         try:
             with io.BufferedWriter(self._open_for_writing(), BUFFER_BYTES) as file:
                 checked = Checked(file)
@@ -367,7 +369,8 @@ class CheckpointWriter:
             return None
 
     def _commit(self, final: str) -> int | None:
-        disk, remote = self._disk, self._checkpoints.remote
+        disk = self._disk
+        remote = self._checkpoints.remote
         if self._at_opening is None:
             written = self._unfinished_file
             is_synced = remote is None and self._clock() - self._began >= SYNC_SECONDS
@@ -402,7 +405,9 @@ class CheckpointWriter:
             rename(disk, written, final)
         if is_synced:
             disk.sync_folder(self._checkpoints.folder)
-        self._has_begun, self._has_saved, self._at_opening = False, False, None
+        self._has_begun = False
+        self._has_saved = False
+        self._at_opening = None
         self._began = self._clock()
         return size
 

@@ -35,7 +35,9 @@ MOST_BYTES = 1 << 16
 ANSWER_SECONDS = 5.0
 """The time after which a sender withdraws a command without an answer."""
 _LOOK_SECONDS = 0.02
-_COMMAND, _ANSWER, _UNFINISHED = ".command", ".answer", ".unfinished"
+_COMMAND = ".command"
+_ANSWER = ".answer"
+_UNFINISHED = ".unfinished"
 _FOR_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _ENDED = (
     "the session ended before this was looked at; resume the study with --control, and send it "

@@ -124,7 +124,8 @@ class Configurations:
             configuration = self.space.check(configuration)
         if self._design.size is None:
             return configuration
-        wanted, number = identity(configuration), self._design.find(configuration)
+        wanted = identity(configuration)
+        number = self._design.find(configuration)
         is_at_the_start = number is not None and number < self._enqueued
         known = (*self._waiting, *map(self.__getitem__, self._encoded))
         if is_at_the_start or any(identity(each) == wanted for each in known):

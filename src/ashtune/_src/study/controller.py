@@ -233,7 +233,8 @@ class Controller:
 
     @property
     def _has_to_confirm(self) -> bool:
-        confirmations, assignments = self._confirmations, self._assignments
+        confirmations = self._confirmations
+        assignments = self._assignments
         return (
             confirmations.next is not None
             or not confirmations.of.keys().isdisjoint(assignments.running)
@@ -328,7 +329,9 @@ class Controller:
         return orders + self._assign_jobs(None)
 
     def _finish(self, event: JobFinished) -> list[Followed]:
-        worker, trial, assignments = event.worker, event.trial, self._assignments
+        worker = event.worker
+        trial = event.trial
+        assignments = self._assignments
         assigned = self._take_off(worker, trial, event.rung)
         losses, violation = self._goal.judged(event.metrics)
         loss = as_one(violation, losses[0])
@@ -366,7 +369,9 @@ class Controller:
         """Record the result of a trial of the search. Discard the checkpoints of trials that are no
         longer the best.
         """
-        trial, rung, resource = event.trial, event.rung, event.resource
+        trial = event.trial
+        rung = event.rung
+        resource = event.resource
         curve: tuple[tuple[int, float], ...] = ()
         if self._scheduler.reads_curves:  # only of the first objective
             curve = tuple([(at, self._goal.loss(metrics)) for at, metrics in event.curve])
@@ -453,7 +458,8 @@ class Controller:
         self._assignments.give_back(job)
         if event.checkpoint is None:
             return []
-        trial, size = event.trial, event.checkpoint
+        trial = event.trial
+        size = event.checkpoint
         return [
             *self.checkpoints.keep(trial, worker=event.worker, resource=event.resource, size=size)
         ]
@@ -518,7 +524,8 @@ class Controller:
         self._bests.withdraw(job.trial)
         if job.rung:
             self._kept_as_best.clear()  # without this trial's results, any of them may be promoted
-        job, replace = Job(self._confirmations.numbering.place(job.trial), job.rung), False
+        job = Job(self._confirmations.numbering.place(job.trial), job.rung)
+        replace = False
         if self._scheduler.replaces(job):
             # Each allowed trial, started or not, has a reserved configuration: a replacement needs
             # a further one.
@@ -610,7 +617,8 @@ class Controller:
         still be stopped.
         """
         if not self.stopping or (self._ends_search_only and not ends_search and not self.is_over):
-            self.stopping, self._ends_search_only = reason, ends_search
+            self.stopping = reason
+            self._ends_search_only = ends_search
 
     def _give_up(self, reason: str) -> None:
         self.gave_up = self.gave_up or not self.stopping
@@ -684,7 +692,8 @@ class Controller:
         """Return the next job of a confirming trial. While a job of the
         search runs, return None.
         """
-        confirmations, assignments = self._confirmations, self._assignments
+        confirmations = self._confirmations
+        assignments = self._assignments
         if (job := assignments.returned_job_of(confirmations.of)) is not None:
             assignments.take_returned(job)
             return job
@@ -701,7 +710,8 @@ class Controller:
         """Return the orders to release a worker's trial. A trial that may be trained again is saved
         first.
         """
-        assignments, trial = self._assignments, holding.trial
+        assignments = self._assignments
+        trial = holding.trial
         assignments.releasing[trial] = holding
         assignments.end_job(holding.worker)
         orders = self._discard_hopeless_trials()
@@ -715,7 +725,8 @@ class Controller:
         worker = self._assignments.take(job, None if saved is None else saved.worker)
         target = self._rungs[job.rung]
         start, size = (0, None) if saved is None else (saved.resource, saved.size)
-        confirms, alone = self._confirmations.of.get(trial), trial in self.deaths.out_of_memory
+        confirms = self._confirmations.of.get(trial)
+        alone = trial in self.deaths.out_of_memory
         return Train(
             worker, trial, job.rung, start, target, size=size, confirms=confirms, alone=alone
         )

@@ -19,10 +19,8 @@ def differences(there: Settings, here: Settings) -> list[str]:
     same = msgspec.json.decode(msgspec.json.encode(here), type=Settings)
     texts = _differences(_options(there), _options(same))
     if there.space != same.space:
-        before, now = (
-            Space.from_record(there.space).as_written(),
-            Space.from_record(same.space).as_written(),
-        )
+        before = Space.from_record(there.space).as_written()
+        now = Space.from_record(same.space).as_written()
         of_spaces = _differences(before, now)
         of_spaces = of_spaces or _differences(_by_name(there.space), _by_name(same.space))
         texts = (of_spaces or [_difference("space", there.space, same.space)]) + texts
@@ -84,7 +82,8 @@ def _difference(name: str, there: Any, here: Any) -> str:
     different parts.
     """
     if max(len(repr(there)), len(repr(here))) > MOST_SHOWN:
-        one, other = _parts(there), _parts(here)
+        one = _parts(there)
+        other = _parts(here)
         for part in (*one, *other) if one and other else ():
             if one.get(part, _MISSING) != other.get(part, _MISSING):
                 return _difference(

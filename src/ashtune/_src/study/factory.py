@@ -126,10 +126,8 @@ def caution_of(settings: Settings) -> str:
     """Return a one-line warning if the search makes the scheduler's choices
     less reliable, else "".
     """
-    scheduler, search = (
-        SCHEDULERS.part_or_reason(settings.scheduler),
-        SEARCHES.part_or_reason(settings.search),
-    )
+    scheduler = SCHEDULERS.part_or_reason(settings.scheduler)
+    search = SEARCHES.part_or_reason(settings.search)
     if isinstance(scheduler, str) or isinstance(search, str):
         return ""
     if not (scheduler.takes_trials_for_alike and search.has_proposer):
@@ -173,7 +171,8 @@ def build_configurations(settings: Settings, valid: Valid | None = None) -> Conf
 def _search(settings: Settings, valid: Valid | None) -> tuple[Search, Space, Design]:
     with _first_line():
         search = SEARCHES.read(settings.search)
-        space, written = Space.from_record(settings.space, valid), Space.from_record(settings.space)
+        space = Space.from_record(settings.space, valid)
+        written = Space.from_record(settings.space)
         design = design_of(
             search,
             space,
@@ -195,11 +194,9 @@ def _known(settings: Settings) -> list[tuple[Result, dict[str, object]]]:
     The rung of each result is the highest rung of the study's first ladder that the result's
     resource reaches.
     """
-    space, ladder, numbers = (
-        Space.from_record(settings.space),
-        first_ladder(settings),
-        dict[object, TrialId](),
-    )
+    space = Space.from_record(settings.space)
+    ladder = first_ladder(settings)
+    numbers = dict[object, TrialId]()
     known = []
     for each in (each for each in settings.known if not each.is_of_another_task):
         with _first_line():

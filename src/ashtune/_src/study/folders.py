@@ -59,7 +59,8 @@ def copy_folder(
     for name in disk.names(source):
         if leave_out is not None and leave_out.fullmatch(name):
             continue
-        path, copy = f"{source}/{name}", f"{final}/{name}"
+        path = f"{source}/{name}"
+        copy = f"{final}/{name}"
         status = disk.status(path)
         if status.is_folder:
             copy_folder(disk, path, copy)

@@ -100,7 +100,8 @@ class JournalReader:
         self._path = path
         self._disk = disk
         self._only = re.compile(b"|".join(map(re.escape, only))) if only else None
-        self._start, self._lines = 0, 0
+        self._start = 0
+        self._lines = 0
         with _open_for_reading(path, disk) as file:
             first = self._whole(file, 0, lambda block: block.find(b"\n") + 1)[:-1]
             self.settings = _settings_of(first, path)
@@ -135,7 +136,8 @@ class JournalReader:
         If a turn is unreadable, also return the reason and the index of the turn's unreadable line.
         """
         ends, checks, problem = self._turns(block)
-        block, unreadable_line = block[: ends[-1]], 0
+        block = block[: ends[-1]]
+        unreadable_line = 0
         if self._only and not self._only.search(block):
             self._lines += block.count(b"\n")
             self.position, self._check = self.position + ends[-1], checks[-1]
@@ -172,7 +174,8 @@ class JournalReader:
         """Return the ends and the check values of a block's turns, and the problem after the last
         turn, if any.
         """
-        ends, checks = [0], [self._check]
+        ends = [0]
+        checks = [self._check]
         for turn in _CHECK.finditer(block):
             check = crc32(block[ends[-1] : turn.start()], checks[-1])
             if turn[1] != b"%08x" % check:

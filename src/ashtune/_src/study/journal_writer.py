@@ -155,7 +155,8 @@ class Journal:
         self._is_writing = False
 
     def _close_turn(self) -> None:
-        turn, self._turn = self._turn, []
+        turn = self._turn
+        self._turn = []
         lines = self._encoder.encode_lines(turn)
         if len(lines) <= MOST_LINE_BYTES - CHECK_BYTES:
             self._put(lines)
@@ -248,14 +249,16 @@ class Journal:
         """Copy by reading and writing, since a copy by the file system may share blocks that were
         not written.
         """
-        disk, temporary = self._disk, f"{self._path}.new"
+        disk = self._disk
+        temporary = f"{self._path}.new"
         with suppress(FileNotFoundError):
             disk.unlink(temporary)  # left by a killed driver
         # the owner may have allowed others to read it
         mode = stat.S_IMODE(disk.status(str(self._path)).mode)
         file = disk.open(temporary, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, mode)
         try:
-            position, size = 0, disk.size(self._file)
+            position = 0
+            size = disk.size(self._file)
             while position < size:
                 block = read_part(disk, self._file, min(BLOCK, size - position), position)
                 position += len(block)
@@ -270,7 +273,8 @@ class Journal:
             with suppress(OSError):
                 disk.unlink(temporary)  # a full disk needs the room
             raise
-        before, self._file = self._file, file
+        before = self._file
+        self._file = file
         with suppress(OSError):
             disk.close(before)
 
@@ -290,12 +294,14 @@ class Journal:
         """Cut off everything after the last complete turn, and return the
         check value of that turn.
         """
-        disk, file = self._disk, self._file
+        disk = self._disk
+        file = self._file
         size = end = disk.size(file)
         tail = b""
         while (whole := end_of_turns(tail)) == 0 and end > 0 and len(tail) <= 2 * MOST_LINE_BYTES:
             begin = max(0, end - BLOCK)
-            tail, end = read_part(disk, file, end - begin, begin) + tail, begin
+            tail = read_part(disk, file, end - begin, begin) + tail
+            end = begin
         if not whole:
             raise JournalError(
                 f"{self._path}: its last line has no check value; `ashtune report "

@@ -37,7 +37,8 @@ class StudyLock:
             _held.add(self)
 
     def _lock(self, directory: Path) -> int:
-        path, disk = directory / NAME, self._disk
+        path = directory / NAME
+        disk = self._disk
         try:
             file = disk.open(str(path), os.O_RDWR | os.O_CREAT)
         except OSError as error:

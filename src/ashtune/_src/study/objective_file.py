@@ -100,7 +100,9 @@ def _inside(value: Any) -> Iterator[tuple[str, Any]]:
     is_sent = is_of_a_script(getattr(value, "__module__", None))
     match value:
         case FunctionType():
-            name, names, cells = value.__qualname__, value.__globals__, value.__closure__ or ()
+            name = value.__qualname__
+            names = value.__globals__
+            cells = value.__closure__ or ()
             used = sorted(_names_in(value.__code__) & names.keys()) if is_sent else []
             yield from ((f"the global {each!r} of {name}", names[each]) for each in used)
             for variable, cell in zip(value.__code__.co_freevars, cells, strict=True):

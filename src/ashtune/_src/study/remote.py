@@ -37,7 +37,8 @@ from ashtune._src.study.folders import delete, rename
 
 URL_FILE = "checkpoints.url"
 MOST_URL_BYTES = 4096
-INSIDE, END = "checkpoint", "complete"
+INSIDE = "checkpoint"
+END = "complete"
 """The names in a tar file: of the checkpoint, and of an empty file at the end."""
 SUFFIX = ".tar"
 OWNER = "owner"

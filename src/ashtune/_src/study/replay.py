@@ -122,7 +122,10 @@ class Replay:
         Raises:
             JournalError: If a line cannot be read, or cannot follow the lines before it.
         """
-        time, line, feed, all_observers = 0.0, 1, self.feed, Observers(observers)
+        time = 0.0
+        line = 1
+        feed = self.feed
+        all_observers = Observers(observers)
         reader = JournalReader(path, disk=disk)
         if not is_checked:
             self.check_space(reader.settings)
@@ -192,7 +195,8 @@ class Replay:
         if not isinstance(event, _OF_A_JOB) or event.trial is None:
             return []
         verdicts: list[Verdict] = []
-        trial, rung = event.trial, event.rung
+        trial = event.trial
+        rung = event.rung
         arrived = self._highest[trial]
         # the trial must have been promoted
         if 0 <= arrived < rung and self._on_their_way.get(trial, 0) < rung:

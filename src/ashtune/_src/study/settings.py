@@ -113,7 +113,8 @@ def extend_ladder(first: Ladder, now: Ladder, wanted: Ladder) -> Ladder | None:
     The function returns None if ``wanted`` does not reach the top of ``first``, or differs from
     ``first`` below that top.
     """
-    top, low = first.rungs[-1], first.top
+    top = first.rungs[-1]
+    low = first.top
     same = wanted.rungs[:low] == first.rungs[:low] and wanted.kept[:low] == first.kept[:low]
     if not same or wanted.rungs[-1] < top:
         return None

@@ -25,7 +25,8 @@ BEGINNING = b"PK\x03\x04"
 """The first bytes of a PyTorch file, which is a zip archive. No pickle begins with these bytes."""
 PLAIN = frozenset((type(None), bool, int, float, complex, str, bytes, bytearray))
 CONTAINERS = (dict, OrderedDict, Counter, list, tuple, set)
-STATES, RANDOM = "states", "random"
+STATES = "states"
+RANDOM = "random"
 NO_WEIGHTS = 200
 OLDEST = (2, 6)
 """The first PyTorch version whose ``weights_only`` executes no code: CVE-2025-32434."""

@@ -99,7 +99,8 @@ class Follower:
         try:
             objective, file = load_objective(Path(setup.objective), as_main=True)
         except Exception as error:  # noqa: BLE001 - whatever importing user code raises
-            objective, file = partial(_cannot_load, error), ""
+            objective = partial(_cannot_load, error)
+            file = ""
         while True:
             if not isinstance(begin := self._mailbox.next(), Begin):
                 continue  # left by a job that this rank has ended before

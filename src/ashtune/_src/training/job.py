@@ -347,7 +347,9 @@ class RunningJob:
         """
         if self.epoch or self.reports.last_resource >= 0 or self.agree is not None:
             return False
-        self.start, self.must_restore, self._asked_for_start = 0, False, False
+        self.start = 0
+        self.must_restore = False
+        self._asked_for_start = False
         return True
 
     def mark_restored(self) -> None:
@@ -372,7 +374,8 @@ class RunningJob:
         if not self.must_restore:
             return
         if not self.lacks_restore:
-            self.start, self.must_restore = 0, False
+            self.start = 0
+            self.must_restore = False
             return
         self._refuse(
             f"trial {self.trial} continues from {self.start}, where it was saved, but nothing was "

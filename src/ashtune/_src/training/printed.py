@@ -81,7 +81,8 @@ def read_printed(
     Raises:
         OSError: If a log cannot be read.
     """
-    folder, parts = str(study / FOLDER), list[tuple[int, str]]()
+    folder = str(study / FOLDER)
+    parts = list[tuple[int, str]]()
     for name, worker in _logs(folder, disk).items():
         path = f"{folder}/{name}"
         if (workers is not None and worker not in workers) or not disk.status(path).is_file:

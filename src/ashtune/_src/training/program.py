@@ -354,7 +354,8 @@ def _lines(process: ChildProcess) -> Iterator[str]:
     If other processes keep the output open, the generator ends ``LEFT_OPEN_SECONDS`` after the
     program.
     """
-    rest, until = bytearray(), math.inf
+    rest = bytearray()
+    until = math.inf
     while time.monotonic() < until:
         if until == math.inf and process.is_dead:  # one more read takes the remaining output
             until = time.monotonic() + LEFT_OPEN_SECONDS
@@ -382,10 +383,8 @@ def _kill_all() -> None:
 def _check_metrics(reports: Sequence[Mapping[str, Any]], needed: Sequence[str]) -> None:
     for metrics in reports:
         if missing := [name for name in needed if name not in metrics]:
-            absent, right = (
-                names_text(dict.fromkeys(missing)),
-                json.dumps(dict.fromkeys(needed, 0.25)),
-            )
+            absent = names_text(dict.fromkeys(missing))
+            right = json.dumps(dict.fromkeys(needed, 0.25))
             raise MetricMissing(
                 f"$ASHTUNE_RESULT says {names_text(metrics)}, and not {absent}, which the study "
                 f"needs in every report; write {right}, or name another metric"

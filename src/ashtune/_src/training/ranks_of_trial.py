@@ -172,7 +172,8 @@ class Ranks:
         self._before = {}
         if self._held is not None:
             self._held.close()
-        self._held, self.port = None, 0
+        self._held = None
+        self.port = 0
 
 
 class Peers(Protocol):
@@ -200,7 +201,8 @@ class OtherRanks:
     def begin(self, assignment: Assignment, folder: str) -> None:
         """Let the other ranks train a trial, with ``folder`` for its checkpoint."""
         ranks = self.ranks
-        self._trial, self._ended = assignment.trial, []
+        self._trial = assignment.trial
+        self._ended = []
         self.send(Begin(assignment, folder, ranks.address, ranks.reserve(), self._is_after_failure))
         if self._is_after_failure:
             ranks.renew()

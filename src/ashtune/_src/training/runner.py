@@ -150,7 +150,8 @@ class TrialRunner:
             clock=self._clock,
         )
         trial, job, writer, objects = prepared
-        others, are_whole = self._others, True
+        others = self._others
+        are_whole = True
         try:
             with self._profiler:
                 if others is not None:

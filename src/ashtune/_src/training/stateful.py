@@ -110,7 +110,8 @@ class StatefulObjects:
 
     def forget(self) -> None:
         """Forget the objects, because training starts again from 0."""
-        self._objects, self._is_saved = {}, False
+        self._objects = {}
+        self._is_saved = False
 
 
 def _state_of(stateful: Any) -> Any:

@@ -209,7 +209,8 @@ class Trial:
         once, the loop continues, and nothing is saved or loaded. If the trial is not promoted at
         once, the loop ends. Save the model after the loop.
         """
-        epoch, loop = self._job.start, self._job.begin_loop()
+        epoch = self._job.start
+        loop = self._job.begin_loop()
         while self._job.may_go_on(loop, epoch):
             epoch += 1
             yield epoch

@@ -209,7 +209,8 @@ class _Parts:
         be parsed.
         """
         if file not in self._of_files:
-            lines, found = linecache.getlines(file), defaultdict[str, list[_Definition]](list)
+            lines = linecache.getlines(file)
+            found = defaultdict[str, list[_Definition]](list)
             with suppress(SyntaxError, ValueError, RecursionError):
                 for node in _statements(ast.parse("".join(lines))):
                     first = min(

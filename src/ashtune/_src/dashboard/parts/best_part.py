@@ -36,7 +36,8 @@ class BestPart(PagePart):
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the figure over time and the figure over total resource."""
-        rungs, unit = self._subject.ladder.rungs, self._subject.unit
+        rungs = self._subject.ladder.rungs
+        unit = self._subject.unit
         return {
             "over_time": best_over_time_figure(self.so_far, rungs, unit=unit, ran=ran),
             "over_resource": best_over_resource_figure(self.so_far, rungs, unit=unit),
@@ -73,5 +74,6 @@ class CurvesPart(PagePart):
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the figure."""
-        rungs, unit = self._subject.ladder.rungs, self._subject.unit
+        rungs = self._subject.ladder.rungs
+        unit = self._subject.unit
         return {"figure": curves_figure(self._curves, rungs, unit=unit, points=MOST_POINTS)}

@@ -73,8 +73,12 @@ class HeadPart(PagePart):
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the study's name, state and numbers."""
-        subject, tally, workers, standing = self._subject, self._tally, self._workers, self.standing
-        best, running = tally.best, workers.running
+        subject = self._subject
+        tally = self._tally
+        workers = self._workers
+        standing = self.standing
+        best = tally.best
+        running = workers.running
         judged = estimate(tally, subject.scheduler, learns=subject.learns, unit=subject.unit)
         is_paused = standing.state == "running" and tally.is_paused
         is_at_work = standing.state in ("running", "quiet") and not is_paused
@@ -122,7 +126,8 @@ class HeadPart(PagePart):
         """Return the study's name and state. The text of the state has failures, and parts that
         cannot be shown.
         """
-        subject, standing = self._subject, self.standing
+        subject = self._subject
+        standing = self.standing
         more = [failures] if failures else []
         more += [f"{name} cannot be shown ({problem})" for name, problem in problems.items()]
         return {
@@ -159,7 +164,8 @@ class SpacePart(PagePart):
 
     def value(self, ran: float) -> Mapping[str, Any]:
         """Return the hyperparameters, with at most MOST_CHOICES_SHOWN choices in total."""
-        left, records = MOST_CHOICES_SHOWN, []
+        left = MOST_CHOICES_SHOWN
+        records = []
         for each in self.hyperparameters:
             choices = (
                 [short_value(choice) for choice in each.choices]

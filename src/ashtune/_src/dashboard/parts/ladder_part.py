@@ -15,7 +15,8 @@ from ashtune._src.figures.figure import Figure
 from ashtune._src.figures.ladder_figure import ladder_figure
 from ashtune._src.schedulers.scheduler_protocol import Rule
 
-FEW, MANY = 30, 300
+FEW = 30
+MANY = 300
 """Numbers of trials used to describe a quota that is not a fixed share of the trials."""
 
 
@@ -61,7 +62,8 @@ class LadderPart(PagePart):
         """Return the resources of the rungs, the figure of the rungs, and the sentence about the
         quota.
         """
-        tally, subject = self._tally, self._subject
+        tally = self._tally
+        subject = self._subject
         found = expected_at_start(tally, subject.scheduler, learns=subject.learns)
         running = () if self.is_over else self._workers.running or ()
         figure = ladder_figure(tally, found, unit=subject.unit, running=running)
@@ -82,7 +84,9 @@ class LadderPart(PagePart):
 
 def quota_text(subject: Subject) -> str:
     """Return a sentence about the number of trials that a rung promotes."""
-    scheduler, ladder, unit = subject.scheduler, subject.ladder, subject.unit
+    scheduler = subject.scheduler
+    ladder = subject.ladder
+    unit = subject.unit
     if not ladder.top:
         return f"There is one rung: every trial is trained to {unit} {ladder.rungs[0]:,}."
     if scheduler.rule is Rule.ALWAYS:

@@ -117,7 +117,8 @@ class NotesPart(PagePart):
 
     def why_promoted(self, promotion: "_Promotion") -> str:
         """Return a text about the reason for a trial's promotion. O(results of its rung)."""
-        subject, verdict = self._subject, promotion.verdict
+        subject = self._subject
+        verdict = promotion.verdict
         resource = subject.ladder.rungs[verdict.to]
         went_on = f"trial {verdict.trial} continued to {resource:,} {subject.unit}s"
         if not self._compares_all:
@@ -137,7 +138,8 @@ class NotesPart(PagePart):
         trial = verdict.trial
         loss = self._losses[trial] if trial < len(self._losses) else math.nan
         if not math.isnan(loss) and verdict.rung < self._subject.ladder.top:
-            ran, results = self._workers.ran, self._results[verdict.rung]
+            ran = self._workers.ran
+            results = self._results[verdict.rung]
             self._promotions.append(_Promotion(ran, verdict, results, loss))
 
 
@@ -149,7 +151,10 @@ class _Promotion:
     __slots__ = ("_text", "loss", "results", "time", "verdict")
 
     def __init__(self, time: float, verdict: TrialPromoted, results: int, loss: float) -> None:
-        self.time, self.verdict, self.results, self.loss = time, verdict, results, loss
+        self.time = time
+        self.verdict = verdict
+        self.results = results
+        self.loss = loss
         self._text = ""
 
     def text(self, notes: NotesPart) -> str:

@@ -57,7 +57,8 @@ class LastRows:
         self.barrier += row.barrier
         span = span_of(row, worker, end, row.seconds - earlier)
         if row.kind == TRAINING:
-            busyness, until = self.busyness, worker.waited_until - worker.paused
+            busyness = self.busyness
+            until = worker.waited_until - worker.paused
             busyness.add(busyness.trained, span.begin, span.end)
             busyness.add(busyness.trained, until - earlier, until)
         if worker.place < MOST_LANES:
@@ -97,7 +98,8 @@ class Busyness:
             return
         self.extend_to(end)
         width = self.width
-        first, last = int(begin / width), min(int(end / width), STRETCHES - 1)
+        first = int(begin / width)
+        last = min(int(end / width), STRETCHES - 1)
         if first >= last:
             seconds[last] += times * (end - begin)
             return
@@ -143,12 +145,11 @@ class WorkersPart(PagePart):
         """Take in one event. O(log n)."""
         timeline = self.timeline
         if type(event) in (WorkerJoined, WorkerLost, SessionStarted):
-            workers, now = len(timeline.workers), timeline.wall_seconds
+            workers = len(timeline.workers)
+            now = timeline.wall_seconds
             timeline.event(event)
-            past, now = (
-                self._rows.busyness,
-                now if type(event) is SessionStarted else timeline.wall_seconds,
-            )
+            past = self._rows.busyness
+            now = now if type(event) is SessionStarted else timeline.wall_seconds
             # before the number of workers changed
             past.add(past.present, self._counted_until, now, workers)
             self._counted_until = now
@@ -231,7 +232,8 @@ class WorkersPart(PagePart):
         }
 
     def _latest(self, ran: float) -> Figure:
-        there, lanes = self.timeline.workers, self._lanes[:MOST_LANES]
+        there = self.timeline.workers
+        lanes = self._lanes[:MOST_LANES]
         now = [span for span, _ in self._under_way(ran) if span.lane < MOST_LANES]
         spans = [*self._rows.spans, *now][-MOST_SPANS:]
         named = [(f"worker {last.worker}", there.get(last.worker) is last) for last, _ in lanes]
@@ -261,7 +263,8 @@ class WorkersPart(PagePart):
         """Return the times of the stretches, and the share of training in the workers' time for
         each stretch.
         """
-        past, until_now = self._rows.busyness, Busyness()
+        past = self._rows.busyness
+        until_now = Busyness()
         until_now.width, until_now.trained, until_now.present = (
             past.width,
             list(past.trained),
@@ -297,8 +300,10 @@ class WorkersPart(PagePart):
         """Return the seconds of all workers by state, including running work, and the workers'
         presence in seconds.
         """
-        rows, stays = self._rows, self.timeline.stays(max(ran + self._paused, self.timeline.now))
-        by_kind, barrier = list(rows.by_kind), rows.barrier
+        rows = self._rows
+        stays = self.timeline.stays(max(ran + self._paused, self.timeline.now))
+        by_kind = list(rows.by_kind)
+        barrier = rows.barrier
         for span, waited in self._under_way(ran):
             by_kind[span.kind] += span.end - span.begin
             barrier += waited

@@ -97,7 +97,8 @@ def serve(
         AshtuneError: If the driver refuses this host, the workers cannot start, or no driver was
             reached for ``patience`` seconds.
     """
-    said, reached = "", time.monotonic()
+    said = ""
+    reached = time.monotonic()
     in_vain: Counter[str] = Counter()
     while not stop.reason(time.monotonic()):
         found, why = find(study, in_vain, renewal)
@@ -110,7 +111,8 @@ def serve(
                 if session.run(stop):
                     return
             if session.is_welcome:
-                said, reached = "", time.monotonic()
+                said = ""
+                reached = time.monotonic()
                 slots.say(f"{study}: the driver is lost; looking for it again")
             else:
                 in_vain.update(found.addresses)
@@ -244,7 +246,8 @@ class HostSession:
                 mark.unlink(missing_ok=True)
 
     def _relay(self, stop: StopSwitch) -> bool:
-        is_leaving, until = False, time.monotonic() + WELCOME_SECONDS
+        is_leaving = False
+        until = time.monotonic() + WELCOME_SECONDS
         while True:
             now = time.monotonic()
             if stop.reason(now):

@@ -75,7 +75,8 @@ def listen(router: Socket, interface: str) -> list[str]:
         SettingsError: If this machine has no such interface, or the interface has no address.
     """
     there = [name for _, name in socket.if_nameindex()]
-    addresses, why = [], "no such interface"
+    addresses = []
+    why = "no such interface"
     for name in there if interface == ALL else {interface or LOOPBACK} & {LOOPBACK, *there}:
         try:
             router.bind(f"tcp://{name}:*")
@@ -159,7 +160,8 @@ class ClusterLink:
             *SOCKET_OPTIONS,
         ):
             self._router.setsockopt(option, value)
-        self._router.curve_secretkey, self._router.curve_publickey = driver_secret, driver_key
+        self._router.curve_secretkey = driver_secret
+        self._router.curve_publickey = driver_key
         return Rendezvous(
             addresses=listen(self._router, interface),
             driver_key=driver_key.decode(),

@@ -50,7 +50,8 @@ class Rendezvous(msgspec.Struct, frozen=True, kw_only=True):
         path = study / NAME
         try:
             with OpenFile(DISK, str(path), os.O_RDONLY) as file:
-                status, data = os.fstat(file.descriptor), DISK.read(file.descriptor, MOST_BYTES)
+                status = os.fstat(file.descriptor)
+                data = DISK.read(file.descriptor, MOST_BYTES)
             if status.st_uid != os.geteuid() or status.st_mode & _FOR_OTHERS:
                 raise ValueError("other users own it, or can read or write it")
             return msgspec.json.decode(data, type=cls)

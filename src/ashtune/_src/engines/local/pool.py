@@ -110,7 +110,8 @@ KERNEL_KILL_SECONDS = 30.0
 """The longest time from a kill by the kernel to the end of the process, as its memory is freed
 first.
 """
-KILLED, FEWER_WANTED = "killed by SIGKILL", "fewer were wanted"
+KILLED = "killed by SIGKILL"
+FEWER_WANTED = "fewer were wanted"
 MESSAGE_SECONDS = 10.0
 """The longest time from the first byte of a message to its last byte."""
 START_SECONDS = 600.0
@@ -257,7 +258,8 @@ class ProcessPool:
         """Send the jobs that need not wait any more. The jobs of workers that are lost are given to
         other workers.
         """
-        jobs, self._waiting = self._waiting, []
+        jobs = self._waiting
+        self._waiting = []
         for job in jobs:
             if job.worker in self._workers and self._must_wait(job):
                 self._waiting.append(job)
@@ -302,7 +304,8 @@ class ProcessPool:
         """Wait at most ``seconds`` for messages from workers. Return the messages, the oldest
         first.
         """
-        messages, self._paused = self._paused, []
+        messages = self._paused
+        self._paused = []
         ready = self._host.ready(0.0 if messages else seconds)
         self._awake.look(self._host.now(), slept=seconds)
         for process in ready:
@@ -419,7 +422,8 @@ class ProcessPool:
         if message.worker != worker.number:
             return f"it speaks as worker {message.worker}"
         if not worker.has_joined and isinstance(message, WorkerJoined):
-            worker.has_joined, worker.starting_since = True, None
+            worker.has_joined = True
+            worker.starting_since = None
             self._failed_starts = 0
             return ""
         if not worker.has_joined and not isinstance(message, Broken):
@@ -469,11 +473,9 @@ class ProcessPool:
         A trial that trains alone may use the memory of all workers, except for the memory that the
         others hold. A trial is not to blame if its worker held more than half of the limit before.
         """
-        table, workers, messages = (
-            ProcessTable(),
-            list(self._workers.values()),
-            list[WorkerMessage](),
-        )
+        table = ProcessTable()
+        workers = list(self._workers.values())
+        messages = list[WorkerMessage]()
         for worker in workers:
             worker.held = table.memory(worker.process.pid, exact_above=limit)
             worker.held_before = min(worker.held_before, worker.held)
@@ -605,7 +607,8 @@ class ProcessPool:
         del self._workers[worker.number]
         how = worker.process.end()
         if not reason and how == KILLED and kernel_kills() > self._kernel_kills[0]:
-            how, is_out_of_memory = "killed by the kernel, as no memory was left", True
+            how = "killed by the kernel, as no memory was left"
+            is_out_of_memory = True
         workload = worker.workload
         workload.lose()
         job = None if worker.saving_since is not None else workload.to_blame

@@ -62,7 +62,8 @@ class RankInbox:
 
     def look(self) -> list[ToRank]:
         """Return the new messages."""
-        messages, self._messages = self._messages, []
+        messages = self._messages
+        self._messages = []
         arrived = self._transport.collect()
         if arrived:
             self._silence.restart()
@@ -87,7 +88,8 @@ class RankInbox:
         """Send a heartbeat if it is due. End this process if the driver is dead or has been silent
         for too long.
         """
-        world, now = self._world, time.monotonic()
+        world = self._world
+        now = time.monotonic()
         if self._is_at_work and now >= self._next_heartbeat:
             self._next_heartbeat = now + world.heartbeat_seconds
             self._transport.heartbeat(DRIVER)

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-_OPENMPI, _MPICH = "openmpi", "mpich"
+_OPENMPI = "openmpi"
+_MPICH = "mpich"
 _NAMES = {_OPENMPI: "Open MPI", _MPICH: "MPICH"}
 _LIBRARIES = {_OPENMPI: "libmpi.so.40", _MPICH: "libmpi.so.12"}
 
@@ -90,7 +91,8 @@ def mismatch(launch: Launch, library_version: str) -> str:
     Call this function before MPI_Init, because MPICH would abort in MPI_Init with 10 lines of
     output per process.
     """
-    family, library = family_of(library_version), _called(library_version)
+    family = family_of(library_version)
+    library = _called(library_version)
     if launch.family and family and launch.family != family:
         return (
             f"{_started(launch)}, but mpi4py loaded {library}, which cannot join them; start with "
@@ -159,15 +161,14 @@ def error_of_idle_ranks(launch: Launch, what: str) -> str:
 
 
 def _by_openmpi(environment: Mapping[str, str]) -> Launch | None:
-    size, rank = (
-        _number(environment, "OMPI_COMM_WORLD_SIZE"),
-        _number(environment, "OMPI_COMM_WORLD_RANK"),
-    )
+    size = _number(environment, "OMPI_COMM_WORLD_SIZE")
+    rank = _number(environment, "OMPI_COMM_WORLD_RANK")
     return None if not size or rank is None else Launch(rank, size, _BY_OPENMPI, _OPENMPI, True)
 
 
 def _by_pmi(environment: Mapping[str, str]) -> Launch | None:
-    size, rank = _number(environment, "PMI_SIZE"), _number(environment, "PMI_RANK")
+    size = _number(environment, "PMI_SIZE")
+    rank = _number(environment, "PMI_RANK")
     if not size or rank is None:
         return None
     # In an allocation, hydra starts its proxies by srun, so its ranks have the step's variables,
@@ -189,7 +190,8 @@ def _by_slurm(environment: Mapping[str, str]) -> Launch | None:
         size = tasks or _number(environment, "SLURM_JOB_NUM_NODES")
         return None if not size else Launch(0, size, "SLURM", "", False)
     size = _number(environment, "SLURM_STEP_NUM_TASKS") or tasks
-    pmix, task = _number(environment, "PMIX_RANK"), _number(environment, "SLURM_PROCID")
+    pmix = _number(environment, "PMIX_RANK")
+    task = _number(environment, "SLURM_PROCID")
     rank = task if pmix is None else pmix
     if not size or rank is None:
         return None
@@ -211,7 +213,8 @@ def _is_step(environment: Mapping[str, str]) -> bool:
     """
     if not _has_step(environment):
         return False
-    tasks, here = _number(environment, "SLURM_NTASKS"), _number(environment, "SLURM_STEP_NUM_TASKS")
+    tasks = _number(environment, "SLURM_NTASKS")
+    here = _number(environment, "SLURM_STEP_NUM_TASKS")
     return tasks is None or here is None or tasks == here
 
 

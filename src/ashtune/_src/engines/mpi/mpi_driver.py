@@ -182,7 +182,8 @@ class MpiEngine:
 
         The driver does not know the cores and GPUs of other nodes.
         """
-        each, processes = options["ranks_per_trial"], options["processes_per_trial"]
+        each = options["ranks_per_trial"]
+        processes = options["processes_per_trial"]
         refuse({
             f"ranks_per_trial={each} needs {each + 1} ranks or more; start with mpiexec -n "
             f"{each + 1}": (
@@ -207,11 +208,9 @@ class MpiEngine:
             StudyError: If no rank is left; the method ``wait`` of the result also raises this
                 error.
         """
-        opening, ranks, each = (
-            opening_of(brief),
-            self._world.ranks,
-            brief.options["ranks_per_trial"],
-        )
+        opening = opening_of(brief)
+        ranks = self._world.ranks
+        each = brief.options["ranks_per_trial"]
         groups = [ranks[first : first + each] for first in range(0, len(ranks) - each + 1, each)][
             : brief.workers
         ]

@@ -25,7 +25,9 @@ import msgspec
 
 from ashtune._src.engines.files import Chunk
 
-ENVELOPE, CHUNK, HEARTBEAT = 1, 2, 3
+ENVELOPE = 1
+CHUNK = 2
+HEARTBEAT = 3
 WINDOW_BYTES = 8 << 20
 # Decision 7 (docs/decisions/0007-messages-between-ranks.md).
 SMALL_BYTES = 4 << 10
@@ -119,7 +121,9 @@ class Transport:
         """Whether there may be a message to collect. An exception that breaks in here loses no
         message.
         """
-        comm, source, tag = self._comm, self._source, self._mpi.ANY_TAG
+        comm = self._comm
+        source = self._source
+        tag = self._mpi.ANY_TAG
         try:
             return bool(self._arriving or comm.Iprobe(source, tag) or comm.Iprobe(source, tag))
         except self._mpi.Exception:
@@ -129,13 +133,11 @@ class Transport:
         """Return the messages that have arrived. Messages of the same rank are in the order of
         sending.
         """
-        comm, status, source, tag, byte = (
-            self._comm,
-            self._status,
-            self._source,
-            self._mpi.ANY_TAG,
-            self._mpi.BYTE,
-        )
+        comm = self._comm
+        status = self._status
+        source = self._source
+        tag = self._mpi.ANY_TAG
+        byte = self._mpi.BYTE
         arrived: list[Arrived] = []
         if self._arriving:
             self._take_arrived(arrived)

@@ -186,7 +186,8 @@ class SimulatedWorkers(Workers):
                 assert_never(due)
 
     def _ended(self, job: _Running, now: float) -> Event:
-        order, training = job.order, self._training
+        order = job.order
+        training = self._training
         if job.resource != order.target:
             return self._broken_off(job, now)
         if training.fails is not None and (reason := training.fails(order.trial, order.target)):
@@ -213,7 +214,8 @@ class SimulatedWorkers(Workers):
         )
 
     def _broken_off(self, job: _Running, now: float) -> JobPaused:
-        order, training = job.order, self._training
+        order = job.order
+        training = self._training
         return JobPaused(
             now,
             worker=order.worker,
@@ -233,7 +235,8 @@ class SimulatedWorkers(Workers):
         ]
 
     def _train(self, order: Train) -> None:
-        training, worker = self._training, order.worker
+        training = self._training
+        worker = order.worker
         begin = self._now
         if worker in self._free_at:
             begin = max(begin, self._free_at.pop(worker))
@@ -249,14 +252,17 @@ class SimulatedWorkers(Workers):
             check_that_jobs_end(seconds, self._hazard)
         if training.stretch is not None:
             seconds *= training.stretch(self._random)
-        whole, resource = seconds, order.target
+        whole = seconds
+        resource = order.target
         if training.drop and (life := self._life()) <= seconds:
-            seconds, resource = life, order.start
+            seconds = life
+            resource = order.start
         job = self._running[worker] = _Running(order, begin, seconds, resource, whole)
         self._push(begin + seconds, job)
 
     def _release(self, worker: WorkerId, trial: TrialId, *, keep: bool) -> None:
-        training, resource = self._training, self._held.get(worker, 0)
+        training = self._training
+        resource = self._held.get(worker, 0)
         if training.release_seconds is not None:
             seconds = training.release_seconds(trial, resource, keep)
         else:
@@ -273,7 +279,8 @@ class SimulatedWorkers(Workers):
         job = self._running.get(worker)
         if job is None or job.order.trial != trial:
             return
-        order, resumes = job.order, self._training.resumes
+        order = job.order
+        resumes = self._training.resumes
         at, resource = self._next_epoch(job)
         if resource < order.target and at < job.began + job.seconds:
             reached = resource if resumes else order.start
@@ -285,10 +292,12 @@ class SimulatedWorkers(Workers):
         """Return the time at which a running job ends its next epoch, and
         the number of this epoch.
         """
-        order, seconds = job.order, self._training.seconds
+        order = job.order
+        seconds = self._training.seconds
         undisturbed = seconds(order.trial, order.start, order.target)
         stretch = job.whole / undisturbed if undisturbed > 0 else 1.0
-        low, high = order.start + 1, order.target
+        low = order.start + 1
+        high = order.target
         while low < high:  # the first epoch that ends now or later
             middle = (low + high) // 2
             if job.began + stretch * seconds(order.trial, order.start, middle) >= self._now:

@@ -36,7 +36,9 @@ end.
 MODULE = "ashtune._src.engines.worker.guardian"
 """The name of this module for ``python -m``, because ``__name__`` is "__main__" in the program."""
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_CHILD_SUBREAPER = 1, 4, 36
+_PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def is_available() -> bool:
@@ -58,7 +60,8 @@ def main() -> None:
     that train each trial.
     """
     file, parent, ranks = (int(argument) for argument in sys.argv[1:])
-    rank, files = 0, [file]
+    rank = 0
+    files = [file]
     if is_available():
         parent, rank, files = _fork_the_worker(file, driver=parent, ranks=ranks)
     else:

@@ -185,7 +185,8 @@ def serve(channel: Channel, others: OtherRanks | None = None) -> None:
     sys.path[:] = setup.path
     if others is not None:
         others.send(setup)
-    mailbox, profiler = Mailbox(channel), None
+    mailbox = Mailbox(channel)
+    profiler = None
     try:
         objective, file = load_objective(Path(setup.objective), as_main=True)
         if setup.profile:

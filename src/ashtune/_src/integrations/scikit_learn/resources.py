@@ -16,7 +16,9 @@ from sklearn.utils.validation import _num_samples
 
 GROWING = ("n_estimators", "max_iter")
 """Parameters for which a higher value means more training, with ``warm_start``."""
-FOLDS, SAMPLES, PARTIAL_FIT = "folds", "n_samples", "partial_fit"
+FOLDS = "folds"
+SAMPLES = "n_samples"
+PARTIAL_FIT = "partial_fit"
 MOST_PASSES = 81
 """Passes of ``partial_fit`` by default, because ``max_iter`` is a limit that ``fit`` seldom
 reaches.

@@ -289,7 +289,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         least = 1
         if isinstance(resource, Samples):
             least = 2 * self.n_splits_ * (len(np.unique(y)) if is_classifier(self.estimator) else 1)
-        wanted, given = self.n_candidates, self.min_resources
+        wanted = self.n_candidates
+        given = self.min_resources
         if wanted == given == "exhaust":
             raise ValueError("n_candidates and min_resources cannot be both set to 'exhaust'.")
         lowest = least if isinstance(given, str) else int(given)
@@ -343,7 +344,8 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             AshtuneError: If the study cannot be run.
             Exception: The exception of a fit, if ``error_score`` is "raise".
         """
-        candidates, workers = self._candidates, joblib.effective_n_jobs(self.n_jobs)
+        candidates = self._candidates
+        workers = joblib.effective_n_jobs(self.n_jobs)
         more: dict[str, Any] = {"scheduler": self.scheduler, "min_resource": self._lowest}
         if self.min_resources == "auto":
             # so that one of a few candidates reaches the top
@@ -391,7 +393,9 @@ class AshSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         """Read the rows of ``cv_results_`` from the journal, and choose the best row."""
         study = self.study_
         rungs = study.rungs
-        candidates, out, more = [], [], []
+        candidates = []
+        out = []
+        more = []
         error_score = np.nan if self.error_score == "raise" else self.error_score
         kinds = ("test_scores", "train_scores") if self.return_train_score else ("test_scores",)
         for row in candidate_rows(study, self.n_splits_, error_score, kinds):

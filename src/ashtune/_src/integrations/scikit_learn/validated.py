@@ -32,7 +32,9 @@ from ashtune._src.integrations.scikit_learn.parameters import Parameters
 from ashtune._src.integrations.scikit_learn.resources import Folds, Resource, Samples
 from ashtune._src.training.trial import Trial
 
-DATA, ROWS, RAISED = "data-{}.joblib", "rows", "raised.pickle"
+DATA = "data-{}.joblib"
+ROWS = "rows"
+RAISED = "raised.pickle"
 
 
 class Validated:
@@ -49,12 +51,18 @@ class Validated:
         returns_train_score: bool,
     ) -> None:  # fmt: skip
         self.__name__ = type(estimator).__name__
-        self._estimator, self._parameters, self._resource = estimator, parameters, resource
+        self._estimator = estimator
+        self._parameters = parameters
+        self._resource = resource
         self._splits = splits
-        self._scorer, self.metric = scorer, metric
-        self._folder, self._digest, self._meaning = folder, digest, meaning
+        self._scorer = scorer
+        self.metric = metric
+        self._folder = folder
+        self._digest = digest
+        self._meaning = meaning
         self._metadata = metadata
-        self._error_score, self._returns_train_score = error_score, returns_train_score
+        self._error_score = error_score
+        self._returns_train_score = returns_train_score
         self._settings = get_config()
         self._best_at_top = -np.inf
 
@@ -99,7 +107,8 @@ class Validated:
             estimators, rows = saved
         is_promoted = True
         while is_promoted:
-            start, target = trial.start, trial.target
+            start = trial.start
+            target = trial.target
             for split in range(len(rows), target) if is_by_folds else range(len(self._splits)):
                 estimator = estimators.pop(split, None)
                 is_new = estimator is None  # a new candidate, or one whose fit failed on this split

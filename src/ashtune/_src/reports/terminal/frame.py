@@ -33,9 +33,11 @@ from ashtune._src.figures.looks import TRIALS, Look
 from ashtune._src.reports.sentences import most_frequent, place_of_best, slow_start_text
 from ashtune._src.reports.tables import QUIET, WARNING
 
-WIDEST, NARROW = 120, 56
+WIDEST = 120
+NARROW = 56
 WORKERS_SHOWN = 16
-LOW_UTILISATION, SECONDS_BEFORE_A_WARNING = 0.9, 5.0
+LOW_UTILISATION = 0.9
+SECONDS_BEFORE_A_WARNING = 5.0
 STRONG = "bold"
 PROMOTED, PAUSED, FAILED, RUNNING = (
     TRIALS[name].style for name in ("promoted", "paused", "failed", "running")
@@ -57,7 +59,8 @@ class Frame:
         self._is_over = is_over
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width, rows = min(options.max_width, WIDEST), (options.height or console.height) - 3
+        width = min(options.max_width, WIDEST)
+        rows = (options.height or console.height) - 3
         inside = options.update(
             width=max(1, width - 4), height=None, no_wrap=True, overflow="ellipsis"
         )
@@ -74,15 +77,18 @@ class Frame:
                 del block[max(least, len(block) + min(0, rows - sum(map(len, blocks)))) :]
             lines = [line for block in blocks for line in block][:rows]
         panel = Panel(SegmentLines(lines, new_lines=True), width=width, border_style=QUIET)
-        name, scheduler = visible(self._info.name), visible(self._info.scheduler.name)
+        name = visible(self._info.name)
+        scheduler = visible(self._info.scheduler.name)
         panel.title = Text.assemble((name, f"{STRONG} default"), f"  {scheduler}")
         panel.subtitle = Text(visible(self._info.directory), overflow="ellipsis")
-        panel.title_align, panel.subtitle_align = "left", "right"
+        panel.title_align = "left"
+        panel.subtitle_align = "right"
         yield panel
 
     def _progress(self, width: int) -> Iterator[RenderableType]:
         """Yield the study's progress bar, and the study's progress and time in words."""
-        tally, info = self._tally, self._info
+        tally = self._tally
+        info = self._info
         judged = estimate(
             tally, info.scheduler, learns=info.learns, unit=info.unit, deadline=info.deadline
         )
@@ -132,7 +138,8 @@ class Frame:
         )
 
     def _best(self, width: int) -> Iterator[Text]:
-        tally, info = self._tally, self._info
+        tally = self._tally
+        info = self._info
         if (best := tally.best) is not None:
             where = f"   {place_of_best(tally, best, unit=info.unit)}"
             yield Text.assemble(
@@ -172,8 +179,10 @@ class Frame:
         """Yield a line about the workers' states, the workers' utilisation, and the size of
         checkpoints. O(workers).
         """
-        tally, info = self._tally, self._info
-        present, wanted = len(tally.workers), tally.workers_wanted or info.workers
+        tally = self._tally
+        info = self._info
+        present = len(tally.workers)
+        wanted = tally.workers_wanted or info.workers
         states = Counter(worker.state for worker in tally.workers.values())
         states["starting"] = wanted - present
         names = () if self._is_over else ("training", "saving", "idle", "starting")
@@ -198,17 +207,22 @@ class Frame:
         """Yield at most ``rows`` lines about workers. The last line has the number of workers that
         are not shown.
         """
-        tally, unit = self._tally, self._info.unit
-        total, rows = len(tally.workers), min(rows, WORKERS_SHOWN + 1)
+        tally = self._tally
+        unit = self._info.unit
+        total = len(tally.workers)
+        rows = min(rows, WORKERS_SHOWN + 1)
         shown = total if total <= rows else max(0, rows - 1)
         wide = (
             len(f"{max(tally.workers, default=0)}"),
             len(f"{tally.started}"),
             len(f"{tally.ladder.rungs[-1]:,}"),
         )
-        who, doing, how_far = list[str](), list[RenderableType](), list[str]()
+        who = list[str]()
+        doing = list[RenderableType]()
+        how_far = list[str]()
         for number, worker in islice(tally.workers.items(), shown):
-            job, trial = worker.job, worker.releasing
+            job = worker.job
+            trial = worker.releasing
             if worker.state == "training" and job is not None:
                 trial = job.trial
             who.append(
@@ -247,7 +261,9 @@ class _Bar:
         self._parts = parts
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width, total, drawn = options.max_width, 0.0, 0
+        width = options.max_width
+        total = 0.0
+        drawn = 0
         for part, look in self._parts:
             total += part
             end = min(width, max(round(width * total / self._whole), drawn + (part > 0)))

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 FRAME_SECONDS = 0.19  # just below the loop's tick, so that every tick draws
 LINE_SECONDS = 5.0
 NOTEBOOK_SECONDS = 0.5
-NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT = 96, 40  # JupyterLab fits 100 columns into 1280 pixels
+# JupyterLab fits 100 columns into 1280 pixels
+NOTEBOOK_WIDTH = 96
+NOTEBOOK_HEIGHT = 40
 
 
 class Display(Observer):
@@ -84,7 +86,8 @@ class LiveDisplay(Display):
         console = Console(
             file=cast("TextIO", _Whole(self._stream)), highlight=False, markup=False, emoji=False
         )
-        own, frame = sys.stdout.isatty(), Visible(Frame(self._tally, self._info))
+        own = sys.stdout.isatty()
+        frame = Visible(Frame(self._tally, self._info))
         return Live(frame, console=console, auto_refresh=False, transient=True, redirect_stdout=own)
 
     def _show(self) -> None:
@@ -167,11 +170,9 @@ class NotebookDisplay(Display):
         from ashtune._src.reports.html import escaped
         from ashtune._src.reports.terminal.frame import Frame
 
-        frame, size, note = (
-            Frame(self._tally, self._info, is_over=is_over),
-            (NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT),
-            "",
-        )
+        frame = Frame(self._tally, self._info, is_over=is_over)
+        size = (NOTEBOOK_WIDTH, NOTEBOOK_HEIGHT)
+        note = ""
         with suppress(OSError):
             if any(entry.stat().st_size for entry in os.scandir(self._logs)):
                 note = f"trials print to {self._logs}; study.log(trial) reads it"
@@ -222,8 +223,11 @@ def progress_line(tally: Tally, info: StudyInfo) -> str:
     judged = estimate(
         tally, info.scheduler, learns=info.learns, unit=info.unit, deadline=info.deadline
     )
-    best, busy = tally.best, tally.utilisation
-    top, failed, by_model = tally.rungs[-1].arrived, tally.failures.total, tally.sorts[Sort.MODEL]
+    best = tally.best
+    busy = tally.utilisation
+    top = tally.rungs[-1].arrived
+    failed = tally.failures.total
+    by_model = tally.sorts[Sort.MODEL]
     done = (
         judged.done,
         f"{share_text(by_model / tally.started)} by the model" if by_model else "",

@@ -106,7 +106,8 @@ def show_link(name: str, address: str) -> None:
 
 
 def _as_span(segment: "Segment") -> str:
-    text, style = escape(segment.text), segment.style
+    text = escape(segment.text)
+    style = segment.style
     if style is None:
         return text
     color = (

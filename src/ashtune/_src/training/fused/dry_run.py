@@ -47,7 +47,8 @@ def count_epochs(backend: Backend, static: Static, numbers: Mapping[str, float])
     sizing = choose_lanes(backend, static, numbers)
     steps = []
     for lanes in sorted({1, sizing.lanes}):
-        epoch, seconds = backend.costs(static, numbers, lanes), sizing.seconds[lanes] * lanes
+        epoch = backend.costs(static, numbers, lanes)
+        seconds = sizing.seconds[lanes] * lanes
         name = _name(static, lanes)
         steps.append(
             msgspec.structs.replace(epoch, name=name, seconds=seconds, cores=1, each="an epoch")

@@ -151,10 +151,8 @@ class FusedRunner:
     def _shape_of(self, static: Static, numbers: Mapping[str, float]) -> Shape:
         """Return the shape of a trial; the largest number of lanes of a shape is computed once."""
         if static not in self._shapes:
-            most, is_fixed = (
-                self._lanes or self._backend.most_lanes(static, numbers),
-                self._lanes is not None,
-            )
+            most = self._lanes or self._backend.most_lanes(static, numbers)
+            is_fixed = self._lanes is not None
             self._shapes[static] = Shape(
                 self._backend, static, most, is_fixed=is_fixed, learnt=self._learnt
             )
@@ -238,7 +236,9 @@ class FusedRunner:
                     lane.writer.abandon()
 
     def _call(self, pack: Pack, shape: Shape) -> None:
-        program, variant, start = pack.program, pack.program.variant, pack.trained
+        program = pack.program
+        variant = pack.program.variant
+        start = pack.trained
         call = shape.call(variant, len(pack.lanes), pack.target - start)
         metrics, seconds = pack.train(call.epochs)
         self._tell_compiled(shape, program, pack.take_compile_seconds())
@@ -251,7 +251,8 @@ class FusedRunner:
         if not (seconds and program.is_built_here):  # what was loaded is not counted as compiled
             return
         shape.note_compiled(program.variant, program.build_seconds)
-        lanes, worker = program.variant.lanes, self._setup.worker
+        lanes = program.variant.lanes
+        worker = self._setup.worker
         event = ProgramCompiled(
             0, worker=worker, seconds=round(seconds, 6), lanes=lanes, shape=dict(shape.static)
         )

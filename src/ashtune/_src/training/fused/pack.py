@@ -114,7 +114,8 @@ class Pack:
         compile time.
         """
         stop = min(self.target, self.trained + epochs)
-        began, before = perf_counter(), self.program.compile_seconds
+        began = perf_counter()
+        before = self.program.compile_seconds
         numbers = [lane.numbers for lane in self.lanes]
         self._state, metrics = self.program.train(self._state, numbers, self.trained, stop)
         self.trained = stop
@@ -122,13 +123,15 @@ class Pack:
 
     def take_compile_seconds(self) -> float:
         """Return the compile time of the program in seconds since the last call of this method."""
-        before, self._compile_seconds = self._compile_seconds, self.program.compile_seconds
+        before = self._compile_seconds
+        self._compile_seconds = self.program.compile_seconds
         return self._compile_seconds - before
 
     def put_back(self, lane: Lane) -> None:
         """Copy the current state of a lane from the pack to the lane."""
         lane.state = self.program.apart(self._state, self.lanes.index(lane))
-        lane.trained, lane.is_saved = self.trained, False
+        lane.trained = self.trained
+        lane.is_saved = False
 
     def go_on(self, program: FusedProgram) -> None:
         """Continue with the lanes that have not ended. If ``program`` has room for these lanes, it
@@ -147,4 +150,5 @@ class Pack:
         ]
         self._compile_seconds = program.compile_seconds
         self._state = program.together(states, [lane.numbers for lane in going])
-        self.lanes, self.program = going, program
+        self.lanes = going
+        self.program = program

@@ -136,7 +136,8 @@ class Shape:
             ]
             if theirs or not self._seconds:
                 return theirs[-1] if theirs else self._variants[0]
-            cheapest, wanted = self._variants[0], self._full[0]
+            cheapest = self._variants[0]
+            wanted = self._full[0]
             share = self._learnt.quick_loss
         else:
             costs = {
@@ -161,7 +162,8 @@ class Shape:
         """Store the measured time of one epoch of one turn of a program."""
         before = self._seconds.get(variant, epoch_seconds)
         self._seconds[variant] = min(epoch_seconds, before + RECENT * (epoch_seconds - before))
-        first, one = self._seconds.get(self._variants[0]), self._seconds.get(self._full[0])
+        first = self._seconds.get(self._variants[0])
+        one = self._seconds.get(self._full[0])
         if self._variants[0].quick and first and one:
             self._learnt.quick_loss = max(0.0, 1 - one / first)
 

@@ -211,7 +211,8 @@ def _surroundings() -> str:
     sources = b"".join(
         file.read_bytes() for file in sorted(Path(__file__).parents[1].rglob("*.py"))
     )
-    device, processor = jax.devices()[0], platform.node()
+    device = jax.devices()[0]
+    processor = platform.node()
     with suppress(OSError, StopIteration):
         processor = next(
             line

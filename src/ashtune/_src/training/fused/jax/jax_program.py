@@ -34,7 +34,8 @@ from ashtune._src.training.fused.jax.bank import (
 )
 from ashtune._src.training.fused.jax.recipe import FINITE, Recipe, TracedEpochs
 
-_STRETCHES_CACHED, _EPOCHS_CACHED = 8, 64
+_STRETCHES_CACHED = 8
+_EPOCHS_CACHED = 64
 
 
 class InitialStates:
@@ -103,7 +104,8 @@ class InitialStates:
 
     def take_compile_seconds(self) -> float:
         """Return the compile time in seconds since the last call of this method."""
-        seconds, self._compile_seconds = self._compile_seconds, 0.0
+        seconds = self._compile_seconds
+        self._compile_seconds = 0.0
         return seconds
 
     def _compile(self, lane: Mapping[str, float]) -> None:

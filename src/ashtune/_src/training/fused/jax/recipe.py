@@ -109,7 +109,8 @@ class Recipe(Batched, frozen=True, kw_only=True):
         """
         kind = jax.dtypes.canonicalize_dtype
         numbers = {name: jax.ShapeDtypeStruct((), kind(float)) for name in lane}
-        batch, examples = self.examples_a_batch(static), self.count_examples()
+        batch = self.examples_a_batch(static)
+        examples = self.count_examples()
 
         def trace(function: Callable[..., Any], data: Data, size: int | None = None) -> str:
             def run(state: State, data: Data, numbers: Mapping[str, Any]) -> Any:

@@ -85,7 +85,9 @@ class AdamW:
         rate = self._numbers["learning_rate"] / (1 - self._numbers["beta1"] ** state["steps"])
         root = (1 - self._numbers["beta2"] ** state["steps"]).sqrt()
         for name, parameter in parameters.items():
-            slope, first, second = slopes[name], state["first"][name], state["second"][name]
+            slope = slopes[name]
+            first = state["first"][name]
+            second = state["second"][name]
             parameter.mul_(self._kept[name])
             first.lerp_(slope, self._first[name])
             second.mul_(self._second[name]).addcmul_(slope * self._squares[name], slope)

@@ -21,7 +21,8 @@ from ashtune._src.training.fused.torch.torch_program import TorchProgram, TorchS
 
 # Decision 12 (docs/decisions/0012-fused-studies.md).
 PAST_THE_CACHE = 4
-ROUNDING_VARIABLE, ROUNDING = "MKL_CBWR", "AUTO,STRICT"
+ROUNDING_VARIABLE = "MKL_CBWR"
+ROUNDING = "AUTO,STRICT"
 COUNTED_BY = (
     "PyTorch's formulas for the products of a step and of the evaluation, times their number in an "
     "epoch; elementwise operations and the optimizer count 0 flop; bytes: what was there before is "
@@ -89,7 +90,9 @@ class TorchBackend:
         of_one, of_all = (
             numbers_of(self.recipe.optimizer, [numbers] * count) for count in (1, lanes)
         )
-        functional, state, one = shape.functional, shape.states(lanes), shape.states(1)
+        functional = shape.functional
+        state = shape.states(lanes)
+        one = shape.states(1)
         optimizer = rule(self.recipe.optimizer)(of_all, state["parameters"])
         whole, rest = divmod(len(shape.train[0]), shape.batch_size)
         flops = moved = 0.0

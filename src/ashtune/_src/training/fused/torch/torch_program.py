@@ -26,7 +26,8 @@ from ashtune._src.training.fused.torch.module import (
 from ashtune._src.training.fused.torch.optimizers import numbers_of, rule, some_numbers
 from ashtune._src.training.fused.torch.torch_checks import Proof, Proven
 
-_ORDER, _DRAWS = 0, 1
+_ORDER = 0
+_DRAWS = 1
 """The two kinds of random numbers in an epoch: the order of the examples, and the random numbers of
 the module.
 """
@@ -83,7 +84,8 @@ class TorchProgram:
         Raises:
             ObjectiveError: If a lane's numbers are not the optimizer's hyperparameters.
         """
-        shape, state = self._shape, tree_map(_copy, state)
+        shape = self._shape
+        state = tree_map(_copy, state)
         is_plain = self.variant.lanes == 1 and not shape.proven.draws_otherwise
         slopes_of = shape.functional.slopes_of_one if is_plain else shape.functional.slopes
         lanes = pad(lanes, len(tree_leaves(state)[0]))
@@ -161,7 +163,8 @@ class TorchShape:
         """
         reached, rest = self.functional.initial()
         unreached: dict[str, Any] = {name: reached.pop(name) for name in self.proven.unreached}
-        parameters, buffers = repeat(reached, lanes), repeat({**unreached, **rest}, lanes)
+        parameters = repeat(reached, lanes)
+        buffers = repeat({**unreached, **rest}, lanes)
         return {
             "parameters": parameters,
             "buffers": buffers,
