@@ -77,8 +77,8 @@ class Observer:
 
         Returns:
             The position in the journal of the first event to receive. It is None or ``position``
-                for new events only, 0
-            for all events, or a position that the observer has stored earlier.
+            for new events only, 0 for all events, or a position that the observer has stored
+            earlier.
         """
 
     def event(self, event: Event) -> None:

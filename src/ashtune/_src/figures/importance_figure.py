@@ -5,11 +5,10 @@ A forest learns from the trials to predict the result of a configuration. The fo
 results of random configurations of the space. The values of one hyperparameter are permuted among
 these configurations, and the forest predicts again. The importance of this hyperparameter is the
 share of the predictions' variance due to the permutation, including interactions with other
-hyperparameters. Source of the forest: Breiman, *Random Forests*, Machine Learning 45,
-2001. Source of the total effect: Homma and Saltelli, *Importance measures in global sensitivity
-  analysis of nonlinear
-models*, Reliability Engineering and System Safety 52, 1996. Source of the estimate: Jansen,
-*Analysis of variance designs for model output*, Computer Physics Communications 117, 1999.
+hyperparameters. Source of the forest: Breiman, *Random Forests*, Machine Learning 45, 2001. Source
+of the total effect: Homma and Saltelli, *Importance measures in global sensitivity analysis of
+nonlinear models*, Reliability Engineering and System Safety 52, 1996. Source of the estimate:
+Jansen, *Analysis of variance designs for model output*, Computer Physics Communications 117, 1999.
 
 Rule 1: the forest learns from all trials, including trials at low rungs. The trials at high rungs
 were selected, so they have similar values of the most important hyperparameters.

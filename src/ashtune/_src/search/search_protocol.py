@@ -36,8 +36,7 @@ class Design(Protocol):
 
         Returns:
             The active hyperparameters by name, as plain Python values; inactive ones are absent.
-                Each call returns a
-            new dict, which the caller may change.
+            Each call returns a new dict, which the caller may change.
 
         Raises:
             IndexError: If ``trial`` is not in ``range(size)``.

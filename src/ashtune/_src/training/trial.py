@@ -38,7 +38,7 @@ class Trial:
 
     1. restores the model, or builds a new one: ``model = trial.restore() or build(trial.config)``;
     2. trains over ``for epoch in trial.epochs()`` and calls ``trial.report(accuracy=...)`` in each
-      epoch;
+       epoch;
     3. saves the model: ``trial.save(model)``.
 
     A learner that trains with a single call uses ``trial.start`` and ``trial.target`` instead of

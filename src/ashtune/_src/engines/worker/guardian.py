@@ -76,8 +76,7 @@ def _fork_the_worker(file: int, *, driver: int, ranks: int) -> tuple[int, int, l
 
     Returns:
         In each rank, the guardian's process number, the rank, and its connections. Rank 0 has
-            connections to the driver
-        and to the other ranks. Any other rank has a connection to rank 0.
+        connections to the driver and to the other ranks. Any other rank has a connection to rank 0.
     """
     import ctypes
 
