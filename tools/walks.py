@@ -1,24 +1,46 @@
-"""Count the files of the package whose functions run for one thing that a user does.
+"""Count what runs of the package for one thing that a user does: files, and calls of functions.
 
-python tools/walks.py            # how many files each
-python tools/walks.py --files    # and which
+python tools/walks.py            # files and calls of each walk
+python tools/walks.py --files    # and which files, with the calls in each
+python tools/walks.py --budget   # fail if a walk is beyond its numbers in budget.toml
+python tools/walks.py --tighten  # write today's numbers where they are better
 
 A file that is imported counts only if one of its functions is called afterwards.
 """
 
+# A reader who wants to know how something works has to read these files. So the numbers stand in
+# budget.toml, beside the tokens, and only fall.
+#
+# Each walk runs in a process of its own: what an earlier walk had computed and kept would not be
+# counted again. Two things may differ between two runs, so a few calls more are no failure
+# (SLACK):
+#
+#   - a thread that polls asks once more if the machine is slow;
+#   - a journal's line may be written together with the next one, or alone.
+#
+# tools/budget.py, which a fresh process runs in five seconds, does not run the walks: they train.
+
 import argparse
+import json
+import subprocess
 import sys
 import tempfile
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import budget
+
 import ashtune
 
 PACKAGE = Path(ashtune.__file__).parent
+SLACK = 1.03
+"""Calls may be this many times the budget before the check fails."""
 SPACE = {"x": (0.0, 1.0), "width": [16, 32]}
 COMMON: dict[str, Any] = {
     "metric": "loss",
@@ -27,33 +49,38 @@ COMMON: dict[str, Any] = {
     "max_resource": 9,
     "quiet": True,
 }
+WORKER: dict[str, Any] = {"workers": 1, "engine": "threads"}
+
+
+class Tracer:
+    """Counts calls of functions of the package, by file, in all threads of this process."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.is_on = True
+
+    def note(self, frame: FrameType, event: str, _: object) -> None:
+        if self.is_on and event == "call" and frame.f_code.co_name != "<module>":
+            file = frame.f_code.co_filename
+            if file.startswith(f"{PACKAGE}/"):
+                self.calls[file.removeprefix(f"{PACKAGE}/")] += 1
+
+
+@contextmanager
+def traced() -> Iterator[Tracer]:
+    tracer = Tracer()
+    threading.setprofile(tracer.note)
+    sys.setprofile(tracer.note)
+    try:
+        yield tracer
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
 
 
 def train(trial: ashtune.Trial) -> None:
     for epoch in trial.epochs():
         trial.report(loss=(trial["x"] - 0.5) ** 2 + 1 / epoch)
-
-
-@contextmanager
-def traced() -> Iterator[set[str]]:
-    """Collect the files of the package whose functions run, in all threads of this process."""
-    files: set[str] = set()
-
-    def note(frame: FrameType, event: str, _: object) -> None:
-        if event == "call" and frame.f_code.co_name != "<module>":
-            files.add(frame.f_code.co_filename)
-
-    threading.setprofile(note)
-    sys.setprofile(note)
-    own: set[str] = set()
-    try:
-        yield own
-    finally:
-        sys.setprofile(None)
-        threading.setprofile(None)
-        own.update(
-            file.removeprefix(f"{PACKAGE}/") for file in files if file.startswith(f"{PACKAGE}/")
-        )
 
 
 def tell_next(study: ashtune.OpenStudy) -> None:
@@ -62,40 +89,86 @@ def tell_next(study: ashtune.OpenStudy) -> None:
     study.tell(trial, loss=trial["x"])
 
 
-def one_tell(folder: Path) -> set[str]:
+def first_training(folder: Path) -> Tracer:
+    """From the call of ``tune`` to the first call of the training function."""
+
+    def stop(trial: ashtune.Trial) -> None:
+        tracer.is_on = False
+        train(trial)
+
+    with traced() as tracer:
+        ashtune.tune(stop, SPACE, directory=folder, **WORKER, **COMMON)
+    return tracer
+
+
+def next_order(folder: Path) -> Tracer:
+    """From one result to the next order, in the driver: the mean of four."""
+    trainings: list[int] = []
+    tracer = Tracer()
+    tracer.is_on = False
+
+    def train_and_count(trial: ashtune.Trial) -> None:
+        train(trial)
+        trainings.append(trial.number)
+        tracer.is_on = 2 <= len(trainings) < 6
+
+    sys.setprofile(tracer.note)  # of this thread alone, in which the driver runs
+    ashtune.tune(train_and_count, SPACE, directory=folder, **WORKER, **COMMON)
+    sys.setprofile(None)
+    tracer.calls = Counter({file: -(-calls // 4) for file, calls in tracer.calls.items()})
+    return tracer
+
+
+def page_delta(folder: Path) -> Tracer:
+    """From one result in the journal to the message that changes the page."""
+    from ashtune._src.dashboard.followed_study import FollowedStudy
+
     study = ashtune.open_study(SPACE, directory=folder, **COMMON)
     for _ in range(3):
         tell_next(study)
-    with traced() as files:
-        tell_next(study)
+    followed = FollowedStudy(folder)
+    followed.read()
+    before = followed.message()
+    tell_next(study)
+    time.sleep(2)  # each part is made only so often
+    with traced() as tracer:
+        followed.read()
+        followed.message(before.id)
     study.close()
-    return files
+    return tracer
 
 
-def a_tune(folder: Path) -> set[str]:
-    with traced() as files:
-        ashtune.tune(train, SPACE, directory=folder, workers=1, engine="threads", **COMMON)
-    return files
+def report_html(folder: Path) -> Tracer:
+    """The report as a page, of a complete study."""
+    study = ashtune.tune(train, SPACE, directory=folder, **WORKER, **COMMON)
+    with traced() as tracer:
+        study.report_html(folder / "report.html")
+    return tracer
 
 
-def of_a_study(walk: Callable[[ashtune.Study], object]) -> Callable[[Path], set[str]]:
-    def count(folder: Path) -> set[str]:
-        study = ashtune.tune(train, SPACE, directory=folder, workers=1, engine="threads", **COMMON)
-        with traced() as files:
-            walk(study)
-        return files
-
-    return count
-
-
-WALKS: dict[str, Callable[[Path], set[str]]] = {
-    "one ask and one tell": one_tell,
-    "the timeline's figure": of_a_study(lambda study: study.plot_timeline()),
-    "report_html": of_a_study(
-        lambda study: study.report_html(Path(study.directory) / "report.html")
-    ),
-    "tune with one thread": a_tune,
+WALKS: dict[str, Callable[[Path], Tracer]] = {
+    walk.__name__: walk for walk in (first_training, next_order, page_delta, report_html)
 }
+
+
+def walked(name: str) -> Counter[str]:
+    """Run a walk in another process, and return its calls by file."""
+    asked = subprocess.run(
+        [sys.executable, __file__, "--walk", name], capture_output=True, text=True, check=True
+    )
+    calls: dict[str, int] = json.loads(asked.stdout.splitlines()[-1])
+    return Counter(calls)
+
+
+def within_slack(measured: dict[str, float]) -> dict[str, float]:
+    """Return the numbers, but the budget where calls are at most SLACK times the budget."""
+    most = budget.read((budget.ROOT / budget.BUDGET).read_text()).most
+    return {
+        name: most[name]
+        if name.endswith("_calls") and most[name] < value <= most[name] * SLACK
+        else value
+        for name, value in measured.items()
+    }
 
 
 def main() -> int:
@@ -103,15 +176,30 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--files", action="store_true", help="print the names of the files too")
+    parser.add_argument("--files", action="store_true", help="print the files and their calls too")
+    parser.add_argument("--budget", action="store_true", help="compare with budget.toml")
+    parser.add_argument("--tighten", action="store_true", help="write numbers that are better")
+    parser.add_argument("--walk", choices=WALKS, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    for name, walk in WALKS.items():
+    if options.walk is not None:
         with tempfile.TemporaryDirectory() as folder:
-            files = walk(Path(folder) / "study")
-        print(f"{len(files):4} {name}")
+            print(json.dumps(WALKS[options.walk](Path(folder) / "study").calls))
+        return 0
+    measured: dict[str, float] = {}
+    for name, walk in WALKS.items():
+        calls = walked(name)
+        measured[f"{name}_files"] = len(calls)
+        measured[f"{name}_calls"] = calls.total()
+        print(f"{len(calls):4} files {calls.total():6,} calls  {name}: {walk.__doc__}")
         if options.files:
-            print(*(f"       {file}" for file in sorted(files)), sep="\n")
-    return 0
+            print(*(f"       {count:6,} {file}" for file, count in calls.most_common()), sep="\n")
+    if options.tighten:
+        budget.tighten(measured)
+    if not options.budget:
+        return 0
+    wrong = list(budget.complaints(within_slack(measured)))
+    print(*wrong, sep="\n", end="\n" if wrong else "")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
