@@ -246,6 +246,8 @@ def cost(search: str, workers: int, jobs: int) -> tuple[float, int, int, float]:
 def main() -> None:
     """Measure and print."""
     jobs = int(option("--jobs", "40000"))
+    if jobs < 4 * SEGMENT:
+        sys.exit(f"--jobs {jobs} is too few for one segment after the start; give {4 * SEGMENT}")
     counts = [int(count) for count in option("--workers", "2,64,1000").split(",")]
     searches = option("--searches", "random,default").split(",")
     rows, by_layer = [], {}

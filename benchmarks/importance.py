@@ -40,7 +40,9 @@ from table import data_folder, show
 
 CHOSEN_ON = 3
 CLASSES = 20
-ENOUGH, RUNGS_TRIED = 4 * len(SPACE), 3
+ENOUGH = 4 * len(SPACE)
+RUNGS_TRIED = 3
+LEAST_TRIALS = 2 * ENOUGH  # failures aside, ENOUGH of them are then at the lowest rung
 EVALUATORS = {
     "Optuna's fANOVA": partial(optuna.importance.FanovaImportanceEvaluator, seed=0),
     "Optuna's PED-ANOVA": optuna.importance.PedAnovaImportanceEvaluator,
@@ -61,6 +63,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("runs/importance"))
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
+    if min(given.trials) < LEAST_TRIALS:
+        parser.error(f"--trials {min(given.trials)} is too few; give at least {LEAST_TRIALS}")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     table = np.load(given.data / "curves" / "lcbench_surrogate_2000x52.npz", allow_pickle=False)
     names = [str(name) for name in table["task_ids"]]
