@@ -55,7 +55,7 @@ def study(directory: Path, **changes: Any) -> Study:
         {"search": {"points": 5}},
     ],
 )
-def test_a_first_line_whose_parts_do_not_fit_is_refused_in_one_line(
+def test_a_first_line_with_a_wrong_scheduler_or_search_is_refused(
     changes: dict[str, Any], tmp_path: Path
 ) -> None:
     loaded = study(tmp_path, **changes)

@@ -89,9 +89,7 @@ def test_a_model_that_no_promotion_could_reach_is_said_to_be_deleted(study: asht
 
 
 @pytest.mark.parametrize("trials", [2, 4])
-def test_the_model_of_the_best_is_there_where_no_trial_comes_to_the_top_rung(
-    tmp_path: Path, trials: int
-) -> None:
+def test_the_best_below_the_top_rung_still_has_its_model(tmp_path: Path, trials: int) -> None:
     study = studies.tuned(
         tmp_path, train, SPACE, trials=trials, max_resource=9, reduction_factor=9, workers=1
     )

@@ -140,7 +140,7 @@ def test_an_hour_of_a_worker_counts_once_for_each_of_its_gpus(gpus: float, secon
     assert worker_seconds(checked(ResumeOptions, {})) is None
 
 
-def test_a_budget_of_gpus_is_refused_when_nobody_said_how_many_a_worker_has(tmp_path: Path) -> None:
+def test_a_gpu_budget_without_gpus_per_worker_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         SettingsError, match=r"gpus_per_worker is not given; give engine=ashtune.Local"
     ):

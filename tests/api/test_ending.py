@@ -39,9 +39,7 @@ def full(tmp_path: Path, **more: Any) -> ashtune.Study:
     )
 
 
-def test_the_search_ends_after_so_many_results_at_the_top_that_are_no_better(
-    tmp_path: Path,
-) -> None:
+def test_patience_ends_the_search_after_results_without_improvement(tmp_path: Path) -> None:
     study = full(tmp_path, stop=Stop(patience=5))
     assert study.stopped == "patience=5: 5 results at the top rung brought no better one"
     assert not study.is_complete
@@ -49,9 +47,7 @@ def test_the_search_ends_after_so_many_results_at_the_top_that_are_no_better(
     assert len(study.trials) == first + 6
 
 
-def test_it_stays_so_when_the_study_is_resumed_and_goes_on_with_more_patience(
-    tmp_path: Path,
-) -> None:
+def test_a_study_out_of_patience_continues_only_with_more_patience(tmp_path: Path) -> None:
     study = full(tmp_path, stop=Stop(patience=5))
     again = study.resume(workers=1, quiet=True)
     assert len(again.trials) == len(study.trials)

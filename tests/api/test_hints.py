@@ -37,7 +37,7 @@ from ashtune._src.schedulers.scheduler_registry import SCHEDULERS
         (5, []),
     ],
 )
-def test_a_choice_of_two_floats_far_apart_may_be_meant_as_a_range(
+def test_a_choice_of_two_distant_floats_gets_a_hint_about_ranges(
     space: Any, lines: list[str]
 ) -> None:
     assert hints.of_the_space(space) == lines

@@ -54,7 +54,7 @@ def check(study: ashtune.Study, *, has_grown: bool = False) -> None:
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_it_is_stopped_and_goes_on_and_gets_more_trials_and_more_rungs(
+def test_a_hyperband_study_resumes_with_more_trials_and_more_rungs(
     scheduler: Scheduler, tmp_path: Path
 ) -> None:
     study = tuned(tmp_path, scheduler, stop=ashtune.Stop(total_resource=30))

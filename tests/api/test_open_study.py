@@ -165,9 +165,7 @@ SCRIPT = """
 """
 
 
-def test_what_was_told_before_a_kill_is_kept_and_what_was_out_is_asked_for_again(
-    tmp_path: Path,
-) -> None:
+def test_a_killed_loop_loses_no_result_that_it_told(tmp_path: Path) -> None:
     script = tmp_path / "loop.py"
     script.write_text(textwrap.dedent(SCRIPT))
     told: list[str] = []
@@ -286,7 +284,7 @@ def once_it_waits(study: OpenStudy, act: Callable[[], object]) -> threading.Thre
     return thread
 
 
-def test_what_is_not_told_when_the_study_is_closed_is_asked_for_again(tmp_path: Path) -> None:
+def test_ask_returns_the_trials_that_close_left_without_a_result(tmp_path: Path) -> None:
     with opened(tmp_path / "own") as study:
         first, second = asked(study), asked(study)
         study.tell(first, score=0.5)
@@ -349,7 +347,7 @@ def test_reports_between_rungs_are_the_curve(tmp_path: Path) -> None:
     assert (event.resource, event.metrics) == (9, {"score": 9.0})
 
 
-def test_files_that_were_written_for_one_rung_are_not_kept_for_the_next(tmp_path: Path) -> None:
+def test_a_checkpoint_holds_only_files_written_for_its_own_rung(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=3) as study:
         other = asked(study)
         study.tell(other, score=0.0)
@@ -498,7 +496,7 @@ def test_what_breaks_in_a_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_told_is_refused_in_one_line_and_can_be_told_right(
+def test_a_trial_can_still_be_told_after_a_refused_call(
     say: Callable[[OpenStudy, Any], Any], kind: type[AshtuneError], words: str, tmp_path: Path
 ) -> None:
     with opened(tmp_path / "own", trials=1) as study:
@@ -557,9 +555,7 @@ FULL = """
 """
 
 
-def test_a_disk_that_refuses_is_the_tellers_error_and_the_study_goes_on_when_it_is_opened_again(
-    tmp_path: Path,
-) -> None:
+def test_a_study_on_a_full_disk_goes_on_when_reopened(tmp_path: Path) -> None:
     run = [sys.executable, "-c", textwrap.dedent(FULL)]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
     told, asked, *closed, last = done.stdout.splitlines()
@@ -585,9 +581,7 @@ def test_ctrl_c_in_the_middle_leaves_a_study_that_goes_on(tmp_path: Path) -> Non
     assert study.read().is_complete
 
 
-def test_a_study_goes_on_with_a_training_function_and_one_of_those_with_a_loop(
-    tmp_path: Path,
-) -> None:
+def test_a_loop_and_a_training_function_resume_each_others_study(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=8) as study:
         epoch_by_epoch(study)
     with pytest.raises(StudyError):
@@ -604,7 +598,7 @@ def test_a_study_goes_on_with_a_training_function_and_one_of_those_with_a_loop(
     )
 
 
-def test_a_trial_that_was_saved_is_told_when_it_is_restored_and_not_before(tmp_path: Path) -> None:
+def test_a_saved_trial_can_be_told_only_after_restore(tmp_path: Path) -> None:
     with opened(tmp_path) as study:
         while not (trial := study.ask()).start:
             trial.save("kept")

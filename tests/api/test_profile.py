@@ -113,7 +113,7 @@ def test_ctrl_c_breaks_off_the_flame_graph(tmp_path: Path, monkeypatch: pytest.M
     assert not (tmp_path / "study" / FLAME).exists(), "it was not broken off"
 
 
-def test_report_prints_all_of_it_as_text_and_as_json_and_executes_nothing(home: Path) -> None:
+def test_report_prints_the_profile_without_executing_its_files(home: Path) -> None:
     (home / "s" / "profile" / "worker-9.pickle").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
     text = ashtune(home, "report", "s", "--profile").stdout
     assert "train.py:4 slow" in text

@@ -282,9 +282,7 @@ def test_a_default_directory_is_never_another_studys(
     assert journal.parent == empty / "runs" / f"{taken[0].name}-2"
 
 
-def test_a_directory_that_is_a_file_or_cannot_be_entered_is_refused_in_one_line(
-    empty: Path,
-) -> None:
+def test_an_unusable_directory_is_refused_in_one_line(empty: Path) -> None:
     (empty / "file").write_text("")
     for directory in ("file", "file/s", "n" * 300, "/proc/nothing/s"):
         with pytest.raises(AshtuneError) as refusal:

@@ -22,9 +22,7 @@ from ashtune._src.study.journal import NAME, read_events
 from tests.helpers.studies import results, sessions, tuned
 
 
-def test_a_scheduler_is_given_as_a_value_or_by_its_name_and_means_the_same_study(
-    tmp_path: Path,
-) -> None:
+def test_a_scheduler_given_by_name_is_kept_by_the_study(tmp_path: Path) -> None:
     study = tuned(tmp_path, scheduler="stopping", trials=4)
     assert StudyReader(study.directory).settings.scheduler == {"kind": "stopping"}
     again = tuned(tmp_path, scheduler="stopping", trials=4)
@@ -55,9 +53,7 @@ def test_training_is_never_repeated_where_it_is_saved(finished_study: Path) -> N
     assert any(isinstance(event, TrialReleased) and event.checkpoint for event in events)
 
 
-def test_a_function_that_saves_nothing_trains_again_and_the_study_says_so_once(
-    tmp_path: Path,
-) -> None:
+def test_a_note_says_once_that_the_function_saves_nothing(tmp_path: Path) -> None:
     def forgetful(trial: Any) -> float:
         return float(trial["x"])
 

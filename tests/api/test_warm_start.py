@@ -87,15 +87,11 @@ EXPECTED = [
 SAID = "warm start: 30 results of 30 configurations"
 
 
-def test_a_list_of_dicts_is_read_as_it_is_and_what_says_no_resource_was_trained_to_the_top() -> (
-    None
-):
+def test_known_results_are_read_from_a_list_of_dicts() -> None:
     assert known_in(results()) == (EXPECTED, SAID)
 
 
-def test_a_dataframe_a_csv_file_and_the_shapes_of_ray_and_optuna_are_read_as_the_same(
-    tmp_path: Path,
-) -> None:
+def test_all_formats_give_the_same_known_results(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas")
     rows = results()
     with (tmp_path / "results.csv").open("w", newline="") as file:
@@ -271,9 +267,7 @@ def tuned(directory: Path, function: Any = train, **given: Any) -> ashtune.Study
     )
 
 
-def test_the_search_knows_them_from_its_first_trial_on_and_they_are_no_trials(
-    tmp_path: Path,
-) -> None:
+def test_the_search_starts_with_the_known_results(tmp_path: Path) -> None:
     study = tuned(tmp_path / "s", warm_start=results())
     assert len(study.trials) == 6
     assert [each.origin for each in started(tmp_path / "s")] == [
@@ -311,9 +305,7 @@ def test_mutation_and_the_samplers_of_optuna_know_them_too(
     assert started(tmp_path)[0].origin == origin
 
 
-def test_a_directory_of_a_study_gives_every_result_at_every_rung_and_executes_nothing(
-    tmp_path: Path,
-) -> None:
+def test_a_study_as_source_gives_its_results_at_every_rung(tmp_path: Path) -> None:
     first = tuned(
         tmp_path / "first", search="random", trials=12, scheduler="ash", min_resource=1,
         max_resource=9,
@@ -478,9 +470,7 @@ def test_of_each_other_task_the_best_configurations_come_first_in_turn() -> None
     assert known_in([]) == ([], "warm start: there are no results, so the search begins without")
 
 
-def test_a_feasible_configuration_of_another_task_comes_before_one_that_was_trained_longer() -> (
-    None
-):
+def test_results_of_other_tasks_rank_by_feasibility_before_resource() -> None:
     goal = Goal("loss", "min", constraints=(Constraint("latency", "<=", 0.2),))
     rows = [
         {"x": 0.1, "loss": 0.1, "latency": 0.9, "resource": 9},
@@ -491,7 +481,7 @@ def test_a_feasible_configuration_of_another_task_comes_before_one_that_was_trai
 
 
 @pytest.mark.parametrize("search", ["random", IN_TURN, "grid:points=3"])
-def test_the_best_of_other_tasks_are_trials_that_the_search_learns_nothing_else_from(
+def test_the_best_configurations_of_other_tasks_are_enqueued(
     search: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     best = [each.configuration for each in sorted(EXPECTED, key=lambda each: each.metrics["loss"])]
