@@ -193,9 +193,7 @@ def test_a_study_that_cannot_be_used_is_refused_in_one_line(home_after_a_run: Pa
     refused(ashtune(home, "resume", "s"), "line")
 
 
-def test_a_study_whose_first_trials_all_fail_stops_with_status_1_whether_quiet_or_not(
-    home: Path,
-) -> None:
+def test_a_study_ends_with_status_1_if_its_first_trials_fail(home: Path) -> None:
     (home / "bad.py").write_text(
         "space = {'x': (0.0, 1.0)}\ndef train(trial):\n    raise ValueError('no good')\n"
     )
@@ -219,7 +217,7 @@ def test_a_study_whose_first_trials_all_fail_stops_with_status_1_whether_quiet_o
 @pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small tmpfs, as root on Linux"
 )
-def test_a_full_disk_ends_the_study_in_one_line_and_resume_goes_on(home: Path) -> None:
+def test_a_study_resumes_after_a_full_disk(home: Path) -> None:
     disk = home / "disk"
     disk.mkdir()
     if subprocess.run(

@@ -65,9 +65,7 @@ def shell(
 @pytest.mark.parametrize(
     "redirect", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-", "2> /dev/full", "> /dev/full 2>&1"]
 )
-def test_a_stream_that_is_closed_or_full_ends_no_command_in_a_traceback(
-    home: Path, redirect: str
-) -> None:
+def test_a_closed_or_full_stream_causes_no_traceback(home: Path, redirect: str) -> None:
     done = shell(home, "report", "s", redirect=redirect)
     assert done.returncode == (1 if "> /dev/full 2" in redirect else 0)
     assert b"Traceback" not in done.stderr + done.stdout

@@ -76,9 +76,7 @@ def test_whatif_prints_a_table_and_what_it_cannot_know(study: Path) -> None:
     assert names >= {"ash 1/2", "full", "recorded"}
 
 
-def test_a_deadline_names_the_fewest_workers_and_says_where_no_number_is_enough(
-    study: Path,
-) -> None:
+def test_a_deadline_names_the_fewest_workers_that_are_enough(study: Path) -> None:
     done = ashtune(study, "whatif", "s", "--deadline", "1m", "--scheduler", "ash,full")
     assert done.returncode == 0, done.stderr
     assert re.search(
@@ -89,7 +87,7 @@ def test_a_deadline_names_the_fewest_workers_and_says_where_no_number_is_enough(
     assert "full: no number of workers is done in 2.0 s" in none.stdout
 
 
-def test_a_study_that_was_stopped_is_no_line_of_its_own_what_if(study: Path) -> None:
+def test_whatif_does_not_list_a_stopped_study_as_recorded(study: Path) -> None:
     stopped = (
         "simulate",
         "--trials",

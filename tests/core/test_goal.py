@@ -50,9 +50,7 @@ SEVERAL = Goal(
 )
 
 
-def test_several_objectives_are_a_loss_each_and_constraints_the_sum_of_what_is_beyond_their_bounds() -> (
-    None
-):
+def test_several_objectives_give_losses_and_one_violation() -> None:
     assert SEVERAL.judged({"accuracy": 0.9, "latency": 4.0, "memory": 1.0}) == ((-0.9, 4.0), 0.0)
     assert SEVERAL.judged({"accuracy": 0.9, "latency": 6.0, "memory": -2.0}) == (
         (-0.9, 6.0),
@@ -89,7 +87,7 @@ def test_a_violation_of_finite_metrics_is_finite(
         assert violation > 0 or excess / (abs(bound) or 1) == 0  # it underflows
 
 
-def test_a_target_is_a_loss_for_each_objective_and_inf_for_one_without() -> None:
+def test_an_objective_without_a_target_gets_infinity() -> None:
     assert SEVERAL.targets({"latency": 3.0}) == (math.inf, 3.0)
     assert SEVERAL.targets({"latency": 3.0, "accuracy": 0.5}) == (-0.5, 3.0)
     assert Goal("loss", "max").targets(2.0) == (-2.0,)

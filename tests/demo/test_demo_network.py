@@ -113,7 +113,7 @@ def test_a_good_configuration_learns_the_digits(data: digits.Digits) -> None:
     assert accuracy > 0.95
 
 
-def test_the_training_function_reports_each_epoch_and_saves_a_network_that_goes_on() -> None:
+def test_the_demo_network_resumes_from_its_checkpoint_exactly() -> None:
     class Recorder:
         """Just enough of a trial to run the function."""
 
