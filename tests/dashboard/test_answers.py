@@ -137,9 +137,7 @@ def test_a_contour_rises_where_the_metric_does(asked: Client) -> None:
     assert "smoothed" in figure["notes"][0]
 
 
-def test_a_contour_has_a_row_of_its_own_for_each_choice_and_its_ends_around_all_points(
-    asked: Client,
-) -> None:
+def test_a_contour_has_one_row_of_cells_for_each_choice(asked: Client) -> None:
     figure = asked.ask("api/studies/0/contour?x=rate&y=kind")["figure"]
     rows, points = figure["cells"]["rows"], [x for each in figure["series"] for x in each["x"]]
     assert [len(row) for row in rows] == [81] * 3
@@ -289,9 +287,7 @@ def test_a_question_that_does_not_fit_is_refused_in_one_line(asked: Client, ques
 @pytest.mark.parametrize(
     "name", [name for name in NAMES if name not in ("audit", "whatif", "report")]
 )
-def test_without_a_result_there_is_a_line_and_no_error_of_the_browser(
-    tmp_path: Path, name: str
-) -> None:
+def test_answers_about_a_study_without_results_are_one_line(tmp_path: Path, name: str) -> None:
     def fail(trial: Any) -> None:
         raise ValueError("never")
 
@@ -391,7 +387,7 @@ def test_what_a_saved_page_has_is_limited(
     assert len(paths[4 + len(asked) :]) <= 3, "those of the first two, and of the first that failed"
 
 
-def test_a_fault_of_the_audit_leaves_only_the_audit_out_of_a_saved_page(
+def test_a_fault_in_the_audit_hides_only_the_audit(
     finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(audit: Audit, event: object) -> None:
@@ -409,7 +405,7 @@ def test_a_fault_of_the_audit_leaves_only_the_audit_out_of_a_saved_page(
     assert set(refused) <= {"front", "contour"}, "a study of one objective and one hyperparameter"
 
 
-def test_a_saved_page_reads_the_events_once_and_has_the_answers_of_the_server(
+def test_a_saved_page_reads_the_journal_once_for_all_answers(
     finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(saved, "MOST_PREDICTED", 0)

@@ -140,9 +140,7 @@ def test_no_token_no_command(running: SlowStudy, page: Client, token: str) -> No
                "Content-Length: " + "9" * 5000, "Transfer-Encoding: chunked",
                "Content-Length: \u0661"],
 )  # fmt: skip
-def test_a_body_of_no_known_length_or_a_long_one_is_refused_unread(
-    page: Client, length: str
-) -> None:
+def test_a_body_of_unknown_or_excessive_length_is_refused(page: Client, length: str) -> None:
     raw = f"POST /{TOKEN}/{PATH} HTTP/1.1\r\nHost: localhost\r\nX-Ashtune: 1\r\n{length}\r\n\r\n"
     assert b" 400 " in page.raw(raw.encode())
 

@@ -51,7 +51,7 @@ def test_a_choice_is_named_that_all_have_and_no_other() -> None:
     assert said(ended, np.where(ended, -1, 0).astype(np.int32)) == "", "they have none"
 
 
-def test_an_end_of_a_range_is_named_where_all_are_and_no_other() -> None:
+def test_a_range_is_named_if_it_separates_the_failures() -> None:
     assert said(NUMBER > 30, NUMBER / 100.0) == "rate from 0.31 on"
     assert said(NUMBER < 8, NUMBER / 100.0) == "rate up to 0.07"
     assert said(NUMBER % 4 == 1, NUMBER / 100.0) == ""
@@ -88,7 +88,7 @@ def test_two_hyperparameters_are_named_where_only_together_they_tell_failures_ap
     )
 
 
-def test_a_range_is_named_with_the_others_in_it_if_most_of_it_failed() -> None:
+def test_a_range_with_mostly_failures_is_named_with_its_counts() -> None:
     number = np.arange(400)
     columns = Columns(())
     columns.numbers["rate"] = array("d", number.tolist())

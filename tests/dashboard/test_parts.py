@@ -114,9 +114,7 @@ def test_the_ladder_shows_the_counts_of_each_rung(
     )
 
 
-def test_no_time_is_left_of_a_study_that_is_read_and_no_job_runs_once_its_driver_is_gone(
-    study: ashtune.Study, tmp_path: Path
-) -> None:
+def test_no_time_left_is_shown_unless_the_study_runs(study: ashtune.Study, tmp_path: Path) -> None:
     lines = (study.directory / NAME).read_bytes().splitlines(keepends=True)
     turns = [
         place for place, line in enumerate(lines) if line.endswith(b'"}\n') and b'"crc":' in line
@@ -262,7 +260,7 @@ def test_slow_parts_wait_until_all_is_read(
     assert shown(picture, Standing("died"), 2.0)["head"]["state"] == "died"
 
 
-def test_a_part_that_cannot_be_made_is_named_beside_the_state_and_the_others_are_there(
+def test_a_failing_part_is_named_and_hides_no_other(
     study: ashtune.Study, parts: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(part: PagePart, ran: float) -> Any:

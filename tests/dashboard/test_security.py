@@ -264,9 +264,7 @@ def test_nothing_but_get_and_head_is_answered(client: Client, method: str) -> No
 
 
 @pytest.mark.parametrize("path", ["", *ASKED[2:5], "nothing", "api/studies?x=%ff"])
-def test_every_answer_says_that_it_may_not_be_kept_framed_or_guessed_at(
-    client: Client, path: str
-) -> None:
+def test_every_answer_has_strict_security_headers(client: Client, path: str) -> None:
     headers = client.get(path).headers
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; ")
@@ -448,9 +446,7 @@ def test_texts_of_a_hostile_study_hold_nothing_that_is_not_seen(hostile_study: P
         assert not UNSEEN.search(text.replace("\n", "")), text
 
 
-def test_answers_are_json_and_never_markup_that_a_browser_could_take_for_a_page(
-    hostile_study: Path,
-) -> None:
+def test_answers_are_never_sent_as_html(hostile_study: Path) -> None:
     with served(hostile_study) as client:
         for path in (
             "api/studies",

@@ -193,9 +193,7 @@ def test_no_directory_is_refused(tmp_path: Path) -> None:
     refused(ashtune(tmp_path, "watch", ""), "directory=''")
 
 
-def test_watch_true_shows_a_page_that_outlives_the_study_and_not_the_process(
-    tmp_path: Path,
-) -> None:
+def test_the_page_of_watch_true_lives_until_the_process_ends(tmp_path: Path) -> None:
     script = tmp_path / "tune.py"
     script.write_text(textwrap.dedent(TUNE))
     process = subprocess.Popen(

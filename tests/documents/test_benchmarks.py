@@ -99,7 +99,7 @@ def test_every_table_of_the_page_of_benchmarks_has_a_commit() -> None:
         assert COMMIT.search(section), section.splitlines()[0]
 
 
-def test_the_oracle_is_the_best_full_training_of_all_runs_within_the_budget(
+def test_the_oracle_is_the_best_full_training_within_budget(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     named = {
