@@ -150,7 +150,7 @@ def after(kind: type, events: Sequence[Event]) -> list[Event]:
     return list(events[places[-1] + 1 :])
 
 
-def test_a_paused_study_begins_no_job_and_goes_on_with_what_it_broke_off(study: Controlled) -> None:
+def test_a_continued_study_finishes_the_jobs_that_pausing_interrupted(study: Controlled) -> None:
     study.run()
     events = study.pause()
     paused = after(StudyPaused, events)
@@ -169,9 +169,7 @@ def test_a_paused_study_begins_no_job_and_goes_on_with_what_it_broke_off(study: 
     assert not study.tally().is_paused
 
 
-def test_a_study_that_was_killed_while_paused_is_not_paused_when_it_is_resumed(
-    study: Controlled,
-) -> None:
+def test_a_study_killed_while_paused_resumes_unpaused(study: Controlled) -> None:
     study.run()
     study.pause()
     study.kill()
@@ -184,9 +182,7 @@ def test_a_study_that_was_killed_while_paused_is_not_paused_when_it_is_resumed(
     assert not study.tally().is_paused
 
 
-def test_a_study_that_is_told_to_go_on_before_all_has_come_in_loses_no_worker(
-    study: Controlled,
-) -> None:
+def test_quick_pauses_and_continues_lose_no_worker(study: Controlled) -> None:
     study.run()
     for _ in range(5):
         study.send(PauseStudy())
@@ -225,7 +221,7 @@ def test_what_is_enqueued_is_the_next_new_trial(study: Controlled) -> None:
     assert sum(event.configuration["x"] == X for event in of(TrialStarted, study.events())) == 1
 
 
-def test_what_was_enqueued_before_a_kill_is_the_first_new_trial_after_it(study: Controlled) -> None:
+def test_enqueued_configurations_survive_a_kill(study: Controlled) -> None:
     study.run()
     before = study.pause()
     study.send(EnqueueConfiguration({"x": X, "kind": "a"}))
@@ -315,9 +311,7 @@ def test_more_trials_are_tried_in_the_session_that_was_asked(study: Controlled) 
     assert (study.tally().started, study.tally().sessions) == (8, 1)
 
 
-def test_a_configuration_for_which_no_trial_is_left_is_refused_until_there_are_more(
-    study: Controlled,
-) -> None:
+def test_a_configuration_without_a_trial_left_is_refused(study: Controlled) -> None:
     study.run("--trials", "3", "--workers", "3", *LONG, first=TrialStarted)
     study.until(lambda events: len(of(TrialStarted, events)) == 3)
     study.send(PauseStudy())
@@ -336,7 +330,7 @@ def test_a_configuration_for_which_no_trial_is_left_is_refused_until_there_are_m
     ] == [3]
 
 
-def test_there_are_as_many_workers_as_are_wanted_and_none_is_a_failure(study: Controlled) -> None:
+def test_changing_the_number_of_workers_counts_no_failure(study: Controlled) -> None:
     study.run("--trials", "100000")
     study.send(ChangeWorkers(4))
     study.until(lambda events: len(of(WorkerJoined, events)) == 4)
@@ -398,9 +392,7 @@ def test_what_lies_in_the_folder_before_is_no_command(study: Controlled) -> None
     assert [event.control for event in of(SessionStarted, events)] == [False, True]
 
 
-def test_a_link_or_a_folder_of_others_in_its_place_is_refused_and_left_alone(
-    study: Controlled,
-) -> None:
+def test_an_unsafe_command_folder_is_refused(study: Controlled) -> None:
     SlowStudy.run(study)
     study.until(lambda events: of(JobFinished, events))
     study.kill()

@@ -99,9 +99,7 @@ def test_tune_documents_all_its_parameters_and_with_its_values_takes_every_optio
     assert options_of(TuneOptions).keys() - parameters.keys() - held == {"weights", "control"}
 
 
-def test_help_says_of_a_flag_what_it_does_and_of_others_which_forms_there_are(
-    tmp_path: Path,
-) -> None:
+def test_help_describes_flags_and_the_forms_of_values(tmp_path: Path) -> None:
     for name in ("run", "resume"):
         text = " ".join(command(tmp_path, name, "--help").stdout.split())
         assert "--no-isolate under MPI, train in the rank itself" in text
@@ -211,7 +209,7 @@ def test_an_engine_is_given_every_option_that_is_for_engines_checked(tmp_path: P
     }  # fmt: skip
 
 
-def test_a_time_limit_for_trials_is_refused_where_no_process_could_be_ended(tmp_path: Path) -> None:
+def test_trial_timeout_without_isolated_processes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError):
         tuned(tmp_path / "study", trials=2, engine=ashtune.Auto(trial_timeout=600, isolate=False))
     assert not (tmp_path / "study").exists()

@@ -97,7 +97,7 @@ def test_what_the_proposer_raises_is_raised_here_in_one_line(proposer: ProposerP
         proposer.propose(2)
 
 
-def test_a_result_of_a_trial_that_it_did_not_see_start_has_its_configuration(
+def test_a_result_of_an_unknown_trial_is_sent_with_its_configuration(
     proposer: ProposerProcess,
 ) -> None:
     for trial in range(2):
@@ -263,9 +263,7 @@ def test_a_killed_model_is_replaced_with_all_results(
     assert not helpers()
 
 
-def test_a_study_on_one_worker_that_waits_for_its_proposals_is_the_same_again(
-    tmp_path: Path,
-) -> None:
+def test_a_study_with_one_worker_and_ahead_0_is_reproducible(tmp_path: Path) -> None:
     journals = []
     for place in ("first", "second"):
         ashtune.tune(
