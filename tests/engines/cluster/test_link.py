@@ -141,7 +141,7 @@ def test_workers_get_numbers_that_no_worker_has_had(host: MockHost, harness: Eng
 @pytest.mark.parametrize(
     "said", [b"garbage", b"", msgspec.msgpack.encode([{"event": "worker_joined"}])]
 )
-def test_a_host_whose_message_does_not_fit_is_given_up_and_others_go_on(
+def test_a_host_with_a_malformed_message_is_dropped_alone(
     said: bytes, host: MockHost, harness: EngineHarness, study: Path
 ) -> None:
     found, _ = find(study)
@@ -221,9 +221,7 @@ def test_the_driver_forgets_a_host_that_has_left(
         harness.workers.wait(harness.workers.now() + 0.01)
 
 
-def test_a_host_that_says_hello_and_nothing_more_is_lost_when_it_is_gone(
-    harness: EngineHarness, study: Path
-) -> None:
+def test_a_host_that_disconnects_after_hello_is_lost(harness: EngineHarness, study: Path) -> None:
     found, _ = find(study)
     assert found is not None
     with connected(found) as (dealer, _):
@@ -432,7 +430,7 @@ def test_a_short_error_of_a_network_file_system_ends_no_host(
     assert found == (None, "there is no such folder")
 
 
-def test_a_host_tries_the_next_address_if_another_program_answers_at_the_first(
+def test_a_host_tries_the_next_address_when_the_first_is_wrong(
     harness: EngineHarness, study: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cluster_host, "WELCOME_SECONDS", 0.1)

@@ -68,9 +68,7 @@ def present(study: Path) -> int:
     return len(events(study, WorkerJoined)) - len(events(study, WorkerLost))
 
 
-def test_a_study_begins_with_none_and_goes_through_1_8_2_and_5_workers(
-    study: Path, start: Start
-) -> None:
+def test_a_study_completes_while_workers_come_and_go(study: Path, start: Start) -> None:
     with driver(study) as running:
         first = start()
         until(lambda: present(study) == 1)
@@ -177,7 +175,7 @@ def test_a_study_without_workers_stops_in_order_when_it_is_asked_to(study: Path)
     assert stop.reason == "no worker for 1.0 s"
 
 
-def test_a_worker_without_the_directory_joins_by_the_contents_of_the_rendezvous_alone(
+def test_a_worker_without_the_directory_joins_by_the_rendezvous_alone(
     study: Path, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (study.parent / "go").touch()

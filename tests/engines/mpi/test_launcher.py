@@ -93,9 +93,7 @@ def test_a_launch_is_known_by_its_variables(
 
 
 @pytest.mark.parametrize("left_over", [{}, {"PMIX_RANK": "0"}, {"PMI_RANK": "0", "PMI_SIZE": "1"}])
-def test_a_batch_script_submitted_from_a_step_is_not_taken_for_that_step(
-    left_over: dict[str, str],
-) -> None:
+def test_variables_inherited_from_another_step_are_ignored(left_over: dict[str, str]) -> None:
     inherited = (
         BATCH | {"SLURM_STEP_ID": "0", "SLURM_STEPID": "0", "SLURM_STEP_NUM_TASKS": "1"} | left_over
     )
@@ -106,7 +104,7 @@ def test_a_batch_script_submitted_from_a_step_is_not_taken_for_that_step(
     ("allocation", "variables"),
     [(BATCH, HYDRA), (ONE_TASK_STEP, HYDRA), (STEP, HYDRA), (BATCH, OMPI), (STEP, OMPI)],
 )
-def test_an_mpiexec_in_an_allocation_is_the_launcher_also_where_srun_started_its_proxies(
+def test_mpiexec_inside_an_allocation_is_recognized_as_the_launcher(
     allocation: dict[str, str], variables: dict[str, str]
 ) -> None:
     assert launch_of(allocation | variables) == launch_of(variables)
@@ -150,7 +148,7 @@ def test_a_library_belongs_to_the_family_it_descends_from(version: str, family: 
     assert family_of(version) == family
 
 
-def test_an_mpi4py_that_is_not_installed_is_told_from_one_without_a_library() -> None:
+def test_a_missing_mpi4py_and_a_missing_library_get_different_messages() -> None:
     absent = mpi4py_missing(BY_OMPI, ModuleNotFoundError("No module named 'mpi4py'"))
     assert "Open MPI's mpiexec started 4 processes" in absent
     assert "mpi4py is not installed" in absent
@@ -221,14 +219,12 @@ def test_singletons_of_open_mpi_under_srun_are_sent_to_pmix(launch: Launch) -> N
 @pytest.mark.parametrize(
     ("launch", "version"), [(BY_PMI2, MPICH_4), (BY_HYDRA, INTEL), (BY_OMPI, OPEN_MPI)]
 )
-def test_singletons_of_the_right_launcher_are_sent_to_the_mpiexec_of_the_library(
-    launch: Launch, version: str
-) -> None:
+def test_singletons_are_advised_to_use_the_matching_mpiexec(launch: Launch, version: str) -> None:
     text = alone(launch, version, 1)
     assert "start with the `mpiexec` that was installed with" in text and "`srun" not in text
 
 
-def test_a_world_of_several_or_a_process_that_srun_did_not_start_is_not_refused() -> None:
+def test_several_ranks_or_a_start_without_srun_are_accepted() -> None:
     assert alone(BY_PMI2, MPICH_5, 4) == alone(BY_NOBODY, MPICH_5, 1) == ""
 
 
@@ -238,7 +234,7 @@ def test_an_allocation_left_idle_is_refused_with_both_ways_out() -> None:
     assert "`srun python ...`" in text and "workers=" in text
 
 
-def test_workers_given_take_this_node_and_a_process_that_the_launcher_started_has_a_world() -> None:
+def test_a_process_with_given_workers_or_a_launcher_is_accepted() -> None:
     assert (
         without_world(BY_NOBODY, workers_given=True)
         == without_world(BY_NONE, workers_given=False)

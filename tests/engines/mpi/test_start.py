@@ -16,7 +16,7 @@ with all_ranks_start_within(5):
 """
 
 
-def test_a_start_that_never_ends_is_ended_even_while_a_library_holds_the_interpreter() -> None:
+def test_a_stuck_start_ends_while_the_interpreter_is_blocked() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", STUCK], capture_output=True, text=True, timeout=200, check=False
     )

@@ -137,7 +137,7 @@ def test_workers_join_late() -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_of_workers_that_die_and_are_replaced_no_result_is_lost_or_doubled(seed: int) -> None:
+def test_no_result_is_lost_or_repeated_when_workers_die(seed: int) -> None:
     training = Training(metrics=metrics, seconds=seconds, save_seconds=0.3)
     workers = SimulatedEngine(
         training, workers=4, seed=seed, deaths=Mortality(15.0, replaced_after=1.0)
@@ -154,7 +154,7 @@ def test_of_workers_that_die_and_are_replaced_no_result_is_lost_or_doubled(seed:
     assert {trial for trial, rung in jobs if rung == 0} | dead == set(range(40))
 
 
-def test_a_worker_s_first_job_takes_its_warm_up_longer_and_loading_is_paid_for() -> None:
+def test_warmup_and_loading_add_to_the_time_of_jobs() -> None:
     training = Training(metrics=metrics, seconds=seconds, warmup_seconds=7.0, load_seconds=0.25)
     workers = SimulatedWorkers(training, workers=1)
     for event in workers.wait(0.0):

@@ -54,9 +54,7 @@ def counts(trial: Any) -> None:
     trial.save(trained)
 
 
-def test_all_ranks_train_the_same_epochs_of_the_same_trial_and_save_their_own_objects(
-    tmp_path: Path,
-) -> None:
+def test_all_ranks_train_the_same_epochs_of_a_trial(tmp_path: Path) -> None:
     study = tuned(tmp_path, counts, engine=ashtune.Local(processes_per_trial=3))
     assert study.is_complete
     ended = [event for event in events(study) if isinstance(event, JobFinished)]
@@ -115,7 +113,7 @@ def test_a_folder_that_all_ranks_write_becomes_one_checkpoint(tmp_path: Path) ->
     assert any(event.start for event in events(study) if isinstance(event, JobFinished))
 
 
-def test_each_rank_has_its_share_of_the_gpus_and_a_port_of_the_trial(
+def test_ranks_of_a_trial_share_its_gpus_and_port(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
@@ -247,9 +245,7 @@ def test_a_rank_that_ends_ends_the_worker_and_another_trains_its_trial(tmp_path:
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("failing", [0, 1])
-def test_a_rank_that_never_ends_after_a_failure_is_ended_with_its_worker(
-    tmp_path: Path, failing: int
-) -> None:
+def test_a_rank_that_hangs_after_a_failure_is_ended(tmp_path: Path, failing: int) -> None:
     def train(trial: Any) -> None:
         trial.restore()
         for epoch in trial.epochs():
@@ -292,7 +288,7 @@ def test_a_pause_and_a_resume_concern_all_ranks(tmp_path: Path) -> None:
     assert not [event for event in events(study) if isinstance(event, JobFailed)]
 
 
-def test_a_rank_that_asks_for_no_epochs_does_not_hold_up_rank_0(tmp_path: Path) -> None:
+def test_a_rank_without_epochs_does_not_delay_rank_0(tmp_path: Path) -> None:
     """As with Lightning, which tells the other ranks itself how far to train."""
 
     def train(trial: Any) -> None:
