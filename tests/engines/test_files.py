@@ -58,9 +58,7 @@ def test_a_folder_arrives_with_all_that_is_in_it(both: tuple[Path, Path]) -> Non
     assert (there / "checkpoints" / "3.8" / "deep" / "weights").read_bytes() == b"two"
 
 
-def test_a_folder_does_not_mix_with_the_half_of_one_that_came_before(
-    both: tuple[Path, Path],
-) -> None:
+def test_a_folder_replaces_an_incomplete_one_of_the_same_name(both: tuple[Path, Path]) -> None:
     here, there = both
     FileReceiver(there).take(Chunk("checkpoints/3.8", b"half", "of-another-rank", is_first=True))
     (there / "checkpoints" / "3.8").mkdir()
@@ -140,9 +138,7 @@ def test_a_piece_that_makes_no_sense_is_refused_in_one_line(
     assert list(there.rglob("*")) == []
 
 
-def test_a_rank_takes_the_training_function_and_checkpoints_of_the_driver_and_no_more(
-    both: tuple[Path, Path],
-) -> None:
+def test_a_rank_accepts_only_the_function_and_checkpoints(both: tuple[Path, Path]) -> None:
     receiver = FileReceiver(both[1], FROM_THE_DRIVER)
     receiver.take(Chunk("objective.pickle", b"x", is_first=True, is_last=True))
     receiver.take(Chunk("checkpoints/3.8", b"x", is_first=True, is_last=True))
@@ -181,7 +177,7 @@ def test_a_log_grows_by_what_it_gained(both: tuple[Path, Path]) -> None:
     assert FileSender(here).growth("no such log", 0) == b""
 
 
-def test_a_checkpoint_for_which_there_is_no_room_is_given_up_and_the_next_one_arrives() -> None:
+def test_a_checkpoint_without_room_on_disk_is_given_up_alone() -> None:
     disk = SimulatedDisk(Random(0), bytes_in_all=10)
     receiver = FileReceiver(Path("/"), disk=disk)
     receiver.take(Chunk("checkpoints/3.8", b"x" * 6, is_first=True))

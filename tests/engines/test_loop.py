@@ -130,9 +130,7 @@ def test_every_event_is_in_the_file_before_an_order_follows_from_it(tmp_path: Pa
     assert inspector.inspections > TRIALS
 
 
-def test_a_study_that_is_complete_ends_whatever_is_asked_of_it_at_that_moment(
-    tmp_path: Path,
-) -> None:
+def test_a_complete_study_ends_despite_a_late_request(tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     controller = Controller(SuccessiveHalving().build(LADDER, TRIALS), GOAL)
     run(path, controller, Inspector(path), AsksAtTheEnd(controller))

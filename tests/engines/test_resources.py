@@ -210,12 +210,12 @@ def test_workers_divide_the_devices_of_a_mask_that_all_of_them_inherited() -> No
     assert devices([Claim((0,), "4,5,6,7")] * 2, 2.0) == ["4,5", "6,7"]
 
 
-def test_a_rank_with_a_mask_of_its_own_takes_the_first_of_its_own_devices() -> None:
+def test_a_rank_with_its_own_mask_takes_its_first_devices() -> None:
     per_task = [Claim((0,), mask) for mask in ("0,1", "2,3", "4,5")]
     assert devices(per_task, 1.0) == ["0", "2", "4"]
 
 
-def test_tasks_whose_gpus_are_all_numbered_0_by_their_cgroups_do_not_share_one() -> None:
+def test_gpus_numbered_0_in_separate_cgroups_are_different_devices() -> None:
     constrained = [Claim((0,), "0", ("/dev/nvidia0",)), Claim((0,), "0", ("/dev/nvidia1",))]
     assert devices(constrained, 1.0) == ["0", "0"]
     with pytest.raises(SettingsError):
@@ -329,9 +329,7 @@ def test_anything_else_is_refused_with_its_value(value: float) -> None:
 # What this process has
 
 
-def test_the_claim_is_the_affinity_mask_and_the_first_mask_of_gpus_that_is_set(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_claim_uses_the_first_gpu_mask_that_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 3}, raising=False)
     monkeypatch.setattr(resources, "device_files", lambda: ("/dev/nvidia0",))
     assert claim({ROCR: "2", HIP: "1"}) == Claim((3, 5), "1", ("/dev/nvidia0",))
@@ -366,9 +364,7 @@ def test_how_many_gpus_there_are_is_unknown_without_a_driver(tmp_path: Path) -> 
     assert not is_amd(tmp_path)
 
 
-def test_nvidias_gpus_are_counted_by_files_and_without_these_by_the_drivers_list(
-    tmp_path: Path,
-) -> None:
+def test_nvidia_gpus_are_counted_by_device_files_first(tmp_path: Path) -> None:
     make(
         tmp_path,
         "proc/driver/nvidia/gpus/0000:01:00.0/information",

@@ -40,9 +40,7 @@ def test_outside_a_job_there_is_no_limit() -> None:
         (10**6, 120),
     ],
 )
-def test_the_pause_is_a_tenth_of_the_time_left_between_ten_seconds_and_two_minutes(
-    left: float, pause: float
-) -> None:
+def test_the_pause_is_a_limited_tenth_of_the_remaining_time(left: float, pause: float) -> None:
     times = time_in_slurm({SLURM_END_TIME: str(NOW + left)}, NOW)
     assert times is not None
     assert times[1] == pytest.approx(pause)
