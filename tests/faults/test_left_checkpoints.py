@@ -53,9 +53,7 @@ def test_nothing_is_deleted_before_the_journal_is_opened_for_writing(left: Path)
     assert left.exists()
 
 
-def test_of_a_complete_study_it_is_deleted_after_the_journal_was_opened_or_not_at_all(
-    left: Path,
-) -> None:
+def test_a_left_checkpoint_is_deleted_only_after_opening_the_journal(left: Path) -> None:
     run(left, refuse)
     assert left.exists()
     run(left, Journal)

@@ -218,7 +218,7 @@ def _read_something(disk: SimulatedDisk) -> None:
         disk.close(file)
 
 
-def test_after_a_failed_sync_pages_may_be_lost_although_the_next_sync_succeeds() -> None:
+def test_pages_may_be_lost_after_a_failed_sync() -> None:
     left = set()
     for seed in range(40):
         disk = SimulatedDisk(Random(seed), plan={3: SYNC_ERROR})
