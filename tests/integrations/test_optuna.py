@@ -416,9 +416,7 @@ def test_a_study_of_optuna_is_known_to_the_search(
         begun(theirs, tmp_path / "other", mode="max")
 
 
-def test_what_was_exported_comes_back_as_the_results_at_each_trials_highest_rung(
-    tmp_path: Path,
-) -> None:
+def test_an_exported_study_gives_the_same_known_results(tmp_path: Path) -> None:
     first = begun(
         None, tmp_path / "first", trials=20, search="random", min_resource=1, reduction_factor=3
     )

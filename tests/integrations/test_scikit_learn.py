@@ -246,7 +246,7 @@ def test_several_scores_with_one_that_counts_and_a_callable_that_chooses(
 
 
 @pytest.mark.filterwarnings("ignore:One or more of the test scores:UserWarning")
-def test_a_fit_that_fails_counts_what_was_said_and_the_others_go_on(iris: tuple[Any, Any]) -> None:
+def test_a_failed_fit_gets_the_error_score(iris: tuple[Any, Any]) -> None:
     space = {"max_depth": [2, 3, "deep"]}
     forest = RandomForestClassifier(n_estimators=9, random_state=0)
     with pytest.warns(FitFailedWarning, match="deep"):
@@ -439,7 +439,7 @@ def test_sgd_from_rung_to_rung_has_the_weights_of_one_fit(
     assert trained.get_params() == model.get_params(), "the tolerance is there again"
 
 
-def test_a_rung_of_sgd_is_one_call_and_equals_fit_without_a_tolerance(
+def test_a_rung_of_sgd_equals_one_fit_without_tolerance(
     iris: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
@@ -541,9 +541,7 @@ OPTIONS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_a_search_that_raised_goes_on_in_its_directory_once_it_is_mended(
-    iris: tuple[Any, Any], tmp_path: Path
-) -> None:
+def test_a_failed_search_continues_in_its_directory(iris: tuple[Any, Any], tmp_path: Path) -> None:
     space = {"alpha": (1e-5, 1e-1, "log")}
     Broken.left = np.inf
     expected = (

@@ -94,7 +94,7 @@ def test_a_lambda_may_be_a_fit_parameter(iris: tuple[Any, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_a_function_of_a_script_may_be_a_fit_parameter_in_other_processes(tmp_path: Path) -> None:
+def test_a_fit_parameter_may_be_a_function_of_the_script(tmp_path: Path) -> None:
     script = tmp_path / "fit.py"
     script.write_text(textwrap.dedent(SCRIPT))
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
