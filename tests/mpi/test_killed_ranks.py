@@ -25,7 +25,7 @@ pytestmark = [
 LIMIT = 120.0
 
 
-def test_a_worker_that_a_rank_started_costs_one_job_and_the_launch_goes_on(tmp_path: Path) -> None:
+def test_a_killed_worker_process_costs_only_one_job(tmp_path: Path) -> None:
     tuned = Tuned(tmp_path, trials=100)
     tuned.have_one_wait()
     tuned.hold(50)

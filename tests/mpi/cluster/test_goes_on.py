@@ -163,9 +163,7 @@ def test_a_driver_left_alone_says_so_in_a_line_and_loses_nothing(tmp_path: Path)
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
-def test_a_suspended_rank_is_given_up_and_ends_with_the_others_when_it_wakes_up(
-    tmp_path: Path,
-) -> None:
+def test_a_suspended_rank_is_given_up_as_lost(tmp_path: Path) -> None:
     tuned = Tuned(tmp_path, trials=100)
     tuned.have_one_wait()
     with mpiexec_launched(4, *tuned.run, fault_tolerant=FAMILY == "openmpi") as launch:
