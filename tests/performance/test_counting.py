@@ -31,9 +31,7 @@ class TestJax:
         assert step.dtype == "float32"
         assert step.seconds is not None
 
-    def test_a_training_step_of_a_dense_layer_is_two_products_and_some_elementwise_work(
-        self,
-    ) -> None:
+    def test_a_dense_training_step_counts_as_two_products_and_elementwise_work(self) -> None:
         import jax
 
         def loss(w: Any, x: Any, y: Any) -> Any:
@@ -68,7 +66,7 @@ class TestTorch:
     def batch(self) -> tuple[Any, Any]:
         return self.torch.ones(M, K), self.torch.ones(M, N)
 
-    def test_a_layers_forward_pass_is_its_product_its_bytes_are_inputs_and_parameters(self) -> None:
+    def test_a_forward_pass_moves_its_inputs_and_parameters(self) -> None:
         step = count_torch(self.torch.nn.Linear(K, N), self.batch()[0])
         assert step.flops == FORWARD  # the bias is elementwise: 0
         assert step.bytes_moved == FLOAT * (M * K + K * N + N)

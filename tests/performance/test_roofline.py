@@ -37,7 +37,7 @@ def test_a_step_on_the_ridge_itself_is_bound_by_arithmetic() -> None:
     assert place(step(flops=7 * 250_000), XEON).bound == "compute"
 
 
-def test_what_a_step_achieves_is_held_against_its_roof_not_against_the_peak() -> None:
+def test_the_share_is_relative_to_the_roof_not_the_peak() -> None:
     placement = place(step(seconds=2 * 7500 / 2.304e9), XEON)
     assert placement.achieved == pytest.approx(1.152e9)
     assert placement.share_of_attainable == pytest.approx(0.5)
@@ -89,7 +89,7 @@ def test_a_step_stands_under_the_roof_of_its_cores_and_its_type(
     assert machine().for_step(step(cores=cores, dtype=dtype)).name == name
 
 
-def test_a_type_or_a_number_of_cores_that_was_not_measured_gets_a_roof_that_says_its_name() -> None:
+def test_an_unmeasured_type_or_core_count_uses_a_measured_roof() -> None:
     assert machine().for_step(step(dtype="bfloat16", cores=1)).name == "1 core, float32"
     assert machine().for_step(step(dtype="float64", cores=3)).name == "8 cores, float64"
 

@@ -241,12 +241,12 @@ def assert_all_were_trained(study: Path) -> None:
     assert "the main part runs" not in logs
 
 
-def test_a_script_s_names_are_in_its_workers_and_in_what_they_start(tmp_path: Path) -> None:
+def test_names_of_a_script_exist_in_workers_and_their_children(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(whole())
     run(tmp_path / "study", "script.py", checks="names spawn forkserver")
 
 
-def test_so_they_are_where_it_is_run_as_a_module_of_a_package(tmp_path: Path) -> None:
+def test_names_of_a_script_run_as_a_module_exist_in_workers(tmp_path: Path) -> None:
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").touch()
     (tmp_path / "package" / "near.py").write_text("NEAR = 5")

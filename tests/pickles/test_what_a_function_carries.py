@@ -131,9 +131,7 @@ SAVING = """
 """
 
 
-def test_the_first_state_that_cannot_be_saved_is_said_at_once_and_results_stand(
-    tmp_path: Path,
-) -> None:
+def test_the_first_checkpoint_that_cannot_be_pickled_is_reported(tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(textwrap.dedent(SAVING))
     done = subprocess.run(
         [PYTHON, "script.py"],
