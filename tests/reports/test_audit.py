@@ -208,7 +208,7 @@ def test_another_rule_s_promotions_are_faults() -> None:
     )
 
 
-def test_a_trial_that_began_above_the_lowest_rung_is_a_fault_unless_trials_may() -> None:
+def test_a_trial_above_the_lowest_rung_is_a_fault_unless_allowed() -> None:
     ladder = Ladder(1, 9, 3)
     for name, faults in (("ash", {(7, 1)}), ("ash:skip_above=0.4", set()), ("full", set())):
         audit = Audit(ladder, LOSS, view(ladder, name))
@@ -216,7 +216,7 @@ def test_a_trial_that_began_above_the_lowest_rung_is_a_fault_unless_trials_may()
         assert unexplained(audit) == faults
 
 
-def test_where_the_scheduler_is_unknown_nothing_is_called_a_fault_nor_said_to_be_right() -> None:
+def test_promotions_of_an_unknown_scheduler_are_not_checked() -> None:
     ladder = Ladder(1, 9, 3)
     audit, _ = audited(Greedy(ladder, 81), "magic", ladder, 3, 4)
     assert unexplained(audit) == set()
@@ -226,7 +226,7 @@ def test_where_the_scheduler_is_unknown_nothing_is_called_a_fault_nor_said_to_be
     )
 
 
-def test_where_trials_were_proposed_the_law_is_not_shown_and_the_audit_says_why() -> None:
+def test_the_law_is_not_shown_for_proposed_trials() -> None:
     ladder = Ladder(1, 9, 3)
     audit, _ = audited(AshMachine(ladder, 60), "ash", ladder, 0, 5)
     assert any(
@@ -245,7 +245,7 @@ def test_where_trials_were_proposed_the_law_is_not_shown_and_the_audit_says_why(
     assert "law for many" not in " ".join(audit_findings(audit, unit="epoch"))
 
 
-def test_what_proved_wrong_and_what_was_missed_is_a_plain_comparison_with_the_end() -> None:
+def test_wrong_and_missed_promotions_are_counted_against_the_final_results() -> None:
     ladder = Ladder(1, 8, 2)
     audit, history = audited(Greedy(ladder, 200), "ash", ladder, 11, 6)
     results = [fact for fact in history if isinstance(fact, RecordedResult)]

@@ -19,7 +19,7 @@ def test_more_values_of_one_configuration_give_the_interval_of_students_t() -> N
     assert half == pytest.approx(2.92 * math.sqrt((0.0 + 1.0 + 1.0) / 2 / 3), rel=1e-3)
 
 
-def test_a_mean_that_noise_explains_is_drawn_to_the_others_and_one_that_it_does_not_stays() -> None:
+def test_a_noisy_mean_shrinks_toward_the_others() -> None:
     means = [0.0, 1.0, 2.0, 3.0, 4.0]
     loud, _ = interval(means, [[mean - 9, mean + 9] for mean in means], 0)
     still, half = interval(means, [[mean - 1e-6, mean + 1e-6] for mean in means], 0)
@@ -119,7 +119,7 @@ def test_values_that_are_the_first_ones_again_are_noiseless() -> None:
     assert (named.mean, named.low, named.high) == (0.1, 0.1, 0.1)
 
 
-def test_repetitions_at_a_lower_rung_do_not_count_for_a_trial_that_was_promoted_since() -> None:
+def test_repetitions_below_the_rung_of_a_trial_do_not_count() -> None:
     goal, confirmations = Goal("loss", "min"), Confirmations(Goal("loss", "min"))
     results = [(0, 5, 0.2), (1, 5, 0.1), (1, 6, 0.15)]
     for number, (rung, trial, loss) in enumerate(results, start=7):

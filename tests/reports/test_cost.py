@@ -46,7 +46,7 @@ def text_of(section: CostSection) -> str:
     return "\n".join(text for block in section.blocks() for text in block.texts)
 
 
-def test_a_hyperparameter_that_makes_training_slow_is_named_and_one_that_does_not_is_not() -> None:
+def test_a_hyperparameter_that_slows_training_is_named() -> None:
     trials = [
         ({"width": 8 * (n + 1), "rate": (n * 7) % 12, "is_deep": n % 2 == 0}, 0.25 * (n + 1))
         for n in range(12)

@@ -114,9 +114,7 @@ def test_more_are_expected_where_a_search_learns() -> None:
 
 
 @pytest.mark.parametrize("kind", ["sh", "hyperband", "full"])
-def test_a_rule_by_which_only_the_quota_goes_on_gives_one_number_whatever_the_search(
-    kind: str,
-) -> None:
+def test_rules_with_fixed_quotas_give_one_expected_number(kind: str) -> None:
     view = view_of({"kind": kind}, LADDER, LADDER, 0)
     for learns in (False, True):
         found = expected(view, LADDER, 90, learns=learns)
