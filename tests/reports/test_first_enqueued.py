@@ -72,7 +72,7 @@ def test_a_first_configuration_that_stayed_below_is_compared_where_it_stayed() -
     )
 
 
-def test_the_best_there_stands_in_for_a_best_trial_that_has_no_result_there() -> None:
+def test_the_comparison_uses_the_best_trial_at_the_same_resource() -> None:
     where = "at epoch 1, the most that trial 0 has reached"
     skipped = [reached(0, 0, 0.5), reached(1, 2, 0.9)]
     assert said(*skipped) == f"Y{FIRST} is the best {where}: accuracy = 0.5."

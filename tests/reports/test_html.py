@@ -17,7 +17,7 @@ from tests.helpers.saved_page import saved
 EVIL = "</script><!--<script>alert(1)</script><img src=x onerror=alert(2)>\u202e\u2028"
 
 
-def test_texts_stay_in_one_element_of_the_file_and_read_back_as_they_were(tmp_path: Path) -> None:
+def test_hostile_texts_stay_text_in_the_saved_page(tmp_path: Path) -> None:
     figure = Figure(
         x=Axis(name=EVIL),
         series=[Series(kind="line", x=[1, 2], y=[3, math.nan], color="", name=EVIL)],

@@ -50,7 +50,7 @@ def test_a_study_that_runs_shows_what_runs() -> None:
     assert bars["running"] == [rung.running for rung in tally.rungs]
 
 
-def test_the_expected_number_stands_beside_the_actual_one_as_a_mark_and_in_words() -> None:
+def test_each_bar_shows_the_expected_number_of_trials() -> None:
     tally, study = tally_of(81)
     expected = study.expected(81)
     assert expected is not None

@@ -125,7 +125,7 @@ def test_the_bars_are_equally_long_and_as_full_as_the_rungs() -> None:
         assert bool(full) == (share > 0)
 
 
-def test_failures_and_the_reason_to_stop_are_on_the_screen_word_for_word() -> None:
+def test_failures_and_the_stop_reason_are_shown_literally() -> None:
     tally, info = part_of_a_study(trouble=0.0)
     failure = JobFailed(
         tally.now,
@@ -143,7 +143,7 @@ def test_failures_and_the_reason_to_stop_are_on_the_screen_word_for_word() -> No
     assert " left" not in text
 
 
-def test_a_study_whose_workers_join_by_themselves_says_that_it_waits_for_them() -> None:
+def test_a_study_without_workers_says_that_it_waits() -> None:
     tally, info = part_of_a_study(trouble=0.0, steps=400)
     info = msgspec.structs.replace(info, workers=0)
     waits = "waiting for workers"
@@ -201,9 +201,7 @@ def test_the_last_frame_says_nothing_of_what_goes_on() -> None:
     assert "stopping" not in after
 
 
-def test_a_terminal_shows_frames_and_prints_whole_and_is_left_as_it_was(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_terminal_is_restored_after_the_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     terminal = Terminal()
     with display_for(*part_of_a_study(), stream=terminal) as display:
@@ -259,7 +257,7 @@ def test_the_estimate_of_the_time_left_comes_true_within_a_quarter() -> None:
             assert left == pytest.approx(whole - tally.now, rel=0.25, abs=1.0)
 
 
-def test_where_late_trials_are_better_the_time_left_counts_that_more_of_them_go_on() -> None:
+def test_the_time_left_counts_promotions_beyond_the_quota() -> None:
     whole, info = part_of_a_study(4, 512, 100_000, trouble=0.0, learns=0.05)
     expected = info.scheduler.expected(512)
     assert expected is not None
@@ -272,7 +270,7 @@ def test_where_late_trials_are_better_the_time_left_counts_that_more_of_them_go_
         assert 0.3 < left / (whole.now - tally.now) < 1.1
 
 
-def test_the_share_of_work_done_never_falls_by_a_tenth_and_is_all_only_at_the_end() -> None:
+def test_the_share_of_work_reaches_all_only_at_the_end() -> None:
     study = MadeUpStudy(LADDER, 128, 4, trouble=0.0)
     tally = Tally(LADDER, ACCURACY)
     shares = [0.0]

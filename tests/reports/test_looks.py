@@ -72,7 +72,7 @@ def test_each_rung_is_seen_on_white_and_on_dark_paper() -> None:
     assert min(contrast(color, paper) for color in looks.rung_colors(7) for paper in PAPERS) > 2.2
 
 
-def test_what_is_no_training_that_counts_has_a_pattern_or_a_glyph_of_its_own() -> None:
+def test_every_state_and_every_kind_of_trial_looks_different() -> None:
     patterns = {name: look.pattern for name, look in looks.STATES.items()}
     assert [name for name, pattern in patterns.items() if not pattern] == ["training"]
     assert len({(look.pattern, look.color) for look in looks.STATES.values()}) == len(looks.STATES)

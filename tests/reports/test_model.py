@@ -106,7 +106,7 @@ def test_the_early_field_is_not_taken_for_the_model() -> None:
     assert "which may be chance" in comparison.sentence()
 
 
-def test_the_chance_of_one_stretch_is_fishers_and_mutations_are_compared_by_themselves() -> None:
+def test_mutations_are_compared_by_fishers_exact_test() -> None:
     promotions = promotions_of(
         20, lambda trial, is_random: is_random or trial < 4, origin="mutation of 3"
     )

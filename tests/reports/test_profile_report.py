@@ -85,7 +85,7 @@ def test_names_are_relative_to_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_p
     }
 
 
-def test_seconds_belong_to_the_last_of_a_stack_and_in_total_to_all_of_it_once() -> None:
+def test_seconds_belong_to_the_last_frame_of_a_stack() -> None:
     frames = [
         frame("train", line=9),
         frame("down", line=3),
@@ -117,9 +117,7 @@ def test_a_long_profile_says_what_is_left_out() -> None:
     assert "train.py:9 train" in as_text(profile_view(profile, top=None))
 
 
-def test_the_profile_of_a_study_is_that_of_all_its_workers_and_of_their_seconds(
-    tmp_path: Path,
-) -> None:
+def test_the_profile_of_a_study_adds_up_its_workers(tmp_path: Path) -> None:
     create(tmp_path / JOURNAL, settings_of(Ladder(1, 1)))
     with Journal(tmp_path / JOURNAL) as journal:
         for number in range(3):
@@ -134,7 +132,7 @@ def test_the_profile_of_a_study_is_that_of_all_its_workers_and_of_their_seconds(
     assert profile.worked_seconds == 21.0, "the third worker has no profile"
 
 
-def test_the_figure_has_the_largest_on_top_and_no_more_than_the_top() -> None:
+def test_the_profile_figure_shows_only_the_largest() -> None:
     figure = profile_figure(profiled(worker()), top=2)
     (bars,) = figure.series
     assert list(bars.end) == [3.0, 0.5]
