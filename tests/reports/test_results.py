@@ -45,7 +45,7 @@ def test_trials_stand_by_their_last_result_at_their_highest_rung(
     } == failed
 
 
-def test_a_trial_that_fails_is_worst_where_it_was_going_and_keeps_its_place_below() -> None:
+def test_a_failed_trial_is_worst_where_it_failed() -> None:
     results = Results(ACCURACY)
     results.event(result(0, 0, 1, {"accuracy": 0.5}))
     tell(results, JobFailed(2, worker=W, trial=TrialId(0), rung=1, seconds=1, reason="ValueError"))
@@ -57,7 +57,7 @@ def test_a_trial_that_fails_is_worst_where_it_was_going_and_keeps_its_place_belo
     assert results.standings() == [(0, -0.5, 0)]
 
 
-def test_a_trial_that_was_trained_again_counts_as_it_came_out_the_last_time() -> None:
+def test_the_last_result_of_a_repeated_training_counts() -> None:
     results = Results(ACCURACY)
     for accuracy in (0.9, 0.6):
         results.event(result(0, 0, 1, {"accuracy": accuracy}))

@@ -52,7 +52,7 @@ def test_the_designs_numbers_are_printed_as_the_design_has_them() -> None:
     assert "achieved" not in rows
 
 
-def test_a_step_right_of_the_ridge_is_said_to_be_bound_by_arithmetic() -> None:
+def test_a_step_right_of_the_ridge_is_compute_bound() -> None:
     rows = placement_rows(placed(flops=14 * 250_000))
     assert rows["bound"] == "compute-bound: its intensity is 2 times the ridge's"
     assert rows["attainable"].startswith("537.6 Gflop/s, 100 % of peak")
@@ -65,13 +65,13 @@ def test_a_timed_step_is_held_against_what_is_attainable() -> None:
     )
 
 
-def test_a_step_whose_bytes_fit_a_cache_is_told_the_nearest_that_holds_them() -> None:
+def test_a_step_names_the_nearest_cache_that_holds_its_bytes() -> None:
     sentences = diagnosis(placed(bytes_moved=250_000, seconds=1e-3), LAPTOP.caches)
     assert sentences[-1].startswith("Its 250 kB fit the L2 cache (1 MiB)")
     assert "cache" not in diagnosis(placed(bytes_moved=2e6, seconds=1e-3), LAPTOP.caches)[-1]
 
 
-def test_a_step_faster_than_its_roof_is_said_to_have_its_bytes_in_a_cache() -> None:
+def test_a_step_above_its_roof_has_its_bytes_in_cache() -> None:
     sentences = diagnosis(placed(seconds=placed().least_seconds / 2))
     assert len(sentences) == 1
     assert "200 %" in sentences[0]

@@ -12,7 +12,7 @@ from ashtune._src.figures.axes import view
 TRIALS = [TrialId(number) for number in range(1000)]
 
 
-def test_a_sample_is_spread_over_all_trials_whatever_their_numbers_have_in_common() -> None:
+def test_a_sample_is_spread_evenly_over_all_trials() -> None:
     chosen = sampled(TRIALS, 200)
     assert len(chosen) == 200
     assert chosen == sorted(chosen)

@@ -255,9 +255,7 @@ def test_every_second_is_counted_once(workers: int, trials: int, seed: int, trou
 
 @settings(max_examples=100)
 @given(study=studies(st.integers(1, 5)))
-def test_without_orders_work_is_the_same_and_all_waiting_is_for_the_driver(
-    study: MadeUpStudy,
-) -> None:
+def test_waiting_without_orders_counts_as_waiting_for_the_driver(study: MadeUpStudy) -> None:
     steps = [what for _, what in study]
     known = timeline_of(steps, study.ladder)
     blind = timeline_of([step for step in steps if not isinstance(step, Followed)], study.ladder)
@@ -274,7 +272,7 @@ def test_without_orders_work_is_the_same_and_all_waiting_is_for_the_driver(
     assert other.presence == pytest.approx(one.presence, abs=1e-8)
 
 
-def test_compiling_is_a_stretch_of_its_own_and_no_wait_for_the_driver() -> None:
+def test_compiling_is_not_counted_as_waiting() -> None:
     """Two trials trained together after their program was compiled; their results come at once."""
     timeline = timeline_of(
         [
@@ -324,7 +322,7 @@ def test_compiling_is_a_stretch_of_its_own_and_no_wait_for_the_driver() -> None:
     ]
 
 
-def test_what_a_lost_worker_and_a_killed_session_had_in_hand_is_work_of_theirs() -> None:
+def test_work_of_lost_workers_and_killed_sessions_is_counted() -> None:
     timeline = timeline_of(
         [
             BEGAN,

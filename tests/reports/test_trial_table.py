@@ -109,7 +109,7 @@ def test_a_hyperparameter_that_is_inactive_is_missing_and_names_never_clash() ->
     assert frame["seconds"].tolist() == [0.5, 0.0]
 
 
-def test_the_origin_of_a_trial_is_what_the_journal_says_or_the_name_of_the_search() -> None:
+def test_the_origin_defaults_to_the_name_of_the_search() -> None:
     trials = Trials(LADDER, "sobol")
     origins = ["", "gp, 23 results", "enqueued", "random, no proposal was ready"]
     tell(
@@ -123,7 +123,7 @@ def test_the_origin_of_a_trial_is_what_the_journal_says_or_the_name_of_the_searc
     assert frame["config.origin"].tolist()[:4] == [0, 1, 2, 3]
 
 
-def test_a_curve_has_a_row_for_each_report_and_the_last_one_counts() -> None:
+def test_the_last_report_at_a_resource_counts_in_a_curve() -> None:
     first = JobPaused(
         1.0,
         worker=W,
