@@ -39,9 +39,7 @@ def test_ash_gives_the_jobs_of_algorithm_2_in_any_order_of_workers() -> None:
 @pytest.mark.parametrize(
     "order", ["better and better", "worse and worse", "all equal", "to and fro"]
 )
-def test_a_rung_of_a_thousand_knows_its_best_whatever_the_order_of_results(
-    kept: Fraction, order: str
-) -> None:
+def test_a_rung_knows_its_best_in_any_order_of_results(kept: Fraction, order: str) -> None:
     losses_in: dict[str, Callable[[int], float]] = {
         "better and better": lambda number: -float(number),
         "worse and worse": float,

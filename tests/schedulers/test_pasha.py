@@ -31,7 +31,7 @@ def test_it_gives_the_jobs_of_its_oracle_in_any_order_of_workers(epsilon: float 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_a_long_study_with_curves_that_cross_gives_the_jobs_of_the_oracle(seed: int) -> None:
+def test_a_long_study_gives_the_jobs_of_the_oracle(seed: int) -> None:
     draws, ladder = random.Random(seed), Ladder(1, 27, 3)
     machine, history = PashaMachine(ladder, 60), list[Fact]()
     good = [draws.random() for _ in range(60)]
@@ -51,9 +51,7 @@ def test_a_long_study_with_curves_that_cross_gives_the_jobs_of_the_oracle(seed: 
     assert machine._epsilon > 0
 
 
-def test_the_noise_of_a_rung_of_many_trials_is_that_of_the_first(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_the_noise_is_estimated_from_the_first_trials(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pasha, "MOST_PAIRED", 3)
     machine = PashaMachine(Ladder.explicit([1, 4, 8]), epsilon=None)
     for rung, part in ((0, slice(0, 1)), (1, slice(1, 4))):
@@ -143,7 +141,7 @@ def test_where_the_order_is_settled_at_once_two_rungs_are_enough() -> None:
     assert sum(total for total, _ in of_ash) > 3 * sum(total for total, _ in resources)
 
 
-def test_noise_that_changes_the_order_back_and_forth_stops_it_before_the_top() -> None:
+def test_estimated_noise_stops_pasha_before_the_top() -> None:
     """Where all trials are nearly equal, every order is noise; without an estimate of it all rungs
     open.
     """

@@ -20,7 +20,7 @@ FRACTIONS = [Fraction(1, 2), Fraction(1, 3), Fraction(1, 4), Fraction(2, 3), Fra
 DEFAULT = Ash(skip_above=0.4).where_rungs_are_chosen()
 
 
-def test_the_default_rule_gives_the_jobs_of_its_oracle_in_any_order_of_workers() -> None:
+def test_the_default_rule_gives_the_jobs_of_its_oracle() -> None:
     check_scheduler(DEFAULT, oracles.ash_by_default)
 
 
@@ -136,7 +136,7 @@ def gives_the_oracles_jobs(
     return machine
 
 
-def test_new_trials_go_straight_to_the_top_if_the_lowest_rung_takes_over_two_fifths_of_it() -> None:
+def test_new_trials_skip_a_lowest_rung_that_is_expensive() -> None:
     skips = gives_the_oracles_jobs(60, price=0.41)
     started = sum(skips.entry(TrialId(trial)) == 0 for trial in range(60))
     assert 0 < started < 20
@@ -148,9 +148,7 @@ def test_new_trials_go_straight_to_the_top_if_the_lowest_rung_takes_over_two_fif
 
 
 @pytest.mark.parametrize(("price", "start"), [(0.39, 0), (0.9, 1)], ids=["cheap", "resumed"])
-def test_a_lowest_rung_that_is_cheap_or_resumed_from_keeps_its_new_trials(
-    price: float, start: int
-) -> None:
+def test_new_trials_start_at_a_cheap_or_resumed_rung(price: float, start: int) -> None:
     machine = gives_the_oracles_jobs(60, price=price, start=start)
     assert machine.entering(100) == [100, 0, 0]
     assert machine.notes() == ""

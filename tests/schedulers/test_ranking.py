@@ -105,9 +105,7 @@ def test_the_choice_is_the_knee_or_what_weights_say() -> None:
 
 
 @given(results(1, violations))
-def test_with_one_loss_the_order_is_that_of_violations_and_losses_and_then_of_trials(
-    of_trial: list[Key],
-) -> None:
+def test_one_loss_orders_by_violation_loss_and_trial(of_trial: list[Key]) -> None:
     finite = [key for key in of_trial if key[1] < math.inf]
     assert [trial for _, trial in ranked(numbered(finite))] == by_brute_force(numbered(finite))
     assert ranked(numbered(finite)) == sorted(numbered(finite))

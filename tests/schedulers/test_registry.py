@@ -89,7 +89,7 @@ NAMES = ["ash", "stopping", "sh", "full"]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_short_for_the_defaults_and_is_read_back_from_record_and_text(name: str) -> None:
+def test_a_named_scheduler_is_read_back_with_its_defaults(name: str) -> None:
     scheduler = SCHEDULERS.part(name)
     record = SCHEDULERS.record(scheduler)
     assert record == {"kind": name}
@@ -106,7 +106,7 @@ def test_what_is_no_scheduler_is_refused_in_one_line(given: Any) -> None:
     assert str(error.value).isprintable()
 
 
-def test_a_scheduler_of_a_users_module_is_given_as_a_value_or_as_text(module: str) -> None:
+def test_a_scheduler_of_a_users_module_is_read_back(module: str) -> None:
     by_text = SCHEDULERS.part(f"{module}:Eager:share=0.25")
     made = sys.modules[module].Eager
     assert by_text == made(share=0.25)
@@ -194,9 +194,7 @@ def test_a_class_of_the_script_itself_is_refused() -> None:
         (lambda: ashtune.OptunaSearch(random_share=2), "random_share=2 does not fit OptunaSearch"),
     ],
 )
-def test_an_option_that_does_not_fit_its_field_is_refused_when_the_part_is_made(
-    make: Any, says: str
-) -> None:
+def test_an_option_of_a_wrong_type_or_size_is_refused(make: Any, says: str) -> None:
     with pytest.raises(SettingsError) as refusal:
         make()
     assert str(refusal.value).startswith(says)
