@@ -326,7 +326,7 @@ def test_a_study_counts_invalid_draws(
 
 
 @pytest.mark.slow
-def test_a_resumed_study_and_the_model_in_its_own_process_know_the_function(tmp_path: Path) -> None:
+def test_a_resumed_study_keeps_its_validity_function(tmp_path: Path) -> None:
     limit = 300
     search = ashtune.GP(first=4, random_share=0.0, ahead=0)
     tuned(tmp_path, search=search, valid=lambda c: c["warmup"] + limit < c["epochs"], quiet=True)

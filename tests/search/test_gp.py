@@ -55,7 +55,7 @@ def test_the_posterior_is_that_of_scikit_learn() -> None:
     np.testing.assert_allclose(ours.predict(at)[1], deviation, atol=1e-6)
 
 
-def test_a_category_is_what_one_column_for_each_choice_is_to_scikit_learn() -> None:
+def test_a_category_equals_one_column_for_each_choice() -> None:
     """Two choices are a squared distance of 1 apart; of two columns that differ it would be 2, so
     each counts half.
     """
@@ -117,7 +117,7 @@ def test_values_drawn_for_several_rows_have_the_posterior_of_each() -> None:
     np.testing.assert_allclose(drawn.std(axis=1), deviation, rtol=0.05)
 
 
-def test_after_more_values_each_world_has_the_posterior_of_a_process_with_all_of_them() -> None:
+def test_added_values_give_the_posterior_of_all_values() -> None:
     rows, values = data(20, 3)
     kernel = Kernel.fit(rows[:15], values[:15], np.zeros(3, bool))
     process = GaussianProcess(rows[:15], values[:15], np.zeros(3, bool), kernel)
@@ -171,7 +171,7 @@ def test_on_a_smooth_function_it_is_far_ahead_of_random_draws() -> None:
         assert ours < min(studied(seed, 120, Random()))
 
 
-def test_an_optimum_in_two_thousandths_of_a_linear_range_over_decades_is_found() -> None:
+def test_an_optimum_at_the_small_end_of_a_range_is_found() -> None:
     def loss(configuration: Any) -> float:
         return (math.log10(configuration["decay"] / 2e-4)) ** 2 + (configuration["x"] - 0.3) ** 2
 
@@ -199,9 +199,7 @@ def test_of_two_equally_good_regions_it_prefers_the_cheaper() -> None:
 
 
 @pytest.mark.parametrize("price", [0.25, 0.5, 2.0])
-def test_the_score_of_a_point_is_divided_by_its_seconds_to_the_power_of_the_price(
-    price: float,
-) -> None:
+def test_the_price_divides_the_score_by_a_power_of_seconds(price: float) -> None:
     def scores(price: float) -> Any:
         proposer = gp_proposer(GP(price=price), Space.parse({"x": (0.0, 1.0)}), 0, 9)
         for trial, x in enumerate(points[:, 0].tolist()):
@@ -217,7 +215,7 @@ def test_the_score_of_a_point_is_divided_by_its_seconds_to_the_power_of_the_pric
     np.testing.assert_allclose(divided - divided[0], price * 3 * points[:, 0], atol=0.02 * price)
 
 
-def test_a_low_rung_that_misleads_is_seen_through_once_the_top_rung_tells() -> None:
+def test_results_at_the_top_rung_override_a_misleading_low_rung() -> None:
     """At the low rung large x is good, at the top one it is bad."""
     space = Space.parse({"x": (0.0, 1.0)})
     proposer = GP(random_share=0.0).proposer(space, 0, 9)
@@ -243,9 +241,7 @@ def test_where_results_tell_nothing_the_trial_is_left_to_the_design(losses: list
 @pytest.mark.parametrize(
     "others", [[0.1 + trial / 10 for trial in range(8)], [0.5] * 4 + [math.inf] * 4]
 )
-def test_where_most_results_are_as_good_as_the_best_the_others_still_tell(
-    others: list[float],
-) -> None:
+def test_proposals_continue_when_most_results_equal_the_best(others: list[float]) -> None:
     space = Space.parse({"x": (0.0, 1.0)})
     design, proposer = GP().build(space, 0), GP(random_share=0.0).proposer(space, 0, 9)
     for trial, loss in enumerate([0.0] * 12 + others):
@@ -301,9 +297,7 @@ def test_trials_that_train_are_not_proposed_again_side_by_side() -> None:
     assert len(set(proposed)) == 8
 
 
-def test_what_was_tried_is_never_proposed_and_where_nothing_is_left_the_trial_is_left_to_the_design() -> (
-    None
-):
+def test_a_tried_configuration_is_never_proposed_again() -> None:
     """On the way there all of 12 configurations are proposed once, though a few are far better than
     the others.
     """
@@ -323,9 +317,7 @@ def test_what_was_tried_is_never_proposed_and_where_nothing_is_left_the_trial_is
 
 
 @pytest.mark.parametrize("best", [1e-3, 1.0])
-def test_an_optimum_at_a_bound_is_found_within_30_trials_and_nothing_is_repeated(
-    best: float,
-) -> None:
+def test_an_optimum_at_a_bound_is_found_without_repeats(best: float) -> None:
     """A bound of a logarithmic range comes back from its configuration with other last bits."""
     space = Space.parse({"lr": (1e-3, 1.0, "log")})
     proposer, design = GP().proposer(space, 0, 9), Random().build(space, 0)
@@ -356,7 +348,7 @@ def test_proposals_made_ahead_know_each_other() -> None:
     assert not proposer.proposed
 
 
-def test_the_trials_that_it_sees_are_those_of_the_rule_recomputed_over_all_results() -> None:
+def test_the_model_sees_the_best_and_the_newest_trials() -> None:
     """The 40 best, by rung and then loss, and the 40 newest, whatever came in which order."""
     space = Space.parse({"x": (0.0, 1.0)})
     proposer = GP().proposer(space, 0, 27)
@@ -402,7 +394,7 @@ def moments(results: int) -> list[int]:
 
 
 @pytest.mark.parametrize("results", [3, 7, 16, 17, 19, 60, 143, 151, 158])
-def test_the_kernels_are_those_of_the_last_moment_at_which_they_are_fitted(results: int) -> None:
+def test_kernels_are_those_of_the_last_fitting_moment(results: int) -> None:
     space = Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)})
     proposer = told(gp_proposer(GP(), space, 0, 9), results)
     moment = max(moments(results))
@@ -421,9 +413,7 @@ def test_the_kernels_are_those_of_the_last_moment_at_which_they_are_fitted(resul
 
 
 @pytest.mark.parametrize("results", [20, 61])
-def test_one_that_is_told_all_at_once_proposes_what_one_that_was_asked_all_along_does(
-    results: int,
-) -> None:
+def test_a_restarted_proposer_makes_the_same_proposal(results: int) -> None:
     """As after a kill: kernels that were fitted late may not depend on who asked when."""
     space = Space.parse({"x": (0.0, 1.0), "y": (0.0, 1.0)})
     options = GP(random_share=0.0, ahead=0)
@@ -432,9 +422,7 @@ def test_one_that_is_told_all_at_once_proposes_what_one_that_was_asked_all_along
     assert asked.propose(results) == anew.propose(results) is not None
 
 
-def test_of_several_losses_a_trial_counts_at_its_highest_rung_in_whatever_order_results_come() -> (
-    None
-):
+def test_several_losses_count_at_the_highest_rung_of_a_trial() -> None:
     proposer = GP().proposer(Space.parse({"x": (0.0, 1.0)}), 0, 27)
     assert isinstance(proposer, GPProposer)
     for rung, resource in ((2, 27), (0, 3)):
@@ -473,7 +461,7 @@ def test_an_option_that_cannot_be_is_refused_with_its_value(options: dict[str, A
         ),
     ],
 )
-def test_what_does_not_fit_into_memory_is_proposed_less_often_than_at_random(
+def test_configurations_beyond_memory_are_proposed_less_than_at_random(
     of_size: Any, is_measured: bool, times: int
 ) -> None:
     space = Space.parse({"width": (16, 4096, "log"), "depth": (1, 16), "rate": (1e-4, 0.1, "log")})

@@ -342,9 +342,7 @@ def tuned(directory: Path, search: Any, **given: Any) -> ashtune.Study:
 
 
 @pytest.mark.slow
-def test_a_resumed_study_asks_the_same_sampler_which_knows_all_results_and_what_was_enqueued(
-    tmp_path: Path,
-) -> None:
+def test_a_resumed_sampler_knows_all_results(tmp_path: Path) -> None:
     search = OptunaSearch(
         optuna.samplers.TPESampler, {"n_ei_candidates": 12}, random_share=0.0, ahead=0
     )

@@ -37,9 +37,7 @@ def tell(observer: Any, *whats: Event | TrialPromoted | TrialFailed) -> None:
         )
 
 
-def test_random_trials_before_the_first_proposal_enqueued_and_withdrawn_ones_are_not_compared() -> (
-    None
-):
+def test_enqueued_withdrawn_and_early_random_trials_are_not_compared() -> None:
     promotions = Promotions()
     origins = [
         "random",
@@ -156,9 +154,7 @@ def test_of_several_stretches_it_is_the_share_of_all_permutations() -> None:
 
 
 @given(st.lists(stretches, max_size=30))
-def test_the_two_chances_overlap_in_what_happened_and_an_empty_stretch_changes_nothing(
-    tables: list[Stretch],
-) -> None:
+def test_an_empty_stretch_does_not_change_the_chances(tables: list[Stretch]) -> None:
     ours = chances(tables)
     assert 1 - 1e-9 <= ours.as_many + ours.as_few <= 2
     assert chances([*tables, Stretch(0, 0, 0, 0), Stretch(7, 3, 0, 0)]) == ours
@@ -183,7 +179,7 @@ def test_the_ratio_and_its_interval_are_those_of_the_papers() -> None:
     assert ratio_of([]) is None
 
 
-def test_a_ratio_of_stretches_with_different_shares_is_not_that_of_the_sums() -> None:
+def test_a_ratio_of_stretches_avoids_simpsons_paradox() -> None:
     """Simpson's paradox: in each stretch the two are equal, of all together they are not."""
     tables = [Stretch(18, 9, 2, 1), Stretch(2, 0, 18, 0), Stretch(10, 1, 10, 1)]
     ratio = ratio_of(tables)

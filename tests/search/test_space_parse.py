@@ -23,7 +23,7 @@ def test_the_names_keep_the_order_of_the_dict() -> None:
     assert list(Random().build(space, 0).configuration(0)) == ["z", "a", "m"]
 
 
-def test_two_ints_are_an_integer_range_with_both_ends_and_any_float_makes_floats() -> None:
+def test_two_ints_give_integers_and_any_float_gives_floats() -> None:
     space = Space.parse({"n": (1, 3), "x": (0, 1.5), "y": (0.5, 2)})
     drawn = [Random().build(space, 0).configuration(i) for i in range(200)]
     assert {c["n"] for c in drawn} == {1, 2, 3}
@@ -133,9 +133,7 @@ class Widget:
         (ConfigurationSpace({"f": Constant("f", len)}), "<built-in function len> cannot be kept"),
     ],
 )
-def test_a_space_that_does_not_fit_is_refused_on_one_line_with_its_value(
-    given: object, says: str
-) -> None:
+def test_an_unsuitable_space_is_refused_with_its_value(given: object, says: str) -> None:
     with pytest.raises(SpaceError) as refusal:
         Space.parse(given)
     message = str(refusal.value)
