@@ -35,7 +35,7 @@ def test_the_likeliest_course_stays_at_the_last_value(curves: list[list[float]])
         assert all(loss(trial, len(curve) + more) == curve[-1] for more in (1, 50, 500))
 
 
-def test_another_draw_goes_on_as_a_longer_trial_did_and_stays_where_that_one_ends() -> None:
+def test_another_draw_continues_like_a_longer_trial() -> None:
     known = traces([1.0, 0.8], [0.9, 0.85, 0.5, 0.45, 0.44], [0.1])
     assert courses(known)(0, 5) == 0.8
     assert courses(known, 1)(0, 5) == pytest.approx(0.8 + 0.44 - 0.85)

@@ -63,7 +63,7 @@ def test_on_one_worker_the_wall_time_is_the_sum_of_all_training(scheduler: str) 
         )
 
 
-def test_of_curves_known_in_full_nothing_is_guessed_and_the_spread_is_luck() -> None:
+def test_full_curves_leave_nothing_to_guess() -> None:
     predictor = Predictor(known())
     one = predictor.prediction(predictor.choice("ash", LADDER, 4))
     assert one.continued == 0
@@ -98,7 +98,7 @@ def test_a_prediction_names_the_default_scheduler_as_a_user_writes_it() -> None:
     assert names == ["ash", "ash:exponent=0.9"]
 
 
-def test_full_training_of_a_study_that_was_cut_is_mostly_guessed_and_says_so() -> None:
+def test_a_prediction_says_what_was_never_trained() -> None:
     predictor = Predictor(cut())
     one = predictor.prediction(predictor.choice("full", LADDER, 2))
     assert one.epochs == 40 * 16
@@ -118,7 +118,7 @@ def test_speed_up_is_against_one_worker_and_efficiency_by_their_number() -> None
     assert four.worker_hours == pytest.approx(4 * four.wall_seconds.likely / 3600)
 
 
-def test_a_deadline_before_one_trial_is_trained_is_not_met_by_any_number() -> None:
+def test_a_deadline_before_the_first_trial_cannot_be_met() -> None:
     predictor = Predictor(known())
     assert predictor.fewest_workers(predictor.choice("full", LADDER, 1), 1.0) is None
     assert predictor.fewest_workers(predictor.choice("full", LADDER, 1), 1e9) == predictor.choice(
