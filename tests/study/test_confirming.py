@@ -226,9 +226,7 @@ def test_the_best_are_trained_once_more_when_the_search_is_over(confirm: Confirm
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_nothing_is_confirmed_twice_whoever_dies_or_stops_and_the_search_may_go_on_after(
-    seed: int,
-) -> None:
+def test_nothing_is_confirmed_twice_after_kills_and_stops(seed: int) -> None:
     random = Random(seed)
     study = Driven(seed, random.choice([Confirm(1, 2), Confirm(2, 1), Confirm(3, 2)]))
     trials = TRIALS
@@ -294,7 +292,7 @@ def test_a_trial_that_was_the_best_and_is_withdrawn_is_not_confirmed() -> None:
     assert study.confirms
 
 
-def test_a_signal_stops_what_confirms_and_it_is_trained_in_the_next_session_once() -> None:
+def test_an_interrupted_confirmation_is_trained_once_in_the_next_session() -> None:
     study = Driven(3, Confirm(2, 2))
     ended_by_a_limit(study)
     while not study.confirms:

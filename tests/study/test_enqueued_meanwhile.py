@@ -46,7 +46,7 @@ def wished(configurations: Configurations, configuration: dict[str, Any]) -> boo
     steps=st.lists(st.one_of(st.none(), st.integers(0, 7)), max_size=24),
     kill_at=st.integers(0, 24),
 )
-def test_each_configuration_of_a_finite_design_is_tried_once_whatever_is_enqueued_when(
+def test_each_configuration_of_a_finite_design_is_tried_once(
     kind: str, first: list[dict[str, Any]], grouped: bool, steps: list[int | None], kill_at: int
 ) -> None:
     def made() -> Configurations:
@@ -76,9 +76,7 @@ def test_each_configuration_of_a_finite_design_is_tried_once_whatever_is_enqueue
     assert due == []
 
 
-def test_of_an_endless_design_every_other_trial_has_the_configuration_that_it_would_have_had() -> (
-    None
-):
+def test_an_enqueued_configuration_changes_only_its_own_trial() -> None:
     def made() -> Configurations:
         return Configurations(SEARCHES.part("random").build(ENDLESS, 3))
 
@@ -109,7 +107,7 @@ def test_what_was_enqueued_at_the_start_and_not_begun_waits_too() -> None:
     assert configurations.waiting == 0
 
 
-def test_a_configuration_may_be_tried_twice_only_where_there_is_no_end_of_them() -> None:
+def test_only_an_endless_design_tries_a_configuration_twice() -> None:
     endless = Configurations(SEARCHES.part("random").build(ENDLESS, 3))
     drawn = endless.draw(TrialId(0)).configuration
     endless.check_enqueued(drawn)

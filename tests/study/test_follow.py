@@ -45,7 +45,7 @@ def records(path: Path) -> list[tuple[Event, int]]:
     return [pair for batch in JournalReader(path).read() for pair in zip(*batch, strict=True)]
 
 
-def test_of_a_journal_that_is_whole_it_gives_all_events_and_then_nothing(journal: Path) -> None:
+def test_a_whole_journal_gives_all_events_once(journal: Path) -> None:
     follower = JournalReader(journal)
     assert new(follower) == events_of(journal)
     assert follower.position == journal.stat().st_size
@@ -150,7 +150,7 @@ def test_a_journal_that_is_written_anew_under_its_name_is_followed_further(journ
     ]
 
 
-def test_a_file_that_cannot_be_read_any_more_is_an_error_of_the_journal(journal: Path) -> None:
+def test_a_read_error_while_following_is_a_journal_error(journal: Path) -> None:
     class Stale(Disk):
         is_stale = False
 
@@ -186,9 +186,7 @@ def test_batches_have_the_same_events(journal: Path, monkeypatch: pytest.MonkeyP
         assert reader.position == journal.stat().st_size
 
 
-def test_what_is_before_a_line_that_cannot_be_read_is_given_and_then_it_is_named(
-    journal: Path,
-) -> None:
+def test_events_before_an_unreadable_line_are_given_first(journal: Path) -> None:
     data = journal.read_bytes()
     lines = data.splitlines(keepends=True)
     events = events_of(journal)
