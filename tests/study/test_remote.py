@@ -257,9 +257,7 @@ def test_a_study_that_began_with_files_goes_on_from_them(tmp_path: Path, bucket:
     assert any(event.start == 8 for event in finished(longer))
 
 
-def test_a_copy_of_a_study_does_not_use_the_folder_of_the_original(
-    old: ashtune.Study, tmp_path: Path
-) -> None:
+def test_a_copied_study_cannot_use_the_originals_store(old: ashtune.Study, tmp_path: Path) -> None:
     """It would restore the checkpoints of other configurations."""
     copy = tmp_path / "copy"
     shutil.copytree(old.directory, copy)
@@ -356,9 +354,7 @@ def test_the_name_of_a_study_is_no_part_of_an_address(tmp_path: Path, bucket: Pa
 
 
 @pytest.mark.parametrize("content", ["", "nowhere", "s4://bucket"])
-def test_a_file_without_an_address_is_no_reason_to_read_or_delete_anything(
-    old: ashtune.Study, content: str
-) -> None:
+def test_a_store_file_without_an_address_is_refused(old: ashtune.Study, content: str) -> None:
     (old.directory / URL_FILE).write_text(content)
     assert old.trials
     with pytest.raises(StudyError) as refused:

@@ -45,7 +45,7 @@ def test_sigterm_deletes_a_folder_and_ends_the_process(temporary: Path) -> None:
     assert not list(temporary.iterdir())
 
 
-def test_the_folder_of_a_process_that_was_killed_is_deleted_by_the_next(temporary: Path) -> None:
+def test_the_next_process_deletes_the_folder_of_a_killed_one(temporary: Path) -> None:
     end_with(signal.SIGKILL)
     [left] = temporary.iterdir()
     with temporary_folder() as folder:

@@ -140,7 +140,7 @@ class Refusing(AshMachine):
         super().extend(trials)
 
 
-def test_a_scheduler_that_refuses_a_session_is_a_difference_and_reading_goes_on() -> None:
+def test_a_refused_session_is_a_difference_of_the_replay() -> None:
     replay = Replay(Controller(Refusing(Ladder(1, 3, 3), 0), LOSS))
     events: list[Event] = [
         SessionStarted(0.0, 0.0, "0", "", 0, trials=3),
@@ -183,7 +183,7 @@ def test_a_trial_that_ran_out_of_memory_is_told_apart(has_controller: bool) -> N
     assert verdict == TrialFailed(trial, 0, "out of memory: M", "", is_out_of_memory=True)
 
 
-def test_a_trial_is_trained_alone_after_a_worker_ran_out_of_memory_with_it() -> None:
+def test_a_trial_out_of_memory_is_retried_alone() -> None:
     controller, worker = Controller(AshMachine(LADDER, 9), Goal("loss", "min")), WorkerId(0)
     controller.handle(SessionStarted(0.0, 0.0, "0", "host", 1, trials=9))
     (first,) = controller.handle(WorkerJoined(0.0, worker))
