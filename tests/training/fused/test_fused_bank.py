@@ -76,9 +76,7 @@ def test_the_second_process_finds_what_the_first_compiled(folder: Path) -> None:
     assert len(list(folder.iterdir())) == 3, "no claim is left"
 
 
-def test_only_workers_store_programs_and_a_program_without_a_key_is_not_stored(
-    folder: Path,
-) -> None:
+def test_only_workers_store_programs_with_a_key(folder: Path) -> None:
     assert compiles(is_worker=False)
     assert compiles("")
     assert not folder.exists() or not list(folder.iterdir())
@@ -103,9 +101,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_file_that_is_damaged_or_that_others_may_write_is_compiled_anew(
-    damage: str, folder: Path
-) -> None:
+def test_a_damaged_or_unsafe_file_is_compiled_again(damage: str, folder: Path) -> None:
     assert compiles()
     (file,) = folder.iterdir()
     assert not compiles()

@@ -109,7 +109,7 @@ def test_each_lane_is_at_every_epoch_what_it_is_alone(static: Any) -> None:
             )
 
 
-def test_a_stretch_cut_into_rungs_is_the_same_to_the_last_bit_and_compiles_nothing_anew() -> None:
+def test_a_training_cut_into_rungs_gives_identical_results() -> None:
     (whole,) = trained(LANES, [0, 13])
     parts = trained(LANES, [0, 1, 2, 4, 8, 13])
     for name, values in whole.metrics.items():
@@ -155,7 +155,7 @@ def test_a_lane_that_is_not_finite_says_when() -> None:
     )
 
 
-def test_only_lanes_and_the_way_of_compiling_tell_the_programs_of_a_shape_apart() -> None:
+def test_only_lanes_and_compilation_distinguish_programs() -> None:
     backend = JaxBackend(RECIPE, 0, None)
     variants = [
         Variant(1, 16, quick=True),
@@ -290,9 +290,7 @@ def test_a_worker_s_programs_use_the_threads_that_it_has(cache: Path) -> None:
     assert many > few
 
 
-def test_a_study_of_it_reports_every_epoch_and_leaves_its_programs_in_the_cache(
-    study_of: Any,
-) -> None:
+def test_a_fused_study_reports_every_epoch(study_of: Any) -> None:
     study = study_of(None)
     assert StudyReader(study.directory).tally.failures.total == 0
     assert study.best.resource >= 8
@@ -311,9 +309,7 @@ def test_a_second_study_compiles_nothing_and_reports_the_same(tmp_path: Path, ca
     assert reports(first) == reports(second)
 
 
-def test_a_trial_paused_in_the_middle_of_a_stretch_goes_on_from_its_last_report(
-    cache: Path,
-) -> None:
+def test_a_paused_trial_continues_from_its_last_report(cache: Path) -> None:
     config = {"rate": 0.1, "momentum": 0.5, "width": 5}
     function, whole = objective(), TrialAlone(config, 100)
     function(whole)

@@ -164,7 +164,7 @@ def test_workers_that_die_at_once_end_the_study(
         )  # fmt: skip
 
 
-def test_evaluate_gets_the_configuration_if_it_takes_a_third_argument_without_a_default() -> None:
+def test_a_third_argument_of_evaluate_receives_the_configuration() -> None:
     given: list[Any] = []
 
     def asks(state: Any, data: Any, config: Any) -> dict[str, Any]:

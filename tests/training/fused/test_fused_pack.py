@@ -67,7 +67,7 @@ def test_a_suspect_is_trained_before_all_others_and_alone() -> None:
     assert next_of(waiting, 1.0) == [waiting[2]]
 
 
-def test_everyone_has_a_turn_in_packs_of_one_group_that_are_not_too_large() -> None:
+def test_every_job_is_packed_within_its_group_and_limit() -> None:
     chance = random.Random(4)
     waiting = [
         Waiting(

@@ -101,7 +101,7 @@ FASTER: dict[int | str, float] = {1: 1.0e-3, 4: 2.6e-3, 16: 8.5e-3}
 SLOWER: dict[int | str, float] = {1: 1.0e-3, 4: 5.2e-3, 16: 20.8e-3}
 
 
-def test_in_the_long_run_full_packs_have_the_best_program_and_single_trials_their_own() -> None:
+def test_packs_and_single_trials_each_get_their_best_program() -> None:
     full = shape(16)
     run(full, [(16, 1)] * 3_000, FASTER, 1.0)
     assert lanes_of(full, 16) == 16
@@ -116,7 +116,7 @@ def test_a_shape_whose_lanes_are_slower_is_trained_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("is_quick", [False, True])
-def test_the_largest_is_come_to_as_long_as_each_larger_one_has_paid(is_quick: bool) -> None:
+def test_the_largest_program_is_reached_if_each_step_pays(is_quick: bool) -> None:
     large = shape(256, turns=16, is_quick=is_quick)
     seconds: dict[int | str, float] = {"quick": 3.0e-3} | {
         lanes: 1.0e-3 * lanes**0.7 for lanes in powers(256)

@@ -268,7 +268,7 @@ def test_a_stretch_cut_into_rungs_is_the_same_to_the_last_bit(module: Any, optim
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_lane_goes_on_among_others_and_in_a_program_with_lanes_to_spare(optimizer: str) -> None:
+def test_a_lane_gives_the_same_result_beside_other_lanes(optimizer: str) -> None:
     given, lanes = recipe(normalised, optimizer=optimizer), LANES[optimizer]
     _, (whole,) = trained(given, lanes, [0, 7])
     state, _ = trained(given, lanes, [0, 3])
@@ -290,7 +290,7 @@ def test_a_lane_goes_on_among_others_and_in_a_program_with_lanes_to_spare(optimi
     )
 
 
-def test_the_user_s_random_numbers_go_on_as_if_nothing_had_been_trained() -> None:
+def test_training_does_not_change_the_users_random_numbers() -> None:
     torch.manual_seed(11)
     np.random.seed(11)
     random.seed(11)
@@ -309,7 +309,7 @@ def test_the_user_s_random_numbers_go_on_as_if_nothing_had_been_trained() -> Non
     assert expected[1:] == (np.random.rand(), random.random())
 
 
-def test_frozen_and_unreached_parameters_stay_as_they_are_and_tied_ones_stay_tied() -> None:
+def test_frozen_tied_and_unused_parameters_match_a_plain_loop() -> None:
     class Partly(nn.Module):
         def __init__(self) -> None:
             super().__init__()

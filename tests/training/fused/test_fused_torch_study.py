@@ -86,7 +86,7 @@ def test_all_trials_of_a_study_report_every_epoch_and_none_fails(
     assert study.best.metrics["accuracy"] > 0.8
 
 
-def test_a_lane_comes_out_the_same_to_the_last_bit_at_whatever_place_it_has() -> None:
+def test_the_place_of_a_lane_does_not_change_its_result() -> None:
     code = (
         "from ashtune._src.training.fused.torch.torch_backend import TorchBackend, round_alike; "
         "round_alike()\n"
@@ -143,9 +143,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_a_trial_alone_is_trained_by_the_same_function_and_goes_on_where_it_was(
-    threads: None,
-) -> None:
+def test_a_trial_alone_continues_from_its_checkpoint(threads: None) -> None:
     config = {"learning_rate": 0.01, "width": 5}
     function, whole, first = (
         objective(optimizer="adam"),
