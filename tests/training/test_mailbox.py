@@ -67,6 +67,6 @@ def test_a_pause_is_for_its_own_trial_and_counts_once() -> None:
     assert mailbox.is_to_pause(TrialId(2))
 
 
-def test_who_waits_for_an_answer_is_shut_down_when_the_driver_is_gone() -> None:
+def test_waiting_for_an_answer_ends_when_the_driver_leaves() -> None:
     with pytest.raises(Shutdown):
         answer_of(Mailbox(Channel(job(2))))

@@ -103,9 +103,7 @@ def test_a_program_that_gets_nothing_of_the_space_is_refused(
     Program(["train.py", "--fast"]).check(["x"])
 
 
-def test_lines_of_each_epoch_are_the_curve_and_of_other_numbers_the_last_counts(
-    tmp_path: Path,
-) -> None:
+def test_printed_lines_of_each_epoch_are_the_curve(tmp_path: Path) -> None:
     tuned(
         tmp_path,
         """
@@ -173,9 +171,7 @@ def test_a_program_without_a_checkpoint_is_trained_from_the_start_when_promoted(
     }
 
 
-def test_the_author_of_a_program_is_told_of_its_folder_and_variables_and_not_of_python(
-    tmp_path: Path,
-) -> None:
+def test_notes_for_programs_name_folders_not_python_calls(tmp_path: Path) -> None:
     code = """
         import json, os
         trial, target = int(os.environ["ASHTUNE_TRIAL"]), int(os.environ["ASHTUNE_TARGET"])

@@ -100,9 +100,7 @@ def run(tmp_path: Path) -> Any:
     return run
 
 
-def test_a_trial_that_goes_on_in_place_counts_epochs_from_one_and_never_leaves_its_loop(
-    run: Any,
-) -> None:
+def test_a_trial_in_place_continues_its_loop_of_epochs(run: Any) -> None:
     seen: list[int] = []
 
     def train(trial: Any) -> None:
@@ -167,9 +165,7 @@ def test_a_number_that_is_not_finite_between_rungs_is_only_recorded(run: Any) ->
     assert finished.curve[1] == (2, {"score": None})
 
 
-def test_a_mistake_of_use_before_a_new_trial_trains_says_that_no_trial_can_succeed(
-    run: Any,
-) -> None:
+def test_a_usage_error_before_training_ends_the_study(run: Any) -> None:
     (event,) = run(lambda trial: trial.checkpoint(model=3))
     assert isinstance(event, Broken)
     assert "trial.checkpoint(model=3) is no object with state_dict" in event.reason
@@ -224,9 +220,7 @@ class Interrupted(Channel):
 
 
 @pytest.mark.parametrize("times", [1, 2, 5])
-def test_what_breaks_in_after_a_result_waits_for_the_answer_and_is_no_failure(
-    run: Any, times: int
-) -> None:
+def test_an_interruption_after_a_result_is_no_failure(run: Any, times: int) -> None:
     finished, released = run(
         saves, RELEASE, kind=type("Interrupted", (Interrupted,), {"times": times})
     )
@@ -332,7 +326,7 @@ def reason(sent: list[FromWorker]) -> str:
     return event.reason
 
 
-def test_a_loop_that_ends_early_without_a_word_fails_and_is_told_how_to_say_so(run: Any) -> None:
+def test_a_loop_that_ends_early_is_told_to_call_stop(run: Any) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(score=epoch)
@@ -342,7 +336,7 @@ def test_a_loop_that_ends_early_without_a_word_fails_and_is_told_how_to_say_so(r
     assert "the loop over trial.epochs() ended at 2 of 4; call trial.stop()" in reason(run(train))
 
 
-def test_a_trial_stopped_on_purpose_has_its_last_report_as_result_and_says_so(run: Any) -> None:
+def test_a_stopped_trial_has_its_last_report_as_result(run: Any) -> None:
     seen: list[int] = []
 
     def train(trial: Any) -> None:
@@ -364,7 +358,7 @@ def test_a_trial_stopped_on_purpose_has_its_last_report_as_result_and_says_so(ru
     assert event.checkpoint > 0
 
 
-def test_an_own_loop_longer_than_the_rung_fails_and_is_shown_the_right_lines(run: Any) -> None:
+def test_an_own_loop_beyond_the_rung_fails(run: Any) -> None:
     reported: list[int] = []
 
     def train(trial: Any) -> None:
@@ -376,9 +370,7 @@ def test_an_own_loop_longer_than_the_rung_fails_and_is_shown_the_right_lines(run
     assert reported == [0]
 
 
-def test_a_loop_that_reports_now_and_then_is_trained_to_its_rung_and_its_last_report_counts(
-    run: Any,
-) -> None:
+def test_the_last_report_of_a_sparse_loop_is_its_result(run: Any) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             if epoch % 3 == 0:
@@ -394,9 +386,7 @@ def test_a_loop_that_reports_now_and_then_is_trained_to_its_rung_and_its_last_re
     assert run(lambda trial: trial.restore() and 1.0, start=4, target=8)[0].start == 4
 
 
-def test_a_function_that_saves_and_never_restores_fails_at_its_first_report_and_is_shown_how(
-    run: Any,
-) -> None:
+def test_a_function_that_never_restores_fails_at_its_first_report(run: Any) -> None:
     run(saves, RELEASE)
     reported: list[int] = []
 
@@ -442,9 +432,7 @@ def test_a_report_may_be_a_dict_or_the_metric_alone(run: Any, result: Any) -> No
 @pytest.mark.parametrize(
     "wrong", [lambda trial: trial.report({"score": 1}, loss=2), lambda trial: trial.report("best")]
 )
-def test_a_report_in_two_forms_or_in_none_ends_the_study_and_is_shown_the_forms(
-    run: Any, wrong: Any
-) -> None:
+def test_a_report_of_unknown_form_ends_the_study(run: Any, wrong: Any) -> None:
     (event,) = run(wrong)
     assert isinstance(event, Broken)
     assert "write trial.report(score=...), or give one dict" in event.reason
@@ -541,7 +529,7 @@ def test_copies_of_a_configuration_are_equal_and_can_be_changed(run: Any) -> Non
     assert pickle.loads(pickle.dumps(config)) == config
 
 
-def test_a_loop_kept_from_a_trial_that_has_ended_says_nothing_to_the_driver(run: Any) -> None:
+def test_a_loop_kept_after_its_trial_is_refused(run: Any) -> None:
     kept: list[Any] = []
 
     def train(trial: Any) -> float:

@@ -113,9 +113,7 @@ def all_as_unbroken(directory: Path, train: Callable[[Any], None]) -> bool:
     return expected == curves.of(directory)
 
 
-def test_trials_that_were_put_aside_and_promoted_have_the_curve_of_unbroken_ones(
-    script: Path,
-) -> None:
+def test_promoted_trials_have_the_curve_of_one_training(script: Path) -> None:
     module = curves.imported(script)
     study = ashtune.tune(
         module.train,
@@ -132,7 +130,7 @@ def test_trials_that_were_put_aside_and_promoted_have_the_curve_of_unbroken_ones
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_trials_of_a_study_that_was_killed_have_the_curve_of_unbroken_ones(script: Path) -> None:
+def test_trials_of_a_killed_study_have_the_curve_of_one_training(script: Path) -> None:
     before = curves.killed_and_resumed(script, script.parent / "s", after=5)
     after = curves.results(script.parent / "s")
     assert [(e.trial, e.rung) for e in after[: len(before)]] == [(e.trial, e.rung) for e in before]
@@ -211,7 +209,7 @@ def failure(sent: list[FromWorker]) -> str:
     return failed.reason
 
 
-def test_a_new_trial_has_no_epochs_behind_it_and_one_that_goes_on_has(tmp_path: Path) -> None:
+def test_a_continued_trial_knows_its_earlier_epochs(tmp_path: Path) -> None:
     train = saving(model=model())
     job(tmp_path, train)
     job(tmp_path, train, start=2, target=4)

@@ -183,9 +183,7 @@ def test_a_module_beside_the_script_counts_as_a_whole(tmp_path: Path, old: str, 
     ]
 
 
-def test_a_script_and_a_function_of_its_named_at_the_command_line_are_the_same_version(
-    tmp_path: Path,
-) -> None:
+def test_the_command_line_gives_a_function_the_same_version(tmp_path: Path) -> None:
     there = version(tmp_path)
     code = (
         "import json; from ashtune._src.cli.load_names import load_function; "
@@ -270,7 +268,7 @@ def test_what_every_run_computes_anew_is_told_by_how_it_is_computed(tmp_path: Pa
     ]
 
 
-def test_a_function_that_cannot_be_looked_into_has_no_version_and_changes_nothing() -> None:
+def test_a_function_without_a_readable_state_has_no_version() -> None:
     class Odd:
         def __getstate__(self) -> Any:
             raise RuntimeError("no")
@@ -286,7 +284,7 @@ class Net:
     """Stands for what a fused training function keeps once it has trained."""
 
 
-def test_a_fused_function_is_the_same_version_before_and_after_it_has_trained() -> None:
+def test_training_does_not_change_the_version_of_a_fused_function() -> None:
     def made(width: int) -> FusedObjective:
         def module(config: Any) -> int:
             return width
