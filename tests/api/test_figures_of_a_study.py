@@ -64,7 +64,7 @@ def draw(study: ashtune.Study, name: str) -> Callable[..., Any]:
     return method
 
 
-def test_the_methods_that_draw_are_these() -> None:
+def test_every_plot_method_is_tested() -> None:
     assert {name for name in dir(ashtune.Study) if name.startswith("plot")} == {
         *FOR_EVERY_STUDY,
         *FOR_SOME,
@@ -150,7 +150,7 @@ def test_importance_is_measured_once_for_all_figures_of_a_study(
     assert len(measured) == 1
 
 
-def test_a_figure_that_is_told_what_to_show_measures_no_importance(
+def test_a_figure_with_named_hyperparameters_measures_no_importance(
     study: ashtune.Study, measured: list[int]
 ) -> None:
     study.plot_slice("rate")

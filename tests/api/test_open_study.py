@@ -137,7 +137,7 @@ PAIRS = [(at_once, to_the_end), (train, epoch_by_epoch), (rung_by_rung, told_run
 
 @pytest.mark.parametrize(("function", "loop"), PAIRS)
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "async_hyperband"])
-def test_one_asker_writes_the_journal_that_one_worker_writes(
+def test_a_loop_writes_the_same_journal_as_one_worker(
     function: Callable[..., Any], loop: Loop, scheduler: str, tmp_path: Path
 ) -> None:
     by_worker = tuned(tmp_path, function, workers=1, scheduler=scheduler, engine="threads")
@@ -226,7 +226,7 @@ def test_threads_share_a_study_and_no_two_have_the_same_trial(
     assert len(of_kind(tmp_path / "own", WorkerJoined)) <= 4
 
 
-def test_a_pool_of_processes_trains_what_this_process_asks_for(tmp_path: Path) -> None:
+def test_a_pool_of_processes_can_train_the_asked_trials(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     with opened(tmp_path / "own") as study, ProcessPoolExecutor(2, mp_context=context) as pool:
         running: dict[Any, ashtune.Trial] = {}
@@ -241,9 +241,7 @@ def test_a_pool_of_processes_trains_what_this_process_asks_for(tmp_path: Path) -
     assert len(of_kind(tmp_path / "own", WorkerJoined)) == 2
 
 
-def test_without_waiting_nothing_is_none_and_no_worker_joins_for_each_question(
-    tmp_path: Path,
-) -> None:
+def test_ask_without_wait_returns_none_when_nothing_is_ready(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=2, scheduler="sh", max_resource=2) as study:
         one, other = asked(study), asked(study)
         assert [study.ask(wait=False) for _ in range(5)] == [None] * 5
@@ -419,7 +417,7 @@ def test_a_bad_reason_is_refused_and_the_trial_can_be_told(
     assert result.checkpoint is not None
 
 
-def test_what_breaks_in_a_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
+def test_a_broken_loop_over_epochs_can_be_told(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=3, max_resource=3, min_resource=3) as study:
         broken = asked(study)
         for _ in broken.epochs():
@@ -526,7 +524,7 @@ def test_options_of_engines_are_refused(option: dict[str, Any], words: str, tmp_
     assert not (tmp_path / "own").exists()
 
 
-def test_the_time_that_a_training_took_is_its_askers_own(tmp_path: Path) -> None:
+def test_busy_seconds_of_tell_become_the_seconds_of_the_job(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=1, max_resource=4, min_resource=4) as study:
         trial = asked(study)
         study.tell(trial, score=1.0, busy_seconds=1e-6)

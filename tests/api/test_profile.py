@@ -123,7 +123,7 @@ def test_report_prints_the_profile_without_executing_its_files(home: Path) -> No
     assert not (home / "pwned").exists()
 
 
-def test_a_resumed_study_is_profiled_from_there_on(home: Path) -> None:
+def test_a_resumed_study_adds_to_its_profile(home: Path) -> None:
     before = slow_of(Study.load(home / "s").profile()).seconds
     with all_join(2):
         done = ashtune(

@@ -238,7 +238,7 @@ def test_every_argument_is_accepted_or_refused_in_one_line(
     ],
     ids=lambda value: re.sub(" at 0x[0-9a-f]+", "", str(value))[:40],
 )
-def test_what_is_refused_is_said_with_its_value_and_what_would_do(
+def test_a_refusal_names_the_value_and_the_remedy(
     given: dict[str, Any], kind: type[AshtuneError] | None, says: str, empty: Path
 ) -> None:
     if kind is None:
@@ -254,7 +254,7 @@ def test_what_is_refused_is_said_with_its_value_and_what_would_do(
     assert not list(empty.iterdir())
 
 
-def test_a_size_is_kept_as_bytes_and_numbers_as_pythons_own(empty: Path) -> None:
+def test_sizes_and_numpy_numbers_are_kept_as_plain_integers(empty: Path) -> None:
     with pytest.raises(Reached):
         tuned(checkpoint_limit="1.5 GB", seed=np.int64(7))
     [journal] = empty.rglob(NAME)

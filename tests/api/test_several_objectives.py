@@ -122,7 +122,7 @@ def test_a_study_stops_when_one_result_reaches_all_targets(tmp_path: Path) -> No
     assert unexplained(further) == []
 
 
-def test_what_replays_one_metric_refuses_several(tmp_path: Path) -> None:
+def test_whatif_refuses_a_study_of_several_objectives(tmp_path: Path) -> None:
     study = tuned(tmp_path / "s", trials=9, **TWO)
     with pytest.raises(StudyError):
         study.whatif()

@@ -136,7 +136,7 @@ def test_a_target_stops_the_study(tmp_path: Path) -> None:
     assert len(results(study)) < 10_000
 
 
-def test_it_works_in_a_thread_where_no_signal_can_be_caught(tmp_path: Path) -> None:
+def test_tune_works_in_a_thread_without_signals(tmp_path: Path) -> None:
     studies: list[ashtune.Study] = []
     thread = threading.Thread(target=lambda: studies.append(tuned(tmp_path)))
     thread.start()
@@ -175,7 +175,7 @@ def test_a_script_without_a_guard_runs_once_with_classes_of_its_own(tmp_path: Pa
     assert (done.stdout, done.stderr, done.returncode) == ("the script runs\nbest 4\n", "", 0)
 
 
-def test_it_works_from_a_prompt_where_the_function_has_no_file(tmp_path: Path) -> None:
+def test_tune_works_with_a_function_without_a_file(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-", str(tmp_path / "s")],
         input=textwrap.dedent(SCRIPT), capture_output=True, text=True, timeout=200, check=False,
@@ -219,7 +219,7 @@ def test_a_signal_pauses_the_study_and_the_script_ends_by_it(
     assert len(after) == len(set(after))
 
 
-def test_a_function_that_cannot_be_pickled_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_a_function_that_cannot_be_pickled_is_refused_before_a_study(tmp_path: Path) -> None:
     lock = threading.Lock()
 
     def holds_a_lock(trial: Any) -> float:

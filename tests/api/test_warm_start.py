@@ -133,7 +133,7 @@ def test_the_column_of_the_resource_says_how_far_each_was_trained(column: str) -
     assert [each.resource for each in known_in(rows)[0]] == [1, 2, 3, 1, 2, 3]
 
 
-def test_what_cannot_be_used_is_counted_by_the_reason_in_one_line() -> None:
+def test_one_line_counts_unusable_results_by_reason() -> None:
     rows = results(10)
     rows[1]["x"] = 7.0
     rows[2]["kind"] = "c"
@@ -183,7 +183,7 @@ def test_what_cannot_be_used_is_counted_by_the_reason_in_one_line() -> None:
          r"the list has no result that can be used: 1 outside of the space \(x=2\.0 is outside\)"),
     ],
 )  # fmt: skip
-def test_what_is_no_source_or_has_nothing_is_refused_in_one_line(source: Any, message: str) -> None:
+def test_an_unreadable_or_empty_source_is_refused_in_one_line(source: Any, message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         known_in(source)
 
@@ -296,7 +296,7 @@ def test_the_search_starts_with_the_known_results(tmp_path: Path) -> None:
         ("optuna:random_share=0:ahead=0", "TPESampler, 30 results, 30 from before"),
     ],
 )
-def test_mutation_and_the_samplers_of_optuna_know_them_too(
+def test_mutation_and_the_samplers_of_optuna_use_known_results(
     search: Any, origin: str, tmp_path: Path
 ) -> None:
     if not isinstance(search, Awaited):
@@ -334,7 +334,7 @@ class Evil:
         return os.mkdir, (self._folder,)
 
 
-def test_a_search_without_a_model_ignores_them_aloud(
+def test_a_search_without_a_model_says_that_it_ignores_known_results(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     study = tuned(tmp_path / "s", warm_start=results(), search="random", quiet=True)
@@ -353,7 +353,7 @@ def test_a_search_without_a_model_ignores_them_aloud(
     ] == said
 
 
-def test_a_resumed_study_keeps_them_without_the_source(
+def test_a_resumed_study_keeps_known_results_without_their_source(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     search = Awaited(random_share=0.0)
@@ -384,7 +384,7 @@ def test_a_resumed_study_keeps_them_without_the_source(
     assert "warm start and other tasks: " in capfd.readouterr().err
 
 
-def test_several_sources_of_the_same_task_are_one(
+def test_several_sources_of_the_same_task_are_combined(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     rows = results()
@@ -438,7 +438,7 @@ def test_results_of_withdrawn_trials_are_not_taken(form: str, tmp_path: Path) ->
     assert known.isdisjoint(trial.config["x"] for trial in withdrawn)
 
 
-def test_of_more_results_in_several_sources_the_best_are_kept_aloud(
+def test_a_line_says_that_only_the_best_known_results_are_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("ashtune._src.api.warm_start.MOST", 20)
@@ -449,7 +449,7 @@ def test_of_more_results_in_several_sources_the_best_are_kept_aloud(
     assert line.endswith("; of these, the best 20 are kept")
 
 
-def test_of_each_other_task_the_best_configurations_come_first_in_turn() -> None:
+def test_the_best_configurations_of_other_tasks_alternate() -> None:
     rows = [row | {"loss": float(at), "resource": 9} for at, row in enumerate(results())]
     longer = [rows[8] | {"resource": 1, "loss": -1.0}, rows[9] | {"resource": 9}, rows[1]]
     found, line = other_tasks_in([rows[:7], longer, []])

@@ -167,7 +167,7 @@ def sessions(study: ashtune.Study) -> list[SessionStarted]:
     return [event for event in events(study) if isinstance(event, SessionStarted)]
 
 
-def test_a_function_that_has_changed_is_not_mixed_with_what_another_trained(tmp_path: Path) -> None:
+def test_a_changed_function_is_refused_by_an_existing_study(tmp_path: Path) -> None:
     study = tuned(tmp_path, first, trials=4)
     assert {name for name in sessions(study)[0].objective if not name.endswith(".py")} == {
         "train",
@@ -194,7 +194,7 @@ def test_an_accepted_change_is_in_the_journal_and_the_report(tmp_path: Path) -> 
         tuned(tmp_path, first, trials=8)
 
 
-def test_a_function_given_to_resume_is_the_word_that_accepts_it(tmp_path: Path) -> None:
+def test_a_function_given_to_resume_is_an_accepted_change(tmp_path: Path) -> None:
     study = tuned(tmp_path, first, trials=4).resume(second, trials=8, workers=1, quiet=True)
     study = study.resume(trials=12, workers=1, quiet=True)
     versions = [session.objective["train"] for session in sessions(study)]
