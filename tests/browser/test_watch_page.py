@@ -148,7 +148,7 @@ def test_every_view_has_data_and_changes_while_the_study_runs(
             page.wait_for_another_sight(section)
 
 
-def test_the_first_tiles_and_the_answers_say_how_the_study_stands(page: Page) -> None:
+def test_the_tiles_and_answers_show_the_state_of_the_study(page: Page) -> None:
     assert page.text(".tile.state .value") == "Running"
     page.wait("Number(document.querySelector('.tile.best-value .value').textContent) > 0.5")
     assert "of 100,000 trials" in page.text(".tile.time-left")
@@ -382,7 +382,7 @@ def test_a_link_to_a_section_arrives_there(
         )
 
 
-def test_all_links_fit_and_the_questions_stand_in_one_line(still: Page) -> None:
+def test_all_links_fit_and_the_questions_form_two_rows(still: Page) -> None:
     assert (
         still.page.evaluate(
             "(() => { const nav = document.getElementById('nav'); return nav.scrollWidth - "
@@ -549,7 +549,7 @@ def test_texts_that_stand_over_bars_on_a_phone_are_outlined(still: Page) -> None
     still.wait("outlined.some((text) => text.includes(' trained'))")
 
 
-def test_a_mark_at_the_end_of_an_axis_is_whole(still: Page) -> None:
+def test_a_mark_at_the_end_of_an_axis_is_not_cut(still: Page) -> None:
     still.show("slices")
     below = """(() => {
         const canvas = document.querySelector("#slices canvas");
@@ -625,7 +625,7 @@ def test_the_url_keeps_scales_and_chosen_hyperparameters(still: Page) -> None:
     assert still.page.locator("#ladder .tick:not([hidden])").count() == 0, "bars begin at 0"
 
 
-def test_a_slider_of_what_if_asks_again(still: Page) -> None:
+def test_a_moved_slider_updates_the_prediction(still: Page) -> None:
     still.show("whatif")
     still.wait("document.querySelector('.prediction').textContent.startsWith('On 2 workers')")
     still.page.focus("#slider-workers")
@@ -666,7 +666,7 @@ def test_a_page_without_its_server_names_the_watch_command(
         assert problems(page, "#connection") == []
 
 
-def test_a_complete_study_is_called_so_and_compared_with_one_that_runs(page: Page) -> None:
+def test_a_complete_study_is_compared_with_a_running_one(page: Page) -> None:
     page.page.locator("#compare").scroll_into_view_if_needed()
     page.page.wait_for_selector("#compare canvas")
     names = (

@@ -42,7 +42,7 @@ def test_the_parts_of_a_baseline_sum_to_its_wall_time(home: Path) -> None:
         assert [rung["trials"] for rung in run["rungs"]] == [run["models"] >> at for at in range(4)]
 
 
-def test_a_baseline_of_what_cannot_be_is_refused(home: Path) -> None:
+def test_wrong_arguments_of_baseline_are_refused(home: Path) -> None:
     refused(ashtune(home, "baseline", "train.py:train"), "train.py:train", "--metric")
     refused(ashtune(home, "baseline", "--models", "8,none"), "invalid literal for int", "'none'")
     refused(ashtune(home, "baseline", "--models", "0"), "--models=0", "at least 1")

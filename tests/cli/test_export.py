@@ -35,7 +35,7 @@ def test_a_missing_library_is_named(
     refused(done, f"{name} is not installed; pip install 'ashtune[{name}]'")
 
 
-def test_what_is_no_exporter_is_refused(study_copy: Path) -> None:
+def test_wrong_arguments_of_export_are_refused(study_copy: Path) -> None:
     refused(
         ashtune(study_copy.parent, "export", "study", "--to", "nowhere"), "'nowhere'", "csv, mlflow"
     )

@@ -31,7 +31,7 @@ def test_run_prints_json_that_a_program_reads(home: Path) -> None:
     assert set(data["best"]["configuration"]) == {"x", "kind"}
 
 
-def test_report_says_what_run_said_and_executes_nothing_of_the_directory(home: Path) -> None:
+def test_report_executes_no_file_of_the_study(home: Path) -> None:
     ran = ashtune(home, "run", "train.py:train", *RUN, "--directory", "s", "--json", "--quiet")
     (home / "s" / "objective.pickle").write_bytes(b"cos\nsystem\n(S'touch pwned'\ntR.")
     (home / "train.py").write_text("raise SystemExit('executed')")
@@ -151,7 +151,7 @@ def test_a_process_imports_a_large_module_only_to_use_it(
     assert [line for line in done.stdout.splitlines() if line.startswith(tuple(shown))] == shown
 
 
-def test_what_cannot_be_run_is_refused_in_one_line(home: Path) -> None:
+def test_wrong_arguments_of_run_are_refused_in_one_line(home: Path) -> None:
     refused(ashtune(home, "run", "nothing.py:train", *RUN), "nothing.py")
     refused(ashtune(home, "run", "train.py", *RUN), "FILE:FUNCTION")
     refused(ashtune(home, "run", "train.py:nothing", *RUN), "'nothing'", "train")
@@ -261,7 +261,7 @@ def test_a_study_resumes_from_anywhere_though_its_file_imports_a_neighbour(home:
     assert json.loads(resumed.stdout)["trials"]["tried"] == 12, resumed.stderr
 
 
-def test_a_refusal_is_one_line_of_the_process_too(home: Path) -> None:
+def test_the_process_prints_a_refusal_in_one_line(home: Path) -> None:
     refused(ashtune_process(home, "run", "nothing.py:train", *RUN), "nothing.py")
     refused(ashtune_process(home, "plan", "--rungs", "a,b"), "'a'")
 

@@ -83,7 +83,7 @@ def test_a_study_runs_with_all_streams_closed(home: Path) -> None:
     assert shell(home, "report", "closed").returncode == 0
 
 
-def test_a_reader_that_goes_leaves_no_word(home: Path) -> None:
+def test_a_closed_pipe_causes_no_error_message(home: Path) -> None:
     done = shell(home, "report", "s", redirect="| head -n 1 > /dev/null")
     assert done.stderr == b""
 
@@ -131,7 +131,7 @@ def test_a_terminal_without_unicode_is_shown_escapes(
     ],
     ids=str,
 )
-def test_what_cannot_be_used_is_one_line_with_status_2(
+def test_an_unusable_argument_is_one_line_with_status_2(
     home: Path, arguments: list[str | bytes]
 ) -> None:
     odd_files(home)

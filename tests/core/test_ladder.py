@@ -48,7 +48,7 @@ def test_rungs_increase_from_the_least_to_the_most_resource(
         (7, 7, 2, (7,)),
     ],
 )
-def test_a_ladder_has_these_rungs(
+def test_rungs_are_powers_of_the_factor_up_to_the_top(
     low: int, high: int, factor: float, rungs: tuple[int, ...]
 ) -> None:
     assert Ladder(low, high, factor).rungs == rungs

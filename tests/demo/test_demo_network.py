@@ -86,7 +86,7 @@ def test_the_split_gives_every_digit_to_one_part_only(data: digits.Digits) -> No
     assert (len(train), len(validation), len(train & validation)) == (1200, 597, 0)
 
 
-def test_without_scikit_learn_the_error_says_what_to_install(
+def test_loading_digits_without_scikit_learn_is_refused_in_one_line(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
