@@ -56,7 +56,7 @@ def asked(study: ashtune.Study) -> Iterator[Client]:
         yield client
 
 
-def test_importance_names_what_matters(asked: Client) -> None:
+def test_importance_names_the_hyperparameter_that_matters(asked: Client) -> None:
     pytest.importorskip("sklearn")
     answer = asked.ask("api/studies/0/importance")
     assert answer["weights"][0]["name"] == "x"
@@ -184,7 +184,7 @@ def test_results_of_another_objective_keep_the_constraints(tmp_path: Path) -> No
     assert keeps == sorted(keeps, reverse=True), "the smallest sizes violate the constraint"
 
 
-def test_the_audit_is_the_reports(study: ashtune.Study, asked: Client) -> None:
+def test_the_audit_matches_that_of_the_report(study: ashtune.Study, asked: Client) -> None:
     answer = asked.ask("api/studies/0/audit")
     reader = study._reader
     audit = Audit(reader.ladder, reader.settings.goal, reader.scheduler)
@@ -228,7 +228,7 @@ def test_a_trials_page_says_how_much_memory_a_job_held() -> None:
     assert after == "trained to 4 by worker 1 in 3.0 s with 43 % of its memory_limit: score = 0.5"
 
 
-def test_a_trials_page_has_its_curve_its_configuration_and_what_it_printed(
+def test_the_page_of_a_trial_shows_curve_configuration_and_log(
     study: ashtune.Study, asked: Client
 ) -> None:
     best = study.best
@@ -329,7 +329,7 @@ def test_the_same_question_is_worked_out_once(
     assert answers[0]
 
 
-def test_a_what_if_that_takes_long_holds_nothing_else_up(study: ashtune.Study) -> None:
+def test_a_slow_prediction_does_not_delay_other_answers(study: ashtune.Study) -> None:
     questions = Questions()
     position = (study.directory / "journal.jsonl").stat().st_size
 
@@ -367,7 +367,7 @@ def test_a_study_that_cannot_be_read_is_a_line(tmp_path: Path) -> None:
     answering.close()
 
 
-def test_what_a_saved_page_has_is_limited(
+def test_a_saved_page_contains_a_limited_number_of_answers(
     finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, most in {"MOST_PREDICTED": 0, "MOST_TRIALS": 2, "MOST_BYTES": 40_000}.items():

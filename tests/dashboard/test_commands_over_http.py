@@ -36,9 +36,7 @@ def page(running: SlowStudy) -> Iterator[Client]:
         yield client
 
 
-def test_what_the_page_sends_reaches_the_driver_and_the_page_says_so(
-    running: SlowStudy, page: Client
-) -> None:
+def test_a_command_of_the_page_reaches_the_driver(running: SlowStudy, page: Client) -> None:
     with page.watch() as viewer:
         answer = page.post(PATH, PAUSE)
         assert (answer.status, answer.json) == (200, {"ok": True})
@@ -53,7 +51,7 @@ def test_what_the_page_sends_reaches_the_driver_and_the_page_says_so(
     assert '"study_paused"' in journal(running)
 
 
-def test_what_the_driver_refuses_is_one_line(page: Client) -> None:
+def test_a_refusal_of_the_driver_is_one_line(page: Client) -> None:
     answer = page.post(PATH, b'{"command": "enqueue", "configuration": {"x": 7, "kind": "a"}}')
     assert answer.status == 200
     assert "x=7" in answer.json["error"]
@@ -72,7 +70,7 @@ def test_what_the_driver_refuses_is_one_line(page: Client) -> None:
         b'"' * 100,
     ],
 )
-def test_what_is_no_command_is_refused(page: Client, body: bytes) -> None:
+def test_a_malformed_command_is_refused(page: Client, body: bytes) -> None:
     answer = page.post(PATH, body, Accept="application/json")
     assert answer.status == 400
     assert "send one of pause, continue, stop, extend, workers, enqueue" in answer.json["error"]
@@ -126,7 +124,9 @@ def test_no_other_path_takes_a_command(page: Client, path: str) -> None:
 
 
 @pytest.mark.parametrize("token", ["wrong", TOKEN[:-1], ""])
-def test_no_token_no_command(running: SlowStudy, page: Client, token: str) -> None:
+def test_a_command_without_the_token_is_refused(
+    running: SlowStudy, page: Client, token: str
+) -> None:
     raw = (
         f"POST /{token}/{PATH} HTTP/1.1\r\nHost: localhost\r\nX-Ashtune: 1\r\nContent-Type: "
         f"application/json\r\n"

@@ -59,7 +59,7 @@ def test_a_range_is_named_if_it_separates_the_failures() -> None:
     assert said(NUMBER > 30, NONE) == said(NUMBER > 30, np.where(NUMBER > 30, NUMBER, np.nan)) == ""
 
 
-def test_of_few_trials_nothing_is_said() -> None:
+def test_too_few_trials_name_no_range() -> None:
     assert said(NUMBER < FEWEST, NUMBER / 1.0) == "rate up to 2"
     assert said(NUMBER < FEWEST - 1, NUMBER / 1.0) == ""
     assert (
@@ -104,7 +104,7 @@ def test_a_range_with_mostly_failures_is_named_with_its_counts() -> None:
     assert words(np.isin(number, (395, 397, 399))) == "", "three trials are there by chance"
 
 
-def test_what_is_named_by_chance_is_rare() -> None:
+def test_random_failures_rarely_name_a_range() -> None:
     draw = np.random.default_rng(0)
     studies = 1_000
     said = 0

@@ -66,9 +66,7 @@ def parts(study: ashtune.Study) -> dict[str, Any]:
     return shown(picture_of(study.directory), STANDING)
 
 
-def test_the_head_counts_what_the_report_counts(
-    study: ashtune.Study, parts: dict[str, Any]
-) -> None:
+def test_the_head_has_the_counts_of_the_report(study: ashtune.Study, parts: dict[str, Any]) -> None:
     data, head = study.report_data(), parts["head"]
     assert head["started"] == data["trials"]["started"]
     assert head["tried"] == data["trials"]["tried"]
@@ -155,7 +153,9 @@ def test_the_best_so_far_ends_at_the_best_and_only_rises(
         )
 
 
-def test_workers_did_what_the_timeline_says(study: ashtune.Study, parts: dict[str, Any]) -> None:
+def test_the_shares_of_workers_match_the_timeline(
+    study: ashtune.Study, parts: dict[str, Any]
+) -> None:
     shares, workers = time_shares(study._reader.timeline), parts["workers"]
     bars = {each["name"]: each["end"][0] - each["x"][0] for each in workers["shares"]["series"]}
     assert bars["training"] == pytest.approx(shares.trained / shares.presence, abs=0.02)
@@ -230,7 +230,7 @@ def test_notes_say_why_trials_went_on_and_where_they_come_from(
     assert times == sorted(times)
 
 
-def test_the_part_of_the_space_says_what_the_space_does(
+def test_the_part_of_the_space_describes_every_hyperparameter(
     study: ashtune.Study, parts: dict[str, Any]
 ) -> None:
     space = Space.parse(SPACE)
@@ -288,7 +288,7 @@ def test_a_failing_part_is_named_and_hides_no_other(
     assert shown(picture, STANDING, 2e6) == parts
 
 
-def test_a_study_whose_scheduler_is_not_known_has_all_that_events_tell(
+def test_a_study_with_an_unknown_scheduler_has_all_parts(
     study: ashtune.Study, tmp_path: Path
 ) -> None:
     settings = read_settings(study.directory / NAME)
@@ -321,7 +321,7 @@ def test_two_objectives_are_both_named_and_the_first_is_followed(tmp_path: Path)
     assert parts["best"]["over_time"]["y"]["name"] == "score"
 
 
-def test_stretches_of_time_keep_their_sums_as_they_double() -> None:
+def test_doubling_the_time_steps_keeps_their_sums() -> None:
     busyness, whole = Busyness(), 0.0
     for number in range(500):
         begin = number * 1.7

@@ -61,7 +61,7 @@ class Watching:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_prints_its_address_serves_and_ends_by_a_signal(
+def test_watch_serves_its_page_until_a_signal(
     finished_study: Path, tmp_path: Path, number: int
 ) -> None:
     watching = Watching(tmp_path, str(finished_study))
@@ -96,7 +96,7 @@ def test_a_socket_is_served_and_removed(finished_study: Path, tmp_path: Path) ->
     assert not (tmp_path / "page.sock").exists()
 
 
-def test_it_ends_with_the_process_that_it_belongs_to(finished_study: Path, tmp_path: Path) -> None:
+def test_watch_ends_with_the_process_of_until_exit(finished_study: Path, tmp_path: Path) -> None:
     owner = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     directory = shutil.copytree(finished_study, tmp_path / "study")
     watching = Watching(
@@ -134,7 +134,7 @@ def test_a_folder_is_a_list_of_its_studies_and_new_ones_appear(
         assert listed["note"] == ""
 
 
-def test_of_many_studies_in_a_folder_the_newest_are_followed(
+def test_only_the_newest_studies_of_a_folder_are_followed(
     finished_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watching, "MOST_FOUND", 2)

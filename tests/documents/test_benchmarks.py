@@ -31,7 +31,7 @@ for script in scripts:
 """
 
 
-def test_what_the_benchmarks_import_of_ashtune_and_of_each_other_is_there() -> None:
+def test_every_import_of_the_benchmarks_exists() -> None:
     """In its own process, as some of it starts threads."""
     done = subprocess.run(
         [sys.executable, "-c", CHECK],

@@ -45,7 +45,7 @@ needs_an_mpi = pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in
 
 
 @pytest.mark.parametrize("page", sorted(page.name for page in CLUSTERS.glob("*.md")))
-def test_what_a_page_gives_to_a_shell_is_bash(page: str) -> None:
+def test_every_shell_block_of_a_page_is_valid_bash(page: str) -> None:
     for block in BLOCK.findall((CLUSTERS / page).read_text()):
         done = subprocess.run(
             ["bash", "-n"], input=block, capture_output=True, text=True, check=False

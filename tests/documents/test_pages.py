@@ -170,7 +170,7 @@ def test_the_page_on_speed_does_what_it_says(folder: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_how_many_nodes_is_answered_by_its_own_commands(folder: Path) -> None:
+def test_the_page_on_how_many_nodes_does_what_it_says(folder: Path) -> None:
     shutil.rmtree(folder / "runs")
     outputs = [step.printed for step in pages.carried_out("docs/guide/how-many-nodes.md", folder)]
     small, nodes, choices, deadline, budget, from_python, large, again, nothing, table = outputs
@@ -259,7 +259,7 @@ def test_the_page_for_users_of_ray_tune_does_what_it_says(folder: Path) -> None:
 
 
 @pytest.mark.thorough
-def test_who_comes_from_scikit_learn_finds_the_same_search_here(folder: Path) -> None:
+def test_the_page_for_users_of_scikit_learn_does_what_it_says(folder: Path) -> None:
     steps = pages.carried_out("docs/guide/coming-from/scikit-learn.md", folder)
     assert "'max_depth': " in printed(steps, "HalvingRandomSearchCV(")
     assert "'max_depth': " in printed(steps, "AshSearchCV(")
