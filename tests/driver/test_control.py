@@ -211,7 +211,7 @@ def test_a_stop_lets_running_trials_be_saved_and_ends_the_driver(study: Controll
     )
 
 
-def test_what_is_enqueued_is_the_next_new_trial(study: Controlled) -> None:
+def test_an_enqueued_configuration_is_the_next_new_trial(study: Controlled) -> None:
     study.run()
     study.send(EnqueueConfiguration({"kind": "b", "x": X}))
     events = study.until(lambda events: of(TrialStarted, after(ConfigurationEnqueued, events)))
@@ -348,7 +348,7 @@ def test_changing_the_number_of_workers_counts_no_failure(study: Controlled) -> 
     assert [event.workers for event in of(WorkersChanged, study.events())] == [4, 1, 2]
 
 
-def test_threads_stay_as_many_as_they_are(study: Controlled) -> None:
+def test_the_number_of_threads_cannot_be_changed(study: Controlled) -> None:
     study.run("--engine", "threads")
     with pytest.raises(StudyError):
         study.send(ChangeWorkers(3))
@@ -359,7 +359,7 @@ def test_threads_stay_as_many_as_they_are(study: Controlled) -> None:
 # Who may command
 
 
-def test_a_study_that_did_not_ask_for_it_hears_nothing(study: Controlled) -> None:
+def test_a_study_without_control_ignores_commands(study: Controlled) -> None:
     SlowStudy.run(study)
     study.until(lambda events: of(JobFinished, events))
     with pytest.raises(StudyError):
@@ -372,7 +372,7 @@ def test_a_study_that_did_not_ask_for_it_hears_nothing(study: Controlled) -> Non
     assert not of(SessionStarted, study.events())[0].control
 
 
-def test_what_lies_in_the_folder_before_is_no_command(study: Controlled) -> None:
+def test_a_command_from_before_control_is_ignored(study: Controlled) -> None:
     SlowStudy.run(study)
     study.until(lambda events: of(JobFinished, events))
     study.kill()
@@ -420,7 +420,7 @@ def test_an_unsafe_command_folder_is_refused(study: Controlled) -> None:
     assert len(study.events()) == count
 
 
-def test_a_command_that_lies_there_when_the_session_ends_is_refused(tmp_path: Path) -> None:
+def test_a_command_left_at_the_end_of_a_session_is_refused(tmp_path: Path) -> None:
     with ThreadPoolExecutor() as pool, CommandFolder(tmp_path):
         sent = pool.submit(send, tmp_path, StopStudy(), seconds=SECONDS)
         end = time.monotonic() + SECONDS
@@ -449,7 +449,7 @@ def test_a_command_under_way_is_waited_for(tmp_path: Path, monkeypatch: pytest.M
         send(tmp_path, StopStudy())
 
 
-def test_a_command_that_lies_there_when_the_session_begins_is_refused(tmp_path: Path) -> None:
+def test_a_command_sent_before_the_session_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / NAME
     folder.mkdir(0o700)
     (folder / "x.unfinished").touch()
@@ -490,9 +490,7 @@ def put(study: Controlled, name: str, data: bytes) -> dict[str, Any]:
         b"\xff\xfe",
     ],
 )
-def test_what_is_no_command_is_refused_in_one_line_and_deleted(
-    shared: Controlled, data: bytes
-) -> None:
+def test_a_malformed_command_is_refused_and_deleted(shared: Controlled, data: bytes) -> None:
     name = f"{time.time_ns():020d}-{'b' * 16}"
     error = put(shared, name, data)["error"]
     assert error and "\n" not in error and len(error) < 500

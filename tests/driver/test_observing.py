@@ -138,7 +138,7 @@ def test_an_observer_receives_all_events_in_order_in_its_thread(tmp_path: Path) 
     )
 
 
-def test_live_and_from_the_journal_an_observer_is_told_the_same(tmp_path: Path) -> None:
+def test_an_observer_receives_the_same_live_and_from_the_journal(tmp_path: Path) -> None:
     live, read = Everything(), Everything()
     study = tuned(tmp_path / "s", live)
     StudyReader(study.directory).tell([read])
@@ -434,7 +434,7 @@ TWICE = CsvLog()
 
 
 @pytest.mark.parametrize("given", [CsvLog, [CsvLog], ["none"], "csv", 3, [TWICE, TWICE]])
-def test_what_is_no_observer_is_refused_before_anything_is_written(
+def test_an_invalid_observer_is_refused_before_anything_is_written(
     tmp_path: Path, given: Any
 ) -> None:
     with pytest.raises(SettingsError):
@@ -536,7 +536,7 @@ def test_the_table_has_one_row_for_each_result_after_two_sessions(tmp_path: Path
     assert (tmp_path / "s" / "results.csv").read_bytes().startswith(first)
 
 
-def test_a_table_that_begins_late_or_was_torn_is_made_whole(tmp_path: Path) -> None:
+def test_a_late_or_damaged_table_is_completed(tmp_path: Path) -> None:
     tuned(tmp_path / "s", stop=ashtune.Stop(total_resource=6))
     tuned(tmp_path / "s", CsvLog(tmp_path / "t.csv"), stop=ashtune.Stop(total_resource=12))
     assert_holds_every_result_once(tmp_path / "s", tmp_path / "t.csv")
