@@ -50,7 +50,7 @@ def test_carry_out_of_deletes_only_the_files_of_its_trial() -> None:
     assert it.deleted == [A, C]
 
 
-def test_in_the_end_all_is_deleted() -> None:
+def test_carry_out_all_deletes_everything() -> None:
     it = Deletions()
     for order in (A, B, C):
         it.deletions.add(order)
@@ -63,7 +63,7 @@ def test_in_the_end_all_is_deleted() -> None:
     "engine", [LocalEngine(), ThreadEngine(), OwnLoopEngine()], ids=lambda engine: engine.name
 )
 @pytest.mark.parametrize("deletes", [True, False])
-def test_closed_workers_delete_only_what_they_may(
+def test_closed_workers_delete_checkpoints_only_if_allowed(
     engine: Engine, deletes: bool, tmp_path: Path
 ) -> None:
     workers = open_harness(engine, tmp_path, count, 1).workers

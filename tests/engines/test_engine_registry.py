@@ -23,6 +23,6 @@ def test_an_unknown_engine_is_refused(engine: Any) -> None:
         choose_engine(engine)
 
 
-def test_an_engine_is_taken_as_it_is() -> None:
+def test_an_engine_object_is_used_unchanged() -> None:
     engine = ThreadEngine()
     assert choose_engine(engine) is engine

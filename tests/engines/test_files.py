@@ -70,13 +70,13 @@ def test_a_folder_replaces_an_incomplete_one_of_the_same_name(both: tuple[Path, 
     assert [entry.name for entry in (there / "checkpoints" / "3.8").iterdir()] == ["weights"]
 
 
-def test_a_file_that_arrived_in_part_is_not_there_under_its_name(both: tuple[Path, Path]) -> None:
+def test_a_partly_received_file_does_not_have_its_name(both: tuple[Path, Path]) -> None:
     _, there = both
     FileReceiver(there).take(Chunk("checkpoints/3.8", b"half", is_first=True))
     assert not (there / "checkpoints" / "3.8").exists()
 
 
-def test_links_arrive_as_links_and_what_they_lead_to_is_not_sent(both: tuple[Path, Path]) -> None:
+def test_links_arrive_as_links_without_their_targets(both: tuple[Path, Path]) -> None:
     here, there = both
     folder = here / "checkpoints" / "3.8"
     folder.mkdir(parents=True)
@@ -162,7 +162,7 @@ def test_nothing_is_written_outside(
         assert list(there.iterdir()) == []
 
 
-def test_a_log_grows_by_what_it_gained(both: tuple[Path, Path]) -> None:
+def test_only_the_new_part_of_a_log_is_sent(both: tuple[Path, Path]) -> None:
     here, there = both
     name = "logs/worker-3.log"
     log = here / name

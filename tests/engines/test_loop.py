@@ -239,7 +239,7 @@ def test_a_trial_that_two_orders_of_a_turn_begin_has_one_start() -> None:
     assert told.ticks > 1
 
 
-def test_observers_are_told_only_what_is_written() -> None:
+def test_observers_receive_only_written_events() -> None:
     for room in range(1, 8):
         book, told = Book(room), Told()
         drive(book, told, JOINED, [of_trial(0, 0)], [of_trial(1, 1)])

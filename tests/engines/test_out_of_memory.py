@@ -202,7 +202,7 @@ def test_a_rank_that_runs_out_of_memory_says_so(tmp_path: Path) -> None:
     assert {trial.number for trial in study.trials if trial.is_out_of_memory} == set(LARGE)
 
 
-def test_a_trial_is_not_blamed_for_what_earlier_trials_left_in_memory(tmp_path: Path) -> None:
+def test_a_trial_does_not_fail_for_memory_of_earlier_trials(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         left: list[Any] = sys.__dict__.setdefault("left", [])
         left.append(bytearray(b"x") * (190_000_000 if not left else 120_000_000))
@@ -395,7 +395,9 @@ GREEDY = """
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["function", "program"])
-def test_the_kernels_killer_is_told_apart(kind: str, small_cgroup: Path, tmp_path: Path) -> None:
+def test_a_kill_by_the_kernel_counts_as_out_of_memory(
+    kind: str, small_cgroup: Path, tmp_path: Path
+) -> None:
     script = tmp_path / "greedy.py"
     script.write_text(textwrap.dedent(GREEDY))
     with launched(PYTHON, str(script), str(small_cgroup), str(tmp_path / "study"), kind) as launch:

@@ -106,7 +106,7 @@ def test_workers_without_a_binding_share_the_cores_out() -> None:
     assert threads(1, [FREE, FREE]) == dict.fromkeys(THREAD_VARIABLES, "2")
 
 
-def test_workers_bound_to_cores_of_their_own_use_all_of_these() -> None:
+def test_workers_bound_to_separate_cores_use_all_of_them() -> None:
     bound = [Claim((0, 1, 2), None), Claim((3, 4, 5), None), Claim((6,), None)]
     assert [threads(index, bound)["OMP_NUM_THREADS"] for index in range(3)] == ["3", "3", "1"]
 
@@ -120,7 +120,7 @@ def test_more_workers_than_cores_have_one_thread_each() -> None:
     assert threads(6, [FREE] * 7)["OMP_NUM_THREADS"] == "1"
 
 
-def test_what_the_user_has_set_is_left_alone_unless_threads_are_given() -> None:
+def test_thread_variables_of_the_user_stay_unless_threads_is_given() -> None:
     inherited = {"OMP_NUM_THREADS": "7"}
     assert "OMP_NUM_THREADS" not in threads(0, [FREE], inherited=inherited)
     assert threads(0, [FREE], inherited=inherited)["MKL_NUM_THREADS"] == "4"
@@ -139,7 +139,7 @@ def test_all_workers_share_a_quota(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 @given(st.lists(st.sampled_from([(0,), (0, 1, 2, 3), (4, 5), (6, 7, 8)]), min_size=1, max_size=12))
-def test_no_cores_carry_more_threads_unless_workers_have_one(
+def test_threads_never_exceed_cores_unless_each_worker_has_one(
     masks: list[tuple[int, ...]],
 ) -> None:
     claims = [Claim(mask, None) for mask in masks]
@@ -194,7 +194,9 @@ def test_too_few_devices_are_refused_with_advice(
 
 
 @given(st.integers(1, 24), st.integers(0, 8), st.sampled_from(SHARES))
-def test_devices_do_not_depend_on_a_known_number(workers: int, present: int, share: float) -> None:
+def test_knowing_the_number_of_gpus_does_not_change_the_devices(
+    workers: int, present: int, share: float
+) -> None:
     unknown = devices([FREE] * workers, share, present=None)
     try:
         assert devices([FREE] * workers, share, present=present) == unknown
@@ -321,7 +323,7 @@ def test_whole_numbers_and_even_parts_are_accepted(value: float) -> None:
         None,
     ],
 )
-def test_anything_else_is_refused_with_its_value(value: float) -> None:
+def test_an_invalid_gpus_per_worker_is_refused(value: float) -> None:
     with pytest.raises(SettingsError):
         check_gpus_per_worker(value)
 

@@ -17,7 +17,7 @@ NOW = 1_700_000_000
     "text",
     ["", "soon", "nan", "inf", "-inf", "UNLIMITED", "2026-01-01T00:00:00", "0", "-5", "1700000000"],
 )
-def test_an_end_that_cannot_be_read_or_has_passed_says_nothing(text: str) -> None:
+def test_an_unreadable_or_past_end_time_gives_no_limit(text: str) -> None:
     assert time_in_slurm({SLURM_END_TIME: text}, NOW) is None
 
 

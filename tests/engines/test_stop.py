@@ -32,7 +32,7 @@ def test_one_signal_requests_a_stop_without_impatience(number: int, name: str) -
 @pytest.mark.parametrize(
     "received", [(SIGINT, SIGINT), (SIGINT, SIGUSR1, SIGINT), (SIGTERM, SIGINT, SIGINT)]
 )
-def test_a_second_ctrl_c_is_impatience(received: tuple[int, ...]) -> None:
+def test_a_second_ctrl_c_makes_the_stop_impatient(received: tuple[int, ...]) -> None:
     assert after(*received).is_impatient(0)
 
 
@@ -77,7 +77,7 @@ def test_the_time_limit_is_a_reason_to_stop_without_any_signal() -> None:
     assert stop.reason(60) == "time limit reached"
 
 
-def test_what_listened_before_listens_again_afterwards() -> None:
+def test_earlier_signal_handlers_are_restored_afterwards() -> None:
     before = [signal.getsignal(number) for number in SIGNALS]
     with StopSwitch() as stop:
         assert all(signal.getsignal(number) == stop._note for number in SIGNALS)

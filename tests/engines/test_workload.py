@@ -55,7 +55,7 @@ def test_a_worker_reports_failures_of_its_own_only() -> None:
     assert not workload.accept(Broken(WorkerId(1), "no matter", failure=failure))
 
 
-def test_of_several_trained_together_none_is_to_blame() -> None:
+def test_several_trials_trained_together_are_suspects_without_blame() -> None:
     workload = workload_of(3, 4, together=True)
     assert blamed(workload) is None
     assert workload.suspects == (3, 4)
@@ -82,7 +82,7 @@ def test_suspects_of_a_dead_worker_train_alone_until_they_end() -> None:
     assert [second.take(job(trial)) for trial in (3, 4)] == [False, True]
 
 
-def test_a_result_whose_curve_leaves_its_job_is_refused() -> None:
+def test_a_result_with_reports_outside_its_job_is_refused() -> None:
     workload = workload_of(0, together=False)
     for at in (-1, 2):
         result = JobFinished(

@@ -133,7 +133,7 @@ def test_a_killed_workers_job_is_done_by_another(study: Path, start: Start) -> N
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "SIGUSR1", "lifetime"])
-def test_a_worker_that_leaves_saves_what_it_trains(how: str, study: Path, start: Start) -> None:
+def test_a_worker_that_leaves_saves_its_trial(how: str, study: Path, start: Start) -> None:
     (study.parent / "go").touch()
     # no trial reaches its end
     with driver(study, "--max-resource", "9000", "--min-resource", "9000") as running:
@@ -188,7 +188,7 @@ def test_a_worker_without_the_directory_joins_by_the_rendezvous_alone(
     is_whole(study, TRIALS)
 
 
-def test_a_worker_without_the_directory_says_what_is_missing(tmp_path: Path) -> None:
+def test_a_worker_command_without_a_study_names_what_is_missing(tmp_path: Path) -> None:
     refused = commands.ashtune(tmp_path, "worker")
     assert (refused.returncode, "DIR" in refused.stderr) == (2, True)
     refused = commands.ashtune(tmp_path, "worker", ASHTUNE_WORKER='{"addresses": "secret"}')
@@ -210,7 +210,7 @@ def test_a_worker_without_the_directory_says_how_it_gets_new_keys(
     assert "copy its" not in waiting.output
 
 
-def test_a_worker_says_at_once_what_is_missing(tmp_path: Path, study: Path, start: Start) -> None:
+def test_a_waiting_worker_names_what_is_missing(tmp_path: Path, study: Path, start: Start) -> None:
     refused = commands.ashtune(tmp_path, "worker", "study")
     assert (refused.returncode, "there is no such folder" in refused.stderr) == (2, True)
     waiting = start()

@@ -160,13 +160,13 @@ def test_a_missing_mpi4py_and_a_missing_library_get_different_messages() -> None
     assert "module load" in bare and "MPI4PY_LIBMPI" in bare and "'ashtune[mpich]'" in bare
 
 
-def test_mpich_under_open_mpis_mpiexec_is_refused_with_both_ways_out() -> None:
+def test_mpich_under_open_mpis_mpiexec_is_refused_with_both_remedies() -> None:
     text = mismatch(BY_OMPI, MPICH_5)
     assert "Open MPI's mpiexec started 4 processes, but mpi4py loaded MPICH 5.0.2" in text
     assert "own `mpiexec`" in text and "MPI4PY_MPIABI=openmpi" in text and "libmpi.so.40" in text
 
 
-def test_open_mpi_under_mpichs_mpiexec_is_refused_with_both_ways_out() -> None:
+def test_open_mpi_under_mpichs_mpiexec_is_refused_with_both_remedies() -> None:
     text = mismatch(BY_HYDRA, OPEN_MPI)
     assert "MPICH's mpiexec started 4 processes, but mpi4py loaded Open MPI v5.0.11, which" in text
     assert "own `mpiexec`" in text and "MPI4PY_MPIABI=mpich" in text and "libmpi.so.12" in text
@@ -196,7 +196,7 @@ def test_an_mpich_without_pmix_is_refused_under_srun_with_pmix(version: str) -> 
         (Launch(1, 4, "a PMI launcher", "", True), OPEN_MPI),
     ],
 )
-def test_what_may_fit_is_not_refused_before_mpi_has_tried(launch: Launch, version: str) -> None:
+def test_a_possible_match_of_launcher_and_library_is_accepted(launch: Launch, version: str) -> None:
     assert mismatch(launch, version) == ""
 
 
@@ -228,7 +228,7 @@ def test_several_ranks_or_a_start_without_srun_are_accepted() -> None:
     assert alone(BY_PMI2, MPICH_5, 4) == alone(BY_NOBODY, MPICH_5, 1) == ""
 
 
-def test_an_allocation_left_idle_is_refused_with_both_ways_out() -> None:
+def test_an_unused_allocation_is_refused_with_both_remedies() -> None:
     text = without_world(BY_NOBODY, workers_given=False)
     assert "SLURM gave 4 tasks" in text and "srun did not start this process" in text
     assert "`srun python ...`" in text and "workers=" in text

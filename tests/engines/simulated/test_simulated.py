@@ -86,7 +86,7 @@ def test_each_job_takes_its_seconds_and_a_saved_trial_its_saving() -> None:
     assert end == max(event.time for event in events)
 
 
-def test_what_would_never_end_is_refused() -> None:
+def test_a_simulation_without_an_end_is_refused() -> None:
     training = Training(metrics=metrics, seconds=seconds)
     with pytest.raises(SettingsError):
         simulate(AshMachine(Ladder(1, 4), None), SimulatedEngine(training, workers=1), [])
@@ -183,7 +183,7 @@ def test_a_pause_breaks_a_stretched_job_off_at_its_next_epoch() -> None:
     assert [resource for resource, _ in paused.curve] == [1, 2, 3]
 
 
-def test_what_is_not_over_when_a_simulation_ends_has_no_result() -> None:
+def test_a_job_still_running_at_the_end_has_no_result() -> None:
     training = Training(metrics=metrics, seconds=seconds)
     seen = Seen()
     end = simulate(
@@ -193,7 +193,7 @@ def test_what_is_not_over_when_a_simulation_ends_has_no_result() -> None:
     assert 200.0 <= end <= 200.5
 
 
-def test_a_study_runs_on_it_as_on_any_engine_and_goes_on(tmp_path: Path) -> None:
+def test_tune_runs_and_resumes_on_a_simulated_engine(tmp_path: Path) -> None:
     """What the training function would report is not asked: it is never called."""
     training = Training(
         metrics=lambda trial, resource: {"loss": 1.0 / (1 + trial)}, seconds=seconds

@@ -79,7 +79,7 @@ def train_alone(trial: Any) -> None:
     trial.save(trial.target)
 
 
-def test_a_rank_that_has_saved_nothing_restores_what_rank_0_has_saved(tmp_path: Path) -> None:
+def test_a_rank_without_a_state_restores_that_of_rank_0(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         assert trial.restore() == (f"trained to {trial.start}" if trial.start else None)
         train_alone_but_saving(trial)
@@ -306,7 +306,7 @@ def test_a_rank_without_epochs_does_not_delay_rank_0(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("objective", ["a program", "a fused function"])
-def test_functions_for_one_process_are_refused_with_a_way_out(
+def test_functions_for_one_process_are_refused_with_a_remedy(
     tmp_path: Path, objective: str
 ) -> None:
     function: Any = ashtune.Program(["true", "{x}"])
@@ -326,7 +326,7 @@ class Together:
         raise NotImplementedError
 
 
-def test_numbers_of_processes_are_checked() -> None:
+def test_an_invalid_processes_per_trial_is_refused() -> None:
     with pytest.raises(SettingsError, match="processes_per_trial=0 is not a whole number"):
         check_processes("processes_per_trial", 0)
 
