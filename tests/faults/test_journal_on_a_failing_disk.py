@@ -69,9 +69,7 @@ def test_opening_a_journal_makes_unsynced_events_durable(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("failures", [1, TRIES - 1])
-def test_a_file_written_anew_whose_sync_fails_is_written_once_more(
-    seed: int, failures: int
-) -> None:
+def test_a_rewritten_file_is_written_again_after_a_failed_sync(seed: int, failures: int) -> None:
     disk = disk_with_a_journal(seed)
     write(opened(disk), *EVENTS[:2])
     disk.process_kill()
@@ -83,7 +81,7 @@ def test_a_file_written_anew_whose_sync_fails_is_written_once_more(
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_new_name_that_cannot_be_synced_is_given_once_more(seed: int) -> None:
+def test_a_rename_is_repeated_after_a_failed_sync(seed: int) -> None:
     disk = disk_with_a_journal(seed)
     write(opened(disk), *EVENTS[:2])
     disk.process_kill()

@@ -178,7 +178,7 @@ def test_trials_of_a_killed_study_have_the_curve_of_one_fit(tmp_path: Path) -> N
     check_unbroken(tmp_path / "s", curves.imported(script).whole)
 
 
-def test_schedules_by_results_and_averaged_weights_go_on_too(
+def test_plateau_schedules_and_averaged_weights_are_resumed(
     tmp_path: Path, learn: ModuleType
 ) -> None:
     from lightning.pytorch.callbacks import EMAWeightAveraging

@@ -187,7 +187,9 @@ def test_the_command_the_method_and_the_observer_write_the_same(
     assert (tmp_path / "s" / "optuna.log").read_bytes() == before
 
 
-def test_samplers_of_optuna_go_on_from_it(tuned: ashtune.Study, tmp_path: Path) -> None:
+def test_samplers_of_optuna_continue_an_exported_study(
+    tuned: ashtune.Study, tmp_path: Path
+) -> None:
     study = exported(tuned, tmp_path)
     study.sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=2, multivariate=True)
     trial = study.ask(fixed_distributions=study.best_trial.distributions)
@@ -328,7 +330,7 @@ def shown(address: str, folder: Path) -> str:
 
 
 @pytest.mark.timeout(420)  # a server and two pages in a browser, beside other tests
-def test_the_dashboard_opens_it(tuned: ashtune.Study, tmp_path: Path) -> None:
+def test_optuna_dashboard_opens_an_exported_study(tuned: ashtune.Study, tmp_path: Path) -> None:
     pytest.importorskip("optuna_dashboard", reason="optuna-dashboard is not installed")
     file = tmp_path / "study.log"
     tuned.export("optuna", file)

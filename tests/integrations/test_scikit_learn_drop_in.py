@@ -69,7 +69,7 @@ def test_full_training_gives_every_candidate_all_rows(iris: tuple[Any, Any]) -> 
 
 
 @pytest.mark.parametrize("resource", ["n_samples", "max_depth"])
-def test_splits_that_are_masks_are_those_that_are_indices(
+def test_splits_given_as_masks_equal_splits_given_as_indices(
     iris: tuple[Any, Any], resource: str
 ) -> None:
     indices = list(KFold(3, shuffle=True, random_state=0).split(*iris))

@@ -49,7 +49,7 @@ def test_a_killed_worker_process_costs_only_one_job(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("victim", ["its worker", "its rank", "the driver rank"])
-def test_what_training_has_started_is_gone_whatever_was_killed(tmp_path: Path, victim: str) -> None:
+def test_processes_of_training_end_after_any_kill(tmp_path: Path, victim: str) -> None:
     (tmp_path / "train.py").write_text(textwrap.dedent(TRAIN))
     command = (
         PYTHON,

@@ -142,7 +142,7 @@ def test_no_rank_waits_for_a_driver_that_is_gone(launcher: Launcher, tmp_path: P
 
 
 @needs_openmpi
-def test_a_driver_left_alone_says_so_in_a_line_and_loses_nothing(tmp_path: Path) -> None:
+def test_a_driver_without_workers_ends_without_losing_results(tmp_path: Path) -> None:
     tuned = Tuned(tmp_path, trials=150)
     tuned.hold(120)
     with under_ulfm(3, *tuned.run) as launch:

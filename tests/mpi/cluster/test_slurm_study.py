@@ -138,9 +138,7 @@ def resumed_after(study: Path, paused: JobPaused) -> list[JobFinished]:
     ]
 
 
-def test_the_demo_on_five_tasks_has_four_workers_and_one_voice(
-    slurm: Slurm, tmp_path: Path
-) -> None:
+def test_the_demo_on_five_tasks_prints_every_message_once(slurm: Slurm, tmp_path: Path) -> None:
     command = (ASHTUNE, "demo", "--trials", "24", "--directory", str(tmp_path / "demo"))
     ended = srun(5, *command, slurm=slurm.variables)
     assert ended.status == 0, ended
