@@ -259,12 +259,12 @@ def test_names_of_a_script_run_as_a_module_exist_in_workers(tmp_path: Path) -> N
     run(tmp_path / "study", "-W", "error", "-m", "package.script")
 
 
-def test_so_they_are_where_there_is_no_file(tmp_path: Path) -> None:
+def test_names_of_a_script_without_a_file_exist_in_workers(tmp_path: Path) -> None:
     run(tmp_path / "of_c", "-c", whole(), checks="names")
     run(tmp_path / "of_stdin", "-", stdin=whole(), checks="names")
 
 
-def test_so_they_are_of_a_file_given_by_name(tmp_path: Path) -> None:
+def test_names_of_a_file_for_the_command_exist_in_workers(tmp_path: Path) -> None:
     (tmp_path / "space.json").write_text("")
     (tmp_path / "given.py").write_text(script() + "\nspace = {'width': (0.0, 1.0)}\n")
     study = tmp_path / "study"

@@ -89,7 +89,9 @@ def names() -> dict[str, Any]:
         ),
     ],
 )
-def test_what_cannot_be_sent_is_named(names: dict[str, Any], function: str, message: str) -> None:
+def test_a_refused_function_names_the_value_that_cannot_be_sent(
+    names: dict[str, Any], function: str, message: str
+) -> None:
     with pytest.raises(ObjectiveError) as refused:
         objectives.pack(names[function])
     assert str(refused.value).startswith(message)
