@@ -137,7 +137,7 @@ def by_the_oracle(ladder: Ladder, history: list[Fact]) -> set[tuple[int, int]]:
     st.integers(1, 40),
     st.booleans(),
 )
-def test_of_ash_every_promotion_is_explained(
+def test_every_promotion_of_ash_is_explained(
     seed: int, workers: int, eta: int, trials: int, orders: bool
 ) -> None:
     ladder = Ladder(1, eta**3, eta)
@@ -148,9 +148,7 @@ def test_of_ash_every_promotion_is_explained(
 
 
 @pytest.mark.parametrize("goal", GOALS[1:], ids=str)
-def test_of_ash_every_promotion_by_several_objectives_or_under_constraints_is_explained(
-    goal: Goal,
-) -> None:
+def test_every_promotion_of_ash_with_several_goals_is_explained(goal: Goal) -> None:
     @settings(max_examples=25, deadline=None)
     @given(st.integers(0, 10**6), st.integers(1, 4), st.integers(1, 25), st.booleans())
     def check(seed: int, workers: int, trials: int, orders: bool) -> None:
@@ -164,7 +162,7 @@ def test_of_ash_every_promotion_by_several_objectives_or_under_constraints_is_ex
 
 
 @given(st.integers(0, 10**6), st.integers(1, 8), st.integers(1, 30), st.sampled_from(GOALS))
-def test_it_names_the_promotions_that_the_oracle_names(
+def test_the_audit_names_the_unexplained_promotions_of_the_oracle(
     seed: int, workers: int, trials: int, goal: Goal
 ) -> None:
     ladder = Ladder(1, 9, 3)

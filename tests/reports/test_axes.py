@@ -61,7 +61,7 @@ def test_an_extreme_value_does_not_stretch_a_logarithmic_axis() -> None:
     st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=30),
     st.sampled_from(["min", "max"]),
 )
-def test_whatever_the_values_the_best_is_in_view(values: list[float], mode: str) -> None:
+def test_the_best_value_is_always_inside_the_axis(values: list[float], mode: str) -> None:
     axis = metric_axis(values, Goal("loss", mode))  # type: ignore[arg-type]
     if not values:
         assert axis == Axis(name="loss")

@@ -103,7 +103,7 @@ def test_a_configuration_of_which_a_training_failed_is_not_named() -> None:
     assert confirmed({3: (0.1, [None])}).named(Confirm(1, 1), 1, 1) is None
 
 
-def test_nobody_is_named_before_all_that_is_wanted_is_there() -> None:
+def test_no_winner_is_named_before_all_confirmations_exist() -> None:
     one = confirmed({3: (0.1, [0.9])})
     assert one.named(Confirm(2, 1), 5, 1) is None
     assert one.named(Confirm(2, 1), 1, 1) is not None, "there is one result at the top"
@@ -112,7 +112,7 @@ def test_nobody_is_named_before_all_that_is_wanted_is_there() -> None:
     assert one.named(None, 5, 1) is None
 
 
-def test_values_that_are_the_first_ones_again_are_noiseless() -> None:
+def test_equal_repetitions_count_as_noiseless() -> None:
     named = confirmed({3: (0.1, [0.1, 0.1]), 5: (0.2, [0.2, 0.2])}).named(Confirm(2, 2), 2, 1)
     assert named is not None
     assert named.is_noiseless

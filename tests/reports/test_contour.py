@@ -150,7 +150,7 @@ def test_a_cell_of_two_choices_has_the_mean_of_its_trials() -> None:
         )
 
 
-def test_a_choice_beside_a_number_is_a_strip_of_its_own() -> None:
+def test_each_choice_beside_a_number_has_its_own_strip() -> None:
     def loss(trial: int) -> float:
         return configuration(trial)["momentum"] + (5.0 if trial % 2 else 0.0)
 

@@ -49,14 +49,14 @@ def test_numbers_logarithms_choices_rungs_and_results_each_have_their_axis() -> 
     assert "k" not in axes  # it is the same everywhere
 
 
-def test_lines_of_one_choice_do_not_all_lie_on_each_other() -> None:
+def test_lines_of_one_choice_are_spread_apart() -> None:
     axis = axes_of(drawn(results_of([0.1, 0.2, 0.3]), [*THREE[:2], THREE[1]], SPACE))["act"]
     assert len(set(axis.values)) == 3
     assert axis.range[0] <= min(axis.values)
     assert axis.range[1] >= max(axis.values)
 
 
-def test_lines_at_one_whole_number_do_not_all_lie_on_each_other() -> None:
+def test_lines_at_one_whole_number_are_spread_apart() -> None:
     configurations = [{"layers": 1 + trial % 3} for trial in range(6)]
     axis = axes_of(
         drawn(results_of([0.1 * trial for trial in range(6)]), configurations, {"layers": (1, 3)})

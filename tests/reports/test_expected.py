@@ -128,7 +128,7 @@ def test_rules_with_fixed_quotas_give_one_expected_number(kind: str) -> None:
     trials=st.integers(1, 10_000), learns=st.booleans(), shares=st.tuples(*[st.floats(0, 1)] * 4),
     exponent=st.sampled_from([0.5, 0.8, 1.0]), factor=st.sampled_from([2, 3, 4]),
 )  # fmt: skip
-def test_a_range_is_in_order_and_within_that_of_the_rung_below(
+def test_expected_ranges_are_ordered_and_do_not_grow_upward(
     trials: int, learns: bool, shares: tuple[float, ...], exponent: float, factor: int
 ) -> None:
     ladder = Ladder(1, factor**2, factor)

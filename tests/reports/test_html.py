@@ -53,7 +53,7 @@ def test_a_table_of_the_terminal_keeps_its_cells_header_and_footer() -> None:
     assert "<td><b>in all</b></td>" in html.table_html(table)
 
 
-def test_what_nobody_sees_is_shown_as_its_escape() -> None:
+def test_invisible_characters_are_shown_as_escapes() -> None:
     block = html.words("a\u202eb\x1b[31m\u2028 \\u202e \\ é <b>", "")
     assert block.texts == ["a\\u202eb\\x1b[31m\\u2028 \\u202e \\ é <b>"]
     assert html.escaped("<b>\u202e") == "&lt;b&gt;\\u202e"

@@ -74,7 +74,7 @@ def test_the_one_hyperparameter_that_matters_comes_first_by_far(
     assert first.deviation > 0
 
 
-def test_of_pure_noise_it_says_that_it_means_nothing() -> None:
+def test_importances_of_pure_noise_are_marked_as_meaningless() -> None:
     answer = importance(results_of(noise), configuration, RECORD)
     assert not answer.is_meaningful
     assert "these importances mean nothing" in answer.words()
@@ -148,7 +148,7 @@ def test_a_settled_hyperparameter_keeps_its_importance() -> None:
     assert answer.weights[0].name == "rate"
 
 
-def test_trials_of_a_higher_rung_exchange_their_values_by_their_order_there() -> None:
+def test_the_order_at_a_higher_rung_reassigns_lower_values() -> None:
     results = Results(LOSS)
     for trial, loss in enumerate([0.4, 0.1, 0.3, 0.2, 0.5]):
         results.event(finished(trial, 0, loss))
