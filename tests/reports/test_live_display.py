@@ -111,7 +111,7 @@ def test_in_80_columns_nothing_of_the_frame_is_cut_off() -> None:
     assert "…" not in text
 
 
-def test_the_bars_are_equally_long_and_as_full_as_the_rungs() -> None:
+def test_the_bars_are_as_full_as_their_rungs() -> None:
     tally, info = part_of_a_study(trouble=0.0, steps=700)
     lines = [line.strip("│| ").split() for line in drawn(tally, info, 100, 40)]
     bars = [line[1] for line in lines[lines.index(HEADER) + 1 :][: len(tally.rungs)]]
@@ -182,7 +182,7 @@ def test_a_line_has_the_share_of_trials_by_the_model() -> None:
     assert "proposed" not in line
 
 
-def test_the_last_frame_says_nothing_of_what_goes_on() -> None:
+def test_the_last_frame_shows_no_running_work() -> None:
     tally, info = part_of_a_study(steps=1500)
     assert tally.running
     before, after = (
@@ -228,7 +228,7 @@ def test_the_live_display_draws_at_most_five_frames_a_second(
     assert 40 <= frames <= 55
 
 
-def test_a_stream_that_is_no_terminal_gets_lines_and_quiet_gets_nothing() -> None:
+def test_a_stream_that_is_no_terminal_gets_plain_lines() -> None:
     tally, info = part_of_a_study()
     stream = io.StringIO()
     assert isinstance(display_for(tally, info, stream=stream), PlainDisplay)

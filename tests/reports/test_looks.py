@@ -62,7 +62,7 @@ def contrast(one: str, other: str) -> float:
 
 @pytest.mark.parametrize("eye", SEEN)
 @pytest.mark.parametrize("rungs", range(2, 8))
-def test_any_two_of_seven_rungs_can_be_told_apart_and_lightness_rises(rungs: int, eye: str) -> None:
+def test_the_colours_of_up_to_seven_rungs_are_distinguishable(rungs: int, eye: str) -> None:
     seen = [lab(product(SEEN[eye], linear(color))) for color in looks.rung_colors(rungs)]
     assert min(math.dist(one, other) for one, other in itertools.combinations(seen, 2)) > 10
     assert [light for light, _, _ in seen] == sorted(light for light, _, _ in seen)

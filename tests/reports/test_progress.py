@@ -107,7 +107,7 @@ def test_the_epochs_of_a_job_broken_off_count() -> None:
     assert [step.epochs for step in folded([paused, result(2, 0, 0.5)]).steps] == [6]
 
 
-def test_what_is_not_finite_is_no_best_and_no_highest_rung() -> None:
+def test_a_value_that_is_not_finite_is_never_the_best() -> None:
     best = folded(
         [
             result(1, 0, 0.5),

@@ -21,9 +21,7 @@ W = WorkerId(0)
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), stop_after=st.sampled_from([0, 7]))
-def test_trials_stand_by_their_last_result_at_their_highest_rung(
-    seed: int, stop_after: int
-) -> None:
+def test_trials_rank_by_the_result_at_their_highest_rung(seed: int, stop_after: int) -> None:
     study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.2, stop_after=stop_after)
     results, trials = Results(ACCURACY), Trials(LADDER)
     failed: set[int] = set()
@@ -64,7 +62,7 @@ def test_the_last_result_of_a_repeated_training_counts() -> None:
     assert results.standings() == [(0, -0.6, 0)]
 
 
-def test_columns_are_numbers_choices_are_places_and_what_is_inactive_is_missing() -> None:
+def test_columns_contain_numbers_and_nan_for_inactive_hyperparameters() -> None:
     from ConfigSpace import ConfigurationSpace, EqualsCondition, Float
 
     space = ConfigurationSpace({"optimizer": ["sgd", "adam"], "k": 3, "sizes": [16, 32]})

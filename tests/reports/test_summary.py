@@ -59,7 +59,7 @@ def test_the_best_is_named_with_its_rung_and_its_configuration_aligned() -> None
     assert "failed\n" not in text
 
 
-def test_what_failed_is_told_once_with_its_traceback_and_without_markup() -> None:
+def test_failures_are_reported_once_with_their_traceback() -> None:
     tally, described = run(trouble=0.5)
     text = as_text(summary(tally, described, Outcome()))
     assert f"{tally.failures.total} trials failed" in text

@@ -150,7 +150,7 @@ def test_every_count_is_that_of_a_recount(study: MadeUpStudy, share: float) -> N
 
 @settings(max_examples=100, deadline=None)
 @given(study=STUDIES)
-def test_a_journal_read_back_gives_the_same_as_having_been_there(study: MadeUpStudy) -> None:
+def test_a_tally_is_the_same_live_and_from_the_journal(study: MadeUpStudy) -> None:
     steps = list(study)
     there, read = show(Tally(study.ladder, ACCURACY), steps), Tally(study.ladder, ACCURACY)
     tell(read, *(what for kind, what in steps if kind == "event"))  # type: ignore[misc]  # the kind says it
@@ -163,7 +163,7 @@ def test_a_journal_read_back_gives_the_same_as_having_been_there(study: MadeUpSt
 
 @settings(max_examples=60, deadline=None)
 @given(study=STUDIES, size=st.integers(2, 300))
-def test_a_batch_counts_what_event_after_event_counts(study: MadeUpStudy, size: int) -> None:
+def test_a_batch_counts_like_its_single_events(study: MadeUpStudy, size: int) -> None:
     told = batches(study, size)
     for make in (lambda: Tally(study.ladder, ACCURACY), lambda: Enough(ACCURACY, study.ladder.top)):
         by_batch, one_by_one = make(), make()
@@ -317,7 +317,7 @@ def test_a_thousand_different_reasons_are_counted_and_not_all_kept() -> None:
     assert len(tally.failures.groups()) <= 20
 
 
-def test_promoted_trials_that_begin_again_are_noted_with_what_to_do() -> None:
+def test_a_note_tells_how_promoted_trials_can_continue() -> None:
     notes = list(after(finished(0, 0.5), finished(1, 0.6, start=0)).notes())
     assert notes == [
         "train saves nothing, so promoted trials train again from the start (1 did): "
@@ -325,7 +325,7 @@ def test_promoted_trials_that_begin_again_are_noted_with_what_to_do() -> None:
     ]
 
 
-def test_a_lost_checkpoint_is_not_called_saving_nothing() -> None:
+def test_a_lost_checkpoint_has_its_own_note() -> None:
     [note] = after(finished(0, 0.5, checkpoint=10), finished(1, 0.6, start=0)).notes()
     assert "saves nothing" not in note
     assert "the checkpoint was not saved" in note

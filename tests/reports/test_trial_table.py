@@ -43,7 +43,7 @@ def of_every_fate() -> list[Event]:
     ]
 
 
-def test_a_trial_of_every_fate_has_its_status_rung_and_reason() -> None:
+def test_every_kind_of_trial_has_status_rung_and_reason() -> None:
     trials = Trials(LADDER)
     tell(trials, *of_every_fate())
     rows = [(t.status, t.rung, t.resource, t.reason) for t in trials]
