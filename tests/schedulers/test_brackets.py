@@ -30,7 +30,7 @@ def test_promotions_of_the_first_bracket_come_before_later_brackets() -> None:
     assert begin(scheduler, 2) == [Job(TrialId(1), 1), Job(TrialId(3), 0)]
 
 
-def test_the_last_bracket_makes_do_with_the_trials_that_are_left() -> None:
+def test_the_last_bracket_uses_the_remaining_trials() -> None:
     scheduler = brackets(Ladder(1, 2, 2), 4, 6)
     jobs = begin(scheduler, 10)
     assert len(jobs) == 6
@@ -77,7 +77,7 @@ def test_fewer_trials_than_a_bracket_has_begun_with_close_its_rung() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_whoever_is_left_behind_is_named_hopeless_once_and_nobody_else(seed: int) -> None:
+def test_exactly_the_trials_below_the_top_become_hopeless(seed: int) -> None:
     chance = random.Random(seed)
     scheduler, last = (
         brackets(Ladder(1, 9, 3), chance.choice([1, 2, 4, 9]), 30),

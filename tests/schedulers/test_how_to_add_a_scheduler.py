@@ -20,7 +20,7 @@ def page(tmp_path: Path) -> Page:
     return page
 
 
-def test_its_scheduler_passes_its_test(page: Page) -> None:
+def test_the_scheduler_of_the_page_passes_its_test(page: Page) -> None:
     assert "1 passed" in page.test("test_delayed.py")
 
 

@@ -77,7 +77,7 @@ def test_hyperband_trains_the_epochs_that_dask_ml_counts() -> None:
     assert [sum(job.rung == rung for job in jobs) for rung in range(5)] == machine.expected(143)
 
 
-def test_another_round_follows_and_fewer_brackets_are_those_that_enter_lowest() -> None:
+def test_hyperband_repeats_its_brackets_from_the_lowest_entry() -> None:
     machine = Hyperband().build(PAPER, None)
     assert [machine.entry(TrialId(trial)) for trial in (0, 80, 81, 142, 143)] == [0, 0, 1, 4, 0]
     assert [machine.bracket(TrialId(trial)) for trial in (0, 80, 81, 142, 143)] == [0, 0, 1, 4, 5]
@@ -172,7 +172,7 @@ def test_rungs_added_above_leave_every_trial_where_it_entered(scheduler: Schedul
     assert machine.hopeless()
 
 
-def test_no_bracket_is_refused() -> None:
+def test_zero_brackets_are_refused() -> None:
     for scheduler in (Hyperband, AsyncHyperband):
         with pytest.raises(SettingsError, match="brackets=0"):
             scheduler(brackets=0)

@@ -23,7 +23,7 @@ Curve = Sequence[float]
 
 
 @pytest.mark.parametrize("epsilon", [None, 0.0, 0.6])
-def test_it_gives_the_jobs_of_its_oracle_in_any_order_of_workers(epsilon: float | None) -> None:
+def test_pasha_gives_the_jobs_of_its_oracle(epsilon: float | None) -> None:
     check_scheduler(
         Pasha(epsilon), partial(oracles.pasha, epsilon), options=settings(SETTINGS, max_examples=60)
     )
@@ -150,7 +150,7 @@ def test_estimated_noise_stops_pasha_before_the_top() -> None:
     assert max(estimated) < min(without) == 81
 
 
-def test_it_says_how_far_it_trains_and_why() -> None:
+def test_the_notes_say_how_far_pasha_trains() -> None:
     machine = PashaMachine(LADDER, epsilon=0.0)
     assert machine.notes() == "trials are trained up to 3 of 81: no order of trials has changed yet"
     for rung, losses in enumerate([(1.0, 2.0), (2.0, 1.0)]):
@@ -160,6 +160,6 @@ def test_it_says_how_far_it_trains_and_why() -> None:
 
 
 @pytest.mark.parametrize("epsilon", [-0.1, math.inf, math.nan])
-def test_a_difference_that_cannot_be_is_refused_with_its_value(epsilon: float) -> None:
+def test_an_invalid_epsilon_is_refused_with_its_value(epsilon: float) -> None:
     with pytest.raises(SettingsError, match=f"epsilon={epsilon}"):
         Pasha(epsilon)

@@ -64,7 +64,7 @@ def test_a_broken_scheduler_is_one_line(tmp_path: Path, monkeypatch: pytest.Monk
     sys.modules.pop("that_fails")
 
 
-def test_a_name_that_is_unknown_is_refused_with_what_it_should_be() -> None:
+def test_an_unknown_name_is_refused() -> None:
     with pytest.raises(SettingsError):
         Names("engine", {"threads": Scheduler}, "no.such_group").make("treads")
 
@@ -100,7 +100,7 @@ def test_a_named_scheduler_is_read_back_with_its_defaults(name: str) -> None:
 @pytest.mark.parametrize(
     "given", ["magic", "", "a:b", "ash:eta=3", "json:tool", "ash:=", 5, None, Ladder]
 )
-def test_what_is_no_scheduler_is_refused_in_one_line(given: Any) -> None:
+def test_an_invalid_scheduler_is_refused_in_one_line(given: Any) -> None:
     with pytest.raises(SettingsError) as error:
         SCHEDULERS.part(given)
     assert str(error.value).isprintable()
@@ -124,7 +124,7 @@ def test_a_scheduler_of_a_users_module_is_read_back(module: str) -> None:
         SCHEDULERS.part(f"{module}:Eager:speed=1")
 
 
-def test_a_module_that_is_not_found_is_named_with_what_to_do() -> None:
+def test_a_missing_module_is_refused_with_a_remedy() -> None:
     with pytest.raises(SettingsError):
         SCHEDULERS.part("nowhere:Eager:share=0.25")
     with pytest.raises(SettingsError):
@@ -134,7 +134,7 @@ def test_a_module_that_is_not_found_is_named_with_what_to_do() -> None:
     )
 
 
-def test_reading_asks_a_lazy_module_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_triggers_no_import_of_a_lazy_module(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     lazy = ModuleType("lazy")
     lazy.__getattr__ = asked.append  # type: ignore[method-assign, assignment]

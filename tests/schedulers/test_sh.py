@@ -34,7 +34,7 @@ def test_a_rung_of_nine_promotes_its_best_three() -> None:
     assert rungs == [[0, 1, 2, 3, 4, 5, 6, 7, 8], [3, 5, 1], [3]]
 
 
-def test_nothing_is_given_while_a_rung_waits_for_its_last_result() -> None:
+def test_no_job_is_given_before_a_rung_is_complete() -> None:
     scheduler = SuccessiveHalving().build(Ladder(1, 9, 3), 3)
     jobs = jobs_of(scheduler)
     for job in jobs[:-1]:
