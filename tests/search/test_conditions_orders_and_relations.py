@@ -158,7 +158,7 @@ def test_a_configuration_against_a_condition_on_a_range_is_refused(
         ),
     ],
 )
-def test_a_condition_that_says_nothing_is_refused_on_one_line(condition: Any, says: str) -> None:
+def test_an_invalid_condition_is_refused_in_one_line(condition: Any, says: str) -> None:
     with pytest.raises(SpaceError) as refusal:
         Space.parse({"layers": (1, 8), "kind": ["a", "b"], "x": condition})
     assert says in str(refusal.value)
@@ -218,7 +218,7 @@ def test_a_json_file_has_conditions_and_orders_too(tmp_path: Path) -> None:
         ([[1], [2]], False), ([1], False),
     ],
 )  # fmt: skip
-def test_ascending_numbers_and_what_is_said_to_be_ordered_have_an_order(
+def test_only_ascending_numbers_and_ordered_choices_have_an_order(
     values: Any, is_ordered: bool
 ) -> None:
     assert Space.parse({"x": values}).columns["x"].is_category is not is_ordered

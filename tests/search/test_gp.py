@@ -82,7 +82,7 @@ def test_a_category_equals_one_column_for_each_choice() -> None:
     np.testing.assert_allclose(ours.means(at), mean, atol=1e-6)
 
 
-def test_equal_rows_without_noise_have_a_process() -> None:
+def test_a_process_accepts_equal_rows_without_noise() -> None:
     """Their covariance is singular but for what is added to its diagonal."""
     rows, values = data(20, 3)
     rows[10:], values[10:] = rows[:10], values[:10]
@@ -138,7 +138,7 @@ def test_added_values_give_the_posterior_of_all_values() -> None:
         of_every_kind(), conditional(), finite_conditional(),
     ],
 )  # fmt: skip
-def test_it_passes_the_suite(space: Any) -> None:
+def test_the_gp_proposer_passes_the_suite(space: Any) -> None:
     check_proposer(GP(first=4), space, trials=30)
 
 
@@ -181,7 +181,7 @@ def test_an_optimum_at_the_small_end_of_a_range_is_found() -> None:
         )
 
 
-def test_of_two_equally_good_regions_it_prefers_the_cheaper() -> None:
+def test_the_cheaper_of_two_equally_good_regions_is_preferred() -> None:
     space = Space.parse({"x": (0.0, 1.0), "z": (0.0, 1.0)})
     design, proposer = GP().build(space, 0), GP().proposer(space, 0, 9)
     chosen = []
@@ -333,7 +333,7 @@ def test_an_optimum_at_a_bound_is_found_without_repeats(best: float) -> None:
     assert len({f"{rate:.9g}" for rate in rates}) == 60
 
 
-def test_proposals_made_ahead_know_each_other() -> None:
+def test_proposals_made_ahead_differ_from_each_other() -> None:
     """What was proposed and has not started counts as training, so the second proposal is another
     one.
     """
@@ -437,7 +437,7 @@ def test_several_losses_count_at_the_highest_rung_of_a_trial() -> None:
 @pytest.mark.parametrize(
     "options", [{"first": 0}, {"random_share": 1.5}, {"ahead": -1}, {"price": -1.0}]
 )
-def test_an_option_that_cannot_be_is_refused_with_its_value(options: dict[str, Any]) -> None:
+def test_an_invalid_option_is_refused_with_its_value(options: dict[str, Any]) -> None:
     ((name, value),) = options.items()
     with pytest.raises(SettingsError, match=f"{name}={value}"):
         GP(**options)
@@ -530,7 +530,7 @@ def trained(results: Any, *, space: Any = None) -> GPProposer:
     return proposer
 
 
-def test_the_place_beside_a_paused_trial_promises_less(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_point_beside_a_paused_trial_has_a_lower_score(monkeypatch: pytest.MonkeyPatch) -> None:
     """The lowest rung says that x = .8 is as good as the best; the study does not promote that
     trial.
     """
@@ -564,7 +564,7 @@ def test_the_losses_drawn_for_a_running_trial_lower_the_best_loss() -> None:
     assert best.min() < scored(trained(finished), 4)._best.min()
 
 
-def test_a_failure_spoils_a_place_only_if_failures_share_it() -> None:
+def test_failures_lower_the_success_not_the_predicted_loss() -> None:
     """The loss that is predicted there is no worse, whether one of five trials fails at the next
     rung or all do.
     """
@@ -639,7 +639,7 @@ def test_proposals_for_an_accuracy_are_those_for_its_error() -> None:
     np.testing.assert_allclose(proposals(0.0), proposals(-1.0), atol=1e-4)
 
 
-def test_results_from_before_a_longer_study_bar_no_place() -> None:
+def test_known_results_below_the_top_exclude_no_region() -> None:
     """The best known configurations were trained to a resource below the present top, which they
     never reach.
     """
@@ -663,7 +663,7 @@ def test_a_trial_without_enough_memory_is_neither_success_nor_failure() -> None:
     assert sorted(rows[:, 0].tolist()) == [0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.5]
 
 
-def test_of_many_branches_only_forty_are_shown() -> None:
+def test_the_model_sees_a_limited_number_of_branches() -> None:
     space: dict[str, Any] = {f"use{layer}": [True, False] for layer in range(8)}
     space |= {f"width{layer}": ashtune.When(f"use{layer}", True, (0.0, 1.0)) for layer in range(8)}
     parsed = Space.parse(space)

@@ -135,7 +135,7 @@ def of_all_permutations(tables: list[Stretch]) -> tuple[float, float]:
 
 
 @given(stretches)
-def test_of_one_stretch_it_is_fishers_test(stretch: Stretch) -> None:
+def test_the_chance_of_one_stretch_is_fishers_test(stretch: Stretch) -> None:
     table = [
         [stretch.random_promoted, stretch.random - stretch.random_promoted],
         [stretch.proposed_promoted, stretch.proposed - stretch.proposed_promoted],
@@ -145,7 +145,7 @@ def test_of_one_stretch_it_is_fishers_test(stretch: Stretch) -> None:
     assert ours.as_few == pytest.approx(fisher_exact(table, "less").pvalue)
 
 
-def test_of_several_stretches_it_is_the_share_of_all_permutations() -> None:
+def test_the_chance_of_several_stretches_is_that_of_all_permutations() -> None:
     tables = [Stretch(4, 1, 2, 2), Stretch(5, 1, 1, 0), Stretch(3, 0, 3, 2)]
     assert (chances(tables).as_many, chances(tables).as_few) == pytest.approx(
         of_all_permutations(tables)
@@ -160,7 +160,7 @@ def test_an_empty_stretch_does_not_change_the_chances(tables: list[Stretch]) -> 
     assert chances([*tables, Stretch(0, 0, 0, 0), Stretch(7, 3, 0, 0)]) == ours
 
 
-def test_of_thousands_of_stretches_it_is_the_normal_distribution() -> None:
+def test_the_chance_of_thousands_of_stretches_is_nearly_normal() -> None:
     tables = [Stretch(18, 6, 2, 1)] * 3000
     # mean and variance of a hypergeometric number
     one = 2 * 7 / 20, 2 * (7 / 20) * (13 / 20) * (18 / 19)

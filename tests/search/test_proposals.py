@@ -226,7 +226,7 @@ def test_proposals_take_a_twentieth_of_the_workers_time(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("workers", "ahead"), [(1, 0), (40, 2)])
-def test_twenty_workers_or_a_waiting_trial_allow_no_rest(
+def test_proposals_are_made_without_pause_for_many_workers(
     workers: int, ahead: int, clock: Clock
 ) -> None:
     propose, moments = in_a_second(clock)
@@ -288,7 +288,7 @@ def test_a_resumed_study_asks_for_trials_that_were_not_tried(studied: Studied) -
 @pytest.mark.parametrize(
     "space", [of_every_kind, conditional, finite_conditional, lambda: {"x": (0.0, 1.0)}]
 )
-def test_the_proposer_of_the_suite_passes_it(space: Callable[[], object]) -> None:
+def test_mutation_passes_the_suite_of_proposers(space: Callable[[], object]) -> None:
     check_proposer(Mutation(), space())
 
 
@@ -513,7 +513,7 @@ def test_waits_are_bounded_by_a_part_of_training(
     assert (study.proposals.waits, study.proposals.waited) == (4, 4.0)
 
 
-def test_the_wait_for_a_search_that_starts_is_counted_apart(
+def test_the_wait_for_the_first_proposal_is_counted_separately(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_wait(monkeypatch, 3.0)
@@ -580,7 +580,7 @@ def test_a_configuration_is_not_proposed_again_with_rounded_floats(studied: Stud
     assert studied.configurations[TrialId(0)] == {"x": 0.002}
 
 
-def test_no_trial_waits_after_a_wait_in_vain(
+def test_no_trial_waits_after_a_wait_without_a_proposal(
     studied: Studied, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(proposals, "WAIT_SECONDS", 0.05)
@@ -635,7 +635,7 @@ def test_a_stand_in_proposes_when_no_proposal_is_ready() -> None:
     forever.set()
 
 
-def test_a_stand_in_is_told_what_was_known_before() -> None:
+def test_a_stand_in_receives_the_known_results() -> None:
     known = [(Result(TrialId(-1 - n), 0, 1, (0.5 * n,), 0.0), {"x": 0.1 * n}) for n in range(3)]
     study, stand_in = with_stand_in(numbered)
     study.proposals = Proposals(WithStandIn(), SPACE, study.design, goal=GOAL, seed=0, known=known)

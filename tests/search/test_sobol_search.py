@@ -41,7 +41,7 @@ def discrepancy(search: Search, trials: int, seed: int) -> float:
 
 
 @pytest.mark.parametrize("trials", [16, 64, 100, 512])
-def test_its_points_are_spread_more_evenly_than_random_ones(trials: int) -> None:
+def test_sobol_points_are_spread_more_evenly_than_random_ones(trials: int) -> None:
     """For each of 20 seeds its discrepancy is below the least of 20 random designs."""
     least = min(discrepancy(Random(), trials, seed) for seed in range(20))
     assert all(discrepancy(Sobol(), trials, seed) < least for seed in range(20))
@@ -84,7 +84,7 @@ def test_weights_and_shapes_of_priors_are_kept_to_within_one_trial() -> None:
         assert statistics.stdev(ours) == pytest.approx(float(np.std(expected)), rel=0.03)
 
 
-def test_conditions_and_forbidden_clauses_are_kept_to() -> None:
+def test_sobol_respects_conditions_and_forbidden_clauses() -> None:
     trials = drawn(Sobol(), conditional(), 2 * BLOCK)
     assert all(fits_conditional(configuration) for configuration in trials)
     assert len({frozenset(configuration) for configuration in trials}) == 5
@@ -118,7 +118,7 @@ def test_a_finite_space_is_tried_once_in_an_even_order() -> None:
     assert Counter(c["b"] for c in trials[:8]) == dict.fromkeys("wxyz", 2)
 
 
-def test_seeds_give_other_sequences_and_one_seed_the_same() -> None:
+def test_the_seed_determines_the_sequence() -> None:
     first = [drawn(Sobol(), SQUARE, 1, seed)[0]["x"] for seed in (0, 1, 2, 2**32, 2**62)]
     assert len(set(first)) == len(first)
     assert drawn(Sobol(), SQUARE, 5, 7) == drawn(Sobol(), SQUARE, 5, 7)

@@ -153,7 +153,7 @@ def test_numpy_numbers_are_taken_as_plain_ones() -> None:
     assert {type(choice) for choice in space.columns["c"].choices or []} == {float, str, bool}
 
 
-def test_json_forms_mean_in_python_what_tuples_mean() -> None:
+def test_json_forms_equal_tuples_in_python() -> None:
     inner = {"low": 1e-4, "high": 1.0, "log": True}
     given = {
         "lr": inner,
