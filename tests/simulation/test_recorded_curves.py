@@ -22,14 +22,14 @@ def traces(*curves: list[float], fails: bool = False) -> Traces:
 
 
 @given(st.lists(LOSSES, min_size=1, max_size=5), st.integers(0, 3))
-def test_what_is_known_is_never_changed(curves: list[list[float]], draw: int) -> None:
+def test_recorded_values_are_never_changed(curves: list[list[float]], draw: int) -> None:
     loss = courses(traces(*curves), draw)
     for trial, curve in enumerate(curves):
         assert [loss(trial, resource) for resource in range(1, len(curve) + 1)] == curve
 
 
 @given(st.lists(LOSSES.filter(bool), min_size=1, max_size=5))
-def test_the_likeliest_course_stays_at_the_last_value(curves: list[list[float]]) -> None:
+def test_the_first_draw_stays_at_the_last_value(curves: list[list[float]]) -> None:
     loss = courses(traces(*curves), 0)
     for trial, curve in enumerate(curves):
         assert all(loss(trial, len(curve) + more) == curve[-1] for more in (1, 50, 500))

@@ -64,7 +64,7 @@ def test_a_short_trial_continues_at_the_rate_of_others() -> None:
     assert readers.traces().trials[3].rate == 5.0
 
 
-def test_what_is_trained_again_is_as_it_was_the_last_time() -> None:
+def test_the_last_of_repeated_trainings_is_recorded() -> None:
     readers = recorder()
     for event in (finished(0, 0, 2, 2.0), finished(0, 2, 4, 9.0), finished(0, 2, 4, 4.0)):
         readers.take(event)
@@ -131,7 +131,7 @@ def test_saving_and_joining_take_their_recorded_times() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 3, 8])
-def test_a_simulation_of_what_a_simulation_recorded_is_the_same_study(workers: int) -> None:
+def test_a_simulation_recorded_from_a_simulation_is_the_same(workers: int) -> None:
     """Events of the second are those of the first, to rounding of times."""
     curves = invent_curves(seed=5)
     recorded, first, second = RecorderAndTimeline(GOAL, LADDER), [], []

@@ -73,7 +73,7 @@ def test_a_study_is_replayed_in_its_own_time_with_its_own_epochs(
         assert predicted.epochs == tally.epochs
 
 
-def test_what_workers_need_to_begin_is_paid_once_by_each_of_them() -> None:
+def test_each_worker_takes_its_warmup_once() -> None:
     *_, alone = study("full", 1, warmup_seconds=60.0)
     readers, *_ = study("full", 4, warmup_seconds=60.0)
     predictor = Predictor(readers.traces("full"))
@@ -98,7 +98,7 @@ def finished(
     )  # fmt: skip
 
 
-def test_jobs_that_were_broken_off_and_resumed_take_what_they_took_together() -> None:
+def test_paused_and_resumed_jobs_take_the_sum_of_their_times() -> None:
     readers = RecorderAndTimeline(GOAL, LADDER)
     begin(readers, 0.0, 0)
     readers.take(

@@ -76,7 +76,7 @@ def test_full_curves_leave_nothing_to_guess() -> None:
     )
 
 
-def test_a_study_asked_for_what_it_was_answers_what_it_took() -> None:
+def test_the_prediction_of_the_recorded_study_is_its_own_time() -> None:
     curves = invent_curves(seed=2)
     end = simulate(
         AshMachine(LADDER, 40), SimulatedEngine(curves.training(), workers=2), [], trials=40
@@ -126,7 +126,7 @@ def test_a_deadline_before_the_first_trial_cannot_be_met() -> None:
     )
 
 
-def test_of_a_trial_that_fails_again_nothing_is_guessed() -> None:
+def test_a_trial_that_fails_again_is_not_guessed() -> None:
     traces = known(8)
     traces.trials[3].losses, traces.trials[3].fails = array("d"), True
     predictor = Predictor(traces, draws=0)
@@ -192,7 +192,7 @@ def test_the_widest_table_has_100_columns_and_every_cell_whole(
     assert "valida... is validation_accuracy." in sentences
 
 
-def test_the_words_say_what_an_efficiency_is_relative_to() -> None:
+def test_the_words_say_that_efficiency_compares_with_one_worker() -> None:
     (sentence,) = column_words(
         [prediction(8, Range(60.0, 60.0, 60.0))], metric="loss", has_gain=True
     )

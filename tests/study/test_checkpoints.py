@@ -61,7 +61,7 @@ def with_common_rights(code: str, study: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o500, 0o000])
-def test_what_a_link_in_a_checkpoint_leads_to_stays(tmp_path: Path, mode: int) -> None:
+def test_the_target_of_a_link_in_a_checkpoint_is_not_deleted(tmp_path: Path, mode: int) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_text("x")
@@ -107,7 +107,7 @@ class Swapping(Disk):
         return super().open(path, flags, mode, at=at)
 
 
-def test_a_folder_that_becomes_a_link_while_it_is_deleted_leads_nowhere(tmp_path: Path) -> None:
+def test_a_folder_replaced_by_a_link_during_deletion_is_not_followed(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "precious").write_text("x")
@@ -229,7 +229,7 @@ def test_a_damaged_checkpoint_file_counts_as_none(tmp_path: Path, kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", ["a file cut", "a file gone", "the pickle altered"])
-def test_a_folder_that_is_not_what_was_written_counts_as_none(tmp_path: Path, kind: str) -> None:
+def test_a_damaged_checkpoint_folder_counts_as_none(tmp_path: Path, kind: str) -> None:
     one = writer(tmp_path)
     (one.directory() / "weights").write_bytes(b"w" * 100)
     one.save("more")
@@ -251,7 +251,7 @@ def test_a_folder_that_is_not_what_was_written_counts_as_none(tmp_path: Path, ki
     again.abandon()
 
 
-def test_what_raises_as_it_is_unpickled_is_the_users_to_see(tmp_path: Path) -> None:
+def test_an_error_while_unpickling_is_raised_to_the_user(tmp_path: Path) -> None:
     saved(tmp_path, Breaks())
     one = writer(tmp_path, 2)
     assert one.exists

@@ -249,7 +249,7 @@ def test_nothing_is_confirmed_twice_after_kills_and_stops(seed: int) -> None:
     assert study.controller.is_complete
 
 
-def test_the_scheduler_and_the_limits_do_not_hear_of_what_confirms() -> None:
+def test_confirmations_do_not_count_for_scheduler_and_limits() -> None:
     plain, confirmed = Driven(1, None), Driven(1, Confirm(2, 2))
     for study in (plain, confirmed):
         study.begin(target=-1.0, total_resource=10_000)
@@ -307,7 +307,7 @@ def test_an_interrupted_confirmation_is_trained_once_in_the_next_session() -> No
     study.check()
 
 
-def test_more_seeds_or_configurations_are_confirmed_beside_those_that_are() -> None:
+def test_added_seeds_and_configurations_are_confirmed_additionally() -> None:
     study = Driven(5, Confirm(1, 1))
     for confirm in (Confirm(1, 1), Confirm(2, 1), Confirm(2, 3)):
         study.confirm = confirm
@@ -317,7 +317,7 @@ def test_more_seeds_or_configurations_are_confirmed_beside_those_that_are() -> N
     assert len(study.confirms) == 6
 
 
-def test_what_fails_while_it_confirms_ranks_nowhere_and_is_not_tried_again() -> None:
+def test_a_failed_confirmation_is_not_tried_again() -> None:
     study = Driven(6, Confirm(2, 1))
     study.begin()
     while not study.confirms:
@@ -332,7 +332,7 @@ def test_what_fails_while_it_confirms_ranks_nowhere_and_is_not_tried_again() -> 
     assert trial not in {job.trial for job in study.machine.given}
 
 
-def test_its_checkpoint_is_of_no_use_once_it_has_a_result() -> None:
+def test_a_finished_confirmation_discards_its_checkpoint() -> None:
     study = Driven(7, Confirm(1, 1))
     ended_by_a_limit(study)
     while not study.confirms:
@@ -361,7 +361,7 @@ def test_its_checkpoint_is_of_no_use_once_it_has_a_result() -> None:
     assert trial not in study.controller.checkpoints
 
 
-def test_numbers_and_places_are_each_others_inverse() -> None:
+def test_numbers_and_places_of_trials_are_inverse_functions() -> None:
     numbering = Numbering()
     for trial in (7, 3, 4, 9, 4):
         numbering.confirms(TrialId(trial))

@@ -197,7 +197,7 @@ def test_a_worker_lost_while_saving_frees_its_promotion() -> None:
     assert Train(WorkerId(2), TrialId(2), 0, 0, 1) in orders
 
 
-def test_a_new_session_gives_out_again_what_the_old_one_had_running() -> None:
+def test_a_new_session_restarts_the_running_jobs_of_the_old() -> None:
     harness = ControllerHarness(workers=2)
     harness.session(trials=8)
     orders = [harness.join(w)[0] for w in (5, 6)]
@@ -278,7 +278,7 @@ def test_a_paused_job_continues_in_the_next_session() -> None:
     assert harness.controller.stopping == "total_resource=4 used"
 
 
-def test_the_total_resource_counts_only_what_was_trained_and_stops_the_study() -> None:
+def test_the_total_resource_counts_only_trained_epochs() -> None:
     harness = ControllerHarness()
     harness.session(trials=8, total_resource=3)
     harness.join(1)
@@ -381,7 +381,7 @@ def test_a_lost_worker_leaves_no_trial_to_discard() -> None:
     assert not assignments.to_discard
 
 
-def test_at_a_barrier_workers_wait_and_the_last_result_employs_them_all() -> None:
+def test_the_last_result_of_a_rung_employs_all_waiting_workers() -> None:
     harness = ControllerHarness(SuccessiveHalving().build(Ladder(1, 4, 2), 0), trials=4, workers=4)
     for trial in range(3):
         assert harness.report(trial, trial, 0, float(trial), held=False) == []
@@ -403,7 +403,7 @@ def test_a_trial_is_resumed_by_the_worker_that_saved_it(lost, given) -> None:
     assert [(order.worker, order.trial) for order in orders if isinstance(order, Train)] == given
 
 
-def test_idle_workers_are_employed_longest_idle_first_whoever_of_them_was_lost() -> None:
+def test_the_worker_that_is_idle_longest_gets_the_job() -> None:
     harness = ControllerHarness(trials=1, workers=4)  # trial 0 for worker 0, nothing for the others
     harness.lose(2)
     harness.join(4)
@@ -587,7 +587,7 @@ def test_promoted_trials_may_fail_after_one_has_a_result() -> None:
     assert not harness.controller.stopping
 
 
-def test_results_in_place_do_not_hide_that_restores_fail() -> None:
+def test_failed_restores_stop_a_study_despite_results_in_place() -> None:
     harness = with_all_promoted(max_failures=20)
     for trial in range(0, 10, 2):
         assert not harness.controller.stopping
@@ -598,7 +598,7 @@ def test_results_in_place_do_not_hide_that_restores_fail() -> None:
     assert harness.controller.gave_up
 
 
-def test_a_quarter_of_more_allowed_failures_counts_for_promoted_trials() -> None:
+def test_promoted_trials_may_have_a_quarter_of_max_failures() -> None:
     harness = with_all_promoted(max_failures=40)
     promoted_and_failing(harness, range(9))
     assert not harness.controller.stopping
@@ -644,7 +644,7 @@ def test_a_session_may_add_rungs_above() -> None:
         ((1, 2, 4, 8), ((1, 0),) * 3),
     ],
 )
-def test_rungs_that_change_those_there_or_are_no_ladder_are_refused(rungs, kept) -> None:
+def test_changed_or_invalid_rungs_of_a_session_are_refused(rungs, kept) -> None:
     with pytest.raises(JournalError):
         ControllerHarness().session(trials=8, rungs=rungs, kept=kept)
 

@@ -96,7 +96,7 @@ def test_an_enqueued_configuration_changes_only_its_own_trial() -> None:
     assert [each.origin for each in after] == ["enqueued", "", "", ""]
 
 
-def test_what_was_enqueued_at_the_start_and_not_begun_waits_too() -> None:
+def test_configurations_enqueued_at_the_start_count_as_waiting() -> None:
     configurations = Configurations(design_for("random", FIRST), enqueued=len(FIRST))
     assert configurations.waiting == 2
     configurations.draw(TrialId(0))
@@ -117,14 +117,14 @@ def test_only_an_endless_design_tries_a_configuration_twice() -> None:
         finite.check_enqueued(drawn)
 
 
-def test_what_is_none_of_a_grid_is_refused() -> None:
+def test_a_configuration_outside_of_a_grid_is_refused() -> None:
     grid = design_of(SEARCHES.part("grid:points=3"), Space.parse({"a": (0.0, 1.0)}), 0)
     with pytest.raises(SettingsError):
         Configurations(grid).check_enqueued({"a": 0.25})
     Configurations(grid).check_enqueued(grid.configuration(1))
 
 
-def test_a_trial_that_confirms_another_takes_nothing_of_what_is_enqueued() -> None:
+def test_a_confirmation_uses_no_enqueued_configuration() -> None:
     configurations = Configurations(SEARCHES.part("random").build(ENDLESS, 3))
     configurations.draw(TrialId(0))
     configurations.enqueue({"a": 0.5})

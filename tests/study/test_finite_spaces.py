@@ -189,7 +189,7 @@ def check(study: FiniteStudy) -> None:
 @pytest.mark.parametrize("enqueued", [[], ENQUEUED], ids=["", "enqueued"])
 @pytest.mark.parametrize("kind", ["random", "grid"])
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
-def test_every_configuration_is_once(
+def test_every_configuration_of_a_finite_space_is_tried_once(
     scheduler: str, kind: str, enqueued: list[dict[str, Any]], fate: Fate
 ) -> None:
     for workers, trials in itertools.product((1, 3, 8), (4, 8, 100)):

@@ -58,7 +58,7 @@ def turns_of(journal: Path) -> list[bytes]:
     return re.findall(rb'(?s:.*?),"crc":"[0-9a-f]{8}"}\n', journal.read_bytes())
 
 
-def test_it_may_begin_at_any_turn(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reading_may_begin_at_any_turn(journal: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events, position = events_of(journal), 0
     begins = {begin: number for number, (_, begin) in enumerate(records(journal))}
     for turn in turns_of(journal)[:-1]:
@@ -128,7 +128,7 @@ def test_another_journal_in_its_place_is_refused(journal: Path, tmp_path: Path) 
         new(follower)
 
 
-def test_a_journal_that_is_written_anew_under_its_name_is_followed_further(journal: Path) -> None:
+def test_a_rewritten_journal_is_followed_further(journal: Path) -> None:
     follower = JournalReader(journal)
     before = new(follower)
     with Journal(journal, syncs_itself=False) as writer:

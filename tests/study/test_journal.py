@@ -66,7 +66,7 @@ def written(tmp_path: Path) -> Path:
     return path
 
 
-def test_what_was_written_is_read_back(tmp_path: Path) -> None:
+def test_written_events_are_read_back(tmp_path: Path) -> None:
     path = written(tmp_path)
     assert list(read_events(path)) == EVENTS
     assert differences(read_settings(path), settings()) == []
@@ -265,7 +265,7 @@ def test_a_journal_of_another_format_is_refused(tmp_path: Path) -> None:
                 read(path)
 
 
-def test_what_a_file_says_is_shown_on_one_line_and_cut(tmp_path: Path) -> None:
+def test_a_message_quotes_a_file_escaped_and_shortened(tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     create(path, msgspec.structs.replace(settings(), format=99, ashtune="\x1b[31m" + "x" * 200))
     with pytest.raises(JournalError) as error:
@@ -308,7 +308,7 @@ def test_a_first_line_that_describes_no_study_is_refused(
 
 
 @pytest.mark.parametrize("kind", ["fifo", "link", "endless link", "folder", "device"])
-def test_what_is_no_file_is_refused_at_once(kind: str, tmp_path: Path) -> None:
+def test_a_journal_that_is_no_regular_file_is_refused(kind: str, tmp_path: Path) -> None:
     path = tmp_path / journals.NAME
     match kind:
         case "fifo":
@@ -438,7 +438,7 @@ class FullDisk(Disk):
         self.synced.append(self.size(file))
 
 
-def test_a_full_disk_tears_a_turn_which_the_next_flush_completes(tmp_path: Path) -> None:
+def test_the_next_flush_completes_a_turn_after_a_full_disk(tmp_path: Path) -> None:
     path = written(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[: whole.index(b"\n") + 1])

@@ -105,7 +105,7 @@ def test_only_the_begun_job_of_a_lost_worker_is_blamed() -> None:
     ]
 
 
-def test_a_stop_pauses_what_waits_at_a_worker_too() -> None:
+def test_a_stop_also_pauses_jobs_waiting_at_a_worker() -> None:
     controller = harness(ONE)
     controller.handle(PlacesChanged(0, ONE, 2))
     controller.handle(finished(ONE, 0, loss=math.inf))

@@ -153,7 +153,7 @@ def test_hosts_without_the_directory_use_the_store(
     assert study[0].best.load() == 8
 
 
-def test_a_checkpoint_in_memory(tmp_path: Path) -> None:
+def test_a_store_in_memory_is_shared_by_its_writers(tmp_path: Path) -> None:
     """The writers of one process share a store in memory."""
     checkpoints = Checkpoints(tmp_path)
     checkpoints.begin_session("memory://studies")
@@ -207,7 +207,7 @@ def test_a_store_that_is_lost_stops_no_study(tmp_path: Path, bucket: Path) -> No
         best.load()
 
 
-def test_two_studies_at_one_address_keep_apart(tmp_path: Path, bucket: Path) -> None:
+def test_two_studies_at_one_address_are_kept_separate(tmp_path: Path, bucket: Path) -> None:
     one = tuned(tmp_path / "a", engine=local(bucket))
     before = {path: path.read_bytes() for path in bucket.rglob(f"*{SUFFIX}")}
     two = tuned(tmp_path / "b", engine=local(bucket), seed=1)
@@ -269,7 +269,7 @@ def test_a_copied_study_cannot_use_the_originals_store(old: ashtune.Study, tmp_p
     assert old.resume(trials=24, workers=2).is_complete
 
 
-def test_links_stay_as_they_are(tmp_path: Path, bucket: Path) -> None:
+def test_links_in_a_checkpoint_keep_their_targets(tmp_path: Path, bucket: Path) -> None:
     folder, later = tmp_path / "folder", tmp_path / "later"
     (folder / "inner").mkdir(parents=True)
     links = {"absolute": "/etc/hostname", "outside": "../../other", "dotted": "./inner/../inner"}
@@ -462,7 +462,7 @@ def test_no_error_of_a_store_has_its_password(
 @pytest.mark.parametrize(
     ("user", "shown"), [("me", "connect timeout: some metadata"), ("token" * 4, "of ***")]
 )
-def test_only_a_user_that_may_be_a_token_is_left_out(
+def test_only_a_user_name_like_a_token_is_hidden(
     locked: type[LockedFileSystem], monkeypatch: pytest.MonkeyPatch, user: str, shown: str
 ) -> None:
     folder = RemoteFolder(f"locked://{user}@host/bucket")
@@ -524,7 +524,7 @@ def test_a_store_that_hangs_is_named_and_given_up_at_a_stop(
     assert re.fullmatch(rf"{hanging}/\S+ has not answered for 0.1 s; still waiting", line)
 
 
-def test_what_a_store_that_hangs_has_not_deleted_is_said(
+def test_a_message_counts_checkpoints_that_a_hanging_store_keeps(
     tmp_path: Path, hanging: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ashtune._src.study.remote.DELETIONS", Deletions())

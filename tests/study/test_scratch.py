@@ -65,7 +65,7 @@ def test_a_fork_does_not_delete_the_folder_of_its_parent(temporary: Path) -> Non
     assert not list(temporary.iterdir())
 
 
-def test_a_handler_of_the_user_s_own_stays(temporary: Path) -> None:
+def test_a_signal_handler_of_the_user_is_kept(temporary: Path) -> None:
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with temporary_folder():

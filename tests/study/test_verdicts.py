@@ -95,9 +95,7 @@ def test_without_a_controller_the_same_trials_fail_and_are_promoted(seed: int) -
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9])
-def test_from_a_difference_on_verdicts_are_derived_and_none_is_told_twice(
-    seed: int, share: float
-) -> None:
+def test_verdicts_after_a_difference_are_derived_only_once(seed: int, share: float) -> None:
     live = study(seed)
     at = round(share * len(live.events))
     controller = Controller(AshMachine(LADDER, 0), LOSS)
@@ -167,7 +165,7 @@ def test_a_refused_session_is_a_difference_of_the_replay() -> None:
 
 
 @pytest.mark.parametrize("has_controller", [True, False])
-def test_a_trial_that_ran_out_of_memory_is_told_apart(has_controller: bool) -> None:
+def test_a_trial_out_of_memory_is_marked_as_such(has_controller: bool) -> None:
     controller = Controller(AshMachine(LADDER, 9), Goal("loss", "min")) if has_controller else None
     replay, worker, trial = Replay(controller, rungs=4), WorkerId(0), TrialId(0)
     for event in (
