@@ -45,7 +45,7 @@ def answer_of(mailbox: Mailbox) -> Assignment | Release:
     return heard[0]
 
 
-def test_an_answer_passes_the_jobs_that_wait_and_leaves_them_in_order() -> None:
+def test_an_answer_overtakes_waiting_jobs() -> None:
     answer = Release(ME, TrialId(1))
     mailbox = Mailbox(Channel(job(2), job(3), answer, job(4)))
     assert answer_of(mailbox) == answer

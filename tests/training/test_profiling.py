@@ -166,7 +166,7 @@ def test_the_profile_contains_training_but_no_waiting(profile: Runs) -> None:
     assert of_worker.worker == 7
 
 
-def test_what_is_saved_and_put_in_its_place_is_in_the_profile(profile: Runs) -> None:
+def test_the_profile_contains_the_saving_of_a_checkpoint(profile: Runs) -> None:
     class Slow:
         def __reduce__(self) -> tuple[type, tuple[()]]:
             work()

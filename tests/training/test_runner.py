@@ -180,7 +180,7 @@ def test_a_usage_error_before_training_ends_the_study(run: Any) -> None:
         (InvalidConfiguration("width 0"), TrialWithdrawn, "width 0"),
     ],
 )
-def test_what_is_raised_ends_the_trial_alone(
+def test_an_error_of_the_function_ends_only_its_trial(
     run: Any, error: BaseException, kind: type, reason: str
 ) -> None:
     def train(trial: Any) -> None:
@@ -237,7 +237,7 @@ class Cut(Channel):
         raise TimeoutError
 
 
-def test_a_worker_leaves_if_it_cannot_know_what_the_driver_has_heard(tmp_path: Path) -> None:
+def test_a_worker_leaves_when_its_message_may_be_lost(tmp_path: Path) -> None:
     channel = Cut([])
     setup = Setup(WorkerId(0), "", Goal("score", "max"), str(tmp_path), 0, [])
     with pytest.raises(Unsure):
@@ -313,7 +313,7 @@ def test_a_trial_has_a_seed_of_its_own_that_never_changes(run: Any) -> None:
     assert seeds[0] == seeds[1] < 2**32
 
 
-def test_progress_is_told_now_and_then_and_not_at_every_report(run: Any) -> None:
+def test_progress_is_not_sent_for_every_report(run: Any) -> None:
     sent = run(saves, RELEASE, target=5_000)
     assert sum(isinstance(message, Progress) for message in sent) < 10
 
@@ -413,7 +413,7 @@ def test_a_model_restored_within_the_first_epoch_is_taken_up(run: Any) -> None:
     assert run(train, RELEASE, rung=1, start=4, target=8)[0].start == 4
 
 
-def test_another_result_returned_after_the_one_that_counts_is_said(run: Any) -> None:
+def test_a_returned_result_unlike_the_last_report_is_a_problem(run: Any) -> None:
     def train(trial: Any) -> float:
         saves(trial)
         return 9.0
@@ -465,7 +465,7 @@ def test_a_report_before_the_loop_fails_and_is_told_where_to_report(run: Any) ->
     assert "trial.report() was called before the loop over trial.epochs()" in reason(run(train))
 
 
-def test_a_second_loop_after_the_result_is_said_and_the_checkpoint_kept(run: Any) -> None:
+def test_a_second_loop_after_the_result_keeps_the_checkpoint(run: Any) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(score=epoch)
@@ -570,9 +570,7 @@ def test_a_trial_may_be_trained_in_a_thread_of_its_own(run: Any) -> None:
     ],
     ids=["escape", "surrogate", "empty", "nan", "huge", "array"],
 )
-def test_metrics_that_no_journal_wants_fail_the_trial_in_a_short_line(
-    run: Any, metrics: Any
-) -> None:
+def test_metrics_that_no_journal_can_hold_fail_the_trial(run: Any, metrics: Any) -> None:
     assert len(reason(run(lambda trial: trial.report(metrics)))) < 500
 
 
@@ -598,7 +596,7 @@ def raised(name: str, text: str) -> Any:
         (ValueError("RESOURCE_EXHAUSTED"), False),
     ],
 )
-def test_errors_of_libraries_that_say_that_no_memory_is_left_are_known(
+def test_memory_errors_of_libraries_are_recognized(
     run: Any, error: Exception, is_out_of_memory: bool
 ) -> None:
     def train(trial: Any) -> None:

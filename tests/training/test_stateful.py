@@ -236,7 +236,7 @@ def test_a_job_that_is_broken_off_is_saved(tmp_path: Path) -> None:
     assert event.checkpoint
 
 
-def test_of_a_trial_that_is_not_wanted_again_nothing_is_written(tmp_path: Path) -> None:
+def test_a_trial_that_is_not_kept_writes_no_checkpoint(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         saving(model=model())(trial)
         written.extend((tmp_path / "checkpoints").glob("*"))
@@ -296,11 +296,13 @@ def test_nothing_in_a_checkpoint_is_executed(
         ),
     ],
 )
-def test_what_has_no_state_is_refused(tmp_path: Path, objects: dict[str, Any], words: str) -> None:
+def test_an_object_without_state_dict_is_refused(
+    tmp_path: Path, objects: dict[str, Any], words: str
+) -> None:
     assert words in failure(job(tmp_path, saving(**objects)))
 
 
-def test_what_was_saved_otherwise_is_refused(tmp_path: Path) -> None:
+def test_a_checkpoint_of_trial_save_is_refused(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(loss=epoch)
@@ -312,7 +314,7 @@ def test_what_was_saved_otherwise_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_a_trial_whose_checkpoint_is_gone_begins_again_with_the_same_call(tmp_path: Path) -> None:
+def test_a_trial_with_a_missing_checkpoint_starts_again(tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         (tmp_path / "checkpoints" / "0.2").unlink(missing_ok=True)  # after the job has begun
         saving(model=model())(trial)
@@ -340,7 +342,7 @@ def test_the_state_dicts_of_the_best_are_given_back(tmp_path: Path, script: Path
     assert torch.equal(again.model["model"]["0.weight"], loaded["model"]["0.weight"])
 
 
-def test_a_schedule_is_that_of_the_top_rung_also_when_trained_again(tmp_path: Path) -> None:
+def test_max_resource_is_the_top_rung_unless_trained_beyond_it(tmp_path: Path) -> None:
     tops: list[tuple[int, int]] = []
 
     def train(trial: Any) -> float:
@@ -362,7 +364,7 @@ def test_a_schedule_is_that_of_the_top_rung_also_when_trained_again(tmp_path: Pa
     assert {top for _, top in tops[2:]} == {8}
 
 
-def test_random_generators_go_on_as_they_were() -> None:
+def test_restored_random_states_repeat_the_draws() -> None:
     from ashtune._src.training.stateful import random_states, set_random_states
 
     def drawn() -> tuple[float, ...]:

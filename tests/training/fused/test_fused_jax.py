@@ -97,7 +97,7 @@ def trained(
 @pytest.mark.parametrize(
     "static", [STATIC, (("width", 7), ("batch", 50)), (("width", 1), ("batch", 64))]
 )
-def test_each_lane_is_at_every_epoch_what_it_is_alone(static: Any) -> None:
+def test_each_lane_equals_its_training_alone_at_every_epoch(static: Any) -> None:
     (together,) = trained(LANES, [0, 20], static)
     assert together.metrics["loss"].shape == (20, 6)
     by_itself = make_program(static, Variant(1))
@@ -124,9 +124,7 @@ def test_a_training_cut_into_rungs_gives_identical_results() -> None:
 
 
 @pytest.mark.parametrize("is_quick", [False, True])
-def test_lanes_in_turn_are_to_the_last_bit_what_each_is_alone(
-    is_quick: bool,
-) -> None:
+def test_lanes_in_turn_exactly_equal_their_training_alone(is_quick: bool) -> None:
     program = make_program(STATIC, Variant(1, 8, is_quick))
     wild = [*LANES[:2], {"rate": 1e6, "momentum": 0.9}, *LANES[2:]]
     state, first = program.train(program.together([None] * 7, wild), wild, 0, 4)
@@ -192,7 +190,7 @@ def test_only_the_quickly_compiled_program_is_compiled_with_options(
     assert used == [CHEAPLY, QUICKLY, {}, {}], "the first makes the initial states"
 
 
-def test_a_configuration_is_parted_into_its_program_and_its_lane() -> None:
+def test_a_configuration_is_split_into_program_and_lane() -> None:
     parted = RECIPE.split({"rate": 1, "width": 8, "batch": 2, "momentum": 0.5})
     assert parted == ((("width", 8), ("batch", 2)), {"rate": 1.0, "momentum": 0.5})
     with pytest.raises(ObjectiveError):
@@ -210,7 +208,7 @@ def objective(**more: Any) -> Any:
     return ashtune.fused(init, step, evaluate, **given)
 
 
-def test_what_is_no_recipe_is_refused() -> None:
+def test_a_recipe_with_a_wrong_batch_size_is_refused() -> None:
     with pytest.raises(ObjectiveError):
         objective(batch_size="batch")
     with pytest.raises(ObjectiveError, match="batch_size=0"):

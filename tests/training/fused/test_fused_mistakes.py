@@ -54,7 +54,7 @@ def test_data_that_are_no_examples_are_refused_before_a_study_begins(
         objective(train=train)
 
 
-def test_no_lanes_are_refused() -> None:
+def test_zero_lanes_are_refused() -> None:
     with pytest.raises(SettingsError):
         objective(lanes=0)
 

@@ -71,7 +71,7 @@ def run(
     return spent, trained
 
 
-def test_powers_of_four_up_to_the_largest() -> None:
+def test_numbers_of_lanes_are_powers_of_four_and_the_largest() -> None:
     assert powers(1) == [1]
     assert powers(8) == [1, 4, 8]
     assert powers(64) == [1, 4, 16, 64]
@@ -84,7 +84,7 @@ def test_a_fixed_number_is_taken_whatever_a_pack_has() -> None:
     assert {lanes_of(fixed, lanes, 64) for lanes in (1, 3, 8)} == {8}
 
 
-def test_what_another_worker_has_compiled_is_taken_before_it_would_have_paid() -> None:
+def test_a_program_compiled_by_another_worker_is_used_early() -> None:
     new = shape(16)
     there(new, 1, 4, 16)
     assert lanes_of(new, 5) == 4, "the largest that is filled"
@@ -125,7 +125,7 @@ def test_the_largest_program_is_reached_if_each_step_pays(is_quick: bool) -> Non
     assert lanes_of(large, 256) == 256
 
 
-def test_a_program_is_bought_when_what_was_rented_comes_to_its_price() -> None:
+def test_a_program_is_compiled_when_its_price_has_been_lost() -> None:
     """Of 16 lanes in turns of one, each turn could have saved what it alone takes longer, not what
     all 16 do.
     """
@@ -155,7 +155,7 @@ def test_a_call_takes_about_a_quarter_of_a_second() -> None:
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("slowness", [0.0, 1.1, 3.0])
 @pytest.mark.parametrize("seconds", [FASTER, SLOWER])
-def test_it_never_costs_much_more(
+def test_the_cost_is_at_most_about_twice_the_best(
     seed: int, seconds: dict[int | str, float], slowness: float
 ) -> None:
     """Every set of programs is tried, as what someone who knew would buy. Each is bought for at

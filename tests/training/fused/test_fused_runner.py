@@ -147,7 +147,7 @@ def test_a_promoted_trial_continues_in_place_with_its_state(room: Room) -> None:
     assert [resource for resource, _ in finished.curve] == [5, 6, 7]
 
 
-def test_one_resumes_from_disk_at_another_worker(tmp_path: Path) -> None:
+def test_a_trial_resumes_from_disk_at_another_worker(tmp_path: Path) -> None:
     first, second = Room(tmp_path), Room(tmp_path)
     first.run(job(0), job(1), answers=[off(0), off(1, keep=False)])
     second.run(

@@ -224,7 +224,7 @@ MODULES = [perceptron, normalised, convolved, dropping, lambda config: Attentive
 )
 # attention under vmap: right, but slow
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
-def test_each_lane_is_at_every_epoch_what_it_is_alone(module: Any, optimizer: str) -> None:
+def test_each_lane_equals_its_training_alone_at_every_epoch(module: Any, optimizer: str) -> None:
     given = recipe(module, optimizer=optimizer)
     state, (together,) = trained(given, LANES[optimizer], [0, 8])
     assert together.metrics["loss"].shape == together.finite.shape == (8, 5)
@@ -435,14 +435,14 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_lanes_cannot_train_right_is_refused_in_one_line(name: str) -> None:
+def test_a_module_that_lanes_cannot_train_is_refused_in_one_line(name: str) -> None:
     module, words = REFUSED[name]
     with pytest.raises(ObjectiveError, match=words) as raised:
         TorchShape(recipe(module), STATIC, 0)
     assert "\n" not in str(raised.value)
 
 
-def test_what_is_no_recipe_is_refused() -> None:
+def test_an_invalid_recipe_is_refused() -> None:
     def refused(words: str, **more: Any) -> None:
         with pytest.raises(ObjectiveError, match=words):
             TorchShape(recipe(**more), STATIC, 0)
@@ -519,7 +519,7 @@ def test_evaluate_gets_each_lanes_configuration(optimizer: str, dtype: Any) -> N
         assert alone.metrics[name][:, 0].tolist() == [float(dtype(value))] * 3
 
 
-def test_a_configuration_is_parted_as_that_of_a_recipe_of_jax() -> None:
+def test_a_configuration_is_split_into_program_and_lane() -> None:
     given = recipe()
     parted = given.split({"learning_rate": 1, "width": 8, "batch": 2})
     assert parted == ((("width", 8), ("batch", 2)), {"learning_rate": 1.0})

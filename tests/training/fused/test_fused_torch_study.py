@@ -110,7 +110,7 @@ def test_the_place_of_a_lane_does_not_change_its_result() -> None:
     assert completed.stdout == "1\n"
 
 
-def test_one_stopped_worker_reports_what_two_do(
+def test_one_stopped_worker_reports_the_same_as_two(
     tmp_path: Path, of_four_lanes: ashtune.Study
 ) -> None:
     two = reports(of_four_lanes)
@@ -161,7 +161,7 @@ def test_a_trial_alone_continues_from_its_checkpoint(threads: None) -> None:
         objective()(TrialAlone({**config, "learning_rate": 1e38}, 1))
 
 
-def test_what_is_no_setting_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_setting_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(words: str, **more: Any) -> None:
         with pytest.raises(AshtuneError, match=words) as raised:
             objective(**more)
