@@ -82,7 +82,7 @@ def test_the_model_of_the_best_is_its_last_checkpoint(study: ashtune.Study) -> N
     assert study.best.checkpoint.name == f"{study.best.trial}.4"
 
 
-def test_a_model_that_no_promotion_could_reach_is_said_to_be_deleted(study: ashtune.Study) -> None:
+def test_loading_a_deleted_model_is_refused(study: ashtune.Study) -> None:
     last = study.top(16)[-1]
     with pytest.raises(StudyError):
         last.load()

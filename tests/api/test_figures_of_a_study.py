@@ -193,9 +193,7 @@ def test_missing_data_are_refused(
     assert len(refusal.traceback) == 2, "the user's line and one of ours"
 
 
-def test_a_profile_and_a_roofline_are_drawn_where_they_are(
-    study: ashtune.Study, study_copy: Path
-) -> None:
+def test_an_existing_profile_and_roofline_are_drawn(study: ashtune.Study, study_copy: Path) -> None:
     assert study.plot_profile().data
     keep(Placed(machine=Roofs(roofs=[Roof(peak=80e9, bandwidth=20e9)])), study_copy)
     (roof,) = ashtune.Study.load(study_copy).plot_roofline().data

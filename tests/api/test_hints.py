@@ -90,7 +90,7 @@ def test_a_hint_says_when_most_trials_get_worse_with_training() -> None:
     )
 
 
-def test_hints_are_said_once_on_stderr_unless_quiet(
+def test_hints_are_printed_once_unless_quiet(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def train(trial: Any) -> None:

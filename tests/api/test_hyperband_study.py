@@ -70,7 +70,7 @@ def test_a_hyperband_study_resumes_with_more_trials_and_more_rungs(
     assert study.best.resource == 27
 
 
-def test_the_checkpoints_that_no_promotion_can_reach_are_gone_at_the_end(tmp_path: Path) -> None:
+def test_only_checkpoints_of_top_and_best_trials_are_left(tmp_path: Path) -> None:
     for number, scheduler in enumerate(SCHEDULERS):
         study = tuned(tmp_path / str(number), scheduler)
         saved = [

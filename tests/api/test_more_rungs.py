@@ -52,7 +52,7 @@ def test_more_trials_and_more_rungs_may_be_asked_for_together(
     assert after.best.resource == 8
 
 
-def test_a_script_started_again_with_a_higher_max_resource_goes_on(tmp_path: Path) -> None:
+def test_a_restarted_script_may_raise_max_resource(tmp_path: Path) -> None:
     tuned(tmp_path)
     study = tuned(tmp_path, max_resource=16)
     assert study.best.resource == 16

@@ -566,7 +566,7 @@ def test_a_study_on_a_full_disk_goes_on_when_reopened(tmp_path: Path) -> None:
     assert number == before, "what was out is asked for again"
 
 
-def test_ctrl_c_in_the_middle_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
+def test_a_study_can_be_used_after_ctrl_c_in_ask(tmp_path: Path) -> None:
     with opened(tmp_path / "own", trials=1, max_resource=1) as study:
         trial = study.ask()
         interrupter = once_it_waits(study, lambda: os.kill(os.getpid(), signal.SIGINT))

@@ -102,7 +102,7 @@ def test_the_flame_graph_is_one_page_beside_the_profiles(home: Path) -> None:
     assert f"flame graph: s/{FLAME}" in (home / "out.txt").read_text()
 
 
-def test_ctrl_c_breaks_off_the_flame_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_interrupts_the_flame_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(directory: Path) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         write_flame_graph(directory)

@@ -110,7 +110,7 @@ def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return file
 
 
-def test_a_time_limit_pauses_and_resume_goes_on_where_it_was(tmp_path: Path, begun: Path) -> None:
+def test_resume_continues_the_trials_that_a_time_limit_paused(tmp_path: Path, begun: Path) -> None:
     slow = slow_until(tmp_path / "hurry", begun)
     study = tuned(
         tmp_path, objective=slow, trials=4, time_limit=0.5, scheduler="full", max_resource=600
@@ -162,7 +162,7 @@ SCRIPT = """
 """
 
 
-def test_a_script_without_a_guard_runs_once_with_classes_of_its_own(tmp_path: Path) -> None:
+def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
     script = tmp_path / "tune_it.py"
     script.write_text(textwrap.dedent(SCRIPT))
     done = subprocess.run(
@@ -232,7 +232,7 @@ def test_a_function_that_cannot_be_pickled_is_refused_before_a_study(tmp_path: P
     assert not (tmp_path / "study").exists()
 
 
-def test_a_directory_of_another_study_is_refused_and_left_as_it_is(
+def test_a_directory_of_another_study_is_refused_unchanged(
     study_copy: Path, tmp_path: Path
 ) -> None:
     study = ashtune.Study.load(study_copy)

@@ -535,7 +535,7 @@ def test_a_click_with_shift_chooses_the_trial_of_a_mark(still: Page) -> None:
     still.wait(IS_COMPARED, [int(still.page.url.split("chosen=")[1].split("#")[0])])
 
 
-def test_texts_that_stand_over_bars_on_a_phone_are_outlined(still: Page) -> None:
+def test_texts_over_bars_are_outlined_on_a_phone(still: Page) -> None:
     still.show("ladder")
     still.page.evaluate("""() => {
         window.outlined = [];
@@ -633,9 +633,7 @@ def test_a_moved_slider_updates_the_prediction(still: Page) -> None:
     still.wait("document.querySelector('.prediction').textContent.startsWith('On 256 workers')")
 
 
-def test_a_page_whose_connection_drops_goes_on_without_a_reload(
-    browser: "Browser", address: str
-) -> None:
+def test_a_page_reconnects_without_a_reload(browser: "Browser", address: str) -> None:
     line = Line(address)
     with Page(browser) as page:
         page.open(line.address)
@@ -782,9 +780,7 @@ def test_a_study_of_several_objectives_shows_front_and_metrics(
         ]
 
 
-def test_a_directory_without_a_study_says_so_until_there_is_one(
-    browser: "Browser", tmp_path: Path
-) -> None:
+def test_the_page_waits_for_a_study_in_its_directory(browser: "Browser", tmp_path: Path) -> None:
     with watched(tmp_path / "later") as address, Page(browser) as page:
         page.open(address, "No study yet")
         assert f"ashtune run … --directory {tmp_path / 'later'}" in page.text("#summary")
