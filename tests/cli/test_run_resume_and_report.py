@@ -51,7 +51,7 @@ def test_resume_continues_without_the_file_and_with_more_trials(home_after_a_run
     assert "continuing" not in done.stderr
 
 
-def test_plan_tells_the_time_if_that_of_an_epoch_is_given(home: Path) -> None:
+def test_plan_predicts_the_time_from_that_of_an_epoch(home: Path) -> None:
     options = [
         "--trials",
         "256",

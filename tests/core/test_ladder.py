@@ -83,7 +83,7 @@ def test_explicit_rungs_keep_as_many_as_make_every_rung_cost_the_same() -> None:
 
 
 @given(ladders())
-def test_a_ladder_comes_back_equal_from_its_record_even_through_json(ladder: Ladder) -> None:
+def test_a_ladder_is_read_back_from_its_record(ladder: Ladder) -> None:
     assert Ladder.from_record(ladder.to_record()) == ladder
     again = Ladder.from_record(json.loads(json.dumps(ladder.to_record())))
     assert again == ladder

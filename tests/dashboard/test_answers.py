@@ -122,7 +122,7 @@ def test_parallel_coordinates_have_a_line_for_each_trial(
     )
 
 
-def test_a_contour_rises_where_the_metric_does(asked: Client) -> None:
+def test_a_contour_rises_in_the_direction_of_the_metric(asked: Client) -> None:
     figure = asked.ask("api/studies/0/contour?x=x&y=rate")["figure"]
     rows = figure["cells"]["rows"]
     assert len(rows) == len(figure["cells"]["y"]) == 41
@@ -146,9 +146,7 @@ def test_a_contour_has_one_row_of_cells_for_each_choice(asked: Client) -> None:
     assert 0 < figure["x"]["low"] < min(points) <= max(points) < figure["x"]["high"]
 
 
-def test_the_front_is_that_of_the_study_and_needs_several_objectives(
-    tmp_path: Path, asked: Client
-) -> None:
+def test_the_answer_has_the_front_of_the_study(tmp_path: Path, asked: Client) -> None:
     def train(trial: Any) -> None:
         for epoch in trial.epochs():
             trial.report(score=trial["x"] * epoch, size=trial["x"])
@@ -352,7 +350,7 @@ def test_a_slow_prediction_does_not_delay_other_answers(study: ashtune.Study) ->
     assert answers[0]
 
 
-def test_a_question_that_takes_too_long_is_broken_off(study: ashtune.Study) -> None:
+def test_a_question_that_takes_too_long_is_refused(study: ashtune.Study) -> None:
     answering = AnswerProcess(seconds=0.0)
     refusal = answering.ask(Question(str(study.directory), 1, "importance", {})).refusal
     assert "longer than 0 s" in refusal

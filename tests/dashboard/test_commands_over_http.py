@@ -153,7 +153,7 @@ def test_a_page_that_only_shows_takes_no_command(running: SlowStudy) -> None:
     assert (answer.status, answer.text) == (405, "only GET and HEAD are answered\n")
 
 
-def test_a_driver_that_is_gone_takes_no_command(slow_study: SlowStudy) -> None:
+def test_a_command_to_a_dead_driver_is_refused(slow_study: SlowStudy) -> None:
     slow_study.run("--control")
     with served(slow_study.directory, control=True) as client, client.watch() as viewer:
         viewer.until(lambda parts: parts["head"]["control"])

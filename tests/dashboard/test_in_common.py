@@ -43,7 +43,7 @@ def named(words: str) -> str:
     return words.partition(" with ")[2].partition(", 0 of ")[0]
 
 
-def test_a_choice_is_named_that_all_have_and_no_other() -> None:
+def test_a_choice_is_named_if_exactly_the_failures_have_it() -> None:
     ended = NUMBER % 4 == 1
     assert said(ended, np.where(ended, 1, 0).astype(np.int32)) == "kind = b"
     assert said(ended, np.where(NUMBER % 2 == 1, 1, 0).astype(np.int32)) == "", "others have it too"
@@ -69,7 +69,7 @@ def test_too_few_trials_name_no_range() -> None:
     assert said(NUMBER < 8, NUMBER / 1.0, (NUMBER >= 8) & (NUMBER < 7 + FEWEST_OTHERS)) == ""
 
 
-def test_two_hyperparameters_are_named_where_only_together_they_tell_failures_apart() -> None:
+def test_two_hyperparameters_are_named_if_only_both_separate_the_failures() -> None:
     space = [
         {"width": width, "layers": layers, "kind": kind}
         for width in (16, 64, 256)

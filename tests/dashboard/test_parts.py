@@ -200,9 +200,7 @@ def test_failures_are_grouped_by_reason(parts: dict[str, Any]) -> None:
     assert groups["failed"]["count"] > 1, "reasons that differ in a number are one"
 
 
-def test_curves_go_to_where_their_trials_were_trained(
-    study: ashtune.Study, parts: dict[str, Any]
-) -> None:
+def test_curves_end_where_their_trials_ended(study: ashtune.Study, parts: dict[str, Any]) -> None:
     series = parts["curves"]["figure"]["series"]
     curves: dict[int, list[tuple[int, float]]] = {}
     for each in series[:-2]:
@@ -216,7 +214,7 @@ def test_curves_go_to_where_their_trials_were_trained(
         assert points[-1][1] == pytest.approx(study.trials[trial].metrics["score"])
 
 
-def test_notes_say_why_trials_went_on_and_where_they_come_from(
+def test_notes_give_the_reasons_for_promotions_and_the_origins(
     study: ashtune.Study, parts: dict[str, Any]
 ) -> None:
     notes = parts["notes"]

@@ -253,7 +253,7 @@ def test_a_malformed_request_does_not_stop_the_server(client: Client, sent: byte
 @pytest.mark.parametrize(
     "method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "BREW"]
 )
-def test_nothing_but_get_and_head_is_answered(client: Client, method: str) -> None:
+def test_only_get_and_head_are_answered(client: Client, method: str) -> None:
     answer = client.get("api/studies", method=method)
     assert answer.status == 405
     assert answer.text == "only GET and HEAD are answered\n"

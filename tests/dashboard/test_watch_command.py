@@ -73,9 +73,7 @@ def test_watch_serves_its_page_until_a_signal(
     assert "Traceback" not in errors
 
 
-def test_a_port_and_a_name_that_are_given_are_those_that_serve(
-    finished_study: Path, tmp_path: Path
-) -> None:
+def test_watch_uses_the_given_port_and_host_name(finished_study: Path, tmp_path: Path) -> None:
     port = free_port()
     watching = Watching(
         tmp_path, str(finished_study), "--port", str(port), "--host-name", "hub.example.org"

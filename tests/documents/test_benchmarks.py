@@ -269,7 +269,7 @@ def test_every_benchmark_that_is_a_script_is_started_by_a_test() -> None:
 
 
 @pytest.mark.parametrize("script", REFUSED)
-def test_a_benchmark_without_its_data_says_so_in_one_line(script: str, tmp_path: Path) -> None:
+def test_a_benchmark_without_its_data_is_refused_in_one_line(script: str, tmp_path: Path) -> None:
     arguments, answer = REFUSED[script]
     done = started(script, arguments, tmp_path)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr

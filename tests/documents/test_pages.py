@@ -57,7 +57,7 @@ def test_each_page_that_has_something_to_run_is_carried_out() -> None:
             )
 
 
-def test_the_readme_tunes_the_digits_and_goes_on(folder: Path) -> None:
+def test_the_readme_does_what_it_says(folder: Path) -> None:
     steps = pages.carried_out("README.md", folder)
     configuration = printed(steps, "MLPClassifier")
     assert "'width': " in configuration
