@@ -281,7 +281,7 @@ class Suspended:
 
 
 @pytest.mark.parametrize("where", ["begin", "event", "end"])
-def test_time_in_which_the_process_was_suspended_counts_against_no_observer(
+def test_suspended_time_counts_against_no_observer(
     where: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     hangs, goes_on, ended = threading.Event(), threading.Event(), threading.Event()
@@ -554,7 +554,7 @@ def test_a_late_or_damaged_table_is_completed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"a,b\n1,2\n", b"my notes", b"\xff\n"])
-def test_another_table_is_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+def test_a_table_of_other_data_is_refused_unchanged(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "t.csv"
     path.write_bytes(content)
     with pytest.raises(StudyError):

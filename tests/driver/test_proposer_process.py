@@ -78,9 +78,7 @@ def test_a_killed_proposer_process_restarts_with_all_messages(proposer: Proposer
     assert second != first
 
 
-def test_results_from_before_are_told_first_and_again_after_a_kill(
-    proposer: ProposerProcess,
-) -> None:
+def test_known_results_are_sent_again_after_a_kill(proposer: ProposerProcess) -> None:
     for number in range(4):
         proposer.know(Result(TrialId(-1 - number), 0, 9, (1.0,), 0.0), {"x": 0.1 * number})
     tell(proposer, 1)
@@ -275,7 +273,7 @@ def test_a_study_with_one_worker_and_ahead_0_is_reproducible(tmp_path: Path) -> 
     assert {origin.split(",")[0] for _, origin in journals[0]} == {"random", "gp"}
 
 
-def test_a_resumed_study_goes_on_with_a_proposer_that_knows_all_results(tmp_path: Path) -> None:
+def test_the_proposer_of_a_resumed_study_knows_all_results(tmp_path: Path) -> None:
     study = ashtune.tune(
         train, {"x": (0.0, 1.0)}, metric="loss", mode="min", trials=8, max_resource=2, workers=1,
         search=ashtune.GP(first=4, random_share=0.0, ahead=0), directory=tmp_path, quiet=True,

@@ -92,7 +92,7 @@ def test_links_arrive_as_links_without_their_targets(both: tuple[Path, Path]) ->
     assert (arrived / "system").readlink() == Path("/etc")
 
 
-def test_nothing_is_written_through_a_link_that_arrived_before(both: tuple[Path, Path]) -> None:
+def test_no_file_is_written_through_a_received_link(both: tuple[Path, Path]) -> None:
     outside, there = both
     receiver = FileReceiver(there)
     receiver.take(
@@ -147,7 +147,7 @@ def test_a_rank_accepts_only_the_function_and_checkpoints(both: tuple[Path, Path
 
 
 @given(parts=st.lists(st.sampled_from(["..", ".", "", "a", "b"]), min_size=1, max_size=4))
-def test_nothing_is_written_outside(
+def test_no_file_is_written_outside_of_its_folder(
     tmp_path_factory: pytest.TempPathFactory, parts: list[str]
 ) -> None:
     there = tmp_path_factory.mktemp("there")

@@ -191,7 +191,7 @@ def test_a_search_stays_random_while_no_trial_fits_in_memory(tmp_path: Path) -> 
     assert {trial.origin.partition(",")[0] for trial in study.trials[:40]} == {"random"}
 
 
-def test_a_rank_that_runs_out_of_memory_says_so(tmp_path: Path) -> None:
+def test_a_rank_out_of_memory_marks_its_trial(tmp_path: Path) -> None:
     def train(trial: Any) -> float:
         if trial.number in LARGE and trial.rank == 1:
             raise MemoryError

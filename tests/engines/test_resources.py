@@ -152,7 +152,7 @@ def test_threads_never_exceed_cores_unless_each_worker_has_one(
 # GPUs
 
 
-def test_without_gpus_per_worker_nothing_is_said_about_gpus() -> None:
+def test_gpu_variables_are_not_set_without_gpus_per_worker() -> None:
     claims = [Claim((0,), "0,1")]
     given_out = environment_of(
         0, claims, threads=1, gpus_per_worker=None, inherited={CUDA: "0,1"}, gpus_present=2

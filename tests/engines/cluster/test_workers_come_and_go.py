@@ -87,9 +87,7 @@ def test_a_study_completes_while_workers_come_and_go(study: Path, start: Start) 
     is_whole(study, TRIALS)
 
 
-def test_a_host_that_is_silent_for_seconds_comes_back_with_its_worker(
-    study: Path, start: Start
-) -> None:
+def test_a_host_that_is_silent_for_seconds_loses_no_worker(study: Path, start: Start) -> None:
     with driver(study) as running:
         host = start()
         until(lambda: len(events(study, JobFinished)) > 5)
@@ -249,7 +247,7 @@ def test_a_worker_with_a_copied_file_misses_its_driver(
     assert host.process.wait(60) == 0
 
 
-def test_workers_that_come_too_late_end_at_once(study: Path, start: Start) -> None:
+def test_a_worker_that_starts_after_the_end_stops_at_once(study: Path, start: Start) -> None:
     (study.parent / "go").touch()
     with driver(study) as running:
         start("--slots", "2")

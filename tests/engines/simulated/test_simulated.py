@@ -98,7 +98,7 @@ def test_a_simulation_without_an_end_is_refused() -> None:
     ("drop", "life", "ends"),
     [(0.5, None, True), (0.9, None, False), (0.1, 2.0, True), (0.1, 0.5, False)],
 )
-def test_jobs_of_which_hardly_one_in_ten_thousand_ends_are_refused(
+def test_jobs_that_almost_never_end_are_refused(
     drop: float, life: float | None, ends: bool
 ) -> None:
     """Each takes 8 s: with p = 0.5 one in 256 ends, with 0.9 one in 10^8; of workers that live 0.5
@@ -168,7 +168,7 @@ def test_warmup_and_loading_add_to_the_time_of_jobs() -> None:
     assert took == [9.0, 2.0, 2.25]
 
 
-def test_a_pause_breaks_a_stretched_job_off_at_its_next_epoch() -> None:
+def test_a_pause_ends_a_slowed_job_at_its_next_epoch() -> None:
     training = Training(
         metrics=metrics, seconds=seconds, stretch=lambda chance: 1.5, has_curves=True
     )
