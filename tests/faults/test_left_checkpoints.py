@@ -47,7 +47,7 @@ def refuse(path: Path) -> Journal:
     raise JournalError(f"{path}: No space left on device")
 
 
-def test_nothing_is_deleted_before_the_journal_is_opened_for_writing(left: Path) -> None:
+def test_no_checkpoint_is_deleted_before_the_journal_is_open(left: Path) -> None:
     with pytest.raises(JournalError):
         run(left, refuse, trials=20)
     assert left.exists()
@@ -82,7 +82,7 @@ def names_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_nothing_is_deleted_after_a_failed_last_sync(
+def test_no_checkpoint_is_deleted_after_a_failed_last_sync(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoint_store, "WAIT_SECONDS", math.inf)  # however slow the study is

@@ -216,7 +216,7 @@ def test_a_file_that_another_has_written_into_is_not_replaced(
     assert [path.name for path in tmp_path.iterdir()] == ["study.log"]
 
 
-def test_at_most_the_best_trials_are_written(
+def test_a_large_study_exports_only_its_best_trials(
     tuned: ashtune.Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ours, "MOST", 10)

@@ -127,7 +127,7 @@ def theirs(monkeypatch: pytest.MonkeyPatch) -> Any:
     "ignore::sklearn.exceptions.FitFailedWarning", "ignore:Scoring failed:UserWarning"
 )
 @pytest.mark.filterwarnings("ignore:One or more of the:UserWarning")
-def test_scikit_learns_own_tests_of_halving_pass_where_they_mean_the_same(theirs: Any) -> None:
+def test_applicable_tests_of_halving_from_scikit_learn_pass(theirs: Any) -> None:
     """Those that are left out hold for rungs that wait for each other, or for another cut of the
     rows.
 
@@ -164,7 +164,7 @@ class Counted(SGDClassifier):
         return super().partial_fit(X, y, classes=classes, sample_weight=sample_weight)
 
 
-def test_a_promoted_candidate_goes_on_and_no_epoch_is_trained_twice(iris: tuple[Any, Any]) -> None:
+def test_no_epoch_of_a_promoted_candidate_is_trained_twice(iris: tuple[Any, Any]) -> None:
     Counted.passes.clear()
     search = AshSearchCV(
         Counted(random_state=0), {"alpha": (1e-5, 1e-1, "log")}, max_resources=9, min_resources=1,
@@ -494,7 +494,7 @@ class Locked(RandomForestClassifier):
         return super().fit(X, y)
 
 
-def test_a_candidate_that_cannot_be_saved_is_fitted_anew(iris: tuple[Any, Any]) -> None:
+def test_a_candidate_that_cannot_be_saved_is_fitted_again(iris: tuple[Any, Any]) -> None:
     search = AshSearchCV(
         Locked(random_state=0), {"max_depth": stats.randint(1, 99)}, max_resources=9,
         min_resources=1, n_candidates=9,
@@ -610,7 +610,7 @@ def path_of(context: Any) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize("kind", [Told, ToldOfParts])
-def test_callbacks_of_scikit_learn_are_told_of_the_tasks_of_a_search(
+def test_callbacks_of_scikit_learn_receive_the_tasks_of_a_search(
     iris: tuple[Any, Any], kind: type[Told]
 ) -> None:
     told = kind()

@@ -127,7 +127,7 @@ def test_a_fit_parameter_may_be_a_function_of_the_script(tmp_path: Path) -> None
         "trees by n_estimators",
     ],
 )
-def test_the_best_score_is_that_of_a_plain_search(estimator: Any, name: str) -> None:
+def test_the_best_score_equals_that_of_a_grid_search(estimator: Any, name: str) -> None:
     X, y = make_classification(150, n_informative=6, flip_y=0.2, random_state=0)
     last, prefix = (
         (estimator[-1], "sgdclassifier__") if isinstance(estimator, Pipeline) else (estimator, "")

@@ -40,7 +40,7 @@ def four_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_caches_are_counted_once_however_many_cores_share_them(four_cores: Path) -> None:
+def test_a_cache_shared_by_cores_is_counted_once(four_cores: Path) -> None:
     assert caches(four_cores) == [
         Cache(level=1, size=32 * KIB, count=3),
         Cache(level=2, size=512 * KIB, count=3),

@@ -124,7 +124,7 @@ def test_the_same_launch_trains_the_job_of_a_lost_rank_on_another(
     assert lost.worker not in by
 
 
-def test_no_rank_waits_for_a_driver_that_is_gone(launcher: Launcher, tmp_path: Path) -> None:
+def test_no_rank_waits_for_a_dead_driver(launcher: Launcher, tmp_path: Path) -> None:
     tuned = Tuned(tmp_path, trials=100)
     tuned.have_one_wait()
     with launcher.start(4, *tuned.run) as launch:
@@ -184,9 +184,7 @@ def test_a_suspended_rank_is_given_up_as_lost(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(FAMILY is None, reason="no MPI is installed in this environment")
-def test_a_job_whose_step_was_killed_goes_on_when_it_is_requeued(
-    slurm: Slurm, tmp_path: Path
-) -> None:
+def test_a_requeued_job_continues_after_its_step_was_killed(slurm: Slurm, tmp_path: Path) -> None:
     tuned = Tuned(tmp_path)
     tuned.hold(tuned.trials // 2)
     step = (

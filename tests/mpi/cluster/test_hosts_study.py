@@ -247,7 +247,7 @@ def check_logs(hosts: Hosts, events: Sequence[Event]) -> None:
 
 
 @pytest.mark.parametrize("more", [(), ("--no-isolate",)])
-def test_a_study_over_hosts_that_share_nothing_comes_to_its_end(
+def test_a_study_over_hosts_without_shared_files_completes(
     home: Hosts, more: tuple[str, ...]
 ) -> None:
     # some 35 continue from a checkpoint; on which host is chance: 16 to 27 on another

@@ -199,7 +199,7 @@ def test_a_job_requeues_itself_at_its_time_limit(slurm: Slurm, tmp_path: Path) -
     )
 
 
-def test_the_example_itself_goes_on_after_its_job_was_warned(slurm: Slurm, tmp_path: Path) -> None:
+def test_the_example_continues_after_a_warning_signal(slurm: Slurm, tmp_path: Path) -> None:
     shutil.copy(EXAMPLE / "train.py", tmp_path)
     job = submit_example(
         slurm, tmp_path, "--time=10", arguments=("--trials", "100", "--max-resource", "8")
