@@ -262,7 +262,7 @@ def test_wrong_and_missed_promotions_are_counted_against_the_final_results() -> 
     ("name", "is_shown"),
     [("ash", True), ("ash:exponent=0.8", False), ("adaptive", False), ("stopping", False)],
 )
-def test_the_law_is_shown_where_the_scheduler_says_that_it_holds(name: str, is_shown: bool) -> None:
+def test_the_law_is_shown_only_for_schedulers_that_follow_it(name: str, is_shown: bool) -> None:
     ladder = Ladder(1, 9, 3)
     audit, _ = audited(AshMachine(ladder, 60), name, ladder, 3, 4)
     assert [record.law is not None for record in audit.records()] == [is_shown, is_shown, False]

@@ -14,7 +14,7 @@ LOSS, ACCURACY = Goal("loss", "min"), Goal("accuracy", "max")
 DECAYING = [10.0 ** (-place / 10) for place in range(40)]  # from 1 to 1e-4, as many in each decade
 
 
-def test_losses_over_decades_are_on_a_logarithmic_axis_that_says_so() -> None:
+def test_losses_over_decades_are_on_a_logarithmic_axis() -> None:
     axis = metric_axis(DECAYING, LOSS)
     assert (axis.is_log, axis.title, axis.name) == (True, "loss (logarithmic)", "loss")
     assert outside(axis, "value") == ""

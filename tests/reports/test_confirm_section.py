@@ -83,7 +83,7 @@ def test_the_winner_is_the_best_on_average_and_not_the_luckiest() -> None:
     assert not named.is_noiseless
 
 
-def test_larger_is_better_where_the_study_says_so() -> None:
+def test_the_largest_mean_wins_in_mode_max() -> None:
     named = confirmed({3: (0.9, [0.1, 0.2]), 5: (0.8, [0.7, 0.9])}, "max").named(
         Confirm(2, 2), 2, 1
     )
@@ -94,7 +94,7 @@ def test_larger_is_better_where_the_study_says_so() -> None:
     assert named.low < named.mean < named.high
 
 
-def test_a_configuration_of_which_a_training_failed_is_not_named() -> None:
+def test_a_configuration_with_a_failed_training_cannot_win() -> None:
     named = confirmed({3: (0.1, [0.1, None]), 5: (0.2, [0.2, 0.2])}).named(Confirm(2, 2), 2, 1)
     assert named is not None
     assert named.trial == 5

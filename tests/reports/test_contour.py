@@ -102,7 +102,7 @@ def test_each_place_has_the_gaussian_weighted_mean_of_results() -> None:
     assert known > STEPS * STEPS / 2
 
 
-def test_the_best_place_of_the_grid_is_where_the_best_results_are() -> None:
+def test_the_best_place_of_the_grid_is_near_the_optimum() -> None:
     drawn = smoothed(results_of([loss_of(trial) for trial in range(300)]), "rate", "momentum")
     rate, momentum, _ = min(
         (place for place in places_of(drawn) if place[2] is not None), key=lambda place: place[2]
@@ -111,7 +111,7 @@ def test_the_best_place_of_the_grid_is_where_the_best_results_are() -> None:
     assert 0.05 < momentum < 0.45
 
 
-def test_where_no_trial_is_near_nothing_is_known() -> None:
+def test_a_place_far_from_all_trials_has_no_value() -> None:
     corners = [{**configuration(0), "rate": 1e-4 * 1.1**n, "momentum": 0.02 * n} for n in range(5)]
     corners += [
         {**configuration(0), "rate": 1 / 1.1**n, "momentum": 1 - 0.02 * n} for n in range(5)
@@ -214,9 +214,7 @@ def test_the_best_trial_of_a_contour_is_a_star() -> None:
     ],
     ids=["diverged", "two trials", "a constant"],
 )
-def test_where_there_is_nothing_to_draw_the_figure_says_why(
-    losses: list[float], y: str, why: str
-) -> None:
+def test_an_empty_figure_says_why_it_is_empty(losses: list[float], y: str, why: str) -> None:
     figure = figure_of(results_of(losses), "rate", y)
     assert not figure.data
     assert figure.layout.annotations[0].text == why

@@ -60,7 +60,7 @@ def test_a_hyperparameter_that_slows_training_is_named() -> None:
     assert "It takes longer the smaller width is" in text_of(cost(*[(c, 4 - s) for c, s in trials]))
 
 
-def test_a_choice_that_makes_training_slow_is_told_by_its_values() -> None:
+def test_a_choice_that_slows_training_is_shown_by_its_values() -> None:
     trials = [
         ({"kind": ["a", "b"][n % 2], "other": ["c", "d"][n // 6]}, [0.01, 0.03][n % 2])
         for n in range(12)

@@ -45,7 +45,7 @@ def points(curves: Curves) -> dict[int, list[tuple[int, float]]]:
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000), stop_after=st.sampled_from([0, 7]), saves=st.booleans())
-def test_where_all_curves_are_kept_they_are_those_of_the_table(
+def test_the_curves_of_a_small_study_equal_the_table(
     seed: int, stop_after: int, saves: bool
 ) -> None:
     study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.1, stop_after=stop_after, saves=saves)

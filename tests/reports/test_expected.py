@@ -105,7 +105,7 @@ def in_range(study: Recorded, rung: int, percent: int, *, learns: bool) -> bool:
     return found.low <= study.final[rung] <= found.high
 
 
-def test_more_are_expected_where_a_search_learns() -> None:
+def test_more_trials_are_expected_if_a_search_learns() -> None:
     for trials in (30, 100, 1000):
         assert all(
             a.middle < b.middle

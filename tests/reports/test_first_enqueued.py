@@ -48,7 +48,7 @@ def test_two_trials_at_the_top_are_compared_there() -> None:
     assert said(*TO_THE_TOP) == better
 
 
-def test_less_is_better_where_the_metric_is_minimized() -> None:
+def test_a_lower_value_is_better_for_a_minimized_metric() -> None:
     goal = Goal("accuracy", "min")
     assert said(*TO_THE_TOP, goal=goal) == f"Y{FIRST} is the best at epoch 9: accuracy = 0.931."
     lower = [reached(0, 2, 0.5), reached(2, 2, 0.25)]
@@ -90,7 +90,7 @@ def test_equal_values_are_reported_as_equally_good() -> None:
     )
 
 
-def test_nothing_is_said_without_an_enqueued_configuration_or_a_result() -> None:
+def test_no_comparison_is_made_without_an_enqueued_configuration_or_result() -> None:
     assert said() == said(*TO_THE_TOP, origin="") == said(*TO_THE_TOP, origin="random") == ""
 
 

@@ -94,7 +94,7 @@ def test_a_frame_fits_the_terminal(width: int, height: int, steps: int, workers:
     assert "nan" not in "\n".join(lines).split()
 
 
-def test_in_80_columns_nothing_of_the_frame_is_cut_off() -> None:
+def test_a_frame_of_80_columns_is_not_cut() -> None:
     text = "\n".join(drawn(*part_of_a_study(), 80, 24))
     for word in (
         "digits",
@@ -237,7 +237,7 @@ def test_a_stream_that_is_no_terminal_gets_plain_lines() -> None:
         display.tick(9.0)
 
 
-def test_a_plain_line_comes_every_five_seconds_and_none_at_once() -> None:
+def test_a_plain_line_is_printed_every_five_seconds() -> None:
     tally, info = part_of_a_study()
     stream = io.StringIO()
     display = PlainDisplay(tally, info, stream)
@@ -247,7 +247,7 @@ def test_a_plain_line_comes_every_five_seconds_and_none_at_once() -> None:
     assert len(stream.getvalue().splitlines()) == 3
 
 
-def test_the_estimate_of_the_time_left_comes_true_within_a_quarter() -> None:
+def test_the_time_left_is_estimated_to_within_a_quarter() -> None:
     for workers in (1, 4, 16):
         whole = part_of_a_study(workers, 512, 100_000, trouble=0.0)[0].now
         for steps in (500, 1500, 2500):

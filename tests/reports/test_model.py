@@ -192,7 +192,7 @@ def test_a_study_without_proposals_has_no_such_section(tmp_path: Path) -> None:
     assert "model" not in stream.getvalue()
 
 
-def test_a_comparison_without_a_ratio_is_said_in_words() -> None:
+def test_a_comparison_is_a_sentence_with_and_without_a_ratio() -> None:
     shares = Shares(20, 0)
     nothing = Comparison("proposals of the model", shares, shares, None, 1.0, is_too_small=True)
     assert nothing.sentence().endswith("too few to tell, with 20 random draws beside 20.")

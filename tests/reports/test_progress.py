@@ -100,7 +100,7 @@ def test_the_steps_are_the_results_better_than_all_before_them(seed: int, stop_a
     assert best.steps_at_the_highest[-1].rung == tally.best.rung
 
 
-def test_the_epochs_of_a_job_broken_off_count() -> None:
+def test_the_epochs_of_a_paused_job_count() -> None:
     paused = JobPaused(
         1.0, worker=WorkerId(0), trial=TrialId(1), rung=1, resource=8, start=3, seconds=1.0
     )

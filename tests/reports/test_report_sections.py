@@ -166,9 +166,7 @@ def test_built_in_sections_appear_in_their_order(study: Study) -> None:
     assert "left out" not in text_of(study)
 
 
-def test_a_section_of_another_package_stands_before_the_last_one(
-    study: Study, others: None
-) -> None:
+def test_a_section_of_another_package_comes_before_the_last(study: Study, others: None) -> None:
     page, text = page_of(study), text_of(study)
     expected = "3 [bold]workers[/bold] of digits, 24 trials"
     assert list(page)[-1] == "The run"

@@ -100,7 +100,7 @@ def test_trials_without_a_finite_result_are_crosses_at_the_worse_end() -> None:
     assert "Crosses are 2 trials without a finite result." in found.notes
 
 
-def test_a_study_without_a_finite_result_has_no_panel_and_says_so() -> None:
+def test_a_study_without_finite_results_has_no_panel() -> None:
     found = slices_of(results_of([math.inf]), [{"x": 0.1}], {"x": (0.0, 1.0)})
     assert not found.panels
     assert found.notes == ["no trial has a finite result"]

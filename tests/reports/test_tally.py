@@ -73,7 +73,7 @@ STUDIES = studies(st.integers(1, 5))
 
 @settings(max_examples=150, deadline=None)
 @given(study=STUDIES, share=st.floats(0, 1))
-def test_every_count_is_that_of_a_recount(study: MadeUpStudy, share: float) -> None:
+def test_every_count_matches_a_recount(study: MadeUpStudy, share: float) -> None:
     steps = cut(study, share)
     tally = show(Tally(study.ladder, ACCURACY), steps)
     events: list[Any] = [what for kind, what in steps if kind == "event"]

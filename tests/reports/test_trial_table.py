@@ -141,7 +141,7 @@ def test_the_last_report_at_a_resource_counts_in_a_curve() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 1000), saves=st.booleans(), stop_after=st.sampled_from([0, 10]))
-def test_the_seconds_of_all_trials_are_those_of_all_jobs(
+def test_the_seconds_of_trials_sum_to_those_of_jobs(
     seed: int, saves: bool, stop_after: int
 ) -> None:
     study = MadeUpStudy(LADDER, 20, 3, seed=seed, trouble=0.2, saves=saves, stop_after=stop_after)
