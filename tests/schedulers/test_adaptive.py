@@ -45,7 +45,7 @@ def entries(noise: float) -> list[int]:
     return list(machine._passes.values())
 
 
-def test_trials_are_judged_lower_where_the_low_rungs_are_right() -> None:
+def test_trials_are_judged_lower_when_low_rungs_are_reliable() -> None:
     passes = entries(noise=0.0)
     safe = safe_rung(LADDER)
     assert passes[0] == safe

@@ -157,7 +157,7 @@ def test_every_trial_below_the_top_is_named_hopeless_once(
 
 
 @pytest.mark.parametrize("scheduler", [Hyperband(), AsyncHyperband()])
-def test_rungs_added_above_leave_every_trial_where_it_entered(scheduler: Scheduler) -> None:
+def test_added_rungs_do_not_change_where_trials_enter(scheduler: Scheduler) -> None:
     machine = scheduler.build(Ladder(1, 9, 3), 60, 1)
     before = [machine.entry(TrialId(trial)) for trial in range(90)]
     jobs = trained(machine)

@@ -127,7 +127,7 @@ def studied(machine: AshMachine, noise: float, seed: int, workers: int = 4) -> t
         total, most = total + end - start, max(most, end)
 
 
-def test_where_the_order_is_settled_at_once_two_rungs_are_enough() -> None:
+def test_two_rungs_are_enough_for_a_stable_order() -> None:
     """256 trials get 1 epoch, a third of them and those promoted early 2 more: in all a third of
     what ``ash`` takes.
 

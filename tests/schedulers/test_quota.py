@@ -58,7 +58,7 @@ def test_the_paper_s_quota_is_the_floor() -> None:
     assert [QuotaRule(Fraction(1, 3)).of(arrived) for arrived in (0, 2, 3, 8, 9)] == [0, 0, 1, 2, 3]
 
 
-def test_with_a_result_counted_ahead_the_first_of_two_is_promoted() -> None:
+def test_counting_one_result_ahead_promotes_the_better_of_two() -> None:
     ladder = Ladder(1, 3, 3)
     machine, paper = DEFAULT.build(ladder, None), Ash().build(ladder, None)
     for one in (machine, paper):

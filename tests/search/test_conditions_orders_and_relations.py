@@ -42,7 +42,7 @@ def drawn(space: Any, count: int, valid: Any = None) -> list[dict[str, Any]]:
     return [design.configuration(trial) for trial in range(count)]
 
 
-def test_a_hyperparameter_counts_where_all_of_its_conditions_hold() -> None:
+def test_a_hyperparameter_is_active_if_all_its_conditions_hold() -> None:
     for each in drawn(NESTED, 500):
         is_nested = each["solver"] != "adam"
         assert ("nesterov" in each) == is_nested
@@ -233,7 +233,7 @@ def test_neighbours_in_an_order_are_nearer_than_others() -> None:
 
 
 @pytest.mark.parametrize("values", [SIZES, [0.1, 0.5], Ordered(WORDS), (1, 3)])
-def test_a_mutation_of_few_values_often_comes_to_a_neighbour(values: Any) -> None:
+def test_a_mutation_of_few_values_often_gives_a_neighbour(values: Any) -> None:
     space = Space.parse({"x": values})
     [column] = space.columns.values()
     every, first = column.every_value(), column.every_value()[0]  # type: ignore[index]

@@ -41,7 +41,7 @@ def data(rows: int, inputs: int, seed: int = 0) -> tuple[Any, Any]:
     return points, (values - values.mean()) / values.std()
 
 
-def test_the_posterior_is_that_of_scikit_learn() -> None:
+def test_the_posterior_equals_that_of_scikit_learn() -> None:
     kernels = pytest.importorskip("sklearn.gaussian_process.kernels")
     regression = pytest.importorskip("sklearn.gaussian_process").GaussianProcessRegressor
     rows, values = data(60, 5)
@@ -90,7 +90,7 @@ def test_a_process_accepts_equal_rows_without_noise() -> None:
     np.testing.assert_allclose(process.predict(rows)[0], values, atol=1e-4)
 
 
-def test_the_gradient_of_the_fit_is_that_of_differences() -> None:
+def test_the_gradient_of_the_fit_equals_finite_differences() -> None:
     from ashtune._src.search.gaussian_process import _improbability, _squares
 
     rows, values = data(30, 4)
@@ -165,7 +165,7 @@ def studied(
     return losses
 
 
-def test_on_a_smooth_function_it_is_far_ahead_of_random_draws() -> None:
+def test_gp_needs_fewer_trials_than_random_on_a_smooth_function() -> None:
     for seed in range(3):
         ours = min(studied(seed, 40))
         assert ours < min(studied(seed, 120, Random()))
@@ -230,7 +230,7 @@ def test_results_at_the_top_rung_override_a_misleading_low_rung() -> None:
 
 
 @pytest.mark.parametrize("losses", [[math.inf] * 20, [1.0] * 20, [math.inf] * 19 + [1.0]])
-def test_where_results_tell_nothing_the_trial_is_left_to_the_design(losses: list[float]) -> None:
+def test_nothing_is_proposed_from_results_without_information(losses: list[float]) -> None:
     space = Space.parse({"x": (0.0, 1.0)})
     design, proposer = GP().build(space, 0), GP(random_share=0.0).proposer(space, 0, 9)
     for trial, loss in enumerate(losses):
@@ -249,7 +249,7 @@ def test_proposals_continue_when_most_results_equal_the_best(others: list[float]
     assert proposer.propose(20) is not None
 
 
-def test_where_a_choice_always_fails_it_is_hardly_proposed() -> None:
+def test_a_choice_that_always_fails_is_rarely_proposed() -> None:
     def loss(configuration: Any) -> float:
         return math.inf if configuration["kind"] == "b" else bowl(configuration)
 
@@ -604,7 +604,7 @@ def test_losses_are_mapped_by_medians_and_quartiles() -> None:
     assert mapped[8] == math.inf
 
 
-def test_with_few_pairs_losses_are_not_mapped() -> None:
+def test_losses_are_not_mapped_with_too_few_pairs() -> None:
     losses = np.arange(8.0)
     heights, owners = np.repeat([0.0, 1.0], 4), [TrialId(trial) for trial in [*range(4), *range(4)]]
     np.testing.assert_array_equal(on_one_scale(losses, heights, owners), losses)
@@ -621,7 +621,7 @@ def test_a_cluster_without_a_trial_at_the_top_is_found() -> None:
     assert not Clusters(seen).is_below_top((0.29, 0.5), fewest=5)
 
 
-def test_proposals_for_an_accuracy_are_those_for_its_error() -> None:
+def test_proposals_do_not_depend_on_a_constant_in_the_loss() -> None:
     """A loss of accuracy is its negative: another constant, which must not matter."""
 
     def proposals(shift: float) -> list[Any]:

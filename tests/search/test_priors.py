@@ -69,7 +69,7 @@ def test_a_draw_is_near_all_priors_or_near_none() -> None:
 
 
 @pytest.mark.parametrize("name", ["lr", "layers", "size", "opt", "widths", "noise"])
-def test_the_density_of_a_prior_is_that_of_its_draws(name: str) -> None:
+def test_the_density_of_a_prior_matches_its_draws(name: str) -> None:
     space = with_priors()
     belief = space.beliefs[name]
     grid = (np.arange(100_000) + 0.5) / 100_000

@@ -168,7 +168,7 @@ def test_the_chance_of_thousands_of_stretches_is_nearly_normal() -> None:
     assert chances(tables).as_many == pytest.approx(math.erfc(sigmas / math.sqrt(2)) / 2, rel=0.3)
 
 
-def test_the_ratio_and_its_interval_are_those_of_the_papers() -> None:
+def test_the_ratio_and_its_interval_follow_the_published_formulas() -> None:
     """One table: the ratio of the shares, and the logarithm's variance 1/a - 1/n1 + 1/c - 1/n0."""
     ratio = ratio_of([Stretch(200, 80, 20, 4)])
     assert ratio is not None

@@ -357,7 +357,7 @@ def test_a_proposer_receives_all_news_before_it_is_asked(studied: Studied) -> No
     assert proposer.asked == [3]
 
 
-def test_a_proposer_is_told_how_far_a_result_is_beyond_a_constraint() -> None:
+def test_a_proposer_receives_the_violation_of_a_constraint() -> None:
     study = Studied(goal=Goal("score", "max", constraints=(Constraint("score", "<=", 2.0),)))
     study.begin(0)
     study.finish(0, 3.0)
@@ -422,7 +422,7 @@ def test_a_broken_proposer_is_dropped(
         assert studied.configurations[TrialId(trial)] == studied.design.configuration(trial)
 
 
-def test_each_configuration_of_a_finite_space_is_tried_once_whatever_is_proposed() -> None:
+def test_repeated_proposals_do_not_repeat_a_finite_configuration() -> None:
     space = Space.parse({"n": (1, 6), "c": [["a"], ["b"]]})
     study = Studied(space)
     study.configurations.put(TrialId(0), {"n": 2, "c": ["a"]})

@@ -93,7 +93,7 @@ def test_sobol_respects_conditions_and_forbidden_clauses() -> None:
         Configuration(space, values=configuration).check_valid_configuration()
 
 
-def test_where_points_are_forbidden_the_others_keep_their_order_and_their_evenness() -> None:
+def test_allowed_points_keep_the_order_of_the_sequence() -> None:
     space = ConfigurationSpace({"a": (0.0, 1.0), "b": (0.0, 1.0)})
     space.add(ForbiddenLessThanRelation(space["a"], space["b"]))
     allowed = [

@@ -55,7 +55,7 @@ def test_a_hyperparameter_in_words_has_its_range_scale_choices_and_distribution(
     assert rules.conditions_text("nesterov") == "(opt == 'sgd' and momentum > 0.5)"
 
 
-def test_the_users_own_space_is_left_as_it_was() -> None:
+def test_the_space_of_the_user_is_not_changed() -> None:
     theirs = conditional()
     theirs.seed(3)
     before = theirs.random.get_state()[1].tolist(), str(theirs)
