@@ -89,7 +89,7 @@ def test_failures_fail_again_after_their_time_and_withdrawn_trials_are_left_out(
     assert courses(traces, 0)(1, 1) == math.inf
 
 
-def test_a_paused_job_is_known_up_to_where_it_was_broken_off() -> None:
+def test_a_paused_job_is_recorded_up_to_its_pause() -> None:
     readers = recorder()
     curve = [(1, {"loss": 0.9}), (2, {"loss": 0.8}), (3, {"loss": 0.7})]
     readers.take(

@@ -52,7 +52,7 @@ def cut(workers: int = 2) -> Traces:
 
 
 @pytest.mark.parametrize("scheduler", ["ash", "stopping", "sh", "full"])
-def test_on_one_worker_the_wall_time_is_the_sum_of_all_training(scheduler: str) -> None:
+def test_the_wall_time_of_one_worker_is_all_training(scheduler: str) -> None:
     predictor = Predictor(known())
     replayed = predictor.replay(predictor.choice(scheduler, LADDER, 1))
     assert replayed.utilisation == pytest.approx(1.0)
@@ -148,7 +148,7 @@ def prediction(workers: int, wall: Range, **more: object) -> Prediction:
     return Prediction(workers=workers, wall_seconds=wall, **given)  # type: ignore[arg-type]
 
 
-def test_the_table_shows_spreads_only_where_there_are_any() -> None:
+def test_the_table_shows_only_spreads_that_exist() -> None:
     sure = prediction(8, Range(60.0, 60.0, 60.0))
     assert as_text(whatif_table([sure], metric="loss", unit="epoch")).splitlines() == [
         "                              times  effi-        best",

@@ -284,7 +284,7 @@ def on(
 
 @settings(max_examples=300)
 @given(st.integers(0, 2**32), st.booleans(), st.binary(max_size=5_000))
-def test_after_a_power_loss_a_checkpoint_is_whole_or_none(
+def test_a_checkpoint_is_whole_or_missing_after_a_power_loss(
     seed: int, is_long: bool, state: bytes
 ) -> None:
     disk = SimulatedDisk(Random(seed))

@@ -216,7 +216,7 @@ class Driven:
 
 
 @pytest.mark.parametrize("confirm", [None, Confirm(1, 1), Confirm(2, 2), Confirm(5, 1)])
-def test_the_best_are_trained_once_more_when_the_search_is_over(confirm: Confirm | None) -> None:
+def test_the_best_are_trained_again_after_the_search(confirm: Confirm | None) -> None:
     study = Driven(0, confirm)
     study.begin()
     study.to_the_end()

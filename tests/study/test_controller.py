@@ -91,7 +91,7 @@ class ControllerHarness:
         )
 
 
-def test_a_worker_that_joins_is_told_to_train_the_first_trial() -> None:
+def test_a_worker_that_joins_gets_the_first_trial() -> None:
     assert ControllerHarness().orders == [Train(WorkerId(0), TrialId(0), 0, 0, 1)]
 
 
@@ -237,7 +237,7 @@ def test_a_stop_hurries_the_worker_that_still_saves_a_released_trial() -> None:
     assert Pause(WorkerId(0), TrialId(0), at_once=True) in hurried
 
 
-def test_a_study_that_is_paused_gives_nothing_out_until_it_goes_on() -> None:
+def test_a_paused_study_gives_no_job_until_it_continues() -> None:
     harness = ControllerHarness()
     assert harness.handle(StudyPaused(0.0)) == [Pause(WorkerId(0), TrialId(0))]
     paused = JobPaused(time=0, worker=WorkerId(0), trial=TrialId(0), rung=0, resource=0, seconds=1)
@@ -247,7 +247,7 @@ def test_a_study_that_is_paused_gives_nothing_out_until_it_goes_on() -> None:
     assert harness.handle(StudyContinued(0.0)) == [Train(WorkerId(0), TrialId(0), 0, 0, 1)]
 
 
-def test_reaching_the_target_stops_the_study_and_says_so() -> None:
+def test_reaching_the_target_stops_the_study() -> None:
     harness = ControllerHarness(workers=2)
     harness.session(trials=8, target=0.2)
     for worker in (2, 3):
@@ -444,7 +444,7 @@ def test_a_failed_trial_keeps_its_checkpoint_while_it_is_best() -> None:
     assert Discard(TrialId(0), 1) in harness.report(0, 2, 0, 0.05, held=False, checkpoint=5)
 
 
-def test_before_its_first_session_no_trial_may_be_started() -> None:
+def test_no_trial_may_start_before_the_first_session() -> None:
     assert Controller(AshMachine(Ladder(1, 1), 0), GOAL).trials_left == 0
 
 
@@ -484,7 +484,7 @@ def test_a_limit_does_not_forget_the_checkpoint_of_an_earlier_best() -> None:
     assert orders == [Discard(TrialId(0), 1)]
 
 
-def test_a_result_that_is_not_finite_never_goes_on() -> None:
+def test_a_result_that_is_not_finite_is_never_promoted() -> None:
     harness = ControllerHarness(trials=2)
     harness.report(0, 0, 0, math.nan)
     orders = harness.report(0, 1, 0, math.inf)

@@ -72,7 +72,7 @@ def test_reading_may_begin_at_any_turn(journal: Path, monkeypatch: pytest.Monkey
     assert some + new(first) == events
 
 
-def test_where_no_turn_begins_it_does_not_begin(journal: Path) -> None:
+def test_reading_from_inside_a_turn_is_refused(journal: Path) -> None:
     starts = {position for _, position in records(journal)}
     for position in range(min(starts) + 1, min(starts) + 400):
         if position not in starts:

@@ -337,7 +337,7 @@ def test_a_line_without_end_is_refused_before_it_is_read(end: bytes, tmp_path: P
         list(read_events(path))
 
 
-def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
+def test_differences_between_studies_are_described_in_words(tmp_path: Path) -> None:
     other = msgspec.structs.replace(settings(), seed=7)
     assert differences(read_settings(written(tmp_path)), other) == ["seed: 0 before, 7 now"]
 
@@ -372,7 +372,7 @@ def test_differences_between_studies_are_said_in_words(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_differences_of_spaces_are_said_as_the_user_writes_them(
+def test_differences_of_spaces_are_written_in_the_form_of_the_user(
     change: dict[str, Any], messages: list[str]
 ) -> None:
     def of(space: dict[str, Any]) -> Settings:
@@ -581,7 +581,7 @@ def test_a_journal_that_others_may_read_stays_so_when_it_is_opened(tmp_path: Pat
     assert [each.name for each in tmp_path.iterdir()] == [journals.NAME]
 
 
-def test_a_second_driver_is_refused_and_told_who_holds_the_study(tmp_path: Path) -> None:
+def test_a_second_driver_is_refused_until_the_lock_is_released(tmp_path: Path) -> None:
     with StudyLock(tmp_path), pytest.raises(StudyError):
         StudyLock(tmp_path)
     StudyLock(tmp_path).release()

@@ -96,7 +96,7 @@ def test_all_checkpoints_are_in_the_store_and_only_those_that_are_needed(
     assert any(event.resource == 16 and event.start == 8 for event in finished(longer))
 
 
-def test_a_driver_that_is_killed_goes_on_from_the_store(tmp_path: Path, bucket: Path) -> None:
+def test_a_study_continues_from_the_store_after_a_kill(tmp_path: Path, bucket: Path) -> None:
     script = tmp_path / "tuned.py"
     script.write_text(f"""
 import os, time
@@ -177,7 +177,9 @@ def old(tmp_path: Path, bucket: Path) -> Iterator[ashtune.Study]:
     yield tuned(tmp_path, engine=local(bucket))
 
 
-def test_an_object_that_is_cut_off_or_gone_is_noticed(old: ashtune.Study, bucket: Path) -> None:
+def test_a_trial_with_a_damaged_or_missing_object_starts_again(
+    old: ashtune.Study, bucket: Path
+) -> None:
     """Its trial begins again."""
     for number, path in enumerate(sorted(bucket.glob(f"*/*.8{SUFFIX}"))):
         if number % 2:
@@ -246,7 +248,7 @@ def test_another_address_is_refused(old: ashtune.Study, tmp_path: Path, bucket: 
     assert (old.directory / URL_FILE).read_text().startswith(f"file://{bucket}/ashtune-study-")
 
 
-def test_a_study_that_began_with_files_goes_on_from_them(tmp_path: Path, bucket: Path) -> None:
+def test_a_study_can_change_from_files_to_a_store(tmp_path: Path, bucket: Path) -> None:
     before = tuned(tmp_path)
     assert before.best is not None
     study = before.resume(trials=20, engine=local(bucket))

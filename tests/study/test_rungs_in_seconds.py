@@ -95,7 +95,7 @@ def test_seconds_count_only_beside_a_search_that_weighs_them(
     assert record.get("skip_above") == skip_above
 
 
-def test_a_study_with_another_share_is_another_study(tmp_path: Path) -> None:
+def test_a_changed_skip_above_is_refused_as_another_study(tmp_path: Path) -> None:
     options: dict[str, Any] = {
         "max_resource": 9,
         "min_resource": None,

@@ -77,7 +77,7 @@ def read(events: list[Event], replay: Replay) -> Kept:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_replay_tells_the_same_as_the_study_did(seed: int) -> None:
+def test_a_replay_gives_the_same_steps_as_the_study(seed: int) -> None:
     live = study(seed)
     assert read(live.events, Replay(Controller(AshMachine(LADDER, 0), LOSS))).steps == live.steps
 
@@ -106,7 +106,7 @@ def test_verdicts_after_a_difference_are_derived_only_once(seed: int, share: flo
     assert Counter(before.verdicts + after.verdicts) == Counter(live.verdicts)
 
 
-def test_failures_and_promotions_are_those_of_a_recount() -> None:
+def test_failures_and_promotions_match_a_recount() -> None:
     live = study(0)
     assert any(isinstance(event, WorkerLost) and event.trial is not None for event in live.events)
     failed: list[tuple[int, int]] = []
