@@ -213,7 +213,7 @@ def test_a_malformed_profile_is_refused_in_one_line(tmp_path: Path) -> None:
         assert "\n" not in str(refused.value)
 
 
-def test_a_profile_comes_back_as_it_was_written(tmp_path: Path) -> None:
+def test_a_written_profile_is_read_back_unchanged(tmp_path: Path) -> None:
     profiles = [WorkerProfile(worker=WorkerId(n), frames=["a", str(n)]) for n in (0, 1)]
     for profile in profiles:
         write_profile(tmp_path, profile)

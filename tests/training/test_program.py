@@ -285,7 +285,7 @@ def test_an_unknown_placeholder_is_refused_before_training(tmp_path: Path) -> No
     assert not (tmp_path / "study").exists()
 
 
-def test_a_script_that_has_changed_is_another_version(tmp_path: Path) -> None:
+def test_a_changed_script_is_another_version(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text("print(1)")
     before = version_of(Program(["python", "train.py"], folder=str(tmp_path)))
     assert not changes(before, version_of(Program(["python", "train.py"], folder=str(tmp_path))))

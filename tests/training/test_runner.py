@@ -245,7 +245,7 @@ def test_a_worker_leaves_when_its_message_may_be_lost(tmp_path: Path) -> None:
     assert len(channel.sent) == 1
 
 
-def test_a_pause_breaks_off_before_the_next_epoch_with_all_reports(run: Any) -> None:
+def test_a_pause_ends_the_job_before_its_next_epoch(run: Any) -> None:
     (event,) = run(saves, early=[Pause(WorkerId(0), TrialId(0))])
     assert isinstance(event, JobPaused)
     assert (event.resource, event.curve) == (0, [])
@@ -271,7 +271,7 @@ def test_a_second_report_of_an_epoch_adds_to_the_first(run: Any) -> None:
     assert event.curve == [(epoch, {"score": epoch, "size": 2 * epoch}) for epoch in (1, 2, 3)]
 
 
-def test_nothing_is_written_of_a_trial_that_is_not_kept(run: Any, tmp_path: Path) -> None:
+def test_a_trial_that_is_not_kept_writes_no_checkpoint(run: Any, tmp_path: Path) -> None:
     def train(trial: Any) -> None:
         saves(trial)
         (trial.checkpoint_dir / "weights").write_text("w")
@@ -446,7 +446,7 @@ class Text(str):
     "wrong", [True, "0.5", b"1", np.True_, np.str_("2"), Text("0.5"), bytearray(b"1")]
 )
 @pytest.mark.parametrize("how", ["report", "return", "dict"])
-def test_a_bool_or_a_text_is_no_metric_however_it_is_given(run: Any, wrong: Any, how: str) -> None:
+def test_a_bool_or_a_text_as_metric_is_refused(run: Any, wrong: Any, how: str) -> None:
     def train(trial: Any) -> Any:
         for _ in trial.epochs():
             if how == "report":
@@ -456,7 +456,7 @@ def test_a_bool_or_a_text_is_no_metric_however_it_is_given(run: Any, wrong: Any,
     assert "is not a number; report float(score)" in reason(run(train))
 
 
-def test_a_report_before_the_loop_fails_and_is_told_where_to_report(run: Any) -> None:
+def test_a_report_before_the_loop_fails(run: Any) -> None:
     def train(trial: Any) -> None:
         trial.report(score=0)
         for epoch in trial.epochs():
@@ -548,7 +548,7 @@ def test_a_loop_kept_after_its_trial_is_refused(run: Any) -> None:
             late()
 
 
-def test_a_trial_may_be_trained_in_a_thread_of_its_own(run: Any) -> None:
+def test_a_trial_may_be_trained_in_another_thread(run: Any) -> None:
     def train(trial: Any) -> None:
         thread = threading.Thread(target=saves, args=(trial,))
         thread.start()

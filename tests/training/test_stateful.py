@@ -230,7 +230,7 @@ def test_a_learner_without_a_loop_is_saved_at_its_end(tmp_path: Path) -> None:
     assert values == [(0, 2.0), (2, 2.5)]
 
 
-def test_a_job_that_is_broken_off_is_saved(tmp_path: Path) -> None:
+def test_a_paused_job_is_saved(tmp_path: Path) -> None:
     (event,) = job(tmp_path, saving(model=model(2.0)), orders=(Pause(WorkerId(0), TrialId(0)),))
     assert isinstance(event, JobPaused)
     assert event.checkpoint
@@ -265,7 +265,7 @@ class Malicious:
     ],
     ids=["torch", "pickle"],
 )
-def test_nothing_in_a_checkpoint_is_executed(
+def test_no_code_in_a_checkpoint_is_executed(
     tmp_path: Path, write: Callable[[Any, Any], None], words: str
 ) -> None:
     """Also of one that somebody has put in the place of ours, check value and all."""

@@ -180,7 +180,7 @@ def test_a_process_that_died_while_compiling_is_not_awaited() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_where_nothing_can_be_written_everyone_compiles(tmp_path: Path) -> None:
+def test_a_program_is_compiled_if_its_folder_is_read_only(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     assert compiles()
     tmp_path.chmod(0o700)

@@ -77,7 +77,7 @@ def test_numbers_of_lanes_are_powers_of_four_and_the_largest() -> None:
     assert powers(64) == [1, 4, 16, 64]
 
 
-def test_a_fixed_number_is_taken_whatever_a_pack_has() -> None:
+def test_a_fixed_number_of_lanes_is_used_for_every_pack() -> None:
     fixed = shape(8, is_fixed=True, is_quick=True)
     assert {lanes_of(fixed, lanes) for lanes in (1, 3, 8)} == {8}
     fixed.note_trained(Variant(8), 100.0)

@@ -173,7 +173,7 @@ def plain_loop(
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_each_step_of_an_optimizer_is_that_of_torch_optim(optimizer: str) -> None:
+def test_each_step_of_an_optimizer_equals_that_of_torch_optim(optimizer: str) -> None:
     lanes = [
         *LANES[optimizer],
         {"learning_rate": 0.05},
