@@ -553,7 +553,7 @@ FULL = """
 """
 
 
-def test_a_study_on_a_full_disk_goes_on_when_reopened(tmp_path: Path) -> None:
+def test_a_study_on_a_full_disk_continues_when_reopened(tmp_path: Path) -> None:
     run = [sys.executable, "-c", textwrap.dedent(FULL)]
     done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
     told, asked, *closed, last = done.stdout.splitlines()
